@@ -1,0 +1,187 @@
+"""Adapter = the file that stock diffusers loads, and adapter.json: what it is, which base it belongs to, how to prompt it.
+
+No patient data: counts, the vocabulary of the attributes and the range of intensities, nothing of any one image.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+
+from latentdrift import prompts
+from latentdrift.adapt.job import Job
+from latentdrift.adapt.methods import METHODS, Method
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import AdapterError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.record import versions
+
+NAME = "adapter.json"
+FORMAT = 1
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # formats that can run code when they are opened
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A base with an adapter in it."""
+
+    base: Base
+    drift: Drift
+    info: Mapping[str, Any]
+    """adapter.json."""
+
+    def without(self) -> Base:
+        """The base as it was, bit for bit; the adapted one is used up."""
+        return METHODS[self.info["method"]].remove(self.base)
+
+
+def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], losses: Mapping[str, Any]) -> dict[str, Any]:
+    """The contents of adapter.json."""
+    options, rows = todo.options, cohort.rows()
+    return {
+        "format": FORMAT,
+        "method": options.method,
+        "options": {name: getattr(options, name) for name in todo.row.options},
+        "base": {
+            "name": base.name,
+            "hash": base.hash,
+            "resolution": base.resolution,
+            "latent_channels": base.latent_channels,
+            "prediction_type": base.schedule.prediction_type,
+        },
+        "drift": dict(drift),
+        "tokens": [options.token] if todo.row.trains_text else [],
+        "describe": todo.describe,
+        "pictures": cohort.describe,
+        "prompt": {
+            "style": options.prompt_style,
+            "patient_info": options.patient_info,
+            "caption_dropout": todo.dropout,
+            "templates": list(prompts.TEMPLATES[options.prompt_style]),
+        },
+        "attributes": {
+            name: {field: spec[field] for field in ("type", "vocabulary", "unit") if field in spec}
+            for name, spec in cohort.attributes.items()
+        },
+        "resolution": todo.resolution,
+        "colour": any(cohort.pixels(row).ndim == 3 for row in rows.iloc[list(todo.train[:8])].to_dict("records")),
+        "intensity": {name: _summary(rows[name].iloc[list(todo.train)]) for name in ("window_low", "window_high")},
+        "cohort": {
+            "fingerprint": cohort.fingerprint,
+            "images": {split: len(cohort.rows(split)) for split in ("train", "validation", "test")},
+            "patients": int(rows["patient"].nunique()),
+        },
+        "steps": options.steps,
+        "batch_size": options.batch_size,
+        "learning_rate": todo.rate,
+        "seed": options.seed,
+        "precision": todo.settings["precision"],
+        "losses": dict(losses),
+        "versions": versions(),
+    }
+
+
+def _summary(values: Any) -> dict[str, float] | None:
+    """Lowest, middle and highest of a column; None where it says nothing."""
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    return {"low": known.min().item(), "median": float(np.median(known)), "high": known.max().item()} if len(known) else None
+
+
+def write(folder: Path, base: Base, row: Method, info: Mapping[str, Any]) -> None:
+    """The adapter folder, whole or not at all."""
+    aside = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    row.save(base, aside)
+    (aside / NAME).write_text(json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(folder)
+
+
+def locate(path: Path | str) -> Path:
+    """The adapter folder of a path: itself, or the `adapter/` of a run folder.
+
+    Raises:
+        AdapterError: There is none.
+    """
+    path = Path(path)
+    pickles = [file for file in ([path] if path.is_file() else sorted(path.glob("*"))) if file.suffix in PICKLES]
+    if (path / NAME).is_file():
+        return path
+    if (path / "adapter" / NAME).is_file():
+        return path / "adapter"
+    if (path / "fit.json").is_file():
+        raise AdapterError(f"the run {path} is not finished and has no adapter yet; give its `fit` command again to continue it")
+    if pickles:
+        raise AdapterError(
+            f"{pickles[0]} is a pickle, which can run code when it is opened; latentdrift loads safetensors only: "
+            "save it again as safetensors where it was made"
+        )
+    if not path.exists():
+        raise AdapterError(f"there is no adapter at {path}; give the folder that `fit` made, or its adapter/ folder")
+    raise AdapterError(f"{path} is not an adapter: it has no {NAME}; give the folder that `fit` made, or its adapter/ folder")
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """adapter.json of an adapter or run folder.
+
+    Raises:
+        AdapterError: There is none, or it is damaged, or of another version.
+    """
+    folder = locate(path)
+    try:
+        info = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        form, row, _hash, _drift = info["format"], info["method"], info["base"]["hash"], info["drift"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise AdapterError(f"{folder / NAME} is damaged ({error!r}); copy the adapter again from where it was made") from error
+    if form != FORMAT:
+        raise AdapterError(f"the adapter {folder} has format {form}; this latentdrift reads {FORMAT}: update latentdrift")
+    if row not in METHODS:
+        raise AdapterError(f"the adapter {folder} is of method '{row}'; this latentdrift knows {', '.join(METHODS)}: update it")
+    return info
+
+
+def load_adapter(path: Path | str, *, base: str | None = None, device: str = "auto", precision: str = "auto") -> Adapted:
+    """The base with the adapter applied, and the adapter's drift.
+
+    Args:
+        path: An adapter folder, or a run folder.
+        base: Where its base lies on this machine; default: where it was trained.
+        device: As in `Base.load`.
+        precision: As in `Base.load`.
+
+    Raises:
+        AdapterError: Damaged, unsafe, unfinished, or made for another base.
+        BaseModelError: The base cannot be loaded.
+    """
+    folder = locate(path)
+    info = read(folder)
+    return apply(Base.load(base or info["base"]["name"], device=device, precision=precision), folder, info)
+
+
+def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Adapted:
+    """Put an adapter into a base.
+
+    Raises:
+        AdapterError: It was made for another base, or its file is missing or damaged.
+    """
+    made_for, row = info["base"], METHODS[info["method"]]
+    if base.hash != made_for["hash"]:
+        raise AdapterError(
+            f"the adapter {folder} was made for base '{made_for['name']}' (hash {made_for['hash'][:12]}) and does not fit "
+            f"'{base.name}' (hash {base.hash[:12]}); give that base's folder with --base"
+        )
+    if not (folder / row.file).is_file():
+        raise AdapterError(f"the adapter {folder} has lost its {row.file}; copy it again from where it was made")
+    try:
+        return Adapted(row.apply(base, folder, info), Drift.from_dict(info["drift"]), info)
+    except (SafetensorError, OSError) as error:
+        raise AdapterError(f"{folder / row.file} is damaged ({error}); copy the adapter again from where it was made") from error

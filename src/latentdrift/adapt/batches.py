@@ -1,0 +1,73 @@
+"""What each step sees. Everything random in step k comes from (seed, k): a run that goes on needs no memory of its generators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from latentdrift.adapt.cache import Moments
+from latentdrift.adapt.losses import draw_times
+from latentdrift.seeds import generator
+
+HELD_OUT = 24  # draws of the held-out loss
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scaled latents and noise [B, C, h, w], times [B], one prompt each; on the CPU."""
+
+    x0: Tensor
+    eps: Tensor
+    t: Tensor
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The stream of training batches: every image once per epoch, in a new order each epoch, never flipped."""
+
+    moments: Moments
+    captions: Sequence[str]
+    positions: tuple[int, ...]
+    size: int
+    dropout: float
+    """Share of images that are shown with the empty prompt, which guidance needs."""
+    length: int
+    """Number of times of the schedule."""
+    seed: int
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step."""
+        rows = [self._row(step * self.size + place) for place in range(self.size)]
+        source = generator(self.seed, "step", step)
+        shape = (self.size, *self.moments.mean.shape[1:])
+        x0 = self.moments.sample(rows, torch.randn(shape, generator=source))
+        eps = torch.randn(shape, generator=source)
+        t = draw_times(self.size, self.length, source)
+        silent = torch.rand(self.size, generator=source) < self.dropout
+        return Batch(x0, eps, t, tuple("" if drop else self.captions[row] for row, drop in zip(rows, silent, strict=True)))
+
+    def _row(self, draw: int) -> int:
+        epoch, place = divmod(draw, len(self.positions))
+        return self.positions[_order(self.seed, epoch, len(self.positions))[place]]
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, n: int) -> list[int]:
+    return torch.randperm(n, generator=generator(seed, "epoch", epoch)).tolist()
+
+
+def held_out(moments: Moments, captions: Sequence[str], positions: Sequence[int], length: int, size: int) -> list[Batch]:
+    """Batches of fixed images, noise and times, the same for every seed and method, so that losses can be compared."""
+    if not positions:
+        return []
+    source = generator(0, "held-out")
+    rows = [positions[draw % len(positions)] for draw in range(HELD_OUT)]
+    eps = torch.randn((HELD_OUT, *moments.mean.shape[1:]), generator=source)
+    t = ((torch.randperm(HELD_OUT, generator=source) + 0.5) / HELD_OUT * length).long()
+    spans = [slice(first, first + size) for first in range(0, HELD_OUT, size)]
+    return [Batch(moments.means(rows[span]), eps[span], t[span], tuple(captions[row] for row in rows[span])) for span in spans]

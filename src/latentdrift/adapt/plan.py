@@ -1,0 +1,105 @@
+"""What a fit will cost, before it is begun: parameters, time, memory, disk."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from latentdrift.adapt import cache, checkpoint
+from latentdrift.adapt.batches import HELD_OUT, Batch
+from latentdrift.adapt.job import Job, job
+from latentdrift.adapt.losses import draw_times
+from latentdrift.adapt.trainer import Trainer
+from latentdrift.config import FitOptions
+from latentdrift.data.cohort import Cohort
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.seeds import generator
+
+TIMED = 2  # times that a thing is done, the fastest of which counts; the first is slower
+FLOAT = 4  # bytes
+
+
+def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> int:
+    """Bytes that a run writes: latent moments, prompt embeddings, checkpoints (weights and AdamW's two moments), the adapter."""
+    trained = sum(weight.numel() for weight in parameters.values()) * FLOAT
+    latents = 2 * base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT * len(todo.captions)
+    context = base.tokenizer.model_max_length * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
+    return latents + (0 if todo.row.trains_text else context) + 3 * trained * (checkpoint.KEEP + 1) + trained
+
+
+def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
+    """The cost of a fit, from a few real steps on noise; nothing is written, and `base` is used up.
+
+    Raises:
+        OptionError, CohortError: What `fit` would say before work starts.
+    """
+    todo, number = job(base, cohort, options), base.dtype
+    base, parameters = todo.row.prepare(base, options, cohort.describe)
+    todo.check_prompts(base)
+    drift = Drift.of([0.1] * base.latent_channels)  # its cost does not depend on its values
+    rates = {"rate": todo.rate, "weight_decay": todo.row.weight_decay, "steps": options.steps}
+    trainer = Trainer(base, parameters, _contexts(base, todo), drift, number=number, **rates)
+    batch = _noise(base, todo)
+    step = _seconds(lambda: trainer.update(batch))
+    pixels = torch.zeros(1, 3, todo.resolution, todo.resolution)
+    encoding = _seconds(lambda: base.moments(pixels)) * len(todo.captions)
+    watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
+    watching = watches * step * HELD_OUT / options.batch_size / 3  # a forward pass is a third of a step
+    return {
+        "method": options.method,
+        "what": todo.row.summary,
+        "trainable_parameters": sum(weight.numel() for weight in parameters.values()),
+        "images": {"train": len(todo.train), "validation": len(todo.validation)},
+        "resolution": todo.resolution,
+        "steps": options.steps,
+        "epochs": round(options.steps * options.batch_size / len(todo.train), 2),
+        "learning_rate": todo.rate,
+        "precision": todo.settings["precision"],
+        "device": base.device.type,
+        "prompt": todo.captions[todo.train[0]],
+        "seconds_per_step": round(step, 4),
+        "seconds": round(encoding + watching + step * options.steps, 1),
+        "memory_bytes": _peak_memory(base.device),
+        "disk_bytes": disk(base, parameters, todo),
+    }
+
+
+def _contexts(base: Base, todo: Job) -> Callable[..., torch.Tensor]:
+    if todo.row.trains_text:
+        return cache.live_contexts(base, todo.prompts)
+    context = base.embed([todo.captions[todo.train[0]]])
+    return lambda asked: context.expand(len(asked), -1, -1)
+
+
+def _noise(base: Base, todo: Job) -> Batch:
+    """A batch of the right shape."""
+    source, count, size = generator(0, "plan"), todo.options.batch_size, base.latent_size(todo.resolution)
+    x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
+    return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), (todo.captions[todo.train[0]],) * count)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    """Wall time of `work`, which waits for its own result."""
+    times = []
+    for _ in range(TIMED):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Bytes that this process has taken at most, on the graphics card if that is where it computes; None where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB (getrusage(2))

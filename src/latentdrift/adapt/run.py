@@ -1,0 +1,106 @@
+"""The run folder of a fit: what was asked, the log, whether it is finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from latentdrift.errors import OptionError, ResourceError
+
+SETTINGS = "fit.json"
+RECENT = 50  # steps
+
+
+@dataclass(frozen=True)
+class Run:
+    """`runs/<name>/`: fit.json, log.jsonl, tensorboard/, cache/, checkpoints/, previews/, adapter/."""
+
+    folder: Path
+
+    @property
+    def adapter(self) -> Path:
+        """The result; it appears whole or not at all."""
+        return self.folder / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where an interrupted run goes on from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def cache(self) -> Path:
+        """Latent moments and prompt embeddings; may be deleted."""
+        return self.folder / "cache"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the adapter is there."""
+        return (self.adapter / "adapter.json").exists()
+
+    def claim(self, settings: Mapping[str, Any]) -> None:
+        """Take the folder for these settings, or go on in it.
+
+        Raises:
+            OptionError: It holds a run with other settings, or something that is not a run.
+        """
+        path = self.folder / SETTINGS
+        asked = json.loads(json.dumps(settings))
+        if path.exists():
+            there = json.loads(path.read_text())
+            changed = [name for name in asked if there.get(name) != asked[name]]
+            differs = ", ".join(f"{name} ({there.get(name)} there, {asked[name]} now)" for name in changed)
+            if changed:
+                raise OptionError(
+                    f"{self.folder} holds a run with other settings: {differs}; "
+                    "give the same ones to continue it, or another --out"
+                )
+            return
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise OptionError(f"{self.folder} is not empty and holds no run; give an empty or new folder as --out")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".partial")
+        aside.write_text(json.dumps(asked, indent=2))
+        aside.replace(path)
+
+    def need(self, size: int) -> None:
+        """Check that `size` bytes are free where the run is to be.
+
+        Raises:
+            ResourceError: They are not.
+        """
+        place = next(parent for parent in (self.folder.absolute(), *self.folder.absolute().parents) if parent.exists())
+        free = shutil.disk_usage(place).free
+        if size > free:
+            raise ResourceError(
+                f"this run writes about {size / 1e9:.2f} GB and {place} has {free / 1e9:.2f} GB free; "
+                "free some space or give an --out on another disk"
+            )
+
+    def log(self, **entry: Any) -> None:
+        """Add a line to log.jsonl."""
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The log, without a last line that was only half written."""
+        path = self.folder / "log.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def losses(self) -> dict[str, float | None]:
+        """Mean training loss of the last RECENT steps, and the held-out loss before the first step and after the last."""
+        entries = self.entries()
+        recent = [entry["loss"] for entry in entries if "loss" in entry][-RECENT:]
+        watched = [entry["held_out"] for entry in entries if "held_out" in entry]
+        first, last = (watched[0], watched[-1]) if watched else (None, None)
+        return {"train": fmean(recent), "held_out_before": first, "held_out": last}
+
+    def rewind(self, step: int) -> None:
+        """Forget what the log says of steps after `step`: they are done again."""
+        kept = [json.dumps(entry) + "\n" for entry in self.entries() if entry["step"] <= step]
+        (self.folder / "log.jsonl").write_text("".join(kept), encoding="utf-8")

@@ -1,0 +1,147 @@
+"""`latentdrift <verb>`: derived from the option models of config.py; parses and shows, and loads no torch itself.
+
+Exit codes: 0 done, 1 the input or the options, 2 usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import typing
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from latentdrift import __version__, config
+from latentdrift.errors import LatentDriftError, OptionError, unknown
+
+# verb -> its options, and which of them stand without a flag
+VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
+    "import": (config.ImportOptions, ("source",)),
+    "inspect": (config.InspectOptions, ("cohort",)),
+    "fit": (config.FitOptions, ("cohort",)),
+    "generate": (config.GenerateOptions, ("adapter",)),
+    "edit": (config.EditOptions, ("adapter", "source")),
+    "evaluate": (config.EvaluateOptions, ()),
+    "phantom": (config.PhantomOptions, ()),
+    "replay": (config.ReplayOptions, ("record",)),
+    "demo": (config.DemoOptions, ()),
+}
+
+
+def _is_sequence(field: FieldInfo) -> bool:
+    kinds = typing.get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+    return any(typing.get_origin(kind) is tuple for kind in kinds)
+
+
+def _help(field: FieldInfo) -> str:
+    default = "" if field.is_required() or field.default in (None, ()) else f" (default: {field.default})"
+    return f"{field.description}{default}".replace("%", "%%")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; every value is left to the option models to judge."""
+    root = argparse.ArgumentParser(prog="latentdrift", description="Medical images from a latent diffusion model with a drifted noise mean.")
+    root.add_argument("--version", action="version", version=f"latentdrift {__version__}")
+    verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, (model, positional) in VERBS.items():
+        summary = str(model.__doc__).strip()
+        sub = verbs.add_parser(verb, help=summary, description=summary, argument_default=argparse.SUPPRESS)
+        for name, field in model.model_fields.items():
+            if name in positional:
+                sub.add_argument(name, nargs="?", help=_help(field), metavar=name.upper())
+                continue
+            kind: dict[str, Any] = {"metavar": name.upper().replace("_", "-")}
+            if field.annotation is bool:
+                kind = {"action": argparse.BooleanOptionalAction}
+            elif _is_sequence(field):
+                kind |= {"action": "extend", "nargs": "+"}
+            sub.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **kind)
+        sub.add_argument("--config", type=Path, help="YAML file with any of these options; the command line wins")
+        sub.add_argument("--dry-run", action="store_true", default=False, help="say what it would do and cost, and do nothing")
+        sub.add_argument("--json", action="store_true", default=False, help="print the result as JSON, and no progress")
+        sub.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
+    return root
+
+
+def _from_yaml(path: Path, known: Sequence[str]) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise OptionError(f"--config {path} does not exist; give a YAML file of options") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(f"--config {path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise OptionError(f"--config {path} holds a {type(values).__name__}; it must hold `option: value` lines")
+    values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    for key in values:
+        if key not in known:
+            raise unknown(f"option in {path}", key, known)
+    return values
+
+
+def resolve(verb: str, given: dict[str, Any]) -> config.Options:
+    """Options from the YAML form and the command line together; a wrong value is a sentence."""
+    model, positional = VERBS[verb]
+    path = given.pop("config", None)
+    values = (_from_yaml(path, list(model.model_fields)) if path else {}) | given
+    for name, field in model.model_fields.items():
+        value = values.get(name)
+        if _is_sequence(field) and isinstance(value, list) and name == "split":
+            values[name] = [part for item in value for part in str(item).replace(",", " ").split()]
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise OptionError("; ".join(_sentence(positional, problem) for problem in error.errors())) from None
+
+
+def _sentence(positional: Sequence[str], problem: Any) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else "options"
+    flag = name.upper() if name in positional else f"--{name.replace('_', '-')}"
+    if problem["type"] == "missing":
+        return f"{flag} is missing; see --help"
+    return f"{flag} is {problem['input']!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
+def _show(result: Any) -> str:
+    return "\n".join(f"{key}: {value}" for key, value in result.items())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the `latentdrift` command; returns the exit code."""
+    given = vars(parser().parse_args(arguments))
+    verb, as_json, debug, dry = (given.pop(key) for key in ("verb", "json", "debug", "dry_run"))
+    logging.basicConfig(level=logging.WARNING if as_json else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "PIL", "matplotlib", "fontTools", "pydicom"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        options = resolve(verb, given)
+        service = import_module("latentdrift.service")
+        result = service.run(verb, options, dry_run=dry, quiet=as_json)
+    except LatentDriftError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"latentdrift {verb}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"latentdrift {verb}: interrupted; the same command again continues where it can\n")
+        return 130
+    except Exception as error:  # noqa: BLE001  a user sees a sentence, a developer asks for the traceback
+        if debug:
+            raise
+        sys.stderr.write(f"latentdrift {verb}: {type(error).__name__}: {error}; run it again with --debug for the traceback\n")
+        return 1
+    sys.stdout.write((json.dumps(result, indent=1, default=str) if as_json else _show(result)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pixels and tables in, pixels out: the only layer that knows file formats. Numpy arrays leave it, never tensors."""

@@ -1,0 +1,267 @@
+"""Cohort: a folder of PNGs with a table and a description, which Hugging Face `datasets` loads as an `imagefolder`.
+
+    images/000000.png   8- or 16-bit grey, or 8-bit RGB
+    metadata.csv        one row per image: COLUMNS, then further attributes; an empty cell is a missing value
+    cohort.json         what the pictures show, the attributes' types and words, where all of it came from, what was left out
+
+A PNG value v of b bits stands for the intensity window_low + v / (2^b - 1) * (window_high - window_low), and reaches a model as
+v / (2^b - 1) * 2 - 1. A cohort appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift.data.duplicates import pixel_hash
+from latentdrift.data.geometry import Fit
+from latentdrift.data.write import write_png
+from latentdrift.errors import CohortError, unknown
+
+FORMAT = "latentdrift cohort"
+VERSION = 1
+COLUMNS = (
+    "file_name", "patient", "visit", "days", "age", "sex", "findings", "view", "modality", "split",
+    "row_mm", "col_mm", "window_low", "window_high", "sha256",
+)  # fmt: skip
+NUMBERS = ("days", "age", "row_mm", "col_mm", "window_low", "window_high")
+CONDITIONS = ("age", "sex", "findings", "view")
+"""Columns of COLUMNS that describe the patient or the picture, and so can stand in a prompt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A cohort on disk.
+
+    Attributes:
+        folder: Where it lies.
+        table: metadata.csv; numbers as float (missing: NaN), everything else as str (missing: None).
+        info: cohort.json.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    info: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Cohort:
+        """Open a cohort.
+
+        Raises:
+            CohortError: Not a cohort, of another version, or with files missing.
+        """
+        folder = Path(folder)
+        if not (folder / "cohort.json").is_file():
+            found = "is no folder" if not folder.is_dir() else "has no cohort.json"
+            raise CohortError(f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out COHORT`")
+        info = _read_info(folder)
+        if not (folder / "metadata.csv").is_file():
+            raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
+        kinds = info["attributes"] | info.get("kept", {})
+        table = _read_table(folder, [name for name, spec in kinds.items() if spec["type"] == "number"])
+        lost = [name for name in table["file_name"] if not (folder / name).is_file()]
+        if lost:
+            raise CohortError(
+                f"the cohort {folder} has lost {len(lost)} of {len(table)} images, the first {lost[0]}; import it again"
+            )
+        return cls(folder, table, info)
+
+    @property
+    def attributes(self) -> dict[str, dict[str, Any]]:
+        """What can stand in a prompt: name -> {"type": "number" | "category" | "findings", "vocabulary": [...], ...}."""
+        return self.info["attributes"]
+
+    @property
+    def describe(self) -> str:
+        """What the pictures show, as it stands in a prompt: "brain MRI"."""
+        return self.info["describe"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of pixels, splits and attributes; neither file names, order nor pseudonyms change it."""
+        columns = ["sha256", "split", *sorted(self.attributes)]
+        rows = sorted(json.dumps([str(row[name]) for name in columns]) for row in self.table.to_dict("records"))
+        return hashlib.sha256("\n".join([self.describe, *columns, *rows]).encode()).hexdigest()
+
+    def rows(self, split: str | None = None) -> pd.DataFrame:
+        """The rows of a split, or all; the index is the position in metadata.csv."""
+        if split is None:
+            return self.table
+        if split not in ("train", "validation", "test"):
+            raise unknown("split", split, ("train", "validation", "test"))
+        return self.table[self.table["split"] == split]
+
+    def stored(self, row: Mapping[str, Any]) -> np.ndarray:
+        """The PNG's values: uint8 or uint16 [H, W], or uint8 [H, W, 3]."""
+        from PIL import Image
+
+        path = self.folder / row["file_name"]
+        try:
+            with Image.open(path) as picture:
+                if picture.mode not in ("L", "RGB", "I;16"):
+                    raise CohortError(
+                        f"{path} is a picture of mode {picture.mode}; a cohort holds 8- or 16-bit grey, or 8-bit RGB"
+                    )
+                return np.asarray(picture)
+        except (OSError, SyntaxError) as error:
+            raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
+
+    def pixels(self, row: Mapping[str, Any]) -> np.ndarray:
+        """float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        values = self.stored(row)
+        return values.astype(np.float32) * np.float32(2 / np.iinfo(values.dtype).max) - 1
+
+    def batch(self, rows: pd.DataFrame, resolution: int) -> np.ndarray:
+        """float32 [N, 3, R, R] in [-1, 1]: padded to a square of background, resized; grey repeated in the three channels."""
+        out = np.empty((len(rows), 3, resolution, resolution), dtype=np.float32)
+        for position, row in enumerate(rows.to_dict("records")):
+            pixels = self.pixels(row)
+            fitted = self.fit(row, pixels, resolution).apply(pixels, fill=background(pixels))
+            out[position] = fitted if fitted.ndim == 2 else np.moveaxis(fitted, -1, 0)
+        return out
+
+    @staticmethod
+    def fit(row: Mapping[str, Any], pixels: np.ndarray, resolution: int) -> Fit:
+        """How a row's picture is brought to the model's square; pixels that are not square keep their proportions in mm."""
+        aspect = row["row_mm"] / row["col_mm"]
+        return Fit(
+            pixels.shape[0], pixels.shape[1], resolution, aspect=float(aspect) if np.isfinite(aspect) and aspect > 0 else 1.0
+        )
+
+
+def background(pixels: np.ndarray) -> float:
+    """The value around the subject: the median of the outermost rows and columns."""
+    return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))
+
+
+def quantise(pixels: np.ndarray, range: tuple[float, float]) -> tuple[np.ndarray, tuple[float, float]]:
+    """Pixels as a PNG can hold them, and the intensities of its lowest and highest value.
+
+    8-bit pictures over their full range stay as they are, colour becomes 8-bit, everything else 16-bit over the range.
+    """
+    low, high = range
+    if pixels.dtype == np.uint8 and (low, high) == (0, 255):
+        return pixels, (0.0, 255.0)
+    if pixels.dtype == np.uint16 and pixels.ndim == 2 and (low, high) == (0, 65535):
+        return pixels, (0.0, 65535.0)
+    kind = np.uint16 if pixels.ndim == 2 else np.uint8
+    share = (np.nan_to_num(pixels.astype(np.float64), nan=low) - low) / (high - low)
+    return np.rint(np.clip(share, 0, 1) * np.iinfo(kind).max).astype(kind), (float(low), float(high))
+
+
+def write_cohort(out: Path | str, images: Iterable[tuple[np.ndarray, Mapping[str, Any]]], info: Mapping[str, Any]) -> Cohort:
+    """Write a cohort whole or not at all.
+
+    Args:
+        out: The folder to make.
+        images: Pixels (uint8 or uint16 [H, W], uint8 [H, W, 3]) and their row: names of COLUMNS, and further attributes.
+        info: `describe`; `synthetic` where the pictures were made; whatever else cohort.json should say.
+
+    Raises:
+        CohortError: `out` is in use, or there are no images.
+    """
+    out = Path(out)
+    check_free(out)
+    staging = out.with_name(f".{out.name}.writing")
+    shutil.rmtree(staging, ignore_errors=True)
+    (staging / "images").mkdir(parents=True)
+    try:
+        rows = []
+        for position, (pixels, row) in enumerate(images):
+            name = f"images/{position:06d}.png"
+            write_png(staging / name, pixels, synthetic=bool(info.get("synthetic")))
+            window = {"window_low": 0.0, "window_high": float(np.iinfo(pixels.dtype).max)}
+            rows.append(window | {"split": "train", "sha256": pixel_hash(pixels)} | dict(row) | {"file_name": name})
+        write_tables(staging, rows, info)
+        publish(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Cohort.load(out)
+
+
+def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, Any]) -> None:
+    """metadata.csv and cohort.json; types and words of the attributes are found in the rows unless `info` gives them."""
+    if not rows:
+        raise CohortError("no images: a cohort needs at least one")
+    further = list(dict.fromkeys(name for row in rows for name in row if name not in COLUMNS))
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *further]).astype(object)
+    kept = [name for name in further if name in info.get("kept", ())]
+    spoken = [name for name in (*CONDITIONS, *further) if name not in kept and table[name].notna().any()]
+    described = {
+        "format": FORMAT,
+        "version": VERSION,
+        "describe": info.get("describe") or "medical image",
+        "images": len(table),
+        "patients": int(table["patient"].nunique()),
+        "splits": {name: int((table["split"] == name).sum()) for name in ("train", "validation", "test")},
+        "attributes": {name: specification(name, table[name]) for name in spoken},
+    }
+    given = {name: value for name, value in info.items() if name not in ("kept", *described)}
+    given["attributes"] = info.get("attributes") or described["attributes"]
+    given["kept"] = {name: specification(name, table[name]) for name in kept}
+    table = table.map(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
+    table.to_csv(folder / "metadata.csv", index=False, lineterminator="\n")
+    text = json.dumps(described | given, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "cohort.json").write_text(text + "\n", encoding="utf-8")
+
+
+def specification(name: str, values: pd.Series) -> dict[str, Any]:
+    """An attribute's type, and its unit and extent or its words."""
+    present = values.dropna()
+    if name != "findings" and len(present) and all(isinstance(value, (int, float)) for value in present):
+        spec = {"type": "number", "low": float(present.min()), "high": float(present.max())}
+        return spec | ({"unit": "years"} if name == "age" else {})
+    words = {part for value in present for part in (str(value).split("|") if name == "findings" else [str(value)]) if part}
+    return {"type": "findings" if name == "findings" else "category", "vocabulary": sorted(words)}
+
+
+def check_free(out: Path) -> None:
+    """Refuse a folder that holds something."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise CohortError(f"{out} exists and is not empty; a cohort is never changed: choose another --out, or delete it first")
+
+
+def publish(staging: Path, out: Path) -> None:
+    """The finished folder takes its name: the one step by which a cohort appears."""
+    if out.is_dir():
+        out.rmdir()  # empty, as `check_free` saw
+    os.replace(staging, out)
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    try:
+        info = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CohortError(f"{folder / 'cohort.json'} is damaged ({error}); import the cohort again") from error
+    if not isinstance(info, dict) or not {"version", "describe", "attributes"} <= info.keys():
+        raise CohortError(f"{folder / 'cohort.json'} lacks version, describe or attributes; import the cohort again")
+    if info["version"] != VERSION:
+        raise CohortError(f"the cohort {folder} has format version {info['version']} and {VERSION} is needed; import it again")
+    return info
+
+
+def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
+    path = folder / "metadata.csv"
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").astype(object)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
+    absent = [name for name in (*COLUMNS, *numbers) if name not in table]
+    if absent:
+        raise CohortError(f"{path} has no column {', '.join(absent)}; import the cohort again")
+    for name in table:
+        if name in NUMBERS or name in numbers:
+            table[name] = pd.to_numeric(table[name].where(table[name] != "", None), errors="coerce").astype(float)
+        else:
+            table[name] = table[name].where(table[name] != "", None)
+    return table

@@ -1,0 +1,152 @@
+"""DICOM pixel data -> arrays of stored values: every transfer syntax that has a decoder, every way to have none."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom import Dataset
+from pydicom.pixels import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import get_expected_length
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+
+from latentdrift.data.dicom_header import BAD_VALUE, number, text
+from latentdrift.data.image import ImageError
+
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+RGB_AFTER_DECODING = ("RGB", "YBR_RCT", "YBR_ICT")
+"""Colour spaces that arrive as RGB: JPEG 2000 undoes its own transform, and YBR_FULL(_422) is converted on the way."""
+
+DAMAGE = (*BAD_VALUE, RuntimeError, OSError, EOFError, ArithmeticError, MemoryError, AssertionError, struct.error, zlib.error)
+"""What pydicom and its decoders raise on a damaged file."""
+
+REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "SamplesPerPixel", "PhotometricInterpretation")
+"""Without these (PS3.3 C.7.6.3, type 1) nobody can say where a row ends."""
+
+_PIXEL_DATA_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010) in both byte orders
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that starts like this (132 bytes) is DICOM; older objects begin with their first element (PS3.10 7.1)."""
+    if head[128:132] == b"DICM":
+        return True
+    for order in "<>":
+        if len(head) >= 8:
+            group, element = struct.unpack(f"{order}HH", head[:4])
+            explicit, length = head[4:6].isalpha() and head[4:6].isupper(), struct.unpack(f"{order}I", head[4:8])[0]
+            if group in (0x0002, 0x0008) and element <= 0x0070 and (explicit or length <= 64):
+                return True
+    return False
+
+
+def load(path: Path) -> Dataset:
+    """A DICOM object that has pixels, with its transfer syntax known; without preamble or meta header as well.
+
+    Raises:
+        ImageError: not DICOM, damaged, truncated, or without pixels.
+    """
+    with open(path, "rb") as file:
+        if not is_dicom(file.read(132)):
+            raise ImageError("not an image", path, "the content is not DICOM")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # oddities are judged below, by what they mean for the picture
+            dataset = pydicom.dcmread(path, force=True)
+            has_pixels = any(keyword in dataset for keyword in PIXELS)
+    except DAMAGE as error:
+        raise ImageError("damaged", path, f"the DICOM header cannot be read: {error}") from error
+    if not len(dataset):
+        raise ImageError("damaged", path, "the DICOM header has no readable attribute")
+    if not has_pixels:
+        _refuse_without_pixels(path, dataset)
+    missing = [keyword for keyword in REQUIRED if text(dataset, keyword) is None]
+    if missing:
+        raise ImageError("damaged", path, f"the header has pixels but lacks {', '.join(missing)}")
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        dataset.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        )
+    return dataset
+
+
+def _refuse_without_pixels(path: Path, dataset: Dataset) -> None:
+    if number(dataset, "Rows") and any(tag in path.read_bytes() for tag in _PIXEL_DATA_TAGS):
+        raise ImageError("truncated", path, "the file ends inside its pixel data")
+    meta = getattr(dataset, "file_meta", Dataset())
+    name = UID(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID") or "").name or "DICOM object"
+    rows = text(dataset, "Rows") or "absent"
+    raise ImageError("no pixels", path, f"this {name} has no pixel data (Rows (0028,0010): {rows})")
+
+
+def frames(path: Path, dataset: Dataset) -> Iterator[np.ndarray]:
+    """Each frame as stored values [H, W], or colours [H, W, 3] in RGB.
+
+    Raises:
+        ImageError: unreadable codec, unsupported colour space, truncated, or damaged.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise ImageError("unreadable codec", path, f"the transfer syntax {UID(syntax).name} has no decoder") from error
+    if not decoder.is_available:
+        missing = "; ".join(decoder.missing_dependencies)
+        raise ImageError("unreadable codec", path, f"no decoder for {UID(syntax).name} is installed: {missing}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _check_length(path, dataset, syntax)
+            plugin = "pydicom" if syntax == RLELossless else ""  # pylibjpeg-rle panics on damaged data, past every except
+            for stored, found in decoder.iter_array(dataset, raw=False, decoding_plugin=plugin):
+                array = _colours(path, dataset, stored, str(found["photometric_interpretation"]))
+                yield array.astype(array.dtype.newbyteorder("="), copy=False)
+    except ImageError:
+        raise
+    except DAMAGE as error:
+        raise ImageError("damaged", path, f"the pixel data cannot be decoded: {' '.join(str(error).split())}") from error
+
+
+def _check_length(path: Path, dataset: Dataset, syntax: UID) -> None:
+    """Pixels that are not encapsulated have a known length (PS3.5 8.1.1)."""
+    if not syntax.is_encapsulated and "PixelData" in dataset:
+        expected, found = get_expected_length(dataset), len(dataset.PixelData)
+        if found < expected:
+            raise ImageError("truncated", path, f"the pixel data has {found} bytes where its header promises {expected}")
+
+
+def _colours(path: Path, dataset: Dataset, array: np.ndarray, photometric: str) -> np.ndarray:
+    if photometric == "PALETTE COLOR":
+        return apply_color_lut(array, dataset)[..., :3]  # a fourth channel would be alpha (PS3.3 C.7.9)
+    if array.ndim == 2 or photometric in RGB_AFTER_DECODING:
+        return array
+    raise ImageError("unsupported", path, f"the photometric interpretation {photometric} is not grey, RGB, YBR or palette")
+
+
+def stored_bits(dataset: Dataset, array: np.ndarray) -> np.ndarray:
+    """Only the bits that hold the pixel (PS3.5 8.1.1): the others may hold overlays, and the pixel need not lie lowest.
+
+    Codecs other than RLE bring their own precision and are left alone.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    allocated, stored = number(dataset, "BitsAllocated"), number(dataset, "BitsStored")
+    if array.dtype.kind not in "iu" or not allocated or not stored or not 1 < stored < allocated:
+        return array
+    if syntax.is_encapsulated and syntax != RLELossless:
+        return array
+    high = number(dataset, "HighBit")
+    shift = int(high + 1 - stored) if high is not None and stored <= high + 1 <= allocated else 0
+    bits = array.view(f"u{array.dtype.itemsize}") >> shift & ((1 << int(stored)) - 1)
+    if array.dtype.kind == "u":
+        return bits
+    sign = 1 << int(stored) - 1
+    return ((bits ^ sign).astype(np.int64) - sign).astype(array.dtype)

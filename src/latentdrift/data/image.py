@@ -1,0 +1,85 @@
+"""Image: pixels and what they mean. Nothing else crosses the boundary between a file and the rest of latentdrift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from latentdrift.errors import InputError
+
+Kind = Literal["raster", "dicom", "nifti"]
+Plane = Literal["axial", "coronal", "sagittal"]
+
+REASONS = {
+    "missing": "there is no such file",
+    "empty": "the file holds no bytes",
+    "not an image": "the content is of no format that is read here",
+    "damaged": "the content contradicts its own header",
+    "truncated": "the file ends before its pixels do",
+    "no pixels": "a valid object without a picture in it (report, plan, index, header only)",
+    "unreadable codec": "no installed decoder reads this compression",
+    "unsupported": "a picture of a kind that is not handled (complex numbers, unknown colour space, too large)",
+    "4-D": "a series of volumes, not one",
+    "no plane": "a volume, and no plane was asked for",
+    "outside": "the position asked for lies outside the volume",
+    "no orientation": "millimetres were asked for and the header does not say how the voxels lie",
+    "other plane": "a slice of another plane than the one asked for",
+    "no window": "the header's window was asked for and there is none",
+    "pixel half": "the .img of a NIfTI pair; its .hdr is read instead",
+}
+"""Why a file is not taken, in words short enough for a table."""
+
+
+class ImageError(InputError):
+    """A file that cannot be taken as an image; `reason` is a row of REASONS."""
+
+    def __init__(self, reason: str, path: Path | str, finding: str) -> None:
+        assert reason in REASONS, reason
+        super().__init__(f"{path}: {finding} ({reason})")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pixels came from, exactly enough to write an edited version back to the same place."""
+
+    path: Path
+    kind: Kind
+    frame: int | None = None
+    """Frame of a multi-frame object (from 0), or index of a slice in the RAS-oriented volume."""
+    plane: Plane | None = None
+    """None where the file does not say how it lies in the patient."""
+    slab: float = 0.0
+    """Thickness in mm over which slices were averaged; 0 for one slice."""
+    uid: str | None = None
+    """SOP Instance UID: kept in memory, never written to a cohort."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One picture, as displayed: row 0 is the top, larger is brighter, and nothing is mirrored against the display convention."""
+
+    pixels: np.ndarray
+    """[H, W] or [H, W, 3]; integers as stored, or float32 after rescaling."""
+    range: tuple[float, float]
+    """The intensities that map to -1 and 1, in the unit of `pixels`."""
+    unit: str = "intensity"
+    spacing: tuple[float, float] | None = None
+    """mm from row to row and from column to column."""
+    affine: np.ndarray | None = None
+    """4 x 4, from (row, column, slice) of this picture to RAS mm; None where the file does not say."""
+    modality: str | None = None
+    """DICOM defined term: MR, CT, CR, ..."""
+    source: Source | None = None
+    attributes: Mapping[str, str | float] = field(default_factory=dict)
+    """Allow-listed header values only (age in years, sex, view, modality, body_part), and fields kept by name."""
+    patient: str | None = None
+    """Raw identity, in memory only: import turns it into a pseudonym."""
+    date: str | None = None
+    """Raw date YYYYMMDD, in memory only: import turns it into days since the first visit."""
+    notes: tuple[str, ...] = ()
+    """What a person should know before using the picture: burned-in text, an ignored window, lost bits."""

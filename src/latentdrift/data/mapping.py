@@ -1,0 +1,242 @@
+"""What the columns of somebody's table mean: a map file (YAML) or a preset, checked, and rows turned into our attributes.
+
+    describe: brain MRI                    what the pictures show, for prompts
+    file: "{MRI ID}_axl.nii.gz"            a column with file names, or a pattern that holds columns and * ? []
+    patient: Subject ID                    a column by its title
+    age: {column: Age, unit: years}
+    sex: {column: Gender, values: {1: M, 2: F}}
+    findings: {column: Labels, separator: "|", none: No Finding}
+    date: {column: Scan date, format: "%d/%m/%Y"}
+    diagnosis: {column: CDR, values: {0: no dementia, 0.5: dementia}}
+    keep: [MMSE]                           stays a column, never enters a prompt
+
+Columns that the map does not name do not enter the cohort.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from latentdrift.data.tables import Table
+from latentdrift.errors import InputError, OptionError, unknown
+
+PRESETS_FILE = Path(__file__).with_name("presets.yaml")
+PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
+
+
+class Column(BaseModel):
+    """Where an attribute's value comes from, and how it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: tuple[str, ...] = ()
+    """Title of the table's column; of several, the first that the table has."""
+    folder: Literal["parent", "top"] | None = None
+    """Instead of a column: the folder that holds the image, or the first one below the source."""
+    plane: bool = False
+    """Instead of a column: the plane of the slice."""
+    value: str | None = None
+    """Instead of a column: the same for all images."""
+    values: dict[str, str] = Field(default_factory=dict)
+    """Their value -> ours; with it, a value that is not named rejects the row."""
+    type: Literal["number", "category"] | None = None
+    """Default: a number if every value of the column is one."""
+    unit: str | None = None
+    """Of an age: years, months, weeks or days. Of another number: any word."""
+    separator: str = "|"
+    """Between several findings."""
+    none: str | None = None
+    """The value that says: no finding."""
+    format: str | None = None
+    """Of a date, as in Python's strptime; default: found from all values of the column."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, given: Any) -> Any:
+        given = {"column": given} if isinstance(given, (str, list, tuple)) else given
+        if isinstance(given, dict) and isinstance(given.get("column"), str):
+            given = given | {"column": (given["column"],)}
+        return given
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Column:
+        if bool(self.column) + bool(self.folder) + bool(self.value) + self.plane != 1:
+            raise ValueError("needs exactly one of column, folder, value, plane")
+        return self
+
+
+class TableMap(BaseModel):
+    """A map file; keys that are not listed here name further attributes, such as `diagnosis`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: tuple[str, ...] = ()
+    """Of a preset: names (with * and ?) of the table that lies with the images."""
+    encoding: str | None = None
+    """The table's encoding; default: found out."""
+    describe: str | None = None
+    file: dict[str, str] = Field(default_factory=dict)
+    """Pattern of the file name, by plane where the same row has one file for each; "" is any plane."""
+    patient: Column | None = None
+    visit: Column | None = None
+    days: Column | None = None
+    date: Column | None = None
+    age: Column | None = None
+    sex: Column | None = None
+    findings: Column | None = None
+    view: Column | None = None
+    modality: Column | None = None
+    keep: tuple[str, ...] = ()
+    """Titles of columns that stay in the cohort and do not enter prompts."""
+    attributes: dict[str, Column] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            raise ValueError("is not a list of `ours: theirs` lines")
+        own = {name: value for name, value in given.items() if name in cls.model_fields}
+        further = {name: value for name, value in given.items() if name not in cls.model_fields}
+        for name in further:
+            plain = re.sub(r"[\s_-]", "", name.lower())
+            near = [ours for ours in ("file", "patient", "date", "age", "sex") if plain in SYNONYMS[ours]]
+            near = near or get_close_matches(name.lower(), cls.model_fields, n=1, cutoff=0.8)
+            if near:
+                raise ValueError(f"has the key '{name}'; did you mean '{near[0]}'?")
+            if not re.fullmatch(r"[A-Za-z_]\w*", name):
+                raise ValueError(f"has the key '{name}'; a name of letters, digits and _ is needed")
+        if isinstance(own.get("file"), str):
+            own["file"] = {"": own["file"] if "{" in own["file"] else f"{{{own['file']}}}"}
+        for name in ("table", "keep"):
+            if isinstance(own.get(name), str):
+                own[name] = (own[name],)
+        return own | {"attributes": {**own.get("attributes", {}), **further}}
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Every attribute that the map gives, under our name."""
+        named = {name: getattr(self, name) for name in OURS}
+        return {name: column for name, column in named.items() if column} | self.attributes
+
+    @property
+    def reads_table(self) -> bool:
+        """Whether any of it comes from a table."""
+        return bool(self.table or self.file or self.keep or any(column.column for column in self.columns.values()))
+
+    def pattern(self, plane: str | None) -> str | None:
+        """The file pattern for a plane; the first where none is asked for.
+
+        Raises:
+            OptionError: The data set has no such plane.
+        """
+        if not self.file or "" in self.file:
+            return self.file.get("")
+        if plane and plane not in self.file:
+            raise unknown("plane of this data set", plane, self.file)
+        return self.file[plane or next(iter(self.file))]
+
+
+OURS = ("patient", "visit", "days", "date", "age", "sex", "findings", "view", "modality")
+
+SYNONYMS: dict[str, tuple[str, ...]] = {  # titles taken without a map file; compared in lower case without spaces, _ and -
+    "file": ("filename", "file", "image", "imageindex", "imagefile", "imageid", "path", "filepath", "imagepath", "scan"),
+    "patient": ("patient", "patientid", "subject", "subjectid", "participantid", "participant", "ptid", "mrn"),
+    "visit": ("visit", "visitnumber", "session", "timepoint", "followup"),
+    "days": ("days", "delay", "mrdelay", "daysfrombaseline"),
+    "date": ("date", "scandate", "studydate", "examdate", "visitdate", "acquisitiondate"),
+    "age": ("age", "ageyears", "patientage", "ageatscan", "ageatvisit"),
+    "sex": ("sex", "gender", "m/f", "patientsex", "patientgender"),
+    "findings": ("findings", "finding", "findinglabels", "labels"),
+    "view": ("view", "viewposition", "projection"),
+    "modality": ("modality",),
+    "diagnosis": ("diagnosis", "dx"),
+    "label": ("label", "class"),
+}
+
+
+def load_map(path: Path) -> TableMap:
+    """Read a map file.
+
+    Raises:
+        InputError: Missing, not YAML, or with keys or values that a map cannot have.
+    """
+    try:
+        given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # BaseLoader: `no` stays a word
+    except OSError as error:
+        raise InputError(f"the map {path} cannot be read ({error.strerror}); check --map") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"the map {path} is not YAML: {' '.join(str(error).split())}") from error
+    return _checked(given, f"the map {path}")
+
+
+def load_preset(name: str) -> TableMap:
+    """A preset by name."""
+    presets = yaml.load(PRESETS_FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    if name not in presets:
+        raise unknown("preset", name, presets)
+    return _checked(presets[name], f"the preset {name}")
+
+
+def guess_map(table: Table) -> TableMap:
+    """The map of a table whose titles are ours or well known; what is not recognised is left out."""
+    titles = {re.sub(r"[\s_-]", "", title.lower()): title for title in table.frame.columns}
+    found = {ours: titles[title] for ours, names in SYNONYMS.items() for title in [n for n in names if n in titles][:1]}
+    if "file" not in found and "patient" not in found:
+        raise InputError(
+            f"it is not clear how the rows of {table.path.name} and the images belong together; write a map with "
+            f"`file: COLUMN` and give it with --map; its columns are: {', '.join(table.frame.columns)}"
+        )
+    return _checked(found, f"the table {table.path.name}")
+
+
+def check_columns(table_map: TableMap, table: Table, keep: Iterable[str] = ()) -> dict[str, str]:
+    """Every title that the map names stands in the table; returns our name -> their title.
+
+    Raises:
+        InputError: A title that the table has not, with those it has and the nearest.
+    """
+    present = list(table.frame.columns)
+    chosen = {}
+    for ours, column in table_map.columns.items():
+        if column.column:
+            chosen[ours] = next((title for title in column.column if title in present), column.column[0])
+    placeholders = [match[1] for pattern in table_map.file.values() for match in PLACEHOLDER.finditer(pattern)]
+    for title in [*placeholders, *chosen.values(), *table_map.keep, *keep]:
+        if title not in present:
+            near = get_close_matches(title.lower(), [name.lower() for name in present], n=1, cutoff=0.4)
+            hint = next((f" (did you mean '{name}'?)" for name in present if [name.lower()] == near), "")
+            raise InputError(f"the table {table.path.name} has no column '{title}'; its columns are: {', '.join(present)}{hint}")
+    if not table_map.file and not table_map.patient:
+        raise InputError(
+            "the map does not say which row belongs to which image; add `file: COLUMN`, or `patient: COLUMN` for DICOM"
+        )
+    identity = [chosen[name] for name in ("patient", "date") if name in chosen]
+    for title in [*table_map.keep, *keep]:
+        if title in identity:
+            raise OptionError(f"the column '{title}' tells who the patients are and cannot be kept; leave it out of `keep`")
+    return chosen
+
+
+def slug(title: str) -> str:
+    """A column's title as a name: `nWBV` -> nwbv, `M/F` -> m_f."""
+    return re.sub(r"\W+", "_", title.strip().lower()).strip("_") or "column"
+
+
+def describe_map(table_map: TableMap) -> Mapping[str, Any]:
+    """The map as it stands in cohort.json."""
+    return table_map.model_dump(exclude_defaults=True, mode="json")
+
+
+def _checked(given: Any, name: str) -> TableMap:
+    try:
+        return TableMap.model_validate(given)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, p['loc'])) or 'it'}: {p['msg'].removeprefix('Value error, ')}" for p in error.errors()]
+        raise InputError(f"{name} cannot be used; {'; '.join(problems)}") from error

@@ -1,0 +1,155 @@
+"""What an import will do, known and checked before a pixel is read: source, map, table, which file has which row, disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latentdrift.config import ImportOptions
+from latentdrift.data import splits
+from latentdrift.data.cohort import check_free
+from latentdrift.data.identity import private_folder
+from latentdrift.data.image import Plane
+from latentdrift.data.intensity import parse_window
+from latentdrift.data.linking import Links, link
+from latentdrift.data.mapping import TableMap, check_columns, describe_map, guess_map, load_map, load_preset
+from latentdrift.data.staging import staging_folder
+from latentdrift.data.tables import Table, read_table
+from latentdrift.data.values import Rows, read_rows
+from latentdrift.errors import InputError, OptionError, ResourceError, unknown
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be read, and what is known about it beforehand."""
+
+    root: Path
+    files: list[str]
+    """Relative to the root, sorted."""
+    map: TableMap
+    table: Table | None
+    titles: dict[str, str]
+    """Our name -> the table's title."""
+    rows: Rows
+    links: Links | None
+    """None where files and rows meet by the header, or there is no table."""
+    other_planes: frozenset[str]
+    plane: Plane | None
+    header_fields: tuple[str, ...]
+    key: str
+    """Of everything that decides the pixels; unfinished work with another key is not used."""
+
+
+def prepare(options: ImportOptions) -> Plan:
+    """Everything that can be known, or be wrong, before pixels are read."""
+    check_free(options.out)
+    parse_window(options.window)
+    splits.totals(1, options.split)
+    if not options.source.exists():
+        raise InputError(f"the source {options.source} does not exist; give a folder or file of images")
+    root = options.source if options.source.is_dir() else options.source.parent
+    table_map, table_path = _map_and_table(options)
+    table = read_table(table_path, table_map.encoding if table_map else None) if table_path else None
+    if table_map is None:
+        table_map = guess_map(table) if table else TableMap()
+    columns = table.frame.columns if table else ()
+    kept_columns = tuple(name for name in options.keep if name in columns)
+    header_fields = tuple(name for name in options.keep if name not in columns)
+    _check_header_fields(header_fields, columns)
+    titles = check_columns(table_map, table, kept_columns) if table else {}
+    rows = read_rows(table, table_map, titles, kept_columns) if table else Rows({}, {}, {})
+    files = list(_walk(options, root, table_path))
+    pattern = table_map.pattern(options.plane) if table else None
+    links = link(pattern, table.frame, files) if table and pattern else None
+    others = [other for other in table_map.file.values() if other != pattern] if table else []
+    other_planes = frozenset(path for other in others if table for path in link(other, table.frame, files).row_of)
+    plane = options.plane or next((name for name, value in table_map.file.items() if name and value == pattern), None)
+    key = _key(options, table_map, table_path)
+    plan = Plan(root, files, table_map, table, titles, rows, links, other_planes, plane, header_fields, key)
+    _check_disk(plan, options.out)
+    return plan
+
+
+def survey(options: ImportOptions) -> dict[str, Any]:
+    """What an import would read and need, without reading pixels."""
+    plan = prepare(options)
+    linked = len(plan.links.row_of) if plan.links else len(plan.files)
+    rows = len(plan.rows.values)
+    return {"files": len(plan.files), "files_with_a_row": linked, "table_rows": rows, "disk_bytes": _disk_needed(plan)}
+
+
+def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None]:
+    """The map (None: guess it from the table's titles) and the table's path (None: there is none)."""
+    if options.preset and options.map:
+        raise OptionError("--preset and --map both say what the columns mean; give one of them")
+    if options.map:
+        table_map = load_map(options.map)
+    elif options.preset:
+        table_map = load_preset(options.preset)
+    else:
+        return None, options.table
+    if options.table or not table_map.reads_table:
+        return table_map, options.table
+    if not table_map.table:
+        raise OptionError(f"the map {options.map} names columns of a table; give the table with --table")
+    root = options.source if options.source.is_dir() else options.source.parent
+    for name in table_map.table:
+        for found in (*sorted(root.glob(name)), *sorted(root.rglob(name))):
+            return table_map, found
+    raise InputError(f"no table named {' or '.join(table_map.table)} lies in {root}; give it with --table")
+
+
+def _check_header_fields(names: tuple[str, ...], columns: Any) -> None:
+    from pydicom.datadict import tag_for_keyword
+
+    for name in names:
+        if tag_for_keyword(name) is None:
+            raise unknown("field to keep", name, [*columns, "any DICOM keyword such as SliceThickness"])
+
+
+def _walk(options: ImportOptions, root: Path, table_path: Path | None) -> Iterator[str]:
+    """Every file under the source, except the table, the map, and what this or an earlier import to the same place made."""
+    if options.source.is_file():
+        yield options.source.name
+        return
+    own = {path.resolve() for path in (options.out, private_folder(options.out), staging_folder(options.out))}
+    aside = {path.resolve() for path in (table_path, options.map) if path}
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if (Path(folder) / name).resolve() not in own]
+        found += [path.relative_to(root).as_posix() for name in names if (path := Path(folder) / name).resolve() not in aside]
+    if not found:
+        raise InputError(f"the source {root} holds no files; give a folder with PNG, JPEG, TIFF, DICOM or NIfTI images")
+    yield from sorted(found)
+
+
+def _key(options: ImportOptions, table_map: TableMap, table_path: Path | None) -> str:
+    pixels = options.model_dump(mode="json", include={"plane", "position", "slab", "window", "keep"})
+    parts = {"source": str(options.source.resolve()), "map": describe_map(table_map), "options": pixels}
+    parts["table"] = hashlib.sha256(table_path.read_bytes()).hexdigest() if table_path else None
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _disk_needed(plan: Plan) -> int:
+    """Bytes, a rough bound: PNGs are up to four times as large as JPEGs, and of a volume only a slice is taken."""
+    total = 0
+    for name in plan.files:
+        size = (plan.root / name).stat().st_size
+        total += min(4 * size, (0 if ".nii" in name else size) + 4_000_000)
+    return total
+
+
+def _check_disk(plan: Plan, out: Path) -> None:
+    place = next(folder for folder in out.resolve().parents if folder.is_dir())
+    needed, free = _disk_needed(plan), shutil.disk_usage(place).free
+    if needed > free:
+        raise ResourceError(
+            f"this import needs about {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free at {place}; "
+            "free some space or choose another --out"
+        )

@@ -1,0 +1,1 @@
+"""Change one thing about an image: `inversion`, `editors`, `counterfactual`."""

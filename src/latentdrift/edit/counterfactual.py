@@ -1,0 +1,81 @@
+"""Image + prompt pair -> the same image under the changed prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentdrift.edit.editors import EDITORS, Task
+from latentdrift.errors import OptionError, unknown
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.sample.samplers import configure
+from latentdrift.seeds import generator
+
+
+@dataclass(frozen=True, eq=False)
+class Counterfactual:
+    """Three pictures [1, 3, R, R] in [-1, 1], on the CPU."""
+
+    original: Tensor
+    reconstruction: Tensor
+    """What the editor makes of the original under its own prompt: whatever differs from the original is the method's loss."""
+    counterfactual: Tensor
+    """Under the changed prompt; the edit is what differs from the reconstruction."""
+
+
+@torch.no_grad()
+def edit(
+    base: Base,
+    drift: Drift,
+    x: Tensor,
+    source_prompt: str,
+    target_prompt: str,
+    *,
+    editor: str,
+    strength: float,
+    steps: int,
+    guidance: float,
+    seed: int,
+) -> Counterfactual:
+    """The counterfactual of an image.
+
+    Args:
+        base: the model, with an adapter applied or not.
+        drift: of the adapter. Its training part is wrapped around the network; the start of sampling has no part in an edit,
+            which starts from the image's own latent.
+        x: pixels [1, 3, R, R] in [-1, 1].
+        source_prompt: describes the image as it is.
+        target_prompt: describes it as it should be.
+        editor: a row of EDITORS.
+        strength: share of the trajectory that is run back, (0, 1]; the more, the less of the source is kept.
+        steps: of the full trajectory.
+        guidance: weight w of the changed prompt; 1 is none.
+        seed: of the editor's noise.
+
+    Raises:
+        OptionError: before any work: unknown editor, strength, steps or prompt out of range.
+    """
+    if editor not in EDITORS:
+        raise unknown("editor", editor, EDITORS)
+    if not 0 < strength <= 1:
+        raise OptionError(f"strength {strength} of an edit; it must be above 0 and at most 1")
+    configure("ddim", base.schedule, steps)
+    base.latent_size(x.shape[-1])
+    source, target, empty = (base.embed([prompt]) for prompt in (source_prompt, target_prompt, ""))
+    task = Task(
+        denoiser=drift.wrap(base.denoiser(), base.schedule),
+        schedule=base.schedule,
+        x0=base.moments(x)[0],
+        source=source,
+        target=target,
+        empty=empty,
+        strength=strength,
+        steps=steps,
+        guidance=guidance,
+        generator=generator(seed, "edit", editor),
+    )
+    reconstruction, counterfactual = (base.decode(x0).cpu() for x0 in EDITORS[editor](task))
+    return Counterfactual(x.float().cpu(), reconstruction, counterfactual)

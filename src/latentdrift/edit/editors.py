@@ -1,0 +1,75 @@
+"""EDITORS: from a source latent and a prompt pair to a reconstruction and a counterfactual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentdrift.edit.inversion import ddim_inversion
+from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.sample.guidance import guide
+from latentdrift.sample.samplers import run
+
+
+@dataclass(frozen=True)
+class Task:
+    """One edit, in latents."""
+
+    denoiser: Denoiser
+    """The network with drift wrapped around it."""
+    schedule: Schedule
+    x0: Tensor
+    """Scaled latent of the source image [1, C, h, w]."""
+    source: Tensor
+    """Context of the prompt that describes the source [1, L, D]."""
+    target: Tensor
+    """Context of the changed prompt."""
+    empty: Tensor
+    """Context of the empty prompt."""
+    strength: float
+    """Share of the trajectory that is run back, (0, 1]."""
+    steps: int
+    """Steps of the full trajectory."""
+    guidance: float
+    """Weight w of the changed prompt; 1 is none."""
+    generator: torch.Generator
+    """All that is random about the edit."""
+
+    @property
+    def depth(self) -> int:
+        """Steps that are run back and forth again."""
+        return max(1, round(self.strength * self.steps))
+
+    def sample(self, xt: Tensor, w: float, reference: Tensor, condition: Tensor) -> Tensor:
+        """DDIM from xt, `depth` steps up, to x0, guided from the reference context towards the condition."""
+        denoiser, start = guide(self.denoiser, w), self.steps - self.depth
+        return run(denoiser, self.schedule, "ddim", self.steps, xt, (reference, condition), [self.generator], start_index=start)
+
+
+def sdedit(task: Task) -> tuple[Tensor, Tensor]:
+    """Noise the source and sample it again under either prompt (Meng et al. 2022, SDEdit, algorithm 1)."""
+    t = task.schedule.timesteps(task.steps)[task.steps - task.depth]
+    eps = torch.randn(task.x0.shape, generator=task.generator).to(task.x0)
+    xt = task.schedule.add_noise(task.x0, eps, t)
+    w = task.guidance
+    return task.sample(xt, w, task.empty, task.source), task.sample(xt, w, task.empty, task.target)
+
+
+def ddim(task: Task) -> tuple[Tensor, Tensor]:
+    """Invert the source under its own prompt and sample under the changed one (Song et al. 2021, section 5.5).
+
+    Guidance leads away from the source's prompt instead of the empty one (Miyake et al. 2023, negative-prompt inversion):
+    then the reconstruction is the case of no change, at any w.
+    """
+    xt = ddim_inversion(task.denoiser, task.schedule, task.x0, task.source, task.steps, task.depth)
+    return task.sample(xt, 1, task.source, task.source), task.sample(xt, task.guidance, task.source, task.target)
+
+
+EDITORS: dict[str, Callable[[Task], tuple[Tensor, Tensor]]] = {
+    "sdedit": sdedit,
+    "ddim": ddim,
+}
+"""Name -> function from a task to the latents (reconstruction, counterfactual)."""

@@ -1,0 +1,86 @@
+"""How far a number can be trusted: patients are resampled, not pictures.
+
+Two pictures of one patient are not two independent observations, so the patient is the unit that is drawn. A draw is an
+array of weights, one per picture: how often it stands in the resample. Every score of this package takes such weights,
+which makes a resample, a subset and a half of the set the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from latentdrift.seeds import derive
+
+
+def rng(seed: int, *path: int | str) -> np.random.Generator:
+    """A numpy generator for a named place under `seed`."""
+    return np.random.default_rng(derive(seed, *path))
+
+
+def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
+    """The unit of resampling of each of n pictures, as integers [n]: its patient, or itself where nobody knows."""
+    if patients is None:
+        return np.arange(n)
+    return np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1].reshape(n)
+
+
+def draws(units: np.ndarray, count: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """`count` resamples with replacement: weights float64 [n] (Efron 1979; cluster form: Davison and Hinkley 1997, sec. 3.8).
+
+    A resample that happens to hold one unit only has no spread and is drawn again.
+    """
+    total = int(units.max()) + 1
+    if total < 2:
+        raise ValueError("resampling needs at least two units")
+    for _ in range(count):
+        drawn = generator.integers(total, size=total)
+        while np.all(drawn == drawn[0]):
+            drawn = generator.integers(total, size=total)
+        yield np.bincount(drawn, minlength=total).astype(np.float64)[units]
+
+
+def halves(units: np.ndarray, count: int, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`count` splits of the units into two halves with the same number of pictures: two arrays of 0/1 weights [n].
+
+    Where patients have different numbers of pictures, the larger half gives up some of its pictures by chance.
+    """
+    total = int(units.max()) + 1
+    for _ in range(count):
+        first = np.isin(units, generator.permutation(total)[: total // 2])
+        size = int(min(first.sum(), (~first).sum()))
+        yield choose(first, size, generator), choose(~first, size, generator)
+
+
+def choose(allowed: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
+    """0/1 weights [n] of `size` pictures drawn without replacement from those that are allowed."""
+    weights = np.zeros(len(allowed))
+    weights[generator.choice(np.flatnonzero(allowed), size=size, replace=False)] = 1.0
+    return weights
+
+
+def interval(value: float, replicates: Sequence[float] | np.ndarray, level: float = 0.95) -> list[float]:
+    """The [low, high] interval of `value` from its resamples.
+
+    Resampling with replacement repeats pictures, which by itself raises some scores (a Fréchet distance of n pictures is
+    biased upwards, and a resample has only 0.63 n different ones). The replicates are therefore centred on the value first:
+    the interval says how much the score of this many pictures would scatter, not where it would go with more of them.
+    """
+    spread = np.asarray(replicates, dtype=np.float64)
+    low, high = np.quantile(spread - spread.mean(), [(1 - level) / 2, (1 + level) / 2])
+    return [float(value + low), float(value + high)]
+
+
+def mean_interval(values: np.ndarray, units: np.ndarray, count: int, generator: np.random.Generator) -> list[float] | None:
+    """The interval of a mean of one number per picture; None where there are fewer than two units."""
+    if units.max() < 1:
+        return None
+    return interval(float(values.mean()), [float(np.average(values, weights=w)) for w in draws(units, count, generator)])
+
+
+def proportion_interval(hits: int, n: int, z: float = 1.959964) -> list[float]:
+    """The 95 % interval of a share, [low, high] (Wilson 1927): right also for 0 of n, where a bootstrap says 0 to 0."""
+    centre = (hits + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * np.sqrt(hits * (n - hits) / n + z * z / 4)
+    return [max(0.0, float(centre - half)), min(1.0, float(centre + half))]

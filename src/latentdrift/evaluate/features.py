@@ -1,0 +1,195 @@
+"""Pictures -> vectors, in a named feature space.
+
+Two distances compare only if space and resize are the same, so each row of FEATURES names its resize protocol, and the report
+repeats it. No row needs a network unless the user names a model that is not on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentdrift.errors import InputError, OptionError, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Encoder = Callable[["Tensor"], "Tensor"]
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Space:
+    """A loaded feature space: call it with float pictures [N, H, W, 3] in [0, 1] for float64 [N, D]."""
+
+    name: str
+    protocol: str
+    encode: Callable[[np.ndarray], Tensor]
+    """A batch of pictures -> features [B, D]."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        import torch
+
+        images = np.asarray(images, dtype=np.float32)
+        if images.ndim != 4 or images.shape[-1] != 3:
+            raise InputError(f"features are computed from pictures [N, H, W, 3]; these have the shape {list(images.shape)}")
+        with torch.inference_mode():
+            parts = [self.encode(images[i : i + BATCH]).double().cpu().numpy() for i in range(0, len(images), BATCH)]
+        features = np.concatenate(parts)
+        if not np.isfinite(features).all():
+            bad = int(np.flatnonzero(~np.isfinite(features).all(1))[0])
+            raise InputError(f"the {self.name} features of picture {bad} are not finite numbers; look at that picture")
+        return features
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a row needs to open its space."""
+
+    label: str
+    path: str
+    device: str
+    pocket: Encoder | None
+    """The base model's encoder, handed in: pictures [B, 3, R, R] in [-1, 1] -> features [B, D]."""
+    resolution: int
+    """R."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of FEATURES: how a space is opened, and what `name=PATH` has to point at (None: no path)."""
+
+    open: Callable[[Request], Space]
+    needs: str | None
+
+
+def resize(images: np.ndarray, size: int) -> Tensor:
+    """[N, H, W, 3] in [0, 1] -> tensor [N, 3, size, size] in [0, 1] by the clean-fid protocol (Parmar et al. 2022).
+
+    Pillow's antialiased bicubic filter in floating point, channel by channel, without rounding to 8 bit.
+    """
+    import torch
+    from PIL import Image
+
+    def channel(x: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(x, dtype=np.float32)).resize((size, size), Image.Resampling.BICUBIC))
+
+    if images.shape[1:3] == (size, size):
+        return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    grey = np.array_equal(images[..., :1].repeat(3, -1), images)
+    planes = [[channel(image[..., c]) for c in range(1 if grey else 3)] for image in images]
+    resized = torch.from_numpy(np.asarray(planes, dtype=np.float32)).clamp(0.0, 1.0)
+    return resized.expand(-1, 3, -1, -1) if grey else resized
+
+
+def _protocol(size: int) -> str:
+    return f"{size} px, clean-fid (antialiased bicubic in floating point)"
+
+
+def _pocket(request: Request) -> Space:
+    encoder, size, device = request.pocket, request.resolution, request.device
+    if encoder is None:
+        raise OptionError("the features 'pocket' are the base model's own, and no encoder was handed in; name other features")
+    return Space(request.label, _protocol(size), lambda images: encoder(2.0 * resize(images, size).to(device) - 1.0))
+
+
+def _squeezenet(request: Request) -> Space:
+    from latentdrift.evaluate.squeezenet import SIZE, load_squeezenet
+
+    network = load_squeezenet(Path(request.path)).to(request.device)
+    return Space(request.label, _protocol(SIZE), lambda images: network(resize(images, SIZE).to(request.device)))
+
+
+def _inception(request: Request) -> Space:
+    from latentdrift.evaluate.inception import SIZE, load_inception
+
+    network = load_inception(Path(request.path)).to(request.device)
+    return Space(request.label, _protocol(SIZE), lambda images: network(resize(images, SIZE).to(request.device)))
+
+
+def _huggingface(request: Request) -> Space:
+    """Any vision model of transformers, with its own processor.
+
+    The vector is the pooled output, or the class token where the checkpoint brings no weights for the pooler, or the mean over
+    positions where there is neither.
+    """
+    from transformers import AutoImageProcessor, AutoModel
+
+    path = request.path
+    try:
+        processor = AutoImageProcessor.from_pretrained(path)
+        model, info = AutoModel.from_pretrained(path, output_loading_info=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(
+            f"no Hugging Face vision model could be read from '{path}' ({str(error).splitlines()[0][:200]}); give a folder with "
+            "config.json, preprocessor_config.json and weights, or the id of a model that this machine has or can reach"
+        ) from error
+    absent = sorted(info["missing_keys"])
+    pooler_is_random = any("pooler" in key for key in absent)
+    if [key for key in absent if "pooler" not in key]:
+        raise InputError(f"'{path}' lacks weights, e.g. {absent[0]}; features of random weights would mean nothing")
+    model = getattr(model, "vision_model", model).eval().requires_grad_(False).to(request.device)
+
+    def encode(images: np.ndarray) -> Tensor:
+        # Colour order and scale are the processor's business; it resizes from floating point, so nothing is rounded to 8 bit.
+        inputs = processor(list(images), do_rescale=False, input_data_format="channels_last", return_tensors="pt")
+        output = model(pixel_values=inputs["pixel_values"].to(request.device))
+        pooled, last = getattr(output, "pooler_output", None), output.last_hidden_state
+        if pooled is not None and not pooler_is_random:
+            return pooled.flatten(1)
+        return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
+
+    return Space(request.label, f"{type(processor).__name__} of {Path(path).name}", encode)
+
+
+FEATURES: dict[str, Row] = {
+    "pocket": Row(_pocket, None),
+    "squeezenet": Row(_squeezenet, "the Keras 'notop' h5 file of SqueezeNet 1.1"),
+    "inception": Row(_inception, "pt_inception-2015-12-05-6726825d.pth, the weights of the Fréchet distance"),
+    "huggingface": Row(_huggingface, "the folder or id of a Hugging Face vision model"),
+}
+
+
+def parse(text: str) -> tuple[str, str, str]:
+    """`row`, `row=PATH`, `label=FOLDER` or a bare folder or id of a Hugging Face model -> (label, row of FEATURES, path)."""
+    name, equals, path = text.partition("=")
+    if name in FEATURES:
+        row = FEATURES[name]
+        if row.needs and not path:
+            raise OptionError(f"features '{name}' need {row.needs}; give its place as {name}=PATH")
+        if path and not row.needs:
+            raise OptionError(f"features '{name}' take no path, and '{path}' was given; write just '{name}'")
+        label = Path(path).name if name == "huggingface" else name
+        return label, name, path
+    place = path if equals else name
+    if (Path(place) / "config.json").is_file() or (place.count("/") == 1 and not Path(place).exists() and not place.startswith(".")):
+        return (name if equals else Path(place).name), "huggingface", place
+    if Path(place).exists():
+        raise InputError(f"'{place}' is no Hugging Face vision model, it has no config.json; known features: {', '.join(FEATURES)}")
+    raise unknown("features", name, FEATURES)
+
+
+def load_features(
+    texts: Sequence[str], *, pocket: Encoder | None = None, resolution: int = 128, device: str = "cpu"
+) -> dict[str, Space]:
+    """Open feature spaces by name.
+
+    Args:
+        texts: as `parse` reads them.
+        pocket: the encoder behind the row `pocket`: tensor [B, 3, R, R] in [-1, 1] -> [B, D].
+        resolution: R, the size the encoder was trained at.
+        device: where the networks run.
+    """
+    parsed = [parse(text) for text in texts]  # all names first: a mistake shows before anything is loaded
+    for _, row, path in parsed:
+        if row in ("squeezenet", "inception") and not Path(path).is_file():
+            raise InputError(f"the weights of the features '{row}' are not at {path}; it has to be {FEATURES[row].needs}")
+    spaces: dict[str, Space] = {}
+    for label, row, path in parsed:
+        label = label if label not in spaces else f"{label}-{len(spaces)}"
+        spaces[label] = FEATURES[row].open(Request(label, path, device, pocket, resolution))
+    return spaces

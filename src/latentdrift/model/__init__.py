@@ -1,0 +1,1 @@
+"""The base model and everything that wraps its denoiser: `base`, `schedule`, `drift`."""

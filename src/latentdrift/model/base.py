@@ -1,0 +1,329 @@
+"""Base = autoencoder + text encoder + denoiser + schedule; the only file that knows how diffusers loads things.
+
+Notation, everywhere in this package:
+
+    x          pixels [B, 3, H, W] in [-1, 1]
+    x0, xt     scaled latents [B, C, h, w], clean and at time t; only `Base` knows the scaling factor
+    alpha_bar  cumulative product of 1 - beta;  a = sqrt(alpha_bar), s = sqrt(1 - alpha_bar)
+    eps, v     noise N(0, 1), and v = a eps - s x0
+    z          unit noise from which a start xT is made
+    delta      drift: the mean of the noise, one value per latent channel
+    w          guidance weight; 1 is none
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentdrift.errors import BaseModelError, InputError, OptionError, unknown
+from latentdrift.model.schedule import Denoiser, Schedule
+
+__all__ = ["Base", "Denoiser", "Schedule", "cards"]
+
+WEIGHTS = {
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+    "unet": "diffusion_pytorch_model",
+}
+"""Component -> name of its weight file, without the ending."""
+
+# Autoencoder -> the hidden layers whose mean activations are its features, coarse ones last.
+AUTOENCODERS: dict[str, Callable[[Any], list[nn.Module]]] = {
+    "AutoencoderKL": lambda vae: [*vae.encoder.down_blocks, vae.encoder.mid_block],
+    "AutoencoderTiny": lambda vae: [vae.encoder.layers[-2]],
+}
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A pretrained text-to-image latent diffusion model, frozen and in evaluation mode."""
+
+    name: str
+    hash: str
+    """sha256 over the weight files and the schedule: an adapter belongs to one hash."""
+    resolution: int
+    """Pixels on a side that it was trained at."""
+    schedule: Schedule
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    unet: Any
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def load(cls, name: str | Path, *, device: str = "auto", precision: str = "auto") -> Base:
+        """Load a named base (a row of cards.yaml), a local diffusers folder, or a hub id.
+
+        Args:
+            name: for example `pocket`, `./sd15` or `stable-diffusion-v1-5/stable-diffusion-v1-5`.
+            device: cpu, cuda, mps, or auto.
+            precision: fp32, bf16, fp16, or auto (bf16 where the machine is fast at it, else fp32).
+
+        Raises:
+            BaseModelError: it is not there, not complete, not safetensors, or not SD 1.x / 2.x shaped.
+        """
+        if precision != "auto" and precision not in PRECISIONS:
+            raise unknown("precision", precision, [*PRECISIONS, "auto"])
+        place = _device(device)
+        dtype = PRECISIONS[_fast_precision(place) if precision == "auto" else precision]
+        folder = _find(str(name))
+        variants = _check_folder(folder)
+        schedule = Schedule.from_config(json.loads((folder / "scheduler" / "scheduler_config.json").read_text()))
+        parts = _load_parts(folder, variants, place, dtype)
+        return cls(
+            name=str(name),
+            hash=_identity(folder, variants, schedule),
+            resolution=int(parts["unet"].config.sample_size) * _factor(parts["vae"]),
+            schedule=schedule,
+            device=place,
+            dtype=dtype,
+            **parts,
+        )
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels C of a latent."""
+        return int(self.vae.config.latent_channels)
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent on a side."""
+        return _factor(self.vae)
+
+    def latent_size(self, resolution: int | None = None) -> int:
+        """Latents on a side at a resolution in pixels; default: the base's own."""
+        pixels = resolution or self.resolution
+        # The U-Net halves the latent once per level but the last.
+        step = self.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        if pixels % step:
+            raise OptionError(f"resolution {pixels} does not fit base '{self.name}': take a multiple of {step} pixels")
+        return pixels // self.factor
+
+    @torch.no_grad()
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [B, C, h, w] of the scaled latent of pixels x [B, 3, H, W] in [-1, 1]."""
+        pixels = self._pixels(x)
+        if type(self.vae).__name__ == "AutoencoderTiny":  # deterministic: it has no posterior
+            mean = self.vae.encode(pixels).latents.float() * self.vae.config.scaling_factor
+            return mean, torch.zeros_like(mean)
+        posterior = self.vae.encode(pixels).latent_dist
+        factor = self.vae.config.scaling_factor
+        return posterior.mean.float() * factor, posterior.std.float() * factor
+
+    @torch.no_grad()
+    def decode(self, x0: Tensor) -> Tensor:
+        """Pixels [B, 3, H, W] in [-1, 1] of scaled latents."""
+        latents = x0.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
+        return self.vae.decode(latents).sample.float().clamp(-1, 1)
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """[B, D] mean activations of the autoencoder's hidden layers: a feature space that is always at hand."""
+        seen: list[Tensor] = []
+        layers = AUTOENCODERS[type(self.vae).__name__](self.vae)
+        hooks = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out.float().mean((2, 3)))) for layer in layers]
+        try:
+            self.vae.encode(self._pixels(x))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat(seen, dim=1)
+
+    def tokens(self, prompts: Sequence[str]) -> Tensor:
+        """Token ids [B, L] of prompts, padded.
+
+        Raises:
+            OptionError: a prompt is longer than the text encoder can read; nothing is cut off silently.
+        """
+        limit = min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
+        for prompt in prompts:
+            ids = self.tokenizer(prompt, verbose=False).input_ids
+            if len(ids) > limit:
+                dropped = self.tokenizer.decode(ids[limit - 1 : -1])
+                raise OptionError(
+                    f"the prompt '{prompt}' has {len(ids) - 2} tokens and the text encoder of base '{self.name}' reads "
+                    f"{limit - 2}: '{dropped}' would be dropped; shorten it"
+                )
+        return self.tokenizer(list(prompts), padding="max_length", max_length=limit, return_tensors="pt").input_ids
+
+    def embed(self, prompts: Sequence[str]) -> Tensor:
+        """The context [B, L, D] of prompts; raises as `tokens` does."""
+        return self.text_encoder(self.tokens(prompts).to(self.device)).last_hidden_state
+
+    def denoiser(self) -> Denoiser:
+        """The network as a function: (xt in VP units, t, context) -> prediction in xt's dtype."""
+
+        def denoise(xt: Tensor, t: float | Tensor, context: Tensor) -> Tensor:
+            return self.unet(xt.to(self.dtype), t, context.to(self.dtype), return_dict=False)[0].to(xt.dtype)
+
+        return denoise
+
+    def _pixels(self, x: Tensor) -> Tensor:
+        """x, checked and in the autoencoder's number format."""
+        if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % self.factor or x.shape[3] % self.factor:
+            raise InputError(
+                f"pixels of shape {tuple(x.shape)} do not fit the autoencoder, which reads [B, 3, H, W], "
+                f"H and W multiples of {self.factor}"
+            )
+        low, high = (x.amin().item(), x.amax().item()) if x.numel() else (0.0, 0.0)
+        if not -1.001 <= low <= high <= 1.001:
+            raise InputError(f"pixels reach from {low:.4g} to {high:.4g}; the autoencoder reads [-1, 1]: map intensities first")
+        return x.to(self.device, self.vae.dtype)
+
+
+def cards() -> dict[str, dict[str, Any]]:
+    """The named bases: name -> row of cards.yaml."""
+    import yaml
+
+    return yaml.safe_load((files("latentdrift.model") / "cards.yaml").read_text(encoding="utf-8"))
+
+
+def _device(name: str) -> torch.device:
+    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if found["cuda"] else "mps" if found["mps"] else "cpu")
+    kind = name.split(":")[0]
+    if kind not in found:
+        raise unknown("device", name, [*found, "auto"])
+    if not found[kind]:
+        there = ", ".join(known for known in found if found[known])
+        raise OptionError(f"device '{name}' is not available on this machine; take one of: {there}")
+    return torch.device(name)
+
+
+def _fast_precision(device: torch.device) -> str:
+    """bf16 where matrix units make it faster than fp32; without AMX a processor is slower in bf16 than in fp32."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def _find(name: str) -> Path:
+    """The folder on this machine of a named base, a folder, or a hub id (downloaded if need be)."""
+    known = cards()
+    card = known.get(name, {})
+    if "folder" in card:
+        return Path(str(files("latentdrift.model"))) / card["folder"]
+    if not card and Path(name).is_dir():
+        return Path(name)
+    repository = card.get("repository", name)
+    looks_like_path = name.startswith((".", "/", "~")) or Path(name).suffix in (".safetensors", ".ckpt", ".bin")
+    if not card and (looks_like_path or repository.count("/") != 1):
+        raise BaseModelError(
+            f"no base '{name}': it is neither a folder on this machine, nor a hub id `owner/name`, nor one of {', '.join(known)}"
+        )
+    return _download(repository, card.get("revision"))
+
+
+def _download(repository: str, revision: str | None) -> Path:
+    """A hub repository's parts that we read, from the local cache or the network."""
+    from huggingface_hub import snapshot_download
+
+    wanted = ["model_index.json", "scheduler/*.json", "tokenizer/*"]
+    wanted += [f"{part}/{name}" for part, stem in WEIGHTS.items() for name in ("config.json", f"{stem}.safetensors")]
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
+    except (OSError, ValueError) as error:  # no network, no such repository, no permission, not an id
+        raise BaseModelError(
+            f"base '{repository}' could not be fetched from the Hugging Face hub ({type(error).__name__}). Without a network: on "
+            f"another machine run `hf download {repository}`, bring the folder here and pass its path, `--base ./FOLDER`"
+        ) from error
+
+
+def _check_folder(folder: Path) -> dict[str, str | None]:
+    """What is there before anything heavy is loaded: component -> variant of its weights (None or 'fp16')."""
+    if (folder / "text_encoder_2").exists():
+        raise BaseModelError(f"base {folder} has a second text encoder (SDXL); latentdrift works with SD 1.x and 2.x shapes")
+    for part, file in {**dict.fromkeys(WEIGHTS, "config.json"), "scheduler": "scheduler_config.json", "tokenizer": ""}.items():
+        if not (folder / part / file).exists():
+            raise BaseModelError(
+                f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers Stable Diffusion folder holds "
+                "scheduler, text_encoder, tokenizer, unet and vae"
+            )
+    variants: dict[str, str | None] = {}
+    for part, stem in WEIGHTS.items():
+        found = [variant for variant in (None, "fp16") if _weights(folder, part, variant).exists()]
+        if not found:
+            foreign = sorted(path.name for path in (folder / part).glob("*.bin"))
+            why = f"only {', '.join(foreign)}, which can carry code" if foreign else "no weights"
+            raise BaseModelError(
+                f"the {part} of base folder {folder} has {why}: latentdrift reads {stem}.safetensors; "
+                "get the safetensors files of this model, or save it again with diffusers' save_pretrained"
+            )
+        variants[part] = found[0]
+    return variants
+
+
+def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """vae, text_encoder, tokenizer and unet, checked to fit together."""
+    import diffusers
+    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a bar per component, in milliseconds
+    kind = json.loads((folder / "vae" / "config.json").read_text()).get("_class_name", "AutoencoderKL")
+    if kind not in AUTOENCODERS:
+        raise BaseModelError(f"the autoencoder of base folder {folder} is a {kind}; known: {', '.join(AUTOENCODERS)}")
+    vae = _load(getattr(diffusers, kind), folder / "vae", variants["vae"], torch_dtype=dtype)
+    if dtype == torch.float16 and vae.config.get("force_upcast", False):  # SD autoencoders overflow in fp16
+        vae = _load(getattr(diffusers, kind), folder / "vae", variants["vae"], torch_dtype=torch.float32)
+    unet = _load(diffusers.UNet2DConditionModel, folder / "unet", variants["unet"], torch_dtype=dtype)
+    text_encoder = _load(CLIPTextModel, folder / "text_encoder", variants["text_encoder"], dtype=dtype)
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    for ours, theirs, what in (
+        (unet.config.in_channels, vae.config.latent_channels, "latent channels and the autoencoder makes"),
+        (unet.config.cross_attention_dim, text_encoder.config.hidden_size, "numbers per token and the text encoder gives"),
+    ):
+        if ours != theirs:
+            raise BaseModelError(f"base folder {folder} does not fit together: the U-Net reads {ours} {what} {theirs}")
+    for part in (vae, text_encoder, unet):
+        part.requires_grad_(False).eval().to(device)
+    return {"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer, "unet": unet}
+
+
+def _load(kind: Any, folder: Path, variant: str | None, **options: Any) -> Any:
+    """A model with every one of its weights; a file that lacks some would otherwise leave them random."""
+    model, report = kind.from_pretrained(
+        folder, variant=variant, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BaseModelError(f"the weights in {folder} are incomplete: {len(missing)} tensors missing, the first {missing[0]}")
+    return model
+
+
+def _weights(folder: Path, part: str, variant: str | None) -> Path:
+    """Where diffusers keeps the weights of a component."""
+    return folder / part / ".".join([WEIGHTS[part], *([variant] if variant else []), "safetensors"])
+
+
+def _identity(folder: Path, variants: dict[str, str | None], schedule: Schedule) -> str:
+    """sha256 over the weight files and what the network was trained to predict."""
+    paths = [_weights(folder, part, variant).resolve() for part, variant in variants.items()]
+    hashes = [_sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+    text = "".join([*hashes, schedule.prediction_type]).encode()
+    return hashlib.sha256(text + schedule.alpha_bar.numpy().tobytes()).hexdigest()
+
+
+def _factor(vae: Any) -> int:
+    return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, mtime_ns: int, size: int) -> str:
+    """Hash of a file's contents, remembered as long as its time and size stay."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,251 @@
+"""The recipe of the pocket base, stage by stage; every stage goes on where it was stopped.
+
+    python -m latentdrift.model.pocket.recipe.train WORK autoencoder   # pictures -> a small KL autoencoder, f4, 4 channels
+    python -m latentdrift.model.pocket.recipe.train WORK latents       # tokenizer, captions and latent moments, on disk
+    python -m latentdrift.model.pocket.recipe.train WORK denoiser      # text encoder and U-Net together, epsilon-prediction
+    python -m latentdrift.model.pocket.recipe.train WORK export        # the diffusers folder that ships
+
+Everything is seeded; the schedule is Stable Diffusion's (scaled-linear, 0.00085 to 0.012, 1000 steps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from latentdrift.model.pocket.recipe import pictures
+from latentdrift.model.pocket.recipe.tokenizer import make_tokenizer
+
+log = logging.getLogger("pocket")
+SEED = 20260
+CROP, CROPS = 64, 8  # autoencoder: pixels on a side of a training crop, crops per step
+WHOLE, WHOLES = 128, 4  # the last part of it sees whole pictures, so that group norms meet their real statistics
+PICTURES = 24_000  # cached for the denoiser
+BATCH = 32
+OFFSET_NOISE = 0.1  # (Guttenberg 2023): lets the model leave mid-grey
+CAPTION_DROPOUT = 0.1
+EMA = 0.999
+SCHEDULE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000)
+
+AUTOENCODER = dict(
+    block_out_channels=(16, 32, 64), down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+    layers_per_block=1, latent_channels=4, norm_num_groups=1, mid_block_add_attention=False, sample_size=128,
+)  # fmt: skip
+DENOISER = dict(
+    sample_size=32, in_channels=4, out_channels=4, block_out_channels=(32, 64, 128, 176), layers_per_block=1,
+    down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+    cross_attention_dim=160, attention_head_dim=(1, 1, 2, 2), norm_num_groups=16,
+)  # fmt: skip
+TEXT = dict(hidden_size=160, intermediate_size=480, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=77)
+
+
+def save_state(path: Path, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Written aside and renamed, so that a kill never leaves half a checkpoint."""
+    state = {"step": step, "optimizer": optimizer.state_dict(), **{k: m.state_dict() for k, m in modules.items()}}
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def load_state(path: Path, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    for name, module in modules.items():
+        module.load_state_dict(state[name])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def rate(step: int, total: int, top: float, warmup: int = 100) -> float:
+    """Warm-up, then a half cosine down to a twentieth."""
+    if step < warmup:
+        return top * (step + 1) / warmup
+    return top * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup))))
+
+
+def crops(step: int, size: int, count: int) -> torch.Tensor:
+    """[count, 3, size, size] in [-1, 1]; four crops per picture."""
+    rng = np.random.default_rng([SEED, 1, step])
+    out = []
+    while len(out) < count:
+        image = pictures.picture(int(rng.integers(2**31)), SEED)[0]
+        for _ in range(4 if size < pictures.SIZE else 1):
+            top, left = rng.integers(pictures.SIZE - size + 1, size=2)
+            out.append(image[top : top + size, left : left + size])
+    return torch.from_numpy(np.stack(out[:count])).permute(0, 3, 1, 2) * 2 - 1
+
+
+def train_autoencoder(work: Path, steps: int) -> None:
+    torch.manual_seed(SEED)
+    model = AutoencoderKL(**AUTOENCODER).to(memory_format=torch.channels_last)
+    with torch.no_grad():  # start with little posterior noise; from N(mean, 1) the signal would drown for a long time
+        model.quant_conv.bias[4:] = -6.0
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+    first = load_state(work / "autoencoder.pt", {"model": model}, optimizer)
+    began, errors = time.time(), []
+    for step in range(first, steps):
+        whole = step > 0.85 * steps
+        x = crops(step, *((WHOLE, WHOLES) if whole else (CROP, CROPS))).to(memory_format=torch.channels_last)
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, steps, 1.5e-3)
+        posterior = model.encode(x).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(SEED + step))
+        y = model.decode(posterior.mean + posterior.std * noise).sample
+        mse = F.mse_loss(y, x, reduction="none").mean((1, 2, 3))
+        # the mean log error is the mean PSNR: loud colours do not drown the greys
+        loss = (mse + 1e-4).log().mean() + 0.01 * posterior.kl().mean() / posterior.mean[0].numel()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        errors.append(mse.detach().log10().mean().item())
+        if step % 50 == 49:
+            psnr = 10 * (math.log10(4) - np.mean(errors[-50:]))
+            log.info("autoencoder %d/%d psnr %.2f dB, %.2f s/step", step + 1, steps, psnr, (time.time() - began) / (step + 1 - first))
+            save_state(work / "autoencoder.pt", {"model": model}, optimizer, step + 1)
+    save_state(work / "autoencoder.pt", {"model": model}, optimizer, steps)
+
+
+def load_autoencoder(work: Path) -> AutoencoderKL:
+    model = AutoencoderKL(**AUTOENCODER)
+    model.load_state_dict(torch.load(work / "autoencoder.pt", weights_only=True)["model"])
+    return model.eval().requires_grad_(False)
+
+
+def cache_latents(work: Path, count: int) -> None:
+    """`latents/*.safetensors` in shards of 1,000 with moments (float16) and captions; then the tokenizer over all captions."""
+    (work / "latents").mkdir(exist_ok=True)
+    model = load_autoencoder(work).to(memory_format=torch.channels_last)
+    for shard in range(count // 1000):
+        path = work / "latents" / f"{shard:03d}.safetensors"
+        if path.exists():
+            continue
+        means, stds, captions = [], [], []
+        for start in range(0, 1000, 50):
+            made = [pictures.picture(1_000_000 + shard * 1000 + start + i, SEED) for i in range(50)]
+            x = torch.from_numpy(np.stack([m[0] for m in made])).permute(0, 3, 1, 2) * 2 - 1
+            with torch.inference_mode():
+                posterior = model.encode(x.to(memory_format=torch.channels_last)).latent_dist
+            means.append(posterior.mean.half().contiguous())
+            stds.append(posterior.std.half().contiguous())
+            captions += [m[1] for m in made]
+        save_file({"mean": torch.cat(means), "std": torch.cat(stds)}, path.with_suffix(".tmp"), {"captions": json.dumps(captions)})
+        path.with_suffix(".tmp").replace(path)
+        log.info("latents: shard %d of %d", shard + 1, count // 1000)
+    make_tokenizer(captions_of(work), work / "tokenizer")
+
+
+def shards(work: Path) -> list[Path]:
+    return sorted((work / "latents").glob("*.safetensors"))
+
+
+def captions_of(work: Path) -> list[str]:
+    from safetensors import safe_open
+
+    found: list[str] = []
+    for path in shards(work):
+        with safe_open(path, "pt") as file:
+            found += json.loads(file.metadata()["captions"])
+    return found
+
+
+def build_denoiser(work: Path) -> tuple[CLIPTokenizer, CLIPTextModel, UNet2DConditionModel]:
+    torch.manual_seed(SEED)
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    ids = dict(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    text = CLIPTextModel(CLIPTextConfig(vocab_size=len(tokenizer), **TEXT, **ids))
+    return tokenizer, text, UNet2DConditionModel(**DENOISER).to(memory_format=torch.channels_last)
+
+
+def train_denoiser(work: Path, steps: int) -> None:
+    tokenizer, text, unet = build_denoiser(work)
+    stored = [load_file(path) for path in shards(work)]
+    mean, std = (torch.cat([s[key] for s in stored]) for key in ("mean", "std"))
+    tokens = tokenizer([*captions_of(work), ""], padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+    factor = 1 / mean.float().pow(2).mean().sqrt().item()  # latents of unit power about zero
+    alpha_bar = DDIMScheduler(**SCHEDULE).alphas_cumprod
+
+    modules: dict[str, torch.nn.Module] = {"text": text, "unet": unet}
+    parameters = [p for m in modules.values() for p in m.parameters()]
+    optimizer = torch.optim.AdamW(parameters, 5e-4, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    average = {name: torch.optim.swa_utils.AveragedModel(m, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA)) for name, m in modules.items()}
+    everything = {**modules, **{f"{k}_ema": m for k, m in average.items()}}
+    first = load_state(work / "denoiser.pt", everything, optimizer)
+    began, losses = time.time(), []
+    for step in range(first, steps):
+        rng = torch.Generator().manual_seed(SEED * 1_000_003 + step)
+        pick = torch.randint(len(mean), (BATCH,), generator=rng)
+        m, s = mean[pick].float(), std[pick].float()
+        x0 = (m + s * torch.randn(m.shape, generator=rng)) * factor
+        drop = torch.rand(BATCH, generator=rng) < CAPTION_DROPOUT
+        context = text(torch.where(drop[:, None], tokens[-1], tokens[pick])).last_hidden_state
+        t = torch.randint(1000, (BATCH,), generator=rng)
+        eps = torch.randn(x0.shape, generator=rng) + OFFSET_NOISE * torch.randn((BATCH, x0.shape[1], 1, 1), generator=rng)
+        a, sigma = alpha_bar[t].sqrt().view(-1, 1, 1, 1), (1 - alpha_bar[t]).sqrt().view(-1, 1, 1, 1)
+        xt = (a * x0 + sigma * eps).to(memory_format=torch.channels_last)
+        loss = F.mse_loss(unet(xt, t, context).sample, eps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, steps, 6e-4, warmup=200)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        for name, module in modules.items():
+            average[name].update_parameters(module)
+        losses.append(loss.item())
+        if step % 100 == 99 or step == steps - 1:
+            log.info("denoiser %d/%d loss %.4f, %.3f s/step", step + 1, steps, np.mean(losses[-100:]), (time.time() - began) / (step + 1 - first))
+            save_state(work / "denoiser.pt", everything, optimizer, step + 1)
+
+
+def export(work: Path, out: Path) -> None:
+    """The diffusers folder: float16 safetensors of the averaged weights."""
+    from diffusers import StableDiffusionPipeline
+
+    tokenizer, text, unet = build_denoiser(work)
+    state = torch.load(work / "denoiser.pt", weights_only=True)
+    for module, key in ((text, "text_ema"), (unet, "unet_ema")):
+        module.load_state_dict({k.removeprefix("module."): v for k, v in state[key].items() if k.startswith("module.")})
+    vae = load_autoencoder(work)
+    mean = torch.cat([load_file(path)["mean"] for path in shards(work)]).float()
+    vae.register_to_config(scaling_factor=1 / mean.pow(2).mean().sqrt().item())
+    scheduler = DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    pipe = StableDiffusionPipeline(vae, text, tokenizer, unet, scheduler, None, None, requires_safety_checker=False)
+    pipe.to(torch.float16).save_pretrained(out)
+    log.info("exported %s after %d steps", out, state["step"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path, help="folder for checkpoints and caches")
+    parser.add_argument("stage", choices=["autoencoder", "latents", "denoiser", "export"])
+    parser.add_argument("--autoencoder-steps", type=int, default=4000)
+    parser.add_argument("--denoiser-steps", type=int, default=6000)
+    parser.add_argument("--pictures", type=int, default=PICTURES)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "weights")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options.work.mkdir(parents=True, exist_ok=True)
+    stages = {
+        "autoencoder": lambda: train_autoencoder(options.work, options.autoencoder_steps),
+        "latents": lambda: cache_latents(options.work, options.pictures),
+        "denoiser": lambda: train_denoiser(options.work, options.denoiser_steps),
+        "export": lambda: export(options.work, options.out),
+    }
+    stages[options.stage]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""One self-contained HTML page: headings, text, tables, pictures, galleries, traffic lights.
+
+Blocks hold plain values; `page.jinja` draws them. Pictures travel inside the page as data URIs, all text is escaped and nothing
+is fetched, so a page can be mailed or archived as one file.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from latentdrift.errors import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+COLOURS = ("green", "amber", "red", "grey")
+Colour = Literal["green", "amber", "red", "grey"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of a page; `kind` names its branch in page.jinja."""
+
+    kind: str
+    content: Any
+    caption: str = ""
+
+
+def heading(text: str) -> Block:
+    """A section heading."""
+    return Block("heading", text)
+
+
+def text(words: str) -> Block:
+    """Plain text; a blank line starts a new paragraph."""
+    return Block("text", [" ".join(part.split()) for part in words.split("\n\n") if part.strip()])
+
+
+def table(rows: Sequence[dict[str, Any]] | pd.DataFrame, caption: str | None = None) -> Block:
+    """A table from records or a data frame; numbers to four figures and right-aligned, missing values as a dash."""
+    records = rows if isinstance(rows, Sequence) else rows.to_dict("records")
+    names = list(dict.fromkeys(name for record in records for name in record))
+    values = [[record.get(name) for name in names] for record in records]
+    numbers = [all(_is_number(row[i]) or _is_missing(row[i]) for row in values) for i in range(len(names))]
+    cells = [[_cell(value) for value in row] for row in values]
+    columns = [(str(name), number) for name, number in zip(names, numbers, strict=True)]
+    return Block("table", {"columns": columns, "rows": cells}, caption or "")
+
+
+def picture(source: np.ndarray | Figure, caption: str = "") -> Block:
+    """An image ([H, W] or [H, W, 3]: uint8, uint16, or float in [-1, 1]) or a matplotlib figure."""
+    if isinstance(source, np.ndarray):
+        return Block("image", _png(source), caption)
+    return Block("plot", _svg(source), caption)
+
+
+def gallery(items: Iterable[tuple[np.ndarray, str]]) -> Block:
+    """A grid of images with captions."""
+    return Block("gallery", [(_png(array), caption) for array, caption in items])
+
+
+def lights(items: Iterable[tuple[str, Colour, str]]) -> Block:
+    """Traffic lights: what was checked, its colour, and a sentence that says what was found."""
+    rows = list(items)
+    for _, colour, _ in rows:
+        if colour not in COLOURS:
+            raise unknown("colour", colour, COLOURS)
+    return Block("lights", rows)
+
+
+def figure(width: float = 7.0, height: float = 2.8, columns: int = 1) -> tuple[Figure, list[Any]]:
+    """A matplotlib figure (size in inches) in the page's style, and its axes from left to right; needs no display."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    axes = list(made.subplots(1, columns, squeeze=False)[0])
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    return made, axes
+
+
+def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
+    """Write the page whole or not at all."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("latentdrift", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    html = environment.get_template("page.jinja").render(title=title, blocks=blocks)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(html, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, (float, np.floating)) and math.isnan(value))
+
+
+def _cell(value: Any) -> str:
+    if _is_missing(value):
+        return "–"
+    if isinstance(value, (float, np.floating)):
+        real = float(value)
+        return f"{int(real)}" if real.is_integer() and abs(real) < 1e9 else f"{real:.4g}"
+    return str(value)
+
+
+def _png(array: np.ndarray) -> str:
+    from PIL import Image
+
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        array = np.rint((np.clip(array.astype(np.float64), -1, 1) + 1) * 127.5).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _svg(drawing: Figure) -> str:
+    buffer = io.BytesIO()
+    drawing.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""From noise to images: `guidance`, `samplers`, `generate`."""

@@ -1,0 +1,106 @@
+"""Caches hold what the base says, are read again, continued, and never trusted when stale."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentdrift.adapt import cache
+from latentdrift.data.cohort import Cohort
+from latentdrift.model.base import Base
+
+
+@pytest.fixture(scope="module")
+def base(tiny_base_folder: Path) -> Base:
+    return Base.load(tiny_base_folder, device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def cohort(tiny_cohort_folder: Path) -> Cohort:
+    return Cohort.load(tiny_cohort_folder)
+
+
+class Counting:
+    """A cache's compute that counts, and may fail at a row."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.calls, self.fail_at = [], fail_at
+
+    def __call__(self, first: int, last: int) -> dict[str, torch.Tensor]:
+        if self.fail_at is not None and last > self.fail_at:
+            raise KeyboardInterrupt
+        self.calls.append((first, last))
+        return {"value": torch.arange(first, last)[:, None].float()}
+
+
+def test_moments_are_those_of_the_autoencoder(base: Base, cohort: Cohort, tmp_path: Path) -> None:
+    moments = cache.latents(base, cohort, 32, tmp_path)
+    mean, std = base.moments(torch.from_numpy(cohort.batch(cohort.rows().iloc[[3, 5]], 32)))
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(moments.sample([3, 5], noise), mean + std * noise, rtol=0, atol=1e-5)
+    torch.testing.assert_close(moments.means([3, 5]), mean, rtol=0, atol=1e-5)
+
+
+def test_moments_give_a_fresh_sample_each_time_and_nothing_is_flipped(base: Base, cohort: Cohort, tmp_path: Path) -> None:
+    moments = cache.latents(base, cohort, 32, tmp_path)
+    one, other = (moments.sample([0], torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1))
+    assert not torch.equal(one, other)
+    flipped = base.moments(torch.from_numpy(cohort.batch(cohort.rows().iloc[:1], 32)).flip(3))[0]
+    assert (one - moments.means([0])).abs().mean() < (one - flipped).abs().mean()
+
+
+def test_a_second_run_reads_and_does_not_encode(base: Base, cohort: Cohort, tmp_path: Path) -> None:
+    first = cache.latents(base, cohort, 32, tmp_path)
+
+    class Blind:
+        hash, vae = base.hash, base.vae
+
+    again = cache.latents(Blind(), cohort, 32, tmp_path)  # type: ignore[arg-type]
+    assert np.array_equal(first.mean, again.mean)
+
+
+@pytest.mark.parametrize("change", ["cohort", "base", "resolution"])
+def test_a_change_of_what_shaped_it_rebuilds_it(change: str, base: Base, cohort: Cohort, tmp_path: Path) -> None:
+    before = cache.latents(base, cohort, 32, tmp_path).mean.copy()
+    if change == "cohort":
+        folder = tmp_path / "cohort"
+        shutil.copytree(cohort.folder, folder)
+        table = cohort.rows().iloc[::-1]  # the same images in another order: the fingerprint stays, the rows move
+        table.to_csv(folder / "metadata.csv", index=False)
+        after = cache.latents(base, Cohort.load(folder), 32, tmp_path).mean
+        np.testing.assert_allclose(after, before[::-1], atol=1e-5)
+    elif change == "base":
+        cache.latents(replace(base, hash="other"), cohort, 32, tmp_path)
+    else:
+        assert cache.latents(base, cohort, 64, tmp_path).mean.shape[-1] == 16
+    assert len(list(tmp_path.glob("latents-*"))) == 1  # the stale one is gone
+
+
+def test_an_interrupted_cache_is_continued(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        cache.cached(tmp_path, "latents", "k", 30, Counting(fail_at=17))
+    rest = Counting()
+    arrays = cache.cached(tmp_path, "latents", "k", 30, rest)
+    assert rest.calls[0][0] == 16
+    assert arrays["value"][:, 0].tolist() == list(range(30))
+
+
+def test_a_cache_that_lost_its_arrays_is_made_again(tmp_path: Path) -> None:
+    cache.cached(tmp_path, "latents", "k", 10, Counting())
+    next(tmp_path.glob("latents-k/*.npy")).unlink()
+    assert cache.cached(tmp_path, "latents", "k", 10, Counting())["value"][:, 0].tolist() == list(range(10))
+    assert json.loads((tmp_path / "latents-k" / "done.json").read_text()) == {"rows": 10}
+
+
+def test_prompts_are_embedded_once_and_looked_up_by_text(base: Base, tmp_path: Path) -> None:
+    prompts = ["", "a brain MRI", "a brain MRI of a 75 year old"]
+    contexts = cache.contexts(base, prompts, tmp_path)
+    asked = [prompts[2], prompts[0], prompts[2]]
+    torch.testing.assert_close(contexts(asked), base.embed(asked), rtol=0, atol=1e-5)
+    torch.testing.assert_close(cache.live_contexts(base, prompts)(asked), base.embed(asked), rtol=0, atol=1e-5)

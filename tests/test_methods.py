@@ -1,0 +1,230 @@
+"""Every row of METHODS through one table of properties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latentdrift.adapt import cache, textual_inversion
+from latentdrift.adapt.batches import Batch
+from latentdrift.adapt.methods import METHODS, method
+from latentdrift.adapt.trainer import Trainer
+from latentdrift.config import FitOptions
+from latentdrift.errors import AdapterError, OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+
+PLAIN = ["a brain MRI of a 75 year old female", ""]
+rows = pytest.mark.parametrize("name", METHODS)
+
+
+def options(name: str, **more: Any) -> FitOptions:
+    return FitOptions(cohort=Path("c"), out=Path("o"), method=name, **{"rank": 4, "vectors": 3, **more})
+
+
+def load(folder: Path, precision: str = "fp32") -> Base:
+    return Base.load(folder, device="cpu", precision=precision)
+
+
+def prompts(name: str) -> list[str]:
+    return ["a <cohort> of a male", "the <cohort>"] if METHODS[name].trains_text else PLAIN
+
+
+def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
+    xt = torch.randn((len(texts), 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), base.embed(texts))
+
+
+def trained(base: Base, name: str, steps: int = 3, drift: Drift = Drift()) -> tuple[Base, Trainer, list[float]]:
+    """The base after a few updates on one batch, and the losses."""
+    number, source = base.dtype, torch.Generator().manual_seed(1)
+    base, parameters = METHODS[name].prepare(base, options(name), "brain MRI")
+    texts = prompts(name)
+    if METHODS[name].trains_text:
+        contexts = cache.live_contexts(base, texts)
+    else:
+        embedded = dict(zip(texts, base.embed(texts), strict=True))
+
+        def contexts(asked: Any) -> torch.Tensor:
+            return torch.stack([embedded[text] for text in asked])
+
+    trainer = Trainer(base, parameters, contexts, drift, rate=1e-2, weight_decay=0.0, steps=steps, number=number)
+    x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
+    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts))
+    return base, trainer, [trainer.update(batch).loss for _ in range(steps)]
+
+
+def tensors(base: Base) -> dict[str, torch.Tensor]:
+    parts = {"vae": base.vae, "text": base.text_encoder, "unet": base.unet}
+    return {f"{part}.{name}": tensor.clone() for part, module in parts.items() for name, tensor in module.state_dict().items()}
+
+
+@rows
+def test_nothing_changes_before_the_first_step(name: str, tiny_base_folder: Path) -> None:
+    prepared, parameters = METHODS[name].prepare(load(tiny_base_folder), options(name), "brain MRI")
+    assert parameters
+    assert torch.equal(predict(prepared), predict(load(tiny_base_folder)))
+
+
+@rows
+def test_only_its_parameters_move_and_all_of_them_do(name: str, tiny_base_folder: Path) -> None:
+    prepared, parameters = METHODS[name].prepare(load(tiny_base_folder), options(name), "brain MRI")
+    before, expected = tensors(prepared), {id(parameter) for parameter in parameters.values()}
+    base, trainer, _ = trained(load(tiny_base_folder), name)
+    assert {key for key, value in tensors(base).items() if not torch.equal(value, before[key])} == {
+        f"{part}.{key}"
+        for part, module in {"vae": base.vae, "text": base.text_encoder, "unet": base.unet}.items()
+        for key, value in module.named_parameters()
+        if any(value is parameter for parameter in trainer.parameters.values())
+    }
+    assert len(expected) == len(trainer.parameters)
+
+
+@rows
+def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(name: str, tiny_base_folder: Path) -> None:
+    _, _, losses = trained(load(tiny_base_folder), name, steps=30)
+    share = {"full": 0.5, "lora": 0.97, "textual-inversion": 0.9999}[name]  # of the first loss; a word moves a random network little
+    assert losses[-1] < share * losses[0]
+    assert min(losses) == min(losses[20:])
+
+
+@rows
+def test_saved_and_loaded_is_the_same_to_the_bit(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+    base, _, _ = trained(load(tiny_base_folder), name)
+    METHODS[name].save(base, tmp_path)
+    again = METHODS[name].apply(load(tiny_base_folder), tmp_path, info(name))
+    for texts in (PLAIN, prompts(name)):
+        assert torch.equal(predict(again, texts), predict(base, texts))
+    assert not torch.equal(predict(again, prompts(name)), plain_prediction(name, tiny_base_folder))
+
+
+def info(name: str) -> dict[str, Any]:
+    return {"options": {field: getattr(options(name), field) for field in METHODS[name].options}}
+
+
+def plain_prediction(name: str, folder: Path) -> torch.Tensor:
+    """What the base says without training; of a new word, what the words say that it starts from."""
+    return predict(METHODS[name].prepare(load(folder), options(name), "brain MRI")[0], prompts(name))
+
+
+@rows
+def test_taken_away_leaves_the_base_to_the_bit(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+    row = METHODS[name]
+    row.save(trained(load(tiny_base_folder), name)[0], tmp_path)
+    untouched, restored = load(tiny_base_folder), row.remove(row.apply(load(tiny_base_folder), tmp_path, info(name)))
+    before, after = tensors(untouched), tensors(restored)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert torch.equal(predict(restored), predict(untouched))
+    assert len(restored.tokenizer.get_vocab()) == len(untouched.tokenizer.get_vocab())
+
+
+@rows
+def test_drift_of_zero_is_no_drift_and_any_other_is_not(name: str, tiny_base_folder: Path) -> None:
+    plain, zero, drifted = (
+        trained(load(tiny_base_folder), name, drift=Drift.of(delta))[1].parameters for delta in ((), (0.0,) * 4, (0.1,) * 4)
+    )
+    assert all(torch.equal(plain[key], zero[key]) for key in plain)
+    assert any(not torch.equal(plain[key], drifted[key]) for key in plain)
+
+
+@rows
+def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+
+    base, _, _ = trained(load(tiny_base_folder), name)
+    METHODS[name].save(base, tmp_path)
+    pipe = StableDiffusionPipeline.from_pretrained(tiny_base_folder, safety_checker=None, feature_extractor=None)
+    if name == "full":
+        pipe.unet = UNet2DConditionModel.from_pretrained(tmp_path / "unet")
+    elif name == "lora":
+        pipe.load_lora_weights(tmp_path)
+    else:
+        pipe.load_textual_inversion(tmp_path)
+    context = torch.cat([pipe.encode_prompt(text, "cpu", 1, False)[0] for text in prompts(name)])
+    torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
+    xt = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        theirs = pipe.unet(xt, torch.tensor([10, 700]), context).sample
+    torch.testing.assert_close(theirs, predict(base, prompts(name)), rtol=0, atol=1e-6)
+
+
+@rows
+def test_16_bit_bases_are_trained_by_32_bit_parameters(name: str, tiny_base_folder: Path) -> None:
+    _, trainer, losses = trained(load(tiny_base_folder, "bf16"), name)
+    exact = trained(load(tiny_base_folder), name)[2]
+    assert all(parameter.dtype == torch.float32 for parameter in trainer.parameters.values())
+    assert losses == pytest.approx(exact, rel=0.05)
+
+
+@rows
+def test_v_prediction_is_trained_too(name: str, tiny_v_folder: Path) -> None:
+    _, _, losses = trained(load(tiny_v_folder), name, steps=30)
+    assert losses[-1] < losses[0]
+
+
+def test_an_unknown_method_names_the_known() -> None:
+    with pytest.raises(OptionError, match=r"unknown method 'lorra'; known: full, lora, textual-inversion \(did you mean 'lora'\?\)"):
+        method("lorra")
+
+
+def test_default_rates_follow_the_width_of_the_network(tiny_base_folder: Path) -> None:
+    base = load(tiny_base_folder)  # 32 channels against Stable Diffusion's 320
+    assert METHODS["lora"].learning_rate(base) == pytest.approx(1e-3)
+    assert METHODS["textual-inversion"].learning_rate(base) == 5e-3
+
+
+def test_lora_starts_from_the_seed(tiny_base_folder: Path) -> None:
+    draws = [METHODS["lora"].prepare(load(tiny_base_folder), options("lora", seed=seed), "")[1] for seed in (1, 1, 2)]
+    key = next(key for key in draws[0] if "lora_A" in key)
+    assert torch.equal(draws[0][key], draws[1][key])
+    assert not torch.equal(draws[0][key], draws[2][key])
+
+
+def test_a_new_word_starts_as_the_words_it_stands_for(tiny_base_folder: Path) -> None:
+    base = load(tiny_base_folder)
+    plain = base.embed(["a brain mri with dementia"])
+    count = len(base.tokenizer("brain MRI", add_special_tokens=False).input_ids)
+    taught, parameters = METHODS["textual-inversion"].prepare(base, options("textual-inversion", vectors=count), "brain MRI")
+    assert torch.equal(taught.embed(["a <cohort> with dementia"]), plain)
+    assert parameters["<cohort>"].shape == (count, 32)
+
+
+def test_rows_kept_apart_have_the_gradients_that_they_have_in_the_whole_table(tiny_base_folder: Path) -> None:
+    base, parameters = METHODS["textual-inversion"].prepare(load(tiny_base_folder), options("textual-inversion"), "brain MRI")
+    ids = base.tokenizer(["a <cohort>"], return_tensors="pt").input_ids
+    base.text_encoder(ids).last_hidden_state.square().sum().backward()
+
+    other = load(tiny_base_folder)
+    old = other.text_encoder.get_input_embeddings().weight.detach()
+    whole = torch.nn.Embedding.from_pretrained(torch.cat([old, parameters["<cohort>"].detach()]), freeze=False)
+    other.text_encoder.set_input_embeddings(whole)
+    other.text_encoder(ids).last_hidden_state.square().sum().backward()
+    torch.testing.assert_close(parameters["<cohort>"].grad, whole.weight.grad[len(old) :], rtol=0, atol=1e-6)
+
+
+def test_an_embedding_of_another_width_is_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"<cohort>": torch.zeros(8, 512)}, tmp_path / textual_inversion.FILE)
+    with pytest.raises(AdapterError, match=r"'<cohort>' in .* is 512 wide and the text encoder of base .* is 32 wide; it was made for"):
+        METHODS["textual-inversion"].apply(load(tiny_base_folder), tmp_path, {})
+
+
+def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
+    base, _ = METHODS["lora"].prepare(load(tiny_base_folder), options("lora", rank=2), "")
+    METHODS["lora"].save(base, tmp_path)
+    fresh = load(tiny_base_folder)
+    with pytest.raises(AdapterError, match="does not fit base .* rank 4 needs here; it was made for another U-Net"):
+        METHODS["lora"].apply(fresh, tmp_path, info("lora"))
+    assert torch.equal(predict(fresh), predict(load(tiny_base_folder)))
+
+
+def test_a_word_that_the_base_knows_is_refused(tiny_base_folder: Path) -> None:
+    taught, _ = METHODS["textual-inversion"].prepare(load(tiny_base_folder), options("textual-inversion"), "")
+    with pytest.raises(OptionError, match="'<cohort>' is already a word of this base"):
+        METHODS["textual-inversion"].prepare(taught, options("textual-inversion"), "")

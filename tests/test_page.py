@@ -1,0 +1,89 @@
+"""The page is one file: everything inline, everything escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from latentdrift import page
+from latentdrift.errors import OptionError
+
+
+class Collector(HTMLParser):
+    """Tags, their attributes and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    drawing, (left, right) = page.figure(columns=2)
+    left.hist([1, 2, 2, 3])
+    right.plot([0, 1])
+    blocks = [
+        page.heading("Ages <script>alert(1)</script>"),
+        page.text("First paragraph & more.\n\nSecond <b>paragraph</b>."),
+        page.table([{"name": "a<b", "n": 3, "x": 0.123456}, {"name": None, "n": 4, "x": float("nan")}], caption="Counts"),
+        page.table(pd.DataFrame({"who": ["x"], "many": [12]})),
+        page.picture(np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8), 'quote " and <tag>'),
+        page.picture(drawing, "two plots"),
+        page.gallery([(np.full((4, 4, 3), 200, np.uint8), "one"), (np.full((4, 4), 65535, np.uint16), "two")]),
+        page.lights([("copies", "red", "2 images are copies."), ("leaks", "green", "None found.")]),
+    ]
+    path = tmp_path_factory.mktemp("page") / "deep" / "report.html"
+    page.write_page(path, "A <title> & more", blocks)
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    return path.read_text(encoding="utf-8")
+
+
+def test_text_is_escaped(html):
+    collected = Collector(html)
+    assert not [tag for tag, _ in collected.tags if tag in ("script", "b") and tag != "b"]
+    words = " ".join(collected.words)
+    for expected in ("A <title> & more", "Ages <script>alert(1)</script>", "Second <b>paragraph</b>.", "a<b"):
+        assert expected in words
+
+
+def test_nothing_is_fetched(html):
+    sources = [attrs["src"] for tag, attrs in Collector(html).tags if tag == "img"]
+    assert len(sources) == 4
+    assert all(source.startswith("data:image/") for source in sources)
+    assert not re.search(r"https?://|@import|<link|<script", html)
+
+
+def test_tables_format_numbers_and_missing_values(html):
+    words = [word.strip() for word in Collector(html).words if word.strip()]
+    assert "0.1235" in words
+    assert words.count("–") == 2
+    assert "12" in words
+
+
+def test_pictures_keep_their_values(html):
+    sources = [attrs["src"] for tag, attrs in Collector(html).tags if tag == "img" and attrs["src"].startswith("data:image/png")]
+    arrays = [np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))) for source in sources]
+    assert arrays[0].flat[0] == 0 and arrays[0].flat[-1] == 255 and arrays[0].shape == (8, 8)
+    assert (arrays[1] == 200).all() and arrays[1].shape == (4, 4, 3)
+    assert (arrays[2] == 255).all()
+
+
+def test_lights_know_their_colours(html):
+    assert re.search(r'aria-label="red".*?copies', html, re.S)
+    with pytest.raises(OptionError, match="unknown colour 'blue'; known: amber, green, grey, red"):
+        page.lights([("x", "blue", "y")])

@@ -1,0 +1,178 @@
+"""A random Stable-Diffusion-shaped base and a phantom cohort, small enough for any test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import string
+from pathlib import Path
+
+import numpy as np
+
+WORDS = (
+    "a an the of with no and brain mri scan chest x ray year old female male dementia effusion cardiomegaly nodule findings "
+    "image picture axial frontal healthy patient normal photo red blue disc"
+)
+
+
+def tiny_base(
+    folder: Path, *, prediction_type: str = "epsilon", width: int = 32, context: int = 32, seed: int = 0, factor: int = 4
+) -> Path:
+    """Write a random diffusers folder: 32 px, f4 (or f8) autoencoder with 4 channels, ~100k parameter U-Net.
+
+    Args:
+        folder: where to write; made if absent.
+        prediction_type: epsilon or v_prediction.
+        width: channels of the U-Net's first level.
+        context: width of the text encoder and of the cross-attention.
+        seed: of every weight.
+        factor: pixels per latent, 4 or 8.
+    """
+    import torch
+    from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    folder = Path(folder)
+    vocabulary = _tokenizer(folder / "tokenizer")
+    levels = int(math.log2(factor)) + 1
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vae = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * levels,
+            up_block_types=("UpDecoderBlock2D",) * levels,
+            block_out_channels=(16,) * (levels - 1) + (32,),
+            layers_per_block=1,
+            latent_channels=4,
+            norm_num_groups=8,
+            sample_size=32,
+            scaling_factor=0.5,
+        )
+        unet = UNet2DConditionModel(
+            sample_size=32 // factor,
+            block_out_channels=(width, width),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            layers_per_block=1,
+            cross_attention_dim=context,
+            attention_head_dim=4,
+            norm_num_groups=8,
+        )
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=vocabulary,
+                hidden_size=context,
+                intermediate_size=2 * context,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                max_position_embeddings=77,
+                bos_token_id=vocabulary - 2,
+                eos_token_id=vocabulary - 1,
+                pad_token_id=vocabulary - 1,
+            )
+        )
+    # The configuration of Stable Diffusion 1.5, key for key.
+    scheduler = PNDMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, set_alpha_to_one=False,
+        steps_offset=1, prediction_type=prediction_type,
+    )  # fmt: skip
+    for name, part in {"vae": vae, "unet": unet, "text_encoder": text_encoder, "scheduler": scheduler}.items():
+        part.save_pretrained(folder / name)
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "feature_extractor": [None, None],
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "PNDMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2))
+    return folder
+
+
+def _tokenizer(folder: Path) -> int:
+    """Write a small CLIP byte-pair tokenizer; returns the size of its vocabulary."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    pattern = Regex(r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+""")  # CLIP's
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(pattern, "removed", invert=True), ByteLevel(add_prefix_space=False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, initial_alphabet=ByteLevel.alphabet(), end_of_word_suffix="</w>", show_progress=False
+    )
+    characters = " ".join(string.digits + string.ascii_lowercase + string.punctuation)  # each needs its own `x</w>`
+    tokenizer.train_from_iterator([WORDS] * 20 + [characters], trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    words = [word for word, _ in sorted(model["vocab"].items(), key=lambda item: item[1]) if not word.startswith("<|")]
+    vocabulary = {word: index for index, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
+    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    special |= {"unk_token": "<|endoftext|>"}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **special})
+    )
+    return len(vocabulary)
+
+
+def tiny_cohort(folder: Path, n: int = 12, *, size: int = 32, seed: int = 0) -> Path:
+    """Write a cohort by its contract on disk: `n` 8-bit grey pictures, two visits per patient, bright disc = dementia."""
+    import pandas as pd
+    from PIL import Image
+
+    folder = Path(folder)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    row, col = np.mgrid[:size, :size] / (size - 1) * 2 - 1
+    rows = []
+    for index in range(n):
+        patient, ill = index // 2, index // 2 % 2 == 1
+        head = np.exp(-((row / 0.8) ** 4) - (col / 0.7) ** 4) * 120
+        hole = (np.hypot(row, col) < (0.45 if ill else 0.2)) * -80.0
+        pixels = np.clip(head + hole + rng.normal(0, 3, (size, size)), 0, 255).astype(np.uint8)
+        name = f"images/{index:04d}.png"
+        Image.fromarray(pixels).save(folder / name)
+        share = patient / max(1, (n + 1) // 2)
+        rows.append(
+            {
+                "file_name": name,
+                "patient": f"P{patient:04d}",
+                "visit": index % 2 + 1,
+                "days": 365.0 * (index % 2),
+                "age": 60.0 + patient + index % 2,
+                "sex": "FM"[patient % 2],
+                "findings": "",
+                "view": "axial",
+                "modality": "MR",
+                "split": "train" if share < 0.6 else "validation" if share < 0.8 else "test",
+                "row_mm": 1.0,
+                "col_mm": 1.0,
+                "window_low": 0.0,
+                "window_high": 255.0,
+                "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+                "diagnosis": "dementia" if ill else "no dementia",
+            }
+        )
+    pd.DataFrame(rows).to_csv(folder / "metadata.csv", index=False)
+    info = {
+        "format": 1,
+        "describe": "brain MRI",
+        "attributes": {
+            "age": {"type": "number", "unit": "years"},
+            "sex": {"type": "category", "vocabulary": ["F", "M"]},
+            "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
+        },
+        "source": {"kind": "phantom"},
+        "rejected": [],
+    }
+    (folder / "cohort.json").write_text(json.dumps(info, indent=2))
+    return folder
