@@ -21,7 +21,8 @@ def run(steps: int, parameters: dict, optimizer: torch.optim.Optimizer, begin: i
 
 def fresh() -> tuple[dict[str, torch.nn.Parameter], torch.optim.Optimizer]:
     source = torch.Generator().manual_seed(0)
-    parameters = {name: torch.nn.Parameter(torch.randn(shape, generator=source)) for name, shape in {"a": (3, 4), "b.c": (5,)}.items()}
+    shapes = {"a": (3, 4), "b.c": (5,)}
+    parameters = {name: torch.nn.Parameter(torch.randn(shape, generator=source)) for name, shape in shapes.items()}
     return parameters, torch.optim.AdamW(list(parameters.values()), lr=0.1, fused=True)
 
 

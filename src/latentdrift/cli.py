@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
 import typing
 from collections.abc import Sequence
@@ -115,17 +116,30 @@ def _show(result: Any) -> str:
     return "\n".join(f"{key}: {value}" for key, value in result.items())
 
 
+def _with_negative_values(arguments: Sequence[str]) -> list[str]:
+    """`--drift -0.1,0.2` -> `--drift=-0.1,0.2`; argparse takes a value that begins with a minus for a flag."""
+    joined: list[str] = []
+    for argument in arguments:
+        if re.match(r"-[\d.]", argument) and joined and re.fullmatch(r"--[a-z-]+", joined[-1]):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `latentdrift` command; returns the exit code."""
-    given = vars(parser().parse_args(arguments))
+    given = vars(parser().parse_args(_with_negative_values(sys.argv[1:] if arguments is None else arguments)))
     verb, as_json, debug, dry = (given.pop(key) for key in ("verb", "json", "debug", "dry_run"))
     logging.basicConfig(level=logging.WARNING if as_json else logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "PIL", "matplotlib", "fontTools", "pydicom"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         options = resolve(verb, given)
-        service = import_module("latentdrift.service")
-        result = service.run(verb, options, dry_run=dry, quiet=as_json)
+        if dry:
+            result = import_module("latentdrift.plans").run(verb, options)
+        else:
+            result = import_module("latentdrift.service").run(verb, options, quiet=as_json)
     except LatentDriftError as error:
         if debug:
             raise

@@ -139,8 +139,8 @@ class GenerateOptions(Options):
     """Drift of the start; default: what the adapter stores."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
     """Pixels on a side; default: the adapter's own."""
-    batch_size: Count = 16
-    """Images at a time; it never changes a picture."""
+    batch_size: Count = 4
+    """Images drawn together, in fours; it takes memory and never changes a picture."""
     base: str | None = None
     """Where the adapter's base lies on this machine, if not where it was trained."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -148,7 +148,7 @@ class GenerateOptions(Options):
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     seed: int = 0
-    """Image i of a seed is the same picture whatever n and the batch size."""
+    """Image i of a seed is the same picture whatever else is drawn beside it."""
 
 
 class EditOptions(Options):

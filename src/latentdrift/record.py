@@ -45,6 +45,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def outputs(folder: Path) -> dict[str, str]:
+    """Hashes of the pictures, weights and tables below a folder: what a replay has to make again."""
+    made = (path for path in sorted(folder.rglob("*")) if path.suffix in (".png", ".safetensors") or path.name == "metadata.csv")
+    kept = (path.relative_to(folder) for path in made)
+    return {str(path): sha256(folder / path) for path in kept if not {"previews", "cache", "checkpoints"} & set(path.parts)}
+
+
 def write(folder: Path, verb: str, options: Options, *, inputs: Mapping[str, Any], results: Mapping[str, Any]) -> Path:
     """Writes `folder/record.json`; `inputs` are names to hashes, `results` whatever the verb has to say."""
     record = {

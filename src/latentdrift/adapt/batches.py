@@ -14,6 +14,7 @@ from latentdrift.adapt.losses import draw_times
 from latentdrift.seeds import generator
 
 HELD_OUT = 24  # draws of the held-out loss
+AT_A_TIME = 8  # of them
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ def _order(seed: int, epoch: int, n: int) -> list[int]:
     return torch.randperm(n, generator=generator(seed, "epoch", epoch)).tolist()
 
 
-def held_out(moments: Moments, captions: Sequence[str], positions: Sequence[int], length: int, size: int) -> list[Batch]:
-    """Batches of fixed images, noise and times, the same for every seed and method, so that losses can be compared."""
+def held_out(moments: Moments, captions: Sequence[str], positions: Sequence[int], length: int) -> list[Batch]:
+    """Batches of fixed images, noise and times, the same for every seed, method and batch size: losses can be compared."""
     if not positions:
         return []
     source = generator(0, "held-out")
     rows = [positions[draw % len(positions)] for draw in range(HELD_OUT)]
     eps = torch.randn((HELD_OUT, *moments.mean.shape[1:]), generator=source)
     t = ((torch.randperm(HELD_OUT, generator=source) + 0.5) / HELD_OUT * length).long()
-    spans = [slice(first, first + size) for first in range(0, HELD_OUT, size)]
+    spans = [slice(first, first + AT_A_TIME) for first in range(0, HELD_OUT, AT_A_TIME)]
     return [Batch(moments.means(rows[span]), eps[span], t[span], tuple(captions[row] for row in rows[span])) for span in spans]

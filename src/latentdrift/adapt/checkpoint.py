@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 KEEP = 2  # the newest, and the one before it in case the newest turns out to be damaged
+WEIGHTS = "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's state per parameter
 
 log = logging.getLogger(__name__)
@@ -26,18 +26,15 @@ class Checkpoint:
     """All that a run needs to go on exactly: randomness is derived from the step, so no generator's state is kept."""
 
     step: int
-    tensors: Mapping[str, Tensor]
+    file: Path
 
     def restore(self, parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
         """Put the weights and AdamW's moments back, bit for bit."""
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(self.tensors[f"weight/{name}"])
         state = optimizer.state_dict()
-        state["state"] = {
-            index: {moment: self.tensors[f"{moment}/{name}"].clone() for moment in MOMENTS}
-            for index, name in enumerate(parameters)
-        }
+        with safe_open(self.file, framework="pt") as stored, torch.no_grad():
+            for index, (name, parameter) in enumerate(parameters.items()):
+                parameter.copy_(stored.get_tensor(f"weight/{name}"))
+                state["state"][index] = {moment: stored.get_tensor(f"{moment}/{name}").clone() for moment in MOMENTS}
         optimizer.load_state_dict(state)
 
 
@@ -56,10 +53,10 @@ def write(root: Path, step: int, parameters: Mapping[str, torch.nn.Parameter], o
     folder, aside = root / f"step-{step:06d}", root / f".step-{step:06d}.partial"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    save_file(tensors, aside / "state.safetensors")
+    save_file(tensors, aside / WEIGHTS)
     (aside / "state.json").write_text(json.dumps({"step": step}))
     for path in aside.iterdir():
-        with path.open("rb") as file:
+        with path.open("rb+") as file:
             os.fsync(file.fileno())
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
@@ -76,8 +73,8 @@ def newest(root: Path) -> Checkpoint | None:
     for folder in reversed(_complete(root)):
         try:
             step = json.loads((folder / "state.json").read_text())["step"]
-            with safe_open(folder / "state.safetensors", framework="pt") as file:
-                return Checkpoint(step, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            with safe_open(folder / WEIGHTS, framework="pt"):  # sees that the file is whole
+                return Checkpoint(step, folder / WEIGHTS)
         except (OSError, SafetensorError, ValueError, KeyError) as problem:
             log.warning("checkpoint %s cannot be read (%s); the one before it is used", folder, problem)
     return None

@@ -42,8 +42,7 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     base, parameters = todo.row.prepare(base, options, cohort.describe)
     todo.check_prompts(base)
     drift = Drift.of([0.1] * base.latent_channels)  # its cost does not depend on its values
-    rates = {"rate": todo.rate, "weight_decay": todo.row.weight_decay, "steps": options.steps}
-    trainer = Trainer(base, parameters, _contexts(base, todo), drift, number=number, **rates)
+    trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number)
     batch = _noise(base, todo)
     step = _seconds(lambda: trainer.update(batch))
     pixels = torch.zeros(1, 3, todo.resolution, todo.resolution)

@@ -42,8 +42,8 @@ class Run:
         """Whether the adapter is there."""
         return (self.adapter / "adapter.json").exists()
 
-    def claim(self, settings: Mapping[str, Any]) -> None:
-        """Take the folder for these settings, or go on in it.
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """See that the folder is free for these settings, or holds a run with the same.
 
         Raises:
             OptionError: It holds a run with other settings, or something that is not a run.
@@ -59,12 +59,15 @@ class Run:
                     f"{self.folder} holds a run with other settings: {differs}; "
                     "give the same ones to continue it, or another --out"
                 )
-            return
-        if self.folder.exists() and any(self.folder.iterdir()):
+        elif self.folder.exists() and any(self.folder.iterdir()):
             raise OptionError(f"{self.folder} is not empty and holds no run; give an empty or new folder as --out")
+
+    def claim(self, settings: Mapping[str, Any]) -> None:
+        """Take the folder for these settings."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / SETTINGS
         aside = path.with_suffix(".partial")
-        aside.write_text(json.dumps(asked, indent=2))
+        aside.write_text(json.dumps(settings, indent=2))
         aside.replace(path)
 
     def need(self, size: int) -> None:

@@ -70,7 +70,7 @@ def fit(
         KeyboardInterrupt: After a checkpoint was written.
     """
     todo, run = job(base, cohort, options), Run(Path(run_folder))
-    run.claim(todo.settings)
+    run.check(todo.settings)
     if run.finished:
         return FitResult(run.adapter, adapter.read(run.adapter), options.steps, already=True)
     last, number = checkpoint.newest(run.checkpoints), base.dtype
@@ -78,14 +78,14 @@ def fit(
     base, parameters = todo.row.prepare(base, options, cohort.describe)
     todo.check_prompts(base)
     run.need(disk(base, parameters, todo))
+    run.claim(todo.settings)
     with Journal(run, options.method, begin, options.steps, quiet=quiet) as journal:
         moments = cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
         contexts = (
             cache.live_contexts(base, todo.prompts) if todo.row.trains_text else cache.contexts(base, todo.prompts, run.cache)
         )
         drift, drift_info = resolve_drift(todo, base, moments)
-        rates = {"rate": todo.rate, "weight_decay": todo.row.weight_decay, "steps": options.steps}
-        trainer = Trainer(base, parameters, contexts, drift, number=number, **rates)
+        trainer = Trainer(base, parameters, contexts, drift, todo, number)
         trainer.restore(last)
         _loop(trainer, todo, moments, run, journal, _previews(preview, todo, drift), on_step)
     info = adapter.describe(base, cohort, todo, drift_info, run.losses())
@@ -105,7 +105,7 @@ def _loop(
     """From where the trainer stands to the last step."""
     options, length = todo.options, len(trainer.base.schedule.alpha_bar)
     batches = Batches(moments, todo.captions, todo.train, options.batch_size, todo.dropout, length, options.seed)
-    watched = held_out(moments, todo.captions, todo.validation, length, options.batch_size)
+    watched = held_out(moments, todo.captions, todo.validation, length)
     if trainer.done == 0:
         journal.held_out(0, trainer.held_out(watched))
     try:

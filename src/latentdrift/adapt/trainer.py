@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentdrift.adapt import checkpoint
 from latentdrift.adapt.batches import Batch
+from latentdrift.adapt.job import Job
 from latentdrift.adapt.losses import denoising_loss
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -49,10 +50,7 @@ class Trainer:
         parameters: Mapping[str, torch.nn.Parameter],
         contexts: Contexts,
         drift: Drift,
-        *,
-        rate: float,
-        weight_decay: float,
-        steps: int,
+        todo: Job,
         number: torch.dtype,
     ) -> None:
         """
@@ -61,16 +59,16 @@ class Trainer:
             parameters: The same, float32.
             contexts: Embeddings of prompts.
             drift: Wraps the denoiser.
-            rate: Learning rate after warm-up.
-            weight_decay: AdamW's.
-            steps: Length of the run.
+            todo: Rates and length of the run.
             number: Number format of the arithmetic: by autocast where the network's weights are finer.
         """
         self.base, self.parameters, self.contexts = base, parameters, contexts
-        self.rate, self.number, self.done = rate, number, 0
-        self.warm_up = max(1, min(WARM_UP, steps // 10))
+        self.rate, self.number, self.done = todo.rate, number, 0
+        self.warm_up = max(1, min(WARM_UP, todo.options.steps // 10))
         self.denoiser = drift.wrap(base.denoiser(), base.schedule)
-        self.optimizer = torch.optim.AdamW(list(parameters.values()), lr=rate, weight_decay=weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            list(parameters.values()), lr=todo.rate, weight_decay=todo.row.weight_decay, fused=True
+        )
 
     def losses(self, batch: Batch) -> Tensor:
         """Loss per image [B]."""
@@ -85,10 +83,10 @@ class Trainer:
         # The gradient of a mean over a latent underflows in fp16; that of the sum does not. The weights are float32.
         scale = batch.x0[0].numel() if self.number == torch.float16 else 1
         (loss * scale).backward()
-        weights = [weight for weight in self.parameters.values() if weight.grad is not None]
-        for weight in weights if scale != 1 else []:
-            weight.grad.div_(scale)
-        norm = torch.nn.utils.clip_grad_norm_(weights, MAX_NORM)
+        for weight in self.parameters.values():
+            if weight.grad is not None and scale != 1:
+                weight.grad.div_(scale)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_NORM)
         outcome = Outcome(loss.item(), norm.item(), self.rate * min(1.0, (self.done + 1) / self.warm_up))
         if outcome.finite:
             self.optimizer.param_groups[0]["lr"] = outcome.rate

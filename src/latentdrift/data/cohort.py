@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ from latentdrift.data.geometry import Fit
 from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, unknown
 
-FORMAT = "latentdrift cohort"
-VERSION = 1
+FORMAT = 1
+"""Version of what lies on disk; it changes when an older latentdrift could not read it."""
 COLUMNS = (
     "file_name", "patient", "visit", "days", "age", "sex", "findings", "view", "modality", "split",
     "row_mm", "col_mm", "window_low", "window_high", "sha256",
@@ -194,12 +195,12 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
     if not rows:
         raise CohortError("no images: a cohort needs at least one")
     further = list(dict.fromkeys(name for row in rows for name in row if name not in COLUMNS))
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *further]).astype(object)
+    columns = [*COLUMNS, *further]
+    table = pd.DataFrame([[_plain(row.get(name)) for name in columns] for row in rows], columns=columns, dtype=object)
     kept = [name for name in further if name in info.get("kept", ())]
     spoken = [name for name in (*CONDITIONS, *further) if name not in kept and table[name].notna().any()]
     described = {
         "format": FORMAT,
-        "version": VERSION,
         "describe": info.get("describe") or "medical image",
         "images": len(table),
         "patients": int(table["patient"].nunique()),
@@ -209,16 +210,22 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
     given = {name: value for name, value in info.items() if name not in ("kept", *described)}
     given["attributes"] = info.get("attributes") or described["attributes"]
     given["kept"] = {name: specification(name, table[name]) for name in kept}
-    table = table.map(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
     table.to_csv(folder / "metadata.csv", index=False, lineterminator="\n")
     text = json.dumps(described | given, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "cohort.json").write_text(text + "\n", encoding="utf-8")
 
 
+def _plain(value: Any) -> Any:
+    """A cell as it is written: whole numbers without `.0`, and nothing for what is not a number."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None if value != value else float(value)
+    return value
+
+
 def specification(name: str, values: pd.Series) -> dict[str, Any]:
     """An attribute's type, and its unit and extent or its words."""
     present = values.dropna()
-    if name != "findings" and len(present) and all(isinstance(value, (int, float)) for value in present):
+    if name != "findings" and len(present) and all(isinstance(value, Real) and not isinstance(value, bool) for value in present):
         spec = {"type": "number", "low": float(present.min()), "high": float(present.max())}
         return spec | ({"unit": "years"} if name == "age" else {})
     words = {part for value in present for part in (str(value).split("|") if name == "findings" else [str(value)]) if part}
@@ -243,10 +250,10 @@ def _read_info(folder: Path) -> dict[str, Any]:
         info = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CohortError(f"{folder / 'cohort.json'} is damaged ({error}); import the cohort again") from error
-    if not isinstance(info, dict) or not {"version", "describe", "attributes"} <= info.keys():
-        raise CohortError(f"{folder / 'cohort.json'} lacks version, describe or attributes; import the cohort again")
-    if info["version"] != VERSION:
-        raise CohortError(f"the cohort {folder} has format version {info['version']} and {VERSION} is needed; import it again")
+    if not isinstance(info, dict) or not {"format", "describe", "attributes"} <= info.keys():
+        raise CohortError(f"{folder / 'cohort.json'} lacks format, describe or attributes; import the cohort again")
+    if info["format"] != FORMAT:
+        raise CohortError(f"the cohort {folder} has format version {info['format']} and {FORMAT} is needed; import it again")
     return info
 
 

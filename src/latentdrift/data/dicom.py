@@ -10,7 +10,7 @@ import numpy as np
 from pydicom import Dataset
 
 from latentdrift.data import dicom_header as header
-from latentdrift.data.dicom_decode import frames, load, stored_bits
+from latentdrift.data.dicom_decode import DAMAGE, PALETTE, frames, load, stored_bits
 from latentdrift.data.image import Image, ImageError, Source
 from latentdrift.data.intensity import Range, Window, as_dtype, choose_range, parse_window, without_gaps
 
@@ -43,23 +43,26 @@ def read_dicom(path: Path | str, window: str | Window | None = None, keep: Itera
     path, window, keep = Path(path), parse_window(window), tuple(keep)
     for name in keep:
         header.field_tag(name)
-    dataset = load(path)
-    attributes, notes = header.attributes(dataset, keep), _notes(dataset)
-    arrays = list(frames(path, dataset))
-    images = []
-    for frame, array in enumerate(arrays):
-        shown = _colour(dataset, array) if array.ndim == 3 else _grey(dataset, array, frame, window, path)
-        uid = header.text(dataset, "SOPInstanceUID")
-        images.append(
-            Image(
-                pixels=shown.pixels, range=shown.range, unit=shown.unit, notes=(*notes, *shown.notes),
-                spacing=header.spacing(dataset, frame), affine=header.affine(dataset, frame),
-                modality=str(attributes["modality"]) if "modality" in attributes else None, attributes=attributes,
-                patient=header.text(dataset, "PatientID"), date=header.study_date(dataset),
-                source=Source(path, "dicom", frame=frame if len(arrays) > 1 else None, uid=uid),
-            )
-        )  # fmt: skip
-    return images
+    with header.quiet():
+        dataset = load(path)
+        arrays = list(frames(path, dataset))
+        try:
+            several = len(arrays) > 1
+            return [_image(path, dataset, array, frame if several else None, window, keep) for frame, array in enumerate(arrays)]
+        except DAMAGE as error:
+            raise ImageError("damaged", path, f"the header contradicts the pixels: {' '.join(str(error).split())}") from error
+
+
+def _image(path: Path, dataset: Dataset, array: np.ndarray, frame: int | None, window: Window, keep: tuple[str, ...]) -> Image:
+    at, attributes = frame or 0, header.attributes(dataset, keep)
+    shown = _colour(dataset, array) if array.ndim == 3 else _grey(dataset, array, at, window, path)
+    return Image(
+        pixels=shown.pixels, range=shown.range, unit=shown.unit, notes=(*_notes(dataset), *shown.notes),
+        spacing=header.spacing(dataset, at), affine=header.affine(dataset, at),
+        modality=str(attributes["modality"]) if "modality" in attributes else None, attributes=attributes,
+        patient=header.text(dataset, "PatientID"), date=header.study_date(dataset),
+        source=Source(path, "dicom", frame=frame, uid=header.text(dataset, "SOPInstanceUID")),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,19 @@ def _notes(dataset: Dataset) -> tuple[str, ...]:
 
 def _colour(dataset: Dataset, array: np.ndarray) -> Shown:
     stored = header.number(dataset, "BitsStored") or 8 * array.dtype.itemsize
-    if header.text(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
+    if header.text(dataset, "PhotometricInterpretation") == PALETTE:
         stored = 8 * array.dtype.itemsize  # the table's depth, not the index's
+    else:
+        array = stored_bits(dataset, array)
     grey = (array == array[..., :1]).all()
     return Shown(np.ascontiguousarray(array[..., 0] if grey else array), (0.0, 2.0**stored - 1))
 
 
 def _grey(dataset: Dataset, array: np.ndarray, frame: int, window: Window, path: Path) -> Shown:
     unit = _unit(dataset)
-    padding = _padding(dataset, array)
-    values = _modality(dataset, stored_bits(dataset, array), frame)
+    stored = stored_bits(dataset, array)
+    padding = _padding(dataset, array) | _padding(dataset, stored)  # written into the whole word, or only into the bits in use
+    values = _modality(dataset, stored, frame)
     if unit == "HU":
         padding |= values < CT_FLOOR
     if values.dtype.kind == "f":

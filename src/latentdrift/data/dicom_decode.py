@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -17,10 +17,11 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from latentdrift.data.dicom_header import BAD_VALUE, number, text
-from latentdrift.data.image import ImageError
+from latentdrift.data.image import ImageError, check_size
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
+PALETTE = "PALETTE COLOR"
 RGB_AFTER_DECODING = ("RGB", "YBR_RCT", "YBR_ICT")
 """Colour spaces that arrive as RGB: JPEG 2000 undoes its own transform, and YBR_FULL(_422) is converted on the way."""
 
@@ -52,18 +53,16 @@ def load(path: Path) -> Dataset:
     Raises:
         ImageError: not DICOM, damaged, truncated, or without pixels.
     """
-    with open(path, "rb") as file:
-        if not is_dicom(file.read(132)):
-            raise ImageError("not an image", path, "the content is not DICOM")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # oddities are judged below, by what they mean for the picture
-            dataset = pydicom.dcmread(path, force=True)
-            has_pixels = any(keyword in dataset for keyword in PIXELS)
+        with open(path, "rb") as file:
+            if not is_dicom(file.read(132)):
+                raise ImageError("not an image", path, "the content is not DICOM")
+        dataset = pydicom.dcmread(path, force=True)
+        has_pixels = any(keyword in dataset for keyword in PIXELS)
+    except FileNotFoundError as error:
+        raise ImageError("missing", path, "there is no such file") from error
     except DAMAGE as error:
         raise ImageError("damaged", path, f"the DICOM header cannot be read: {error}") from error
-    if not len(dataset):
-        raise ImageError("damaged", path, "the DICOM header has no readable attribute")
     if not has_pixels:
         _refuse_without_pixels(path, dataset)
     missing = [keyword for keyword in REQUIRED if text(dataset, keyword) is None]
@@ -71,17 +70,17 @@ def load(path: Path) -> Dataset:
         raise ImageError("damaged", path, f"the header has pixels but lacks {', '.join(missing)}")
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        implicit, little = dataset.original_encoding
-        dataset.file_meta.TransferSyntaxUID = (
-            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        )
+    implicit, little = dataset.original_encoding
+    read_as = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = UID(text(dataset.file_meta, "TransferSyntaxUID") or read_as)
     return dataset
 
 
 def _refuse_without_pixels(path: Path, dataset: Dataset) -> None:
-    if number(dataset, "Rows") and any(tag in path.read_bytes() for tag in _PIXEL_DATA_TAGS):
+    if (number(dataset, "Rows") or not len(dataset)) and any(tag in path.read_bytes() for tag in _PIXEL_DATA_TAGS):
         raise ImageError("truncated", path, "the file ends inside its pixel data")
+    if not len(dataset):
+        raise ImageError("damaged", path, "the DICOM header has no readable attribute")
     meta = getattr(dataset, "file_meta", Dataset())
     name = UID(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID") or "").name or "DICOM object"
     rows = text(dataset, "Rows") or "absent"
@@ -94,22 +93,25 @@ def frames(path: Path, dataset: Dataset) -> Iterator[np.ndarray]:
     Raises:
         ImageError: unreadable codec, unsupported colour space, truncated, or damaged.
     """
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax: UID = dataset.file_meta.TransferSyntaxUID
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise ImageError("unreadable codec", path, f"the transfer syntax {UID(syntax).name} has no decoder") from error
+        raise ImageError("unreadable codec", path, f"the transfer syntax {syntax.name} has no decoder") from error
     if not decoder.is_available:
         missing = "; ".join(decoder.missing_dependencies)
-        raise ImageError("unreadable codec", path, f"no decoder for {UID(syntax).name} is installed: {missing}")
+        raise ImageError("unreadable codec", path, f"no decoder for {syntax.name} is installed: {missing}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            _check_length(path, dataset, syntax)
-            plugin = "pydicom" if syntax == RLELossless else ""  # pylibjpeg-rle panics on damaged data, past every except
-            for stored, found in decoder.iter_array(dataset, raw=False, decoding_plugin=plugin):
-                array = _colours(path, dataset, stored, str(found["photometric_interpretation"]))
-                yield array.astype(array.dtype.newbyteorder("="), copy=False)
+        check_size(path, dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
+        _check_length(path, dataset, syntax)
+        options: dict[str, Any] = {}
+        if syntax == RLELossless:
+            options["decoding_plugin"] = "pydicom"  # pylibjpeg-rle panics on damaged data, past every except
+        if _own_bits(syntax):
+            options["correct_unused_bits"] = False  # padding is looked for in whole words, before `stored_bits`
+        for stored, found in decoder.iter_array(dataset, raw=False, **options):
+            array = _colours(path, dataset, stored, str(found["photometric_interpretation"]))
+            yield array.astype(array.dtype.newbyteorder("="), copy=False)
     except ImageError:
         raise
     except DAMAGE as error:
@@ -125,23 +127,26 @@ def _check_length(path: Path, dataset: Dataset, syntax: UID) -> None:
 
 
 def _colours(path: Path, dataset: Dataset, array: np.ndarray, photometric: str) -> np.ndarray:
-    if photometric == "PALETTE COLOR":
-        return apply_color_lut(array, dataset)[..., :3]  # a fourth channel would be alpha (PS3.3 C.7.9)
+    if photometric == PALETTE:
+        return apply_color_lut(stored_bits(dataset, array), dataset)[..., :3]  # a fourth channel would be alpha (PS3.3 C.7.9)
     if array.ndim == 2 or photometric in RGB_AFTER_DECODING:
         return array
     raise ImageError("unsupported", path, f"the photometric interpretation {photometric} is not grey, RGB, YBR or palette")
 
 
+def _own_bits(syntax: UID) -> bool:
+    """Whether the words are as they lie in the file, with whatever is in their unused bits."""
+    return not syntax.is_encapsulated or syntax == RLELossless
+
+
 def stored_bits(dataset: Dataset, array: np.ndarray) -> np.ndarray:
     """Only the bits that hold the pixel (PS3.5 8.1.1): the others may hold overlays, and the pixel need not lie lowest.
 
-    Codecs other than RLE bring their own precision and are left alone.
+    Codecs that bring their own precision are left alone.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     allocated, stored = number(dataset, "BitsAllocated"), number(dataset, "BitsStored")
-    if array.dtype.kind not in "iu" or not allocated or not stored or not 1 < stored < allocated:
-        return array
-    if syntax.is_encapsulated and syntax != RLELossless:
+    if not _own_bits(syntax) or array.dtype.kind not in "iu" or not allocated or not stored or not 1 < stored < allocated:
         return array
     high = number(dataset, "HighBit")
     shift = int(high + 1 - stored) if high is not None and stored <= high + 1 <= allocated else 0

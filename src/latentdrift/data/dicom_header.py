@@ -8,7 +8,9 @@ they are passed on as they are, because ageing is what many studies are about. G
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
@@ -37,6 +39,14 @@ BAD_VALUE = (
     BytesLengthException, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
 )  # fmt: skip
 """What pydicom raises when a malformed value is converted."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without pydicom's warnings: they quote odd values, which may be a patient's. What matters to the picture is judged here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def find(dataset: Dataset, keyword: str, frame: int = 0) -> Any:

@@ -27,7 +27,7 @@ LEVELS = 65535
 """Steps of a 16-bit pixel."""
 
 TYPE_2 = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientOrientation", "Laterality", "ReferringPhysicianName",
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientOrientation", "ReferringPhysicianName",
     "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "SeriesNumber", "InstanceNumber",
 )  # fmt: skip
 """Attributes that must be there and may be empty (PS3.5 7.4.3): here they are."""
@@ -68,20 +68,17 @@ def write_dicom(
         InputError: pixels of another shape or type, values that are not finite, or a description of more than 1024 characters.
     """
     _check(pixels, description)
-    origin = None if source is None else load(Path(source))
-    shown = dict(attributes if attributes is not None else header.attributes(origin) if origin is not None else {})
-    if origin is not None and "modality" not in shown:
-        shown |= {k: v for k, v in header.attributes(origin).items() if k == "modality"}
-    dataset = _object(origin)
-    _describe(dataset, origin, shown, description)
-    if origin is not None and header.text(origin, "SOPClassUID") and header.text(origin, "SOPInstanceUID"):
+    with header.quiet():
+        origin = None if source is None else load(Path(source))
+        dataset = _object(origin)
+        _describe(dataset, origin, _shown(origin, attributes), description)
         _reference(dataset, origin, frame)
-    _place(dataset, origin, frame, spacing)
-    if pixels.ndim == 3:
-        _colour_pixels(dataset, pixels)
-    else:
-        _grey_pixels(dataset, pixels, range, unit or ("HU" if dataset.Modality == "CT" else "intensity"))
-    dataset.save_as(path, enforce_file_format=True)
+        _place(dataset, origin, frame, spacing)
+        if pixels.ndim == 3:
+            _colour_pixels(dataset, pixels)
+        else:
+            _grey_pixels(dataset, pixels, range, unit or ("HU" if dataset.Modality == "CT" else "intensity"))
+        dataset.save_as(path, enforce_file_format=True)
 
 
 def _check(pixels: np.ndarray, description: str) -> None:
@@ -118,6 +115,12 @@ def _related(origin: Dataset | None, keyword: str) -> str:
     return generate_uid(entropy_srcs=["latentdrift", keyword, known] if known else None)
 
 
+def _shown(origin: Dataset | None, given: Mapping[str, str | float] | None) -> dict[str, str | float]:
+    """What the picture shows: as given, else as the source says; the modality is always the source's."""
+    known = {} if origin is None else header.attributes(origin)
+    return known if given is None else {name: known[name] for name in known if name == "modality"} | dict(given)
+
+
 def _describe(dataset: Dataset, origin: Dataset | None, shown: Mapping[str, str | float], description: str) -> None:
     now = datetime.now()
     dataset.InstanceCreationDate, dataset.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
@@ -135,6 +138,11 @@ def _describe(dataset: Dataset, origin: Dataset | None, shown: Mapping[str, str 
     burned = None if origin is None else header.text(origin, "BurnedInAnnotation")
     if burned in ("YES", "NO") or origin is None or dataset.Modality in NEVER_WITH_TEXT:
         dataset.BurnedInAnnotation = burned or "NO"
+    side = None if origin is None else header.text(origin, "ImageLaterality") or header.text(origin, "Laterality")
+    if side in ("R", "L") or "body_part" not in shown:  # type 2C: for one of a pair, as far as is known (PS3.3 C.7.3.1)
+        dataset.Laterality = side if side in ("R", "L") else ""
+    if origin is not None and header.text(origin, "LossyImageCompression") == "01":  # once lossy, always said (PS3.3 C.7.6.1.1.5)
+        dataset.LossyImageCompression = "01"
     if "sex" in shown:
         dataset.PatientSex = shown["sex"]
     if "age" in shown:
@@ -150,7 +158,10 @@ def age_string(years: float) -> str:
     return f"{round(years * 12):03d}M" if years < 2 else f"{min(int(years), 999):03d}Y"
 
 
-def _reference(dataset: Dataset, origin: Dataset, frame: int) -> None:
+def _reference(dataset: Dataset, origin: Dataset | None, frame: int) -> None:
+    """Name the source, where it has a name."""
+    if origin is None or not header.text(origin, "SOPClassUID") or not header.text(origin, "SOPInstanceUID"):
+        return
     item = Dataset()
     item.ReferencedSOPClassUID = header.text(origin, "SOPClassUID")
     item.ReferencedSOPInstanceUID = header.text(origin, "SOPInstanceUID")

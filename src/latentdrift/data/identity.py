@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from latentdrift.errors import OptionError
+
 _UID = re.compile(r"\d+(\.\d+){4,}")  # a DICOM unique identifier (PS3.5 9)
 _DATE = re.compile(r"(?<!\d)(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")  # YYYYMMDD
 
@@ -40,8 +42,8 @@ class Mask:
         self.pattern = re.compile("|".join(sorted(forms, key=len, reverse=True)), re.IGNORECASE) if forms else None
 
     def __call__(self, path: str) -> str:
-        masked = self.pattern.sub(self._replace, path) if self.pattern else path
-        return _DATE.sub("date", _UID.sub("uid", masked))
+        masked = _DATE.sub("date", _UID.sub("uid", path))
+        return self.pattern.sub(self._replace, masked) if self.pattern else masked
 
     def _replace(self, found: re.Match[str]) -> str:
         text = found[0].lstrip("0")
@@ -64,7 +66,13 @@ def private_folder(out: Path) -> Path:
 
 
 def choose_salt(out: Path, given: str | None) -> str:
-    """The given salt, else the one that an earlier import to the same place used, else a fresh one."""
+    """The given salt, else the one that an earlier import to the same place used, else a fresh one.
+
+    Raises:
+        OptionError: The given salt is empty.
+    """
+    if given is not None and not given.strip():
+        raise OptionError("the salt is empty; give --salt a secret of your own, or leave it out for a random one")
     earlier = private_folder(out) / "salt.txt"
     if given is None and earlier.is_file():
         return earlier.read_text(encoding="utf-8").strip()

@@ -43,6 +43,17 @@ class ImageError(InputError):
         self.reason = reason
 
 
+MAX_VALUES = 1 << 28
+"""Values in one picture (16,384 squared in grey). A damaged header promises more than any memory holds."""
+
+
+def check_size(path: Path | str, *sizes: float) -> None:
+    """Refuse a picture whose header promises more than MAX_VALUES, before memory is taken for it."""
+    if not 0 < np.prod(np.array(sizes, dtype=np.float64)) <= MAX_VALUES:
+        size = " x ".join(f"{n:g}" for n in sizes)
+        raise ImageError("unsupported", path, f"a picture of {size} values; 1 to {MAX_VALUES} are read: cut it into tiles")
+
+
 @dataclass(frozen=True)
 class Source:
     """Where pixels came from, exactly enough to write an edited version back to the same place."""

@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from latentdrift.config import ImportOptions
 from latentdrift.data import duplicates, readers
 from latentdrift.data.cohort import Cohort, quantise
@@ -46,7 +48,13 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
     read_files(plan, staging, options, progress)
     taken, refused = join(plan, staging)
     if not taken:
-        raise CohortError(f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made")
+        staging.discard()
+        hint = (
+            ""
+            if plan.table is None or plan.links
+            else "; the map has no `file`, so rows are found by the patient in DICOM headers only"
+        )
+        raise CohortError(f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}")
     publish(plan, staging, taken, refused, options)
     return Cohort.load(options.out)
 
@@ -57,9 +65,9 @@ def read_files(plan: Plan, staging: Staging, options: ImportOptions, progress: P
     waiting = [name for name in wanted if staging.done.get(name, {}).get("stamp") != _stamp(plan.root / name)]
     pool = ThreadPoolExecutor(options.workers)
     try:
-        futures = {pool.submit(_read_file, plan, staging, options, name): name for name in waiting}
+        futures = [pool.submit(_read_and_record, plan, staging, options, name) for name in waiting]
         for done, future in enumerate(as_completed(futures), start=1 + len(wanted) - len(waiting)):
-            staging.record(futures[future], future.result())
+            future.result()
             if progress:
                 progress(done, len(wanted))
     finally:
@@ -82,6 +90,10 @@ def _refusal_before_reading(plan: Plan, name: str) -> Refusal | None:
     except ImageError as error:
         return Refusal(name, error.reason, str(error))
     return Refusal(name, "no row in the table", "no row of the table names this file")
+
+
+def _read_and_record(plan: Plan, staging: Staging, options: ImportOptions, name: str) -> None:
+    staging.record(name, _read_file(plan, staging, options, name))
 
 
 def _read_file(plan: Plan, staging: Staging, options: ImportOptions, name: str) -> dict[str, Any]:
@@ -114,7 +126,8 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
         if error.errno == errno.ENOSPC:
             raise ResourceError(f"the disk is full at {target.parent}; free some space and start this import again") from error
         raise
-    known = {"modality": image.modality, "view": image.source.plane if image.source else None} | dict(image.attributes)
+    plane = (image.source.plane if image.source else None) or _plane(image.affine)
+    known = {"modality": image.modality, "view": plane} | dict(image.attributes)
     return {
         "png": target.name,
         "sha256": duplicates.pixel_hash(pixels),
@@ -122,11 +135,20 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
         "spacing": image.spacing,
         "unit": image.unit,
         "kind": image.source.kind if image.source else None,
-        "plane": image.source.plane if image.source else None,
+        "plane": plane,
         "frame": image.source.frame if image.source else None,
         "notes": list(image.notes),
         "header": known | {"patient": image.patient, "date": parse_date(image.date or "")},
     }
+
+
+def _plane(affine: np.ndarray | None) -> str | None:
+    """The plane of a picture from its place in the patient (RAS), where its normal is within 37 degrees of an axis."""
+    if affine is None:
+        return None
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    along = np.abs(normal) / np.linalg.norm(normal)
+    return ("sagittal", "coronal", "axial")[int(along.argmax())] if along.max() > 0.8 else None
 
 
 def _stamp(path: Path) -> list[int]:

@@ -177,7 +177,7 @@ def _intensity(cohort: Cohort, seen: dict[str, Any]) -> dict[str, Any]:
         "by_split": {split: np.round(histograms[rows].mean(axis=0), 6).tolist() for split, rows in where.items() if len(rows)},
         "clipped_low": float(ends[:, 0].mean()),
         "clipped_high": float(ends[:, 1].mean()),
-        "windows": dict(windows.most_common(10)),
+        "windows": dict(windows.most_common()),
         "units": cohort.info.get("source", {}).get("units", {}),
     }
 

@@ -18,6 +18,8 @@ from latentdrift.data.splits import SPLITS
 INK = {"train": "#2f6f8f", "validation": "#c98a12", "test": "#7a4f9a"}
 SHOWN = 12
 """Images of each split on the contact sheet."""
+SHOWN_KINDS = 5
+"""Sizes, spacings and windows listed by name."""
 TILE = 160
 """Pixels of a contact sheet image's side."""
 
@@ -132,9 +134,9 @@ def _intensities(found: dict[str, Any]) -> page.Block:
 
 
 def _counts(what: str, counts: dict[str, int]) -> list[dict[str, Any]]:
-    shown = list(counts.items())[:8]
-    others = sum(counts.values()) - sum(number for _, number in shown)
-    return [{"": what, "value": value, "images": number} for value, number in [*shown, *([("others", others)] if others else [])]]
+    shown, others = list(counts.items())[:SHOWN_KINDS], list(counts.values())[SHOWN_KINDS:]
+    rest = [(f"{len(others)} others", sum(others))] if others else []
+    return [{"": what, "value": value, "images": number} for value, number in [*shown, *rest]]
 
 
 def _left_out(found: dict[str, Any]) -> list[page.Block]:

@@ -45,7 +45,7 @@ def parse_window(text: str | Window | None) -> Window:
     if not found:
         raise OptionError(f"the window '{text}' is none of: voi, full, LOW,HIGH (as -160,240), percentiles (as p1,p99)")
     low, high = float(found[1]), float(found[2])
-    if not low < high:
+    if not is_range(low, high):
         raise OptionError(f"the window '{text}' ends at {high:g}, which is not above its start {low:g}: write LOW,HIGH")
     if percentiles and not 0 <= low < high <= 100:
         raise OptionError(f"the window '{text}' has a percentile outside 0 to 100")
@@ -68,16 +68,21 @@ def choose_range(window: Window, values: np.ndarray, *, header: Range | None, fu
         return window.low, window.high
     if window.kind == "voi" and header is None:
         raise ImageError("no window", path, "the header has no window; ask for full, LOW,HIGH or p1,p99 instead of voi")
-    if window.kind in ("header", "voi") and header is not None:
+    if window.kind in ("header", "voi") and header is not None and is_range(*header):
         return header
     finite = values[np.isfinite(values)]
     if window.kind == "percentiles" and finite.size:
         low, high = np.percentile(finite, (window.low, window.high))
-        if low < high:
+        if is_range(low, high):
             return float(low), float(high)
     if full is not None and window.kind != "percentiles":
         return full
     return data_range(finite)
+
+
+def is_range(low: float, high: float) -> bool:
+    """Whether two ends can be mapped to -1 and 1 in floating point."""
+    return bool(np.isfinite(high - low)) and high - low > 1e-30
 
 
 def data_range(values: np.ndarray) -> Range:
@@ -86,7 +91,7 @@ def data_range(values: np.ndarray) -> Range:
     if not finite.size:
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
-    return (low, high) if low < high else (low, low + 1.0)
+    return (low, high) if is_range(low, high) else (low, low + max(1.0, abs(low) * 1e-6))
 
 
 def without_gaps(values: np.ndarray) -> np.ndarray:

@@ -24,10 +24,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from latentdrift.data.image import Plane
 from latentdrift.data.tables import Table
 from latentdrift.errors import InputError, OptionError, unknown
 
 PRESETS_FILE = Path(__file__).with_name("presets.yaml")
+FileOf = Literal["", "axial", "coronal", "sagittal"]
+"""A plane, or any."""
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
@@ -82,7 +85,7 @@ class TableMap(BaseModel):
     encoding: str | None = None
     """The table's encoding; default: found out."""
     describe: str | None = None
-    file: dict[str, str] = Field(default_factory=dict)
+    file: dict[FileOf, str] = Field(default_factory=dict)
     """Pattern of the file name, by plane where the same row has one file for each; "" is any plane."""
     patient: Column | None = None
     visit: Column | None = None
@@ -107,7 +110,7 @@ class TableMap(BaseModel):
         for name in further:
             plain = re.sub(r"[\s_-]", "", name.lower())
             near = [ours for ours in ("file", "patient", "date", "age", "sex") if plain in SYNONYMS[ours]]
-            near = near or get_close_matches(name.lower(), cls.model_fields, n=1, cutoff=0.8)
+            near = near or get_close_matches(name.lower(), set(cls.model_fields) - {"attributes"}, n=1, cutoff=0.8)
             if near:
                 raise ValueError(f"has the key '{name}'; did you mean '{near[0]}'?")
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
@@ -130,17 +133,16 @@ class TableMap(BaseModel):
         """Whether any of it comes from a table."""
         return bool(self.table or self.file or self.keep or any(column.column for column in self.columns.values()))
 
-    def pattern(self, plane: str | None) -> str | None:
-        """The file pattern for a plane; the first where none is asked for.
+    def plane(self, asked: Plane | None) -> Plane | None:
+        """The plane to take: the one asked for, else the first that has a pattern of its own.
 
         Raises:
-            OptionError: The data set has no such plane.
+            OptionError: The data set has patterns by plane, and none for this one.
         """
-        if not self.file or "" in self.file:
-            return self.file.get("")
-        if plane and plane not in self.file:
-            raise unknown("plane of this data set", plane, self.file)
-        return self.file[plane or next(iter(self.file))]
+        planes: list[Plane] = [plane for plane in self.file if plane]
+        if planes and asked and asked not in planes:
+            raise unknown("plane of this data set", asked, planes)
+        return asked or next(iter(planes), None)
 
 
 OURS = ("patient", "visit", "days", "date", "age", "sex", "findings", "view", "modality")
@@ -148,7 +150,7 @@ OURS = ("patient", "visit", "days", "date", "age", "sex", "findings", "view", "m
 SYNONYMS: dict[str, tuple[str, ...]] = {  # titles taken without a map file; compared in lower case without spaces, _ and -
     "file": ("filename", "file", "image", "imageindex", "imagefile", "imageid", "path", "filepath", "imagepath", "scan"),
     "patient": ("patient", "patientid", "subject", "subjectid", "participantid", "participant", "ptid", "mrn"),
-    "visit": ("visit", "visitnumber", "session", "timepoint", "followup"),
+    "visit": ("visit", "visitnumber", "session", "timepoint", "followup", "followup#"),
     "days": ("days", "delay", "mrdelay", "daysfrombaseline"),
     "date": ("date", "scandate", "studydate", "examdate", "visitdate", "acquisitiondate"),
     "age": ("age", "ageyears", "patientage", "ageatscan", "ageatvisit"),

@@ -22,7 +22,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from latentdrift.data.image import Image, ImageError, Plane, Source
-from latentdrift.data.intensity import Range, Window, as_dtype, choose_range, parse_window, without_gaps
+from latentdrift.data.intensity import Range, Window, as_dtype, choose_range, is_range, parse_window, without_gaps
 from latentdrift.errors import InputError, OptionError, unknown
 
 CONVENTION = "radiological"
@@ -40,6 +40,9 @@ DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, Arithm
 
 CUT_SHORT = ("Expected", "greater than file size")
 """What it says when the file ends too early."""
+
+GZIP_LIMIT = 1032
+"""Bytes that one byte of gzip can stand for at most (zlib.net, "Maximum Compression Factor")."""
 
 UNSCALED = (1.0, 0.0)
 
@@ -63,7 +66,7 @@ class Grid:
     @property
     def axes(self) -> np.ndarray:
         """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction."""
-        return nib.orientations.io_orientation(self.affine).astype(int)
+        return nib.io_orientation(self.affine).astype(int)
 
     @property
     def zooms(self) -> np.ndarray:
@@ -154,9 +157,12 @@ def _grid(path: Path, image: Any) -> Grid:
         raise ImageError("4-D", path, f"a series of volumes ({size} voxels) came where one is wanted; extract one first")
     if len(shape) < 2 or 0 in shape or sum(size > 1 for size in shape) < 2:
         raise ImageError("not an image", path, f"the voxel grid {shape} has no rows and columns")
+    stored = Path(str(image.file_map["image"].filename)).stat().st_size
+    if np.prod([float(n) for n in shape]) * image.get_data_dtype().itemsize > GZIP_LIMIT * stored:
+        raise ImageError("truncated", path, f"{stored} bytes cannot hold the voxel grid {shape}")
     affine = np.diag([*[UNITS.get(image.header.get_xyzt_units()[0], 1.0)] * 3, 1.0]) @ image.affine
     coded = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
-    usable = bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine[:3, :3])) > 1e-9
+    usable = bool(np.isfinite(affine).all()) and not np.isnan(nib.io_orientation(affine)).any()
     if not usable:
         zooms = np.resize(np.abs([*image.header.get_zooms()[:3], 1.0, 1.0])[:3], 3)
         affine = np.diag([*(np.where(np.isfinite(zooms) & (zooms > 0), zooms, 1.0) * (-1, 1, 1)), 1.0])
@@ -272,7 +278,7 @@ def _picture_affine(grid: Grid, plane: Plane, index: float, thickness: float) ->
 
 def _header_range(grid: Grid) -> Range | None:
     low, high = float(grid.image.header["cal_min"]), float(grid.image.header["cal_max"])
-    return (low, high) if np.isfinite([low, high]).all() and low < high else None
+    return (low, high) if is_range(low, high) else None
 
 
 def write_nifti(path: Path | str, image: Image, pixels: np.ndarray) -> None:
@@ -309,7 +315,7 @@ def _like_source(image: Image, source: Source, pixels: np.ndarray) -> nib.Nifti1
     slope, inter = UNSCALED if thick else grid.scaling
     values = (values - inter) / slope
     stored = as_dtype(values.reshape(grid.image.shape) if own else values, kind)
-    old, make = grid.image.header, nib.Nifti2Image if isinstance(grid.image, nib.Nifti2Pair) else nib.Nifti1Image
+    old, make = grid.image.header, nib.Nifti2Image if isinstance(grid.image.header, nib.Nifti2Header) else nib.Nifti1Image
     written = make(stored, None)
     written.header.set_data_dtype(kind)
     written.header.set_xyzt_units(old.get_xyzt_units()[0])

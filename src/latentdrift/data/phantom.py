@@ -71,6 +71,7 @@ def save_nifti(path: Path, image: np.ndarray) -> None:
     affine[:2, 3] = 0.5 * step * (width - 1), 0.5 * step * (height - 1)
     stored = nibabel.Nifti1Image(np.round(image[..., None] * 4095).astype(np.int16), affine)
     stored.header["descrip"] = b"synthetic: latentdrift phantom"
+    stored.header["cal_min"], stored.header["cal_max"] = 0, 4095
     stored.header.set_xyzt_units("mm")
     nibabel.save(stored, path)
 
@@ -96,18 +97,27 @@ class Kind:
     tissues: dict[str, int]  # names of the label map
     history: Callable[[np.random.Generator, int], list[Row]]
     column: str  # the attribute of its own
+    describe: str  # what the pictures show
+    modality: str
     suffix: str
     save: Callable[[Path, np.ndarray], None]
+
+    def map(self) -> str:
+        """The map file from the columns of `table.csv` to a cohort's."""
+        own = f"{{column: {self.column.capitalize()}, none: {NO_FINDING}}}" if self.column == "findings" else self.column.capitalize()
+        lines = {"describe": self.describe, "file": "File", "patient": "Patient", "visit": "Visit", "days": "Days", "age": "Age",
+                 "sex": "Sex", self.column: own, "modality": f"{{value: {self.modality}}}"}  # fmt: skip
+        return "".join(f"{ours}: {theirs}\n" for ours, theirs in lines.items())
 
 
 KINDS: dict[str, Kind] = {
     "brain": Kind(
         lambda row: BrainAttributes(row["age"], row["sex"], row["diagnosis"]), brain, phantom_brain.truth, phantom_brain.labels,
-        phantom_brain.TISSUES, brain_history, "diagnosis", ".nii.gz", save_nifti,
+        phantom_brain.TISSUES, brain_history, "diagnosis", "brain MRI", "MR", ".nii.gz", save_nifti,
     ),
     "chest": Kind(
         lambda row: ChestAttributes(row["age"], row["sex"], row["findings"]), chest, phantom_chest.truth, phantom_chest.labels,
-        phantom_chest.TISSUES, chest_history, "findings", ".png", save_png,
+        phantom_chest.TISSUES, chest_history, "findings", "chest X-ray", "DX", ".png", save_png,
     ),
 }  # fmt: skip
 
@@ -146,9 +156,10 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
 
 
 def write_phantom(out: Path, *, kind: str, patients: int, visits: int, size: int = 128, seed: int = 0) -> Path:
-    """A raw folder as a user would have it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG) and `table.csv`."""
+    """A raw folder as a user would have it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv`, and the `map.yaml` that reads it."""
     spec, rows = of(kind), cohort_table(kind, patients, visits, seed)
     (out / "scans").mkdir(parents=True, exist_ok=True)
+    (out / "map.yaml").write_text(spec.map(), encoding="utf-8")
     with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["Patient", "Visit", "Days", "Age", "Sex", spec.column.capitalize(), "File"])

@@ -64,12 +64,12 @@ def prepare(options: ImportOptions) -> Plan:
     _check_header_fields(header_fields, columns)
     titles = check_columns(table_map, table, kept_columns) if table else {}
     rows = read_rows(table, table_map, titles, kept_columns) if table else Rows({}, {}, {})
+    _check_identity(table, titles, (*table_map.keep, *kept_columns))
     files = list(_walk(options, root, table_path))
-    pattern = table_map.pattern(options.plane) if table else None
-    links = link(pattern, table.frame, files) if table and pattern else None
-    others = [other for other in table_map.file.values() if other != pattern] if table else []
-    other_planes = frozenset(path for other in others if table for path in link(other, table.frame, files).row_of)
-    plane = options.plane or next((name for name, value in table_map.file.items() if name and value == pattern), None)
+    plane = table_map.plane(options.plane)
+    linked = {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()} if table else {}
+    links = linked.pop(plane or "", linked.pop("", None))
+    other_planes = frozenset(path for other in linked.values() for path in other.row_of)
     key = _key(options, table_map, table_path)
     plan = Plan(root, files, table_map, table, titles, rows, links, other_planes, plane, header_fields, key)
     _check_disk(plan, options.out)
@@ -113,6 +113,19 @@ def _check_header_fields(names: tuple[str, ...], columns: Any) -> None:
             raise unknown("field to keep", name, [*columns, "any DICOM keyword such as SliceThickness"])
 
 
+def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str, ...]) -> None:
+    """A column that is to stay must not carry the patients' ids, as `MRI ID` does in OASIS."""
+    if table is None or "patient" not in titles:
+        return
+    patients = table.frame[titles["patient"]]
+    for title in [*(theirs for ours, theirs in titles.items() if ours not in ("patient", "date")), *kept]:
+        telling = [(who, cell) for who, cell in zip(patients, table.frame[title], strict=True) if len(who) > 3 and who in cell]
+        if telling:
+            raise OptionError(
+                f"the column '{title}' carries patient ids (in {len(telling)} rows) and cannot stay; leave it out of the map"
+            )
+
+
 def _walk(options: ImportOptions, root: Path, table_path: Path | None) -> Iterator[str]:
     """Every file under the source, except the table, the map, and what this or an earlier import to the same place made."""
     if options.source.is_file():
@@ -131,7 +144,7 @@ def _walk(options: ImportOptions, root: Path, table_path: Path | None) -> Iterat
 
 def _key(options: ImportOptions, table_map: TableMap, table_path: Path | None) -> str:
     pixels = options.model_dump(mode="json", include={"plane", "position", "slab", "window", "keep"})
-    parts = {"source": str(options.source.resolve()), "map": describe_map(table_map), "options": pixels}
+    parts: dict[str, Any] = {"source": str(options.source.resolve()), "map": describe_map(table_map), "options": pixels}
     parts["table"] = hashlib.sha256(table_path.read_bytes()).hexdigest() if table_path else None
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

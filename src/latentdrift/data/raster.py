@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image as Pillow
 from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
-from latentdrift.data.image import Image, ImageError, Source
+from latentdrift.data.image import Image, ImageError, Source, check_size
 from latentdrift.data.intensity import Range, Window, choose_range, parse_window, without_gaps
 from latentdrift.data.tiff import tiff_pages
 
@@ -79,6 +79,7 @@ def _pages(path: Path) -> list[tuple[np.ndarray, tuple[str, ...]]]:
 def _page(path: Path, picture: ImageFile.ImageFile, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """A page as [H, W] or [H, W, 3], and what should be said about it."""
     picture.seek(index)
+    check_size(path, picture.height, picture.width, len(picture.getbands()))
     notes = ("synthetic",) if "Synthetic" in picture.info else ()
     rawmode = _rawmode(picture)
     if picture.format == "PNG" and rawmode in ("RGB;16B", "RGBA;16B"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from latentdrift.data.cohort import publish
@@ -27,6 +28,7 @@ class Staging:
     folder: Path
     done: dict[str, dict[str, Any]]
     """Relative path -> what came out of the file."""
+    lock: Lock = field(default_factory=Lock)
 
     @classmethod
     def open(cls, out: Path, key: str) -> Staging:
@@ -40,9 +42,9 @@ class Staging:
         return cls(folder, dict(_read(folder)))
 
     def record(self, path: str, result: dict[str, Any]) -> None:
-        """A source file is done: its pixels are on disk, and now this is known."""
+        """A source file is done: its pixels are on disk, and now this is known; safe to call from several threads."""
         self.done[path] = result
-        with open(self.folder / "progress.jsonl", "a", encoding="utf-8") as handle:
+        with self.lock, open(self.folder / "progress.jsonl", "a", encoding="utf-8") as handle:
             handle.write(json.dumps([path, result]) + "\n")
 
     def pixels(self, name: str) -> Path:
@@ -66,6 +68,10 @@ class Staging:
     def finish(self, out: Path) -> None:
         """The cohort appears, and the unfinished work goes away."""
         publish(self.folder / "cohort", out)
+        self.discard()
+
+    def discard(self) -> None:
+        """Nothing here is needed any more."""
         shutil.rmtree(self.folder)
 
 

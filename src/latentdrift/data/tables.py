@@ -70,7 +70,7 @@ def read_table(path: Path, encoding: str | None = None) -> Table:
 
 
 def decode(data: bytes, name: str = "the table", encoding: str | None = None) -> str:
-    """Bytes -> text: the encoding given, or that of the byte order mark, UTF-16 by its zeros, valid UTF-8, Windows-1252, Latin-1."""
+    """Bytes -> text: the given encoding, or that of the byte order mark, UTF-16 by its zeros, UTF-8, Windows-1252, Latin-1."""
     marked = next((known for mark, known in BOMS if data.startswith(mark)), None)
     if encoding or marked:
         candidates = [encoding or marked or ""]

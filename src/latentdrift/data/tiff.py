@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tifffile  # comes with scikit-image
 
-from latentdrift.data.image import ImageError
+from latentdrift.data.image import ImageError, check_size
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is judged here, not printed
 
@@ -53,6 +53,7 @@ def tiff_pages(path: Path) -> list[np.ndarray] | None:
 
 
 def _samples(path: Path, page: tifffile.TiffPage) -> np.ndarray:
+    check_size(path, *page.shape)
     array = page.asarray()
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
@@ -75,7 +76,7 @@ def _palette(page: tifffile.TiffPage) -> np.ndarray:
 
 
 def _with_alpha_only(page: tifffile.TiffPage, array: np.ndarray) -> np.ndarray:
-    """Of extra samples (TIFF 6.0 tag 338) only unassociated alpha; associated alpha means that the colours lie over black already."""
+    """Of extra samples (TIFF 6.0 tag 338) only unassociated alpha: with associated alpha the colours lie over black already."""
     if array.ndim == 2:
         return array
     colours = 1 if page.photometric in _GREY else 3

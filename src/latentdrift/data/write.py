@@ -14,6 +14,8 @@ from latentdrift.data.intensity import from_unit, to_unit
 from latentdrift.data.nifti import write_nifti
 from latentdrift.errors import InputError
 
+__all__ = ["SUFFIXES", "write_dicom", "write_like", "write_nifti", "write_png"]
+
 SUFFIXES = {"raster": ".png", "nifti": ".nii.gz", "dicom": ".dcm"}
 """Kind of the source -> how a file made from it ends."""
 

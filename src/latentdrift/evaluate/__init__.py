@@ -1,9 +1,9 @@
 """Judges images, never models: nothing here knows how a picture was made.
 
-    features.py     pictures -> vectors, in a named feature space
-    distances.py    two sets of vectors -> one number        similarity.py   two pictures -> one number
-    bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
-    report.py       all of it, as report.json and one HTML page
+features.py     pictures -> vectors, in a named feature space
+distances.py    two sets of vectors -> one number        similarity.py   two pictures -> one number
+bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
+report.py       all of it, as report.json and one HTML page
 """
 
 from __future__ import annotations
@@ -38,14 +38,18 @@ class ImageSet:
     def __post_init__(self) -> None:
         images = np.asarray(self.images, dtype=np.float32)
         if images.ndim != 4 or images.shape[-1] != 3 or len(images) == 0:
-            raise InputError(f"a set of images has the shape [N, H, W, 3] with N of at least 1; this one has {list(images.shape)}")
+            raise InputError(
+                f"a set of images has the shape [N, H, W, 3] with N of at least 1; this one has {list(images.shape)}"
+            )
         names = list(self.names) or [str(i) for i in range(len(images))]
         for what, values in (("names", names), ("patients", self.patients), ("attribute rows", self.attributes)):
             if values is not None and len(values) != len(images):
                 raise InputError(f"{len(images)} images come with {len(values)} {what}; there must be one per image")
         bad = [name for name, image in zip(names, images, strict=True) if not (np.isfinite(image).all() and _in_unit(image))]
         if bad:
-            raise InputError(f"{len(bad)} images hold values outside [0, 1] or that are not numbers, the first is {bad[0]}; scale them")
+            raise InputError(
+                f"{len(bad)} images hold values outside [0, 1] or that are not numbers, the first is {bad[0]}; scale them"
+            )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "names", names)
 

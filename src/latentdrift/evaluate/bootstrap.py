@@ -26,17 +26,22 @@ def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
     return np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1].reshape(n)
 
 
-def draws(units: np.ndarray, count: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+FEWEST = 3  # units from which an interval is given: the resamples of two say nothing
+
+
+def draws(units: np.ndarray, count: int, generator: np.random.Generator, distinct: int = 1) -> Iterator[np.ndarray]:
     """`count` resamples with replacement: weights float64 [n] (Efron 1979; cluster form: Davison and Hinkley 1997, sec. 3.8).
 
-    A resample that happens to hold one unit only has no spread and is drawn again.
+    Args:
+        units: the unit of each picture, from `groups`.
+        distinct: a resample that happens to hold fewer different units is drawn again; a covariance needs two.
     """
     total = int(units.max()) + 1
-    if total < 2:
-        raise ValueError("resampling needs at least two units")
+    if total < distinct:
+        raise ValueError(f"{total} units cannot give resamples of {distinct} different ones")
     for _ in range(count):
         drawn = generator.integers(total, size=total)
-        while np.all(drawn == drawn[0]):
+        while len(np.unique(drawn)) < distinct:
             drawn = generator.integers(total, size=total)
         yield np.bincount(drawn, minlength=total).astype(np.float64)[units]
 
@@ -73,8 +78,8 @@ def interval(value: float, replicates: Sequence[float] | np.ndarray, level: floa
 
 
 def mean_interval(values: np.ndarray, units: np.ndarray, count: int, generator: np.random.Generator) -> list[float] | None:
-    """The interval of a mean of one number per picture; None where there are fewer than two units."""
-    if units.max() < 1:
+    """The interval of a mean of one number per picture; None where there are fewer than FEWEST units."""
+    if units.max() + 1 < FEWEST:
         return None
     return interval(float(values.mean()), [float(np.average(values, weights=w)) for w in draws(units, count, generator)])
 

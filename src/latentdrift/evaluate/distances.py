@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.bootstrap import choose, draws, groups, halves, interval, rng
+from latentdrift.evaluate.bootstrap import FEWEST, choose, draws, groups, halves, interval, rng
 
 Weighted = Callable[[np.ndarray, np.ndarray], float]
 
@@ -46,7 +46,7 @@ def _gaussian(x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
     x, weights = x[weights > 0], weights[weights > 0]
     mean = np.average(x, axis=0, weights=weights)
     factor = np.sqrt(weights / (weights.sum() - 1))[:, None] * (x - mean)
-    return mean, factor if len(factor) <= x.shape[1] else np.linalg.qr(factor, mode="r")
+    return mean, factor if len(factor) <= x.shape[1] else np.asarray(np.linalg.qr(factor, mode="r"))
 
 
 def kernel(a: np.ndarray, b: np.ndarray) -> Weighted:
@@ -107,7 +107,13 @@ DISTANCES: dict[str, Distance] = {
 
 
 def judge(
-    row: Distance, real: np.ndarray, synthetic: np.ndarray, patients: list[str] | None = None, *, bootstrap: int = 200, seed: int = 0
+    row: Distance,
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    patients: list[str] | None = None,
+    *,
+    bootstrap: int = 200,
+    seed: int = 0,
 ) -> dict:
     """One distance with everything needed to read it.
 
@@ -119,9 +125,9 @@ def judge(
         seed: of subsets, resamples and halves.
 
     Returns:
-        value, ci [low, high] (95 %, None with fewer than two units), n; floor: the same distance between two halves of the real
-        patients, with floor_ci over the splits; matched: the distance of a real half from as many synthetic pictures, because
-        only sets of one size (floor_n) compare; where the value is a mean over subsets: their size, count and sd.
+        value, ci [low, high] (95 %; None with fewer than three patients or pictures), n; floor: the same distance between two
+        halves of the real patients, with floor_ci over the splits; matched: the distance of a real half from as many synthetic
+        pictures, because only sets of one size (floor_n) compare; where the value is a mean over subsets: size, count and sd.
     """
     real, units = _sample(np.asarray(real), groups(len(real), patients), row.most, rng(seed, "real"))
     synthetic, made = _sample(np.asarray(synthetic), groups(len(synthetic)), row.most, rng(seed, "synthetic"))
@@ -132,9 +138,10 @@ def judge(
         out["value"] = out["subsets"].pop("mean")
     else:
         out["value"] = between(np.ones(len(real)), np.ones(len(synthetic)))
-    if units.max() > 0:
-        pairs = zip(draws(units, bootstrap, rng(seed, "a")), draws(made, bootstrap, rng(seed, "b")), strict=True)
+    if min(units.max(), made.max()) + 1 >= FEWEST:
+        pairs = zip(draws(units, bootstrap, rng(seed, "a"), 2), draws(made, bootstrap, rng(seed, "b"), 2), strict=True)
         out["ci"] = interval(out["value"], [between(a, b) for a, b in pairs])
+    if units.max() > 0:
         out |= _floor(row, between, real, synthetic, units, rng(seed, "floor"))
     numbers = [out["value"], *(out["ci"] or []), out["floor"] or 0.0]
     if not np.isfinite(numbers).all():

@@ -76,7 +76,9 @@ def resize(images: np.ndarray, size: int) -> Tensor:
     from PIL import Image
 
     def channel(x: np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(np.ascontiguousarray(x, dtype=np.float32)).resize((size, size), Image.Resampling.BICUBIC))
+        return np.asarray(
+            Image.fromarray(np.ascontiguousarray(x, dtype=np.float32)).resize((size, size), Image.Resampling.BICUBIC)
+        )
 
     if images.shape[1:3] == (size, size):
         return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
@@ -112,17 +114,18 @@ def _inception(request: Request) -> Space:
 
 
 def _huggingface(request: Request) -> Space:
-    """Any vision model of transformers, with its own processor.
+    """Any vision model of transformers, with the size, mean and standard deviation of its own processor.
 
     The vector is the pooled output, or the class token where the checkpoint brings no weights for the pooler, or the mean over
-    positions where there is neither.
+    positions where there is neither. The resize is ours and keeps the whole picture: the processors round to 8 bit and crop.
     """
+    import torch
     from transformers import AutoImageProcessor, AutoModel
 
     path = request.path
     try:
         processor = AutoImageProcessor.from_pretrained(path)
-        model, info = AutoModel.from_pretrained(path, output_loading_info=True)
+        model, info = AutoModel.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(
             f"no Hugging Face vision model could be read from '{path}' ({str(error).splitlines()[0][:200]}); give a folder with "
@@ -133,17 +136,18 @@ def _huggingface(request: Request) -> Space:
     if [key for key in absent if "pooler" not in key]:
         raise InputError(f"'{path}' lacks weights, e.g. {absent[0]}; features of random weights would mean nothing")
     model = getattr(model, "vision_model", model).eval().requires_grad_(False).to(request.device)
+    given = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
+    size = int(given.get("height") or given["shortest_edge"])
+    mean, std = (torch.tensor(x, device=request.device).view(1, 3, 1, 1) for x in (processor.image_mean, processor.image_std))
 
     def encode(images: np.ndarray) -> Tensor:
-        # Colour order and scale are the processor's business; it resizes from floating point, so nothing is rounded to 8 bit.
-        inputs = processor(list(images), do_rescale=False, input_data_format="channels_last", return_tensors="pt")
-        output = model(pixel_values=inputs["pixel_values"].to(request.device))
+        output = model(pixel_values=(resize(images, size).to(request.device) - mean) / std)
         pooled, last = getattr(output, "pooler_output", None), output.last_hidden_state
         if pooled is not None and not pooler_is_random:
             return pooled.flatten(1)
         return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
 
-    return Space(request.label, f"{type(processor).__name__} of {Path(path).name}", encode)
+    return Space(request.label, _protocol(size), encode)
 
 
 FEATURES: dict[str, Row] = {
@@ -166,10 +170,14 @@ def parse(text: str) -> tuple[str, str, str]:
         label = Path(path).name if name == "huggingface" else name
         return label, name, path
     place = path if equals else name
-    if (Path(place) / "config.json").is_file() or (place.count("/") == 1 and not Path(place).exists() and not place.startswith(".")):
+    if (Path(place) / "config.json").is_file() or (
+        place.count("/") == 1 and not Path(place).exists() and not place.startswith(".")
+    ):
         return (name if equals else Path(place).name), "huggingface", place
     if Path(place).exists():
-        raise InputError(f"'{place}' is no Hugging Face vision model, it has no config.json; known features: {', '.join(FEATURES)}")
+        raise InputError(
+            f"'{place}' is no Hugging Face vision model, it has no config.json; known features: {', '.join(FEATURES)}"
+        )
     raise unknown("features", name, FEATURES)
 
 

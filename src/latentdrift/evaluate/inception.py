@@ -161,7 +161,8 @@ def load_inception(path: Path) -> Inception:
         network.load_state_dict(stored)
     except (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError) as error:
         raise InputError(
-            f"{path} is not the Inception file of the Fréchet distance, pt_inception-2015-12-05-6726825d.pth ({str(error)[:300]}); "
-            "get it from the releases of pytorch-fid on a machine with a network and give its path as inception=PATH"
+            f"{path} is not the Inception file of the Fréchet distance, "
+            f"pt_inception-2015-12-05-6726825d.pth ({str(error)[:300]}); "
+            "get it from the releases of pytorch-fid where there is a network, and give its path as inception=PATH"
         ) from error
     return network.eval().requires_grad_(False)

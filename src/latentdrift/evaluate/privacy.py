@@ -19,11 +19,11 @@ from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_int
 
 STORED, SEEN = 64, 32  # pixels on a side of a thumbnail, and of a view of it
 SIDES = (1.0, 0.97, 0.94, 0.91, 0.88, 0.85)  # of the picture, that a crop keeps
-CANDIDATES = 4  # training pictures whose crop is then found exactly
-STEPS = (0.015, 0.0075, 0.004, 0.002)  # of that search, as a share of the picture
+CANDIDATES = 3  # training pictures whose crop is then found exactly
+STEPS = (0.015, 0.006, 0.0025)  # of that search, as a share of the picture
 SHRINK = 10  # pictures' worth of doubt about the common part: a handful of training pictures has none
-THRESHOLD = (0.95, 0.985)  # copies lie above it; on OASIS-2 12 of 13 repeat visits of a patient lie below its lower end
-DEVIATIONS = 4.0  # robust standard deviations above held-out patients
+THRESHOLD = (0.95, 0.995)  # copies lie above it; on OASIS-2 11 of 12 repeat visits of a patient lie below its lower end
+DEVIATIONS = 3.0  # robust standard deviations above held-out patients: 1 honest picture in 700, if Gaussian
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def nearest_pixels(query: np.ndarray, train: np.ndarray, forbidden: np.ndarray |
 
     best = np.full((len(query), len(train)), -2.0, np.float32)
     which = np.zeros(best.shape, np.int32)
-    for number, (place, mirror) in enumerate(_VIEWS):
-        at = np.array([place]), np.array([mirror])
+    for number, (place, flipped) in enumerate(_VIEWS):
+        at = np.array([place]), np.array([flipped])
         shared = weight * _standard(_look(centre, *at))
         similarity = _standard(seen - shared, mean=False) @ _standard(_standard(_look(train, *at)) - shared, mean=False).T
         better = similarity > best
@@ -83,11 +83,11 @@ def _refine(
     seen: np.ndarray, train: np.ndarray, centre: np.ndarray, weight: float, places: np.ndarray, mirror: np.ndarray
 ) -> np.ndarray:
     """The similarity of each pair [N] under the crop (row, column, side) that fits best, by descent from a first guess."""
+    shared = weight * _standard(_look(centre, places, mirror))
+    ours = _standard(seen - shared, mean=False)
 
     def similarity(at: np.ndarray) -> np.ndarray:
-        shared = weight * _standard(_look(centre, at, mirror))
-        ours, theirs = _standard(seen - shared, mean=False), _standard(_standard(_look(train, at, mirror)) - shared, mean=False)
-        return (ours * theirs).sum(1)
+        return (ours * _standard(_standard(_look(train, at, mirror)) - shared, mean=False)).sum(1)
 
     value = similarity(places)
     for step in STEPS:
@@ -150,7 +150,7 @@ def same_patient(a: ImageSet, b: ImageSet) -> np.ndarray:
 def threshold(held_out: np.ndarray) -> float:
     """The similarity above which a picture is a copy, from held-out patients' similarities to the training set [N].
 
-    Four robust standard deviations above them on Fisher's z scale (Fisher 1915), so that duplicates among the real pictures do
+    Three robust standard deviations above them on Fisher's z scale (Fisher 1915), so that duplicates among the real pictures do
     not lift it, and within THRESHOLD: where strangers are alike by nature it moves up, and a few held-out pictures cannot move
     it out of the range that copies occupy.
     """
@@ -158,40 +158,50 @@ def threshold(held_out: np.ndarray) -> float:
     if len(known) < 5:
         return sum(THRESHOLD) / 2
     z = np.arctanh(np.clip(known, -0.999, 0.999))
-    spread = 1.4826 * np.median(np.abs(z - np.median(z)))  # sigma of a Gaussian from its median absolute deviation
+    spread = np.quantile(z, 0.8413) - np.median(z)  # one standard deviation of a Gaussian, from its upper half
     return float(np.clip(np.tanh(np.median(z) + DEVIATIONS * spread), *THRESHOLD))
 
 
-def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int = 200, seed: int = 0) -> tuple[dict, dict]:
+@dataclass(frozen=True)
+class Copies:
+    """What `find_copies` found: metrics for the report, its details, and the nearest training picture of every picture."""
+
+    metrics: dict[str, dict]
+    details: dict
+    synthetic: Nearest
+    real: Nearest
+
+
+def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int = 200, seed: int = 0) -> Copies:
     """Count copies, and compare nearness with that of held-out patients.
 
     Args:
-        real: held-out pictures; pairs of one patient are left out, so pictures of the training patients may be among them.
+        real: the held-out pictures. Pairs of one patient are left out, because visits of one patient are rightly alike; so
+            this may even be the training set itself, where nothing was held out and patients are known.
 
     Returns:
-        metrics `copies` (value: how many synthetic pictures are copies) and `nearest.pixel` (value: how far synthetic pictures
-        are from their nearest training picture, over the same for held-out patients; below 1 is closer than strangers are);
-        and the details: threshold, nearest pairs, held-out pictures that are themselves in the training set.
+        metrics `copies` (value: how many synthetic pictures are copies; floor: how many of as many held-out pictures would be
+        called copies) and `nearest.pixel` (see `nearness`).
     """
-    train_thumbs, n, units = thumbnails(train.images), len(synthetic), groups(len(synthetic))
-    found = nearest_pixels(thumbnails(synthetic.images), train_thumbs)
-    held_out = nearest_pixels(thumbnails(real.images), train_thumbs, same_patient(real, train)).value
-    limit = threshold(held_out)
-    copies, leaked = found.value > limit, held_out > limit
-    counts = {"real": len(real), "synthetic": n, "train": len(train)}
+    thumbs, n = thumbnails(train.images), len(synthetic)
+    found = nearest_pixels(thumbnails(synthetic.images), thumbs)
+    held_out = nearest_pixels(thumbnails(real.images), thumbs, same_patient(real, train))
+    limit = threshold(held_out.value)
+    copies, compared = found.value > limit, held_out.value > -1
     share = proportion_interval(int(copies.sum()), n)
-    strangers = held_out[(held_out > -1) & ~leaked]
-    distance, ordinary = _distance(found.value), _distance(strangers)
     metrics = {
-        "copies": {"value": int(copies.sum()), "ci": [share[0] * n, share[1] * n], "n": counts, "floor": 0.0},
-        "nearest.pixel": ratio(distance, ordinary, units, counts, bootstrap, seed),
+        "copies": {
+            "value": int(copies.sum()),
+            "ci": [share[0] * n, share[1] * n],
+            "n": {"real": len(real), "synthetic": n, "train": len(train)},
+            "floor": float((held_out.value[compared] > limit).mean() * n) if compared.any() else None,
+        },
+        "nearest.pixel": nearness(_distance(found.value), _distance(held_out.value[compared]), len(train), bootstrap, seed),
     }
-    metrics["copies"]["floor"] = float(leaked.mean() * n)
-    order = np.argsort(-found.value)
     details = {
         "threshold": limit,
-        "held_out": {"median": _quantile(strangers, 0.5), "highest": _quantile(strangers, 1.0), "copies": int(leaked.sum())},
-        "nearest": [
+        "held_out": [float(value) for value in held_out.value[compared]],
+        "pairs": [
             {
                 "synthetic": synthetic.names[i],
                 "train": train.names[found.index[i]],
@@ -199,29 +209,30 @@ def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstr
                 "mirrored": bool(found.mirrored[i]),
                 "copy": bool(copies[i]),
             }
-            for i in order
+            for i in np.argsort(-found.value)
         ],
     }
-    return metrics, details
+    return Copies(metrics, details, found, held_out)
+
+
+def nearness(synthetic: np.ndarray, held_out: np.ndarray, train: int, bootstrap: int, seed: int) -> dict:
+    """How far synthetic pictures are from their nearest training picture, over the same for held-out patients.
+
+    Below 1, synthetic pictures are closer to the training patients than other patients are; 1 is the floor by definition.
+
+    Args:
+        synthetic, held_out: nearest distances [N] and [M]. Held-out pictures that stand in the training set too (distance 0)
+            are left out.
+    """
+    held_out = held_out[np.isfinite(held_out) & (held_out > 0)]
+    n = {"real": len(held_out), "synthetic": len(synthetic), "train": train}
+    out: dict = {"value": None, "ci": None, "n": n, "floor": 1.0}
+    if len(held_out):
+        relative = synthetic / held_out.mean()
+        out["value"] = float(relative.mean())
+        out["ci"] = mean_interval(relative, groups(len(relative)), bootstrap, rng(seed, "nearness"))
+    return out
 
 
 def _distance(similarity: np.ndarray) -> np.ndarray:
     return np.sqrt(np.clip(2 * (1 - similarity), 0.0, None))  # chord between unit vectors with this correlation
-
-
-def _quantile(values: np.ndarray, q: float) -> float | None:
-    return float(np.quantile(values, q)) if len(values) else None
-
-
-def ratio(distance: np.ndarray, ordinary: np.ndarray, units: np.ndarray, counts: dict, bootstrap: int, seed: int) -> dict:
-    """Mean nearest distance of synthetic pictures over that of held-out real ones; 1 is the floor by its definition."""
-    ordinary = ordinary[np.isfinite(ordinary)]
-    if not len(ordinary) or ordinary.mean() <= 0:
-        return {"value": None, "ci": None, "n": counts, "floor": 1.0}
-    relative = distance / ordinary.mean()
-    return {
-        "value": float(relative.mean()),
-        "ci": mean_interval(relative, units, bootstrap, rng(seed, "nearest")),
-        "n": counts,
-        "floor": 1.0,
-    }

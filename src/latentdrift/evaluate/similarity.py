@@ -77,12 +77,16 @@ def read_edits(folder: Path) -> list[dict]:
     if not found and (Path(folder) / "counterfactual.png").is_file():
         found = [Path(folder)]
     if not found:
-        raise InputError(f"{folder} holds no counterfactual.png, neither itself nor in its sub-folders; give a folder that `edit` made")
+        raise InputError(
+            f"{folder} holds no counterfactual.png, neither itself nor in its sub-folders; give a folder that `edit` made"
+        )
     edits = []
     for place in found:
         absent = [name for name in EDIT_PICTURES if not (place / f"{name}.png").is_file()]
         if absent:
-            raise InputError(f"{place} lacks {', '.join(f'{name}.png' for name in absent)}; was the edit interrupted? run it again")
+            raise InputError(
+                f"{place} lacks {', '.join(f'{name}.png' for name in absent)}; was the edit interrupted? run it again"
+            )
         record = place / "record.json"
         edits.append(
             {"name": place.name, "record": json.loads(record.read_text()) if record.is_file() else {}}

@@ -36,10 +36,9 @@ class SqueezeNet(nn.Module):
             convolutions[f"{name}/expand3x3"] = nn.Conv2d(squeezed, expanded, 3, padding=1)
             channels = 2 * expanded
         self.layers = nn.ModuleDict(convolutions)
-        self.register_buffer("means", torch.tensor(CAFFE_MEANS).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = 255.0 * x.flip(1) - self.means
+        x = 255.0 * x.flip(1) - x.new_tensor(CAFFE_MEANS).view(1, 3, 1, 1)
         x = nn.functional.max_pool2d(self.layers["conv1"](x).relu(), 3, 2)
         for name in FIRES:
             squeezed = self.layers[f"{name}/squeeze1x1"](x).relu()
@@ -69,7 +68,9 @@ def _read_h5(path: Path) -> dict[str, Tensor]:
     try:
         import h5py
     except ImportError as error:
-        raise InputError("reading Keras weights (.h5) needs the package h5py, which is not installed: pip install h5py") from error
+        raise InputError(
+            "reading Keras weights (.h5) needs the package h5py, which is not installed: pip install h5py"
+        ) from error
     stored: dict[str, Tensor] = {}
 
     def take(name: str, node: object) -> None:
@@ -84,5 +85,7 @@ def _read_h5(path: Path) -> dict[str, Tensor]:
         with h5py.File(path, "r") as file:
             file.visititems(take)
     except OSError as error:
-        raise InputError(f"{path} cannot be read as a Keras h5 file ({error}); give the path of the SqueezeNet 1.1 weights") from error
+        raise InputError(
+            f"{path} cannot be read as a Keras h5 file ({error}); give the path of the SqueezeNet 1.1 weights"
+        ) from error
     return stored

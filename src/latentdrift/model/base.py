@@ -14,11 +14,8 @@ Notation, everywhere in this package:
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from latentdrift.errors import BaseModelError, InputError, OptionError, unknown
+from latentdrift.model import folder as folders
 from latentdrift.model.schedule import Denoiser, Schedule
 
-__all__ = ["Base", "Denoiser", "Schedule", "cards"]
-
-WEIGHTS = {
-    "vae": "diffusion_pytorch_model",
-    "text_encoder": "model",
-    "unet": "diffusion_pytorch_model",
-}
-"""Component -> name of its weight file, without the ending."""
+__all__ = ["Base", "Denoiser", "Schedule"]
 
 # Autoencoder -> the hidden layers whose mean activations are its features, coarse ones last.
 AUTOENCODERS: dict[str, Callable[[Any], list[nn.Module]]] = {
@@ -79,9 +70,9 @@ class Base:
             raise unknown("precision", precision, [*PRECISIONS, "auto"])
         place = _device(device)
         dtype = PRECISIONS[_fast_precision(place) if precision == "auto" else precision]
-        folder = _find(str(name))
-        variants = _check_folder(folder)
-        schedule = Schedule.from_config(json.loads((folder / "scheduler" / "scheduler_config.json").read_text()))
+        folder = folders.find(str(name))
+        variants = folders.check(folder)
+        schedule = Schedule.from_config(folders.config(folder / "scheduler" / "scheduler_config.json"))
         parts = _load_parts(folder, variants, place, dtype)
         return cls(
             name=str(name),
@@ -167,7 +158,8 @@ class Base:
         """The network as a function: (xt in VP units, t, context) -> prediction in xt's dtype."""
 
         def denoise(xt: Tensor, t: float | Tensor, context: Tensor) -> Tensor:
-            return self.unet(xt.to(self.dtype), t, context.to(self.dtype), return_dict=False)[0].to(xt.dtype)
+            time = torch.as_tensor(t).to(self.device)
+            return self.unet(xt.to(self.dtype), time, context.to(self.dtype), return_dict=False)[0].to(xt.dtype)
 
         return denoise
 
@@ -182,13 +174,6 @@ class Base:
         if not -1.001 <= low <= high <= 1.001:
             raise InputError(f"pixels reach from {low:.4g} to {high:.4g}; the autoencoder reads [-1, 1]: map intensities first")
         return x.to(self.device, self.vae.dtype)
-
-
-def cards() -> dict[str, dict[str, Any]]:
-    """The named bases: name -> row of cards.yaml."""
-    import yaml
-
-    return yaml.safe_load((files("latentdrift.model") / "cards.yaml").read_text(encoding="utf-8"))
 
 
 def _device(name: str) -> torch.device:
@@ -211,62 +196,6 @@ def _fast_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
 
 
-def _find(name: str) -> Path:
-    """The folder on this machine of a named base, a folder, or a hub id (downloaded if need be)."""
-    known = cards()
-    card = known.get(name, {})
-    if "folder" in card:
-        return Path(str(files("latentdrift.model"))) / card["folder"]
-    if not card and Path(name).is_dir():
-        return Path(name)
-    repository = card.get("repository", name)
-    looks_like_path = name.startswith((".", "/", "~")) or Path(name).suffix in (".safetensors", ".ckpt", ".bin")
-    if not card and (looks_like_path or repository.count("/") != 1):
-        raise BaseModelError(
-            f"no base '{name}': it is neither a folder on this machine, nor a hub id `owner/name`, nor one of {', '.join(known)}"
-        )
-    return _download(repository, card.get("revision"))
-
-
-def _download(repository: str, revision: str | None) -> Path:
-    """A hub repository's parts that we read, from the local cache or the network."""
-    from huggingface_hub import snapshot_download
-
-    wanted = ["model_index.json", "scheduler/*.json", "tokenizer/*"]
-    wanted += [f"{part}/{name}" for part, stem in WEIGHTS.items() for name in ("config.json", f"{stem}.safetensors")]
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
-    except (OSError, ValueError) as error:  # no network, no such repository, no permission, not an id
-        raise BaseModelError(
-            f"base '{repository}' could not be fetched from the Hugging Face hub ({type(error).__name__}). Without a network: on "
-            f"another machine run `hf download {repository}`, bring the folder here and pass its path, `--base ./FOLDER`"
-        ) from error
-
-
-def _check_folder(folder: Path) -> dict[str, str | None]:
-    """What is there before anything heavy is loaded: component -> variant of its weights (None or 'fp16')."""
-    if (folder / "text_encoder_2").exists():
-        raise BaseModelError(f"base {folder} has a second text encoder (SDXL); latentdrift works with SD 1.x and 2.x shapes")
-    for part, file in {**dict.fromkeys(WEIGHTS, "config.json"), "scheduler": "scheduler_config.json", "tokenizer": ""}.items():
-        if not (folder / part / file).exists():
-            raise BaseModelError(
-                f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers Stable Diffusion folder holds "
-                "scheduler, text_encoder, tokenizer, unet and vae"
-            )
-    variants: dict[str, str | None] = {}
-    for part, stem in WEIGHTS.items():
-        found = [variant for variant in (None, "fp16") if _weights(folder, part, variant).exists()]
-        if not found:
-            foreign = sorted(path.name for path in (folder / part).glob("*.bin"))
-            why = f"only {', '.join(foreign)}, which can carry code" if foreign else "no weights"
-            raise BaseModelError(
-                f"the {part} of base folder {folder} has {why}: latentdrift reads {stem}.safetensors; "
-                "get the safetensors files of this model, or save it again with diffusers' save_pretrained"
-            )
-        variants[part] = found[0]
-    return variants
-
-
 def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """vae, text_encoder, tokenizer and unet, checked to fit together."""
     import diffusers
@@ -274,7 +203,7 @@ def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.dev
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # a bar per component, in milliseconds
-    kind = json.loads((folder / "vae" / "config.json").read_text()).get("_class_name", "AutoencoderKL")
+    kind = folders.config(folder / "vae" / "config.json").get("_class_name", "AutoencoderKL")
     if kind not in AUTOENCODERS:
         raise BaseModelError(f"the autoencoder of base folder {folder} is a {kind}; known: {', '.join(AUTOENCODERS)}")
     vae = _load(getattr(diffusers, kind), folder / "vae", variants["vae"], torch_dtype=dtype)
@@ -296,34 +225,26 @@ def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.dev
 
 def _load(kind: Any, folder: Path, variant: str | None, **options: Any) -> Any:
     """A model with every one of its weights; a file that lacks some would otherwise leave them random."""
-    model, report = kind.from_pretrained(
-        folder, variant=variant, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
-    )
+    from safetensors import SafetensorError
+
+    options |= {"variant": variant, "use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        model, report = kind.from_pretrained(folder, **options)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # cut short, or of other shapes than config.json says
+        raise BaseModelError(f"{folder} cannot be loaded ({error}): it is damaged or of another model; fetch it again") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise BaseModelError(f"the weights in {folder} are incomplete: {len(missing)} tensors missing, the first {missing[0]}")
     return model
 
 
-def _weights(folder: Path, part: str, variant: str | None) -> Path:
-    """Where diffusers keeps the weights of a component."""
-    return folder / part / ".".join([WEIGHTS[part], *([variant] if variant else []), "safetensors"])
-
-
 def _identity(folder: Path, variants: dict[str, str | None], schedule: Schedule) -> str:
     """sha256 over the weight files and what the network was trained to predict."""
-    paths = [_weights(folder, part, variant).resolve() for part, variant in variants.items()]
-    hashes = [_sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+    paths = [folders.weights(folder, part, variant).resolve() for part, variant in variants.items()]
+    hashes = [folders.sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
     text = "".join([*hashes, schedule.prediction_type]).encode()
     return hashlib.sha256(text + schedule.alpha_bar.numpy().tobytes()).hexdigest()
 
 
 def _factor(vae: Any) -> int:
     return 2 ** (len(vae.config.block_out_channels) - 1)
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, mtime_ns: int, size: int) -> str:
-    """Hash of a file's contents, remembered as long as its time and size stay."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

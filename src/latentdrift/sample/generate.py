@@ -54,7 +54,7 @@ def generate(
     """
     size = base.latent_size(resolution)
     shift = drift.start(base.schedule.s(first_time(sampler, base.schedule, steps))).float().reshape(-1, 1, 1)
-    base.tokens(sorted(set(prompts.values())))
+    base.tokens([*set(prompts.values()), ""])
     denoiser = guide(drift.wrap(base.denoiser(), base.schedule), guidance)
 
     @lru_cache(maxsize=64)

@@ -235,8 +235,8 @@ def brain(rng: np.random.Generator) -> Picture:
     subject, visit = int(rng.integers(2**31)), int(rng.integers(2**31))
     image = phantom.brain(subject, phantom.BrainAttributes(age, sex, diagnosis), visit=visit, size=SIZE)  # type: ignore[arg-type]
     person = str(rng.choice([f"{age:.0f} year old {SEX[sex][0]}", f"{age:.0f} year old {SEX[sex][1]}"]))
-    words = [f"a brain MRI of a {person} with {diagnosis}"] * 4
-    words += ["a brain MRI", "an axial brain MRI", f"a brain MRI with {diagnosis}", f"a brain MRI of a {person}"]
+    words = [f"an axial brain MRI of a {person} with {diagnosis}"] * 3 + [f"a brain MRI of a {person} with {diagnosis}"] * 2
+    words += ["a brain MRI", "an axial brain MRI", f"a brain MRI with {diagnosis}", f"an axial brain MRI of a {person}"]
     return _grey(image, rng), str(rng.choice(words))
 
 
@@ -246,8 +246,8 @@ def chest(rng: np.random.Generator) -> Picture:
     subject, visit = int(rng.integers(2**31)), int(rng.integers(2**31))
     image = phantom.chest(subject, phantom.ChestAttributes(age, sex, findings), visit=visit, size=SIZE)  # type: ignore[arg-type]
     person = f"{age:.0f} year old {SEX[sex][0]}"
-    named = " and ".join(findings) if findings else "no finding"
-    words = [f"a chest X-ray of a {person} with {named}"] * 4
+    named = " and ".join(filter(None, [", ".join(findings[:-1]), *findings[-1:]])) or "no finding"
+    words = [f"a chest X-ray of a {person} with {named}"] * 3 + [f"a PA chest X-ray of a {person} with {named}"] * 2
     words += ["a chest X-ray", f"a chest X-ray with {named}", f"a chest X-ray of a {person}", f"a frontal chest radiograph with {named}"]
     return _grey(image, rng), str(rng.choice(words))
 

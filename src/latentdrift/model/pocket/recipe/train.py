@@ -14,7 +14,11 @@ import argparse
 import json
 import logging
 import math
+import multiprocessing
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +35,7 @@ log = logging.getLogger("pocket")
 SEED = 20260
 CROP, CROPS = 64, 8  # autoencoder: pixels on a side of a training crop, crops per step
 WHOLE, WHOLES = 128, 4  # the last part of it sees whole pictures, so that group norms meet their real statistics
+STEADY = 1850  # step at which the norms are steadied
 PICTURES = 24_000  # cached for the denoiser
 BATCH = 32
 OFFSET_NOISE = 0.1  # (Guttenberg 2023): lets the model leave mid-grey
@@ -96,6 +101,8 @@ def train_autoencoder(work: Path, steps: int) -> None:
     first = load_state(work / "autoencoder.pt", {"model": model}, optimizer)
     began, errors = time.time(), []
     for step in range(first, steps):
+        if step == STEADY:
+            steady_norms(model, crops(step, WHOLE, 8))
         whole = step > 0.85 * steps
         x = crops(step, *((WHOLE, WHOLES) if whole else (CROP, CROPS))).to(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
@@ -105,7 +112,9 @@ def train_autoencoder(work: Path, steps: int) -> None:
         y = model.decode(posterior.mean + posterior.std * noise).sample
         mse = F.mse_loss(y, x, reduction="none").mean((1, 2, 3))
         # the mean log error is the mean PSNR: loud colours do not drown the greys
-        loss = (mse + 1e-4).log().mean() + 0.01 * posterior.kl().mean() / posterior.mean[0].numel()
+        # and colour has a term of its own: alone, the network settles for the lightness of everything
+        chroma = F.mse_loss(F.avg_pool2d(y - y.mean(1, keepdim=True), 4), F.avg_pool2d(x - x.mean(1, keepdim=True), 4))
+        loss = (mse + 1e-4).log().mean() + 50 * chroma + 0.01 * posterior.kl().mean() / posterior.mean[0].numel()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -118,32 +127,57 @@ def train_autoencoder(work: Path, steps: int) -> None:
     save_state(work / "autoencoder.pt", {"model": model}, optimizer, steps)
 
 
+@torch.no_grad()
+def steady_norms(model: AutoencoderKL, x: torch.Tensor, strength: float = 10.0) -> None:
+    """Give the last group norm of encoder and decoder two large constant channels.
+
+    A norm over the whole picture takes away its brightness and contrast. Beside two channels that stand at +-`strength`
+    standard deviations its statistics hardly move with the picture, so flat and smooth pictures keep their level.
+    """
+    for half, resnet in ((model.encoder, model.encoder.mid_block.resnets[-1]), (model.decoder, model.decoder.up_blocks[-1].resnets[-1])):
+        seen: list[torch.Tensor] = []
+        hook = half.conv_norm_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+        model.decode(model.encode(x).latent_dist.mean)
+        hook.remove()
+        std, channels = seen[0].std().item(), seen[0].shape[1]
+        resnet.conv2.bias[:2] += torch.tensor([strength * std, -strength * std])
+        half.conv_norm_out.weight *= math.sqrt(1 + 2 * strength**2 / channels)
+        constant = F.silu(half.conv_norm_out.weight[0] * strength / math.sqrt(1 + 2 * strength**2 / channels))
+        half.conv_out.bias -= constant * half.conv_out.weight[:, 0].sum((1, 2))
+
+
 def load_autoencoder(work: Path) -> AutoencoderKL:
     model = AutoencoderKL(**AUTOENCODER)
     model.load_state_dict(torch.load(work / "autoencoder.pt", weights_only=True)["model"])
     return model.eval().requires_grad_(False)
 
 
-def cache_latents(work: Path, count: int) -> None:
-    """`latents/*.safetensors` in shards of 1,000 with moments (float16) and captions; then the tokenizer over all captions."""
-    (work / "latents").mkdir(exist_ok=True)
+def cache_shard(work: Path, shard: int) -> None:
+    """1,000 pictures: `latents/<shard>.safetensors` with moments (float16) and captions."""
+    path = work / "latents" / f"{shard:03d}.safetensors"
+    if path.exists():
+        return
+    torch.set_num_threads(1)
     model = load_autoencoder(work).to(memory_format=torch.channels_last)
-    for shard in range(count // 1000):
-        path = work / "latents" / f"{shard:03d}.safetensors"
-        if path.exists():
-            continue
-        means, stds, captions = [], [], []
-        for start in range(0, 1000, 50):
-            made = [pictures.picture(1_000_000 + shard * 1000 + start + i, SEED) for i in range(50)]
-            x = torch.from_numpy(np.stack([m[0] for m in made])).permute(0, 3, 1, 2) * 2 - 1
-            with torch.inference_mode():
-                posterior = model.encode(x.to(memory_format=torch.channels_last)).latent_dist
-            means.append(posterior.mean.half().contiguous())
-            stds.append(posterior.std.half().contiguous())
-            captions += [m[1] for m in made]
-        save_file({"mean": torch.cat(means), "std": torch.cat(stds)}, path.with_suffix(".tmp"), {"captions": json.dumps(captions)})
-        path.with_suffix(".tmp").replace(path)
-        log.info("latents: shard %d of %d", shard + 1, count // 1000)
+    means, stds, captions = [], [], []
+    for start in range(0, 1000, 50):
+        made = [pictures.picture(1_000_000 + shard * 1000 + start + i, SEED) for i in range(50)]
+        x = torch.from_numpy(np.stack([m[0] for m in made])).permute(0, 3, 1, 2) * 2 - 1
+        with torch.inference_mode():
+            posterior = model.encode(x.to(memory_format=torch.channels_last)).latent_dist
+        means.append(posterior.mean.half().contiguous())
+        stds.append(posterior.std.half().contiguous())
+        captions += [m[1] for m in made]
+    save_file({"mean": torch.cat(means), "std": torch.cat(stds)}, path.with_suffix(".tmp"), {"captions": json.dumps(captions)})
+    path.with_suffix(".tmp").replace(path)
+
+
+def cache_latents(work: Path, count: int) -> None:
+    """All shards, one process per core; then the tokenizer over all captions."""
+    (work / "latents").mkdir(exist_ok=True)
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        for done, _ in enumerate(pool.map(partial(cache_shard, work), range(count // 1000)), start=1):
+            log.info("latents: %d of %d shards", done, count // 1000)
     make_tokenizer(captions_of(work), work / "tokenizer")
 
 
@@ -231,7 +265,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for checkpoints and caches")
     parser.add_argument("stage", choices=["autoencoder", "latents", "denoiser", "export"])
-    parser.add_argument("--autoencoder-steps", type=int, default=4000)
+    parser.add_argument("--autoencoder-steps", type=int, default=4600)
     parser.add_argument("--denoiser-steps", type=int, default=6000)
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "weights")

@@ -1,0 +1,90 @@
+"""Traffic lights: the report in a few sentences, each with the threshold that decided its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Light = tuple[str, str, str]
+
+FEW, ENOUGH = 50, 2048  # images: below the first no distance says much; the second is Heusel et al. 2017
+ALIKE, FAR = 1.5, 3.0  # Fréchet distance over real-vs-real at equal numbers
+CLOSER, TOO_CLOSE = 0.9, 0.6  # distance to the nearest training image over that of held-out patients
+FAITHFUL, POOR = 0.9, 0.75  # SSIM of a reconstruction
+
+
+def judge_lights(report: Mapping[str, Any]) -> list[Light]:
+    """One light for each question a reader has, in the order in which they ask."""
+    lights = [_number(report["n"])]
+    lights += [_fidelity(label, report["metrics"]) for label in report["spaces"]]
+    lights += [_copies(report), *_closeness(report["metrics"]), *_reconstruction(report["metrics"])]
+    return lights
+
+
+def _number(n: Mapping[str, int]) -> Light:
+    fewest = min(n.values())
+    colour = "green" if fewest >= ENOUGH else "amber" if fewest >= FEW else "red"
+    return (
+        "Enough images?",
+        colour,
+        f"{n['real']} real and {n['synthetic']} synthetic. Green from {ENOUGH:,} of each, red below {FEW}: "
+        "then only large differences show.",
+    )
+
+
+def _fidelity(label: str, metrics: Mapping[str, Any]) -> Light:
+    title = f"Like the real ones? ({label})"
+    kid, frechet = metrics.get(f"kid.{label}"), metrics.get(f"frechet.{label}")
+    if not kid or not frechet or kid["floor"] is None or kid["ci"] is None or frechet["floor"] is None:
+        return title, "grey", "Not judged: two halves of the real patients are needed to say how far apart real images are."
+    ratio = frechet["matched"] / frechet["floor"] if frechet["floor"] > 0 else float("inf")
+    overlap = kid["ci"][0] <= kid["floor_ci"][1]
+    colour = "green" if ratio <= ALIKE or (overlap and ratio <= FAR) else "amber" if ratio <= FAR else "red"
+    seen = "cannot be told from" if overlap else "can be told from"
+    return (
+        title,
+        colour,
+        f"By KID the synthetic set {seen} a set of other real patients; its Fréchet distance is {ratio:.1f} times that between "
+        f"two halves of the real patients ({frechet['floor_n']} images each). Green when the ratio is at most {ALIKE}, or KID's "
+        f"interval reaches real-vs-real and the ratio is at most {FAR:.0f}; red above {FAR:.0f}.",
+    )
+
+
+def _copies(report: Mapping[str, Any]) -> Light:
+    metric = report["metrics"].get("copies")
+    if metric is None:
+        return "Copies?", "grey", "Not looked for: no training images were given."
+    limit, n = report["copies"]["threshold"], metric["n"]
+    honest = "" if not metric["floor"] else f" Of as many held-out real images {metric['floor']:.1f} would be counted."
+    return (
+        "Copies?",
+        "red" if metric["value"] else "green",
+        f"{metric['value']} of {n['synthetic']} synthetic images are copies of one of {n['train']} training images "
+        f"(similarity above {limit:.3f}, also mirrored or slightly cropped).{honest} Green only for none.",
+    )
+
+
+def _closeness(metrics: Mapping[str, Any]) -> list[Light]:
+    metric = metrics.get("nearest.pixel")
+    if not metric or metric["value"] is None:
+        return []
+    value = metric["value"]
+    colour = "green" if value >= CLOSER else "amber" if value >= TOO_CLOSE else "red"
+    sentence = (
+        f"On average a synthetic image is {value:.2f} times as far from its nearest training image as a held-out patient's is. "
+        f"Green from {CLOSER}, red below {TOO_CLOSE}: then it follows single patients."
+    )
+    return [("Keeps its distance?", colour, sentence)]
+
+
+def _reconstruction(metrics: Mapping[str, Any]) -> list[Light]:
+    metric = metrics.get("ssim.reconstruction")
+    if not metric or metric["value"] is None:
+        return []
+    value = metric["value"]
+    colour = "green" if value >= FAITHFUL else "amber" if value >= POOR else "red"
+    sentence = (
+        f"Without any change asked for, the editor gives the image back with SSIM {value:.3f} over {metric['n']['edits']} edits. "
+        f"Green from {FAITHFUL}, red below {POOR}: then part of each difference map is the editor, not the change."
+    )
+    return [("Edits start faithful?", colour, sentence)]

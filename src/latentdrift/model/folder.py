@@ -1,0 +1,102 @@
+"""Where a base lies on this machine, and whether it is complete, before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from latentdrift.errors import BaseModelError
+
+WEIGHTS = {
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+    "unet": "diffusion_pytorch_model",
+}
+"""Component -> name of its weight file, without the ending."""
+
+
+def cards() -> dict[str, dict[str, Any]]:
+    """The named bases: name -> row of cards.yaml."""
+    import yaml
+
+    return yaml.safe_load((files("latentdrift.model") / "cards.yaml").read_text(encoding="utf-8"))
+
+
+def find(name: str) -> Path:
+    """The folder on this machine of a named base, a folder, or a hub id (downloaded if need be)."""
+    known = cards()
+    card = known.get(name, {})
+    if "folder" in card:
+        return Path(str(files("latentdrift.model"))) / card["folder"]
+    if not card and Path(name).is_dir():
+        return Path(name)
+    repository = card.get("repository", name)
+    looks_like_path = name.startswith((".", "/", "~")) or Path(name).suffix in (".safetensors", ".ckpt", ".bin")
+    if not card and (looks_like_path or repository.count("/") != 1):
+        raise BaseModelError(
+            f"no base '{name}': it is neither a folder on this machine, nor a hub id `owner/name`, nor one of {', '.join(known)}"
+        )
+    return _download(repository, card.get("revision"))
+
+
+def _download(repository: str, revision: str | None) -> Path:
+    """A hub repository's parts that we read, from the local cache or the network."""
+    from huggingface_hub import snapshot_download
+
+    wanted = ["model_index.json", "scheduler/*.json", "tokenizer/*"]
+    wanted += [f"{part}/{name}" for part, stem in WEIGHTS.items() for name in ("config.json", f"{stem}.safetensors")]
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
+    except (OSError, ValueError) as error:  # no network, no such repository, no permission, not an id
+        raise BaseModelError(
+            f"base '{repository}' could not be fetched from the Hugging Face hub ({type(error).__name__}). Without a network: on "
+            f"another machine run `hf download {repository}`, bring the folder here and pass its path, `--base ./FOLDER`"
+        ) from error
+
+
+def check(folder: Path) -> dict[str, str | None]:
+    """What is there before anything heavy is loaded: component -> variant of its weights (None or 'fp16')."""
+    if (folder / "text_encoder_2").exists():
+        raise BaseModelError(f"base {folder} has a second text encoder (SDXL); latentdrift works with SD 1.x and 2.x shapes")
+    for part, file in {**dict.fromkeys(WEIGHTS, "config.json"), "scheduler": "scheduler_config.json", "tokenizer": ""}.items():
+        if not (folder / part / file).exists():
+            raise BaseModelError(
+                f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers Stable Diffusion folder holds "
+                "scheduler, text_encoder, tokenizer, unet and vae"
+            )
+    variants: dict[str, str | None] = {}
+    for part, stem in WEIGHTS.items():
+        found = [variant for variant in (None, "fp16") if weights(folder, part, variant).exists()]
+        if not found:
+            foreign = sorted(path.name for path in (folder / part).glob("*.bin"))
+            why = f"only {', '.join(foreign)}, which can carry code" if foreign else "no weights"
+            raise BaseModelError(
+                f"the {part} of base folder {folder} has {why}: latentdrift reads {stem}.safetensors; "
+                "get the safetensors files of this model, or save it again with diffusers' save_pretrained"
+            )
+        variants[part] = found[0]
+    return variants
+
+
+def config(path: Path) -> dict[str, Any]:
+    """The contents of one of diffusers' JSON files."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BaseModelError(f"{path} is not JSON ({error}): it is damaged; fetch it again") from error
+
+
+def weights(folder: Path, part: str, variant: str | None) -> Path:
+    """Where diffusers keeps the weights of a component."""
+    return folder / part / ".".join([WEIGHTS[part], *([variant] if variant else []), "safetensors"])
+
+
+@lru_cache(maxsize=64)
+def sha256(path: Path, mtime_ns: int, size: int) -> str:
+    """Hash of a file's contents, remembered as long as its time and size stay."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

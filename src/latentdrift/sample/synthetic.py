@@ -1,0 +1,123 @@
+"""Synthetic images as a cohort: what is to be drawn, and the folder that comes of it, labelled as synthetic."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from latentdrift import prompts
+from latentdrift.data.cohort import Cohort, check_free, write_cohort
+from latentdrift.data.intensity import from_unit
+from latentdrift.data.write import write_png
+from latentdrift.errors import CohortError, OptionError
+
+
+@dataclass(frozen=True)
+class Request:
+    """One image to draw."""
+
+    prompt: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """What the prompt was made from: they label the image."""
+
+
+def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
+    """Image i follows prompt i modulo their number.
+
+    Raises:
+        OptionError: There are none.
+    """
+    if not texts:
+        raise OptionError("there is nothing to draw: give --prompt, or --like COHORT whose table the images follow")
+    return [Request(texts[i % len(texts)]) for i in range(n)]
+
+
+def follow_cohort(cohort: Cohort, split: str | None, n: int, info: Mapping[str, Any]) -> list[Request]:
+    """Image i has the attributes of row i modulo their number, in the adapter's words.
+
+    Args:
+        cohort: Its table is followed, its pictures are not looked at.
+        split: Only these rows.
+        n: Number of images.
+        info: adapter.json; attributes that the adapter does not know are left out.
+    """
+    rows = cohort.rows(split).to_dict("records")
+    if not rows:
+        raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
+    found = []
+    for i in range(n):
+        known = prompts.attributes_of(rows[i % len(rows)], info["attributes"])
+        how = {"style": info["prompt"]["style"], "patient_info": info["prompt"]["patient_info"]}
+        found.append(Request(prompts.sentence(info["describe"], known, index=i, **how), known))
+    return found
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """`.<out>.partial/`: the images drawn so far, so that an interrupted run goes on; the cohort appears whole or not at all."""
+
+    out: Path
+    folder: Path
+
+    @classmethod
+    def open(cls, out: Path, settings: Mapping[str, Any]) -> Sheet:
+        """Continue under the same settings, or begin anew.
+
+        Raises:
+            CohortError: `out` is in use.
+        """
+        check_free(out)
+        folder = out.with_name(f".{out.name}.partial")
+        key = hashlib.sha256(json.dumps(dict(settings), sort_keys=True, default=str).encode()).hexdigest()
+        if not (folder / key).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / key).touch()
+        return cls(out, folder)
+
+    def missing(self, requests: Sequence[Request]) -> dict[int, str]:
+        """Index -> prompt of what is still to be drawn."""
+        return {i: request.prompt for i, request in enumerate(requests) if not self._path(i).exists()}
+
+    def keep(self, index: int, picture: np.ndarray, *, colour: bool) -> None:
+        """Store a picture [R, R, 3] in [-1, 1] in 8 bits; grey is the mean of the channels."""
+        values = from_unit(picture if colour else picture.mean(-1), (0.0, 255.0), np.uint8)
+        aside = self._path(index).with_suffix(".writing")
+        write_png(aside, values, synthetic=True)
+        aside.replace(self._path(index))
+
+    def publish(self, requests: Sequence[Request], info: Mapping[str, Any], seed: int) -> Cohort:
+        """The cohort: every image is its own patient, and all say that they are synthetic."""
+        cohort = write_cohort(
+            self.out, self._rows(requests, seed), {**info, "synthetic": True, "kept": ("prompt", "seed", "index")}
+        )
+        shutil.rmtree(self.folder)
+        return cohort
+
+    def _rows(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+        for i, request in enumerate(requests):
+            with Pillow.open(self._path(i)) as picture:
+                pixels = np.asarray(picture)
+            yield (
+                pixels,
+                {**request.attributes, "patient": f"synthetic-{i:06d}", "prompt": request.prompt, "seed": seed, "index": i},
+            )
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.png"
+
+
+def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 8) -> np.ndarray:
+    """Pictures of one size, uint8 [H, W] or [H, W, 3], side by side in rows: [., ., 3] uint8."""
+    tiles = [np.repeat(p[..., None], 3, -1) if p.ndim == 2 else p for p in pictures]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % min(columns, len(tiles)))
+    wide = min(columns, len(tiles))
+    return np.concatenate([np.concatenate(tiles[i : i + wide], axis=1) for i in range(0, len(tiles), wide)])

@@ -1,0 +1,260 @@
+"""The verbs: each a story of one call per stage. START READING HERE.
+
+`run` is what the command line and the studio call; a verb takes its options and returns what there is to say, as a dict.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from latentdrift import config, prompts, record
+from latentdrift.errors import InputError, OptionError
+from latentdrift.progress import bar
+
+log = logging.getLogger(__name__)
+Result = dict[str, Any]
+DEMO = "made-by-demo.txt"
+
+
+def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
+    """Do a verb; quiet: without progress."""
+    return VERBS[verb](options, quiet)
+
+
+def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
+    """Scans and a table -> a cohort."""
+    from latentdrift.data.importing import import_cohort
+    from latentdrift.data.publishing import summary
+
+    with bar("import", quiet=quiet) as report:
+        cohort = import_cohort(options, report)
+    for line in summary(cohort.info):
+        log.info(line)
+    # the options name places and the salt, so the record lies with the private table
+    record.write(Path(f"{options.out}-private"), "import", options, inputs={}, results={"fingerprint": cohort.fingerprint})
+    return {"cohort": str(options.out), **{name: cohort.info[name] for name in ("images", "patients", "splits")}}
+
+
+def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
+    """A cohort -> counts, leaks, a page with plots and a contact sheet."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.data.inspection import write_inspection
+
+    cohort = Cohort.load(options.cohort)
+    out = options.out or options.cohort.with_name(f"{options.cohort.name}-inspect")
+    found = write_inspection(cohort, out)
+    for warning in found["warnings"]:
+        log.warning(warning)
+    return {"page": str(out / "inspect.html"), "images": found["images"], "warnings": found["warnings"]}
+
+
+def fit(options: config.FitOptions, quiet: bool = False) -> Result:
+    """A cohort -> an adapter."""
+    from latentdrift.adapt.train import fit as train
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.model.base import Base
+
+    cohort = Cohort.load(options.cohort)
+    base = Base.load(options.base, device=options.device, precision=options.precision)
+    inputs = {"base": base.hash, "cohort": cohort.fingerprint}
+    made = train(base, cohort, options, options.out, preview=partial(_preview, seed=options.seed), quiet=quiet)
+    results = {"drift": made.info["drift"], "losses": made.info["losses"], "outputs": record.outputs(made.adapter)}
+    if not made.already:
+        record.write(options.out, "fit", options, inputs=inputs, results=results)
+    return {"adapter": str(made.adapter), "already finished": made.already, **{k: results[k] for k in ("drift", "losses")}}
+
+
+def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
+    """An adapter -> synthetic images, as a cohort."""
+    from latentdrift.sample.generate import generate as draw
+    from latentdrift.sample.synthetic import Sheet
+
+    base, drift, info = adapted(options)
+    drift = start(drift, options.drift, base, info)
+    wanted = requests(options, info)
+    resolution = options.resolution or info["resolution"]
+    how = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler")} | {"resolution": resolution}
+    sheet = Sheet.open(options.out, {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info})
+    missing = sheet.missing(wanted)
+    with bar("generate", quiet=quiet) as report:
+        for done, (index, picture) in enumerate(draw(base, drift, missing, **how), start=1):
+            sheet.keep(index, picture, colour=info["colour"])
+            report(done, len(missing))
+    about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"]}
+    sheet.publish(wanted, about, options.seed)
+    record.write(options.out, "generate", options, inputs={"base": base.hash}, results={"outputs": record.outputs(options.out)})
+    return {"cohort": str(options.out), "images": len(wanted), "drift": drift.to_dict()}
+
+
+def edit(options: config.EditOptions, quiet: bool = False) -> Result:
+    """One patient, one thing changed -> original, reconstruction, counterfactual, difference, record."""
+    from latentdrift.edit.counterfactual import edit as change
+    from latentdrift.edit.output import is_made, write_counterfactual
+    from latentdrift.edit.sources import subjects
+
+    base, drift, info = adapted(options)
+    spec = info["attributes"]
+    changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
+    add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
+    found = subjects(options, info, info["resolution"])
+    wording = {"spec": spec, "style": info["prompt"]["style"], "add": add, "remove": remove}
+    how = {name: getattr(options, name) for name in ("editor", "strength", "steps", "guidance", "seed")}
+    with bar("edit", quiet=quiet) as report:
+        for done, subject in enumerate(found, start=1):
+            source, target = prompts.pair(info["describe"], subject.attributes, changes, **wording)
+            facts = {**how, "source_prompt": source, "target_prompt": target, "changes": changes, "add": add, "remove": remove,
+                     "drift": drift.to_dict(), "base": base.hash}  # fmt: skip
+            if not is_made(options.out / subject.name, facts):
+                made = change(base, drift, subject.tensor(), source, target, **how)
+                write_counterfactual(options.out, subject, made, facts)
+            report(done, len(found))
+    record.write(options.out, "edit", options, inputs={"base": base.hash}, results={"outputs": record.outputs(options.out)})
+    return {"folder": str(options.out), "images": len(found)}
+
+
+def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
+    """Real and synthetic images -> report.json and report.html."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate import report, sets
+    from latentdrift.evaluate.features import load_features
+    from latentdrift.model.base import Base
+
+    cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
+    real, synthetic = sets.from_cohort(cohort, options.split, size), sets.load_set(options.synthetic, None, size)
+    train = sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
+    encoder = Base.load("pocket", device=options.device, precision="fp32")
+    spaces = load_features(options.features, pocket=encoder.features, resolution=encoder.resolution, device=str(encoder.device))
+    found = report.evaluate(real, synthetic, train, spaces, bootstrap=options.bootstrap, seed=options.seed, edits=options.edits)
+    pictures = {"real": real, "synthetic": synthetic} | ({"train": train} if train else {})
+    page = report.write_report(options.out, found, pictures, options.edits)
+    record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
+    return {"report": str(page), **{name: metric["value"] for name, metric in found["metrics"].items()}}
+
+
+def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
+    """A folder of phantom scans with their table, as a hospital would hand it over."""
+    from latentdrift.data.phantom import write_phantom
+
+    folder = write_phantom(
+        options.out, kind=options.kind, patients=options.patients, visits=options.visits, size=options.size, seed=options.seed
+    )
+    return {"folder": str(folder), "table": str(folder / "table.csv"), "map": str(folder / "map.yaml")}
+
+
+def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
+    """A record -> the same output again, and whether it is the same."""
+    old = record.read(options.record)
+    if old["verb"] not in REPLAYED:
+        raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
+    model = REPLAYED[old["verb"]]
+    VERBS[old["verb"]](model(**{**old["options"], "out": options.out}), quiet)
+    before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
+    different = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return {"same": not different, "files": len(before), "different": different}
+
+
+def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
+    """The main job on the embedded base and a phantom cohort."""
+    out, seed = options.out, options.seed
+    if (out / DEMO).is_file():  # an earlier demo's folder, and nothing else, is made anew
+        shutil.rmtree(out)
+    elif out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty and was not made by a demo; give another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / DEMO).write_text("This folder was made by `latentdrift demo`, which deletes and makes it again.\n")
+    log.info("1/7 phantom: 48 patients, 2 visits each, as a hospital would hand them over")
+    phantom(config.PhantomOptions(out=out / "scans", patients=48, visits=2, seed=seed))
+    log.info("2/7 import")
+    scans, cohort = out / "scans", out / "cohort"
+    import_(config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed), quiet)
+    log.info("3/7 inspect")
+    inspect(config.InspectOptions(cohort=cohort), quiet)
+    log.info("4/7 fit: LoRA, drift from the closed form")
+    fit(config.FitOptions(cohort=cohort, out=out / "run", steps=200, preview_every=0, seed=seed), quiet)
+    log.info("5/7 generate")
+    like = {"like": cohort, "split": "test"}
+    generate(config.GenerateOptions(adapter=str(out / "run"), out=out / "synthetic", n=32, steps=25, seed=seed, **like), quiet)
+    log.info("6/7 edit: what if these patients had dementia?")
+    change = {"set": ("diagnosis=dementia",), "split": "test", "limit": 6}
+    edit(config.EditOptions(adapter=str(out / "run"), source=cohort, out=out / "edits", steps=25, seed=seed, **change), quiet)
+    log.info("7/7 evaluate")
+    judged = config.EvaluateOptions(real=cohort, synthetic=out / "synthetic", out=out / "report", edits=out / "edits", seed=seed)
+    return evaluate(judged, quiet)
+
+
+def adapted(options: config.GenerateOptions | config.EditOptions) -> tuple[Any, Any, Mapping[str, Any]]:
+    """(base, drift, adapter.json) of an adapter folder; of a base alone, itself, no drift, and what there is to say of it."""
+    from latentdrift.adapt.adapter import load_adapter
+    from latentdrift.model.base import Base
+    from latentdrift.model.drift import Drift
+
+    where = {"device": options.device, "precision": options.precision}
+    place = Path(options.adapter)
+    if place.exists() and not (place / "vae").is_dir():  # a base has an autoencoder, an adapter never has
+        adapted = load_adapter(options.adapter, base=options.base, **where)
+        return adapted.base, adapted.drift, adapted.info
+    base = Base.load(options.adapter, **where)
+    return base, Drift(), {
+        "method": None, "base": {"name": base.name, "hash": base.hash}, "resolution": base.resolution, "colour": True,
+        "describe": "image", "pictures": "image", "attributes": {}, "prompt": {"style": "simple", "patient_info": True},
+    }  # fmt: skip
+
+
+def start(drift: Any, asked: str | None, base: Any, info: Mapping[str, Any]) -> Any:
+    """The adapter's drift, with another start where one is asked for; what was trained in stays."""
+    from latentdrift.model.drift import Drift
+
+    if asked is None:
+        return drift
+    if asked.strip().lower() == "auto":
+        raise OptionError("--drift auto is estimated by `fit` and stored in the adapter; leave --drift out to use what it stores")
+    size = base.latent_size(info["resolution"])
+    return Drift(drift.train, Drift.parse(asked, channels=base.latent_channels, latent_size=size, mode="infer").infer)
+
+
+def requests(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.sample.synthetic import follow_cohort, follow_prompts
+
+    if options.like and options.prompt:
+        raise OptionError("--prompt and --like both say what to draw; give one of them")
+    if options.like:
+        return follow_cohort(Cohort.load(options.like), options.split, options.n, info)
+    return follow_prompts(options.prompt, options.n)
+
+
+def _preview(base: Any, drift: Any, texts: list[str], *, seed: int) -> Any:
+    """A few pictures of a model in training, in one row."""
+    import numpy as np
+
+    from latentdrift.data.intensity import from_unit
+    from latentdrift.sample.generate import generate as draw
+    from latentdrift.sample.synthetic import contact_sheet
+
+    pictures = draw(base, drift, dict(enumerate(texts)), seed=seed, steps=20, guidance=2.5, sampler="ddim")
+    return contact_sheet([from_unit(picture, (0.0, 255.0), np.uint8) for _, picture in pictures])
+
+
+VERBS: dict[str, Callable[..., Result]] = {
+    "import": import_,
+    "inspect": inspect,
+    "fit": fit,
+    "generate": generate,
+    "edit": edit,
+    "evaluate": evaluate,
+    "phantom": phantom,
+    "replay": replay,
+    "demo": demo,
+}
+
+REPLAYED: dict[str, type[config.Options]] = {
+    "fit": config.FitOptions,
+    "generate": config.GenerateOptions,
+    "edit": config.EditOptions,
+}
+"""Verbs whose output a record can make again."""

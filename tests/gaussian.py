@@ -1,0 +1,45 @@
+"""A data distribution whose denoiser is known exactly: every element N(mean, std^2), independent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentdrift.model.schedule import DEFAULTS, Denoiser, Schedule
+
+
+def sd_schedule(prediction_type: str = "epsilon", **options: Any) -> Schedule:
+    """The schedule of Stable Diffusion 1.x."""
+    return Schedule.from_config({**DEFAULTS, "prediction_type": prediction_type, **options})
+
+
+def gaussian(
+    schedule: Schedule, mean: float | Tensor = -0.5, std: float = 0.35, *, delta: float | Tensor = 0.0, noise: float = 1.0
+) -> Denoiser:
+    """The exact network of x0 ~ N(mean, std^2), trained on noise of mean `delta` and standard deviation `noise`.
+
+    With y = xt - s delta: x0 = m + a std^2 / (a^2 std^2 + s^2 noise^2) (y - a m), and eps = (y - a x0) / s. It says eps + delta,
+    or a (eps + delta) - s x0. The context, if a number, is added to the mean.
+    """
+
+    def denoise(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
+        a, s = schedule.scales(t, xt)
+        shift = context.reshape(-1, 1, 1, 1) if isinstance(context, Tensor) else (context or 0.0)
+        m, y = mean + shift, xt - s * delta
+        x0 = m + a * std**2 / (a**2 * std**2 + s**2 * noise**2) * (y - a * m)
+        eps = (y - a * x0) / s + delta
+        return eps if schedule.prediction_type == "epsilon" else a * eps - s * x0
+
+    return denoise
+
+
+def channels(*values: float) -> Tensor:
+    """One value per latent channel, [1, C, 1, 1] float64."""
+    return torch.tensor(values, dtype=torch.float64).reshape(1, -1, 1, 1)
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    """Unit noise, float64."""
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,99 @@
+"""One picture per (seed, index), whatever is generated beside it; and the picture that stock diffusers makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentdrift.errors import OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.sample.generate import SLOTS, generate
+from latentdrift.sample.samplers import SAMPLERS
+from latentdrift.seeds import generator
+
+OPTIONS = {"seed": 3, "steps": 4, "guidance": 2.5, "sampler": "ddim"}
+PROMPTS = ["a brain MRI", "a chest x ray", "a red disc"]
+
+
+@pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
+def base(request: pytest.FixtureRequest, tiny_base_folder: Path, tiny_v_folder: Path) -> Base:
+    return Base.load(tiny_base_folder if request.param == "epsilon" else tiny_v_folder, device="cpu", precision="fp32")
+
+
+def pictures(base: Base, indices: list[int], drift: Drift | None = None, **options: object) -> dict[int, np.ndarray]:
+    prompts = {index: PROMPTS[index % len(PROMPTS)] for index in indices}
+    return dict(generate(base, drift or Drift(), prompts, **{**OPTIONS, **options}))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler-a"])
+def test_a_picture_does_not_depend_on_what_is_generated_beside_it(base: Base, sampler: str) -> None:
+    together = pictures(base, list(range(6)), sampler=sampler)
+    assert list(together) == list(range(6))
+    for alone in ([5], [1, 3], [4, 0, 2]):
+        for index, picture in pictures(base, alone, sampler=sampler).items():
+            assert np.array_equal(picture, together[index]), index
+
+
+def test_pictures_are_as_promised(base: Base) -> None:
+    images = pictures(base, [0, 1])
+    for picture in images.values():
+        assert picture.shape == (32, 32, 3) and picture.dtype == np.float32 and np.abs(picture).max() <= 1
+    assert pictures(base, [0], resolution=64)[0].shape == (64, 64, 3)
+
+
+def test_index_seed_prompt_and_guidance_each_matter(base: Base) -> None:
+    first = pictures(base, [0])[0]
+    assert not np.allclose(first, pictures(base, [3])[3], atol=0.05)  # the same prompt
+    assert not np.allclose(first, pictures(base, [0], seed=4)[0], atol=0.05)
+    assert not np.array_equal(first, dict(generate(base, Drift(), {0: PROMPTS[1]}, **OPTIONS))[0])
+    assert not np.array_equal(first, pictures(base, [0], guidance=1.0)[0])
+
+
+@pytest.mark.parametrize("mode", ["infer", "both"])
+def test_drift_reaches_the_picture(base: Base, mode: str) -> None:
+    plain, drifted = (pictures(base, [0], drift)[0] for drift in (Drift(), Drift.of((0.5,) * 4, mode)))
+    assert np.abs(plain - drifted).mean() > 1e-3
+
+
+def test_no_drift_is_bit_identical(base: Base) -> None:
+    assert np.array_equal(pictures(base, [0])[0], pictures(base, [0], Drift.of((0.0,) * 4))[0])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+def test_stock_diffusers_makes_the_same_picture(base: Base, guidance: float) -> None:
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(base.name, safety_checker=None, feature_extractor=None)
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
+    pipeline.set_progress_bar_config(disable=True)
+    noise = torch.randn(1, 4, 8, 8, generator=generator(3, "image", 0))
+    theirs = pipeline(PROMPTS[0], num_inference_steps=10, guidance_scale=guidance, latents=noise, output_type="np").images[0]
+    ours = pictures(base, [0], steps=10, guidance=guidance)[0]
+    assert np.abs((ours + 1) / 2 - theirs).max() < 1e-4
+
+
+def test_gaps_are_filled_and_thrown_away(base: Base) -> None:
+    assert list(pictures(base, [SLOTS + 1, 2])) == [2, SLOTS + 1]
+    assert not pictures(base, [])
+
+
+def test_what_cannot_work_is_said_before_any_work(base: Base) -> None:
+    for options, message in (
+        ({"sampler": "dimm"}, "unknown sampler 'dimm'"),
+        ({"steps": 5000}, "5000 sampling steps"),
+        ({"resolution": 36}, "resolution 36"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            generate(base, Drift(), {0: "a brain"}, **{**OPTIONS, **options})
+    with pytest.raises(OptionError, match="reads 75"):
+        generate(base, Drift(), {0: "a brain", 9: "brain " * 80}, **OPTIONS)
+
+
+def test_every_sampler_runs_a_real_network(base: Base) -> None:
+    for sampler in SAMPLERS:
+        picture = pictures(base, [0], sampler=sampler, guidance=1.0)[0]
+        assert np.isfinite(picture).all() and picture.std() > 0

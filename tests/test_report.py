@@ -1,0 +1,175 @@
+"""The report: what it holds, what it warns of, and that its page stands alone."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from latentdrift.errors import InputError
+from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.features import load_features
+from latentdrift.evaluate.report import SCHEMA, evaluate, write_report
+
+SIZE = 32
+
+
+def pictures(n: int, seed: int, patients: int | None = None, smooth: float = 2.0) -> ImageSet:
+    noise = gaussian_filter(np.random.default_rng(seed).normal(size=(n, SIZE, SIZE)), (0, smooth, smooth))
+    grey = np.clip(0.5 + 0.2 * noise / noise.std(), 0, 1)
+    return ImageSet(np.repeat(grey[..., None], 3, -1), [f"p{i % patients}" for i in range(n)] if patients else None)
+
+
+def coarse(x):
+    """A feature space of 16 numbers: the mean brightness of 4 x 4 tiles."""
+    import torch
+
+    return torch.nn.functional.adaptive_avg_pool2d(x, 4)[:, 0].flatten(1)
+
+
+@pytest.fixture(scope="module")
+def features():
+    return load_features(["pocket"], pocket=coarse, resolution=SIZE)
+
+
+@pytest.fixture(scope="module")
+def sets():
+    real, train = pictures(40, 1, patients=20), pictures(50, 0, patients=25)
+    synthetic = ImageSet(np.concatenate([pictures(22, 2).images, train.images[:2]]), None, [f"s{i}" for i in range(24)])
+    return {"real": real, "synthetic": synthetic, "train": train}
+
+
+@pytest.fixture(scope="module")
+def edits(tmp_path_factory, sets):
+    folder = tmp_path_factory.mktemp("edits")
+    for i in range(3):
+        place = folder / f"{i:06d}"
+        place.mkdir()
+        original = sets["real"].images[i]
+        for name, picture in (
+            ("original", original), ("reconstruction", np.clip(original + 0.1, 0, 1)),
+            ("counterfactual", original[::-1]), ("difference", original),
+        ):  # fmt: skip
+            Image.fromarray((picture * 255).astype(np.uint8)).save(place / f"{name}.png")
+        (place / "record.json").write_text(json.dumps({"verb": "edit"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(sets, features, edits):
+    return evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits)
+
+
+def test_every_metric_has_value_interval_n_and_floor(report):
+    assert report["schema"] == SCHEMA
+    assert {"frechet.pocket", "kid.pocket", "nearest.pocket", "nearest.pixel", "copies", "ssim.nearest", "psnr.nearest"} <= set(
+        report["metrics"]
+    )
+    assert {f"{a}.{b}" for a in ("ssim", "psnr") for b in ("reconstruction", "counterfactual")} <= set(report["metrics"])
+    for name, metric in report["metrics"].items():
+        assert {"value", "ci", "n", "floor"} <= set(metric), name
+        assert metric["ci"][0] <= metric["value"] <= metric["ci"][1], name
+        assert np.isfinite(metric["floor"]), name
+
+
+def test_copies_are_counted_and_shown_first(report):
+    assert report["metrics"]["copies"]["value"] == 2
+    assert {(pair["synthetic"], pair["train"]) for pair in report["copies"]["pairs"][:2]} == {("s22", "0"), ("s23", "1")}
+    assert dict((label, colour) for label, colour, _ in report["lights"])["Copies?"] == "red"
+
+
+def test_an_edit_is_judged_against_its_original(report):
+    assert [row["name"] for row in report["edits"]] == ["000000", "000001", "000002"]
+    assert report["metrics"]["ssim.reconstruction"]["value"] > 0.9 > report["metrics"]["ssim.counterfactual"]["value"]
+    assert report["metrics"]["ssim.reconstruction"]["floor"] < 0.5  # two different patients
+    assert report["metrics"]["psnr.reconstruction"]["value"] == pytest.approx(20, abs=1)
+    assert report["metrics"]["ssim.reconstruction"]["n"]["edits"] == 3
+
+
+def test_the_report_warns(report):
+    words = " ".join(report["warnings"])
+    assert "fewer than 2048 images (here 24)" in words and "Published distances use Inception" in words
+    assert "repeat another one" not in words
+
+
+def test_the_same_seed_gives_the_same_report(report, sets, features, edits):
+    assert json.dumps(report) == json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits))
+
+
+def test_good_images_get_a_green_light_and_bad_ones_a_red_one(features):
+    real = pictures(200, 1, patients=100)
+    colours = {}
+    for name, synthetic in (("good", pictures(200, 2)), ("bad", pictures(200, 3, smooth=6.0))):
+        lights = evaluate(real, synthetic, None, features, bootstrap=30)["lights"]
+        colours[name] = next(colour for label, colour, _ in lights if label.startswith("Like the real ones?"))
+    assert colours == {"good": "green", "bad": "red"}
+
+
+def test_without_training_images_nothing_is_said_about_copies(sets, features):
+    report = evaluate(sets["real"], sets["synthetic"], None, features, bootstrap=20)
+    assert "copies" not in report["metrics"] and "copies" not in report
+    assert any("copies were not looked for" in warning for warning in report["warnings"])
+
+
+def test_broken_synthetic_sets_are_noticed(sets, features):
+    flat = np.concatenate([sets["synthetic"].images[:4], np.zeros((2, SIZE, SIZE, 3), np.float32)])
+    words = " ".join(evaluate(sets["real"], ImageSet(flat), None, features, bootstrap=20)["warnings"])
+    assert "of one flat colour: 2" in words and "repeat another one exactly: 1" in words
+
+
+def test_too_few_images_leave_a_distance_out(sets, features):
+    report = evaluate(sets["real"], ImageSet(sets["synthetic"].images[:2]), sets["train"], features, bootstrap=20)
+    assert "kid.pocket" not in report["metrics"] and any("at least 4 images" in warning for warning in report["warnings"])
+    assert report["lights"]
+
+
+def test_features_that_are_not_numbers_name_the_image(sets):
+    with pytest.raises(InputError, match=r"odd features of 1 images are not finite, first of s0"):
+        evaluate(
+            ImageSet(sets["real"].images), sets["synthetic"], None,
+            {"odd": lambda x: np.where(np.arange(len(x))[:, None] == (0 if len(x) == 24 else -1), np.nan, x.mean((1, 2)))},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"images": np.zeros((2, 8, 8))}, r"shape \[N, H, W, 3\]"),
+        ({"images": np.zeros((0, 8, 8, 3))}, "at least 1"),
+        ({"images": np.full((1, 8, 8, 3), np.nan)}, "not numbers, the first is 0"),
+        ({"images": np.full((1, 8, 8, 3), 2.0), "names": ["a.png"]}, r"outside \[0, 1\].*a\.png"),
+        ({"images": np.zeros((2, 8, 8, 3)), "patients": ["p"]}, "1 patients"),
+    ],
+)
+def test_a_set_that_is_not_one_gets_a_sentence(arguments, says):
+    with pytest.raises(InputError, match=says):
+        ImageSet(**arguments)
+
+
+def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
+    path = write_report(tmp_path / "out", report, sets, edits)
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(json.dumps(report))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
+    html = path.read_text()
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", html) and "http" not in re.sub(r"data:[^\"]*", "", html)
+    assert html.count("data:image/png") == 14 + 14 + 7 + 3 and html.count("data:image/svg") >= 3
+    for words in (
+        "Copies?",
+        "synthetic: s0",
+        "synthetic counterfactual",
+        "COPY",
+        "real: 0",
+        "Fréchet distance, pocket features",
+        "95 % interval",
+    ):
+        assert words in html, words
+
+
+def test_a_report_without_copies_and_edits_is_drawn_too(tmp_path, sets, features):
+    few = {"real": sets["real"], "synthetic": ImageSet(sets["synthetic"].images[:2])}
+    html = write_report(tmp_path, evaluate(*few.values(), None, features, bootstrap=20), few).read_text()
+    assert "Not looked for" in html

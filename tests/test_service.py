@@ -1,0 +1,212 @@
+"""The verbs end to end, on a tiny base and a phantom cohort: what a user gets on disk, and that it can be made again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentdrift import cli, config, plans, record, service
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import AdapterError, InputError, OptionError
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Path:
+    """A folder with `scans`, the `cohort` made of them, and a finished `run`."""
+    folder = tmp_path_factory.mktemp("study")
+    service.run("phantom", config.PhantomOptions(out=folder / "scans", patients=8, visits=2, size=64), quiet=True)
+    scans = folder / "scans"
+    wanted = config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=folder / "cohort")
+    service.run("import", wanted, quiet=True)
+    service.run("fit", fit_options(folder, tiny_base_folder), quiet=True)
+    return folder
+
+
+def fit_options(study: Path, base: Path) -> config.FitOptions:
+    return config.FitOptions(cohort=study / "cohort", base=str(base), out=study / "run", steps=3, batch_size=2, preview_every=2, precision="fp32")
+
+
+def generate(study: Path, out: Path, **options: object) -> dict:
+    asked = {"like": study / "cohort", "split": "train", "n": 5, "steps": 3, **options}
+    return service.run("generate", config.GenerateOptions(adapter=str(study / "run"), out=out, **asked), quiet=True)
+
+
+def pictures(folder: Path) -> list[np.ndarray]:
+    return [np.asarray(Image.open(path)) for path in sorted((folder / "images").glob("*.png"))]
+
+
+def test_import_names_nobody(study: Path) -> None:
+    cohort = Cohort.load(study / "cohort")
+    said = (study / "cohort" / "metadata.csv").read_text() + (study / "cohort" / "cohort.json").read_text()
+    assert not [f"P{n:04d}" for n in range(1, 9) if f"P{n:04d}" in said]
+    assert not (study / "cohort" / "record.json").exists()
+    assert len(cohort.table) == 16 and cohort.stored(cohort.table.iloc[0].to_dict()).dtype == np.uint16
+
+
+def test_fit_writes_a_record_previews_and_an_adapter(study: Path) -> None:
+    found = record.read(study / "run")
+    assert found["verb"] == "fit" and found["results"]["outputs"]
+    assert list((study / "run" / "previews").glob("*.png"))
+    info = json.loads((study / "run" / "adapter" / "adapter.json").read_text())
+    assert info["drift"]["mode"] == "infer" and any(info["drift"]["infer"])
+
+
+def test_fit_again_says_that_it_is_finished(study: Path, tiny_base_folder: Path) -> None:
+    assert service.run("fit", fit_options(study, tiny_base_folder), quiet=True)["already finished"]
+
+
+def test_generate_follows_the_table_and_labels_what_it_made(study: Path, tmp_path: Path) -> None:
+    generate(study, tmp_path / "made")
+    made, real = Cohort.load(tmp_path / "made"), Cohort.load(study / "cohort").rows("train")
+    assert list(made.table["age"]) == list(real["age"])[:5]
+    assert list(made.table["diagnosis"]) == list(real["diagnosis"])[:5]
+    assert made.info["synthetic"] is True
+    assert "Synthetic" in Image.open(tmp_path / "made" / "images" / "000000.png").text
+    assert made.stored(made.table.iloc[0].to_dict()).ndim == 2  # a grey cohort gives grey pictures
+    assert all("year old" in prompt for prompt in made.table["prompt"])
+
+
+def test_a_picture_depends_on_seed_and_index_alone(study: Path, tmp_path: Path) -> None:
+    generate(study, tmp_path / "five")
+    generate(study, tmp_path / "nine", n=9, batch_size=8)
+    generate(study, tmp_path / "other", seed=1)
+    five, nine, other = (pictures(tmp_path / name) for name in ("five", "nine", "other"))
+    assert all((a == b).all() for a, b in zip(five, nine, strict=False))
+    assert not (five[0] == other[0]).all()
+
+
+def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from latentdrift.sample import synthetic
+
+    generate(study, tmp_path / "whole")
+    keep, kept = synthetic.Sheet.keep, []
+
+    def stop_at_the_third(sheet, index, picture, *, colour):
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+        kept.append(index)
+        keep(sheet, index, picture, colour=colour)
+
+    monkeypatch.setattr(synthetic.Sheet, "keep", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        generate(study, tmp_path / "cut")
+    assert not (tmp_path / "cut").exists()
+    later: list[int] = []
+    monkeypatch.setattr(
+        synthetic.Sheet, "keep", lambda sheet, index, picture, *, colour: (later.append(index), keep(sheet, index, picture, colour=colour))
+    )
+    generate(study, tmp_path / "cut")
+    assert not set(kept) & set(later)
+    assert all((a == b).all() for a, b in zip(pictures(tmp_path / "whole"), pictures(tmp_path / "cut"), strict=True))
+
+
+def test_drift_reaches_the_pixels(study: Path, tmp_path: Path) -> None:
+    for name, drift in (("none", "none"), ("zero", "0"), ("some", "0.5")):
+        generate(study, tmp_path / name, drift=drift, n=1)
+    none, zero, some = (pictures(tmp_path / name)[0] for name in ("none", "zero", "some"))
+    assert (none == zero).all() and not (none == some).all()
+
+
+def edit(study: Path, source: Path, out: Path, **options: object) -> dict:
+    asked = {"set": ("diagnosis=dementia", "age=90"), "steps": 4, "guidance": 3.0, **options}
+    return service.run("edit", config.EditOptions(adapter=str(study / "run"), source=source, out=out, **asked), quiet=True)
+
+
+def test_edit_of_a_nifti_keeps_its_grid(study: Path, tmp_path: Path) -> None:
+    scan = study / "scans" / "scans" / "P0001_1.nii.gz"
+    edit(study, scan, tmp_path / "edit", given=("age=70", "sex=F", "diagnosis=no dementia"))
+    folder = tmp_path / "edit" / "000000"
+    assert {"original.png", "reconstruction.png", "counterfactual.png", "difference.png", "record.json"} <= {p.name for p in folder.iterdir()}
+    source, made = nibabel.load(scan), nibabel.load(folder / "counterfactual.nii.gz")
+    assert made.shape == source.shape and np.allclose(made.affine, source.affine)
+    assert made.get_data_dtype() == source.get_data_dtype()
+    assert b"synthetic" in made.header["descrip"].tobytes()
+    said = json.loads((folder / "record.json").read_text())
+    assert "90 year old female with dementia" in said["target_prompt"] and "70 year old female" in said["source_prompt"]
+    assert "P0001" not in (folder / "record.json").read_text()
+
+
+@pytest.mark.parametrize("editor", ["ddim", "sdedit"])
+def test_edit_of_a_cohort_is_restartable_and_replays(study: Path, tmp_path: Path, editor: str) -> None:
+    edit(study, study / "cohort", tmp_path / "edits", limit=2, split="train", editor=editor, set=("age=90",))
+    first = {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "edits").glob("*/record.json")}
+    edit(study, study / "cohort", tmp_path / "edits", limit=2, split="train", editor=editor, set=("age=90",))
+    assert first == {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "edits").glob("*/record.json")} and len(first) == 2
+    again = service.run("replay", config.ReplayOptions(record=tmp_path / "edits", out=tmp_path / "again"), quiet=True)
+    assert again["same"] and again["files"] == 8
+
+
+def test_generate_replays(study: Path, tmp_path: Path) -> None:
+    generate(study, tmp_path / "made", n=2)
+    assert service.run("replay", config.ReplayOptions(record=tmp_path / "made", out=tmp_path / "again"), quiet=True)["same"]
+
+
+def test_fit_replays(study: Path, tmp_path: Path) -> None:
+    assert service.run("replay", config.ReplayOptions(record=study / "run", out=tmp_path / "again"), quiet=True)["same"]
+
+
+def test_an_import_does_not_replay(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="known to replay: fit, generate, edit"):
+        service.run("replay", config.ReplayOptions(record=study / "cohort-private", out=tmp_path / "again"), quiet=True)
+
+
+def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
+    generate(study, tmp_path / "made", n=6)
+    edit(study, study / "cohort", tmp_path / "edits", limit=2, set=("age=90",))
+    asked = config.EvaluateOptions(real=study / "cohort", synthetic=tmp_path / "made", edits=tmp_path / "edits", out=tmp_path / "report", bootstrap=10)
+    service.run("evaluate", asked, quiet=True)
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    for name in ("frechet.pocket", "kid.pocket", "copies", "ssim.counterfactual"):
+        assert {"value", "ci", "n", "floor"} <= report["metrics"][name].keys()
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "data:image/png" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_dry_runs_cost_and_write_nothing(study: Path, tmp_path: Path, tiny_base_folder: Path) -> None:
+    cost = plans.run("fit", fit_options(study, tiny_base_folder))
+    assert cost["trainable_parameters"] > 0 and cost["seconds"] > 0
+    cost = plans.run("generate", config.GenerateOptions(adapter=str(study / "run"), prompt=("a brain MRI",), out=tmp_path / "x", n=3, steps=5))
+    assert cost["images"] == 3 and cost["seconds"] > 0
+    cost = plans.run("edit", config.EditOptions(adapter=str(study / "run"), source=study / "cohort", set=("age=90",), out=tmp_path / "y"))
+    assert "90 year old" in cost["target_prompt"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="age lies between 0 and 130"):
+        edit(study, study / "cohort", tmp_path / "e", set=("age=-3",))
+    with pytest.raises(OptionError, match="unknown diagnosis 'demencia'.*did you mean 'dementia'"):
+        edit(study, study / "cohort", tmp_path / "e", set=("diagnosis=demencia",))
+    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: ddim, sdedit"):
+        edit(study, study / "cohort", tmp_path / "e", editor="ddmi")
+    with pytest.raises(OptionError, match="nothing to draw"):
+        generate(study, tmp_path / "g", like=None)
+    with pytest.raises(OptionError, match="one per latent channel"):
+        generate(study, tmp_path / "g", drift="0.1,0.2")
+    with pytest.raises(OptionError, match="token"):
+        generate(study, tmp_path / "g", like=None, prompt=("brain " * 90,))
+    with pytest.raises(AdapterError, match="not an adapter"):
+        generate(study.parent / study.name / "cohort", tmp_path / "g")
+
+
+def test_an_adapter_refuses_another_base(study: Path, tmp_path: Path, tiny_v_folder: Path) -> None:
+    with pytest.raises(AdapterError, match="does not fit"):
+        generate(study, tmp_path / "g", base=str(tiny_v_folder))
+
+
+def test_demo_never_deletes_a_folder_of_others(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("x")
+    with pytest.raises(InputError, match="was not made by a demo"):
+        service.run("demo", config.DemoOptions(out=tmp_path), quiet=True)
+    assert (tmp_path / "precious").exists()
+
+
+def test_the_command_line_reaches_the_verbs(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["generate", str(study / "run"), "--prompt", "a brain MRI", "--n", "1", "--steps", "2", "--out", str(tmp_path / "g"), "--json"]
+    assert cli.main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 1

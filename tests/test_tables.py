@@ -1,0 +1,363 @@
+"""One small table, written in every way people write tables, must read as the same table."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+from openpyxl import Workbook
+
+from latentdrift.data.linking import HeaderLinks, link
+from latentdrift.data.mapping import TableMap, check_columns, guess_map, load_map, load_preset, slug
+from latentdrift.data.tables import decode, number, read_table
+from latentdrift.data.values import parse_date, read_rows
+from latentdrift.errors import InputError, OptionError
+
+DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
+HEADER = ["Subject ID", "Größe", "Volume", "Note"]
+BODY = [["S1", "1,5", "0,696", 'says "yes"; no|maybe, x'], ["S2", "2", "0,700", ""], ["S3", "", "1,046", "é"]]
+
+
+def written(sep: str, end: str, encoding: str, header=HEADER, body=BODY) -> bytes:
+    def cell(text):
+        return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in (sep, '"', ",")) else text
+
+    return (end.join(sep.join(map(cell, row)) for row in [header, *body]) + end).encode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("sep", "end", "encoding"),
+    list(product(",;\t|", ["\n", "\r\n", "\r"], ["utf-8"]))
+    + [(";", "\r", e) for e in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32")],
+)
+def test_any_dialect_reads_the_same(tmp_path, sep, end, encoding):
+    path = tmp_path / "table.csv"
+    path.write_bytes(written(sep, end, encoding))
+    table = read_table(path)
+    assert list(table.frame.columns) == HEADER
+    assert table.frame.to_numpy().tolist() == BODY
+    assert table.decimal == ","
+    assert not table.rejected
+
+
+def test_excel_reads_the_same(tmp_path):
+    book = Workbook()
+    book.active.title = "empty"
+    sheet = book.create_sheet("data")
+    for row in [["", None], HEADER, *[[*r[:2], float(r[2].replace(",", ".")), r[3]] for r in BODY], [None] * 4]:
+        sheet.append(row)
+    book.save(tmp_path / "table.xlsx")
+    table = read_table(tmp_path / "table.xlsx")
+    assert table.frame["Volume"].tolist() == ["0.696", "0.7", "1.046"]
+    assert table.frame["Subject ID"].tolist() == ["S1", "S2", "S3"]
+
+
+def test_clutter_is_left_out(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "sep=;\n\nExport of 2020\n;;;\n ID ; Age;;Age;\n\n a ; 1 ;x;2;\n;;;;\nb;3;;4;\nc;5;;6;;;late\n\n", encoding="utf-8"
+    )
+    table = read_table(path)
+    assert list(table.frame.columns) == ["ID", "Age", "column 3", "Age (2)"]
+    assert table.frame.to_numpy().tolist() == [["a", "1", "x", "2"], ["b", "3", "", "4"]]
+    assert list(table.rejected.values()) == ["7 cells where the header has 5"]
+
+
+def test_single_column_and_commas_in_findings(tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("file\na.png\nb.png\n")
+    assert read_table(path).frame["file"].tolist() == ["a.png", "b.png"]
+    path.write_text("file,findings\na.png,Mass|Nodule\nb.png,Mass|Edema\nc.png,No Finding\n")
+    assert list(read_table(path).frame.columns) == ["file", "findings"]
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "value"),
+    [
+        ("87", ".", 87),
+        ("0,696", ",", 0.696),
+        ("1.234,5", ",", 1234.5),
+        ("1,234.5", ".", 1234.5),
+        ("1 234,5", ",", 1234.5),
+        ("1,000", ",", 1),
+        ("1,000", ".", 1000),
+        ("−3", ".", -3),
+        ("1e-3", ".", 0.001),
+        (".5", ".", 0.5),
+        ("0,5", ".", 0.5),
+        ("75 80", ".", None),
+        ("058Y", ".", None),
+        ("1,2,3", ".", None),
+        ("inf", ".", None),
+        ("", ".", None),
+    ],
+)
+def test_numbers(text, decimal, value):
+    assert number(text, decimal) == (pytest.approx(value) if value is not None else None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n", "has no rows below its header"),
+        (b"\xd0\xcf\x11\xe0abc", "old Excel format"),
+        (b"PK\x03\x04junk", "damaged or not Excel"),
+        (bytes(range(256)) * 8, "neither a text table nor an Excel workbook"),
+        (b"", "has no rows"),
+    ],
+)
+def test_unusable_tables_say_why(tmp_path, content, message):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_table(path)
+
+
+def test_a_missing_table_and_an_unknown_encoding_say_so(tmp_path):
+    with pytest.raises(InputError, match=r"absent.csv cannot be read .*check --table"):
+        read_table(tmp_path / "absent.csv")
+    with pytest.raises(InputError, match="unknown encoding 'klingon'"):
+        decode(b"a", encoding="klingon")
+    assert decode("Größe".encode("cp437"), encoding="cp437") == "Größe"
+
+
+# --- maps --------------------------------------------------------------------------------------------------------------------
+
+
+def table_of(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_table(path)
+
+
+def rows_of(tmp_path, text, **given):
+    table = table_of(tmp_path, text)
+    table_map = TableMap.model_validate({"file": "file", **given})
+    return read_rows(table, table_map, check_columns(table_map, table))
+
+
+def test_a_missing_column_names_those_present_and_the_nearest(tmp_path):
+    table = table_of(tmp_path, "Subject ID,Age,File\na,1,x\n")
+    for given in ({"file": "File", "patient": "SubjectID"}, {"file": "{SubjectID}.png"}, {"file": "File", "keep": ["SubjectID"]}):
+        with pytest.raises(
+            InputError, match=r"no column 'SubjectID'; its columns are: Subject ID, Age, File \(did you mean 'Subject ID'"
+        ):
+            check_columns(TableMap.model_validate(given), table)
+    with pytest.raises(InputError, match="which row belongs to which image"):
+        check_columns(TableMap.model_validate({"age": "Age"}), table)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pateint: ID", "has the key 'pateint'; did you mean 'patient'"),
+        ("gender: Sex", "did you mean 'sex'"),
+        ("age: {colum: Age}", "age.*"),
+        ("age: {unit: years}", "needs exactly one of column, folder, value, plane"),
+        ("- a\n- b", "`ours: theirs`"),
+        ("a: [", "is not YAML"),
+        ("file: {oblique: x}", "file"),
+        ("my attribute: X", "a name of letters"),
+    ],
+)
+def test_a_wrong_map_says_what_is_wrong(tmp_path, text, message):
+    path = tmp_path / "map.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_map(path)
+    with pytest.raises(InputError, match="check --map"):
+        load_map(tmp_path / "absent.yaml")
+
+
+def test_presets_are_valid_and_unknown_ones_name_the_known():
+    for name in ("oasis2", "nih-chestxray14", "imagefolder"):
+        load_preset(name)
+    with pytest.raises(
+        OptionError, match=r"unknown preset 'oasis3'; known: imagefolder, nih-chestxray14, oasis2 \(did you mean 'oasis2'"
+    ):
+        load_preset("oasis3")
+
+
+def test_well_known_titles_need_no_map(tmp_path):
+    found = guess_map(table_of(tmp_path, "File_Name;PatientID;Gender;Age;Secret\na;b;M;5;x\n"))
+    assert found.file == {"": "{File_Name}"}
+    assert {name: column.column for name, column in found.columns.items()} == {
+        "patient": ("PatientID",),
+        "sex": ("Gender",),
+        "age": ("Age",),
+    }
+    with pytest.raises(InputError, match=r"write a map with `file: COLUMN`.*its columns are: X, Y"):
+        guess_map(table_of(tmp_path, "X,Y\n1,2\n"))
+
+
+def test_yaml_words_stay_words(tmp_path):
+    (tmp_path / "map.yaml").write_text("file: file\ndementia: {column: d, values: {0: no, 1: yes, Y: on}}\n")
+    assert load_map(tmp_path / "map.yaml").attributes["dementia"].values == {"0": "no", "1": "yes", "Y": "on"}
+
+
+# --- values ------------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_typed(tmp_path):
+    rows = rows_of(
+        tmp_path,
+        "file;age;sex;f;cdr;mmse;grade\na;87,5;male;Mass|No Finding;0;30;1\nb;058Y;F;;0,50;;2\n"
+        "c;18 months;u;No Finding;1,0;12;1\n",
+        age="age",
+        sex="sex",
+        findings={"column": "f", "none": "No Finding"},
+        diagnosis={"column": "cdr", "values": {"0": "healthy", "0.5": "dementia", "1": "dementia"}},
+        grade={"column": "grade", "type": "category"},
+        keep=["mmse"],
+    )
+    assert rows.values == {
+        2: {"age": 87.5, "sex": "M", "findings": "Mass|No Finding", "diagnosis": "healthy", "mmse": 30.0, "grade": "1"},
+        3: {"age": 58.0, "sex": "F", "diagnosis": "dementia", "grade": "2"},
+        4: {"age": 1.5, "findings": "No Finding", "diagnosis": "dementia", "mmse": 12.0, "grade": "1"},
+    }
+    assert rows.kinds == {"diagnosis": "category", "grade": "category", "mmse": "number"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason", "sentence"),
+    [
+        ("-3", "negative age", "row 3 of table.csv: the age -3 is negative"),
+        ("old", "age is not a number", "the age 'old' is not a number"),
+        ("412", "age out of range", "above 120 years"),
+    ],
+)
+def test_impossible_ages_reject_the_row_and_no_other(tmp_path, cell, reason, sentence):
+    rows = rows_of(tmp_path, f"file,age\na,50\nb,{cell}\nc,\n", age="age")
+    assert rows.values == {2: {"age": 50.0}, 4: {}}
+    assert rows.rejected[3].reason == reason
+    assert sentence in str(rows.rejected[3])
+
+
+def test_values_that_the_map_does_not_name_reject_the_row(tmp_path):
+    rows = rows_of(
+        tmp_path,
+        "file,s,d\na,1,x\nb,3,x\nc,2,y\n",
+        sex={"column": "s", "values": {"1": "M", "2": "F"}},
+        diagnosis={"column": "d", "values": {"X": "ill"}},
+    )
+    assert rows.values == {2: {"sex": "M", "diagnosis": "ill"}}
+    assert {row: error.reason for row, error in rows.rejected.items()} == {3: "sex not in the map", 4: "diagnosis not in the map"}
+    assert "say in the map what it means" in str(rows_of(tmp_path, "file,s\na,1\nb,2\n", sex="s").rejected[2])
+
+
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        (["2020-01-31", "2021-02-01"], ["2020-01-31", "2021-02-01"]),
+        (["31/01/2020", "02/03/2021"], ["2020-01-31", "2021-03-02"]),
+        (["01/31/2020", "02/03/2021"], ["2020-01-31", "2021-02-03"]),
+        (["31.1.2020", "1.2.2021"], ["2020-01-31", "2021-02-01"]),
+        (["20200131", "20210201"], ["2020-01-31", "2021-02-01"]),
+        (["31-Jan-2020", "01-Feb-2021"], ["2020-01-31", "2021-02-01"]),
+    ],
+)
+def test_dates_are_read_as_the_whole_column_says(tmp_path, cells, read):
+    rows = rows_of(tmp_path, "file;date\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells)), date="date")
+    assert [values["date"] for values in rows.values.values()] == read
+
+
+def test_dates_that_can_be_read_in_two_ways_are_asked_about(tmp_path):
+    text = "file,date\na,01/02/2020\nb,03/04/2021\n"
+    with pytest.raises(InputError, match=r"can be read as %d/%m/%Y or as %m/%d/%Y; add `format`"):
+        rows_of(tmp_path, text, date="date")
+    rows = rows_of(tmp_path, text, date={"column": "date", "format": "%m/%d/%Y"})
+    assert rows.values[2]["date"] == "2020-01-02"
+    with pytest.raises(InputError, match="in no known format"):
+        rows_of(tmp_path, "file,date\na,yesterday\nb,today\n", date="date")
+    assert parse_date("19991231") == "1999-12-31" and parse_date("1999") is None
+
+
+# --- files and rows ----------------------------------------------------------------------------------------------------------
+
+FILES = [
+    "x/a1.png",
+    "x/a10.png",
+    "y/b.nii.gz",
+    "y/c_axl.nii.gz",
+    "y/c_cor.nii.gz",
+    "p/7/s.png",
+    "q/7/s.png",
+    "q/[odd]*.png",
+    "00000190_001.png",
+]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cell", "expected"),
+    [
+        ("{id}", "a1.png", ["x/a1.png"]),
+        ("{id}", "a1", ["x/a1.png"]),
+        ("{id}", "A1.PNG", ["x/a1.png"]),
+        ("{id}", "b", ["y/b.nii.gz"]),
+        ("{id}", "C:\\data\\x\\a1.png", ["x/a1.png"]),
+        ("{id}", "/mnt/p/7/s.png", ["p/7/s.png"]),
+        ("{id}_*.nii.gz", "c", FILES[3:5]),
+        ("{id}_ax*", "c", FILES[3:4]),
+        ("{id}*", "a1", FILES[:2]),
+        ("{id}/*.png", "7", FILES[5:7]),
+        ("p/{id}/*", "7", FILES[5:6]),
+        ("{id}", "[odd]*.png", ["q/[odd]*.png"]),
+        ("{id}*.png", "[odd]", ["q/[odd]*.png"]),
+        ("{id:0>8}_*", "190", FILES[8:]),
+        ("{id}", "none", []),
+    ],
+)
+def test_rows_find_their_files(tmp_path, pattern, cell, expected):
+    frame = table_of(tmp_path, f"id;z\n{cell};1\n").frame
+    links = link(pattern, frame, FILES)
+    assert sorted(links.row_of) == sorted(expected)
+    assert bool(links.rows_without_file) == (not expected)
+
+
+def test_what_is_not_clear_is_not_linked(tmp_path):
+    frame = table_of(tmp_path, "id;z\na1.png;1\na1;2\ns.png;3\nNA;4\n").frame
+    links = link("{id}", frame, FILES)
+    assert links.row_of == {}
+    assert links.ambiguous["x/a1.png"] == "rows 2, 3 all name it"
+    assert links.ambiguous["p/7/s.png"] == "row 4 names a file that lies in several folders"
+    assert links.rows_without_file == (5,)
+
+
+def test_headers_find_their_row_by_patient_and_date():
+    rows = {1: {"patient": "A", "date": "2000-01-01"}, 2: {"patient": "A", "date": "2001-01-01"}, 3: {"patient": "B"}}
+    links = HeaderLinks.of(rows)
+    assert links.find("A", "2001-01-01") == (2, "")
+    assert links.find("B", "1999-01-01") == (3, "")
+    assert links.find("A", None) == (None, "more than one row in the table")
+    assert links.find("C", None) == links.find(None, None) == (None, "no row in the table")
+
+
+def test_slugs():
+    assert [slug(title) for title in ("nWBV", "M/F", "Follow-up #", "MMSE score", "§")] == [
+        "nwbv",
+        "m_f",
+        "follow_up",
+        "mmse_score",
+        "column",
+    ]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")
+def test_the_published_oasis_table_reads_as_it_is():
+    table = read_table(DATA / "oasis2" / "oasis_longitudinal_demographic.csv")
+    assert table.frame.shape == (246, 15) and table.decimal == ","
+    table_map = load_preset("oasis2")
+    rows = read_rows(table, table_map, check_columns(table_map, table))
+    assert not rows.rejected
+    assert rows.values[2] == {
+        "patient": "OAS2_0001",
+        "visit": "1",
+        "days": 0.0,
+        "age": 87.0,
+        "sex": "M",
+        "diagnosis": "no dementia",
+        "group": "Nondemented",
+        "nwbv": 0.696,
+        "mmse": 27.0,
+    }
