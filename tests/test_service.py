@@ -28,7 +28,9 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> P
 
 
 def fit_options(study: Path, base: Path) -> config.FitOptions:
-    return config.FitOptions(cohort=study / "cohort", base=str(base), out=study / "run", steps=3, batch_size=2, preview_every=2, precision="fp32")
+    return config.FitOptions(
+        cohort=study / "cohort", base=str(base), out=study / "run", steps=3, batch_size=2, preview_every=2, precision="fp32"
+    )
 
 
 def generate(study: Path, out: Path, **options: object) -> dict:
@@ -98,7 +100,9 @@ def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatc
     assert not (tmp_path / "cut").exists()
     later: list[int] = []
     monkeypatch.setattr(
-        synthetic.Sheet, "keep", lambda sheet, index, picture, *, colour: (later.append(index), keep(sheet, index, picture, colour=colour))
+        synthetic.Sheet,
+        "keep",
+        lambda sheet, index, picture, *, colour: (later.append(index), keep(sheet, index, picture, colour=colour)),
     )
     generate(study, tmp_path / "cut")
     assert not set(kept) & set(later)
@@ -121,7 +125,9 @@ def test_edit_of_a_nifti_keeps_its_grid(study: Path, tmp_path: Path) -> None:
     scan = study / "scans" / "scans" / "P0001_1.nii.gz"
     edit(study, scan, tmp_path / "edit", given=("age=70", "sex=F", "diagnosis=no dementia"))
     folder = tmp_path / "edit" / "000000"
-    assert {"original.png", "reconstruction.png", "counterfactual.png", "difference.png", "record.json"} <= {p.name for p in folder.iterdir()}
+    assert {"original.png", "reconstruction.png", "counterfactual.png", "difference.png", "record.json"} <= {
+        p.name for p in folder.iterdir()
+    }
     source, made = nibabel.load(scan), nibabel.load(folder / "counterfactual.nii.gz")
     assert made.shape == source.shape and np.allclose(made.affine, source.affine)
     assert made.get_data_dtype() == source.get_data_dtype()
@@ -158,7 +164,9 @@ def test_an_import_does_not_replay(study: Path, tmp_path: Path) -> None:
 def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
     generate(study, tmp_path / "made", n=6)
     edit(study, study / "cohort", tmp_path / "edits", limit=2, set=("age=90",))
-    asked = config.EvaluateOptions(real=study / "cohort", synthetic=tmp_path / "made", edits=tmp_path / "edits", out=tmp_path / "report", bootstrap=10)
+    asked = config.EvaluateOptions(
+        real=study / "cohort", synthetic=tmp_path / "made", edits=tmp_path / "edits", out=tmp_path / "report", bootstrap=10
+    )
     service.run("evaluate", asked, quiet=True)
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     for name in ("frechet.pocket", "kid.pocket", "copies", "ssim.counterfactual"):
@@ -170,9 +178,13 @@ def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
 def test_dry_runs_cost_and_write_nothing(study: Path, tmp_path: Path, tiny_base_folder: Path) -> None:
     cost = plans.run("fit", fit_options(study, tiny_base_folder))
     assert cost["trainable_parameters"] > 0 and cost["seconds"] > 0
-    cost = plans.run("generate", config.GenerateOptions(adapter=str(study / "run"), prompt=("a brain MRI",), out=tmp_path / "x", n=3, steps=5))
+    cost = plans.run(
+        "generate", config.GenerateOptions(adapter=str(study / "run"), prompt=("a brain MRI",), out=tmp_path / "x", n=3, steps=5)
+    )
     assert cost["images"] == 3 and cost["seconds"] > 0
-    cost = plans.run("edit", config.EditOptions(adapter=str(study / "run"), source=study / "cohort", set=("age=90",), out=tmp_path / "y"))
+    cost = plans.run(
+        "edit", config.EditOptions(adapter=str(study / "run"), source=study / "cohort", set=("age=90",), out=tmp_path / "y")
+    )
     assert "90 year old" in cost["target_prompt"]
     assert not list(tmp_path.iterdir())
 
@@ -180,7 +192,7 @@ def test_dry_runs_cost_and_write_nothing(study: Path, tmp_path: Path, tiny_base_
 def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="age lies between 0 and 130"):
         edit(study, study / "cohort", tmp_path / "e", set=("age=-3",))
-    with pytest.raises(OptionError, match="unknown diagnosis 'demencia'.*did you mean 'dementia'"):
+    with pytest.raises(OptionError, match=r"unknown diagnosis 'demencia'.*did you mean 'dementia'"):
         edit(study, study / "cohort", tmp_path / "e", set=("diagnosis=demencia",))
     with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: ddim, sdedit"):
         edit(study, study / "cohort", tmp_path / "e", editor="ddmi")
@@ -207,6 +219,18 @@ def test_demo_never_deletes_a_folder_of_others(tmp_path: Path) -> None:
 
 
 def test_the_command_line_reaches_the_verbs(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["generate", str(study / "run"), "--prompt", "a brain MRI", "--n", "1", "--steps", "2", "--out", str(tmp_path / "g"), "--json"]
+    arguments = [
+        "generate",
+        str(study / "run"),
+        "--prompt",
+        "a brain MRI",
+        "--n",
+        "1",
+        "--steps",
+        "2",
+        "--out",
+        str(tmp_path / "g"),
+        "--json",
+    ]
     assert cli.main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 1

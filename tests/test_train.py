@@ -313,7 +313,7 @@ def test_a_prompt_past_the_limit_is_said_before_work(run: Fit, tmp_path: Path) -
     with pytest.raises(OptionError, match=r"the text encoder .* reads 75: .*fewer --vectors than 64, or leave"):
         run(method="textual-inversion", vectors=64, prompt_style="diverse")
     assert not (tmp_path / "run").exists()
-    assert run( method="textual-inversion", vectors=64, patient_info=False).info["options"]["vectors"] == 64
+    assert run(method="textual-inversion", vectors=64, patient_info=False).info["options"]["vectors"] == 64
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def _help(field: FieldInfo) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line; every value is left to the option models to judge."""
-    root = argparse.ArgumentParser(prog="latentdrift", description="Medical images from a latent diffusion model with a drifted noise mean.")
+    root = argparse.ArgumentParser(
+        prog="latentdrift", description="Medical images from a latent diffusion model with a drifted noise mean."
+    )
     root.add_argument("--version", action="version", version=f"latentdrift {__version__}")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, (model, positional) in VERBS.items():
@@ -148,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f"latentdrift {verb}: interrupted; the same command again continues where it can\n")
         return 130
-    except Exception as error:  # noqa: BLE001  a user sees a sentence, a developer asks for the traceback
+    except Exception as error:
         if debug:
             raise
         sys.stderr.write(f"latentdrift {verb}: {type(error).__name__}: {error}; run it again with --debug for the traceback\n")

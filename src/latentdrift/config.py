@@ -45,7 +45,7 @@ class ImportOptions(Options):
     slab: Annotated[float, Field(ge=0)] = 0.0
     """Thickness in mm over which slices are averaged; 0 takes one slice."""
     window: str | None = None
-    """Intensity range kept: `voi` (the header's), `full`, `LOW,HIGH`, or percentiles `p1,p99`; default: the header's, else full."""
+    """Intensities kept: `voi` (the header's), `full`, `LOW,HIGH`, or percentiles `p1,p99`; default: the header's, else full."""
     split: tuple[Fraction, Fraction, Fraction] = (0.70, 0.15, 0.15)
     """Shares of patients in train, validation and test."""
     stratify: str | None = None
@@ -79,7 +79,7 @@ class FitOptions(Options):
     method: str = "lora"
     """A row of METHODS: full, lora, textual-inversion."""
     drift: str = "auto"
-    """`none`, one value (`0.1`), a value in standard deviations of the latent mean (`6.4sd`), one per channel (`a,b,c,d`), or `auto`."""
+    """`none`, one value (`0.1`), one in sds of a latent mean (`6.4sd`), one per channel (`a,b,c,d`), or `auto`."""
     drift_mode: Literal["infer", "train", "both"] | None = None
     """Where drift acts; default: infer for auto, both for a given value."""
     steps: Count = 400

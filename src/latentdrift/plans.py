@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from latentdrift import config, prompts
 from latentdrift.service import VERBS, Result, adapted, requests, start
@@ -34,7 +35,8 @@ def generate(options: config.GenerateOptions) -> Result:
 
     base, drift, info = adapted(options)
     drift, wanted = start(drift, options.drift, base, info), requests(options, info)
-    how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution or info["resolution"]}
+    how: dict[str, Any] = {name: getattr(options, name) for name in ("seed", "guidance", "sampler")}
+    how["resolution"] = options.resolution or info["resolution"]
     clock = []
     for steps in (2, 2, 4):  # the first call warms up
         began = time.perf_counter()

@@ -79,10 +79,12 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     wanted = requests(options, info)
     resolution = options.resolution or info["resolution"]
     how = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler")} | {"resolution": resolution}
-    sheet = Sheet.open(options.out, {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info})
+    sheet = Sheet.open(
+        options.out, {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
+    )
     missing = sheet.missing(wanted)
     with bar("generate", quiet=quiet) as report:
-        for done, (index, picture) in enumerate(draw(base, drift, missing, **how), start=1):
+        for done, (index, picture) in enumerate(draw(base, drift, missing, batch_size=options.batch_size, **how), start=1):
             sheet.keep(index, picture, colour=info["colour"])
             report(done, len(missing))
     about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"]}
@@ -177,11 +179,16 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     log.info("4/7 fit: LoRA, drift from the closed form")
     fit(config.FitOptions(cohort=cohort, out=out / "run", steps=200, preview_every=0, seed=seed), quiet)
     log.info("5/7 generate")
-    like = {"like": cohort, "split": "test"}
-    generate(config.GenerateOptions(adapter=str(out / "run"), out=out / "synthetic", n=32, steps=25, seed=seed, **like), quiet)
+    drawn = config.GenerateOptions(
+        adapter=str(out / "run"), like=cohort, split="test", n=32, steps=25, seed=seed, out=out / "synthetic"
+    )
+    generate(drawn, quiet)
     log.info("6/7 edit: what if these patients had dementia?")
-    change = {"set": ("diagnosis=dementia",), "split": "test", "limit": 6}
-    edit(config.EditOptions(adapter=str(out / "run"), source=cohort, out=out / "edits", steps=25, seed=seed, **change), quiet)
+    edited = config.EditOptions(
+        adapter=str(out / "run"), source=cohort, split="test", limit=6, set=("diagnosis=dementia",), steps=25, seed=seed,
+        out=out / "edits",
+    )  # fmt: skip
+    edit(edited, quiet)
     log.info("7/7 evaluate")
     judged = config.EvaluateOptions(real=cohort, synthetic=out / "synthetic", out=out / "report", edits=out / "edits", seed=seed)
     return evaluate(judged, quiet)

@@ -102,7 +102,7 @@ def _read_file(plan: Plan, staging: Staging, options: ImportOptions, name: str) 
     result: dict[str, Any] = {"stamp": _stamp(path), "images": [], "reason": None, "sentence": None}
     try:
         images = readers.read(
-            path, plane=plan.plane, position=options.position, slab=options.slab, window=options.window, keep=plan.header_fields
+            path, plane=plan.plane, position=options.position, slab=options.slab, window=plan.window, keep=plan.header_fields
         )
     except ImageError as error:
         return result | {"reason": error.reason, "sentence": str(error)}

@@ -85,6 +85,8 @@ class TableMap(BaseModel):
     encoding: str | None = None
     """The table's encoding; default: found out."""
     describe: str | None = None
+    window: str | None = None
+    """Intensities kept where `--window` says nothing, in its words."""
     file: dict[FileOf, str] = Field(default_factory=dict)
     """Pattern of the file name, by plane where the same row has one file for each; "" is any plane."""
     patient: Column | None = None

@@ -104,7 +104,11 @@ class Kind:
 
     def map(self) -> str:
         """The map file from the columns of `table.csv` to a cohort's."""
-        own = f"{{column: {self.column.capitalize()}, none: {NO_FINDING}}}" if self.column == "findings" else self.column.capitalize()
+        own = (
+            f"{{column: {self.column.capitalize()}, none: {NO_FINDING}}}"
+            if self.column == "findings"
+            else self.column.capitalize()
+        )
         lines = {"describe": self.describe, "file": "File", "patient": "Patient", "visit": "Visit", "days": "Days", "age": "Age",
                  "sex": "Sex", self.column: own, "modality": f"{{value: {self.modality}}}"}  # fmt: skip
         return "".join(f"{ours}: {theirs}\n" for ours, theirs in lines.items())
@@ -156,7 +160,7 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
 
 
 def write_phantom(out: Path, *, kind: str, patients: int, visits: int, size: int = 128, seed: int = 0) -> Path:
-    """A raw folder as a user would have it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv`, and the `map.yaml` that reads it."""
+    """A raw folder as a user has it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv` and the `map.yaml` for it."""
     spec, rows = of(kind), cohort_table(kind, patients, visits, seed)
     (out / "scans").mkdir(parents=True, exist_ok=True)
     (out / "map.yaml").write_text(spec.map(), encoding="utf-8")

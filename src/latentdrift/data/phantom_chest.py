@@ -133,9 +133,22 @@ def anatomy(subject: int, sex: str, size: int) -> Anatomy:
 
     place = rng.choice((-1.0, 1.0)) * rng.uniform(62.0, 88.0) * wide, rng.uniform(5.0, 92.0), rng.uniform(9.0, 15.0)
     return Anatomy(
-        x, y, wide, lung, base, wall, ramp(wide * profile(y, BODY_Y, BODY) - across, 6.0), posterior, anterior, clavicle, vessels,
-        float(np.clip(rng.normal(0.44, 0.02), 0.39, 0.475)), rng.uniform(0.56, 0.66), float(rng.choice((-1.0, 1.0))),
-        rng.uniform(62.0, 105.0), place,
+        x,
+        y,
+        wide,
+        lung,
+        base,
+        wall,
+        ramp(wide * profile(y, BODY_Y, BODY) - across, 6.0),
+        posterior,
+        anterior,
+        clavicle,
+        vessels,
+        float(np.clip(rng.normal(0.44, 0.02), 0.39, 0.475)),
+        rng.uniform(0.56, 0.66),
+        float(rng.choice((-1.0, 1.0))),
+        rng.uniform(62.0, 105.0),
+        place,
     )
 
 

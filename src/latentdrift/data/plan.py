@@ -42,6 +42,7 @@ class Plan:
     other_planes: frozenset[str]
     plane: Plane | None
     header_fields: tuple[str, ...]
+    window: str | None
     key: str
     """Of everything that decides the pixels; unfinished work with another key is not used."""
 
@@ -70,8 +71,10 @@ def prepare(options: ImportOptions) -> Plan:
     linked = {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()} if table else {}
     links = linked.pop(plane or "", linked.pop("", None))
     other_planes = frozenset(path for other in linked.values() for path in other.row_of)
+    window = options.window or table_map.window
+    parse_window(window)
     key = _key(options, table_map, table_path)
-    plan = Plan(root, files, table_map, table, titles, rows, links, other_planes, plane, header_fields, key)
+    plan = Plan(root, files, table_map, table, titles, rows, links, other_planes, plane, header_fields, window, key)
     _check_disk(plan, options.out)
     return plan
 

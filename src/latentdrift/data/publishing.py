@@ -216,7 +216,7 @@ def _account(
             "plane": plan.plane,
             "position": options.position,
             "slab_mm": options.slab,
-            "window": options.window,
+            "window": plan.window,
             "preset": options.preset,
             "map": describe_map(plan.map),
         },

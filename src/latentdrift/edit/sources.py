@@ -65,7 +65,7 @@ def subjects(options: EditOptions, info: Mapping[str, Any], resolution: int) -> 
 
 
 def _of_cohort(
-    cohort: Cohort, options: EditOptions, spec: prompts.Spec, given: Mapping[str, Any], resolution: int
+    cohort: Cohort, options: EditOptions, spec: prompts.Spec, given: dict[str, Any], resolution: int
 ) -> Iterator[Subject]:
     for row in cohort.rows(options.split).head(options.limit).to_dict("records"):
         (image,) = readers.read(cohort.folder / row["file_name"])
@@ -73,13 +73,13 @@ def _of_cohort(
         yield Subject(Path(row["file_name"]).stem, image, known, cohort.fit(row, image.pixels, resolution))
 
 
-def _of_file(options: EditOptions, info: Mapping[str, Any], given: Mapping[str, Any], resolution: int) -> Iterator[Subject]:
+def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Subject]:
     window = options.window or _constant_window(info)
     images = readers.read(options.source, plane=options.plane, position=options.position, window=window)
     for number, image in enumerate(images[: options.limit]):
         known = prompts.attributes_of(image.attributes, info.get("attributes", {})) | given
-        rows, columns = image.spacing or (1.0, 1.0)
-        yield Subject(f"{number:06d}", image, known, Fit(*image.pixels.shape[:2], resolution, aspect=rows / columns))
+        (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
+        yield Subject(f"{number:06d}", image, known, Fit(height, width, resolution, aspect=row_mm / col_mm))
 
 
 def _constant_window(info: Mapping[str, Any]) -> str | None:

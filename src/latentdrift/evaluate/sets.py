@@ -33,7 +33,9 @@ def from_cohort(cohort: Cohort, split: str | None, size: int) -> ImageSet:
         raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
     images = np.moveaxis((cohort.batch(rows, size) + 1) / 2, 1, -1).clip(0, 1)
     patients = list(rows["patient"]) if rows["patient"].notna().all() else None
-    return ImageSet(images, patients, [Path(name).stem for name in rows["file_name"]], rows[list(cohort.attributes)].reset_index(drop=True))
+    return ImageSet(
+        images, patients, [Path(name).stem for name in rows["file_name"]], rows[list(cohort.attributes)].reset_index(drop=True)
+    )
 
 
 def from_folder(folder: Path, size: int) -> ImageSet:
@@ -51,7 +53,7 @@ def from_folder(folder: Path, size: int) -> ImageSet:
     for path in files:
         for image in readers.read(path):
             unit = to_unit(image.pixels, image.range)
-            fitted = Fit(*unit.shape[:2], size).apply(unit, fill=background(unit))
+            fitted = Fit(unit.shape[0], unit.shape[1], size).apply(unit, fill=background(unit))
             images.append(np.repeat(fitted[..., None], 3, -1) if fitted.ndim == 2 else fitted)
             names.append(str(path.relative_to(folder)))
     return ImageSet(((np.stack(images) + 1) / 2).clip(0, 1), None, names, pd.DataFrame(index=range(len(names))))

@@ -248,7 +248,12 @@ def chest(rng: np.random.Generator) -> Picture:
     person = f"{age:.0f} year old {SEX[sex][0]}"
     named = " and ".join(filter(None, [", ".join(findings[:-1]), *findings[-1:]])) or "no finding"
     words = [f"a chest X-ray of a {person} with {named}"] * 3 + [f"a PA chest X-ray of a {person} with {named}"] * 2
-    words += ["a chest X-ray", f"a chest X-ray with {named}", f"a chest X-ray of a {person}", f"a frontal chest radiograph with {named}"]
+    words += [
+        "a chest X-ray",
+        f"a chest X-ray with {named}",
+        f"a chest X-ray of a {person}",
+        f"a frontal chest radiograph with {named}",
+    ]
     return _grey(image, rng), str(rng.choice(words))
 
 

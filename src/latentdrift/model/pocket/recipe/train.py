@@ -1,6 +1,7 @@
 """The recipe of the pocket base, stage by stage; every stage goes on where it was stopped.
 
     python -m latentdrift.model.pocket.recipe.train WORK autoencoder   # pictures -> a small KL autoencoder, f4, 4 channels
+    python -m latentdrift.model.pocket.recipe.train WORK decoder       # its decoder once more, on whole pictures
     python -m latentdrift.model.pocket.recipe.train WORK latents       # tokenizer, captions and latent moments, on disk
     python -m latentdrift.model.pocket.recipe.train WORK denoiser      # text encoder and U-Net together, epsilon-prediction
     python -m latentdrift.model.pocket.recipe.train WORK export        # the diffusers folder that ships
@@ -83,7 +84,7 @@ def rate(step: int, total: int, top: float, warmup: int = 100) -> float:
 def crops(step: int, size: int, count: int) -> torch.Tensor:
     """[count, 3, size, size] in [-1, 1]; four crops per picture."""
     rng = np.random.default_rng([SEED, 1, step])
-    out = []
+    out: list[np.ndarray] = []
     while len(out) < count:
         image = pictures.picture(int(rng.integers(2**31)), SEED)[0]
         for _ in range(4 if size < pictures.SIZE else 1):
@@ -99,7 +100,7 @@ def train_autoencoder(work: Path, steps: int) -> None:
         model.quant_conv.bias[4:] = -6.0
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
     first = load_state(work / "autoencoder.pt", {"model": model}, optimizer)
-    began, errors = time.time(), []
+    began, errors = time.time(), list[float]()
     for step in range(first, steps):
         if step == STEADY:
             steady_norms(model, crops(step, WHOLE, 8))
@@ -122,7 +123,9 @@ def train_autoencoder(work: Path, steps: int) -> None:
         errors.append(mse.detach().log10().mean().item())
         if step % 50 == 49:
             psnr = 10 * (math.log10(4) - np.mean(errors[-50:]))
-            log.info("autoencoder %d/%d psnr %.2f dB, %.2f s/step", step + 1, steps, psnr, (time.time() - began) / (step + 1 - first))
+            log.info(
+                "autoencoder %d/%d psnr %.2f dB, %.2f s/step", step + 1, steps, psnr, (time.time() - began) / (step + 1 - first)
+            )
             save_state(work / "autoencoder.pt", {"model": model}, optimizer, step + 1)
     save_state(work / "autoencoder.pt", {"model": model}, optimizer, steps)
 
@@ -134,9 +137,12 @@ def steady_norms(model: AutoencoderKL, x: torch.Tensor, strength: float = 10.0) 
     A norm over the whole picture takes away its brightness and contrast. Beside two channels that stand at +-`strength`
     standard deviations its statistics hardly move with the picture, so flat and smooth pictures keep their level.
     """
-    for half, resnet in ((model.encoder, model.encoder.mid_block.resnets[-1]), (model.decoder, model.decoder.up_blocks[-1].resnets[-1])):
+    for half, resnet in (
+        (model.encoder, model.encoder.mid_block.resnets[-1]),
+        (model.decoder, model.decoder.up_blocks[-1].resnets[-1]),
+    ):
         seen: list[torch.Tensor] = []
-        hook = half.conv_norm_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+        hook = half.conv_norm_out.register_forward_pre_hook(lambda _m, args, seen=seen: seen.append(args[0]))
         model.decode(model.encode(x).latent_dist.mean)
         hook.remove()
         std, channels = seen[0].std().item(), seen[0].shape[1]
@@ -146,9 +152,34 @@ def steady_norms(model: AutoencoderKL, x: torch.Tensor, strength: float = 10.0) 
         half.conv_out.bias -= constant * half.conv_out.weight[:, 0].sum((1, 2))
 
 
+def polish_decoder(work: Path, steps: int) -> None:
+    """The decoder alone, on whole pictures and posterior means: latents, and so the denoiser, stay as they are."""
+    model = load_autoencoder(work).to(memory_format=torch.channels_last)
+    parameters = [*model.decoder.parameters(), *model.post_quant_conv.parameters()]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(parameters, 1e-3, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+    errors: list[float] = []
+    for step in range(load_state(work / "decoder.pt", {"model": model}, optimizer), steps):
+        x = crops(10_000_000 + step, WHOLE, WHOLES).to(memory_format=torch.channels_last)
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, steps, 1e-3)
+        y = model.decode(model.encode(x).latent_dist.mean).sample
+        mse = F.mse_loss(y, x, reduction="none").mean((1, 2, 3))
+        optimizer.zero_grad()
+        (mse + 1e-4).log().mean().backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        errors.append(mse.detach().log10().mean().item())
+        if step % 50 == 49 or step == steps - 1:
+            log.info("decoder %d/%d psnr %.2f dB", step + 1, steps, 10 * (math.log10(4) - np.mean(errors[-50:])))
+            save_state(work / "decoder.pt", {"model": model}, optimizer, step + 1)
+
+
 def load_autoencoder(work: Path) -> AutoencoderKL:
     model = AutoencoderKL(**AUTOENCODER)
-    model.load_state_dict(torch.load(work / "autoencoder.pt", weights_only=True)["model"])
+    polished = work / "decoder.pt"
+    model.load_state_dict(torch.load(polished if polished.exists() else work / "autoencoder.pt", weights_only=True)["model"])
     return model.eval().requires_grad_(False)
 
 
@@ -207,17 +238,22 @@ def train_denoiser(work: Path, steps: int) -> None:
     tokenizer, text, unet = build_denoiser(work)
     stored = [load_file(path) for path in shards(work)]
     mean, std = (torch.cat([s[key] for s in stored]) for key in ("mean", "std"))
-    tokens = tokenizer([*captions_of(work), ""], padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+    tokens = tokenizer(
+        [*captions_of(work), ""], padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+    ).input_ids
     factor = 1 / mean.float().pow(2).mean().sqrt().item()  # latents of unit power about zero
     alpha_bar = DDIMScheduler(**SCHEDULE).alphas_cumprod
 
     modules: dict[str, torch.nn.Module] = {"text": text, "unet": unet}
     parameters = [p for m in modules.values() for p in m.parameters()]
     optimizer = torch.optim.AdamW(parameters, 5e-4, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
-    average = {name: torch.optim.swa_utils.AveragedModel(m, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA)) for name, m in modules.items()}
+    average = {
+        name: torch.optim.swa_utils.AveragedModel(m, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA))
+        for name, m in modules.items()
+    }
     everything = {**modules, **{f"{k}_ema": m for k, m in average.items()}}
     first = load_state(work / "denoiser.pt", everything, optimizer)
-    began, losses = time.time(), []
+    began, losses = time.time(), list[float]()
     for step in range(first, steps):
         rng = torch.Generator().manual_seed(SEED * 1_000_003 + step)
         pick = torch.randint(len(mean), (BATCH,), generator=rng)
@@ -240,7 +276,13 @@ def train_denoiser(work: Path, steps: int) -> None:
             average[name].update_parameters(module)
         losses.append(loss.item())
         if step % 100 == 99 or step == steps - 1:
-            log.info("denoiser %d/%d loss %.4f, %.3f s/step", step + 1, steps, np.mean(losses[-100:]), (time.time() - began) / (step + 1 - first))
+            log.info(
+                "denoiser %d/%d loss %.4f, %.3f s/step",
+                step + 1,
+                steps,
+                np.mean(losses[-100:]),
+                (time.time() - began) / (step + 1 - first),
+            )
             save_state(work / "denoiser.pt", everything, optimizer, step + 1)
 
 
@@ -264,9 +306,10 @@ def export(work: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for checkpoints and caches")
-    parser.add_argument("stage", choices=["autoencoder", "latents", "denoiser", "export"])
+    parser.add_argument("stage", choices=["autoencoder", "decoder", "latents", "denoiser", "export"])
     parser.add_argument("--autoencoder-steps", type=int, default=4600)
-    parser.add_argument("--denoiser-steps", type=int, default=6000)
+    parser.add_argument("--decoder-steps", type=int, default=700)
+    parser.add_argument("--denoiser-steps", type=int, default=2600)
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "weights")
     options = parser.parse_args()
@@ -274,6 +317,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     stages = {
         "autoencoder": lambda: train_autoencoder(options.work, options.autoencoder_steps),
+        "decoder": lambda: polish_decoder(options.work, options.decoder_steps),
         "latents": lambda: cache_latents(options.work, options.pictures),
         "denoiser": lambda: train_denoiser(options.work, options.denoiser_steps),
         "export": lambda: export(options.work, options.out),
