@@ -234,3 +234,16 @@ def test_the_command_line_reaches_the_verbs(study: Path, tmp_path: Path, capsys:
     ]
     assert cli.main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 1
+
+
+def test_edit_of_a_dicom_writes_a_derived_synthetic_object(study: Path, tmp_path: Path) -> None:
+    import pydicom
+    from pydicom.data import get_testdata_file
+
+    scan = get_testdata_file("CT_small.dcm")
+    edit(study, Path(scan), tmp_path / "edit", given=("age=70",), set=("age=90",))
+    source, made = pydicom.dcmread(scan), pydicom.dcmread(tmp_path / "edit" / "000000" / "counterfactual.dcm")
+    assert list(made.ImageType) == ["DERIVED", "SECONDARY"] and made.SyntheticData == "YES"
+    assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID != made.SOPInstanceUID
+    assert (made.Rows, made.Columns, made.PixelSpacing) == (source.Rows, source.Columns, source.PixelSpacing)
+    assert not made.PatientName and not made.PatientID

@@ -1,0 +1,71 @@
+"""The embedded base: complete, small, loadable by stock diffusers, and good enough on pictures that it never saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentdrift import Base, config
+from latentdrift.data.importing import import_cohort
+from latentdrift.model.pocket.recipe import pictures
+
+WEIGHTS = Path(pictures.__file__).parents[1] / "weights"
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def pocket() -> Base:
+    return Base.load("pocket", precision="fp32")
+
+
+def test_it_is_at_most_25_mb_in_all() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) <= 25e6
+
+
+def test_it_is_a_stable_diffusion_in_genuine_layout(pocket: Base) -> None:
+    assert (pocket.resolution, pocket.latent_channels, pocket.latent_size()) == (128, 4, 32)
+    assert pocket.schedule.prediction_type == "epsilon"
+    assert float(pocket.schedule.alpha_bar[-1]) == pytest.approx(0.00466, abs=1e-5)  # Stable Diffusion's schedule
+
+
+def test_stock_diffusers_loads_and_runs_it() -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(WEIGHTS, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    image = pipe("a brain MRI", num_inference_steps=2, output_type="np").images[0]
+    assert image.shape == (128, 128, 3) and np.isfinite(image).all()
+
+
+def test_latents_have_unit_power(pocket: Base) -> None:
+    shown = np.stack([pictures.picture(900_000_000 + i)[0] for i in range(24)])
+    mean, std = pocket.moments(torch.from_numpy(shown).permute(0, 3, 1, 2) * 2 - 1)
+    assert 0.6 < mean.pow(2).mean().sqrt().item() < 1.5
+    assert std.mean().item() < 0.3
+
+
+def test_words_that_users_type_are_not_broken_to_pieces(pocket: Base) -> None:
+    for text in ("a chest x-ray with pneumothorax", "a brain mri of a 75 year old female with dementia", "alzheimer disease"):
+        pieces = pocket.tokenizer.tokenize(text)
+        assert len(pieces) <= len(text.replace("-", " - ").replace("75", "7 5").split()) + 1, pieces
+    assert pocket.tokenizer.unk_token not in pocket.tokenizer.tokenize("<x> 3.5% (a/b) é!")
+
+
+def test_pictures_are_the_same_for_the_same_index() -> None:
+    for kind in pictures.KINDS:
+        first, again = pictures.picture(3, kind=kind), pictures.picture(3, kind=kind)
+        assert (first[0] == again[0]).all() and first[1] == again[1]
+        assert first[0].shape == (128, 128, 3) and first[0].min() >= 0 and first[0].max() <= 1
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data, which is not here")
+@pytest.mark.parametrize(("folder", "preset", "least"), [("oasis2", "oasis2", 28.0), ("nih1000", "nih-chestxray14", 30.0)])
+def test_the_autoencoder_holds_real_scans(pocket: Base, tmp_path: Path, folder: str, preset: str, least: float) -> None:
+    cohort = import_cohort(config.ImportOptions(source=SHARED / folder, preset=preset, out=tmp_path / "cohort"))
+    x = torch.from_numpy(cohort.batch(cohort.rows("test").head(24), pocket.resolution))
+    mean, _ = pocket.moments(x)
+    error = (pocket.decode(mean) - x).pow(2).mean((1, 2, 3))
+    assert (10 * torch.log10(4 / error)).mean().item() >= least
