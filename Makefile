@@ -18,6 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: setup
 	@$(BIN)/latentdrift demo --out demo
+	@echo $(abspath demo/report/report.html)
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"

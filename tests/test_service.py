@@ -147,6 +147,12 @@ def test_edit_of_a_cohort_is_restartable_and_replays(study: Path, tmp_path: Path
     assert again["same"] and again["files"] == 8
 
 
+def test_patients_whom_the_change_does_not_concern_are_left_out(study: Path, tmp_path: Path) -> None:
+    ill = Cohort.load(study / "cohort").table["diagnosis"] == "dementia"
+    made = edit(study, study / "cohort", tmp_path / "edits", set=("diagnosis=dementia",), steps=1)
+    assert made["images"] == (~ill).sum() > 0 and ill.sum() > 0
+
+
 def test_generate_replays(study: Path, tmp_path: Path) -> None:
     generate(study, tmp_path / "made", n=2)
     assert service.run("replay", config.ReplayOptions(record=tmp_path / "made", out=tmp_path / "again"), quiet=True)["same"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from latentdrift import config, prompts
-from latentdrift.service import VERBS, Result, adapted, requests, start
+from latentdrift.service import VERBS, Result, adapted, requests, start, worded
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -51,10 +52,12 @@ def edit(options: config.EditOptions) -> Result:
     from latentdrift.edit.sources import subjects
 
     base, _, info = adapted(options)
-    found = subjects(options, info, info["resolution"])
     changes = dict(prompts.parse_assignment(text, info["attributes"]) for text in options.set)
-    source, target = prompts.pair(info["describe"], found[0].attributes, changes, add=options.add, remove=options.remove,
-                                  spec=info["attributes"], style=info["prompt"]["style"])  # fmt: skip
+    wording = {"add": options.add, "remove": options.remove, "spec": info["attributes"], "style": info["prompt"]["style"]}
+    found = worded(
+        subjects(options, info, info["resolution"]), partial(prompts.pair, info["describe"], changes=changes, **wording)
+    )
+    _, source, target = found[0]
     return {"images": len(found), "base": base.name, "editor": options.editor, "source_prompt": source, "target_prompt": target}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,13 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     spec = info["attributes"]
     changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
     add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-    found = subjects(options, info, info["resolution"])
     wording = {"spec": spec, "style": info["prompt"]["style"], "add": add, "remove": remove}
+    found = worded(
+        subjects(options, info, info["resolution"]), partial(prompts.pair, info["describe"], changes=changes, **wording)
+    )
     how = {name: getattr(options, name) for name in ("editor", "strength", "steps", "guidance", "seed")}
     with bar("edit", quiet=quiet) as report:
-        for done, subject in enumerate(found, start=1):
-            source, target = prompts.pair(info["describe"], subject.attributes, changes, **wording)
+        for done, (subject, source, target) in enumerate(found, start=1):
             facts = {**how, "source_prompt": source, "target_prompt": target, "changes": changes, "add": add, "remove": remove,
                      "drift": drift.to_dict(), "base": base.hash}  # fmt: skip
             if not is_made(options.out / subject.name, facts):
@@ -135,7 +136,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     pictures = {"real": real, "synthetic": synthetic} | ({"train": train} if train else {})
     page = report.write_report(options.out, found, pictures, options.edits)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
-    return {"report": str(page), **{name: metric["value"] for name, metric in found["metrics"].items()}}
+    return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
 
 
 def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
@@ -185,7 +186,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     generate(drawn, quiet)
     log.info("6/7 edit: what if these patients had dementia?")
     edited = config.EditOptions(
-        adapter=str(out / "run"), source=cohort, split="test", limit=6, set=("diagnosis=dementia",), steps=25, seed=seed,
+        adapter=str(out / "run"), source=cohort, split="test", set=("diagnosis=dementia",), steps=25, seed=seed,
         out=out / "edits",
     )  # fmt: skip
     edit(edited, quiet)
@@ -233,6 +234,25 @@ def requests(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
     if options.like:
         return follow_cohort(Cohort.load(options.like), options.split, options.n, info)
     return follow_prompts(options.prompt, options.n)
+
+
+def worded(found: Sequence[Any], pair: Callable[[Mapping[str, Any]], tuple[str, str]]) -> list[tuple[Any, str, str]]:
+    """Each subject with its source and target prompt; of several, those that the change does not concern are left out.
+
+    Raises:
+        OptionError: It concerns none of them.
+    """
+    kept, refusals = [], []
+    for subject in found:
+        try:
+            kept.append((subject, *pair(subject.attributes)))
+        except OptionError as error:
+            refusals.append(error)
+    if not kept and refusals:
+        raise refusals[0]
+    if refusals:
+        log.info("left out: %d of %d images, the first because %s", len(refusals), len(found), refusals[0])
+    return kept
 
 
 def _preview(base: Any, drift: Any, texts: list[str], *, seed: int) -> Any:
