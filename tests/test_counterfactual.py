@@ -44,7 +44,8 @@ def test_the_same_seed_is_the_same_edit(base: Base, editor: str) -> None:
 
 def test_inversion_comes_back_to_what_the_autoencoder_keeps(base: Base) -> None:
     kept = base.decode(base.moments(X)[0])
-    assert (edited(base, steps=50).reconstruction - kept).abs().max() < 0.02
+    few, many = ((edited(base, steps=steps).reconstruction - kept).abs().max() for steps in (25, 100))
+    assert many < few / 3 and many < 0.02  # the error is of second order in the step
 
 
 def test_an_edit_to_the_same_prompt_is_the_reconstruction(base: Base) -> None:

@@ -209,7 +209,7 @@ def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="token"):
         generate(study, tmp_path / "g", like=None, prompt=("brain " * 90,))
     with pytest.raises(AdapterError, match="not an adapter"):
-        generate(study.parent / study.name / "cohort", tmp_path / "g")
+        service.run("generate", config.GenerateOptions(adapter=str(study / "cohort"), prompt=("x",), out=tmp_path / "g"))
 
 
 def test_an_adapter_refuses_another_base(study: Path, tmp_path: Path, tiny_v_folder: Path) -> None:

@@ -164,8 +164,7 @@ def tiny_cohort(folder: Path, n: int = 12, *, size: int = 32, seed: int = 0) -> 
         )
     pd.DataFrame(rows).to_csv(folder / "metadata.csv", index=False)
     info = {
-        "format": "latentdrift cohort",
-        "version": 1,
+        "format": 1,
         "describe": "brain MRI",
         "attributes": {
             "age": {"type": "number", "unit": "years"},

@@ -41,7 +41,6 @@ PICTURES = 24_000  # cached for the denoiser
 BATCH = 32
 OFFSET_NOISE = 0.1  # (Guttenberg 2023): lets the model leave mid-grey
 CAPTION_DROPOUT = 0.1
-EMA = 0.999
 SCHEDULE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000)
 
 AUTOENCODER = dict(
@@ -247,12 +246,7 @@ def train_denoiser(work: Path, steps: int) -> None:
     modules: dict[str, torch.nn.Module] = {"text": text, "unet": unet}
     parameters = [p for m in modules.values() for p in m.parameters()]
     optimizer = torch.optim.AdamW(parameters, 5e-4, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
-    average = {
-        name: torch.optim.swa_utils.AveragedModel(m, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA))
-        for name, m in modules.items()
-    }
-    everything = {**modules, **{f"{k}_ema": m for k, m in average.items()}}
-    first = load_state(work / "denoiser.pt", everything, optimizer)
+    first = load_state(work / "denoiser.pt", modules, optimizer)
     began, losses = time.time(), list[float]()
     for step in range(first, steps):
         rng = torch.Generator().manual_seed(SEED * 1_000_003 + step)
@@ -272,8 +266,6 @@ def train_denoiser(work: Path, steps: int) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        for name, module in modules.items():
-            average[name].update_parameters(module)
         losses.append(loss.item())
         if step % 100 == 99 or step == steps - 1:
             log.info(
@@ -283,17 +275,17 @@ def train_denoiser(work: Path, steps: int) -> None:
                 np.mean(losses[-100:]),
                 (time.time() - began) / (step + 1 - first),
             )
-            save_state(work / "denoiser.pt", everything, optimizer, step + 1)
+            save_state(work / "denoiser.pt", modules, optimizer, step + 1)
 
 
 def export(work: Path, out: Path) -> None:
-    """The diffusers folder: float16 safetensors of the averaged weights."""
+    """The diffusers folder: float16 safetensors."""
     from diffusers import StableDiffusionPipeline
 
     tokenizer, text, unet = build_denoiser(work)
     state = torch.load(work / "denoiser.pt", weights_only=True)
-    for module, key in ((text, "text_ema"), (unet, "unet_ema")):
-        module.load_state_dict({k.removeprefix("module."): v for k, v in state[key].items() if k.startswith("module.")})
+    text.load_state_dict(state["text"])
+    unet.load_state_dict(state["unet"])
     vae = load_autoencoder(work)
     mean = torch.cat([load_file(path)["mean"] for path in shards(work)]).float()
     vae.register_to_config(scaling_factor=1 / mean.pow(2).mean().sqrt().item())
@@ -309,7 +301,7 @@ def main() -> None:
     parser.add_argument("stage", choices=["autoencoder", "decoder", "latents", "denoiser", "export"])
     parser.add_argument("--autoencoder-steps", type=int, default=4600)
     parser.add_argument("--decoder-steps", type=int, default=700)
-    parser.add_argument("--denoiser-steps", type=int, default=2600)
+    parser.add_argument("--denoiser-steps", type=int, default=1900)
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "weights")
     options = parser.parse_args()
