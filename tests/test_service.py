@@ -171,7 +171,12 @@ def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
     generate(study, tmp_path / "made", n=6)
     edit(study, study / "cohort", tmp_path / "edits", limit=2, set=("age=90",))
     asked = config.EvaluateOptions(
-        real=study / "cohort", synthetic=tmp_path / "made", edits=tmp_path / "edits", out=tmp_path / "report", bootstrap=10
+        real=study / "cohort",
+        synthetic=tmp_path / "made",
+        split="train",
+        edits=tmp_path / "edits",
+        out=tmp_path / "report",
+        bootstrap=10,
     )
     service.run("evaluate", asked, quiet=True)
     report = json.loads((tmp_path / "report" / "report.json").read_text())

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from latentdrift.model.schedule import Denoiser, Schedule
 
 __all__ = ["Base", "Denoiser", "Schedule"]
 
-# Autoencoder -> the hidden layers whose mean activations are its features, coarse ones last.
+# Autoencoder -> the hidden layers whose activations are its features, coarse ones last.
 AUTOENCODERS: dict[str, Callable[[Any], list[nn.Module]]] = {
-    "AutoencoderKL": lambda vae: [*vae.encoder.down_blocks, vae.encoder.mid_block],
+    "AutoencoderKL": lambda vae: list(vae.encoder.down_blocks),
     "AutoencoderTiny": lambda vae: [vae.encoder.layers[-2]],
 }
 
@@ -122,16 +123,30 @@ class Base:
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """[B, D] mean activations of the autoencoder's hidden layers: a feature space that is always at hand."""
+        """[B, D] mean and spread of the autoencoder's hidden layers: a feature space that is always at hand.
+
+        Each layer is in units of its response to flat pictures, so that none drowns the others.
+        """
+        parts = zip(self._activations(self._pixels(x)), self._flat_response, strict=True)
+        return torch.cat([torch.cat([h.mean((2, 3)), h.std((2, 3))], dim=1) / scale for h, scale in parts], dim=1)
+
+    @cached_property
+    def _flat_response(self) -> list[Tensor]:
+        """RMS of each hidden layer's mean over a black, a grey and a white picture."""
+        flat = torch.linspace(-1, 1, 3).view(3, 1, 1, 1).expand(3, 3, 64, 64)
+        return [h.mean((2, 3)).pow(2).mean().sqrt() for h in self._activations(self._pixels(flat))]
+
+    def _activations(self, pixels: Tensor) -> list[Tensor]:
+        """Outputs [B, C, h, w] of the autoencoder's hidden layers."""
         seen: list[Tensor] = []
         layers = AUTOENCODERS[type(self.vae).__name__](self.vae)
-        hooks = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out.float().mean((2, 3)))) for layer in layers]
+        hooks = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out.float())) for layer in layers]
         try:
-            self.vae.encode(self._pixels(x))
+            self.vae.encode(pixels)
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.cat(seen, dim=1)
+        return seen
 
     def tokens(self, prompts: Sequence[str]) -> Tensor:
         """Token ids [B, L] of prompts, padded.
