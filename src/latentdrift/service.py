@@ -177,16 +177,14 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     import_(config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed), quiet)
     log.info("3/7 inspect")
     inspect(config.InspectOptions(cohort=cohort), quiet)
-    log.info("4/7 fit: LoRA, drift from the closed form")
-    fit(config.FitOptions(cohort=cohort, out=out / "run", steps=200, preview_every=0, seed=seed), quiet)
+    log.info("4/7 fit: the whole U-Net, drift from the closed form")
+    fit(config.FitOptions(cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed), quiet)
     log.info("5/7 generate")
-    drawn = config.GenerateOptions(
-        adapter=str(out / "run"), like=cohort, split="test", n=32, steps=25, seed=seed, out=out / "synthetic"
-    )
+    drawn = config.GenerateOptions(adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic")
     generate(drawn, quiet)
     log.info("6/7 edit: what if these patients had dementia?")
     edited = config.EditOptions(
-        adapter=str(out / "run"), source=cohort, split="test", set=("diagnosis=dementia",), steps=25, seed=seed,
+        adapter=str(out / "run"), source=cohort, split="test", set=("diagnosis=dementia",), strength=0.8, guidance=5, seed=seed,
         out=out / "edits",
     )  # fmt: skip
     edit(edited, quiet)
