@@ -221,7 +221,7 @@ def test_an_eight_pixel_autoencoder_and_a_tiny_one_fit(tmp_path: Path) -> None:
     mean, std = base.moments(x)
     assert mean.shape == (2, 4, 4, 4) and not std.any()
     assert base.decode(mean).shape == x.shape
-    assert base.features(x).shape == (2, 16)
+    assert base.features(x).shape == (2, 32)  # mean and spread of 16 channels
 
 
 def test_cards_say_what_they_are() -> None:
