@@ -38,13 +38,12 @@ def generate(options: config.GenerateOptions) -> Result:
     drift, wanted = start(drift, options.drift, base, info), requests(options, info)
     how: dict[str, Any] = {name: getattr(options, name) for name in ("seed", "guidance", "sampler")}
     how["resolution"] = options.resolution or info["resolution"]
-    clock = []
-    for steps in (2, 2, 4):  # the first call warms up
+    tried = min(4, options.steps)
+    for _ in range(2):  # the first call warms up
         began = time.perf_counter()
-        list(draw(base, drift, {0: wanted[0].prompt}, steps=steps, **how))
-        clock.append(time.perf_counter() - began)
-    each = max(clock[1] + (clock[2] - clock[1]) / 2 * (options.steps - 2), 0) / SLOTS
-    return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 1),
+        list(draw(base, drift, {0: wanted[0].prompt}, steps=tried, **how))
+    each = (time.perf_counter() - began) / tried * options.steps / SLOTS
+    return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
             "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip
 
 
