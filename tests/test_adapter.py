@@ -90,7 +90,7 @@ def test_adapter_json_says_what_it_takes_to_use_it(name: str, runs: dict[str, Pa
     assert info["prompt"]["templates"] == ["a {image}[ of a {who}][ with {what}]"]
     assert info["steps"] == 3
     assert info["versions"]["torch"]
-    assert {path.name for path in (runs[name] / "adapter").iterdir()} == {"adapter.json", METHODS[name].file.split("/")[0]}
+    assert {path.name for path in (runs[name] / "adapter").iterdir()} == {"adapter.json", "start.safetensors", METHODS[name].file.split("/")[0]}
 
 
 def test_no_patient_stands_in_it(runs: dict[str, Path], tiny_cohort_folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_another_base_is_refused(name: str, runs: dict[str, Path], tmp_path: Pat
         ("json gone", "is not an adapter: it has no adapter.json; give the folder that `fit` made"),
         ("format", "has format 99; this latentdrift reads 1: update latentdrift"),
         ("method", "is of method 'magic'; this latentdrift knows full, lora, textual-inversion"),
-        ("drift", "the adapter has drift of form 'per_step'"),
+        ("drift", "the adapter has drift of form 'eq4'"),
     ],
 )
 def test_damage_is_said(damage: str, message: str, copied: Path) -> None:
@@ -139,7 +139,7 @@ def test_damage_is_said(damage: str, message: str, copied: Path) -> None:
     elif damage == "json gone":
         described.unlink()
     else:
-        change = {"format": 99, "method": "magic", "drift": {**info["drift"], "form": "per_step"}}
+        change = {"format": 99, "method": "magic", "drift": {**info["drift"], "form": "eq4"}}
         described.write_text(json.dumps(info | {damage: change[damage]}))
     with pytest.raises(AdapterError, match=message):
         loaded(copied)

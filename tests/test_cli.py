@@ -33,7 +33,7 @@ def test_every_option_of_every_verb_has_a_help_text() -> None:
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_help_exits_with_0(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main([verb, "--help"])
+        cli.main([*verb.split(), "--help"])
     assert stop.value.code == 0
     assert "--dry-run" in capsys.readouterr().out
 
@@ -43,6 +43,41 @@ def test_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["generate", "x", "--sede", "1"])
     assert stop.value.code == 2
     assert "--sede" in capsys.readouterr().err
+
+
+def test_a_family_of_verbs_alone_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["drift"], ["drift", "serach", "C"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(arguments)
+        assert stop.value.code == 2
+        assert "usage: latentdrift drift" in capsys.readouterr().err
+
+
+def test_a_verb_of_two_words_has_options_config_and_dry_runs(tmp_path) -> None:
+    form = tmp_path / "search.yaml"
+    form.write_text("fit-steps: 7\nn: 9\n")
+    line = [
+        "drift",
+        "search",
+        "C",
+        "--out",
+        "O",
+        "--grid",
+        "-0.1,0.1",
+        "--n",
+        "5",
+        "--config",
+        str(form),
+        "--dry-run",
+        "--base",
+        "B",
+    ]
+    given = vars(cli.parser().parse_args(cli._with_negative_values(line)))
+    assert given.pop("verb") == "drift search" and given.pop("dry_run")
+    options = cli.resolve("drift search", {name: value for name, value in given.items() if name not in ("json", "debug")})
+    assert isinstance(options, config.DriftSearchOptions)
+    assert (options.grid, options.n, options.fit_steps) == ("-0.1,0.1", 5, 7)
+    assert (options.adapter, options.base) == ("B", None)  # a base without an adapter is the model that is asked
 
 
 def test_values_may_begin_with_a_minus() -> None:
@@ -67,6 +102,8 @@ def test_the_command_line_wins_over_yaml(tmp_path) -> None:
         (["fit", "C", "--out", "O", "--vectors", "65"], "--vectors is '65'"),
         (["fit", "C", "--out", "O", "--precision", "fp8"], "'fp32', 'bf16' or 'fp16'"),
         (["fit", "no-such-folder", "--out", "O"], "not a cohort"),
+        (["drift", "search", "C", "--out", "O", "--stage", "fit"], "'infer' or 'train'"),
+        (["drift", "estimate", "no-such-folder", "--out", "O"], "latentdrift drift estimate: no-such-folder is not a cohort"),
         (["edit", "no-such-adapter", "x.png", "--out", "O", "--set", "age=80"], "no-such-adapter"),
         (["replay", "no-such-record", "--out", "O"], "there is no record"),
         (["generate", "pocket", "--config", "none.yaml"], "--config none.yaml does not exist"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from gaussian import channels, gaussian, randn, sd_schedule
 from torch import nn
 
 from latentdrift.errors import AdapterError, CohortError, OptionError
-from latentdrift.model.drift import MODES, Drift, estimate
+from latentdrift.model.drift import MODES, Drift, Group, estimate
 
 DELTA = (0.1, -0.05, 0.2, 0.0)
 KINDS = ["epsilon", "v_prediction"]
@@ -66,7 +67,7 @@ def test_no_drift_is_the_network_itself() -> None:
     network = gaussian(sd_schedule())
     for drift in (Drift(), Drift.of((0.0,) * 4), Drift.of(DELTA, "infer"), Drift((0.0,) * 4, (0.0,) * 4)):
         assert drift.wrap(network, sd_schedule()) is network
-    assert not Drift().start(0.9).any()
+    assert not Drift().shift(0.9).any()
 
 
 def test_channels_past_the_latents_are_not_shifted() -> None:
@@ -84,7 +85,7 @@ def test_one_value_for_four_channels_is_refused_when_applied() -> None:
 
 @pytest.mark.parametrize(("mode", "sign"), [("infer", 1), ("train", -1), ("both", 0)])
 def test_start_is_the_difference_of_the_two_deltas(mode: str, sign: int) -> None:
-    start = Drift.of(DELTA, mode).start(0.5)
+    start = Drift.of(DELTA, mode).shift(0.5)
     assert start.dtype == torch.float64
     assert torch.allclose(start, sign * 0.5 * torch.tensor(DELTA, dtype=torch.float64))
 
@@ -129,7 +130,7 @@ def test_drift_that_is_not_understood(text: str, message: str) -> None:
 
 
 def test_unknown_mode_lists_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="unknown drift mode 'tarin'; known: both, infer, train"):
+    with pytest.raises(OptionError, match="unknown drift mode 'tarin'; known: both, infer, leak-low"):
         Drift.parse("0.1", channels=4, latent_size=64, mode="tarin")
 
 
@@ -146,7 +147,7 @@ def test_drift_survives_being_stored(mode: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"form": "per_step"}, "form 'per_step'"),
+        ({"form": "eq4"}, "form 'eq4'"),
         ({"form": None}, "form 'None'"),
         ({"train": [math.nan]}, "finite"),
         ({"infer": "0.1"}, "finite"),
@@ -181,3 +182,111 @@ def test_estimate_without_leaked_signal_is_refused(a_t0: float) -> None:
 def test_estimate_needs_images(means: torch.Tensor) -> None:
     with pytest.raises(CohortError, match="at least two images with finite latents"):
         estimate(means, 0.07)
+
+
+CLASSES = Drift(
+    (0.05,) * 4, (0.02,) * 4, groups=(Group("dementia", DELTA, (0.3,) * 4), Group("no dementia", (0.2,) * 4, DELTA), Group("male"))
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "train", "infer"),
+    [
+        ("a brain MRI of a 75 year old female with dementia", DELTA, (0.3,) * 4),
+        ("a brain MRI of a 75 year old with no dementia", (0.2,) * 4, DELTA),
+        ("a brain MRI of a female", (0.05,) * 4, (0.02,) * 4),  # "male" is not a word of it
+        ("a brain MRI of a male", (), ()),
+        ("", (0.05,) * 4, (0.02,) * 4),
+    ],
+)
+def test_a_class_is_the_longest_phrase_of_the_prompt(prompt: str, train: tuple[float, ...], infer: tuple[float, ...]) -> None:
+    found = CLASSES.of_prompt(prompt)
+    assert (found.train, found.infer, found.groups) == (train, infer, ())
+
+
+@pytest.mark.parametrize("branches", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_every_image_of_a_batch_has_its_own_class(kind: str, branches: int) -> None:
+    """The exact network of each class's own drift, wrapped, is the undrifted one, in every branch of guidance."""
+    schedule, prompts = sd_schedule(kind), ["with dementia", "with no dementia", "of a male"]
+    deltas = torch.tensor([DELTA, (0.2,) * 4, (0.0,) * 4], dtype=torch.float64).reshape(3, 4, 1, 1).repeat(branches, 1, 1, 1)
+    xt, t = randn(3, 4, 8, 8).repeat(branches, 1, 1, 1), torch.tensor([10, 500, 900]).repeat(branches)
+    wrapped = CLASSES.wrap(gaussian(schedule, delta=deltas), schedule, prompts)
+    assert torch.allclose(wrapped(xt, t, None), gaussian(schedule)(xt, t, None), atol=1e-12)
+    with pytest.raises(OptionError, match="differs by class, and no prompts were given"):
+        CLASSES.wrap(gaussian(schedule), schedule)
+
+
+def test_classes_survive_being_stored() -> None:
+    assert Drift.from_dict(CLASSES.to_dict()) == CLASSES
+    assert CLASSES.mode == "both"
+    assert Drift(groups=(Group("dementia", (), DELTA),)).mode == "infer"
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_unshifted_target_is_drifted_noise_against_plain(kind: str) -> None:
+    """Form B: the network's own loss sees a x0 + s (eps + delta) and learns eps."""
+    schedule, network = sd_schedule(kind), gaussian(sd_schedule(kind))
+    x0, eps, t, delta = randn(2, 4, 8, 8), randn(2, 4, 8, 8, seed=1), torch.tensor([50, 800]), channels(*DELTA)
+    drift = Drift.of(DELTA, form="target_unshifted")
+    seen = schedule.add_noise(x0, eps + delta, t)
+    loss = (network(seen, t, None) - schedule.target(x0, eps, t)).square().mean()
+    plain = schedule.add_noise(x0, eps, t)
+    ours = (drift.wrap_training(network, schedule)(plain, t, None) - schedule.target(x0, eps, t)).square().mean()
+    assert ours.item() == pytest.approx(loss.item(), rel=1e-12)
+    assert drift.wrap(network, schedule) is network  # sampled as it is, from a drifted start
+    assert drift.shift(0.9).tolist() == pytest.approx([0.9 * value for value in DELTA])
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_drifted_predictions_read_as_drifted_noise(kind: str) -> None:
+    schedule, xt, t = sd_schedule(kind), randn(2, 4, 8, 8), torch.tensor([50, 800])
+    drift = Drift.of(DELTA, "infer", "prediction")
+    said = drift.wrap(gaussian(schedule), schedule)(xt, t, None)
+    eps = schedule.split(gaussian(schedule)(xt, t, None), xt, t)[1]
+    moved = schedule.split(said, xt, t)[1] - eps
+    scale = torch.ones(2, 1, 1, 1) if kind == "epsilon" else schedule.a(t).reshape(2, 1, 1, 1) ** 2  # eps = s xt + a v
+    assert torch.allclose(moved, (scale * channels(*DELTA)).expand_as(moved), atol=1e-12)
+    assert not drift.shift(0.9).any()
+
+
+@pytest.mark.parametrize(("form", "each"), [("per_step", 1.0), ("per_step_scaled", 1 / 50), ("noise_mean", None)])
+def test_forms_that_add_at_every_step(form: str, each: float | None) -> None:
+    drift = Drift.of(DELTA, "infer", form)
+    added = drift.after_step(50)
+    assert (added is None) == (each is None)
+    if added is not None and each is not None:
+        assert added.flatten().tolist() == pytest.approx([each * value for value in DELTA])
+        assert not drift.shift(0.9).any()
+
+
+def test_a_closed_form_follows_the_first_time() -> None:
+    assert Drift((), DELTA).at(0.5).infer == pytest.approx([0.5 * value for value in DELTA])
+    both = Drift(DELTA, tuple(3 * value for value in DELTA)).at(0.5)
+    assert both.infer == pytest.approx([2 * value for value in DELTA])  # the trained part is noise and stays
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        ("{", "holds no `delta`"),
+        ("[1]", "holds no `delta`"),
+        ('{"delta": []}', r"says delta \[\]"),
+        ('{"delta": [0.1], "mode": "up"}', "in mode 'up'; it must be finite numbers in one of infer, train"),
+        ('{"delta": [0.1, 0.2]}', "has 2 values; give one, or 4"),
+    ],
+)
+def test_result_files_that_cannot_be_read(content: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "search.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(OptionError, match=message):
+        Drift.parse(str(path), channels=4, latent_size=8)
+
+
+def test_result_files_say_value_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "estimate.json"
+    path.write_text('{"delta": [0.1, -0.05, 0.2, 0.0], "mode": "infer", "more": 1}')
+    assert Drift.parse(str(path), channels=4, latent_size=8) == Drift((), DELTA)
+    assert Drift.parse(str(path), channels=4, latent_size=8, mode="pin") == Drift((), DELTA, "pin")

@@ -25,6 +25,7 @@ def task(kind: str = "epsilon", *, target: float = 0.5, drifted: bool = False, *
     network = gaussian(schedule, 0.0, STD, delta=channels(*DELTA) if drifted else 0.0)
     values = {
         "denoiser": Drift.of(DELTA).wrap(network, schedule) if drifted else network,
+        "changed": Drift.of(DELTA).wrap(network, schedule) if drifted else network,
         "schedule": schedule,
         "x0": STD * UNIT,
         "source": number(0.0),

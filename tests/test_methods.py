@@ -56,7 +56,7 @@ def trained(base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = ()
     todo = Job(options(name, steps=steps), METHODS[name], 1e-2, 32, "", (), (), (), {})
     trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
     x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
-    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts))
+    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts))
     return base, trainer, [trainer.update(batch).loss for _ in range(steps)]
 
 

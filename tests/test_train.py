@@ -205,7 +205,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_good_checkpoint(run: Fit,
 
     def poisoned(self: Batches, step: int) -> Any:
         batch = original(self, step)
-        return type(batch)(batch.x0 * float("nan"), batch.eps, batch.t, batch.prompts) if step == 4 else batch
+        return type(batch)(batch.x0 * float("nan"), batch.eps, batch.t, batch.prompts, batch.captions) if step == 4 else batch
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OptionError) as error:
         patch.setattr(Batches, "__call__", poisoned)
@@ -257,7 +257,7 @@ def test_drift_changes_the_result_and_is_stored(name: str, run: Fit, straight: A
     drifted = run(method=name, drift="0.1,-0.05,0.2,0")
     assert not same(straight(name), drifted)
     assert drifted.info["drift"] == {
-        "mode": "both", "form": "noise_mean", "source": "given", "train": [0.1, -0.05, 0.2, 0.0], "infer": [0.1, -0.05, 0.2, 0.0],
+        "mode": "both", "form": "noise_mean", "start": "shift", "source": "given", "train": [0.1, -0.05, 0.2, 0.0], "infer": [0.1, -0.05, 0.2, 0.0],
     }  # fmt: skip
 
 
@@ -280,7 +280,7 @@ def test_automatic_drift_is_the_closed_form(run: Fit, straight: Any, cohort: Coh
 def test_previews_are_drawn_labelled_and_change_nothing(run: Fit, straight: Any, tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
-    def preview(base: Base, drift: Any, prompts: list[str]) -> np.ndarray:
+    def preview(base: Base, drift: Any, statistics: Any, prompts: list[str]) -> np.ndarray:
         torch.randn(3)  # a preview may use the global generator
         seen.append(prompts)
         return np.full((8, 8, 3), 128, np.uint8)

@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from latentdrift import __version__, config
 from latentdrift.errors import LatentDriftError, OptionError, unknown
 
-# verb -> its options, and which of them stand without a flag
+# verb -> its options, and which of them stand without a flag; a verb of two words is a verb of its first word's
 VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "import": (config.ImportOptions, ("source",)),
     "inspect": (config.InspectOptions, ("cohort",)),
@@ -32,6 +32,9 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "generate": (config.GenerateOptions, ("adapter",)),
     "edit": (config.EditOptions, ("adapter", "source")),
     "evaluate": (config.EvaluateOptions, ()),
+    "drift estimate": (config.DriftEstimateOptions, ("cohort",)),
+    "drift search": (config.DriftSearchOptions, ("cohort",)),
+    "bench drift": (config.BenchDriftOptions, ("cohort",)),
     "phantom": (config.PhantomOptions, ()),
     "replay": (config.ReplayOptions, ("record",)),
     "demo": (config.DemoOptions, ()),
@@ -55,9 +58,17 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"latentdrift {__version__}")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
+    families: dict[str, Any] = {}
     for verb, (model, positional) in VERBS.items():
-        summary = str(model.__doc__).strip()
-        sub = verbs.add_parser(verb, help=summary, description=summary, argument_default=argparse.SUPPRESS)
+        summary, (*family, word) = str(model.__doc__).strip(), verb.split()
+        for name in family:
+            if name not in families:
+                members = [other.split()[1] for other in VERBS if other.startswith(f"{name} ")]
+                above = verbs.add_parser(name, help=f"verbs of their own: {', '.join(members)}")
+                families[name] = above.add_subparsers(required=True, metavar="VERB")
+        parent = families[family[0]] if family else verbs
+        sub = parent.add_parser(word, help=summary, description=summary, argument_default=argparse.SUPPRESS)
+        sub.set_defaults(verb=verb)
         for name, field in model.model_fields.items():
             if name in positional:
                 sub.add_argument(name, nargs="?", help=_help(field), metavar=name.upper())

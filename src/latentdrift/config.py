@@ -6,13 +6,16 @@ The command line, the YAML form (`--config`), the docs table and the record of a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Split = Literal["train", "validation", "test"]
+Start = Literal["infer", "pin", "pin-sample", "leak-pixel", "leak-low"]
+DriftMode = Literal["infer", "train", "both", "pin", "pin-sample", "leak-pixel", "leak-low"]
+DriftForm = Literal["noise_mean", "target_unshifted", "per_step", "per_step_scaled", "prediction"]
 
 
 class Options(BaseModel):
@@ -79,9 +82,20 @@ class FitOptions(Options):
     method: str = "lora"
     """A row of METHODS: full, lora, textual-inversion."""
     drift: str = "auto"
-    """`none`, one value (`0.1`), one in sds of a latent mean (`6.4sd`), one per channel (`a,b,c,d`), or `auto`."""
-    drift_mode: Literal["infer", "train", "both"] | None = None
-    """Where drift acts; default: infer for auto, both for a given value."""
+    """`none`, one value (`0.1`), in sds of a latent mean (`6.4sd`), per channel (`a,b,c,d`), `auto`, or a result's file."""
+    drift_mode: DriftMode | None = None
+    """Where drift acts, and how sampling starts; default: infer for auto, both for a given value."""
+    drift_form: DriftForm = "noise_mean"
+    """How drift acts; all but the first are ablations (see docs/latent-drifting.md)."""
+    drift_by: str | None = None
+    """With `--drift auto`: a category of the cohort, each of whose values gets a drift of its own."""
+    noise: tuple[str, ...] = ()
+    """Noise to train on, rows of NOISES with their strengths from 0 to 1: `offset=0.1`, `pyramid=0.8`, `input-perturbation=0.1`;
+    a name alone takes the strength shown here. Default: plain."""
+    prediction: Literal["epsilon", "v_prediction"] | None = None
+    """What the network is trained to predict; default: what the base predicts."""
+    zero_snr: bool = False
+    """Train and sample from pure noise (zero terminal SNR), for networks that predict v."""
     steps: Count = 400
     """Optimiser steps."""
     batch_size: Count = 8
@@ -133,10 +147,16 @@ class GenerateOptions(Options):
     """Sampling steps."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Classifier-free guidance weight; 1 is none."""
+    rescale: Fraction = 0.0
+    """Share of guidance rescale, which keeps high weights from raising the contrast; 0 is none, 0.7 is usual."""
     sampler: str = "ddim"
     """A row of SAMPLERS."""
     drift: str | None = None
-    """Drift of the start; default: what the adapter stores."""
+    """Drift of the start: `none`, a value, `auto`, or a result's file; default: what the adapter stores."""
+    drift_mode: Start | None = None
+    """How sampling starts; default: as the adapter stores."""
+    drift_form: DriftForm | None = None
+    """How drift acts, for ablations; default: as the adapter stores."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
     """Pixels on a side; default: the adapter's own."""
     batch_size: Count = 4
@@ -217,6 +237,129 @@ class EvaluateOptions(Options):
     """cpu, cuda, mps, or auto."""
     seed: int = 0
     """Seed of subsets and resamples."""
+
+
+class DriftOptions(Options):
+    """What the verbs of drift share: a cohort, the model that is asked about it, how its pictures are drawn."""
+
+    cohort: Path
+    """A cohort folder."""
+    out: Path
+    """The folder for what is found; the same command again goes on where it was interrupted."""
+    adapter: str = "pocket"
+    """An adapter or run folder that is asked instead of a base."""
+    base: str | None = None
+    """The base that is asked: a name, folder or hub id; beside `--adapter`, where the adapter's base lies on this machine."""
+    steps: Count = 50
+    """Sampling steps."""
+    guidance: Annotated[float, Field(ge=0)] = 2.5
+    """Classifier-free guidance weight; 1 is none."""
+    sampler: str = "ddim"
+    """A row of SAMPLERS."""
+    resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
+    """Pixels on a side; default: the model's own."""
+    batch_size: Count = 4
+    """Images drawn together, in fours; it takes memory and never changes a picture."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format; auto takes bf16 where the machine is fast at it."""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto."""
+    seed: int = 0
+    """Seed of the images and of the resamples."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _base_alone(cls, values: Any) -> Any:
+        """`--base B` without an adapter is the model that is asked."""
+        if isinstance(values, dict) and values.get("base") and "adapter" not in values:
+            return {**values, "adapter": values["base"], "base": None}
+        return values
+
+
+class DriftEstimateOptions(DriftOptions):
+    """Find the mean that the starts of sampling lack, in closed form, and how much of a start's mean the model copies."""
+
+    copy_slope: bool = True
+    """Draw images to see whether the model copies a start's mean at all."""
+    n: Annotated[int, Field(ge=3)] = 32
+    """Images drawn for the copy slope."""
+    bootstrap: Annotated[int, Field(ge=10)] = 1000
+    """Resamples of patients behind each interval."""
+
+
+class DriftSearchOptions(DriftOptions):
+    """Try drifts: pictures for every value of a grid against the validation split, by L1 distances."""
+
+    grid: str = "-0.2,-0.1,-0.05,0,0.05,0.1,0.2"
+    """Values of delta in sd of unit noise, or in sds of a channel's mean (`3.2sd`); 0 is always among them."""
+    stage: Literal["infer", "train"] = "infer"
+    """`infer` drifts the start of the model as it is; `train` makes a short fit per value from `--base`."""
+    n: Annotated[int, Field(ge=4)] = 64
+    """Images per value."""
+    method: str = "lora"
+    """With `--stage train`: a row of METHODS."""
+    fit_steps: Count = 200
+    """With `--stage train`: optimiser steps of each fit."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """With `--stage train`: default, the method's own."""
+    rank: Count = 8
+    """With `--stage train`: rank of the LoRA matrices."""
+    workers: Count = 1
+    """Processes, each with a model of its own; give each its share of the cores with OMP_NUM_THREADS. Results do not change."""
+    bootstrap: Annotated[int, Field(ge=10)] = 200
+    """Resamples of patients and images behind each interval."""
+
+
+class BenchDriftOptions(Options):
+    """Drift in every mode beside its rivals: methods x variants x seeds at one budget, judged on the test split."""
+
+    cohort: Path
+    """A cohort folder."""
+    out: Path
+    """The folder for fits and results; the same command again goes on where it was interrupted."""
+    base: str = "pocket"
+    """A named base, a local diffusers folder, or a hub id."""
+    methods: tuple[str, ...] = ("full", "lora", "textual-inversion")
+    """Rows of METHODS."""
+    variants: tuple[str, ...] = (
+        "none", "infer", "closed-form", "pin", "pin-sample", "pin-zero", "search", "leak-pixel", "leak-low", "per-step-scaled",
+        "both", "train", "both-closed-form", "offset", "offset+pin", "pyramid", "input-perturbation", "zero-snr",
+    )  # fmt: skip
+    """Rows of VARIANTS."""
+    delta: str = "0.1"
+    """The scalar drift, in sd of unit noise or in sds of a channel's mean (`6.4sd`)."""
+    seeds: Count = 3
+    """Fits per method, from `--seed` on."""
+    fit_steps: Count = 400
+    """Optimiser steps of each fit."""
+    fit_batch_size: Count = 8
+    """Images per step."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Default: each method's own."""
+    n: Annotated[int, Field(ge=4)] = 64
+    """Images per variant."""
+    steps: Count = 50
+    """Sampling steps."""
+    guidance: Annotated[float, Field(ge=0)] = 2.5
+    """Classifier-free guidance weight; 1 is none."""
+    sampler: str = "ddim"
+    """A row of SAMPLERS."""
+    features: tuple[str, ...] = ("pocket",)
+    """Rows of FEATURES, optionally `name=PATH` for local weights, or a Hugging Face vision model's folder or id."""
+    resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
+    """Pixels on a side; default: the base's own."""
+    batch_size: Count = 4
+    """Images drawn together, in fours; it takes memory and never changes a picture."""
+    workers: Count = 1
+    """Processes, each with a model of its own; give each its share of the cores with OMP_NUM_THREADS. Results do not change."""
+    bootstrap: Annotated[int, Field(ge=10)] = 100
+    """Resamples of patients and images behind each run's interval."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format; auto takes bf16 where the machine is fast at it."""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto."""
+    seed: int = 0
+    """The first seed."""
 
 
 class PhantomOptions(Options):

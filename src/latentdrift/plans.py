@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from latentdrift import config, prompts
-from latentdrift.service import VERBS, Result, adapted, requests, start, worded
+from latentdrift.service import VERBS, Result, adapted, requests, subject, worded
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -31,26 +31,90 @@ def fit(options: config.FitOptions) -> Result:
 
 
 def generate(options: config.GenerateOptions) -> Result:
+    from latentdrift.sample.restart import restart
+
+    base, drift, info, statistics = adapted(options)
+    drift, wanted = restart(drift, options, base, info, statistics), requests(options, info)
+    how: Any = {name: getattr(options, name) for name in ("seed", "guidance", "sampler", "rescale")}
+    how["resolution"] = options.resolution or info["resolution"]
+    each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how)
+    return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
+            "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip
+
+
+def _seconds_per_image(base: Any, drift: Any, prompt: str, statistics: Any, steps: int, how: Any) -> float:
+    """Wall time of one of the images that are drawn together, from a few real steps."""
     from latentdrift.sample.generate import SLOTS
     from latentdrift.sample.generate import generate as draw
 
-    base, drift, info = adapted(options)
-    drift, wanted = start(drift, options.drift, base, info), requests(options, info)
-    how: dict[str, Any] = {name: getattr(options, name) for name in ("seed", "guidance", "sampler")}
-    how["resolution"] = options.resolution or info["resolution"]
-    tried = min(4, options.steps)
+    tried = min(4, steps)
     for _ in range(2):  # the first call warms up
         began = time.perf_counter()
-        list(draw(base, drift, {0: wanted[0].prompt}, steps=tried, **how))
-    each = (time.perf_counter() - began) / tried * options.steps / SLOTS
-    return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
-            "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip
+        list(draw(base, drift, {0: prompt}, statistics, steps=tried, **how))
+    return (time.perf_counter() - began) / tried * steps / SLOTS
+
+
+def drift_estimate(options: config.DriftEstimateOptions) -> Result:
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.study.estimate import first_signal
+
+    cohort, model = Cohort.load(options.cohort), subject(options)
+    a_t0, drawn = first_signal(model.base, options), options.n if options.copy_slope else 0
+    how = {"seed": options.seed, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
+    each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
+    images = len(cohort.rows("train"))
+    return {
+        "images_encoded": images,
+        "images_drawn": drawn,
+        "seconds": round(each * drawn, 2),
+        "a_t0": a_t0,
+        "out": str(options.out),
+    }
+
+
+def drift_search(options: config.DriftSearchOptions) -> Result:
+    from latentdrift.adapt import plan
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.study.search import FINE, Question
+
+    cohort, model = Cohort.load(options.cohort), subject(options)
+    asked = Question.of(model.about(cohort), cohort, options)
+    trains, deltas = options.stage == "train", len(asked.grid)
+    how = {name: asked.how[name] for name in ("seed", "guidance", "sampler", "resolution")}
+    each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
+    images = options.n * (deltas + (len(FINE) if trains else 0))
+    fitting = plan.plan(model.base, cohort, asked.fitting(0.0))["seconds"] * deltas if trains else 0.0
+    return {"deltas": list(asked.grid), "target": asked.target.to_dict(), "images": images, "fits": deltas if trains else 0,
+            "seconds": round(each * images + fitting, 2), "out": str(options.out)}  # fmt: skip
+
+
+def bench_drift(options: config.BenchDriftOptions) -> Result:
+    from latentdrift.adapt.plan import plan as cost
+    from latentdrift.model.base import Base
+    from latentdrift.model.drift import Drift
+    from latentdrift.study.bench import Bench, Cell
+
+    asked = Bench(options)
+    cells = [*asked.cells(searched=False), *asked.cells(searched=True)]
+    missing = asked.missing(cells)
+    images = options.n * sum(len(cell.variants) for cell in missing)
+    seconds = 0.0
+    for name in {cell.method for cell in missing}:
+        base = Base.load(options.base, device=options.device, precision=options.precision)
+        fits = len({cell.name for cell in missing if cell.method == name})
+        seconds += fits * cost(base, asked.cohort, asked.fitting(Cell(name, "plain", options.seed, ())))["seconds"]
+    if missing:
+        base = Base.load(options.base, device=options.device, precision=options.precision)
+        how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
+        seconds += images * _seconds_per_image(base, Drift(), "", None, options.steps, how)
+    return {"fits": len({cell.name for cell in missing}), "images": images, "results_there": len(cells) - len(missing),
+            "seconds": round(seconds / options.workers, 1), "out": str(options.out)}  # fmt: skip
 
 
 def edit(options: config.EditOptions) -> Result:
     from latentdrift.edit.sources import subjects
 
-    base, _, info = adapted(options)
+    base, _, info, _ = adapted(options)
     changes = dict(prompts.parse_assignment(text, info["attributes"]) for text in options.set)
     wording = {"add": options.add, "remove": options.remove, "spec": info["attributes"], "style": info["prompt"]["style"]}
     found = worded(
@@ -71,4 +135,7 @@ PLANS: dict[str, Callable[..., Result]] = {
     "fit": fit,
     "generate": generate,
     "edit": edit,
+    "drift estimate": drift_estimate,
+    "drift search": drift_search,
+    "bench drift": bench_drift,
 }

@@ -121,6 +121,11 @@ def _what(attributes: Mapping[str, Any]) -> list[str]:
     return spoken
 
 
+def phrase(name: str, value: Any) -> str:
+    """How a prompt says one attribute: "female", "no dementia"."""
+    return SEX_WORDS.get(str(value).lower(), str(value)) if name == "sex" else _join(_what({name: value}))
+
+
 def _join(words: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 

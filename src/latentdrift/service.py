@@ -72,19 +72,19 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
 def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     """An adapter -> synthetic images, as a cohort."""
     from latentdrift.sample.generate import generate as draw
+    from latentdrift.sample.restart import restart
     from latentdrift.sample.synthetic import Sheet
 
-    base, drift, info = adapted(options)
-    drift = start(drift, options.drift, base, info)
-    wanted = requests(options, info)
-    resolution = options.resolution or info["resolution"]
-    how = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler")} | {"resolution": resolution}
+    base, drift, info, statistics = adapted(options)
+    drift, wanted = restart(drift, options, base, info, statistics), requests(options, info)
+    how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
+    how["resolution"] = options.resolution or info["resolution"]
     sheet = Sheet.open(
         options.out, {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
     )
     missing = sheet.missing(wanted)
     with bar("generate", quiet=quiet) as report:
-        for done, (index, picture) in enumerate(draw(base, drift, missing, batch_size=options.batch_size, **how), start=1):
+        for done, (index, picture) in enumerate(draw(base, drift, missing, statistics, batch_size=options.batch_size, **how), 1):
             sheet.keep(index, picture, colour=info["colour"])
             report(done, len(missing))
     about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"]}
@@ -99,7 +99,7 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     from latentdrift.edit.output import is_made, write_counterfactual
     from latentdrift.edit.sources import subjects
 
-    base, drift, info = adapted(options)
+    base, drift, info, _ = adapted(options)
     spec = info["attributes"]
     changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
     add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
@@ -137,6 +137,56 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     page = report.write_report(options.out, found, pictures, options.edits)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
+
+
+def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
+    """A cohort and a model -> the drift that its starts lack, and whether the model would take it."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.study.estimate import estimate
+    from latentdrift.study.results import write_estimate
+
+    cohort = Cohort.load(options.cohort)
+    with bar("drift estimate", quiet=quiet) as report:
+        told = estimate(subject(options), cohort, options, report)
+    write_estimate(options.out, told)
+    found = {name: told[name] for name in ("delta", "interval", "sd")}
+    found["copy_slope"] = told["copy_slope"] and {name: told["copy_slope"][name] for name in ("slope", "full", "r2", "sentence")}
+    inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
+    record.write(options.out, "drift estimate", options, inputs=inputs, results=found)
+    return {"file": str(options.out / "estimate.json"), "page": str(options.out / "estimate.html"), **found}
+
+
+def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Result:
+    """A cohort and a model -> the drift whose pictures are nearest to real ones."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.study.results import write_search
+    from latentdrift.study.search import search
+
+    cohort = Cohort.load(options.cohort)
+    with bar("drift search", quiet=quiet) as report:
+        told, stages = search(partial(subject, options), cohort, options, report)
+    write_search(options.out, told, stages)
+    for stage in stages:
+        for flag in stage.flags:
+            log.warning("%s: %s", stage.name, flag["sentence"])
+    found = {name: told[name] for name in ("delta", "sd", "mode", "start", "lowest", "flags")}
+    inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
+    record.write(options.out, "drift search", options, inputs=inputs, results=found)
+    return {"file": str(options.out / "search.json"), "page": str(options.out / "search.html"), **found}
+
+
+def bench_drift(options: config.BenchDriftOptions, quiet: bool = False) -> Result:
+    """A cohort and a base -> drift in every mode beside its rivals, as a table with intervals."""
+    from latentdrift.study import bench, bench_page
+
+    asked = bench.Bench(options)
+    with bar("bench drift", quiet=quiet) as report:
+        results = bench.bench(asked, report)
+    answers = bench_page.sensitivity(asked)
+    made = bench_page.write_bench(options.out, asked, results, answers)
+    inputs = {"cohort": asked.cohort.fingerprint, "settings": asked.key}
+    record.write(options.out, "bench drift", options, inputs=inputs, results={"results": len(results)})
+    return {"file": str(options.out / "bench.json"), "table": str(options.out / "bench.md"), "page": str(made)}
 
 
 def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
@@ -193,8 +243,10 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     return evaluate(judged, quiet)
 
 
-def adapted(options: config.GenerateOptions | config.EditOptions) -> tuple[Any, Any, Mapping[str, Any]]:
-    """(base, drift, adapter.json) of an adapter folder; of a base alone, itself, no drift, and what there is to say of it."""
+def adapted(
+    options: config.GenerateOptions | config.EditOptions | config.DriftOptions,
+) -> tuple[Any, Any, Mapping[str, Any], Any]:
+    """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it."""
     from latentdrift.adapt.adapter import load_adapter
     from latentdrift.model.base import Base
     from latentdrift.model.drift import Drift
@@ -203,24 +255,20 @@ def adapted(options: config.GenerateOptions | config.EditOptions) -> tuple[Any, 
     place = Path(options.adapter)
     if place.exists() and not (place / "vae").is_dir():  # a base has an autoencoder, an adapter never has
         adapted = load_adapter(options.adapter, base=options.base, **where)
-        return adapted.base, adapted.drift, adapted.info
+        return adapted.base, adapted.drift, adapted.info, adapted.statistics
     base = Base.load(options.adapter, **where)
     return base, Drift(), {
         "method": None, "base": {"name": base.name, "hash": base.hash}, "resolution": base.resolution, "colour": True,
         "describe": "image", "pictures": "image", "attributes": {}, "prompt": {"style": "simple", "patient_info": True},
-    }  # fmt: skip
+        "drift": {"source": "none"},
+    }, None  # fmt: skip
 
 
-def start(drift: Any, asked: str | None, base: Any, info: Mapping[str, Any]) -> Any:
-    """The adapter's drift, with another start where one is asked for; what was trained in stays."""
-    from latentdrift.model.drift import Drift
+def subject(options: config.DriftOptions) -> Any:
+    """The model that is asked about drift; also what every process of a search opens."""
+    from latentdrift.study.subject import Subject
 
-    if asked is None:
-        return drift
-    if asked.strip().lower() == "auto":
-        raise OptionError("--drift auto is estimated by `fit` and stored in the adapter; leave --drift out to use what it stores")
-    size = base.latent_size(info["resolution"])
-    return Drift(drift.train, Drift.parse(asked, channels=base.latent_channels, latent_size=size, mode="infer").infer)
+    return Subject(*adapted(options))
 
 
 def requests(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
@@ -253,7 +301,7 @@ def worded(found: Sequence[Any], pair: Callable[[Mapping[str, Any]], tuple[str, 
     return kept
 
 
-def _preview(base: Any, drift: Any, texts: list[str], *, seed: int) -> Any:
+def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], *, seed: int) -> Any:
     """A few pictures of a model in training, in one row."""
     import numpy as np
 
@@ -261,7 +309,7 @@ def _preview(base: Any, drift: Any, texts: list[str], *, seed: int) -> Any:
     from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.synthetic import contact_sheet
 
-    pictures = draw(base, drift, dict(enumerate(texts)), seed=seed, steps=20, guidance=2.5, sampler="ddim")
+    pictures = draw(base, drift, dict(enumerate(texts)), statistics, seed=seed, steps=20, guidance=2.5, sampler="ddim")
     return contact_sheet([from_unit(picture, (0.0, 255.0), np.uint8) for _, picture in pictures])
 
 
@@ -272,6 +320,9 @@ VERBS: dict[str, Callable[..., Result]] = {
     "generate": generate,
     "edit": edit,
     "evaluate": evaluate,
+    "drift estimate": drift_estimate,
+    "drift search": drift_search,
+    "bench drift": bench_drift,
     "phantom": phantom,
     "replay": replay,
     "demo": demo,

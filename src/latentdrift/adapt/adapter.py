@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from latentdrift.adapt.job import Job
 from latentdrift.adapt.methods import METHODS, Method
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import AdapterError
-from latentdrift.model.base import Base
+from latentdrift.model.base import Base, Schedule
 from latentdrift.model.drift import Drift
+from latentdrift.model.start import Statistics
 from latentdrift.record import versions
 
 NAME = "adapter.json"
@@ -37,10 +38,14 @@ class Adapted:
     drift: Drift
     info: Mapping[str, Any]
     """adapter.json."""
+    statistics: Statistics | None
+    """Of the training latents; adapters of older versions have none."""
+    own: Schedule
+    """The base's schedule without the adapter."""
 
     def without(self) -> Base:
         """The base as it was, bit for bit; the adapted one is used up."""
-        return METHODS[self.info["method"]].remove(self.base)
+        return replace(METHODS[self.info["method"]].remove(self.base), schedule=self.own)
 
 
 def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], losses: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,9 +60,10 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
             "hash": base.hash,
             "resolution": base.resolution,
             "latent_channels": base.latent_channels,
-            "prediction_type": base.schedule.prediction_type,
         },
+        "schedule": {"prediction_type": base.schedule.prediction_type, "zero_snr": base.schedule.zero_snr},
         "drift": dict(drift),
+        "noise": todo.noise.to_dict(),
         "tokens": [options.token] if todo.row.trains_text else [],
         "describe": todo.describe,
         "pictures": cohort.describe,
@@ -96,12 +102,14 @@ def _summary(values: Any) -> dict[str, float] | None:
     return {"low": known.min().item(), "median": float(np.median(known)), "high": known.max().item()} if len(known) else None
 
 
-def write(folder: Path, base: Base, row: Method, info: Mapping[str, Any]) -> None:
+def write(folder: Path, base: Base, row: Method, info: Mapping[str, Any], statistics: Statistics | None) -> None:
     """The adapter folder, whole or not at all."""
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     row.save(base, aside)
+    if statistics is not None:
+        statistics.save(aside)
     (aside / NAME).write_text(json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     aside.replace(folder)
 
@@ -182,6 +190,8 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Adapted:
     if not (folder / row.file).is_file():
         raise AdapterError(f"the adapter {folder} has lost its {row.file}; copy it again from where it was made")
     try:
-        return Adapted(row.apply(base, folder, info), Drift.from_dict(info["drift"]), info)
+        schedule = base.schedule.altered(**info.get("schedule", {}))  # adapters of older versions never change it
+        adapted = replace(row.apply(base, folder, info), schedule=schedule)
+        return Adapted(adapted, Drift.from_dict(info["drift"]), info, Statistics.load(folder), base.schedule)
     except (SafetensorError, OSError) as error:
         raise AdapterError(f"{folder / row.file} is damaged ({error}); copy the adapter again from where it was made") from error

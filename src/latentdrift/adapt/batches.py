@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentdrift.adapt.cache import Moments
 from latentdrift.adapt.losses import draw_times
+from latentdrift.model.noise import Noise
 from latentdrift.seeds import generator
 
 HELD_OUT = 24  # draws of the held-out loss
@@ -19,12 +20,17 @@ AT_A_TIME = 8  # of them
 
 @dataclass(frozen=True)
 class Batch:
-    """Scaled latents and noise [B, C, h, w], times [B], one prompt each; on the CPU."""
+    """Scaled latents and noise [B, C, h, w], times [B], one prompt and caption each; on the CPU."""
 
     x0: Tensor
     eps: Tensor
     t: Tensor
     prompts: tuple[str, ...]
+    """What the network is told: the caption, or nothing."""
+    captions: tuple[str, ...]
+    """What is in the picture: says the class of an image, told or not."""
+    seen: Tensor | None = None
+    """Noise in the network's input, where it is not eps, its target."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Batches:
     length: int
     """Number of times of the schedule."""
     seed: int
+    noise: Noise = field(default_factory=Noise)
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
@@ -50,7 +57,10 @@ class Batches:
         eps = torch.randn(shape, generator=source)
         t = draw_times(self.size, self.length, source)
         silent = torch.rand(self.size, generator=source) < self.dropout
-        return Batch(x0, eps, t, tuple("" if drop else self.captions[row] for row, drop in zip(rows, silent, strict=True)))
+        captions = tuple(self.captions[row] for row in rows)
+        prompts = tuple("" if drop else caption for caption, drop in zip(captions, silent, strict=True))
+        seen, eps = self.noise.apply(eps, source)  # last, so that images, times and plain noise are those of any other noise
+        return Batch(x0, eps, t, prompts, captions, seen)
 
     def _row(self, draw: int) -> int:
         epoch, place = divmod(draw, len(self.positions))
@@ -71,4 +81,5 @@ def held_out(moments: Moments, captions: Sequence[str], positions: Sequence[int]
     eps = torch.randn((HELD_OUT, *moments.mean.shape[1:]), generator=source)
     t = ((torch.randperm(HELD_OUT, generator=source) + 0.5) / HELD_OUT * length).long()
     spans = [slice(first, first + AT_A_TIME) for first in range(0, HELD_OUT, AT_A_TIME)]
-    return [Batch(moments.means(rows[span]), eps[span], t[span], tuple(captions[row] for row in rows[span])) for span in spans]
+    said = tuple(captions[row] for row in rows)
+    return [Batch(moments.means(rows[span]), eps[span], t[span], said[span], said[span]) for span in spans]

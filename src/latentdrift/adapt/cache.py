@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +85,10 @@ class Moments:
     def means(self, rows: Sequence[int]) -> Tensor:
         """Posterior means [len(rows), C, h, w]."""
         return torch.from_numpy(self.mean[list(rows)])
+
+    def each(self, rows: Sequence[int]) -> Iterator[Tensor]:
+        """Posterior means [C, h, w], one after another."""
+        return (torch.from_numpy(self.mean[row]) for row in rows)
 
     def sample(self, rows: Sequence[int], noise: Tensor) -> Tensor:
         """A fresh sample of each row's posterior: mean + std * noise."""

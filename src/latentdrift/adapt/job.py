@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from latentdrift.adapt.cache import Moments, key
 from latentdrift.adapt.methods import Method, method
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
-from latentdrift.errors import CohortError, OptionError
+from latentdrift.errors import CohortError, OptionError, unknown
 from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift, estimate
+from latentdrift.model.drift import Drift, Group, estimate
+from latentdrift.model.noise import Noise
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
 FREE = {"cohort", "base", "out", "checkpoint_every", "preview_every"}  # do not change what comes out, or are compared by hash
@@ -37,6 +38,8 @@ class Job:
     validation: tuple[int, ...]
     captions: tuple[str, ...]
     """One per row of metadata.csv."""
+    noise: Noise
+    """What is trained on; held-out losses are of plain noise."""
     settings: Mapping[str, Any]
     """All that shapes the result; a run continues only under the same."""
 
@@ -64,18 +67,40 @@ class Job:
             raise OptionError(f"{error}{word} or leave the patient out with --no-patient-info") from error
 
 
+def scheduled(base: Base, options: FitOptions) -> Base:
+    """The base with the schedule that it is to be trained for; its hash stays that of its files.
+
+    Raises:
+        OptionError: A network that stays as it is would have to predict something else.
+        BaseModelError: Zero terminal SNR for a network that predicts eps.
+    """
+    if options.prediction not in (None, base.schedule.prediction_type) and method(options.method).trains_text:
+        raise OptionError(
+            f"--prediction {options.prediction} needs a network that learns it, and --method {options.method} leaves the network "
+            f"as it is, which predicts {base.schedule.prediction_type}; take --method full"
+        )
+    return replace(base, schedule=base.schedule.altered(options.prediction, options.zero_snr))
+
+
 def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     """Resolve the options for this base and cohort.
 
     Raises:
-        OptionError: An unknown method or prompt style, a resolution that does not fit, a drift that is not understood.
+        OptionError: An unknown method or prompt style, a resolution that does not fit, a drift or noise that is not understood.
         CohortError: No training images.
     """
     row = method(options.method)
     resolution = options.resolution or base.resolution
-    size = base.latent_size(resolution)
+    base.latent_size(resolution)
     if options.drift.strip().lower() != "auto":
-        Drift.parse(options.drift, channels=base.latent_channels, latent_size=size, mode=options.drift_mode)
+        if options.drift_by:
+            raise OptionError("--drift-by estimates a drift per class, which needs --drift auto")
+        _given(base, options, resolution)
+    elif not base.schedule.a(base.schedule.timesteps(SAMPLING_STEPS)[0]) > 0:
+        raise OptionError(
+            "--drift auto has nothing to make up for where sampling starts from pure noise (zero terminal SNR); give --drift none"
+        )
+    noise = Noise.parse(options.noise)
     describe = options.token if row.trains_text else cohort.describe
     train, validation = (tuple(map(int, cohort.rows(split).index)) for split in ("train", "validation"))
     if not train:
@@ -94,6 +119,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     settings = {
         **options.model_dump(mode="json", exclude=FREE),
         "learning_rate": rate,
+        "noise": noise.to_dict(),
         "resolution": resolution,
         "precision": str(base.dtype).removeprefix("torch."),
         "device": base.device.type,
@@ -102,22 +128,67 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         "images": key(train, validation, list(cohort.rows()["sha256"])),
         "prompts": key(*captions),
     }
-    return Job(options, row, rate, resolution, describe, train, validation, captions, settings)
+    return Job(options, row, rate, resolution, describe, train, validation, captions, noise, settings)
 
 
-def resolve_drift(job: Job, base: Base, moments: Moments) -> tuple[Drift, dict[str, Any]]:
+def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tuple[Drift, dict[str, Any]]:
     """The drift of this fit, and what adapter.json says of it.
 
     `auto` is the closed form per channel; trained into the network as well, the two shifts of the start add up: the trained
     one and the signal that a plain start lacks.
     """
-    text, mode = job.options.drift.strip().lower(), job.options.drift_mode
+    text, mode, form = job.options.drift.strip().lower(), job.options.drift_mode, job.options.drift_form
     if text != "auto":
-        size = base.latent_size(job.resolution)
-        drift = Drift.parse(text, channels=base.latent_channels, latent_size=size, mode=mode)
+        drift = _given(base, job.options, job.resolution)
         return drift, {**drift.to_dict(), "source": "given"}
     t0 = int(base.schedule.timesteps(SAMPLING_STEPS)[0])
-    means = torch.from_numpy(np.stack([moments.mean[position].mean((1, 2)) for position in job.train]))
-    delta, interval = estimate(means, float(base.schedule.a(t0)))
-    drift = Drift(delta, tuple(2 * value for value in delta)) if mode == "both" else Drift.of(delta, mode or "infer")
+    a_t0 = float(base.schedule.a(t0))
+
+    def found(positions: Sequence[int]) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
+        means = torch.from_numpy(np.stack([moments.mean[position].mean((1, 2)) for position in positions]))
+        return estimate(means, a_t0)
+
+    delta, interval = found(job.train)
+    whole = _closed_form(delta, mode or "infer", form)
+    groups = []
+    for phrase, positions in _classes(job, cohort).items():
+        part = _closed_form(found(positions)[0], mode or "infer", form)
+        groups.append(Group(phrase, part.train, part.infer))
+    drift = replace(whole, groups=tuple(groups))
     return drift, {**drift.to_dict(), "source": "auto", "t0": t0, "estimate": list(delta), "interval": list(map(list, interval))}
+
+
+def _given(base: Base, options: FitOptions, resolution: int) -> Drift:
+    how = {"channels": base.latent_channels, "latent_size": base.latent_size(resolution)}
+    return Drift.parse(options.drift, **how, mode=options.drift_mode, form=options.drift_form)
+
+
+def _closed_form(delta: Sequence[float], mode: str, form: str) -> Drift:
+    """delta leaked into the start; trained in as well, the two add up: yT ~ N((delta_infer - delta_train) s, I)."""
+    drift = Drift.of(delta, mode, form)
+    return replace(drift, infer=tuple(2 * value for value in delta)) if mode == "both" else drift
+
+
+def _classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
+    """Phrase of a class -> positions of its training images, for the classes of at least two.
+
+    Raises:
+        OptionError: `--drift-by` names no category of the cohort.
+    """
+    by = job.options.drift_by
+    if by is None:
+        return {}
+    kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
+    if by not in kinds:
+        raise unknown("category for --drift-by", by, kinds)
+    if not job.options.patient_info:
+        raise OptionError(
+            "--drift-by tells classes by their words in the prompt, which --no-patient-info leaves out; give one of them"
+        )
+    found: dict[str, list[int]] = {}
+    values = cohort.rows()[by]
+    for position in job.train:
+        value = values.iloc[position]
+        if not prompts.is_missing(value):
+            found.setdefault(prompts.phrase(by, value), []).append(position)
+    return {phrase: positions for phrase, positions in sorted(found.items()) if len(positions) > 1}

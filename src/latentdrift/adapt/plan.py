@@ -11,7 +11,7 @@ import torch
 
 from latentdrift.adapt import cache, checkpoint
 from latentdrift.adapt.batches import HELD_OUT, Batch
-from latentdrift.adapt.job import Job, job
+from latentdrift.adapt.job import Job, job, scheduled
 from latentdrift.adapt.losses import draw_times
 from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
@@ -38,6 +38,7 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     Raises:
         OptionError, CohortError: What `fit` would say before work starts.
     """
+    base = scheduled(base, options)
     todo, number = job(base, cohort, options), base.dtype
     base, parameters = todo.row.prepare(base, options, cohort.describe)
     todo.check_prompts(base)
@@ -79,7 +80,8 @@ def _noise(base: Base, todo: Job) -> Batch:
     """A batch of the right shape."""
     source, count, size = generator(0, "plan"), todo.options.batch_size, base.latent_size(todo.resolution)
     x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
-    return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), (todo.captions[todo.train[0]],) * count)
+    said = (todo.captions[todo.train[0]],) * count
+    return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

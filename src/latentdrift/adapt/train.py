@@ -15,7 +15,7 @@ import torch
 
 from latentdrift.adapt import adapter, cache, checkpoint
 from latentdrift.adapt.batches import Batches, held_out
-from latentdrift.adapt.job import Job, job, resolve_drift
+from latentdrift.adapt.job import Job, job, resolve_drift, scheduled
 from latentdrift.adapt.journal import Journal
 from latentdrift.adapt.plan import disk
 from latentdrift.adapt.run import Run
@@ -25,9 +25,10 @@ from latentdrift.data.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.start import Statistics
 
-Preview = Callable[[Base, Drift, list[str]], np.ndarray]
-"""(base as it is now, drift, prompts) -> one picture [H, W, 3] uint8."""
+Preview = Callable[[Base, Drift, Statistics | None, list[str]], np.ndarray]
+"""(base as it is now, drift, statistics of the training latents, prompts) -> one picture [H, W, 3] uint8."""
 PREVIEW_PROMPTS = 4
 
 
@@ -69,6 +70,7 @@ def fit(
         OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss stops being a number.
         KeyboardInterrupt: After a checkpoint was written.
     """
+    base = scheduled(base, options)
     todo, run = job(base, cohort, options), Run(Path(run_folder))
     run.check(todo.settings)
     if run.finished:
@@ -84,12 +86,13 @@ def fit(
         contexts = (
             cache.live_contexts(base, todo.prompts) if todo.row.trains_text else cache.contexts(base, todo.prompts, run.cache)
         )
-        drift, drift_info = resolve_drift(todo, base, moments)
+        drift, drift_info = resolve_drift(todo, base, cohort, moments)
         trainer = Trainer(base, parameters, contexts, drift, todo, number)
         trainer.restore(last)
-        _loop(trainer, todo, moments, run, journal, _previews(preview, todo, drift), on_step)
+        statistics = Statistics.measure(moments.each(todo.train)) if len(todo.train) > 1 else None
+        _loop(trainer, todo, moments, run, journal, _previews(preview, todo, drift, statistics), on_step)
     info = adapter.describe(base, cohort, todo, drift_info, run.losses())
-    adapter.write(run.adapter, base, todo.row, info)
+    adapter.write(run.adapter, base, todo.row, info, statistics)
     return FitResult(run.adapter, info, begin, already=False)
 
 
@@ -104,7 +107,7 @@ def _loop(
 ) -> None:
     """From where the trainer stands to the last step."""
     options, length = todo.options, len(trainer.base.schedule.alpha_bar)
-    batches = Batches(moments, todo.captions, todo.train, options.batch_size, todo.dropout, length, options.seed)
+    batches = Batches(moments, todo.captions, todo.train, options.batch_size, todo.dropout, length, options.seed, todo.noise)
     watched = held_out(moments, todo.captions, todo.validation, length)
     if trainer.done == 0:
         journal.held_out(0, trainer.held_out(watched))
@@ -128,7 +131,9 @@ def _loop(
         raise
 
 
-def _previews(preview: Preview | None, todo: Job, drift: Drift) -> Callable[[Base, int], np.ndarray | None]:
+def _previews(
+    preview: Preview | None, todo: Job, drift: Drift, statistics: Statistics | None
+) -> Callable[[Base, int], np.ndarray | None]:
     """A function of the base and the steps done, which draws where a preview is due."""
     every = todo.options.preview_every
     spread = np.linspace(0, len(todo.train) - 1, PREVIEW_PROMPTS).astype(int)
@@ -136,7 +141,7 @@ def _previews(preview: Preview | None, todo: Job, drift: Drift) -> Callable[[Bas
 
     @torch.no_grad()
     def draw(base: Base, done: int) -> np.ndarray | None:
-        return preview(base, drift, prompts) if preview and every and done % every == 0 else None
+        return preview(base, drift, statistics, prompts) if preview and every and done % every == 0 else None
 
     return draw
 

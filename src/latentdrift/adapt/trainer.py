@@ -65,7 +65,7 @@ class Trainer:
         self.base, self.parameters, self.contexts = base, parameters, contexts
         self.rate, self.number, self.done = todo.rate, number, 0
         self.warm_up = max(1, min(WARM_UP, todo.options.steps // 10))
-        self.denoiser = drift.wrap(base.denoiser(), base.schedule)
+        self.drift = drift
         self.optimizer = torch.optim.AdamW(
             list(parameters.values()), lr=todo.rate, weight_decay=todo.row.weight_decay, fused=True
         )
@@ -74,8 +74,10 @@ class Trainer:
         """Loss per image [B]."""
         device = self.base.device
         x0, eps, t = batch.x0.to(device), batch.eps.to(device), batch.t.to(device)
+        seen = None if batch.seen is None else batch.seen.to(device)
+        denoiser = self.drift.wrap_training(self.base.denoiser(), self.base.schedule, batch.captions)
         with torch.autocast(device.type, self.number, enabled=self.number != self.base.dtype):
-            return denoising_loss(self.denoiser, self.base.schedule, x0, eps, t, self.contexts(batch.prompts).to(device))
+            return denoising_loss(denoiser, self.base.schedule, x0, eps, t, self.contexts(batch.prompts).to(device), seen)
 
     def update(self, batch: Batch) -> Outcome:
         """One optimiser step; none, if loss or gradient are not finite."""

@@ -62,11 +62,17 @@ def edit(
         raise unknown("editor", editor, EDITORS)
     if not 0 < strength <= 1:
         raise OptionError(f"strength {strength} of an edit; it must be above 0 and at most 1")
+    if drift.form != "noise_mean":
+        raise OptionError(
+            f"the adapter was trained with drift of form '{drift.form}', an ablation under which an image cannot be inverted; "
+            "edit with an adapter of form 'noise_mean'"
+        )
     configure("ddim", base.schedule, steps)
     base.latent_size(x.shape[-1])
     source, target, empty = (base.embed([prompt]) for prompt in (source_prompt, target_prompt, ""))
     task = Task(
-        denoiser=drift.wrap(base.denoiser(), base.schedule),
+        denoiser=drift.wrap(base.denoiser(), base.schedule, [source_prompt]),
+        changed=drift.wrap(base.denoiser(), base.schedule, [target_prompt]),
         schedule=base.schedule,
         x0=base.moments(x)[0],
         source=source,

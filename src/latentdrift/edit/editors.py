@@ -19,7 +19,9 @@ class Task:
     """One edit, in latents."""
 
     denoiser: Denoiser
-    """The network with drift wrapped around it."""
+    """The network with drift wrapped around it, that of the source's class."""
+    changed: Denoiser
+    """The same with that of the class that the image is changed to; one network where drift does not differ by class."""
     schedule: Schedule
     x0: Tensor
     """Scaled latent of the source image [1, C, h, w]."""
@@ -43,9 +45,16 @@ class Task:
         """Steps that are run back and forth again."""
         return max(1, round(self.strength * self.steps))
 
-    def sample(self, xt: Tensor, w: float, reference: Tensor, condition: Tensor) -> Tensor:
-        """DDIM from xt, `depth` steps up, to x0, guided from the reference context towards the condition."""
-        denoiser, start = guide(self.denoiser, w), self.steps - self.depth
+    def reconstruct(self, xt: Tensor, w: float, reference: Tensor) -> Tensor:
+        """DDIM from xt, `depth` steps up, to x0, guided from the reference context towards the source's."""
+        return self._sample(self.denoiser, xt, w, reference, self.source)
+
+    def change(self, xt: Tensor, w: float, reference: Tensor) -> Tensor:
+        """The same towards the changed prompt's."""
+        return self._sample(self.changed, xt, w, reference, self.target)
+
+    def _sample(self, network: Denoiser, xt: Tensor, w: float, reference: Tensor, condition: Tensor) -> Tensor:
+        denoiser, start = guide(network, w), self.steps - self.depth
         return run(denoiser, self.schedule, "ddim", self.steps, xt, (reference, condition), [self.generator], start_index=start)
 
 
@@ -55,7 +64,7 @@ def sdedit(task: Task) -> tuple[Tensor, Tensor]:
     eps = torch.randn(task.x0.shape, generator=task.generator).to(task.x0)
     xt = task.schedule.add_noise(task.x0, eps, t)
     w = task.guidance
-    return task.sample(xt, w, task.empty, task.source), task.sample(xt, w, task.empty, task.target)
+    return task.reconstruct(xt, w, task.empty), task.change(xt, w, task.empty)
 
 
 def ddim(task: Task) -> tuple[Tensor, Tensor]:
@@ -65,7 +74,7 @@ def ddim(task: Task) -> tuple[Tensor, Tensor]:
     then the reconstruction is the case of no change, at any w.
     """
     xt = ddim_inversion(task.denoiser, task.schedule, task.x0, task.source, task.steps, task.depth)
-    return task.sample(xt, 1, task.source, task.source), task.sample(xt, task.guidance, task.source, task.target)
+    return task.reconstruct(xt, 1, task.source), task.change(xt, task.guidance, task.source)
 
 
 EDITORS: dict[str, Callable[[Task], tuple[Tensor, Tensor]]] = {

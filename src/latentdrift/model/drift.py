@@ -7,14 +7,17 @@ inversion, editor and guidance works on the wrapped network as it is, exactly. W
 
     yT ~ N((delta_infer - delta_train) s_T, I)
 
-which makes off, infer, train and both four settings of the two deltas.
+which makes off, infer, train and both four settings of the two deltas. The other starts are rows of `start.py`.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,13 +27,50 @@ from latentdrift.errors import AdapterError, CohortError, OptionError, unknown
 from latentdrift.model.schedule import Denoiser, Schedule
 from latentdrift.seeds import generator
 
-# Mode -> whether drift acts in training, and when sampling.
-MODES: dict[str, tuple[bool, bool]] = {
-    "infer": (False, True),
-    "train": (True, False),
-    "both": (True, True),
+# Mode -> whether drift acts in training, and the row of STARTS (start.py) that sampling begins with.
+MODES: dict[str, tuple[bool, str | None]] = {
+    "infer": (False, "shift"),
+    "train": (True, None),
+    "both": (True, "shift"),
+    "pin": (False, "pin"),
+    "pin-sample": (False, "pin-sample"),
+    "leak-pixel": (False, "leak-pixel"),
+    "leak-low": (False, "leak-low"),
 }
-FORM = "noise_mean"  # noise and target both shifted: the only self-consistent reading of the paper, and the only form here
+
+
+@dataclass(frozen=True)
+class Form:
+    """A row of FORMS: where drift acts."""
+
+    summary: str
+    target: bool = True
+    """In training the target is drifted as the input is, and the network is wrapped when sampling."""
+    start: bool = True
+    """delta_infer moves the start of sampling."""
+    per_step: Callable[[int], float] | None = None
+    """Number of steps -> what part of delta_infer is added to xt after each step."""
+    prediction: bool = False
+    """delta_infer is added to what the network predicts."""
+
+
+# The first is the only self-consistent reading of the paper; the others, of it and of its reimplementations, are for ablation.
+FORMS: dict[str, Form] = {
+    "noise_mean": Form("the mean of the noise is shifted, in what the network sees and in its target"),
+    "target_unshifted": Form("ablation: the network sees shifted noise and learns the unshifted", target=False),
+    "per_step": Form("ablation: delta after every step, eq. 4 to the letter", start=False, per_step=lambda steps: 1.0),
+    "per_step_scaled": Form("ablation: delta / steps after every step", start=False, per_step=lambda steps: 1 / steps),
+    "prediction": Form("ablation: delta added to every prediction", start=False, prediction=True),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Drift of one class: of the images whose prompt contains a phrase."""
+
+    phrase: str
+    train: tuple[float, ...] = ()
+    infer: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,68 +81,136 @@ class Drift:
     """One value per latent channel; empty for none."""
     infer: tuple[float, ...] = ()
     """The same, for the start of sampling."""
+    start: str = "shift"
+    """Row of STARTS (start.py)."""
+    form: str = "noise_mean"
+    """Row of FORMS."""
+    groups: tuple[Group, ...] = ()
+    """Per class, instead of `train` and `infer`."""
 
     @classmethod
-    def of(cls, delta: Sequence[float], mode: str = "both") -> Drift:
+    def of(cls, delta: Sequence[float], mode: str = "both", form: str = "noise_mean") -> Drift:
         """The drift `delta`, one value per latent channel, in a mode; zeros are none."""
         if mode not in MODES:
             raise unknown("drift mode", mode, MODES)
+        if form not in FORMS:
+            raise unknown("drift form", form, FORMS)
         values = tuple(float(value) for value in delta) if any(delta) else ()
-        train, infer = MODES[mode]
-        return cls(values if train else (), values if infer else ())
+        train, start = MODES[mode]
+        return cls(values if train else (), values if start in ("shift", "pin") else (), start or "shift", form)
 
     @classmethod
-    def parse(cls, text: str, *, channels: int, latent_size: int, mode: str | None = None) -> Drift:
-        """Drift as a user writes it: `none`, `0.1`, `6.4sd`, or one value per channel, `0.1,-0.05,0.2,0`.
+    def parse(cls, text: str, *, channels: int, latent_size: int, mode: str | None = None, form: str = "noise_mean") -> Drift:
+        """Drift as a user writes it: `none`, `0.1`, `6.4sd`, one value per channel, `0.1,-0.05,0.2,0`, or a result's file.
 
         Args:
-            text: the option's value; `auto` is not a value but an estimate, see `estimate`.
+            text: the option's value; `auto` is not a value but an estimate, see `estimate`. A path ending in .json is what
+                `drift estimate` and `drift search` write: `delta`, one value per channel, and the `mode` it was found for.
             channels: latent channels of the base.
             latent_size: latents on a side; `sd` counts in standard deviations of a noise channel's mean, 1 / latent_size.
-            mode: a row of MODES; default both.
+            mode: a row of MODES; default both, or the file's.
+            form: a row of FORMS.
 
         Raises:
-            OptionError: not a number, not finite, or not one value per channel.
+            OptionError: not a number, not finite, not one value per channel, or not such a file.
         """
-        values = [0.0] if text.strip().lower() == "none" else [_value(part, text, latent_size) for part in text.split(",")]
+        if text.strip().endswith(".json"):
+            values, found = _read(Path(text.strip()))
+            mode = mode or found
+        else:
+            values = [0.0] if text.strip().lower() == "none" else [_value(part, text, latent_size) for part in text.split(",")]
         if len(values) not in (1, channels):
             raise OptionError(f"drift '{text}' has {len(values)} values; give one, or {channels}: one per latent channel")
-        return cls.of(values * channels if len(values) == 1 else values, mode or "both")
+        return cls.of(values * channels if len(values) == 1 else values, mode or "both", form)
 
     @property
     def mode(self) -> str:
-        """`off`, or the row of MODES that these values are."""
-        acts = (any(self.train), any(self.infer))
-        return next((mode for mode, row in MODES.items() if row == acts), "off")
+        """`off`, or the row of MODES that these values are; trained drift under a start that is no row is `train+` that start."""
+        train = any(any(part.train) for part in self._parts)
+        start = self.start if self.has_start or self.start != "shift" else None
+        known = {row: mode for mode, row in MODES.items()} | {(False, None): "off"}
+        return known.get((train, start), f"train+{start}")
 
-    def wrap(self, denoiser: Denoiser, schedule: Schedule) -> Denoiser:
+    @property
+    def has_start(self) -> bool:
+        """Whether sampling starts from values of its own, in any class."""
+        return any(any(part.infer) for part in self._parts)
+
+    @property
+    def _parts(self) -> list[Drift | Group]:
+        return [self, *self.groups]
+
+    def of_prompt(self, prompt: str) -> Drift:
+        """The drift of an image with this prompt: its class's, which is the longest phrase in it, or the one for all."""
+        fitting = [group for group in self.groups if re.search(rf"(?<!\w){re.escape(group.phrase)}(?!\w)", prompt)]
+        if not fitting:
+            return replace(self, groups=())
+        group = max(fitting, key=lambda found: len(found.phrase))
+        return replace(self, train=group.train, infer=group.infer, groups=())
+
+    def wrap(self, denoiser: Denoiser, schedule: Schedule, prompts: Sequence[str] = ()) -> Denoiser:
         """The network as a denoiser of undrifted latents; without drift in training, the network itself.
 
         Input channels past the latent's own (a mask, a source image) are not noise and stay as they are.
+
+        Args:
+            denoiser: the network.
+            schedule: of the base.
+            prompts: one per image of a batch, where drift differs by class; a batch of several branches repeats them.
         """
-        if not any(self.train):
-            return denoiser
-        channels = len(self.train)
+        form, each = FORMS[self.form], self._each(prompts)
+        if form.prediction:
+            denoiser = _shifted(denoiser, schedule, torch.zeros(1, 1), -_stack([drift.infer for drift in each]))
+        trained = _stack([drift.train for drift in each])
+        return _shifted(denoiser, schedule, trained, trained) if form.target else denoiser
 
-        def wrapped(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
-            delta = torch.tensor(self.train, dtype=xt.dtype, device=xt.device).reshape(1, -1, 1, 1)
-            a, s = schedule.scales(t, xt)
-            shifted = torch.cat([xt[:, :channels] + s * delta, xt[:, channels:]], dim=1)
-            prediction = denoiser(shifted, t, context)
-            if prediction.shape[1] != channels:
-                raise AdapterError(f"the drift has {channels} values, but the latents {prediction.shape[1]} channels")
-            return prediction - (delta if schedule.prediction_type == "epsilon" else a * delta)
+    def wrap_training(self, denoiser: Denoiser, schedule: Schedule, prompts: Sequence[str] = ()) -> Denoiser:
+        """The same for training on plain noise; it differs where a form leaves the target alone."""
+        trained = _stack([drift.train for drift in self._each(prompts)])
+        return _shifted(denoiser, schedule, trained, trained if FORMS[self.form].target else torch.zeros(1, 1))
 
-        return wrapped
+    def _each(self, prompts: Sequence[str]) -> list[Drift]:
+        """Per prompt where there are classes, else one for all."""
+        if not self.groups:
+            return [self]
+        if not prompts:
+            raise OptionError("this drift differs by class, and no prompts were given that say which class an image is of")
+        return [self.of_prompt(prompt) for prompt in prompts]
 
-    def start(self, s_T: float | Tensor) -> Tensor:
-        """The mean [C] (or [1], if zero) of the start yT, float64, where s_T is the noise level that sampling starts from."""
-        train, infer = (torch.tensor(delta or (0.0,), dtype=torch.float64) for delta in (self.train, self.infer))
-        return (infer - train) * s_T
+    def shift(self, s_T: float | Tensor, *, infer: bool = True) -> Tensor:
+        """The mean [C] (or [1], if zero) of the start yT, float64, where s_T is the noise level that sampling starts from.
+
+        infer: with delta_infer; without, what a start that has its own mean is to be shifted by.
+        """
+        form = FORMS[self.form]
+        start, trained = self.infer if form.start and infer else (), self.train if form.target else ()
+        first, second = (torch.tensor(delta or (0.0,), dtype=torch.float64) for delta in (start, trained))
+        return (first - second) * s_T
+
+    def after_step(self, steps: int) -> Tensor | None:
+        """What is added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add nothing."""
+        part = FORMS[self.form].per_step
+        if part is None or not self.infer:
+            return None
+        return torch.tensor(self.infer, dtype=torch.float64).reshape(-1, 1, 1) * part(steps)
+
+    def at(self, ratio: float) -> Drift:
+        """A start of the same leaked signal where it is `ratio` times as large: another first time of the sampler."""
+        if ratio == 1:
+            return self
+
+        def moved(part: Drift | Group) -> tuple[float, ...]:
+            train = part.train or (0.0,) * len(part.infer)
+            return tuple((i - t) * ratio + t for i, t in zip(part.infer, train, strict=True))
+
+        groups = tuple(replace(group, infer=moved(group)) for group in self.groups)
+        return replace(self, infer=moved(self), groups=groups)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in adapter.json and record.json."""
-        return {"mode": self.mode, "form": FORM, "train": list(self.train), "infer": list(self.infer)}
+        stored = {"mode": self.mode, "form": self.form, "start": self.start, "train": list(self.train), "infer": list(self.infer)}
+        groups = [{"phrase": g.phrase, "train": list(g.train), "infer": list(g.infer)} for g in self.groups]
+        return {**stored, "groups": groups} if groups else stored
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Drift:
@@ -111,15 +219,67 @@ class Drift:
         Raises:
             AdapterError: another form of drift, or values that are not finite numbers.
         """
-        if stored.get("form") != FORM:
-            raise AdapterError(f"the adapter has drift of form '{stored.get('form')}'; this version applies '{FORM}' only")
-        for delta in (stored.get("train"), stored.get("infer")):
-            if not isinstance(delta, list) or not all(isinstance(v, int | float) and math.isfinite(v) for v in delta):
-                raise AdapterError(f"the adapter's drift is {delta!r}; it must be a list of finite numbers, one per channel")
-        drift = cls(tuple(map(float, stored["train"])), tuple(map(float, stored["infer"])))
+        form, start = stored.get("form"), stored.get("start", "shift")
+        if form not in FORMS or start not in {row for _, row in MODES.values()}:
+            raise AdapterError(f"the adapter has drift of form '{form}', start '{start}'; this version knows {', '.join(FORMS)}")
+        parts = [stored, *stored.get("groups", [])]
+        for part in parts:
+            for delta in (part.get("train"), part.get("infer")):
+                if not isinstance(delta, list) or not all(isinstance(v, int | float) and math.isfinite(v) for v in delta):
+                    raise AdapterError(f"the adapter's drift is {delta!r}; it must be a list of finite numbers, one per channel")
+        (train, infer), *rest = [(tuple(map(float, part["train"])), tuple(map(float, part["infer"]))) for part in parts]
+        groups = tuple(Group(str(part["phrase"]), *values) for part, values in zip(parts[1:], rest, strict=True))
+        drift = cls(train, infer, start, form, groups)
         if drift.mode != stored.get("mode"):
             raise AdapterError(f"the adapter's drift says mode '{stored.get('mode')}' and its values are those of '{drift.mode}'")
         return drift
+
+
+def _stack(deltas: Sequence[tuple[float, ...]]) -> Tensor:
+    """[B, C]; zeros where a class has none."""
+    channels = max(map(len, deltas)) or 1
+    return torch.tensor([delta or (0.0,) * channels for delta in deltas], dtype=torch.float64)
+
+
+def _shifted(denoiser: Denoiser, schedule: Schedule, seen: Tensor, said: Tensor) -> Denoiser:
+    """The network, which sees its latent plus s `seen`, and from whose prediction `said` is taken off; [B or 1, C] each."""
+    if not seen.any() and not said.any():
+        return denoiser
+    channels = max(seen.shape[1], said.shape[1])
+
+    def wrapped(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
+        into, off = (_over(delta, xt, channels) for delta in (seen, said))
+        shifted = torch.cat([xt[:, :channels] + schedule.scales(t, xt)[1] * into, xt[:, channels:]], dim=1)
+        prediction = denoiser(shifted, t, context)
+        if prediction.shape[1] != channels:
+            raise AdapterError(f"the drift has {channels} values, but the latents {prediction.shape[1]} channels")
+        return prediction - schedule.shift(t, xt) * off
+
+    return wrapped
+
+
+def _over(delta: Tensor, xt: Tensor, channels: int) -> Tensor:
+    """delta [B or 1, C] for every row of xt, whose B images may be there in several branches: [rows or 1, C, 1, 1]."""
+    rows = delta.repeat(len(xt) // len(delta), 1) if len(delta) > 1 else delta
+    return rows.expand(-1, channels).to(xt).reshape(-1, channels, 1, 1)
+
+
+def _read(path: Path) -> tuple[list[float], str | None]:
+    """delta and mode of a result's file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        values, mode = [float(value) for value in found["delta"]], found.get("mode")
+    except FileNotFoundError:
+        raise OptionError(f"drift file {path} does not exist; give what `drift estimate` or `drift search` wrote") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OptionError(
+            f"drift file {path} holds no `delta`, one number per channel ({error!r}); give what `drift search` wrote"
+        ) from error
+    if not values or not all(map(math.isfinite, values)) or mode not in (None, *MODES):
+        raise OptionError(
+            f"drift file {path} says delta {values} in mode {mode!r}; it must be finite numbers in one of {', '.join(MODES)}"
+        )
+    return values, mode
 
 
 def _value(part: str, text: str, latent_size: int) -> float:
@@ -135,7 +295,13 @@ def _value(part: str, text: str, latent_size: int) -> float:
 
 
 def estimate(
-    means: Tensor, a_t0: float, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+    means: Tensor,
+    a_t0: float,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
     """The start's mean that images like these would have had: delta_c = a_t0 mean(x0_c) (signal leak, Everaert et al. 2024).
 
@@ -144,7 +310,8 @@ def estimate(
     Args:
         means: posterior means of the scaled latents [N, C, h, w], or their channel means [N, C].
         a_t0: signal scale at the first time that the sampler visits, `schedule.a(schedule.timesteps(steps)[0])`.
-        confidence: of the intervals, by bootstrap over images.
+        groups: whose each image is; the images of one patient are resampled together. Default: each on its own.
+        confidence: of the intervals, by bootstrap over groups.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -161,8 +328,14 @@ def estimate(
     count = len(per_image)
     if count < 2 or not per_image.isfinite().all():
         raise CohortError(f"drift 'auto' needs at least two images with finite latents, found {count}; give a value, or none")
-    picks = torch.randint(count, (resamples, count), generator=generator(seed, "drift", "bootstrap"))
+    names = range(count) if groups is None else groups
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    member = torch.tensor([place[name] for name in names])
+    sums = per_image.new_zeros(len(place), per_image.shape[1]).index_add_(0, member, per_image)
+    sizes = torch.bincount(member).double()
+    picks = torch.randint(len(place), (resamples, len(place)), generator=generator(seed, "drift", "bootstrap"))
+    resampled = torch.stack([sums[drawn].sum(0) / sizes[drawn].sum() for drawn in picks])
     tail = (1 - confidence) / 2
-    ends = torch.quantile(per_image[picks].mean(1), torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0) * a_t0
+    ends = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0) * a_t0
     delta = tuple((per_image.mean(0) * a_t0).tolist())
     return delta, tuple((low, high) for low, high in ends.T.tolist())

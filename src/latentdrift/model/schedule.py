@@ -6,6 +6,7 @@ Variance-preserving (VP) units throughout: xt = a x0 + s eps, a = sqrt(alpha_bar
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,13 @@ Denoiser = Callable[[Tensor, Any, Any], Tensor]
 """(xt [B, C, h, w] in VP units, t: number or Tensor[B], context) -> prediction [B, C, h, w]."""
 
 PREDICTIONS = ("epsilon", "v_prediction")
+
+# A prediction is p eps - q x0, with p and q from (a, s).
+MIXED: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "epsilon": lambda a, s: (torch.ones_like(a), torch.zeros_like(s)),
+    "v_prediction": lambda a, s: (a, s),  # v = a eps - s x0 (Salimans & Ho 2022, eq. 11)
+    "flow_prediction": lambda a, s: (torch.ones_like(a), torch.ones_like(s)),  # eps - x0 (Lipman et al. 2023; Esser et al. 2024)
+}
 
 # What every sampler is told, where the base's scheduler_config.json does not say otherwise.
 DEFAULTS: dict[str, Any] = {
@@ -35,9 +43,61 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+class Process(ABC):
+    """xt = a x0 + s eps, and a network that predicts a row of MIXED."""
+
+    prediction_type: str
+    """What the network predicts: a row of MIXED."""
+    config: Mapping[str, Any]
+    """Configuration for diffusers schedulers."""
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Number of training times T."""
+
+    @property
+    @abstractmethod
+    def zero_snr(self) -> bool:
+        """Whether sampling starts from pure noise: a_T = 0."""
+
+    @abstractmethod
+    def a(self, t: float | Tensor) -> Tensor:
+        """Signal scale at t, float64, in the shape of t."""
+
+    @abstractmethod
+    def s(self, t: float | Tensor) -> Tensor:
+        """Noise standard deviation at t, float64, in the shape of t."""
+
+    def scales(self, t: float | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """a and s at t as [B or 1, 1, 1, 1], on the device and in the dtype of `like`."""
+        a, s = (scale.reshape(-1, 1, 1, 1).to(like.device, like.dtype) for scale in (self.a(t), self.s(t)))
+        return a, s
+
+    def add_noise(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
+        """xt = a x0 + s eps (Ho et al. 2020, eq. 4)."""
+        a, s = self.scales(t, x0)
+        return a * x0 + s * eps
+
+    def target(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
+        """What the network should predict, p eps - q x0."""
+        p, q = MIXED[self.prediction_type](*self.scales(t, x0))
+        return p * eps - q * x0
+
+    def shift(self, t: float | Tensor, like: Tensor) -> Tensor:
+        """What the prediction moves by when the mean of the noise moves by one: p, as [B or 1, 1, 1, 1]."""
+        return MIXED[self.prediction_type](*self.scales(t, like))[0]
+
+    def split(self, prediction: Tensor, xt: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The (x0, eps) that a prediction at xt stands for: two linear equations in two unknowns."""
+        a, s = self.scales(t, xt)
+        p, q = MIXED[self.prediction_type](a, s)
+        return (p * xt - s * prediction) / (a * p + s * q), (q * xt + a * prediction) / (a * p + s * q)
+
+
 @dataclass(frozen=True, eq=False)
-class Schedule:
-    """The noise schedule that the base was trained with."""
+class Schedule(Process):
+    """The noise schedule that the base was trained with, variance preserving."""
 
     alpha_bar: Tensor
     """[T] float64, cumulative product of 1 - beta."""
@@ -51,7 +111,7 @@ class Schedule:
         """From the contents of a diffusers `scheduler_config.json`.
 
         Raises:
-            BaseModelError: the network predicts something that is neither eps nor v.
+            BaseModelError: the network predicts something that is neither eps nor v, or eps where no signal is left.
         """
         from diffusers import DDIMScheduler
 
@@ -61,9 +121,42 @@ class Schedule:
                 f"the base's scheduler_config.json says prediction_type '{known['prediction_type']}'; "
                 f"latentdrift works with {' and '.join(PREDICTIONS)}: choose an SD 1.x or 2.x shaped base"
             )
+        if known["rescale_betas_zero_snr"] and known["prediction_type"] == "epsilon":
+            raise BaseModelError(
+                "with zero terminal SNR the last time holds no signal, and a network that predicts eps says nothing of the image "
+                "there (Lin et al. 2023, section 3.3): add --prediction v_prediction to --zero-snr, which `fit` then trains; "
+                "a base needs prediction_type v_prediction in its scheduler_config.json"
+            )
         known["clip_sample"] = False  # latents are not bounded by [-1, 1]
         alpha_bar = DDIMScheduler.from_config(known).alphas_cumprod.double()
         return cls(alpha_bar, known["prediction_type"], known)
+
+    @property
+    def length(self) -> int:
+        """Number of training times T."""
+        return len(self.alpha_bar)
+
+    @property
+    def zero_snr(self) -> bool:
+        """Whether sampling starts from pure noise: a_T = 0."""
+        return bool(self.config["rescale_betas_zero_snr"])
+
+    def altered(self, prediction_type: str | None = None, zero_snr: bool = False) -> Schedule:
+        """The schedule for a network that is trained anew; without a change, this one.
+
+        Args:
+            prediction_type: a row of PREDICTIONS; default, as it is.
+            zero_snr: a'_t = (a_t - a_T) a_0 / (a_0 - a_T), and trailing times, which begin at T (Lin et al. 2023, algorithms 1
+                and 2).
+
+        Raises:
+            BaseModelError: zero SNR for a network that predicts eps.
+        """
+        changes: dict[str, Any] = {"prediction_type": prediction_type or self.prediction_type}
+        if zero_snr:
+            changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+        config = {**self.config, **changes}
+        return self if config == self.config else Schedule.from_config(config)
 
     def a(self, t: float | Tensor) -> Tensor:
         """Signal scale sqrt(alpha_bar) at t, float64, in the shape of t."""
@@ -78,7 +171,8 @@ class Schedule:
         time = torch.as_tensor(t, dtype=torch.float64, device="cpu").clamp(0, len(self.alpha_bar) - 1)
         low, part = time.floor().long(), time.frac()
         high = (low + 1).clamp(max=len(self.alpha_bar) - 1)
-        logit = torch.special.logit(self.alpha_bar)  # log(alpha_bar / (1 - alpha_bar)) = -2 log(s / a)
+        # log(alpha_bar / (1 - alpha_bar)) = -2 log(s / a), at zero SNR that of diffusers' samplers in sigma units
+        logit = torch.special.logit(self.alpha_bar, eps=2**-24)
         return torch.where(part == 0, self.alpha_bar[low], torch.sigmoid(torch.lerp(logit[low], logit[high], part)))
 
     def timesteps(self, steps: int) -> Tensor:
@@ -88,27 +182,3 @@ class Schedule:
         scheduler = DDIMScheduler.from_config(self.config)
         scheduler.set_timesteps(steps)
         return scheduler.timesteps
-
-    def scales(self, t: float | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """a and s at t as [B or 1, 1, 1, 1], on the device and in the dtype of `like`."""
-        a, s = (scale.reshape(-1, 1, 1, 1).to(like.device, like.dtype) for scale in (self.a(t), self.s(t)))
-        return a, s
-
-    def add_noise(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
-        """xt = a x0 + s eps (Ho et al. 2020, eq. 4)."""
-        a, s = self.scales(t, x0)
-        return a * x0 + s * eps
-
-    def target(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
-        """What the network should predict: eps, or v = a eps - s x0 (Salimans & Ho 2022, eq. 11)."""
-        if self.prediction_type == "epsilon":
-            return eps
-        a, s = self.scales(t, x0)
-        return a * eps - s * x0
-
-    def split(self, prediction: Tensor, xt: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The (x0, eps) that a prediction at xt stands for."""
-        a, s = self.scales(t, xt)
-        if self.prediction_type == "epsilon":
-            return (xt - s * prediction) / a, prediction
-        return a * xt - s * prediction, s * xt + a * prediction  # Salimans & Ho 2022, appendix D

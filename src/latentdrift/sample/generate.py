@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, NotRequired, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Denoiser
+from latentdrift.model.start import Statistics, begin, check
 from latentdrift.sample.guidance import guide
 from latentdrift.sample.samplers import first_time, run
 from latentdrift.seeds import generator
@@ -26,72 +28,100 @@ nothing on a processor (0.016 s per image at 8 and at 16, 0.029 at 2).
 """
 
 
+class How(TypedDict):
+    """How images are drawn."""
+
+    seed: int
+    """Together with an index it decides all that is random about an image."""
+    steps: int
+    """Of the sampler."""
+    guidance: float
+    """Weight w against the empty prompt; 1 is none."""
+    sampler: str
+    """A row of SAMPLERS."""
+    resolution: NotRequired[int | None]
+    """Pixels R on a side; default the base's own."""
+    rescale: NotRequired[float]
+    """Share of guidance rescale, see `guide`; default none."""
+    batch_size: NotRequired[int]
+    """Images drawn together, in fours: fewer passes through the sampler, more memory, the same pictures."""
+    callback: NotRequired[Callable[[int, int], None] | None]
+    """Told (steps done, steps in all) of the images at hand."""
+    watch: NotRequired[Callable[[Tensor, int], None] | None]
+    """Shown (xt [B, C, h, w] in the scheduler's units, steps done) after each step; of the images at hand, four by four."""
+
+
 def generate(
-    base: Base,
-    drift: Drift,
-    prompts: Mapping[int, str],
-    *,
-    seed: int,
-    steps: int,
-    guidance: float,
-    sampler: str,
-    resolution: int | None = None,
-    batch_size: int = SLOTS,
-    callback: Callable[[int, int], None] | None = None,
+    base: Base, drift: Drift, prompts: Mapping[int, str], statistics: Statistics | None = None, **how: Unpack[How]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Images in the order of their index, [R, R, 3] float32 in [-1, 1], a few at a time.
+    """Images in the order of their index, [R, R, 3] float32 in [-1, 1], a few at a time; arguments and errors of `latents`."""
+    drawn = latents(base, drift, prompts, statistics, **how)
+    return ((index, base.decode(x0[None])[0].permute(1, 2, 0).cpu().numpy()) for index, _, x0 in drawn)
+
+
+def latents(
+    base: Base, drift: Drift, prompts: Mapping[int, str], statistics: Statistics | None = None, **how: Unpack[How]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(index, start yT [C, h, w], scaled latent x0 [C, h, w]) in the order of the index, a few at a time.
 
     Args:
         base: the model, with an adapter applied or not.
         drift: of the adapter; its start is applied here.
         prompts: image index -> prompt. To resume, leave out the indices that are there.
-        seed: together with an index it decides all that is random about an image.
-        steps: of the sampler.
-        guidance: weight w against the empty prompt; 1 is none.
-        sampler: a row of SAMPLERS.
-        resolution: pixels R on a side; default the base's own.
-        batch_size: images drawn together, in fours: fewer passes through the sampler, more memory, the same pictures.
-        callback: told (steps done, steps in all) of the images at hand.
+        statistics: of the adapter's cohort, for the starts that are drawn from them.
+        how: see `How`.
 
     Raises:
-        OptionError: before any work: unknown sampler, too many steps, resolution that does not fit, prompt past the token limit.
+        OptionError: before any work: unknown sampler, too many steps, resolution that does not fit, prompt past the token limit,
+            a start that cannot be drawn.
     """
-    size = base.latent_size(resolution)
-    shift = drift.start(base.schedule.s(first_time(sampler, base.schedule, steps))).float().reshape(-1, 1, 1)
+    sampler, steps, seed, guidance = how["sampler"], how["steps"], how["seed"], how["guidance"]
+    rescale, together = how.get("rescale", 0.0), max(1, how.get("batch_size", SLOTS) // SLOTS)
+    side, schedule, channels = base.latent_size(how.get("resolution")), base.schedule, base.latent_channels
+    size, t0 = (channels, side, side), first_time(sampler, schedule, steps)
+    check(drift.start, statistics, size)
     base.tokens([*set(prompts.values()), ""])
-    denoiser = in_fours(guide(drift.wrap(base.denoiser(), base.schedule), guidance))
-    together = max(1, batch_size // SLOTS)
+    added, watch = drift.after_step(steps), how.get("watch")
+
+    def after(xt: Tensor, done: int, *_: Any) -> Tensor:
+        moved = xt if added is None else xt + added.to(xt)
+        if watch:
+            watch(moved, done)
+        return moved
 
     @lru_cache(maxsize=64)
     def context(prompt: str) -> torch.Tensor:
         with torch.no_grad():
             return base.embed([prompt])
 
-    def images() -> Iterator[tuple[int, np.ndarray]]:
+    def guided(four: list[str]) -> Denoiser:
+        return guide(drift.wrap(base.denoiser(), schedule, four), guidance, rescale=rescale)
+
+    def images() -> Iterator[tuple[int, Tensor, Tensor]]:
         fours = sorted({index - index % SLOTS for index in prompts})
         for at in range(0, len(fours), together):
             slots = [index for first in fours[at : at + together] for index in range(first, first + SLOTS)]
+            texts = [prompts.get(index, "") for index in slots]
             generators = [generator(seed, "image", index) for index in slots]
-            starts = [torch.randn(base.latent_channels, size, size, generator=noise) + shift for noise in generators]
-            contexts = (
-                context("").expand(len(slots), -1, -1),
-                torch.cat([context(prompts.get(index, "")) for index in slots]),
-            )
+            starts = [
+                begin(drift.of_prompt(text), statistics, schedule, t0, size, noise)
+                for text, noise in zip(texts, generators, strict=True)
+            ]
+            denoiser = in_fours([guided(texts[i : i + SLOTS]) for i in range(0, len(texts), SLOTS)])
+            contexts = (context("").expand(len(slots), -1, -1), torch.cat([context(text) for text in texts]))
             xT = torch.stack(starts).to(base.device)
-            x0 = run(denoiser, base.schedule, sampler, steps, xT, contexts, generators, callback=callback)
-            for slot, index in enumerate(slots):
-                if index in prompts:
-                    yield index, base.decode(x0[slot : slot + 1])[0].permute(1, 2, 0).cpu().numpy()
+            x0 = run(denoiser, schedule, sampler, steps, xT, contexts, generators, after=after, callback=how.get("callback"))
+            yield from ((index, starts[i], x0[i]) for i, index in enumerate(slots) if index in prompts)
 
     return images()
 
 
-def in_fours(denoiser: Denoiser) -> Denoiser:
-    """A guided denoiser that calls the network for SLOTS images at a time, however many it is given."""
+def in_fours(denoisers: Sequence[Denoiser]) -> Denoiser:
+    """One guided denoiser for every SLOTS images of a batch: the network is called for that many at a time."""
 
     def denoise(xt: Tensor, t: float | Tensor, contexts: tuple[Tensor, ...]) -> Tensor:
-        parts = range(0, len(xt), SLOTS)
-        each = [(xt[i : i + SLOTS], tuple(context[i : i + SLOTS] for context in contexts)) for i in parts]
-        return torch.cat([denoiser(part, t, own) for part, own in each])
+        spans = [slice(i * SLOTS, (i + 1) * SLOTS) for i in range(len(denoisers))]
+        calls = zip(denoisers, spans, strict=True)
+        return torch.cat([call(xt[span], t, tuple(context[span] for context in contexts)) for call, span in calls])
 
     return denoise

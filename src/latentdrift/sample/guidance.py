@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from latentdrift.model.schedule import Denoiser
 
 
-def guide(denoiser: Denoiser, *weights: float) -> Denoiser:
+def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> Denoiser:
     """The denoiser of (reference, condition, ...): eps = eps_0 + sum_i w_i (eps_i - eps_0).
 
     One weight is classifier-free guidance (Ho & Salimans 2022, eq. 6 with w = 1 + theirs), several are a composition of
@@ -16,18 +18,39 @@ def guide(denoiser: Denoiser, *weights: float) -> Denoiser:
     drift alike, so guiding the wrapped network and wrapping the guided one are the same. All branches are one call of the
     network; without guidance (w = 1) only the condition is evaluated.
 
+    High weights make the prediction's standard deviation over an image too large; `rescale` brings it back to that of the
+    conditional prediction (Lin et al. 2023, eq. 15 and 16). It multiplies the whole prediction, and would multiply the mean that
+    drift puts there: so the network has to come with drift wrapped around it, not the other way round.
+
     Args:
-        denoiser: takes one context [B, L, D]; what is returned takes a tuple of them, reference first.
+        denoiser: takes one context, [B, L, D] or a tuple of tensors; what is returned takes a tuple of them, reference first.
         weights: one per condition.
+        rescale: phi, the share of the rescaled prediction in what is returned. With several conditions the mean of their
+            predictions stands for the conditional one (ours; the paper has one condition).
     """
 
-    def guided(xt: Tensor, t: float | Tensor, contexts: tuple[Tensor, ...]) -> Tensor:
-        reference, *conditions = contexts
+    def guided(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
         if weights == (1,):
-            return denoiser(xt, t, conditions[0])
+            return denoiser(xt, t, contexts[1])
         branches = len(contexts)
         times = t.repeat(branches) if isinstance(t, Tensor) and t.ndim else t
-        eps_0, *eps = denoiser(torch.cat([xt] * branches), times, torch.cat([reference, *conditions])).chunk(branches)
-        return eps_0 + sum(w * (eps_i - eps_0) for w, eps_i in zip(weights, eps, strict=True))
+        eps_0, *eps = denoiser(torch.cat([xt] * branches), times, _joined(contexts)).chunk(branches)
+        total = eps_0 + sum(w * (eps_i - eps_0) for w, eps_i in zip(weights, eps, strict=True))
+        if not rescale:
+            return total
+        ratio = _std(torch.stack(eps).mean(0)) / _std(total)
+        return total * (1 + rescale * (ratio - 1))
 
     return guided
+
+
+def _joined(contexts: tuple[Any, ...]) -> Any:
+    """Contexts one after the other in one batch."""
+    if isinstance(contexts[0], Tensor):
+        return torch.cat(contexts)
+    return tuple(torch.cat(parts) for parts in zip(*contexts, strict=True))
+
+
+def _std(prediction: Tensor) -> Tensor:
+    """Standard deviation over each whole image, [B, 1, 1, 1]."""
+    return prediction.std((1, 2, 3), keepdim=True)

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from latentdrift.errors import OptionError, unknown
-from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.model.schedule import Denoiser, Process
+
+After = Callable[[Tensor, int, int, Any], Tensor]
+"""(xt in the scheduler's own units, calls done, calls in all, scheduler) -> xt. Next comes scheduler.timesteps[done - all]."""
 
 
 @dataclass(frozen=True)
@@ -29,44 +32,64 @@ class Sampler:
     """It keeps xt / a = x0 + (s / a) eps instead of xt."""
     midway: bool = True
     """It can start in the middle of its times."""
+    zero_snr: bool = True
+    """It can start from pure noise, where a = 0."""
+    scales_input: bool = True
+    """It has a `scale_model_input`."""
 
 
 SAMPLERS: dict[str, Sampler] = {
     "ddim": Sampler("DDIMScheduler"),
-    "ddim-eta1": Sampler("DDIMScheduler", step={"eta": 1.0}, fresh_noise=True),
+    # At a = 0 it takes the root of a rounded 0, which may be negative; ddpm is the same sampler without that root.
+    "ddim-eta1": Sampler("DDIMScheduler", step={"eta": 1.0}, fresh_noise=True, zero_snr=False),
     "ddpm": Sampler("DDPMScheduler", fresh_noise=True),
-    "pndm": Sampler("PNDMScheduler", {"skip_prk_steps": True}, midway=False),  # its first time is visited twice
+    "pndm": Sampler("PNDMScheduler", {"skip_prk_steps": True}, midway=False, zero_snr=False),  # its first time is visited twice
     "dpmpp-2m": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
     "dpmpp-2m-sde": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, fresh_noise=True),
     "unipc": Sampler("UniPCMultistepScheduler"),
-    "deis": Sampler("DEISMultistepScheduler"),
+    "deis": Sampler("DEISMultistepScheduler", zero_snr=False),
     "euler": Sampler("EulerDiscreteScheduler", sigma_units=True),
     "euler-a": Sampler("EulerAncestralDiscreteScheduler", fresh_noise=True, sigma_units=True),
-    "heun": Sampler("HeunDiscreteScheduler", sigma_units=True),
-    "lms": Sampler("LMSDiscreteScheduler", sigma_units=True),
+    "heun": Sampler("HeunDiscreteScheduler", sigma_units=True, zero_snr=False),
+    "lms": Sampler("LMSDiscreteScheduler", sigma_units=True, zero_snr=False),
+}
+
+# The same for networks that predict eps - x0.
+FLOW_SAMPLERS: dict[str, Sampler] = {
+    "euler": Sampler("FlowMatchEulerDiscreteScheduler", scales_input=False),
+    "heun": Sampler("FlowMatchHeunDiscreteScheduler", scales_input=False),
 }
 
 
-def configure(sampler: str, schedule: Schedule, steps: int) -> Any:
+def rows(schedule: Process) -> dict[str, Sampler]:
+    """The samplers of a base."""
+    return FLOW_SAMPLERS if schedule.prediction_type == "flow_prediction" else SAMPLERS
+
+
+def configure(sampler: str, schedule: Process, steps: int) -> Any:
     """The diffusers scheduler of a row, with its times set.
 
     Raises:
-        OptionError: no such row, or more steps than the base has times.
+        OptionError: no such row, a row that cannot start where the base does, or more steps than the base has times.
     """
     import diffusers
 
-    if sampler not in SAMPLERS:
-        raise unknown("sampler", sampler, SAMPLERS)
-    most = len(schedule.alpha_bar) - schedule.config["steps_offset"]
+    known = rows(schedule)
+    if sampler not in known:
+        raise unknown("sampler", sampler, known)
+    most = schedule.length - schedule.config.get("steps_offset", 0)
     if not 1 <= steps <= most:
         raise OptionError(f"{steps} sampling steps; the base has times for 1 to {most}")
-    row = SAMPLERS[sampler]
+    row = known[sampler]
+    if schedule.zero_snr and not row.zero_snr:
+        able = ", ".join(name for name, other in known.items() if other.zero_snr)
+        raise OptionError(f"sampler '{sampler}' cannot start from pure noise, as zero terminal SNR asks for; take one of: {able}")
     scheduler = getattr(diffusers, row.scheduler).from_config(schedule.config, **row.options)
     scheduler.set_timesteps(steps)
     return scheduler
 
 
-def first_time(sampler: str, schedule: Schedule, steps: int) -> Tensor:
+def first_time(sampler: str, schedule: Process, steps: int) -> Tensor:
     """The time at which a sampler starts."""
     return configure(sampler, schedule, steps).timesteps[0]
 
@@ -74,7 +97,7 @@ def first_time(sampler: str, schedule: Schedule, steps: int) -> Tensor:
 @torch.no_grad()
 def run(
     denoiser: Denoiser,
-    schedule: Schedule,
+    schedule: Process,
     sampler: str,
     steps: int,
     xT: Tensor,
@@ -82,34 +105,39 @@ def run(
     generators: Sequence[torch.Generator],
     *,
     start_index: int = 0,
+    after: After | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """From a start to x0 [B, C, h, w].
 
     The denoiser always sees VP units and the time that defines s, whatever units the scheduler keeps, so one start serves all
-    rows: xT in VP units becomes xT / a in sigma units, in which a start of mean s delta has the mean sigma delta.
+    rows: xT in VP units becomes xT sqrt(sigma^2 + 1) = xT / a in sigma units, in which a start of mean s delta has the mean
+    sigma delta.
 
     Args:
         denoiser: the network, with drift and guidance wrapped around it.
         schedule: of the base.
-        sampler: a row of SAMPLERS.
+        sampler: a row of SAMPLERS, or of FLOW_SAMPLERS.
         steps: of the full trajectory.
         xT: start [B, C, h, w] in VP units, at the time of `start_index`.
         context: handed to the denoiser.
         generators: one per image; a sampler with fresh noise draws from them.
         start_index: number of steps that are skipped, because xT is that far already.
+        after: changes xt after each step, before the next one sees it.
         callback: told (steps done, steps in all) after each.
     """
     scheduler = configure(sampler, schedule, steps)
-    row = SAMPLERS[sampler]
+    row = rows(schedule)[sampler]
     if start_index and not row.midway:
         raise OptionError(f"sampler '{sampler}' cannot start in the middle; take ddim")
     times = scheduler.timesteps[start_index * scheduler.order :]
     noise = {"generator": list(generators)} if row.fresh_noise else {}
-    xt = xT / schedule.scales(times[0], xT)[0] if row.sigma_units else xT
+    xt = xT * (scheduler.sigmas[start_index * scheduler.order] ** 2 + 1).sqrt().to(xT) if row.sigma_units else xT
     for done, t in enumerate(times, 1):
-        prediction = denoiser(scheduler.scale_model_input(xt, t), t, context)
+        prediction = denoiser(scheduler.scale_model_input(xt, t) if row.scales_input else xt, t, context)
         xt = scheduler.step(prediction, t, xt, **row.step, **noise).prev_sample
+        if after:
+            xt = after(xt, done, len(times), scheduler)
         if callback:
             callback(done, len(times))
     return xt

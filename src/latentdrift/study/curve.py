@@ -1,0 +1,70 @@
+"""A curve of distances over delta -> the delta that is chosen, and what speaks against trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+
+EQUAL = 1e-9  # relative; what differs by less is one number
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The distance that decides, at one delta, with its interval."""
+
+    delta: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something that the reader of a curve has to know."""
+
+    name: str
+    """edge, non-convex, degenerate or flat."""
+    sentence: str
+
+    def to_dict(self) -> dict[str, str]:
+        """As it stands in search.json."""
+        return asdict(self)
+
+
+def lowest(curve: Sequence[Reading]) -> Reading:
+    """The reading of least distance."""
+    return min(curve, key=lambda reading: (reading.value, abs(reading.delta), reading.delta))
+
+
+def choose(curve: Sequence[Reading], anchor: float = 0.0) -> Reading:
+    """The reading nearest to `anchor` (no drift) among those whose intervals overlap the lowest one's; no order matters."""
+    best = lowest(curve)
+    tied = [reading for reading in curve if reading.low <= best.high and reading.high >= best.low]
+    return min(tied, key=lambda reading: (round(abs(reading.delta - anchor), 9), reading.value, reading.delta))
+
+
+def flags(curve: Sequence[Reading]) -> list[Flag]:
+    """What speaks against the choice."""
+    ordered, best = sorted(curve, key=lambda reading: reading.delta), lowest(curve)
+    values = [reading.value for reading in ordered]
+    if max(values) - min(values) <= EQUAL * max(map(abs, values)):
+        says = (
+            f"every delta has the same distance, {best.value:.4g}: drift does not reach what is measured, and nothing is learned"
+        )
+        return [Flag("degenerate", says)]
+    found = []
+    if all(reading.low <= best.high for reading in ordered):
+        found.append(Flag("flat", "no delta differs from the best beyond the intervals; more images (--n) may tell them apart"))
+    if best in (ordered[0], ordered[-1]):
+        found.append(Flag("edge", f"the least distance is at the edge of the grid, {best.delta:g}; widen --grid"))
+    bump = next((middle for left, middle, right in combinations(ordered, 3) if _above(left, middle, right)), None)
+    if bump:
+        says = f"the curve is not convex: at {bump.delta:g} it is above the line between two others beyond the intervals"
+        found.append(Flag("non-convex", f"{says}; there may be more than one minimum"))
+    return found
+
+
+def _above(left: Reading, middle: Reading, right: Reading) -> bool:
+    share = (middle.delta - left.delta) / (right.delta - left.delta)
+    return middle.low > (1 - share) * left.high + share * right.high

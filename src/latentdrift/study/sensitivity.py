@@ -1,0 +1,74 @@
+"""How a model's pictures and latents answer to the drift of the start, in the form of the paper's figure 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from latentdrift.sample.samplers import SAMPLERS
+from latentdrift.study.subject import Subject, starting
+
+GRID = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2)  # (Yeganeh et al. 2025, fig. 3)
+FEW = 8  # pictures per delta
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model draws at one delta."""
+
+    delta: float
+    picture: np.ndarray
+    """The first, [R, R, 3] uint8."""
+    mean: list[float]
+    """Of the latents after each step, over pictures and channels; in the sampler's units."""
+    sd: list[float]
+    """Of the pictures' latent means, after each step."""
+
+
+def answers(subject: Subject, prompts: Mapping[int, str], how: Mapping[str, Any], grid: Sequence[float] = GRID) -> list[Answer]:
+    """Pictures and latent means of a model for every delta of the start, with the same seeds and prompts."""
+    few = {index: prompts[index] for index in sorted(prompts)[:FEW]}
+    found = []
+    for delta in grid:
+        seen: dict[int, list[Tensor]] = {}
+
+        def watch(xt: Tensor, done: int, seen: dict[int, list[Tensor]] = seen) -> None:
+            seen.setdefault(done, []).append(xt.mean((1, 2, 3)).cpu())
+
+        drift = starting(subject.drift, delta, subject.base.latent_channels)
+        pictures = list(subject.pictures(drift, few, {**how, "watch": watch}))
+        level = [np.concatenate([part.numpy() for part in seen[done]])[: len(few)] for done in sorted(seen)]
+        shown = np.rint(pictures[0].clip(0, 1) * 255).astype(np.uint8)
+        found.append(Answer(delta, shown, [float(x.mean()) for x in level], [float(x.std()) for x in level]))
+    return found
+
+
+def figure(models: Mapping[str, Sequence[Answer]], sampler: str) -> Any:
+    """One row of pictures over delta per model, and below it the latent mean over the steps."""
+    from matplotlib.figure import Figure
+
+    columns = max(len(found) for found in models.values())
+    made = Figure(figsize=(1.25 * columns, 3.6 * len(models)), layout="constrained")
+    grid = made.add_gridspec(2 * len(models), columns, height_ratios=[1, 1.6] * len(models))
+    unit = "xt / a" if SAMPLERS[sampler].sigma_units else "xt"
+    for row, (name, found) in enumerate(models.items()):
+        for column, answer in enumerate(found):
+            ax = made.add_subplot(grid[2 * row, column])
+            ax.imshow(answer.picture)
+            ax.set_axis_off()
+            ax.set_title(f"{answer.delta:+g}", fontsize=8)
+        below = made.add_subplot(grid[2 * row + 1, :])
+        for place, answer in enumerate(found):
+            colour, steps = f"C{place}", range(1, len(answer.mean) + 1)
+            mean, sd = np.array(answer.mean), np.array(answer.sd)
+            below.plot(steps, mean, color=colour, label=f"{answer.delta:+g}")
+            below.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0)
+        below.set_title(f"{name}: mean of {unit} over the steps, +- sd over pictures", fontsize=8)
+        below.tick_params(labelsize=7)
+        below.legend(fontsize=6, ncols=2, title="delta of the start", title_fontsize=6)
+        below.spines[["top", "right"]].set_visible(False)
+    return made

@@ -1,0 +1,61 @@
+"""The model that is asked: a base or an adapter, how it is prompted about a cohort, and the pictures that it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from latentdrift.data.cohort import Cohort
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.start import Statistics
+from latentdrift.sample.generate import generate
+from latentdrift.sample.synthetic import follow_cohort
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A base with an adapter in it, or alone."""
+
+    base: Base
+    drift: Drift
+    info: Mapping[str, Any]
+    """adapter.json; of a base alone what there is to say of it."""
+    statistics: Statistics | None = None
+
+    def about(self, cohort: Cohort) -> Subject:
+        """The same; a base alone is prompted in the cohort's words and draws grey pictures of a grey cohort."""
+        if self.info["method"] is not None:
+            return self
+        first = cohort.stored(cohort.rows().iloc[0].to_dict())
+        words = {"describe": cohort.describe, "attributes": cohort.attributes, "colour": first.ndim == 3}
+        return replace(self, info={**self.info, **words})
+
+    def prompts(self, cohort: Cohort, split: str, n: int) -> dict[int, str]:
+        """Index -> prompt of n images that follow a split's table."""
+        return {i: wanted.prompt for i, wanted in enumerate(follow_cohort(cohort, split, n, self.info))}
+
+    def pictures(self, drift: Drift, prompts: Mapping[int, str], how: Mapping[str, Any]) -> Iterator[np.ndarray]:
+        """[R, R, 3] in [0, 1] in the order of their index, grey where the cohort is; `how` as in `sample.generate.How`."""
+        for _, picture in generate(self.base, drift, prompts, self.statistics, **how):
+            unit = (picture + 1) / 2
+            yield unit if self.info["colour"] else np.repeat(unit.mean(-1, keepdims=True), 3, -1)
+
+
+Load = Callable[[], Subject]
+"""Opens a model, once per process."""
+
+
+def starting(drift: Drift, delta: float, channels: int) -> Drift:
+    """The drift with a start of mean delta in every channel and class; what was trained in stays."""
+    values = (delta,) * channels
+    return replace(drift, infer=values, start="shift", groups=tuple(replace(group, infer=values) for group in drift.groups))
+
+
+def plain(drift: Drift) -> Drift:
+    """The drift with the start that training prepared the network for: unit noise, drifted as in training."""
+    groups = tuple(replace(group, infer=group.train) for group in drift.groups)
+    return replace(drift, infer=drift.train, start="shift", groups=groups)

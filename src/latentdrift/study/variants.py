@@ -1,0 +1,62 @@
+"""FITS and VARIANTS: drift in all its modes and its rivals, as rows. A variant is a fit and a start; starts share fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from latentdrift.adapt.methods import METHODS
+
+# Name -> the options of `fit`; {delta} is the scalar drift of the bench.
+FITS: dict[str, dict[str, Any]] = {
+    "plain": {"drift": "none"},
+    "drift": {"drift": "{delta}", "drift_mode": "both"},
+    "drift-auto": {"drift": "auto", "drift_mode": "both"},
+    "offset": {"drift": "none", "noise": ("offset=0.1",)},
+    "pyramid": {"drift": "none", "noise": ("pyramid",)},
+    "input-perturbation": {"drift": "none", "noise": ("input-perturbation=0.1",)},
+    "zero-snr": {"drift": "none", "zero_snr": True, "prediction": "v_prediction"},
+}
+NO_START = {"drift": "none", "drift_mode": "infer"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row: which fit is sampled, and how sampling starts."""
+
+    summary: str
+    fit: str
+    """Row of FITS."""
+    start: Mapping[str, str] = field(default_factory=lambda: NO_START)
+    """Options of `generate`; {delta} is the scalar drift, {searched} what a search on this method's plain fit chose."""
+
+
+VARIANTS: dict[str, Variant] = {
+    "none": Variant("no drift", "plain"),
+    "infer": Variant("the scalar delta when sampling only", "plain", {"drift": "{delta}", "drift_mode": "infer"}),
+    "closed-form": Variant("closed form per channel when sampling", "plain", {"drift": "auto", "drift_mode": "infer"}),
+    "pin": Variant("channel means set to the closed form", "plain", {"drift": "auto", "drift_mode": "pin"}),
+    "pin-sample": Variant("channel means drawn as the cohort's are", "plain", {"drift": "auto", "drift_mode": "pin-sample"}),
+    "pin-zero": Variant("channel means set to zero", "plain", {"drift": "none", "drift_mode": "pin"}),
+    "search": Variant("scalar delta of an L1 search when sampling", "plain", {"drift": "{searched}", "drift_mode": "infer"}),
+    "leak-pixel": Variant("signal leak, per latent pixel", "plain", {"drift": "auto", "drift_mode": "leak-pixel"}),
+    "leak-low": Variant("signal leak, low frequencies", "plain", {"drift": "auto", "drift_mode": "leak-low"}),
+    "per-step-scaled": Variant(
+        "ablation: delta / steps after every step", "plain",
+        {"drift": "{delta}", "drift_mode": "infer", "drift_form": "per_step_scaled"},
+    ),
+    "both": Variant("the scalar delta in training and sampling", "drift", {"drift": "{delta}", "drift_mode": "infer"}),
+    "train": Variant("the scalar delta in training only", "drift"),
+    "both-closed-form": Variant("closed form in training and sampling", "drift-auto", {}),
+    "offset": Variant("offset noise 0.1", "offset"),
+    "offset+pin": Variant("offset noise 0.1, means set to the closed form", "offset", {"drift": "auto", "drift_mode": "pin"}),
+    "pyramid": Variant("pyramid noise", "pyramid"),
+    "input-perturbation": Variant("input perturbation 0.1", "input-perturbation"),
+    "zero-snr": Variant("zero terminal SNR, retrained to v", "zero-snr"),
+}  # fmt: skip
+
+
+def possible(method: str, variant: str) -> bool:
+    """Whether a method can do a variant: a network that stays as it is cannot be retrained to another prediction."""
+    return not (METHODS[method].trains_text and VARIANTS[variant].fit == "zero-snr")
