@@ -90,7 +90,8 @@ def test_adapter_json_says_what_it_takes_to_use_it(name: str, runs: dict[str, Pa
     assert info["prompt"]["templates"] == ["a {image}[ of a {who}][ with {what}]"]
     assert info["steps"] == 3
     assert info["versions"]["torch"]
-    assert {path.name for path in (runs[name] / "adapter").iterdir()} == {"adapter.json", "start.safetensors", METHODS[name].file.split("/")[0]}
+    files = {"adapter.json", "start.safetensors", METHODS[name].file.split("/")[0]}
+    assert {path.name for path in (runs[name] / "adapter").iterdir()} == files
 
 
 def test_no_patient_stands_in_it(runs: dict[str, Path], tiny_cohort_folder: Path) -> None:

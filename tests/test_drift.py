@@ -184,9 +184,8 @@ def test_estimate_needs_images(means: torch.Tensor) -> None:
         estimate(means, 0.07)
 
 
-CLASSES = Drift(
-    (0.05,) * 4, (0.02,) * 4, groups=(Group("dementia", DELTA, (0.3,) * 4), Group("no dementia", (0.2,) * 4, DELTA), Group("male"))
-)
+GROUPS = (Group("dementia", DELTA, (0.3,) * 4), Group("no dementia", (0.2,) * 4, DELTA), Group("male"))
+CLASSES = Drift((0.05,) * 4, (0.02,) * 4, groups=GROUPS)
 
 
 @pytest.mark.parametrize(

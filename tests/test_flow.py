@@ -162,16 +162,17 @@ def test_loss_and_gradients_are_those_of_drifted_noise(shape: str) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("sampler", FLOW_SAMPLERS)
 def test_wrapped_sampling_is_that_of_the_plain_network(shape: str, sampler: str) -> None:
-    (_, plain), schedule, delta = SHAPES[shape](), FlowSchedule(), channels(*DELTA).float()
+    (network, plain), schedule, delta = SHAPES[shape](), FlowSchedule(), channels(*DELTA)
+    network.double()
 
     def drifted(xt: torch.Tensor, t: Any, context: Any) -> torch.Tensor:
         """What the network would be, had it learned from drifted noise."""
         return plain(xt - schedule.s(t).to(xt) * delta, t, context) + delta
 
-    xT, contexts = randn(3, 4, 8, 8).float(), (texts(3, seed=4), texts(3))
+    xT, contexts = randn(3, 4, 8, 8), (texts(3, seed=4), texts(3))
     wrapped = Drift.of(DELTA).wrap(drifted, schedule)
     found, expected, bare = (
-        run(guide(network, 3.0, rescale=0.5), schedule, sampler, 8, xT, contexts, []) for network in (wrapped, plain, drifted)
+        run(guide(each, 3.0, rescale=0.5), schedule, sampler, 8, xT, contexts, []) for each in (wrapped, plain, drifted)
     )
     assert (found - expected).abs().max() < 1e-5
     assert (bare - expected).abs().max() > 0.01

@@ -57,6 +57,7 @@ def test_flags() -> None:
     assert names(curve(lambda delta: (delta**2 - 0.01) ** 2 * 100, 1e-3)) == ["non-convex"]
     assert names(curve(lambda delta: (delta**2 - 0.01) ** 2 * 100, 0.1)) == ["flat"]
     assert names(curve(lambda delta: 0.4, 0.1)) == ["degenerate"]
+    assert names(curve(lambda delta: (delta**2 - 0.01) ** 2 * 100, 0.0)) == ["no-interval"]
     assert choose(curve(lambda delta: 0.4, 0.1)).delta == 0
 
 

@@ -257,7 +257,8 @@ def test_drift_changes_the_result_and_is_stored(name: str, run: Fit, straight: A
     drifted = run(method=name, drift="0.1,-0.05,0.2,0")
     assert not same(straight(name), drifted)
     assert drifted.info["drift"] == {
-        "mode": "both", "form": "noise_mean", "start": "shift", "source": "given", "train": [0.1, -0.05, 0.2, 0.0], "infer": [0.1, -0.05, 0.2, 0.0],
+        "mode": "both", "form": "noise_mean", "start": "shift", "source": "given",
+        "train": [0.1, -0.05, 0.2, 0.0], "infer": [0.1, -0.05, 0.2, 0.0],
     }  # fmt: skip
 
 
@@ -275,6 +276,35 @@ def test_automatic_drift_is_the_closed_form(run: Fit, straight: Any, cohort: Coh
     both = run(drift="auto", drift_mode="both").info["drift"]
     assert both["train"] == pytest.approx(expected.tolist(), rel=1e-4)
     assert both["infer"] == pytest.approx((2 * expected).tolist(), rel=1e-4)
+
+
+def test_every_class_has_a_closed_form_of_its_own(run: Fit, cohort: Cohort, tiny_base_folder: Path) -> None:
+    base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
+    rows = cohort.rows("train")
+    a = base.schedule.a(981).item()
+    result = run(drift="auto", drift_by="diagnosis")
+    groups = {group["phrase"]: group for group in result.info["drift"]["groups"]}
+    assert set(groups) == set(rows["diagnosis"])
+    for phrase, group in groups.items():
+        mean, _ = base.moments(torch.from_numpy(cohort.batch(rows[rows["diagnosis"] == phrase], 32)))
+        assert group["infer"] == pytest.approx((a * mean.double().mean((0, 2, 3))).tolist(), rel=1e-4)
+    trained = run("trained", drift="auto", drift_by="diagnosis", drift_mode="both")
+    assert not same(trained, result)  # each image's own class is in the noise that it is trained on
+    for wrong, message in [
+        ({"drift": "0.1", "drift_by": "diagnosis"}, "needs --drift auto"),
+        ({"drift_by": "age"}, "unknown category for --drift-by 'age'; known: diagnosis, sex"),
+        ({"drift_by": "diagnosis", "patient_info": False}, "which --no-patient-info leaves out"),
+    ]:
+        with pytest.raises(OptionError, match=message):
+            run("wrong", **wrong)
+
+
+def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="--drift-mode leak-low needs 10 training images and there are"):
+        run(drift_mode="leak-low")
+    assert not (tmp_path / "run").exists()
+    stored = run(drift_mode="pin").info["drift"]
+    assert (stored["mode"], stored["start"], len(stored["infer"])) == ("pin", "pin", 4)
 
 
 def test_previews_are_drawn_labelled_and_change_nothing(run: Fit, straight: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError, unknown
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group, estimate
+from latentdrift.model.start import FEWEST
 from latentdrift.model.noise import Noise
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
@@ -93,18 +94,21 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     resolution = options.resolution or base.resolution
     base.latent_size(resolution)
     if options.drift.strip().lower() != "auto":
-        if options.drift_by:
-            raise OptionError("--drift-by estimates a drift per class, which needs --drift auto")
         _given(base, options, resolution)
     elif not base.schedule.a(base.schedule.timesteps(SAMPLING_STEPS)[0]) > 0:
         raise OptionError(
             "--drift auto has nothing to make up for where sampling starts from pure noise (zero terminal SNR); give --drift none"
         )
     noise = Noise.parse(options.noise)
+    if options.drift_by:
+        _check_classes(cohort, options)
     describe = options.token if row.trains_text else cohort.describe
     train, validation = (tuple(map(int, cohort.rows(split).index)) for split in ("train", "validation"))
     if not train:
         raise CohortError(f"cohort {cohort.folder} has no image in its train split; import it again with another --split")
+    fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(options.drift_mode or "", 1)
+    if len(train) < fewest:
+        raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images and there are {len(train)}; take pin")
     captions = tuple(
         prompts.sentence(
             describe,
@@ -144,9 +148,12 @@ def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tup
     t0 = int(base.schedule.timesteps(SAMPLING_STEPS)[0])
     a_t0 = float(base.schedule.a(t0))
 
+    patients = cohort.rows()["patient"]
+    known = bool(patients.notna().all())
+
     def found(positions: Sequence[int]) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
         means = torch.from_numpy(np.stack([moments.mean[position].mean((1, 2)) for position in positions]))
-        return estimate(means, a_t0)
+        return estimate(means, a_t0, groups=list(patients.iloc[list(positions)]) if known else None)
 
     delta, interval = found(job.train)
     whole = _closed_form(delta, mode or "infer", form)
@@ -169,22 +176,28 @@ def _closed_form(delta: Sequence[float], mode: str, form: str) -> Drift:
     return replace(drift, infer=tuple(2 * value for value in delta)) if mode == "both" else drift
 
 
-def _classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
-    """Phrase of a class -> positions of its training images, for the classes of at least two.
+def _check_classes(cohort: Cohort, options: FitOptions) -> None:
+    """See that `--drift-by` can tell classes apart.
 
     Raises:
-        OptionError: `--drift-by` names no category of the cohort.
+        OptionError: Drift is not estimated, no such category, or the prompts do not say it.
     """
-    by = job.options.drift_by
-    if by is None:
-        return {}
+    if options.drift.strip().lower() != "auto":
+        raise OptionError("--drift-by estimates a drift per class, which needs --drift auto")
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
-    if by not in kinds:
-        raise unknown("category for --drift-by", by, kinds)
-    if not job.options.patient_info:
+    if options.drift_by not in kinds:
+        raise unknown("category for --drift-by", str(options.drift_by), kinds)
+    if not options.patient_info:
         raise OptionError(
             "--drift-by tells classes by their words in the prompt, which --no-patient-info leaves out; give one of them"
         )
+
+
+def _classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
+    """Phrase of a class -> positions of its training images, for the classes of at least two."""
+    by = job.options.drift_by
+    if by is None:
+        return {}
     found: dict[str, list[int]] = {}
     values = cohort.rows()[by]
     for position in job.train:

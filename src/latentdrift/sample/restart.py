@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-
 from latentdrift.config import GenerateOptions
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base

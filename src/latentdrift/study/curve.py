@@ -24,7 +24,7 @@ class Flag:
     """Something that the reader of a curve has to know."""
 
     name: str
-    """edge, non-convex, degenerate or flat."""
+    """degenerate, flat, no-interval, edge or non-convex."""
     sentence: str
 
     def to_dict(self) -> dict[str, str]:
@@ -54,12 +54,16 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
         )
         return [Flag("degenerate", says)]
     found = []
-    if all(reading.low <= best.high for reading in ordered):
+    if all(reading.low == reading.high for reading in ordered):
+        found.append(
+            Flag("no-interval", "there are too few patients for intervals, so that any difference counts, however small")
+        )
+    elif all(reading.low <= best.high for reading in ordered):
         found.append(Flag("flat", "no delta differs from the best beyond the intervals; more images (--n) may tell them apart"))
     if best in (ordered[0], ordered[-1]):
         found.append(Flag("edge", f"the least distance is at the edge of the grid, {best.delta:g}; widen --grid"))
     bump = next((middle for left, middle, right in combinations(ordered, 3) if _above(left, middle, right)), None)
-    if bump:
+    if bump and bump.low < bump.high:
         says = f"the curve is not convex: at {bump.delta:g} it is above the line between two others beyond the intervals"
         found.append(Flag("non-convex", f"{says}; there may be more than one minimum"))
     return found

@@ -36,17 +36,18 @@ class CopySlope:
     n: int
 
     @property
-    def share(self) -> float:
-        """Mean slope over that of a full copy."""
-        return float(np.mean(self.slope)) / self.full
+    def share(self) -> tuple[float, ...]:
+        """Slope over that of a full copy."""
+        return tuple(slope / self.full for slope in self.slope)
 
     @property
     def sentence(self) -> str:
         """Whether drift of the start can matter to this model."""
-        found = f"the mean slope is {np.mean(self.slope):.2f}, {self.share:.0%} of a full copy ({self.full:.2f})"
+        most = max(range(len(self.slope)), key=lambda channel: abs(self.slope[channel]))
+        found = f"the largest slope is {self.slope[most]:.2f}, {self.share[most]:.0%} of a full copy, in channel {most}"
         if all(low <= 0 <= high for low, high in self.interval):
             return f"No copying of the start's mean is seen in {self.n} images ({found}): drift of the start hardly matters here."
-        if abs(self.share) < IGNORED:
+        if abs(self.share[most]) < IGNORED:
             return f"The start's mean is ignored ({found}): drift of the start hardly matters for this model."
         return f"The start's mean is copied into the image ({found}): drift of the start matters for this model."
 
@@ -153,6 +154,6 @@ def measure_copy_slope(
     found = copy_slope(torch.stack(starts), torch.stack(ends), a_t0)
     return {
         "slope": list(found.slope), "interval": [list(ends) for ends in found.interval], "r2": list(found.r2),
-        "full": found.full, "share": found.share, "n": found.n, "sentence": found.sentence,
+        "full": found.full, "share": list(found.share), "n": found.n, "sentence": found.sentence,
         "starts": torch.stack(starts).tolist(), "outputs": torch.stack(ends).tolist(),
     }  # fmt: skip

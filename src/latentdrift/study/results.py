@@ -83,7 +83,7 @@ def _curves(stage: Stage, latent_size: int) -> Any:
             ax.plot(deltas, [one["matched"] for one in judged], "o", color=LINE, markersize=5, fillstyle="none")
         ax.axvline(stage.chosen, color=CHOSEN, linestyle=":", linewidth=1)
         ax.set_title(row.title, fontsize=9)
-        ax.set_xlabel(f"delta, in sd of unit noise; {1 / latent_size:g} is one sd of a channel's mean", fontsize=7)
+        ax.set_xlabel(f"delta ({1 / latent_size:g} is one sd of a channel's mean)", fontsize=8)
     return drawing
 
 
@@ -119,7 +119,7 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
             {"channel": channel, "slope": value, "interval": f"{low:.4g} to {high:.4g}", "R²": r2, "full copy": slope["full"]}
             for channel, (value, (low, high), r2) in enumerate(zip(slope["slope"], slope["interval"], slope["r2"], strict=True))
         ]
-        says = f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their starts."
+        says = f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their starts; blue: a full copy."
         blocks += [page.heading("Does drift matter?"), page.picture(_slopes(slope), says), page.table(numbers)]
     write_json(out / "estimate.json", told)
     page.write_page(out / "estimate.html", "Drift: estimate", blocks)
@@ -134,7 +134,7 @@ def _slopes(slope: Mapping[str, Any]) -> Any:
         ax.plot(z, x, "o", color=LINE, markersize=3)
         for value, colour in ((slope["slope"][channel], LINE), (slope["full"], FLOOR)):
             ax.plot(ends, x.mean() + value * (ends - z.mean()), color=colour, linewidth=1)
-        ax.set_title(f"channel {channel}: slope {slope['slope'][channel]:.2f} (blue: full copy)", fontsize=8)
+        ax.set_title(f"channel {channel}: slope {slope['slope'][channel]:.2f}", fontsize=8)
         ax.set_xlabel("mean of the start", fontsize=8)
     axes[0].set_ylabel("mean of x0", fontsize=8)
     return drawing
