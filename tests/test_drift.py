@@ -11,7 +11,8 @@ from gaussian import channels, gaussian, randn, sd_schedule
 from torch import nn
 
 from latentdrift.errors import AdapterError, CohortError, OptionError
-from latentdrift.model.drift import MODES, Drift, Group, estimate
+from latentdrift.model.drift import MODES, Drift, Group
+from latentdrift.model.leak import estimate
 
 DELTA = (0.1, -0.05, 0.2, 0.0)
 KINDS = ["epsilon", "v_prediction"]

@@ -15,7 +15,8 @@ from gaussian import gaussian, randn, sd_schedule
 from latentdrift import config, plans, record, service
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift, Group, estimate
+from latentdrift.model.drift import Drift, Group
+from latentdrift.model.leak import estimate
 from latentdrift.sample.samplers import first_time, run
 from latentdrift.study.estimate import CopySlope, copy_slope, first_signal
 from latentdrift.study.subject import plain, starting

@@ -300,7 +300,7 @@ def test_every_class_has_a_closed_form_of_its_own(run: Fit, cohort: Cohort, tiny
 
 
 def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match="--drift-mode leak-low needs 10 training images and there are"):
+    with pytest.raises(CohortError, match="--drift-mode leak-low needs 10 training images, there are"):
         run(drift_mode="leak-low")
     assert not (tmp_path / "run").exists()
     stored = run(drift_mode="pin").info["drift"]

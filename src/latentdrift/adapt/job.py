@@ -16,9 +16,10 @@ from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError, unknown
 from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift, Group, estimate
-from latentdrift.model.start import FEWEST
+from latentdrift.model.drift import Drift, Group
+from latentdrift.model.leak import estimate
 from latentdrift.model.noise import Noise
+from latentdrift.model.start import FEWEST
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
 FREE = {"cohort", "base", "out", "checkpoint_every", "preview_every"}  # do not change what comes out, or are compared by hash
@@ -108,7 +109,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         raise CohortError(f"cohort {cohort.folder} has no image in its train split; import it again with another --split")
     fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(options.drift_mode or "", 1)
     if len(train) < fewest:
-        raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images and there are {len(train)}; take pin")
+        raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images, there are {len(train)}; take pin")
     captions = tuple(
         prompts.sentence(
             describe,

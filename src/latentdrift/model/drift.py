@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentdrift.errors import AdapterError, CohortError, OptionError, unknown
-from latentdrift.model.schedule import Denoiser, Schedule
-from latentdrift.seeds import generator
+from latentdrift.errors import AdapterError, OptionError, unknown
+from latentdrift.model.schedule import Denoiser, Process
 
 # Mode -> whether drift acts in training, and the row of STARTS (start.py) that sampling begins with.
 MODES: dict[str, tuple[bool, str | None]] = {
@@ -104,7 +103,7 @@ class Drift:
         """Drift as a user writes it: `none`, `0.1`, `6.4sd`, one value per channel, `0.1,-0.05,0.2,0`, or a result's file.
 
         Args:
-            text: the option's value; `auto` is not a value but an estimate, see `estimate`. A path ending in .json is what
+            text: the option's value; `auto` is not a value but an estimate, see `leak.py`. A path ending in .json is what
                 `drift estimate` and `drift search` write: `delta`, one value per channel, and the `mode` it was found for.
             channels: latent channels of the base.
             latent_size: latents on a side; `sd` counts in standard deviations of a noise channel's mean, 1 / latent_size.
@@ -148,7 +147,7 @@ class Drift:
         group = max(fitting, key=lambda found: len(found.phrase))
         return replace(self, train=group.train, infer=group.infer, groups=())
 
-    def wrap(self, denoiser: Denoiser, schedule: Schedule, prompts: Sequence[str] = ()) -> Denoiser:
+    def wrap(self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()) -> Denoiser:
         """The network as a denoiser of undrifted latents; without drift in training, the network itself.
 
         Input channels past the latent's own (a mask, a source image) are not noise and stay as they are.
@@ -164,7 +163,7 @@ class Drift:
         trained = _stack([drift.train for drift in each])
         return _shifted(denoiser, schedule, trained, trained) if form.target else denoiser
 
-    def wrap_training(self, denoiser: Denoiser, schedule: Schedule, prompts: Sequence[str] = ()) -> Denoiser:
+    def wrap_training(self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()) -> Denoiser:
         """The same for training on plain noise; it differs where a form leaves the target alone."""
         trained = _stack([drift.train for drift in self._each(prompts)])
         return _shifted(denoiser, schedule, trained, trained if FORMS[self.form].target else torch.zeros(1, 1))
@@ -241,7 +240,7 @@ def _stack(deltas: Sequence[tuple[float, ...]]) -> Tensor:
     return torch.tensor([delta or (0.0,) * channels for delta in deltas], dtype=torch.float64)
 
 
-def _shifted(denoiser: Denoiser, schedule: Schedule, seen: Tensor, said: Tensor) -> Denoiser:
+def _shifted(denoiser: Denoiser, schedule: Process, seen: Tensor, said: Tensor) -> Denoiser:
     """The network, which sees its latent plus s `seen`, and from whose prediction `said` is taken off; [B or 1, C] each."""
     if not seen.any() and not said.any():
         return denoiser
@@ -292,50 +291,3 @@ def _value(part: str, text: str, latent_size: int) -> float:
     if not math.isfinite(value):
         raise OptionError(f"drift '{text}' is not understood; write none, auto, 0.1, 6.4sd, or one number per channel: a,b,c,d")
     return value
-
-
-def estimate(
-    means: Tensor,
-    a_t0: float,
-    *,
-    groups: Sequence[Hashable] | None = None,
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
-    """The start's mean that images like these would have had: delta_c = a_t0 mean(x0_c) (signal leak, Everaert et al. 2024).
-
-    A network trained without drift expects xt of mean a x0 where sampling starts, and a plain start has mean 0.
-
-    Args:
-        means: posterior means of the scaled latents [N, C, h, w], or their channel means [N, C].
-        a_t0: signal scale at the first time that the sampler visits, `schedule.a(schedule.timesteps(steps)[0])`.
-        groups: whose each image is; the images of one patient are resampled together. Default: each on its own.
-        confidence: of the intervals, by bootstrap over groups.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-
-    Returns:
-        delta per channel, and its (low, high) per channel.
-
-    Raises:
-        OptionError: sampling starts from pure noise (a_t0 = 0), where no start is better than another.
-        CohortError: fewer than two images, or latents that are not finite.
-    """
-    if not a_t0 > 0:
-        raise OptionError("drift 'auto' has no meaning for this base: it starts from pure noise (zero terminal SNR); take none")
-    per_image = means.detach().double().cpu().flatten(2).mean(2) if means.ndim == 4 else means.detach().double().cpu()
-    count = len(per_image)
-    if count < 2 or not per_image.isfinite().all():
-        raise CohortError(f"drift 'auto' needs at least two images with finite latents, found {count}; give a value, or none")
-    names = range(count) if groups is None else groups
-    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    member = torch.tensor([place[name] for name in names])
-    sums = per_image.new_zeros(len(place), per_image.shape[1]).index_add_(0, member, per_image)
-    sizes = torch.bincount(member).double()
-    picks = torch.randint(len(place), (resamples, len(place)), generator=generator(seed, "drift", "bootstrap"))
-    resampled = torch.stack([sums[drawn].sum(0) / sizes[drawn].sum() for drawn in picks])
-    tail = (1 - confidence) / 2
-    ends = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0) * a_t0
-    delta = tuple((per_image.mean(0) * a_t0).tolist())
-    return delta, tuple((low, high) for low, high in ends.T.tolist())

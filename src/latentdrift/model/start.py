@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentdrift.errors import AdapterError, CohortError, OptionError
 from latentdrift.model.drift import Drift
-from latentdrift.model.schedule import Schedule
+from latentdrift.model.schedule import Process
 
 LOW = 4  # frequencies per axis of the low-frequency leak; ours: 16 numbers per channel, coarser than any organ's outline
 FEWEST = 10  # images; a per-pixel mean of fewer would nearly be a picture of someone
@@ -147,7 +147,7 @@ PLAIN = ("shift", "pin")  # rows that need no statistics
 def begin(
     drift: Drift,
     statistics: Statistics | None,
-    schedule: Schedule,
+    schedule: Process,
     t0: Tensor,
     size: tuple[int, int, int],
     source: torch.Generator,

@@ -14,7 +14,7 @@ from latentdrift.config import DriftEstimateOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.model.base import Base
-from latentdrift.model.drift import estimate as closed_form
+from latentdrift.model.leak import estimate as closed_form
 from latentdrift.progress import Report
 from latentdrift.sample.generate import latents
 from latentdrift.sample.samplers import first_time
