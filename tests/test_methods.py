@@ -17,6 +17,7 @@ from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.noise import Noise
 
 PLAIN = ["a brain MRI of a 75 year old female", ""]
 rows = pytest.mark.parametrize("name", METHODS)
@@ -53,7 +54,7 @@ def trained(base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = ()
         def contexts(asked: Any) -> torch.Tensor:
             return torch.stack([embedded[text] for text in asked])
 
-    todo = Job(options(name, steps=steps), METHODS[name], 1e-2, 32, "", (), (), (), {})
+    todo = Job(options(name, steps=steps), METHODS[name], 1e-2, 32, "", (), (), (), Noise(), {})
     trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
     x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
     batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts))
