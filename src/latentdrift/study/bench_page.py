@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift import page
+from latentdrift.data.write import SYNTHETIC
 from latentdrift.study.bench import Bench, Cell
 from latentdrift.study.results import write_json
 from latentdrift.study.search import load_fit
@@ -83,7 +84,7 @@ def markdown(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def write_bench(out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], sensitivity: Any) -> Path:
-    """bench.json, bench.md and bench.html."""
+    """bench.json, bench.md, sensitivity.png and bench.html."""
     rows, first = summarise(results), results[0]["metrics"]
     floors = {name: metric["floor"] for name, metric in first.items() if isinstance(metric, Mapping)}
     real = {"spread": first["real_spread"], "latent_dc": first["real_latent_dc"], "floors": floors}
@@ -103,6 +104,7 @@ def write_bench(out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], s
     )
     blocks = [page.text(words), page.table(people)]
     if sensitivity is not None:
+        sensitivity.savefig(out / "sensitivity.png", dpi=110, metadata={"Synthetic": SYNTHETIC})
         blocks += [
             page.heading("Answer to the drift of the start"),
             page.picture(sensitivity, "After Yeganeh et al. 2025, fig. 3."),
