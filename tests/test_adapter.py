@@ -90,7 +90,7 @@ def test_adapter_json_says_what_it_takes_to_use_it(name: str, runs: dict[str, Pa
     assert info["prompt"]["templates"] == ["a {image}[ of a {who}][ with {what}]"]
     assert info["steps"] == 3
     assert info["versions"]["torch"]
-    files = {"adapter.json", "start.safetensors", METHODS[name].file.split("/")[0]}
+    files = {"adapter.json", "README.md", "start.safetensors", METHODS[name].file.split("/")[0]}
     assert {path.name for path in (runs[name] / "adapter").iterdir()} == files
 
 

@@ -54,7 +54,8 @@ def trained(base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = ()
         def contexts(asked: Any) -> torch.Tensor:
             return torch.stack([embedded[text] for text in asked])
 
-    todo = Job(options(name, steps=steps), METHODS[name], 1e-2, 32, "", (), (), (), Noise(), {})
+    rates = Rates.of(1e-2, "constant", None, steps)
+    todo = Job(options(name, steps=steps), METHODS[name], rates, optimizer("adamw"), 32, "", (), (), (), Noise(), {})
     trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
     x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
     batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts))

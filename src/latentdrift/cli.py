@@ -21,7 +21,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from latentdrift import __version__, config
+from latentdrift import __version__, config, launch
 from latentdrift.errors import LatentDriftError, OptionError, unknown
 
 # verb -> its options, and which of them stand without a flag; a verb of two words is a verb of its first word's
@@ -35,6 +35,8 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "drift estimate": (config.DriftEstimateOptions, ("cohort",)),
     "drift search": (config.DriftSearchOptions, ("cohort",)),
     "bench drift": (config.BenchDriftOptions, ("cohort",)),
+    "export": (config.ExportOptions, ("adapter",)),
+    "adopt": (config.AdoptOptions, ("file",)),
     "phantom": (config.PhantomOptions, ()),
     "replay": (config.ReplayOptions, ("record",)),
     "demo": (config.DemoOptions, ()),
@@ -144,7 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `latentdrift` command; returns the exit code."""
     given = vars(parser().parse_args(_with_negative_values(sys.argv[1:] if arguments is None else arguments)))
     verb, as_json, debug, dry = (given.pop(key) for key in ("verb", "json", "debug", "dry_run"))
-    logging.basicConfig(level=logging.WARNING if as_json else logging.INFO, format="%(message)s", stream=sys.stderr)
+    rank = launch.rank()  # of several processes, the first one speaks
+    level = logging.ERROR if rank else logging.WARNING if as_json else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "PIL", "matplotlib", "fontTools", "pydicom"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -152,11 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if dry:
             result = import_module("latentdrift.plans").run(verb, options)
         else:
-            result = import_module("latentdrift.service").run(verb, options, quiet=as_json)
+            result = import_module("latentdrift.service").run(verb, options, quiet=as_json or rank > 0)
     except LatentDriftError as error:
         if debug:
             raise
-        sys.stderr.write(f"latentdrift {verb}: {error}\n")
+        sys.stderr.write(f"latentdrift {verb}{f', process {rank}' if rank else ''}: {error}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write(f"latentdrift {verb}: interrupted; the same command again continues where it can\n")
@@ -166,7 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"latentdrift {verb}: {type(error).__name__}: {error}; run it again with --debug for the traceback\n")
         return 1
-    sys.stdout.write((json.dumps(result, indent=1, default=str) if as_json else _show(result)) + "\n")
+    if rank == 0:
+        sys.stdout.write((json.dumps(result, indent=1, default=str) if as_json else _show(result)) + "\n")
     return 0
 
 

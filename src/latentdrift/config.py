@@ -99,9 +99,29 @@ class FitOptions(Options):
     steps: Count = 400
     """Optimiser steps."""
     batch_size: Count = 8
-    """Images per step."""
+    """Images per forward pass, which are those of a step unless they accumulate; several processes share them."""
+    accumulate: Count = 1
+    """Forward passes per step: the gradient is that of `accumulate` times as many images, the memory is not."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Default: the method's own (see docs/methods.md)."""
+    rate_schedule: str = "constant"
+    """How the learning rate goes on after its warm-up, a row of SCHEDULES: constant, or cosine or linear down to 0."""
+    warm_up: Annotated[int, Field(ge=0)] | None = None
+    """Steps in which the learning rate rises to its full value; default: 20, at most a tenth of the run."""
+    optimizer: str = "adamw"
+    """A row of OPTIMIZERS: adamw, or adamw-8bit, which keeps a quarter of the state and needs bitsandbytes."""
+    min_snr: Annotated[float, Field(gt=0)] | None = None
+    """Signal-to-noise ratio above which times count less (min-SNR; 5 is usual); default: all times count the same."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a moving average of the weights, which then is the adapter (0.999 is usual); default: the last weights."""
+    patience: Count | None = None
+    """Stop after this many checkpoints in a row without a lower held-out loss; the best one is the adapter. Default: never."""
+    mask: str | None = None
+    """Column of the cohort that names each training image's mask file: inside it the loss counts in full."""
+    mask_outside: Fraction = 0.1
+    """With `--mask`: what the loss counts outside."""
+    gradient_checkpointing: bool = False
+    """Work the activations out a second time instead of keeping them: less memory, about a third more time, the same result."""
     rank: Count = 8
     """Rank of the LoRA matrices."""
     vectors: Annotated[int, Field(ge=1, le=64)] = 8
@@ -112,6 +132,12 @@ class FitOptions(Options):
     """One sentence for all, or one of many wordings per image."""
     patient_info: bool = True
     """Put age, sex and findings into the sentence."""
+    age_encoding: Literal["numerical", "word", "decade"] = "numerical"
+    """How an age is said: 77, seventy-seven, or 70 to 79."""
+    negate_findings: bool = False
+    """Say "no effusion" of findings that an image is known not to have; two per sentence, none where its findings are missing."""
+    caption: str | None = None
+    """Column of the cohort whose text is the prompt, such as a report; rows without one get the sentence."""
     caption_dropout: Fraction = 0.1
     """Share of steps with the empty prompt, which guidance needs."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
@@ -124,6 +150,8 @@ class FitOptions(Options):
     """Steps between checkpoints."""
     preview_every: Annotated[int, Field(ge=0)] = 200
     """Steps between preview pictures; 0 for none."""
+    tracker: str = "tensorboard"
+    """A row of TRACKERS, where losses and previews are shown: tensorboard, mlflow, wandb, or none."""
     seed: int = 0
     """Seed of everything random in the run."""
 
@@ -377,6 +405,34 @@ class PhantomOptions(Options):
     """Pixels on a side."""
     seed: int = 0
     """Seed of the anatomy."""
+
+
+class ExportOptions(Options):
+    """Write an adapter as the files that other tools load."""
+
+    adapter: str
+    """An adapter or run folder."""
+    to: str
+    """A row of EXPORTS: diffusers, a1111, kohya."""
+    out: Path
+    """The folder to make."""
+    base: str | None = None
+    """Where the adapter's base lies on this machine, if not where it was trained; only whole models need it."""
+
+
+class AdoptOptions(Options):
+    """Bring in an adapter of another tool: LoRA (kohya, diffusers, peft, cloneofsimo) or textual inversion (diffusers, A1111)."""
+
+    file: Path
+    """The file (.safetensors, .pt, .bin), or the folder that holds it. Pickles are checked, and only their weights are read."""
+    base: str
+    """The base that it was made for: a named base, a local diffusers folder, or a hub id."""
+    out: Path
+    """The run folder to make; its `adapter/` is the result."""
+    token: Annotated[str, Field(pattern=r"^<[^<>\s]+>$")] | None = None
+    """The word of a textual inversion; default: the file's own, in angle brackets."""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto."""
 
 
 class ReplayOptions(Options):

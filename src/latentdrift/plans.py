@@ -24,9 +24,11 @@ def import_(options: config.ImportOptions) -> Result:
 
 def fit(options: config.FitOptions) -> Result:
     from latentdrift.adapt.plan import plan
+    from latentdrift.adapt.team import Team
     from latentdrift.data.cohort import Cohort
     from latentdrift.model.base import Base
 
+    Team.join(options.device)  # before the base is put onto this process's device
     return plan(Base.load(options.base, device=options.device, precision=options.precision), Cohort.load(options.cohort), options)
 
 
@@ -34,7 +36,7 @@ def generate(options: config.GenerateOptions) -> Result:
     from latentdrift.sample.restart import restart
 
     base, drift, info, statistics = adapted(options)
-    drift, wanted = restart(drift, options, base, info, statistics), requests(options, info)
+    drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "guidance", "sampler", "rescale")}
     how["resolution"] = options.resolution or info["resolution"]
     each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how)
@@ -115,8 +117,10 @@ def edit(options: config.EditOptions) -> Result:
     from latentdrift.edit.sources import subjects
 
     base, _, info, _ = adapted(options)
-    changes = dict(prompts.parse_assignment(text, info["attributes"]) for text in options.set)
-    wording = {"add": options.add, "remove": options.remove, "spec": info["attributes"], "style": info["prompt"]["style"]}
+    spec = info["attributes"]
+    changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
+    add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
+    wording = {"spec": spec, "add": add, "remove": remove, **prompts.Manner.of(info["prompt"]).of_edit}
     found = worded(
         subjects(options, info, info["resolution"]), partial(prompts.pair, info["describe"], changes=changes, **wording)
     )

@@ -55,16 +55,18 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
 
 def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     """A cohort -> an adapter."""
+    from latentdrift.adapt.team import Team
     from latentdrift.adapt.train import fit as train
     from latentdrift.data.cohort import Cohort
     from latentdrift.model.base import Base
 
+    team = Team.join(options.device)  # before the base is put onto this process's device
     cohort = Cohort.load(options.cohort)
     base = Base.load(options.base, device=options.device, precision=options.precision)
     inputs = {"base": base.hash, "cohort": cohort.fingerprint}
     made = train(base, cohort, options, options.out, preview=partial(_preview, seed=options.seed), quiet=quiet)
     results = {"drift": made.info["drift"], "losses": made.info["losses"], "outputs": record.outputs(made.adapter)}
-    if not made.already:
+    if not made.already and team.first:
         record.write(options.out, "fit", options, inputs=inputs, results=results)
     return {"adapter": str(made.adapter), "already finished": made.already, **{k: results[k] for k in ("drift", "losses")}}
 
@@ -76,7 +78,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     from latentdrift.sample.synthetic import Sheet
 
     base, drift, info, statistics = adapted(options)
-    drift, wanted = restart(drift, options, base, info, statistics), requests(options, info)
+    drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
     how["resolution"] = options.resolution or info["resolution"]
     sheet = Sheet.open(
@@ -103,7 +105,7 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     spec = info["attributes"]
     changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
     add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-    wording = {"spec": spec, "style": info["prompt"]["style"], "add": add, "remove": remove}
+    wording = {"spec": spec, "add": add, "remove": remove, **prompts.Manner.of(info["prompt"]).of_edit}
     found = worded(
         subjects(options, info, info["resolution"]), partial(prompts.pair, info["describe"], changes=changes, **wording)
     )
@@ -189,6 +191,27 @@ def bench_drift(options: config.BenchDriftOptions, quiet: bool = False) -> Resul
     return {"file": str(options.out / "bench.json"), "table": str(options.out / "bench.md"), "page": str(made)}
 
 
+def export(options: config.ExportOptions, quiet: bool = False) -> Result:
+    """An adapter -> the files that another tool loads."""
+    from latentdrift.adapt.interop.exports import export as write
+
+    files = write(options.adapter, options.to, options.out, base=options.base)
+    return {"folder": str(options.out), "files": files}
+
+
+def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
+    """Another tool's file -> an adapter."""
+    from latentdrift.adapt.adapter import adopt as bring_in
+    from latentdrift.model.base import Base
+
+    base = Base.load(options.base, device=options.device, precision="fp32")
+    info = bring_in(base, options.file, options.out / "adapter", options.token)
+    results = {"adopted": info["adopted"], "outputs": record.outputs(options.out / "adapter")}
+    record.write(options.out, "adopt", options, inputs={"base": base.hash}, results=results)
+    told = {"is": info["adopted"]["format"], "method": info["method"], "words": info["tokens"]}
+    return {"adapter": str(options.out / "adapter"), **told}
+
+
 def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
     """A folder of phantom scans with their table, as a hospital would hand it over."""
     from latentdrift.data.phantom import write_phantom
@@ -255,6 +278,8 @@ def adapted(
     place = Path(options.adapter)
     if place.exists() and not (place / "vae").is_dir():  # a base has an autoencoder, an adapter never has
         adapted = load_adapter(options.adapter, base=options.base, **where)
+        if "adopted" in adapted.info:  # its words are another's choice
+            log.info("%s, words in a prompt: %s", adapted.info["adopted"]["format"], ", ".join(adapted.info["tokens"]) or "none")
         return adapted.base, adapted.drift, adapted.info, adapted.statistics
     base = Base.load(options.adapter, **where)
     return base, Drift(), {
@@ -271,15 +296,20 @@ def subject(options: config.DriftOptions) -> Any:
     return Subject(*adapted(options))
 
 
-def requests(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
+def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]) -> Any:
+    """What to draw, in words that the base can read.
+
+    Raises:
+        OptionError: It is not said, or said twice.
+    """
     from latentdrift.data.cohort import Cohort
-    from latentdrift.sample.synthetic import follow_cohort, follow_prompts
+    from latentdrift.sample.synthetic import follow_cohort, follow_prompts, readable
 
     if options.like and options.prompt:
         raise OptionError("--prompt and --like both say what to draw; give one of them")
-    if options.like:
-        return follow_cohort(Cohort.load(options.like), options.split, options.n, info)
-    return follow_prompts(options.prompt, options.n)
+    like = Cohort.load(options.like) if options.like else None
+    wanted = follow_cohort(like, options.split, options.n, info) if like else follow_prompts(options.prompt, options.n)
+    return readable(wanted, base.readable)
 
 
 def worded(found: Sequence[Any], pair: Callable[[Mapping[str, Any]], tuple[str, str]]) -> list[tuple[Any, str, str]]:
@@ -323,6 +353,8 @@ VERBS: dict[str, Callable[..., Result]] = {
     "drift estimate": drift_estimate,
     "drift search": drift_search,
     "bench drift": bench_drift,
+    "export": export,
+    "adopt": adopt,
     "phantom": phantom,
     "replay": replay,
     "demo": demo,

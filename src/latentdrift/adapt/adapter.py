@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ import numpy as np
 from safetensors import SafetensorError
 
 from latentdrift import prompts
+from latentdrift.adapt import card
+from latentdrift.adapt.interop.adopting import recognised, take_in
+from latentdrift.adapt.interop.foreign import PICKLES, find
 from latentdrift.adapt.job import Job
 from latentdrift.adapt.methods import METHODS, Method
 from latentdrift.data.cohort import Cohort
-from latentdrift.errors import AdapterError
+from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base, Schedule
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
@@ -27,7 +30,6 @@ from latentdrift.record import versions
 
 NAME = "adapter.json"
 FORMAT = 1
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # formats that can run code when they are opened
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Adapted:
 def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], losses: Mapping[str, Any]) -> dict[str, Any]:
     """The contents of adapter.json."""
     options, rows = todo.options, cohort.rows()
+    spoken = {name: spec for name, spec in cohort.attributes.items() if name != options.caption}  # a caption's words are reports
     return {
         "format": FORMAT,
         "method": options.method,
@@ -68,14 +71,13 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
         "describe": todo.describe,
         "pictures": cohort.describe,
         "prompt": {
-            "style": options.prompt_style,
-            "patient_info": options.patient_info,
+            **asdict(prompts.Manner.asked(options)),
             "caption_dropout": todo.dropout,
             "templates": list(prompts.TEMPLATES[options.prompt_style]),
         },
         "attributes": {
             name: {field: spec[field] for field in ("type", "vocabulary", "unit") if field in spec}
-            for name, spec in cohort.attributes.items()
+            for name, spec in spoken.items()
         },
         "resolution": todo.resolution,
         "colour": any(cohort.pixels(row).ndim == 3 for row in rows.iloc[list(todo.train[:8])].to_dict("records")),
@@ -84,10 +86,12 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
             "fingerprint": cohort.fingerprint,
             "images": {split: len(cohort.rows(split)) for split in ("train", "validation", "test")},
             "patients": int(rows["patient"].nunique()),
+            "attributes": card.summary(rows.iloc[list(todo.train)], spoken),
         },
         "steps": options.steps,
         "batch_size": options.batch_size,
         "learning_rate": todo.rate,
+        "trainer": todo.craft,
         "seed": options.seed,
         "precision": todo.settings["precision"],
         "losses": dict(losses),
@@ -110,6 +114,7 @@ def write(folder: Path, base: Base, row: Method, info: Mapping[str, Any], statis
     row.save(base, aside)
     if statistics is not None:
         statistics.save(aside)
+    (aside / card.NAME).write_text(card.card(info), encoding="utf-8")
     (aside / NAME).write_text(json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     aside.replace(folder)
 
@@ -130,12 +135,15 @@ def locate(path: Path | str) -> Path:
         raise AdapterError(f"the run {path} is not finished and has no adapter yet; give its `fit` command again to continue it")
     if pickles:
         raise AdapterError(
-            f"{pickles[0]} is a pickle, which can run code when it is opened; latentdrift loads safetensors only: "
-            "save it again as safetensors where it was made"
+            f"{pickles[0]} is a pickle, which can run code when it is opened; latentdrift loads safetensors only. "
+            f"To have it checked and its weights alone brought over: latentdrift adopt {pickles[0]} --base BASE --out RUN"
         )
     if not path.exists():
         raise AdapterError(f"there is no adapter at {path}; give the folder that `fit` made, or its adapter/ folder")
-    raise AdapterError(f"{path} is not an adapter: it has no {NAME}; give the folder that `fit` made, or its adapter/ folder")
+    raise AdapterError(
+        f"{path} is not an adapter: it has no {NAME}; give the folder that `fit` made, or its adapter/ folder. "
+        "A file of another tool needs its --base, or `latentdrift adopt`"
+    )
 
 
 def read(path: Path | str) -> dict[str, Any]:
@@ -161,8 +169,8 @@ def load_adapter(path: Path | str, *, base: str | None = None, device: str = "au
     """The base with the adapter applied, and the adapter's drift.
 
     Args:
-        path: An adapter folder, or a run folder.
-        base: Where its base lies on this machine; default: where it was trained.
+        path: An adapter folder, a run folder, or a safetensors file of another tool.
+        base: Where its base lies on this machine; default: where it was trained, which no other tool's file says.
         device: As in `Base.load`.
         precision: As in `Base.load`.
 
@@ -170,9 +178,39 @@ def load_adapter(path: Path | str, *, base: str | None = None, device: str = "au
         AdapterError: Damaged, unsafe, unfinished, or made for another base.
         BaseModelError: The base cannot be loaded.
     """
+    if _is_foreign(Path(path), base):
+        if base is None:
+            what = recognised(Path(path))
+            raise AdapterError(f"{path} is {what}, and does not say which base it belongs to: give that one with --base")
+        plain = Base.load(base, device=device, precision=precision)
+        taken, facts = take_in(plain, Path(path))
+        return Adapted(taken, Drift(), {"format": FORMAT, **facts}, None, plain.schedule)
     folder = locate(path)
     info = read(folder)
     return apply(Base.load(base or info["base"]["name"], device=device, precision=precision), folder, info)
+
+
+def adopt(base: Base, path: Path, folder: Path, token: str | None = None) -> dict[str, Any]:
+    """Make an adapter folder of another tool's file, safetensors or pickle; returns its adapter.json.
+
+    Arguments and errors of `take_in`; `base` is used up.
+
+    Raises:
+        OptionError: The folder is there and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OptionError(f"{folder} is there and not empty; give a new folder as --out")
+    taken, facts = take_in(base, path, token)
+    info = {"format": FORMAT, **facts}
+    write(folder, taken, METHODS[info["method"]], info, None)
+    return info
+
+
+def _is_foreign(path: Path, base: str | None) -> bool:
+    """Whether it is another tool's safetensors: a file, or beside `--base` a folder that holds one and no adapter of ours."""
+    file = find(path)
+    ours = any((place / NAME).is_file() for place in (path, path / "adapter"))
+    return file is not None and file.suffix == ".safetensors" and not ours and (path.is_file() or base is not None)
 
 
 def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Adapted:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +33,17 @@ class Batch:
     """What is in the picture: says the class of an image, told or not."""
     seen: Tensor | None = None
     """Noise in the network's input, where it is not eps, its target."""
+    weight: Tensor | None = None
+    """What each latent counts in the loss, [B, 1, h, w]; none: 1."""
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def part(self, span: slice) -> Batch:
+        """Some of its images."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        cut: dict[str, Any] = {name: None if value is None else value[span] for name, value in values.items()}
+        return Batch(**cut)
 
 
 @dataclass(frozen=True)
@@ -41,12 +54,15 @@ class Batches:
     captions: Sequence[str]
     positions: tuple[int, ...]
     size: int
+    """Images per step, whether they go through the network together or not."""
     dropout: float
     """Share of images that are shown with the empty prompt, which guidance needs."""
     length: int
     """Number of times of the schedule."""
     seed: int
     noise: Noise = field(default_factory=Noise)
+    weights: np.ndarray | None = None
+    """What each latent of each image counts in the loss, [N, 1, h, w]."""
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
@@ -60,7 +76,8 @@ class Batches:
         captions = tuple(self.captions[row] for row in rows)
         prompts = tuple("" if drop else caption for caption, drop in zip(captions, silent, strict=True))
         seen, eps = self.noise.apply(eps, source)  # last, so that images, times and plain noise are those of any other noise
-        return Batch(x0, eps, t, prompts, captions, seen)
+        weight = None if self.weights is None else torch.from_numpy(self.weights[rows])
+        return Batch(x0, eps, t, prompts, captions, seen, weight)
 
     def _row(self, draw: int) -> int:
         epoch, place = divmod(draw, len(self.positions))

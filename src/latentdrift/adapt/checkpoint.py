@@ -7,16 +7,18 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 KEEP = 2  # the newest, and the one before it in case the newest turns out to be damaged
 WEIGHTS = "state.safetensors"
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's state per parameter
+WEIGHT, AVERAGE = "weight", "average"  # tensors are called kind/parameter, as `weight/a`; all other kinds are the optimiser's
 
 log = logging.getLogger(__name__)
 
@@ -27,41 +29,76 @@ class Checkpoint:
 
     step: int
     file: Path
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What the trainer knew."""
 
-    def restore(self, parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-        """Put the weights and AdamW's moments back, bit for bit."""
+    def restore(
+        self,
+        parameters: Mapping[str, torch.nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        average: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Put the weights, the optimiser's state and the average of the weights back, bit for bit."""
         state = optimizer.state_dict()
+        places = {name: index for index, name in enumerate(parameters)}
         with safe_open(self.file, framework="pt") as stored, torch.no_grad():
-            for index, (name, parameter) in enumerate(parameters.items()):
-                parameter.copy_(stored.get_tensor(f"weight/{name}"))
-                state["state"][index] = {moment: stored.get_tensor(f"{moment}/{name}").clone() for moment in MOMENTS}
+            self._load(stored, WEIGHT, parameters)
+            if average is not None:
+                self._load(stored, AVERAGE, average)
+            for label in stored.keys():  # noqa: SIM118  a file is no dict
+                kind, _, name = label.partition("/")
+                if kind not in (WEIGHT, AVERAGE):
+                    value = stored.get_tensor(label).clone()
+                    state["state"].setdefault(places[name], {})[kind] = value.item() if value.dtype == torch.int64 else value
         optimizer.load_state_dict(state)
 
+    def load(self, parameters: Mapping[str, Tensor], *, average: bool) -> None:
+        """Put back the weights alone, or their average."""
+        with safe_open(self.file, framework="pt") as stored, torch.no_grad():
+            self._load(stored, AVERAGE if average else WEIGHT, parameters)
 
-def write(root: Path, step: int, parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Path:
-    """Write `root/step-000100` and drop all but the newest KEEP.
+    @staticmethod
+    def _load(stored: Any, kind: str, into: Mapping[str, Tensor]) -> None:
+        for name, tensor in into.items():
+            tensor.copy_(stored.get_tensor(f"{kind}/{name}"))
+
+
+def write(
+    root: Path,
+    step: int,
+    parameters: Mapping[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor] | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `root/step-000100` and drop all but the newest KEEP and the best that they know of.
 
     Args:
         root: The run's checkpoints folder.
         step: Steps done.
         parameters: What is trained, by name, in the optimiser's order.
-        optimizer: AdamW after at least one step.
+        optimizer: After at least one step.
+        average: A second set of the same weights.
+        notes: Whatever else is to be known; `best` is the step of a checkpoint to keep.
     """
-    tensors = {f"weight/{name}": parameter.detach().contiguous() for name, parameter in parameters.items()}
-    for name, parameter in parameters.items():
-        tensors |= {f"{moment}/{name}": optimizer.state[parameter][moment].detach().contiguous() for moment in MOMENTS}
+    tensors = {f"{WEIGHT}/{name}": parameter.detach().contiguous() for name, parameter in parameters.items()}
+    tensors |= {f"{AVERAGE}/{name}": weight.contiguous() for name, weight in (average or {}).items()}
+    tensors |= _state(parameters, optimizer)
     folder, aside = root / f"step-{step:06d}", root / f".step-{step:06d}.partial"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     save_file(tensors, aside / WEIGHTS)
-    (aside / "state.json").write_text(json.dumps({"step": step}))
+    (aside / "state.json").write_text(json.dumps({"step": step, **(notes or {})}))
     for path in aside.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
-    for old in _complete(root)[:-KEEP]:
-        shutil.rmtree(old)
+    there = _complete(root)
+    best = {_notes(kept).get("best") for kept in there[-KEEP:]}
+    for old in there[:-KEEP]:
+        if int(old.name.removeprefix("step-")) not in best:
+            shutil.rmtree(old)
     return folder
 
 
@@ -72,12 +109,38 @@ def newest(root: Path) -> Checkpoint | None:
         shutil.rmtree(aside)
     for folder in reversed(_complete(root)):
         try:
-            step = json.loads((folder / "state.json").read_text())["step"]
+            notes = json.loads((folder / "state.json").read_text())
             with safe_open(folder / WEIGHTS, framework="pt"):  # sees that the file is whole
-                return Checkpoint(step, folder / WEIGHTS)
+                return Checkpoint(notes["step"], folder / WEIGHTS, notes)
         except (OSError, SafetensorError, ValueError, KeyError) as problem:
             log.warning("checkpoint %s cannot be read (%s); the one before it is used", folder, problem)
     return None
+
+
+def at(root: Path, step: int) -> Checkpoint:
+    """The checkpoint of a step that is known to be there."""
+    return Checkpoint(step, root / f"step-{step:06d}" / WEIGHTS)
+
+
+def _state(parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state per parameter; its whole numbers as int64."""
+    tensors: dict[str, Tensor] = {}
+    stored: set[int] = set()
+    for name, parameter in parameters.items():
+        for kind, value in optimizer.state.get(parameter, {}).items():
+            tensor = value.detach().contiguous() if isinstance(value, Tensor) else torch.tensor(value)
+            shared = tensor.data_ptr() in stored  # as the tables of 8-bit moments are, which safetensors does not take
+            tensors[f"{kind}/{name}"] = tensor.clone() if shared else tensor
+            stored.add(tensor.data_ptr())
+    return tensors
+
+
+def _notes(folder: Path) -> dict[str, Any]:
+    """state.json; nothing where it cannot be read."""
+    try:
+        return json.loads((folder / "state.json").read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def _complete(root: Path) -> list[Path]:

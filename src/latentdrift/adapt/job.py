@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from latentdrift import prompts
+from latentdrift.adapt import masks
 from latentdrift.adapt.cache import Moments, key
 from latentdrift.adapt.methods import Method, method
+from latentdrift.adapt.optimizers import Optimizer, optimizer
+from latentdrift.adapt.rates import Rates
+from latentdrift.adapt.trackers import tracker
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError, unknown
@@ -22,7 +27,11 @@ from latentdrift.model.noise import Noise
 from latentdrift.model.start import FEWEST
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
-FREE = {"cohort", "base", "out", "checkpoint_every", "preview_every"}  # do not change what comes out, or are compared by hash
+# These do not change what comes out, or are compared by hash.
+FREE = {"cohort", "base", "out", "checkpoint_every", "preview_every", "gradient_checkpointing", "tracker"}
+CRAFT = (
+    "accumulate", "rate_schedule", "optimizer", "min_snr", "ema", "patience", "mask", "mask_outside", "gradient_checkpointing",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,8 @@ class Job:
 
     options: FitOptions
     row: Method
-    rate: float
+    rates: Rates
+    optimizer: Optimizer
     resolution: int
     describe: str
     """What stands for the pictures in a prompt: the cohort's words, or the token that is learned."""
@@ -46,6 +56,21 @@ class Job:
     """All that shapes the result; a run continues only under the same."""
 
     @property
+    def rate(self) -> float:
+        """The learning rate in full."""
+        return self.rates.full
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that an optimiser step has seen."""
+        return self.options.batch_size * self.options.accumulate
+
+    @property
+    def craft(self) -> dict[str, Any]:
+        """How the steps were made, for adapter.json."""
+        return {name: getattr(self.options, name) for name in CRAFT} | {"warm_up": self.rates.warm_up}
+
+    @property
     def dropout(self) -> float:
         """Share of empty prompts; none where only a word is learned, which the empty prompt does not hold."""
         return 0.0 if self.row.trains_text else self.options.caption_dropout
@@ -55,18 +80,29 @@ class Job:
         """Every prompt that a step may see."""
         return sorted({"", *(self.captions[row] for row in (*self.train, *self.validation))})
 
-    def check_prompts(self, base: Base) -> None:
-        """Have the longest prompt read by the base that is trained, whose words may be several tokens.
+    def weights(self, base: Base, cohort: Cohort, root: Path) -> np.ndarray | None:
+        """What each latent of each image counts in the loss, from a cache below `root`; None where all count the same."""
+        if self.options.mask is None:
+            return None
+        size = base.latent_size(self.resolution)
+        return masks.weights(cohort, self.options.mask, self.options.mask_outside, self.train, self.resolution, size, root)
+
+    def check_prompts(self, base: Base) -> str:
+        """The longest prompt, read by the base that is trained, whose words may be several tokens.
 
         Raises:
             OptionError: It is past the text encoder's limit.
         """
-        longest = max(self.prompts, key=lambda prompt: len(base.tokenizer(prompt).input_ids))
+        counts = {prompt: base.count(prompt) for prompt in self.prompts}
+        longest = max(counts, key=counts.__getitem__)
         try:
             base.embed([longest])
         except OptionError as error:
             word = f", give {self.options.token} fewer --vectors than {self.options.vectors}," if self.row.trains_text else ""
-            raise OptionError(f"{error}{word} or leave the patient out with --no-patient-info") from error
+            less = f"--caption {self.options.caption} out" if self.options.caption else "the patient out with --no-patient-info"
+            long = sum(count > base.token_limit for count in counts.values())
+            raise OptionError(f"{error}{word} or leave {less}; {long} of {len(counts)} prompts are too long") from error
+        return longest
 
 
 def scheduled(base: Base, options: FitOptions) -> Base:
@@ -110,19 +146,18 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(options.drift_mode or "", 1)
     if len(train) < fewest:
         raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images, there are {len(train)}; take pin")
-    captions = tuple(
-        prompts.sentence(
-            describe,
-            prompts.attributes_of(record, cohort.attributes),
-            style=options.prompt_style,
-            index=position,
-            patient_info=options.patient_info,
-        )
-        for position, record in enumerate(cohort.rows().to_dict("records"))
-    )
+    captions = _captions(cohort, describe, prompts.Manner.asked(options))
     rate = options.learning_rate or row.learning_rate(base)
+    rates = Rates.of(rate, options.rate_schedule, options.warm_up, options.steps)
+    tracker(options.tracker)
+    if options.patience and not validation:
+        raise CohortError(
+            f"--patience watches the held-out loss, and cohort {cohort.folder} has none in its validation split; leave it out, "
+            "or import the cohort again with another --split"
+        )
+    free = FREE - {"checkpoint_every"} if options.patience else FREE
     settings = {
-        **options.model_dump(mode="json", exclude=FREE),
+        **options.model_dump(mode="json", exclude=free),
         "learning_rate": rate,
         "noise": noise.to_dict(),
         "resolution": resolution,
@@ -133,7 +168,23 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         "images": key(train, validation, list(cohort.rows()["sha256"])),
         "prompts": key(*captions),
     }
-    return Job(options, row, rate, resolution, describe, train, validation, captions, noise, settings)
+    if options.mask:
+        settings["masks"] = masks.fingerprint(cohort, options.mask, train)
+    return Job(
+        options, row, rates, optimizer(options.optimizer), resolution, describe, train, validation, captions, noise, settings
+    )
+
+
+def _captions(cohort: Cohort, describe: str, manner: prompts.Manner) -> tuple[str, ...]:
+    """What is said of each image, in the order of metadata.csv.
+
+    Raises:
+        OptionError: The cohort lacks what the prompts are to be made of.
+    """
+    manner.check(cohort.attributes, cohort.texts)
+    learned, spec = describe != cohort.describe, cohort.attributes
+    rows = enumerate(cohort.rows().to_dict("records"))
+    return tuple(manner.words(describe, row, spec, position, learned=learned) for position, row in rows)
 
 
 def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tuple[Drift, dict[str, Any]]:
@@ -188,10 +239,9 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
     if options.drift_by not in kinds:
         raise unknown("category for --drift-by", str(options.drift_by), kinds)
-    if not options.patient_info:
-        raise OptionError(
-            "--drift-by tells classes by their words in the prompt, which --no-patient-info leaves out; give one of them"
-        )
+    if options.caption or not options.patient_info:
+        left_out = "--caption replaces" if options.caption else "--no-patient-info leaves out"
+        raise OptionError(f"--drift-by tells classes by their words in the prompt, which {left_out}; give one of them")
 
 
 def _classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:

@@ -1,14 +1,25 @@
-"""LoRA: a low-rank change B A of every attention projection of the U-Net (Hu et al. 2021), by peft."""
+"""LoRA: a low-rank change alpha / r B A of projections (Hu et al. 2021), by peft.
+
+`fit` puts one beside every attention projection of the U-Net. Files of other trainers have other ranks and alphas per module, and
+parts in the text encoder: what is kept, applied and taken away here is any of them.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
+from latentdrift.adapt import textual_inversion
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
@@ -16,59 +27,180 @@ from latentdrift.seeds import derive
 
 FILE = "pytorch_lora_weights.safetensors"  # the name that `pipe.load_lora_weights(folder)` looks for
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]  # self- and cross-attention
-PREFIX = "unet."
+UNET, TEXT = "unet.", "text_encoder.text_model."  # how names of their modules begin in a file; TEXT is as older diffusers has it
+METADATA = "lora_adapter_metadata"  # where diffusers keeps what a state dict cannot say
 
 
-def prepare(base: Base, options: FitOptions, describe: str) -> tuple[Base, dict[str, torch.nn.Parameter]]:
+@dataclass(frozen=True)
+class Pair:
+    """The change of one module."""
+
+    a: Tensor
+    """[r, in], or [r, in, k, k] of a convolution."""
+    b: Tensor
+    """[out, r], or [out, r, 1, 1]."""
+    alpha: float
+    """The change is alpha / r B A."""
+
+    @property
+    def rank(self) -> int:
+        """r."""
+        return self.a.shape[0]
+
+
+Lora = dict[str, Pair]
+"""Module, `unet.down_blocks...to_q` or `text_encoder.text_model.encoder...q_proj` -> its change."""
+
+
+def prepare(base: Base, options: FitOptions, describe: str) -> tuple[Base, dict[str, nn.Parameter]]:
     """Matrices A (random, from the seed) and B (zero) beside each projection: nothing changes before the first step."""
-    return base, _inject(base, options.rank, options.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(options.seed, "lora"))  # peft draws A from torch's own generator
+        _beside(base.unet, {"r": options.rank, "lora_alpha": options.rank, "target_modules": TARGETS})
+    named = base.unet.named_parameters()
+    return base, {name.replace(".default.", "."): parameter for name, parameter in named if ".lora_" in name}
 
 
 def save(base: Base, folder: Path) -> None:
-    """The matrices under diffusers' names; alpha equals the rank, so every reader scales them by 1."""
-    tensors = {PREFIX + name: parameter.detach().float().cpu().contiguous() for name, parameter in _matrices(base).items()}
-    save_file(tensors, folder / FILE, metadata={"format": "pt"})
+    """The matrices under diffusers' names, and the words that came with them."""
+    write(collect(base), folder / FILE)
+    if isinstance(base.tokenizer, textual_inversion.Words):
+        textual_inversion.save(base, folder)
 
 
 def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     """The base with the matrices beside its projections, kept apart so that they can be taken away exactly.
 
     Raises:
-        AdapterError: The file holds other matrices than this U-Net has places for.
+        AdapterError: The file holds other matrices than this base has places for.
     """
-    stored = load_file(folder / FILE)
-    parameters = _inject(base, int(info["options"]["rank"]), seed=0)
-    expected = {PREFIX + name: parameter.shape for name, parameter in parameters.items()}
-    if {name: tensor.shape for name, tensor in stored.items()} != expected:
-        remove(base)
-        raise AdapterError(
-            f"{folder / FILE} does not fit base '{base.name}': its {len(stored)} matrices have not the names and shapes of the "
-            f"{len(expected)} that rank {info['options']['rank']} needs here; it was made for another U-Net"
-        )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(stored[PREFIX + name]).requires_grad_(False)
-    return base
+    lora, rank = read(folder / FILE), info["options"].get("rank")
+    ranks = sorted({pair.rank for pair in lora.values()})
+    wrong = f"its matrices are of rank {', '.join(map(str, ranks))}, and not what rank {rank} needs here"
+    reason = wrong if rank is not None and ranks != [rank] else misfit(base, lora)
+    if reason:
+        raise AdapterError(f"{folder / FILE} does not fit base '{base.name}': {reason}; it was made for another U-Net")
+    inject(base, lora)
+    return textual_inversion.apply(base, folder, info) if (folder / textual_inversion.FILE).is_file() else base
 
 
 def remove(base: Base) -> Base:
-    """The base's own projections back in their places."""
-    base.unet.unload_lora()
-    return base
+    """The base's own projections back in their places, and its own words."""
+    from diffusers.utils import recurse_remove_peft_layers
+
+    for model in (base.unet, base.text_encoder):
+        if hasattr(model, "peft_config"):
+            recurse_remove_peft_layers(model)
+            del model.peft_config
+    return textual_inversion.remove(base) if isinstance(base.tokenizer, textual_inversion.Words) else base
 
 
-def _inject(base: Base, rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
-    from peft import LoraConfig
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "lora"))  # peft draws A from torch's own generator
-        base.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS))
-    matrices = _matrices(base)
-    for parameter in matrices.values():
-        parameter.data = parameter.data.float()  # trained in float32 whatever the frozen weights are
-    return matrices
+def places(base: Base) -> dict[str, Any]:
+    """Name in a file -> module, of all that can have a change."""
+    found = {UNET + name: module for name, module in base.unet.named_modules()}
+    # transformers 5 has no `text_model` between the encoder and its parts, older ones have
+    found |= {TEXT + name.removeprefix("text_model."): module for name, module in base.text_encoder.named_modules()}
+    return {name: module for name, module in found.items() if isinstance(module, nn.Linear | nn.Conv2d)}
 
 
-def _matrices(base: Base) -> dict[str, torch.nn.Parameter]:
-    """Name as in the file, without the prefix -> matrix."""
-    return {name.replace(".default.", "."): parameter for name, parameter in base.unet.named_parameters() if ".lora_" in name}
+def misfit(base: Base, lora: Lora) -> str | None:
+    """Why the matrices have no place in this base; None where they have."""
+    there = places(base)
+    for name, pair in lora.items():
+        if name not in there:
+            return f"it changes {name}, which this base does not have"
+        out, into, *window = there[name].weight.shape
+        need = ((pair.rank, into, *window), (out, pair.rank, *[1 for _ in window]))
+        if (pair.a.shape, pair.b.shape) != need:
+            shapes = f"{tuple(pair.b.shape)} and {tuple(pair.a.shape)}"
+            return f"its matrices for {name} are {shapes}, and {need[1]} and {need[0]} fit there"
+    return None
+
+
+def inject(base: Base, lora: Lora) -> None:
+    """Put the matrices beside their modules, frozen; `misfit` has found none."""
+    for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
+        own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
+        if own:
+            inner = "text_model." if prefix == TEXT and hasattr(model, "text_model") else ""
+            own = {inner + name: pair for name, pair in own.items()}
+            _beside(model, _config(own))
+            with torch.no_grad():
+                for name, pair in own.items():
+                    layer = model.get_submodule(name)
+                    layer.lora_A["default"].weight.copy_(pair.a).requires_grad_(False)
+                    layer.lora_B["default"].weight.copy_(pair.b).requires_grad_(False)
+
+
+def collect(base: Base) -> Lora:
+    """The matrices that stand beside modules of the base."""
+    found = {}
+    for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
+        for name, layer in model.named_modules():
+            if hasattr(layer, "lora_A"):
+                a, b = (part["default"].weight.detach().float().cpu().contiguous() for part in (layer.lora_A, layer.lora_B))
+                found[prefix + name.removeprefix("text_model.")] = Pair(a, b, float(layer.lora_alpha["default"]))
+    return found
+
+
+def write(lora: Lora, path: Path) -> None:
+    """As `pipe.load_lora_weights` reads it; where alpha is not the rank of every module, it stands in the metadata."""
+    tensors: dict[str, Tensor] = {}
+    metadata: dict[str, Any] = {}
+    for name, pair in lora.items():
+        tensors |= {f"{name}.lora_A.weight": pair.a, f"{name}.lora_B.weight": pair.b}
+    if len({pair.rank for pair in lora.values()} | {pair.alpha for pair in lora.values()}) > 1:
+        for part, prefix in (("unet", UNET), ("text_encoder", TEXT)):
+            own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
+            metadata |= {f"{part}.{key}": value for key, value in _config(own).items()} if own else {}
+    about = {METADATA: json.dumps(metadata, sort_keys=True)} if metadata else {}
+    save_file(tensors, path, metadata={"format": "pt", **about})
+
+
+def read(path: Path) -> Lora:
+    """What `write` wrote."""
+    with safe_open(path, "pt") as file:
+        tensors, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    return pairs(tensors, json.loads(about.get(METADATA, "{}")))
+
+
+def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
+    """Matrices under peft's names, with the alphas that diffusers' metadata has for them; alpha is the rank where it has none."""
+    from peft.utils.other import get_pattern_key
+
+    found = {}
+    for key, a in tensors.items():
+        if not key.endswith(".lora_A.weight"):
+            continue
+        name = key.removesuffix(".lora_A.weight")
+        part, short = name.split(".")[0], name.removeprefix(TEXT).removeprefix(UNET)
+        settings = {name.removeprefix(f"{part}."): value for name, value in metadata.items() if name.startswith(f"{part}.")}
+        pattern, alpha = settings.get("alpha_pattern") or {}, float(settings.get("lora_alpha", a.shape[0]))
+        alpha = float(pattern.get(get_pattern_key(list(pattern), short), alpha))
+        if settings.get("use_rslora"):
+            alpha *= math.sqrt(a.shape[0])  # scaled by alpha / sqrt(r) (Kalajdzievski 2023)
+        found[name] = Pair(a.float(), tensors[f"{name}.lora_B.weight"].float(), alpha)
+    return found
+
+
+def _config(lora: Lora) -> dict[str, Any]:
+    """peft's configuration of these modules: the usual rank and alpha, and the exceptions by name."""
+    rank = Counter(pair.rank for pair in lora.values()).most_common(1)[0][0]
+    alpha = Counter(pair.alpha for pair in lora.values()).most_common(1)[0][0]
+    return {
+        "r": rank,
+        "lora_alpha": alpha,
+        "rank_pattern": {name: pair.rank for name, pair in lora.items() if pair.rank != rank},
+        "alpha_pattern": {name: pair.alpha for name, pair in lora.items() if pair.alpha != alpha},
+        "target_modules": sorted(lora),
+    }
+
+
+def _beside(model: Any, config: Mapping[str, Any]) -> None:
+    """New matrices in float32, whatever the frozen weights are."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    inject_adapter_in_model(LoraConfig(**config), model)
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            parameter.data = parameter.data.float()

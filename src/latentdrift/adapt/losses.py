@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from latentdrift.model.schedule import Denoiser, Schedule
+
+# Prediction -> what a time counts, from its signal-to-noise ratio a^2 / s^2 and the ratio's cap gamma: an error of x0 then counts
+# min(SNR, gamma), whatever is predicted (Hang et al. 2023, min-SNR, section 3.4).
+MIN_SNR: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "epsilon": lambda snr, gamma: snr.clamp(max=gamma) / snr,
+    "v_prediction": lambda snr, gamma: snr.clamp(max=gamma) / (snr + 1),
+}
 
 
 def draw_times(n: int, length: int, generator: torch.Generator) -> Tensor:
@@ -14,8 +23,21 @@ def draw_times(n: int, length: int, generator: torch.Generator) -> Tensor:
     return (((offset + torch.arange(n) / n) % 1) * length).long()
 
 
+def min_snr(schedule: Schedule, t: Tensor, gamma: float) -> Tensor:
+    """What the times [B] count in the loss, float64 [B]."""
+    a, s = schedule.a(t), schedule.s(t)
+    return MIN_SNR[schedule.prediction_type]((a / s).square(), gamma)
+
+
 def denoising_loss(
-    denoiser: Denoiser, schedule: Schedule, x0: Tensor, eps: Tensor, t: Tensor, context: Tensor, seen: Tensor | None = None
+    denoiser: Denoiser,
+    schedule: Schedule,
+    x0: Tensor,
+    eps: Tensor,
+    t: Tensor,
+    context: Tensor,
+    seen: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Squared error of the prediction, mean per image, [B] in float32 (Ho et al. 2020, eq. 14).
 
@@ -27,6 +49,8 @@ def denoising_loss(
         t: Times [B].
         context: Prompt embeddings [B, L, D].
         seen: Noise in the network's input, where it is not that of the target.
+        weight: What each latent counts [B, 1, h, w]; all of them 1 is the same as none.
     """
     prediction = denoiser(schedule.add_noise(x0, eps if seen is None else seen, t), t, context)
-    return (prediction.float() - schedule.target(x0, eps, t).float()).square().flatten(1).mean(1)
+    error = (prediction.float() - schedule.target(x0, eps, t).float()).square()
+    return (error if weight is None else error * weight).flatten(1).mean(1)

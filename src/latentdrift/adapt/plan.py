@@ -13,6 +13,7 @@ from latentdrift.adapt import cache, checkpoint
 from latentdrift.adapt.batches import HELD_OUT, Batch
 from latentdrift.adapt.job import Job, job, scheduled
 from latentdrift.adapt.losses import draw_times
+from latentdrift.adapt.team import Team
 from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
@@ -25,11 +26,25 @@ FLOAT = 4  # bytes
 
 
 def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> int:
-    """Bytes that a run writes: latent moments, prompt embeddings, checkpoints (weights and AdamW's two moments), the adapter."""
-    trained = sum(weight.numel() for weight in parameters.values()) * FLOAT
+    """Bytes that a run writes: latent moments, prompt embeddings, checkpoints (of `memory`, all but gradients), the adapter."""
+    kept = memory(parameters, todo)
+    kept.pop("gradients")
+    checkpoints = checkpoint.KEEP + 1 + (todo.options.patience is not None)  # one is being written, and the best one stays
     latents = 2 * base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT * len(todo.captions)
     context = base.tokenizer.model_max_length * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
-    return latents + (0 if todo.row.trains_text else context) + 3 * trained * (checkpoint.KEEP + 1) + trained
+    masks = latents // (2 * base.latent_channels) if todo.options.mask else 0
+    return latents + masks + (0 if todo.row.trains_text else context) + sum(kept.values()) * checkpoints + kept["weights"]
+
+
+def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str, int]:
+    """Bytes that training keeps of what it trains; activations and frozen weights come on top."""
+    trained = sum(weight.numel() for weight in parameters.values())
+    return {
+        "weights": trained * FLOAT,
+        "gradients": trained * FLOAT,
+        "optimizer": round(trained * todo.optimizer.state),
+        "average": trained * FLOAT if todo.options.ema else 0,
+    }
 
 
 def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
@@ -41,15 +56,18 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     base = scheduled(base, options)
     todo, number = job(base, cohort, options), base.dtype
     base, parameters = todo.row.prepare(base, options, cohort.describe)
-    todo.check_prompts(base)
+    longest = todo.check_prompts(base)
     drift = Drift.of([0.1] * base.latent_channels)  # its cost does not depend on its values
-    trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number)
+    team = Team.join(options.device)
+    team.check(options.batch_size)
+    trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number, team)
     batch = _noise(base, todo)
     step = _seconds(lambda: trainer.update(batch))
     pixels = torch.zeros(1, 3, todo.resolution, todo.resolution)
     encoding = _seconds(lambda: base.moments(pixels)) * len(todo.captions)
     watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
-    watching = watches * step * HELD_OUT / options.batch_size / 3  # a forward pass is a third of a step
+    forward = step / (4 if options.gradient_checkpointing else 3)  # a backward pass is twice a forward pass, and repeats it then
+    watching = watches * forward * HELD_OUT / todo.images_per_step
     return {
         "method": options.method,
         "what": todo.row.summary,
@@ -57,14 +75,18 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
         "images": {"train": len(todo.train), "validation": len(todo.validation)},
         "resolution": todo.resolution,
         "steps": options.steps,
-        "epochs": round(options.steps * options.batch_size / len(todo.train), 2),
+        "images_per_step": todo.images_per_step,
+        "processes": team.count,
+        "epochs": round(options.steps * todo.images_per_step / len(todo.train), 2),
         "learning_rate": todo.rate,
         "precision": todo.settings["precision"],
         "device": base.device.type,
         "prompt": todo.captions[todo.train[0]],
+        "longest_prompt": {"text": longest, "tokens": base.count(longest), "limit": base.token_limit},
         "seconds_per_step": round(step, 4),
         "seconds": round(encoding + watching + step * options.steps, 1),
         "memory_bytes": _peak_memory(base.device),
+        "memory_of_what_is_trained": memory(parameters, todo),
         "disk_bytes": disk(base, parameters, todo),
     }
 
@@ -78,7 +100,7 @@ def _contexts(base: Base, todo: Job) -> Callable[..., torch.Tensor]:
 
 def _noise(base: Base, todo: Job) -> Batch:
     """A batch of the right shape."""
-    source, count, size = generator(0, "plan"), todo.options.batch_size, base.latent_size(todo.resolution)
+    source, count, size = generator(0, "plan"), todo.images_per_step, base.latent_size(todo.resolution)
     x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
     said = (todo.captions[todo.train[0]],) * count
     return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said)

@@ -10,9 +10,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, ResourceError
 
 SETTINGS = "fit.json"
+DEFAULTS = {name: field.default for name, field in FitOptions.model_fields.items()}
 RECENT = 50  # steps
 
 
@@ -51,7 +53,7 @@ class Run:
         path = self.folder / SETTINGS
         asked = json.loads(json.dumps(settings))
         if path.exists():
-            there = json.loads(path.read_text())
+            there = DEFAULTS | json.loads(path.read_text())  # what was no option yet when the run began had its default
             changed = [name for name in asked if there.get(name) != asked[name]]
             differs = ", ".join(f"{name} ({there.get(name)} there, {asked[name]} now)" for name in changed)
             if changed:
@@ -104,6 +106,7 @@ class Run:
         return {"train": fmean(recent), "held_out_before": first, "held_out": last}
 
     def rewind(self, step: int) -> None:
-        """Forget what the log says of steps after `step`: they are done again."""
-        kept = [json.dumps(entry) + "\n" for entry in self.entries() if entry["step"] <= step]
+        """Forget what the log says of steps after `step`, of its end, and, from 0, of everything: it is done again."""
+        known = [entry for entry in self.entries() if entry["step"] <= step and step and "kept" not in entry]
+        kept = [json.dumps(entry) + "\n" for entry in known]
         (self.folder / "log.jsonl").write_text("".join(kept), encoding="utf-8")

@@ -26,9 +26,14 @@ FILE = "learned_embeds.safetensors"  # the name that `pipe.load_textual_inversio
 class Rows(nn.Module):
     """A token table with further rows: ids from `first` on are the new ones."""
 
-    def __init__(self, table: nn.Module, first: int, rows: Tensor) -> None:
+    def __init__(self, table: Any, first: int, rows: Tensor) -> None:
         super().__init__()
         self.table, self.first, self.rows = table, first, nn.Parameter(rows)
+
+    @property
+    def weight(self) -> Tensor:
+        """The token table [N, D] without the new rows."""
+        return self.table.weight
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embeddings [..., D] of ids [...]."""
@@ -38,21 +43,24 @@ class Rows(nn.Module):
 
 
 class Words:
-    """A tokenizer that reads the new word as its tokens; all else is the tokenizer's own."""
+    """A tokenizer that reads new words as their tokens; all else is the tokenizer's own."""
 
-    def __init__(self, tokenizer: Any, token: str, vectors: int) -> None:
-        self.plain, self.token, self.names = tokenizer, token, [token, *(f"{token}_{i}" for i in range(1, vectors))]
-        taken = set(self.names) & set(tokenizer.get_vocab())
+    def __init__(self, tokenizer: Any, vectors: Mapping[str, int]) -> None:
+        self.plain = tokenizer
+        self.names = {word: [word, *(f"{word}_{i}" for i in range(1, count))] for word, count in vectors.items()}
+        names = [name for tokens in self.names.values() for name in tokens]
+        taken = set(names) & set(tokenizer.get_vocab())
         if taken:
             raise OptionError(f"'{min(taken)}' is already a word of this base; choose another --token, such as <my-cohort>")
         self.wide = copy.deepcopy(tokenizer)
-        self.wide.add_tokens(self.names)
+        self.wide.add_tokens(names)
+        self.first = self.wide.convert_tokens_to_ids(names[0])
 
     def __call__(self, text: str | list[str], **options: Any) -> Any:
         """Token ids, as the tokenizer returns them."""
-        spelled = " ".join(self.names)
-        texts = [text] if isinstance(text, str) else text
-        expanded = [part.replace(self.token, spelled) for part in texts]
+        expanded = [text] if isinstance(text, str) else text
+        for word, tokens in self.names.items():
+            expanded = [part.replace(word, " ".join(tokens)) for part in expanded]
         return self.wide(expanded[0] if isinstance(text, str) else expanded, **options)
 
     def decode(self, ids: list[int]) -> str:
@@ -71,18 +79,17 @@ class Words:
 
 def prepare(base: Base, options: FitOptions, describe: str) -> tuple[Base, dict[str, nn.Parameter]]:
     """The new word, which starts as the words of `describe` in turn (the mean of the table, if it has none)."""
-    words = Words(base.tokenizer, options.token, options.vectors)
     table = base.text_encoder.get_input_embeddings().weight.detach().float()
     ids = base.tokenizer(describe, add_special_tokens=False).input_ids
     start = table[ids] if ids else table.mean(0, keepdim=True)
     rows = start[torch.arange(options.vectors) % len(start)].clone()
-    return _insert(base, words, rows)
+    base = insert(base, {options.token: rows})
+    return base, {options.token: base.text_encoder.get_input_embeddings().rows}
 
 
 def save(base: Base, folder: Path) -> None:
-    """One tensor [V, D] in float32 under the word's name; the vectors' length is learned and stays."""
-    rows = base.text_encoder.get_input_embeddings().rows
-    save_file({base.tokenizer.token: rows.detach().float().cpu().contiguous()}, folder / FILE, metadata={"format": "pt"})
+    """A tensor [V, D] in float32 under each word; the vectors' length is learned and stays."""
+    save_file(collect(base), folder / FILE, metadata={"format": "pt"})
 
 
 def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
@@ -91,16 +98,16 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     Raises:
         AdapterError: The vectors are of another width than this text encoder's.
     """
-    ((token, rows),) = load_file(folder / FILE).items()
-    rows = rows.reshape(-1, rows.shape[-1])
+    found = {word: rows.reshape(-1, rows.shape[-1]) for word, rows in load_file(folder / FILE).items()}
     width = base.text_encoder.get_input_embeddings().weight.shape[1]
-    if rows.shape[1] != width:
-        raise AdapterError(
-            f"the embedding '{token}' in {folder} is {rows.shape[1]} wide and the text encoder of base '{base.name}' is {width} "
-            "wide; it was made for another base (SD 1.x is 768 wide, SD 2.x 1024): give that one with --base"
-        )
-    applied, parameters = _insert(base, Words(base.tokenizer, token, len(rows)), rows)
-    parameters[token].requires_grad_(False)
+    for word, rows in found.items():
+        if rows.shape[1] != width:
+            raise AdapterError(
+                f"the embedding '{word}' in {folder} is {rows.shape[1]} wide and the text encoder of base '{base.name}' is "
+                f"{width} wide; it was made for another base (SD 1.x is 768 wide, SD 2.x 1024): give that one with --base"
+            )
+    applied = insert(base, found)
+    applied.text_encoder.get_input_embeddings().rows.requires_grad_(False)
     return applied
 
 
@@ -110,8 +117,16 @@ def remove(base: Base) -> Base:
     return replace(base, tokenizer=base.tokenizer.plain)
 
 
-def _insert(base: Base, words: Words, rows: Tensor) -> tuple[Base, dict[str, nn.Parameter]]:
-    first = words.wide.convert_tokens_to_ids(words.token)
-    table = Rows(base.text_encoder.get_input_embeddings(), first, rows.to(base.device))
-    base.text_encoder.set_input_embeddings(table)
-    return replace(base, tokenizer=words), {words.token: table.rows}
+def insert(base: Base, words: Mapping[str, Tensor]) -> Base:
+    """The base with further words, each of vectors [V, D]."""
+    tokenizer = Words(base.tokenizer, {word: len(rows) for word, rows in words.items()})
+    rows = torch.cat(list(words.values())).to(base.device)
+    base.text_encoder.set_input_embeddings(Rows(base.text_encoder.get_input_embeddings(), tokenizer.first, rows))
+    return replace(base, tokenizer=tokenizer)
+
+
+def collect(base: Base) -> dict[str, Tensor]:
+    """Each further word's vectors [V, D]."""
+    rows = base.text_encoder.get_input_embeddings().rows.detach().float().cpu()
+    counts = [len(tokens) for tokens in base.tokenizer.names.values()]
+    return {word: part.contiguous() for word, part in zip(base.tokenizer.names, rows.split(counts), strict=True)}

@@ -16,9 +16,10 @@ import torch
 from latentdrift.adapt import adapter, cache, checkpoint
 from latentdrift.adapt.batches import Batches, held_out
 from latentdrift.adapt.job import Job, job, resolve_drift, scheduled
-from latentdrift.adapt.journal import Journal
+from latentdrift.adapt.journal import Journal, Silence
 from latentdrift.adapt.plan import disk
 from latentdrift.adapt.run import Run
+from latentdrift.adapt.team import Team
 from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
@@ -71,77 +72,103 @@ def fit(
         KeyboardInterrupt: After a checkpoint was written.
     """
     base = scheduled(base, options)
-    todo, run = job(base, cohort, options), Run(Path(run_folder))
+    todo, run, team = job(base, cohort, options), Run(Path(run_folder)), Team.join(options.device)
+    team.check(options.batch_size)
     run.check(todo.settings)
     if run.finished:
         return FitResult(run.adapter, adapter.read(run.adapter), options.steps, already=True)
-    last, number = checkpoint.newest(run.checkpoints), base.dtype
-    begin = last.step if last else 0
+    with team.first_before_others():
+        last = checkpoint.newest(run.checkpoints)
+    begin, number = last.step if last else 0, base.dtype
     base, parameters = todo.row.prepare(base, options, cohort.describe)
     todo.check_prompts(base)
     run.need(disk(base, parameters, todo))
-    run.claim(todo.settings)
-    with Journal(run, options.method, begin, options.steps, quiet=quiet) as journal:
-        moments = cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
-        contexts = (
-            cache.live_contexts(base, todo.prompts) if todo.row.trains_text else cache.contexts(base, todo.prompts, run.cache)
-        )
+    if team.first:
+        run.claim(todo.settings)
+    with Journal(run, options, begin, quiet=quiet) if team.first else Silence() as journal:
+        with team.first_before_others():
+            moments = cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
+            contexts = (
+                cache.live_contexts(base, todo.prompts) if todo.row.trains_text else cache.contexts(base, todo.prompts, run.cache)
+            )
+            weights = todo.weights(base, cohort, run.cache)
         drift, drift_info = resolve_drift(todo, base, cohort, moments)
-        trainer = Trainer(base, parameters, contexts, drift, todo, number)
+        trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
         trainer.restore(last)
         statistics = Statistics.measure(moments.each(todo.train)) if len(todo.train) > 1 else None
-        _loop(trainer, todo, moments, run, journal, _previews(preview, todo, drift, statistics), on_step)
-    info = adapter.describe(base, cohort, todo, drift_info, run.losses())
-    adapter.write(run.adapter, base, todo.row, info, statistics)
-    return FitResult(run.adapter, info, begin, already=False)
+        draw = _previews(preview if team.first else None, todo, drift, statistics)
+        _loop(trainer, todo, moments, weights, run, journal, draw, on_step)
+    if team.first:
+        trainer.settle(run.checkpoints)
+        info = adapter.describe(base, cohort, todo, drift_info, run.losses())
+        if trainer.patience:
+            info["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
+            info["losses"]["held_out"] = trainer.patience.loss
+        adapter.write(run.adapter, base, todo.row, info, statistics)
+    team.meet()
+    return FitResult(run.adapter, adapter.read(run.adapter), begin, already=False)
 
 
 def _loop(
     trainer: Trainer,
     todo: Job,
     moments: cache.Moments,
+    weights: np.ndarray | None,
     run: Run,
-    journal: Journal,
-    draw: Callable[[Base, int], np.ndarray | None],
+    journal: Journal | Silence,
+    draw: Callable[[Trainer], np.ndarray | None],
     on_step: Callable[[int, float], None] | None,
 ) -> None:
-    """From where the trainer stands to the last step."""
+    """From where the trainer stands to the last step, or to where patience ends."""
     options, length = todo.options, len(trainer.base.schedule.alpha_bar)
-    batches = Batches(moments, todo.captions, todo.train, options.batch_size, todo.dropout, length, options.seed, todo.noise)
+    batches = Batches(
+        moments, todo.captions, todo.train, todo.images_per_step, todo.dropout, length, options.seed, todo.noise, weights
+    )
     watched = held_out(moments, todo.captions, todo.validation, length)
-    if trainer.done == 0:
-        journal.held_out(0, trainer.held_out(watched))
+
+    def look() -> None:
+        """Where a checkpoint is due: the held-out loss, and the checkpoint."""
+        due = trainer.done % options.checkpoint_every == 0 or trainer.done == options.steps
+        if due and trainer.watched < trainer.done:
+            journal.held_out(trainer.done, trainer.watch(watched))
+            if trainer.done and trainer.team.first:
+                trainer.save(run.checkpoints)
+
     try:
-        while trainer.done < options.steps:
+        look()
+        while trainer.done < options.steps and not trainer.over:
             outcome = trainer.update(batches(trainer.done))
             if not outcome.finite:
                 raise OptionError(_not_finite(trainer, todo, run))
             journal.step(trainer.done, outcome)
-            if trainer.done % options.checkpoint_every == 0 or trainer.done == options.steps:
-                journal.held_out(trainer.done, trainer.held_out(watched))
-                trainer.save(run.checkpoints)
-            picture = draw(trainer.base, trainer.done)
+            look()
+            picture = draw(trainer)
             if picture is not None:
                 journal.picture(trainer.done, picture)
             if on_step:
                 on_step(trainer.done, outcome.loss)
     except KeyboardInterrupt:
-        if trainer.done:
+        if trainer.done and trainer.team.first:
             trainer.save(run.checkpoints)
         raise
+    if trainer.patience:
+        journal.kept(trainer.done, trainer.patience)
 
 
 def _previews(
     preview: Preview | None, todo: Job, drift: Drift, statistics: Statistics | None
-) -> Callable[[Base, int], np.ndarray | None]:
-    """A function of the base and the steps done, which draws where a preview is due."""
+) -> Callable[[Trainer], np.ndarray | None]:
+    """A function of the trainer, which draws where a preview is due."""
     every = todo.options.preview_every
     spread = np.linspace(0, len(todo.train) - 1, PREVIEW_PROMPTS).astype(int)
     prompts = [todo.captions[todo.train[place]] for place in spread]
 
     @torch.no_grad()
-    def draw(base: Base, done: int) -> np.ndarray | None:
-        return preview(base, drift, statistics, prompts) if preview and every and done % every == 0 else None
+    def draw(trainer: Trainer) -> np.ndarray | None:
+        if not (preview and every and trainer.done % every == 0):
+            return None
+        with trainer.kept():
+            return preview(trainer.base, drift, statistics, prompts)
 
     return draw
 

@@ -83,6 +83,12 @@ class Cohort:
         return self.info["attributes"]
 
     @property
+    def texts(self) -> list[str]:
+        """Columns of words, attributes and kept ones: what can stand as a caption."""
+        kinds = self.attributes | self.info.get("kept", {})
+        return [name for name, spec in kinds.items() if spec["type"] == "category"]
+
+    @property
     def describe(self) -> str:
         """What the pictures show, as it stands in a prompt: "brain MRI"."""
         return self.info["describe"]

@@ -14,6 +14,7 @@ Notation, everywhere in this package:
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -154,16 +155,32 @@ class Base:
         Raises:
             OptionError: a prompt is longer than the text encoder can read; nothing is cut off silently.
         """
-        limit = min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
+        limit = self.token_limit
         for prompt in prompts:
-            ids = self.tokenizer(prompt, verbose=False).input_ids
-            if len(ids) > limit:
-                dropped = self.tokenizer.decode(ids[limit - 1 : -1])
+            if self.count(prompt) > limit:
+                dropped = self.tokenizer.decode(self.tokenizer(prompt, verbose=False).input_ids[limit + 1 : -1])
                 raise OptionError(
-                    f"the prompt '{prompt}' has {len(ids) - 2} tokens and the text encoder of base '{self.name}' reads "
-                    f"{limit - 2}: '{dropped}' would be dropped; shorten it"
+                    f"the prompt '{prompt}' has {self.count(prompt)} tokens and the text encoder of base '{self.name}' reads "
+                    f"{limit}: '{dropped}' would be dropped; shorten it"
                 )
-        return self.tokenizer(list(prompts), padding="max_length", max_length=limit, return_tensors="pt").input_ids
+        return self.tokenizer(list(prompts), padding="max_length", max_length=limit + 2, return_tensors="pt").input_ids
+
+    @property
+    def token_limit(self) -> int:
+        """Tokens of a prompt that the text encoder reads, beside the first and the last, which are always the same."""
+        return min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings) - 2
+
+    def count(self, prompt: str) -> int:
+        """Tokens of a prompt, without the first and the last."""
+        return len(self.tokenizer(prompt, verbose=False).input_ids) - 2
+
+    def readable(self, prompt: str) -> str:
+        """The prompt, cut after the last word that the text encoder reads; itself if that is none."""
+        if self.count(prompt) <= self.token_limit:
+            return prompt
+        words = prompt.split()
+        read = bisect_right(range(1, len(words) + 1), self.token_limit, key=lambda n: self.count(" ".join(words[:n])))
+        return " ".join(words[:read]) or prompt
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """The context [B, L, D] of prompts; raises as `tokens` does."""

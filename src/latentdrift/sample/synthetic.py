@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from latentdrift.data.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.intensity import from_unit
 from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, OptionError
+
+log = logging.getLogger(__name__)
+TOLD = 3  # prompts of which is said what was cut off; of more only their number
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,29 @@ def follow_cohort(cohort: Cohort, split: str | None, n: int, info: Mapping[str, 
     rows = cohort.rows(split).to_dict("records")
     if not rows:
         raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
-    found = []
+    manner, found = prompts.Manner.of(info["prompt"]), []
     for i in range(n):
-        known = prompts.attributes_of(rows[i % len(rows)], info["attributes"])
-        how = {"style": info["prompt"]["style"], "patient_info": info["prompt"]["patient_info"]}
-        found.append(Request(prompts.sentence(info["describe"], known, index=i, **how), known))
+        row, spec = rows[i % len(rows)], info["attributes"]
+        text = manner.words(info["describe"], row, spec, i, learned=info["describe"] != info["pictures"])
+        found.append(Request(text, prompts.attributes_of(row, spec)))
     return found
+
+
+def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Request]:
+    """The requests with prompts that the text encoder reads to their end; what is cut off is said.
+
+    Args:
+        requests: With prompts of any length.
+        cut: `Base.readable`.
+    """
+    read = {text: cut(text) for text in dict.fromkeys(request.prompt for request in requests)}
+    long = [text for text in read if text != read[text]]
+    for text in long[:TOLD]:
+        dropped = " ".join(text.split()[len(read[text].split()) :])
+        log.warning("the prompt '%s' is longer than the text encoder reads: '%s' is dropped", text, dropped)
+    if long[TOLD:]:
+        log.warning("the ends of %d further prompts are dropped, too", len(long[TOLD:]))
+    return [replace(request, prompt=read[request.prompt]) for request in requests]
 
 
 @dataclass(frozen=True)

@@ -319,7 +319,7 @@ def main() -> None:
     parser.add_argument("stage", choices=["autoencoder", "decoder", "latents", "denoiser", "export"])
     parser.add_argument("--autoencoder-steps", type=int, default=4600)
     parser.add_argument("--decoder-steps", type=int, default=700)
-    parser.add_argument("--denoiser-steps", type=int, default=1900)
+    parser.add_argument("--denoiser-steps", type=int, default=7500)
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "weights")
     options = parser.parse_args()

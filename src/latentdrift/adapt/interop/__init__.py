@@ -1,0 +1,1 @@
+"""Adapters of other tools in ours (foreign, formats, adopting), ours in other tools (exports)."""

@@ -1,0 +1,194 @@
+"""EXPORTS: our adapters as the files that other tools load, with the drift that those tools do not know."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from latentdrift.adapt import adapter, full, lora, textual_inversion
+from latentdrift.adapt.card import drifts
+from latentdrift.adapt.interop.loras import kohya_name
+from latentdrift.errors import AdapterError, OptionError, unknown
+from latentdrift.model import folder as folders
+
+DRIFT = "drift.json"
+Writer = Callable[[Path, Mapping[str, Any], str, Path], dict[str, str]]
+"""(adapter folder, adapter.json, base, folder to write into) -> file -> how to use it."""
+
+
+def _diffusers_lora(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    shutil.copyfile(source / lora.FILE, out / lora.FILE)
+    return {lora.FILE: f'`pipe.load_lora_weights("{out.name}")`'}
+
+
+def _kohya_lora(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    changes, name = lora.read(source / lora.FILE), f"{_stem(info)}.safetensors"
+    tensors: dict[str, Tensor] = {}
+    for module, pair in changes.items():
+        stem = kohya_name(module)
+        tensors |= {f"{stem}.lora_down.weight": pair.a, f"{stem}.lora_up.weight": pair.b}
+        tensors[f"{stem}.alpha"] = torch.tensor(pair.alpha)
+    first = next(iter(changes.values()))
+    about = {"format": "pt", "ss_network_module": "networks.lora", "ss_network_dim": str(first.rank)}
+    save_file(tensors, out / name, metadata={**about, "ss_network_alpha": f"{first.alpha:g}"})
+    use = f"`models/Lora` (AUTOMATIC1111) or `models/loras` (ComfyUI), then `<lora:{Path(name).stem}:1>` in a prompt"
+    return {name: f"put it into {use}. For diffusers take `--to diffusers`"}
+
+
+def _diffusers_words(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    """A file per word: stock diffusers reads one from each."""
+    words = load_file(source / textual_inversion.FILE)
+    made = {}
+    for word, rows in words.items():
+        name = textual_inversion.FILE if len(words) == 1 else f"{_plain(word)}.safetensors"
+        save_file({word: rows}, out / name, metadata={"format": "pt"})
+        made[name] = f'`pipe.load_textual_inversion("{out.name}/{name}")`; `{word}` in a prompt'
+    return made
+
+
+def _a1111_words(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    """As safetensors, and in the older layout of AUTOMATIC1111."""
+    made = {}
+    for word, rows in load_file(source / textual_inversion.FILE).items():
+        name = _plain(word)
+        save_file({"emb_params": rows}, out / f"{name}.safetensors", metadata={"format": "pt"})
+        about = {"name": name, "step": info.get("steps"), "sd_checkpoint": None, "sd_checkpoint_name": _base(info)}
+        torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, **about}, out / f"{name}.pt")
+        made[f"{name}.safetensors"] = f"put it into `embeddings`; `{name}`, the file's name, in a prompt"
+        made[f"{name}.pt"] = "the same vectors for tools that read the older layout only; take one of the two"
+    return made
+
+
+def _diffusers_model(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    """All parts of the base with the adapter's U-Net, and the schedule that it was trained for."""
+    import diffusers
+    from diffusers.utils import logging
+
+    logging.disable_progress_bar()
+    place = folders.find(base)
+    adapted = adapter.load_adapter(source, base=base, device="cpu", precision="fp32")
+    changed = adapted.base.schedule is not adapted.own
+    stored = folders.config(place / "scheduler" / "scheduler_config.json")
+    # a schedule that ends in noise needs a scheduler that knows it; DDIM's is what `generate` draws with
+    kind = "DDIMScheduler" if adapted.base.schedule.zero_snr else stored.get("_class_name", "DDIMScheduler")
+    settings = {**stored, **adapted.base.schedule.config} if changed else stored
+    pipe = diffusers.StableDiffusionPipeline(
+        vae=adapted.base.vae, text_encoder=adapted.base.text_encoder, tokenizer=adapted.base.tokenizer, unet=adapted.base.unet,
+        scheduler=getattr(diffusers, kind).from_config(settings),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipe.save_pretrained(out)
+    return {"model_index.json": f'`StableDiffusionPipeline.from_pretrained("{out.name}")`: this folder is a whole model'}
+
+
+# Tool -> the file of an adapter -> how it is written for that tool.
+EXPORTS: dict[str, dict[str, Writer]] = {
+    "diffusers": {lora.FILE: _diffusers_lora, textual_inversion.FILE: _diffusers_words, full.FILE: _diffusers_model},
+    "a1111": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
+    "kohya": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
+}
+
+
+def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> list[str]:
+    """Write an adapter as another tool's files, whole or not at all; returns their names.
+
+    Args:
+        path: An adapter or run folder.
+        to: A row of EXPORTS.
+        out: The folder to make.
+        base: Where the adapter's base lies, if not where it was trained; needed for whole models only.
+
+    Raises:
+        OptionError: An unknown tool, or a folder that is not free.
+        AdapterError: No adapter, or one that the tool has no form for.
+    """
+    if to not in EXPORTS:
+        raise unknown("format", to, EXPORTS)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OptionError(f"{out} is there and not empty; give a new folder as --out")
+    source = adapter.locate(path)
+    info = adapter.read(source)
+    here = {file for row in EXPORTS.values() for file in row if (source / file).is_file()}
+    if not here or here - EXPORTS[to].keys():
+        raise AdapterError(_no_form(info["method"], to, here))
+    aside = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    made: dict[str, str] = {}
+    for file in sorted(here):
+        made |= EXPORTS[to][file](source, info, base or info["base"]["name"], aside)
+    drift = info["drift"]
+    (aside / DRIFT).write_text(json.dumps(drift, indent=2) + "\n", encoding="utf-8")
+    made = {name: how.replace(aside.name, out.name) for name, how in made.items()}
+    (aside / "README.md").write_text(_readme(info, made), encoding="utf-8")
+    if out.exists():
+        out.rmdir()
+    aside.replace(out)
+    return [*made, DRIFT, "README.md"]
+
+
+README = """# An adapter made with latentdrift
+
+Method `{method}`, for base `{base}` (hash {hash}) and no other.
+
+{files}
+
+## Drift
+
+{drift}
+
+## Use
+
+Research only; every picture that it draws is synthetic: say so wherever it is shown.
+"""
+DRIFTED = (
+    "This adapter has drift (`drift.json`: train {train}, infer {infer}, start {start}), and **other tools ignore it**: "
+    "they begin where the model was not made to. In diffusers, give the start and what is added after each step as in "
+    "`docs/export.md` of latentdrift, whose snippet needs these numbers. Web interfaces have no place for it: draw with "
+    "`latentdrift generate`, or fit with `--drift none`."
+)
+
+
+def _readme(info: Mapping[str, Any], made: Mapping[str, str]) -> str:
+    drift = info["drift"]
+    told = {name: drift.get(name) or "none" for name in ("train", "infer", "start")}
+    said = (
+        DRIFTED.format(**told)
+        if drifts(drift)
+        else "It has no drift: stock pipelines draw what latentdrift draws from the same noise."
+    )
+    if info.get("schedule", {}).get("zero_snr"):
+        said += " Its schedule ends in pure noise: set `rescale_betas_zero_snr=True` and `timestep_spacing='trailing'`."
+    files = "\n".join(f"- `{name}`: {how}" for name, how in made.items())
+    return README.format(method=info["method"], base=_base(info), hash=info["base"]["hash"][:12], files=files, drift=said)
+
+
+def _no_form(method: str, to: str, here: set[str]) -> str:
+    if full.FILE in here:
+        return (
+            f"{to} wants the whole model of method '{method}' in a single file, which diffusers does not write: take --to "
+            "diffusers, and convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on from there"
+        )
+    return f"an adapter of method '{method}' has no form in other tools; those of LoRA, words and whole U-Nets have"
+
+
+def _base(info: Mapping[str, Any]) -> str:
+    """The base's name without the place where it lies."""
+    return Path(info["base"]["name"]).name
+
+
+def _stem(info: Mapping[str, Any]) -> str:
+    """What the file is called where the file's name is what a user types."""
+    return "-".join(["latentdrift", *str(info["describe"]).strip("<>").split()]).lower()
+
+
+def _plain(word: str) -> str:
+    """A word as a file's name: web interfaces read angle brackets otherwise."""
+    return word.strip("<>").replace("/", "-")

@@ -1,0 +1,117 @@
+"""A file of another tool: its tensors by name. Nothing in it is ever run.
+
+safetensors holds numbers only. A pickle can name any function and have it called, so what it names is listed before it is opened,
+and then torch opens it with `weights_only`, which refuses functions a second time.
+"""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from latentdrift.errors import AdapterError
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # formats that can run code when they are opened
+# What other tools call their file inside a folder, the safe ones first.
+NAMES = (
+    "pytorch_lora_weights.safetensors", "adapter_model.safetensors", "learned_embeds.safetensors",
+    "pytorch_lora_weights.bin", "adapter_model.bin", "learned_embeds.bin",
+)  # fmt: skip
+# Functions and types that a pickle of tensors names.
+TENSORS = {
+    "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "collections.OrderedDict",
+    *(f"torch.{kind}Storage" for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")),
+}  # fmt: skip
+OTHER_CALLS = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"}  # opcodes that name functions in ways torch.save never does
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What a file holds."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    """By name; in lists and nested dicts the names of all levels, with dots between."""
+    metadata: Mapping[str, Any]
+    """Whatever else it says: strings and numbers."""
+
+
+def find(path: Path) -> Path | None:
+    """The file that a path means: itself, or the one of NAMES in a folder."""
+    if path.is_file():
+        return path
+    return next((path / name for name in NAMES if (path / name).is_file()), None)
+
+
+def read(path: Path) -> Foreign:
+    """Open a file, by what is in it and not by its ending.
+
+    Raises:
+        AdapterError: Neither safetensors nor tensors pickled by torch, damaged, or a pickle that names anything but tensors.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[:4] == b"PK\x03\x04":
+        return _pickled(path)
+    if start[8:] == b"{":  # behind the length of its header
+        return _numbers(path)
+    if start[:1] == b"\x80":
+        raise AdapterError(
+            f"{path} is a bare pickle (or was written by torch before 1.6), which latentdrift does not open; "
+            "save it again with a newer torch, or as safetensors, where it was made"
+        )
+    raise AdapterError(f"{path} is neither safetensors nor a file that torch.save wrote; give an adapter file")
+
+
+def _numbers(path: Path) -> Foreign:
+    try:
+        with safe_open(path, "pt") as weights:
+            tensors = {key: weights.get_tensor(key) for key in weights.keys()}  # noqa: SIM118
+            return Foreign(path, tensors, weights.metadata() or {})
+    except SafetensorError as error:
+        raise AdapterError(f"{path} is damaged ({error}); copy it again from where it was made") from error
+
+
+def _pickled(path: Path) -> Foreign:
+    try:
+        named = sorted(set(_named(path)) - TENSORS)
+        if named:
+            raise AdapterError(
+                f"{path} is refused: it is a pickle that would have {', '.join(named)} called when it is opened, and a file of "
+                "weights names tensors only; do not open it elsewhere, and get this adapter as safetensors"
+            )
+        found = dict(_flat(torch.load(path, map_location="cpu", weights_only=True), ""))
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise AdapterError(f"{path} cannot be read as tensors ({error}); get this adapter as safetensors") from error
+    tensors = {key or path.stem: value.detach() for key, value in found.items() if isinstance(value, Tensor)}
+    return Foreign(path, tensors, {key: value for key, value in found.items() if isinstance(value, str | int | float)})
+
+
+def _named(path: Path) -> Iterator[str]:
+    """Every function and type that the pickles inside a file of torch name."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                for opcode, argument, _ in pickletools.genops(archive.read(name)):
+                    if opcode.name == "GLOBAL":
+                        yield str(argument).replace(" ", ".")
+                    elif opcode.name in OTHER_CALLS:
+                        yield f"something that cannot be named beforehand ({opcode.name})"
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping | list | tuple):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, part in items:
+            yield from _flat(part, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value

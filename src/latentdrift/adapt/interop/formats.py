@@ -1,0 +1,180 @@
+"""FORMATS: what a file of another tool is, by its names and shapes, and what there is in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from latentdrift.adapt import lora
+from latentdrift.adapt.interop import loras
+from latentdrift.adapt.interop.foreign import Foreign
+from latentdrift.errors import AdapterError
+from latentdrift.model.base import Base
+
+# Width of a prompt's vectors -> the models that have it.
+FITS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 1280: "SDXL's second text encoder", 2048: "SDXL"}
+# What latentdrift cannot use: its name, and how names in it begin or what they contain.
+REFUSED = {
+    "a textual inversion for SDXL": ("clip_g", "clip_l"),
+    "a LoRA for SDXL": ("lora_te2_", "text_encoder_2.", "lora_unet_input_blocks_", "add_embedding"),
+    "a LoHa or LoKr (LyCORIS)": ("hada_", "lokr_"),
+    "a DoRA": ("dora_scale", "lora_magnitude_vector"),
+    "a whole model": ("model.diffusion_model.", "conv_in.weight", "encoder.conv_in", "quant_conv"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file holds, in our terms."""
+
+    changes: lora.Lora = field(default_factory=dict)
+    words: Mapping[str, Tensor] = field(default_factory=dict)
+    """Word in angle brackets -> vectors [V, D] float32."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A row of FORMATS."""
+
+    recognise: Callable[[Foreign], bool]
+    read: Callable[[Foreign, Base], Found]
+    width: Callable[[Foreign], int | None]
+    """Of the prompts' vectors that it is made for; None where it does not say."""
+
+
+def _any(*parts: str) -> Callable[[Foreign], bool]:
+    return lambda foreign: any(part in key for key in foreign.tensors for part in parts)
+
+
+def _is_cloneofsimo(foreign: Foreign) -> bool:
+    named = [key for key in foreign.tensors if re.fullmatch(r"(unet|text_encoder):\d+:(up|down)", key)]
+    others = foreign.tensors.keys() - named
+    numbers = {str(number) for number in range(len(foreign.tensors))}
+    listed = foreign.tensors.keys() == numbers and len(numbers) % 2 == 0 and all(t.ndim == 2 for t in foreign.tensors.values())
+    return listed or (bool(named) and all(foreign.metadata.get(key) == "<embed>" for key in others))
+
+
+def _cloneofsimo(foreign: Foreign, base: Base) -> Found:
+    words = {word(key): _rows(rows) for key, rows in foreign.tensors.items() if foreign.metadata.get(key) == "<embed>"}
+    return Found(loras.cloneofsimo(foreign, base), words)
+
+
+def _numbered_width(foreign: Foreign) -> int | None:
+    """The cross-attention's keys of the first block are the sixth pair, or the seventh behind a gate eight times as wide."""
+    found = loras.numbered_pairs(foreign)
+    if "unet" not in found:
+        return found["text_encoder"][0][1].shape[1]
+    up, down = found["unet"][min(4, len(found["unet"]) - 1)]
+    place = 6 if up.shape[0] == 8 * down.shape[1] else 5
+    return found["unet"][place][1].shape[1] if len(found["unet"]) > place else None
+
+
+def _named_width(foreign: Foreign) -> int | None:
+    """In-features of a cross-attention's keys or values, or of the text encoder's queries."""
+    down = re.compile(r".*(attn2[._](processor\.)?to_[kv]|(?:self_attn[._])(to_q|q_proj)).*(lora_A|down).*")
+    return next((tensor.shape[1] for key, tensor in foreign.tensors.items() if down.fullmatch(key)), None)
+
+
+def _is_words(foreign: Foreign) -> bool:
+    widths = {tensor.shape[-1] for tensor in foreign.tensors.values() if tensor.ndim in (1, 2) and tensor.is_floating_point()}
+    plain = not any(key.endswith((".weight", ".bias")) for key in foreign.tensors)
+    return plain and len(widths) == 1 and all(tensor.ndim in (1, 2) for tensor in foreign.tensors.values())
+
+
+def _words_width(foreign: Foreign) -> int:
+    return next(iter(foreign.tensors.values())).shape[-1]
+
+
+def _one_word(foreign: Foreign, base: Base) -> Found:
+    """AUTOMATIC1111 gives a file's vectors the file's name; the older layout has one inside."""
+    (rows,) = foreign.tensors.values()
+    return Found(words={word(str(foreign.metadata.get("name") or foreign.path.stem)): _rows(rows)})
+
+
+def _words(foreign: Foreign, base: Base) -> Found:
+    return Found(words={word(key): _rows(rows) for key, rows in foreign.tensors.items()})
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    return tensor.float().reshape(-1, tensor.shape[-1])
+
+
+def word(name: str) -> str:
+    """A name in angle brackets: a plain word as a token would change every prompt that holds it."""
+    inner = re.sub(r"[<>\s]+", "-", name.strip().strip("<>"))
+    return f"<{inner}>"
+
+
+# The first row that recognises a file has it.
+FORMATS: dict[str, Format] = {
+    "cloneofsimo LoRA": Format(_is_cloneofsimo, _cloneofsimo, _numbered_width),
+    "kohya LoRA": Format(_any("lora_unet_", "lora_te_", "lora_te1_"), lambda f, b: Found(loras.kohya(f, b)), _named_width),
+    "peft LoRA": Format(_any("base_model.model."), lambda f, b: Found(loras.peft(f, b)), _named_width),
+    "diffusers LoRA": Format(
+        _any(".lora_A.", ".lora.down.", "_lora.down.", ".lora_linear_layer.down."),
+        lambda f, b: Found(loras.by_name(f, b)),
+        _named_width,
+    ),
+    "A1111 textual inversion": Format(
+        lambda f: list(f.tensors) in (["string_to_param.*"], ["emb_params"]), _one_word, _words_width
+    ),
+    "diffusers textual inversion": Format(_is_words, _words, _words_width),
+}  # fmt: skip
+
+
+def recognise(foreign: Foreign) -> str:
+    """The row of FORMATS that a file is.
+
+    Raises:
+        AdapterError: None, with what it is where that is known.
+    """
+    for what, marks in REFUSED.items():
+        if any(mark in key for key in foreign.tensors for mark in marks):
+            raise AdapterError(f"{foreign.path} is {what}; latentdrift reads {_known()}, for Stable Diffusion 1.x and 2.x")
+    name = next((name for name, row in FORMATS.items() if foreign.tensors and row.recognise(foreign)), None)
+    if name is None:
+        holds = ", ".join(list(foreign.tensors)[:3]) or "no tensors"
+        raise AdapterError(f"{foreign.path} is not an adapter that latentdrift knows (it holds {holds}); known: {_known()}")
+    return name
+
+
+def describe(foreign: Foreign, name: str) -> str:
+    """`a kohya LoRA for prompts 768 wide, which fits Stable Diffusion 1.x`."""
+    width = FORMATS[name].width(foreign)
+    fits = f", which fits {FITS[width]}" if width in FITS else ""
+    article = "an" if name[0] in "aA" else "a"
+    return f"{article} {name}" + (f" for prompts {width} wide{fits}" if width else "")
+
+
+def read(foreign: Foreign, base: Base) -> Found:
+    """What is in a file, checked to fit a base.
+
+    Raises:
+        AdapterError: Not a known format, or made for another base.
+    """
+    name, own = recognise(foreign), base.text_encoder.config.hidden_size
+    width = FORMATS[name].width(foreign)
+    if width not in (None, own):
+        fits = f" ({FITS[own]})" if own in FITS else ""
+        raise AdapterError(
+            f"{foreign.path} is {describe(foreign, name)}; base '{base.name}' has prompts {own} wide{fits}: "
+            "give the base that it was made for with --base"
+        )
+    found = FORMATS[name].read(foreign, base)
+    reason, room = lora.misfit(base, found.changes), base.tokenizer.model_max_length - 2
+    if reason:
+        raise AdapterError(
+            f"{foreign.path} is {describe(foreign, name)}, and does not fit base '{base.name}': {reason}; "
+            "give the base that it was made for with --base"
+        )
+    for spelled, rows in found.words.items():
+        if len(rows) > room:
+            raise AdapterError(f"the word {spelled} in {foreign.path} has {len(rows)} vectors, and a prompt has room for {room}")
+    return found
+
+
+def _known() -> str:
+    return ", ".join(FORMATS)

@@ -1,0 +1,101 @@
+"""Masked loss: where in the picture it counts. A mask is a picture as large as its image, in which everything but 0 is inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from latentdrift.adapt.cache import cached, key
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import CohortError, OptionError, unknown
+from latentdrift.prompts import is_missing
+from latentdrift.record import sha256
+
+
+def fingerprint(cohort: Cohort, column: str, positions: Sequence[int]) -> str:
+    """A hash of the masks of these images, all of which are there.
+
+    Raises:
+        OptionError: There is no such column, or it is one that prompts speak.
+        CohortError: An image has no mask, or its file is missing.
+    """
+    table = cohort.rows()
+    if column not in table:
+        raise unknown("column for --mask", column, table.columns)
+    if column in cohort.attributes:
+        raise OptionError(
+            f"--mask {column} is an attribute, which stands in prompts, and not a column of files; import the cohort with "
+            f"--keep {column}, or take it out of the attributes in {cohort.folder / 'cohort.json'}"
+        )
+    named = table[column].iloc[list(positions)]
+    empty = named.map(is_missing)
+    if empty.any():
+        raise CohortError(
+            f"{int(empty.sum())} of {len(named)} training images of {cohort.folder} name no mask in column {column}, the first "
+            f"{table['file_name'].iloc[empty.idxmax()]}; give each of them one, or leave --mask out"
+        )
+    lost = [name for name in named if not (cohort.folder / name).is_file()]
+    if lost:
+        raise CohortError(
+            f"{len(lost)} of {len(named)} masks named in column {column} are not there, the first {cohort.folder / lost[0]}; "
+            "put them into the cohort's folder: the column holds paths below it"
+        )
+    return key(*(sha256(cohort.folder / name) for name in named))
+
+
+def weights(
+    cohort: Cohort, column: str, outside: float, positions: Sequence[int], resolution: int, size: int, root: Path
+) -> np.ndarray:
+    """What each latent counts in the loss: [rows of the cohort, 1, size, size] float32, 1 where all of it is inside.
+
+    Args:
+        cohort: With the masks.
+        column: That names their files.
+        outside: Weight outside.
+        positions: Of the images that have one; all others count in full.
+        resolution: Pixels on a side, as training sees them.
+        size: Latents on a side.
+        root: Folder of all caches of a run.
+    """
+    table, masked = cohort.rows().to_dict("records"), set(positions)
+
+    def compute(first: int, last: int) -> Mapping[str, torch.Tensor]:
+        inside = [
+            _inside(cohort, table[row], column, resolution, size) if row in masked else np.ones((size, size))
+            for row in range(first, last)
+        ]
+        return {"weight": torch.from_numpy(outside + (1 - outside) * np.stack(inside))[:, None]}
+
+    name = key(fingerprint(cohort, column, positions), positions, outside, resolution, size)
+    return cached(root, "masks", name, len(table), compute)["weight"]
+
+
+def _inside(cohort: Cohort, row: Mapping[str, Any], column: str, resolution: int, size: int) -> np.ndarray:
+    """Which part of each latent is inside, [size, size] in [0, 1]: the mask padded as its image is, then averaged by area."""
+    path, image = cohort.folder / row[column], cohort.stored(row)
+    try:
+        with Image.open(path) as picture:
+            mask = np.asarray(picture)
+    except (OSError, SyntaxError) as error:
+        raise CohortError(f"the mask {path} cannot be read ({error}); write it again as PNG") from error
+    if mask.shape != image.shape[:2]:
+        raise CohortError(
+            f"the mask {path} has the shape {mask.shape} and its image {row['file_name']} {image.shape[:2]}; "
+            "a mask is a grey picture with the rows and columns of its image in the cohort"
+        )
+    fit = cohort.fit(row, image, resolution)
+    (top, left), square = fit.corner, np.zeros(fit.padded)
+    square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask != 0
+    return cover(size, square.shape[0]) @ square @ cover(size, square.shape[1]).T
+
+
+def cover(parts: int, length: int) -> np.ndarray:
+    """[parts, length]: the share that each of `length` pixels has in each of as many equal parts; each row adds up to 1."""
+    edges, pixels = np.linspace(0, length, parts + 1), np.arange(length)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.clip(overlap, 0, None) * parts / length

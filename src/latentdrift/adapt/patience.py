@@ -1,0 +1,36 @@
+"""Early stopping: when the held-out loss no longer falls (Prechelt 1998, UP_s)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What the checkpoints so far have shown."""
+
+    limit: int
+    """Checkpoints in a row without a lower loss after which the run is over."""
+    step: int = 0
+    """The checkpoint with the lowest loss; 0 before the first."""
+    loss: float | None = None
+    """Its held-out loss."""
+    waited: int = 0
+    """Checkpoints since."""
+
+    def after(self, step: int, loss: float) -> Patience:
+        """What is known after one more checkpoint."""
+        if math.isfinite(loss) and (self.loss is None or loss < self.loss):
+            return replace(self, step=step, loss=loss, waited=0)
+        return replace(self, waited=self.waited + 1)
+
+    @property
+    def over(self) -> bool:
+        """Whether to stop."""
+        return self.waited >= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in checkpoints and in adapter.json."""
+        return asdict(self)

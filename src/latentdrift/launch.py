@@ -1,0 +1,27 @@
+"""Several processes on one job, as `accelerate launch` starts them: what their environment says, before anything is loaded."""
+
+from __future__ import annotations
+
+import os
+
+COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # torchrun, and MPI's of several makers
+RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+
+
+def _first(names: tuple[str, ...], otherwise: int) -> int:
+    return next((int(os.environ[name]) for name in names if name in os.environ), otherwise)
+
+
+def count() -> int:
+    """How many processes were started together."""
+    return _first(COUNTS, 1)
+
+
+def rank() -> int:
+    """Which of them this one is; the first, 0, speaks and writes for all."""
+    return _first(RANKS, 0)
+
+
+def fell_short() -> bool:
+    """Whether `accelerate launch --cpu` was asked for several processes and started one, as it does without MPI."""
+    return count() == 1 and os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_ADDR" in os.environ

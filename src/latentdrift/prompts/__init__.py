@@ -1,0 +1,34 @@
+"""Attributes <-> text: the sentence for an image, an assignment such as `age=85`, the two sentences of an edit.
+
+    wording.py       one attribute in words: AGES, findings and what is not found
+    templates.py     TEMPLATES, and the sentences made of them
+    manner.py        how one adapter's prompts are worded; the prompt of a table's row. START READING HERE
+    changes.py       source and target of an edit, the instruction for a pair of visits
+    assignments.py   `age=85` -> a typed value
+
+A missing attribute is never invented: it leaves the sentence. An empty cell of `findings` says nothing; that nothing was found is
+a word of its own ("No Finding").
+"""
+
+from latentdrift.prompts.assignments import parse_assignment, parse_finding
+from latentdrift.prompts.changes import GAPS, INSTRUCTIONS, instruction, pair
+from latentdrift.prompts.manner import Manner
+from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
+from latentdrift.prompts.wording import (
+    AGES,
+    NO_FINDING,
+    SEX_WORDS,
+    Spec,
+    absent,
+    attributes_of,
+    is_missing,
+    negated,
+    phrase,
+    split_findings,
+)
+
+__all__ = [
+    "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "absent", "attributes_of",
+    "instruction", "is_missing", "negated", "pair", "parse_assignment", "parse_finding", "phrase", "sentence", "sentences",
+    "split_findings",
+]  # fmt: skip

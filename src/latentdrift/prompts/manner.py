@@ -1,0 +1,81 @@
+"""How the prompts of one adapter are worded: chosen by `fit`, kept in adapter.json, followed by `generate` and `edit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from latentdrift.config import FitOptions
+from latentdrift.errors import OptionError, unknown
+from latentdrift.prompts.templates import sentence
+from latentdrift.prompts.wording import Spec, attributes_of, is_missing, negated
+
+
+@dataclass(frozen=True)
+class Manner:
+    """The choices that adapter.json keeps under "prompt"."""
+
+    style: str = "simple"
+    """A row of TEMPLATES."""
+    patient_info: bool = True
+    """Say age, sex, findings and other attributes."""
+    age_encoding: str = "numerical"
+    """A row of AGES."""
+    negate_findings: bool = False
+    """Deny some of the findings that an image has not."""
+    caption: str | None = None
+    """The column whose text is the prompt, in place of a template."""
+
+    @classmethod
+    def asked(cls, options: FitOptions) -> Manner:
+        """As `fit` was asked to word its prompts."""
+        return cls(options.prompt_style, options.patient_info, options.age_encoding, options.negate_findings, options.caption)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Manner:
+        """As adapter.json["prompt"] says; what adapters of older versions do not say is the default."""
+        return cls(**{field.name: said[field.name] for field in fields(cls) if field.name in said})
+
+    def check(self, spec: Spec, texts: Iterable[str]) -> None:
+        """See that a cohort has what these choices need.
+
+        Args:
+            spec: The cohort's attributes.
+            texts: Its columns of words.
+
+        Raises:
+            OptionError: No such column, nothing to deny, or no place for it.
+        """
+        if self.caption is not None and self.caption not in texts:
+            raise unknown("column of words for --caption", self.caption, texts)
+        if self.negate_findings and not self.patient_info:
+            raise OptionError("--negate-findings says what is not found, which --no-patient-info leaves out; give one of them")
+        if self.negate_findings and "findings" not in spec:
+            raise OptionError(
+                "--negate-findings needs findings, and the cohort has none; leave it out, or import with a `findings:` column"
+            )
+
+    def words(self, describe: str, row: Mapping[str, Any], spec: Spec, index: int, *, learned: bool = False) -> str:
+        """The prompt of a table's row.
+
+        Args:
+            describe: What the pictures show, or the word that is learned for it.
+            row: Its cells.
+            spec: The attributes that may stand in a sentence.
+            index: Of the image: it chooses the wording and what is denied.
+            learned: `describe` is a word that is learned, and leads a caption that does not hold it.
+        """
+        text = " ".join(str(row.get(self.caption)).split()) if self.caption else ""
+        if not is_missing(text):
+            return f"{describe}: {text}" if learned and describe not in text else text
+        known = attributes_of(row, spec)
+        said = negated(known, spec, index) if self.negate_findings else known
+        return sentence(
+            describe, said, style=self.style, index=index, patient_info=self.patient_info, age_encoding=self.age_encoding
+        )
+
+    @property
+    def of_edit(self) -> dict[str, Any]:
+        """Options of `pair`; an edit says what is known even where training did not."""
+        return {"style": self.style, "age_encoding": self.age_encoding, "negate_findings": self.negate_findings}

@@ -1,0 +1,105 @@
+"""The wordings of a sentence; a part of a template in square brackets is left out when its slot is empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from latentdrift.errors import OptionError, unknown
+from latentdrift.prompts import wording
+
+# {image}: what the picture shows; {who}: "75 year old female"; {what}: "dementia", "mass, nodule and no effusion".
+# The simple one is the paper's; the wordings of its 21 diverse ones are not known, and these are ours.
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "simple": ("a {image}[ of a {who}][ with {what}]",),
+    "diverse": (
+        "a {image}[ of a {who}][ with {what}]",
+        "the {image}[ of a {who}][ with {what}]",
+        "{image}[ of a {who}][ with {what}]",
+        "{image}[, {who}][, {what}]",
+        "{image}[; {what}][; {who}]",
+        "[{who}: ]{image}[, {what}]",
+        "[{what}: ]{image}[ of a {who}]",
+        "[a {who}, ]a {image}[ with {what}]",
+        "a clinical {image}[ of a {who}][ with {what}]",
+        "a medical image, {image}[ of a {who}][ with {what}]",
+        "this is a {image}[ of a {who}][ with {what}]",
+        "this {image}[ of a {who}][ shows {what}]",
+        "a {image}[ showing {what}][ from a {who}]",
+        "a {image}[ acquired from a {who}][ with {what}]",
+        "a {image}[ of a patient, {who}][, with {what}]",
+        "one {image}[ from a {who}][, reported as {what}]",
+        "a single {image}[ belonging to a {who}][ with {what}]",
+        "a radiology study, {image}[ of a {who}][, finding: {what}]",
+        "image type: {image}[, patient: {who}][, label: {what}]",
+        "a {image}[ with {what}][, patient is a {who}]",
+        "a {image} from a hospital archive[, {who}][, {what}]",
+        "a diagnostic {image}[ from the examination of a {who}][ with {what}]",
+        "an example of a {image}[ of a {who}][ with {what}]",
+        "a {image} as a radiologist sees it[, {who}][, {what}]",
+    ),
+}
+
+
+def sentence(
+    describe: str,
+    attributes: Mapping[str, Any],
+    *,
+    style: str = "simple",
+    index: int = 0,
+    patient_info: bool = True,
+    age_encoding: str = "numerical",
+) -> str:
+    """The prompt of an image: "a brain MRI of a 75 year old female with dementia".
+
+    Args:
+        describe: What the pictures show, e.g. "brain MRI".
+        attributes: Name -> value; missing ones leave the sentence.
+        style: A row of TEMPLATES.
+        index: Which wording, modulo the number of the style's templates.
+        patient_info: Say age, sex, findings and other attributes; the view is the picture's, and always said.
+        age_encoding: A row of AGES.
+    """
+    if style not in TEMPLATES:
+        raise unknown("prompt style", style, TEMPLATES)
+    known = {name: value for name, value in attributes.items() if not wording.is_missing(value)}
+    said = known if patient_info else {}
+    return fill(
+        TEMPLATES[style][index % len(TEMPLATES[style])],
+        image=wording.image(describe, known),
+        who=wording.who(said, age_encoding),
+        what=wording.join(wording.conditions(said)),
+    )
+
+
+def sentences(describe: str, attributes: Mapping[str, Any], n: int, style: str = "diverse", **manner: Any) -> list[str]:
+    """n different wordings of one meaning, for editors that take the mean over a set (pix2pix-zero).
+
+    Args:
+        describe: What the pictures show.
+        attributes: As in `sentence`.
+        n: Number of sentences.
+        style: A row of TEMPLATES.
+        manner: `patient_info` and `age_encoding`, as in `sentence`.
+
+    Raises:
+        OptionError: The style has not so many; the less is known, the more of its wordings are the same.
+    """
+    if style not in TEMPLATES:
+        raise unknown("prompt style", style, TEMPLATES)
+    every = [sentence(describe, attributes, style=style, index=index, **manner) for index in range(len(TEMPLATES[style]))]
+    different = list(dict.fromkeys(every))
+    if n > len(different):
+        raise OptionError(
+            f"{n} different sentences were asked for and the prompt style '{style}' has {len(different)} for '{different[0]}'; "
+            f"ask for {len(different)} at most, or take another style"
+        )
+    return different[:n]
+
+
+def fill(template: str, **slots: str) -> str:
+    """A template with its slots filled and the parts left out whose slot is empty; "a" before a slot is the right article."""
+    kept = re.sub(r"\[([^\]]*?\{(\w+)\}[^\]]*)\]", lambda part: part[1] if slots[part[2]] else "", template)
+    said = re.sub(r"(\ba )?\{(\w+)\}", lambda slot: wording.article(slots[slot[2]]) if slot[1] else slots[slot[2]], kept)
+    return " ".join(said.split())

@@ -1,0 +1,148 @@
+"""One attribute in words: an age, a sex, findings and what is not found, any other category or number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from latentdrift.errors import unknown
+from latentdrift.seeds import derive
+
+Spec = Mapping[str, Mapping[str, Any]]
+"""Attribute name -> {"type": "number" | "category" | "findings", "vocabulary": [...], "unit": "years"}, as in cohort.json."""
+
+UNITS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+
+def in_words(number: int) -> str:
+    """0 to 199 as it is spoken: "seventy-seven"."""
+    if number >= 100:
+        return f"one hundred {in_words(number - 100)}" if number > 100 else "one hundred"
+    if number < 20:
+        return UNITS[number]
+    return TENS[number // 10 - 2] + (f"-{UNITS[number % 10]}" if number % 10 else "")
+
+
+def decade(number: int) -> str:
+    """The ten whole numbers that it lies among: "70 to 79"."""
+    return f"{number // 10 * 10} to {number // 10 * 10 + 9}"
+
+
+# How an age in whole years is said; numerical and word as in the paper on Latent Drifting, the decade is ours.
+AGES: dict[str, Callable[[int], str]] = {"numerical": str, "word": in_words, "decade": decade}
+
+# M, F, O are DICOM's (0010,0040); U stands in tables for unknown
+SEX_WORDS = {"m": "male", "male": "male", "f": "female", "female": "female", "o": "", "u": ""}
+NO_FINDING = ("no finding", "no findings", "none", "normal")
+NEGATIONS = 2
+"""Findings that a sentence denies at most: it has to stay within the text encoder's 75 tokens."""
+_MISSING = {"", "nan", "none", "<na>", "nat"}
+_NOT_SPOKEN = {"age", "sex", "findings", "view", "modality"}  # they have their own place in the sentence, or {image} says them
+# "a" becomes "an" before a vowel sound
+_VOWEL = re.compile(
+    r"""
+      (?!one\b|uni(?![nmd])|us[aeu]|eu)[aeiou]                                # a word, not "one", "unilateral", "usual"
+    | 8\d?\b | 1[18]\b                                                       # 8, 80-89, 11, 18
+    | (?!SPECT|FLAIR|NIfTI|STIR)[AEFHILMNORSX](?:[A-Z]|-|\b) | [AEIO][a-z]   # an acronym by its first letter: MRI, X-ray
+    """,
+    re.VERBOSE,
+)
+
+
+def article(words: str) -> str:
+    """ "a brain MRI", "an 80 year old"."""
+    return f"an {words}" if _VOWEL.match(words) else f"a {words}"
+
+
+def join(words: list[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def is_missing(value: Any) -> bool:
+    """An empty cell, as a string, None, or a table's not-a-number."""
+    return not isinstance(value, (list, tuple)) and str(value).strip().lower() in _MISSING
+
+
+def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """The attributes of a table row that are named in `spec` and not missing."""
+    return {name: row[name] for name in spec if name in row and not is_missing(row[name])}
+
+
+def image(describe: str, attributes: Mapping[str, Any]) -> str:
+    """What the picture shows, with its view: "axial brain MRI"."""
+    view = attributes.get("view", "")
+    return describe if is_missing(view) or str(view).lower() in describe.lower() else f"{view} {describe}"
+
+
+def age(years: float, encoding: str = "numerical") -> tuple[str, str]:
+    """Number and unit of an age by a row of AGES: ("77", "year"); below one year in months, except by decade."""
+    if encoding not in AGES:
+        raise unknown("age encoding", encoding, AGES)
+    if years < 1 and encoding != "decade":
+        return AGES[encoding](round(years * 12)), "month"
+    return AGES[encoding](int(years)), "year"
+
+
+def sex(value: Any) -> str:
+    """ "male", "female"; nothing for other and unknown."""
+    return SEX_WORDS.get(str(value).lower(), str(value))
+
+
+def who(attributes: Mapping[str, Any], encoding: str = "numerical") -> str:
+    """The patient: "75 year old female"."""
+    words = ["{} {} old".format(*age(float(attributes["age"]), encoding))] if "age" in attributes else []
+    return " ".join(filter(None, [*words, sex(attributes.get("sex", ""))]))
+
+
+def conditions(attributes: Mapping[str, Any]) -> list[str]:
+    """Findings first, then every other attribute by its value; a yes or no by its name; a number by both."""
+    spoken = list(split_findings(attributes.get("findings", "")))
+    for name, value in attributes.items():
+        if name in _NOT_SPOKEN or is_missing(value):
+            continue
+        word, title = str(value), name.replace("_", " ")
+        if isinstance(value, bool) or word.lower() in {"yes", "no", "true", "false"}:
+            spoken.append(title if word.lower() in {"yes", "true"} else f"no {title}")
+        elif isinstance(value, (int, float)):
+            spoken.append(f"{title} {value:g}")
+        else:
+            spoken.append(word)
+    return spoken
+
+
+def phrase(name: str, value: Any) -> str:
+    """How a prompt says one attribute: "female", "no dementia"."""
+    return sex(value) if name == "sex" else join(conditions({name: value}))
+
+
+def split_findings(value: Any) -> tuple[str, ...]:
+    """Findings of a cell: `a|b` or a list of names; an empty cell says nothing."""
+    if is_missing(value):
+        return ()
+    return tuple(part.strip() for part in (value.split("|") if isinstance(value, str) else value) if part.strip())
+
+
+def absent(cell: Any, spec: Spec) -> list[str]:
+    """Findings of the vocabulary that an image is known not to have.
+
+    A cell that names findings, or says that there are none, names them all; an empty one says nothing, so nothing is absent.
+    """
+    named = {finding.lower() for finding in split_findings(cell)}
+    vocabulary = map(str, spec.get("findings", {}).get("vocabulary") or [])
+    positive = [word for word in vocabulary if word.lower() not in NO_FINDING and not word.lower().startswith("no ")]
+    return [word for word in positive if not named & {word.lower(), f"no {word.lower()}"}] if named else []
+
+
+def negated(attributes: Mapping[str, Any], spec: Spec, index: int) -> dict[str, Any]:
+    """The attributes with some of the findings that the image has not, as "no effusion"; the image's index draws them."""
+    drawn = sorted(absent(attributes.get("findings"), spec), key=lambda finding: derive(index, "negation", finding))[:NEGATIONS]
+    if not drawn:
+        return dict(attributes)
+    said = [*split_findings(attributes["findings"]), *(f"no {finding}" for finding in drawn)]
+    return {**attributes, "findings": "|".join(said)}

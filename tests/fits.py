@@ -1,0 +1,61 @@
+"""Short fits on the tiny base, shared by the tests of the training loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from latentdrift.adapt.methods import METHODS
+from latentdrift.adapt.train import FitResult, fit
+from latentdrift.config import FitOptions
+from latentdrift.data.cohort import Cohort
+from latentdrift.model.base import Base
+
+STEPS = 8
+
+
+class KilledError(Exception):
+    """Stands for a process that is gone."""
+
+
+def asked(base: Path, cohort: Cohort, out: Path, **more: Any) -> FitOptions:
+    """The options of `short_fit`."""
+    given = {"method": "lora", "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2, **more}
+    return FitOptions(cohort=cohort.folder, out=out, base=str(base), **given)
+
+
+def short_fit(base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, **more: Any) -> FitResult:
+    """A fit of STEPS steps in float32, unless told otherwise."""
+    loaded = Base.load(base, device="cpu", precision="fp32")
+    return fit(loaded, cohort, asked(base, cohort, out, **more), out, on_step=on_step, preview=preview, quiet=True)
+
+
+def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, float], None]:
+    """Ends a fit after a step."""
+
+    def on_step(done: int, loss: float) -> None:
+        if done == at:
+            raise error
+
+    return on_step
+
+
+def weights(result: FitResult) -> dict[str, torch.Tensor]:
+    """What an adapter holds."""
+    return load_file(result.adapter / METHODS[result.info["method"]].file)
+
+
+def same(one: FitResult, other: FitResult) -> bool:
+    """Whether two adapters are the same to the bit."""
+    mine, theirs = weights(one), weights(other)
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """The log of a run."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
