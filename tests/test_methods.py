@@ -12,6 +12,8 @@ from latentdrift.adapt import cache, textual_inversion
 from latentdrift.adapt.batches import Batch
 from latentdrift.adapt.job import Job
 from latentdrift.adapt.methods import METHODS, method
+from latentdrift.adapt.optimizers import optimizer
+from latentdrift.adapt.rates import Rates
 from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, OptionError
