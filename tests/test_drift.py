@@ -260,6 +260,11 @@ def test_forms_that_add_at_every_step(form: str, each: float | None) -> None:
         assert not drift.shift(0.9).any()
 
 
+def test_what_is_added_at_every_step_does_not_differ_by_class() -> None:
+    with pytest.raises(OptionError, match="has one value for all and cannot differ by class"):
+        Drift((), DELTA, form="per_step", groups=GROUPS).after_step(50)
+
+
 def test_a_closed_form_follows_the_first_time() -> None:
     assert Drift((), DELTA).at(0.5).infer == pytest.approx([0.5 * value for value in DELTA])
     both = Drift(DELTA, tuple(3 * value for value in DELTA)).at(0.5)

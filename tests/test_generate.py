@@ -59,6 +59,18 @@ def test_drift_reaches_the_picture(base: Base, mode: str) -> None:
     assert np.abs(plain - drifted).mean() > 1e-3
 
 
+def test_rescaled_guidance_and_ablations_reach_the_picture(base: Base) -> None:
+    plain = pictures(base, [0])[0]
+    high, rescaled = (pictures(base, [0], guidance=60.0, rescale=share)[0] for share in (0.0, 0.7))
+    assert np.abs(high - rescaled).mean() > 1e-3  # a random network hardly heeds its prompt, so the weight is high
+    forms = [
+        pictures(base, [0], Drift.of((0.5,) * 4, "infer", form))[0] for form in ("per_step", "per_step_scaled", "prediction")
+    ]
+    for picture in forms:
+        assert np.abs(plain - picture).mean() > 1e-3
+    assert len({picture.tobytes() for picture in forms}) == 3
+
+
 def test_no_drift_is_bit_identical(base: Base) -> None:
     assert np.array_equal(pictures(base, [0])[0], pictures(base, [0], Drift.of((0.0,) * 4))[0])
 

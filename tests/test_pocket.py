@@ -69,3 +69,15 @@ def test_the_autoencoder_holds_real_scans(pocket: Base, tmp_path: Path, folder: 
     mean, _ = pocket.moments(x)
     error = (pocket.decode(mean) - x).pow(2).mean((1, 2, 3))
     assert (10 * torch.log10(4 / error)).mean().item() >= least
+
+
+def test_errors_of_x0_count_the_capped_snr_and_a_floor() -> None:
+    """An error of eps is one of x0 times the SNR, so the weight times the SNR is min(SNR, 5) + 1, to a factor."""
+    from latentdrift.model.pocket.recipe.train import time_weights
+
+    alpha_bar = torch.tensor([0.99, 0.9, 0.5, 0.0047], dtype=torch.float64)
+    snr = alpha_bar / (1 - alpha_bar)
+    weights = time_weights(alpha_bar)
+    counted = weights * snr
+    assert weights.mean().item() == pytest.approx(1.0)
+    assert (counted / counted[0]).tolist() == pytest.approx([1.0, 1.0, 2 / 6, (1 + snr[3].item()) / 6])

@@ -292,6 +292,7 @@ def test_every_class_has_a_closed_form_of_its_own(run: Fit, cohort: Cohort, tiny
     assert not same(trained, result)  # each image's own class is in the noise that it is trained on
     for wrong, message in [
         ({"drift": "0.1", "drift_by": "diagnosis"}, "needs --drift auto"),
+        ({"drift_by": "diagnosis", "drift_form": "per_step"}, "not with the ablation 'per_step'"),
         ({"drift_by": "age"}, "unknown category for --drift-by 'age'; known: diagnosis, sex"),
         ({"drift_by": "diagnosis", "patient_info": False}, "which --no-patient-info leaves out"),
     ]:

@@ -232,10 +232,12 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
     """See that `--drift-by` can tell classes apart.
 
     Raises:
-        OptionError: Drift is not estimated, no such category, or the prompts do not say it.
+        OptionError: Drift is not estimated or an ablation, no such category, or the prompts do not say it.
     """
     if options.drift.strip().lower() != "auto":
         raise OptionError("--drift-by estimates a drift per class, which needs --drift auto")
+    if options.drift_form != "noise_mean":
+        raise OptionError(f"--drift-by goes with --drift-form noise_mean only, not with the ablation '{options.drift_form}'")
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
     if options.drift_by not in kinds:
         raise unknown("category for --drift-by", str(options.drift_by), kinds)

@@ -189,6 +189,8 @@ class Drift:
     def after_step(self, steps: int) -> Tensor | None:
         """What is added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add nothing."""
         part = FORMS[self.form].per_step
+        if part is not None and self.groups:
+            raise OptionError(f"drift of form '{self.form}' has one value for all and cannot differ by class; take noise_mean")
         if part is None or not self.infer:
             return None
         return torch.tensor(self.infer, dtype=torch.float64).reshape(-1, 1, 1) * part(steps)

@@ -128,7 +128,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Judge:
-    """The test split, as it is judged against: once per process."""
+    """The test split, as it is judged against."""
 
     pictures: np.ndarray
     """[N, R, R, 3] in [0, 1]."""
