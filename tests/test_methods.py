@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from latentdrift.adapt import cache, textual_inversion
+from latentdrift.adapt import cache, custom_diffusion, full, lora, textual_inversion
 from latentdrift.adapt.batches import Batch
 from latentdrift.adapt.job import Job
 from latentdrift.adapt.methods import METHODS, method
 from latentdrift.adapt.optimizers import optimizer
 from latentdrift.adapt.rates import Rates
+from latentdrift.adapt.stack import begin
 from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, OptionError
@@ -26,7 +27,23 @@ rows = pytest.mark.parametrize("name", METHODS)
 
 
 def options(name: str, **more: Any) -> FitOptions:
-    return FitOptions(cohort=Path("c"), out=Path("o"), method=name, **{"rank": 4, "vectors": 3, **more})
+    given = FitOptions(cohort=Path("c"), out=Path("o"), method=name, **{"rank": 4, "vectors": 3, **more})
+    return METHODS[name].completed(given)
+
+
+def words(name: str) -> dict[str, str]:
+    """What a fit of this method would learn, and what it starts as."""
+    return {"<cohort>": "brain MRI"} if METHODS[name].learns_word else {}
+
+
+def job(name: str, **more: Any) -> Job:
+    asked = options(name, **more)
+    rates = Rates.of(1e-2, "constant", None, asked.steps)
+    return Job(asked, METHODS[name], rates, optimizer("adamw"), 32, "", "brain MRI", words(name), (), (), Noise(), {})
+
+
+def prepared(base: Base, name: str, **more: Any) -> tuple[Base, dict[str, torch.nn.Parameter]]:
+    return begin(base, job(name, **more))
 
 
 def load(folder: Path, precision: str = "fp32") -> Base:
@@ -34,7 +51,7 @@ def load(folder: Path, precision: str = "fp32") -> Base:
 
 
 def prompts(name: str) -> list[str]:
-    return ["a <cohort> of a male", "the <cohort>"] if METHODS[name].trains_text else PLAIN
+    return ["a <cohort> of a male", "the <cohort>"] if METHODS[name].learns_word else PLAIN
 
 
 def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
@@ -43,12 +60,14 @@ def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
         return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), base.embed(texts))
 
 
-def trained(base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = ()) -> tuple[Base, Trainer, list[float]]:
+def trained(
+    base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = (), **more: Any
+) -> tuple[Base, Trainer, list[float]]:
     """The base after a few updates on one batch, and the losses."""
-    number, source = base.dtype, torch.Generator().manual_seed(1)
-    base, parameters = METHODS[name].prepare(base, options(name), "brain MRI")
+    number, source, todo = base.dtype, torch.Generator().manual_seed(1), job(name, steps=steps, **more)
+    base, parameters = begin(base, todo)
     texts = prompts(name)
-    if METHODS[name].trains_text:
+    if todo.reads:
         contexts = cache.live_contexts(base, texts)
     else:
         embedded = dict(zip(texts, base.embed(texts), strict=True))
@@ -56,8 +75,6 @@ def trained(base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = ()
         def contexts(asked: Any) -> torch.Tensor:
             return torch.stack([embedded[text] for text in asked])
 
-    rates = Rates.of(1e-2, "constant", None, steps)
-    todo = Job(options(name, steps=steps), METHODS[name], rates, optimizer("adamw"), 32, "", (), (), (), Noise(), {})
     trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
     x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
     batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts))
@@ -71,15 +88,15 @@ def tensors(base: Base) -> dict[str, torch.Tensor]:
 
 @rows
 def test_nothing_changes_before_the_first_step(name: str, tiny_base_folder: Path) -> None:
-    prepared, parameters = METHODS[name].prepare(load(tiny_base_folder), options(name), "brain MRI")
+    begun, parameters = prepared(load(tiny_base_folder), name)
     assert parameters
-    assert torch.equal(predict(prepared), predict(load(tiny_base_folder)))
+    assert torch.equal(predict(begun), predict(load(tiny_base_folder)))
 
 
 @rows
 def test_only_its_parameters_move_and_all_of_them_do(name: str, tiny_base_folder: Path) -> None:
-    prepared, parameters = METHODS[name].prepare(load(tiny_base_folder), options(name), "brain MRI")
-    before, expected = tensors(prepared), {id(parameter) for parameter in parameters.values()}
+    begun, parameters = prepared(load(tiny_base_folder), name)
+    before, expected = tensors(begun), {id(parameter) for parameter in parameters.values()}
     base, trainer, _ = trained(load(tiny_base_folder), name)
     assert {key for key, value in tensors(base).items() if not torch.equal(value, before[key])} == {
         f"{part}.{key}"
@@ -93,7 +110,13 @@ def test_only_its_parameters_move_and_all_of_them_do(name: str, tiny_base_folder
 @rows
 def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(name: str, tiny_base_folder: Path) -> None:
     _, _, losses = trained(load(tiny_base_folder), name, steps=30)
-    share = {"full": 0.5, "lora": 0.97, "textual-inversion": 0.9999}[name]  # a word moves a random network little
+    kind = {
+        "full.": 0.5,
+        "lora.": 0.97,
+        "custom_diffusion": 0.97,
+        "textual_inversion": 0.9999,
+    }  # a word moves a random net little
+    share = next(share for part, share in kind.items() if part in f"{METHODS[name].prepare.__module__}.")
     assert losses[-1] < share * losses[0]
     assert min(losses) == min(losses[20:])
 
@@ -114,7 +137,7 @@ def info(name: str) -> dict[str, Any]:
 
 def plain_prediction(name: str, folder: Path) -> torch.Tensor:
     """What the base says without training; of a new word, what the words say that it starts from."""
-    return predict(METHODS[name].prepare(load(folder), options(name), "brain MRI")[0], prompts(name))
+    return predict(prepared(load(folder), name)[0], prompts(name))
 
 
 @rows
@@ -138,19 +161,34 @@ def test_drift_of_zero_is_no_drift_and_any_other_is_not(name: str, tiny_base_fol
     assert any(not torch.equal(plain[key], drifted[key]) for key in plain)
 
 
+def _stock_unet(pipe: Any, folder: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    pipe.unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+
+
+def _stock_custom_diffusion(pipe: Any, folder: Path) -> None:
+    pipe.unet.load_attn_procs(folder, weight_name=custom_diffusion.FILE, _pipeline=pipe)
+    pipe.load_textual_inversion(folder, weight_name=textual_inversion.FILE)
+
+
+# File of a method -> how stock diffusers loads it.
+STOCK: dict[str, Any] = {
+    full.FILE: _stock_unet,
+    lora.FILE: lambda pipe, folder: pipe.load_lora_weights(folder),
+    textual_inversion.FILE: lambda pipe, folder: pipe.load_textual_inversion(folder),
+    custom_diffusion.FILE: _stock_custom_diffusion,
+}
+
+
 @rows
 def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
-    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import StableDiffusionPipeline
 
     base, _, _ = trained(load(tiny_base_folder), name)
     METHODS[name].save(base, tmp_path)
     pipe = StableDiffusionPipeline.from_pretrained(tiny_base_folder, safety_checker=None, feature_extractor=None)
-    if name == "full":
-        pipe.unet = UNet2DConditionModel.from_pretrained(tmp_path / "unet")
-    elif name == "lora":
-        pipe.load_lora_weights(tmp_path)
-    else:
-        pipe.load_textual_inversion(tmp_path)
+    STOCK[METHODS[name].file](pipe, tmp_path)
     context = torch.cat([pipe.encode_prompt(text, "cpu", 1, False)[0] for text in prompts(name)])
     torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
     xt = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
@@ -174,7 +212,7 @@ def test_v_prediction_is_trained_too(name: str, tiny_v_folder: Path) -> None:
 
 
 def test_an_unknown_method_names_the_known() -> None:
-    with pytest.raises(OptionError, match=r"unknown method 'lorra'; known: full, lora, textual-inversion \(did you mean 'lora'"):
+    with pytest.raises(OptionError, match=r"unknown method 'lorra'; known: .*full, .*lora, .* \(did you mean 'lora'"):
         method("lorra")
 
 
@@ -185,7 +223,7 @@ def test_default_rates_follow_the_width_of_the_network(tiny_base_folder: Path) -
 
 
 def test_lora_starts_from_the_seed(tiny_base_folder: Path) -> None:
-    draws = [METHODS["lora"].prepare(load(tiny_base_folder), options("lora", seed=seed), "")[1] for seed in (1, 1, 2)]
+    draws = [prepared(load(tiny_base_folder), "lora", seed=seed)[1] for seed in (1, 1, 2)]
     key = next(key for key in draws[0] if "lora_A" in key)
     assert torch.equal(draws[0][key], draws[1][key])
     assert not torch.equal(draws[0][key], draws[2][key])
@@ -195,13 +233,13 @@ def test_a_new_word_starts_as_the_words_it_stands_for(tiny_base_folder: Path) ->
     base = load(tiny_base_folder)
     plain = base.embed(["a brain mri with dementia"])
     count = len(base.tokenizer("brain MRI", add_special_tokens=False).input_ids)
-    taught, parameters = METHODS["textual-inversion"].prepare(base, options("textual-inversion", vectors=count), "brain MRI")
+    taught, parameters = prepared(base, "textual-inversion", vectors=count)
     assert torch.equal(taught.embed(["a <cohort> with dementia"]), plain)
     assert parameters["<cohort>"].shape == (count, 32)
 
 
 def test_rows_kept_apart_have_the_gradients_that_they_have_in_the_whole_table(tiny_base_folder: Path) -> None:
-    base, parameters = METHODS["textual-inversion"].prepare(load(tiny_base_folder), options("textual-inversion"), "brain MRI")
+    base, parameters = prepared(load(tiny_base_folder), "textual-inversion")
     ids = base.tokenizer(["a <cohort>"], return_tensors="pt").input_ids
     base.text_encoder(ids).last_hidden_state.square().sum().backward()
 
@@ -222,7 +260,7 @@ def test_an_embedding_of_another_width_is_refused(tmp_path: Path, tiny_base_fold
 
 
 def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
-    base, _ = METHODS["lora"].prepare(load(tiny_base_folder), options("lora", rank=2), "")
+    base, _ = prepared(load(tiny_base_folder), "lora", rank=2)
     METHODS["lora"].save(base, tmp_path)
     fresh = load(tiny_base_folder)
     with pytest.raises(AdapterError, match=r"does not fit base .* rank 4 needs here; it was made for another U-Net"):
@@ -231,6 +269,6 @@ def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folde
 
 
 def test_a_word_that_the_base_knows_is_refused(tiny_base_folder: Path) -> None:
-    taught, _ = METHODS["textual-inversion"].prepare(load(tiny_base_folder), options("textual-inversion"), "")
+    taught, _ = prepared(load(tiny_base_folder), "textual-inversion")
     with pytest.raises(OptionError, match="'<cohort>' is already a word of this base"):
-        METHODS["textual-inversion"].prepare(taught, options("textual-inversion"), "")
+        prepared(taught, "textual-inversion")

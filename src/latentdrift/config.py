@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from latentdrift.errors import unknown
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Split = Literal["train", "validation", "test"]
@@ -70,6 +72,21 @@ class InspectOptions(Options):
     """Folder for `inspect.html` and `inspect.json`; default: `<cohort>-inspect`."""
 
 
+# Name -> defaults of `fit`. ti-budget: the settings of de Wilde et al. 2024 (64 vectors, rate 0.005 and constant, no decay,
+# 50,000 steps for X-rays and pathology, 100,000 for prostate MRI), and where they are not known those of the web interface that
+# they used (batch 1). Unlike there, latents are sampled anew at each step. ti-small is ours and no paper's.
+PRESETS: dict[str, dict[str, Any]] = {
+    "ti-budget": {
+        "method": "textual-inversion", "vectors": 64, "learning_rate": 5e-3, "rate_schedule": "constant", "warm_up": 0,
+        "batch_size": 1, "steps": 50_000, "prompt_style": "bare", "patient_info": False, "drift": "none",
+    },
+    "ti-small": {
+        "method": "textual-inversion", "vectors": 16, "learning_rate": 5e-3, "rate_schedule": "cosine",
+        "batch_size": 4, "steps": 3000, "prompt_style": "bare", "patient_info": False,
+    },
+}  # fmt: skip
+
+
 class FitOptions(Options):
     """Adapt a base model to a cohort."""
 
@@ -80,7 +97,12 @@ class FitOptions(Options):
     base: str = "pocket"
     """A named base, a local diffusers folder, or a hub id."""
     method: str = "lora"
-    """A row of METHODS: full, lora, textual-inversion."""
+    """A row of METHODS: full, lora, textual-inversion, custom-diffusion, dreambooth, dreambooth-lora, controlnet,
+    instruct-pix2pix."""
+    preset: str | None = None
+    """A row of PRESETS, which gives the options below other defaults: ti-budget, ti-small."""
+    start: tuple[str, ...] = ()
+    """Adapters, `RUN` or `RUN=WEIGHT`, that are put into the base before it is trained."""
     drift: str = "auto"
     """`none`, one value (`0.1`), in sds of a latent mean (`6.4sd`), per channel (`a,b,c,d`), `auto`, or a result's file."""
     drift_mode: DriftMode | None = None
@@ -124,12 +146,29 @@ class FitOptions(Options):
     """Work the activations out a second time instead of keeping them: less memory, about a third more time, the same result."""
     rank: Count = 8
     """Rank of the LoRA matrices."""
-    vectors: Annotated[int, Field(ge=1, le=64)] = 8
-    """Vectors learned per token in textual inversion."""
-    token: Annotated[str, Field(pattern=r"^<[^<>\s]+>$")] = "<cohort>"
-    """The new word that textual inversion learns."""
-    prompt_style: Literal["simple", "diverse"] = "simple"
-    """One sentence for all, or one of many wordings per image."""
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    """The LoRA change is alpha / rank B A; default: the rank."""
+    targets: str = "attention"
+    """Where LoRA matrices stand, a row of TARGETS: attention, cross-attention, attention-mlp, all."""
+    train_text_encoder: bool = False
+    """Train the text encoder, too, by the same method (full, lora, dreambooth, dreambooth-lora)."""
+    vectors: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Vectors of a new word; default: 8 in textual inversion, 1 in custom diffusion."""
+    token: Annotated[str, Field(pattern=r"^<[^<>\s{}]+>$")] = "<cohort>"
+    """The new word that textual inversion and custom diffusion learn."""
+    concept_by: str | None = None
+    """A category of the cohort, each of whose values gets a new word of its own: `<cohort-dementia>`."""
+    rare_word: Annotated[str, Field(pattern=r"^[^\s{}]+$")] = "sks"
+    """The rare word that DreamBooth puts before what the pictures show."""
+    prior_images: Annotated[int, Field(ge=0)] | None = None
+    """Pictures of the class that the base draws and training keeps to (prior preservation); default: 100 in DreamBooth and
+    custom diffusion, else 0."""
+    prior_weight: Annotated[float, Field(gt=0)] = 1.0
+    """What such a picture counts in the loss, against 1 of an image."""
+    class_prompt: str | None = None
+    """The prompt of these pictures; default: `a ` and what the cohort shows."""
+    prompt_style: Literal["bare", "simple", "diverse"] = "simple"
+    """The name alone, one sentence for all, or one of many wordings per image."""
     patient_info: bool = True
     """Put age, sex and findings into the sentence."""
     age_encoding: Literal["numerical", "word", "decade"] = "numerical"
@@ -154,6 +193,17 @@ class FitOptions(Options):
     """A row of TRACKERS, where losses and previews are shown: tensorboard, mlflow, wandb, or none."""
     seed: int = 0
     """Seed of everything random in the run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, values: Any) -> Any:
+        """What a preset says, where nothing else is said."""
+        name = values.get("preset") if isinstance(values, dict) else None
+        if name is None:
+            return values
+        if name not in PRESETS:
+            raise unknown("preset", name, PRESETS)
+        return {**PRESETS[name], **values}
 
 
 class GenerateOptions(Options):

@@ -331,7 +331,7 @@ def worded(found: Sequence[Any], pair: Callable[[Mapping[str, Any]], tuple[str, 
     return kept
 
 
-def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], *, seed: int) -> Any:
+def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], shown: Any, *, seed: int) -> Any:
     """A few pictures of a model in training, in one row."""
     import numpy as np
 
@@ -339,7 +339,9 @@ def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], *, seed: 
     from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.synthetic import contact_sheet
 
-    pictures = draw(base, drift, dict(enumerate(texts)), statistics, seed=seed, steps=20, guidance=2.5, sampler="ddim")
+    beside = None if shown is None else {i: [part] for i, part in enumerate(shown)}
+    how: Any = {"seed": seed, "steps": 20, "guidance": 2.5, "sampler": "ddim"}
+    pictures = draw(base, drift, dict(enumerate(texts)), statistics, beside, **how)
     return contact_sheet([from_unit(picture, (0.0, 255.0), np.uint8) for _, picture in pictures])
 
 

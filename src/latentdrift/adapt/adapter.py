@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,18 @@ import numpy as np
 from safetensors import SafetensorError
 
 from latentdrift import prompts
-from latentdrift.adapt import card
+from latentdrift.adapt import card, full
 from latentdrift.adapt.interop.adopting import recognised, take_in
-from latentdrift.adapt.interop.foreign import PICKLES, find
+from latentdrift.adapt.interop.foreign import find
 from latentdrift.adapt.job import Job
 from latentdrift.adapt.methods import METHODS, Method
+from latentdrift.adapt.shelf import FORMAT, NAME, locate, parse, read, told
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base, Schedule
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
-from latentdrift.record import versions
-
-NAME = "adapter.json"
-FORMAT = 1
+from latentdrift.record import sha256, versions
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,15 @@ class Adapted:
     """Of the training latents; adapters of older versions have none."""
     own: Schedule
     """The base's schedule without the adapter."""
+    parts: tuple[Mapping[str, Any], ...] = ()
+    """What `shelf.told` says of each adapter in it, the lowest first."""
 
     def without(self) -> Base:
         """The base as it was, bit for bit; the adapted one is used up."""
-        return replace(METHODS[self.info["method"]].remove(self.base), schedule=self.own)
+        base = self.base
+        for part in reversed(self.parts):
+            base = METHODS[part["method"]].remove(base)
+        return replace(base, schedule=self.own)
 
 
 def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], losses: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,9 +70,10 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
         "schedule": {"prediction_type": base.schedule.prediction_type, "zero_snr": base.schedule.zero_snr},
         "drift": dict(drift),
         "noise": todo.noise.to_dict(),
-        "tokens": [options.token] if todo.row.trains_text else [],
+        "tokens": list(todo.words),
         "describe": todo.describe,
-        "pictures": cohort.describe,
+        "pictures": todo.pictures,
+        "start": [_started(*parse(reference), todo.row) for reference in options.start],
         "prompt": {
             **asdict(prompts.Manner.asked(options)),
             "caption_dropout": todo.dropout,
@@ -80,13 +84,13 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
             for name, spec in spoken.items()
         },
         "resolution": todo.resolution,
-        "colour": any(cohort.pixels(row).ndim == 3 for row in rows.iloc[list(todo.train[:8])].to_dict("records")),
-        "intensity": {name: _summary(rows[name].iloc[list(todo.train)]) for name in ("window_low", "window_high")},
+        "colour": any(cohort.pixels(row).ndim == 3 for row in rows.iloc[list(todo.positions[:8])].to_dict("records")),
+        "intensity": {name: _summary(rows[name].iloc[list(todo.positions)]) for name in ("window_low", "window_high")},
         "cohort": {
             "fingerprint": cohort.fingerprint,
             "images": {split: len(cohort.rows(split)) for split in ("train", "validation", "test")},
             "patients": int(rows["patient"].nunique()),
-            "attributes": card.summary(rows.iloc[list(todo.train)], spoken),
+            "attributes": card.summary(rows.iloc[list(todo.positions)], spoken),
         },
         "steps": options.steps,
         "batch_size": options.batch_size,
@@ -97,6 +101,13 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
         "losses": dict(losses),
         "versions": versions(),
     }
+
+
+def _started(folder: Path, weight: float, row: Method) -> dict[str, Any]:
+    """What a fit began from, and whether its result needs that: a whole network holds all but words and text encoder."""
+    info = read(folder)
+    needed = row.file != full.FILE or bool(info.get("tokens")) or bool(info["options"].get("train_text_encoder"))
+    return {**told(folder, info, weight), "needed": needed}
 
 
 def _summary(values: Any) -> dict[str, float] | None:
@@ -119,52 +130,6 @@ def write(folder: Path, base: Base, row: Method, info: Mapping[str, Any], statis
     aside.replace(folder)
 
 
-def locate(path: Path | str) -> Path:
-    """The adapter folder of a path: itself, or the `adapter/` of a run folder.
-
-    Raises:
-        AdapterError: There is none.
-    """
-    path = Path(path)
-    pickles = [file for file in ([path] if path.is_file() else sorted(path.glob("*"))) if file.suffix in PICKLES]
-    if (path / NAME).is_file():
-        return path
-    if (path / "adapter" / NAME).is_file():
-        return path / "adapter"
-    if (path / "fit.json").is_file():
-        raise AdapterError(f"the run {path} is not finished and has no adapter yet; give its `fit` command again to continue it")
-    if pickles:
-        raise AdapterError(
-            f"{pickles[0]} is a pickle, which can run code when it is opened; latentdrift loads safetensors only. "
-            f"To have it checked and its weights alone brought over: latentdrift adopt {pickles[0]} --base BASE --out RUN"
-        )
-    if not path.exists():
-        raise AdapterError(f"there is no adapter at {path}; give the folder that `fit` made, or its adapter/ folder")
-    raise AdapterError(
-        f"{path} is not an adapter: it has no {NAME}; give the folder that `fit` made, or its adapter/ folder. "
-        "A file of another tool needs its --base, or `latentdrift adopt`"
-    )
-
-
-def read(path: Path | str) -> dict[str, Any]:
-    """adapter.json of an adapter or run folder.
-
-    Raises:
-        AdapterError: There is none, or it is damaged, or of another version.
-    """
-    folder = locate(path)
-    try:
-        info = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        form, row, _hash, _drift = info["format"], info["method"], info["base"]["hash"], info["drift"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise AdapterError(f"{folder / NAME} is damaged ({error!r}); copy the adapter again from where it was made") from error
-    if form != FORMAT:
-        raise AdapterError(f"the adapter {folder} has format {form}; this latentdrift reads {FORMAT}: update latentdrift")
-    if row not in METHODS:
-        raise AdapterError(f"the adapter {folder} is of method '{row}'; this latentdrift knows {', '.join(METHODS)}: update it")
-    return info
-
-
 def load_adapter(path: Path | str, *, base: str | None = None, device: str = "auto", precision: str = "auto") -> Adapted:
     """The base with the adapter applied, and the adapter's drift.
 
@@ -184,7 +149,9 @@ def load_adapter(path: Path | str, *, base: str | None = None, device: str = "au
             raise AdapterError(f"{path} is {what}, and does not say which base it belongs to: give that one with --base")
         plain = Base.load(base, device=device, precision=precision)
         taken, facts = take_in(plain, Path(path))
-        return Adapted(taken, Drift(), {"format": FORMAT, **facts}, None, plain.schedule)
+        return Adapted(
+            taken, Drift(), {"format": FORMAT, **facts}, None, plain.schedule, ({**facts["adopted"], "method": facts["method"]},)
+        )
     folder = locate(path)
     info = read(folder)
     return apply(Base.load(base or info["base"]["name"], device=device, precision=precision), folder, info)
@@ -213,11 +180,17 @@ def _is_foreign(path: Path, base: str | None) -> bool:
     return file is not None and file.suffix == ".safetensors" and not ours and (path.is_file() or base is not None)
 
 
-def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Adapted:
-    """Put an adapter into a base.
+def apply(base: Base, folder: Path, info: Mapping[str, Any], there: Sequence[Mapping[str, Any]] = ()) -> Adapted:
+    """Put an adapter into a base, on top of what it was trained on.
+
+    Args:
+        base: Used up.
+        folder: The adapter's.
+        info: Its adapter.json; `weight`, if it is not to count in full.
+        there: `Adapted.parts` that are in the base already.
 
     Raises:
-        AdapterError: It was made for another base, or its file is missing or damaged.
+        AdapterError: It was made for another base, or its file is missing or damaged, or what it was trained on is.
     """
     made_for, row = info["base"], METHODS[info["method"]]
     if base.hash != made_for["hash"]:
@@ -227,9 +200,30 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Adapted:
         )
     if not (folder / row.file).is_file():
         raise AdapterError(f"the adapter {folder} has lost its {row.file}; copy it again from where it was made")
+    parts = list(there)
+    for part in info.get("start", ()):
+        if part["needed"] and part["sha256"] not in [one.get("sha256") for one in parts]:
+            start = _found(part, folder)
+            below = apply(base, start, {**read(start), "weight": part["weight"]}, parts)
+            base, parts = replace(below.base, schedule=base.schedule), list(below.parts)
     try:
         schedule = base.schedule.altered(**info.get("schedule", {}))  # adapters of older versions never change it
         adapted = replace(row.apply(base, folder, info), schedule=schedule)
-        return Adapted(adapted, Drift.from_dict(info["drift"]), info, Statistics.load(folder), base.schedule)
+        drift, statistics = Drift.from_dict(info["drift"]), Statistics.load(folder)
+        return Adapted(adapted, drift, info, statistics, base.schedule, (*parts, told(folder, info, info.get("weight", 1.0))))
     except (SafetensorError, OSError) as error:
         raise AdapterError(f"{folder / row.file} is damaged ({error}); copy the adapter again from where it was made") from error
+
+
+def _found(part: Mapping[str, Any], folder: Path) -> Path:
+    """The folder of an adapter that another one was trained on.
+
+    Raises:
+        AdapterError: It is not there, or is another one now.
+    """
+    start = Path(part["adapter"])
+    file = start / METHODS[part["method"]].file
+    if not file.is_file() or sha256(file) != part["sha256"]:
+        state = "is not what it was" if file.is_file() else "is not there"
+        raise AdapterError(f"the adapter {folder} was trained on top of {start}, which {state}; put that one back")
+    return start

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import torch
 
 from latentdrift import prompts
 from latentdrift.adapt import masks
+from latentdrift.adapt.batches import Beside
 from latentdrift.adapt.cache import Moments, key
-from latentdrift.adapt.methods import Method, method
+from latentdrift.adapt.examples import Example, concepts, name_by, of_rows
+from latentdrift.adapt.methods import METHODS, Method, method
 from latentdrift.adapt.optimizers import Optimizer, optimizer
 from latentdrift.adapt.rates import Rates
+from latentdrift.adapt.shelf import parse, read, told
 from latentdrift.adapt.trackers import tracker
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
@@ -35,6 +39,25 @@ CRAFT = (
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A row of SHOWN: what the network is shown beside a noisy latent."""
+
+    make: Callable[[Base, Moments], Beside]
+    shape: Callable[[Base, int], tuple[int, ...]]
+    """(base, pixels on a side) -> of one image's."""
+
+
+def _sources(base: Base, moments: Moments) -> Beside:
+    """The latents of the pictures that examples start from."""
+    return lambda examples: base.source(moments.means([example.shown or 0 for example in examples]))
+
+
+SHOWN: dict[str, Shown] = {
+    "source": Shown(_sources, lambda base, pixels: (base.latent_channels, base.latent_size(pixels), base.latent_size(pixels))),
+}
+
+
+@dataclass(frozen=True)
 class Job:
     """A fit, resolved and checked."""
 
@@ -44,12 +67,13 @@ class Job:
     optimizer: Optimizer
     resolution: int
     describe: str
-    """What stands for the pictures in a prompt: the cohort's words, or the token that is learned."""
-    train: tuple[int, ...]
-    """Positions in metadata.csv."""
-    validation: tuple[int, ...]
-    captions: tuple[str, ...]
-    """One per row of metadata.csv."""
+    """What stands for the pictures in a prompt: the cohort's words, or a word that is learned."""
+    pictures: str
+    """What the cohort shows."""
+    words: Mapping[str, str]
+    """New words, and the text that each starts as."""
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
     noise: Noise
     """What is trained on; held-out losses are of plain noise."""
     settings: Mapping[str, Any]
@@ -73,19 +97,39 @@ class Job:
     @property
     def dropout(self) -> float:
         """Share of empty prompts; none where only a word is learned, which the empty prompt does not hold."""
-        return 0.0 if self.row.trains_text else self.options.caption_dropout
+        return self.options.caption_dropout if self.row.trains_network else 0.0
+
+    @property
+    def reads(self) -> bool:
+        """Whether prompt embeddings change while training."""
+        return self.row.learns_word or self.options.train_text_encoder
+
+    @cached_property
+    def positions(self) -> tuple[int, ...]:
+        """Of the training images in metadata.csv, each once."""
+        return tuple(sorted({example.row for example in self.train}))
+
+    @property
+    def class_prompt(self) -> str:
+        """Of the pictures that the base draws of the class."""
+        return self.options.class_prompt or prompts.sentence(self.pictures, {})
 
     @property
     def prompts(self) -> list[str]:
         """Every prompt that a step may see."""
-        return sorted({"", *(self.captions[row] for row in (*self.train, *self.validation))})
+        prior = {self.class_prompt} if self.options.prior_images else set()
+        return sorted({"", *prior, *(example.caption for example in (*self.train, *self.validation))})
 
     def weights(self, base: Base, cohort: Cohort, root: Path) -> np.ndarray | None:
         """What each latent of each image counts in the loss, from a cache below `root`; None where all count the same."""
         if self.options.mask is None:
             return None
         size = base.latent_size(self.resolution)
-        return masks.weights(cohort, self.options.mask, self.options.mask_outside, self.train, self.resolution, size, root)
+        return masks.weights(cohort, self.options.mask, self.options.mask_outside, self.positions, self.resolution, size, root)
+
+    def beside(self, base: Base, moments: Moments) -> Beside | None:
+        """What the network is shown beside the noisy latents of examples; None where it is shown nothing."""
+        return SHOWN[self.row.shown].make(base, moments) if self.row.shown else None
 
     def check_prompts(self, base: Base) -> str:
         """The longest prompt, read by the base that is trained, whose words may be several tokens.
@@ -98,7 +142,7 @@ class Job:
         try:
             base.embed([longest])
         except OptionError as error:
-            word = f", give {self.options.token} fewer --vectors than {self.options.vectors}," if self.row.trains_text else ""
+            word = f", give {self.options.token} fewer --vectors than {self.options.vectors}," if self.words else ""
             less = f"--caption {self.options.caption} out" if self.options.caption else "the patient out with --no-patient-info"
             long = sum(count > base.token_limit for count in counts.values())
             raise OptionError(f"{error}{word} or leave {less}; {long} of {len(counts)} prompts are too long") from error
@@ -112,7 +156,7 @@ def scheduled(base: Base, options: FitOptions) -> Base:
         OptionError: A network that stays as it is would have to predict something else.
         BaseModelError: Zero terminal SNR for a network that predicts eps.
     """
-    if options.prediction not in (None, base.schedule.prediction_type) and method(options.method).trains_text:
+    if options.prediction not in (None, base.schedule.prediction_type) and not method(options.method).trains_network:
         raise OptionError(
             f"--prediction {options.prediction} needs a network that learns it, and --method {options.method} leaves the network "
             f"as it is, which predicts {base.schedule.prediction_type}; take --method full"
@@ -128,6 +172,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         CohortError: No training images.
     """
     row = method(options.method)
+    options = row.completed(options)
     resolution = options.resolution or base.resolution
     base.latent_size(resolution)
     if options.drift.strip().lower() != "auto":
@@ -139,14 +184,14 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     noise = Noise.parse(options.noise)
     if options.drift_by:
         _check_classes(cohort, options)
-    describe = options.token if row.trains_text else cohort.describe
-    train, validation = (tuple(map(int, cohort.rows(split).index)) for split in ("train", "validation"))
+    words = _words(cohort, options, row)
+    describe = row.called.format(token=name_by(options), rare_word=options.rare_word, images=cohort.describe)
+    train, validation = (tuple(of_rows(cohort, split, options, describe)) for split in ("train", "validation"))
     if not train:
         raise CohortError(f"cohort {cohort.folder} has no image in its train split; import it again with another --split")
     fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(options.drift_mode or "", 1)
     if len(train) < fewest:
         raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images, there are {len(train)}; take pin")
-    captions = _captions(cohort, describe, prompts.Manner.asked(options))
     rate = options.learning_rate or row.learning_rate(base)
     rates = Rates.of(rate, options.rate_schedule, options.warm_up, options.steps)
     tracker(options.tracker)
@@ -163,28 +208,35 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         "resolution": resolution,
         "precision": str(base.dtype).removeprefix("torch."),
         "device": base.device.type,
+        "start": [told(folder, read(folder), weight) for folder, weight in map(parse, options.start)],
         "base": base.hash,
         "cohort": cohort.fingerprint,
-        "images": key(train, validation, list(cohort.rows()["sha256"])),
-        "prompts": key(*captions),
+        "examples": key(train, validation, list(cohort.rows()["sha256"])),
     }
+    todo = Job(
+        options, row, rates, optimizer(options.optimizer), resolution, describe, cohort.describe, words, train, validation,
+        noise, settings,
+    )  # fmt: skip
     if options.mask:
-        settings["masks"] = masks.fingerprint(cohort, options.mask, train)
-    return Job(
-        options, row, rates, optimizer(options.optimizer), resolution, describe, train, validation, captions, noise, settings
-    )
+        settings["masks"] = masks.fingerprint(cohort, options.mask, todo.positions)
+    return todo
 
 
-def _captions(cohort: Cohort, describe: str, manner: prompts.Manner) -> tuple[str, ...]:
-    """What is said of each image, in the order of metadata.csv.
+def _words(cohort: Cohort, options: FitOptions, row: Method) -> dict[str, str]:
+    """New words, and the text that each starts as.
 
     Raises:
-        OptionError: The cohort lacks what the prompts are to be made of.
+        OptionError: Words for a method that learns none.
     """
-    manner.check(cohort.attributes, cohort.texts)
-    learned, spec = describe != cohort.describe, cohort.attributes
-    rows = enumerate(cohort.rows().to_dict("records"))
-    return tuple(manner.words(describe, row, spec, position, learned=learned) for position, row in rows)
+    if not row.learns_word:
+        if options.concept_by:
+            able = [name for name, other in METHODS.items() if other.learns_word]
+            raise OptionError(
+                f"--concept-by gives values new words, and --method {options.method} learns none; take {' or '.join(able)}"
+            )
+        return {}
+    found = {word: f"{cohort.describe} {value}" for value, word in concepts(cohort, options).items()}
+    return found or {options.token: cohort.describe}
 
 
 def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tuple[Drift, dict[str, Any]]:
@@ -207,7 +259,7 @@ def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tup
         means = torch.from_numpy(np.stack([moments.mean[position].mean((1, 2)) for position in positions]))
         return estimate(means, a_t0, groups=list(patients.iloc[list(positions)]) if known else None)
 
-    delta, interval = found(job.train)
+    delta, interval = found(job.positions)
     whole = _closed_form(delta, mode or "infer", form)
     groups = []
     for phrase, positions in _classes(job, cohort).items():
@@ -253,8 +305,9 @@ def _classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
         return {}
     found: dict[str, list[int]] = {}
     values = cohort.rows()[by]
-    for position in job.train:
+    called = concepts(cohort, job.options) if by == job.options.concept_by else {}
+    for position in job.positions:
         value = values.iloc[position]
         if not prompts.is_missing(value):
-            found.setdefault(prompts.phrase(by, value), []).append(position)
+            found.setdefault(called.get(value) or prompts.phrase(by, value), []).append(position)
     return {phrase: positions for phrase, positions in sorted(found.items()) if len(positions) > 1}

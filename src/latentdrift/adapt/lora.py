@@ -1,7 +1,7 @@
 """LoRA: a low-rank change alpha / r B A of projections (Hu et al. 2021), by peft.
 
-`fit` puts one beside every attention projection of the U-Net. Files of other trainers have other ranks and alphas per module, and
-parts in the text encoder: what is kept, applied and taken away here is any of them.
+`fit` puts one beside every module that a row of TARGETS names. Files of other trainers have other ranks and alphas per module,
+and parts in the text encoder: what is kept, applied and taken away here is any of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,21 @@ from torch import Tensor, nn
 
 from latentdrift.adapt import textual_inversion
 from latentdrift.config import FitOptions
-from latentdrift.errors import AdapterError
+from latentdrift.errors import AdapterError, unknown
 from latentdrift.model.base import Base
 from latentdrift.seeds import derive
 
 FILE = "pytorch_lora_weights.safetensors"  # the name that `pipe.load_lora_weights(folder)` looks for
-TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]  # self- and cross-attention
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+# Name -> how the names of the U-Net's modules end that get matrices.
+TARGETS: dict[str, tuple[str, ...]] = {
+    "attention": ATTENTION,  # self- and cross-attention, as in diffusers' examples
+    "cross-attention": tuple(f"attn2.{name}" for name in ATTENTION),  # as in cloneofsimo's first release
+    "attention-mlp": (*ATTENTION, "ff.net.0.proj", "ff.net.2"),
+    "all": (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),
+}
+TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")  # of the text encoder (diffusers' train_dreambooth_lora example)
+OURS = "default"  # the name of matrices in peft
 UNET, TEXT = "unet.", "text_encoder.text_model."  # how names of their modules begin in a file; TEXT is as older diffusers has it
 METADATA = "lora_adapter_metadata"  # where diffusers keeps what a state dict cannot say
 
@@ -52,13 +61,26 @@ Lora = dict[str, Pair]
 """Module, `unet.down_blocks...to_q` or `text_encoder.text_model.encoder...q_proj` -> its change."""
 
 
-def prepare(base: Base, options: FitOptions, describe: str) -> tuple[Base, dict[str, nn.Parameter]]:
-    """Matrices A (random, from the seed) and B (zero) beside each projection: nothing changes before the first step."""
+def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, nn.Parameter]]:
+    """Matrices A (random, from the seed) and B (zero) beside each module: nothing changes before the first step.
+
+    Raises:
+        OptionError: An unknown row of TARGETS.
+    """
+    if options.targets not in TARGETS:
+        raise unknown("row of TARGETS for --targets", options.targets, TARGETS)
+    how = {"r": options.rank, "lora_alpha": options.alpha or options.rank}
+    wanted = [("", base.unet, TARGETS[options.targets])]
+    if options.train_text_encoder:
+        wanted.append((TEXT, base.text_encoder, TEXT_TARGETS))
+    parameters: dict[str, nn.Parameter] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(options.seed, "lora"))  # peft draws A from torch's own generator
-        _beside(base.unet, {"r": options.rank, "lora_alpha": options.rank, "target_modules": TARGETS})
-    named = base.unet.named_parameters()
-    return base, {name.replace(".default.", "."): parameter for name, parameter in named if ".lora_" in name}
+        for prefix, model, targets in wanted:
+            ours = _beside(model, {**how, "target_modules": list(targets)})
+            named = [(name, weight) for name, weight in model.named_parameters() if f".{ours}." in name]
+            parameters |= {prefix + name.replace(f".{ours}.", "."): weight.requires_grad_(True) for name, weight in named}
+    return base, parameters
 
 
 def save(base: Base, folder: Path) -> None:
@@ -80,7 +102,7 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     reason = wrong if rank is not None and ranks != [rank] else misfit(base, lora)
     if reason:
         raise AdapterError(f"{folder / FILE} does not fit base '{base.name}': {reason}; it was made for another U-Net")
-    inject(base, lora)
+    inject(base, lora, info.get("weight", 1.0))
     return textual_inversion.apply(base, folder, info) if (folder / textual_inversion.FILE).is_file() else base
 
 
@@ -117,29 +139,50 @@ def misfit(base: Base, lora: Lora) -> str | None:
     return None
 
 
-def inject(base: Base, lora: Lora) -> None:
-    """Put the matrices beside their modules, frozen; `misfit` has found none."""
+def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
+    """Put the matrices beside their modules, frozen, and beside those that are there already; `misfit` has found none.
+
+    Args:
+        base: Changed in place.
+        lora: The matrices.
+        weight: What the change counts.
+    """
     for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
         own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
         if own:
             inner = "text_model." if prefix == TEXT and hasattr(model, "text_model") else ""
             own = {inner + name: pair for name, pair in own.items()}
-            _beside(model, _config(own))
+            ours = _beside(model, _config({name: replace(pair, alpha=pair.alpha * weight) for name, pair in own.items()}))
             with torch.no_grad():
                 for name, pair in own.items():
                     layer = model.get_submodule(name)
-                    layer.lora_A["default"].weight.copy_(pair.a).requires_grad_(False)
-                    layer.lora_B["default"].weight.copy_(pair.b).requires_grad_(False)
+                    layer.lora_A[ours].weight.copy_(pair.a)
+                    layer.lora_B[ours].weight.copy_(pair.b)
+
+
+def merge(base: Base) -> None:
+    """Add the matrices to the weights beside which they stand, for good."""
+    from diffusers.utils import recurse_remove_peft_layers
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for model in (base.unet, base.text_encoder):
+        if hasattr(model, "peft_config"):
+            for layer in model.modules():
+                if isinstance(layer, BaseTunerLayer):
+                    layer.merge()
+            recurse_remove_peft_layers(model)
+            del model.peft_config
 
 
 def collect(base: Base) -> Lora:
-    """The matrices that stand beside modules of the base."""
+    """The matrices that stand beside modules of the base; of several adapters, those of the last."""
     found = {}
     for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
+        ours = list(getattr(model, "peft_config", {OURS: None}))[-1]
         for name, layer in model.named_modules():
-            if hasattr(layer, "lora_A"):
-                a, b = (part["default"].weight.detach().float().cpu().contiguous() for part in (layer.lora_A, layer.lora_B))
-                found[prefix + name.removeprefix("text_model.")] = Pair(a, b, float(layer.lora_alpha["default"]))
+            if ours in getattr(layer, "lora_A", {}):
+                a, b = (part[ours].weight.detach().float().cpu().contiguous() for part in (layer.lora_A, layer.lora_B))
+                found[prefix + name.removeprefix("text_model.")] = Pair(a, b, float(layer.lora_alpha[ours]))
     return found
 
 
@@ -196,11 +239,18 @@ def _config(lora: Lora) -> dict[str, Any]:
     }
 
 
-def _beside(model: Any, config: Mapping[str, Any]) -> None:
-    """New matrices in float32, whatever the frozen weights are."""
+def _beside(model: Any, config: Mapping[str, Any]) -> str:
+    """New matrices, frozen, in float32 whatever the weights are; returns the name that peft keeps them under."""
     from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    inject_adapter_in_model(LoraConfig(**config), model)
+    there = list(getattr(model, "peft_config", {}))
+    ours = f"{OURS}{len(there) or ''}"
+    inject_adapter_in_model(LoraConfig(**config), model, adapter_name=ours)
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.set_adapter([*there, ours])
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.requires_grad_(False).data.float()
+    return ours

@@ -35,7 +35,7 @@ def denoising_loss(
     x0: Tensor,
     eps: Tensor,
     t: Tensor,
-    context: Tensor,
+    context: Tensor | tuple[Tensor, ...],
     seen: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
@@ -47,7 +47,7 @@ def denoising_loss(
         x0: Scaled latents [B, C, h, w].
         eps: Noise of mean 0, as x0.
         t: Times [B].
-        context: Prompt embeddings [B, L, D].
+        context: Prompt embeddings [B, L, D], and what else the network is shown, see `Base.denoiser`.
         seen: Noise in the network's input, where it is not that of the target.
         weight: What each latent counts [B, 1, h, w]; all of them 1 is the same as none.
     """

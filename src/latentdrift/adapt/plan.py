@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt import cache, checkpoint
+from latentdrift.adapt import cache, checkpoint, prior
 from latentdrift.adapt.batches import HELD_OUT, Batch
-from latentdrift.adapt.job import Job, job, scheduled
+from latentdrift.adapt.job import SHOWN, Job, job, scheduled
 from latentdrift.adapt.losses import draw_times
+from latentdrift.adapt.stack import begin
 from latentdrift.adapt.team import Team
 from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
@@ -25,15 +26,19 @@ TIMED = 2  # times that a thing is done, the fastest of which counts; the first 
 FLOAT = 4  # bytes
 
 
-def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> int:
-    """Bytes that a run writes: latent moments, prompt embeddings, checkpoints (of `memory`, all but gradients), the adapter."""
+def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, images: int) -> int:
+    """Bytes that a run on a cohort of so many images writes.
+
+    Latent moments, prompt embeddings, checkpoints (of `memory`, all but gradients), the adapter.
+    """
     kept = memory(parameters, todo)
     kept.pop("gradients")
     checkpoints = checkpoint.KEEP + 1 + (todo.options.patience is not None)  # one is being written, and the best one stays
-    latents = 2 * base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT * len(todo.captions)
+    each = base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT
+    latents = 2 * each * images + each * (todo.options.prior_images or 0)
     context = base.tokenizer.model_max_length * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
-    masks = latents // (2 * base.latent_channels) if todo.options.mask else 0
-    return latents + masks + (0 if todo.row.trains_text else context) + sum(kept.values()) * checkpoints + kept["weights"]
+    masks = each // base.latent_channels * images if todo.options.mask else 0
+    return latents + masks + (0 if todo.reads else context) + sum(kept.values()) * checkpoints + kept["weights"]
 
 
 def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str, int]:
@@ -54,8 +59,9 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
         OptionError, CohortError: What `fit` would say before work starts.
     """
     base = scheduled(base, options)
-    todo, number = job(base, cohort, options), base.dtype
-    base, parameters = todo.row.prepare(base, options, cohort.describe)
+    todo, number, images = job(base, cohort, options), base.dtype, len(cohort.rows())
+    options = todo.options
+    base, parameters = begin(base, todo)
     longest = todo.check_prompts(base)
     drift = Drift.of([0.1] * base.latent_channels)  # its cost does not depend on its values
     team = Team.join(options.device)
@@ -64,7 +70,8 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     batch = _noise(base, todo)
     step = _seconds(lambda: trainer.update(batch))
     pixels = torch.zeros(1, 3, todo.resolution, todo.resolution)
-    encoding = _seconds(lambda: base.moments(pixels)) * len(todo.captions)
+    encoding = _seconds(lambda: base.moments(pixels)) * images
+    drawing = prior.seconds(base, todo)
     watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
     forward = step / (4 if options.gradient_checkpointing else 3)  # a backward pass is twice a forward pass, and repeats it then
     watching = watches * forward * HELD_OUT / todo.images_per_step
@@ -81,29 +88,31 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
         "learning_rate": todo.rate,
         "precision": todo.settings["precision"],
         "device": base.device.type,
-        "prompt": todo.captions[todo.train[0]],
+        "prompt": todo.train[0].caption,
         "longest_prompt": {"text": longest, "tokens": base.count(longest), "limit": base.token_limit},
         "seconds_per_step": round(step, 4),
-        "seconds": round(encoding + watching + step * options.steps, 1),
+        "seconds": round(encoding + drawing + watching + step * options.steps, 1),
         "memory_bytes": _peak_memory(base.device),
         "memory_of_what_is_trained": memory(parameters, todo),
-        "disk_bytes": disk(base, parameters, todo),
+        "disk_bytes": disk(base, parameters, todo, images),
     }
 
 
 def _contexts(base: Base, todo: Job) -> Callable[..., torch.Tensor]:
-    if todo.row.trains_text:
+    if todo.reads:
         return cache.live_contexts(base, todo.prompts)
-    context = base.embed([todo.captions[todo.train[0]]])
+    context = base.embed([todo.train[0].caption])
     return lambda asked: context.expand(len(asked), -1, -1)
 
 
 def _noise(base: Base, todo: Job) -> Batch:
     """A batch of the right shape."""
-    source, count, size = generator(0, "plan"), todo.images_per_step, base.latent_size(todo.resolution)
+    source, size = generator(0, "plan"), base.latent_size(todo.resolution)
+    count = todo.images_per_step * (2 if todo.options.prior_images else 1)
     x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
-    said = (todo.captions[todo.train[0]],) * count
-    return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said)
+    said = (todo.train[0].caption,) * count
+    beside = torch.zeros(count, *SHOWN[todo.row.shown].shape(base, todo.resolution)) if todo.row.shown else None
+    return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said, beside=beside)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

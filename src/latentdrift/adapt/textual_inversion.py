@@ -63,6 +63,14 @@ class Words:
             expanded = [part.replace(word, " ".join(tokens)) for part in expanded]
         return self.wide(expanded[0] if isinstance(text, str) else expanded, **options)
 
+    def add_tokens(self, names: list[str]) -> int:
+        """Further words on top of these."""
+        return self.wide.add_tokens(names)
+
+    def convert_tokens_to_ids(self, token: str) -> int:
+        """The id of one token."""
+        return self.wide.convert_tokens_to_ids(token)
+
     def decode(self, ids: list[int]) -> str:
         """The text of token ids."""
         return self.wide.decode(ids)
@@ -77,14 +85,15 @@ class Words:
         return self.wide.model_max_length
 
 
-def prepare(base: Base, options: FitOptions, describe: str) -> tuple[Base, dict[str, nn.Parameter]]:
-    """The new word, which starts as the words of `describe` in turn (the mean of the table, if it has none)."""
-    table = base.text_encoder.get_input_embeddings().weight.detach().float()
-    ids = base.tokenizer(describe, add_special_tokens=False).input_ids
-    start = table[ids] if ids else table.mean(0, keepdim=True)
-    rows = start[torch.arange(options.vectors) % len(start)].clone()
-    base = insert(base, {options.token: rows})
-    return base, {options.token: base.text_encoder.get_input_embeddings().rows}
+def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, nn.Parameter]]:
+    """The new words, each of which starts as the words of its text in turn (the mean of the table, if it has none)."""
+    embeddings, rows = base.text_encoder.get_input_embeddings(), {}
+    for word, text in words.items():
+        ids = base.tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids[0].long().to(base.device)
+        start = embeddings(ids).detach().float() if len(ids) else embeddings.weight.detach().float().mean(0, keepdim=True)
+        rows[word] = start[torch.arange(options.vectors or 1) % len(start)].clone()
+    base = insert(base, rows)
+    return base, {" ".join(words): base.text_encoder.get_input_embeddings().rows}
 
 
 def save(base: Base, folder: Path) -> None:
@@ -112,7 +121,9 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
 
 
 def remove(base: Base) -> Base:
-    """The base with its own table and tokenizer."""
+    """The base without the words that were put in last."""
+    if not isinstance(base.tokenizer, Words):  # an adapter above has brought the base back as it lies on the disk
+        return base
     base.text_encoder.set_input_embeddings(base.text_encoder.get_input_embeddings().table)
     return replace(base, tokenizer=base.tokenizer.plain)
 

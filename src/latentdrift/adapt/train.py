@@ -5,7 +5,7 @@ A run that was interrupted, even by kill -9, goes on by itself and ends bit-iden
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.adapt import adapter, cache, checkpoint
-from latentdrift.adapt.batches import Batches, held_out
+from latentdrift.adapt import adapter, cache, checkpoint, prior
+from latentdrift.adapt.batches import Batch, Batches, Beside, held_out
 from latentdrift.adapt.job import Job, job, resolve_drift, scheduled
 from latentdrift.adapt.journal import Journal, Silence
 from latentdrift.adapt.plan import disk
 from latentdrift.adapt.run import Run
+from latentdrift.adapt.shelf import read
+from latentdrift.adapt.stack import begin as begin_with
 from latentdrift.adapt.team import Team
 from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
@@ -28,8 +30,8 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
 
-Preview = Callable[[Base, Drift, Statistics | None, list[str]], np.ndarray]
-"""(base as it is now, drift, statistics of the training latents, prompts) -> one picture [H, W, 3] uint8."""
+Preview = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
+"""(base as it is now, drift, statistics of the training latents, prompts, what the network is shown) -> [H, W, 3] uint8."""
 PREVIEW_PROMPTS = 4
 
 
@@ -73,31 +75,32 @@ def fit(
     """
     base = scheduled(base, options)
     todo, run, team = job(base, cohort, options), Run(Path(run_folder)), Team.join(options.device)
+    options = todo.options
     team.check(options.batch_size)
     run.check(todo.settings)
     if run.finished:
-        return FitResult(run.adapter, adapter.read(run.adapter), options.steps, already=True)
+        return FitResult(run.adapter, read(run.adapter), options.steps, already=True)
     with team.first_before_others():
         last = checkpoint.newest(run.checkpoints)
     begin, number = last.step if last else 0, base.dtype
-    base, parameters = todo.row.prepare(base, options, cohort.describe)
+    base, parameters = begin_with(base, todo)
     todo.check_prompts(base)
-    run.need(disk(base, parameters, todo))
+    run.need(disk(base, parameters, todo, len(cohort.rows())))
     if team.first:
         run.claim(todo.settings)
     with Journal(run, options, begin, quiet=quiet) if team.first else Silence() as journal:
         with team.first_before_others():
             moments = cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
-            contexts = (
-                cache.live_contexts(base, todo.prompts) if todo.row.trains_text else cache.contexts(base, todo.prompts, run.cache)
-            )
-            weights = todo.weights(base, cohort, run.cache)
+            contexts = cache.live_contexts(base, todo.prompts) if todo.reads else cache.contexts(base, todo.prompts, run.cache)
+            weights, beside = todo.weights(base, cohort, run.cache), todo.beside(base, moments)
+            stream = _stream(base, todo, moments, weights, beside, run, journal)
         drift, drift_info = resolve_drift(todo, base, cohort, moments)
         trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
         trainer.restore(last)
-        statistics = Statistics.measure(moments.each(todo.train)) if len(todo.train) > 1 else None
-        draw = _previews(preview if team.first else None, todo, drift, statistics)
-        _loop(trainer, todo, moments, weights, run, journal, draw, on_step)
+        statistics = Statistics.measure(moments.each(todo.positions)) if len(todo.positions) > 1 else None
+        draw = _previews(preview if team.first else None, todo, drift, statistics, beside)
+        watched = held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside)
+        _loop(trainer, todo, stream, watched, run, journal, draw, on_step)
     if team.first:
         trainer.settle(run.checkpoints)
         info = adapter.describe(base, cohort, todo, drift_info, run.losses())
@@ -106,25 +109,41 @@ def fit(
             info["losses"]["held_out"] = trainer.patience.loss
         adapter.write(run.adapter, base, todo.row, info, statistics)
     team.meet()
-    return FitResult(run.adapter, adapter.read(run.adapter), begin, already=False)
+    return FitResult(run.adapter, read(run.adapter), begin, already=False)
+
+
+def _stream(
+    base: Base,
+    todo: Job,
+    moments: cache.Moments,
+    weights: np.ndarray | None,
+    beside: Beside | None,
+    run: Run,
+    journal: Journal | Silence,
+) -> Batches | prior.Preserving:
+    """What each step sees."""
+    options, length = todo.options, len(base.schedule.alpha_bar)
+    own = Batches(
+        moments, todo.train, todo.images_per_step, todo.dropout, length, options.seed, todo.noise, weights, beside,
+        blinds=base.sees_source,
+    )  # fmt: skip
+    if not options.prior_images:
+        return own
+    return prior.Preserving.of(own, prior.class_latents(base, todo, run.cache, progress=journal.bar("class")), todo)
 
 
 def _loop(
     trainer: Trainer,
     todo: Job,
-    moments: cache.Moments,
-    weights: np.ndarray | None,
+    batches: Callable[[int], Batch],
+    watched: Sequence[Batch],
     run: Run,
     journal: Journal | Silence,
     draw: Callable[[Trainer], np.ndarray | None],
     on_step: Callable[[int, float], None] | None,
 ) -> None:
     """From where the trainer stands to the last step, or to where patience ends."""
-    options, length = todo.options, len(trainer.base.schedule.alpha_bar)
-    batches = Batches(
-        moments, todo.captions, todo.train, todo.images_per_step, todo.dropout, length, options.seed, todo.noise, weights
-    )
-    watched = held_out(moments, todo.captions, todo.validation, length)
+    options = todo.options
 
     def look() -> None:
         """Where a checkpoint is due: the held-out loss, and the checkpoint."""
@@ -156,19 +175,20 @@ def _loop(
 
 
 def _previews(
-    preview: Preview | None, todo: Job, drift: Drift, statistics: Statistics | None
+    preview: Preview | None, todo: Job, drift: Drift, statistics: Statistics | None, beside: Beside | None
 ) -> Callable[[Trainer], np.ndarray | None]:
     """A function of the trainer, which draws where a preview is due."""
     every = todo.options.preview_every
     spread = np.linspace(0, len(todo.train) - 1, PREVIEW_PROMPTS).astype(int)
-    prompts = [todo.captions[todo.train[place]] for place in spread]
+    examples = [todo.train[place] for place in spread]
+    prompts, shown = [example.caption for example in examples], beside(examples) if beside else None
 
     @torch.no_grad()
     def draw(trainer: Trainer) -> np.ndarray | None:
         if not (preview and every and trainer.done % every == 0):
             return None
         with trainer.kept():
-            return preview(trainer.base, drift, statistics, prompts)
+            return preview(trainer.base, drift, statistics, prompts, shown)
 
     return draw
 

@@ -86,7 +86,8 @@ class Trainer:
         seen = None if batch.seen is None else batch.seen.to(device)
         denoiser = self.drift.wrap_training(self.base.denoiser(), self.base.schedule, batch.captions)
         with torch.autocast(device.type, self.number, enabled=self.number != self.base.dtype):
-            context = self.contexts(batch.prompts).to(device)
+            text = self.contexts(batch.prompts).to(device)
+            context = text if batch.beside is None else (text, batch.beside.to(device))
             weight = None if batch.weight is None else batch.weight.to(device)
             return denoising_loss(denoiser, self.base.schedule, x0, eps, t, context, seen, weight)
 
@@ -99,6 +100,8 @@ class Trainer:
             losses = self.losses(part)
             if self.gamma:
                 losses = losses * min_snr(self.base.schedule, part.t, self.gamma).to(losses)
+            if part.counts is not None:
+                losses = losses * part.counts.to(losses)
             share = losses.mean() * (len(part) / len(batch))
             (share * scale).backward()
             loss += share.detach()

@@ -55,6 +55,8 @@ class Base:
     unet: Any
     device: torch.device
     dtype: torch.dtype
+    controls: tuple[tuple[Any, float], ...] = ()
+    """ControlNets beside the U-Net, and the weight of each."""
 
     @classmethod
     def load(cls, name: str | Path, *, device: str = "auto", precision: str = "auto") -> Base:
@@ -186,14 +188,56 @@ class Base:
         """The context [B, L, D] of prompts; raises as `tokens` does."""
         return self.text_encoder(self.tokens(prompts).to(self.device)).last_hidden_state
 
-    def denoiser(self) -> Denoiser:
-        """The network as a function: (xt in VP units, t, context) -> prediction in xt's dtype."""
+    @property
+    def sees_source(self) -> bool:
+        """Whether the U-Net reads the latent of a source image beside the noisy one (InstructPix2Pix)."""
+        return int(self.unet.config.in_channels) > self.latent_channels
 
-        def denoise(xt: Tensor, t: float | Tensor, context: Tensor) -> Tensor:
+    @property
+    def shows(self) -> str:
+        """What the network is shown beside noise and text, in words."""
+        parts = (["the picture to start from"] if self.sees_source else []) + [f"{len(self.controls)} hints"] * bool(
+            self.controls
+        )
+        return " and ".join(parts) or "nothing"
+
+    def source(self, x0: Tensor) -> Tensor:
+        """Scaled latents as a network that `sees_source` is shown them: without the scaling factor, as diffusers has it."""
+        return x0 / self.vae.config.scaling_factor
+
+    def denoiser(self) -> Denoiser:
+        """The network as a function: (xt in VP units, t, context) -> prediction in xt's dtype.
+
+        A network that is shown more than noise and text takes (context, shown, ...): where it `sees_source` the
+        `source` [B, C, h, w], and then a hint [B, 3, H, W] in [0, 1] for each
+        of its `controls`.
+        """
+
+        def denoise(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
             time = torch.as_tensor(t).to(self.device)
-            return self.unet(xt.to(self.dtype), time, context.to(self.dtype), return_dict=False)[0].to(xt.dtype)
+            parts = context if isinstance(context, tuple) else (context,)
+            text, *shown = (part.to(self.device, self.dtype) for part in parts)
+            reads = self.sees_source + len(self.controls)
+            if len(shown) != reads:
+                raise BaseModelError(f"the network is shown {len(shown)} images beside the noise, and reads {reads}")
+            seen = xt.to(self.dtype)
+            residuals = self._controlled(seen, time, text, shown[self.sees_source :])
+            wide = torch.cat([seen, shown[0]], dim=1) if self.sees_source else seen
+            return self.unet(wide, time, text, return_dict=False, **residuals)[0].to(xt.dtype)
 
         return denoise
+
+    def _controlled(self, xt: Tensor, time: Tensor, text: Tensor, hints: Sequence[Tensor]) -> dict[str, Any]:
+        """What the ControlNets add to the U-Net's levels (Zhang et al. 2023, eq. 2), summed over all of them."""
+        if not self.controls:
+            return {}
+        said = [
+            net(xt, time, text, hint, conditioning_scale=weight, return_dict=False)
+            for (net, weight), hint in zip(self.controls, hints, strict=True)
+        ]
+        downs, mids = zip(*said, strict=True)
+        down = [torch.stack(parts).sum(0) if len(parts) > 1 else parts[0] for parts in zip(*downs, strict=True)]
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": sum(mids[1:], mids[0])}
 
     def _pixels(self, x: Tensor) -> Tensor:
         """x, checked and in the autoencoder's number format."""

@@ -22,13 +22,15 @@ from latentdrift.prompts.wording import (
     absent,
     attributes_of,
     is_missing,
+    named,
     negated,
     phrase,
+    slug,
     split_findings,
 )
 
 __all__ = [
     "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "absent", "attributes_of",
-    "instruction", "is_missing", "negated", "pair", "parse_assignment", "parse_finding", "phrase", "sentence", "sentences",
-    "split_findings",
+    "instruction", "is_missing", "named", "negated", "pair", "parse_assignment", "parse_finding", "phrase", "sentence",
+    "sentences", "slug", "split_findings",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.templates import sentence
-from latentdrift.prompts.wording import Spec, attributes_of, is_missing, negated
+from latentdrift.prompts.wording import Spec, attributes_of, is_missing, named, negated
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ class Manner:
             learned: `describe` is a word that is learned, and leads a caption that does not hold it.
         """
         text = " ".join(str(row.get(self.caption)).split()) if self.caption else ""
-        if not is_missing(text):
-            return f"{describe}: {text}" if learned and describe not in text else text
         known = attributes_of(row, spec)
+        if not is_missing(text):
+            name = named(describe, known)[0]
+            return f"{name}: {text}" if learned and name not in text else text
         said = negated(known, spec, index) if self.negate_findings else known
         return sentence(
             describe, said, style=self.style, index=index, patient_info=self.patient_info, age_encoding=self.age_encoding

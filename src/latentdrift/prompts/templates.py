@@ -12,6 +12,7 @@ from latentdrift.prompts import wording
 # {image}: what the picture shows; {who}: "75 year old female"; {what}: "dementia", "mass, nodule and no effusion".
 # The simple one is the paper's; the wordings of its 21 diverse ones are not known, and these are ours.
 TEMPLATES: dict[str, tuple[str, ...]] = {
+    "bare": ("{image}",),  # the word alone, as embeddings of 64 vectors are asked for (de Wilde et al. 2024)
     "simple": ("a {image}[ of a {who}][ with {what}]",),
     "diverse": (
         "a {image}[ of a {who}][ with {what}]",
@@ -54,7 +55,7 @@ def sentence(
     """The prompt of an image: "a brain MRI of a 75 year old female with dementia".
 
     Args:
-        describe: What the pictures show, e.g. "brain MRI".
+        describe: What the pictures show, e.g. "brain MRI", or what they are called, see `wording.named`.
         attributes: Name -> value; missing ones leave the sentence.
         style: A row of TEMPLATES.
         index: Which wording, modulo the number of the style's templates.
@@ -63,7 +64,7 @@ def sentence(
     """
     if style not in TEMPLATES:
         raise unknown("prompt style", style, TEMPLATES)
-    known = {name: value for name, value in attributes.items() if not wording.is_missing(value)}
+    describe, known = wording.named(describe, {k: v for k, v in attributes.items() if not wording.is_missing(v)})
     said = known if patient_info else {}
     return fill(
         TEMPLATES[style][index % len(TEMPLATES[style])],

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from latentdrift.errors import unknown
+from latentdrift.errors import OptionError, unknown
 from latentdrift.seeds import derive
 
 Spec = Mapping[str, Mapping[str, Any]]
@@ -41,6 +41,8 @@ SEX_WORDS = {"m": "male", "male": "male", "f": "female", "female": "female", "o"
 NO_FINDING = ("no finding", "no findings", "none", "normal")
 NEGATIONS = 2
 """Findings that a sentence denies at most: it has to stay within the text encoder's 75 tokens."""
+SLOT = re.compile(r"\{([^{}]+)\}")
+"""In what pictures are called: the attribute whose value is part of the word."""
 _MISSING = {"", "nan", "none", "<na>", "nat"}
 _NOT_SPOKEN = {"age", "sex", "findings", "view", "modality"}  # they have their own place in the sentence, or {image} says them
 # "a" becomes "an" before a vowel sound
@@ -72,6 +74,30 @@ def is_missing(value: Any) -> bool:
 def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     """The attributes of a table row that are named in `spec` and not missing."""
     return {name: row[name] for name in spec if name in row and not is_missing(row[name])}
+
+
+def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a picture is called, and what is then left to say of it.
+
+    Where every value of an attribute has a word of its own, `<cohort-{diagnosis}>`, the word says the value.
+
+    Raises:
+        OptionError: The attribute is not known.
+    """
+    said = dict(attributes)
+    for name in SLOT.findall(describe):
+        value = said.pop(name, "")
+        if is_missing(value):
+            raise OptionError(
+                f"the pictures are called '{describe}', by a word for each {name}, and that of this one is not known: give it"
+            )
+        describe = describe.replace(f"{{{name}}}", slug(value))
+    return describe, said
+
+
+def slug(value: Any) -> str:
+    """A value as part of a word: "no dementia" is "no-dementia"."""
+    return re.sub(r"[^\w]+", "-", str(value).strip().lower()).strip("-")
 
 
 def image(describe: str, attributes: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Denoiser
@@ -41,6 +42,8 @@ class How(TypedDict):
     """A row of SAMPLERS."""
     resolution: NotRequired[int | None]
     """Pixels R on a side; default the base's own."""
+    image_guidance: NotRequired[float]
+    """Weight of the source image, where the network is shown one (Brooks et al. 2023, eq. 3); default 1.5, their example's."""
     rescale: NotRequired[float]
     """Share of guidance rescale, see `guide`; default none."""
     batch_size: NotRequired[int]
@@ -51,16 +54,30 @@ class How(TypedDict):
     """Shown (xt [B, C, h, w] in the scheduler's units, steps done) after each step; of the images at hand, four by four."""
 
 
+Shown = Mapping[int, Sequence[Tensor]]
+"""Image index -> what the network is shown beside its noise, see `Base.denoiser`: [C, h, w] of a source, [3, H, W] of a hint."""
+
+
 def generate(
-    base: Base, drift: Drift, prompts: Mapping[int, str], statistics: Statistics | None = None, **how: Unpack[How]
+    base: Base,
+    drift: Drift,
+    prompts: Mapping[int, str],
+    statistics: Statistics | None = None,
+    shown: Shown | None = None,
+    **how: Unpack[How],
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Images in the order of their index, [R, R, 3] float32 in [-1, 1], a few at a time; arguments and errors of `latents`."""
-    drawn = latents(base, drift, prompts, statistics, **how)
+    drawn = latents(base, drift, prompts, statistics, shown, **how)
     return ((index, base.decode(x0[None])[0].permute(1, 2, 0).cpu().numpy()) for index, _, x0 in drawn)
 
 
 def latents(
-    base: Base, drift: Drift, prompts: Mapping[int, str], statistics: Statistics | None = None, **how: Unpack[How]
+    base: Base,
+    drift: Drift,
+    prompts: Mapping[int, str],
+    statistics: Statistics | None = None,
+    shown: Shown | None = None,
+    **how: Unpack[How],
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(index, start yT [C, h, w], scaled latent x0 [C, h, w]) in the order of the index, a few at a time.
 
@@ -69,11 +86,12 @@ def latents(
         drift: of the adapter; its start is applied here.
         prompts: image index -> prompt. To resume, leave out the indices that are there.
         statistics: of the adapter's cohort, for the starts that are drawn from them.
+        shown: for networks that are shown more than noise and text, one entry per prompt.
         how: see `How`.
 
     Raises:
         OptionError: before any work: unknown sampler, too many steps, resolution that does not fit, prompt past the token limit,
-            a start that cannot be drawn.
+            a start that cannot be drawn, or nothing to show a network that is shown something.
     """
     sampler, steps, seed, guidance = how["sampler"], how["steps"], how["seed"], how["guidance"]
     rescale, together = how.get("rescale", 0.0), max(1, how.get("batch_size", SLOTS) // SLOTS)
@@ -81,6 +99,9 @@ def latents(
     size, t0 = (channels, side, side), first_time(sampler, schedule, steps)
     check(drift.start, statistics, size)
     base.tokens([*set(prompts.values()), ""])
+    if (base.sees_source or base.controls) and not shown:
+        raise OptionError(f"this network is shown {base.shows} beside noise and text, and nothing was given to show it")
+    weights = (how.get("image_guidance", 1.5) - guidance, guidance) if base.sees_source else (guidance,)
     added, watch = drift.after_step(steps), how.get("watch")
 
     def after(xt: Tensor, done: int, *_: Any) -> Tensor:
@@ -95,7 +116,7 @@ def latents(
             return base.embed([prompt])
 
     def guided(four: list[str]) -> Denoiser:
-        return guide(drift.wrap(base.denoiser(), schedule, four), guidance, rescale=rescale)
+        return guide(drift.wrap(base.denoiser(), schedule, four), *weights, rescale=rescale)
 
     def images() -> Iterator[tuple[int, Tensor, Tensor]]:
         fours = sorted({index - index % SLOTS for index in prompts})
@@ -108,7 +129,8 @@ def latents(
                 for text, noise in zip(texts, generators, strict=True)
             ]
             denoiser = in_fours([guided(texts[i : i + SLOTS]) for i in range(0, len(texts), SLOTS)])
-            contexts = (context("").expand(len(slots), -1, -1), torch.cat([context(text) for text in texts]))
+            silent, said = context("").expand(len(slots), -1, -1), torch.cat([context(text) for text in texts])
+            contexts = branches(base, silent, said, _stacked(shown, slots) if shown else ())
             xT = torch.stack(starts).to(base.device)
             x0 = run(denoiser, schedule, sampler, steps, xT, contexts, generators, after=after, callback=how.get("callback"))
             yield from ((index, starts[i], x0[i]) for i, index in enumerate(slots) if index in prompts)
@@ -116,12 +138,43 @@ def latents(
     return images()
 
 
+def branches(base: Base, silent: Tensor, said: Tensor, shown: Sequence[Tensor]) -> tuple[Any, ...]:
+    """The contexts that `guide` takes, reference first.
+
+    A source image has a weight of its own: eps_0 without text and source, then with the source, then with both (Brooks et al.
+    2023, eq. 3). A hint is shown in every branch, as in diffusers.
+
+    Args:
+        base: whose denoiser reads them.
+        silent: embeddings of the empty prompt, [B, L, D].
+        said: of the prompts.
+        shown: a batch of each thing that the network is shown.
+    """
+    if not shown:
+        return silent, said
+    if not base.sees_source:
+        return (silent, *shown), (said, *shown)
+    source, *hints = shown
+    return (silent, torch.zeros_like(source), *hints), (silent, source, *hints), (said, source, *hints)
+
+
+def _stacked(shown: Shown, slots: Sequence[int]) -> list[Tensor]:
+    """What the images in `slots` are shown, a batch of each; nothing where nobody asked for the image."""
+    blank = [torch.zeros_like(part) for part in next(iter(shown.values()))]
+    return [torch.stack(parts) for parts in zip(*(shown.get(index, blank) for index in slots), strict=True)]
+
+
 def in_fours(denoisers: Sequence[Denoiser]) -> Denoiser:
     """One guided denoiser for every SLOTS images of a batch: the network is called for that many at a time."""
 
-    def denoise(xt: Tensor, t: float | Tensor, contexts: tuple[Tensor, ...]) -> Tensor:
+    def denoise(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
         spans = [slice(i * SLOTS, (i + 1) * SLOTS) for i in range(len(denoisers))]
         calls = zip(denoisers, spans, strict=True)
-        return torch.cat([call(xt[span], t, tuple(context[span] for context in contexts)) for call, span in calls])
+        return torch.cat([call(xt[span], t, tuple(_part(context, span) for context in contexts)) for call, span in calls])
 
     return denoise
+
+
+def _part(context: Any, span: slice) -> Any:
+    """Some images of a context, which may be a tuple of batches."""
+    return context[span] if isinstance(context, Tensor) else tuple(part[span] for part in context)

@@ -59,4 +59,4 @@ VARIANTS: dict[str, Variant] = {
 
 def possible(method: str, variant: str) -> bool:
     """Whether a method can do a variant: a network that stays as it is cannot be retrained to another prediction."""
-    return not (METHODS[method].trains_text and VARIANTS[variant].fit == "zero-snr")
+    return METHODS[method].trains_network or VARIANTS[variant].fit != "zero-snr"

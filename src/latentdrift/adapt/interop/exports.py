@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latentdrift.adapt import adapter, full, lora, textual_inversion
+from latentdrift.adapt import adapter, full, lora, shelf, textual_inversion
 from latentdrift.adapt.card import drifts
 from latentdrift.adapt.interop.loras import kohya_name
 from latentdrift.errors import AdapterError, OptionError, unknown
@@ -113,8 +113,8 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
         raise unknown("format", to, EXPORTS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OptionError(f"{out} is there and not empty; give a new folder as --out")
-    source = adapter.locate(path)
-    info = adapter.read(source)
+    source = shelf.locate(path)
+    info = shelf.read(source)
     here = {file for row in EXPORTS.values() for file in row if (source / file).is_file()}
     if not here or here - EXPORTS[to].keys():
         raise AdapterError(_no_form(info["method"], to, here))

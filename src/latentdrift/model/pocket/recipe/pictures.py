@@ -259,8 +259,8 @@ def chest(rng: np.random.Generator) -> Picture:
 
 # kind -> (share of the pictures, maker)
 KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Picture]]] = {
-    "brain": (0.26, brain), "chest": (0.22, chest), "photo": (0.20, photo), "shapes": (0.14, shapes),
-    "texture": (0.08, texture), "landscape": (0.06, landscape), "digit": (0.04, digit),
+    "brain": (0.22, brain), "chest": (0.18, chest), "photo": (0.12, photo), "shapes": (0.20, shapes),
+    "texture": (0.12, texture), "landscape": (0.05, landscape), "digit": (0.11, digit),
 }  # fmt: skip
 
 

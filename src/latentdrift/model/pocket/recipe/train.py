@@ -4,6 +4,7 @@
     python -m latentdrift.model.pocket.recipe.train WORK decoder       # its decoder once more, on whole pictures
     python -m latentdrift.model.pocket.recipe.train WORK latents       # tokenizer, captions and latent moments, on disk
     python -m latentdrift.model.pocket.recipe.train WORK denoiser      # text encoder and U-Net together, epsilon-prediction
+    python -m latentdrift.model.pocket.recipe.train WORK unpack        # or, in place of the first two: the weights that ship
     python -m latentdrift.model.pocket.recipe.train WORK export        # the diffusers folder that ships
 
 Everything is seeded; the schedule is Stable Diffusion's (scaled-linear, 0.00085 to 0.012, 1000 steps).
@@ -17,6 +18,7 @@ import logging
 import math
 import multiprocessing
 import os
+import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -37,6 +39,7 @@ SEED = 20260
 CROP, CROPS = 64, 8  # autoencoder: pixels on a side of a training crop, crops per step
 WHOLE, WHOLES = 128, 4  # the last part of it sees whole pictures, so that group norms meet their real statistics
 STEADY = 1850  # step at which the norms are steadied
+SHIPPED = 7500  # steps behind the denoiser that ships
 PICTURES = 24_000  # cached for the denoiser
 BATCH = 32
 OFFSET_NOISE = 0.1  # (Guttenberg 2023): lets the model leave mid-grey
@@ -80,10 +83,13 @@ def rate(step: int, total: int, top: float, warmup: int = 100) -> float:
     return top * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup))))
 
 
-def plateau(step: int, total: int, top: float, warmup: int, cooldown: float = 0.2) -> float:
-    """Warm-up, then level, then a straight line down to a fiftieth: a longer run begins as a shorter one did."""
+def plateau(step: int, total: int, top: float, warmup: int, cooldown: float = 0.2, begun: int = 0) -> float:
+    """Warm-up from where the optimiser began, then level, then a straight line down to a fiftieth.
+
+    A longer run begins as a shorter one did.
+    """
     down = (total - step) / (cooldown * total)
-    return top * min((step + 1) / warmup, max(0.02, min(1.0, down)))
+    return top * min((step - begun + 1) / warmup, max(0.02, min(1.0, down)))
 
 
 def time_weights(alpha_bar: torch.Tensor, most: float = 5.0, least: float = 1.0) -> torch.Tensor:
@@ -225,7 +231,30 @@ def cache_latents(work: Path, count: int) -> None:
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         for done, _ in enumerate(pool.map(partial(cache_shard, work), range(count // 1000)), start=1):
             log.info("latents: %d of %d shards", done, count // 1000)
-    make_tokenizer(captions_of(work), work / "tokenizer")
+    if not (work / "tokenizer").exists():
+        make_tokenizer(captions_of(work), work / "tokenizer")
+
+
+def unpack(work: Path, shipped: Path, step: int) -> None:
+    """Checkpoints, tokenizer and scaling of the weights that ship, so that `latents` and `denoiser` go on from `step`."""
+    shutil.copytree(shipped / "tokenizer", work / "tokenizer")
+    vae = AutoencoderKL.from_pretrained(shipped / "vae")
+    torch.save({"model": vae.state_dict()}, work / "decoder.pt")
+    (work / "scaling.json").write_text(json.dumps(vae.config.scaling_factor))
+    _, text, unet = build_denoiser(work)
+    text.load_state_dict(CLIPTextModel.from_pretrained(shipped / "text_encoder", dtype=torch.float32).state_dict())
+    unet.load_state_dict(UNet2DConditionModel.from_pretrained(shipped / "unet").state_dict())
+    modules: dict[str, torch.nn.Module] = {"text": text, "unet": unet}
+    save_state(work / "denoiser.pt", modules, denoiser_optimizer(modules), step)
+
+
+def scaling(work: Path) -> float:
+    """What latents are multiplied by: found once, to unit power about zero; a denoiser belongs to it."""
+    path = work / "scaling.json"
+    if not path.exists():
+        mean = torch.cat([load_file(shard)["mean"] for shard in shards(work)]).float()
+        path.write_text(json.dumps(1 / mean.pow(2).mean().sqrt().item()))
+    return json.loads(path.read_text())
 
 
 def shards(work: Path) -> list[Path]:
@@ -250,21 +279,27 @@ def build_denoiser(work: Path) -> tuple[CLIPTokenizer, CLIPTextModel, UNet2DCond
     return tokenizer, text, UNet2DConditionModel(**DENOISER).to(memory_format=torch.channels_last)
 
 
-def train_denoiser(work: Path, steps: int) -> None:
+def denoiser_optimizer(modules: dict[str, torch.nn.Module]) -> torch.optim.Optimizer:
+    parameters = [p for m in modules.values() for p in m.parameters()]
+    return torch.optim.AdamW(parameters, 5e-4, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+
+
+def train_denoiser(work: Path, steps: int, precision: str) -> None:
     tokenizer, text, unet = build_denoiser(work)
     stored = [load_file(path) for path in shards(work)]
     mean, std = (torch.cat([s[key] for s in stored]) for key in ("mean", "std"))
     tokens = tokenizer(
         [*captions_of(work), ""], padding="max_length", max_length=77, truncation=True, return_tensors="pt"
     ).input_ids
-    factor = 1 / mean.float().pow(2).mean().sqrt().item()  # latents of unit power about zero
+    factor = scaling(work)
     alpha_bar = DDIMScheduler(**SCHEDULE).alphas_cumprod
     weights = time_weights(alpha_bar)
 
     modules: dict[str, torch.nn.Module] = {"text": text, "unet": unet}
     parameters = [p for m in modules.values() for p in m.parameters()]
-    optimizer = torch.optim.AdamW(parameters, 5e-4, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    optimizer = denoiser_optimizer(modules)
     first = load_state(work / "denoiser.pt", modules, optimizer)
+    begun = 0 if optimizer.state else first  # weights that were unpacked come without the optimiser's memory
     began, losses = time.time(), list[float]()
     for step in range(first, steps):
         rng = torch.Generator().manual_seed(SEED * 1_000_003 + step)
@@ -272,14 +307,16 @@ def train_denoiser(work: Path, steps: int) -> None:
         m, s = mean[pick].float(), std[pick].float()
         x0 = (m + s * torch.randn(m.shape, generator=rng)) * factor
         drop = torch.rand(BATCH, generator=rng) < CAPTION_DROPOUT
-        context = text(torch.where(drop[:, None], tokens[-1], tokens[pick])).last_hidden_state
         t = torch.randint(1000, (BATCH,), generator=rng)
         eps = torch.randn(x0.shape, generator=rng) + OFFSET_NOISE * torch.randn((BATCH, x0.shape[1], 1, 1), generator=rng)
         a, sigma = alpha_bar[t].sqrt().view(-1, 1, 1, 1), (1 - alpha_bar[t]).sqrt().view(-1, 1, 1, 1)
         xt = (a * x0 + sigma * eps).to(memory_format=torch.channels_last)
-        loss = (weights[t] * (unet(xt, t, context).sample - eps).pow(2).mean((1, 2, 3))).mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            context = text(torch.where(drop[:, None], tokens[-1], tokens[pick])).last_hidden_state
+            prediction = unet(xt, t, context).sample
+        loss = (weights[t] * (prediction.float() - eps).pow(2).mean((1, 2, 3))).mean()
         for group in optimizer.param_groups:
-            group["lr"] = plateau(step, steps, 6e-4, warmup=200)
+            group["lr"] = plateau(step, steps, 6e-4, warmup=200, begun=begun)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -305,8 +342,7 @@ def export(work: Path, out: Path) -> None:
     text.load_state_dict(state["text"])
     unet.load_state_dict(state["unet"])
     vae = load_autoencoder(work)
-    mean = torch.cat([load_file(path)["mean"] for path in shards(work)]).float()
-    vae.register_to_config(scaling_factor=1 / mean.pow(2).mean().sqrt().item())
+    vae.register_to_config(scaling_factor=scaling(work))
     scheduler = DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     pipe = StableDiffusionPipeline(vae, text, tokenizer, unet, scheduler, None, None, requires_safety_checker=False)
     pipe.to(torch.float16).save_pretrained(out)
@@ -316,10 +352,11 @@ def export(work: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for checkpoints and caches")
-    parser.add_argument("stage", choices=["autoencoder", "decoder", "latents", "denoiser", "export"])
+    parser.add_argument("stage", choices=["autoencoder", "decoder", "unpack", "latents", "denoiser", "export"])
     parser.add_argument("--autoencoder-steps", type=int, default=4600)
     parser.add_argument("--decoder-steps", type=int, default=700)
     parser.add_argument("--denoiser-steps", type=int, default=7500)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the denoiser's arithmetic")
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "weights")
     options = parser.parse_args()
@@ -328,8 +365,9 @@ def main() -> None:
     stages = {
         "autoencoder": lambda: train_autoencoder(options.work, options.autoencoder_steps),
         "decoder": lambda: polish_decoder(options.work, options.decoder_steps),
+        "unpack": lambda: unpack(options.work, options.out, SHIPPED),
         "latents": lambda: cache_latents(options.work, options.pictures),
-        "denoiser": lambda: train_denoiser(options.work, options.denoiser_steps),
+        "denoiser": lambda: train_denoiser(options.work, options.denoiser_steps, options.precision),
         "export": lambda: export(options.work, options.out),
     }
     stages[options.stage]()

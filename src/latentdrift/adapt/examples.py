@@ -1,0 +1,82 @@
+"""Example = one thing to learn: a picture of the cohort, what is said of it, and what the network is shown beside it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import pandas as pd
+
+from latentdrift import prompts
+from latentdrift.config import FitOptions
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import OptionError, unknown
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture that is learned."""
+
+    row: int
+    """Its position in metadata.csv."""
+    caption: str
+    """What is said of it."""
+    shown: int | None = None
+    """Position of the picture from which comes what the network is shown beside the noisy latent."""
+
+
+def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
+    """Every image of a split with its sentence, in the order of metadata.csv.
+
+    Args:
+        cohort: Its table.
+        split: Which.
+        options: How prompts are worded.
+        describe: What the pictures are called, see `prompts.named`; images that it has no word for are left out.
+
+    Raises:
+        OptionError: The cohort lacks what the prompts are to be made of.
+    """
+    manner, spec = prompts.Manner.asked(options), cohort.attributes
+    manner.check(spec, cohort.texts)
+    learned = describe != cohort.describe
+    return [
+        Example(int(row), manner.words(describe, cells, spec, int(row), learned=learned))
+        for row, cells in _called(cohort.rows(split), split, options).to_dict("index").items()
+    ]
+
+
+def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame:
+    """The rows that `--concept-by` has a word for."""
+    if options.concept_by is None:
+        return rows
+    nameless = rows[options.concept_by].map(prompts.is_missing)
+    if nameless.any():
+        log.warning("%d of %d %s images say no %s: left out", nameless.sum(), len(rows), split, options.concept_by)
+    return rows[~nameless]
+
+
+def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
+    """Each value of `--concept-by` among the training images, and its new word.
+
+    Raises:
+        OptionError: No such category, or two values whose words would be the same.
+    """
+    by = options.concept_by
+    if by is None:
+        return {}
+    kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
+    if by not in kinds:
+        raise unknown("category for --concept-by", by, kinds)
+    values = sorted({str(value) for value in cohort.rows("train")[by] if not prompts.is_missing(value)})
+    words = {value: name_by(options).replace(f"{{{by}}}", prompts.slug(value)) for value in values}
+    if len(set(words.values())) < len(words):
+        raise OptionError(f"--concept-by {by}: the values {', '.join(values)} do not make words that differ; rename them")
+    return words
+
+
+def name_by(options: FitOptions) -> str:
+    """The new word, with a place for the value of `--concept-by`: `<cohort-{diagnosis}>`."""
+    return options.token if options.concept_by is None else f"{options.token[:-1]}-{{{options.concept_by}}}>"
