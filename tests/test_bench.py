@@ -13,7 +13,7 @@ from latentdrift import config, service
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.levels import background, levels
 from latentdrift.study.bench import Bench
-from latentdrift.study.bench_page import over_seeds
+from latentdrift.study.bench_rows import over_seeds
 from latentdrift.study.variants import FITS, VARIANTS, possible
 
 

@@ -12,6 +12,7 @@ same number of optimiser steps whatever the number of pictures: more of them are
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -202,6 +203,15 @@ def auc(
     both = (w for w in draws(units, bootstrap, rng(seed, "auc"), 2) if 0 < (w * labels).sum() < w.sum())
     low, high = interval(value, [roc_auc_score(labels, scores, sample_weight=w) for w in both])
     return value, [max(0.0, low), min(1.0, high)]
+
+
+def seconds_per_step() -> float:
+    """Wall time of a step on this machine, from a few real ones on a grey picture."""
+    stage, tried = Labelled(torch.full((2, 3, SIZE, SIZE), 0.5), np.arange(2)), 3
+    learn(classifier(0), stage, 1, generator(0))  # the first step warms up
+    began = time.perf_counter()
+    learn(classifier(0), stage, tried, generator(0))
+    return (time.perf_counter() - began) / tried
 
 
 def _counts(of: Labelled) -> tuple[int, int]:
