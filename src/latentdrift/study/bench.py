@@ -19,6 +19,7 @@ from latentdrift.config import BenchDriftOptions, BenchOptions, BenchTable1Optio
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, unknown
 from latentdrift.evaluate.bootstrap import rng
+from latentdrift.model.drift import Drift
 from latentdrift.model.start import FEWEST
 from latentdrift.study.classes import Classes
 from latentdrift.study.exam import taught
@@ -60,7 +61,7 @@ class Bench:
         """Refuse what cannot be run, before anything is.
 
         Raises:
-            OptionError: An unknown method, variant or class.
+            OptionError: An unknown method, variant or class, or a drift that is not understood.
             CohortError: No test images, or too few of a class.
         """
         for name in self.options.methods:
@@ -74,6 +75,9 @@ class Bench:
         leaks = [name for name, start in starts.items() if start.get("drift_mode", "").startswith("leak-")]
         if leaks and len(self.cohort.rows("train")) < FEWEST:
             raise CohortError(f"{' and '.join(leaks)} need at least {FEWEST} training images; leave them out of --variants")
+        delta = self.options.delta.strip().lower()
+        if delta != "auto" and not delta.endswith(".json"):
+            Drift.parse(delta, channels=delta.count(",") + 1, latent_size=1)
         _ = self.classes
 
     @property

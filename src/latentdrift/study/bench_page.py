@@ -60,7 +60,7 @@ def words(asked: Bench, reference: Mapping[str, Any]) -> list[str]:
     said = [
         f"{options.seeds} seeds, {options.fit_steps} steps of {options.fit_batch_size} images per fit, {options.n} synthetic "
         f"pictures per variant and seed against {len(asked.cohort.rows('test'))} test images of patients that no fit saw. Values "
-        "are means over seeds with the 95 % interval of that mean, or of one seed the run's own interval"
+        "are means over seeds with the 95 % interval of that mean, or of one seed its own; bench.html has each run's own interval"
         f"{spread}.{halves}"
     ]
     said += [f"Variants: {'; '.join(f'{name}: {table.variants[name].summary}' for name in options.variants)}."]
