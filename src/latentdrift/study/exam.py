@@ -16,7 +16,7 @@ from latentdrift.evaluate import ImageSet, bootstrap, sets
 from latentdrift.evaluate.utility import Labelled, utility
 from latentdrift.study.classes import Classes
 
-MOST = 2000  # real pictures that a classifier learns from; a larger split is sampled down
+MOST = 1000  # real pictures that a classifier learns from; a larger split is sampled down
 CHUNK = 64  # pictures read at a time
 
 
