@@ -10,10 +10,11 @@ import pytest
 from tiny import tiny_cohort
 
 from latentdrift import config, service
+from latentdrift.adapt.cache import key
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.levels import background, levels
 from latentdrift.study.bench import Bench
-from latentdrift.study.bench_page import over_seeds
+from latentdrift.study.bench_rows import over_seeds
 from latentdrift.study.variants import FITS, VARIANTS, possible
 
 
@@ -69,6 +70,20 @@ def test_what_is_there_is_not_made_again(cohort: Path, tiny_base_folder: Path, t
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert len(list((asked.out / "results").glob("*.json"))) == 3
     assert Bench(asked.model_copy(update={"n": 5})).result(Bench(asked).cells(searched=False)[0], "none") is None
+
+
+def test_results_of_earlier_versions_are_found(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+    """The settings that a key is made of, in their order, as they were when `bench drift` was the only bench."""
+    asked = Bench(options(cohort, tiny_base_folder, tmp_path, device="cpu"))
+    told = {
+        "cohort": str(cohort), "base": str(tiny_base_folder), "delta": "0.1", "fit_steps": 2, "fit_batch_size": 2,
+        "learning_rate": None, "n": 4, "steps": 2, "guidance": 2.5, "sampler": "ddim", "features": ["pocket"], "resolution": None,
+        "batch_size": 4, "bootstrap": 10, "precision": "auto",
+    }  # fmt: skip
+    assert asked.key == key(told, asked.cohort.fingerprint)
+    first = asked.all_cells[0]
+    assert asked.path(first, "none") == tmp_path / "results" / "full-none-s0.json"
+    assert asked.fitting(first).out == tmp_path / "fits" / "full-plain-s0"
 
 
 def test_unknown_names_are_said_before_any_work(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:

@@ -56,9 +56,13 @@ def follow_cohort(cohort: Cohort, split: str | None, n: int, info: Mapping[str, 
     rows = cohort.rows(split).to_dict("records")
     if not rows:
         raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
-    manner, found = prompts.Manner.of(info["prompt"]), []
-    for i in range(n):
-        row, spec = rows[i % len(rows)], info["attributes"]
+    return follow_rows([rows[i % len(rows)] for i in range(n)], info)
+
+
+def follow_rows(rows: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[Request]:
+    """Image i has the attributes of row i of a cohort's table, in the adapter's words."""
+    manner, spec, found = prompts.Manner.of(info["prompt"]), info["attributes"], []
+    for i, row in enumerate(rows):
         text = manner.words(info["describe"], row, spec, i, learned=info["describe"] != info["pictures"])
         found.append(Request(text, prompts.attributes_of(row, spec)))
     return found

@@ -101,7 +101,7 @@ EXPORTS: dict[str, dict[str, Writer]] = {
         textual_inversion.FILE: _diffusers_words,
         custom_diffusion.FILE: _diffusers_custom,
         full.FILE: _diffusers_model,
-    },  # fmt: skip
+    },
     "a1111": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
     "kohya": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
 }
