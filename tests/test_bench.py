@@ -107,8 +107,19 @@ def test_levels_of_known_pictures() -> None:
     assert found["mean_error"] == pytest.approx(255 * 0.2 * 0.64)
     assert found["spread"] == pytest.approx(255 * 0.2 * 0.64 / 2**0.5)
     assert found["real_spread"] == 0
-    assert background(np.full((2, 10, 10, 3), 0.5)) is None
-    assert levels(synthetic, np.full((2, 10, 10, 3), 0.5))["background"] is None
+    assert found["real_background"] == 0
+    framed = np.random.default_rng(0).uniform(size=(3, 10, 10, 3))  # pictures that fill the frame
+    assert background(framed) is None
+    assert levels(synthetic, framed)["background"] is None
+
+
+def test_a_background_need_not_be_black() -> None:
+    """One picture's nothing is at 17 of 255, another's at 40: each is measured against its own."""
+    real = np.zeros((2, 10, 10, 3)) + np.array([17, 40])[:, None, None, None] / 255
+    real[:, 3:7, 3:7] = 0.8
+    mask = background(real)
+    assert mask is not None and mask.sum() == 100 - 16
+    assert levels(real, real)["real_background"] == pytest.approx((17 + 40) / 2)
 
 
 def test_intervals_over_seeds_are_students() -> None:

@@ -51,9 +51,10 @@ def words(asked: Bench, reference: Mapping[str, Any]) -> list[str]:
     options, table = asked.options, asked.table
     floors = [f"{name.replace('_', ', ')} {value:.3g}" for name, value in reference["floors"].items() if value is not None]
     halves = f" Real against real, in halves: {', '.join(floors)}." if floors else ""
+    behind = "which is hardly anywhere" if reference["background"] is None else f"{reference['background']:.3g} in the real ones"
     spread = (
         f"; spread is the sd of a picture's mean grey level ({reference['spread']:.3g} in the real ones), the error of latent DC "
-        "the mean over channels"
+        f"the mean over channels, background the mean where every real picture is flat ({behind})"
         if table.levels
         else ""
     )

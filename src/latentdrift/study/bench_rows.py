@@ -33,10 +33,14 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def real(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is said of the real pictures: spread, latents, and each distance between two halves of them."""
+    """What is said of the real pictures: spread, background, latents, and each distance between two halves of them."""
     judged: Mapping[str, Any] = next((result["metrics"] for result in results if "real_spread" in result["metrics"]), {})
     floors = {name: metric["floor"] for name, metric in judged.items() if isinstance(metric, Mapping) and "floor" in metric}
-    return {"spread": judged.get("real_spread"), "latent_dc": judged.get("real_latent_dc"), "floors": floors}
+    return {
+        **{name: judged.get(f"real_{name}") for name in ("spread", "background")},
+        "latent_dc": judged.get("real_latent_dc"),
+        "floors": floors,
+    }
 
 
 def scalar(metric: Any) -> float | None:

@@ -27,7 +27,7 @@ class Classes:
 
     @classmethod
     def of(cls, cohort: Cohort, by: str | None) -> Classes:
-        """`attribute=value` against the rest, or a category of exactly two values; default: the first such category.
+        """`attribute=value` against the rest, or a category of exactly two values; default: the first such category other than sex.
 
         Raises:
             OptionError: An attribute that is unknown, a number or has another number of values; an unknown value.
@@ -35,12 +35,13 @@ class Classes:
         """
         spec = cohort.attributes
         pairs = [name for name, kind in spec.items() if kind["type"] == "category" and len(kind["vocabulary"]) == 2]
+        first = next((name for name in pairs if name != "sex"), None) or next(iter(pairs), "")  # of the illness, where it is told
         if by is None and not pairs:
             raise CohortError(
                 f"no category of cohort {cohort.folder} has exactly two values; say --by ATTRIBUTE=VALUE, one value against the "
                 f"rest; its attributes: {', '.join(spec)}"
             )
-        name, equals, value = (by or pairs[0]).partition("=")
+        name, equals, value = (by or first).partition("=")
         name = {known.lower(): known for known in spec}.get(name.strip().lower(), name.strip())
         if name not in spec:
             raise unknown("attribute", name, spec)
