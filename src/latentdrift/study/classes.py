@@ -27,7 +27,7 @@ class Classes:
 
     @classmethod
     def of(cls, cohort: Cohort, by: str | None) -> Classes:
-        """`attribute=value` against the rest, or a category of exactly two values; default: the first such category other than sex.
+        """`attribute=value` against the rest, or a category of exactly two values; default: the first such category but sex.
 
         Raises:
             OptionError: An attribute that is unknown, a number or has another number of values; an unknown value.
