@@ -177,6 +177,9 @@ class FitOptions(Options):
     """Say "no effusion" of findings that an image is known not to have; two per sentence, none where its findings are missing."""
     caption: str | None = None
     """Column of the cohort whose text is the prompt, such as a report; rows without one get the sentence."""
+    instruction: Literal["numerical", "word", "binned"] | None = None
+    """How a pair of visits is worded, a row of INSTRUCTIONS: the later age as a number or in words, or the gap; default:
+    numerical. For instruct-pix2pix."""
     caption_dropout: Fraction = 0.1
     """Share of steps with the empty prompt, which guidance needs."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
@@ -266,14 +269,16 @@ class EditOptions(Options):
     """Findings that the counterfactual has no longer; may be repeated."""
     given: tuple[str, ...] = ()
     """Attributes of the source image where no table says them, `name=value`; may be repeated."""
-    editor: str = "ddim"
-    """A row of EDITORS."""
+    editor: str | None = None
+    """A row of EDITORS: sdedit, ddim, instruct-pix2pix; default: instruct-pix2pix for its own adapters, else ddim."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """How far back towards noise the edit goes."""
+    """How far back towards noise the edit goes; instruct-pix2pix always draws from noise."""
     steps: Count = 50
     """Steps of the full trajectory."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
-    """Guidance weight of the changed prompt; 1 is none."""
+    """Guidance weight of the changed prompt, or of the instruction; 1 is none."""
+    image_guidance: Annotated[float, Field(ge=0)] = 1.5
+    """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
     split: Split | None = None
     """Of a cohort: only this split."""
     limit: Count | None = None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from latentdrift import config, prompts
-from latentdrift.service import VERBS, Result, adapted, requests, subject, worded
+from latentdrift import config
+from latentdrift.service import VERBS, Result, adapted, requests, subject
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -121,18 +120,13 @@ def bench(options: config.BenchOptions) -> Result:
 
 
 def edit(options: config.EditOptions) -> Result:
+    from latentdrift.edit.requests import Wish
     from latentdrift.edit.sources import subjects
 
     base, _, info, _ = adapted(options)
-    spec = info["attributes"]
-    changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
-    add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-    wording = {"spec": spec, "add": add, "remove": remove, **prompts.Manner.of(info["prompt"]).of_edit}
-    found = worded(
-        subjects(options, info, info["resolution"]), partial(prompts.pair, info["describe"], changes=changes, **wording)
-    )
-    _, source, target = found[0]
-    return {"images": len(found), "base": base.name, "editor": options.editor, "source_prompt": source, "target_prompt": target}
+    wish = Wish.of(options, base, info)
+    found = wish.requests(subjects(options, info, info["resolution"]))
+    return {"images": len(found), "base": base.name, "editor": wish.editor, **found[0].facts}
 
 
 def echo(options: config.Options) -> Result:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from latentdrift import config, prompts, record
+from latentdrift import config, record
 from latentdrift.errors import InputError, OptionError
 from latentdrift.progress import bar
 
@@ -98,25 +98,24 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, difference, record."""
     from latentdrift.edit.counterfactual import edit as change
+    from latentdrift.edit.editors import EDITORS
+    from latentdrift.edit.instructed import starting
     from latentdrift.edit.output import is_made, write_counterfactual
+    from latentdrift.edit.requests import Wish
     from latentdrift.edit.sources import subjects
 
-    base, drift, info, _ = adapted(options)
-    spec = info["attributes"]
-    changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
-    add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-    wording = {"spec": spec, "add": add, "remove": remove, **prompts.Manner.of(info["prompt"]).of_edit}
-    found = worded(
-        subjects(options, info, info["resolution"]), partial(prompts.pair, info["describe"], changes=changes, **wording)
-    )
-    how = {name: getattr(options, name) for name in ("editor", "strength", "steps", "guidance", "seed")}
+    base, drift, info, statistics = adapted(options)
+    wish, drift = Wish.of(options, base, info), starting(drift, base, info, options.steps)
+    found = wish.requests(subjects(options, info, info["resolution"]))
+    how: Any = {name: getattr(options, name) for name in ("strength", "steps", "guidance", "image_guidance", "seed")}
+    used = {name: how[name] for name in EDITORS[wish.editor].options}
     with bar("edit", quiet=quiet) as report:
-        for done, (subject, source, target) in enumerate(found, start=1):
-            facts = {**how, "source_prompt": source, "target_prompt": target, "changes": changes, "add": add, "remove": remove,
-                     "drift": drift.to_dict(), "base": base.hash}  # fmt: skip
-            if not is_made(options.out / subject.name, facts):
-                made = change(base, drift, subject.tensor(), source, target, **how)
-                write_counterfactual(options.out, subject, made, facts)
+        for done, asked in enumerate(found, start=1):
+            facts = {**used, **wish.facts, **asked.facts, "drift": drift.to_dict(), "base": base.hash}
+            if not is_made(options.out / asked.subject.name, facts):
+                x = asked.subject.tensor()
+                made = change(base, drift, x, asked.source, asked.told, editor=wish.editor, statistics=statistics, **how)
+                write_counterfactual(options.out, asked.subject, made, facts)
             report(done, len(found))
     record.write(options.out, "edit", options, inputs={"base": base.hash}, results={"outputs": record.outputs(options.out)})
     return {"folder": str(options.out), "images": len(found)}
@@ -298,35 +297,21 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
     """What to draw, in words that the base can read.
 
     Raises:
-        OptionError: It is not said, or said twice.
+        OptionError: It is not said, or said twice, or the network does not draw from words alone.
     """
     from latentdrift.data.cohort import Cohort
     from latentdrift.sample.synthetic import follow_cohort, follow_prompts, readable
 
+    if base.sees_source:
+        raise OptionError(
+            f"{options.adapter} edits: its network is shown a picture to start from, and generate has none; "
+            f"write latentdrift edit {options.adapter} IMAGE --set age=85 --out FOLDER"
+        )
     if options.like and options.prompt:
         raise OptionError("--prompt and --like both say what to draw; give one of them")
     like = Cohort.load(options.like) if options.like else None
     wanted = follow_cohort(like, options.split, options.n, info) if like else follow_prompts(options.prompt, options.n)
     return readable(wanted, base.readable)
-
-
-def worded(found: Sequence[Any], pair: Callable[[Mapping[str, Any]], tuple[str, str]]) -> list[tuple[Any, str, str]]:
-    """Each subject with its source and target prompt; of several, those that the change does not concern are left out.
-
-    Raises:
-        OptionError: It concerns none of them.
-    """
-    kept, refusals = [], []
-    for subject in found:
-        try:
-            kept.append((subject, *pair(subject.attributes)))
-        except OptionError as error:
-            refusals.append(error)
-    if not kept and refusals:
-        raise refusals[0]
-    if refusals:
-        log.info("left out: %d of %d images, the first because %s", len(refusals), len(found), refusals[0])
-    return kept
 
 
 def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], shown: Any, *, seed: int) -> Any:

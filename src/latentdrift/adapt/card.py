@@ -34,7 +34,13 @@ LOAD = {
     + WORDS,
     "full": UNET,
     "dreambooth": UNET,
+    "instruct-pix2pix": (
+        'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
+        'pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
+    ),
 }
+USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age=85 --out edits"}
+"""How an adapter is used that is no `generate` one."""
 
 
 def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -157,7 +163,8 @@ def _load(info: Mapping[str, Any], name: str) -> str:
     words = {"base": name, "tokens": " ".join(info.get("tokens", ()))}
     called = (info.get("tokens") or [""])[0] if "{" in info["describe"] else info["describe"]  # a word per class: the first
     prompt = f"a {called}"
-    lines = [f'```\nlatentdrift generate ADAPTER --base BASE --prompt "{prompt}" --n 8 --out pictures\n```']
+    use = USE.get(info["method"], f'latentdrift generate ADAPTER --base BASE --prompt "{prompt}" --n 8 --out pictures')
+    lines = [f"```\n{use}\n```"]
     if info["method"] in LOAD:
         lines.append(f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```")
         lines.append("Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give it to them.")

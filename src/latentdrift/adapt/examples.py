@@ -10,7 +10,8 @@ import pandas as pd
 from latentdrift import prompts
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
-from latentdrift.errors import OptionError, unknown
+from latentdrift.data.visits import pairs
+from latentdrift.errors import CohortError, OptionError, unknown
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,45 @@ def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> l
         Example(int(row), manner.words(describe, cells, spec, int(row), learned=learned))
         for row, cells in _called(cohort.rows(split), split, options).to_dict("index").items()
     ]
+
+
+SENTENCE = ("prompt_style", "patient_info", "age_encoding", "negate_findings", "drift_by")
+"""Options about the sentence of a single picture, which an instruction is not."""
+
+
+def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
+    """Every pair of visits of a split: the later picture, the instruction that leads to it, and the earlier one to be shown.
+
+    Arguments as of `of_rows`; pairs of which an instruction has nothing to say are left out.
+
+    Raises:
+        OptionError: An option about sentences, or no such column of captions.
+        CohortError: No pair of training images.
+    """
+    for name in SENTENCE:
+        if getattr(options, name) != FitOptions.model_fields[name].default:
+            raise OptionError(
+                f"--{name.replace('_', '-')} is about sentences for single pictures, and --method {options.method} is taught by "
+                "instructions, which say age and condition of both visits: leave it out; --instruction says how they are worded"
+            )
+    manner, spec = prompts.Manner.asked(options), cohort.attributes
+    manner.check(spec, cohort.texts)
+    rows = cohort.rows(split)
+    cells, found, refusals = rows.to_dict("index"), [], []
+    for earlier, later in pairs(rows):
+        try:
+            found.append(Example(later, manner.instructs(describe, cells[earlier], cells[later], spec), shown=earlier))
+        except OptionError as error:
+            refusals.append(error)
+    if refusals:
+        log.warning("%d of %d %s pairs left out, the first: %s", len(refusals), len(refusals) + len(found), split, refusals[0])
+    if not found and split == "train":
+        raise CohortError(
+            f"--method {options.method} learns from pairs of visits, and cohort {cohort.folder} has none in its train split: two "
+            "pictures of one `patient` and `view`, in an order that `days`, `visit` or `age` says, the later one of known age or "
+            "condition; import the cohort again with these columns, or take another method"
+        )
+    return found
 
 
 def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame:

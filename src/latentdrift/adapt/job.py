@@ -15,7 +15,7 @@ from latentdrift import prompts
 from latentdrift.adapt import masks
 from latentdrift.adapt.batches import Beside
 from latentdrift.adapt.cache import Moments, key
-from latentdrift.adapt.examples import Example, concepts, name_by, of_rows
+from latentdrift.adapt.examples import Example, concepts, name_by
 from latentdrift.adapt.methods import METHODS, Method, method
 from latentdrift.adapt.optimizers import Optimizer, optimizer
 from latentdrift.adapt.rates import Rates
@@ -144,6 +144,8 @@ class Job:
         except OptionError as error:
             word = f", give {self.options.token} fewer --vectors than {self.options.vectors}," if self.words else ""
             less = f"--caption {self.options.caption} out" if self.options.caption else "the patient out with --no-patient-info"
+            if self.options.instruction and not self.options.caption:
+                less = "attributes out: import the cohort again with a shorter --map"
             long = sum(count > base.token_limit for count in counts.values())
             raise OptionError(f"{error}{word} or leave {less}; {long} of {len(counts)} prompts are too long") from error
         return longest
@@ -186,12 +188,13 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         _check_classes(cohort, options)
     words = _words(cohort, options, row)
     describe = row.called.format(token=name_by(options), rare_word=options.rare_word, images=cohort.describe)
-    train, validation = (tuple(of_rows(cohort, split, options, describe)) for split in ("train", "validation"))
+    train, validation = (tuple(row.examples(cohort, split, options, describe)) for split in ("train", "validation"))
     if not train:
         raise CohortError(f"cohort {cohort.folder} has no image in its train split; import it again with another --split")
     fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(options.drift_mode or "", 1)
-    if len(train) < fewest:
-        raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images, there are {len(train)}; take pin")
+    images = len({example.row for example in train})
+    if images < fewest:
+        raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images, there are {images}; take pin")
     rate = options.learning_rate or row.learning_rate(base)
     rates = Rates.of(rate, options.rate_schedule, options.warm_up, options.steps)
     tracker(options.tracker)

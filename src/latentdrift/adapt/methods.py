@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt import custom_diffusion, full, lora, textual_inversion
+from latentdrift.adapt import custom_diffusion, full, instruct_pix2pix, lora, textual_inversion
+from latentdrift.adapt.examples import Example, of_pairs, of_rows
 from latentdrift.config import FitOptions
+from latentdrift.data.cohort import Cohort
 from latentdrift.errors import OptionError, unknown
 from latentdrift.model.base import Base
 
@@ -42,6 +44,8 @@ class Method:
     """The base without it, bit for bit."""
     called: str = "{images}"
     """What stands for the pictures in a prompt: of {images}, what the cohort shows, the new {token}, the {rare_word}."""
+    examples: Callable[[Cohort, str, FitOptions, str], list[Example]] = of_rows
+    """(cohort, split, options, what the pictures are called) -> what there is to learn."""
     shown: str | None = None
     """What the network is shown beside the noisy latent: a row of SHOWN (job.py)."""
     exact: bool = False
@@ -75,6 +79,11 @@ class Method:
         if options.prior_images and (self.shown or not self.trains_network):
             why = "shows it what the base was never shown" if self.shown else "leaves it as it is"
             raise OptionError(f"--prior-images keeps a network to what it knew; --method {options.method} {why}: leave it out")
+        if options.instruction and "instruction" not in self.defaults:
+            able = " or ".join(name for name, row in METHODS.items() if "instruction" in row.defaults)
+            raise OptionError(
+                f"--instruction words pairs of visits, and --method {options.method} learns single pictures; take {able}"
+            )
         known = {"vectors": 1, "prior_images": 0, **self.defaults}
         return options.model_copy(update={name: value for name, value in known.items() if getattr(options, name) is None})
 
@@ -172,6 +181,22 @@ METHODS: dict[str, Method] = {
         apply=lora.apply,
         remove=lora.remove,
     ),
+    "instruct-pix2pix": Method(
+        summary="all weights of a U-Net that is shown an earlier visit and told what to make of it; from hundreds of pairs on",
+        file=full.FILE,
+        options=(),
+        rate=5e-5,  # diffusers' train_instruct_pix2pix example
+        rate_by_width=True,
+        weight_decay=1e-2,
+        examples=of_pairs,
+        shown="source",
+        exact=True,
+        defaults={"instruction": "numerical"},
+        prepare=instruct_pix2pix.prepare,
+        save=full.save,
+        apply=full.apply,
+        remove=full.remove,
+    ),
 }
 
 
@@ -184,3 +209,16 @@ def method(name: str) -> Method:
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     return METHODS[name]
+
+
+def of_words(name: str) -> Method:
+    """The row of a method whose adapters draw from words alone.
+
+    Raises:
+        OptionError: There is no such row, or its networks are shown something besides.
+    """
+    row = method(name)
+    if row.shown:
+        able = ", ".join(other for other, found in METHODS.items() if not found.shown)
+        raise OptionError(f"pictures are drawn from prompts here, and networks of method '{name}' are shown more; take {able}")
+    return row

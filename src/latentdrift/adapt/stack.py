@@ -97,6 +97,11 @@ def begin(base: Base, todo: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
             flags = f"--prediction {there.prediction_type}" + (" --zero-snr" if there.zero_snr else "")
             raise OptionError(f"what --start names was trained with {flags}, and this fit is not: give it the same")
         begun = started.base
+        if begun.sees_source and todo.row.shown != "source":
+            raise OptionError(
+                f"what --start names is shown a picture to start from, which --method {todo.options.method} has none of; take "
+                "instruct-pix2pix, or start from another adapter"
+            )
         if todo.row.exact:
             lora.merge(begun)
     return todo.row.prepare(begun, todo.options, todo.words)

@@ -1,14 +1,18 @@
-"""EDITORS: from a source latent and a prompt pair to a reconstruction and a counterfactual."""
+"""EDITORS: from a source latent and what is said of it to a reconstruction and a counterfactual."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentdrift.edit.instructed import Instruction, instruct_pix2pix
 from latentdrift.edit.inversion import ddim_inversion
+from latentdrift.errors import OptionError, unknown
+from latentdrift.model.base import Base
 from latentdrift.model.schedule import Denoiser, Schedule
 from latentdrift.sample.guidance import guide
 from latentdrift.sample.samplers import run
@@ -16,7 +20,7 @@ from latentdrift.sample.samplers import run
 
 @dataclass(frozen=True)
 class Task:
-    """One edit, in latents."""
+    """One edit by a prompt pair, in latents."""
 
     denoiser: Denoiser
     """The network with drift wrapped around it, that of the source's class."""
@@ -77,8 +81,42 @@ def ddim(task: Task) -> tuple[Tensor, Tensor]:
     return task.reconstruct(xt, 1, task.source), task.change(xt, task.guidance, task.source)
 
 
-EDITORS: dict[str, Callable[[Task], tuple[Tensor, Tensor]]] = {
-    "sdedit": sdedit,
-    "ddim": ddim,
+@dataclass(frozen=True)
+class Editor:
+    """A row."""
+
+    edit: Callable[[Any], tuple[Tensor, Tensor]]
+    """From a `task` to the latents (reconstruction, counterfactual)."""
+    task: type[Task] | type[Instruction] = Task
+    """Two prompts for a network that knows pictures by them, or an instruction for one that is shown the source."""
+    options: tuple[str, ...] = ("strength", "steps", "guidance", "seed")
+    """The options of `edit` that reach it."""
+
+    @property
+    def instructed(self) -> bool:
+        """Whether the network is shown the source and told what to change."""
+        return self.task is Instruction
+
+
+EDITORS: dict[str, Editor] = {
+    "sdedit": Editor(sdedit),
+    "ddim": Editor(ddim),
+    "instruct-pix2pix": Editor(instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "seed")),
 }
-"""Name -> function from a task to the latents (reconstruction, counterfactual)."""
+
+
+def chosen(name: str | None, base: Base) -> str:
+    """The editor that is asked for, or else the one that the network is made for.
+
+    Raises:
+        OptionError: No such row, or one for another kind of network.
+    """
+    if name is None:
+        return "instruct-pix2pix" if base.sees_source else "ddim"
+    if name not in EDITORS:
+        raise unknown("editor", name, EDITORS)
+    if EDITORS[name].instructed != base.sees_source:
+        able = " or ".join(known for known, row in EDITORS.items() if row.instructed == base.sees_source)
+        reads = "is shown a picture and told what to change" if base.sees_source else "is not shown the picture to change"
+        raise OptionError(f"editor '{name}' is not for this network, which {reads}; take {able}, or leave --editor out")
+    return name

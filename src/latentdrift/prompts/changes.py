@@ -70,15 +70,29 @@ def pair(
     Raises:
         OptionError: Nothing would change, a finding to add is there already, or one to remove is known not to be there.
     """
-    source, target = dict(attributes), {**attributes, **changes}
-    if add or remove:
-        cells = _edit_findings(target.get("findings", ""), tuple(add), tuple(remove), spec or {}, negate_findings)
-        source["findings"], target["findings"] = cells
+    source, target = states(attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings)
     how: dict[str, Any] = {"style": style, "index": index, "patient_info": patient_info, "age_encoding": age_encoding}
     before, after = sentence(describe, source, **how), sentence(describe, target, **how)
     if before == after:
         raise OptionError(f"the edit changes nothing: both prompts read '{before}'; set, add or remove something that differs")
     return before, after
+
+
+def states(
+    attributes: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    add: Iterable[str] = (),
+    remove: Iterable[str] = (),
+    spec: Spec | None = None,
+    negate_findings: bool = False,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The attributes before and after an edit; arguments and errors of `pair`."""
+    source, target = dict(attributes), {**attributes, **changes}
+    if add or remove:
+        cells = _edit_findings(target.get("findings", ""), tuple(add), tuple(remove), spec or {}, negate_findings)
+        source["findings"], target["findings"] = cells
+    return source, target
 
 
 def _edit_findings(cell: Any, add: tuple[str, ...], remove: tuple[str, ...], spec: Spec, negate: bool) -> tuple[str, str]:

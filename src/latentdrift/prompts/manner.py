@@ -8,6 +8,7 @@ from typing import Any
 
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
+from latentdrift.prompts.changes import instruction
 from latentdrift.prompts.templates import sentence
 from latentdrift.prompts.wording import Spec, attributes_of, is_missing, named, negated
 
@@ -26,11 +27,16 @@ class Manner:
     """Deny some of the findings that an image has not."""
     caption: str | None = None
     """The column whose text is the prompt, in place of a template."""
+    instruction: str | None = None
+    """A row of INSTRUCTIONS, where what is said is how one visit becomes a later one."""
 
     @classmethod
     def asked(cls, options: FitOptions) -> Manner:
         """As `fit` was asked to word its prompts."""
-        return cls(options.prompt_style, options.patient_info, options.age_encoding, options.negate_findings, options.caption)
+        return cls(
+            options.prompt_style, options.patient_info, options.age_encoding, options.negate_findings, options.caption,
+            options.instruction,
+        )  # fmt: skip
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Manner:
@@ -66,8 +72,7 @@ class Manner:
             index: Of the image: it chooses the wording and what is denied.
             learned: `describe` is a word that is learned, and leads a caption that does not hold it.
         """
-        text = " ".join(str(row.get(self.caption)).split()) if self.caption else ""
-        known = attributes_of(row, spec)
+        text, known = self._caption(row), attributes_of(row, spec)
         if not is_missing(text):
             name = named(describe, known)[0]
             return f"{name}: {text}" if learned and name not in text else text
@@ -75,6 +80,21 @@ class Manner:
         return sentence(
             describe, said, style=self.style, index=index, patient_info=self.patient_info, age_encoding=self.age_encoding
         )
+
+    def instructs(self, describe: str, earlier: Mapping[str, Any], later: Mapping[str, Any], spec: Spec) -> str:
+        """The instruction that leads from one row of a table to a later one: the later one's caption, where it has one.
+
+        Raises:
+            OptionError: There is nothing to say, or the later one is younger.
+        """
+        text = self._caption(later)
+        if not is_missing(text):
+            return text
+        return instruction(describe, attributes_of(earlier, spec), attributes_of(later, spec), self.instruction or "numerical")
+
+    def _caption(self, row: Mapping[str, Any]) -> str:
+        """The text of a row, in one line; nothing where prompts are templates."""
+        return " ".join(str(row.get(self.caption)).split()) if self.caption else ""
 
     @property
     def of_edit(self) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from latentdrift.config import GenerateOptions
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
@@ -41,8 +43,7 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
     start = MODES[mode][1] or "shift" if mode else drift.start
     drift, t0 = replace(drift, form=form, start=start), first_time(options.sampler, base.schedule, options.steps)
     if value is None and (mode is None or drift.has_start):
-        closed = info["drift"]["source"] == "auto"
-        return drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item()) if closed else drift
+        return followed(drift, base, info, t0)
     if value is None or value.strip().lower() == "auto":
         if start not in PLAIN:
             return _with(drift, lambda _: ())
@@ -56,6 +57,12 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
     size = base.latent_size(options.resolution or info["resolution"])
     asked = Drift.parse(value, channels=base.latent_channels, latent_size=size, mode="infer")
     return _with(drift, lambda _: asked.infer)
+
+
+def followed(drift: Drift, base: Base, info: Mapping[str, Any], t0: Tensor) -> Drift:
+    """The adapter's drift where sampling starts at t0: a closed form follows, given values stay; as of `restart`."""
+    closed = info["drift"]["source"] == "auto"
+    return drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item()) if closed else drift
 
 
 def _with(drift: Drift, infer: Callable[[Values], Values]) -> Drift:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.adapt.cache import key
-from latentdrift.adapt.methods import method
+from latentdrift.adapt.methods import of_words
 from latentdrift.config import BenchDriftOptions, BenchOptions, BenchTable1Options, BenchTable3Options, FitOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, unknown
@@ -61,11 +61,11 @@ class Bench:
         """Refuse what cannot be run, before anything is.
 
         Raises:
-            OptionError: An unknown method, variant or class, or a drift that is not understood.
+            OptionError: An unknown method, variant or class, a method that needs more than prompts, or a drift that is not understood.
             CohortError: No test images, or too few of a class.
         """
         for name in self.options.methods:
-            method(name)
+            of_words(name)
         for name in self.options.variants:
             if name not in self.table.variants:
                 raise unknown("variant", name, self.table.variants)

@@ -16,6 +16,7 @@ import numpy as np
 
 from latentdrift.adapt.adapter import load_adapter
 from latentdrift.adapt.cache import key
+from latentdrift.adapt.methods import of_words
 from latentdrift.adapt.train import fit
 from latentdrift.config import DriftSearchOptions, FitOptions
 from latentdrift.data.cohort import Cohort
@@ -54,12 +55,14 @@ class Question:
         """Resolve the options for this model and cohort.
 
         Raises:
-            OptionError: A grid that is not understood, or `train` from an adapter.
+            OptionError: A grid that is not understood, or `train` from an adapter or by a method that needs more than prompts.
         """
         if options.stage == "train" and subject.info["method"] is not None:
             raise OptionError(
                 "--stage train fits an adapter per delta, and so starts from a base; give --base instead of --adapter"
             )
+        if options.stage == "train":
+            of_words(options.method)
         resolution = options.resolution or subject.info["resolution"]
         size = subject.base.latent_size(resolution)
         grid, target = parse_grid(options.grid, size), Target.of(cohort, options.seed)

@@ -85,13 +85,14 @@ def _diffusers_model(source: Path, info: Mapping[str, Any], base: str, out: Path
     # a schedule that ends in noise needs a scheduler that knows it; DDIM's is what `generate` draws with
     kind = "DDIMScheduler" if adapted.base.schedule.zero_snr else stored.get("_class_name", "DDIMScheduler")
     settings = {**stored, **adapted.base.schedule.config} if changed else stored
-    pipe = diffusers.StableDiffusionPipeline(
+    pipeline = "StableDiffusionInstructPix2PixPipeline" if adapted.base.sees_source else "StableDiffusionPipeline"
+    pipe = getattr(diffusers, pipeline)(
         vae=adapted.base.vae, text_encoder=adapted.base.text_encoder, tokenizer=adapted.base.tokenizer, unet=adapted.base.unet,
         scheduler=getattr(diffusers, kind).from_config(settings),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipe.save_pretrained(out)
-    return {"model_index.json": f'`StableDiffusionPipeline.from_pretrained("{out.name}")`: this folder is a whole model'}
+    return {"model_index.json": f'`{pipeline}.from_pretrained("{out.name}")`: this folder is a whole model'}
 
 
 # Tool -> the file of an adapter -> how it is written for that tool.
