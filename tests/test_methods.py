@@ -50,6 +50,10 @@ def load(folder: Path, precision: str = "fp32") -> Base:
     return Base.load(folder, device="cpu", precision=precision)
 
 
+SOURCE = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(2))
+"""What a network is shown that sees a source."""
+
+
 def prompts(name: str) -> list[str]:
     return ["a <cohort> of a male", "the <cohort>"] if METHODS[name].learns_word else PLAIN
 
@@ -57,7 +61,8 @@ def prompts(name: str) -> list[str]:
 def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
     xt = torch.randn((len(texts), 4, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), base.embed(texts))
+        text = base.embed(texts)
+        return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), (text, SOURCE) if base.sees_source else text)
 
 
 def trained(
@@ -77,7 +82,8 @@ def trained(
 
     trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
     x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
-    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts))
+    beside = SOURCE if base.sees_source else None
+    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts), beside=beside)
     return base, trainer, [trainer.update(batch).loss for _ in range(steps)]
 
 
@@ -112,6 +118,7 @@ def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(name: str, tiny_base
     _, _, losses = trained(load(tiny_base_folder), name, steps=30)
     kind = {
         "full.": 0.5,
+        "instruct_pix2pix": 0.5,
         "lora.": 0.97,
         "custom_diffusion": 0.97,
         "textual_inversion": 0.9999,
@@ -192,6 +199,7 @@ def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: P
     context = torch.cat([pipe.encode_prompt(text, "cpu", 1, False)[0] for text in prompts(name)])
     torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
     xt = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    xt = torch.cat([xt, SOURCE], dim=1) if base.sees_source else xt
     with torch.no_grad():
         theirs = pipe.unet(xt, torch.tensor([10, 700]), context).sample
     torch.testing.assert_close(theirs, predict(base, prompts(name)), rtol=0, atol=1e-6)
