@@ -50,19 +50,25 @@ def load(folder: Path, precision: str = "fp32") -> Base:
     return Base.load(folder, device="cpu", precision=precision)
 
 
-SOURCE = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(2))
-"""What a network is shown that sees a source."""
-
-
 def prompts(name: str) -> list[str]:
     return ["a <cohort> of a male", "the <cohort>"] if METHODS[name].learns_word else PLAIN
+
+
+def beside(base: Base, images: int) -> list[torch.Tensor]:
+    """What the network is shown beside noise and text: a source, where it sees one."""
+    return list(torch.randn((int(base.sees_source), images, 4, 8, 8), generator=torch.Generator().manual_seed(2)))
+
+
+def told(base: Base, texts: list[str]) -> Any:
+    """The context of prompts, with what the network is shown."""
+    shown = beside(base, len(texts))
+    return (base.embed(texts), *shown) if shown else base.embed(texts)
 
 
 def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
     xt = torch.randn((len(texts), 4, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        text = base.embed(texts)
-        return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), (text, SOURCE) if base.sees_source else text)
+        return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), told(base, texts))
 
 
 def trained(
@@ -82,8 +88,8 @@ def trained(
 
     trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
     x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
-    beside = SOURCE if base.sees_source else None
-    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts), beside=beside)
+    shown = next(iter(beside(base, 2)), None)
+    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts), beside=shown)
     return base, trainer, [trainer.update(batch).loss for _ in range(steps)]
 
 
@@ -199,9 +205,8 @@ def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: P
     context = torch.cat([pipe.encode_prompt(text, "cpu", 1, False)[0] for text in prompts(name)])
     torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
     xt = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    xt = torch.cat([xt, SOURCE], dim=1) if base.sees_source else xt
     with torch.no_grad():
-        theirs = pipe.unet(xt, torch.tensor([10, 700]), context).sample
+        theirs = pipe.unet(torch.cat([xt, *beside(base, 2)], dim=1), torch.tensor([10, 700]), context).sample
     torch.testing.assert_close(theirs, predict(base, prompts(name)), rtol=0, atol=1e-6)
 
 

@@ -405,11 +405,13 @@ def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, coh
     expected |= {"dreambooth": expected["full"], "dreambooth-lora": expected["lora"]}
     keys_and_values = [module for key, module in projections.items() if ".attn2.to_k" in key or ".attn2.to_v" in key]
     expected["custom-diffusion"] = 2 * 32 + sum(layer.weight.numel() for layer in keys_and_values)
+    expected["instruct-pix2pix"] = expected["full"] + base.unet.conv_in.weight.numel()
+    images = {"train": 4, "validation": 1} if METHODS[name].shown == "source" else {"train": 8, "validation": 2}  # pairs
     options = FitOptions(cohort=cohort.folder, out=Path("unused"), **small(name, steps=STEPS))
     cost = plan(base, cohort, options)
     assert cost["trainable_parameters"] == expected[name]
-    assert cost["images"] == {"train": 8, "validation": 2}
-    assert cost["epochs"] == pytest.approx(7 * 2 / 8, abs=0.01)
+    assert cost["images"] == images
+    assert cost["epochs"] == pytest.approx(7 * 2 / images["train"], abs=0.01)
     assert 0 < cost["seconds_per_step"] * STEPS <= cost["seconds"]
     assert cost["memory_bytes"] > 1e8
     folder = straight(name).adapter.parent

@@ -15,7 +15,7 @@ from latentdrift.model.schedule import Denoiser, Schedule
 from latentdrift.model.start import Statistics, begin, check
 from latentdrift.sample.generate import branches
 from latentdrift.sample.guidance import guide
-from latentdrift.sample.restart import followed
+from latentdrift.sample.restart import starting_at
 from latentdrift.sample.samplers import first_time, run
 
 SAMPLER = "ddim"
@@ -80,7 +80,7 @@ class Instruction:
 
 def starting(drift: Drift, base: Base, info: Mapping[str, Any], steps: int) -> Drift:
     """The adapter's drift where an edit of so many steps starts from noise; as it is where none does."""
-    return followed(drift, base, info, first_time(SAMPLER, base.schedule, steps)) if base.sees_source else drift
+    return starting_at(drift, base, info, first_time(SAMPLER, base.schedule, steps)) if base.sees_source else drift
 
 
 def instruct_pix2pix(task: Instruction) -> tuple[Tensor, Tensor]:

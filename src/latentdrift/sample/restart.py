@@ -43,7 +43,7 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
     start = MODES[mode][1] or "shift" if mode else drift.start
     drift, t0 = replace(drift, form=form, start=start), first_time(options.sampler, base.schedule, options.steps)
     if value is None and (mode is None or drift.has_start):
-        return followed(drift, base, info, t0)
+        return starting_at(drift, base, info, t0)
     if value is None or value.strip().lower() == "auto":
         if start not in PLAIN:
             return _with(drift, lambda _: ())
@@ -59,7 +59,7 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
     return _with(drift, lambda _: asked.infer)
 
 
-def followed(drift: Drift, base: Base, info: Mapping[str, Any], t0: Tensor) -> Drift:
+def starting_at(drift: Drift, base: Base, info: Mapping[str, Any], t0: Tensor) -> Drift:
     """The adapter's drift where sampling starts at t0: a closed form follows, given values stay; as of `restart`."""
     closed = info["drift"]["source"] == "auto"
     return drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item()) if closed else drift

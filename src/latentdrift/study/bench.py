@@ -61,7 +61,7 @@ class Bench:
         """Refuse what cannot be run, before anything is.
 
         Raises:
-            OptionError: An unknown method, variant or class, a method that needs more than prompts, or a drift that is not understood.
+            OptionError: An unknown method, variant or class, a method beside prompts, or a drift that is not understood.
             CohortError: No test images, or too few of a class.
         """
         for name in self.options.methods:
