@@ -13,7 +13,7 @@ from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
-OPTIONS = {"editor": "ddim", "strength": 0.6, "steps": 10, "guidance": 2.5, "image_guidance": 1.5, "seed": 0}
+OPTIONS = {"editor": "ddim", "strength": 0.6, "steps": 10, "guidance": 2.5, "seed": 0}
 BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed]
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 

@@ -137,7 +137,7 @@ def test_a_cohort_without_pairs_says_what_is_needed(cohort: Cohort, tmp_path: Pa
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"patient_info": False}, "--patient-info is about sentences for single pictures"),
+        ({"patient_info": False}, "--no-patient-info is about sentences for single pictures"),
         ({"prompt_style": "diverse"}, "--prompt-style is about sentences .*; --instruction says how they are worded"),
         ({"age_encoding": "word"}, "--age-encoding"),
         ({"drift_by": "diagnosis"}, "--drift-by is about"),

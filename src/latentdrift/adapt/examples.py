@@ -49,7 +49,13 @@ def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> l
     ]
 
 
-SENTENCE = ("prompt_style", "patient_info", "age_encoding", "negate_findings", "drift_by")
+SENTENCE = {
+    "prompt_style": "--prompt-style",
+    "patient_info": "--no-patient-info",
+    "age_encoding": "--age-encoding",
+    "negate_findings": "--negate-findings",
+    "drift_by": "--drift-by",
+}
 """Options about the sentence of a single picture, which an instruction is not."""
 
 
@@ -62,10 +68,10 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
         OptionError: An option about sentences, or no such column of captions.
         CohortError: No pair of training images.
     """
-    for name in SENTENCE:
+    for name, flag in SENTENCE.items():
         if getattr(options, name) != FitOptions.model_fields[name].default:
             raise OptionError(
-                f"--{name.replace('_', '-')} is about sentences for single pictures, and --method {options.method} is taught by "
+                f"{flag} is about sentences for single pictures, and --method {options.method} is taught by "
                 "instructions, which say age and condition of both visits: leave it out; --instruction says how they are worded"
             )
     manner, spec = prompts.Manner.asked(options), cohort.attributes

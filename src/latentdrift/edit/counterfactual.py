@@ -40,8 +40,8 @@ def edit(
     strength: float,
     steps: int,
     guidance: float,
-    image_guidance: float,
     seed: int,
+    image_guidance: float = 1.0,
     statistics: Statistics | None = None,
 ) -> Counterfactual:
     """The counterfactual of an image.
@@ -57,8 +57,8 @@ def edit(
         strength: share of the trajectory that is run back, (0, 1]; the more, the less of the source is kept.
         steps: of the full trajectory.
         guidance: weight w of the changed prompt, or of the instruction; 1 is none.
-        image_guidance: weight of the image, where the network is shown it; 1 is none.
         seed: of the editor's noise.
+        image_guidance: weight of the image, where the network is shown it; 1 is none.
         statistics: of the adapter's cohort, for an editor that starts from noise which is drawn from them.
 
     Raises:
