@@ -263,7 +263,7 @@ def test_it_goes_on_from_its_own_kind_and_nothing_else_does(
 
 
 def test_studies_that_draw_from_prompts_refuse_it(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="drawn from prompts here, and networks of method 'instruct-pix2pix' are shown more"):
+    with pytest.raises(OptionError, match="draw from text alone, and a network of method 'instruct-pix2pix' is shown more"):
         Bench(config.BenchDriftOptions(cohort=cohort.folder, out=tmp_path, methods=(METHOD,), base=str(tiny_base_folder)))
     searched = config.DriftSearchOptions(
         cohort=cohort.folder, out=tmp_path, base=str(tiny_base_folder), stage="train", method=METHOD, precision="fp32"
