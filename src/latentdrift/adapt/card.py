@@ -24,6 +24,10 @@ LOAD = {
         'pipe = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)\n'
         'pipe.load_textual_inversion("ADAPTER/learned_embeds.safetensors")  # {tokens} in a prompt'
     ),
+    "controlnet": (
+        'net = ControlNetModel.from_pretrained("ADAPTER/controlnet")\n'
+        'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, safety_checker=None)  # image=hint'
+    ),
     "full": (
         'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
         'pipe = StableDiffusionPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
@@ -147,8 +151,8 @@ def _settings(info: Mapping[str, Any]) -> Iterator[str]:
 
 def _load(info: Mapping[str, Any], name: str) -> str:
     words = {"base": name, "tokens": " ".join(info.get("tokens", ()))}
-    prompt = f"a {info['describe']}"
-    lines = [f'```\nlatentdrift generate ADAPTER --base BASE --prompt "{prompt}" --n 8 --out pictures\n```']
+    prompt = f'"a {info["describe"]}"' + (" --hint-image HINT" if info.get("hint") else "")
+    lines = [f"```\nlatentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures\n```"]
     if info["method"] in LOAD:
         lines.append(f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```")
         lines.append("Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give it to them.")

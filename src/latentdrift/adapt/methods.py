@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt import custom_diffusion, full, lora, textual_inversion
+from latentdrift.adapt import controlnet, custom_diffusion, full, lora, textual_inversion
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.model.base import Base
@@ -171,6 +171,19 @@ METHODS: dict[str, Method] = {
         save=lora.save,
         apply=lora.apply,
         remove=lora.remove,
+    ),
+    "controlnet": Method(
+        summary="a copy of the U-Net's encoder that reads a hint: edges, a mask, the visit before; from hundreds of pictures on",
+        file=controlnet.FILE,
+        options=("hint",),
+        rate=1e-5,  # Zhang et al. 2023, and diffusers' train_controlnet example
+        rate_by_width=True,
+        weight_decay=1e-2,
+        shown="hint",
+        prepare=controlnet.prepare,
+        save=controlnet.save,
+        apply=controlnet.apply,
+        remove=controlnet.remove,
     ),
 }
 

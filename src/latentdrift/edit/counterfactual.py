@@ -56,8 +56,10 @@ def edit(
         seed: of the editor's noise.
 
     Raises:
-        OptionError: before any work: unknown editor, strength, steps or prompt out of range.
+        OptionError: before any work: unknown editor, strength, steps or prompt out of range, or a network that is shown hints.
     """
+    if base.controls:
+        raise OptionError("editors show a network no hints, and a ControlNet reads one: edit with adapters of other methods")
     if editor not in EDITORS:
         raise unknown("editor", editor, EDITORS)
     if not 0 < strength <= 1:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latentdrift.adapt import adapter, full, lora, shelf, textual_inversion
+from latentdrift.adapt import adapter, controlnet, full, lora, shelf, textual_inversion
 from latentdrift.adapt.card import drifts
 from latentdrift.adapt.interop.loras import kohya_name
 from latentdrift.errors import AdapterError, OptionError, unknown
@@ -88,9 +88,21 @@ def _diffusers_model(source: Path, info: Mapping[str, Any], base: str, out: Path
     return {"model_index.json": f'`StableDiffusionPipeline.from_pretrained("{out.name}")`: this folder is a whole model'}
 
 
+def _diffusers_controlnet(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    shutil.copytree(source / controlnet.FOLDER, out / controlnet.FOLDER)
+    net = f'ControlNetModel.from_pretrained("{out.name}/{controlnet.FOLDER}")'
+    shown = f"`image=` is the hint, here of kind `{info['options']['hint']}`, as large as the picture"
+    return {controlnet.FILE: f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {shown}"}
+
+
 # Tool -> the file of an adapter -> how it is written for that tool.
 EXPORTS: dict[str, dict[str, Writer]] = {
-    "diffusers": {lora.FILE: _diffusers_lora, textual_inversion.FILE: _diffusers_words, full.FILE: _diffusers_model},
+    "diffusers": {
+        lora.FILE: _diffusers_lora,
+        textual_inversion.FILE: _diffusers_words,
+        full.FILE: _diffusers_model,
+        controlnet.FILE: _diffusers_controlnet,
+    },
     "a1111": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
     "kohya": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
 }
@@ -176,7 +188,9 @@ def _no_form(method: str, to: str, here: set[str]) -> str:
             f"{to} wants the whole model of method '{method}' in a single file, which diffusers does not write: take --to "
             "diffusers, and convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on from there"
         )
-    return f"an adapter of method '{method}' has no form in other tools; those of LoRA, words and whole U-Nets have"
+    if controlnet.FILE in here:
+        return f"a ControlNet has a form for diffusers alone, and {to} is not: take --to diffusers"
+    return f"an adapter of method '{method}' has no form in other tools; those of LoRA, words, whole U-Nets and ControlNets have"
 
 
 def _base(info: Mapping[str, Any]) -> str:
