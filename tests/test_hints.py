@@ -151,7 +151,7 @@ def test_masks_that_do_not_fit_are_said(make: Make) -> None:
         Hint.of("mask=rio", cohort)
     for place in range(2):
         Image.fromarray(picture).save(cohort.folder / "masks" / f"{place}.png")
-    with pytest.raises(CohortError, match="no mask that column roi of cohort .* names has anything but 0 in it"):
+    with pytest.raises(CohortError, match=r"no mask that column roi of cohort .* names has anything but 0 in it"):
         Hint.of("mask=roi", cohort)
     (cohort.folder / "masks" / "1.png").unlink()
     with pytest.raises(CohortError, match="1 of 2 masks named in column roi are not there"):

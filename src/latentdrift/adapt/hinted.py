@@ -119,6 +119,8 @@ class Pictures(Mapping[int, list[Tensor]]):
     """The mask behind an image's hint, uint8 or uint16 [R, R], where a ControlNet is shown one."""
 
     def __getitem__(self, index: int) -> list[Tensor]:
+        if index not in range(self.count):
+            raise KeyError(index)
         return self.make(index)
 
     def __iter__(self) -> Iterator[int]:
