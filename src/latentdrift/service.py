@@ -84,7 +84,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     how["resolution"] = options.resolution or info["resolution"]
     hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
     settings = {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
-    sheet = Sheet.open(options.out, settings if hints is None else {**settings, "hints": hints.key})
+    sheet = Sheet.open(options.out, {**settings, "hints": hints and hints.key})
     missing = sheet.missing(wanted)
     with bar("generate", quiet=quiet) as report:
         drawn = draw(base, drift, missing, statistics, hints, batch_size=options.batch_size, **how)

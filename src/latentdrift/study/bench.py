@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from latentdrift.adapt.cache import key
-from latentdrift.adapt.methods import method
 from latentdrift.adapt.train import fit
 from latentdrift.config import BenchDriftOptions, DriftSearchOptions, FitOptions, GenerateOptions
 from latentdrift.data.cohort import Cohort
@@ -32,7 +31,7 @@ from latentdrift.sample.restart import restart
 from latentdrift.sample.synthetic import contact_sheet
 from latentdrift.study.results import write_search
 from latentdrift.study.search import load_fit, search
-from latentdrift.study.subject import Subject
+from latentdrift.study.subject import Subject, check_method
 from latentdrift.study.variants import FITS, VARIANTS, possible
 
 SHOWN = 8  # synthetic pictures kept of each variant
@@ -67,7 +66,7 @@ class Bench:
             CohortError: No test images.
         """
         for name in self.options.methods:
-            method(name)
+            check_method(name)
         for name in self.options.variants:
             if name not in VARIANTS:
                 raise unknown("variant", name, VARIANTS)
