@@ -19,10 +19,12 @@ from latentdrift import config, plans, record, service
 from latentdrift.adapt import controlnet, hinted, lora
 from latentdrift.adapt.adapter import Adapted, load_adapter
 from latentdrift.adapt.interop.exports import export
+from latentdrift.adapt.job import Job, job
 from latentdrift.adapt.methods import METHODS
 from latentdrift.adapt.plan import plan
-from latentdrift.adapt.stack import add
+from latentdrift.adapt.stack import add, begin
 from latentdrift.adapt.train import FitResult
+from latentdrift.adapt.trainer import Trainer
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import AdapterError, CohortError, OptionError
@@ -188,10 +190,8 @@ def test_images_without_a_hint_are_left_out_and_counted(
     assert not (tmp_path / "run").exists()
 
 
-def hinted_job(base: Base, cohort: Cohort, hint: str) -> Any:
-    from latentdrift.adapt.job import job
-
-    return job(base, cohort, FitOptions(cohort=cohort.folder, out=Path("o"), method="controlnet", hint=hint))
+def hinted_job(base: Base, cohort: Cohort, hint: str, **more: Any) -> Job:
+    return job(base, cohort, FitOptions(cohort=cohort.folder, out=Path("o"), method="controlnet", hint=hint, **more))
 
 
 def test_hints_in_training_are_those_of_the_table(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
@@ -218,6 +218,10 @@ def test_less_memory_is_the_same_training(
 ) -> None:
     again = short_fit(tiny_base_folder, cohort, tmp_path / "run", gradient_checkpointing=True, hint="edges", **LEARNS)
     assert again.info["losses"]["train"] == pytest.approx(runs["edges"].info["losses"]["train"], rel=1e-5)
+    todo = hinted_job(load(tiny_base_folder), cohort, "edges", gradient_checkpointing=True)
+    base, parameters = begin(load(tiny_base_folder), todo)
+    Trainer(base, parameters, base.embed, Drift(), todo, torch.float32)
+    assert base.controls[0][0].is_gradient_checkpointing
 
 
 def test_a_plan_counts_the_network_and_its_hints(cohort: Cohort, tiny_base_folder: Path, runs: dict[str, FitResult]) -> None:
@@ -306,6 +310,29 @@ def test_masks_stay_beside_the_pictures_that_were_drawn_from_them(
     )
     pairs = hinted_job(load(Path(made.info["base"]["name"])), made, "mask=mask")  # what it was made for: training on pairs
     assert len(pairs.train) == 7
+
+
+def test_other_hints_are_other_pictures(runs: dict[str, FitResult], cohort: Cohort, tmp_path: Path) -> None:
+    adapted = load_adapter(runs["mask=roi"].adapter, device="cpu", precision="fp32")
+    data = Cohort.load(shutil.copytree(cohort.folder, tmp_path / "cohort"))
+    picture = tmp_path / "hint.png"
+
+    def shown(**more: Any) -> hinted.Pictures:
+        asked = config.GenerateOptions(adapter="a", out=tmp_path / "o", **more)
+        found = hinted.pictures(asked, adapted.base, adapted.info, [2, 0, 2], 32)
+        assert found is not None
+        return found
+
+    followed = shown(like=data.folder)
+    assert list(followed) == [0, 1, 2]
+    assert torch.equal(followed[0][0], followed[2][0]) and not torch.equal(followed[0][0], followed[1][0])
+    keys = [followed.key]
+    for level in (1, 3):  # a run that was interrupted goes on only under the same hints
+        Image.new("L", (32, 32), level).save(data.folder / "masks" / "0.png")
+        Image.new("L", (32, 32), level).save(picture)
+        keys += [shown(like=data.folder).key, shown(prompt=("a scan",), hint_image=(picture,)).key]
+    assert len(set(keys)) == 5
+    assert shown(like=data.folder).key == keys[3]
 
 
 def test_a_hint_that_is_given_is_shown_to_all(draw: Callable[..., Cohort], tmp_path: Path) -> None:
