@@ -1,4 +1,4 @@
-"""One training step of each method and one sample at Stable Diffusion 1.5's size, with random weights: seconds and memory.
+"""Each method and one sample at Stable Diffusion 1.5's size, random weights: seconds, memory, what the dry run said.
 
 python benchmarks/real_size.py FOLDER [METHOD ...]      FOLDER: where the 4.3 GB of random weights go, or lie
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from latentdrift.adapt.methods import METHODS
 
 RESOLUTION = 256  # pixels
 
@@ -54,46 +58,83 @@ def make(folder: Path) -> None:
     StableDiffusionPipeline(*parts, requires_safety_checker=False).save_pretrained(folder)
 
 
-def measure(base: Path, what: str) -> dict[str, float | str]:
-    """In a process of its own, so that its peak memory is its own."""
-    from latentdrift import config, plans, service
+def fitting(base: Path, work: Path, method: str) -> Any:
+    """Two steps of one image, on a phantom cohort."""
+    from latentdrift import config, service
+    from latentdrift.adapt import prior
 
-    work = Path(tempfile.mkdtemp(dir=base.parent))
+    prior.HOW["steps"] = 1  # class pictures are drawn in one step: their time is not what is measured here
+    scans = work / "scans"
+    service.run("phantom", config.PhantomOptions(out=scans, patients=4, visits=2, size=RESOLUTION), quiet=True)
+    wanted = config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=work / "cohort")
+    service.run("import", wanted, quiet=True)
+    options: dict[str, Any] = {"resolution": RESOLUTION, "batch_size": 1, "steps": 2, "preview_every": 0, "precision": "fp32"}
+    if "prior_images" in METHODS[method].defaults:
+        options["prior_images"] = 1
+    return config.FitOptions(cohort=work / "cohort", base=str(base), method=method, out=work / "run", **options)
+
+
+def sample(base: Path, work: Path) -> dict[str, Any]:
+    from latentdrift import config, service
+
     began = time.perf_counter()
-    if what == "sample":
-        asked = config.GenerateOptions(
-            adapter=str(base), prompt=("a brain MRI",), n=1, steps=10, guidance=1, resolution=RESOLUTION, out=work / "s"
-        )
-        service.run("generate", asked, quiet=True)
-        seconds = time.perf_counter() - began
-    else:
-        service.run("phantom", config.PhantomOptions(out=work / "scans", patients=4, visits=1, size=RESOLUTION), quiet=True)
-        scans = work / "scans"
-        wanted = config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=work / "cohort")
-        service.run("import", wanted, quiet=True)
-        asked = config.FitOptions(
-            cohort=work / "cohort", base=str(base), method=what, out=work / "run", resolution=RESOLUTION, batch_size=1, steps=1
-        )
-        seconds = plans.run("fit", asked)["seconds_per_step"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB -> GB
-    return {
-        "what": what,
-        "seconds": round(seconds, 1),
-        "peak_GB": round(peak, 1),
-        "total_seconds": round(time.perf_counter() - began, 1),
-    }
+    asked = config.GenerateOptions(
+        adapter=str(base), prompt=("a brain MRI",), n=1, steps=10, guidance=1, resolution=RESOLUTION, out=work / "s"
+    )
+    service.run("generate", asked, quiet=True)
+    return {"seconds": round(time.perf_counter() - began, 1)}
+
+
+def plan(base: Path, work: Path, method: str) -> dict[str, Any]:
+    from latentdrift import plans
+
+    cost = plans.run("fit", fitting(base, work, method))
+    parameters = cost["trainable_parameters"] / 1e6
+    return {"seconds_per_step": cost["seconds_per_step"], "said_GB": cost["memory_bytes"] / 1e9, "trained_M": parameters}
+
+
+def fit(base: Path, work: Path, method: str) -> dict[str, Any]:
+    from latentdrift import service
+
+    service.run("fit", fitting(base, work, method), quiet=True)
+    return {}
+
+
+def alone(base: Path, what: str, *method: str) -> dict[str, Any]:
+    """Run this file's function `what` in a process of its own, so that its peak memory is its own."""
+    told = subprocess.run(
+        [sys.executable, __file__, str(base), f"={what}", *method], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return json.loads(told.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    """Every row in a process of its own."""
+    """A line per row."""
     base, rows = Path(sys.argv[1]), sys.argv[2:]
-    if len(rows) == 1 and rows[0].startswith("="):
-        sys.stdout.write(json.dumps(measure(base, rows[0][1:])) + "\n")
+    if rows and rows[0].startswith("="):
+        work = Path(tempfile.mkdtemp(dir=base.parent))
+        try:
+            found = {"=sample": sample, "=plan": plan, "=fit": fit}[rows[0]](base, work, *rows[1:])
+        finally:
+            shutil.rmtree(work)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # KiB (getrusage(2)) -> GB
+        sys.stdout.write(json.dumps({**found, "peak_GB": peak}) + "\n")
         return
     if not (base / "unet").is_dir():
         make(base)
-    for what in rows or ["sample", "textual-inversion", "lora", "full"]:
-        subprocess.run([sys.executable, __file__, str(base), f"={what}"], check=True)
+    for row in rows or ["sample", *METHODS]:
+        if row == "sample":
+            sys.stdout.write(f"{row}: {alone(base, row)}\n")
+            continue
+        said, done = alone(base, "plan", row), alone(base, "fit", row)
+        shown = [
+            f"{said['trained_M']:.2f} M",
+            f"{said['seconds_per_step']:.1f}",
+            f"{said['said_GB']:.1f}",
+            f"{done['peak_GB']:.1f}",
+        ]
+        sys.stdout.write(f"| `{row}` | {' | '.join(shown)} | {said['said_GB'] / done['peak_GB']:.2f} |\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

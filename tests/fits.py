@@ -23,10 +23,16 @@ class KilledError(Exception):
     """Stands for a process that is gone."""
 
 
+def small(method: str = "lora", **more: Any) -> dict[str, Any]:
+    """Options of a fit of any row of METHODS that takes a second."""
+    given = {"method": method, "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2}
+    prior = {"prior_images": 4} if method in METHODS and "prior_images" in METHODS[method].defaults else {}
+    return {**given, **prior, **more}
+
+
 def asked(base: Path, cohort: Cohort, out: Path, **more: Any) -> FitOptions:
     """The options of `short_fit`."""
-    given = {"method": "lora", "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2, **more}
-    return FitOptions(cohort=cohort.folder, out=out, base=str(base), **given)
+    return FitOptions(cohort=cohort.folder, out=out, base=str(base), **small(**more))
 
 
 def short_fit(base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, **more: Any) -> FitResult:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from fits import small
 from tiny import tiny_base
 
-from latentdrift.adapt import adapter
+from latentdrift.adapt import adapter, shelf, textual_inversion
 from latentdrift.adapt.adapter import load_adapter
 from latentdrift.adapt.methods import METHODS
 from latentdrift.adapt.train import fit
@@ -29,7 +30,7 @@ def runs(tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path_factory: pyt
     root, cohort = tmp_path_factory.mktemp("runs"), Cohort.load(tiny_cohort_folder)
     for name in METHODS:
         options = FitOptions(
-            cohort=cohort.folder, out=root / name, base=str(tiny_base_folder), method=name, steps=3, batch_size=2, drift="0.1"
+            cohort=cohort.folder, out=root / name, base=str(tiny_base_folder), **small(name, steps=3, drift="0.1")
         )
         fit(load(tiny_base_folder), cohort, options, root / name, quiet=True)
     return {name: root / name for name in METHODS}
@@ -75,11 +76,11 @@ def test_without_the_adapter_the_base_is_as_it_was(name: str, runs: dict[str, Pa
 
 @rows
 def test_adapter_json_says_what_it_takes_to_use_it(name: str, runs: dict[str, Path], tiny_base_folder: Path) -> None:
-    info, base = adapter.read(runs[name]), load(tiny_base_folder)
-    word = name == "textual-inversion"
+    info, base = shelf.read(runs[name]), load(tiny_base_folder)
+    word, row = METHODS[name].learns_word, METHODS[name]
     assert info["method"] == name
     assert info["base"]["hash"] == base.hash
-    assert info["describe"] == ("<cohort>" if word else "brain MRI")
+    assert info["describe"] == row.called.format(token="<cohort>", rare_word="sks", images="brain MRI")
     assert info["tokens"] == (["<cohort>"] if word else [])
     assert info["attributes"]["diagnosis"]["vocabulary"] == ["dementia", "no dementia"]
     assert info["attributes"]["age"] == {"type": "number", "unit": "years"}
@@ -91,7 +92,8 @@ def test_adapter_json_says_what_it_takes_to_use_it(name: str, runs: dict[str, Pa
     assert info["prompt"]["templates"] == ["a {image}[ of a {who}][ with {what}]"]
     assert info["steps"] == 3
     assert info["versions"]["torch"]
-    files = {"adapter.json", "README.md", "start.safetensors", METHODS[name].file.split("/")[0]}
+    files = {"adapter.json", "README.md", "start.safetensors", row.file.split("/")[0]}
+    files |= {textual_inversion.FILE} if word else set()
     assert {path.name for path in (runs[name] / "adapter").iterdir()} == files
 
 

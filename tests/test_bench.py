@@ -10,10 +10,11 @@ import pytest
 from tiny import tiny_cohort
 
 from latentdrift import config, service
+from latentdrift.adapt.cache import key
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.levels import background, levels
 from latentdrift.study.bench import Bench
-from latentdrift.study.bench_page import over_seeds
+from latentdrift.study.bench_rows import over_seeds
 from latentdrift.study.variants import FITS, VARIANTS, possible
 
 
@@ -71,6 +72,20 @@ def test_what_is_there_is_not_made_again(cohort: Path, tiny_base_folder: Path, t
     assert Bench(asked.model_copy(update={"n": 5})).result(Bench(asked).cells(searched=False)[0], "none") is None
 
 
+def test_results_of_earlier_versions_are_found(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+    """The settings that a key is made of, in their order, as they were when `bench drift` was the only bench."""
+    asked = Bench(options(cohort, tiny_base_folder, tmp_path, device="cpu"))
+    told = {
+        "cohort": str(cohort), "base": str(tiny_base_folder), "delta": "0.1", "fit_steps": 2, "fit_batch_size": 2,
+        "learning_rate": None, "n": 4, "steps": 2, "guidance": 2.5, "sampler": "ddim", "features": ["pocket"], "resolution": None,
+        "batch_size": 4, "bootstrap": 10, "precision": "auto",
+    }  # fmt: skip
+    assert asked.key == key(told, asked.cohort.fingerprint)
+    first = asked.all_cells[0]
+    assert asked.path(first, "none") == tmp_path / "results" / "full-none-s0.json"
+    assert asked.fitting(first).out == tmp_path / "fits" / "full-plain-s0"
+
+
 def test_unknown_names_are_said_before_any_work(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="unknown variant 'pinn'; known: both"):
         Bench(options(cohort, tiny_base_folder, tmp_path, variants=("pinn",)))
@@ -92,8 +107,19 @@ def test_levels_of_known_pictures() -> None:
     assert found["mean_error"] == pytest.approx(255 * 0.2 * 0.64)
     assert found["spread"] == pytest.approx(255 * 0.2 * 0.64 / 2**0.5)
     assert found["real_spread"] == 0
-    assert background(np.full((2, 10, 10, 3), 0.5)) is None
-    assert levels(synthetic, np.full((2, 10, 10, 3), 0.5))["background"] is None
+    assert found["real_background"] == 0
+    framed = np.random.default_rng(0).uniform(size=(3, 10, 10, 3))  # pictures that fill the frame
+    assert background(framed) is None
+    assert levels(synthetic, framed)["background"] is None
+
+
+def test_a_background_need_not_be_black() -> None:
+    """One picture's nothing is at 17 of 255, another's at 40: each is measured against its own."""
+    real = np.zeros((2, 10, 10, 3)) + np.array([17, 40])[:, None, None, None] / 255
+    real[:, 3:7, 3:7] = 0.8
+    mask = background(real)
+    assert mask is not None and mask.sum() == 100 - 16
+    assert levels(real, real)["real_background"] == pytest.approx((17 + 40) / 2)
 
 
 def test_intervals_over_seeds_are_students() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from latentdrift.adapt import adapter, card
+from latentdrift.adapt import card, shelf
 from latentdrift.adapt.train import fit
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
@@ -108,14 +108,14 @@ def test_values_of_few_images_are_not_counted_out() -> None:
     ],
 )
 def test_the_licence_of_the_base_where_it_is_known(name: str, licence: str, identifier: str, made: Path) -> None:
-    info: dict[str, Any] = adapter.read(made)
+    info: dict[str, Any] = shelf.read(made)
     text = card.card({**info, "base": {**info["base"], "name": name}})
     assert f"Licence of the base: {licence}." in text
     assert f"\nlicense: {identifier}\n" in text
 
 
 def test_older_and_adopted_adapters_have_one_too(made: Path) -> None:
-    info = adapter.read(made)
+    info = shelf.read(made)
     del info["cohort"]["attributes"]
     assert "8 train" in card.card(info)
     del info["cohort"], info["losses"]

@@ -410,9 +410,9 @@ def test_editors_show_no_hints(runs: dict[str, FitResult], cohort: Cohort, tmp_p
     assert methods == ["lora", "textual-inversion"]
 
 
-def test_studies_that_draw_from_text_alone_say_so_before_work(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_studies_that_draw_from_prompts_alone_say_so_before_work(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"cohort": cohort.folder, "out": tmp_path / "out", "precision": "fp32"}
-    message = "studies of drift draw from text alone, and a network of method 'controlnet' is shown more; take full, lora"
+    message = "pictures are drawn from prompts here, and networks of method 'controlnet' are shown more; take full, lora"
     with pytest.raises(OptionError, match=message):
         service.run(
             "bench drift", config.BenchDriftOptions(base=str(tiny_base_folder), methods=("controlnet",), **asked), quiet=True
@@ -440,6 +440,6 @@ def test_stock_diffusers_loads_what_is_exported(runs: dict[str, FitResult], tiny
         32,
         3,
     )
-    with pytest.raises(AdapterError, match="a ControlNet has a form for diffusers alone, and kohya is not: take --to diffusers"):
+    with pytest.raises(AdapterError, match="an adapter of method 'controlnet' has no form in kohya; take --to diffusers"):
         export(runs["edges"].adapter, "kohya", tmp_path / "kohya")
     assert json.loads((tmp_path / "out" / "drift.json").read_text())["mode"] == "off"

@@ -39,7 +39,7 @@ MIXED = {  # module -> rank, alpha: nothing alike, a convolution, the text encod
     f"{TEXT}encoder.layers.1.self_attn.q_proj": (2, 0.5),
     f"{TEXT}encoder.layers.0.mlp.fc1": (2, 2.0),
 }
-EVEN = {f"{BLOCK}.transformer_blocks.0.{attn}.{part}": (4, 4.0) for attn in ("attn1", "attn2") for part in lora.TARGETS}
+EVEN = {f"{BLOCK}.transformer_blocks.0.{attn}.{part}": (4, 4.0) for attn in ("attn1", "attn2") for part in lora.ATTENTION}
 PROMPT = "a brain mri"
 
 

@@ -19,6 +19,7 @@ from latentdrift import cli
 from latentdrift.adapt.adapter import load_adapter
 from latentdrift.adapt.batches import Batches
 from latentdrift.adapt.cache import Moments
+from latentdrift.adapt.examples import Example
 from latentdrift.adapt.train import FitResult, fit
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
@@ -144,7 +145,8 @@ def test_a_batch_of_other_noise_has_the_images_times_and_prompts_of_a_plain_one(
     moments = Moments(np.zeros((4, 2, 8, 8), np.float32), np.ones((4, 2, 8, 8), np.float32))
 
     def batch(*given: str) -> Any:
-        return Batches(moments, list("abcd"), (0, 1, 2, 3), 4, 0.5, 1000, 3, Noise.parse(given))(5)
+        examples = [Example(row, caption) for row, caption in enumerate("abcd")]
+        return Batches(moments, examples, 4, 0.5, 1000, 3, Noise.parse(given))(5)
 
     plain, other = batch(), batch("offset", "input-perturbation")
     source = generator(3, "step", 5)  # the stream of a run without any of this

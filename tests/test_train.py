@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fits import small
 from PIL import Image
 from safetensors.torch import load_file
 
 from latentdrift.adapt import cache
 from latentdrift.adapt.batches import Batches, held_out
+from latentdrift.adapt.examples import Example
 from latentdrift.adapt.methods import METHODS
 from latentdrift.adapt.plan import plan
 from latentdrift.adapt.train import FitResult, fit
@@ -49,8 +51,7 @@ def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, 
 
 
 def short_fit(base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, **more: Any) -> FitResult:
-    given = {"method": "lora", "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2, **more}
-    options = FitOptions(cohort=cohort.folder, out=out, base=str(base), **given)
+    options = FitOptions(cohort=cohort.folder, out=out, base=str(base), **small(**{"steps": STEPS, **more}))
     loaded = Base.load(base, device="cpu", precision="fp32")
     return fit(loaded, cohort, options, out, on_step=on_step, preview=preview, quiet=True)
 
@@ -195,7 +196,7 @@ def test_a_changed_cohort_is_noticed(run: Fit, cohort: Cohort, tmp_path: Path) -
     table = cohort.rows().copy()
     table.loc[0, "age"] = 99.0
     table.to_csv(tmp_path / "changed" / "metadata.csv", index=False)
-    with pytest.raises(OptionError, match=r"holds a run with other settings: cohort \(.*prompts \("):
+    with pytest.raises(OptionError, match=r"holds a run with other settings: cohort \(.*examples \("):
         run(data=Cohort.load(tmp_path / "changed"))
 
 
@@ -311,7 +312,7 @@ def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path
 def test_previews_are_drawn_labelled_and_change_nothing(run: Fit, straight: Any, tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
-    def preview(base: Base, drift: Any, statistics: Any, prompts: list[str]) -> np.ndarray:
+    def preview(base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any) -> np.ndarray:
         torch.randn(3)  # a preview may use the global generator
         seen.append(prompts)
         return np.full((8, 8, 3), 128, np.uint8)
@@ -350,7 +351,7 @@ def test_a_prompt_past_the_limit_is_said_before_work(run: Fit, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"method": "lorra"}, "unknown method 'lorra'; known: full, lora, textual-inversion"),
+        ({"method": "lorra"}, "unknown method 'lorra'; known: .*lora, "),
         ({"drift": "much"}, "drift 'much' is not understood"),
         ({"drift": "1,2"}, "drift '1,2' has 2 values; give one, or 4"),
     ],
@@ -370,8 +371,7 @@ def test_a_cohort_without_training_images_is_refused(run: Fit, cohort: Cohort, t
 
 def test_batches_show_every_image_once_per_epoch_and_some_with_no_prompt() -> None:
     moments = cache.Moments(np.arange(10.0, dtype=np.float32)[:, None, None, None], np.zeros((10, 1, 1, 1), np.float32))
-    captions = [f"picture {i}" for i in range(10)]
-    batches = Batches(moments, captions, tuple(range(2, 10)), 4, 0.25, 1000, seed=3)
+    batches = Batches(moments, [Example(i, f"picture {i}") for i in range(2, 10)], 4, 0.25, 1000, seed=3)
     for epoch in range(3):
         seen = torch.cat([batches(step).x0.flatten() for step in (2 * epoch, 2 * epoch + 1)])
         assert sorted(seen.tolist()) == list(range(2, 10))
@@ -385,7 +385,7 @@ def test_batches_show_every_image_once_per_epoch_and_some_with_no_prompt() -> No
 
 def test_held_out_batches_are_fixed_and_spread_over_images_and_times() -> None:
     moments = cache.Moments(np.arange(10.0, dtype=np.float32)[:, None, None, None], np.ones((10, 1, 1, 1), np.float32))
-    batches, again = (held_out(moments, ["p"] * 10, (1, 5), 1000) for _ in range(2))
+    batches, again = (held_out(moments, [Example(1, "p"), Example(5, "p")], 1000) for _ in range(2))
     for one, other in zip(batches, again, strict=True):
         assert torch.equal(one.eps, other.eps)
     assert torch.cat([batch.x0.flatten() for batch in batches]).tolist() == [1.0, 5.0] * 12  # means, not samples
@@ -402,9 +402,10 @@ def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, coh
         "lora": sum(2 * (layer.in_features + layer.out_features) for layer in projections.values()),
         "textual-inversion": 2 * 32,
     }
-    options = FitOptions(
-        cohort=cohort.folder, out=Path("unused"), method=name, rank=2, vectors=2, batch_size=2, steps=STEPS, checkpoint_every=3
-    )
+    expected |= {"dreambooth": expected["full"], "dreambooth-lora": expected["lora"]}
+    keys_and_values = [module for key, module in projections.items() if ".attn2.to_k" in key or ".attn2.to_v" in key]
+    expected["custom-diffusion"] = 2 * 32 + sum(layer.weight.numel() for layer in keys_and_values)
+    options = FitOptions(cohort=cohort.folder, out=Path("unused"), **small(name, steps=STEPS))
     cost = plan(base, cohort, options)
     assert cost["trainable_parameters"] == expected[name]
     assert cost["images"] == {"train": 8, "validation": 2}

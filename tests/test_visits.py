@@ -18,7 +18,7 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("column", "values"),
-    [("days", (400.0, 0.0, 30.0)), ("visit", ("10", "2", "9")), ("age", (61.5, 60.0, 61.0))],
+    [("days", (400.0, 0.0, 30.0)), ("visit", ("10", "2", "9")), ("visit", ("MR10", "MR2", "MR9")), ("age", (61.5, 60.0, 61.0))],
 )
 def test_visits_follow_one_another_in_time_and_not_in_the_table(column: str, values: tuple[Any, ...]) -> None:
     mine = [{"patient": "A", column: value} for value in values]

@@ -35,6 +35,8 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "drift estimate": (config.DriftEstimateOptions, ("cohort",)),
     "drift search": (config.DriftSearchOptions, ("cohort",)),
     "bench drift": (config.BenchDriftOptions, ("cohort",)),
+    "bench table1": (config.BenchTable1Options, ("cohort",)),
+    "bench table3": (config.BenchTable3Options, ("cohort",)),
     "export": (config.ExportOptions, ("adapter",)),
     "adopt": (config.AdoptOptions, ("file",)),
     "phantom": (config.PhantomOptions, ()),

@@ -396,8 +396,8 @@ class DriftSearchOptions(DriftOptions):
     """Resamples of patients and images behind each interval."""
 
 
-class BenchDriftOptions(Options):
-    """Drift in every mode beside its rivals: methods x variants x seeds at one budget, judged on the test split."""
+class BenchOptions(Options):
+    """What the benches share: methods x variants x seeds at one budget, judged on the test split."""
 
     cohort: Path
     """A cohort folder."""
@@ -405,13 +405,10 @@ class BenchDriftOptions(Options):
     """The folder for fits and results; the same command again goes on where it was interrupted."""
     base: str = "pocket"
     """A named base, a local diffusers folder, or a hub id."""
-    methods: tuple[str, ...] = ("full", "lora", "textual-inversion")
+    methods: tuple[str, ...]
     """Rows of METHODS."""
-    variants: tuple[str, ...] = (
-        "none", "infer", "closed-form", "pin", "pin-sample", "pin-zero", "search", "leak-pixel", "leak-low", "per-step-scaled",
-        "both", "train", "both-closed-form", "offset", "offset+pin", "pyramid", "input-perturbation", "zero-snr",
-    )  # fmt: skip
-    """Rows of VARIANTS."""
+    variants: tuple[str, ...]
+    """Rows of the bench's table."""
     delta: str = "0.1"
     """The scalar drift, in sd of unit noise or in sds of a channel's mean (`6.4sd`)."""
     seeds: Count = 3
@@ -446,6 +443,49 @@ class BenchDriftOptions(Options):
     """cpu, cuda, mps, or auto."""
     seed: int = 0
     """The first seed."""
+
+
+class BenchDriftOptions(BenchOptions):
+    """Drift in every mode beside its rivals: methods x variants x seeds at one budget, judged on the test split."""
+
+    methods: tuple[str, ...] = ("full", "lora", "textual-inversion")
+    """Rows of METHODS."""
+    variants: tuple[str, ...] = (
+        "none", "infer", "closed-form", "pin", "pin-sample", "pin-zero", "search", "leak-pixel", "leak-low", "per-step-scaled",
+        "both", "train", "both-closed-form", "offset", "offset+pin", "pyramid", "input-perturbation", "zero-snr",
+    )  # fmt: skip
+    """Rows of VARIANTS."""
+
+
+class BenchTable1Options(BenchOptions):
+    """The paper's table 1 on a cohort: methods without and with drift, by distances and by what a classifier learns from them."""
+
+    methods: tuple[str, ...] = ("custom-diffusion", "dreambooth", "textual-inversion", "full", "lora")
+    """Rows of METHODS."""
+    variants: tuple[str, ...] = ("none", "drift", "real+synthetic", "base", "real")
+    """Without and with drift; a classifier's real images replaced by synthetic ones to a half; the base as it is; real images."""
+    by: str | None = None
+    """What the classifier tells apart: a category of two values, or `attribute=value` against the rest, such as
+    `diagnosis=dementia` or `findings=Effusion`; default: the first category that has exactly two values."""
+    delta: str = "0.1"
+    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`); `auto` is the closed form."""
+    n: Annotated[int, Field(ge=4)] = 200
+    """Images per variant, half of each class; they are compared with real ones, and the classifier learns from them."""
+    classifier_steps: Count = 400
+    """Optimiser steps of each classifier, whatever it learns from."""
+
+
+class BenchTable3Options(BenchOptions):
+    """The paper's table 3 on a cohort: simple and diverse prompts, without and with the patient's information, with drift."""
+
+    methods: tuple[str, ...] = ("full",)
+    """Rows of METHODS."""
+    variants: tuple[str, ...] = ("simple", "simple+info", "diverse", "diverse+info")
+    """How prompts are worded in training and sampling."""
+    delta: str = "0.1"
+    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`); `auto` is the closed form."""
+    n: Annotated[int, Field(ge=4)] = 200
+    """Images per variant."""
 
 
 class PhantomOptions(Options):

@@ -92,27 +92,34 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
             "seconds": round(each * images + fitting, 2), "out": str(options.out)}  # fmt: skip
 
 
-def bench_drift(options: config.BenchDriftOptions) -> Result:
+def bench(options: config.BenchOptions) -> Result:
     from latentdrift.adapt.plan import plan as cost
+    from latentdrift.evaluate.utility import seconds_per_step
     from latentdrift.model.base import Base
     from latentdrift.model.drift import Drift
-    from latentdrift.study.bench import Bench, Cell
+    from latentdrift.study.bench import Bench
 
     asked = Bench(options)
-    cells = [*asked.cells(searched=False), *asked.cells(searched=True)]
+    cells = asked.all_cells
     missing = asked.missing(cells)
-    images = options.n * sum(len(cell.variants) for cell in missing)
+    fits = {cell.name: cell for cell in missing if cell.fit}
+    shared = [variants for _, variants in asked.shared(missing)]
+    images = sum(max(variants.values()) for variants in shared)
     seconds = 0.0
-    for name in {cell.method for cell in missing}:
+    for name in {cell.method for cell in fits.values()}:
         base = Base.load(options.base, device=options.device, precision=options.precision)
-        fits = len({cell.name for cell in missing if cell.method == name})
-        seconds += fits * cost(base, asked.cohort, asked.fitting(Cell(name, "plain", options.seed, ())))["seconds"]
-    if missing:
+        same = [cell for cell in fits.values() if cell.method == name]
+        seconds += len(same) * cost(base, asked.cohort, asked.fitting(same[0]))["seconds"]
+    if images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
         seconds += images * _seconds_per_image(base, Drift(), "", None, options.steps, how)
-    return {"fits": len({cell.name for cell in missing}), "images": images, "results_there": len(cells) - len(missing),
-            "seconds": round(seconds / options.workers, 1), "out": str(options.out)}  # fmt: skip
+    told: Result = {"fits": len(fits), "images": images}
+    if isinstance(options, config.BenchTable1Options):
+        told |= {"by": str(asked.classes), "classifiers": sum(map(len, shared))}
+        seconds += sum(map(len, shared)) * options.classifier_steps * seconds_per_step()
+    return {**told, "results_there": len(cells) - len(missing), "seconds": round(seconds / options.workers, 1),
+            "out": str(options.out)}  # fmt: skip
 
 
 def edit(options: config.EditOptions) -> Result:
@@ -143,5 +150,7 @@ PLANS: dict[str, Callable[..., Result]] = {
     "edit": edit,
     "drift estimate": drift_estimate,
     "drift search": drift_search,
-    "bench drift": bench_drift,
+    "bench drift": bench,
+    "bench table1": bench,
+    "bench table3": bench,
 }

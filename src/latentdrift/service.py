@@ -182,17 +182,18 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
     return {"file": str(options.out / "search.json"), "page": str(options.out / "search.html"), **found}
 
 
-def bench_drift(options: config.BenchDriftOptions, quiet: bool = False) -> Result:
-    """A cohort and a base -> drift in every mode beside its rivals, as a table with intervals."""
-    from latentdrift.study import bench, bench_page
+def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Result:
+    """A cohort and a base -> drift beside its rivals, or a table of the paper, with intervals."""
+    from latentdrift.study import bench_page, bench_run
+    from latentdrift.study.bench import Bench
 
-    asked = bench.Bench(options)
-    with bar("bench drift", quiet=quiet) as report:
-        results = bench.bench(asked, report)
+    asked = Bench(options)
+    with bar(verb, quiet=quiet) as report:
+        results = bench_run.bench(asked, report)
     answers = bench_page.sensitivity(asked)
     made = bench_page.write_bench(options.out, asked, results, answers)
     inputs = {"cohort": asked.cohort.fingerprint, "settings": asked.key}
-    record.write(options.out, "bench drift", options, inputs=inputs, results={"results": len(results)})
+    record.write(options.out, verb, options, inputs=inputs, results={"results": len(results)})
     return {"file": str(options.out / "bench.json"), "table": str(options.out / "bench.md"), "page": str(made)}
 
 
@@ -285,7 +286,7 @@ def adapted(
     from latentdrift.adapt.adapter import Adapted, load_adapter
     from latentdrift.adapt.stack import add
     from latentdrift.model.base import Base
-    from latentdrift.model.drift import Drift
+    from latentdrift.study.subject import Subject
 
     where = {"device": options.device, "precision": options.precision}
     place = Path(options.adapter)
@@ -295,12 +296,8 @@ def adapted(
             log.info("%s, words in a prompt: %s", adapted.info["adopted"]["format"], ", ".join(adapted.info["tokens"]) or "none")
         return adapted.base, adapted.drift, _listed(adapted), adapted.statistics
     base = Base.load(options.adapter, **where)
-    plain = {
-        "method": None, "base": {"name": base.name, "hash": base.hash}, "resolution": base.resolution, "colour": True,
-        "describe": "image", "pictures": "image", "attributes": {}, "prompt": {"style": "simple", "patient_info": True},
-        "drift": {"source": "none"},
-    }  # fmt: skip
-    adapted = add(Adapted(base, Drift(), plain, None, base.schedule), also)
+    alone = Subject.alone(base)
+    adapted = add(Adapted(base, alone.drift, alone.info, None, base.schedule), also)
     return adapted.base, adapted.drift, _listed(adapted), adapted.statistics
 
 
@@ -377,7 +374,9 @@ VERBS: dict[str, Callable[..., Result]] = {
     "evaluate": evaluate,
     "drift estimate": drift_estimate,
     "drift search": drift_search,
-    "bench drift": bench_drift,
+    "bench drift": partial(bench, "bench drift"),
+    "bench table1": partial(bench, "bench table1"),
+    "bench table3": partial(bench, "bench table3"),
     "export": export,
     "adopt": adopt,
     "phantom": phantom,

@@ -18,19 +18,25 @@ NAME = "README.md"
 FEW = 5  # a value that fewer images have is not counted out
 OLDEST = 90  # years; ages from here on are one class (45 CFR 164.514(b)(2)(i)(C))
 SETTINGS = ("steps", "batch_size", "learning_rate", "resolution", "precision", "seed")
+PIPE = 'pipe = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)\n'
+UNET = (
+    'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
+    'pipe = StableDiffusionPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
+)
+LORA = PIPE + 'pipe.load_lora_weights("ADAPTER")'
+WORDS = 'pipe.load_textual_inversion("ADAPTER/learned_embeds.safetensors")  # {tokens} in a prompt'
 LOAD = {
-    "lora": 'pipe = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)\npipe.load_lora_weights("ADAPTER")',
-    "textual-inversion": (
-        'pipe = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)\n'
-        'pipe.load_textual_inversion("ADAPTER/learned_embeds.safetensors")  # {tokens} in a prompt'
-    ),
+    "lora": LORA,
+    "dreambooth-lora": LORA,
+    "textual-inversion": PIPE + WORDS,
+    "custom-diffusion": PIPE
+    + 'pipe.unet.load_attn_procs("ADAPTER", weight_name="pytorch_custom_diffusion_weights.safetensors", _pipeline=pipe)\n'
+    + WORDS,
+    "full": UNET,
+    "dreambooth": UNET,
     "controlnet": (
         'net = ControlNetModel.from_pretrained("ADAPTER/controlnet")\n'
         'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, safety_checker=None)  # image=hint'
-    ),
-    "full": (
-        'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
-        'pipe = StableDiffusionPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
     ),
 }
 
@@ -101,6 +107,8 @@ def _section(title: str, lines: Iterator[str]) -> str:
 def _what(info: Mapping[str, Any], name: str) -> Iterator[str]:
     yield f"Method `{info['method']}`, made with latentdrift {info['versions'].get('latentdrift', '(version unknown)')}."
     yield f"For base `{name}` (hash `{info['base']['hash'][:12]}`) and no other. Licence of the base: {_licence(info)[0]}."
+    if any(part["needed"] for part in info.get("start", ())):
+        yield "It lies on top of another adapter, and needs it: adapter.json says which, under `start`."
     if info.get("tokens"):
         yield f"New words: {', '.join(f'`{token}`' for token in info['tokens'])}."
     yield "Licence of this adapter: for those to say who own the images, within the base's and the images' terms."
@@ -151,7 +159,8 @@ def _settings(info: Mapping[str, Any]) -> Iterator[str]:
 
 def _load(info: Mapping[str, Any], name: str) -> str:
     words = {"base": name, "tokens": " ".join(info.get("tokens", ()))}
-    prompt = f'"a {info["describe"]}"' + (" --hint-image HINT" if info.get("hint") else "")
+    called = (info.get("tokens") or [""])[0] if "{" in info["describe"] else info["describe"]  # a word per class: the first
+    prompt = f'"a {called}"' + (" --hint-image HINT" if info.get("hint") else "")
     lines = [f"```\nlatentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures\n```"]
     if info["method"] in LOAD:
         lines.append(f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -122,7 +123,11 @@ def places(base: Base) -> dict[str, Any]:
     found = {UNET + name: module for name, module in base.unet.named_modules()}
     # transformers 5 has no `text_model` between the encoder and its parts, older ones have
     found |= {TEXT + name.removeprefix("text_model."): module for name, module in base.text_encoder.named_modules()}
-    return {name: module for name, module in found.items() if isinstance(module, nn.Linear | nn.Conv2d)}
+    return {
+        name.removesuffix(".base_layer"): module  # what stands beside matrices already
+        for name, module in found.items()
+        if isinstance(module, nn.Linear | nn.Conv2d) and ".lora_" not in name
+    }
 
 
 def misfit(base: Base, lora: Lora) -> str | None:
@@ -251,7 +256,9 @@ def _beside(model: Any, config: Mapping[str, Any]) -> str:
 
     there = list(getattr(model, "peft_config", {}))
     ours = f"{OURS}{len(there) or ''}"
-    inject_adapter_in_model(LoraConfig(**config), model, adapter_name=ours)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
+        inject_adapter_in_model(LoraConfig(**config), model, adapter_name=ours)
     for layer in model.modules():
         if isinstance(layer, BaseTunerLayer):
             layer.set_adapter([*there, ours])

@@ -6,6 +6,8 @@ import pandas as pd
 
 ORDER = ("days", "visit", "age")
 """Columns that can say the order, the most exact one first."""
+NUMBER = r"(\d+(?:\.\d+)?)\D*$"
+"""Of a visit: 2 of `2`, `MR2` and `ses-02`."""
 
 
 def previous(table: pd.DataFrame) -> dict[int, int]:
@@ -17,7 +19,8 @@ def previous(table: pd.DataFrame) -> dict[int, int]:
     Args:
         table: A cohort's, with `patient`, `view` and the columns of ORDER.
     """
-    numbers = {name: pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float) for name in ORDER}
+    said = {**{name: table[name] for name in ORDER}, "visit": table["visit"].astype("string").str.extract(NUMBER, expand=False)}
+    numbers = {name: pd.to_numeric(values, errors="coerce").astype(float).to_numpy() for name, values in said.items()}
     views, found = table["view"].tolist(), {}
     for rows in table.reset_index(drop=True).groupby("patient").indices.values():
         times = next((numbers[name][rows] for name in ORDER if not pd.isna(numbers[name][rows]).any()), None)

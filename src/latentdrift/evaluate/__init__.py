@@ -2,6 +2,7 @@
 
 features.py     pictures -> vectors, in a named feature space
 distances.py    two sets of vectors -> one number        similarity.py   two pictures -> one number
+utility.py      what a classifier learns from pictures: train on synthetic, test on real
 bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
 report.py       all of it, as report.json and one HTML page
 """

@@ -31,6 +31,11 @@ def from_cohort(cohort: Cohort, split: str | None, size: int) -> ImageSet:
     rows = cohort.rows(split)
     if not len(rows):
         raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
+    return from_rows(cohort, rows, size)
+
+
+def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:
+    """The pictures of some rows of a cohort's table, at least one."""
     images = np.moveaxis((cohort.batch(rows, size) + 1) / 2, 1, -1).clip(0, 1)
     patients = list(rows["patient"]) if rows["patient"].notna().all() else None
     return ImageSet(

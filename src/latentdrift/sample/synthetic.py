@@ -59,15 +59,21 @@ def follow_cohort(
         only: Positions of the rows that can be followed; default: all.
     """
     table = cohort.rows(split)
-    rows = (table if only is None else table.loc[list(only)]).to_dict("records")
-    positions = list(table.index if only is None else only)
+    rows = (table if only is None else table.loc[list(only)]).to_dict("index")
     if not rows:
         raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
-    manner, found = prompts.Manner.of(info["prompt"]), []
-    for i in range(n):
-        row, spec = rows[i % len(rows)], info["attributes"]
+    positions = list(rows)
+    followed = [positions[i % len(rows)] for i in range(n)]
+    found = follow_rows([rows[position] for position in followed], info)
+    return [replace(request, row=int(position)) for request, position in zip(found, followed, strict=True)]
+
+
+def follow_rows(rows: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[Request]:
+    """Image i has the attributes of row i of a cohort's table, in the adapter's words."""
+    manner, spec, found = prompts.Manner.of(info["prompt"]), info["attributes"], []
+    for i, row in enumerate(rows):
         text = manner.words(info["describe"], row, spec, i, learned=info["describe"] != info["pictures"])
-        found.append(Request(text, prompts.attributes_of(row, spec), int(positions[i % len(rows)])))
+        found.append(Request(text, prompts.attributes_of(row, spec)))
     return found
 
 

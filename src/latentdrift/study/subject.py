@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from latentdrift.adapt.methods import METHODS, method
 from latentdrift.data.cohort import Cohort
-from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
 from latentdrift.sample.generate import generate
-from latentdrift.sample.synthetic import follow_cohort
+from latentdrift.sample.synthetic import follow_cohort, follow_rows
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,15 @@ class Subject:
     info: Mapping[str, Any]
     """adapter.json; of a base alone what there is to say of it."""
     statistics: Statistics | None = None
+
+    @classmethod
+    def alone(cls, base: Base, resolution: int | None = None) -> Subject:
+        """A base as it is, and what there is to say of it."""
+        return cls(base, Drift(), {
+            "method": None, "base": {"name": base.name, "hash": base.hash}, "resolution": resolution or base.resolution,
+            "colour": True, "describe": "image", "pictures": "image", "attributes": {},
+            "prompt": {"style": "simple", "patient_info": True}, "drift": {"source": "none"},
+        })  # fmt: skip
 
     def about(self, cohort: Cohort) -> Subject:
         """The same; a base alone is prompted in the cohort's words and draws grey pictures of a grey cohort."""
@@ -40,6 +47,10 @@ class Subject:
         """Index -> prompt of n images that follow a split's table."""
         return {i: wanted.prompt for i, wanted in enumerate(follow_cohort(cohort, split, n, self.info))}
 
+    def prompts_of(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+        """Index -> prompt of images that follow rows of a cohort's table."""
+        return {i: wanted.prompt for i, wanted in enumerate(follow_rows(rows, self.info))}
+
     def pictures(self, drift: Drift, prompts: Mapping[int, str], how: Mapping[str, Any]) -> Iterator[np.ndarray]:
         """[R, R, 3] in [0, 1] in the order of their index, grey where the cohort is; `how` as in `sample.generate.How`."""
         for _, picture in generate(self.base, drift, prompts, self.statistics, **how):
@@ -49,17 +60,6 @@ class Subject:
 
 Load = Callable[[], Subject]
 """Opens a model, once per process."""
-
-
-def check_method(name: str) -> None:
-    """See that what a method makes draws from text alone, as studies do.
-
-    Raises:
-        OptionError: There is no such method, or its network is shown more.
-    """
-    if method(name).shown:
-        able = ", ".join(other for other, row in METHODS.items() if not row.shown)
-        raise OptionError(f"studies of drift draw from text alone, and a network of method '{name}' is shown more; take {able}")
 
 
 def starting(drift: Drift, delta: float, channels: int) -> Drift:

@@ -1,12 +1,11 @@
-"""FITS and VARIANTS: drift in all its modes and its rivals, as rows. A variant is a fit and a start; starts share fits."""
+"""`bench drift`: drift in all its modes and its rivals, as rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from latentdrift.adapt.methods import METHODS
+from latentdrift.study.table import Table, Variant
 
 # Name -> the options of `fit`; {delta} is the scalar drift of the bench.
 FITS: dict[str, dict[str, Any]] = {
@@ -18,19 +17,6 @@ FITS: dict[str, dict[str, Any]] = {
     "input-perturbation": {"drift": "none", "noise": ("input-perturbation=0.1",)},
     "zero-snr": {"drift": "none", "zero_snr": True, "prediction": "v_prediction"},
 }
-NO_START = {"drift": "none", "drift_mode": "infer"}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row: which fit is sampled, and how sampling starts."""
-
-    summary: str
-    fit: str
-    """Row of FITS."""
-    start: Mapping[str, str] = field(default_factory=lambda: NO_START)
-    """Options of `generate`; {delta} is the scalar drift, {searched} what a search on this method's plain fit chose."""
-
 
 VARIANTS: dict[str, Variant] = {
     "none": Variant("no drift", "plain"),
@@ -60,3 +46,19 @@ VARIANTS: dict[str, Variant] = {
 def possible(method: str, variant: str) -> bool:
     """Whether a method can do a variant: a network that stays as it is cannot be retrained to another prediction."""
     return METHODS[method].trains_network or VARIANTS[variant].fit != "zero-snr"
+
+
+DRIFT = Table(
+    title="Drift and its rivals",
+    fits=FITS,
+    variants=VARIANTS,
+    follows="test",
+    levels={
+        "background": "background, 0-255",
+        "mean_error": "mean error, 0-255",
+        "spread": "spread of brightness",
+        "latent_dc_error": "error of latent DC",
+    },
+    possible=possible,
+    answers=True,
+)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latentdrift.adapt import adapter, controlnet, full, lora, shelf, textual_inversion
+from latentdrift.adapt import adapter, controlnet, custom_diffusion, full, lora, shelf, textual_inversion
 from latentdrift.adapt.card import drifts
 from latentdrift.adapt.interop.loras import kohya_name
 from latentdrift.errors import AdapterError, OptionError, unknown
@@ -66,6 +66,12 @@ def _a1111_words(source: Path, info: Mapping[str, Any], base: str, out: Path) ->
     return made
 
 
+def _diffusers_custom(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    shutil.copyfile(source / custom_diffusion.FILE, out / custom_diffusion.FILE)
+    load = f'`pipe.unet.load_attn_procs("{out.name}", weight_name="{custom_diffusion.FILE}", _pipeline=pipe)`'
+    return {custom_diffusion.FILE: f"{load}: diffusers sets what it has read only if it is given the pipeline"}
+
+
 def _diffusers_model(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
     """All parts of the base with the adapter's U-Net, and the schedule that it was trained for."""
     import diffusers
@@ -100,6 +106,7 @@ EXPORTS: dict[str, dict[str, Writer]] = {
     "diffusers": {
         lora.FILE: _diffusers_lora,
         textual_inversion.FILE: _diffusers_words,
+        custom_diffusion.FILE: _diffusers_custom,
         full.FILE: _diffusers_model,
         controlnet.FILE: _diffusers_controlnet,
     },
@@ -188,9 +195,14 @@ def _no_form(method: str, to: str, here: set[str]) -> str:
             f"{to} wants the whole model of method '{method}' in a single file, which diffusers does not write: take --to "
             "diffusers, and convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on from there"
         )
-    if controlnet.FILE in here:
-        return f"a ControlNet has a form for diffusers alone, and {to} is not: take --to diffusers"
-    return f"an adapter of method '{method}' has no form in other tools; those of LoRA, words, whole U-Nets and ControlNets have"
+    able = ", ".join(name for name, forms in EXPORTS.items() if here and here <= forms.keys())
+    return (
+        f"an adapter of method '{method}' has no form in {to}; take --to {able}"
+        if able
+        else (
+            f"an adapter of method '{method}' has no form in other tools; those of LoRA, words, whole U-Nets and ControlNets have"
+        )
+    )
 
 
 def _base(info: Mapping[str, Any]) -> str:

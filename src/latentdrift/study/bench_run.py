@@ -1,0 +1,134 @@
+"""Runs a bench: a fit per cell, the pictures of its variants, and what is said of them. START READING AT `run`."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from latentdrift.adapt.train import fit
+from latentdrift.config import BenchTable1Options, DriftSearchOptions, GenerateOptions
+from latentdrift.data.write import write_png
+from latentdrift.model.base import Base
+from latentdrift.progress import Report
+from latentdrift.sample.restart import restart
+from latentdrift.sample.synthetic import contact_sheet
+from latentdrift.study.bench import Bench, Cell
+from latentdrift.study.exam import Exam
+from latentdrift.study.jury import Judge
+from latentdrift.study.results import write_search
+from latentdrift.study.search import load_fit, search
+from latentdrift.study.subject import Subject
+
+SHOWN = 8  # synthetic pictures kept of each variant
+
+
+def bench(asked: Bench, report: Report) -> list[Mapping[str, Any]]:
+    """Every result, made or found."""
+    for searched in (False, True):
+        cells = asked.cells(searched=searched)
+        missing = asked.missing(cells)
+        for name in sorted({cell.method or "" for cell in missing if searched}):
+            searched_delta(asked, name)
+        for done, _ in enumerate(_each(asked, missing), start=len(cells) - len(missing) + 1):
+            report(done, len(cells))
+    return asked.results()
+
+
+def _each(asked: Bench, cells: Sequence[Cell]) -> Iterator[None]:
+    workers = min(asked.options.workers, len(cells))
+    if workers <= 1:
+        for cell in cells:
+            run(asked, cell)
+            yield
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run, asked, cell) for cell in cells]):
+            yield future.result()
+
+
+def run(asked: Bench, cell: Cell) -> None:
+    """Fit, then draw and judge every variant of a cell that is not there yet; variants with one start share their pictures."""
+    subject, seed = fitted(asked, cell), cell.seed
+    judge, exam = Judge.open(asked, subject.info["resolution"]), examined(asked, subject)
+    for _, images in list(asked.shared([cell])):
+        rows = asked.followed(max(images.values()), seed)
+        prompts = subject.prompts_of(rows.to_dict("records"))
+        drawn, drift = draw(asked, cell, next(iter(images)), subject, prompts)
+        for variant, n in images.items():
+            pictures, mixed = drawn[:n], asked.table.variants[variant].real > 0
+            metrics = {} if mixed else judge(subject.base, np.stack(pictures), seed)
+            if exam:
+                metrics["auc"] = exam(pictures, rows.iloc[:n], real=mixed, seed=seed)
+            told: dict[str, Any] = {"method": cell.method, "variant": variant, "seed": seed, "n": n}
+            told |= {"drift": drift, "prompt": prompts[0]} if n else {}
+            keep(asked, cell, variant, [] if mixed else pictures[:SHOWN], {**told, "metrics": metrics})
+
+
+def fitted(asked: Bench, cell: Cell) -> Subject:
+    """The adapter of a cell, made or found; the base where nothing is fitted."""
+    options = asked.options
+    base = Base.load(options.base, device=options.device, precision=options.precision)
+    if cell.fit is None:
+        return Subject.alone(base, options.resolution).about(asked.cohort)
+    fitting = asked.fitting(cell)
+    fit(base, asked.cohort, fitting, fitting.out, quiet=True)
+    for part in ("cache", "checkpoints"):  # a finished fit does not need them, and there are many fits
+        shutil.rmtree(fitting.out / part, ignore_errors=True)
+    return load_fit(fitting)
+
+
+def examined(asked: Bench, subject: Subject) -> Exam | None:
+    """The classifier's examination, where one is asked for."""
+    options = asked.options
+    if asked.classes is None or not isinstance(options, BenchTable1Options):
+        return None
+    where = {"resolution": subject.info["resolution"], "device": str(subject.base.device)}
+    return Exam(
+        asked.cohort, asked.classes, steps=options.classifier_steps, resamples=options.bootstrap, seed=options.seed, **where
+    )
+
+
+def draw(
+    asked: Bench, cell: Cell, variant: str, subject: Subject, prompts: Mapping[int, str]
+) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Pictures [R, R, 3] in [0, 1] from a variant's start, one per prompt, and the drift that they were drawn with."""
+    options, start = asked.options, asked.table.variants[variant].start
+    searched = str(searched_delta(asked, cell.method or "")) if "{searched}" in start.values() else ""
+    given: dict[str, Any] = {name: value.format(delta=options.delta, searched=searched) for name, value in start.items()}
+    how: Any = {name: getattr(options, name) for name in ("steps", "guidance", "sampler", "batch_size")}
+    how |= {"seed": cell.seed, "resolution": subject.info["resolution"]}
+    wanted = GenerateOptions(adapter=subject.base.name, out=options.out, **how, **given)
+    drift = restart(subject.drift, wanted, subject.base, subject.info, subject.statistics)
+    return list(subject.pictures(drift, prompts, how)), drift.to_dict()
+
+
+def keep(asked: Bench, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]) -> None:
+    """Write a variant's result, and a strip of its synthetic pictures."""
+    path = asked.path(cell, variant)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if len(shown):
+        sheet = contact_sheet(list(np.rint(np.stack(shown).clip(0, 1) * 255).astype(np.uint8)))
+        write_png(asked.path(cell, variant, "png"), sheet, synthetic=True)
+    aside = path.with_suffix(".writing")
+    aside.write_text(json.dumps({"settings": asked.key, **told}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def searched_delta(asked: Bench, method: str) -> float:
+    """What the L1 search chooses for the plain fit of a method and the first seed, on the validation split; for all seeds."""
+    options = asked.options
+    out = options.out / "searches" / f"{method}-{asked.key}"
+    if not (out / "search.json").is_file():
+        first = asked.fitting(Cell(method, "plain", options.seed, ()))
+        same = ("steps", "guidance", "sampler", "batch_size", "n", "seed", "bootstrap", "workers", "device", "precision")
+        shared = {name: getattr(options, name) for name in same}
+        wanted = DriftSearchOptions(cohort=options.cohort, out=out, adapter=str(first.out), base=options.base, **shared)
+        write_search(out, *search(partial(load_fit, first), asked.cohort, wanted, lambda done, all: None))
+    return float(json.loads((out / "search.json").read_text(encoding="utf-8"))["delta"][0])

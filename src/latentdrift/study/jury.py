@@ -1,0 +1,58 @@
+"""What is said of a variant's pictures: brightness, latents and distances, against the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from latentdrift.evaluate import sets
+from latentdrift.evaluate.distances import DISTANCES, judge
+from latentdrift.evaluate.features import Space, load_features
+from latentdrift.evaluate.levels import levels
+from latentdrift.model.base import Base
+from latentdrift.study.bench import Bench
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The test split, as it is judged against."""
+
+    pictures: np.ndarray
+    """[N, R, R, 3] in [0, 1]."""
+    patients: list[str] | None
+    spaces: Mapping[str, Space]
+    features: Mapping[str, np.ndarray]
+    resamples: int
+
+    @classmethod
+    def open(cls, bench: Bench, resolution: int) -> Judge:
+        """Read the test split."""
+        real = sets.from_cohort(bench.cohort, "test", resolution)
+        pocket = Base.load("pocket", device=bench.options.device, precision="fp32")
+        spaces = load_features(
+            bench.options.features, pocket=pocket.features, resolution=pocket.resolution, device=str(pocket.device)
+        )
+        features = {name: space(real.images) for name, space in spaces.items()}
+        return cls(real.images, real.patients, spaces, features, bench.options.bootstrap)
+
+    def __call__(self, base: Base, pictures: np.ndarray, seed: int) -> dict[str, Any]:
+        """Everything that is said of pictures [N, R, R, 3] in [0, 1]."""
+        found: dict[str, Any] = dict(levels(pictures, self.pictures))
+        found["latent_dc"], found["real_latent_dc"] = (channel_means(base, x) for x in (pictures, self.pictures))
+        found["latent_dc_error"] = float(np.abs(np.subtract(found["latent_dc"], found["real_latent_dc"])).mean())
+        for name, space in self.spaces.items():
+            made = space(pictures)
+            for kind, row in DISTANCES.items():
+                judged = judge(row, self.features[name], made, self.patients, bootstrap=self.resamples, seed=seed)
+                found[f"{kind}_{name}"] = {part: judged.get(part) for part in ("value", "ci", "floor", "matched")}
+        return found
+
+
+def channel_means(base: Base, pictures: np.ndarray) -> list[float]:
+    """Mean [C] of the re-encoded latents of pictures."""
+    x = 2 * torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() - 1
+    return torch.cat([base.moments(part)[0].mean((2, 3)) for part in x.split(8)]).double().mean(0).tolist()

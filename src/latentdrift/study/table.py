@@ -1,0 +1,57 @@
+"""A bench as a table: FITS, and variants that sample them. A variant is a fit and a start; starts share fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+NO_START = {"drift": "none", "drift_mode": "infer"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row: which fit is sampled, and how sampling starts."""
+
+    summary: str
+    fit: str | None
+    """Row of the table's fits; None for what no method is fitted for: the base as it is, real pictures."""
+    start: Mapping[str, str] = field(default_factory=lambda: NO_START)
+    """Options of `generate`; {delta} is the scalar drift, {searched} what a search on this method's plain fit chose."""
+    real: float = 0.0
+    """Share of real training pictures among those that the classifier learns from; where there are any, it alone judges."""
+
+    @property
+    def searched(self) -> bool:
+        """Whether a search on the plain fit comes first."""
+        return "{searched}" in self.start.values()
+
+
+def always(method: str, variant: str) -> bool:
+    """Every method can do every variant."""
+    return True
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a bench compares, and what is said of it."""
+
+    title: str
+    fits: Mapping[str, Mapping[str, Any]]
+    """Name -> the options of `fit`; {delta} is the drift of the bench."""
+    variants: Mapping[str, Variant]
+    follows: Literal["train", "test"]
+    """Whose table synthetic pictures follow: the test split's row by row; of the train split rows by chance, as many of one class
+    as of the other where there are classes."""
+    levels: Mapping[str, str] = field(default_factory=dict)
+    """Metrics of brightness that are shown -> their titles."""
+    paper: Mapping[tuple[str | None, str], tuple[float | None, ...]] = field(default_factory=dict)
+    """(method, variant) -> the paper's numbers; under None as method those of a row that belongs to no method."""
+    paper_columns: tuple[str, ...] = ()
+    """What the paper's numbers are."""
+    note: str = ""
+    """What has to be known to read it."""
+    possible: Callable[[str, str], bool] = always
+    """(method, variant) -> whether a method can do a variant."""
+    answers: bool = False
+    """Show how pictures answer to the drift of the start."""

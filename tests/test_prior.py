@@ -1,0 +1,87 @@
+"""Prior preservation: as many pictures of the class as of the cohort, each with its part in the loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fits import short_fit, weights
+
+from latentdrift.adapt.batches import Batch, Batches
+from latentdrift.adapt.cache import Moments
+from latentdrift.adapt.examples import Example
+from latentdrift.adapt.prior import Preserving
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.sample.generate import latents
+
+
+def constant(value: float, n: int) -> Moments:
+    return Moments(np.full((n, 1, 2, 2), value, np.float32), np.zeros((n, 1, 2, 2), np.float32))
+
+
+def streams(weight: float) -> tuple[Batches, Preserving]:
+    own = Batches(constant(1.0, 5), [Example(i, f"sks {i}") for i in range(5)], 4, 0.5, 1000, 3)
+    prior = Batches(constant(-1.0, 3), [Example(i, "class") for i in range(3)], 4, 0.0, 1000, 4)
+    return own, Preserving(own, prior, weight)
+
+
+def test_images_and_class_pictures_alternate_and_the_images_are_those_of_a_run_without() -> None:
+    own, both = streams(1.0)
+    alone, joined = own(7), both(7)
+    assert len(joined) == 8
+    assert torch.equal(joined.x0[0::2], alone.x0) and torch.equal(joined.eps[0::2], alone.eps)
+    assert torch.equal(joined.t[0::2], alone.t) and joined.prompts[0::2] == alone.prompts
+    assert (joined.x0[1::2] == -1).all() and set(joined.prompts[1::2]) == {"class"}
+    assert not torch.equal(joined.eps[1::2], joined.eps[0::2])
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.25, 3.0])
+def test_the_loss_is_that_of_the_images_plus_the_weight_times_that_of_the_class(weight: float) -> None:
+    _, both = streams(weight)
+    batch: Batch = both(0)
+    losses = torch.where(batch.x0[:, 0, 0, 0] > 0, torch.tensor(5.0), torch.tensor(7.0))
+    assert batch.counts is not None
+    assert (losses * batch.counts).mean().item() == pytest.approx(5.0 + weight * 7.0)
+    half = batch.part(slice(0, 4))  # of accumulated passes each has its share of both
+    assert half.counts is not None and half.counts.sum() == batch.counts.sum() / 2
+
+
+@pytest.fixture(scope="module")
+def cohort(tiny_cohort_folder: Path) -> Cohort:
+    return Cohort.load(tiny_cohort_folder)
+
+
+def test_class_pictures_are_what_the_base_draws_of_the_class(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+    made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method="dreambooth-lora", drift="0.3", prior_images=5)
+    (folder,) = (tmp_path / "run" / "cache").glob("class-*")
+    base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
+    how: Any = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}
+    drawn = {i: x0 for i, _, x0 in latents(base, Drift(), dict.fromkeys(range(5), "a brain MRI"), **how)}
+    np.testing.assert_array_equal(np.load(folder / "mean.npy"), torch.stack([drawn[i] for i in range(5)]).numpy())
+    assert made.info["options"] | {"prior_images": 5, "rare_word": "sks"} == made.info["options"]
+
+
+def test_weight_prompt_and_number_reach_the_result(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+    def fitted(name: str, **more: Any) -> torch.Tensor:
+        made = short_fit(tiny_base_folder, cohort, tmp_path / name, method="dreambooth-lora", steps=3, **more)
+        return torch.cat([value.flatten() for value in weights(made).values()])
+
+    plain = fitted("plain")
+    assert torch.equal(fitted("again"), plain)
+    for name, more in {
+        "weight": {"prior_weight": 0.5},
+        "prompt": {"class_prompt": "a chest"},
+        "none": {"prior_images": 0},
+    }.items():
+        assert not torch.equal(fitted(name, **more), plain), name
+
+
+def test_a_network_that_stays_as_it_is_has_nothing_to_preserve(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--method textual-inversion leaves it as it is: leave it out"):
+        short_fit(tiny_base_folder, cohort, tmp_path / "run", method="textual-inversion", prior_images=3)
