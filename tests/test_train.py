@@ -395,6 +395,8 @@ def test_held_out_batches_are_fixed_and_spread_over_images_and_times() -> None:
 
 @rows
 def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, cohort: Cohort, tiny_base_folder: Path) -> None:
+    from diffusers import ControlNetModel
+
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     projections = {key: module for key, module in base.unet.named_modules() if key.endswith(("to_q", "to_k", "to_v", "to_out.0"))}
     expected = {
@@ -405,6 +407,9 @@ def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, coh
     expected |= {"dreambooth": expected["full"], "dreambooth-lora": expected["lora"]}
     keys_and_values = [module for key, module in projections.items() if ".attn2.to_k" in key or ".attn2.to_v" in key]
     expected["custom-diffusion"] = 2 * 32 + sum(layer.weight.numel() for layer in keys_and_values)
+    expected["controlnet"] = ControlNetModel.from_unet(
+        base.unet, conditioning_embedding_out_channels=(16, 32, 96)
+    ).num_parameters()
     options = FitOptions(cohort=cohort.folder, out=Path("unused"), **small(name, steps=STEPS))
     cost = plan(base, cohort, options)
     assert cost["trainable_parameters"] == expected[name]
