@@ -52,8 +52,9 @@ def loaded(path: Path, **more: Any) -> adapter.Adapted:
 
 def predict(base: Base, prompt: str) -> torch.Tensor:
     xt = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    hints = [torch.linspace(0, 1, 32).expand(1, 3, 32, 32) for _ in base.controls]
     with torch.no_grad():
-        return base.denoiser()(xt, 500, base.embed([prompt]))
+        return base.denoiser()(xt, 500, (base.embed([prompt]), *hints) if hints else base.embed([prompt]))
 
 
 @rows

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from latentdrift.adapt import cache, custom_diffusion, full, lora, textual_inversion
+from latentdrift.adapt import cache, controlnet, custom_diffusion, full, lora, textual_inversion
 from latentdrift.adapt.batches import Batch
 from latentdrift.adapt.job import Job
 from latentdrift.adapt.methods import METHODS, method
@@ -55,8 +55,10 @@ def prompts(name: str) -> list[str]:
 
 
 def beside(base: Base, images: int) -> list[torch.Tensor]:
-    """What the network is shown beside noise and text: a source, where it sees one."""
-    return list(torch.randn((int(base.sees_source), images, 4, 8, 8), generator=torch.Generator().manual_seed(2)))
+    """What the network is shown beside noise and text: a source, where it sees one, and a hint for each ControlNet."""
+    source = torch.Generator().manual_seed(2)
+    pictures = list(torch.randn((int(base.sees_source), images, 4, 8, 8), generator=source))
+    return pictures + list(torch.rand((len(base.controls), images, 3, 32, 32), generator=source))
 
 
 def told(base: Base, texts: list[str]) -> Any:
@@ -93,9 +95,15 @@ def trained(
     return base, trainer, [trainer.update(batch).loss for _ in range(steps)]
 
 
+def modules(base: Base) -> dict[str, torch.nn.Module]:
+    return {"vae": base.vae, "text": base.text_encoder, "unet": base.unet} | {
+        f"control {place}": net for place, (net, _) in enumerate(base.controls)
+    }
+
+
 def tensors(base: Base) -> dict[str, torch.Tensor]:
-    parts = {"vae": base.vae, "text": base.text_encoder, "unet": base.unet}
-    return {f"{part}.{name}": tensor.clone() for part, module in parts.items() for name, tensor in module.state_dict().items()}
+    parts = modules(base).items()
+    return {f"{part}.{name}": tensor.clone() for part, module in parts for name, tensor in module.state_dict().items()}
 
 
 @rows
@@ -112,7 +120,7 @@ def test_only_its_parameters_move_and_all_of_them_do(name: str, tiny_base_folder
     base, trainer, _ = trained(load(tiny_base_folder), name)
     assert {key for key, value in tensors(base).items() if not torch.equal(value, before[key])} == {
         f"{part}.{key}"
-        for part, module in {"vae": base.vae, "text": base.text_encoder, "unet": base.unet}.items()
+        for part, module in modules(base).items()
         for key, value in module.named_parameters()
         if any(value is parameter for parameter in trainer.parameters.values())
     }
@@ -127,6 +135,7 @@ def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(name: str, tiny_base
         "instruct_pix2pix": 0.5,
         "lora.": 0.97,
         "custom_diffusion": 0.97,
+        "controlnet": 0.97,
         "textual_inversion": 0.9999,
     }  # a word moves a random net little
     share = next(share for part, share in kind.items() if part in f"{METHODS[name].prepare.__module__}.")
@@ -185,12 +194,32 @@ def _stock_custom_diffusion(pipe: Any, folder: Path) -> None:
     pipe.load_textual_inversion(folder, weight_name=textual_inversion.FILE)
 
 
+def _stock_controlnet(pipe: Any, folder: Path) -> None:
+    from diffusers import ControlNetModel
+
+    net = ControlNetModel.from_pretrained(folder / "controlnet")
+
+    class Controlled(torch.nn.Module):
+        """The two networks as a stock pipeline calls them."""
+
+        def __init__(self, unet: torch.nn.Module) -> None:
+            super().__init__()
+            self.unet = unet
+
+        def forward(self, xt: torch.Tensor, t: torch.Tensor, context: torch.Tensor, hint: torch.Tensor) -> Any:
+            down, mid = net(xt, t, context, controlnet_cond=hint, return_dict=False)
+            return self.unet(xt, t, context, down_block_additional_residuals=down, mid_block_additional_residual=mid)
+
+    pipe.unet = Controlled(pipe.unet)
+
+
 # File of a method -> how stock diffusers loads it.
 STOCK: dict[str, Any] = {
     full.FILE: _stock_unet,
     lora.FILE: lambda pipe, folder: pipe.load_lora_weights(folder),
     textual_inversion.FILE: lambda pipe, folder: pipe.load_textual_inversion(folder),
     custom_diffusion.FILE: _stock_custom_diffusion,
+    controlnet.FILE: _stock_controlnet,
 }
 
 
@@ -206,7 +235,9 @@ def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: P
     torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
     xt = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        theirs = pipe.unet(torch.cat([xt, *beside(base, 2)], dim=1), torch.tensor([10, 700]), context).sample
+        shown = beside(base, 2)
+        wide = torch.cat([xt, shown.pop(0)], dim=1) if base.sees_source else xt
+        theirs = pipe.unet(wide, torch.tensor([10, 700]), context, *shown).sample
     torch.testing.assert_close(theirs, predict(base, prompts(name)), rtol=0, atol=1e-6)
 
 

@@ -395,6 +395,8 @@ def test_held_out_batches_are_fixed_and_spread_over_images_and_times() -> None:
 
 @rows
 def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, cohort: Cohort, tiny_base_folder: Path) -> None:
+    from diffusers import ControlNetModel
+
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     projections = {key: module for key, module in base.unet.named_modules() if key.endswith(("to_q", "to_k", "to_v", "to_out.0"))}
     expected = {
@@ -407,6 +409,9 @@ def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, coh
     expected["custom-diffusion"] = 2 * 32 + sum(layer.weight.numel() for layer in keys_and_values)
     expected["instruct-pix2pix"] = expected["full"] + base.unet.conv_in.weight.numel()
     images = {"train": 4, "validation": 1} if METHODS[name].shown == "source" else {"train": 8, "validation": 2}  # pairs
+    expected["controlnet"] = ControlNetModel.from_unet(
+        base.unet, conditioning_embedding_out_channels=(16, 32, 96)
+    ).num_parameters()
     options = FitOptions(cohort=cohort.folder, out=Path("unused"), **small(name, steps=STEPS))
     cost = plan(base, cohort, options)
     assert cost["trainable_parameters"] == expected[name]

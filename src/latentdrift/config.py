@@ -167,6 +167,8 @@ class FitOptions(Options):
     """What such a picture counts in the loss, against 1 of an image."""
     class_prompt: str | None = None
     """The prompt of these pictures; default: `a ` and what the cohort shows."""
+    hint: str = "edges"
+    """What a ControlNet is shown, a row of HINTS: edges of the image, `mask=COLUMN` of the cohort, or the earlier visit."""
     prompt_style: Literal["bare", "simple", "diverse"] = "simple"
     """The name alone, one sentence for all, or one of many wordings per image."""
     patient_info: bool = True
@@ -216,12 +218,16 @@ class GenerateOptions(Options):
     """An adapter or run folder, or a base (a name, folder or hub id) to sample it as it is."""
     out: Path
     """The folder to make: a cohort, so it can be evaluated, imported and trained on."""
+    also: tuple[str, ...] = ()
+    """Adapters, `RUN` or `RUN=WEIGHT`, that are put on top, see docs/methods.md."""
     prompt: tuple[str, ...] = ()
     """Prompts; image i follows prompt i modulo their number."""
     like: Path | None = None
     """A cohort whose attribute table the images follow."""
     split: Split | None = None
     """With `--like`: only the rows of this split."""
+    hint_image: tuple[Path, ...] = ()
+    """Hints that all images are drawn from, a picture for each ControlNet in the stack's order; default: those of `--like`."""
     n: Count = 16
     """Number of images."""
     steps: Count = 50
@@ -261,6 +267,8 @@ class EditOptions(Options):
     """An image (PNG, DICOM, NIfTI) or a cohort."""
     out: Path
     """The folder to make, one sub-folder per image."""
+    also: tuple[str, ...] = ()
+    """Adapters, `RUN` or `RUN=WEIGHT`, that are put on top, see docs/methods.md."""
     set: tuple[str, ...] = ()
     """Attributes of the counterfactual, `name=value`; may be repeated."""
     add: tuple[str, ...] = ()

@@ -32,18 +32,20 @@ def fit(options: config.FitOptions) -> Result:
 
 
 def generate(options: config.GenerateOptions) -> Result:
+    from latentdrift.adapt.hinted import pictures
     from latentdrift.sample.restart import restart
 
-    base, drift, info, statistics = adapted(options)
+    base, drift, info, statistics = adapted(options, options.also)
     drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "guidance", "sampler", "rescale")}
     how["resolution"] = options.resolution or info["resolution"]
-    each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how)
+    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how, hints)
     return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
             "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip
 
 
-def _seconds_per_image(base: Any, drift: Any, prompt: str, statistics: Any, steps: int, how: Any) -> float:
+def _seconds_per_image(base: Any, drift: Any, prompt: str, statistics: Any, steps: int, how: Any, shown: Any = None) -> float:
     """Wall time of one of the images that are drawn together, from a few real steps."""
     from latentdrift.sample.generate import SLOTS
     from latentdrift.sample.generate import generate as draw
@@ -51,7 +53,7 @@ def _seconds_per_image(base: Any, drift: Any, prompt: str, statistics: Any, step
     tried = min(4, steps)
     for _ in range(2):  # the first call warms up
         began = time.perf_counter()
-        list(draw(base, drift, {0: prompt}, statistics, steps=tried, **how))
+        list(draw(base, drift, {0: prompt}, statistics, shown, steps=tried, **how))
     return (time.perf_counter() - began) / tried * steps / SLOTS
 
 
@@ -123,7 +125,7 @@ def edit(options: config.EditOptions) -> Result:
     from latentdrift.edit.requests import Wish
     from latentdrift.edit.sources import subjects
 
-    base, _, info, _ = adapted(options)
+    base, _, info, _ = adapted(options, options.also)
     wish = Wish.of(options, base, info)
     found = wish.requests(subjects(options, info, info["resolution"]))
     return {"images": len(found), "base": base.name, "editor": wish.editor, **found[0].facts}

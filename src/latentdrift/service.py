@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,25 +73,29 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
 
 def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     """An adapter -> synthetic images, as a cohort."""
+    from latentdrift.adapt.hinted import pictures
     from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.restart import restart
     from latentdrift.sample.synthetic import Sheet
 
-    base, drift, info, statistics = adapted(options)
+    base, drift, info, statistics = adapted(options, options.also)
     drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
     how["resolution"] = options.resolution or info["resolution"]
-    sheet = Sheet.open(
-        options.out, {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
-    )
+    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    settings = {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
+    sheet = Sheet.open(options.out, {**settings, "hints": hints and hints.key})
     missing = sheet.missing(wanted)
     with bar("generate", quiet=quiet) as report:
-        for done, (index, picture) in enumerate(draw(base, drift, missing, statistics, batch_size=options.batch_size, **how), 1):
+        drawn = draw(base, drift, missing, statistics, hints, batch_size=options.batch_size, **how)
+        for done, (index, picture) in enumerate(drawn, 1):
             sheet.keep(index, picture, colour=info["colour"])
             report(done, len(missing))
-    about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"]}
-    sheet.publish(wanted, about, options.seed)
-    record.write(options.out, "generate", options, inputs={"base": base.hash}, results={"outputs": record.outputs(options.out)})
+    about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"],
+             "adapters": info["adapters"]}  # fmt: skip
+    sheet.publish(wanted, about, options.seed, hints.mask if hints else None)
+    inputs = {"base": base.hash, "adapters": info["adapters"]}
+    record.write(options.out, "generate", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
     return {"cohort": str(options.out), "images": len(wanted), "drift": drift.to_dict()}
 
 
@@ -104,20 +108,22 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     from latentdrift.edit.requests import Wish
     from latentdrift.edit.sources import subjects
 
-    base, drift, info, statistics = adapted(options)
+    base, drift, info, statistics = adapted(options, options.also)
     wish, drift = Wish.of(options, base, info), starting(drift, base, info, options.steps)
     found = wish.requests(subjects(options, info, info["resolution"]))
     how: Any = {name: getattr(options, name) for name in ("strength", "steps", "guidance", "image_guidance", "seed")}
     used = {name: how[name] for name in EDITORS[wish.editor].options}
+    model = {"drift": drift.to_dict(), "base": base.hash, "adapters": info["adapters"]}
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(found, start=1):
-            facts = {**used, **wish.facts, **asked.facts, "drift": drift.to_dict(), "base": base.hash}
+            facts = {**used, **wish.facts, **asked.facts, **model}
             if not is_made(options.out / asked.subject.name, facts):
                 x = asked.subject.tensor()
                 made = change(base, drift, x, asked.source, asked.told, editor=wish.editor, statistics=statistics, **how)
                 write_counterfactual(options.out, asked.subject, made, facts)
             report(done, len(found))
-    record.write(options.out, "edit", options, inputs={"base": base.hash}, results={"outputs": record.outputs(options.out)})
+    inputs = {"base": base.hash, "adapters": info["adapters"]}
+    record.write(options.out, "edit", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
     return {"folder": str(options.out), "images": len(found)}
 
 
@@ -267,23 +273,38 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
 
 
 def adapted(
-    options: config.GenerateOptions | config.EditOptions | config.DriftOptions,
+    options: config.GenerateOptions | config.EditOptions | config.DriftOptions, also: Sequence[str] = ()
 ) -> tuple[Any, Any, Mapping[str, Any], Any]:
-    """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it."""
-    from latentdrift.adapt.adapter import load_adapter
+    """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it.
+
+    Beside what adapter.json says, `adapters` has method, weight and sha256 of each adapter in the base, the lowest first.
+
+    Args:
+        options: Which, and where to put it.
+        also: Adapters that are put on top.
+    """
+    from latentdrift.adapt.adapter import Adapted, load_adapter
+    from latentdrift.adapt.stack import add
     from latentdrift.model.base import Base
     from latentdrift.study.subject import Subject
 
     where = {"device": options.device, "precision": options.precision}
     place = Path(options.adapter)
     if place.exists() and not (place / "vae").is_dir():  # a base has an autoencoder, an adapter never has
-        adapted = load_adapter(options.adapter, base=options.base, **where)
+        adapted = add(load_adapter(options.adapter, base=options.base, **where), also)
         if "adopted" in adapted.info:  # its words are another's choice
             log.info("%s, words in a prompt: %s", adapted.info["adopted"]["format"], ", ".join(adapted.info["tokens"]) or "none")
-        return adapted.base, adapted.drift, adapted.info, adapted.statistics
+        return adapted.base, adapted.drift, _listed(adapted), adapted.statistics
     base = Base.load(options.adapter, **where)
     alone = Subject.alone(base)
-    return alone.base, alone.drift, alone.info, None
+    adapted = add(Adapted(base, alone.drift, alone.info, None, base.schedule), also)
+    return adapted.base, adapted.drift, _listed(adapted), adapted.statistics
+
+
+def _listed(adapted: Any) -> Mapping[str, Any]:
+    """adapter.json and, without the places where they lie, the adapters in the base."""
+    parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
+    return {**adapted.info, "adapters": parts}
 
 
 def subject(options: config.DriftOptions) -> Any:
@@ -299,6 +320,7 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
     Raises:
         OptionError: It is not said, or said twice, or the network does not draw from words alone.
     """
+    from latentdrift.adapt.hinted import followed
     from latentdrift.data.cohort import Cohort
     from latentdrift.sample.synthetic import follow_cohort, follow_prompts, readable
 
@@ -310,7 +332,8 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
     if options.like and options.prompt:
         raise OptionError("--prompt and --like both say what to draw; give one of them")
     like = Cohort.load(options.like) if options.like else None
-    wanted = follow_cohort(like, options.split, options.n, info) if like else follow_prompts(options.prompt, options.n)
+    only = followed(like, options.split, info) if like and base.controls and not options.hint_image else None
+    wanted = follow_cohort(like, options.split, options.n, info, only) if like else follow_prompts(options.prompt, options.n)
     return readable(wanted, base.readable)
 
 

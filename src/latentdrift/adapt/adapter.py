@@ -61,6 +61,7 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
         "format": FORMAT,
         "method": options.method,
         "options": {name: getattr(options, name) for name in todo.row.options},
+        "hint": todo.hint and todo.hint.to_dict(),
         "base": {
             "name": base.name,
             "hash": base.hash,

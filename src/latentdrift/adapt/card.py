@@ -38,6 +38,10 @@ LOAD = {
         'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
         'pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
     ),
+    "controlnet": (
+        'net = ControlNetModel.from_pretrained("ADAPTER/controlnet")\n'
+        'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, safety_checker=None)  # image=hint'
+    ),
 }
 USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age=85 --out edits"}
 """How an adapter is used that is no `generate` one."""
@@ -162,8 +166,8 @@ def _settings(info: Mapping[str, Any]) -> Iterator[str]:
 def _load(info: Mapping[str, Any], name: str) -> str:
     words = {"base": name, "tokens": " ".join(info.get("tokens", ()))}
     called = (info.get("tokens") or [""])[0] if "{" in info["describe"] else info["describe"]  # a word per class: the first
-    prompt = f"a {called}"
-    use = USE.get(info["method"], f'latentdrift generate ADAPTER --base BASE --prompt "{prompt}" --n 8 --out pictures')
+    prompt = f'"a {called}"' + (" --hint-image HINT" if info.get("hint") else "")
+    use = USE.get(info["method"], f"latentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures")
     lines = [f"```\n{use}\n```"]
     if info["method"] in LOAD:
         lines.append(f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```")

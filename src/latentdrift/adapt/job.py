@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from latentdrift import prompts
-from latentdrift.adapt import masks
+from latentdrift.adapt import hinted, masks
 from latentdrift.adapt.batches import Beside
 from latentdrift.adapt.cache import Moments, key
 from latentdrift.adapt.examples import Example, concepts, name_by
@@ -23,6 +23,7 @@ from latentdrift.adapt.shelf import parse, read, told
 from latentdrift.adapt.trackers import tracker
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
+from latentdrift.data.hints import Hint
 from latentdrift.errors import CohortError, OptionError, unknown
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
@@ -42,18 +43,26 @@ CRAFT = (
 class Shown:
     """A row of SHOWN: what the network is shown beside a noisy latent."""
 
-    make: Callable[[Base, Moments], Beside]
+    make: Callable[[Job, Base, Cohort, Moments, Path], Beside]
+    """(job, base, cohort, latents of its images, folder of all caches)."""
     shape: Callable[[Base, int], tuple[int, ...]]
     """(base, pixels on a side) -> of one image's."""
 
 
-def _sources(base: Base, moments: Moments) -> Beside:
+def _sources(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside:
     """The latents of the pictures that examples start from."""
     return lambda examples: base.source(moments.means([example.shown or 0 for example in examples]))
 
 
+def _hints(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside:
+    """The pictures that a ControlNet reads."""
+    assert todo.hint
+    return hinted.beside(cohort, todo.hint, todo.sources, todo.resolution, root)
+
+
 SHOWN: dict[str, Shown] = {
     "source": Shown(_sources, lambda base, pixels: (base.latent_channels, base.latent_size(pixels), base.latent_size(pixels))),
+    "hint": Shown(_hints, lambda base, pixels: (3, pixels, pixels)),
 }
 
 
@@ -78,6 +87,8 @@ class Job:
     """What is trained on; held-out losses are of plain noise."""
     settings: Mapping[str, Any]
     """All that shapes the result; a run continues only under the same."""
+    hint: Hint | None = None
+    """What a ControlNet is shown."""
 
     @property
     def rate(self) -> float:
@@ -109,6 +120,11 @@ class Job:
         """Of the training images in metadata.csv, each once."""
         return tuple(sorted({example.row for example in self.train}))
 
+    @cached_property
+    def sources(self) -> tuple[int, ...]:
+        """Positions of the rows from which comes what examples are shown, each once."""
+        return tuple(sorted({example.shown for example in (*self.train, *self.validation) if example.shown is not None}))
+
     @property
     def class_prompt(self) -> str:
         """Of the pictures that the base draws of the class."""
@@ -127,9 +143,9 @@ class Job:
         size = base.latent_size(self.resolution)
         return masks.weights(cohort, self.options.mask, self.options.mask_outside, self.positions, self.resolution, size, root)
 
-    def beside(self, base: Base, moments: Moments) -> Beside | None:
-        """What the network is shown beside the noisy latents of examples; None where it is shown nothing."""
-        return SHOWN[self.row.shown].make(base, moments) if self.row.shown else None
+    def beside(self, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside | None:
+        """What the network is shown beside the noisy latents of examples, from a cache below `root`; None where it is nothing."""
+        return SHOWN[self.row.shown].make(self, base, cohort, moments, root) if self.row.shown else None
 
     def check_prompts(self, base: Base) -> str:
         """The longest prompt, read by the base that is trained, whose words may be several tokens.
@@ -189,6 +205,9 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     words = _words(cohort, options, row)
     describe = row.called.format(token=name_by(options), rare_word=options.rare_word, images=cohort.describe)
     train, validation = (tuple(row.examples(cohort, split, options, describe)) for split in ("train", "validation"))
+    hint = Hint.of(options.hint, cohort) if row.shown == "hint" else None
+    if hint:
+        train, validation = (hinted.examples(cohort, *found, hint) for found in (("train", train), ("validation", validation)))
     if not train:
         raise CohortError(f"cohort {cohort.folder} has no image in its train split; import it again with another --split")
     fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(options.drift_mode or "", 1)
@@ -218,8 +237,10 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     }
     todo = Job(
         options, row, rates, optimizer(options.optimizer), resolution, describe, cohort.describe, words, train, validation,
-        noise, settings,
+        noise, settings, hint,
     )  # fmt: skip
+    if hint:
+        settings["hints"] = key(hint.labels, *hint.fingerprint(cohort, todo.sources))
     if options.mask:
         settings["masks"] = masks.fingerprint(cohort, options.mask, todo.positions)
     return todo

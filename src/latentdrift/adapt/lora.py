@@ -167,16 +167,21 @@ def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
 
 def merge(base: Base) -> None:
     """Add the matrices to the weights beside which they stand, for good."""
+    for model in (base.unet, base.text_encoder):
+        if hasattr(model, "peft_config"):
+            fold(model)
+
+
+def fold(model: Any) -> None:
+    """The same for one network that has matrices."""
     from diffusers.utils import recurse_remove_peft_layers
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    for model in (base.unet, base.text_encoder):
-        if hasattr(model, "peft_config"):
-            for layer in model.modules():
-                if isinstance(layer, BaseTunerLayer):
-                    layer.merge()
-            recurse_remove_peft_layers(model)
-            del model.peft_config
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.merge()
+    recurse_remove_peft_layers(model)
+    del model.peft_config
 
 
 def collect(base: Base) -> Lora:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from latentdrift.adapt.cache import cached, key
+from latentdrift.data import masks as files
 from latentdrift.data.cohort import Cohort
-from latentdrift.errors import CohortError, OptionError, unknown
+from latentdrift.errors import CohortError
 from latentdrift.prompts import is_missing
 from latentdrift.record import sha256
 
@@ -25,26 +25,14 @@ def fingerprint(cohort: Cohort, column: str, positions: Sequence[int]) -> str:
         CohortError: An image has no mask, or its file is missing.
     """
     table = cohort.rows()
-    if column not in table:
-        raise unknown("column for --mask", column, table.columns)
-    if column in cohort.attributes:
-        raise OptionError(
-            f"--mask {column} is an attribute, which stands in prompts, and not a column of files; import the cohort with "
-            f"--keep {column}, or take it out of the attributes in {cohort.folder / 'cohort.json'}"
-        )
-    named = table[column].iloc[list(positions)]
+    named = files.names(cohort, column, "--mask").iloc[list(positions)]
     empty = named.map(is_missing)
     if empty.any():
         raise CohortError(
             f"{int(empty.sum())} of {len(named)} training images of {cohort.folder} name no mask in column {column}, the first "
             f"{table['file_name'].iloc[empty.idxmax()]}; give each of them one, or leave --mask out"
         )
-    lost = [name for name in named if not (cohort.folder / name).is_file()]
-    if lost:
-        raise CohortError(
-            f"{len(lost)} of {len(named)} masks named in column {column} are not there, the first {cohort.folder / lost[0]}; "
-            "put them into the cohort's folder: the column holds paths below it"
-        )
+    files.check_there(cohort, column, named)
     return key(*(sha256(cohort.folder / name) for name in named))
 
 
@@ -77,18 +65,8 @@ def weights(
 
 def _inside(cohort: Cohort, row: Mapping[str, Any], column: str, resolution: int, size: int) -> np.ndarray:
     """Which part of each latent is inside, [size, size] in [0, 1]: the mask padded as its image is, then averaged by area."""
-    path, image = cohort.folder / row[column], cohort.stored(row)
-    try:
-        with Image.open(path) as picture:
-            mask = np.asarray(picture)
-    except (OSError, SyntaxError) as error:
-        raise CohortError(f"the mask {path} cannot be read ({error}); write it again as PNG") from error
-    if mask.shape != image.shape[:2]:
-        raise CohortError(
-            f"the mask {path} has the shape {mask.shape} and its image {row['file_name']} {image.shape[:2]}; "
-            "a mask is a grey picture with the rows and columns of its image in the cohort"
-        )
-    fit = cohort.fit(row, image, resolution)
+    mask = files.labels(cohort, row, column)
+    fit = cohort.fit(row, mask, resolution)
     (top, left), square = fit.corner, np.zeros(fit.padded)
     square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask != 0
     return cover(size, square.shape[0]) @ square @ cover(size, square.shape[1]).T

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt import custom_diffusion, full, instruct_pix2pix, lora, textual_inversion
+from latentdrift.adapt import controlnet, custom_diffusion, full, instruct_pix2pix, lora, textual_inversion
 from latentdrift.adapt.examples import Example, of_pairs, of_rows
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
@@ -181,6 +181,19 @@ METHODS: dict[str, Method] = {
         apply=lora.apply,
         remove=lora.remove,
     ),
+    "controlnet": Method(
+        summary="a copy of the U-Net's encoder that reads a hint: edges, a mask, the visit before; from hundreds of pictures on",
+        file=controlnet.FILE,
+        options=("hint",),
+        rate=1e-5,  # Zhang et al. 2023, and diffusers' train_controlnet example
+        rate_by_width=True,
+        weight_decay=1e-2,
+        shown="hint",
+        prepare=controlnet.prepare,
+        save=controlnet.save,
+        apply=controlnet.apply,
+        remove=controlnet.remove,
+    ),
     "instruct-pix2pix": Method(
         summary="all weights of a U-Net that is shown an earlier visit and told what to make of it; from hundreds of pairs on",
         file=full.FILE,
@@ -209,3 +222,16 @@ def method(name: str) -> Method:
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     return METHODS[name]
+
+
+def of_words(name: str) -> Method:
+    """The row of a method whose adapters draw from words alone.
+
+    Raises:
+        OptionError: There is no such row, or its networks are shown something besides.
+    """
+    row = method(name)
+    if row.shown:
+        able = ", ".join(other for other, found in METHODS.items() if not found.shown)
+        raise OptionError(f"pictures are drawn from prompts here, and networks of method '{name}' are shown more; take {able}")
+    return row

@@ -38,7 +38,8 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
     latents = 2 * each * images + each * (todo.options.prior_images or 0)
     context = base.tokenizer.model_max_length * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
     masks = each // base.latent_channels * images if todo.options.mask else 0
-    return latents + masks + (0 if todo.reads else context) + sum(kept.values()) * checkpoints + kept["weights"]
+    hints = todo.resolution**2 * FLOAT * len(todo.sources) if todo.hint else 0  # thrice as much where they are in colour
+    return latents + masks + hints + (0 if todo.reads else context) + sum(kept.values()) * checkpoints + kept["weights"]
 
 
 def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt import full, lora
+from latentdrift.adapt import controlnet, full, lora
 from latentdrift.adapt.adapter import Adapted, apply
 from latentdrift.adapt.job import Job
 from latentdrift.adapt.methods import METHODS
@@ -22,7 +22,7 @@ from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
-WEIGHTED = (lora.FILE,)
+WEIGHTED = (lora.FILE, controlnet.FILE)
 """Files whose change can be given a weight."""
 
 
@@ -101,6 +101,11 @@ def begin(base: Base, todo: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
             raise OptionError(
                 f"what --start names is shown a picture to start from, which --method {todo.options.method} has none of; take "
                 "instruct-pix2pix, or start from another adapter"
+            )
+        if begun.controls:
+            raise OptionError(
+                "--start names a ControlNet, and a fit shows the network no hints but its own: leave it out, and put it on top "
+                "when you draw, with `generate --also`"
             )
         if todo.row.exact:
             lora.merge(begun)

@@ -92,7 +92,7 @@ def fit(
         with team.first_before_others():
             moments = cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
             contexts = cache.live_contexts(base, todo.prompts) if todo.reads else cache.contexts(base, todo.prompts, run.cache)
-            weights, beside = todo.weights(base, cohort, run.cache), todo.beside(base, moments)
+            weights, beside = todo.weights(base, cohort, run.cache), todo.beside(base, cohort, moments, run.cache)
             stream = _stream(base, todo, moments, weights, beside, run, journal)
         drift, drift_info = resolve_drift(todo, base, cohort, moments)
         trainer = Trainer(base, parameters, contexts, drift, todo, number, team)

@@ -77,7 +77,8 @@ class Trainer:
         self.average = Average(parameters, options.ema) if options.ema else None
         self.patience = Patience(options.patience) if options.patience else None
         if options.gradient_checkpointing:
-            base.unet.enable_gradient_checkpointing()
+            for net in (base.unet, *(control for control, _ in base.controls)):
+                net.enable_gradient_checkpointing()
 
     def losses(self, batch: Batch) -> Tensor:
         """Loss per image [B]; every time and every latent counts the same, but where the batch says otherwise."""

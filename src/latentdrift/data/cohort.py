@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -166,13 +166,19 @@ def quantise(pixels: np.ndarray, range: tuple[float, float]) -> tuple[np.ndarray
     return np.rint(np.clip(share, 0, 1) * np.iinfo(kind).max).astype(kind), (float(low), float(high))
 
 
-def write_cohort(out: Path | str, images: Iterable[tuple[np.ndarray, Mapping[str, Any]]], info: Mapping[str, Any]) -> Cohort:
+def write_cohort(
+    out: Path | str,
+    images: Iterable[tuple[np.ndarray, Mapping[str, Any]]],
+    info: Mapping[str, Any],
+    mask: Callable[[int], np.ndarray] | None = None,
+) -> Cohort:
     """Write a cohort whole or not at all.
 
     Args:
         out: The folder to make.
         images: Pixels (uint8 or uint16 [H, W], uint8 [H, W, 3]) and their row: names of COLUMNS, and further attributes.
         info: `describe`; `synthetic` where the pictures were made; whatever else cohort.json should say.
+        mask: Position of an image -> its mask, uint8 or uint16 [H, W], kept below `masks/` and named in the column `mask`.
 
     Raises:
         CohortError: `out` is in use, or there are no images.
@@ -187,7 +193,11 @@ def write_cohort(out: Path | str, images: Iterable[tuple[np.ndarray, Mapping[str
         for position, (pixels, row) in enumerate(images):
             name = f"images/{position:06d}.png"
             write_png(staging / name, pixels, synthetic=bool(info.get("synthetic")))
-            window = {"window_low": 0.0, "window_high": float(np.iinfo(pixels.dtype).max)}
+            window: dict[str, Any] = {"window_low": 0.0, "window_high": float(np.iinfo(pixels.dtype).max)}
+            if mask:
+                (staging / "masks").mkdir(exist_ok=True)
+                window["mask"] = f"masks/{position:06d}.png"
+                write_png(staging / window["mask"], mask(position), synthetic=False)
             rows.append(window | {"split": "train", "sha256": pixel_hash(pixels)} | dict(row) | {"file_name": name})
         write_tables(staging, rows, info)
         publish(staging, out)

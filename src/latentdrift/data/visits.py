@@ -4,30 +4,57 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 NUMBER = r"(\d+(?:\.\d+)?)\D*$"
 """Of a visit: 2 of `2`, `MR2` and `ses-02`."""
 
 
+def clocks(table: pd.DataFrame) -> np.ndarray:
+    """What can say the order of visits, the most exact first: days, the visit's number, age; float [N, 3], NaN where unknown."""
+    numbers = table["visit"].astype("string").str.extract(NUMBER, expand=False)
+    said = (table["days"], numbers, table["age"])
+    return np.stack([pd.to_numeric(values, errors="coerce").astype(float) for values in said], axis=1)
+
+
 def pairs(table: pd.DataFrame) -> list[tuple[int, int]]:
     """All (earlier, later) of two visits of one patient in one split and view, as positions in metadata.csv, sorted.
 
-    Days decide where both are known, else the visits' numbers, else the ages. Pictures without a patient, and two that this puts
-    in no order, make no pair.
+    The first of `clocks` that both have decides. Pictures without a patient, and two that this puts in no order, make no pair.
 
     Args:
         table: rows of a cohort, indexed by their positions.
     """
-    numbers = table["visit"].astype("string").str.extract(NUMBER, expand=False)
-    clocks = [pd.to_numeric(values, errors="coerce").astype(float) for values in (table["days"], numbers, table["age"])]
-    times = dict(zip(table.index, zip(*clocks, strict=True), strict=True))
+    times = dict(zip(table.index, clocks(table), strict=True))
     known = table[table["patient"].notna() & (table["patient"] != "")]
     found = []
     for _, rows in known.groupby(["patient", "split", "view"], dropna=False, sort=False):
         for one, other in combinations(rows.index, 2):
-            steps = (then - now for now, then in zip(times[one], times[other], strict=True))
-            ahead = next((step for step in steps if step == step), 0)  # a missing value is not equal to itself
+            steps = times[other] - times[one]
+            ahead = next(iter(steps[~np.isnan(steps)]), 0)
             if ahead:
                 found.append((int(one), int(other)) if ahead > 0 else (int(other), int(one)))
     return sorted(found)
+
+
+def previous(table: pd.DataFrame) -> dict[int, int]:
+    """Position of an image -> position of the same patient's visit before, where there is one.
+
+    A patient's visits are ordered by the first of `clocks` that all of that patient's images have. Of several images of the visit
+    before, it is the first one that shows the same `view`, or else the first.
+
+    Args:
+        table: A cohort's; positions are counted, whatever its index.
+    """
+    numbers, views, found = clocks(table), table["view"].tolist(), {}
+    for rows in table.reset_index(drop=True).groupby("patient").indices.values():
+        whole = ~np.isnan(numbers[rows]).any(0)
+        if not whole.any():
+            continue
+        times = numbers[rows, whole.argmax()]
+        for row, time in zip(rows, times, strict=True):
+            if (times < time).any():
+                before = rows[times == times[times < time].max()]
+                found[int(row)] = int(next((other for other in before if views[other] == views[row]), before[0]))
+    return dict(sorted(found.items()))

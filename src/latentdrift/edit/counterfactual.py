@@ -62,8 +62,11 @@ def edit(
         statistics: of the adapter's cohort, for an editor that starts from noise which is drawn from them.
 
     Raises:
-        OptionError: before any work: an editor that is unknown or for other networks, strength, steps or prompt out of range.
+        OptionError: before any work: an editor that is unknown or for other networks, strength, steps or prompt out of range,
+            or a network that is shown hints.
     """
+    if base.controls:
+        raise OptionError("editors show a network no hints, and a ControlNet reads one: edit with adapters of other methods")
     row = EDITORS[chosen(editor, base)]
     if not 0 < strength <= 1:
         raise OptionError(f"strength {strength} of an edit; it must be above 0 and at most 1")

@@ -196,10 +196,8 @@ class Base:
     @property
     def shows(self) -> str:
         """What the network is shown beside noise and text, in words."""
-        parts = (["the picture to start from"] if self.sees_source else []) + [f"{len(self.controls)} hints"] * bool(
-            self.controls
-        )
-        return " and ".join(parts) or "nothing"
+        hints = ["a hint" if len(self.controls) == 1 else f"{len(self.controls)} hints"] if self.controls else []
+        return " and ".join((["the picture to start from"] if self.sees_source else []) + hints) or "nothing"
 
     def source(self, x0: Tensor) -> Tensor:
         """Scaled latents as a network that `sees_source` is shown them: without the scaling factor, as diffusers has it."""
@@ -228,13 +226,18 @@ class Base:
         return denoise
 
     def _controlled(self, xt: Tensor, time: Tensor, text: Tensor, hints: Sequence[Tensor]) -> dict[str, Any]:
-        """What the ControlNets add to the U-Net's levels (Zhang et al. 2023, eq. 2), summed over all of them."""
+        """What the ControlNets add to the U-Net's levels (Zhang et al. 2023, eq. 2), summed over all of them.
+
+        One that is trained has finer weights than the base, and computes in the base's numbers by autocast.
+        """
         if not self.controls:
             return {}
-        said = [
-            net(xt, time, text, hint, conditioning_scale=weight, return_dict=False)
-            for (net, weight), hint in zip(self.controls, hints, strict=True)
-        ]
+        said = []
+        for (net, weight), hint in zip(self.controls, hints, strict=True):
+            seen = [part.to(net.dtype) for part in (text, hint)]
+            with torch.autocast(self.device.type, self.dtype, enabled=net.dtype != self.dtype):
+                down, mid = net(xt.to(net.dtype), time, *seen, conditioning_scale=weight, return_dict=False)
+            said.append(([part.to(xt.dtype) for part in down], mid.to(xt.dtype)))
         downs, mids = zip(*said, strict=True)
         down = [torch.stack(parts).sum(0) if len(parts) > 1 else parts[0] for parts in zip(*downs, strict=True)]
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": sum(mids[1:], mids[0])}

@@ -31,6 +31,8 @@ class Request:
     prompt: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """What the prompt was made from: they label the image."""
+    row: int | None = None
+    """Position in metadata.csv of the row that it follows."""
 
 
 def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
@@ -44,7 +46,9 @@ def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
     return [Request(texts[i % len(texts)]) for i in range(n)]
 
 
-def follow_cohort(cohort: Cohort, split: str | None, n: int, info: Mapping[str, Any]) -> list[Request]:
+def follow_cohort(
+    cohort: Cohort, split: str | None, n: int, info: Mapping[str, Any], only: Sequence[int] | None = None
+) -> list[Request]:
     """Image i has the attributes of row i modulo their number, in the adapter's words.
 
     Args:
@@ -52,11 +56,16 @@ def follow_cohort(cohort: Cohort, split: str | None, n: int, info: Mapping[str, 
         split: Only these rows.
         n: Number of images.
         info: adapter.json; attributes that the adapter does not know are left out.
+        only: Positions of the rows that can be followed; default: all.
     """
-    rows = cohort.rows(split).to_dict("records")
+    table = cohort.rows(split)
+    rows = (table if only is None else table.loc[list(only)]).to_dict("index")
     if not rows:
         raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
-    return follow_rows([rows[i % len(rows)] for i in range(n)], info)
+    positions = list(rows)
+    followed = [positions[i % len(rows)] for i in range(n)]
+    found = follow_rows([rows[position] for position in followed], info)
+    return [replace(request, row=int(position)) for request, position in zip(found, followed, strict=True)]
 
 
 def follow_rows(rows: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[Request]:
@@ -119,11 +128,12 @@ class Sheet:
         write_png(aside, values, synthetic=True)
         aside.replace(self._path(index))
 
-    def publish(self, requests: Sequence[Request], info: Mapping[str, Any], seed: int) -> Cohort:
-        """The cohort: every image is its own patient, and all say that they are synthetic."""
-        cohort = write_cohort(
-            self.out, self._rows(requests, seed), {**info, "synthetic": True, "kept": ("prompt", "seed", "index")}
-        )
+    def publish(
+        self, requests: Sequence[Request], info: Mapping[str, Any], seed: int, mask: Callable[[int], np.ndarray] | None = None
+    ) -> Cohort:
+        """The cohort: every image is its own patient, and all say that they are synthetic; beside each its `mask`, if any."""
+        about = {**info, "synthetic": True, "kept": ("prompt", "seed", "index", *["mask"] * bool(mask))}
+        cohort = write_cohort(self.out, self._rows(requests, seed), about, mask)
         shutil.rmtree(self.folder)
         return cohort
 

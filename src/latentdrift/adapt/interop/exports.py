@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latentdrift.adapt import adapter, custom_diffusion, full, lora, shelf, textual_inversion
+from latentdrift.adapt import adapter, controlnet, custom_diffusion, full, lora, shelf, textual_inversion
 from latentdrift.adapt.card import drifts
 from latentdrift.adapt.interop.loras import kohya_name
 from latentdrift.errors import AdapterError, OptionError, unknown
@@ -95,6 +95,13 @@ def _diffusers_model(source: Path, info: Mapping[str, Any], base: str, out: Path
     return {"model_index.json": f'`{pipeline}.from_pretrained("{out.name}")`: this folder is a whole model'}
 
 
+def _diffusers_controlnet(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+    shutil.copytree(source / controlnet.FOLDER, out / controlnet.FOLDER)
+    net = f'ControlNetModel.from_pretrained("{out.name}/{controlnet.FOLDER}")'
+    shown = f"`image=` is the hint, here of kind `{info['options']['hint']}`, as large as the picture"
+    return {controlnet.FILE: f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {shown}"}
+
+
 # Tool -> the file of an adapter -> how it is written for that tool.
 EXPORTS: dict[str, dict[str, Writer]] = {
     "diffusers": {
@@ -102,6 +109,7 @@ EXPORTS: dict[str, dict[str, Writer]] = {
         textual_inversion.FILE: _diffusers_words,
         custom_diffusion.FILE: _diffusers_custom,
         full.FILE: _diffusers_model,
+        controlnet.FILE: _diffusers_controlnet,
     },
     "a1111": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
     "kohya": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
@@ -192,7 +200,9 @@ def _no_form(method: str, to: str, here: set[str]) -> str:
     return (
         f"an adapter of method '{method}' has no form in {to}; take --to {able}"
         if able
-        else (f"an adapter of method '{method}' has no form in other tools; those of LoRA, words and whole U-Nets have")
+        else (
+            f"an adapter of method '{method}' has no form in other tools; those of LoRA, words, whole U-Nets and ControlNets have"
+        )
     )
 
 

@@ -1,0 +1,209 @@
+"""HINTS: what a ControlNet is shown beside noise and text, made from a cohort in the geometry of its images, never flipped.
+
+A hint picture is float32 [C, R, R] in [0, 1], where R is the model's square; C is 1 where it is grey, else 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from latentdrift.data import masks, readers
+from latentdrift.data.cohort import Cohort, background
+from latentdrift.data.geometry import Fit
+from latentdrift.data.intensity import to_unit
+from latentdrift.data.visits import previous
+from latentdrift.errors import CohortError, InputError, OptionError, unknown
+from latentdrift.record import sha256
+
+SIGMA = 1.0  # pixels of smoothing before edges are looked for (scikit-image's default)
+THRESHOLDS = (0.1, 0.2)  # of the gradient, weak and strong edges, where pixels are in [0, 1] (scikit-image's default)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of HINTS."""
+
+    summary: str
+    sources: Callable[[Hint, Cohort], dict[int, int]]
+    """Position of an image -> position of the row that its hint is made from; images that have no hint are left out."""
+    draw: Callable[[Hint, Cohort, int, int], np.ndarray]
+    """(hint, cohort, position of the row that it is made from, R) -> the picture."""
+    needs_column: bool = False
+    colour: bool = False
+    """As many channels as the cohort's pictures have."""
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A kind of hint, and what it takes to make it alike for other cohorts."""
+
+    kind: str
+    column: str | None = None
+    """Of the cohort, which names a mask file per image."""
+    labels: tuple[int, ...] = ()
+    """Values other than 0 of all masks that were trained on; they become evenly spread grey levels up to 1."""
+
+    @classmethod
+    def parse(cls, text: str) -> Hint:
+        """`edges`, `mask=COLUMN` or `earlier`.
+
+        Raises:
+            OptionError: Not a row of HINTS, or a column where there has to be none, or none where there has to be one.
+        """
+        kind, _, column = text.partition("=")
+        if kind not in HINTS:
+            raise unknown("hint", kind, HINTS)
+        if HINTS[kind].needs_column != bool(column):
+            right = f"{kind}=COLUMN, with a column of the cohort" if HINTS[kind].needs_column else f"{kind} alone"
+            raise OptionError(f"--hint {text} is not understood; write {right}")
+        return cls(kind, column or None)
+
+    @classmethod
+    def of(cls, text: str, cohort: Cohort) -> Hint:
+        """The same, with the labels that the cohort's masks have.
+
+        Raises:
+            OptionError: As `parse`, or the cohort has no such column.
+            CohortError: A mask is missing or damaged, or has another shape than its image, or all are empty.
+        """
+        hint = cls.parse(text)
+        if hint.column is None:
+            return hint
+        rows = cohort.rows().to_dict("records")
+        found = {int(v) for row in hint.sources(cohort) for v in np.unique(masks.labels(cohort, rows[row], hint.column))}
+        labels = tuple(sorted(found - {0}))
+        if not labels:
+            raise CohortError(f"no mask that column {hint.column} of cohort {cohort.folder} names has anything but 0 in it")
+        return cls(hint.kind, hint.column, labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in adapter.json."""
+        return {**asdict(self), "labels": list(self.labels)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Hint:
+        """Back from `to_dict`."""
+        return cls(stored["kind"], stored["column"], tuple(stored["labels"]))
+
+    def __str__(self) -> str:
+        """As it was asked for."""
+        return self.kind if self.column is None else f"{self.kind}={self.column}"
+
+    def sources(self, cohort: Cohort) -> dict[int, int]:
+        """Position of an image -> position of the row that its hint is made from; images that have no hint are left out."""
+        return HINTS[self.kind].sources(self, cohort)
+
+    def picture(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
+        """The hint that is made from the row at `source`.
+
+        Raises:
+            CohortError: The picture or mask cannot be read, or the mask has a label that was not trained on.
+        """
+        return HINTS[self.kind].draw(self, cohort, source, resolution)
+
+    def mask(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
+        """The row's mask on the model's square, its own labels: uint8 or uint16 [R, R]."""
+        return _fitted(cohort, source, str(self.column), resolution).astype(np.uint8 if max(self.labels) < 256 else np.uint16)
+
+    def channels(self, cohort: Cohort, sources: Sequence[int]) -> int:
+        """1 if all hints that are made from these rows are grey, else 3."""
+        return 3 if HINTS[self.kind].colour and any(_is_colour(cohort, source) for source in sources) else 1
+
+    def fingerprint(self, cohort: Cohort, sources: Sequence[int]) -> list[str]:
+        """Hashes of the files that the hints are made from."""
+        rows = cohort.rows().iloc[list(sources)]
+        if self.column is None:
+            return list(rows["sha256"])
+        return [sha256(cohort.folder / name) for name in rows[self.column]]
+
+
+def from_file(path: Path, resolution: int) -> np.ndarray:
+    """A picture file as a hint, padded and resized as images are, float32 [C, R, R] in [0, 1].
+
+    Raises:
+        InputError: It cannot be read, or holds several pictures.
+    """
+    images = readers.read(path)
+    if len(images) > 1:
+        raise InputError(f"{path} holds {len(images)} pictures; a hint is one")
+    unit, (row_mm, col_mm) = to_unit(images[0].pixels, images[0].range), images[0].spacing or (1.0, 1.0)
+    fit = Fit(unit.shape[0], unit.shape[1], resolution, aspect=row_mm / col_mm)
+    return _positive(fit.apply(unit, fill=background(unit)))
+
+
+def _positive(picture: np.ndarray) -> np.ndarray:
+    """[R, R] or [R, R, 3] in [-1, 1] -> [C, R, R] in [0, 1]."""
+    channels = picture[None] if picture.ndim == 2 else np.moveaxis(picture, -1, 0)
+    return np.clip((channels + 1) / 2, 0, 1).astype(np.float32)
+
+
+def _is_colour(cohort: Cohort, position: int) -> bool:
+    with Pillow.open(cohort.folder / cohort.rows()["file_name"].iloc[position]) as picture:
+        return picture.mode == "RGB"
+
+
+def _own(hint: Hint, cohort: Cohort) -> dict[int, int]:
+    return {position: position for position in range(len(cohort.rows()))}
+
+
+def _masked(hint: Hint, cohort: Cohort) -> dict[int, int]:
+    named = masks.names(cohort, str(hint.column), "--hint mask").reset_index(drop=True)
+    named = named[named.map(lambda name: isinstance(name, str) and bool(name.strip()))]
+    masks.check_there(cohort, str(hint.column), named)
+    return {int(position): int(position) for position in named.index}
+
+
+def _earlier(hint: Hint, cohort: Cohort) -> dict[int, int]:
+    return previous(cohort.rows())
+
+
+def _draw_picture(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
+    """The image at `source` itself."""
+    channels = cohort.batch(cohort.rows().iloc[[source]], resolution)[0]
+    return _positive(np.moveaxis(channels, 0, -1) if _is_colour(cohort, source) else channels[0])
+
+
+def _draw_edges(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
+    """Its edges, 1 on 0 (Canny 1986, by scikit-image)."""
+    from skimage.feature import canny
+
+    grey = _draw_picture(hint, cohort, source, resolution).mean(0)
+    low, high = THRESHOLDS
+    return canny(grey, sigma=SIGMA, low_threshold=low, high_threshold=high)[None].astype(np.float32)
+
+
+def _draw_mask(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
+    """Its mask: 0 outside, the labels evenly spread up to 1."""
+    found, known = _fitted(cohort, source, str(hint.column), resolution), np.array((0, *hint.labels))
+    other = sorted({*np.unique(found).tolist()} - {*known.tolist()})
+    if other:
+        name = cohort.rows()[str(hint.column)].iloc[source]
+        raise CohortError(
+            f"the mask {cohort.folder / name} has the label {other[0]}, and masks that were trained on have "
+            f"0, {', '.join(map(str, hint.labels))}; write it with those labels"
+        )
+    return (np.searchsorted(known, found) / len(hint.labels))[None].astype(np.float32)
+
+
+def _fitted(cohort: Cohort, source: int, column: str, resolution: int) -> np.ndarray:
+    """A row's mask on the model's square, padded as its image is; each pixel has the label at its centre. int64 [R, R]."""
+    row = cohort.rows().iloc[source].to_dict()
+    mask = masks.labels(cohort, row, column)
+    fit = cohort.fit(row, mask, resolution)
+    (top, left), square = fit.corner, np.zeros(fit.padded, dtype=mask.dtype)
+    square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+    down, right = (((np.arange(resolution) + 0.5) * side / resolution).astype(int) for side in square.shape)
+    return square[np.ix_(down, right)]
+
+
+HINTS: dict[str, Kind] = {
+    "edges": Kind("the edges of the image itself", _own, _draw_edges),
+    "mask": Kind("a mask of it, which a column of the cohort names", _masked, _draw_mask, needs_column=True),
+    "earlier": Kind("the picture of the same patient's visit before", _earlier, _draw_picture, colour=True),
+}

@@ -1,0 +1,69 @@
+"""Mask files: grey pictures with the rows and columns of their images, which a column of the cohort names; 0 is outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image as Pillow
+
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import CohortError, OptionError, unknown
+
+
+def names(cohort: Cohort, column: str, flag: str) -> pd.Series:
+    """What a column says of each image's mask, None where it says nothing.
+
+    Args:
+        cohort: With the masks below its folder.
+        column: That names them.
+        flag: The option that asks for it.
+
+    Raises:
+        OptionError: There is no such column, or it is one that prompts speak.
+    """
+    table = cohort.rows()
+    if column not in table:
+        raise unknown(f"column for {flag}", column, table.columns)
+    if column in cohort.attributes:
+        raise OptionError(
+            f"{flag} {column} is an attribute, which stands in prompts, and not a column of files; import the cohort with "
+            f"--keep {column}, or take it out of the attributes in {cohort.folder / 'cohort.json'}"
+        )
+    return table[column]
+
+
+def check_there(cohort: Cohort, column: str, named: pd.Series) -> None:
+    """See that these files are in the cohort's folder.
+
+    Raises:
+        CohortError: One is not.
+    """
+    lost = [name for name in named if not (cohort.folder / name).is_file()]
+    if lost:
+        raise CohortError(
+            f"{len(lost)} of {len(named)} masks named in column {column} are not there, the first {cohort.folder / lost[0]}; "
+            "put them into the cohort's folder: the column holds paths below it"
+        )
+
+
+def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
+    """A row's mask as whole numbers [H, W], 0 outside.
+
+    Raises:
+        CohortError: It cannot be read, or has another shape than its image.
+    """
+    path, image = cohort.folder / row[column], cohort.stored(row)
+    try:
+        with Pillow.open(path) as picture:
+            mask = np.asarray(picture)
+    except (OSError, SyntaxError) as error:
+        raise CohortError(f"the mask {path} cannot be read ({error}); write it again as PNG") from error
+    if mask.shape != image.shape[:2]:
+        raise CohortError(
+            f"the mask {path} has the shape {mask.shape} and its image {row['file_name']} {image.shape[:2]}; "
+            "a mask is a grey picture with the rows and columns of its image in the cohort"
+        )
+    return mask.astype(np.int64)
