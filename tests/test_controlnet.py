@@ -395,9 +395,9 @@ def test_editors_show_no_hints(runs: dict[str, FitResult], cohort: Cohort, tmp_p
     assert methods == ["lora", "textual-inversion"]
 
 
-def test_studies_that_draw_from_prompts_alone_say_so_before_work(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_studies_that_draw_from_text_alone_say_so_before_work(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"cohort": cohort.folder, "out": tmp_path / "out", "precision": "fp32"}
-    message = "pictures are drawn from prompts here, and networks of method 'controlnet' are shown more; take full, lora"
+    message = "studies of drift draw from text alone, and a network of method 'controlnet' is shown more; take full, lora"
     with pytest.raises(OptionError, match=message):
         service.run(
             "bench drift", config.BenchDriftOptions(base=str(tiny_base_folder), methods=("controlnet",), **asked), quiet=True

@@ -222,16 +222,3 @@ def method(name: str) -> Method:
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     return METHODS[name]
-
-
-def of_words(name: str) -> Method:
-    """The row of a method whose adapters draw from words alone.
-
-    Raises:
-        OptionError: There is no such row, or its networks are shown something besides.
-    """
-    row = method(name)
-    if row.shown:
-        able = ", ".join(other for other, found in METHODS.items() if not found.shown)
-        raise OptionError(f"pictures are drawn from prompts here, and networks of method '{name}' are shown more; take {able}")
-    return row

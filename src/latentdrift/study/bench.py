@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.adapt.cache import key
-from latentdrift.adapt.methods import of_words
 from latentdrift.config import BenchDriftOptions, BenchOptions, BenchTable1Options, BenchTable3Options, FitOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, unknown
@@ -23,6 +22,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.start import FEWEST
 from latentdrift.study.classes import Classes
 from latentdrift.study.exam import taught
+from latentdrift.study.subject import check_method
 from latentdrift.study.table import Table
 from latentdrift.study.table1 import TABLE1
 from latentdrift.study.table3 import TABLE3
@@ -61,11 +61,11 @@ class Bench:
         """Refuse what cannot be run, before anything is.
 
         Raises:
-            OptionError: An unknown method, variant or class, a method beside prompts, or a drift that is not understood.
+            OptionError: An unknown method, variant or class, or a drift that is not understood.
             CohortError: No test images, or too few of a class.
         """
         for name in self.options.methods:
-            of_words(name)
+            check_method(name)
         for name in self.options.variants:
             if name not in self.table.variants:
                 raise unknown("variant", name, self.table.variants)

@@ -16,7 +16,6 @@ import numpy as np
 
 from latentdrift.adapt.adapter import load_adapter
 from latentdrift.adapt.cache import key
-from latentdrift.adapt.methods import of_words
 from latentdrift.adapt.train import fit
 from latentdrift.config import DriftSearchOptions, FitOptions
 from latentdrift.data.cohort import Cohort
@@ -27,7 +26,7 @@ from latentdrift.progress import Report
 from latentdrift.study.curve import Reading, choose, flags, lowest
 from latentdrift.study.gauge import DECIDES, Gauge, Numbers, Target
 from latentdrift.study.points import Draw, Points
-from latentdrift.study.subject import Load, Subject, starting
+from latentdrift.study.subject import Load, Subject, check_method, starting
 
 FINE = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the grid's smallest step: the starts tried around the best trained delta
 
@@ -55,14 +54,14 @@ class Question:
         """Resolve the options for this model and cohort.
 
         Raises:
-            OptionError: A grid that is not understood, or `train` from an adapter or by a method that needs more than prompts.
+            OptionError: A grid that is not understood, or `train` from an adapter or by a method that draws from more than text.
         """
         if options.stage == "train" and subject.info["method"] is not None:
             raise OptionError(
                 "--stage train fits an adapter per delta, and so starts from a base; give --base instead of --adapter"
             )
         if options.stage == "train":
-            of_words(options.method)
+            check_method(options.method)
         resolution = options.resolution or subject.info["resolution"]
         size = subject.base.latent_size(resolution)
         grid, target = parse_grid(options.grid, size), Target.of(cohort, options.seed)

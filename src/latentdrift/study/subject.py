@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from latentdrift.adapt.methods import METHODS, method
 from latentdrift.data.cohort import Cohort
+from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
@@ -60,6 +62,17 @@ class Subject:
 
 Load = Callable[[], Subject]
 """Opens a model, once per process."""
+
+
+def check_method(name: str) -> None:
+    """See that what a method makes draws from text alone, as studies do.
+
+    Raises:
+        OptionError: There is no such method, or its network is shown more.
+    """
+    if method(name).shown:
+        able = ", ".join(other for other, row in METHODS.items() if not row.shown)
+        raise OptionError(f"studies of drift draw from text alone, and a network of method '{name}' is shown more; take {able}")
 
 
 def starting(drift: Drift, delta: float, channels: int) -> Drift:
