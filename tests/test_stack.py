@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,20 @@ def test_two_loras_add_up_with_their_weights(runs: dict[str, Path], tiny_base_fo
     assert [(part["method"], part["weight"]) for part in stacked.parts] == [("lora", 1.0), ("lora", 0.5)]
     assert stacked.info["also"][0]["sha256"] == stacked.parts[1]["sha256"]
     assert torch.equal(predict(stacked.without()), predict(plain(tiny_base_folder)))
+
+
+def test_an_adapter_that_says_no_schedule_follows_the_base(
+    runs: dict[str, Path], tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    other = shutil.copytree(runs["other"] / "adapter", tmp_path / "other")
+    info = json.loads((other / "adapter.json").read_text())
+    del info["schedule"]  # as of what other tools made
+    (other / "adapter.json").write_text(json.dumps(info))
+    assert len(add(load(runs["lora"]), [str(other)]).parts) == 2
+    more = {"prediction": "v_prediction", "method": "full", "steps": 1, "drift": "none"}
+    short_fit(tiny_base_folder, cohort, tmp_path / "v", **more)
+    with pytest.raises(AdapterError, match=r"were trained with another schedule .'prediction': 'epsilon', 'zero SNR': False"):
+        add(load(tmp_path / "v"), [str(other)])
 
 
 def test_words_and_matrices_lie_on_a_whole_network(runs: dict[str, Path], tiny_base_folder: Path) -> None:

@@ -57,9 +57,11 @@ def _check(below: Adapted, info: Mapping[str, Any], folder: Path) -> None:
     """See that two adapters can lie on one another."""
     if below.info["method"] is None:
         return
+    wanted = below.own.altered(**info.get("schedule", {}))
+    schedules = [{"prediction": one.prediction_type, "zero SNR": one.zero_snr} for one in (below.base.schedule, wanted)]
     for what, mine, theirs in (
         ("drift in training", below.info["drift"].get("train"), info["drift"].get("train")),
-        ("schedule", below.info.get("schedule"), info.get("schedule")),
+        ("schedule", *schedules),
     ):
         if mine != theirs:
             raise AdapterError(

@@ -196,14 +196,9 @@ def _no_form(method: str, to: str, here: set[str]) -> str:
             f"{to} wants the whole model of method '{method}' in a single file, which diffusers does not write: take --to "
             "diffusers, and convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on from there"
         )
-    able = ", ".join(name for name, forms in EXPORTS.items() if here and here <= forms.keys())
-    return (
-        f"an adapter of method '{method}' has no form in {to}; take --to {able}"
-        if able
-        else (
-            f"an adapter of method '{method}' has no form in other tools; those of LoRA, words, whole U-Nets and ControlNets have"
-        )
-    )
+    able = " or ".join(name for name, forms in EXPORTS.items() if here and here <= forms.keys())
+    advice = f"take --to {able}" if able else "its files are gone: copy it again from where it was made"
+    return f"an adapter of method '{method}' has no form in {to}; {advice}"
 
 
 def _base(info: Mapping[str, Any]) -> str:
