@@ -52,9 +52,10 @@ def loaded(path: Path, **more: Any) -> adapter.Adapted:
 
 def predict(base: Base, prompt: str) -> torch.Tensor:
     xt = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    hints = [torch.linspace(0, 1, 32).expand(1, 3, 32, 32) for _ in base.controls]
+    shown = [torch.full_like(xt, 0.3)] * base.sees_source
+    shown += [torch.linspace(0, 1, 32).expand(1, 3, 32, 32) for _ in base.controls]
     with torch.no_grad():
-        return base.denoiser()(xt, 500, (base.embed([prompt]), *hints) if hints else base.embed([prompt]))
+        return base.denoiser()(xt, 500, (base.embed([prompt]), *shown) if shown else base.embed([prompt]))
 
 
 @rows

@@ -193,7 +193,9 @@ def test_more_real_pictures_than_can_be_learned_are_sampled(cohort: Cohort, monk
 
 
 def test_classes_are_named_as_the_cohort_spells_them(cohort: Cohort) -> None:
-    assert str(Classes.of(cohort, None)) == "sex=F"  # the first category of two values
+    assert str(Classes.of(cohort, None)) == "diagnosis=dementia"  # the first category of two values but sex
+    alone = Cohort(cohort.folder, cohort.table, {**cohort.info, "attributes": {"sex": cohort.attributes["sex"]}})
+    assert str(Classes.of(alone, None)) == "sex=F"
     assert str(Classes.of(cohort, "Diagnosis")) == "diagnosis=dementia"
     assert str(Classes.of(cohort, "diagnosis=No Dementia")) == "diagnosis=no dementia"
     rows = pd.DataFrame({"diagnosis": ["dementia", "no dementia", None], "findings": ["Effusion|Nodule", "No Finding", None]})

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fits import short_fit
+from fits import asked, short_fit
 from gaussian import gaussian, randn, sd_schedule
 from PIL import Image
 
@@ -26,7 +26,7 @@ from latentdrift.adapt.adapter import load_adapter
 from latentdrift.adapt.batches import Batches
 from latentdrift.adapt.examples import Example, of_pairs
 from latentdrift.adapt.interop.exports import export
-from latentdrift.adapt.job import SHOWN
+from latentdrift.adapt.job import job
 from latentdrift.adapt.methods import METHODS
 from latentdrift.adapt.stack import add
 from latentdrift.data.cohort import Cohort
@@ -179,7 +179,10 @@ def test_text_source_and_both_are_left_out_each_as_often(dropout: float) -> None
 def test_what_is_shown_is_what_stock_diffusers_shows(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
     base = load(tiny_base_folder)
     moments = cache.latents(base, cohort, 32, tmp_path)
-    shown = SHOWN["source"].make(base, moments)([Example(3, "", 2), Example(1, "", 0)])
+    todo = job(base, cohort, asked(tiny_base_folder, cohort, tmp_path / "run", method=METHOD))
+    beside = todo.beside(base, cohort, moments, tmp_path)
+    assert beside is not None
+    shown = beside([Example(3, "", 2), Example(1, "", 0)])
     with torch.no_grad():
         mode = base.vae.encode(torch.from_numpy(cohort.batch(cohort.rows().iloc[[2, 0]], 32))).latent_dist.mode()
     torch.testing.assert_close(shown, mode, rtol=0, atol=1e-5)

@@ -86,7 +86,7 @@ def test_an_adapter_that_says_no_schedule_follows_the_base(
     assert len(add(load(runs["lora"]), [str(other)]).parts) == 2
     more = {"prediction": "v_prediction", "method": "full", "steps": 1, "drift": "none"}
     short_fit(tiny_base_folder, cohort, tmp_path / "v", **more)
-    with pytest.raises(AdapterError, match=r"were trained with another schedule .'prediction': 'epsilon', 'zero SNR': False"):
+    with pytest.raises(AdapterError, match=r"were trained with another schedule \(\{'prediction': 'epsilon', 'zero SNR': False"):
         add(load(tmp_path / "v"), [str(other)])
 
 
