@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from latentdrift.model.base import Base
 
 VERSION = 1  # of the files' meaning; a new number makes old caches stale
-BATCH = 8  # rows worked out at a time
+BATCH = 4  # rows worked out at a time: at Stable Diffusion's size an autoencoder takes more memory for them than a step does
 
 Compute = Callable[[int, int], Mapping[str, Tensor]]
 """(first, last) -> arrays for the rows [first, last)."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from latentdrift.adapt import cache, checkpoint, prior
-from latentdrift.adapt.batches import HELD_OUT, Batch
+from latentdrift.adapt.batches import AT_A_TIME, HELD_OUT, Batch
 from latentdrift.adapt.job import SHOWN, Job, job, scheduled
 from latentdrift.adapt.losses import draw_times
 from latentdrift.adapt.stack import begin
@@ -68,14 +68,14 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     team = Team.join(options.device)
     team.check(options.batch_size)
     trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number, team)
-    batch = _noise(base, todo)
+    batch = _noise(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
     step = _seconds(lambda: trainer.update(batch))
-    pixels = torch.zeros(1, 3, todo.resolution, todo.resolution)
-    encoding = _seconds(lambda: base.moments(pixels)) * images
+    pixels = torch.zeros(cache.BATCH, 3, todo.resolution, todo.resolution)
+    encoding = _seconds(lambda: base.moments(pixels), once=True) * images / cache.BATCH
     drawing = prior.seconds(base, todo)
     watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
-    forward = step / (4 if options.gradient_checkpointing else 3)  # a backward pass is twice a forward pass, and repeats it then
-    watching = watches * forward * HELD_OUT / todo.images_per_step
+    look = _noise(base, todo, AT_A_TIME)
+    watching = watches and watches * _seconds(lambda: trainer.watch([look]), once=True) * HELD_OUT / AT_A_TIME
     return {
         "method": options.method,
         "what": todo.row.summary,
@@ -106,20 +106,19 @@ def _contexts(base: Base, todo: Job) -> Callable[..., torch.Tensor]:
     return lambda asked: context.expand(len(asked), -1, -1)
 
 
-def _noise(base: Base, todo: Job) -> Batch:
-    """A batch of the right shape."""
+def _noise(base: Base, todo: Job, count: int) -> Batch:
+    """A batch of so many images."""
     source, size = generator(0, "plan"), base.latent_size(todo.resolution)
-    count = todo.images_per_step * (2 if todo.options.prior_images else 1)
     x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
     said = (todo.train[0].caption,) * count
     beside = torch.zeros(count, *SHOWN[todo.row.shown].shape(base, todo.resolution)) if todo.row.shown else None
     return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said, beside=beside)
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    """Wall time of `work`, which waits for its own result."""
+def _seconds(work: Callable[[], Any], *, once: bool = False) -> float:
+    """Wall time of `work`, which waits for its own result; once: without warming up."""
     times = []
-    for _ in range(TIMED):
+    for _ in range(1 if once else TIMED):
         begin = time.perf_counter()
         work()
         times.append(time.perf_counter() - begin)
