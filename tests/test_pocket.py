@@ -81,3 +81,28 @@ def test_errors_of_x0_count_the_capped_snr_and_a_floor() -> None:
     counted = weights * snr
     assert weights.mean().item() == pytest.approx(1.0)
     assert (counted / counted[0]).tolist() == pytest.approx([1.0, 1.0, 2 / 6, (1 + snr[3].item()) / 6])
+
+
+def test_what_ships_can_be_trained_on_and_is_itself_again(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from latentdrift.model.pocket.recipe import train
+
+    train.unpack(tmp_path / "work", WEIGHTS, 5)
+    modules: dict[str, torch.nn.Module] = dict(zip(("text", "unet"), train.build_denoiser(tmp_path / "work")[1:], strict=True))
+    assert train.load_state(tmp_path / "work" / "denoiser.pt", modules, train.denoiser_optimizer(modules)) == 5
+    train.export(tmp_path / "work", tmp_path / "out")
+    for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
+        shipped, again = (load_file(folder / f"{part}.safetensors") for folder in (WEIGHTS, tmp_path / "out"))
+        assert shipped.keys() == again.keys() and all(torch.equal(shipped[name], again[name]) for name in shipped)
+    assert train.scaling(tmp_path / "work") == Base.load(tmp_path / "out", precision="fp32").vae.config.scaling_factor
+
+
+def test_a_longer_run_begins_as_a_shorter_one_and_warms_up_where_it_begins() -> None:
+    from latentdrift.model.pocket.recipe.train import plateau
+
+    assert [plateau(step, 1000, 1.0, 100) for step in (49, 400, 799)] == [
+        plateau(step, 2000, 1.0, 100) for step in (49, 400, 799)
+    ]
+    assert plateau(500, 1000, 1.0, 100, begun=500) == pytest.approx(0.01) and plateau(599, 1000, 1.0, 100, begun=500) == 1.0
+    assert plateau(900, 1000, 1.0, 100) == pytest.approx(0.5) and plateau(999, 1000, 1.0, 100) == pytest.approx(0.02)

@@ -237,7 +237,7 @@ def cache_latents(work: Path, count: int) -> None:
 
 def unpack(work: Path, shipped: Path, step: int) -> None:
     """Checkpoints, tokenizer and scaling of the weights that ship, so that `latents` and `denoiser` go on from `step`."""
-    shutil.copytree(shipped / "tokenizer", work / "tokenizer")
+    shutil.copytree(shipped / "tokenizer", work / "tokenizer", dirs_exist_ok=True)
     vae = AutoencoderKL.from_pretrained(shipped / "vae")
     torch.save({"model": vae.state_dict()}, work / "decoder.pt")
     (work / "scaling.json").write_text(json.dumps(vae.config.scaling_factor))
