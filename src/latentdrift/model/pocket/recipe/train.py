@@ -39,7 +39,7 @@ SEED = 20260
 CROP, CROPS = 64, 8  # autoencoder: pixels on a side of a training crop, crops per step
 WHOLE, WHOLES = 128, 4  # the last part of it sees whole pictures, so that group norms meet their real statistics
 STEADY = 1850  # step at which the norms are steadied
-SHIPPED = 7500  # steps behind the denoiser that ships
+SHIPPED = 13_500  # steps behind the denoiser that ships
 PICTURES = 24_000  # cached for the denoiser
 BATCH = 32
 OFFSET_NOISE = 0.1  # (Guttenberg 2023): lets the model leave mid-grey
@@ -356,7 +356,7 @@ def main() -> None:
     parser.add_argument("stage", choices=["autoencoder", "decoder", "unpack", "latents", "denoiser", "export"])
     parser.add_argument("--autoencoder-steps", type=int, default=4600)
     parser.add_argument("--decoder-steps", type=int, default=700)
-    parser.add_argument("--denoiser-steps", type=int, default=7500)
+    parser.add_argument("--denoiser-steps", type=int, default=SHIPPED)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the denoiser's arithmetic")
     parser.add_argument("--pictures", type=int, default=PICTURES)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "weights")
