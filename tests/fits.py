@@ -35,10 +35,20 @@ def asked(base: Path, cohort: Cohort, out: Path, **more: Any) -> FitOptions:
     return FitOptions(cohort=cohort.folder, out=out, base=str(base), **small(**more))
 
 
-def short_fit(base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, **more: Any) -> FitResult:
+def short_fit(
+    base: Path,
+    cohort: Cohort,
+    out: Path,
+    *,
+    on_step: Any = None,
+    preview: Any = None,
+    class_pictures: Path | None = None,
+    **more: Any,
+) -> FitResult:
     """A fit of STEPS steps in float32, unless told otherwise."""
-    loaded = Base.load(base, device="cpu", precision="fp32")
-    return fit(loaded, cohort, asked(base, cohort, out, **more), out, on_step=on_step, preview=preview, quiet=True)
+    loaded, options = Base.load(base, device="cpu", precision="fp32"), asked(base, cohort, out, **more)
+    how: Any = {"on_step": on_step, "preview": preview, "class_pictures": class_pictures}
+    return fit(loaded, cohort, options, out, quiet=True, **how)
 
 
 def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, float], None]:
