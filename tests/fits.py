@@ -25,7 +25,7 @@ class KilledError(Exception):
 
 def small(method: str = "lora", **more: Any) -> dict[str, Any]:
     """Options of a fit of any row of METHODS that takes a second."""
-    given = {"method": method, "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2}
+    given = {"method": method, "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2, "drift": "auto"}
     prior = {"prior_images": 4} if method in METHODS and "prior_images" in METHODS[method].defaults else {}
     return {**given, **prior, **more}
 

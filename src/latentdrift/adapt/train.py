@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.adapt import adapter, cache, checkpoint, prior
+from latentdrift.adapt import adapter, cache, calibration, checkpoint, prior
 from latentdrift.adapt.batches import Batch, Batches, Beside, held_out
-from latentdrift.adapt.job import Job, job, resolve_drift, scheduled
+from latentdrift.adapt.job import Job, drift_classes, job, resolve_drift, scheduled
 from latentdrift.adapt.journal import Journal, Silence
 from latentdrift.adapt.plan import disk
 from latentdrift.adapt.run import Run
@@ -104,8 +104,12 @@ def fit(
         draw = _previews(preview if team.first else None, todo, drift, statistics, beside)
         watched = held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside)
         _loop(trainer, todo, stream, watched, run, journal, draw, on_step)
+        if team.first:
+            trainer.settle(run.checkpoints)
+            if calibration.asks(todo):
+                classes, bar = drift_classes(todo, cohort), journal.bar("drift")
+                drift_info = calibration.calibrated(base, todo, drift, drift_info, moments, beside, classes, bar)
     if team.first:
-        trainer.settle(run.checkpoints)
         info = adapter.describe(base, cohort, todo, drift_info, run.losses())
         if trainer.patience:
             info["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
