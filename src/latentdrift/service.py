@@ -256,7 +256,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     import_(config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed), quiet)
     log.info("3/7 inspect")
     inspect(config.InspectOptions(cohort=cohort), quiet)
-    log.info("4/7 fit: the whole U-Net, drift from the closed form")
+    log.info("4/7 fit: the whole U-Net, and then the start that it asks for")
     fit(config.FitOptions(cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed), quiet)
     log.info("5/7 generate")
     drawn = config.GenerateOptions(adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic")
