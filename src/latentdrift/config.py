@@ -223,6 +223,13 @@ class GenerateOptions(Options):
     """Adapters, `RUN` or `RUN=WEIGHT`, that are put on top, see docs/methods.md."""
     prompt: tuple[str, ...] = ()
     """Prompts; image i follows prompt i modulo their number."""
+    compose: tuple[str, ...] = ()
+    """Conditions in one picture, `effusion:0.5 pneumonia:0.5`: findings, `name=value` or prompts, with weights that may be
+    negative. The same in a prompt: `one:0.5 AND other:0.5`."""
+    interpolate: tuple[str, ...] = ()
+    """Two conditions; the images go from the first to the second in equal steps, with the same noise."""
+    same_noise: bool = False
+    """All images have the noise of the first, and differ by their prompts alone."""
     like: Path | None = None
     """A cohort whose attribute table the images follow."""
     split: Split | None = None
