@@ -8,7 +8,12 @@ import pytest
 import torch
 from gaussian import channels, gaussian, randn, sd_schedule
 
-from latentdrift.edit.inversion import ddim_inversion
+from latentdrift.edit.counterfactual import DEFAULTS
+from latentdrift.edit.inversion import INVERSIONS, ddim_inversion, ddim_trajectory
+from latentdrift.edit.null_text import null_text
+from latentdrift.edit.regularise import correlation, divergence, regularised
+from latentdrift.edit.task import Task
+from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Denoiser, Schedule
@@ -79,3 +84,124 @@ def test_a_network_comes_back_to_the_image(kind: str, tiny_base_folder: Path, ti
         for steps in (10, 25, 50)
     ]
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.01
+
+
+def task(kind: str = "epsilon", *, drifted: bool = False, source: float = 0.3, **options: object) -> Task:
+    """The prompt is a number that is added to the mean; the empty one's is 0."""
+    schedule = sd_schedule(kind)
+    network = gaussian(schedule, delta=channels(*DELTA) if drifted else 0.0)
+    network = Drift.of(DELTA).wrap(network, schedule) if drifted else network
+    contexts = {name: torch.tensor([value], dtype=torch.float64) for name, value in (("source", source), ("empty", 0.0))}
+    values = {
+        "denoiser": network,
+        "changed": network,
+        "schedule": schedule,
+        "x0": -0.2 + 0.35 * randn(1, 4, 8, 8),
+        "target": torch.tensor([9.0], dtype=torch.float64),
+        "strength": 0.8,
+        "steps": 50,
+        "guidance": 3.0,
+        "generator": torch.Generator().manual_seed(0),
+        "how": DEFAULTS,
+        **contexts,
+        **options,
+    }
+    return Task(**values)
+
+
+def error(asked: Task, inversion: str) -> float:
+    """Of the reconstruction, at the task's guidance."""
+    found = INVERSIONS[inversion].invert(asked)
+    back = asked.back(asked.reconstructs(found.references), found.xt, found.residuals)
+    return (back - asked.x0).abs().max().item()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("drifted", [False, True])
+def test_each_inversion_comes_back_as_far_as_it_says(kind: str, drifted: bool) -> None:
+    errors = {name: error(task(kind, drifted=drifted), name) for name in INVERSIONS}
+    assert errors["edit-friendly"] < 1e-12  # by construction
+    assert errors["negative-prompt"] < 0.01
+    assert errors["negative-prompt"] < errors["regularised"] < 0.1  # what its noise costs
+    assert errors["ddim"] > 0.3  # guided away from the empty prompt it leaves the image: 2 x 0.3 at strength 1
+    assert errors["null-text"] < errors["ddim"] / 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_round_trip_error_falls_with_the_order_of_the_method(kind: str) -> None:
+    """Two fixed-point iterations leave a third-order error per step: twice the steps make a quarter of it over a trajectory."""
+    few, many = (error(task(kind, steps=steps), "negative-prompt") for steps in (40, 160))
+    assert few / many > 12  # 16 in the limit of order two
+    exact = [error(task(kind, steps=steps), "edit-friendly") for steps in (5, 50)]
+    assert max(exact) < 1e-12  # at any number of steps
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_drift_changes_no_inversion(kind: str) -> None:
+    for name, row in INVERSIONS.items():
+        plain, drifted = (row.invert(task(kind, drifted=drifted)).tensors() for drifted in (False, True))
+        assert plain.keys() == drifted.keys()
+        for part in plain:
+            assert torch.allclose(plain[part], drifted[part], atol=1e-6), (name, part)
+
+
+@pytest.mark.parametrize("name", INVERSIONS)
+def test_what_the_source_is_changed_to_shapes_no_inversion(name: str) -> None:
+    one, other = (INVERSIONS[name].invert(task(target=torch.tensor([value]))).tensors() for value in (9.0, -1.0))
+    assert all(torch.equal(one[part], other[part]) for part in one)
+
+
+@pytest.mark.parametrize(
+    ("option", "change"),
+    [("strength", {"strength": 0.4}), ("steps", {"steps": 20}), ("guidance", {"guidance": 1.5}),
+     ("seed", {"generator": torch.Generator().manual_seed(1)})],
+)  # fmt: skip
+@pytest.mark.parametrize("name", INVERSIONS)
+def test_an_inversion_is_shaped_by_the_options_that_its_row_names(name: str, option: str, change: dict) -> None:
+    one, other = (INVERSIONS[name].invert(task(**given)).tensors() for given in ({}, change))
+    same = all(one[part].shape == other[part].shape and torch.equal(one[part], other[part]) for part in one)
+    assert same == (option not in INVERSIONS[name].options)
+
+
+def test_null_text_finds_the_sources_own_prompt() -> None:
+    """Guided away from r, the data has the mean w source + (1 - w) r: the image comes back where r is the source's prompt."""
+    asked = task(steps=20, strength=1.0)
+    path = ddim_trajectory(asked.denoiser, asked.schedule, asked.x0, asked.source, 20, 20, refine=20)
+    found = null_text(asked, path, iterations=200)
+    assert found.shape == (20,)
+    assert (found - 0.3).abs()[-10:].max() < 0.05  # where the prompt still moves the step by more than what is enough
+    no_guidance = null_text(task(guidance=1.0), path)
+    assert torch.equal(no_guidance, asked.empty)
+
+
+def test_edit_friendly_noise_is_of_its_own_at_each_step() -> None:
+    """Independent noises: what one step's residual adds, the next one's takes away."""
+    asked = task(x0=-0.2 + 0.35 * randn(1, 4, 32, 32))
+    residuals = INVERSIONS["edit-friendly"].invert(asked).residuals
+    following = torch.corrcoef(torch.stack([residuals[10].flatten(), residuals[11].flatten()]))[0, 1]
+    assert following < -0.3  # (Huberman-Spiegelglas et al. 2024, section 3)
+
+
+def test_edit_friendly_refuses_a_start_without_signal() -> None:
+    schedule = sd_schedule("v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing")
+    asked = task(schedule=schedule, denoiser=gaussian(schedule), strength=1.0)
+    with pytest.raises(OptionError, match="below 1"):
+        INVERSIONS["edit-friendly"].invert(asked)
+    assert error(task(schedule=schedule, denoiser=gaussian(schedule), strength=0.9), "edit-friendly") < 1e-12
+
+
+def test_regularised_noise_is_nearer_to_white() -> None:
+    white, ramp = randn(1, 4, 16, 16), torch.linspace(-1, 1, 16, dtype=torch.float64)
+    structured = 0.7 * white + 0.8 * ramp + 0.3
+    made = regularised(structured)
+    assert correlation(made) < correlation(structured) / 1.5 and divergence(made) < divergence(structured)
+    assert correlation(white) < 0.02 and divergence(white) < 0.01
+    moved = (regularised(white) - white).pow(2).mean().sqrt()
+    assert moved < 0.1
+
+
+def test_regularisation_is_centred_on_the_drift() -> None:
+    """The wrapped network's noise has mean 0; the bare one's has the mean delta, which the same terms would take out."""
+    white = randn(1, 4, 16, 16)
+    bare = regularised(white + 0.5)
+    assert bare.mean() < 0.45 and abs(regularised(white).mean()) < 0.05

@@ -287,7 +287,8 @@ class EditOptions(Options):
     given: tuple[str, ...] = ()
     """Attributes of the source image where no table says them, `name=value`; may be repeated."""
     editor: str | None = None
-    """A row of EDITORS: sdedit, ddim, instruct-pix2pix; default: instruct-pix2pix for its own adapters, else ddim."""
+    """A row of EDITORS: sdedit, ddim, prompt-to-prompt, null-text, pix2pix-zero, edit-friendly, ledits, inpaint, diffedit,
+    instruct-pix2pix; default: instruct-pix2pix for its own adapters, else ddim. See docs/counterfactuals.md."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
     """How far back towards noise the edit goes; instruct-pix2pix always draws from noise."""
     steps: Count = 50
@@ -296,6 +297,34 @@ class EditOptions(Options):
     """Guidance weight of the changed prompt, or of the instruction; 1 is none."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
     """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
+    inversion: str | None = None
+    """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text, regularised, edit-friendly; default: the
+    editor's own."""
+    inversions: Path | None = None
+    """Folder in which inversions are kept and found again, as private as the images; default: `cache` in --out."""
+    mask: Path | None = None
+    """Where the image may change: a picture of its rows and columns (or a volume with the same slices), 0 outside, where every
+    pixel stays."""
+    mask_edge: Annotated[float, Field(ge=0)] = 2.0
+    """With --mask: pixels inside its edge over which the change sets in."""
+    mask_threshold: Fraction = 0.5
+    """With diffedit: share of the largest difference between the prompts' noise from which on a place may change."""
+    cross_share: Fraction = 0.8
+    """With prompt-to-prompt and null-text: share of the steps in which words keep the attention they had in the source."""
+    self_share: Fraction = 0.4
+    """With prompt-to-prompt and null-text: the same for the attention of the picture to itself."""
+    exchange: Literal["replace", "refine"] = "replace"
+    """With prompt-to-prompt and null-text: whether a word in another's place takes over its attention, or has its own."""
+    emphasis: tuple[str, ...] = ()
+    """With prompt-to-prompt and null-text: `WORD=FACTOR`, what the attention to a word of the changed prompt is multiplied by."""
+    local_blend: bool = False
+    """With prompt-to-prompt and null-text: change nothing where the words that differ are not looked at."""
+    sentences: Annotated[int, Field(ge=1, le=24)] = 8
+    """With pix2pix-zero: wordings of each state, between whose means the direction of the edit leads."""
+    attention_weight: Annotated[float, Field(ge=0)] = 0.1
+    """With pix2pix-zero: size of the steps that keep the cross-attention."""
+    focus: Annotated[float, Field(ge=0, lt=1)] = 0.7
+    """With ledits: share of the picture that each change leaves alone."""
     split: Split | None = None
     """Of a cohort: only this split."""
     limit: Count | None = None

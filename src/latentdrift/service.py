@@ -101,9 +101,11 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, difference, record."""
+    from latentdrift.edit.counterfactual import How
     from latentdrift.edit.counterfactual import edit as change
     from latentdrift.edit.editors import EDITORS
     from latentdrift.edit.instructed import starting
+    from latentdrift.edit.kept import Shelf
     from latentdrift.edit.output import is_made, write_counterfactual
     from latentdrift.edit.requests import Wish
     from latentdrift.edit.sources import subjects
@@ -111,15 +113,16 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     base, drift, info, statistics = adapted(options, options.also)
     wish, drift = Wish.of(options, base, info), starting(drift, base, info, options.steps)
     found = wish.requests(subjects(options, info, info["resolution"]))
-    how: Any = {name: getattr(options, name) for name in ("strength", "steps", "guidance", "image_guidance", "seed")}
-    used = {name: how[name] for name in EDITORS[wish.editor].options}
+    used = {name: getattr(options, name) for name in EDITORS[wish.editor].options}
+    how: Any = {name: value for name, value in used.items() if name in How.__annotations__}
     model = {"drift": drift.to_dict(), "base": base.hash, "adapters": info["adapters"]}
+    shelf = Shelf(options.inversions or options.out / "cache", model)
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(found, start=1):
-            facts = {**used, **wish.facts, **asked.facts, **model}
+            facts = {**used, "mask": None, **wish.facts, **asked.facts, **model}
             if not is_made(options.out / asked.subject.name, facts):
-                x = asked.subject.tensor()
-                made = change(base, drift, x, asked.source, asked.told, editor=wish.editor, statistics=statistics, **how)
+                said: Any = {"mask": asked.subject.mask(), "shelf": shelf, "statistics": statistics, **asked.words, **how}
+                made = change(base, drift, asked.subject.tensor(), asked.source, asked.told, editor=wish.editor, **said)
                 write_counterfactual(options.out, asked.subject, made, facts)
             report(done, len(found))
     inputs = {"base": base.hash, "adapters": info["adapters"]}

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
-from latentdrift.edit.editors import EDITORS, Task, chosen
+from latentdrift.config import EditOptions
+from latentdrift.edit.alignment import of_prompts
+from latentdrift.edit.attention import Attention
+from latentdrift.edit.blend import to_latents
+from latentdrift.edit.editors import EDITORS, Editor, check, chosen
 from latentdrift.edit.instructed import Instruction
+from latentdrift.edit.inversion import INVERSIONS
+from latentdrift.edit.kept import Shelf
+from latentdrift.edit.pix2pix_zero import direction
+from latentdrift.edit.task import Inverted, Task
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
 from latentdrift.sample.samplers import configure
 from latentdrift.seeds import generator
+
+DEFAULTS = {name: field.default for name, field in EditOptions.model_fields.items() if not field.is_required()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +40,25 @@ class Counterfactual:
     """With the change; the edit is what differs from the reconstruction."""
 
 
+class How(TypedDict, total=False):
+    """Options of an edit as `EditOptions` has them, which also has the values of those that are left out."""
+
+    strength: float
+    steps: int
+    guidance: float
+    image_guidance: float
+    seed: int
+    inversion: str | None
+    cross_share: float
+    self_share: float
+    exchange: str
+    emphasis: tuple[str, ...]
+    local_blend: bool
+    attention_weight: float
+    focus: float
+    mask_threshold: float
+
+
 @torch.no_grad()
 def edit(
     base: Base,
@@ -37,12 +68,12 @@ def edit(
     target_prompt: str,
     *,
     editor: str,
-    strength: float,
-    steps: int,
-    guidance: float,
-    seed: int,
-    image_guidance: float = 1.0,
     statistics: Statistics | None = None,
+    parts: Sequence[str] = (),
+    sentences: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    mask: Tensor | None = None,
+    shelf: Shelf | None = None,
+    **how: Unpack[How],
 ) -> Counterfactual:
     """The counterfactual of an image.
 
@@ -54,47 +85,91 @@ def edit(
         source_prompt: describes the image as it is; not read where the editor takes an instruction.
         target_prompt: describes it as it should be, or the instruction.
         editor: a row of EDITORS.
-        strength: share of the trajectory that is run back, (0, 1]; the more, the less of the source is kept.
-        steps: of the full trajectory.
-        guidance: weight w of the changed prompt, or of the instruction; 1 is none.
-        seed: of the editor's noise.
-        image_guidance: weight of the image, where the network is shown it; 1 is none.
         statistics: of the adapter's cohort, for an editor that starts from noise which is drawn from them.
+        parts: prompts with one of several changes each, for an editor that takes them one by one; default: the changed prompt.
+        sentences: of images as the source is, and as it should be, for an editor that takes the means of sets; default: the
+            two prompts.
+        mask: [1, 1, R, R] in [0, 1], where the image may change; default: everywhere.
+        shelf: where inversions are kept; default: nowhere.
+        how: see `EditOptions`.
 
     Raises:
         OptionError: before any work: an editor that is unknown or for other networks, strength, steps or prompt out of range,
-            or a network that is shown hints.
+            options that do not go together, or a network that is shown hints.
     """
     if base.controls:
         raise OptionError("editors show a network no hints, and a ControlNet reads one: edit with adapters of other methods")
-    row = EDITORS[chosen(editor, base)]
-    if not 0 < strength <= 1:
-        raise OptionError(f"strength {strength} of an edit; it must be above 0 and at most 1")
+    row, asked = EDITORS[chosen(editor, base)], {**DEFAULTS, **how}
+    check(editor, {**asked, "mask": None if mask is None else "given"})
+    if not 0 < asked["strength"] <= 1:
+        raise OptionError(f"strength {asked['strength']} of an edit; it must be above 0 and at most 1")
     if drift.form != "noise_mean":
         raise OptionError(
             f"the adapter was trained with drift of form '{drift.form}', an ablation that no editor follows; "
             "edit with an adapter of form 'noise_mean'"
         )
+    steps, guidance = asked["steps"], asked["guidance"]
     configure("ddim", base.schedule, steps)
     base.latent_size(x.shape[-1])
-    noise = generator(seed, "edit", editor)
+    noise = generator(asked["seed"], "edit", editor)
     task: Task | Instruction
     if row.instructed:
-        task = Instruction.of(base, drift, statistics, x, target_prompt, steps, guidance, image_guidance, noise)
+        weight = asked["image_guidance"]
+        task = Instruction.of(base, drift, statistics, x, target_prompt, steps, guidance, weight, noise)
     else:
-        source, target, empty = (base.embed([prompt]) for prompt in (source_prompt, target_prompt, ""))
-        task = Task(
-            denoiser=drift.wrap(base.denoiser(), base.schedule, [source_prompt]),
-            changed=drift.wrap(base.denoiser(), base.schedule, [target_prompt]),
-            schedule=base.schedule,
-            x0=base.moments(x)[0],
-            source=source,
-            target=target,
-            empty=empty,
-            strength=strength,
-            steps=steps,
-            guidance=guidance,
-            generator=noise,
-        )
+        prompts = Prompts(source_prompt, target_prompt, tuple(parts), sentences)
+        task = _task(base, drift, x, row, prompts, asked, noise)
+        if inversion := row.inversion(asked["inversion"]):
+            task = replace(task, found=_inverted(task, inversion, source_prompt, base, shelf, asked))
+        if mask is not None:
+            task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
     reconstruction, counterfactual = (base.decode(x0).cpu() for x0 in row.edit(task))
     return Counterfactual(x.float().cpu(), reconstruction, counterfactual)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What is said of an image, as `edit` takes it."""
+
+    source: str
+    target: str
+    parts: tuple[str, ...]
+    sentences: tuple[Sequence[str], Sequence[str]]
+
+
+def _task(
+    base: Base, drift: Drift, x: Tensor, row: Editor, said: Prompts, how: Mapping[str, Any], noise: torch.Generator
+) -> Task:
+    """The edit in latents, nothing inverted yet."""
+    source, target, empty = (base.embed([prompt]) for prompt in (said.source, said.target, ""))
+    if row.says == "sentences":
+        before, after = said.sentences
+        befores, afters = base.embed(list(before or [said.source])), base.embed(list(after or [said.target]))
+        target = direction(source, befores, afters)
+    return Task(
+        denoiser=drift.wrap(base.denoiser(), base.schedule, [said.source]),
+        changed=drift.wrap(base.denoiser(), base.schedule, [said.target]),
+        schedule=base.schedule,
+        x0=base.moments(x)[0],
+        source=source,
+        target=target,
+        empty=empty,
+        strength=how["strength"],
+        steps=how["steps"],
+        guidance=how["guidance"],
+        generator=noise,
+        parts=tuple(base.embed([part]) for part in said.parts or (said.target,)),
+        attention=Attention(base.unet if row.attends else None),
+        words=of_prompts(base, said.source, said.target, how["exchange"], how["emphasis"]) if row.attends else None,
+        how=how,
+    )
+
+
+def _inverted(task: Task, name: str, prompt: str, base: Base, shelf: Shelf | None, how: Mapping[str, Any]) -> Inverted:
+    """The source's inversion: made, or found where an edit has put it."""
+    row = INVERSIONS[name]
+    alone = replace(task, generator=generator(how["seed"], "inversion", name))  # whoever asks for it
+    if shelf is None:
+        return row.invert(alone)
+    shaped = {option: how[option] for option in row.options}
+    return shelf.get(task.x0, lambda: row.invert(alone), inversion=name, prompt=prompt, dtype=str(base.dtype), **shaped)

@@ -2,83 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from latentdrift.config import EditOptions
+from latentdrift.edit.alignment import EXCHANGES, parse_emphasis
+from latentdrift.edit.diffedit import diffedit
 from latentdrift.edit.instructed import Instruction, instruct_pix2pix
-from latentdrift.edit.inversion import ddim_inversion
+from latentdrift.edit.inversion import INVERSIONS
+from latentdrift.edit.ledits import ledits
+from latentdrift.edit.pix2pix_zero import pix2pix_zero
+from latentdrift.edit.prompt_to_prompt import prompt_to_prompt
+from latentdrift.edit.task import Task
 from latentdrift.errors import OptionError, unknown
 from latentdrift.model.base import Base
-from latentdrift.model.schedule import Denoiser, Schedule
-from latentdrift.sample.guidance import guide
-from latentdrift.sample.samplers import run
 
-
-@dataclass(frozen=True)
-class Task:
-    """One edit by a prompt pair, in latents."""
-
-    denoiser: Denoiser
-    """The network with drift wrapped around it, that of the source's class."""
-    changed: Denoiser
-    """The same with that of the class that the image is changed to; one network where drift does not differ by class."""
-    schedule: Schedule
-    x0: Tensor
-    """Scaled latent of the source image [1, C, h, w]."""
-    source: Tensor
-    """Context of the prompt that describes the source [1, L, D]."""
-    target: Tensor
-    """Context of the changed prompt."""
-    empty: Tensor
-    """Context of the empty prompt."""
-    strength: float
-    """Share of the trajectory that is run back, (0, 1]."""
-    steps: int
-    """Steps of the full trajectory."""
-    guidance: float
-    """Weight w of the changed prompt; 1 is none."""
-    generator: torch.Generator
-    """All that is random about the edit."""
-
-    @property
-    def depth(self) -> int:
-        """Steps that are run back and forth again."""
-        return max(1, round(self.strength * self.steps))
-
-    def reconstruct(self, xt: Tensor, w: float, reference: Tensor) -> Tensor:
-        """DDIM from xt, `depth` steps up, to x0, guided from the reference context towards the source's."""
-        return self._sample(self.denoiser, xt, w, reference, self.source)
-
-    def change(self, xt: Tensor, w: float, reference: Tensor) -> Tensor:
-        """The same towards the changed prompt's."""
-        return self._sample(self.changed, xt, w, reference, self.target)
-
-    def _sample(self, network: Denoiser, xt: Tensor, w: float, reference: Tensor, condition: Tensor) -> Tensor:
-        denoiser, start = guide(network, w), self.steps - self.depth
-        return run(denoiser, self.schedule, "ddim", self.steps, xt, (reference, condition), [self.generator], start_index=start)
+WAY = ("strength", "steps", "guidance", "seed")
+MASK = ("mask", "mask_edge")
 
 
 def sdedit(task: Task) -> tuple[Tensor, Tensor]:
     """Noise the source and sample it again under either prompt (Meng et al. 2022, SDEdit, algorithm 1)."""
-    t = task.schedule.timesteps(task.steps)[task.steps - task.depth]
-    eps = torch.randn(task.x0.shape, generator=task.generator).to(task.x0)
-    xt = task.schedule.add_noise(task.x0, eps, t)
-    w = task.guidance
-    return task.reconstruct(xt, w, task.empty), task.change(xt, w, task.empty)
+    xt = task.noised(task.times[0])
+    guided = task.under(task.denoiser, task.guidance, task.empty, task.source)
+    return task.back(guided, xt), task.back(task.changes(task.empty), xt)
 
 
 def ddim(task: Task) -> tuple[Tensor, Tensor]:
-    """Invert the source under its own prompt and sample under the changed one (Song et al. 2021, section 5.5).
-
-    Guidance leads away from the source's prompt instead of the empty one (Miyake et al. 2023, negative-prompt inversion):
-    then the reconstruction is the case of no change, at any w.
-    """
-    xt = ddim_inversion(task.denoiser, task.schedule, task.x0, task.source, task.steps, task.depth)
-    return task.reconstruct(xt, 1, task.source), task.change(xt, task.guidance, task.source)
+    """Back from the inversion, under the source's prompt and under the changed one (Song et al. 2021, section 5.5)."""
+    found = task.inverted
+    source, target = task.reconstructs(found.references), task.changes(found.references)
+    return task.back(source, found.xt, found.residuals), task.back(target, found.xt, found.residuals)
 
 
 @dataclass(frozen=True)
@@ -89,20 +46,46 @@ class Editor:
     """From a `task` to the latents (reconstruction, counterfactual)."""
     task: type[Task] | type[Instruction] = Task
     """Two prompts for a network that knows pictures by them, or an instruction for one that is shown the source."""
-    options: tuple[str, ...] = ("strength", "steps", "guidance", "seed")
+    options: tuple[str, ...] = (*WAY, *MASK)
     """The options of `edit` that reach it."""
+    inversions: tuple[str, ...] = ()
+    """Rows of INVERSIONS that it can start from, the first by default; without one it starts from noise."""
+    says: str = "prompts"
+    """What is said of the change: the `prompts`, or its `parts` one by one, or `sentences` of either state."""
+    attends: bool = False
+    """It reads or changes attention maps."""
+    needs_mask: bool = False
+    """It acts in a mask that a file gives."""
 
     @property
     def instructed(self) -> bool:
         """Whether the network is shown the source and told what to change."""
         return self.task is Instruction
 
+    def inversion(self, asked: str | None) -> str | None:
+        """The row of INVERSIONS that is asked for, or the default; None where it starts from noise."""
+        return asked or next(iter(self.inversions), None)
+
+
+P2P = (*WAY, "cross_share", "self_share", "exchange", "emphasis", "local_blend", *MASK)
 
 EDITORS: dict[str, Editor] = {
     "sdedit": Editor(sdedit),
-    "ddim": Editor(ddim),
+    "ddim": Editor(ddim, options=(*WAY, "inversion", *MASK), inversions=("negative-prompt", "ddim", "null-text")),
+    "prompt-to-prompt": Editor(
+        prompt_to_prompt, options=(*P2P, "inversion"), inversions=("negative-prompt", "ddim"), attends=True
+    ),
+    "null-text": Editor(prompt_to_prompt, options=P2P, inversions=("null-text",), attends=True),
+    "pix2pix-zero": Editor(
+        pix2pix_zero, options=(*WAY, "inversion", "sentences", "attention_weight", *MASK),
+        inversions=("regularised", "negative-prompt", "ddim"), says="sentences", attends=True,
+    ),
+    "edit-friendly": Editor(ddim, options=WAY, inversions=("edit-friendly",)),
+    "ledits": Editor(ledits, options=(*WAY, "focus"), inversions=("edit-friendly",), says="parts"),
+    "inpaint": Editor(sdedit, needs_mask=True),
+    "diffedit": Editor(diffedit, options=(*WAY, "inversion", "mask_threshold"), inversions=("negative-prompt", "ddim")),
     "instruct-pix2pix": Editor(instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "seed")),
-}
+}  # fmt: skip
 
 
 def chosen(name: str | None, base: Base) -> str:
@@ -120,3 +103,39 @@ def chosen(name: str | None, base: Base) -> str:
         reads = "is shown a picture and told what to change" if base.sees_source else "is not shown the picture to change"
         raise OptionError(f"editor '{name}' is not for this network, which {reads}; take {able}, or leave --editor out")
     return name
+
+
+def check(name: str, how: Mapping[str, Any]) -> None:
+    """See that the options of `edit` go together.
+
+    Args:
+        name: A row of EDITORS.
+        how: Options of `edit`; those that are left out are at their defaults.
+
+    Raises:
+        OptionError: One has a value and no part in this editor, an unknown row, or a mask that is missing.
+    """
+    row, fields = EDITORS[name], EditOptions.model_fields
+
+    def given(option: str) -> bool:
+        return how.get(option, fields[option].default) != fields[option].default
+
+    for option in dict.fromkeys(option for other in EDITORS.values() for option in other.options):
+        if given(option) and option not in row.options:
+            flag, able = f"--{option.replace('_', '-')}", [other for other, editor in EDITORS.items() if option in editor.options]
+            raise OptionError(f"{flag} has no part in editor '{name}', but in {', '.join(able)}; leave one of them out")
+    if given("inversions") and not row.inversions:
+        raise OptionError(f"editor '{name}' inverts no image, and has nothing to keep in --inversions; leave one of them out")
+    if given("mask_edge") and how.get("mask") is None:
+        raise OptionError("--mask-edge says how a mask ends, and there is none; give one with --mask FILE")
+    asked = how.get("inversion")
+    if asked is not None and asked not in INVERSIONS:
+        raise unknown("inversion", asked, INVERSIONS)
+    if asked is not None and asked not in row.inversions:
+        raise OptionError(f"editor '{name}' does not start from inversion '{asked}'; it takes {', '.join(row.inversions)}")
+    if row.needs_mask and how.get("mask") is None:
+        raise OptionError(f"editor '{name}' changes what lies inside a mask: give one with --mask FILE, 0 outside")
+    if how.get("exchange", EXCHANGES[0]) not in EXCHANGES:
+        raise unknown("exchange", how["exchange"], EXCHANGES)
+    for text in how.get("emphasis", ()):
+        parse_emphasis(text)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from latentdrift import prompts
 from latentdrift.config import EditOptions
-from latentdrift.edit.editors import EDITORS, chosen
+from latentdrift.edit.editors import EDITORS, check, chosen
 from latentdrift.edit.sources import Subject
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
@@ -28,6 +28,8 @@ class Request:
     """The prompt that describes it as it should be."""
     instruction: str | None
     """What leads from one to the other, where the editor takes that."""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """What else the editor takes: `parts` or `sentences` of `counterfactual.edit`."""
 
     @property
     def told(self) -> str:
@@ -35,10 +37,10 @@ class Request:
         return self.instruction or self.target
 
     @property
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, Any]:
         """For the record."""
         said = {} if self.instruction is None else {"instruction": self.instruction}
-        return {"source_prompt": self.source, "target_prompt": self.target, **said}
+        return {"source_prompt": self.source, "target_prompt": self.target, **said, **self.words, **self.subject.facts}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Wish:
     remove: tuple[str, ...]
     editor: str
     """A row of EDITORS."""
+    sentences: int
+    """Of each state, where the editor takes sets of them."""
     info: Mapping[str, Any]
     """adapter.json: how prompts are worded."""
 
@@ -58,12 +62,14 @@ class Wish:
         """From the options.
 
         Raises:
-            OptionError: An attribute or a value that the adapter's cohort has not, or an editor that is not for this network.
+            OptionError: An attribute or a value that the adapter's cohort has not, an editor that is not for this network, or
+            options that do not go together.
         """
         editor, spec = chosen(options.editor, base), info["attributes"]
+        check(editor, options.model_dump())
         changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
         add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-        return cls(changes, add, remove, editor, info)
+        return cls(changes, add, remove, editor, options.sentences, info)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -80,9 +86,25 @@ class Wish:
         how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
         source, target = prompts.pair(describe, subject.attributes, self.changes, **how, **manner.of_edit)
         if not EDITORS[self.editor].instructed:
-            return Request(subject, source, target, None)
+            return Request(subject, source, target, None, self._words(subject))
         before, after = prompts.states(subject.attributes, self.changes, **how)
         return Request(subject, source, target, prompts.instruction(describe, before, after, manner.instruction or "numerical"))
+
+    def _words(self, subject: Subject) -> dict[str, Any]:
+        """What the editor takes beside the two prompts.
+
+        Raises:
+            OptionError: There are not so many sentences.
+        """
+        says = EDITORS[self.editor].says
+        if says == "prompts":
+            return {}
+        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
+        how |= prompts.Manner.of(self.info["prompt"]).of_edit
+        describe, known = self.info["describe"], subject.attributes
+        if says == "parts":
+            return {"parts": prompts.single_changes(describe, known, self.changes, **how)}
+        return {"sentences": prompts.sentence_sets(describe, known, self.changes, n=self.sentences, **how | {"style": "diverse"})}
 
     def requests(self, subjects: Sequence[Subject]) -> list[Request]:
         """In the words of several; images that the change does not concern are left out.

@@ -12,7 +12,7 @@ a word of its own ("No Finding").
 """
 
 from latentdrift.prompts.assignments import parse_assignment, parse_finding
-from latentdrift.prompts.changes import GAPS, INSTRUCTIONS, instruction, pair, states
+from latentdrift.prompts.changes import GAPS, INSTRUCTIONS, instruction, pair, sentence_sets, single_changes, states
 from latentdrift.prompts.manner import Manner
 from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
 from latentdrift.prompts.wording import (
@@ -33,5 +33,5 @@ from latentdrift.prompts.wording import (
 __all__ = [
     "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "absent", "attributes_of",
     "instruction", "is_missing", "named", "negated", "pair", "parse_assignment", "parse_finding", "phrase", "sentence",
-    "sentences", "slug", "split_findings", "states",
+    "sentence_sets", "sentences", "single_changes", "slug", "split_findings", "states",
 ]  # fmt: skip

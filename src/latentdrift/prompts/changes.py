@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.templates import fill, sentence
+from latentdrift.prompts.templates import fill, sentence, sentences
 from latentdrift.prompts.wording import (
     NO_FINDING,
     Spec,
@@ -117,6 +117,53 @@ def _edit_findings(cell: Any, add: tuple[str, ...], remove: tuple[str, ...], spe
     vocabulary = spec.get("findings", {}).get("vocabulary") or []
     healthy = [str(entry) for entry in vocabulary if str(entry).lower() in NO_FINDING]
     return "|".join(known or remove), "|".join(after or healthy[:1])
+
+
+def single_changes(
+    describe: str,
+    attributes: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    add: Iterable[str] = (),
+    remove: Iterable[str] = (),
+    spec: Spec | None = None,
+    negate_findings: bool = False,
+    **manner: Any,
+) -> list[str]:
+    """The source's sentence with each of several changes alone, for editors that take them one by one.
+
+    Arguments and errors are those of `pair`; `manner` is style, index, patient_info and age_encoding.
+    """
+    source, _ = states(attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings)
+    single = [{**source, name: value} for name, value in changes.items()]
+    for side, findings in (("add", add), ("remove", remove)):
+        for finding in findings:
+            said = [entry for entry in split_findings(source["findings"]) if entry != f"no {finding}"]
+            one: dict[str, Any] = {side: (finding,), "spec": spec, "negate_findings": negate_findings}
+            single.append(states({**source, "findings": "|".join(said)}, {}, **one)[1])
+    before = sentence(describe, source, **manner)
+    return [after for state in single if (after := sentence(describe, state, **manner)) != before]
+
+
+def sentence_sets(
+    describe: str,
+    attributes: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    n: int,
+    add: Iterable[str] = (),
+    remove: Iterable[str] = (),
+    spec: Spec | None = None,
+    negate_findings: bool = False,
+    **manner: Any,
+) -> tuple[list[str], list[str]]:
+    """n wordings of an image as it is, and n as it should be, for editors that take the difference of their means.
+
+    Arguments and errors are those of `pair` and `sentences`; `manner` is style and age_encoding.
+    """
+    both = states(attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings)
+    befores, afters = (sentences(describe, state, n, **manner) for state in both)
+    return befores, afters
 
 
 def instruction(describe: str, source: Mapping[str, Any], target: Mapping[str, Any], encoding: str = "numerical") -> str:

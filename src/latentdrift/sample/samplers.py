@@ -105,6 +105,7 @@ def run(
     generators: Sequence[torch.Generator],
     *,
     start_index: int = 0,
+    step: Mapping[str, Any] | None = None,
     after: After | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> Tensor:
@@ -123,6 +124,7 @@ def run(
         context: handed to the denoiser.
         generators: one per image; a sampler with fresh noise draws from them.
         start_index: number of steps that are skipped, because xT is that far already.
+        step: arguments of each step beyond the row's own.
         after: changes xt after each step, before the next one sees it.
         callback: told (steps done, steps in all) after each.
     """
@@ -135,7 +137,7 @@ def run(
     xt = xT * (scheduler.sigmas[start_index * scheduler.order] ** 2 + 1).sqrt().to(xT) if row.sigma_units else xT
     for done, t in enumerate(times, 1):
         prediction = denoiser(scheduler.scale_model_input(xt, t) if row.scales_input else xt, t, context)
-        xt = scheduler.step(prediction, t, xt, **row.step, **noise).prev_sample
+        xt = scheduler.step(prediction, t, xt, **row.step, **noise, **(step or {})).prev_sample
         if after:
             xt = after(xt, done, len(times), scheduler)
         if callback:

@@ -1,0 +1,112 @@
+"""Which token of one prompt is which of another: by token ids, so words that are several vectors align like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import torch
+from torch import Tensor
+
+from latentdrift.errors import OptionError
+from latentdrift.model.base import Base
+
+EXCHANGES = ("replace", "refine")
+"""What a word does that stands in another's place: take over its attention, or have its own (Hertz et al. 2023, section 3.2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Of a source's L tokens and a target's."""
+
+    matrix: Tensor
+    """[L, L]: the share of a source token's (row) attention that a target token (column) takes over."""
+    kept: Tensor
+    """[L]: 1 where a target token takes over attention, 0 where it has its own."""
+    gone: tuple[int, ...]
+    """Positions in the source of what the target does not say."""
+    new: tuple[int, ...]
+    """Positions in the target of what the source does not say."""
+    factors: Tensor
+    """[L]: what a target token's attention is multiplied by."""
+
+    def apply(self, source: Tensor, target: Tensor) -> Tensor:
+        """Attention probabilities [..., L] of the target that take over the source's."""
+        matrix, kept = self.matrix.to(source), self.kept.to(source)
+        return source @ matrix * kept + target * (1 - kept)
+
+
+def align(
+    source: Sequence[int], target: Sequence[int], lengths: tuple[int, int], exchange: str, factors: Tensor | None = None
+) -> Alignment:
+    """Of two padded lists of token ids.
+
+    Args:
+        source: [L], a first token, as many as `lengths` says, a last one, padding.
+        target: the same.
+        lengths: tokens of either prompt without the first and the last.
+        exchange: a row of EXCHANGES.
+        factors: [L], default ones.
+    """
+    total, (n, m) = len(source), lengths
+    matrix, kept = torch.zeros(total, total), torch.zeros(total)
+    gone: list[int] = []
+    new: list[int] = []
+    blocks = SequenceMatcher(None, list(source[1 : n + 1]), list(target[1 : m + 1]), autojunk=False).get_opcodes()
+    for kind, i, i_end, j, j_end in blocks:
+        rows, columns = list(range(i + 1, i_end + 1)), list(range(j + 1, j_end + 1))
+        if kind == "equal":
+            matrix[rows, columns] = 1.0
+            kept[columns] = 1.0
+            continue
+        gone, new = gone + rows, new + columns
+        if kind == "replace" and exchange == "replace":  # all that the old words had, in equal parts
+            matrix[rows[0] : rows[-1] + 1, columns] = 1.0 / len(columns)
+            kept[columns] = 1.0
+    for k in range(total - m - 1):  # the last token and the padding behind it
+        matrix[min(n + 1 + k, total - 1), m + 1 + k] = 1.0
+    matrix[0, 0], kept[0], kept[m + 1 :] = 1.0, 1.0, 1.0
+    return Alignment(matrix, kept, tuple(gone), tuple(new), torch.ones(total) if factors is None else factors)
+
+
+def of_prompts(base: Base, source: str, target: str, exchange: str, emphasis: Sequence[str]) -> Alignment:
+    """Of two prompts.
+
+    Args:
+        base: whose tokens they are.
+        source: prompt.
+        target: prompt.
+        exchange: a row of EXCHANGES.
+        emphasis: `WORD=FACTOR`, words of the target.
+
+    Raises:
+        OptionError: A prompt is too long, or a word is not in the target.
+    """
+    first, second = base.tokens([source, target]).tolist()
+    factors = torch.ones(len(second))
+    for text in emphasis:
+        word, factor = parse_emphasis(text)
+        wanted = base.tokens([word])[0, 1 : base.count(word) + 1].tolist()
+        places = [i for i in range(len(second)) if wanted and second[i : i + len(wanted)] == wanted]
+        if not places:
+            raise OptionError(f"--emphasis {text}: the changed prompt '{target}' has no '{word}'; give a word of it")
+        for place in places:
+            factors[place : place + len(wanted)] = factor
+    return align(first, second, (base.count(source), base.count(target)), exchange, factors)
+
+
+def parse_emphasis(text: str) -> tuple[str, float]:
+    """`dementia=2` -> the word and its factor.
+
+    Raises:
+        OptionError: Another form, or a factor that is not a number from 0 on.
+    """
+    word, _, factor = text.rpartition("=")
+    try:
+        value = float(factor)
+    except ValueError:
+        value = -1.0
+    if not word or not 0 <= value < float("inf"):
+        raise OptionError(f"--emphasis {text} is not understood; write WORD=FACTOR, such as dementia=2, with a factor from 0 on")
+    return word, value

@@ -1,0 +1,98 @@
+"""A U-Net's attention maps, seen and changed while it is called; between edits the network is as it was.
+
+Our processors stand in diffusers' places for as long as `Attention.held` lasts. They use the layers' own projections, so LoRA
+matrices beside these act, and a token is a row of the context, whatever word it is a part of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentdrift.model.schedule import Denoiser
+
+WIDEST = 32 * 32
+"""Queries of a self-attention layer up to which its maps are looked at: they grow with the square (ours; 16 MiB in bf16)."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One attention layer of a U-Net."""
+
+    name: str
+    cross: bool
+    """Its keys are the words; else the picture's own places."""
+
+
+See = Callable[[Layer, Tensor], Tensor]
+"""(layer, probabilities [B, heads, queries, keys]) -> those that are used. Of several branches, the condition is last."""
+
+
+class Attention:
+    """The attention of one U-Net, or of a network that has none."""
+
+    def __init__(self, unet: Any | None = None) -> None:
+        self.unet = unet
+        self._see: See | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Our processors in the U-Net's places; afterwards, and after an error, the U-Net has the very ones that it had."""
+        if self.unet is None:
+            yield
+            return
+        before = dict(self.unet.attn_processors)
+        self.unet.set_attn_processor({name: self._processor(name, own) for name, own in before.items()})
+        try:
+            yield
+        finally:
+            self.unet.set_attn_processor(dict(before))
+
+    def watched(self, denoiser: Denoiser, see: See) -> Denoiser:
+        """The denoiser, whose calls have their attention seen."""
+
+        def denoise(xt: Tensor, t: Any, context: Any) -> Tensor:
+            self._see = see
+            try:
+                return denoiser(xt, t, context)
+            finally:
+                self._see = None
+
+        return denoise
+
+    def _processor(self, name: str, own: Any) -> Any:
+        """Ours for the layers of transformer blocks (attn1: self, attn2: cross), which have no norm or shortcut of their own."""
+        kind = name.split(".")[-2]
+        if kind not in ("attn1", "attn2"):
+            return own
+        return _Processor(self, Layer(name.removesuffix(".processor"), kind == "attn2"), own)
+
+
+class _Processor:
+    """Attention with its probabilities in the open (Vaswani et al. 2017, eq. 1); the layer's own where nobody looks."""
+
+    def __init__(self, attention: Attention, layer: Layer, own: Any) -> None:
+        self.attention, self.layer, self.own = attention, layer, own
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Any = None,
+        **more: Any,
+    ) -> Tensor:
+        see, wide = self.attention._see, hidden_states.shape[1] > WIDEST and not self.layer.cross
+        if see is None or wide or attention_mask is not None:
+            return self.own(attn, hidden_states, encoder_hidden_states, attention_mask, **more)
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        q, k, v = (attn.head_to_batch_dim(part) for part in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)))
+        scores = attn.get_attention_scores(q, k)
+        probabilities = see(self.layer, scores.unflatten(0, (len(hidden_states), -1))).flatten(0, 1)
+        mixed = attn.batch_to_head_dim(torch.bmm(probabilities.to(v.dtype), v))
+        return attn.to_out[1](attn.to_out[0](mixed))
