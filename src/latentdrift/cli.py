@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "bench drift": (config.BenchDriftOptions, ("cohort",)),
     "bench table1": (config.BenchTable1Options, ("cohort",)),
     "bench table3": (config.BenchTable3Options, ("cohort",)),
+    "bench editors": (config.BenchEditorsOptions, ("adapter",)),
     "export": (config.ExportOptions, ("adapter",)),
     "adopt": (config.AdoptOptions, ("file",)),
     "phantom": (config.PhantomOptions, ()),

@@ -533,6 +533,47 @@ class BenchTable3Options(BenchOptions):
     """Images per variant."""
 
 
+class BenchEditorsOptions(Options):
+    """Every editor on edits whose right answer is known: phantoms, or patients who came again; beside doing nothing."""
+
+    adapter: str
+    """An adapter or run folder that knows the attributes that change."""
+    out: Path
+    """The folder for results; the same command again goes on where it was interrupted."""
+    cohort: Path | None = None
+    """A cohort whose patients came twice: the first visit is changed into what its table says of the last."""
+    phantom: Literal["brain", "chest"] | None = None
+    """Instead of a cohort: phantoms, whose true counterfactual can be drawn."""
+    also: tuple[str, ...] = ()
+    """Adapters, `RUN` or `RUN=WEIGHT`, that are put on top."""
+    editors: tuple[str, ...] = ()
+    """Rows of EDITORS; default: all that this network can be edited by without a mask."""
+    split: Split = "test"
+    """Whose patients are edited."""
+    n: Count = 24
+    """Edits, at most."""
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """How far back towards noise the edit goes."""
+    steps: Count = 50
+    """Steps of the full trajectory."""
+    guidance: Annotated[float, Field(ge=0)] = 5.0
+    """Guidance weight of the changed prompt, or of the instruction; 1 is none."""
+    image_guidance: Annotated[float, Field(ge=0)] = 1.5
+    """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
+    sentences: Annotated[int, Field(ge=1, le=24)] = 8
+    """With pix2pix-zero: wordings of each state."""
+    bootstrap: Annotated[int, Field(ge=10)] = 1000
+    """Resamples of patients behind each interval."""
+    base: str | None = None
+    """Where the adapter's base lies on this machine, if not where it was trained."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format; auto takes bf16 where the machine is fast at it."""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto."""
+    seed: int = 0
+    """Of phantoms and of everything random in an edit."""
+
+
 class PhantomOptions(Options):
     """Write a folder of phantom scans with their table: a data set whose true counterfactuals are known."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from latentdrift import config
-from latentdrift.service import VERBS, Result, adapted, requests, subject
+from latentdrift.service import VERBS, Result, adapted, edited_by, requests, subject
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -121,6 +121,21 @@ def bench(options: config.BenchOptions) -> Result:
             "out": str(options.out)}  # fmt: skip
 
 
+def bench_editors(options: config.BenchEditorsOptions) -> Result:
+    from latentdrift.study.editing import edited
+
+    asked = edited_by(options)
+    missing = [(row, case) for row in asked.rows for case in asked.cases if asked.result(row, case) is None]
+    tried = next(((row, case) for row, case in missing if row in asked.editors), None)
+    began = time.perf_counter()
+    if tried:
+        edited(asked, *tried, shelf=None)
+    each = time.perf_counter() - began if tried else 0.0
+    edits = sum(row in asked.editors for row, _ in missing)
+    return {"editors": list(asked.editors), "cases": len(asked.cases), "edits": edits, "seconds": round(each * edits, 1),
+            "out": str(options.out)}  # fmt: skip
+
+
 def edit(options: config.EditOptions) -> Result:
     from latentdrift.edit.requests import Wish
     from latentdrift.edit.sources import subjects
@@ -147,4 +162,5 @@ PLANS: dict[str, Callable[..., Result]] = {
     "bench drift": bench,
     "bench table1": bench,
     "bench table3": bench,
+    "bench editors": bench_editors,
 }

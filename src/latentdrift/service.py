@@ -200,6 +200,20 @@ def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Resul
     return {"file": str(options.out / "bench.json"), "table": str(options.out / "bench.md"), "page": str(made)}
 
 
+def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> Result:
+    """Edits whose right answer is known -> every editor beside doing nothing, with intervals."""
+    from latentdrift.study import editing
+    from latentdrift.study.editing_page import write_editors
+
+    asked = edited_by(options)
+    with bar("bench editors", quiet=quiet) as report:
+        rows = editing.run(asked, report)
+    made = write_editors(options.out, asked, rows)
+    inputs = {"base": asked.base.hash, "adapters": asked.info["adapters"], "settings": asked.key}
+    record.write(options.out, "bench editors", options, inputs=inputs, results={"rows": len(rows)})
+    return {"file": str(options.out / "editors.json"), "table": str(options.out / "editors.md"), "page": str(made)}
+
+
 def export(options: config.ExportOptions, quiet: bool = False) -> Result:
     """An adapter -> the files that another tool loads."""
     from latentdrift.adapt.interop.exports import export as write
@@ -276,7 +290,8 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
 
 
 def adapted(
-    options: config.GenerateOptions | config.EditOptions | config.DriftOptions, also: Sequence[str] = ()
+    options: config.GenerateOptions | config.EditOptions | config.DriftOptions | config.BenchEditorsOptions,
+    also: Sequence[str] = (),
 ) -> tuple[Any, Any, Mapping[str, Any], Any]:
     """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it.
 
@@ -308,6 +323,14 @@ def _listed(adapted: Any) -> Mapping[str, Any]:
     """adapter.json and, without the places where they lie, the adapters in the base."""
     parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
     return {**adapted.info, "adapters": parts}
+
+
+def edited_by(options: config.BenchEditorsOptions) -> Any:
+    """What `bench editors` edits, and by which model."""
+    from latentdrift.study.editing import Editing
+
+    base, drift, info, statistics = adapted(options, options.also)
+    return Editing(options, base, drift, statistics, info)
 
 
 def subject(options: config.DriftOptions) -> Any:
@@ -375,6 +398,7 @@ VERBS: dict[str, Callable[..., Result]] = {
     "bench drift": partial(bench, "bench drift"),
     "bench table1": partial(bench, "bench table1"),
     "bench table3": partial(bench, "bench table3"),
+    "bench editors": bench_editors,
     "export": export,
     "adopt": adopt,
     "phantom": phantom,

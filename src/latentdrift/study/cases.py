@@ -1,0 +1,145 @@
+"""Edits whose right answer is known: phantoms under other attributes, and patients who came again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentdrift import prompts
+from latentdrift.data import phantom, readers
+from latentdrift.data.cohort import Cohort
+from latentdrift.data.geometry import Fit
+from latentdrift.data.image import Image
+from latentdrift.data.visits import clocks, pairs
+from latentdrift.edit.sources import Subject
+from latentdrift.errors import CohortError, OptionError
+from latentdrift.seeds import derive
+
+YEARS = 15  # that a phantom ages
+VISIT = 1  # seed of the scanner: the same for a phantom and its counterfactual
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image, one change, and what should come of it."""
+
+    subject: Subject
+    group: str
+    """Which change it is."""
+    changes: Mapping[str, Any]
+    add: tuple[str, ...]
+    truth: np.ndarray
+    """[R, R] in [0, 1], in the model's geometry."""
+    patient: str
+
+
+# Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the findings that are added.
+CHANGES: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]]] = {
+    "brain": {
+        f"age +{YEARS}": ({"diagnosis": "no dementia"}, {"age": YEARS}, ()),
+        "dementia": ({"diagnosis": "no dementia"}, {"diagnosis": "dementia"}, ()),
+    },
+    "chest": {
+        "effusion": ({"findings": ()}, {}, ("effusion",)),
+        "cardiomegaly": ({"findings": ()}, {}, ("cardiomegaly",)),
+    },
+}
+
+
+def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spec) -> list[Case]:
+    """n phantoms that no cohort holds, as many of each row of CHANGES; two pictures of one differ by the change alone.
+
+    Args:
+        kind: A row of `phantom.KINDS`.
+        n: Number of edits.
+        seed: Of the phantoms.
+        resolution: R.
+        spec: The adapter's attributes.
+
+    Raises:
+        OptionError: An unknown kind, or an adapter that does not know its attributes.
+    """
+    kinds = phantom.of(kind)
+    lacking = [name for name in ("age", "sex", kinds.column) if name not in spec]
+    if lacking:
+        raise OptionError(
+            f"the adapter does not know {' and '.join(lacking)} of a {kind} phantom; fit one on a cohort that "
+            f"`latentdrift phantom --kind {kind}` and `import` make"
+        )
+    found, names = [], list(CHANGES[kind])
+    for index in range(n):
+        name, number = names[index % len(names)], derive(seed, "bench", kind, index) % 2**31
+        before, change, add = CHANGES[kind][name]
+        row = {**kinds.history(np.random.default_rng(number), 1)[0], **before}
+        after = {**row, **{key: row[key] + value if key == "age" else value for key, value in change.items()}}
+        if add:
+            after["findings"] = add
+        first, second = (kinds.render(number, kinds.attributes(state), visit=VISIT, size=resolution) for state in (row, after))
+        known = {key: _cell(value) for key, value in row.items() if key != "days"}
+        subject = Subject(f"{index:06d}", Image(first, (0.0, 1.0)), known, Fit(resolution, resolution, resolution))
+        found.append(Case(subject, name, {key: after[key] for key in change}, add, second.astype(np.float64), f"{index:06d}"))
+    return found
+
+
+def _cell(value: Any) -> Any:
+    """A phantom's value as a cohort's table has it."""
+    return ("|".join(value) or phantom.NO_FINDING) if isinstance(value, tuple) else value
+
+
+def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -> list[Case]:
+    """First visit of each patient of a split, to be changed into what the table says of the last one.
+
+    Args:
+        cohort: With patients who came twice or more.
+        split: Train, validation or test.
+        resolution: R.
+        spec: The adapter's attributes.
+
+    Raises:
+        CohortError: No patient of the split came twice.
+    """
+    table = cohort.rows(split)
+    found = []
+    for first, last in _ends(table):
+        rows = [table.loc[position].to_dict() for position in (first, last)]
+        known, later = (prompts.attributes_of(row, spec) for row in rows)
+        changes = {name: value for name, value in later.items() if name in ("age", "diagnosis") and value != known.get(name)}
+        if not changes:
+            continue
+        (image,) = readers.read(cohort.folder / rows[0]["file_name"])
+        subject = Subject(str(first), image, known, cohort.fit(rows[0], image.pixels, resolution))
+        truth = (cohort.batch(table.loc[[last]], resolution)[0].mean(0) + 1) / 2
+        found.append(Case(subject, "next visits", changes, (), truth.astype(np.float64), str(rows[0]["patient"])))
+    if not found:
+        raise CohortError(f"no patient of the {split} split of {cohort.folder} came twice; take another --split or --phantom")
+    return found
+
+
+def mean_change(cohort: Cohort, resolution: int) -> np.ndarray:
+    """What changes between first and last visit of the training patients, on the mean: [R, R], 1 is the whole range."""
+    table = cohort.rows("train")
+    ends = list(_ends(table))
+    if not ends:
+        return np.zeros((resolution, resolution))
+    first, last = ((cohort.batch(table.loc[list(rows)], resolution).mean(1) + 1) / 2 for rows in zip(*ends, strict=True))
+    return np.asarray((last - first).mean(0), dtype=np.float64)
+
+
+def _ends(table: Any) -> Iterator[tuple[int, int]]:
+    """(first, last) visit of each patient and view that has two, as positions."""
+    times = dict(zip(table.index, clocks(table)[:, 0], strict=True))
+    longest: dict[tuple[str, str], tuple[int, int]] = {}
+    for first, last in pairs(table):
+        key = (str(table.loc[first, "patient"]), str(table.loc[first, "view"]))
+        known = longest.get(key)
+        if known is None or _gap(times, first, last) > _gap(times, *known):
+            longest[key] = (first, last)
+    yield from longest.values()
+
+
+def _gap(times: Mapping[int, float], first: int, last: int) -> float:
+    """Days between two visits; 0 where they are not known."""
+    return float(np.nan_to_num(times[last] - times[first]))
