@@ -136,7 +136,7 @@ def test_memorisation_in_closed_form():
     assert cosine_distances(np.array([[1.0, np.sqrt(3)], [-1.0, 0.0]]), train) == pytest.approx([0.5, 0.0])
     angle = np.deg2rad(8)
     b = np.array([[np.cos(angle), np.sin(angle)]]) * np.array([[1.0], [3.0]])
-    a = b + [0.0, 5.0]
+    a = b + np.array([0.0, 5.0])
     assert informed(a, b, train)(*ones(a, b)) == pytest.approx(25 / (1 - np.cos(angle)), rel=1e-9)
 
 

@@ -15,6 +15,8 @@ BATCH = 64  # pairs at a time
 def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: int) -> dict | None:
     """Mean of a similarity over pairs of pictures of different patients (MS-SSIM: Odena et al. 2017, sec. 4.2).
 
+    The interval is too wide, never too narrow, where every picture is as unlike the rest as any other.
+
     Returns:
         value, ci (None with fewer than FEWEST patients), n; None where there is no such pair.
     """

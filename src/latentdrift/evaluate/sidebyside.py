@@ -40,7 +40,10 @@ def compared(report: Mapping[str, Any], pictures: Mapping[str, ImageSet]) -> lis
     words = f"Each set judged against the same real images; value [95 % interval]. Images: {n}."
     found: list[page.Block] = [page.heading("Several sets"), page.table(rows, words), *_panels(groups)]
     for name, part in further.items():
-        found += [page.heading(f"Set {name}"), page.lights(part["lights"]), page.gallery(sheet(pictures[name], name, SHOWN))]
+        found += [page.heading(f"Set {name}"), page.lights(part["lights"])]
+        own = [words for words in part["warnings"] if words not in report["warnings"]]
+        found += [page.text("\n\n".join(own))] if own else []
+        found += [page.gallery(sheet(pictures[name], name, SHOWN))]
     return found
 
 
