@@ -60,6 +60,8 @@ def about_numbers(report: Mapping[str, Any]) -> list[str]:
             warnings.append(
                 f"Fewer images ({fewest}) than {label} features ({space['dimension']}): the covariance is incomplete."
             )
+    if "ssl" in report["spaces"]:
+        warnings.append("The ssl features were learned from this cohort's training images: they compare with nothing outside it.")
     if report["spaces"] and "inception" not in report["spaces"]:
         warnings.append(
             f"Features: {', '.join(report['spaces'])}. Published distances use Inception and do not compare with these."

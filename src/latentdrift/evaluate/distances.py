@@ -124,22 +124,22 @@ class Distance:
     """Needs the features of the training pictures."""
     neighbours: bool = False
     """Looks at the k nearest pictures; the k of these sets is told."""
-    share: tuple[float, float] | None = None
-    """Lowest and highest value; None: a distance. Of a share, more is better."""
+    possible: tuple[float, float] = (0.0, float("inf"))
+    """Lowest and highest value, where intervals end."""
     least: int = 2
     """Fewest pictures in each set."""
     most: int | None = None
     """Most pictures of each set that are used (memory grows with the square); more are sampled down."""
 
 
-_UP, _FREE = (0.0, 1.0), (0.0, float("inf"))
+_SHARE, _ANY = (0.0, 1.0), (float("-inf"), float("inf"))
 DISTANCES: dict[str, Distance] = {  # in the order in which they are best read
-    "kid": Distance(kernel, "Kernel distance (KID)", subsets=True, least=4, most=4000),
-    "precision": Distance(precision, "Precision", neighbours=True, share=_UP, least=4, most=MANIFOLD_MOST),
-    "recall": Distance(recall, "Recall", neighbours=True, share=_UP, least=4, most=MANIFOLD_MOST),
-    "density": Distance(density, "Density", neighbours=True, share=_FREE, least=4, most=MANIFOLD_MOST),
-    "coverage": Distance(coverage, "Coverage", neighbours=True, share=_UP, least=4, most=MANIFOLD_MOST),
-    "mifid": Distance(informed, "Memorisation-informed Fréchet distance (MiFID)", informed=True, most=FRECHET_MOST),
+    "kid": Distance(kernel, "Kernel distance (KID)", subsets=True, possible=_ANY, least=4, most=4000),
+    "precision": Distance(precision, "Precision", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST),
+    "recall": Distance(recall, "Recall", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST),
+    "density": Distance(density, "Density", neighbours=True, least=4, most=MANIFOLD_MOST),
+    "coverage": Distance(coverage, "Coverage", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST),
+    "mifid": Distance(informed, "MiFID", informed=True, most=FRECHET_MOST),
     "frechet": Distance(frechet, "Fréchet distance", most=FRECHET_MOST),
 }
 
@@ -184,8 +184,7 @@ def judge(
         out["value"] = between(np.ones(len(real)), np.ones(len(synthetic)))
     if min(units.max(), made.max()) + 1 >= FEWEST:
         pairs = zip(draws(units, bootstrap, rng(seed, "a"), 2), draws(made, bootstrap, rng(seed, "b"), 2), strict=True)
-        ends = row.share or (-np.inf, np.inf)
-        out["ci"] = [float(end) for end in np.clip(interval(out["value"], [between(a, b) for a, b in pairs]), *ends)]
+        out["ci"] = [float(end) for end in np.clip(interval(out["value"], [between(a, b) for a, b in pairs]), *row.possible)]
     if units.max() > 0:
         out |= _floor(row, prepare(real, real), between, len(synthetic), units, rng(seed, "floor"))
     numbers = [out["value"], *(out["ci"] or []), out["floor"] or 0.0]

@@ -41,8 +41,13 @@ def bounds(pair: Sequence[float] | None) -> str | None:
     return f"{pair[0]:.4g} to {pair[1]:.4g}" if pair else None
 
 
+def ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The same metrics, those of LAST at the end."""
+    return dict(sorted(metrics.items(), key=lambda item: item[0].split(".")[0] in LAST))
+
+
 def table_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Metrics as rows of a table, those of LAST at its end."""
+    """Metrics as rows of a table."""
     return [
         {
             "metric": title(name),
@@ -53,7 +58,7 @@ def table_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "at the floor's n": metric.get("matched"),
             "n": ", ".join(f"{count} {what}" for what, count in metric["n"].items() if what != "train"),
         }
-        for name, metric in sorted(metrics.items(), key=lambda item: item[0].split(".")[0] in LAST)
+        for name, metric in ordered(metrics).items()
     ]
 
 

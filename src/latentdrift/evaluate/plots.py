@@ -10,7 +10,7 @@ import numpy as np
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, pixels, sheet, table_rows, title
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, ordered, pixels, sheet, table_rows, title
 from latentdrift.evaluate.manifold import K
 from latentdrift.evaluate.sidebyside import by_value, compared
 from latentdrift.evaluate.similarity import EDIT_PICTURES
@@ -54,7 +54,8 @@ TABLE_CAPTION = (
     "images of the set, the same of the real set). At the floor's n: the value with as many images as the halves have, which is "
     f"what compares with the floor. Precision, recall, density and coverage look at {K} neighbours or as many as there are; more "
     "is better, up to the floor. Precision and density fall with pictures that are unlike any real one, recall and coverage with "
-    "real ones that nothing synthetic is like. MiFID is the Fréchet distance over how far images keep from the training images."
+    "real ones that nothing synthetic is like. MiFID is the memorisation-informed Fréchet distance: it is divided by how far images "
+    "keep from the training images."
 )
 SPACES_CAPTION = "Feature spaces. Two distances compare only within one space and one resize protocol."
 
@@ -68,7 +69,7 @@ def _spaces(spaces: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _distances(metrics: Mapping[str, Any]) -> list[page.Block]:
     """Each distance with its interval, beside real against real."""
-    shown = {name: m for name, m in metrics.items() if name.split(".")[0] in DISTANCES and m["floor"] is not None}
+    shown = {name: m for name, m in ordered(metrics).items() if name.split(".")[0] in DISTANCES and m["floor"] is not None}
     if not shown:
         return []
     drawing, axes = page.figure(width=4.2 * min(len(shown), 2), height=1.7 * ((len(shown) + 1) // 2), columns=1)

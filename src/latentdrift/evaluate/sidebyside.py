@@ -8,7 +8,7 @@ from typing import Any
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import REAL, SYNTHETIC, bounds, sheet, table_rows, title
+from latentdrift.evaluate.labels import REAL, SYNTHETIC, bounds, ordered, sheet, table_rows, title
 
 DRAWN = ("kid", "precision", "recall", "coverage")  # rows of DISTANCES that get a plot
 SHOWN = 7  # pictures of each further set
@@ -30,11 +30,11 @@ def compared(report: Mapping[str, Any], pictures: Mapping[str, ImageSet]) -> lis
     """Every metric of several synthetic sets in one table, and a few pictures of each."""
     further: Mapping[str, Any] = report["compared"]
     groups: dict[str, Metrics] = {"synthetic": report["metrics"]} | {name: part["metrics"] for name, part in further.items()}
-    names = dict.fromkeys(name for metrics in groups.values() for name in metrics)
+    names = {name: None for metrics in groups.values() for name in metrics}
     rows = [
         {"metric": title(name), "floor": report["metrics"].get(name, {}).get("floor")}
         | {label: _with_interval(metrics.get(name)) for label, metrics in groups.items()}
-        for name in names
+        for name in ordered(names)
     ]
     n = ", ".join(f"{label} {m['n']['synthetic']}" for label, m in {"synthetic": report, **further}.items())
     words = f"Each set judged against the same real images; value [95 % interval]. Images: {n}."
