@@ -54,8 +54,8 @@ TABLE_CAPTION = (
     "images of the set, the same of the real set). At the floor's n: the value with as many images as the halves have, which is "
     f"what compares with the floor. Precision, recall, density and coverage look at {K} neighbours or as many as there are; more "
     "is better, up to the floor. Precision and density fall with pictures that are unlike any real one, recall and coverage with "
-    "real ones that nothing synthetic is like. MiFID is the memorisation-informed Fréchet distance: divided by how far images keep "
-    "from the training images."
+    "real ones that nothing synthetic is like. MiFID is the memorisation-informed Fréchet distance: divided by how far images "
+    "keep from the training images."
 )
 SPACES_CAPTION = "Feature spaces. Two distances compare only within one space and one resize protocol."
 

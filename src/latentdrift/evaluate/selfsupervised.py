@@ -12,6 +12,7 @@ seen the training images: a general space always stands beside them.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from latentdrift.evaluate import ImageSet, contents
 from latentdrift.evaluate.features import resize
 from latentdrift.evaluate.pictures import Pictures
 from latentdrift.seeds import derive, generator
+
+log = logging.getLogger(__name__)
 
 SIZE = 64  # pixels on a side
 WIDTHS = (32, 64, 128, 128)  # channels; the last is the dimension of the features
@@ -62,6 +65,7 @@ def load_encoder(images: ImageSet, folder: Path, seed: int, device: str) -> Enco
     if path.is_file():
         network.load_state_dict(load_file(path))
     else:
+        log.info("learning the features 'ssl' from %d training images, in %d steps", len(images), STEPS)
         network = learn(images, seed, device).cpu()
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.partial")
