@@ -61,9 +61,10 @@ def make(folder: Path) -> None:
 def fitting(base: Path, work: Path, method: str) -> Any:
     """Two steps of one image, on a phantom cohort."""
     from latentdrift import config, service
-    from latentdrift.adapt import prior
+    from latentdrift.adapt import calibration, prior
 
-    prior.HOW["steps"] = 1  # class pictures are drawn in one step: their time is not what is measured here
+    for drawing in (prior, calibration):
+        drawing.HOW["steps"] = 1  # pictures are drawn in one step: their time is not what is measured here
     scans = work / "scans"
     service.run("phantom", config.PhantomOptions(out=scans, patients=4, visits=2, size=RESOLUTION), quiet=True)
     wanted = config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=work / "cohort")

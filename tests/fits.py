@@ -25,7 +25,7 @@ class KilledError(Exception):
 
 def small(method: str = "lora", **more: Any) -> dict[str, Any]:
     """Options of a fit of any row of METHODS that takes a second."""
-    given = {"method": method, "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2}
+    given = {"method": method, "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2, "drift": "auto"}
     prior = {"prior_images": 4} if method in METHODS and "prior_images" in METHODS[method].defaults else {}
     return {**given, **prior, **more}
 
@@ -35,10 +35,20 @@ def asked(base: Path, cohort: Cohort, out: Path, **more: Any) -> FitOptions:
     return FitOptions(cohort=cohort.folder, out=out, base=str(base), **small(**more))
 
 
-def short_fit(base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, **more: Any) -> FitResult:
+def short_fit(
+    base: Path,
+    cohort: Cohort,
+    out: Path,
+    *,
+    on_step: Any = None,
+    preview: Any = None,
+    class_pictures: Path | None = None,
+    **more: Any,
+) -> FitResult:
     """A fit of STEPS steps in float32, unless told otherwise."""
-    loaded = Base.load(base, device="cpu", precision="fp32")
-    return fit(loaded, cohort, asked(base, cohort, out, **more), out, on_step=on_step, preview=preview, quiet=True)
+    loaded, options = Base.load(base, device="cpu", precision="fp32"), asked(base, cohort, out, **more)
+    how: Any = {"on_step": on_step, "preview": preview, "class_pictures": class_pictures}
+    return fit(loaded, cohort, options, out, quiet=True, **how)
 
 
 def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, float], None]:

@@ -75,16 +75,16 @@ def test_table1_runs_and_is_resumed(
 ) -> None:
     asked = table1(folder, tiny_base_folder, tmp_path / "bench")
     planned = plans.run("bench table1", asked)
-    assert (planned["fits"], planned["by"], planned["classifiers"]) == (2, "diagnosis=dementia", 5)
-    assert planned["images"] == 4 + 9 + 4  # of 18 real training images 9 become synthetic, which the drifted row shares
+    assert (planned["fits"], planned["by"], planned["classifiers"]) == (2, "diagnosis=dementia", 6)
+    assert planned["images"] == 4 + 4 + 9 + 4  # of 18 real training images 9 become synthetic, which the drifted row shares
     assert planned["seconds"] > 0
     assert not (tmp_path / "bench").exists()
 
     service.run("bench table1", asked, quiet=True)
     found = results(asked.out)
-    assert set(found) == {"full-none-s0", "full-drift-s0", "full-real+synthetic-s0", "base-s0", "real-s0"}
+    assert set(found) == {"full-none-s0", "full-drift-s0", "full-calibrated-s0", "full-real+synthetic-s0", "base-s0", "real-s0"}
     assert all("auc" in one["metrics"] for one in found.values())
-    drawn = {"full-none-s0", "full-drift-s0", "base-s0"}
+    drawn = {"full-none-s0", "full-drift-s0", "full-calibrated-s0", "base-s0"}
     assert {name for name, one in found.items() if "frechet_pocket" in one["metrics"]} == drawn
     assert {path.stem for path in (asked.out / "results").glob("*.png")} == drawn
     assert found["full-none-s0"]["metrics"]["auc"]["trained"] == [[2, 2]]  # half of each class
@@ -94,14 +94,15 @@ def test_table1_runs_and_is_resumed(
     assert (found["real-s0"]["n"], found["full-real+synthetic-s0"]["n"]) == (0, 9)
     assert "dementia" in found["base-s0"]["prompt"]  # the base is prompted in the cohort's words
     assert found["full-none-s0"]["drift"]["mode"] == "off"
+    assert found["full-calibrated-s0"]["drift"]["mode"] == "infer"  # of the same fit
     assert found["full-drift-s0"]["drift"]["train"] == found["full-drift-s0"]["drift"]["infer"] == [0.1] * 4
     told = json.loads((asked.out / "bench.json").read_text())
     assert [(row["method"], row["variant"]) for row in told["rows"]] == [
-        ("full", "none"), ("full", "drift"), ("full", "real+synthetic"), (None, "base"), (None, "real"),
+        ("full", "none"), ("full", "calibrated"), ("full", "drift"), ("full", "real+synthetic"), (None, "base"), (None, "real"),
     ]  # fmt: skip
     assert told["real"]["floors"].keys() == {"frechet_pocket", "kid_pocket"}
     page, text = (asked.out / "bench.html").read_text(), (asked.out / "bench.md").read_text()
-    assert page.count("<figcaption>synthetic; ") == 3
+    assert page.count("<figcaption>synthetic; ") == 4
     assert "other features and other data" in page
     assert "| full | drift |" in text and "| 49.68 | 0.035 | 0.724 |" in text
 
@@ -222,7 +223,7 @@ def test_findings_are_one_against_the_rest(cohort: Cohort) -> None:
 def test_what_cannot_be_run_is_said_before_any_work(folder: Path, cohort: Cohort, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="unknown method 'dreamboth'; known: "):
         Bench(table1(folder, "pocket", tmp_path, methods=("dreamboth",)))
-    with pytest.raises(OptionError, match="unknown variant 'pin'; known: base, drift, none"):
+    with pytest.raises(OptionError, match="unknown variant 'pin'; known: base, calibrated, drift, none"):
         Bench(table1(folder, "pocket", tmp_path, variants=("pin",)))
     with pytest.raises(OptionError, match="unknown attribute 'diagnose'; known: age, diagnosis, sex"):
         Bench(table1(folder, "pocket", tmp_path, by="diagnose"))

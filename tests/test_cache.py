@@ -104,3 +104,16 @@ def test_prompts_are_embedded_once_and_looked_up_by_text(base: Base, tmp_path: P
     asked = [prompts[2], prompts[0], prompts[2]]
     torch.testing.assert_close(contexts(asked), base.embed(asked), rtol=0, atol=1e-5)
     torch.testing.assert_close(cache.live_contexts(base, prompts)(asked), base.embed(asked), rtol=0, atol=1e-5)
+
+
+def test_a_shared_cache_is_worked_out_once_and_stands_beside_others(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    first, second, other = Counting(), Counting(), Counting()
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(cache.cached, tmp_path, "class", "one", 9, compute, shared=True) for compute in (first, second)]
+        arrays = [future.result()["value"] for future in found]
+    cache.cached(tmp_path, "class", "other", 3, other, shared=True)
+    assert len(first.calls) + len(second.calls) == 3
+    assert all(np.array_equal(array[:, 0], np.arange(9)) for array in arrays)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"class-one", "class-other"}

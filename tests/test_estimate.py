@@ -13,13 +13,14 @@ import torch
 from gaussian import gaussian, randn, sd_schedule
 
 from latentdrift import config, plans, record, service
+from latentdrift.adapt.copying import CopySlope, copy_slope
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
 from latentdrift.model.leak import estimate
 from latentdrift.sample.samplers import first_time, run
-from latentdrift.study.estimate import CopySlope, copy_slope, first_signal
-from latentdrift.study.subject import plain, starting
+from latentdrift.study.estimate import first_signal
+from latentdrift.study.subject import starting
 
 
 def options(cohort: Path, base: Path, out: Path, **more: object) -> config.DriftEstimateOptions:
@@ -88,7 +89,7 @@ def test_no_slope_is_said_to_be_none() -> None:
 
 def test_starts_keep_what_was_trained_in() -> None:
     drift = Drift((0.1,) * 4, (0.3,) * 4, start="pin", groups=(Group("ill", (0.2,) * 4, (0.5,) * 4),))
-    moved, undrifted = starting(drift, -0.1, 4), plain(drift)
+    moved, undrifted = starting(drift, -0.1, 4), drift.plain
     assert moved.train == (0.1,) * 4 and moved.infer == (-0.1,) * 4 and moved.start == "shift"
     assert moved.groups[0].train == (0.2,) * 4 and moved.groups[0].infer == (-0.1,) * 4
     for prompt in ("an ill brain", "a brain"):

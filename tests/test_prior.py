@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fits import short_fit, weights
+from fits import same, short_fit, weights
 
 from latentdrift.adapt.batches import Batch, Batches
 from latentdrift.adapt.cache import Moments
@@ -65,6 +65,17 @@ def test_class_pictures_are_what_the_base_draws_of_the_class(tiny_base_folder: P
     drawn = {i: x0 for i, _, x0 in latents(base, Drift(), dict.fromkeys(range(5), "a brain MRI"), **how)}
     np.testing.assert_array_equal(np.load(folder / "mean.npy"), torch.stack([drawn[i] for i in range(5)]).numpy())
     assert made.info["options"] | {"prior_images": 5, "rare_word": "sks"} == made.info["options"]
+
+
+def test_class_pictures_that_fits_share_give_the_same_adapter(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+    how: Any = {"method": "dreambooth-lora", "prior_images": 5}
+    own = short_fit(tiny_base_folder, cohort, tmp_path / "own", **how)
+    first = short_fit(tiny_base_folder, cohort, tmp_path / "first", class_pictures=tmp_path / "class", **how)
+    drawn = {path: path.stat().st_mtime_ns for path in (tmp_path / "class").rglob("*.npy")}
+    second = short_fit(tiny_base_folder, cohort, tmp_path / "second", class_pictures=tmp_path / "class", **how)
+    assert same(own, first) and same(own, second)
+    assert drawn == {path: path.stat().st_mtime_ns for path in (tmp_path / "class").rglob("*.npy")}
+    assert not list((tmp_path / "first" / "cache").glob("class-*"))
 
 
 def test_weight_prompt_and_number_reach_the_result(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:

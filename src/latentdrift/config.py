@@ -103,14 +103,15 @@ class FitOptions(Options):
     """A row of PRESETS, which gives the options below other defaults: ti-budget, ti-small."""
     start: tuple[str, ...] = ()
     """Adapters, `RUN` or `RUN=WEIGHT`, that are put into the base before it is trained."""
-    drift: str = "auto"
-    """`none`, one value (`0.1`), in sds of a latent mean (`6.4sd`), per channel (`a,b,c,d`), `auto`, or a result's file."""
+    drift: str = "calibrated"
+    """`none`, one value (`0.1`), in sds of a latent mean (`6.4sd`), per channel (`a,b,c,d`), a result's file, `auto` for the
+    closed form, or `calibrated`: the start that the finished fit's own pictures ask for."""
     drift_mode: DriftMode | None = None
-    """Where drift acts, and how sampling starts; default: infer for auto, both for a given value."""
+    """Where drift acts, and how sampling starts; default: infer for auto and calibrated, both for a given value."""
     drift_form: DriftForm = "noise_mean"
     """How drift acts; all but the first are ablations (see docs/latent-drifting.md)."""
     drift_by: str | None = None
-    """With `--drift auto`: a category of the cohort, each of whose values gets a drift of its own."""
+    """With `--drift auto` or `calibrated`: a category of the cohort, each of whose values gets a drift of its own."""
     noise: tuple[str, ...] = ()
     """Noise to train on, rows of NOISES with their strengths from 0 to 1: `offset=0.1`, `pyramid=0.8`, `input-perturbation=0.1`;
     a name alone takes the strength shown here. Default: plain."""
@@ -126,7 +127,7 @@ class FitOptions(Options):
     """Forward passes per step: the gradient is that of `accumulate` times as many images, the memory is not."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Default: the method's own (see docs/methods.md)."""
-    rate_schedule: str = "constant"
+    rate_schedule: str = "cosine"
     """How the learning rate goes on after its warm-up, a row of SCHEDULES: constant, or cosine or linear down to 0."""
     warm_up: Annotated[int, Field(ge=0)] | None = None
     """Steps in which the learning rate rises to its full value; default: 20, at most a tenth of the run."""
@@ -222,6 +223,13 @@ class GenerateOptions(Options):
     """Adapters, `RUN` or `RUN=WEIGHT`, that are put on top, see docs/methods.md."""
     prompt: tuple[str, ...] = ()
     """Prompts; image i follows prompt i modulo their number."""
+    compose: tuple[str, ...] = ()
+    """Conditions in one picture, `effusion:0.5 pneumonia:0.5`: findings, `name=value` or prompts, with weights that may be
+    negative. The same in a prompt: `one:0.5 AND other:0.5`."""
+    interpolate: tuple[str, ...] = ()
+    """Two conditions; the images go from the first to the second in equal steps, with the same noise."""
+    same_noise: bool = False
+    """All images have the noise of the first, and differ by their prompts alone."""
     like: Path | None = None
     """A cohort whose attribute table the images follow."""
     split: Split | None = None
@@ -239,7 +247,8 @@ class GenerateOptions(Options):
     sampler: str = "ddim"
     """A row of SAMPLERS."""
     drift: str | None = None
-    """Drift of the start: `none`, a value, `auto`, or a result's file; default: what the adapter stores."""
+    """Drift of the start: `none`, a value, `auto` for the closed form, `calibrated` if the adapter is, or a result's file;
+    default: what the adapter stores."""
     drift_mode: Start | None = None
     """How sampling starts; default: as the adapter stores."""
     drift_form: DriftForm | None = None
@@ -462,8 +471,9 @@ class BenchDriftOptions(BenchOptions):
     methods: tuple[str, ...] = ("full", "lora", "textual-inversion")
     """Rows of METHODS."""
     variants: tuple[str, ...] = (
-        "none", "infer", "closed-form", "pin", "pin-sample", "pin-zero", "search", "leak-pixel", "leak-low", "per-step-scaled",
-        "both", "train", "both-closed-form", "offset", "offset+pin", "pyramid", "input-perturbation", "zero-snr",
+        "none", "infer", "calibrated", "closed-form", "pin", "pin-sample", "pin-zero", "search", "leak-pixel", "leak-low",
+        "per-step-scaled", "both", "train", "both-closed-form", "offset", "offset+calibrated", "offset+pin", "pyramid",
+        "input-perturbation", "zero-snr",
     )  # fmt: skip
     """Rows of VARIANTS."""
 
@@ -473,8 +483,9 @@ class BenchTable1Options(BenchOptions):
 
     methods: tuple[str, ...] = ("custom-diffusion", "dreambooth", "textual-inversion", "full", "lora")
     """Rows of METHODS."""
-    variants: tuple[str, ...] = ("none", "drift", "real+synthetic", "base", "real")
-    """Without and with drift; a classifier's real images replaced by synthetic ones to a half; the base as it is; real images."""
+    variants: tuple[str, ...] = ("none", "drift", "calibrated", "real+synthetic", "base", "real")
+    """Without and with drift, and with the start that the fit without drift asks for; a classifier's real images replaced by
+    synthetic ones to a half; the base as it is; real images."""
     by: str | None = None
     """What the classifier tells apart: a category of two values, or `attribute=value` against the rest, such as
     `diagnosis=dementia` or `findings=Effusion`; default: the first category that has exactly two values."""

@@ -81,7 +81,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     base, drift, info, statistics = adapted(options, options.also)
     drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
-    how["resolution"] = options.resolution or info["resolution"]
+    how |= {"resolution": options.resolution or info["resolution"], "same_noise": options.same_noise or bool(options.interpolate)}
     hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
     settings = {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
     sheet = Sheet.open(options.out, {**settings, "hints": hints and hints.key})
@@ -259,7 +259,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     import_(config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed), quiet)
     log.info("3/7 inspect")
     inspect(config.InspectOptions(cohort=cohort), quiet)
-    log.info("4/7 fit: the whole U-Net, drift from the closed form")
+    log.info("4/7 fit: the whole U-Net, and then the start that it asks for")
     fit(config.FitOptions(cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed), quiet)
     log.info("5/7 generate")
     drawn = config.GenerateOptions(adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic")
@@ -325,6 +325,7 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
     """
     from latentdrift.adapt.hinted import followed
     from latentdrift.data.cohort import Cohort
+    from latentdrift.sample.mixing import between, combined
     from latentdrift.sample.synthetic import follow_cohort, follow_prompts, readable
 
     if base.sees_source:
@@ -332,11 +333,19 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
             f"{options.adapter} edits: its network is shown a picture to start from, and generate has none; "
             f"write latentdrift edit {options.adapter} IMAGE --set age=85 --out FOLDER"
         )
-    if options.like and options.prompt:
-        raise OptionError("--prompt and --like both say what to draw; give one of them")
-    like = Cohort.load(options.like) if options.like else None
-    only = followed(like, options.split, info) if like and base.controls and not options.hint_image else None
-    wanted = follow_cohort(like, options.split, options.n, info, only) if like else follow_prompts(options.prompt, options.n)
+    said = [f"--{name}" for name in ("prompt", "like", "compose", "interpolate") if getattr(options, name)]
+    if len(said) > 1:
+        raise OptionError(f"{' and '.join(said)} both say what to draw; give one of them")
+    if options.like:
+        like = Cohort.load(options.like)
+        only = followed(like, options.split, info) if base.controls and not options.hint_image else None
+        wanted = follow_cohort(like, options.split, options.n, info, only)
+    elif options.compose:
+        wanted = combined(options.compose, options.n, info)
+    elif options.interpolate:
+        wanted = between(options.interpolate, options.n, info)
+    else:
+        wanted = follow_prompts(options.prompt, options.n)
     return readable(wanted, base.readable)
 
 

@@ -35,11 +35,18 @@ def key(*parts: object) -> str:
 
 
 def cached(
-    root: Path, kind: str, name: str, rows: int, compute: Compute, *, progress: Callable[[int, int], None] | None = None
+    root: Path,
+    kind: str,
+    name: str,
+    rows: int,
+    compute: Compute,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    shared: bool = False,
 ) -> dict[str, np.ndarray]:
     """Memory-mapped float32 arrays of `rows` rows under `root/kind-name`, worked out where they are not there yet.
 
-    An interrupted cache is continued; caches of this kind under other names are stale and removed.
+    An interrupted cache is continued; caches of this kind under other names are stale and removed, unless they are shared.
 
     Args:
         root: Folder of all caches of a run.
@@ -48,11 +55,23 @@ def cached(
         rows: Length of every array.
         compute: Makes the arrays of a range of rows.
         progress: Told (rows done, rows) after each range.
+        shared: `root` is that of several runs: one works a cache out, the others wait for it.
     """
     folder = root / f"{kind}-{name}"
+    if shared:
+        from filelock import FileLock
+
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            return _completed(folder, rows, compute, progress)
     for stale in root.glob(f"{kind}-*"):
         if stale != folder:
             shutil.rmtree(stale)
+    return _completed(folder, rows, compute, progress)
+
+
+def _completed(folder: Path, rows: int, compute: Compute, progress: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:
+    """The arrays of a folder, gone on with from where they end."""
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "done.json"
     done = json.loads(state.read_text())["rows"] if state.exists() else 0

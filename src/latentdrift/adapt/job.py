@@ -32,6 +32,7 @@ from latentdrift.model.noise import Noise
 from latentdrift.model.start import FEWEST
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
+ESTIMATED = ("auto", "calibrated")  # values of --drift that are found, and not given
 # These do not change what comes out, or are compared by hash.
 FREE = {"cohort", "base", "out", "checkpoint_every", "preview_every", "gradient_checkpointing", "tracker"}
 CRAFT = (
@@ -193,11 +194,18 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     options = row.completed(options)
     resolution = options.resolution or base.resolution
     base.latent_size(resolution)
-    if options.drift.strip().lower() != "auto":
+    estimated = options.drift.strip().lower()
+    if estimated not in ESTIMATED:
         _given(base, options, resolution)
     elif not base.schedule.a(base.schedule.timesteps(SAMPLING_STEPS)[0]) > 0:
         raise OptionError(
-            "--drift auto has nothing to make up for where sampling starts from pure noise (zero terminal SNR); give --drift none"
+            f"--drift {estimated} has nothing to make up for where sampling starts from pure noise (zero terminal SNR); "
+            "give --drift none"
+        )
+    if estimated == "calibrated" and options.drift_form != "noise_mean":
+        raise OptionError(
+            f"--drift calibrated goes with --drift-form noise_mean only, not with the ablation '{options.drift_form}'; "
+            "give --drift auto or a value"
         )
     noise = Noise.parse(options.noise)
     if options.drift_by:
@@ -267,10 +275,10 @@ def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tup
     """The drift of this fit, and what adapter.json says of it.
 
     `auto` is the closed form per channel; trained into the network as well, the two shifts of the start add up: the trained
-    one and the signal that a plain start lacks.
+    one and the signal that a plain start lacks. `calibrated` begins with it, and asks the fit in the end (calibration.py).
     """
     text, mode, form = job.options.drift.strip().lower(), job.options.drift_mode, job.options.drift_form
-    if text != "auto":
+    if text not in ESTIMATED:
         drift = _given(base, job.options, job.resolution)
         return drift, {**drift.to_dict(), "source": "given"}
     t0 = int(base.schedule.timesteps(SAMPLING_STEPS)[0])
@@ -286,11 +294,11 @@ def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tup
     delta, interval = found(job.positions)
     whole = _closed_form(delta, mode or "infer", form)
     groups = []
-    for phrase, positions in _classes(job, cohort).items():
+    for phrase, positions in drift_classes(job, cohort).items():
         part = _closed_form(found(positions)[0], mode or "infer", form)
         groups.append(Group(phrase, part.train, part.infer))
     drift = replace(whole, groups=tuple(groups))
-    return drift, {**drift.to_dict(), "source": "auto", "t0": t0, "estimate": list(delta), "interval": list(map(list, interval))}
+    return drift, {**drift.to_dict(), "source": text, "t0": t0, "estimate": list(delta), "interval": list(map(list, interval))}
 
 
 def _given(base: Base, options: FitOptions, resolution: int) -> Drift:
@@ -310,8 +318,8 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
     Raises:
         OptionError: Drift is not estimated or an ablation, no such category, or the prompts do not say it.
     """
-    if options.drift.strip().lower() != "auto":
-        raise OptionError("--drift-by estimates a drift per class, which needs --drift auto")
+    if options.drift.strip().lower() not in ESTIMATED:
+        raise OptionError("--drift-by estimates a drift per class, which needs --drift auto or --drift calibrated")
     if options.drift_form != "noise_mean":
         raise OptionError(f"--drift-by goes with --drift-form noise_mean only, not with the ablation '{options.drift_form}'")
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
@@ -322,7 +330,7 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
         raise OptionError(f"--drift-by tells classes by their words in the prompt, which {left_out}; give one of them")
 
 
-def _classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
+def drift_classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
     """Phrase of a class -> positions of its training images, for the classes of at least two."""
     by = job.options.drift_by
     if by is None:

@@ -29,7 +29,7 @@ from latentdrift.seeds import derive
 HOW: How = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}  # as `generate` draws by default
 
 
-def class_latents(base: Base, todo: Job, root: Path, *, progress: Report | None = None) -> Moments:
+def class_latents(base: Base, todo: Job, root: Path, *, progress: Report | None = None, shared: bool = False) -> Moments:
     """Latents of the class pictures, from a cache below `root`; `base` is as it is before training."""
     how: Any = {**HOW, "seed": todo.options.seed, "resolution": todo.resolution}
 
@@ -39,7 +39,7 @@ def class_latents(base: Base, todo: Job, root: Path, *, progress: Report | None 
         return {"mean": x0}
 
     name = key(base.hash, base.dtype, todo.settings["start"], todo.class_prompt, sorted(how.items()))
-    mean = cached(root, "class", name, todo.options.prior_images or 0, draw, progress=progress)["mean"]
+    mean = cached(root, "class", name, todo.options.prior_images or 0, draw, progress=progress, shared=shared)["mean"]
     return Moments(mean, np.zeros_like(mean[:1]).repeat(len(mean), 0))
 
 

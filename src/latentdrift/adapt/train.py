@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.adapt import adapter, cache, checkpoint, prior
+from latentdrift.adapt import adapter, cache, calibration, checkpoint, prior
 from latentdrift.adapt.batches import Batch, Batches, Beside, held_out
-from latentdrift.adapt.job import Job, job, resolve_drift, scheduled
+from latentdrift.adapt.job import Job, drift_classes, job, resolve_drift, scheduled
 from latentdrift.adapt.journal import Journal, Silence
 from latentdrift.adapt.plan import disk
 from latentdrift.adapt.run import Run
@@ -57,6 +57,7 @@ def fit(
     preview: Preview | None = None,
     on_step: Callable[[int, float], None] | None = None,
     quiet: bool = False,
+    class_pictures: Path | None = None,
 ) -> FitResult:
     """Adapt a base to a cohort; `base` is used up.
 
@@ -68,6 +69,7 @@ def fit(
         preview: Draws a picture every `preview_every` steps.
         on_step: Told (steps done, loss) after each step.
         quiet: No progress bar.
+        class_pictures: A folder where several fits of one base keep the pictures that it draws of the class; default: the run's.
 
     Raises:
         OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss stops being a number.
@@ -93,7 +95,8 @@ def fit(
             moments = cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
             contexts = cache.live_contexts(base, todo.prompts) if todo.reads else cache.contexts(base, todo.prompts, run.cache)
             weights, beside = todo.weights(base, cohort, run.cache), todo.beside(base, cohort, moments, run.cache)
-            stream = _stream(base, todo, moments, weights, beside, run, journal)
+            known = _class_latents(base, todo, run, journal, class_pictures)
+            stream = _stream(base, todo, moments, weights, beside, known)
         drift, drift_info = resolve_drift(todo, base, cohort, moments)
         trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
         trainer.restore(last)
@@ -101,8 +104,12 @@ def fit(
         draw = _previews(preview if team.first else None, todo, drift, statistics, beside)
         watched = held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside)
         _loop(trainer, todo, stream, watched, run, journal, draw, on_step)
+        if team.first:
+            trainer.settle(run.checkpoints)
+            if calibration.asks(todo):
+                classes, bar = drift_classes(todo, cohort), journal.bar("drift")
+                drift_info = calibration.calibrated(base, todo, drift, drift_info, moments, beside, classes, bar)
     if team.first:
-        trainer.settle(run.checkpoints)
         info = adapter.describe(base, cohort, todo, drift_info, run.losses())
         if trainer.patience:
             info["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
@@ -118,8 +125,7 @@ def _stream(
     moments: cache.Moments,
     weights: np.ndarray | None,
     beside: Beside | None,
-    run: Run,
-    journal: Journal | Silence,
+    known: cache.Moments | None,
 ) -> Batches | prior.Preserving:
     """What each step sees."""
     options, length = todo.options, len(base.schedule.alpha_bar)
@@ -127,9 +133,15 @@ def _stream(
         moments, todo.train, todo.images_per_step, todo.dropout, length, options.seed, todo.noise, weights, beside,
         blinds=base.sees_source,
     )  # fmt: skip
-    if not options.prior_images:
-        return own
-    return prior.Preserving.of(own, prior.class_latents(base, todo, run.cache, progress=journal.bar("class")), todo)
+    return prior.Preserving.of(own, known, todo) if known else own
+
+
+def _class_latents(base: Base, todo: Job, run: Run, journal: Journal | Silence, shared: Path | None) -> cache.Moments | None:
+    """Pictures that the base draws of the class; None where training does not keep to any."""
+    if not todo.options.prior_images:
+        return None
+    root, bar = shared or run.cache, journal.bar("class")
+    return prior.class_latents(base, todo, root, progress=bar, shared=shared is not None)
 
 
 def _loop(

@@ -4,6 +4,7 @@ pictures.py     pictures on disk, read when needed       sets.py         a cohor
 features.py     pictures -> vectors, in a named feature space; store.py keeps them, selfsupervised.py learns a space
 distances.py    two sets of vectors -> one number        manifold.py     precision, recall, density, coverage
 similarity.py   two pictures -> one number               diversity.py    how alike the pictures of one set are
+truth.py        an edit against the true change
 utility.py      what a classifier learns from pictures: train on synthetic, test on real
 bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
 report.py       all of it, as report.json and one HTML page; scores.py, pairs.py and classes.py fill it, caveats.py warns

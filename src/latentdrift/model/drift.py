@@ -103,7 +103,7 @@ class Drift:
         """Drift as a user writes it: `none`, `0.1`, `6.4sd`, one value per channel, `0.1,-0.05,0.2,0`, or a result's file.
 
         Args:
-            text: the option's value; `auto` is not a value but an estimate, see `leak.py`. A path ending in .json is what
+            text: the option's value; `auto` and `calibrated` are no values but estimates. A path ending in .json is what
                 `drift estimate` and `drift search` write: `delta`, one value per channel, and the `mode` it was found for.
             channels: latent channels of the base.
             latent_size: latents on a side; `sd` counts in standard deviations of a noise channel's mean, 1 / latent_size.
@@ -134,6 +134,12 @@ class Drift:
     def has_start(self) -> bool:
         """Whether sampling starts from values of its own, in any class."""
         return any(any(part.infer) for part in self._parts)
+
+    @property
+    def plain(self) -> Drift:
+        """The same with the start that training prepared the network for: unit noise, drifted as in training."""
+        groups = tuple(replace(group, infer=group.train) for group in self.groups)
+        return replace(self, infer=self.train, start="shift", groups=groups)
 
     @property
     def _parts(self) -> list[Drift | Group]:
@@ -291,5 +297,7 @@ def _value(part: str, text: str, latent_size: int) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise OptionError(f"drift '{text}' is not understood; write none, auto, 0.1, 6.4sd, or one number per channel: a,b,c,d")
+        raise OptionError(
+            f"drift '{text}' is not understood; write none, auto, calibrated, 0.1, 6.4sd, or one number per channel: a,b,c,d"
+        )
     return value

@@ -3,6 +3,7 @@
     wording.py       one attribute in words: AGES, findings and what is not found
     templates.py     TEMPLATES, and the sentences made of them
     manner.py        how one adapter's prompts are worded; the prompt of a table's row. START READING HERE
+    composition.py   several prompts with weights in one
     changes.py       source and target of an edit, the instruction for a pair of visits
     assignments.py   `age=85` -> a typed value
 

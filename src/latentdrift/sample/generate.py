@@ -15,7 +15,8 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Denoiser
 from latentdrift.model.start import Statistics, begin, check
-from latentdrift.sample.guidance import guide
+from latentdrift.prompts import composition
+from latentdrift.sample.guidance import compose, guide
 from latentdrift.sample.samplers import first_time, run
 from latentdrift.seeds import generator
 
@@ -44,6 +45,8 @@ class How(TypedDict):
     """Pixels R on a side; default the base's own."""
     image_guidance: NotRequired[float]
     """Weight of the source image, where the network is shown one (Brooks et al. 2023, eq. 3); default 1.5, their example's."""
+    same_noise: NotRequired[bool]
+    """Every image has the noise of image 0, so that pictures differ by their prompts alone; default no."""
     rescale: NotRequired[float]
     """Share of guidance rescale, see `guide`; default none."""
     batch_size: NotRequired[int]
@@ -84,7 +87,8 @@ def latents(
     Args:
         base: the model, with an adapter applied or not.
         drift: of the adapter; its start is applied here.
-        prompts: image index -> prompt. To resume, leave out the indices that are there.
+        prompts: image index -> prompt, or several with weights (see `prompts.composition`). To resume, leave out the indices
+            that are there.
         statistics: of the adapter's cohort, for the starts that are drawn from them.
         shown: for networks that are shown more than noise and text, one entry per prompt.
         how: see `How`.
@@ -98,7 +102,10 @@ def latents(
     side, schedule, channels = base.latent_size(how.get("resolution")), base.schedule, base.latent_channels
     size, t0 = (channels, side, side), first_time(sampler, schedule, steps)
     check(drift.start, statistics, size)
-    base.tokens([*set(prompts.values()), ""])
+    composed = {index: composition.parts(prompt) for index, prompt in prompts.items()}
+    base.tokens([*{text for found in composed.values() for text, _ in found}, ""])
+    if base.sees_source and any(len(found) > 1 for found in composed.values()):
+        raise OptionError("a network that is shown a source is guided by two weights already; give it prompts without AND")
     if (base.sees_source or base.controls) and not shown:
         raise OptionError(f"this network is shown {base.shows} beside noise and text, and nothing was given to show it")
     weights = (how.get("image_guidance", 1.5) - guidance, guidance) if base.sees_source else (guidance,)
@@ -115,27 +122,41 @@ def latents(
         with torch.no_grad():
             return base.embed([prompt])
 
-    def guided(four: list[str]) -> Denoiser:
-        return guide(drift.wrap(base.denoiser(), schedule, four), *weights, rescale=rescale)
+    def guided(four: list[str], shares: Tensor) -> Denoiser:
+        wrapped = drift.wrap(base.denoiser(), schedule, four)
+        if shares.shape[1] == 1:
+            return guide(wrapped, *weights, rescale=rescale)
+        return compose(wrapped, guidance * shares, rescale)
 
     def images() -> Iterator[tuple[int, Tensor, Tensor]]:
         fours = sorted({index - index % SLOTS for index in prompts})
         for at in range(0, len(fours), together):
             slots = [index for first in fours[at : at + together] for index in range(first, first + SLOTS)]
             texts = [prompts.get(index, "") for index in slots]
-            generators = [generator(seed, "image", index) for index in slots]
+            generators = [generator(seed, "image", 0 if how.get("same_noise") else index) for index in slots]
             starts = [
                 begin(drift.of_prompt(text), statistics, schedule, t0, size, noise)
                 for text, noise in zip(texts, generators, strict=True)
             ]
-            denoiser = in_fours([guided(texts[i : i + SLOTS]) for i in range(0, len(texts), SLOTS)])
-            silent, said = context("").expand(len(slots), -1, -1), torch.cat([context(text) for text in texts])
-            contexts = branches(base, silent, said, _stacked(shown, slots) if shown else ())
+            columns, shares = _columns([composed.get(index, [("", 1.0)]) for index in slots])
+            spans = [slice(i, i + SLOTS) for i in range(0, len(texts), SLOTS)]
+            denoiser = in_fours([guided(texts[span], shares[span]) for span in spans])
+            silent, beside = context("").expand(len(slots), -1, -1), _stacked(shown, slots) if shown else ()
+            said = [torch.cat([context(text) for text in column]) for column in columns]
+            contexts = branches(base, silent, said[0], beside)
+            contexts += tuple(branches(base, silent, more, beside)[-1] for more in said[1:])
             xT = torch.stack(starts).to(base.device)
             x0 = run(denoiser, schedule, sampler, steps, xT, contexts, generators, after=after, callback=how.get("callback"))
             yield from ((index, starts[i], x0[i]) for i, index in enumerate(slots) if index in prompts)
 
     return images()
+
+
+def _columns(composed: Sequence[Sequence[composition.Part]]) -> tuple[list[list[str]], Tensor]:
+    """The first, second, ... prompt of every image, and their weights [B, K]; nothing of weight 0 where an image has fewer."""
+    most = max(map(len, composed))
+    full = [[*found, *[("", 0.0)] * (most - len(found))] for found in composed]
+    return [[found[k][0] for found in full] for k in range(most)], torch.tensor([[w for _, w in found] for found in full])
 
 
 def branches(base: Base, silent: Tensor, said: Tensor, shown: Sequence[Tensor]) -> tuple[Any, ...]:

@@ -36,12 +36,35 @@ def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> Denoiser
         times = t.repeat(branches) if isinstance(t, Tensor) and t.ndim else t
         eps_0, *eps = denoiser(torch.cat([xt] * branches), times, _joined(contexts)).chunk(branches)
         total = eps_0 + sum(w * (eps_i - eps_0) for w, eps_i in zip(weights, eps, strict=True))
-        if not rescale:
-            return total
-        ratio = _std(torch.stack(eps).mean(0)) / _std(total)
-        return total * (1 + rescale * (ratio - 1))
+        return _rescaled(total, eps, rescale)
 
     return guided
+
+
+def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> Denoiser:
+    """The same where every image has weights of its own, [B, K]: eps = eps_0 + sum_k w_k (eps_k - eps_0).
+
+    One condition and the reference are a call of the network, as in plain guidance. So an image with one weight is to the bit
+    what `guide` makes of it, whatever other images are composed of; a weight of 0 changes nothing.
+    """
+
+    def composed(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
+        reference, *conditions = contexts
+        times = t.repeat(2) if isinstance(t, Tensor) and t.ndim else t
+        pairs = [denoiser(torch.cat([xt, xt]), times, _joined((reference, each))).chunk(2) for each in conditions]
+        total: Tensor = pairs[0][0]
+        for w, (eps_0, eps_k) in zip(weights.T, pairs, strict=True):
+            total = total + w.reshape(-1, 1, 1, 1).to(xt) * (eps_k - eps_0)
+        return _rescaled(total, [eps_k for _, eps_k in pairs], rescale)
+
+    return composed
+
+
+def _rescaled(total: Tensor, eps: list[Tensor], rescale: float) -> Tensor:
+    if not rescale:
+        return total
+    ratio = _std(torch.stack(eps).mean(0)) / _std(total)
+    return total * (1 + rescale * (ratio - 1))
 
 
 def _joined(contexts: tuple[Any, ...]) -> Any:

@@ -42,6 +42,13 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
         )
     start = MODES[mode][1] or "shift" if mode else drift.start
     drift, t0 = replace(drift, form=form, start=start), first_time(options.sampler, base.schedule, options.steps)
+    if value is not None and value.strip().lower() == "calibrated":
+        value = None
+        if info["drift"]["source"] != "calibrated":
+            raise OptionError(
+                "this adapter was not calibrated when it was fitted; `latentdrift drift estimate COHORT --adapter RUN --out E` "
+                "does it now, and --drift E/estimate.json takes the answer"
+            )
     if value is None and (mode is None or drift.has_start):
         return starting_at(drift, base, info, t0)
     if value is None or value.strip().lower() == "auto":
@@ -60,9 +67,9 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
 
 
 def starting_at(drift: Drift, base: Base, info: Mapping[str, Any], t0: Tensor) -> Drift:
-    """The adapter's drift where sampling starts at t0: a closed form follows, given values stay; as of `restart`."""
-    closed = info["drift"]["source"] == "auto"
-    return drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item()) if closed else drift
+    """The adapter's drift where sampling starts at t0: one that was estimated follows, given values stay; as of `restart`."""
+    found = info["drift"]["source"] in ("auto", "calibrated")
+    return drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item()) if found else drift
 
 
 def _with(drift: Drift, infer: Callable[[Values], Values]) -> Drift:

@@ -19,6 +19,7 @@ from latentdrift.data.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.intensity import from_unit
 from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.prompts import composition
 
 log = logging.getLogger(__name__)
 TOLD = 3  # prompts of which is said what was cut off; of more only their number
@@ -42,7 +43,9 @@ def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
         OptionError: There are none.
     """
     if not texts:
-        raise OptionError("there is nothing to draw: give --prompt, or --like COHORT whose table the images follow")
+        raise OptionError(
+            "there is nothing to draw: give --prompt, --compose or --interpolate, or --like COHORT whose table the images follow"
+        )
     return [Request(texts[i % len(texts)]) for i in range(n)]
 
 
@@ -84,14 +87,15 @@ def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Req
         requests: With prompts of any length.
         cut: `Base.readable`.
     """
-    read = {text: cut(text) for text in dict.fromkeys(request.prompt for request in requests)}
+    every = dict.fromkeys(text for request in requests for text, _ in composition.parts(request.prompt))
+    read = {text: cut(text) for text in every}
     long = [text for text in read if text != read[text]]
     for text in long[:TOLD]:
         dropped = " ".join(text.split()[len(read[text].split()) :])
         log.warning("the prompt '%s' is longer than the text encoder reads: '%s' is dropped", text, dropped)
     if long[TOLD:]:
         log.warning("the ends of %d further prompts are dropped, too", len(long[TOLD:]))
-    return [replace(request, prompt=read[request.prompt]) for request in requests]
+    return [replace(request, prompt=composition.each(request.prompt, read.__getitem__)) for request in requests]
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def fitted(asked: Bench, cell: Cell) -> Subject:
     if cell.fit is None:
         return Subject.alone(base, options.resolution).about(asked.cohort)
     fitting = asked.fitting(cell)
-    fit(base, asked.cohort, fitting, fitting.out, quiet=True)
+    fit(base, asked.cohort, fitting, fitting.out, quiet=True, class_pictures=options.out / "class")
     for part in ("cache", "checkpoints"):  # a finished fit does not need them, and there are many fits
         shutil.rmtree(fitting.out / part, ignore_errors=True)
     return load_fit(fitting)

@@ -99,8 +99,8 @@ def _rows(stage: Stage) -> list[dict[str, Any]]:
 
 
 def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
-    """estimate.json, and estimate.html: the closed form per channel, and the copy slope."""
-    slope = told["copy_slope"]
+    """estimate.json, and estimate.html: the closed form per channel, the copy slope, and the start that the model asks for."""
+    slope, closed = told["copy_slope"], told["closed_form"]
     words = (
         f"A network expects the mean a m where sampling starts, and plain noise has the mean 0. With a = {told['a_t0']:.4f} at "
         f"t = {told['t0']:g} and m, the mean latent of {told['images']} training images, the difference is delta, one number per "
@@ -108,9 +108,7 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
     )
     rows = [
         {"channel": channel, "mean latent m": mean, "delta": delta, "interval": f"{low:.4g} to {high:.4g}", "delta in sd": sd}
-        for channel, (mean, delta, (low, high), sd) in enumerate(
-            zip(told["latent_mean"], told["delta"], told["interval"], told["sd"], strict=True)
-        )
+        for channel, (mean, delta, (low, high), sd) in enumerate(zip(told["latent_mean"], *closed.values(), strict=True))
     ]
     caption = f"delta in standard deviations of unit noise, and in sds of a noise channel's mean, 1/{told['latent_size']}."
     blocks = [page.text(words), page.table(rows, caption)]
@@ -121,6 +119,16 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
         ]
         says = f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their starts; blue: a full copy."
         blocks += [page.heading("Does drift matter?"), page.picture(_slopes(slope), says), page.table(numbers)]
+    if told["source"] == "calibrated":
+        asked = [
+            {"channel": channel, "delta": delta, "interval": f"{low:.4g} to {high:.4g}", "delta in sd": sd}
+            for channel, (delta, (low, high), sd) in enumerate(zip(told["delta"], told["interval"], told["sd"], strict=True))
+        ]
+        why = (
+            "From this start the line above reaches the mean of the training images. It is what this adapter asks for, which has "
+            "not learned the cohort to the end, and what estimate.json hands on. Intervals: 95 %, from resampling the pictures."
+        )
+        blocks += [page.heading("The start that the adapter asks for"), page.text(why), page.table(asked)]
     write_json(out / "estimate.json", told)
     page.write_page(out / "estimate.html", "Drift: estimate", blocks)
 

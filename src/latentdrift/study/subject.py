@@ -79,9 +79,3 @@ def starting(drift: Drift, delta: float, channels: int) -> Drift:
     """The drift with a start of mean delta in every channel and class; what was trained in stays."""
     values = (delta,) * channels
     return replace(drift, infer=values, start="shift", groups=tuple(replace(group, infer=values) for group in drift.groups))
-
-
-def plain(drift: Drift) -> Drift:
-    """The drift with the start that training prepared the network for: unit noise, drifted as in training."""
-    groups = tuple(replace(group, infer=group.train) for group in drift.groups)
-    return replace(drift, infer=drift.train, start="shift", groups=groups)

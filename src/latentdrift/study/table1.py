@@ -7,13 +7,14 @@ from typing import Any
 from latentdrift.study.table import Table, Variant
 
 FITS: dict[str, dict[str, Any]] = {
-    "plain": {"drift": "none"},
+    "plain": {"drift": "calibrated"},  # of the start alone: training is as without
     "drift": {"drift": "{delta}", "drift_mode": "both"},
 }
 
 VARIANTS: dict[str, Variant] = {
     "none": Variant("no drift", "plain"),
     "drift": Variant("drift in training and sampling", "drift", {}),
+    "calibrated": Variant("no drift in training, and the start that the fit asks for", "plain", {}),
     "real+synthetic": Variant("real and drifted synthetic images, half of each, together as many as there are real ones",
                               "drift", {}, real=0.5),
     "base": Variant("the base without fine-tuning", None),

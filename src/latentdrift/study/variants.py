@@ -9,10 +9,10 @@ from latentdrift.study.table import Table, Variant
 
 # Name -> the options of `fit`; {delta} is the scalar drift of the bench.
 FITS: dict[str, dict[str, Any]] = {
-    "plain": {"drift": "none"},
+    "plain": {"drift": "calibrated"},  # of the start alone: training is as without
     "drift": {"drift": "{delta}", "drift_mode": "both"},
     "drift-auto": {"drift": "auto", "drift_mode": "both"},
-    "offset": {"drift": "none", "noise": ("offset=0.1",)},
+    "offset": {"drift": "calibrated", "noise": ("offset=0.1",)},
     "pyramid": {"drift": "none", "noise": ("pyramid",)},
     "input-perturbation": {"drift": "none", "noise": ("input-perturbation=0.1",)},
     "zero-snr": {"drift": "none", "zero_snr": True, "prediction": "v_prediction"},
@@ -21,6 +21,7 @@ FITS: dict[str, dict[str, Any]] = {
 VARIANTS: dict[str, Variant] = {
     "none": Variant("no drift", "plain"),
     "infer": Variant("the scalar delta when sampling only", "plain", {"drift": "{delta}", "drift_mode": "infer"}),
+    "calibrated": Variant("the start that the fit asks for", "plain", {}),
     "closed-form": Variant("closed form per channel when sampling", "plain", {"drift": "auto", "drift_mode": "infer"}),
     "pin": Variant("channel means set to the closed form", "plain", {"drift": "auto", "drift_mode": "pin"}),
     "pin-sample": Variant("channel means drawn as the cohort's are", "plain", {"drift": "auto", "drift_mode": "pin-sample"}),
@@ -36,6 +37,7 @@ VARIANTS: dict[str, Variant] = {
     "train": Variant("the scalar delta in training only", "drift"),
     "both-closed-form": Variant("closed form in training and sampling", "drift-auto", {}),
     "offset": Variant("offset noise 0.1", "offset"),
+    "offset+calibrated": Variant("offset noise 0.1, the start that the fit asks for", "offset", {}),
     "offset+pin": Variant("offset noise 0.1, means set to the closed form", "offset", {"drift": "auto", "drift_mode": "pin"}),
     "pyramid": Variant("pyramid noise", "pyramid"),
     "input-perturbation": Variant("input perturbation 0.1", "input-perturbation"),
