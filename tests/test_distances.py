@@ -9,7 +9,7 @@ import torch
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.bootstrap import choose, rng
-from latentdrift.evaluate.distances import DISTANCES, KID_SUBSETS, frechet, judge, kernel
+from latentdrift.evaluate.distances import DISTANCES, KID_SUBSETS, cosine_distances, frechet, informed, judge, kernel
 
 
 def ones(*sets: np.ndarray) -> list[np.ndarray]:
@@ -106,12 +106,49 @@ def test_kernel_distance_is_unbiased():
 def test_a_verdict_says_everything_needed_to_read_it(name):
     real, synthetic = normal(60, 6, 0), normal(40, 6, 1, shift=1.0)
     patients = [str(i // 2) for i in range(60)]
-    out = judge(DISTANCES[name], real, synthetic, patients, bootstrap=50)
+    how = {"train": normal(30, 6, 2), "bootstrap": 50}
+    out = judge(DISTANCES[name], real, synthetic, patients, **how)
     assert out["ci"][0] < out["value"] < out["ci"][1]
     assert out["n"] == {"real": 60, "synthetic": 40}
     assert out["floor_n"] == 30 and out["floor_ci"][0] <= out["floor"] <= out["floor_ci"][1]
-    assert out["value"] > out["floor_ci"][1] and out["matched"] > out["floor_ci"][1]  # they do differ
-    assert out == judge(DISTANCES[name], real, synthetic, patients, bootstrap=50)
+    away = 1 if name in ("kid", "mifid", "frechet") else -1
+    assert all(away * out[which] > away * out["floor"] for which in ("value", "matched"))  # they do differ
+    assert out == judge(DISTANCES[name], real, synthetic, patients, **how)
+
+
+def test_memorisation_agrees_with_torchmetrics():
+    """Its formula, with the sets in the paper's order: synthetic pictures look for their nearest training picture."""
+    from torchmetrics.image.mifid import _compute_cosine_distance, _mifid_compute
+
+    a, near = np.abs(normal(50, 8, 0)), np.abs(normal(40, 8, 1, 0.3)) + 1
+    copies = a[:40] + normal(40, 8, 2, 0.01)
+    for b in (near, copies, normal(40, 8, 3)):
+        x, y = torch.from_numpy(a), torch.from_numpy(b)
+        expected = _mifid_compute(x.mean(0), x.T.cov(), y, y.mean(0), y.T.cov(), x)
+        assert informed(a, b, a)(*ones(a, b)) == pytest.approx(float(expected), rel=1e-6)
+        apart = cosine_distances(b, a).mean()
+        assert (apart if apart < 0.1 else 1) == pytest.approx(float(_compute_cosine_distance(y, x)), abs=1e-6)
+
+
+def test_memorisation_in_closed_form():
+    """At 60 degrees from the only training direction, the cosine distance is 1 / 2; at 8 degrees MiFID divides by 1 - cos 8."""
+    train = np.tile([[2.0, 0.0]], (2, 1))
+    assert cosine_distances(np.array([[1.0, np.sqrt(3)], [-1.0, 0.0]]), train) == pytest.approx([0.5, 0.0])
+    angle = np.deg2rad(8)
+    b = np.array([[np.cos(angle), np.sin(angle)]]) * np.array([[1.0], [3.0]])
+    a = b + np.array([0.0, 5.0])
+    assert informed(a, b, train)(*ones(a, b)) == pytest.approx(25 / (1 - np.cos(angle)), rel=1e-9)
+
+
+def test_blocks_of_training_pictures_change_nothing(monkeypatch):
+    x, train = normal(20, 5, 0), normal(33, 5, 1)
+    whole = cosine_distances(x, train)
+    monkeypatch.setattr("latentdrift.evaluate.distances.BLOCK", 7)
+    assert np.array_equal(cosine_distances(x, train), whole)
+
+
+def test_rows_stand_in_the_order_in_which_they_are_read():
+    assert next(iter(DISTANCES)) == "kid" and list(DISTANCES)[-2:] == ["mifid", "frechet"]
 
 
 def test_subsets_are_smaller_than_the_set_and_spread():

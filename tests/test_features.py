@@ -12,7 +12,7 @@ from PIL import Image
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.features import FEATURES, load_features, parse, resize
 from latentdrift.evaluate.inception import BLOCKS, Inception, Mixed, load_inception
-from latentdrift.evaluate.squeezenet import FIRES, SqueezeNet, load_squeezenet
+from latentdrift.evaluate.squeezenet import FIRES, SqueezeNet, load_squeezenet, unlikeness
 
 DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
 SQUEEZENET = DATA / "weights" / "squeezenet1.1-imagenet" / "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -134,6 +134,37 @@ def test_squeezenet_has_the_published_size_and_shapes():
     assert sum(p.numel() for p in network.parameters()) == 722_496
     assert len(network.layers) == 1 + 3 * len(FIRES)
     assert network(torch.rand(2, 3, 227, 227)).shape == (2, 512)
+
+
+def test_perceptual_distance_looks_where_lpips_looks():
+    """Channels and places of the seven layers of LPIPS' SqueezeNet, at 64 pixels."""
+    stages = SqueezeNet().stages(torch.rand(1, 3, 64, 64))
+    assert [stage.shape[1] for stage in stages] == [64, 128, 256, 384, 384, 512, 512]
+    assert [stage.shape[2] for stage in stages] == [31, 15, 7, 3, 3, 3, 3]
+
+
+def test_perceptual_distance_is_its_formula():
+    """Against torchmetrics' own normalisation and averages, on the same layers; 0 for a picture and itself."""
+    from torchmetrics.functional.image.lpips import _normalize_tensor, _spatial_average
+
+    torch.manual_seed(0)
+    network, (a, b) = SqueezeNet().requires_grad_(False), torch.rand(2, 3, 3, 64, 64)
+    layers = [[_normalize_tensor(stage) for stage in network.stages(x)] for x in (a, b)]
+    expected = sum(_spatial_average(((x - y) ** 2).sum(1, keepdim=True))[:, 0, 0, 0] for x, y in zip(*layers, strict=True))
+    assert unlikeness(network, a, b).numpy() == pytest.approx(expected.numpy(), rel=1e-4)
+    assert unlikeness(network, a, a).abs().max() == 0
+
+
+@needs_squeezenet
+def test_the_perceptual_distance_orders_the_pictures_of_the_paper():
+    """LPIPS' own example: the second distortion is nearer to the reference than the first, which pixels deny."""
+    folder = SQUEEZENET.parents[1] / "lpips-heads"
+    files = [next(folder.rglob(f"*ex_{name}.png"), None) for name in ("ref", "p0", "p1")]
+    if None in files:
+        pytest.skip("LPIPS' example pictures are not on this machine")
+    reference, first, second = (np.asarray(Image.open(file).convert("RGB"), np.float32)[None] / 255 for file in files)
+    space = load_features([f"squeezenet={SQUEEZENET}"])["squeezenet"]
+    assert space.perceptual(reference, second)[0] < space.perceptual(reference, first)[0]
 
 
 def test_an_incomplete_keras_file_gets_a_sentence(tmp_path):
@@ -304,4 +335,4 @@ def test_an_id_that_is_out_of_reach_gets_a_sentence():
 
 
 def test_every_row_says_what_it_needs():
-    assert [name for name, row in FEATURES.items() if row.needs is None] == ["pocket"]
+    assert [name for name, row in FEATURES.items() if row.needs is None] == ["pocket", "ssl"]

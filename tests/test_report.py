@@ -6,22 +6,25 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from latentdrift.errors import InputError
+from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.features import load_features
-from latentdrift.evaluate.report import SCHEMA, evaluate, write_report
+from latentdrift.evaluate.labels import table_rows
+from latentdrift.evaluate.report import SCHEMA, evaluate, evaluate_all, write_report
 
 SIZE = 32
 
 
-def pictures(n: int, seed: int, patients: int | None = None, smooth: float = 2.0) -> ImageSet:
+def pictures(n: int, seed: int, patients: int | None = None, smooth: float = 2.0, who: str = "p") -> ImageSet:
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=(n, SIZE, SIZE)), (0, smooth, smooth))
     grey = np.clip(0.5 + 0.2 * noise / noise.std(), 0, 1)
-    return ImageSet(np.repeat(grey[..., None], 3, -1), [f"p{i % patients}" for i in range(n)] if patients else None)
+    return ImageSet(np.repeat(grey[..., None], 3, -1), [f"{who}{i % patients}" for i in range(n)] if patients else None)
 
 
 def coarse(x):
@@ -38,7 +41,7 @@ def features():
 
 @pytest.fixture(scope="module")
 def sets():
-    real, train = pictures(40, 1, patients=20), pictures(50, 0, patients=25)
+    real, train = pictures(40, 1, patients=20), pictures(50, 0, patients=25, who="t")
     synthetic = ImageSet(np.concatenate([pictures(22, 2).images, train.images[:2]]), None, [f"s{i}" for i in range(24)])
     return {"real": real, "synthetic": synthetic, "train": train}
 
@@ -64,8 +67,23 @@ def report(sets, features, edits):
     return evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits)
 
 
+@pytest.fixture(scope="module")
+def grouped(sets, features):
+    """Two synthetic sets beside each other, by sex; the second one is smooth and smaller."""
+
+    def with_sex(images: ImageSet) -> ImageSet:
+        table = pd.DataFrame({"sex": ["F" if i % 3 else "M" for i in range(len(images))]})
+        return ImageSet(images.images, images.patients, images.names, table)
+
+    other = ImageSet(pictures(20, 5, smooth=5.0).images, None, [f"o{i}" for i in range(20)])
+    made = {"synthetic": with_sex(pictures(36, 2)), "smooth": with_sex(other)}
+    report = evaluate_all(with_sex(sets["real"]), made, None, features, None, bootstrap=20, seed=0, by="sex")
+    return report, made | {"real": with_sex(sets["real"])}
+
+
 def test_every_metric_has_value_interval_n_and_floor(report):
     assert report["schema"] == SCHEMA
+    assert {f"{name}.pocket" for name in DISTANCES} | {"ms-ssim.within", "ms-ssim.nearest"} <= set(report["metrics"])
     assert {"frechet.pocket", "kid.pocket", "nearest.pocket", "nearest.pixel", "copies", "ssim.nearest", "psnr.nearest"} <= set(
         report["metrics"]
     )
@@ -88,6 +106,69 @@ def test_an_edit_is_judged_against_its_original(report):
     assert report["metrics"]["ssim.reconstruction"]["floor"] < 0.5  # two different patients
     assert report["metrics"]["psnr.reconstruction"]["value"] == pytest.approx(20, abs=1)
     assert report["metrics"]["ssim.reconstruction"]["n"]["edits"] == 3
+
+
+def test_small_sets_are_read_by_kid_first_and_by_frechet_last(report, tmp_path, sets):
+    assert [name.split(".")[0] for name in report["metrics"]][:5] == ["kid", "precision", "recall", "density", "coverage"]
+    titles = [row["metric"] for row in table_rows(report["metrics"])]
+    assert titles[0].startswith("Kernel distance") and titles[-1].startswith("Fréchet") and "MiFID" in titles[-2]
+
+
+def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, features):
+    for train in (sets["real"], ImageSet(sets["real"].images[:30])):
+        report = evaluate(ImageSet(sets["real"].images), sets["synthetic"], ImageSet(train.images), features, bootstrap=10)
+        assert "mifid.pocket" not in report["metrics"] and "frechet.pocket" in report["metrics"]
+
+
+def test_mifid_is_worse_for_copies(sets, features):
+    """As near to the held-out patients, and copied: only MiFID is many times the floor."""
+    copied = evaluate(sets["real"], ImageSet(sets["train"].images), sets["train"], features, bootstrap=10)["metrics"]
+    fresh = evaluate(sets["real"], pictures(50, 7), sets["train"], features, bootstrap=10)["metrics"]
+    assert copied["frechet.pocket"]["matched"] < 2 * copied["frechet.pocket"]["floor"]
+    assert copied["mifid.pocket"]["matched"] > 1e3 * fresh["mifid.pocket"]["matched"]
+    assert fresh["mifid.pocket"]["matched"] < 3 * fresh["mifid.pocket"]["floor"]
+
+
+def test_a_set_that_lacks_variety_gets_a_red_light(features):
+    one = pictures(1, 9).images
+    grain = np.random.default_rng(0).normal(0, 0.01, (60, SIZE, SIZE, 1))
+    report = evaluate(pictures(60, 1), ImageSet(np.clip(one + grain, 0, 1)), None, features, bootstrap=10)
+    colours = {label: colour for label, colour, _ in report["lights"]}
+    assert colours["As varied? (pocket)"] == "red"
+    assert report["metrics"]["ms-ssim.within"]["value"] > report["metrics"]["ms-ssim.within"]["floor_ci"][1]
+
+
+def test_every_distance_is_given_by_value(grouped):
+    report, _ = grouped
+    assert report["by"]["column"] == "sex" and list(report["by"]["values"]) == ["F", "M"]
+    female = report["by"]["values"]["F"]
+    assert female["n"] == {"real": 26, "synthetic": 24} and set(female["metrics"]) == {
+        f"{name}.pocket" for name in DISTANCES if name != "mifid"
+    }
+
+
+def test_by_value_is_the_same_as_a_set_of_that_value(grouped, features):
+    report, sets = grouped
+    real, made = (sets[name].take(np.flatnonzero(sets[name].attributes["sex"] == "M")) for name in ("real", "synthetic"))
+    alone = evaluate(real, made, None, features, bootstrap=20)["metrics"]
+    assert report["by"]["values"]["M"]["metrics"]["frechet.pocket"]["value"] == pytest.approx(alone["frechet.pocket"]["value"])
+
+
+def test_several_sets_stand_beside_each_other(grouped, features, tmp_path):
+    report, sets = grouped
+    (other,) = report["compared"].values()
+    assert list(report["compared"]) == ["smooth"] and other["n"] == {"real": 40, "synthetic": 20}
+    assert other["metrics"]["kid.pocket"]["value"] > report["metrics"]["kid.pocket"]["value"]
+    assert set(other["by"]["values"]) == {"F"} and "differ in size (synthetic 36, smooth 20)" in report["warnings"][0]
+    html = write_report(tmp_path, report, sets).read_text()
+    for words in ("Several sets", "Set smooth", "smooth: o0", "By sex", "Not scored by themselves"):
+        assert words in html, words
+
+
+def test_an_unknown_attribute_is_noticed_before_anything_is_computed(sets):
+    real = ImageSet(sets["real"].images, attributes=pd.DataFrame({"sex": ["F"] * 40}))
+    with pytest.raises(OptionError, match="synthetic images have no table"):
+        evaluate(real, sets["synthetic"], None, {"pocket": lambda x: pytest.fail("was computed")}, by="sex")
 
 
 def test_the_report_warns(report):

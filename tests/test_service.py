@@ -190,6 +190,7 @@ def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     for name in ("frechet.pocket", "kid.pocket", "copies", "ssim.counterfactual"):
         assert {"value", "ci", "n", "floor"} <= report["metrics"][name].keys()
+    assert list((tmp_path / "report" / "cache").glob("*.npy"))
     page = (tmp_path / "report" / "report.html").read_text()
     assert "data:image/png" in page and "http://" not in page.replace("http://www.w3.org", "")
 

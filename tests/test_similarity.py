@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.similarity import compare, read_edits, read_picture
+from latentdrift.evaluate.similarity import SCALE_WEIGHTS, SIMILARITIES, compare, read_edits, read_picture, scales
 
 
 @pytest.fixture
@@ -43,6 +43,33 @@ def test_ssim_agrees_with_torchmetrics(pair):
     _, everywhere = structural_similarity_index_measure(y, x, data_range=1.0, reduction="none", return_full_image=True)
     expected = everywhere[..., 5:-5, 5:-5].mean(dim=(1, 2, 3)).tolist()  # where the window does not reach over the border
     assert compare(a, b)["ssim"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("side", [40, 100, 180], ids=["2 scales", "4 scales", "5 scales"])
+def test_ms_ssim_agrees_with_its_parts(side):
+    """Contrast and structure of each scale from torchmetrics, SSIM of the last scale from scikit-image."""
+    from torchmetrics.functional.image.ssim import _ssim_update
+
+    generator, betas = np.random.default_rng(side), np.array(SCALE_WEIGHTS[: scales(side, side)])
+    a = generator.random((2, side, side, 3))
+    b = np.clip(a + generator.normal(0, 0.1, a.shape), 0, 1)
+    x, y = (torch.from_numpy(np.moveaxis(z, -1, 1).copy()) for z in (a, b))
+    expected = np.ones(2)
+    for place, beta in enumerate(betas / betas.sum()):
+        if place:
+            x, y = (torch.nn.functional.avg_pool2d(z, 2) for z in (x, y))
+        _, part = _ssim_update(x, y, data_range=1.0, return_contrast_sensitivity=True)
+        if place == len(betas) - 1:
+            part = compare(*(np.moveaxis(z.numpy(), 1, -1) for z in (x, y)), rows={"ssim": SIMILARITIES["ssim"]})["ssim"]
+        expected *= np.asarray(part) ** beta
+    assert compare(a, b)["ms-ssim"] == pytest.approx(expected, abs=2e-5)
+
+
+def test_ms_ssim_of_one_scale_is_ssim():
+    a, b = np.random.default_rng(1).random((2, 3, 16, 16, 3))
+    found = compare(a, b * 0.2 + a * 0.8)
+    assert scales(16, 16) == 1 and scales(176, 300) == 5
+    assert found["ms-ssim"] == pytest.approx(found["ssim"], abs=1e-5)
 
 
 def test_identical_pictures():

@@ -358,6 +358,12 @@ class EvaluateOptions(Options):
     """Rows of FEATURES, optionally `name=PATH` for local weights, or a Hugging Face vision model's folder or id."""
     split: Split | None = "test"
     """Which real images are the reference; the train split is where copies are looked for."""
+    by: str | None = None
+    """An attribute of both sets: every distance is also given for each of its values (findings one by one, age by decades)."""
+    compare: tuple[Path, ...] = ()
+    """Further synthetic sets, judged against the same real images and shown side by side."""
+    cache: Path | None = None
+    """Folder where features are kept, which come from patients' images; default: `cache` in --out."""
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
     bootstrap: Annotated[int, Field(ge=10)] = 200

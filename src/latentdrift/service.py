@@ -133,18 +133,21 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     """Real and synthetic images -> report.json and report.html."""
     from latentdrift.data.cohort import Cohort
-    from latentdrift.evaluate import report, sets
-    from latentdrift.evaluate.features import load_features
+    from latentdrift.evaluate import report, sets, store
+    from latentdrift.evaluate.features import Learned, load_features
     from latentdrift.model.base import Base
 
     cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
-    real, synthetic = sets.from_cohort(cohort, options.split, size), sets.load_set(options.synthetic, None, size)
+    made = sets.named((options.synthetic, *options.compare), size)
+    real, folder = sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
     train = sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
+    learned = Learned(train, folder, options.seed) if train else None
     encoder = Base.load("pocket", device=options.device, precision="fp32")
-    spaces = load_features(options.features, pocket=encoder.features, resolution=encoder.resolution, device=str(encoder.device))
-    found = report.evaluate(real, synthetic, train, spaces, bootstrap=options.bootstrap, seed=options.seed, edits=options.edits)
-    pictures = {"real": real, "synthetic": synthetic} | ({"train": train} if train else {})
-    page = report.write_report(options.out, found, pictures, options.edits)
+    at: Any = {"resolution": encoder.resolution, "device": str(encoder.device)}
+    spaces = store.keep(load_features(options.features, pocket=encoder.features, learned=learned, **at), folder)
+    how: Any = {"bootstrap": options.bootstrap, "seed": options.seed, "by": options.by}
+    found = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how)
+    page = report.write_report(options.out, found, {"real": real, **made} | ({"train": train} if train else {}), options.edits)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
 

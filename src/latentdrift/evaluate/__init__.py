@@ -1,20 +1,25 @@
 """Judges images, never models: nothing here knows how a picture was made.
 
-features.py     pictures -> vectors, in a named feature space
-distances.py    two sets of vectors -> one number        similarity.py   two pictures -> one number
+pictures.py     pictures on disk, read when needed       sets.py         a cohort or a folder -> ImageSet
+features.py     pictures -> vectors, in a named feature space; store.py keeps them, selfsupervised.py learns a space
+distances.py    two sets of vectors -> one number        manifold.py     precision, recall, density, coverage
+similarity.py   two pictures -> one number               diversity.py    how alike the pictures of one set are
+truth.py        an edit against the true change
 utility.py      what a classifier learns from pictures: train on synthetic, test on real
 bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
-report.py       all of it, as report.json and one HTML page
+report.py       all of it, as report.json and one HTML page; scores.py, pairs.py and classes.py fill it, caveats.py warns
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentdrift.errors import InputError
+from latentdrift.evaluate.pictures import Pictures, fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,19 +30,19 @@ class ImageSet:
     """Pictures to judge, all of one size.
 
     Attributes:
-        images: float32 [N, H, W, 3] in [0, 1]; grey pictures have three equal channels.
+        images: float32 [N, H, W, 3] in [0, 1], an array or `Pictures` on disk; grey pictures have three equal channels.
         patients: whose picture each one is; None where nobody knows, and then every picture counts as its own patient.
         names: what to call each picture in a report; default: its position.
         attributes: one row per picture, if there is a table.
     """
 
-    images: np.ndarray
+    images: Any
     patients: list[str] | None = None
     names: list[str] = field(default_factory=list)
     attributes: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
-        images = np.asarray(self.images, dtype=np.float32)
+        images = self.images if isinstance(self.images, Pictures) else np.asarray(self.images, dtype=np.float32)
         if images.ndim != 4 or images.shape[-1] != 3 or len(images) == 0:
             raise InputError(
                 f"a set of images has the shape [N, H, W, 3] with N of at least 1; this one has {list(images.shape)}"
@@ -46,17 +51,26 @@ class ImageSet:
         for what, values in (("names", names), ("patients", self.patients), ("attribute rows", self.attributes)):
             if values is not None and len(values) != len(images):
                 raise InputError(f"{len(images)} images come with {len(values)} {what}; there must be one per image")
-        bad = [name for name, image in zip(names, images, strict=True) if not (np.isfinite(image).all() and _in_unit(image))]
-        if bad:
-            raise InputError(
-                f"{len(bad)} images hold values outside [0, 1] or that are not numbers, the first is {bad[0]}; scale them"
-            )
+        if not isinstance(images, Pictures):
+            bad = [name for name, image in zip(names, images, strict=True) if not fit(image)]
+            if bad:
+                raise InputError(
+                    f"{len(bad)} images hold values outside [0, 1] or that are not numbers, the first is {bad[0]}; scale them"
+                )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "names", names)
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def take(self, places: np.ndarray) -> ImageSet:
+        """Some of them, by place."""
+        images = self.images.take(places) if isinstance(self.images, Pictures) else self.images[places]
+        patients = None if self.patients is None else [self.patients[place] for place in places]
+        rows = None if self.attributes is None else self.attributes.iloc[places].reset_index(drop=True)
+        return ImageSet(images, patients, [self.names[place] for place in places], rows)
 
-def _in_unit(image: np.ndarray) -> bool:
-    return bool(image.min() >= -1e-6 and image.max() <= 1 + 1e-6)
+
+def contents(images: ImageSet) -> list[str]:
+    """A hash of the pixels of each picture."""
+    return [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.images]

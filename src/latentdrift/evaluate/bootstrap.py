@@ -7,11 +7,14 @@ which makes a resample, a subset and a half of the set the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from latentdrift.seeds import derive
+
+Weighted = Callable[[np.ndarray, np.ndarray], float]
+"""A score of two sets, from a weight for each picture of the first [N] and of the second [M]."""
 
 
 def rng(seed: int, *path: int | str) -> np.random.Generator:

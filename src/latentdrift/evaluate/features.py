@@ -6,17 +6,22 @@ repeats it. No row needs a network unless the user names a model that is not on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latentdrift.errors import InputError, OptionError, unknown
+from latentdrift.evaluate.pictures import Pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from latentdrift.evaluate import ImageSet
 
 Encoder = Callable[["Tensor"], "Tensor"]
 BATCH = 16
@@ -31,19 +36,36 @@ class Space:
     encode: Callable[[np.ndarray], Tensor]
     """A batch of pictures -> features [B, D]."""
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    perceptual: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    """Pairs of pictures [N, H, W, 3] in [0, 1] -> how unlike they look [N], where the network serves for that."""
+
+    def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
+        return np.concatenate([*self.batches(images)]).astype(np.float64)
+
+    def batches(self, images: np.ndarray | Pictures) -> Iterator[np.ndarray]:
+        """The features of BATCH pictures at a time, float32 [B, D].
+
+        Raises:
+            InputError: No pictures, or features that are not finite.
+        """
         import torch
 
-        images = np.asarray(images, dtype=np.float32)
         if images.ndim != 4 or images.shape[-1] != 3:
             raise InputError(f"features are computed from pictures [N, H, W, 3]; these have the shape {list(images.shape)}")
-        with torch.inference_mode():
-            parts = [self.encode(images[i : i + BATCH]).double().cpu().numpy() for i in range(0, len(images), BATCH)]
-        features = np.concatenate(parts)
-        if not np.isfinite(features).all():
-            bad = int(np.flatnonzero(~np.isfinite(features).all(1))[0])
-            raise InputError(f"the {self.name} features of picture {bad} are not finite numbers; look at that picture")
-        return features
+        for start in range(0, len(images), BATCH):
+            with torch.inference_mode():
+                part = self.encode(np.asarray(images[start : start + BATCH], dtype=np.float32)).float().cpu().numpy()
+            if not np.isfinite(part).all():
+                bad = start + int(np.flatnonzero(~np.isfinite(part).all(1))[0])
+                raise InputError(f"the {self.name} features of picture {bad} are not finite numbers; look at that picture")
+            yield part
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this space from any other: what it makes of two test pictures, and how they enter."""
+        tests = np.random.default_rng(0).random((2, 96, 96, 3), dtype=np.float32)
+        tests[1] = np.linspace(0, 1, 96, dtype=np.float32)[:, None, None]
+        return hashlib.sha256(self.protocol.encode() + self(tests).tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -57,6 +79,17 @@ class Request:
     """The base model's encoder, handed in: pictures [B, 3, R, R] in [-1, 1] -> features [B, D]."""
     resolution: int
     """R."""
+    learned: Learned | None = None
+    """What a space of the cohort's own is learned from."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Training images for a space of the cohort's own, and the folder where it is kept."""
+
+    images: ImageSet
+    folder: Path
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +100,20 @@ class Row:
     needs: str | None
 
 
+def checked(features: np.ndarray) -> np.ndarray:
+    """Features of two pictures or more as finite float64 [N, D].
+
+    Raises:
+        InputError: They are not.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    if x.ndim != 2 or len(x) < 2:
+        raise InputError(f"a distance needs features of the shape [N, D] with N of at least 2; these have {list(x.shape)}")
+    if not np.isfinite(x).all():
+        raise InputError(f"the features of {int((~np.isfinite(x)).any(1).sum())} of {len(x)} images are not finite numbers")
+    return x
+
+
 def resize(images: np.ndarray, size: int) -> Tensor:
     """[N, H, W, 3] in [0, 1] -> tensor [N, 3, size, size] in [0, 1] by the clean-fid protocol (Parmar et al. 2022).
 
@@ -74,6 +121,8 @@ def resize(images: np.ndarray, size: int) -> Tensor:
     """
     import torch
     from PIL import Image
+
+    images = np.asarray(images, dtype=np.float32)
 
     def channel(x: np.ndarray) -> np.ndarray:
         return np.asarray(
@@ -100,10 +149,20 @@ def _pocket(request: Request) -> Space:
 
 
 def _squeezenet(request: Request) -> Space:
-    from latentdrift.evaluate.squeezenet import SIZE, load_squeezenet
+    import torch
+
+    from latentdrift.evaluate.squeezenet import SIZE, load_squeezenet, unlikeness
 
     network = load_squeezenet(Path(request.path)).to(request.device)
-    return Space(request.label, _protocol(SIZE), lambda images: network(resize(images, SIZE).to(request.device)))
+
+    def whole(images: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)).to(request.device)
+
+    def unlike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        places = [slice(start, start + BATCH) for start in range(0, len(a), BATCH)]
+        return np.concatenate([unlikeness(network, whole(a[p]), whole(b[p])).double().cpu().numpy() for p in places])
+
+    return Space(request.label, _protocol(SIZE), lambda images: network(resize(images, SIZE).to(request.device)), unlike)
 
 
 def _inception(request: Request) -> Space:
@@ -150,8 +209,20 @@ def _huggingface(request: Request) -> Space:
     return Space(request.label, _protocol(size), encode)
 
 
+def _ssl(request: Request) -> Space:
+    from latentdrift.evaluate.selfsupervised import SIZE, encode, load_encoder
+
+    if request.learned is None:
+        raise OptionError("the features 'ssl' are learned from a cohort's training images, and there are none; name others")
+    learned = request.learned
+    network = load_encoder(learned.images, learned.folder, learned.seed, request.device)
+    protocol = f"{_protocol(SIZE)}; learned from {len(learned.images)} training images of this cohort, by themselves"
+    return Space(request.label, protocol, lambda images: encode(network, images, request.device))
+
+
 FEATURES: dict[str, Row] = {
     "pocket": Row(_pocket, None),
+    "ssl": Row(_ssl, None),
     "squeezenet": Row(_squeezenet, "the Keras 'notop' h5 file of SqueezeNet 1.1"),
     "inception": Row(_inception, "pt_inception-2015-12-05-6726825d.pth, the weights of the Fréchet distance"),
     "huggingface": Row(_huggingface, "the folder or id of a Hugging Face vision model"),
@@ -182,7 +253,12 @@ def parse(text: str) -> tuple[str, str, str]:
 
 
 def load_features(
-    texts: Sequence[str], *, pocket: Encoder | None = None, resolution: int = 128, device: str = "cpu"
+    texts: Sequence[str],
+    *,
+    pocket: Encoder | None = None,
+    resolution: int = 128,
+    device: str = "cpu",
+    learned: Learned | None = None,
 ) -> dict[str, Space]:
     """Open feature spaces by name.
 
@@ -191,13 +267,17 @@ def load_features(
         pocket: the encoder behind the row `pocket`: tensor [B, 3, R, R] in [-1, 1] -> [B, D].
         resolution: R, the size the encoder was trained at.
         device: where the networks run.
+        learned: what the row `ssl` learns from. Named alone it brings `pocket` along,
+            because in-domain numbers stand beside general ones.
     """
     parsed = [parse(text) for text in texts]  # all names first: a mistake shows before anything is loaded
+    if {row for _, row, _ in parsed} == {"ssl"}:
+        parsed.insert(0, parse("pocket"))
     for _, row, path in parsed:
         if row in ("squeezenet", "inception") and not Path(path).is_file():
             raise InputError(f"the weights of the features '{row}' are not at {path}; it has to be {FEATURES[row].needs}")
     spaces: dict[str, Space] = {}
     for label, row, path in parsed:
         label = label if label not in spaces else f"{label}-{len(spaces)}"
-        spaces[label] = FEATURES[row].open(Request(label, path, device, pocket, resolution))
+        spaces[label] = FEATURES[row].open(Request(label, path, device, pocket, resolution, learned))
     return spaces

@@ -10,25 +10,14 @@ import numpy as np
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, ordered, pixels, sheet, table_rows, title
+from latentdrift.evaluate.manifold import K
+from latentdrift.evaluate.sidebyside import by_value, compared
 from latentdrift.evaluate.similarity import EDIT_PICTURES
 
 SHOWN = 14  # pictures of each set
 PAIRS = 7  # nearest pairs
 EDITS = 6
-REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
-
-TITLES = {name: row.title for name, row in DISTANCES.items()} | {
-    "copies": "Copies of training images",
-    "nearest": "Distance to the nearest training image, relative",
-    "ssim": "SSIM",
-    "psnr": "PSNR (dB)",
-}
-OF = {
-    "pixel": "in pixels",
-    "nearest": "with the nearest training image",
-    "reconstruction": "original and reconstruction",
-    "counterfactual": "original and counterfactual",
-}
 
 
 def draw_blocks(
@@ -40,12 +29,14 @@ def draw_blocks(
         blocks += [page.heading("Read this first"), page.text("\n\n".join(report["warnings"]))]
     blocks += [
         page.heading("Numbers"),
-        page.table(_rows(report["metrics"]), TABLE_CAPTION),
+        page.table(table_rows(report["metrics"]), TABLE_CAPTION),
         page.table(_spaces(report["spaces"]), SPACES_CAPTION),
     ]
     blocks += _distances(report["metrics"]) + _maps(report["map"])
-    blocks += [page.heading("Synthetic images"), page.gallery(_sheet(pictures["synthetic"], "synthetic"))]
-    blocks += [page.heading("Real images"), page.gallery(_sheet(pictures["real"], "real"))]
+    blocks += by_value(report) if "by" in report else []
+    blocks += compared(report, pictures) if "compared" in report else []
+    blocks += [page.heading("Synthetic images"), page.gallery(sheet(pictures["synthetic"], "synthetic", SHOWN))]
+    blocks += [page.heading("Real images"), page.gallery(sheet(pictures["real"], "real", SHOWN))]
     if "copies" in report and "train" in pictures:
         blocks += _pairs(report["copies"], pictures["synthetic"], pictures["train"])
     if edits:
@@ -59,34 +50,14 @@ def draw_blocks(
 
 TABLE_CAPTION = (
     "Interval: 95 %, from resampling real patients and synthetic images. Floor: the same number for real against real (two "
-    "halves of the patients, or held-out patients against training patients; for edits, two different patients). At the "
-    "floor's n: the value with as many images as the halves have, which is what compares with the floor."
+    "halves of the patients, or held-out patients against training patients; for edits, two different patients; between two "
+    "images of the set, the same of the real set). At the floor's n: the value with as many images as the halves have, which is "
+    f"what compares with the floor. Precision, recall, density and coverage look at {K} neighbours or as many as there are; more "
+    "is better, up to the floor. Precision and density fall with pictures that are unlike any real one, recall and coverage with "
+    "real ones that nothing synthetic is like. MiFID is the memorisation-informed Fréchet distance: divided by how far images "
+    "keep from the training images."
 )
 SPACES_CAPTION = "Feature spaces. Two distances compare only within one space and one resize protocol."
-
-
-def _rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "metric": _title(name),
-            "value": metric["value"],
-            "95 % interval": _range(metric["ci"]),
-            "floor": metric["floor"],
-            "floor's range": _range(metric.get("floor_ci")),
-            "at the floor's n": metric.get("matched"),
-            "n": ", ".join(f"{count} {what}" for what, count in metric["n"].items() if what != "train"),
-        }
-        for name, metric in metrics.items()
-    ]
-
-
-def _title(name: str) -> str:
-    row, _, of = name.partition(".")
-    return f"{TITLES[row]}, {OF.get(of, f'{of} features')}" if of else TITLES[row]
-
-
-def _range(pair: Sequence[float] | None) -> str | None:
-    return f"{pair[0]:.4g} to {pair[1]:.4g}" if pair else None
 
 
 def _spaces(spaces: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -98,7 +69,7 @@ def _spaces(spaces: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _distances(metrics: Mapping[str, Any]) -> list[page.Block]:
     """Each distance with its interval, beside real against real."""
-    shown = {name: m for name, m in metrics.items() if name.split(".")[0] in DISTANCES and m["floor"] is not None}
+    shown = {name: m for name, m in ordered(metrics).items() if name.split(".")[0] in DISTANCES and m["floor"] is not None}
     if not shown:
         return []
     drawing, axes = page.figure(width=4.2 * min(len(shown), 2), height=1.7 * ((len(shown) + 1) // 2), columns=1)
@@ -118,7 +89,7 @@ def _distances(metrics: Mapping[str, Any]) -> list[page.Block]:
         ax.set_ylim(-0.6, 2.6)
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(axis="x", labelsize=8)
-        ax.set_title(_title(name), fontsize=9)
+        ax.set_title(title(name), fontsize=9)
     caption = (
         "Distances to the real images; lines are 95 % intervals. An open circle compares with real vs real: it has the same "
         "number of images."
@@ -184,14 +155,5 @@ def _edited(rows: Sequence[Mapping[str, Any]], edits: Sequence[Mapping[str, Any]
 def _beside(images: Sequence[np.ndarray], axis: int = 1) -> np.ndarray:
     """Pictures in one row (axis 1) or column (axis 0), filled up with black to one size."""
     height, width = (max(image.shape[i] for image in images) for i in (0, 1))
-    padded = [np.pad(_pixels(x), ((0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0))) for x in images]
+    padded = [np.pad(pixels(x), ((0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0))) for x in images]
     return np.concatenate(padded, axis=axis)
-
-
-def _sheet(images: ImageSet, kind: str) -> list[tuple[np.ndarray, str]]:
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(SHOWN, len(images))).round().astype(int))
-    return [(_pixels(images.images[i]), f"{kind}: {images.names[i]}") for i in chosen]
-
-
-def _pixels(image: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,15 +1,20 @@
 """Everything that is known about a set of synthetic images, as one dictionary, report.json and report.html.
 
 report.json (schema 1):
-    metrics.<name>   {value, ci: [low, high] (95 %) or null, n: {real, synthetic, ...}, floor}; names: `frechet.<space>`,
-                     `kid.<space>`, `nearest.<space>`, `nearest.pixel`, `copies`, and `ssim.` and `psnr.`
-                     with `nearest`, `reconstruction` and `counterfactual`.
-                     Distances add floor_ci, floor_n and matched (the value at the floor's number of images); KID its subsets.
+    metrics.<name>   {value, ci: [low, high] (95 %) or null, n: {real, synthetic, ...}, floor}; names: each row of DISTANCES as
+                     `<row>.<space>`, read in their order: `kid`, `precision`, `recall`, `density`, `coverage`, `mifid` (where
+                     no training patient is among the real ones), `frechet`; `nearest.<space>`, `nearest.pixel`, `copies`;
+                     `ssim`, `ms-ssim`, `psnr` and, with SqueezeNet features, `lpips-unweighted`, of `nearest`, `reconstruction`
+                     and `counterfactual`; `ms-ssim.within` and `lpips-unweighted.within`, how alike the images of a set are.
+                     Distances add floor_ci, floor_n and matched (the value at the floor's number of images); KID its subsets;
+                     what looks at neighbours its k; `.within` floor_ci.
     spaces.<space>   dimension and resize protocol of a feature space
     lights           [label, colour, sentence], the summary      warnings   sentences
     copies           threshold, held_out similarities, and for each synthetic image its nearest training image
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit
+    by               with `--by`: the column, and for each of its values n and the metrics of DISTANCES
+    compared         with `--compare`: for each further set, by name, n, metrics, lights and warnings (and by)
 """
 
 from __future__ import annotations
@@ -22,19 +27,17 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.errors import InputError
-from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import groups, mean_interval, rng
-from latentdrift.evaluate.distances import DISTANCES, FRECHET_N, judge
+from latentdrift.evaluate import ImageSet, classes, pairs, scores
+from latentdrift.evaluate.caveats import about_numbers, about_sets
+from latentdrift.evaluate.diversity import diversity
 from latentdrift.evaluate.plots import draw_blocks
-from latentdrift.evaluate.privacy import Copies, find_copies, nearest_features, nearness, same_patient
-from latentdrift.evaluate.similarity import compare, read_edits
+from latentdrift.evaluate.privacy import find_copies
+from latentdrift.evaluate.similarity import WINDOW, read_edits
 from latentdrift.evaluate.verdict import judge_lights
 from latentdrift.page import write_page
 
 SCHEMA = 1
-MAP_POINTS = 500  # of each set, in the map
-STRANGERS = 100  # random pairs of two real patients behind the floor of SSIM and PSNR
+ALIKE = ("ms-ssim", "lpips-unweighted")  # rows that say how alike the images of one set are
 
 Features = Mapping[str, Callable[[np.ndarray], np.ndarray]]
 
@@ -47,6 +50,7 @@ def evaluate(
     bootstrap: int = 200,
     seed: int = 0,
     edits: Path | None = None,
+    by: str | None = None,
 ) -> dict[str, Any]:
     """Judge synthetic images against held-out real ones.
 
@@ -58,35 +62,75 @@ def evaluate(
         bootstrap: resamples behind each interval.
         seed: of everything random.
         edits: a folder that `edit` made.
+        by: an attribute of both sets, for whose values distances are given one by one.
 
     Returns:
         The contents of report.json.
+
+    Raises:
+        OptionError: `by` is no attribute of both sets.
     """
-    n = {"real": len(real), "synthetic": len(synthetic)}
-    report: dict[str, Any] = {"schema": SCHEMA, "n": n, "bootstrap": bootstrap, "seed": seed}
-    report |= {"metrics": {}, "spaces": {}, "map": {}, "warnings": _about_sets(real, synthetic, train)}
+    how = {"bootstrap": bootstrap, "seed": seed}
+    parts, few = classes.shared(real, synthetic, by) if by else ({}, [])
+    report: dict[str, Any] = {"schema": SCHEMA, "n": {"real": len(real), "synthetic": len(synthetic)}, **how}
+    report |= {"metrics": {}, "spaces": {}, "map": {}, "warnings": about_sets(real, synthetic, train) + few}
+    if by:
+        values = {v: {"n": {"real": len(a), "synthetic": len(b)}, "metrics": {}} for v, (a, b) in parts.items()}
+        report["by"] = {"column": by, "values": values}
     for label, space in features.items():
-        ours, theirs = _vectors(label, space, real), _vectors(label, space, synthetic)
-        report["spaces"][label] = {"dimension": ours.shape[1], "protocol": getattr(space, "protocol", "not stated")}
-        for name, row in DISTANCES.items():
-            if min(len(real), len(synthetic)) < row.least:
-                report["warnings"].append(f"{row.title} needs at least {row.least} images in each set and was left out.")
-                continue
-            report["metrics"][f"{name}.{label}"] = judge(row, ours, theirs, real.patients, bootstrap=bootstrap, seed=seed)
+        vectors = scores.Vectors.of(label, space, real, synthetic, train)
+        report["spaces"][label] = {
+            "dimension": vectors.real.shape[1],
+            "protocol": getattr(space, "protocol", "not stated"),
+        }
+        metrics, few = scores.distances(vectors, real.patients, **how)
+        report["metrics"] |= metrics
+        report["warnings"] += few
+        for value, (ours, theirs) in parts.items():
+            patients = None if real.patients is None else [real.patients[place] for place in ours]
+            report["by"]["values"][value]["metrics"] |= scores.distances(vectors.take(ours, theirs), patients, **how)[0]
         if train is not None:
-            known = _vectors(label, space, train)
-            near, usual = nearest_features(theirs, known), nearest_features(ours, known, same_patient(real, train))
-            report["metrics"][f"nearest.{label}"] = nearness(near.value, usual.value, len(train), bootstrap, seed)
-        report["map"][label] = _map(ours, theirs, rng(seed, "map", label))
+            report["metrics"] |= scores.keeps_distance(vectors, real, train, **how)
+        report["map"][label] = scores.chart(vectors, seed)
+    rows = pairs.rows_of(features)
+    if min(*real.images.shape[1:3], *synthetic.images.shape[1:3]) >= WINDOW:
+        alike = {f"{name}.within": diversity(real, synthetic, name, rows[name], **how) for name in ALIKE if name in rows}
+        report["metrics"] |= {name: metric for name, metric in alike.items() if metric}
     if train is not None:
         found = find_copies(real, synthetic, train, bootstrap=bootstrap, seed=seed)
-        report["metrics"] |= found.metrics | _neighbours(real, synthetic, train, found, bootstrap, seed)
+        report["metrics"] |= found.metrics | pairs.neighbours(real, synthetic, train, found, rows, **how)
         report["copies"] = found.details
     if edits is not None:
-        report["edits"], scores = _edits(edits, real, bootstrap, seed)
-        report["metrics"] |= scores
-    report["warnings"] += _about_numbers(report)
+        report["edits"], metrics = pairs.edits(edits, real, rows, **how)
+        report["metrics"] |= metrics
+    report["warnings"] += about_numbers(report)
     report["lights"] = judge_lights(report)
+    return report
+
+
+def evaluate_all(
+    real: ImageSet, made: Mapping[str, ImageSet], train: ImageSet | None, features: Features, edits: Path | None, **how: Any
+) -> dict[str, Any]:
+    """The report on the set `synthetic`, with further ones, judged against the same real images, at its side.
+
+    Args:
+        real, train, features, edits, how: as for `evaluate`.
+        made: `synthetic`, and further sets by name.
+    """
+    report, *others = (
+        evaluate(real, images, train, features, edits=edits if place == 0 else None, **how)
+        for place, images in enumerate(made.values())
+    )
+    if not others:
+        return report
+    kept = ("n", "metrics", "lights", "warnings", "by")
+    names = list(made)[1:]
+    report["compared"] = {n: {part: o[part] for part in kept if part in o} for n, o in zip(names, others, strict=True)}
+    sizes = {name: len(images) for name, images in made.items()}
+    if len(set(sizes.values())) > 1:
+        each = ", ".join(f"{name} {n}" for name, n in sizes.items())
+        words = f"The synthetic sets differ in size ({each}), and scores with it: draw as many of each before calling one better."
+        report["warnings"].insert(0, words)
     return report
 
 
@@ -96,7 +140,7 @@ def write_report(out: Path, report: Mapping[str, Any], pictures: Mapping[str, Im
     Args:
         out: the folder.
         report: from `evaluate`.
-        pictures: `real` and `synthetic`, and `train` where copies were looked for.
+        pictures: `real` and `synthetic`, `train` where copies were looked for, and further sets by name.
         edits: the folder of edits that was judged.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -109,119 +153,3 @@ def write_report(out: Path, report: Mapping[str, Any], pictures: Mapping[str, Im
         draw_blocks(report, pictures, read_edits(edits) if edits else []),
     )
     return out / "report.html"
-
-
-def _vectors(label: str, space: Callable[[np.ndarray], np.ndarray], images: ImageSet) -> np.ndarray:
-    vectors = np.asarray(space(images.images), dtype=np.float64)
-    if vectors.ndim != 2 or len(vectors) != len(images):
-        raise InputError(
-            f"the features '{label}' of {len(images)} images have the shape {list(vectors.shape)}; one vector each is needed"
-        )
-    broken = np.flatnonzero(~np.isfinite(vectors).all(1))
-    if len(broken):
-        raise InputError(
-            f"the {label} features of {len(broken)} images are not finite, first of {images.names[broken[0]]}; look at it"
-        )
-    return vectors
-
-
-def _map(real: np.ndarray, synthetic: np.ndarray, generator: np.random.Generator) -> dict:
-    """The plane in which the real features vary most, and where both sets lie in it."""
-    mean = real.mean(0)
-    _, scale, axes = np.linalg.svd(real - mean, full_matrices=False)
-    share = np.square(scale) / max(np.square(scale).sum(), 1e-300)
-    points = {}
-    for name, x in (("real", real), ("synthetic", synthetic)):
-        keep = generator.permutation(len(x))[:MAP_POINTS]
-        flat = np.zeros((len(keep), 2))
-        flat[:, : min(2, len(axes))] = (x[keep] - mean) @ axes[:2].T
-        points[name] = flat.tolist()
-    return points | {"explained": share[:2].tolist()}
-
-
-def _neighbours(
-    real: ImageSet, synthetic: ImageSet, train: ImageSet, found: Copies, bootstrap: int, seed: int
-) -> dict[str, dict]:
-    """SSIM and PSNR of each synthetic image and its nearest training image; floor: the same for held-out patients."""
-    if len({images.images.shape[1:] for images in (real, synthetic, train)}) > 1 or min(real.images.shape[1:3]) < 11:
-        return {}
-    ours = compare(train.images[found.synthetic.index], synthetic.images)
-    theirs = compare(train.images[found.real.index], real.images)
-    n = {"real": len(real), "synthetic": len(synthetic), "train": len(train)}
-    return {f"{name}.nearest": _mean(ours[name], theirs[name], n, bootstrap, seed) for name in ours}
-
-
-def _edits(folder: Path, real: ImageSet, bootstrap: int, seed: int) -> tuple[list[dict], dict[str, dict]]:
-    """SSIM and PSNR of the original against reconstruction and counterfactual; floor: two different real patients."""
-    rows = []
-    for edit in read_edits(folder):
-        row: dict[str, Any] = {"name": edit["name"]}
-        for other in ("reconstruction", "counterfactual"):
-            scores = compare(edit["original"][None], edit[other][None])
-            row |= {f"{name}.{other}": float(values[0]) for name, values in scores.items()}
-        rows.append(row)
-    units, generator = groups(len(real), real.patients), rng(seed, "strangers")
-    pairs = generator.integers(len(real), size=(STRANGERS, 2))
-    pairs = pairs[units[pairs[:, 0]] != units[pairs[:, 1]]]
-    strangers = compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]]) if min(real.images.shape[1:3]) >= 11 else {}
-    metrics = {}
-    for name in rows[0].keys() - {"name"}:
-        floor = strangers.get(name.split(".")[0], np.empty(0))
-        metrics[name] = _mean(
-            np.array([row[name] for row in rows]), floor, {"edits": len(rows), "real": len(floor)}, bootstrap, seed
-        )
-    finite = [{key: None if value == float("inf") else value for key, value in row.items()} for row in rows]
-    return finite, dict(sorted(metrics.items()))
-
-
-def _mean(values: np.ndarray, floor: np.ndarray, n: dict, bootstrap: int, seed: int) -> dict:
-    """The mean with its interval; identical pairs, of infinite PSNR, are counted instead."""
-    finite, floor = values[np.isfinite(values)], floor[np.isfinite(floor)]
-    return {
-        "value": float(finite.mean()) if len(finite) else None,
-        "ci": mean_interval(finite, groups(len(finite)), bootstrap, rng(seed, "mean")) if len(finite) else None,
-        "n": n,
-        "floor": float(floor.mean()) if len(floor) else None,
-        "identical": int(np.isinf(values).sum()),
-    }
-
-
-def _about_sets(real: ImageSet, synthetic: ImageSet, train: ImageSet | None) -> list[str]:
-    warnings = []
-    if real.patients is None:
-        warnings.append(
-            "No patient is known for the real images: each counts as its own patient, and intervals may be too narrow."
-        )
-    elif len(set(real.patients)) < 20:
-        warnings.append(f"The real images come from only {len(set(real.patients))} patients; intervals from so few are rough.")
-    if real.images.shape[1:] != synthetic.images.shape[1:]:
-        ours, theirs = ("x".join(map(str, images.images.shape[1:3])) for images in (real, synthetic))
-        warnings.append(f"Real images are {ours}, synthetic ones {theirs}: a difference in sharpness counts as one in content.")
-    flat = [name for name, image in zip(synthetic.names, synthetic.images, strict=True) if np.ptp(image) < 1e-6]
-    if flat:
-        warnings.append(f"Synthetic images of one flat colour: {len(flat)}, the first is {flat[0]}.")
-    repeated = len(synthetic) - len({image.tobytes() for image in synthetic.images})
-    if repeated:
-        warnings.append(f"Synthetic images that repeat another one exactly: {repeated}.")
-    if train is None:
-        warnings.append("No training images were given, so copies were not looked for.")
-    return warnings
-
-
-def _about_numbers(report: Mapping[str, Any]) -> list[str]:
-    warnings, fewest = [], min(report["n"].values())
-    if fewest < FRECHET_N:
-        warnings.append(
-            f"Fréchet distances of fewer than {FRECHET_N} images (here {fewest}) are biased upwards and compare only at the same "
-            "number: read KID first, and the Fréchet distance only beside its floor."
-        )
-    for label, space in report["spaces"].items():
-        if fewest <= space["dimension"]:
-            warnings.append(
-                f"Fewer images ({fewest}) than {label} features ({space['dimension']}): the covariance is incomplete."
-            )
-    if report["spaces"] and "inception" not in report["spaces"]:
-        warnings.append(
-            f"Features: {', '.join(report['spaces'])}. Published distances use Inception and do not compare with these."
-        )
-    return warnings

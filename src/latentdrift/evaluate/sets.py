@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from latentdrift.data.geometry import Fit
 from latentdrift.data.intensity import to_unit
 from latentdrift.errors import CohortError, InputError
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.pictures import Pictures
+from latentdrift.record import sha256
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".gz")
 
@@ -36,11 +39,15 @@ def from_cohort(cohort: Cohort, split: str | None, size: int) -> ImageSet:
 
 def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:
     """The pictures of some rows of a cohort's table, at least one."""
-    images = np.moveaxis((cohort.batch(rows, size) + 1) / 2, 1, -1).clip(0, 1)
+
+    def read(place: int) -> np.ndarray:
+        return np.moveaxis((cohort.batch(rows.iloc[[place]], size)[0] + 1) / 2, 0, -1).clip(0, 1)
+
+    keys = [f"{row['sha256']} {row['row_mm']} {row['col_mm']} {size}" for row in rows.to_dict("records")]
     patients = list(rows["patient"]) if rows["patient"].notna().all() else None
-    return ImageSet(
-        images, patients, [Path(name).stem for name in rows["file_name"]], rows[list(cohort.attributes)].reset_index(drop=True)
-    )
+    names = [Path(name).stem for name in rows["file_name"]]
+    attributes = rows[list(cohort.attributes)].reset_index(drop=True)
+    return ImageSet(Pictures(read, (size, size), keys, names), patients, names, attributes)
 
 
 def from_folder(folder: Path, size: int) -> ImageSet:
@@ -54,19 +61,36 @@ def from_folder(folder: Path, size: int) -> ImageSet:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
     if not files:
         raise InputError(f"{folder} holds no images; give a cohort or a folder with {', '.join(SUFFIXES[:-1])} files")
-    images, names = [], []
-    for path in files:
-        for image in readers.read(path):
-            unit = to_unit(image.pixels, image.range)
-            fitted = Fit(unit.shape[0], unit.shape[1], size).apply(unit, fill=background(unit))
-            images.append(np.repeat(fitted[..., None], 3, -1) if fitted.ndim == 2 else fitted)
-            names.append(str(path.relative_to(folder)))
-    return ImageSet(((np.stack(images) + 1) / 2).clip(0, 1), None, names, pd.DataFrame(index=range(len(names))))
+    # read once here, so that a broken file is noticed before anything is computed
+    places = [(path, number) for path in files for number in range(len(readers.read(path)))]
+    names = [str(path.relative_to(folder)) for path, _ in places]
+    contents = {path: sha256(path) for path in files}
+    keys = [f"{contents[path]} {number} {size}" for path, number in places]
+    pictures = Pictures(lambda place: _unit(*places[place], size), (size, size), keys, names)
+    return ImageSet(pictures, None, names, pd.DataFrame(index=range(len(names))))
+
+
+def _unit(path: Path, number: int, size: int) -> np.ndarray:
+    """One picture of a file, [size, size, 3] in [0, 1]."""
+    image = readers.read(path)[number]
+    unit = to_unit(image.pixels, image.range)
+    fitted = (Fit(unit.shape[0], unit.shape[1], size).apply(unit, fill=background(unit)) + 1) / 2
+    return (np.repeat(fitted[..., None], 3, -1) if fitted.ndim == 2 else fitted).clip(0, 1).astype(np.float32)
 
 
 def load_set(path: Path, split: str | None, size: int) -> ImageSet:
     """A cohort's split or a folder's images."""
     return from_cohort(Cohort.load(path), split, size) if is_cohort(path) else from_folder(path, size)
+
+
+def named(paths: Sequence[Path], size: int) -> dict[str, ImageSet]:
+    """Synthetic sets by name: the first as `synthetic`, further ones as their folders are called, with a number where needed."""
+    found: dict[str, ImageSet] = {}
+    for place, path in enumerate(paths):
+        name = "synthetic" if place == 0 else path.name
+        taken = name in found or (place > 0 and name in ("real", "train"))
+        found[f"{name}-{place}" if taken else name] = load_set(path, None, size)
+    return found
 
 
 def native_size(path: Path) -> int:

@@ -18,6 +18,7 @@ FIRES = {  # name: (squeezed, expanded) channels (Iandola et al. 2016; the 1.1 r
     "fire2": (16, 64), "fire3": (16, 64), "fire4": (32, 128), "fire5": (32, 128),
     "fire6": (48, 192), "fire7": (48, 192), "fire8": (64, 256), "fire9": (64, 256),
 }  # fmt: skip
+TAPS = ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")  # where LPIPS looks (Zhang et al. 2018's code, v0.1)
 POOL_AFTER = ("fire3", "fire5")
 CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red, of 0 to 255 (Caffe's ILSVRC-2012 mean pixel)
 SIZE = 227  # pixels on a side (Iandola et al. 2016)
@@ -38,14 +39,35 @@ class SqueezeNet(nn.Module):
         self.layers = nn.ModuleDict(convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.stages(x)[-1].mean(dim=(2, 3))
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """What the layers of TAPS make of pictures [B, 3, H, W] in [0, 1]: [B, C, h, w] each."""
         x = 255.0 * x.flip(1) - x.new_tensor(CAFFE_MEANS).view(1, 3, 1, 1)
-        x = nn.functional.max_pool2d(self.layers["conv1"](x).relu(), 3, 2)
+        x = self.layers["conv1"](x).relu()
+        found = {"conv1": x}
+        x = nn.functional.max_pool2d(x, 3, 2)
         for name in FIRES:
             squeezed = self.layers[f"{name}/squeeze1x1"](x).relu()
             x = torch.cat([self.layers[f"{name}/{expand}"](squeezed).relu() for expand in ("expand1x1", "expand3x3")], dim=1)
+            found[name] = x
             if name in POOL_AFTER:
                 x = nn.functional.max_pool2d(x, 3, 2)
-        return x.mean(dim=(2, 3))
+        return [found[name] for name in TAPS]
+
+
+@torch.inference_mode()
+def unlikeness(network: SqueezeNet, a: Tensor, b: Tensor) -> Tensor:
+    """How unlike pairs of pictures [B, 3, H, W] in [0, 1] look: [B]; 0 for the same (Zhang et al. 2018, eq. 1, with w = 1).
+
+    This is LPIPS without its linear weights, which were fitted to another training of this network (torchvision's), whose
+    channels are not those of the Keras file. Numbers compare neither with LPIPS nor between two sizes of picture.
+    """
+    total = a.new_zeros(len(a))
+    for x, y in zip(network.stages(a), network.stages(b), strict=True):
+        x, y = (z / (z.square().sum(1, keepdim=True).sqrt() + 1e-10) for z in (x, y))  # unit length in every place
+        total += (x - y).square().sum(1).mean((1, 2))
+    return total
 
 
 def load_squeezenet(path: Path) -> SqueezeNet:

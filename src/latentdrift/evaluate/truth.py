@@ -52,15 +52,14 @@ def against_visit(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> di
     the first visit are compared, too.
 
     Returns:
-        ssim, psnr: of edited and last.
+        ssim, ms-ssim, psnr: of edited and last.
         difference_ssim: of edited - first and last - first, whose range is [-1, 1].
         effect: see `effect`; the true change holds noise and a slightly different position, so that 1 is not to be had.
     """
     first, edited, last = _grey(first), _grey(edited), _grey(last)
-    changes = zip((edited - first)[..., None], (last - first)[..., None], strict=True)
     return {
         **compare(last, edited),
-        "difference_ssim": np.array([ssim(made, wanted, 2.0) for made, wanted in changes]),
+        "difference_ssim": ssim((edited - first)[..., None], (last - first)[..., None], 2.0),
         "effect": effect(first, edited, last),
     }
 

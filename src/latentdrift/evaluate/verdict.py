@@ -9,6 +9,7 @@ Light = tuple[str, str, str]
 
 FEW, ENOUGH = 50, 2048  # images: below the first no distance says much; the second is Heusel et al. 2017
 ALIKE, FAR = 1.5, 3.0  # Fréchet distance over real-vs-real at equal numbers
+REACHED, MISSED = 0.8, 0.5  # coverage over that of real-vs-real at equal numbers (ours)
 CLOSER, TOO_CLOSE = 0.9, 0.6  # distance to the nearest training image over that of held-out patients
 FAITHFUL, POOR = 0.9, 0.75  # SSIM of a reconstruction
 
@@ -16,7 +17,8 @@ FAITHFUL, POOR = 0.9, 0.75  # SSIM of a reconstruction
 def judge_lights(report: Mapping[str, Any]) -> list[Light]:
     """One light for each question a reader has, in the order in which they ask."""
     lights = [_number(report["n"])]
-    lights += [_fidelity(label, report["metrics"]) for label in report["spaces"]]
+    for label in report["spaces"]:
+        lights += [_fidelity(label, report["metrics"]), *_variety(label, report["metrics"])]
     lights += [_copies(report), *_closeness(report["metrics"]), *_reconstruction(report["metrics"])]
     return lights
 
@@ -48,6 +50,20 @@ def _fidelity(label: str, metrics: Mapping[str, Any]) -> Light:
         f"two halves of the real patients ({frechet['floor_n']} images each). Green when the ratio is at most {ALIKE}, or KID's "
         f"interval reaches real-vs-real and the ratio is at most {FAR:.0f}; red above {FAR:.0f}.",
     )
+
+
+def _variety(label: str, metrics: Mapping[str, Any]) -> list[Light]:
+    metric = metrics.get(f"coverage.{label}")
+    if not metric or not metric["floor"]:
+        return []
+    ratio = metric["matched"] / metric["floor"]
+    colour = "green" if ratio >= REACHED else "amber" if ratio >= MISSED else "red"
+    sentence = (
+        f"{metric['matched']:.0%} of the real images have a synthetic one as near as neighbour {metric['k']}; of other real "
+        f"patients {metric['floor']:.0%} do ({metric['floor_n']} images each). Green when the first is at least {REACHED:.0%} of "
+        f"the second, red below {MISSED:.0%}: then whole kinds of image are missing."
+    )
+    return [(f"As varied? ({label})", colour, sentence)]
 
 
 def _copies(report: Mapping[str, Any]) -> Light:

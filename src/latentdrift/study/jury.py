@@ -16,6 +16,8 @@ from latentdrift.evaluate.levels import levels
 from latentdrift.model.base import Base
 from latentdrift.study.bench import Bench
 
+KINDS = ("frechet", "kid")  # rows of DISTANCES that a variant is judged by
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -37,7 +39,7 @@ class Judge:
             bench.options.features, pocket=pocket.features, resolution=pocket.resolution, device=str(pocket.device)
         )
         features = {name: space(real.images) for name, space in spaces.items()}
-        return cls(real.images, real.patients, spaces, features, bench.options.bootstrap)
+        return cls(np.asarray(real.images), real.patients, spaces, features, bench.options.bootstrap)
 
     def __call__(self, base: Base, pictures: np.ndarray, seed: int) -> dict[str, Any]:
         """Everything that is said of pictures [N, R, R, 3] in [0, 1]."""
@@ -46,8 +48,8 @@ class Judge:
         found["latent_dc_error"] = float(np.abs(np.subtract(found["latent_dc"], found["real_latent_dc"])).mean())
         for name, space in self.spaces.items():
             made = space(pictures)
-            for kind, row in DISTANCES.items():
-                judged = judge(row, self.features[name], made, self.patients, bootstrap=self.resamples, seed=seed)
+            for kind in KINDS:
+                judged = judge(DISTANCES[kind], self.features[name], made, self.patients, bootstrap=self.resamples, seed=seed)
                 found[f"{kind}_{name}"] = {part: judged.get(part) for part in ("value", "ci", "floor", "matched")}
         return found
 

@@ -1,0 +1,93 @@
+"""Peak memory and time of judging N phantom images against N training images, from features to distances and neighbours.
+
+    python benchmarks/judge_memory.py [N ...]         default: 2000 20000
+
+Each N runs in a process of its own. 64 phantom brains of 128 pixels lie on disk; image i is one of them, read anew each time,
+with a grain of its own, so no two are the same. The features are 256 means of tiles: reading, keeping, distances and neighbours
+are what is measured, and not a network. The reference is N / 10 further images.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIZE, DISTINCT, TILES = 128, 64, 16
+BOOTSTRAP = 20
+
+
+def draw(folder: Path) -> None:
+    """The phantoms."""
+    from latentdrift.data.phantom import BrainAttributes, brain
+
+    for i in range(DISTINCT):
+        image = brain(i, BrainAttributes(age=60 + i % 30, sex="FM"[i % 2]), visit=0, size=SIZE)
+        Image.fromarray((255 * image).astype(np.uint8)).save(folder / f"{i}.png")
+
+
+def images(folder: Path, kind: str, n: int):
+    """N pictures of a kind, each read when it is needed."""
+    from latentdrift.evaluate import ImageSet
+    from latentdrift.evaluate.bootstrap import rng
+    from latentdrift.evaluate.pictures import Pictures
+
+    def read(i: int) -> np.ndarray:
+        grey = np.asarray(Image.open(folder / f"{i % DISTINCT}.png"), dtype=np.float32) / 255
+        grain = rng(0, kind, i).normal(0, 0.03, (TILES, TILES)).astype(np.float32)
+        grey = np.clip(grey + np.kron(grain, np.ones((SIZE // TILES, SIZE // TILES), np.float32)), 0, 1)
+        return np.repeat(grey[..., None], 3, -1)
+
+    names = [f"{kind}{i}" for i in range(n)]
+    return ImageSet(Pictures(read, (SIZE, SIZE), names, names), names, names)
+
+
+def judge(folder: Path, n: int) -> None:
+    """Print one row of the table."""
+    import torch
+
+    from latentdrift.evaluate import scores
+    from latentdrift.evaluate.features import load_features
+    from latentdrift.evaluate.store import keep
+
+    def tiles(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(x, TILES)[:, 0].flatten(1)
+
+    def used() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    spaces = keep(load_features(["pocket"], pocket=tiles, resolution=SIZE), folder / "cache")
+    real, synthetic, train = (images(folder, kind, m) for kind, m in (("real", n // 10), ("made", n), ("train", n)))
+    spaces["pocket"](images(folder, "warm", 64).images)
+    before, began = used(), time.perf_counter()
+    vectors = scores.Vectors.of("pocket", spaces["pocket"], real, synthetic, train)
+    encoded = time.perf_counter() - began
+    metrics, _ = scores.distances(vectors, real.patients, bootstrap=BOOTSTRAP, seed=0)
+    metrics |= scores.keeps_distance(vectors, real, train, bootstrap=BOOTSTRAP, seed=0)
+    whole = 2.1 * n * SIZE * SIZE * 3 * 4 / 2**20
+    numbers = (n, before, used(), whole, encoded, time.perf_counter() - began - encoded)
+    sys.stdout.write(f"| {' | '.join(f'{number:,.0f}' for number in numbers)} |\n")
+
+
+def main() -> None:
+    """The table."""
+    if sys.argv[1:2] == ["--one"]:
+        judge(Path(sys.argv[2]), int(sys.argv[3]))
+        return
+    header = ("N", "MB before", "MB at most", "MB of all images", "s for features", "s for the rest")
+    sys.stdout.write(f"| {' | '.join(header)} |\n|{'---|' * len(header)}\n")
+    for n in [int(text) for text in sys.argv[1:]] or [2000, 20000]:
+        with tempfile.TemporaryDirectory() as folder:
+            draw(Path(folder))
+            sys.stdout.flush()
+            subprocess.run([sys.executable, __file__, "--one", folder, str(n)], check=True)
+
+
+if __name__ == "__main__":
+    main()

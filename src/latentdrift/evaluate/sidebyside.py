@@ -1,0 +1,85 @@
+"""Several groups of images beside each other on the page: the values of an attribute, or several synthetic sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from latentdrift import page
+from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.distances import DISTANCES
+from latentdrift.evaluate.labels import REAL, SYNTHETIC, bounds, ordered, sheet, table_rows, title
+
+DRAWN = ("kid", "precision", "recall", "coverage")  # rows of DISTANCES that get a plot
+SHOWN = 7  # pictures of each further set
+
+Metrics = Mapping[str, Any]
+
+
+def by_value(report: Mapping[str, Any]) -> list[page.Block]:
+    """Distances for each value of an attribute, beside the overall ones."""
+    column = report["by"]["column"]
+    groups: dict[str, Metrics] = {value: part["metrics"] for value, part in report["by"]["values"].items()}
+    groups = {"all": {name: m for name, m in report["metrics"].items() if name.split(".")[0] in DISTANCES}} | groups
+    rows = [{column: value} | row for value, metrics in groups.items() for row in table_rows(metrics)]
+    words = f"Every distance for the images of one {column} each, as above; `all`: of all images. Floors are those of the value."
+    return [page.heading(f"By {column}"), *_panels(groups), page.table(rows, words)]
+
+
+def compared(report: Mapping[str, Any], pictures: Mapping[str, ImageSet]) -> list[page.Block]:
+    """Every metric of several synthetic sets in one table, and a few pictures of each."""
+    further: Mapping[str, Any] = report["compared"]
+    groups: dict[str, Metrics] = {"synthetic": report["metrics"]} | {name: part["metrics"] for name, part in further.items()}
+    names = {name: None for metrics in groups.values() for name in metrics}
+    rows = [
+        {"metric": title(name), "floor": report["metrics"].get(name, {}).get("floor")}
+        | {label: _with_interval(metrics.get(name)) for label, metrics in groups.items()}
+        for name in ordered(names)
+    ]
+    n = ", ".join(f"{label} {m['n']['synthetic']}" for label, m in {"synthetic": report, **further}.items())
+    words = f"Each set judged against the same real images; value [95 % interval]. Images: {n}."
+    found: list[page.Block] = [page.heading("Several sets"), page.table(rows, words), *_panels(groups)]
+    for name, part in further.items():
+        found += [page.heading(f"Set {name}"), page.lights(part["lights"])]
+        own = [words for words in part["warnings"] if words not in report["warnings"]]
+        found += [page.text("\n\n".join(own))] if own else []
+        found += [page.gallery(sheet(pictures[name], name, SHOWN))]
+    return found
+
+
+def _with_interval(metric: Mapping[str, Any] | None) -> str | None:
+    if metric is None or metric["value"] is None:
+        return None
+    return f"{metric['value']:.4g}" + (f" [{bounds(metric['ci'])}]" if metric["ci"] else "")
+
+
+def _panels(groups: Mapping[str, Metrics]) -> list[page.Block]:
+    """A plot for each of DRAWN and each feature space: one line per group, and real against real below it."""
+    names = [n for n in dict.fromkeys(name for m in groups.values() for name in m) if n.split(".")[0] in DRAWN]
+    if not names:
+        return []
+    rows, columns = (len(names) + 1) // 2, min(2, len(names))
+    drawing, axes = page.figure(width=4.2 * columns, height=(0.7 + 0.32 * len(groups)) * rows, columns=1)
+    drawing.delaxes(axes[0])
+    for place, name in enumerate(names):
+        ax = drawing.add_subplot(rows, columns, place + 1)
+        for height, metrics in enumerate(groups.values()):
+            metric = metrics.get(name)
+            if not metric:
+                continue
+            if metric["floor"] is not None:
+                ax.plot(metric["floor_ci"], [-height - 0.22] * 2, color=REAL, linewidth=2)
+                ax.plot(metric["matched"], -height - 0.22, "o", color=SYNTHETIC, markersize=5, fillstyle="none")
+            if metric["ci"]:
+                ax.plot(metric["ci"], [-height] * 2, color=SYNTHETIC, linewidth=2)
+            ax.plot(metric["value"], -height, "o", color=SYNTHETIC, markersize=5)
+        ax.set_yticks([-height for height in range(len(groups))], list(groups), fontsize=8)
+        ax.set_ylim(-len(groups) + 0.4, 0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(axis="x", labelsize=8)
+        ax.set_title(title(name), fontsize=9)
+    words = (
+        "Dots: value with its 95 % interval. Blue: real against real. Open circles compare with it: the value at its number of "
+        "images."
+    )
+    return [page.picture(drawing, words)]
