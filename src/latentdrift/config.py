@@ -284,6 +284,13 @@ class EditOptions(Options):
     """Findings that the counterfactual has and the source has not; may be repeated."""
     remove: tuple[str, ...] = ()
     """Findings that the counterfactual has no longer; may be repeated."""
+    age: str | None = None
+    """Years from each image's own age: `+10` or `-5`."""
+    grid: tuple[str, ...] = ()
+    """Values that are tried in turn, a counterfactual for each and all of them in one picture: `age=60:90:5` (both ends
+    included), `age=+5,+10`, `diagnosis=dementia,no dementia`; of several, every combination."""
+    animate: Literal["none", "gif", "mp4"] = "none"
+    """With --grid: the counterfactuals of each image in turn, as a moving picture; mp4 needs imageio-ffmpeg."""
     given: tuple[str, ...] = ()
     """Attributes of the source image where no table says them, `name=value`; may be repeated."""
     editor: str | None = None
@@ -305,8 +312,10 @@ class EditOptions(Options):
     mask: Path | None = None
     """Where the image may change: a picture of its rows and columns (or a volume with the same slices), 0 outside, where every
     pixel stays."""
+    protect: Path | None = None
+    """Where the image may not change: the same, 0 where it may. With --mask, what is in the mask and not protected may."""
     mask_edge: Annotated[float, Field(ge=0)] = 2.0
-    """With --mask: pixels inside its edge over which the change sets in."""
+    """With --mask or --protect: pixels inside the edge over which the change sets in."""
     mask_threshold: Fraction = 0.5
     """With diffedit: share of the largest difference between the prompts' noise from which on a place may change."""
     cross_share: Fraction = 0.8
@@ -343,6 +352,9 @@ class EditOptions(Options):
     """cpu, cuda, mps, or auto."""
     seed: int = 0
     """Seed of the editor's noise."""
+    seeds: Count = 1
+    """With editors that draw noise: so many counterfactuals, with this seed and the next ones; the first is the counterfactual,
+    and all give a mean and an uncertainty."""
 
 
 class EvaluateOptions(Options):

@@ -138,12 +138,20 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
 
 def edit(options: config.EditOptions) -> Result:
     from latentdrift.edit.requests import Wish
-    from latentdrift.edit.sources import subjects
+    from latentdrift.edit.sources import entries
 
     base, _, info, _ = adapted(options, options.also)
     wish = Wish.of(options, base, info)
-    found = wish.requests(subjects(options, info, info["resolution"]))
-    return {"images": len(found), "base": base.name, "editor": wish.editor, **found[0].facts}
+    found = wish.requests(entries(options, info, info["resolution"]))
+    images = len({asked.entry.name for asked in found})
+    return {
+        "images": images,
+        "counterfactuals": len(found),
+        "seeds": options.seeds,
+        "base": base.name,
+        "editor": wish.editor,
+        **found[0].facts,
+    }
 
 
 def echo(options: config.Options) -> Result:

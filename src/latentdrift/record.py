@@ -47,7 +47,11 @@ def sha256(path: Path) -> str:
 
 def outputs(folder: Path) -> dict[str, str]:
     """Hashes of the pictures, weights and tables below a folder: what a replay has to make again."""
-    made = (path for path in sorted(folder.rglob("*")) if path.suffix in (".png", ".safetensors") or path.name == "metadata.csv")
+    made = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".png", ".gif", ".safetensors") or path.name == "metadata.csv"
+    )
     kept = (path.relative_to(folder) for path in made)
     return {str(path): sha256(folder / path) for path in kept if not {"previews", "cache", "checkpoints"} & set(path.parts)}
 

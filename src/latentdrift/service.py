@@ -100,7 +100,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
-    """One patient, one thing changed -> original, reconstruction, counterfactual, difference, record."""
+    """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
     from latentdrift.edit.counterfactual import How
     from latentdrift.edit.counterfactual import edit as change
     from latentdrift.edit.editors import EDITORS
@@ -108,26 +108,31 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     from latentdrift.edit.kept import Shelf
     from latentdrift.edit.output import is_made, write_counterfactual
     from latentdrift.edit.requests import Wish
-    from latentdrift.edit.sources import subjects
+    from latentdrift.edit.series import write_series
+    from latentdrift.edit.sources import entries
 
     base, drift, info, statistics = adapted(options, options.also)
     wish, drift = Wish.of(options, base, info), starting(drift, base, info, options.steps)
-    found = wish.requests(subjects(options, info, info["resolution"]))
-    used = {name: getattr(options, name) for name in EDITORS[wish.editor].options}
+    found = wish.requests(entries(options, info, info["resolution"]))
+    used = {name: getattr(options, name) for name in EDITORS[wish.editor].options if name not in ("mask", "protect")}
     how: Any = {name: value for name, value in used.items() if name in How.__annotations__}
     model = {"drift": drift.to_dict(), "base": base.hash, "adapters": info["adapters"]}
     shelf = Shelf(options.inversions or options.out / "cache", model)
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(found, start=1):
-            facts = {**used, "mask": None, **wish.facts, **asked.facts, **model}
-            if not is_made(options.out / asked.subject.name, facts):
-                said: Any = {"mask": asked.subject.mask(), "shelf": shelf, "statistics": statistics, **asked.words, **how}
-                made = change(base, drift, asked.subject.tensor(), asked.source, asked.told, editor=wish.editor, **said)
-                write_counterfactual(options.out, asked.subject, made, facts)
+            folder, facts = options.out / asked.name, {**used, **asked.facts, **model}
+            if not is_made(folder, facts):
+                subject = asked.entry.open()
+                said: Any = {"mask": subject.mask(), "shelf": shelf, "statistics": statistics, **asked.words, **how}
+                made = change(base, drift, subject.tensor(), asked.source, asked.told, editor=wish.editor, **said)
+                write_counterfactual(folder, subject, made, facts)
             report(done, len(found))
+    if wish.grid:
+        write_series(options.out, found, wish.grid, options.animate)
     inputs = {"base": base.hash, "adapters": info["adapters"]}
     record.write(options.out, "edit", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
-    return {"folder": str(options.out), "images": len(found)}
+    images = len({asked.entry.name for asked in found})
+    return {"folder": str(options.out), "images": images, "counterfactuals": len(found)}
 
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,20 @@ def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
     Pillow.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG", pnginfo=info)
 
 
-def write_like(stem: Path | str, image: Image, pixels: np.ndarray, *, description: str) -> Path:
+def write_like(
+    stem: Path | str,
+    image: Image,
+    pixels: np.ndarray,
+    *,
+    description: str,
+    attributes: Mapping[str, str | float] | None = None,
+) -> Path:
     """Write pixels made from an image in its source's format, with its geometry, as synthetic; returns `stem` with its suffix.
 
     Args:
         pixels: [H, W] or [H, W, 3] in the unit of `image.pixels`.
         description: what was done, for formats that have a place for it.
+        attributes: what the picture shows now, likewise; default: the source's. See `write_dicom`.
     """
     kind = image.source.kind if image.source is not None else "raster"
     path = Path(f"{stem}{SUFFIXES[kind]}")
@@ -49,6 +58,7 @@ def write_like(stem: Path | str, image: Image, pixels: np.ndarray, *, descriptio
         write_dicom(
             path, image.source.path, values,
             description=description, range=image.range, unit=image.unit, frame=image.source.frame or 0,
+            attributes=attributes,
         )  # fmt: skip
     elif kind == "nifti":
         write_nifti(path, image, pixels)

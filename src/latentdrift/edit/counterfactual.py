@@ -31,13 +31,15 @@ DEFAULTS = {name: field.default for name, field in EditOptions.model_fields.item
 
 @dataclass(frozen=True, eq=False)
 class Counterfactual:
-    """Three pictures [1, 3, R, R] in [-1, 1], on the CPU."""
+    """Pictures [1, 3, R, R] in [-1, 1], on the CPU."""
 
     original: Tensor
     reconstruction: Tensor
     """What the editor makes of the original where nothing changes: whatever differs from the original is the method's loss."""
     counterfactual: Tensor
     """With the change; the edit is what differs from the reconstruction."""
+    others: tuple[Tensor, ...] = ()
+    """The counterfactual under the next seeds."""
 
 
 class How(TypedDict, total=False):
@@ -48,6 +50,7 @@ class How(TypedDict, total=False):
     guidance: float
     image_guidance: float
     seed: int
+    seeds: int
     inversion: str | None
     cross_share: float
     self_share: float
@@ -99,7 +102,7 @@ def edit(
     """
     if base.controls:
         raise OptionError("editors show a network no hints, and a ControlNet reads one: edit with adapters of other methods")
-    row, asked = EDITORS[chosen(editor, base)], {**DEFAULTS, **how}
+    editor, asked = chosen(editor, base), {**DEFAULTS, **how}
     check(editor, {**asked, "mask": None if mask is None else "given"})
     if not 0 < asked["strength"] <= 1:
         raise OptionError(f"strength {asked['strength']} of an edit; it must be above 0 and at most 1")
@@ -108,23 +111,12 @@ def edit(
             f"the adapter was trained with drift of form '{drift.form}', an ablation that no editor follows; "
             "edit with an adapter of form 'noise_mean'"
         )
-    steps, guidance = asked["steps"], asked["guidance"]
-    configure("ddim", base.schedule, steps)
+    configure("ddim", base.schedule, asked["steps"])
     base.latent_size(x.shape[-1])
-    noise = generator(asked["seed"], "edit", editor)
-    task: Task | Instruction
-    if row.instructed:
-        weight = asked["image_guidance"]
-        task = Instruction.of(base, drift, statistics, x, target_prompt, steps, guidance, weight, noise)
-    else:
-        prompts = Prompts(source_prompt, target_prompt, tuple(parts), sentences)
-        task = _task(base, drift, x, row, prompts, asked, noise)
-        if inversion := row.inversion(asked["inversion"]):
-            task = replace(task, found=_inverted(task, inversion, source_prompt, base, shelf, asked))
-        if mask is not None:
-            task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
-    reconstruction, counterfactual = (base.decode(x0).cpu() for x0 in row.edit(task))
-    return Counterfactual(x.float().cpu(), reconstruction, counterfactual)
+    said = Prompts(source_prompt, target_prompt, tuple(parts), sentences)
+    further = [{**asked, "seed": asked["seed"] + number} for number in range(asked["seeds"])]
+    made = [_edited(base, drift, x, editor, said, statistics, mask, shelf, one) for one in further]
+    return Counterfactual(x.float().cpu(), *made[0], others=tuple(other for _, other in made[1:]))
 
 
 @dataclass(frozen=True)
@@ -135,6 +127,33 @@ class Prompts:
     target: str
     parts: tuple[str, ...]
     sentences: tuple[Sequence[str], Sequence[str]]
+
+
+def _edited(
+    base: Base,
+    drift: Drift,
+    x: Tensor,
+    editor: str,
+    said: Prompts,
+    statistics: Statistics | None,
+    mask: Tensor | None,
+    shelf: Shelf | None,
+    how: Mapping[str, Any],
+) -> tuple[Tensor, Tensor]:
+    """Reconstruction and counterfactual [1, 3, R, R] under one seed."""
+    row, noise = EDITORS[editor], generator(how["seed"], "edit", editor)
+    task: Task | Instruction
+    if row.instructed:
+        way = how["steps"], how["guidance"], how["image_guidance"]
+        task = Instruction.of(base, drift, statistics, x, said.target, *way, noise)
+    else:
+        task = _task(base, drift, x, row, said, how, noise)
+        if inversion := row.inversion(how["inversion"]):
+            task = replace(task, found=_inverted(task, inversion, said.source, base, shelf, how))
+        if mask is not None:
+            task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
+    reconstruction, counterfactual = (base.decode(x0).cpu() for x0 in row.edit(task))
+    return reconstruction, counterfactual
 
 
 def _task(

@@ -21,7 +21,9 @@ from latentdrift.errors import OptionError, unknown
 from latentdrift.model.base import Base
 
 WAY = ("strength", "steps", "guidance", "seed")
-MASK = ("mask", "mask_edge")
+NOISE = (*WAY, "seeds")
+"""Of editors that draw at random."""
+MASK = ("mask", "protect", "mask_edge")
 
 
 def sdedit(task: Task) -> tuple[Tensor, Tensor]:
@@ -46,7 +48,7 @@ class Editor:
     """From a `task` to the latents (reconstruction, counterfactual)."""
     task: type[Task] | type[Instruction] = Task
     """Two prompts for a network that knows pictures by them, or an instruction for one that is shown the source."""
-    options: tuple[str, ...] = (*WAY, *MASK)
+    options: tuple[str, ...] = (*NOISE, *MASK)
     """The options of `edit` that reach it."""
     inversions: tuple[str, ...] = ()
     """Rows of INVERSIONS that it can start from, the first by default; without one it starts from noise."""
@@ -80,11 +82,11 @@ EDITORS: dict[str, Editor] = {
         pix2pix_zero, options=(*WAY, "inversion", "sentences", "attention_weight", *MASK),
         inversions=("regularised", "negative-prompt", "ddim"), says="sentences", attends=True,
     ),
-    "edit-friendly": Editor(ddim, options=WAY, inversions=("edit-friendly",)),
-    "ledits": Editor(ledits, options=(*WAY, "focus"), inversions=("edit-friendly",), says="parts"),
+    "edit-friendly": Editor(ddim, options=NOISE, inversions=("edit-friendly",)),
+    "ledits": Editor(ledits, options=(*NOISE, "focus"), inversions=("edit-friendly",), says="parts"),
     "inpaint": Editor(sdedit, needs_mask=True),
-    "diffedit": Editor(diffedit, options=(*WAY, "inversion", "mask_threshold"), inversions=("negative-prompt", "ddim")),
-    "instruct-pix2pix": Editor(instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "seed")),
+    "diffedit": Editor(diffedit, options=(*NOISE, "inversion", "mask_threshold"), inversions=("negative-prompt", "ddim")),
+    "instruct-pix2pix": Editor(instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "seed", "seeds")),
 }  # fmt: skip
 
 
@@ -126,14 +128,15 @@ def check(name: str, how: Mapping[str, Any]) -> None:
             raise OptionError(f"{flag} has no part in editor '{name}', but in {', '.join(able)}; leave one of them out")
     if given("inversions") and not row.inversions:
         raise OptionError(f"editor '{name}' inverts no image, and has nothing to keep in --inversions; leave one of them out")
-    if given("mask_edge") and how.get("mask") is None:
-        raise OptionError("--mask-edge says how a mask ends, and there is none; give one with --mask FILE")
+    masked = how.get("mask") is not None or how.get("protect") is not None
+    if given("mask_edge") and not masked:
+        raise OptionError("--mask-edge says how a mask ends, and there is none; give one with --mask FILE or --protect FILE")
     asked = how.get("inversion")
     if asked is not None and asked not in INVERSIONS:
         raise unknown("inversion", asked, INVERSIONS)
     if asked is not None and asked not in row.inversions:
         raise OptionError(f"editor '{name}' does not start from inversion '{asked}'; it takes {', '.join(row.inversions)}")
-    if row.needs_mask and how.get("mask") is None:
+    if row.needs_mask and not masked:
         raise OptionError(f"editor '{name}' changes what lies inside a mask: give one with --mask FILE, 0 outside")
     if how.get("exchange", EXCHANGES[0]) not in EXCHANGES:
         raise unknown("exchange", how["exchange"], EXCHANGES)

@@ -1,4 +1,4 @@
-"""A counterfactual on disk: three pictures and a difference map in the source's own geometry and format, and what made them."""
+"""A counterfactual on disk: pictures and maps of their difference in the source's own geometry and format, and what made them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from latentdrift.data.intensity import from_unit
 from latentdrift.data.write import write_like, write_png
 from latentdrift.edit.counterfactual import Counterfactual
 from latentdrift.edit.sources import Subject
+from latentdrift.record import versions
 
 SCALE = 0.5
-"""Difference, as a share of the intensity range, at which the map's colours end unless the largest difference is smaller."""
+"""Share of the intensity range at which a map's colours end unless its largest value is smaller; ours."""
 
 
 def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
@@ -27,46 +28,88 @@ def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
     return all(found.get(name) == value for name, value in json.loads(json.dumps(dict(facts), default=str)).items())
 
 
-def write_counterfactual(out: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> Path:
-    """`out/<name>/`: original, reconstruction, counterfactual and difference; it appears whole or not at all.
+def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> None:
+    """Original, reconstruction, counterfactual, their differences and the record; the folder appears whole or not at all.
 
-    NIfTI and DICOM sources get the counterfactual back in their own format, too, as a derived synthetic object.
+    NIfTI and DICOM sources get the counterfactual back in their own format, too, as a derived synthetic object. Of several seeds
+    there is the mean and the uncertainty.
     """
-    folder = out / subject.name
-    aside = out / f".{subject.name}.partial"
+    aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     pictures = {name: subject.back(getattr(made, name)) for name in ("original", "reconstruction", "counterfactual")}
     for name, unit in pictures.items():
         write_png(aside / f"{name}.png", from_unit(unit, (0.0, 255.0), np.uint8), synthetic=name != "original")
-    change = pictures["counterfactual"] - pictures["reconstruction"]
-    write_difference(aside / "difference.png", change)
+    change = (pictures["counterfactual"] - pictures["reconstruction"]) / 2  # of the intensity range
+    write_map(aside / "difference.png", change, "counterfactual − reconstruction", signed=True)
+    write_map(aside / "absolute.png", np.abs(change), "|counterfactual − reconstruction|")
     if subject.image.source is not None and subject.image.source.kind != "raster":
-        what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts['target_prompt']}"[:1024]
-        write_like(aside / "counterfactual", subject.image, subject.intensities(pictures["counterfactual"]), description=what)
-    measured = {
-        "mean_absolute_change": float(np.abs(change).mean() / 2),
-        "mean_absolute_reconstruction_error": float(np.abs(pictures["reconstruction"] - pictures["original"]).mean() / 2),
-        "unit": "share of the intensity range",
-        "intensity_range": [float(edge) for edge in subject.image.range],
+        _write_like(aside / "counterfactual", subject, pictures["counterfactual"], facts)
+    record = {
+        **facts,
+        "attributes": dict(subject.attributes),
+        "source": _source(subject),
+        "measured": {
+            "mean_absolute_change": float(np.abs(change).mean()),
+            "largest_absolute_change": float(np.abs(change).max()),
+            "mean_absolute_reconstruction_error": float(np.abs(pictures["reconstruction"] - pictures["original"]).mean() / 2),
+            **(_write_seeds(aside, subject, made, facts["seed"]) if made.others else {}),
+            "unit": "share of the intensity range",
+            "intensity_range": [float(edge) for edge in subject.image.range],
+        },
+        "versions": versions(),
+        "synthetic": True,
     }
-    record = {**facts, "attributes": dict(subject.attributes), "measured": measured, "synthetic": True}
     (aside / "record.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
-    return folder
 
 
-def write_difference(path: Path, change: np.ndarray) -> None:
-    """The signed difference counterfactual - reconstruction with a colour bar: red is brighter, blue is darker."""
+def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any]) -> None:
+    """In the source's own format; the object says the age and sex of whom it shows, as the change has them."""
+    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts['target_prompt']}"[:1024]
+    shown = {**subject.image.attributes, **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]}}
+    write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown)
+
+
+def _source(subject: Subject) -> dict[str, Any]:
+    """What kind of file it was and which part of it; neither its name nor its identifiers."""
+    image = subject.image
+    where = {} if image.source is None else {name: getattr(image.source, name) for name in ("kind", "frame", "plane")}
+    return {
+        **where,
+        "shape": list(image.pixels.shape),
+        "spacing_mm": image.spacing,
+        "unit": image.unit,
+        "notes": list(image.notes),
+    }
+
+
+def _write_seeds(folder: Path, subject: Subject, made: Counterfactual, seed: int) -> dict[str, Any]:
+    """`mean.png` and `uncertainty.png`, pixel by pixel over the seeds, and their summary."""
+    pictures = np.stack([subject.back(picture) for picture in (made.counterfactual, *made.others)])
+    spread = pictures.std(0, ddof=1, dtype=np.float64) / 2  # of the intensity range
+    write_png(folder / "mean.png", from_unit(pictures.mean(0, dtype=np.float64), (0.0, 255.0), np.uint8), synthetic=True)
+    title = f"standard deviation over {len(pictures)} seeds"
+    write_map(folder / "uncertainty.png", spread, title)
+    seeds = list(range(seed, seed + len(pictures)))
+    return {"uncertainty": {"seeds": seeds, "mean_sd": float(spread.mean()), "largest_sd": float(spread.max())}}
+
+
+def write_map(path: Path, share: np.ndarray, title: str, *, signed: bool = False) -> None:
+    """A map [H, W] or [H, W, 3] in shares of the intensity range with a colour bar: brighter is more.
+
+    Signed, red is brighter and blue is darker.
+    """
     from matplotlib.figure import Figure
 
-    share = (change.mean(-1) if change.ndim == 3 else change) / 2  # of the intensity range
+    share = share.mean(-1) if share.ndim == 3 else share
     limit = min(SCALE, max(float(np.abs(share).max()), 1e-3))
     figure = Figure(figsize=(5, 4.2 * share.shape[0] / max(share.shape)), layout="constrained")
     axes = figure.add_subplot()
-    shown = axes.imshow(share, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    colours, low = ("RdBu_r", -limit) if signed else ("inferno", 0.0)
+    shown = axes.imshow(share, cmap=colours, vmin=low, vmax=limit, interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title("counterfactual − reconstruction (synthetic)", fontsize=9)
+    axes.set_title(f"{title} (synthetic)", fontsize=9)
     figure.colorbar(shown, ax=axes, label="share of the intensity range")
-    figure.savefig(path, dpi=120, metadata={"Synthetic": "YES: a difference between images made by a model"})
+    figure.savefig(path, dpi=120, metadata={"Synthetic": "YES: a map of images made by a model"})

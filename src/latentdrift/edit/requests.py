@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from latentdrift import prompts
 from latentdrift.config import EditOptions
 from latentdrift.edit.editors import EDITORS, check, chosen
-from latentdrift.edit.sources import Subject
+from latentdrift.edit.series import check_animation
+from latentdrift.edit.sources import Entry
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 class Request:
     """The edit of one image."""
 
-    subject: Subject
+    entry: Entry
     source: str
     """The prompt that describes it."""
     target: str
@@ -30,6 +32,20 @@ class Request:
     """What leads from one to the other, where the editor takes that."""
     words: Mapping[str, Any] = field(default_factory=dict)
     """What else the editor takes: `parts` or `sentences` of `counterfactual.edit`."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What is recorded of the wish: the editor, the changes as they are for this image, findings added and removed."""
+    step: Mapping[str, Any] = field(default_factory=dict)
+    """The values of a grid that it is; empty without one."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return "-".join([self.entry.name, *(f"{prompts.slug(name)}-{_slug(value)}" for name, value in self.step.items())])
+
+    @property
+    def title(self) -> str:
+        """What a person reads: "age 85, dementia"."""
+        return ", ".join(f"{name} {_shown(value)}" if _is_number(value) else str(value) for name, value in self.step.items())
 
     @property
     def told(self) -> str:
@@ -40,7 +56,22 @@ class Request:
     def facts(self) -> dict[str, Any]:
         """For the record."""
         said = {} if self.instruction is None else {"instruction": self.instruction}
-        return {"source_prompt": self.source, "target_prompt": self.target, **said, **self.words, **self.subject.facts}
+        prompts_ = {"source_prompt": self.source, "target_prompt": self.target}
+        return {**self.asked, **prompts_, **said, **self.words, **self.entry.facts}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | prompts.Years)
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, prompts.Years) else f"{value:g}"
+
+
+def _slug(value: Any) -> str:
+    """A value as part of a folder's name; a sign is part of it."""
+    text = _shown(value) if _is_number(value) else str(value)
+    return prompts.slug(text.replace("+", "plus ").replace("-", "minus ") if _is_number(value) else text)
 
 
 @dataclass(frozen=True)
@@ -48,6 +79,7 @@ class Wish:
     """What is to change, whoever's image it is."""
 
     changes: Mapping[str, Any]
+    """An age may be `Years` from the image's own."""
     add: tuple[str, ...]
     remove: tuple[str, ...]
     editor: str
@@ -56,6 +88,8 @@ class Wish:
     """Of each state, where the editor takes sets of them."""
     info: Mapping[str, Any]
     """adapter.json: how prompts are worded."""
+    grid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    """Attributes that take several values in turn."""
 
     @classmethod
     def of(cls, options: EditOptions, base: Base, info: Mapping[str, Any]) -> Wish:
@@ -67,30 +101,41 @@ class Wish:
         """
         editor, spec = chosen(options.editor, base), info["attributes"]
         check(editor, options.model_dump())
-        changes = dict(prompts.parse_assignment(text, spec) for text in options.set)
+        check_animation(options.animate, options.grid)
+        changes = [prompts.parse_assignment(text, spec) for text in options.set]
+        changes += [] if options.age is None else [("age", prompts.parse_years(options.age, spec))]
+        grid = tuple((name, tuple(values)) for name, values in (prompts.parse_series(text, spec) for text in options.grid))
+        said = [name for name, _ in (*changes, *grid)]
+        if twice := next((name for name in said if said.count(name) > 1), None):
+            raise OptionError(f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it once")
         add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-        return cls(changes, add, remove, editor, options.sentences, info)
+        return cls(dict(changes), add, remove, editor, options.sentences, info, grid)
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """For the record."""
-        return {"editor": self.editor, "changes": self.changes, "add": self.add, "remove": self.remove}
+    def steps(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the grid's values, the last attribute's the fastest; one empty one without a grid."""
+        for values in itertools.product(*(values for _, values in self.grid)):
+            yield dict(zip((name for name, _ in self.grid), values, strict=True))
 
-    def request(self, subject: Subject) -> Request:
-        """In the words of one image.
+    def request(self, entry: Entry, step: Mapping[str, Any] | None = None) -> Request:
+        """In the words of one image, at one step of the grid.
 
         Raises:
             OptionError: It would change nothing, or cannot be said.
         """
+        known, wanted = entry.attributes, {**self.changes, **(step or {})}
+        changes = {name: value.after(known) if isinstance(value, prompts.Years) else value for name, value in wanted.items()}
         describe, manner = self.info["describe"], prompts.Manner.of(self.info["prompt"])
         how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
-        source, target = prompts.pair(describe, subject.attributes, self.changes, **how, **manner.of_edit)
+        source, target = prompts.pair(describe, known, changes, **how, **manner.of_edit)
+        asked = {"editor": self.editor, "changes": changes, "add": self.add, "remove": self.remove}
         if not EDITORS[self.editor].instructed:
-            return Request(subject, source, target, None, self._words(subject))
-        before, after = prompts.states(subject.attributes, self.changes, **how)
-        return Request(subject, source, target, prompts.instruction(describe, before, after, manner.instruction or "numerical"))
+            return Request(entry, source, target, None, self._words(known, changes), asked, step or {})
+        before, after = prompts.states(known, changes, **how)
+        instruction = prompts.instruction(describe, before, after, manner.instruction or "numerical")
+        return Request(entry, source, target, instruction, {}, asked, step or {})
 
-    def _words(self, subject: Subject) -> dict[str, Any]:
+    def _words(self, known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
         """What the editor takes beside the two prompts.
 
         Raises:
@@ -101,25 +146,40 @@ class Wish:
             return {}
         how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
         how |= prompts.Manner.of(self.info["prompt"]).of_edit
-        describe, known = self.info["describe"], subject.attributes
+        describe = self.info["describe"]
         if says == "parts":
-            return {"parts": prompts.single_changes(describe, known, self.changes, **how)}
-        return {"sentences": prompts.sentence_sets(describe, known, self.changes, n=self.sentences, **how | {"style": "diverse"})}
+            return {"parts": prompts.single_changes(describe, known, changes, **how)}
+        return {"sentences": prompts.sentence_sets(describe, known, changes, n=self.sentences, **how | {"style": "diverse"})}
 
-    def requests(self, subjects: Sequence[Subject]) -> list[Request]:
-        """In the words of several; images that the change does not concern are left out.
+    def requests(self, entries: Sequence[Entry]) -> list[Request]:
+        """In the words of several, every step of an image after the other; what the change does not concern is left out.
 
         Raises:
-            OptionError: It concerns none of them.
+            OptionError: It concerns none of them, or two steps of a grid would have one name.
         """
-        kept, refusals = [], []
-        for subject in subjects:
-            try:
-                kept.append(self.request(subject))
-            except OptionError as error:
-                refusals.append(error)
+        kept, refusals, steps = [], [], list(self.steps)
+        for entry in entries:
+            for step in steps:
+                try:
+                    kept.append(self.request(entry, step))
+                except OptionError as error:
+                    refusals.append(error)
         if not kept and refusals:
             raise refusals[0]
+        if len({request.name for request in kept}) < len(kept):
+            raise OptionError("two values of --grid would have folders of one name; edit them one after the other with --set")
         if refusals:
-            log.info("left out: %d of %d images, the first because %s", len(refusals), len(subjects), refusals[0])
+            what = "edits" if self.grid else "images"
+            log.info("left out: %d of %d %s, the first because %s", len(refusals), len(entries) * len(steps), what, refusals[0])
+        self._warn_of_ages(kept)
         return kept
+
+    def _warn_of_ages(self, requests: Sequence[Request]) -> None:
+        """Say where an age lies beyond those that the adapter has seen."""
+        spec = self.info["attributes"].get("age", {})
+        low, high = spec.get("low"), spec.get("high")
+        ages = [request.asked["changes"]["age"] for request in requests if "age" in request.asked["changes"]]
+        beyond = [age for age in ages if low is not None and high is not None and not low <= age <= high]
+        if beyond:
+            seen = f"the adapter's cohort had ages from {low:g} to {high:g}"
+            log.warning("%s, and %d of %d edits lead beyond, the first to %g", seen, len(beyond), len(ages), beyond[0])

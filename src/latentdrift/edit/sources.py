@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from latentdrift.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One image to edit."""
+    """One image to edit, read."""
 
     name: str
     """Its place in the source; never a file name, which may name a person."""
@@ -34,11 +35,6 @@ class Subject:
     fit: Fit
     weight: np.ndarray | None = None
     """[H, W] in [0, 1], what a change counts: 0 outside a mask, and 1 inside but for its soft edge; None without a mask."""
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """For the record."""
-        return {} if self.weight is None else {"mask": hashlib.sha256(np.ascontiguousarray(self.weight).tobytes()).hexdigest()}
 
     def mask(self) -> torch.Tensor | None:
         """[1, 1, R, R] in [0, 1], where the image may change; None without a mask."""
@@ -76,7 +72,47 @@ class Subject:
         return self.weight[..., None] if unit.ndim == 3 else self.weight
 
 
-def subjects(options: EditOptions, info: Mapping[str, Any], resolution: int) -> list[Subject]:
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """An image to edit that is read when its turn comes, so that a cohort of any size takes the memory of one image."""
+
+    name: str
+    """As of the subject."""
+    attributes: Mapping[str, Any]
+    """As of the subject."""
+    read: Callable[[], Subject]
+    """The image without a mask."""
+    sha256: str | None = None
+    """Of the pixels, and of what maps to [-1, 1]."""
+    inside: np.ndarray | None = None
+    """bool [H, W], where it may change; everywhere, if None."""
+    edge: float = 0.0
+    """Pixels over which the change sets in."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the record."""
+        return {"image": self.sha256, "mask": None if self.inside is None else _sha256(self.inside)}
+
+    def open(self) -> Subject:
+        """The image, and what a change counts in it: that rises from the mask's edge inwards, so that nothing outside is touched.
+
+        Raises:
+            InputError: The image cannot be read, or has another shape than the mask.
+        """
+        subject = self.read()
+        if self.inside is None:
+            return subject
+        if self.inside.shape != subject.image.pixels.shape[:2]:
+            raise InputError(
+                f"the mask has the shape {self.inside.shape} and image {self.name} {subject.image.pixels.shape[:2]}; "
+                "a mask is a grey picture with the rows and columns of its image"
+            )
+        depth = distance_transform_edt(np.pad(self.inside, 1, mode="edge"))[1:-1, 1:-1]  # 1 at its outermost pixels
+        return replace(subject, weight=np.minimum(depth / (self.edge + 1), 1.0).astype(np.float32))
+
+
+def entries(options: EditOptions, info: Mapping[str, Any], resolution: int) -> list[Entry]:
     """Everything that `edit` was asked to change.
 
     Raises:
@@ -90,52 +126,87 @@ def subjects(options: EditOptions, info: Mapping[str, Any], resolution: int) -> 
         raise InputError(f"{options.source} is a folder but not a cohort; give one image, or import the folder first")
     else:
         found = list(_of_file(options, info, given, resolution))
-    return found if options.mask is None else _masked(found, options)
+    if options.mask is None and options.protect is None:
+        return found
+    together = zip(found, _insides(options, len(found)), strict=True)
+    masked = [replace(entry, inside=inside, edge=options.mask_edge) for entry, inside in together]
+    for entry in masked:
+        entry.open()  # what does not fit is said before anything is drawn
+    return masked
 
 
-def _masked(found: Sequence[Subject], options: EditOptions) -> list[Subject]:
-    """The subjects with the mask of `--mask`: one for all, or a picture for each.
+def _insides(options: EditOptions, n: int) -> list[np.ndarray]:
+    """Where each of n images may change, bool [H, W]; one array for all where the masks are one picture."""
+    masks, protected = (_pictures(path, options, n) for path in (options.mask, options.protect))
+    count = max(len(masks), len(protected))
+    found = [_inside(masks[i % len(masks)], protected[i % len(protected)], options) for i in range(count)]
+    return found * n if count == 1 else found
+
+
+def _pictures(path: Path | None, options: EditOptions, n: int) -> list[np.ndarray | None]:
+    """The pictures of `--mask` or `--protect`.
 
     Raises:
-        InputError: It cannot be read, has another shape than an image, or nothing is inside.
+        InputError: They cannot be read, or are neither one nor one for each of n images.
     """
-    assert options.mask is not None
-    masks = [image.pixels for image in readers.read(options.mask, plane=options.plane, position=options.position, window="full")]
-    if len(masks) not in (1, len(found)):
-        raise InputError(f"the mask {options.mask} has {len(masks)} pictures for {len(found)} images; give one, or one for each")
-    together = zip(found, masks * len(found) if len(masks) == 1 else masks, strict=True)
-    return [replace(subject, weight=_weight(mask, subject, options)) for subject, mask in together]
+    if path is None:
+        return [None]
+    found = readers.read(path, plane=options.plane, position=options.position, window="full")
+    if len(found) not in (1, n):
+        raise InputError(f"the mask {path} has {len(found)} pictures for {n} images; give one, or one for each")
+    return [image.pixels for image in found]
 
 
-def _weight(mask: np.ndarray, subject: Subject, options: EditOptions) -> np.ndarray:
-    """What a change counts [H, W]: it rises from the mask's edge inwards, so that nothing outside is touched."""
-    if mask.shape != subject.image.pixels.shape[:2]:
-        raise InputError(
-            f"the mask {options.mask} has the shape {mask.shape} and image {subject.name} {subject.image.pixels.shape[:2]}; "
-            "a mask is a grey picture with the rows and columns of its image"
-        )
-    if not mask.any():
+def _inside(mask: np.ndarray | None, protected: np.ndarray | None, options: EditOptions) -> np.ndarray:
+    """bool [H, W], inside the mask and not protected.
+
+    Raises:
+        InputError: They are not grey, have different shapes, or leave nothing.
+    """
+    free = [] if mask is None else [mask != 0]
+    free += [] if protected is None else [protected == 0]
+    if any(part.ndim != 2 or part.shape != free[0].shape for part in free):
+        shapes = " and ".join(str(part.shape) for part in free)
+        raise InputError(f"masks are grey pictures of the rows and columns of their image, and these have the shape {shapes}")
+    inside = np.logical_and.reduce(free)
+    if inside.any():
+        return inside
+    if protected is None:
         raise InputError(f"nothing lies inside the mask {options.mask}: all of it is 0; mark what may change")
-    depth = distance_transform_edt(np.pad(mask != 0, 1, mode="edge"))[1:-1, 1:-1]  # 1 at its outermost pixels
-    return np.minimum(depth / (options.mask_edge + 1), 1.0).astype(np.float32)
+    raise InputError(f"{options.protect} protects all that may change; let it be 0 where the image may change")
+
+
+def _sha256(array: np.ndarray, *more: Any) -> str:
+    said = repr((array.shape, str(array.dtype), *more)).encode()
+    return hashlib.sha256(said + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def _of_cohort(
     cohort: Cohort, options: EditOptions, spec: prompts.Spec, given: dict[str, Any], resolution: int
-) -> Iterator[Subject]:
+) -> Iterator[Entry]:
     for row in cohort.rows(options.split).head(options.limit).to_dict("records"):
-        (image,) = readers.read(cohort.folder / row["file_name"])
-        known = prompts.attributes_of(row, spec) | given
-        yield Subject(Path(row["file_name"]).stem, image, known, cohort.fit(row, image.pixels, resolution))
+        name, known = Path(row["file_name"]).stem, prompts.attributes_of(row, spec) | given
+        yield Entry(name, known, partial(_of_row, cohort, row, name, known, resolution), row["sha256"])
 
 
-def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Subject]:
+def _of_row(cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int) -> Subject:
+    (image,) = readers.read(cohort.folder / row["file_name"])
+    return Subject(name, image, known, cohort.fit(row, image.pixels, resolution))
+
+
+def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Entry]:
     window = options.window or _constant_window(info)
     images = readers.read(options.source, plane=options.plane, position=options.position, window=window)
     for number, image in enumerate(images[: options.limit]):
         known = prompts.attributes_of(image.attributes, info.get("attributes", {})) | given
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
-        yield Subject(f"{number:06d}", image, known, Fit(height, width, resolution, aspect=row_mm / col_mm))
+        fit = Fit(height, width, resolution, aspect=row_mm / col_mm)
+        subject = Subject(f"{number:06d}", image, known, fit)
+        yield Entry(subject.name, known, partial(_as_it_is, subject), _sha256(image.pixels, image.range))
+
+
+def _as_it_is(subject: Subject) -> Subject:
+    return subject
 
 
 def _constant_window(info: Mapping[str, Any]) -> str | None:

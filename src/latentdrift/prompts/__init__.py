@@ -5,13 +5,13 @@
     manner.py        how one adapter's prompts are worded; the prompt of a table's row. START READING HERE
     composition.py   several prompts with weights in one
     changes.py       source and target of an edit, the instruction for a pair of visits
-    assignments.py   `age=85` -> a typed value
+    assignments.py   `age=85`, `+10`, `age=60:90:5` -> typed values
 
 A missing attribute is never invented: it leaves the sentence. An empty cell of `findings` says nothing; that nothing was found is
 a word of its own ("No Finding").
 """
 
-from latentdrift.prompts.assignments import parse_assignment, parse_finding
+from latentdrift.prompts.assignments import Years, parse_assignment, parse_finding, parse_series, parse_years
 from latentdrift.prompts.changes import GAPS, INSTRUCTIONS, instruction, pair, sentence_sets, single_changes, states
 from latentdrift.prompts.manner import Manner
 from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
@@ -31,7 +31,7 @@ from latentdrift.prompts.wording import (
 )
 
 __all__ = [
-    "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "absent", "attributes_of",
-    "instruction", "is_missing", "named", "negated", "pair", "parse_assignment", "parse_finding", "phrase", "sentence",
-    "sentence_sets", "sentences", "single_changes", "slug", "split_findings", "states",
+    "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "Years", "absent", "attributes_of",
+    "instruction", "is_missing", "named", "negated", "pair", "parse_assignment", "parse_finding", "parse_series", "parse_years",
+    "phrase", "sentence", "sentence_sets", "sentences", "single_changes", "slug", "split_findings", "states",
 ]  # fmt: skip

@@ -1,13 +1,105 @@
-"""`age=85` -> a typed value, checked against the attributes that a cohort had."""
+"""`age=85`, `+10`, `age=60:90:5` -> typed values, checked against the attributes that a cohort had."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.wording import SEX_WORDS, Spec, split_findings
+from latentdrift.prompts.wording import SEX_WORDS, Spec, is_missing, split_findings
+
+OLDEST = 130
+"""Years."""
+
+MOST = 100
+"""Values of a series; ours."""
+
+
+@dataclass(frozen=True)
+class Years:
+    """An age that is counted from the image's own."""
+
+    number: float
+
+    def __str__(self) -> str:
+        return f"{self.number:+g}"
+
+    def after(self, attributes: Mapping[str, Any]) -> float:
+        """The age that an image with these attributes comes to.
+
+        Raises:
+            OptionError: Its own age is not known, or the age it comes to cannot be.
+        """
+        known: Any = attributes.get("age")
+        if is_missing(known):
+            raise OptionError(
+                f"an age of {self} years counts from the image's own, which is not known; say it with --given age=70"
+            )
+        own = float(known)
+        age = own + self.number
+        if not 0 <= age <= OLDEST:
+            raise OptionError(
+                f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and {OLDEST} years; "
+                "go less far, or set the age itself with --set age=85"
+            )
+        return age
+
+
+def parse_years(text: str, spec: Spec) -> Years:
+    """`+10` or `-5`: years from each image's own age.
+
+    Raises:
+        OptionError: The adapter's cohort had no ages, or no sign and number.
+    """
+    if "age" not in spec:
+        raise unknown("attribute", "age", spec)
+    if not re.fullmatch(r"[+-]\d+(\.\d+)?", text.strip()):
+        raise OptionError(f"--age {text} is no number of years from an image's own age: write +10 or -5, or --set age=85")
+    return Years(float(text))
+
+
+def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
+    """`age=60:90:5` (start, stop and step, both ends included), `age=+5,+10` or `diagnosis=dementia,no dementia`.
+
+    Returns:
+        The attribute and its values, as `parse_assignment` returns them, or `Years` where an age has a sign.
+
+    Raises:
+        OptionError: As `parse_assignment`; a range that leads nowhere or has too many values, or a value that is there twice.
+    """
+    name, equals, said = (part.strip() for part in text.partition("="))
+    if not (name and equals and said):
+        raise OptionError(f"'{text}' is not a series; write name=start:stop:step or name=value,value, for example age=60:90:5")
+    attribute = {known.lower(): known for known in spec}.get(name.lower(), name)
+    values = [part.strip() for part in said.split(",") if part.strip()]
+    if spec.get(attribute, {}).get("type") == "number" and ":" in said:
+        values = _range(text, said)
+    if len(values) > MOST:
+        raise OptionError(f"'{text}' has {len(values)} values; a series has at most {MOST}: take a longer step")
+    signed = attribute == "age" and any(value[0] in "+-" for value in values)
+    parsed = [parse_years(value, spec) if signed else parse_assignment(f"{name}={value}", spec)[1] for value in values]
+    if len(set(parsed)) < len(parsed) or not parsed:
+        raise OptionError(f"'{text}' names no value, or one twice; a series has each of its values once")
+    return attribute, parsed
+
+
+def _range(text: str, said: str) -> list[str]:
+    """Values of start:stop:step as they would be written out, the stop among them where a whole number of steps leads to it."""
+    parts = [part.strip() for part in said.split(":")]
+    try:
+        start, stop, step = (float(part) for part in parts)
+        steps = (stop - start) / step
+    except (ValueError, ZeroDivisionError):
+        steps = math.nan
+    if not 0 <= steps < math.inf:
+        raise OptionError(f"'{text}' is not a range that leads anywhere; write start:stop:step, for example age=60:90:5")
+    if steps >= MOST:
+        raise OptionError(f"'{text}' has {steps + 1:.0f} values; a series has at most {MOST}: take a longer step")
+    sign = "+" if parts[0][0] in "+-" else ""
+    return [f"{round(start + step * i, 6):{sign}.12g}" for i in range(math.floor(steps + 1e-9) + 1)]
 
 
 def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
@@ -59,6 +151,6 @@ def _number(name: str, value: str, unit: str | None) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise OptionError(f"{name}={value}: '{value}' is not a number; give it in {unit or 'digits'}, for example {name}=70")
-    if name == "age" and not 0 <= number <= 130:
-        raise OptionError(f"age={value}: an age lies between 0 and 130 years; give one in that range, for example age=85")
+    if name == "age" and not 0 <= number <= OLDEST:
+        raise OptionError(f"age={value}: an age lies between 0 and {OLDEST} years; give one in that range, for example age=85")
     return number

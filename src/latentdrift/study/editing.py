@@ -20,6 +20,7 @@ from latentdrift.edit.editors import EDITORS
 from latentdrift.edit.instructed import starting
 from latentdrift.edit.kept import Shelf
 from latentdrift.edit.requests import Wish
+from latentdrift.edit.sources import Entry
 from latentdrift.errors import OptionError, unknown
 from latentdrift.evaluate.bootstrap import groups, mean_interval, rng
 from latentdrift.evaluate.truth import against_truth, against_visit, tissue_fraction
@@ -172,7 +173,7 @@ def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None) -> np.n
     """A case's picture [R, R] in [0, 1] under an editor."""
     options, base = asked.options, asked.base
     wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
-    wanted = wish.request(case.subject)
+    wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
     drift = starting(asked.drift, base, asked.info, options.steps)
     said: Any = {"shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
     made = edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
