@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -658,18 +659,25 @@ def test_age_strings(years: float, text: str) -> None:
     assert age_string(years) == text
 
 
-def test_a_validator_finds_no_error(source: Path, tmp_path: Path) -> None:
-    """dciodvfy of dicom3tools; its dictionary is older than Synthetic Data (0008,001C)."""
-    if shutil.which("dciodvfy") is None:
+def dicom_errors(path: Path) -> list[str]:
+    """What an independent validator of Secondary Capture objects finds; skips the test where there is none."""
+    beside = Path(sys.executable).with_name("dciodvfy")  # where the package dicom3tools puts it
+    validator = str(beside) if beside.is_file() else shutil.which("dciodvfy")
+    if validator is None:
         pytest.skip("dciodvfy (dicom3tools) is not installed")
+    report = subprocess.run([validator, path], capture_output=True, text=True, check=False)
+    lines = (report.stdout + report.stderr).splitlines()
+    assert any("SCImage" in line for line in lines)
+    return [line for line in lines if line.startswith("Error") and "0x0008,0x001c" not in line]
+
+
+def test_a_validator_finds_no_error(source: Path, tmp_path: Path) -> None:
+    """dciodvfy of dicom3tools; a dictionary older than Synthetic Data (0008,001C) is forgiven that."""
     write_dicom(tmp_path / "derived.dcm", source, one(source).pixels, description="age 65 -> 85")
     write_dicom(tmp_path / "new.dcm", None, STORED, description="a brain MRI")
     write_dicom(tmp_path / "colour.dcm", None, RGB, description="a photograph")
     for name in ("derived", "new", "colour"):
-        report = subprocess.run(["dciodvfy", tmp_path / f"{name}.dcm"], capture_output=True, text=True, check=False)
-        lines = (report.stdout + report.stderr).splitlines()
-        assert any("SCImage" in line for line in lines)
-        assert [line for line in lines if line.startswith("Error") and "0x0008,0x001c" not in line] == []
+        assert dicom_errors(tmp_path / f"{name}.dcm") == []
 
 
 # --- real scans -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
-from test_dicom import saved
+from test_dicom import dicom_errors, saved
 
 from latentdrift.data import readers
 from latentdrift.data.geometry import Fit
@@ -167,6 +167,23 @@ def test_whatever_coding_the_source_has_ours_is_plain(tmp_path: Path, name: str)
     if subject.image.pixels.ndim == 2:
         is_the_same_picture(subject, tmp_path / "e")
     assert made.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian and made.SyntheticData == "YES"
+
+
+@pytest.mark.parametrize("kind", list(ODD))
+def test_a_validator_finds_no_error_in_an_edit_of_any_source(tmp_path: Path, kind: str) -> None:
+    stored, values = ODD[kind]
+    subject = of_file(saved(tmp_path / "s.dcm", stored, PatientAge="070Y", PatientSex="F", **values))
+    written(subject, tmp_path / "e")
+    assert dicom_errors(tmp_path / "e" / "counterfactual.dcm") == []
+
+
+def test_the_validator_would_have_found_one(tmp_path: Path) -> None:
+    subject = of_file(saved(tmp_path / "s.dcm"))
+    made = written(subject, tmp_path / "e")
+    del made.ConversionType
+    made.ImageType = ["ORIGINAL"]
+    made.save_as(tmp_path / "worse.dcm")
+    assert len(dicom_errors(tmp_path / "worse.dcm")) >= 2
 
 
 def test_each_frame_is_written_by_itself(tmp_path: Path) -> None:

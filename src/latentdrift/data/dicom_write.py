@@ -186,6 +186,8 @@ def _place(dataset: Dataset, origin: Dataset | None, frame: int, spacing: tuple[
             values = header.numbers(origin, keyword, count, frame)
             if values is not None:
                 setattr(dataset, keyword, [_ds(value) for value in values])
+        if "SliceThickness" not in dataset:
+            dataset.SliceThickness = ""  # type 2 of a plane that lies in the patient (PS3.3 table C.7-10)
         dataset.FrameOfReferenceUID = _related(origin, "FrameOfReferenceUID")
         dataset.PositionReferenceIndicator = ""
     elif known is not None:
