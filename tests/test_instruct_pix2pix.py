@@ -379,7 +379,7 @@ def test_edit_takes_its_own_editor_and_its_own_words(run: Path, cohort: Cohort, 
     ratio = (schedule.a(751) / schedule.a(info["drift"]["t0"])).item()
     assert said["drift"]["infer"] == pytest.approx([ratio * value for value in info["drift"]["infer"]])
     again = service.run("replay", config.ReplayOptions(record=tmp_path / "edits", out=tmp_path / "again"), quiet=True)
-    assert again["same"] and again["files"] == 4
+    assert again["same"] and again["files"] == 5
     planned = plans.run("edit", config.EditOptions(adapter=str(run), source=cohort.folder, out=tmp_path / "x", set=("age=85",)))
     assert planned["editor"] == METHOD and planned["instruction"].startswith("Age this sixty years old")
 
