@@ -366,6 +366,18 @@ class EvaluateOptions(Options):
     """Folder where features are kept, which come from patients' images; default: `cache` in --out."""
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
+    utility: str | None = None
+    """A class, e.g. `diagnosis=dementia` or `findings=Effusion`, that classifiers learn from the first synthetic set and real images."""
+    alignment: bool = False
+    """Judge whether the first synthetic set shows what its table says, by classifiers that learn it from real images."""
+    card: bool = True
+    """With --edits: judge by the same classifiers whether edits did what was asked for, and nothing else."""
+    classifier: str = "small"
+    """What classifiers are made of: `small`, or the folder or id of a Hugging Face vision model (`timm/...` needs timm)."""
+    classifier_steps: Count = 400
+    """Optimiser steps of each classifier, whatever it learns from."""
+    classifier_seeds: Count = 3
+    """Seeds that each classifier is trained with."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients behind each interval."""
     device: str = "auto"

@@ -135,9 +135,11 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate import report, sets, store
     from latentdrift.evaluate.features import Learned, load_features
+    from latentdrift.evaluate.questions import Questions
     from latentdrift.model.base import Base
 
     cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
+    asked = Questions(options, cohort)
     made = sets.named((options.synthetic, *options.compare), size)
     real, folder = sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
     train = sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
@@ -146,8 +148,11 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     at: Any = {"resolution": encoder.resolution, "device": str(encoder.device)}
     spaces = store.keep(load_features(options.features, pocket=encoder.features, learned=learned, **at), folder)
     how: Any = {"bootstrap": options.bootstrap, "seed": options.seed, "by": options.by}
-    found = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how)
-    page = report.write_report(options.out, found, {"real": real, **made} | ({"train": train} if train else {}), options.edits)
+    found, shown = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how), {"real": real, **made}
+    shown |= {"train": train} if train else {}
+    with bar("classifiers", quiet=quiet) as tell:
+        found = report.joined(found, asked(shown, spaces, at["device"], tell))
+    page = report.write_report(options.out, found, shown, options.edits)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
 

@@ -30,6 +30,7 @@ def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
 def write_counterfactual(out: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> Path:
     """`out/<name>/`: original, reconstruction, counterfactual and difference; it appears whole or not at all.
 
+    Where there is a mask, `mask.png` says where the image was allowed to change.
     NIfTI and DICOM sources get the counterfactual back in their own format, too, as a derived synthetic object.
     """
     folder = out / subject.name
@@ -39,6 +40,8 @@ def write_counterfactual(out: Path, subject: Subject, made: Counterfactual, fact
     pictures = {name: subject.back(getattr(made, name)) for name in ("original", "reconstruction", "counterfactual")}
     for name, unit in pictures.items():
         write_png(aside / f"{name}.png", from_unit(unit, (0.0, 255.0), np.uint8), synthetic=name != "original")
+    if subject.weight is not None:
+        write_png(aside / "mask.png", np.where(subject.weight > 0, 255, 0).astype(np.uint8), synthetic=False)
     change = pictures["counterfactual"] - pictures["reconstruction"]
     write_difference(aside / "difference.png", change)
     if subject.image.source is not None and subject.image.source.kind != "raster":
