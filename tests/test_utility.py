@@ -154,7 +154,7 @@ def test_a_published_backbone_learns_too(tmp_path: Path, train: Labelled) -> Non
 
 
 def test_a_network_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no vision model could be read from .*; give `small`, a folder"):
+    with pytest.raises(InputError, match=r"no vision model could be read from .*; give `small`, a folder"):
         load_network(str(tmp_path))
     with pytest.raises(InputError, match="pip install timm"):
         load_network("timm/resnet18.a1_in1k")

@@ -367,7 +367,7 @@ class EvaluateOptions(Options):
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
     utility: str | None = None
-    """A class, e.g. `diagnosis=dementia` or `findings=Effusion`, that classifiers learn from the first synthetic set and real images."""
+    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from real images, and from both."""
     alignment: bool = False
     """Judge whether the first synthetic set shows what its table says, by classifiers that learn it from real images."""
     card: bool = True
@@ -384,6 +384,42 @@ class EvaluateOptions(Options):
     """cpu, cuda, mps, or auto."""
     seed: int = 0
     """Seed of subsets and resamples."""
+
+
+class ReaderMakeOptions(Options):
+    """Make a blinded reader study: real and synthetic images, shuffled, as one page whose answers are saved as a CSV file."""
+
+    real: Path
+    """A cohort of real images, of which each patient is shown once at the most."""
+    synthetic: Path
+    """A folder that `generate` made, or any cohort or folder of images."""
+    out: Path
+    """Folder for `study.html`, which is what readers get."""
+    key: Path | None = None
+    """File for the key, which readers do not get; default: `<out>-key.json` beside the folder."""
+    n: Count = 50
+    """Images of each kind."""
+    split: Split | None = "test"
+    """Which real images."""
+    by: str | None = None
+    """An attribute of both: the synthetic images get its values as often as the real ones, and answers are counted for each."""
+    seed: int = 0
+    """Seed of the choice and of the order."""
+
+
+class ReaderScoreOptions(Options):
+    """Score the answers of a reader study: accuracy with its interval, kappa with the truth and between readers, per class."""
+
+    answers: tuple[Path, ...]
+    """CSV files that the page saved, one for each reader."""
+    key: Path
+    """The key that `reader make` wrote."""
+    out: Path
+    """File for the result, JSON."""
+    bootstrap: Annotated[int, Field(ge=10)] = 1000
+    """Resamples of images behind the intervals of kappa."""
+    seed: int = 0
+    """Seed of the resamples."""
 
 
 class DriftOptions(Options):

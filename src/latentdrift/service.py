@@ -157,6 +157,27 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
 
 
+def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:
+    """Real and synthetic images -> a page for readers, and a key that is kept from them."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate import reader, sets
+
+    size, key = sets.native_size(options.synthetic), options.key or options.out.with_name(f"{options.out.name}-key.json")
+    real = sets.from_cohort(Cohort.load(options.real), options.split, size)
+    items = reader.choose(real, sets.load_set(options.synthetic, None, size), options.n, options.by, options.seed)
+    study = reader.write_study(options.out, items, key, by=options.by, seed=options.seed)
+    return {"page": str(options.out / "study.html"), "key": str(key), "study": study, "images": len(items)}
+
+
+def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Result:
+    """Answers and the key -> how well readers told real and synthetic images apart."""
+    from latentdrift.evaluate import reader_score as study
+
+    found = study.scored(study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed)
+    study.write_score(options.out, found)
+    return {"file": str(options.out), **{name: one["verdict"] for name, one in found["readers"].items()}}
+
+
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
     """A cohort and a model -> the drift that its starts lack, and whether the model would take it."""
     from latentdrift.data.cohort import Cohort
@@ -401,6 +422,8 @@ VERBS: dict[str, Callable[..., Result]] = {
     "generate": generate,
     "edit": edit,
     "evaluate": evaluate,
+    "reader make": reader_make,
+    "reader score": reader_score,
     "drift estimate": drift_estimate,
     "drift search": drift_search,
     "bench drift": partial(bench, "bench drift"),

@@ -108,9 +108,8 @@ def card_blocks(told: Told, edits: Sequence[Told]) -> list[page.Block]:
 
 EFFECTIVE = (
     "Effectiveness, by judges that learned from real training images and guided no edit. Of a number: the change asked for, the "
-    "one that the judges see, the share of it that was made, and how far the result is from what was asked. Of a class: the share of "
-    "edits in which the judges see it afterwards. Untouched: the same of the originals. Ceiling: what the judges make of "
-    "held-out real images."
+    "share of it that the judges see, and how far the result is from what was asked. Of a class: the share of edits in which the "
+    "judges see it afterwards. Untouched: the same of the originals. Ceiling: what the judges make of held-out real images."
 )
 IDENTITY = (
     "Similarity (cosine of features) of counterfactuals to their originals, beside two visits of a real patient and two "

@@ -14,9 +14,9 @@ report.json (schema 1):
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit
     utility          with `--utility`: classes, network, steps, repeats; tested.images and .patients, [class 0, class 1];
-                     arms.<name> value (AUC, mean over seeds), ci, sd over seeds, trained (pictures of both
-                     classes in each stage), difference and difference_ci from the arm `real`, and where `by` has values subgroups, gap, gap_ci; curves.<arm>, its
-                     value over n synthetic images; warnings
+                     arms.<name> value (AUC, mean over seeds), ci, sd over seeds, trained (pictures of both classes in each
+                     stage), difference and difference_ci from the arm `real`, and where `by` has values subgroups, gap, gap_ci;
+                     curves.<arm>, its value over n synthetic images; warnings
     alignment        with `--alignment`: judged.<attribute or attribute=value> n, verdict, and metrics `mae`, `r`, `bias` of
                      numbers, `auc`, `accuracy` (balanced) of classes: value, ci, ceiling and ceiling_ci (held-out real images),
                      floor and floor_range (labels shuffled); left_out; rules (see `rules.rules`)
