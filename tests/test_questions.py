@@ -1,4 +1,4 @@
-"""`evaluate --utility --alignment --edits`, end to end on a tiny cohort: what is asked, what it costs, what stands in the report."""
+"""`evaluate --utility --alignment --edits`, end to end: what is asked, what it costs, what stands in the report."""
 
 from __future__ import annotations
 
@@ -89,5 +89,5 @@ def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path
     real = tiny_cohort(tmp_path / "real", 12)
     table = real / "metadata.csv"
     table.write_text(table.read_text().replace(",train,", ",test,"))
-    with pytest.raises(CohortError, match="--alignment learn from the train split, and that of cohort .* is empty"):
+    with pytest.raises(CohortError, match=r"--alignment learn from the train split, and that of cohort .* is empty"):
         plans.run("evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real}))

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentdrift import page
 from latentdrift.evaluate.alignment import CLASSES, NUMBERS
-from latentdrift.evaluate.card import BEYOND
+from latentdrift.evaluate.card import BEYOND, MATERIAL
 from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, bounds
 from latentdrift.evaluate.similarity import EDIT_PICTURES
 from latentdrift.evaluate.trial import REFERENCE, verdict
@@ -143,7 +143,7 @@ def _matrix(told: Told) -> page.Block:
     """Rows: what was asked for; columns: what moved."""
     rows, columns = told["rows"], told["columns"]
     values = np.array([[cell["value"] if cell["value"] is not None else np.nan for cell in cells] for cells in rows.values()])
-    drawing, (ax,) = page.figure(width=2.6 + 0.75 * len(columns), height=1.5 + 0.36 * len(rows))
+    drawing, (ax,) = page.figure(width=2.6 + 0.75 * len(columns), height=1.5 + 0.5 * len(rows))
     ax.imshow(values, cmap="RdBu_r", vmin=-SHOWN_AT, vmax=SHOWN_AT, aspect="auto")
     ax.set_xticks(range(len(columns)), columns, fontsize=8, rotation=30, ha="right")
     ax.set_yticks(range(len(rows)), list(rows), fontsize=8)
@@ -154,11 +154,13 @@ def _matrix(told: Told) -> page.Block:
             weight = "bold" if cell["beyond"] else "normal"
             shown = f"({cell['value']:+.1f})" if cell["asked"] else f"{cell['value']:+.1f}{'!' if cell['beyond'] else ''}"
             dark = abs(cell["value"]) > 0.6 * SHOWN_AT
+            shown += "" if cell["share"] is None else f"\n{cell['share']:+.0%}"
             ax.text(j, i, shown, ha="center", va="center", fontsize=8, weight=weight, color="white" if dark else "black")
     whose = "two visits of a patient" if told["unit_of"] == "visits" else "two real patients"
     caption = (
         f"Collateral matrix: mean shift that the judges see, from original to counterfactual; 1 is how far they see it move "
-        f"between {whose}. In brackets: what was asked for. '!': not asked for, above {BEYOND:g}, its 95 % interval without 0."
+        f"between {whose}. In brackets: what was asked for. Below: the share of what lies between the real "
+        f"classes (of a number, two standard deviations). '!': not asked for, above {BEYOND:g} and {MATERIAL:.0%}, clear of 0."
     )
     return page.picture(drawing, caption)
 

@@ -4,7 +4,7 @@
     effectiveness   the attribute that was asked for takes the value that was asked for (ibid.), by judges that guided nothing
     minimality      how much changed at all, and outside of the edit's mask where there is one
     collateral      how far the judges see every attribute move, also those that nobody asked for, in units of how far they see
-                    it move between two visits of a patient
+                    it move between two visits of a patient, and as a share of what lies between the real classes
     identity        the counterfactual is as like its original as two visits of a patient are like each other
     reversibility   edited back, it is the original again (ibid.); where somebody edited back
 
@@ -22,11 +22,12 @@ from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.asked import Asked
 from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
 from latentdrift.evaluate.judges import Judges
-from latentdrift.evaluate.kinship import Space, identity, pairs_of, spread
+from latentdrift.evaluate.kinship import Space, between, identity, pairs_of, spread
 from latentdrift.evaluate.truth import CHANGED
 
 NOTHING = "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
 BEYOND = 1.0  # of that unit: a mean shift above it is more than a patient moves between visits
+MATERIAL = 0.25  # of the way from one class of real patients to the other, below which a shift is no change of attribute (ours)
 LEAST = 5  # edits of a kind, below which only its numbers are given and nothing is concluded (ours)
 WORST = 3  # edits shown under each heading
 STATES = ("original", "reconstruction", "counterfactual")
@@ -62,7 +63,7 @@ def card(
     how: Any = {"bootstrap": bootstrap, "seed": seed}
     truths, seen = judges.truths(real.attributes, len(real)), judges(real)
     unit, whose = spread(seen, pairs_of(real), seed)
-    everyone = np.ones(len(edits), bool)
+    everyone, numbers = np.ones(len(edits), bool), np.array([output.value is None for output in judges.outputs])
     parts = _subgroups([edit["record"] for edit in edits], by)
     changes = _changes(edits)
     worst = changes | {"collateral": _collateral_of_each(asked, said, unit)}
@@ -73,7 +74,7 @@ def card(
         "effectiveness": _effectiveness(judges, asked, said, truths, seen, everyone, **how),
         "composition": _mean(changes["reconstruction"], **how),
         "minimality": {name: _mean(changes[name], **how) for name in ("change", "area", "outside") if name in changes},
-        "collateral": _collateral(judges, asked, said, unit, whose, **how),
+        "collateral": _collateral(judges, asked, said, unit, between(seen, truths, numbers), whose, **how),
         "identity": {label: identity(space, sets, real, seed) for label, space in spaces.items()},
         "reversibility": _mean(changes["reversed"], **how) if "reversed" in changes else None,
         "by": by if parts else None,
@@ -149,9 +150,21 @@ def _effectiveness(
 
 
 def _collateral(
-    judges: Judges, asked: Asked, said: Mapping[str, np.ndarray], unit: np.ndarray, whose: str, *, bootstrap: int, seed: int
+    judges: Judges,
+    asked: Asked,
+    said: Mapping[str, np.ndarray],
+    unit: np.ndarray,
+    apart: np.ndarray,
+    whose: str,
+    *,
+    bootstrap: int,
+    seed: int,
 ) -> dict[str, Any]:
-    """Mean shift of every judged attribute, in units of its spread, for every kind of change; and for none."""
+    """Mean shift of every judged attribute, in units of its spread, for every kind of change; and for none.
+
+    A shift is beyond what may happen where it is clear, larger than between visits, and MATERIAL: two visits can be so alike that
+    any stray of a judge is large beside them.
+    """
     rows: dict[str, list[dict[str, Any]]] = {}
     everyone = np.ones(len(said["original"]), bool)
     for kind, places in [*((kind, asked.rows(kind)) for kind in asked.kinds), (NOTHING, everyone)]:
@@ -163,7 +176,9 @@ def _collateral(
             mean = _mean(shift[:, place] / unit[place], bootstrap=bootstrap, seed=seed)
             on_purpose, ci = bool(wanted[:, place].any()), mean["ci"]
             clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
-            rows[kind].append({**mean, "asked": on_purpose, "beyond": bool(clear and not on_purpose)})
+            share = float(shift[:, place].mean() / apart[place]) if np.isfinite(apart[place]) else None
+            clear = clear and (share is None or abs(share) > MATERIAL)
+            rows[kind].append({**mean, "share": share, "asked": on_purpose, "beyond": bool(clear and not on_purpose)})
     names = [output.name for output in judges.outputs]
     units = {name: float(value) for name, value in zip(names, unit, strict=True)}
     return {"columns": names, "unit": units, "unit_of": whose, "rows": rows}

@@ -49,6 +49,21 @@ def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray,
     return np.maximum(size, 1e-6), whose
 
 
+def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """What judgements [N, K] put between real classes: the difference of their means [K]; of a number, two standard deviations.
+
+    NaN where one class is all there is.
+    """
+    found = np.full(seen.shape[1], np.nan)
+    for place in range(seen.shape[1]):
+        sides = [seen[truths[:, place] == label, place] for label in (0, 1)]
+        if numbers[place]:
+            found[place] = 2 * seen[:, place].std()
+        elif min(map(len, sides)):
+            found[place] = abs(sides[1].mean() - sides[0].mean())
+    return np.where(found > 0, found, np.nan)
+
+
 def identity(space: Space, sets: Mapping[str, ImageSet], real: ImageSet, seed: int) -> dict[str, Any] | None:
     """Are counterfactuals as like their originals as two visits of a patient? None where no patient came twice often enough.
 

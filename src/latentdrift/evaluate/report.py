@@ -24,10 +24,8 @@ report.json (schema 1):
                      n, moved, and of a number asked, share (1: all of what was asked), error, of a class reached and reached_ci;
                      untouched, the same of the originals, and ceiling, of held-out real images; composition, and minimality's
                      change, area (of pixels that change by more than truth.CHANGED) and outside (of the mask), as shares of the
-                     intensity range; collateral.columns, .unit (one of each), .unit_of, .rows.<change> cells {value, ci, asked,
-                     beyond}; identity.<space>; reversibility; subgroups.<value>, rows as of effectiveness; worst.<by> names
-    by               with `--by`: the column, and for each of its values n and the metrics of DISTANCES
-    compared         with `--compare`: for each further set, by name, n, metrics, lights and warnings (and by)
+                     intensity range; collateral.columns, .unit (one of each), .unit_of, .rows.<change> cells {value, ci, share,
+                     asked, beyond}; identity.<space>; reversibility; subgroups.<value>, rows as of effectiveness; worst.<by>
 """
 
 from __future__ import annotations
