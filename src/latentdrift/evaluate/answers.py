@@ -55,8 +55,10 @@ def _arms(told: Told) -> page.Block:
     left.set_yticks([-height for height in range(len(told["arms"]))], list(told["arms"]), fontsize=8)
     left.axvline(told["arms"][REFERENCE]["value"], color=LIMIT, linestyle="--", linewidth=1)
     left.set_xlabel("AUC on real test images", fontsize=8)
-    for (name, points), mark in zip(told["curves"].items(), ("o", "s"), strict=True):
-        right.plot([p["n"] for p in points], [p["value"] for p in points], marker=mark, color=SYNTHETIC, label=name)
+    for (name, points), dash in zip(told["curves"].items(), ("-", "--"), strict=True):
+        right.plot(
+            [p["n"] for p in points], [p["value"] for p in points], marker="o", linestyle=dash, color=SYNTHETIC, label=name
+        )
         if all(p["ci"] for p in points):
             low, high = zip(*(p["ci"] for p in points), strict=True)
             right.fill_between([p["n"] for p in points], low, high, color=SYNTHETIC, alpha=0.15)
