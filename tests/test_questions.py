@@ -14,6 +14,7 @@ from tiny import tiny_cohort
 from latentdrift import config, plans, service
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.evaluate.questions import Questions
 from latentdrift.evaluate.trial import ARMS, CURVES, DOSES
 
 FAST: dict[str, Any] = {"classifier_steps": 2, "classifier_seeds": 1, "bootstrap": 10}
@@ -67,6 +68,9 @@ def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> N
     edits = {"edits": folders / "edits"}
     assert plans.run("evaluate", asked(folders, tmp_path, **edits))["classifiers"] == 1
     assert plans.run("evaluate", asked(folders, tmp_path, **edits, card=False))["classifiers"] == 0
+    unheld = Questions(asked(folders, tmp_path, **edits, split="train"), Cohort.load(folders / "real"))
+    assert unheld.classifiers == 0 and "are measured on another one" in unheld.refused[0]
+    assert not Questions(asked(folders, tmp_path, **edits), Cohort.load(folders / "real")).refused
 
 
 @pytest.mark.parametrize(

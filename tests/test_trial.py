@@ -72,12 +72,15 @@ def test_a_gap_between_subgroups_is_found() -> None:
     labels, sex = np.arange(80) % 2, np.where(np.arange(80) < 40, "F", "M")
     scores = np.where(sex == "F", labels + 0.0, source.normal(size=80))[None].repeat(2, 0)
     read = Reading(Labelled(None, labels), 50, 0, 2)
-    masks = read.subgroups(pd.Series(sex))
+    pictures = np.zeros((80, 2, 2, 3))
+    masks = read.subgroups(ImageSet(pictures, attributes=pd.DataFrame({"sex": sex})), "sex")
     arm = read.arm(scores, scores.copy(), masks)
     assert arm["subgroups"]["F"] == 1 and 0.25 < arm["subgroups"]["M"] < 0.75
     assert arm["gap"] == pytest.approx(1 - arm["subgroups"]["M"]) and arm["gap_ci"][0] > 0.1
     assert arm["difference"] == 0 and arm["difference_ci"] == [0, 0]  # the same scores over the same resamples
-    assert read.subgroups(pd.Series(["F"] * 78 + ["M"] * 2)).keys() == {"F"}
+    rare = pd.DataFrame({"sex": ["F"] * 78 + ["M"] * 2, "age": np.arange(80) / 4 + 60})
+    few = ImageSet(pictures, attributes=rare)
+    assert read.subgroups(few, "sex").keys() == {"F"} and list(read.subgroups(few, "age")) == ["60 to 69", "70 to 79"]
 
 
 def test_seeds_that_disagree_widen_the_interval() -> None:

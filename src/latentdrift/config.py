@@ -374,7 +374,7 @@ class EvaluateOptions(Options):
     """With --edits: judge by the same classifiers whether edits did what was asked for, and nothing else."""
     classifier: str = "small"
     """What classifiers are made of: `small`, or the folder or id of a Hugging Face vision model (`timm/...` needs timm)."""
-    classifier_steps: Count = 400
+    classifier_steps: Count = 200
     """Optimiser steps of each classifier, whatever it learns from."""
     classifier_seeds: Count = 3
     """Seeds that each classifier is trained with."""

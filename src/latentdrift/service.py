@@ -314,7 +314,9 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     )  # fmt: skip
     edit(edited, quiet)
     log.info("7/7 evaluate")
-    judged = config.EvaluateOptions(real=cohort, synthetic=out / "synthetic", out=out / "report", edits=out / "edits", seed=seed)
+    judged = config.EvaluateOptions(
+        real=cohort, synthetic=out / "synthetic", out=out / "report", edits=out / "edits", classifier_seeds=1, seed=seed
+    )
     return evaluate(judged, quiet)
 
 

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, classes
 from latentdrift.evaluate.asked import Asked
 from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
 from latentdrift.evaluate.judges import Judges
@@ -191,10 +192,14 @@ def _collateral_of_each(asked: Asked, said: Mapping[str, np.ndarray], unit: np.n
 
 
 def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str, np.ndarray]:
-    """Value of an attribute of the originals -> which edits have it; nothing where there are not two values."""
-    values = [str(record.get("attributes", {}).get(by, "")) for record in records] if by else []
-    found = {value: np.array([one == value for one in values]) for value in sorted(set(values) - {""})}
-    return found if 1 < len(found) <= 10 else {}
+    """Value of an attribute of the originals, ages by decades -> which edits have it; nothing where there are not two values."""
+    table = pd.DataFrame([record.get("attributes", {}) for record in records])
+    if by is None or by not in table:
+        return {}
+    images = ImageSet(np.zeros((len(table), 1, 1, 3)), attributes=table)
+    places = classes.places(images, by, "edited")
+    found = {value: np.isin(np.arange(len(table)), some) for value, some in places.items()}
+    return found if len(found) > 1 else {}
 
 
 def _warnings(told: Mapping[str, Any]) -> list[str]:

@@ -89,7 +89,6 @@ class Judges:
         networks: the mean of these is the judgement.
         size: pixels on a side at which they look.
         centre, scale: [K] of the numbers; 0 and 1 for classes.
-        patients: whose pictures they learned from; None where nobody knows.
     """
 
     outputs: list[Output]
@@ -98,7 +97,6 @@ class Judges:
     size: int
     centre: np.ndarray
     scale: np.ndarray
-    patients: frozenset[str] | None
 
     @classmethod
     def learn(
@@ -107,7 +105,7 @@ class Judges:
         spec: Mapping[str, Any],
         *,
         network: Network = SMALL,
-        steps: int = 400,
+        steps: int = 200,
         repeats: int = 3,
         seed: int = 0,
         device: str = "cpu",
@@ -138,8 +136,7 @@ class Judges:
             made = network.make(place, len(found)).to(device)
             _learn(made, x, y, torch.from_numpy(numbers), steps, network.rate, generator(place, "judges"))
             networks.append(made)
-        patients = None if images.patients is None else frozenset(images.patients)
-        return cls(found, left_out, networks, network.size, centre, scale, patients)
+        return cls(found, left_out, networks, network.size, centre, scale)
 
     def __call__(self, images: ImageSet) -> np.ndarray:
         """float64 [N, K]: numbers in their unit, log-odds of classes, in the order of `outputs`."""

@@ -37,7 +37,11 @@ class Questions:
         asked = [f"--{name}" for name in ("utility", "alignment") if getattr(options, name)]
         if asked and options.split in ("train", None):
             raise OptionError(f"{' and '.join(asked)} learn from the train split and judge by other patients; give --split test")
-        self.carded = bool(options.card and options.edits and len(cohort.rows("train")))
+        held_out = options.split not in ("train", None) and len(cohort.rows("train")) > 0
+        wished = bool(options.card and options.edits)
+        self.carded = wished and held_out
+        words = "No card of the counterfactuals: its judges learn from a train split and are measured on another one."
+        self.refused = [words] if wished and not held_out else []
         self.judging = options.alignment or self.carded
         if asked and not len(cohort.rows("train")):
             raise CohortError(f"{' and '.join(asked)} learn from the train split, and that of cohort {cohort.folder} is empty")
@@ -76,7 +80,7 @@ class Questions:
             found["utility"] = trial(sets["train"], real, synthetic, self.by, report)
         if self.options.alignment:
             found["alignment"] = align(self._judges(sets["train"], device), real, synthetic, sets["train"], **how)
-        said = [words for part in found.values() for words in part.get("warnings", ())]
+        said = self.refused + [words for part in found.values() for words in part.get("warnings", ())]
         if self.carded:
             try:
                 found["card"] = self._card(self._judges(sets["train"], device), real, spaces, how)

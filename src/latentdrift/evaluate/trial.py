@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, classes
 from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, rng
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.network import SMALL, Network
@@ -72,7 +72,7 @@ class Trial:
 
     classes: Classes
     network: Network = SMALL
-    steps: int = 400
+    steps: int = 200
     repeats: int = 3
     bootstrap: int = 200
     seed: int = 0
@@ -112,10 +112,9 @@ class Trial:
                 scores[name].append(result.scores)
                 trained[name] = result.trained
                 report(repeat * len(asked) + place + 1, self.classifiers)
-        table = tested[1].attributes
-        values = None if by is None or table is None else table[by]
         read = Reading(tested[0], self.bootstrap, self.seed, self.repeats)
-        return self._told(read, {name: np.stack(found) for name, found in scores.items()}, trained, by, values)
+        masks = read.subgroups(tested[1], by) if by else {}
+        return self._told(read, {name: np.stack(found) for name, found in scores.items()}, trained, by, masks)
 
     def _known(self, images: ImageSet, what: str) -> tuple[Labelled, ImageSet]:
         """Pictures whose class is known, at most MOST of them."""
@@ -150,9 +149,8 @@ class Trial:
         scores: Mapping[str, np.ndarray],
         trained: Mapping[str, Sequence[tuple[int, int]]],
         by: str | None,
-        values: Any,
+        masks: Mapping[str, np.ndarray],
     ) -> dict[str, Any]:
-        masks = {} if values is None else read.subgroups(values)
         arms = {name: read.arm(scores[name], scores[REFERENCE], masks) | {"trained": trained[name]} for name in ARMS}
         curves = {}
         for name in CURVES:
@@ -187,9 +185,10 @@ class Reading:
         """What stands behind every number, (class 0, class 1)."""
         return {"images": [int((self.labels == label).sum()) for label in (0, 1)], "patients": list(self.patients)}
 
-    def subgroups(self, values: Any) -> dict[str, np.ndarray]:
-        """Value -> which pictures have it, where both classes have FEWEST patients."""
-        found = {str(value): np.asarray(values == value) for value in sorted(values.dropna().unique(), key=str)}
+    def subgroups(self, images: ImageSet, by: str) -> dict[str, np.ndarray]:
+        """Value of an attribute -> which pictures have it, where both classes have FEWEST patients; ages by decades."""
+        places = classes.places(images, by, "real")
+        found = {value: np.isin(np.arange(len(images)), some) for value, some in places.items()}
         return {
             v: m for v, m in found.items() if min(len(np.unique(self.units[m & (self.labels == x)])) for x in (0, 1)) >= FEWEST
         }
