@@ -12,6 +12,7 @@ from latentdrift.edit.counterfactual import DEFAULTS
 from latentdrift.edit.editors import EDITORS, Task
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.edit.ledits import ledits
+from latentdrift.edit.pix2pix_zero import direction
 from latentdrift.errors import OptionError
 from latentdrift.model.drift import Drift
 
@@ -195,3 +196,32 @@ def test_what_is_kept_takes_part_with_drifted_noise(kind: str) -> None:
     inside[..., 4:12] = 1.0
     plain, drifted = (edited("inpaint", task(kind, drifted=drifted, inside=inside))[1] for drifted in (False, True))
     assert torch.allclose(plain, drifted, atol=1e-9)
+
+
+D, PARTS = 12, 2
+BRANCHES = {
+    "sdedit": 4 * D, "ddim": 3 * D, "prompt-to-prompt": 3 * D, "null-text": 4 * D, "pix2pix-zero": 4 * D, "edit-friendly": 3 * D,
+    "ledits": (2 + PARTS) * D, "inpaint": 4 * D, "diffedit": 3 * D + 20,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("editor", BY_PROMPTS)
+def test_the_costs_that_the_docs_state(editor: str) -> None:
+    network, calls = gaussian(sd_schedule(), 0.0, STD), []
+
+    def counted(xt: torch.Tensor, t: object, context: object) -> torch.Tensor:
+        calls.append(len(xt))
+        return network(xt, t, context)
+
+    asked = task(strength=0.6, steps=20, guidance=2.0, parts=(number(0.5), number(0.1))[:PARTS])
+    row = EDITORS[editor]
+    found = INVERSIONS[row.inversions[0]].invert(asked) if row.inversions else None
+    row.edit(replace(asked, denoiser=counted, changed=counted, found=found))
+    assert sum(calls) == BRANCHES[editor] and asked.depth == D
+
+
+def test_a_direction_leads_from_one_mean_to_the_other() -> None:
+    source, befores, afters = randn(1, 3, 2), randn(4, 3, 2, seed=1), randn(2, 3, 2, seed=2)
+    moved = direction(source, befores, afters)
+    assert torch.allclose(moved - source, (afters.mean(0) - befores.mean(0))[None]) and moved.shape == source.shape
+    assert torch.allclose(direction(source, source, afters[:1]), afters[:1])  # one sentence each: the changed prompt itself

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fits import short_fit
 from gaussian import gaussian, randn, sd_schedule
 
 from latentdrift import config, plans, record, service
 from latentdrift.adapt.copying import CopySlope, copy_slope
+from latentdrift.data.cohort import Cohort
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
@@ -113,8 +115,6 @@ def test_pure_noise_is_refused(tiny_v_folder: Path, tiny_cohort_folder: Path) ->
 
 
 def test_estimate_end_to_end(tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path) -> None:
-    from latentdrift.data.cohort import Cohort
-
     asked = options(tiny_cohort_folder, tiny_base_folder, tmp_path / "found")
     cost = plans.run("drift estimate", asked)
     assert cost["images_drawn"] == 4 and not (tmp_path / "found").exists()
@@ -130,3 +130,19 @@ def test_estimate_end_to_end(tiny_base_folder: Path, tiny_cohort_folder: Path, t
     assert record.read(tmp_path / "found")["verb"] == "drift estimate"
     read = Drift.parse(str(tmp_path / "found" / "estimate.json"), channels=4, latent_size=8)
     assert read == Drift.of(told["delta"], "infer")
+
+
+def test_a_network_that_is_shown_more_than_words_is_refused(
+    tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    made = short_fit(tiny_base_folder, Cohort.load(tiny_cohort_folder), tmp_path / "run", method="instruct-pix2pix", steps=1)
+    asked = config.DriftEstimateOptions(
+        cohort=tiny_cohort_folder, adapter=str(made.adapter), out=tmp_path / "found", n=4, steps=4
+    )
+    with pytest.raises(OptionError, match=r"shown .* beside it; leave the copy slope out with --no-copy-slope"):
+        service.run("drift estimate", asked, quiet=True)
+    service.run("drift estimate", asked.model_copy(update={"copy_slope": False}), quiet=True)
+    assert json.loads((tmp_path / "found" / "estimate.json").read_text())["source"] == "closed form"
+    searched = config.DriftSearchOptions(cohort=tiny_cohort_folder, adapter=str(made.adapter), out=tmp_path / "search")
+    with pytest.raises(OptionError, match="studies of drift draw from text alone"):
+        service.run("drift search", searched, quiet=True)

@@ -36,6 +36,9 @@ def make(tmp_path: Path) -> Make:
     return call
 
 
+EDGES = Hint("edges")
+
+
 def drawn(height: int, width: int, rows: slice, columns: slice, value: int = 255) -> np.ndarray:
     """A box on black."""
     picture = np.zeros((height, width), np.uint8)
@@ -119,14 +122,26 @@ def test_a_file_is_fitted_as_images_are(make: Make, tmp_path: Path) -> None:
     colour[:, :20] = (255, 0, 102)
     Image.fromarray(colour).save(tmp_path / "colour.png")
     cohort = make([colour])
-    assert np.allclose(from_file(tmp_path / "colour.png", 80), (cohort.batch(cohort.rows(), 80)[0] + 1) / 2, atol=1e-6)
+    assert np.allclose(from_file(tmp_path / "colour.png", 80, EDGES), (cohort.batch(cohort.rows(), 80)[0] + 1) / 2, atol=1e-6)
     Image.fromarray(colour[..., 2]).save(tmp_path / "grey.png")
-    grey = from_file(tmp_path / "grey.png", 80)
+    grey = from_file(tmp_path / "grey.png", 80, EDGES)
     assert grey.shape == (1, 80, 80)
     assert grey.max() == pytest.approx(0.4)
     Image.fromarray(colour).save(tmp_path / "two.tiff", save_all=True, append_images=[Image.fromarray(colour)])
     with pytest.raises(InputError, match=r"two\.tiff holds 2 pictures; a hint is one"):
-        from_file(tmp_path / "two.tiff", 80)
+        from_file(tmp_path / "two.tiff", 80, EDGES)
+
+
+def test_a_file_of_known_labels_is_a_mask_and_any_other_a_picture(tmp_path: Path) -> None:
+    mask = np.zeros((16, 16), np.uint8)
+    mask[:8], mask[12:] = 1, 3
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    known = Hint("mask", "roi", (1, 3))
+    found = from_file(tmp_path / "mask.png", 16, known)
+    assert np.array_equal(np.unique(found), [0, 0.5, 1]) and (found[0, :8] == 0.5).all() and (found[0, 12:] == 1).all()
+    assert from_file(tmp_path / "mask.png", 16, EDGES).max() == pytest.approx(3 / 255)
+    Image.fromarray(mask * 85).save(tmp_path / "grey.png")  # levels, as a hint has them
+    assert from_file(tmp_path / "grey.png", 16, known)[0, 12:] == pytest.approx(1)
 
 
 def test_what_is_asked_for_is_a_row_of_the_table() -> None:

@@ -39,7 +39,9 @@ from latentdrift.prompts import (
     parse_assignment,
     parse_finding,
     sentence,
+    sentence_sets,
     sentences,
+    single_changes,
 )
 from latentdrift.prompts.wording import NEGATIONS, in_words
 from latentdrift.sample.synthetic import TOLD, Request, follow_cohort, readable
@@ -518,3 +520,31 @@ def test_what_generate_cuts_off_is_said_once_per_prompt(caplog: pytest.LogCaptur
 def test_prompts_load_no_torch() -> None:
     code = "import sys, latentdrift.prompts; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_single_changes_are_the_source_with_one_change_each() -> None:
+    known = {"age": 70, "sex": "F", "diagnosis": "no dementia", "findings": "mass"}
+    changes, how = {"age": 90, "diagnosis": "dementia"}, {"add": ("effusion",), "remove": ("mass",), "spec": SPEC}
+    made, (before, after) = (of("brain MRI", known, changes, **how) for of in (single_changes, pair))
+    assert len(made) == 4 == len(set(made)) and before not in made and after not in made
+    older, ill, more, less = made
+    assert older == before.replace("70", "90") and ill == before.replace("no dementia", "dementia")
+    assert "effusion" in more and "mass" in more and "mass" not in less and "no finding" in less
+
+
+def test_a_single_change_that_says_nothing_new_is_left_out() -> None:
+    assert len(single_changes("brain MRI", FULL, {"age": 90, "diagnosis": "dementia"}, spec=SPEC)) == 1
+
+
+def test_a_single_addition_is_not_denied_in_the_same_breath() -> None:
+    known = {"age": 70, "findings": "mass"}
+    (made,) = single_changes("brain MRI", known, {}, add=("effusion",), spec=SPEC, negate_findings=True)
+    assert made.count("effusion") == 1 and "no effusion" not in made
+
+
+def test_sets_of_sentences_are_wordings_of_either_state() -> None:
+    befores, afters = sentence_sets("brain MRI", FULL, {"age": 90}, n=6, spec=SPEC, style="diverse")
+    assert len(set(befores)) == len(set(afters)) == 6
+    assert [text.replace("75 year", "90 year") for text in befores] == [text.replace("an 90", "a 90") for text in afters]
+    with pytest.raises(OptionError, match="ask for"):
+        sentence_sets("brain MRI", FULL, {"age": 90}, n=25, spec=SPEC, style="diverse")

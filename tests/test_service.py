@@ -214,7 +214,7 @@ def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
         edit(study, study / "cohort", tmp_path / "e", set=("age=-3",))
     with pytest.raises(OptionError, match=r"unknown diagnosis 'demencia'.*did you mean 'dementia'"):
         edit(study, study / "cohort", tmp_path / "e", set=("diagnosis=demencia",))
-    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: ddim, instruct-pix2pix, sdedit"):
+    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: ddim, diffedit, edit-friendly"):
         edit(study, study / "cohort", tmp_path / "e", editor="ddmi")
     with pytest.raises(OptionError, match="nothing to draw"):
         generate(study, tmp_path / "g", like=None)
@@ -265,3 +265,93 @@ def test_edit_of_a_dicom_writes_a_derived_synthetic_object(study: Path, tmp_path
     assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID != made.SOPInstanceUID
     assert (made.Rows, made.Columns, made.PixelSpacing) == (source.Rows, source.Columns, source.PixelSpacing)
     assert not made.PatientName and not made.PatientID
+
+
+def test_outside_of_a_mask_every_pixel_stays(study: Path, tmp_path: Path) -> None:
+    """A volume's own format, and a mask that is a volume, too: the slice that is edited, value for value."""
+    scan = study / "scans" / "scans" / "P0001_1.nii.gz"
+    volume = nibabel.load(scan)
+    inside = np.zeros(volume.shape[:3], np.uint8)
+    inside[20:40, 20:40] = 1
+    nibabel.save(nibabel.Nifti1Image(inside, volume.affine), tmp_path / "mask.nii.gz")
+    how = {"given": ("age=70", "diagnosis=no dementia"), "editor": "inpaint", "strength": 1.0}
+    edit(study, scan, tmp_path / "edit", mask=tmp_path / "mask.nii.gz", **how)
+    folder = tmp_path / "edit" / "000000"
+    made = nibabel.load(folder / "counterfactual.nii.gz")
+    grid = np.linalg.inv(made.affine) @ volume.affine  # where the written slice lies in the volume
+    assert np.allclose(grid[:2, :2], np.eye(2)) or made.shape[:2] == volume.shape[:2]
+    source = np.asarray(Image.open(folder / "original.png")).astype(int)
+    for name in ("reconstruction", "counterfactual"):
+        changed = np.asarray(Image.open(folder / f"{name}.png")).astype(int) != source
+        rows, columns = np.where(changed)
+        assert changed.any() and rows.max() - rows.min() < 20 and columns.max() - columns.min() < 20
+    said = json.loads((folder / "record.json").read_text())
+    assert len(said["mask"]) == 64 and "mask.nii" not in (folder / "record.json").read_text()
+
+
+def test_a_mask_of_a_picture_keeps_its_values_to_the_bit(study: Path, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (48, 40), dtype=np.uint8)
+    mask = np.zeros_like(values)
+    mask[10:30, 5:25] = 255
+    Image.fromarray(values).save(tmp_path / "picture.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    edit(study, tmp_path / "picture.png", tmp_path / "edit", given=("age=70",), mask=tmp_path / "mask.png", window="full")
+    made = np.asarray(Image.open(tmp_path / "edit" / "000000" / "counterfactual.png"))
+    assert (made[mask == 0] == values[mask == 0]).all() and (made[mask > 0] != values[mask > 0]).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [(np.ones((5, 5), np.uint8), r"has the shape \(5, 5\)"), (np.zeros((48, 40), np.uint8), "all of it is 0")],
+)
+def test_a_mask_that_does_not_fit_is_a_sentence(study: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:
+    Image.fromarray(np.zeros((48, 40), np.uint8)).save(tmp_path / "picture.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=message):
+        edit(study, tmp_path / "picture.png", tmp_path / "e", given=("age=70",), mask=tmp_path / "mask.png", editor="inpaint")
+    assert not (tmp_path / "e").exists()
+
+
+def test_options_that_do_not_go_together_are_sentences(study: Path, tmp_path: Path) -> None:
+    wrong = [
+        ({"editor": "inpaint"}, "give one with --mask FILE"),
+        ({"editor": "sdedit", "inversion": "ddim"}, "--inversion has no part in editor 'sdedit'"),
+        ({"editor": "sdedit", "inversions": tmp_path / "kept"}, "inverts no image"),
+        (
+            {"editor": "ddim", "local_blend": True},
+            "--local-blend has no part in editor 'ddim', but in prompt",
+        ),
+        ({"editor": "ddim", "mask_edge": 5.0}, "--mask-edge says how a mask ends"),
+        ({"editor": "ddim", "image_guidance": 3.0}, "--image-guidance has no part in editor 'ddim', but in instruct-pix2pix"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(OptionError, match=message):
+            edit(study, study / "cohort", tmp_path / "e", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("editor", ["ledits", "pix2pix-zero"])
+def test_editors_are_told_of_changes_in_their_own_way(study: Path, tmp_path: Path, editor: str) -> None:
+    scan = study / "scans" / "scans" / "P0001_1.nii.gz"
+    edit(study, scan, tmp_path / "edit", given=("age=70", "diagnosis=no dementia"), editor=editor)
+    said = json.loads((tmp_path / "edit" / "000000" / "record.json").read_text())
+    if editor == "ledits":
+        ill, older = said["parts"]
+        assert "90" in older and "no dementia" in older and "70" in ill and "with dementia" in ill
+    else:
+        before, after = said["sentences"]
+        assert len(set(before)) == len(set(after)) == 8
+        assert all("70" in text for text in before) and all("90" in text for text in after)
+
+
+def test_inversions_are_kept_beside_the_edits_and_found_again(study: Path, tmp_path: Path) -> None:
+    scan = study / "scans" / "scans" / "P0001_1.nii.gz"
+    how = {"given": ("age=70", "diagnosis=no dementia")}
+    edit(study, scan, tmp_path / "one", **how)
+    (kept,) = (tmp_path / "one" / "cache").glob("*.safetensors")
+    for editor in ("ddim", "prompt-to-prompt"):
+        edit(study, scan, tmp_path / editor, editor=editor, inversions=tmp_path / "kept", **how)
+    (shared,) = (tmp_path / "kept").glob("*.safetensors")
+    assert shared.name == kept.name and shared.read_bytes() == kept.read_bytes()
+    edit(study, scan, tmp_path / "set", set=("age=60",), inversions=tmp_path / "kept", **how)
+    assert len(list((tmp_path / "kept").iterdir())) == 1  # what it is changed to has no part in it

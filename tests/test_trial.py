@@ -43,7 +43,6 @@ def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: dict)
     assert arms["real"]["value"] > 0.95 and arms["synthetic"]["value"] < 0.05
     assert arms["synthetic"]["difference"] == pytest.approx(arms["synthetic"]["value"] - arms["real"]["value"])
     assert arms["synthetic"]["difference_ci"][1] < -0.8
-    assert arms["real + synthetic"]["value"] < arms["real"]["value"]
     assert arms["synthetic, then real"]["value"] > 0.5  # the last stage decides
 
 
@@ -86,7 +85,7 @@ def test_a_gap_between_subgroups_is_found() -> None:
 def test_seeds_that_disagree_widen_the_interval() -> None:
     labels = np.arange(80) % 2
     right, source = labels + np.random.default_rng(1).normal(0, 0.1, 80), np.random.default_rng(2)
-    read = Reading(Labelled(None, labels), 200, 0, 2)
+    read = Reading(Labelled(None, labels), 60, 0, 2)
     alike, apart = read.value(np.stack([right, right])), read.value(np.stack([right, source.normal(size=80)]))
     assert alike["ci"] == pytest.approx([1.0, 1.0]) and apart["sd"] > 0.2
     assert apart["ci"][1] - apart["ci"][0] > 0.3

@@ -290,7 +290,7 @@ class EditOptions(Options):
     """A row of EDITORS: sdedit, ddim, prompt-to-prompt, null-text, pix2pix-zero, edit-friendly, ledits, inpaint, diffedit,
     instruct-pix2pix; default: instruct-pix2pix for its own adapters, else ddim. See docs/counterfactuals.md."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """How far back towards noise the edit goes; instruct-pix2pix always draws from noise."""
+    """How far back towards noise the edit goes; instruct-pix2pix always draws from noise, and takes none."""
     steps: Count = 50
     """Steps of the full trajectory."""
     guidance: Annotated[float, Field(ge=0)] = 2.5

@@ -154,7 +154,7 @@ def pictures(
     if not wanted:
         return None
     if files:
-        given = [_of(from_file(file, resolution)) for file in files]
+        given = [_of(from_file(file, resolution, hint)) for file, hint in zip(files, hints(info), strict=True)]
         return Pictures(len(rows), lambda index: given, key(*map(sha256, files)))
     if options.like is None:
         raise OptionError(

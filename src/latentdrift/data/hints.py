@@ -123,8 +123,10 @@ class Hint:
         return [sha256(cohort.folder / name) for name in rows[self.column]]
 
 
-def from_file(path: Path, resolution: int) -> np.ndarray:
+def from_file(path: Path, resolution: int, hint: Hint) -> np.ndarray:
     """A picture file as a hint, padded and resized as images are, float32 [C, R, R] in [0, 1].
+
+    For a ControlNet of masks, a file with nothing but labels that it was trained on is a mask, and gets their grey levels.
 
     Raises:
         InputError: It cannot be read, or holds several pictures.
@@ -132,8 +134,11 @@ def from_file(path: Path, resolution: int) -> np.ndarray:
     images = readers.read(path)
     if len(images) > 1:
         raise InputError(f"{path} holds {len(images)} pictures; a hint is one")
-    unit, (row_mm, col_mm) = to_unit(images[0].pixels, images[0].range), images[0].spacing or (1.0, 1.0)
-    fit = Fit(unit.shape[0], unit.shape[1], resolution, aspect=row_mm / col_mm)
+    pixels, (row_mm, col_mm) = images[0].pixels, images[0].spacing or (1.0, 1.0)
+    fit = Fit(pixels.shape[0], pixels.shape[1], resolution, aspect=row_mm / col_mm)
+    if hint.labels and pixels.ndim == 2 and np.isin(pixels, (0, *hint.labels)).all():
+        return _spread(_sampled(pixels.astype(np.int64), fit), hint)
+    unit = to_unit(pixels, images[0].range)
     return _positive(fit.apply(unit, fill=background(unit)))
 
 
@@ -180,25 +185,34 @@ def _draw_edges(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.
 
 def _draw_mask(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
     """Its mask: 0 outside, the labels evenly spread up to 1."""
-    found, known = _fitted(cohort, source, str(hint.column), resolution), np.array((0, *hint.labels))
-    other = sorted({*np.unique(found).tolist()} - {*known.tolist()})
+    found = _fitted(cohort, source, str(hint.column), resolution)
+    other = sorted({*np.unique(found).tolist()} - {0, *hint.labels})
     if other:
         name = cohort.rows()[str(hint.column)].iloc[source]
         raise CohortError(
             f"the mask {cohort.folder / name} has the label {other[0]}, and masks that were trained on have "
             f"0, {', '.join(map(str, hint.labels))}; write it with those labels"
         )
-    return (np.searchsorted(known, found) / len(hint.labels))[None].astype(np.float32)
+    return _spread(found, hint)
+
+
+def _spread(mask: np.ndarray, hint: Hint) -> np.ndarray:
+    """Labels [R, R] -> grey levels [1, R, R]."""
+    return (np.searchsorted(np.array((0, *hint.labels)), mask) / len(hint.labels))[None].astype(np.float32)
 
 
 def _fitted(cohort: Cohort, source: int, column: str, resolution: int) -> np.ndarray:
-    """A row's mask on the model's square, padded as its image is; each pixel has the label at its centre. int64 [R, R]."""
+    """A row's mask on the model's square. int64 [R, R]."""
     row = cohort.rows().iloc[source].to_dict()
     mask = masks.labels(cohort, row, column)
-    fit = cohort.fit(row, mask, resolution)
+    return _sampled(mask, cohort.fit(row, mask, resolution))
+
+
+def _sampled(mask: np.ndarray, fit: Fit) -> np.ndarray:
+    """A mask on the model's square, padded as its image is; each pixel has the label at its centre."""
     (top, left), square = fit.corner, np.zeros(fit.padded, dtype=mask.dtype)
     square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    down, right = (((np.arange(resolution) + 0.5) * side / resolution).astype(int) for side in square.shape)
+    down, right = (((np.arange(fit.resolution) + 0.5) * side / fit.resolution).astype(int) for side in square.shape)
     return square[np.ix_(down, right)]
 
 

@@ -14,7 +14,8 @@ from latentdrift.edit.task import Task
 from latentdrift.model.schedule import Denoiser
 
 BLEND_AT = 0.3
-"""Share of the largest attention from which on a place belongs to a word (Hertz et al. 2023, section 3.2, local editing)."""
+"""Attention from which on a place belongs to a word, between the least (0) and the most (1) that it gets (Hertz et al. 2023,
+section 3.2; theirs is a share of the most, and small networks look at a word with nearly that everywhere)."""
 
 
 def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
@@ -88,5 +89,5 @@ class _Control:
         for seen in self.looks:
             if seen is not None:
                 wide = functional.max_pool2d(seen, 3, stride=1, padding=1)
-                inside |= wide > BLEND_AT * wide.amax()
+                inside |= wide > torch.lerp(wide.amin(), wide.amax(), BLEND_AT)
         return torch.where(inside, other, one)

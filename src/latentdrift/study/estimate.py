@@ -18,7 +18,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.leak import estimate as closed_form
 from latentdrift.progress import Report
 from latentdrift.sample.samplers import first_time
-from latentdrift.study.subject import Subject
+from latentdrift.study.subject import Subject, check_words
 
 
 def estimate(subject: Subject, cohort: Cohort, options: DriftEstimateOptions, report: Report) -> dict[str, Any]:
@@ -36,6 +36,8 @@ def estimate(subject: Subject, cohort: Cohort, options: DriftEstimateOptions, re
     """
     base, resolution = subject.base, options.resolution or subject.info["resolution"]
     a_t0 = first_signal(base, options)
+    if options.copy_slope:
+        check_words(subject, "; leave the copy slope out with --no-copy-slope")
     train = replace(cohort, table=cohort.rows("train").reset_index(drop=True))
     if len(train.table) < 2:
         raise CohortError(f"cohort {cohort.folder} has {len(train.table)} images in its train split, and an estimate needs two")

@@ -26,7 +26,7 @@ from latentdrift.progress import Report
 from latentdrift.study.curve import Reading, choose, flags, lowest
 from latentdrift.study.gauge import DECIDES, Gauge, Numbers, Target
 from latentdrift.study.points import Draw, Points
-from latentdrift.study.subject import Load, Subject, check_method, starting
+from latentdrift.study.subject import Load, Subject, check_method, check_words, starting
 
 FINE = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the grid's smallest step: the starts tried around the best trained delta
 
@@ -62,6 +62,7 @@ class Question:
             )
         if options.stage == "train":
             check_method(options.method)
+        check_words(subject)
         resolution = options.resolution or subject.info["resolution"]
         size = subject.base.latent_size(resolution)
         grid, target = parse_grid(options.grid, size), Target.of(cohort, options.seed)

@@ -75,6 +75,22 @@ def check_method(name: str) -> None:
         raise OptionError(f"studies of drift draw from text alone, and a network of method '{name}' is shown more; take {able}")
 
 
+def check_words(subject: Subject, instead: str = "") -> None:
+    """See that a model draws from text alone.
+
+    Args:
+        subject: The model.
+        instead: What else could be done, as the end of the sentence.
+
+    Raises:
+        OptionError: It is shown more.
+    """
+    if subject.base.sees_source or subject.base.controls:
+        raise OptionError(
+            f"studies of drift draw from text alone, and this network is shown {subject.base.shows} beside it{instead}"
+        )
+
+
 def starting(drift: Drift, delta: float, channels: int) -> Drift:
     """The drift with a start of mean delta in every channel and class; what was trained in stays."""
     values = (delta,) * channels
