@@ -14,10 +14,10 @@ from tiny import tiny_cohort
 from latentdrift import cli, config, plans, service
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.evaluate.contrast import Classes
 from latentdrift.study import bench_run, exam
 from latentdrift.study.bench import TABLES, Bench
 from latentdrift.study.bench_rows import cell, over_seeds, paper, people, summarise
-from latentdrift.study.classes import Classes
 from latentdrift.study.exam import Exam, taught
 from latentdrift.study.table1 import TABLE1
 from latentdrift.study.table3 import TABLE3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.utility import BATCH, SIZE, Labelled, auc, augment, classifier, utility
+from latentdrift.evaluate.network import SIZE, classifier, load_network
+from latentdrift.evaluate.utility import AUGMENTATIONS, BATCH, Labelled, auc, augment, utility
 from latentdrift.seeds import generator
 
 STEPS = 20
@@ -118,6 +120,44 @@ def test_augmentation_keeps_left_on_the_left() -> None:
     assert (seen[..., :8] > 0.3).all()
     assert (seen[..., -8:] == 0).all()
     assert len({float(value) for value in seen.mean((1, 2, 3))}) == BATCH  # no two alike
+
+
+def test_every_augmentation_keeps_the_shape_the_range_and_the_sides() -> None:
+    x = torch.zeros(BATCH, 3, SIZE, SIZE)
+    x[..., : SIZE // 2] = 0.5
+    seen = {name: row(x, generator(0)) for name, row in AUGMENTATIONS.items()}
+    assert torch.equal(seen["none"], x)
+    for name, made in seen.items():
+        assert made.shape == x.shape and made.min() >= 0 and made.max() <= 1, name
+        assert (made[:, :, SIZE // 2, :8] > 0.3).all() and (made[:, :, SIZE // 2, -8:] == 0).all(), name
+    upper, lower = (seen["classical"][:, 0, row].gt(0.2).sum(-1) for row in (4, -4))
+    assert (upper - lower).abs().max() > 4  # turned: the edge leans
+    assert (upper > lower).any() and (upper < lower).any()
+
+
+def test_a_published_backbone_learns_too(tmp_path: Path, train: Labelled) -> None:
+    """A tiny ResNet in a folder, as transformers writes it: its last layer is made anew, its trunk is kept."""
+    from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+
+    how = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic", "num_labels": 5}
+    model = ResNetForImageClassification(ResNetConfig(**how))
+    model.save_pretrained(tmp_path)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    network = load_network(str(tmp_path))
+    made = network.make(0, 2)
+    assert made(torch.zeros(3, 3, 32, 32)).shape == (3, 2) and network.size == 32
+    weights = {name.removeprefix("model."): value for name, value in made.state_dict().items()}
+    kept = [name for name in model.state_dict() if name.startswith("resnet.") and name.endswith("weight")]
+    assert all(torch.equal(weights[name], model.state_dict()[name]) for name in kept)
+    small = Labelled(torch.nn.functional.interpolate(train.x, 32), train.labels)
+    assert utility([small], small, steps=2, bootstrap=0, network=network).trained == [(12, 12)]
+
+
+def test_a_network_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no vision model could be read from .*; give `small`, a folder"):
+        load_network(str(tmp_path))
+    with pytest.raises(InputError, match="pip install timm"):
+        load_network("timm/resnet18.a1_in1k")
 
 
 @pytest.mark.parametrize("part", ["trained", "tested"])

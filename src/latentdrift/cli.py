@@ -32,6 +32,8 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "generate": (config.GenerateOptions, ("adapter",)),
     "edit": (config.EditOptions, ("adapter", "source")),
     "evaluate": (config.EvaluateOptions, ()),
+    "reader make": (config.ReaderMakeOptions, ()),
+    "reader score": (config.ReaderScoreOptions, ()),
     "drift estimate": (config.DriftEstimateOptions, ("cohort",)),
     "drift search": (config.DriftSearchOptions, ("cohort",)),
     "bench drift": (config.BenchDriftOptions, ("cohort",)),

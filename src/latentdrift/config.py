@@ -378,12 +378,60 @@ class EvaluateOptions(Options):
     """Folder where features are kept, which come from patients' images; default: `cache` in --out."""
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
+    utility: str | None = None
+    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from real images, and from both."""
+    alignment: bool = False
+    """Judge whether the first synthetic set shows what its table says, by classifiers that learn it from real images."""
+    card: bool = True
+    """With --edits: judge by the same classifiers whether edits did what was asked for, and nothing else."""
+    classifier: str = "small"
+    """What classifiers are made of: `small`, or the folder or id of a Hugging Face vision model (`timm/...` needs timm)."""
+    classifier_steps: Count = 200
+    """Optimiser steps of each classifier, whatever it learns from."""
+    classifier_seeds: Count = 3
+    """Seeds that each classifier is trained with."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients behind each interval."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     seed: int = 0
     """Seed of subsets and resamples."""
+
+
+class ReaderMakeOptions(Options):
+    """Make a blinded reader study: real and synthetic images, shuffled, as one page whose answers are saved as a CSV file."""
+
+    real: Path
+    """A cohort of real images, of which each patient is shown once at the most."""
+    synthetic: Path
+    """A folder that `generate` made, or any cohort or folder of images."""
+    out: Path
+    """Folder for `study.html`, which is what readers get."""
+    key: Path | None = None
+    """File for the key, which readers do not get; default: `<out>-key.json` beside the folder."""
+    n: Count = 50
+    """Images of each kind."""
+    split: Split | None = "test"
+    """Which real images."""
+    by: str | None = None
+    """An attribute of both: the synthetic images get its values as often as the real ones, and answers are counted for each."""
+    seed: int = 0
+    """Seed of the choice and of the order."""
+
+
+class ReaderScoreOptions(Options):
+    """Score the answers of a reader study: accuracy with its interval, kappa with the truth and between readers, per class."""
+
+    answers: tuple[Path, ...]
+    """CSV files that the page saved, one for each reader."""
+    key: Path
+    """The key that `reader make` wrote."""
+    out: Path
+    """File for the result, JSON."""
+    bootstrap: Annotated[int, Field(ge=10)] = 1000
+    """Resamples of images behind the intervals of kappa."""
+    seed: int = 0
+    """Seed of the resamples."""
 
 
 class DriftOptions(Options):

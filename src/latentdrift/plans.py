@@ -136,6 +136,21 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
             "out": str(options.out)}  # fmt: skip
 
 
+def evaluate(options: config.EvaluateOptions) -> Result:
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate import sets
+    from latentdrift.evaluate.questions import Questions
+    from latentdrift.evaluate.utility import seconds_per_step
+
+    cohort = Cohort.load(options.real)
+    asked = Questions(options, cohort)
+    made = sets.named((options.synthetic, *options.compare), sets.native_size(options.synthetic))
+    each = options.classifier_steps * seconds_per_step(asked.network) if asked.network else 0.0
+    return {"real": len(cohort.rows(options.split)), **{name: len(images) for name, images in made.items()},
+            "classifiers": asked.classifiers, "seconds_of_classifiers": round(each * asked.classifiers, 1),
+            "out": str(options.out)}  # fmt: skip
+
+
 def edit(options: config.EditOptions) -> Result:
     from latentdrift.edit.requests import Wish
     from latentdrift.edit.sources import entries
@@ -165,6 +180,7 @@ PLANS: dict[str, Callable[..., Result]] = {
     "fit": fit,
     "generate": generate,
     "edit": edit,
+    "evaluate": evaluate,
     "drift estimate": drift_estimate,
     "drift search": drift_search,
     "bench drift": bench,

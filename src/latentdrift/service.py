@@ -140,9 +140,11 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate import report, sets, store
     from latentdrift.evaluate.features import Learned, load_features
+    from latentdrift.evaluate.questions import Questions
     from latentdrift.model.base import Base
 
     cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
+    asked = Questions(options, cohort)
     made = sets.named((options.synthetic, *options.compare), size)
     real, folder = sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
     train = sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
@@ -151,10 +153,34 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     at: Any = {"resolution": encoder.resolution, "device": str(encoder.device)}
     spaces = store.keep(load_features(options.features, pocket=encoder.features, learned=learned, **at), folder)
     how: Any = {"bootstrap": options.bootstrap, "seed": options.seed, "by": options.by}
-    found = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how)
-    page = report.write_report(options.out, found, {"real": real, **made} | ({"train": train} if train else {}), options.edits)
+    found, shown = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how), {"real": real, **made}
+    shown |= {"train": train} if train else {}
+    with bar("classifiers", quiet=quiet) as tell:
+        found = report.joined(found, asked(shown, spaces, at["device"], tell))
+    page = report.write_report(options.out, found, shown, options.edits)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
+
+
+def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:
+    """Real and synthetic images -> a page for readers, and a key that is kept from them."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate import reader, sets
+
+    size, key = sets.native_size(options.synthetic), options.key or options.out.with_name(f"{options.out.name}-key.json")
+    real = sets.from_cohort(Cohort.load(options.real), options.split, size)
+    items = reader.choose(real, sets.load_set(options.synthetic, None, size), options.n, options.by, options.seed)
+    study = reader.write_study(options.out, items, key, by=options.by, seed=options.seed)
+    return {"page": str(options.out / "study.html"), "key": str(key), "study": study, "images": len(items)}
+
+
+def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Result:
+    """Answers and the key -> how well readers told real and synthetic images apart."""
+    from latentdrift.evaluate import reader_score as study
+
+    found = study.scored(study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed)
+    study.write_score(options.out, found)
+    return {"file": str(options.out), **{name: one["verdict"] for name, one in found["readers"].items()}}
 
 
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
@@ -293,7 +319,9 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     )  # fmt: skip
     edit(edited, quiet)
     log.info("7/7 evaluate")
-    judged = config.EvaluateOptions(real=cohort, synthetic=out / "synthetic", out=out / "report", edits=out / "edits", seed=seed)
+    judged = config.EvaluateOptions(
+        real=cohort, synthetic=out / "synthetic", out=out / "report", edits=out / "edits", classifier_seeds=1, seed=seed
+    )
     return evaluate(judged, quiet)
 
 
@@ -401,6 +429,8 @@ VERBS: dict[str, Callable[..., Result]] = {
     "generate": generate,
     "edit": edit,
     "evaluate": evaluate,
+    "reader make": reader_make,
+    "reader score": reader_score,
     "drift estimate": drift_estimate,
     "drift search": drift_search,
     "bench drift": partial(bench, "bench drift"),

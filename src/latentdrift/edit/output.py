@@ -32,7 +32,7 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
     """Original, reconstruction, counterfactual, their differences and the record; the folder appears whole or not at all.
 
     NIfTI and DICOM sources get the counterfactual back in their own format, too, as a derived synthetic object. Of several seeds
-    there is the mean and the uncertainty.
+    there is the mean and the uncertainty; where there is a mask, `mask.png` says where the image was allowed to change.
     """
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
@@ -40,6 +40,8 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
     pictures = {name: subject.back(getattr(made, name)) for name in ("original", "reconstruction", "counterfactual")}
     for name, unit in pictures.items():
         write_png(aside / f"{name}.png", from_unit(unit, (0.0, 255.0), np.uint8), synthetic=name != "original")
+    if subject.weight is not None:
+        write_png(aside / "mask.png", np.where(subject.weight > 0, 255, 0).astype(np.uint8), synthetic=False)
     change = (pictures["counterfactual"] - pictures["reconstruction"]) / 2  # of the intensity range
     write_map(aside / "difference.png", change, "counterfactual − reconstruction", signed=True)
     write_map(aside / "absolute.png", np.abs(change), "|counterfactual − reconstruction|")

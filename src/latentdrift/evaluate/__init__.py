@@ -5,7 +5,12 @@ features.py     pictures -> vectors, in a named feature space; store.py keeps th
 distances.py    two sets of vectors -> one number        manifold.py     precision, recall, density, coverage
 similarity.py   two pictures -> one number               diversity.py    how alike the pictures of one set are
 truth.py        an edit against the true change
-utility.py      what a classifier learns from pictures: train on synthetic, test on real
+utility.py      what a classifier learns from pictures: train on synthetic, test on real; network.py, what it is made of
+trial.py        arms that learn from real, synthetic or both pictures, tested on the same real patients
+judges.py       attributes seen in pictures              alignment.py    do they show what was asked for? rules.py: what never is
+card.py         did edits do what was asked, and nothing else? asked.py reads their records, kinship.py knows repeat visits
+reader.py       can people tell them apart? a blinded study; reader_score.py reads the answers
+questions.py    utility, alignment and card, where they are asked for
 bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
 report.py       all of it, as report.json and one HTML page; scores.py, pairs.py and classes.py fill it, caveats.py warns
 """

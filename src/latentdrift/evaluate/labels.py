@@ -71,3 +71,10 @@ def sheet(images: ImageSet, kind: str, most: int) -> list[tuple[np.ndarray, str]
 def pixels(image: np.ndarray) -> np.ndarray:
     """[H, W, 3] in [0, 1] as uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+def beside(images: Sequence[np.ndarray], axis: int = 1) -> np.ndarray:
+    """Pictures in one row (axis 1) or column (axis 0), filled up with black to one size."""
+    height, width = (max(image.shape[i] for image in images) for i in (0, 1))
+    padded = [np.pad(pixels(x), ((0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0))) for x in images]
+    return np.concatenate(padded, axis=axis)

@@ -9,8 +9,9 @@ import numpy as np
 
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.answers import alignment_blocks, card_blocks, utility_blocks
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, ordered, pixels, sheet, table_rows, title
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, ordered, sheet, table_rows, title
 from latentdrift.evaluate.manifold import K
 from latentdrift.evaluate.sidebyside import by_value, compared
 from latentdrift.evaluate.similarity import EDIT_PICTURES
@@ -35,6 +36,9 @@ def draw_blocks(
     blocks += _distances(report["metrics"]) + _maps(report["map"])
     blocks += by_value(report) if "by" in report else []
     blocks += compared(report, pictures) if "compared" in report else []
+    blocks += utility_blocks(report["utility"]) if "utility" in report else []
+    blocks += alignment_blocks(report["alignment"]) if "alignment" in report else []
+    blocks += card_blocks(report["card"], edits) if "card" in report else []
     blocks += [page.heading("Synthetic images"), page.gallery(sheet(pictures["synthetic"], "synthetic", SHOWN))]
     blocks += [page.heading("Real images"), page.gallery(sheet(pictures["real"], "real", SHOWN))]
     if "copies" in report and "train" in pictures:
@@ -130,7 +134,7 @@ def _pairs(copies: Mapping[str, Any], synthetic: ImageSet, train: ImageSet) -> l
         mirrored = " mirrored" if pair["mirrored"] else ""
         found = f"similarity {pair['similarity']:.3f}, {'COPY' if pair['copy'] else 'no copy'}"
         items.append(
-            (_beside(both, axis=0), f"synthetic {pair['synthetic']}, below it training {pair['train']}{mirrored}: {found}")
+            (beside(both, axis=0), f"synthetic {pair['synthetic']}, below it training {pair['train']}{mirrored}: {found}")
         )
     return [
         page.heading("Nearest training images"),
@@ -148,12 +152,5 @@ def _edited(rows: Sequence[Mapping[str, Any]], edits: Sequence[Mapping[str, Any]
             f"{row['name']}: original | synthetic reconstruction, SSIM {row['ssim.reconstruction']:.3f} | "
             f"synthetic counterfactual, SSIM {row['ssim.counterfactual']:.3f} | difference"
         )
-        blocks.append(page.picture(_beside([edit[name] for name in EDIT_PICTURES]), caption))
+        blocks.append(page.picture(beside([edit[name] for name in EDIT_PICTURES]), caption))
     return blocks
-
-
-def _beside(images: Sequence[np.ndarray], axis: int = 1) -> np.ndarray:
-    """Pictures in one row (axis 1) or column (axis 0), filled up with black to one size."""
-    height, width = (max(image.shape[i] for image in images) for i in (0, 1))
-    padded = [np.pad(pixels(x), ((0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0))) for x in images]
-    return np.concatenate(padded, axis=axis)

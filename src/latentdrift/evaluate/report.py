@@ -13,8 +13,19 @@ report.json (schema 1):
     copies           threshold, held_out similarities, and for each synthetic image its nearest training image
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit
-    by               with `--by`: the column, and for each of its values n and the metrics of DISTANCES
-    compared         with `--compare`: for each further set, by name, n, metrics, lights and warnings (and by)
+    utility          with `--utility`: classes, network, steps, repeats; tested.images and .patients, [class 0, class 1];
+                     arms.<name> value (AUC, mean over seeds), ci, sd over seeds, trained (pictures of both classes in each
+                     stage), difference and difference_ci from the arm `real`, and where `by` has values subgroups, gap, gap_ci;
+                     curves.<arm>, its value over n synthetic images; warnings
+    alignment        with `--alignment`: judged.<attribute or attribute=value> n, verdict, and metrics `mae`, `r`, `bias` of
+                     numbers, `auc`, `accuracy` (balanced) of classes: value, ci, ceiling and ceiling_ci (held-out real images),
+                     floor and floor_range (labels shuffled); left_out; rules (see `rules.rules`)
+    card             with `--edits`, see `card.py`: kinds.<change>, its number of edits; effectiveness, rows with change, judged,
+                     n, moved, and of a number asked, share (1: all of what was asked), error, of a class reached and reached_ci;
+                     untouched, the same of the originals, and ceiling, of held-out real images; composition, and minimality's
+                     change, area (of pixels that change by more than truth.CHANGED) and outside (of the mask), as shares of the
+                     intensity range; collateral.columns, .unit (one of each), .unit_of, .rows.<change> cells {value, ci, share,
+                     asked, beyond}; identity.<space>; reversibility; subgroups.<value>, rows as of effectiveness; worst.<by>
 """
 
 from __future__ import annotations
@@ -132,6 +143,11 @@ def evaluate_all(
         words = f"The synthetic sets differ in size ({each}), and scores with it: draw as many of each before calling one better."
         report["warnings"].insert(0, words)
     return report
+
+
+def joined(report: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The report with the answers of `questions.Questions`."""
+    return {**report, **answers, "warnings": [*report["warnings"], *answers["warnings"]]}
 
 
 def write_report(out: Path, report: Mapping[str, Any], pictures: Mapping[str, ImageSet], edits: Path | None = None) -> Path:

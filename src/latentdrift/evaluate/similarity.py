@@ -124,7 +124,11 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_edits(folder: Path) -> list[dict]:
-    """What `edit` wrote: for each sub-folder its name, its record, and its pictures as [H, W, 3] in [0, 1]."""
+    """What `edit` wrote: for each sub-folder its name, its record, and its pictures as [H, W, 3] in [0, 1].
+
+    `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited back: the counterfactual of an
+    edit in the sub-folder `reverse` of its own.
+    """
     found = sorted(path.parent for path in Path(folder).glob("*/counterfactual.png"))
     if not found and (Path(folder) / "counterfactual.png").is_file():
         found = [Path(folder)]
@@ -143,5 +147,12 @@ def read_edits(folder: Path) -> list[dict]:
         edits.append(
             {"name": place.name, "record": json.loads(record.read_text()) if record.is_file() else {}}
             | {name: read_picture(place / f"{name}.png") for name in EDIT_PICTURES}
+            | {name: read_picture(path) for name, path in _beside(place)}
         )
     return edits
+
+
+def _beside(place: Path) -> list[tuple[str, Path]]:
+    """Pictures that an edit may have."""
+    back = sorted(place.glob("reverse/*/counterfactual.png"))
+    return [("reverse", path) for path in back[:1]] + [("mask", path) for path in place.glob("mask.png")]

@@ -1,6 +1,6 @@
 """How useful pictures are: a classifier learns from them and is tested on real ones (train on synthetic, test on real).
 
-The classifier is a small network of ours that starts from nothing, so its score says what the pictures taught it. It takes the
+The classifier is by default a small network that starts from nothing, so its score says what the pictures taught it. It takes the
 same number of optimiser steps whatever the number of pictures: more of them are never more training (de Wilde et al. 2024).
 
     real                       utility([real], test)
@@ -13,7 +13,7 @@ same number of optimiser steps whatever the number of pictures: more of them are
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +26,15 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, rng
 from latentdrift.evaluate.features import resize
-from latentdrift.seeds import derive, generator
+from latentdrift.evaluate.network import SIZE, SMALL, Network
+from latentdrift.seeds import generator
 
-SIZE = 64  # pixels on a side at which the classifier looks
-WIDTHS = (16, 32, 64, 128)  # channels of the blocks; 98 k parameters
 BATCH = 32  # pictures per step, half of each class (A batch of 32: de Wilde et al. 2024)
-RATE = 1e-3  # of AdamW, down to 0 by a cosine; the default of Adam (Kingma and Ba 2015)
 STEPS = 400
 LEAST = 2  # pictures of each class
-SHIFT, GAIN, GAMMA = 3, 0.1, 0.2  # augmentation at most: pixels of SIZE, share, |log gamma|; no flips, left and right differ
+CHUNK = 64  # pictures that are read at a time
+SHIFT, GAIN, GAMMA = 3, 0.1, 0.2  # augmentation at most: pixels of 64, share, |log gamma|; no flips, left and right differ
+TURN = 10.0  # degrees, at most (ours)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Labelled:
     """Pictures of two classes, as the classifier sees them.
 
     Attributes:
-        x: float32 [N, 3, SIZE, SIZE] in [0, 1].
+        x: float32 [N, 3, S, S] in [0, 1].
         labels: int [N], 1 for the class that is looked for and 0 for the rest.
         patients: whose picture each one is; None where nobody knows.
     """
@@ -52,8 +52,8 @@ class Labelled:
     patients: list[str] | None = None
 
     @classmethod
-    def of(cls, pictures: ImageSet, labels: Sequence[int] | np.ndarray) -> Labelled:
-        """Pictures of any size.
+    def of(cls, pictures: ImageSet, labels: Sequence[int] | np.ndarray, size: int = SIZE) -> Labelled:
+        """Pictures of any size, as S = `size`.
 
         Raises:
             InputError: Not one label of 0 or 1 per picture.
@@ -64,7 +64,7 @@ class Labelled:
                 f"{len(pictures)} pictures come with {len(marks)} labels, {sorted(set(marks.tolist()))[:5]} among them; give "
                 "each picture a 1 or a 0"
             )
-        return cls(resize(pictures.images, SIZE).contiguous(), marks.astype(int), pictures.patients)
+        return cls(looked_at(pictures, size), marks.astype(int), pictures.patients)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,6 +95,12 @@ class Labelled:
             )
 
 
+def looked_at(pictures: ImageSet, size: int) -> Tensor:
+    """[N, 3, size, size] in [0, 1], read CHUNK pictures at a time."""
+    parts = range(0, len(pictures), CHUNK)
+    return torch.cat([resize(pictures.images[first : first + CHUNK], size) for first in parts])
+
+
 @dataclass(frozen=True)
 class Utility:
     """What a classifier made of the test pictures."""
@@ -114,7 +120,15 @@ class Utility:
 
 
 def utility(
-    train: Sequence[Labelled], test: Labelled, *, steps: int = STEPS, seed: int = 0, bootstrap: int = 200, device: str = "cpu"
+    train: Sequence[Labelled],
+    test: Labelled,
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+    bootstrap: int = 200,
+    device: str = "cpu",
+    network: Network = SMALL,
+    augmentation: str = "light",
 ) -> Utility:
     """Train a classifier in one or several stages, and test it.
 
@@ -125,6 +139,8 @@ def utility(
         seed: Of the network, the batches, the augmentation and the resamples; the same seed gives the same scores.
         bootstrap: Resamples of test patients behind the interval.
         device: Where the network runs.
+        network: What learns; the pictures have its size.
+        augmentation: A row of AUGMENTATIONS.
 
     Raises:
         InputError: Before work starts: too few pictures of a class, or fewer steps than stages.
@@ -134,36 +150,35 @@ def utility(
     test.check("tested")
     if not 0 < len(train) <= steps:
         raise InputError(f"{steps} steps cannot be shared by {len(train)} stages; give at least one stage, and a step for each")
-    network = classifier(seed).to(device)
+    learner = network.make(seed, 1).to(device)
     bounds = [round(steps * place / len(train)) for place in range(len(train) + 1)]
     for place, stage in enumerate(train):
-        learn(network, stage, bounds[place + 1] - bounds[place], generator(seed, "utility", place))
-    scores = score(network, test.x)
+        part = bounds[place + 1] - bounds[place]
+        learn(learner, stage, part, generator(seed, "utility", place), rate=network.rate, augmentation=augmentation)
+    scores = score(learner, test.x)
     value, ci = auc(test.labels, scores, test.patients, bootstrap=bootstrap, seed=seed)
     return Utility(scores, value, ci, [_counts(stage) for stage in train], _counts(test))
 
 
-def classifier(seed: int) -> nn.Sequential:
-    """The untrained network, pictures [B, 3, S, S] in [0, 1] -> log-odds [B, 1]: blocks that halve the side, a global mean."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "classifier"))
-        layers: list[nn.Module] = []
-        for before, after in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True):
-            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.GroupNorm(8, after), nn.SiLU(), nn.MaxPool2d(2)]
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], 1))
-
-
-def learn(network: nn.Module, stage: Labelled, steps: int, source: torch.Generator) -> None:
-    """Train for `steps` batches with as many pictures of one class as of the other."""
+def learn(
+    network: nn.Module,
+    stage: Labelled,
+    steps: int,
+    source: torch.Generator,
+    *,
+    rate: float = SMALL.rate,
+    augmentation: str = "light",
+) -> None:
+    """Train for `steps` batches with as many pictures of one class as of the other; the rate falls to 0 by a cosine."""
     device = next(network.parameters()).device
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     members = [torch.from_numpy(np.flatnonzero(stage.labels == label)) for label in (0, 1)]
     target = torch.arange(2, dtype=torch.float32, device=device).repeat_interleave(BATCH // 2)
     network.train()
     for _ in range(steps):
         places = torch.cat([own[torch.randint(len(own), (BATCH // 2,), generator=source)] for own in members])
-        x = augment(stage.x[places], source).to(device)
+        x = AUGMENTATIONS[augmentation](stage.x[places], source).to(device)
         loss = functional.binary_cross_entropy_with_logits(network(2 * x - 1)[:, 0], target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -176,16 +191,40 @@ def augment(x: Tensor, source: torch.Generator) -> Tensor:
     """Pictures [B, 3, S, S] in [0, 1], each brightened, gamma-corrected and shifted a little, with its edge repeated."""
     draw = 2 * torch.rand(2, len(x), 1, 1, 1, generator=source) - 1
     x = (x ** torch.exp(GAMMA * draw[0]) * (1 + GAIN * draw[1])).clamp(0, 1)
-    padded, side = functional.pad(x, (SHIFT,) * 4, mode="replicate"), x.shape[-1]
-    corners = torch.randint(2 * SHIFT + 1, (len(x), 2), generator=source).tolist()
+    side = x.shape[-1]
+    most = round(SHIFT * side / 64)
+    padded = functional.pad(x, (most,) * 4, mode="replicate")
+    corners = torch.randint(2 * most + 1, (len(x), 2), generator=source).tolist()
     return torch.stack([picture[:, i : i + side, j : j + side] for picture, (i, j) in zip(padded, corners, strict=True)])
 
 
-@torch.inference_mode()
+def turn(x: Tensor, source: torch.Generator) -> Tensor:
+    """Pictures [B, 3, S, S], each turned by up to TURN degrees about its middle, with its edge repeated."""
+    angle = torch.deg2rad(TURN * (2 * torch.rand(len(x), generator=source) - 1))
+    cos, sin, none = angle.cos(), angle.sin(), torch.zeros(len(x))
+    matrix = torch.stack([torch.stack([cos, -sin, none], -1), torch.stack([sin, cos, none], -1)], 1)
+    grid = functional.affine_grid(matrix, list(x.shape), align_corners=False)
+    return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+# What happens to a batch [B, 3, S, S] in [0, 1] before it is learned from. None of them mirrors: left and right differ.
+AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+    "none": lambda x, source: x,
+    "light": augment,
+    "classical": lambda x, source: turn(augment(x, source), source),
+}
+
+
 def score(network: nn.Module, x: Tensor) -> np.ndarray:
     """Log-odds [N] of class 1."""
+    return predict(network, x)[:, 0]
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, x: Tensor) -> np.ndarray:
+    """What a network says of pictures [N, 3, S, S] in [0, 1]: float64 [N, outputs]."""
     device = next(network.parameters()).device
-    return torch.cat([network(2 * part.to(device) - 1)[:, 0].cpu() for part in x.split(BATCH)]).double().numpy()
+    return torch.cat([network(2 * part.to(device) - 1).cpu() for part in x.split(BATCH)]).double().numpy()
 
 
 def auc(
@@ -193,24 +232,25 @@ def auc(
 ) -> tuple[float, list[float] | None]:
     """Area under the ROC curve, and its 95 % interval over resampled patients; resamples of one class alone say nothing.
 
-    None for the interval where either class has fewer than FEWEST patients.
+    None for the interval where either class has fewer than FEWEST patients, or where no resamples are asked for.
     """
     from sklearn.metrics import roc_auc_score
 
     value, units = float(roc_auc_score(labels, scores)), groups(len(labels), patients)
-    if min(len(np.unique(units[labels == label])) for label in (0, 1)) < FEWEST:
+    if not bootstrap or min(len(np.unique(units[labels == label])) for label in (0, 1)) < FEWEST:
         return value, None
     both = (w for w in draws(units, bootstrap, rng(seed, "auc"), 2) if 0 < (w * labels).sum() < w.sum())
     low, high = interval(value, [roc_auc_score(labels, scores, sample_weight=w) for w in both])
     return value, [max(0.0, low), min(1.0, high)]
 
 
-def seconds_per_step() -> float:
+def seconds_per_step(network: Network = SMALL) -> float:
     """Wall time of a step on this machine, from a few real ones on a grey picture."""
-    stage, tried = Labelled(torch.full((2, 3, SIZE, SIZE), 0.5), np.arange(2)), 3
-    learn(classifier(0), stage, 1, generator(0))  # the first step warms up
+    stage, tried = Labelled(torch.full((2, 3, network.size, network.size), 0.5), np.arange(2)), 3
+    learner = network.make(0, 1)
+    learn(learner, stage, 1, generator(0))  # the first step warms up
     began = time.perf_counter()
-    learn(classifier(0), stage, tried, generator(0))
+    learn(learner, stage, tried, generator(0))
     return (time.perf_counter() - began) / tried
 
 

@@ -18,9 +18,9 @@ from latentdrift.config import BenchDriftOptions, BenchOptions, BenchTable1Optio
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, unknown
 from latentdrift.evaluate.bootstrap import rng
+from latentdrift.evaluate.contrast import Classes
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import FEWEST
-from latentdrift.study.classes import Classes
 from latentdrift.study.exam import taught
 from latentdrift.study.subject import check_method
 from latentdrift.study.table import Table

@@ -13,11 +13,10 @@ import pandas as pd
 
 from latentdrift.data.cohort import Cohort
 from latentdrift.evaluate import ImageSet, bootstrap, sets
+from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.utility import Labelled, utility
-from latentdrift.study.classes import Classes
 
 MOST = 1000  # real pictures that a classifier learns from; a larger split is sampled down
-CHUNK = 64  # pictures read at a time
 
 
 def taught(cohort: Cohort, classes: Classes, seed: int) -> pd.DataFrame:
@@ -60,6 +59,4 @@ class Exam:
         return utility([reduce(operator.add, learned)], self.test, **how).to_dict()
 
     def _read(self, rows: pd.DataFrame) -> Labelled:
-        parts = [rows.iloc[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
-        read = (sets.from_rows(self.cohort, part, self.resolution) for part in parts)
-        return reduce(operator.add, (Labelled.of(x, self.classes.labels(part)) for x, part in zip(read, parts, strict=True)))
+        return Labelled.of(sets.from_rows(self.cohort, rows, self.resolution), self.classes.labels(rows))

@@ -1,0 +1,242 @@
+"""The card of a set of counterfactuals: did what was asked for happen, and nothing else?
+
+    composition     asked for nothing, the editor gives the picture back (Monteiro et al. 2023)
+    effectiveness   the attribute that was asked for takes the value that was asked for (ibid.), by judges that guided nothing
+    minimality      how much changed at all, and outside of the edit's mask where there is one
+    collateral      how far the judges see every attribute move, also those that nobody asked for, in units of how far they see
+                    it move between two visits of a patient, and as a share of what lies between the real classes
+    identity        the counterfactual is as like its original as two visits of a patient are like each other
+    reversibility   edited back, it is the original again (ibid.); where somebody edited back
+
+START READING AT `card`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift.evaluate import ImageSet, classes
+from latentdrift.evaluate.asked import Asked
+from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
+from latentdrift.evaluate.judges import Judges
+from latentdrift.evaluate.kinship import Space, between, identity, pairs_of, spread
+from latentdrift.evaluate.truth import CHANGED
+
+NOTHING = "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
+BEYOND = 1.0  # of that unit: a mean shift above it is more than a patient moves between visits
+MATERIAL = 0.25  # of the way from one class of real patients to the other, below which a shift is no change of attribute (ours)
+LEAST = 5  # edits of a kind, below which only its numbers are given and nothing is concluded (ours)
+WORST = 3  # edits shown under each heading
+STATES = ("original", "reconstruction", "counterfactual")
+
+
+def card(
+    judges: Judges,
+    edits: Sequence[Mapping[str, Any]],
+    real: ImageSet,
+    spaces: Mapping[str, Space],
+    spec: Mapping[str, Any],
+    *,
+    size: int,
+    by: str | None = None,
+    bootstrap: int = 200,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Judge what `edit` made; see `report.py` for the fields.
+
+    Args:
+        judges: Of attributes.
+        edits: From `similarity.read_edits`.
+        real: Held-out real pictures, of which some are of one patient.
+        spaces: Feature spaces in which identity is looked at.
+        spec: The cohort's attributes.
+        size: Pixels on a side at which all of them are judged.
+        by: An attribute of the originals for whose values effectiveness is also given.
+        bootstrap, seed: As everywhere.
+    """
+    asked = Asked.of(judges, [edit["record"] for edit in edits], spec)
+    sets = {name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES}
+    said = {name: judges(images) for name, images in sets.items()}
+    how: Any = {"bootstrap": bootstrap, "seed": seed}
+    truths, seen = judges.truths(real.attributes, len(real)), judges(real)
+    unit, whose = spread(seen, pairs_of(real), seed)
+    everyone, numbers = np.ones(len(edits), bool), np.array([output.value is None for output in judges.outputs])
+    parts = _subgroups([edit["record"] for edit in edits], by)
+    changes = _changes(edits)
+    worst = changes | {"collateral": _collateral_of_each(asked, said, unit)}
+    names = [edit["name"] for edit in edits]
+    told = {
+        "n": len(edits),
+        "kinds": asked.kinds,
+        "effectiveness": _effectiveness(judges, asked, said, truths, seen, everyone, **how),
+        "composition": _mean(changes["reconstruction"], **how),
+        "minimality": {name: _mean(changes[name], **how) for name in ("change", "area", "outside") if name in changes},
+        "collateral": _collateral(judges, asked, said, unit, between(seen, truths, numbers), whose, **how),
+        "identity": {label: identity(space, sets, real, seed) for label, space in spaces.items()},
+        "reversibility": _mean(changes["reversed"], **how) if "reversed" in changes else None,
+        "by": by if parts else None,
+        "subgroups": {v: _effectiveness(judges, asked, said, truths, seen, places, **how) for v, places in parts.items()},
+        "worst": {name: [names[i] for i in np.argsort(-_finite(worst[name]))[:WORST]] for name in worst if name != "area"},
+    }
+    return told | {"warnings": _warnings(told)}
+
+
+def _squared(picture: np.ndarray, size: int) -> np.ndarray:
+    """A picture [H, W, 3] in [0, 1] as the real ones are brought to a square [size, size, 3]."""
+    from latentdrift.data.cohort import background
+    from latentdrift.data.geometry import Fit
+
+    fitted = Fit(picture.shape[0], picture.shape[1], size).apply(picture, fill=background(picture))
+    return np.asarray(fitted, dtype=np.float32).clip(0, 1)
+
+
+def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Of each edit, as shares of the intensity range: see `report.py`; `outside` and `reversed` where any edit has them."""
+    found: dict[str, list[float]] = {name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")}
+    for edit in edits:
+        original, again, made = (edit[name].astype(np.float64) for name in STATES)
+        moved = np.abs(made - again).mean(-1)
+        found["reconstruction"].append(float(np.abs(again - original).mean()))
+        found["change"].append(float(moved.mean()))
+        found["area"].append(float((moved > CHANGED).mean()))
+        outside = None if edit.get("mask") is None else edit["mask"].mean(-1) == 0
+        found["outside"].append(
+            float(np.abs(made - original)[outside].mean()) if outside is not None and outside.any() else np.nan
+        )
+        found["reversed"].append(np.nan if edit.get("reverse") is None else float(np.abs(edit["reverse"] - original).mean()))
+    return {name: np.array(values) for name, values in found.items() if np.isfinite(values).any()}
+
+
+def _effectiveness(
+    judges: Judges,
+    asked: Asked,
+    said: Mapping[str, np.ndarray],
+    truths: np.ndarray,
+    seen: np.ndarray,
+    places: np.ndarray,
+    *,
+    bootstrap: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """One row for each kind of change: what was asked for, what the judges see before and after, and what they are worth."""
+    found = []
+    for kind in asked.kinds:
+        rows, (place, after) = asked.rows(kind) & places, asked.target(kind)
+        output, count = judges.outputs[place], int(rows.sum())
+        if not count:
+            continue
+        known = ~np.isnan(truths[:, place])
+        before, made = said["original"][rows, place], said["counterfactual"][rows, place]
+        row: dict[str, Any] = {"change": kind, "judged": output.name, "unit": output.unit, "n": count}
+        how: Any = {"bootstrap": bootstrap, "seed": seed}
+        if output.value is None:
+            wanted, shift = asked.after[rows, place], asked.after[rows, place] - asked.before[rows, place]
+            row |= {"asked": _mean(shift, **how), "moved": _mean(made - before, **how)}
+            row["share"] = _slope(made - before, shift)
+            row["error"], row["untouched"] = _mean(np.abs(made - wanted), **how), float(np.abs(before - wanted).mean())
+            row["ceiling"] = float(np.abs(seen - truths)[known, place].mean()) if known.any() else None
+        else:
+            side = 1 if after else -1
+            held = known & (truths[:, place] == after)
+            hits = int((side * made > 0).sum())
+            row |= {"reached": hits / count, "reached_ci": proportion_interval(hits, count)}
+            row |= {"untouched": float((side * before > 0).mean()), "moved": _mean(side * (made - before), **how)}
+            row["ceiling"] = float((side * seen[held, place] > 0).mean()) if held.any() else None
+        found.append(row)
+    return found
+
+
+def _collateral(
+    judges: Judges,
+    asked: Asked,
+    said: Mapping[str, np.ndarray],
+    unit: np.ndarray,
+    apart: np.ndarray,
+    whose: str,
+    *,
+    bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Mean shift of every judged attribute, in units of its spread, for every kind of change; and for none.
+
+    A shift is beyond what may happen where it is clear, larger than between visits, and MATERIAL: two visits can be so alike that
+    any stray of a judge is large beside them.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {}
+    everyone = np.ones(len(said["original"]), bool)
+    for kind, places in [*((kind, asked.rows(kind)) for kind in asked.kinds), (NOTHING, everyone)]:
+        state = "reconstruction" if kind == NOTHING else "counterfactual"
+        shift = (said[state] - said["original"])[places]
+        wanted = np.zeros(shift.shape, bool) if kind == NOTHING else asked.touched[places]
+        rows[kind] = []
+        for place in range(len(judges.outputs)):
+            mean = _mean(shift[:, place] / unit[place], bootstrap=bootstrap, seed=seed)
+            on_purpose, ci = bool(wanted[:, place].any()), mean["ci"]
+            clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
+            share = float(shift[:, place].mean() / apart[place]) if np.isfinite(apart[place]) else None
+            clear = clear and (share is None or abs(share) > MATERIAL)
+            rows[kind].append({**mean, "share": share, "asked": on_purpose, "beyond": bool(clear and not on_purpose)})
+    names = [output.name for output in judges.outputs]
+    units = {name: float(value) for name, value in zip(names, unit, strict=True)}
+    return {"columns": names, "unit": units, "unit_of": whose, "rows": rows}
+
+
+def _collateral_of_each(asked: Asked, said: Mapping[str, np.ndarray], unit: np.ndarray) -> np.ndarray:
+    """The largest shift of an attribute that was not asked for, of each edit."""
+    shift = np.abs(said["counterfactual"] - said["original"]) / unit
+    return np.where(asked.touched, 0.0, shift).max(1)
+
+
+def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str, np.ndarray]:
+    """Value of an attribute of the originals, ages by decades -> which edits have it; nothing where there are not two values."""
+    table = pd.DataFrame([record.get("attributes", {}) for record in records])
+    if by is None or by not in table:
+        return {}
+    images = ImageSet(np.zeros((len(table), 1, 1, 3)), attributes=table)
+    places = classes.places(images, by, "edited")
+    found = {value: np.isin(np.arange(len(table)), some) for value, some in places.items()}
+    return found if len(found) > 1 else {}
+
+
+def _warnings(told: Mapping[str, Any]) -> list[str]:
+    found = []
+    few = [f"{kind} ({n})" for kind, n in told["kinds"].items() if n < LEAST]
+    if few:
+        found.append(f"Counterfactuals: too few to conclude, fewer than {LEAST} edits: {', '.join(few)}.")
+    columns = told["collateral"]["columns"]
+    for kind, cells in told["collateral"]["rows"].items():
+        moved = [name for name, cell in zip(columns, cells, strict=True) if cell["beyond"]]
+        if moved:
+            found.append(
+                f"Counterfactuals, {kind}: {', '.join(moved)} moved too, by more than between two visits of a patient, and was "
+                "not asked for."
+            )
+    if told["collateral"]["unit_of"] != "visits":
+        found.append(
+            "Counterfactuals: hardly any real patient came twice, so collateral is in units of the spread between any two."
+        )
+    return found
+
+
+def _slope(made: np.ndarray, wanted: np.ndarray) -> float | None:
+    """Regression of the shift that was made on the one asked for, through 0: 1 is all of it, 0 none."""
+    known = np.isfinite(wanted)
+    size = float(np.square(wanted[known]).sum())
+    return float((made[known] * wanted[known]).sum() / size) if size else None
+
+
+def _mean(values: np.ndarray, *, bootstrap: int, seed: int) -> dict[str, Any]:
+    """Over edits; which of them are of one patient their records do not say."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return {"value": None, "ci": None, "n": 0}
+    ci = mean_interval(known, groups(len(known)), bootstrap, rng(seed, "card"))
+    return {"value": float(known.mean()), "ci": ci, "n": len(known)}
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, -np.inf)

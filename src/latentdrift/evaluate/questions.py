@@ -1,0 +1,103 @@
+"""What can be asked beside distances: utility, alignment, the card of counterfactuals. Each costs training classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from latentdrift.config import EvaluateOptions
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import CohortError, InputError, OptionError
+from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.alignment import align
+from latentdrift.evaluate.card import card
+from latentdrift.evaluate.contrast import Classes
+from latentdrift.evaluate.judges import Judges
+from latentdrift.evaluate.kinship import Space
+from latentdrift.evaluate.network import load_network
+from latentdrift.evaluate.similarity import read_edits
+from latentdrift.evaluate.trial import Trial
+
+Progress = Callable[[int, int], None]
+
+
+class Questions:
+    """Checked before work starts.
+
+    Raises:
+        OptionError: An attribute that the cohort has not, or one split to learn from and to be tested on.
+        CohortError: No training images, or too few of a class.
+        InputError: A network that cannot be read, or a folder without edits.
+    """
+
+    def __init__(self, options: EvaluateOptions, cohort: Cohort) -> None:
+        self.options, self.spec = options, cohort.attributes
+        self._trained: Judges | None = None
+        asked = [f"--{name}" for name in ("utility", "alignment") if getattr(options, name)]
+        if asked and options.split in ("train", None):
+            raise OptionError(f"{' and '.join(asked)} learn from the train split and judge by other patients; give --split test")
+        held_out = options.split not in ("train", None) and len(cohort.rows("train")) > 0
+        wished = bool(options.card and options.edits)
+        self.carded = wished and held_out
+        words = "No card of the counterfactuals: its judges learn from a train split and are measured on another one."
+        self.refused = [words] if wished and not held_out else []
+        self.judging = options.alignment or self.carded
+        if asked and not len(cohort.rows("train")):
+            raise CohortError(f"{' and '.join(asked)} learn from the train split, and that of cohort {cohort.folder} is empty")
+        self.network = load_network(options.classifier) if asked or self.judging else None
+        how: Any = {"option": "--utility", "splits": ("train", options.split)}
+        self.classes = Classes.of(cohort, options.utility, **how) if options.utility else None
+        self.by = options.by or ("sex" if "sex" in self.spec else None)
+
+    def trial(self, device: str = "cpu") -> Trial | None:
+        """Of utility, where it is asked for."""
+        if self.classes is None or self.network is None:
+            return None
+        steps, repeats = self.options.classifier_steps, self.options.classifier_seeds
+        return Trial(self.classes, self.network, steps, repeats, self.options.bootstrap, self.options.seed, device)
+
+    @property
+    def classifiers(self) -> int:
+        """How many networks are trained."""
+        trial = self.trial()
+        return (trial.classifiers if trial else 0) + (self.options.classifier_seeds if self.judging else 0)
+
+    def __call__(
+        self, sets: Mapping[str, ImageSet], spaces: Mapping[str, Space], device: str, report: Progress
+    ) -> dict[str, Any]:
+        """`utility`, `alignment` and `card` of report.json, those that are asked for, and their `warnings`.
+
+        Args:
+            sets: `real`, `synthetic` and `train`.
+            spaces: Feature spaces.
+            device: Where networks run.
+            report: Told how many classifiers of the trial are done.
+        """
+        found: dict[str, Any] = {}
+        real, synthetic, how = sets["real"], sets["synthetic"], {"bootstrap": self.options.bootstrap, "seed": self.options.seed}
+        if trial := self.trial(device):
+            found["utility"] = trial(sets["train"], real, synthetic, self.by, report)
+        if self.options.alignment:
+            found["alignment"] = align(self._judges(sets["train"], device), real, synthetic, sets["train"], **how)
+        said = self.refused + [words for part in found.values() for words in part.get("warnings", ())]
+        if self.carded:
+            try:
+                found["card"] = self._card(self._judges(sets["train"], device), real, spaces, how)
+                said += found["card"]["warnings"]
+            except InputError as error:
+                said.append(f"No card of the counterfactuals: {error}.")
+        return {**found, "warnings": said}
+
+    def _card(self, judges: Judges, real: ImageSet, spaces: Mapping[str, Space], how: Any) -> dict[str, Any]:
+        edits, size = read_edits(Path(str(self.options.edits))), int(real.images.shape[1])
+        return card(judges, edits, real, spaces, self.spec, size=size, by=self.by, **how)
+
+    def _judges(self, train: ImageSet, device: str) -> Judges:
+        """Trained once, for the first of those who ask."""
+        if self._trained is None:
+            assert self.network is not None
+            options = self.options
+            how: Any = {"network": self.network, "steps": options.classifier_steps, "repeats": options.classifier_seeds}
+            self._trained = Judges.learn(train, self.spec, seed=options.seed, device=device, **how)
+        return self._trained

@@ -1,0 +1,97 @@
+"""`evaluate --utility --alignment --edits`, end to end: what is asked, what it costs, what stands in the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import tiny_cohort
+
+from latentdrift import config, plans, service
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import CohortError, OptionError
+from latentdrift.evaluate.questions import Questions
+from latentdrift.evaluate.trial import ARMS, CURVES, DOSES
+
+FAST: dict[str, Any] = {"classifier_steps": 2, "classifier_seeds": 1, "bootstrap": 10}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`real` and `made`, two tiny cohorts; `edits`, of two of the real pictures."""
+    folder = tmp_path_factory.mktemp("questions")
+    real = Cohort.load(tiny_cohort(folder / "real", 60))
+    tiny_cohort(folder / "made", 24, seed=1)
+    for row in real.rows("test").head(2).to_dict("records"):
+        place = folder / "edits" / Path(row["file_name"]).stem
+        place.mkdir(parents=True)
+        original = real.stored(row)
+        for name in ("original", "reconstruction", "counterfactual", "difference"):
+            Image.fromarray(original if name == "original" else original // 2).save(place / f"{name}.png")
+        Image.fromarray(np.where(np.arange(32) < 16, 255, 0).astype(np.uint8)[None].repeat(32, 0)).save(place / "mask.png")
+        attributes = {name: row[name] for name in ("age", "sex", "diagnosis")}
+        (place / "record.json").write_text(json.dumps({"attributes": attributes, "changes": {"age": row["age"] + 9}}))
+    return folder
+
+
+def asked(folders: Path, out: Path, **options: Any) -> config.EvaluateOptions:
+    return config.EvaluateOptions(real=folders / "real", synthetic=folders / "made", out=out, **{**FAST, **options})
+
+
+def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path) -> None:
+    options = asked(folders, tmp_path, utility="diagnosis=dementia", alignment=True, edits=folders / "edits")
+    service.run("evaluate", options, quiet=True)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["utility"]["classes"] == "diagnosis=dementia" and list(report["utility"]["arms"]) == list(ARMS)
+    assert report["utility"]["tested"]["images"] == [6, 6] and report["utility"]["by"] is None  # the sex is the class
+    assert set(report["alignment"]["judged"]) == {"age", "sex=F", "diagnosis=dementia"}
+    assert report["alignment"]["rules"][0]["values"] == ["sex=F", "diagnosis=dementia"]  # patients alternate in both
+    assert report["card"]["kinds"] == {"age up": 2} and report["card"]["minimality"]["outside"]["n"] == 2
+    words = " ".join(report["warnings"])
+    assert "too few to conclude. 3 test patients" in words and "fewer than 5 edits: age up (2)" in words
+    html = (tmp_path / "report.html").read_text()
+    for heading in ("Are the synthetic images of use?", "Do images show what was asked for?", "Did edits do what was asked"):
+        assert heading in html
+
+
+def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> None:
+    plain = plans.run("evaluate", asked(folders, tmp_path))
+    assert plain["classifiers"] == 0 == plain["seconds_of_classifiers"] and (plain["real"], plain["synthetic"]) == (12, 24)
+    trial = len(ARMS) + len(CURVES) * len(DOSES)
+    everything = {"utility": "diagnosis", "alignment": True, "classifier_seeds": 2}
+    told = plans.run("evaluate", asked(folders, tmp_path, **everything))
+    assert told["classifiers"] == 2 * trial + 2 and told["seconds_of_classifiers"] > 0
+    edits = {"edits": folders / "edits"}
+    assert plans.run("evaluate", asked(folders, tmp_path, **edits))["classifiers"] == 1
+    assert plans.run("evaluate", asked(folders, tmp_path, **edits, card=False))["classifiers"] == 0
+    unheld = Questions(asked(folders, tmp_path, **edits, split="train"), Cohort.load(folders / "real"))
+    assert unheld.classifiers == 0 and "are measured on another one" in unheld.refused[0]
+    assert not Questions(asked(folders, tmp_path, **edits), Cohort.load(folders / "real")).refused
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"utility": "diagnosis=flu"}, OptionError, "unknown diagnosis 'flu'"),
+        ({"utility": "age"}, OptionError, "--utility age: a number"),
+        ({"utility": "diagnosis", "split": "train"}, OptionError, "--utility learn from the train split .* give --split test"),
+        ({"alignment": True, "split": None}, OptionError, "--alignment learn from"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is_read(
+    folders: Path, tmp_path: Path, options: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        plans.run("evaluate", asked(folders, tmp_path, **options))
+
+
+def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path: Path) -> None:
+    real = tiny_cohort(tmp_path / "real", 12)
+    table = real / "metadata.csv"
+    table.write_text(table.read_text().replace(",train,", ",test,"))
+    with pytest.raises(CohortError, match=r"--alignment learn from the train split, and that of cohort .* is empty"):
+        plans.run("evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real}))

@@ -1,0 +1,106 @@
+"""Arms of a utility trial, on discs whose labels are known: right, swapped and worthless synthetic pictures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentdrift.errors import InputError
+from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.contrast import Classes
+from latentdrift.evaluate.trial import ARMS, CURVES, DOSES, ENOUGH, Reading, Trial, fewer, verdict
+from latentdrift.evaluate.utility import Labelled
+
+DISC = Classes("diagnosis", "dementia")
+
+
+def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> ImageSet:
+    """A small (no dementia) or a large (dementia) bright disc in noise, two pictures per patient."""
+    source, (row, col) = np.random.default_rng(seed), np.mgrid[:32, :32] / 31 * 2 - 1
+    ill = np.arange(n) // 2 % 2
+    shape = np.hypot(row, col) < np.where(ill, 0.6, 0.3)[:, None, None]
+    grey = np.clip(0.5 * shape + source.normal(0.2, 0.05, (n, 32, 32)), 0, 1)
+    words = np.where(ill != swapped, "dementia", "no dementia")
+    table = pd.DataFrame({"diagnosis": words, "sex": np.where(np.arange(n) // 4 % 2, "F", "M")})
+    return ImageSet(np.repeat(grey[..., None], 3, -1), [f"{who}{i // 2}" for i in range(n)], attributes=table)
+
+
+def run(synthetic: ImageSet, **how: int) -> dict:
+    trial = Trial(DISC, steps=12, repeats=1, bootstrap=20, **how)
+    return trial(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
+
+
+@pytest.fixture(scope="module")
+def swapped() -> dict:
+    return run(discs(24, 2, swapped=True))
+
+
+def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: dict) -> None:
+    arms = swapped["arms"]
+    assert arms["real"]["value"] > 0.95 and arms["synthetic"]["value"] < 0.05
+    assert arms["synthetic"]["difference"] == pytest.approx(arms["synthetic"]["value"] - arms["real"]["value"])
+    assert arms["synthetic"]["difference_ci"][1] < -0.8
+    assert arms["synthetic, then real"]["value"] > 0.5  # the last stage decides
+
+
+def test_every_arm_is_there_with_what_it_learned_from(swapped: dict) -> None:
+    assert list(swapped["arms"]) == list(ARMS)
+    assert swapped["arms"]["synthetic, then real"]["trained"] == [(12, 12), (12, 12)]
+    assert swapped["arms"]["real + synthetic"]["trained"] == [(24, 24)]
+    assert swapped["arms"]["few real"]["trained"] == [(2, 2)]
+    assert all([point["n"] for point in swapped["curves"][name]] == [6, 12, 24] for name in CURVES)
+    assert Trial(DISC, repeats=2).classifiers == 2 * (len(ARMS) + len(CURVES) * len(DOSES))
+    assert json.loads(json.dumps(swapped, allow_nan=False))
+
+
+def test_few_test_patients_conclude_nothing(swapped: dict) -> None:
+    assert swapped["tested"] == {"images": [24, 24], "patients": [12, 12]}
+    assert any("too few to conclude. 12 test patients" in words for words in swapped["warnings"])
+    assert verdict(swapped["arms"]["synthetic"], swapped["tested"]) == "too few test patients to say"
+    enough = {"patients": [ENOUGH, ENOUGH]}
+    assert verdict(swapped["arms"]["synthetic"], enough) == "worse than real alone"
+    assert verdict({"difference": 0.1, "difference_ci": [-0.1, 0.3]}, enough) == "not told apart from real alone"
+
+
+def test_a_gap_between_subgroups_is_found() -> None:
+    """Scores that know the class of women and not that of men."""
+    source = np.random.default_rng(0)
+    labels, sex = np.arange(80) % 2, np.where(np.arange(80) < 40, "F", "M")
+    scores = np.where(sex == "F", labels + 0.0, source.normal(size=80))[None].repeat(2, 0)
+    read = Reading(Labelled(None, labels), 50, 0, 2)
+    pictures = np.zeros((80, 2, 2, 3))
+    masks = read.subgroups(ImageSet(pictures, attributes=pd.DataFrame({"sex": sex})), "sex")
+    arm = read.arm(scores, scores.copy(), masks)
+    assert arm["subgroups"]["F"] == 1 and 0.25 < arm["subgroups"]["M"] < 0.75
+    assert arm["gap"] == pytest.approx(1 - arm["subgroups"]["M"]) and arm["gap_ci"][0] > 0.1
+    assert arm["difference"] == 0 and arm["difference_ci"] == [0, 0]  # the same scores over the same resamples
+    rare = pd.DataFrame({"sex": ["F"] * 78 + ["M"] * 2, "age": np.arange(80) / 4 + 60})
+    few = ImageSet(pictures, attributes=rare)
+    assert read.subgroups(few, "sex").keys() == {"F"} and list(read.subgroups(few, "age")) == ["60 to 69", "70 to 79"]
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    labels = np.arange(80) % 2
+    right, source = labels + np.random.default_rng(1).normal(0, 0.1, 80), np.random.default_rng(2)
+    read = Reading(Labelled(None, labels), 60, 0, 2)
+    alike, apart = read.value(np.stack([right, right])), read.value(np.stack([right, source.normal(size=80)]))
+    assert alike["ci"] == pytest.approx([1.0, 1.0]) and apart["sd"] > 0.2
+    assert apart["ci"][1] - apart["ci"][0] > 0.3
+
+
+def test_few_keep_both_classes() -> None:
+    lopsided = Labelled(np.zeros((40, 1)), np.array([1] * 4 + [0] * 36))
+    few = fewer(lopsided, 0.1, 0)
+    assert few.labels.sum() == 2 and len(few) == 20
+
+
+def test_sets_without_the_class_are_refused_in_a_sentence() -> None:
+    plain = ImageSet(np.zeros((4, 32, 32, 3)))
+    with pytest.raises(InputError, match="synthetic images have no column 'diagnosis'"):
+        run(plain)
+    one = discs(24, 0).take(np.arange(2))
+    with pytest.raises(InputError, match="trained on at least 2 pictures of each class"):
+        run(one)
