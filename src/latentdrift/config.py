@@ -228,6 +228,8 @@ class GenerateOptions(Options):
     """With `--like`: only the rows of this split."""
     hint_image: tuple[Path, ...] = ()
     """Hints that all images are drawn from, a picture for each ControlNet in the stack's order; default: those of `--like`."""
+    gate: Path | None = None
+    """The cohort that the adapter was trained on: copies of its training images are held back, see docs/privacy.md."""
     n: Count = 16
     """Number of images."""
     steps: Count = 50

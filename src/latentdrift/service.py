@@ -76,13 +76,13 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     from latentdrift.adapt.hinted import pictures
     from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.restart import restart
-    from latentdrift.sample.synthetic import Sheet
+    from latentdrift.sample.synthetic import Sheet, quarantine
 
     base, drift, info, statistics = adapted(options, options.also)
     drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
     how["resolution"] = options.resolution or info["resolution"]
-    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    hints, gate = pictures(options, base, info, [one.row for one in wanted], how["resolution"]), gatekeeper(options, info)
     settings = {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
     sheet = Sheet.open(options.out, {**settings, "hints": hints and hints.key})
     missing = sheet.missing(wanted)
@@ -93,10 +93,14 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
             report(done, len(missing))
     about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"],
              "adapters": info["adapters"]}  # fmt: skip
-    sheet.publish(wanted, about, options.seed, hints.mask if hints else None)
+    verdict = passed(gate, sheet.pictures(len(wanted)))
+    about["gate"], apart = verdict and verdict.to_dict(), {i: verdict.why(i) for i in verdict.copies} if verdict else {}
+    sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart)
     inputs = {"base": base.hash, "adapters": info["adapters"]}
-    record.write(options.out, "generate", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
-    return {"cohort": str(options.out), "images": len(wanted), "drift": drift.to_dict()}
+    record.write(options.out, "generate", options, inputs=inputs,
+                 results={"outputs": record.outputs(options.out), "gate": about["gate"]})  # fmt: skip
+    told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
+    return {"cohort": str(options.out), "images": len(wanted) - len(apart), **told, "drift": drift.to_dict()}
 
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
@@ -132,6 +136,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate import report, sets
     from latentdrift.evaluate.features import load_features
+    from latentdrift.evaluate.privacy import gate_advice
     from latentdrift.model.base import Base
 
     cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
@@ -140,6 +145,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     encoder = Base.load("pocket", device=options.device, precision="fp32")
     spaces = load_features(options.features, pocket=encoder.features, resolution=encoder.resolution, device=str(encoder.device))
     found = report.evaluate(real, synthetic, train, spaces, bootstrap=options.bootstrap, seed=options.seed, edits=options.edits)
+    found["warnings"] += gate_advice(Cohort.load(options.synthetic).info if sets.is_cohort(options.synthetic) else {})
     pictures = {"real": real, "synthetic": synthetic} | ({"train": train} if train else {})
     page = report.write_report(options.out, found, pictures, options.edits)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
@@ -302,8 +308,13 @@ def adapted(
 
 
 def _listed(adapted: Any) -> Mapping[str, Any]:
-    """adapter.json and, without the places where they lie, the adapters in the base."""
+    """adapter.json and, without the places where they lie, the adapters in the base and what each was trained on."""
+    from latentdrift.adapt.shelf import read
+
     parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
+    for told, part in zip(parts, adapted.parts, strict=True):
+        fingerprint = read(part["adapter"]).get("cohort", {}).get("fingerprint") if "adapter" in part else None
+        told |= {"cohort": fingerprint} if fingerprint else {}
     return {**adapted.info, "adapters": parts}
 
 
@@ -312,6 +323,34 @@ def subject(options: config.DriftOptions) -> Any:
     from latentdrift.study.subject import Subject
 
     return Subject(*adapted(options))
+
+
+def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
+    """What holds copies of training images back, with a warning where it cannot know all of them; None where nobody asked.
+
+    Raises:
+        CohortError: There is nothing to compare with.
+    """
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate.gate import Gate
+
+    if options.gate is None:
+        return None
+    gate = Gate.of(Cohort.load(options.gate), [part["cohort"] for part in info["adapters"] if "cohort" in part])
+    if gate.doubt:
+        log.warning(gate.doubt)
+    return gate
+
+
+def passed(gate: Any, pictures: Any) -> Any:
+    """What a gate found of pictures uint8 [N, R, R, 3], which is said, too; None without a gate."""
+    from latentdrift.evaluate import ImageSet
+
+    if gate is None:
+        return None
+    verdict = gate.judge(ImageSet(pictures / 255), pictures.shape[1])
+    log.info(verdict.sentence)
+    return verdict
 
 
 def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]) -> Any:

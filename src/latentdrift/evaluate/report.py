@@ -2,12 +2,14 @@
 
 report.json (schema 1):
     metrics.<name>   {value, ci: [low, high] (95 %) or null, n: {real, synthetic, ...}, floor}; names: `frechet.<space>`,
-                     `kid.<space>`, `nearest.<space>`, `nearest.pixel`, `copies`, and `ssim.` and `psnr.`
+                     `kid.<space>`, `nearest.<space>`, `nearest.pixel`, `copies`, `duplicates`, and `ssim.` and `psnr.`
                      with `nearest`, `reconstruction` and `counterfactual`.
                      Distances add floor_ci, floor_n and matched (the value at the floor's number of images); KID its subsets.
     spaces.<space>   dimension and resize protocol of a feature space
     lights           [label, colour, sentence], the summary      warnings   sentences
-    copies           threshold, held_out similarities, and for each synthetic image its nearest training image
+    copies           threshold, held_out similarities, how many planted copies are found, and for each synthetic image its nearest
+                     training image
+    duplicates       threshold and pairs of synthetic images that repeat one another
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit
 """
@@ -27,7 +29,7 @@ from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import groups, mean_interval, rng
 from latentdrift.evaluate.distances import DISTANCES, FRECHET_N, judge
 from latentdrift.evaluate.plots import draw_blocks
-from latentdrift.evaluate.privacy import Copies, find_copies, nearest_features, nearness, same_patient
+from latentdrift.evaluate.privacy import Copies, find_copies, find_duplicates, nearest_features, nearness, planted, same_patient
 from latentdrift.evaluate.similarity import compare, read_edits
 from latentdrift.evaluate.verdict import judge_lights
 from latentdrift.page import write_page
@@ -81,7 +83,9 @@ def evaluate(
     if train is not None:
         found = find_copies(real, synthetic, train, bootstrap=bootstrap, seed=seed)
         report["metrics"] |= found.metrics | _neighbours(real, synthetic, train, found, bootstrap, seed)
-        report["copies"] = found.details
+        report["copies"] = found.details | {"planted": planted(train, found.details["threshold"], seed)}
+    if min(len(real), len(synthetic)) > 1:
+        report["metrics"]["duplicates"], report["duplicates"] = find_duplicates(real, synthetic)
     if edits is not None:
         report["edits"], scores = _edits(edits, real, bootstrap, seed)
         report["metrics"] |= scores
