@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "generate": (config.GenerateOptions, ("adapter",)),
     "edit": (config.EditOptions, ("adapter", "source")),
     "evaluate": (config.EvaluateOptions, ()),
+    "audit": (config.AuditOptions, ("adapter",)),
     "drift estimate": (config.DriftEstimateOptions, ("cohort",)),
     "drift search": (config.DriftSearchOptions, ("cohort",)),
     "bench drift": (config.BenchDriftOptions, ("cohort",)),

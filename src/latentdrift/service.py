@@ -152,6 +152,22 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
 
 
+def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
+    """An adapter and its cohort -> whether its loss betrays whom it was trained on."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.study import audit as study
+
+    cohort = Cohort.load(options.cohort)
+    with bar("audit", quiet=quiet) as report:
+        told = study.audit(subject(options), lambda info: without(options, info), cohort, options, report)
+    study.write_audit(options.out, told)
+    log.info(told["verdict"]["sentence"])
+    found = {name: told[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
+    inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
+    record.write(options.out, "audit", options, inputs=inputs, results=found)
+    return {"file": str(options.out / "audit.json"), "page": str(options.out / "audit.html"), **found}
+
+
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
     """A cohort and a model -> the drift that its starts lack, and whether the model would take it."""
     from latentdrift.data.cohort import Cohort
@@ -279,7 +295,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
 
 
 def adapted(
-    options: config.GenerateOptions | config.EditOptions | config.DriftOptions, also: Sequence[str] = ()
+    options: config.GenerateOptions | config.EditOptions | config.DriftOptions | config.AuditOptions, also: Sequence[str] = ()
 ) -> tuple[Any, Any, Mapping[str, Any], Any]:
     """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it.
 
@@ -318,11 +334,20 @@ def _listed(adapted: Any) -> Mapping[str, Any]:
     return {**adapted.info, "adapters": parts}
 
 
-def subject(options: config.DriftOptions) -> Any:
-    """The model that is asked about drift; also what every process of a search opens."""
+def subject(options: config.DriftOptions | config.AuditOptions) -> Any:
+    """The model that is asked; also what every process of a search opens."""
     from latentdrift.study.subject import Subject
 
     return Subject(*adapted(options))
+
+
+def without(options: config.AuditOptions, info: Mapping[str, Any]) -> Any:
+    """The base of the model that is asked, alone."""
+    from latentdrift.model.base import Base
+    from latentdrift.study.subject import Subject
+
+    where = options.base or info["base"]["name"]
+    return Subject.alone(Base.load(where, device=options.device, precision=options.precision), info["resolution"])
 
 
 def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
@@ -397,6 +422,7 @@ VERBS: dict[str, Callable[..., Result]] = {
     "generate": generate,
     "edit": edit,
     "evaluate": evaluate,
+    "audit": audit,
     "drift estimate": drift_estimate,
     "drift search": drift_search,
     "bench drift": partial(bench, "bench drift"),

@@ -5,6 +5,7 @@ distances.py    two sets of vectors -> one number        similarity.py   two pic
 utility.py      what a classifier learns from pictures: train on synthetic, test on real
 bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
 overlay.py      one picture laid over another            disguises.py    copies in disguise, to try the search
+identity.py     is a patient known again?                membership.py    does a table of losses betray who was trained on?
 gate.py         copies are held back when pictures are made
 report.py       all of it, as report.json and one HTML page
 """

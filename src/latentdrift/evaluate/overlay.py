@@ -22,7 +22,7 @@ from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
 SIDES = (32, 64)  # pixels on a side of a picture's copies, coarse to fine
 FINE, WIDE = 1.0, 2.5  # pixels: structure between these scales is compared (Gaussian sd)
-FLOOR = 0.25  # of a picture's own mean local contrast: places with much less than this stay dark
+FLOOR = 1.0  # of a picture's own mean local contrast: places with much less than this stay dark, and noise there with them
 MARGIN = 0.08  # of a view at its border that does not count: there surroundings are cut off
 SHRINK = 10  # pictures' worth of doubt about the common part: a handful of training pictures has none
 ANGLES = (-4.0, 0.0, 4.0)  # degrees, of the coarse search

@@ -2,7 +2,8 @@
 
 report.json (schema 1):
     metrics.<name>   {value, ci: [low, high] (95 %) or null, n: {real, synthetic, ...}, floor}; names: `frechet.<space>`,
-                     `kid.<space>`, `nearest.<space>`, `nearest.pixel`, `copies`, `duplicates`, and `ssim.` and `psnr.`
+                     `kid.<space>`, `nearest.<space>`, `nearest.pixel`, `copies`, `duplicates`, and where patients
+                     have several visits `recognised.` and `closer.` with <space> or `pixel`; and `ssim.` and `psnr.`
                      with `nearest`, `reconstruction` and `counterfactual`.
                      Distances add floor_ci, floor_n and matched (the value at the floor's number of images); KID its subsets.
     spaces.<space>   dimension and resize protocol of a feature space
@@ -28,6 +29,8 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import groups, mean_interval, rng
 from latentdrift.evaluate.distances import DISTANCES, FRECHET_N, judge
+from latentdrift.evaluate.identity import closer, repeats
+from latentdrift.evaluate.overlay import nearest, structure
 from latentdrift.evaluate.plots import draw_blocks
 from latentdrift.evaluate.privacy import Copies, find_copies, find_duplicates, nearest_features, nearness, planted, same_patient
 from latentdrift.evaluate.similarity import compare, read_edits
@@ -67,6 +70,7 @@ def evaluate(
     n = {"real": len(real), "synthetic": len(synthetic)}
     report: dict[str, Any] = {"schema": SCHEMA, "n": n, "bootstrap": bootstrap, "seed": seed}
     report |= {"metrics": {}, "spaces": {}, "map": {}, "warnings": _about_sets(real, synthetic, train)}
+    vectors = {}
     for label, space in features.items():
         ours, theirs = _vectors(label, space, real), _vectors(label, space, synthetic)
         report["spaces"][label] = {"dimension": ours.shape[1], "protocol": getattr(space, "protocol", "not stated")}
@@ -79,10 +83,12 @@ def evaluate(
             known = _vectors(label, space, train)
             near, usual = nearest_features(theirs, known), nearest_features(ours, known, same_patient(real, train))
             report["metrics"][f"nearest.{label}"] = nearness(near.value, usual.value, len(train), bootstrap, seed)
+            vectors[label] = ours, theirs, known
         report["map"][label] = _map(ours, theirs, rng(seed, "map", label))
     if train is not None:
         found = find_copies(real, synthetic, train, bootstrap=bootstrap, seed=seed)
         report["metrics"] |= found.metrics | _neighbours(real, synthetic, train, found, bootstrap, seed)
+        report["metrics"] |= _identity(real, train, found, vectors, bootstrap, seed)
         report["copies"] = found.details | {"planted": planted(train, found.details["threshold"], seed)}
     if min(len(real), len(synthetic)) > 1:
         report["metrics"]["duplicates"], report["duplicates"] = find_duplicates(real, synthetic)
@@ -153,6 +159,38 @@ def _neighbours(
     theirs = compare(train.images[found.real.index], real.images)
     n = {"real": len(real), "synthetic": len(synthetic), "train": len(train)}
     return {f"{name}.nearest": _mean(ours[name], theirs[name], n, bootstrap, seed) for name in ours}
+
+
+def _identity(
+    real: ImageSet,
+    train: ImageSet,
+    found: Copies,
+    vectors: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    bootstrap: int,
+    seed: int,
+) -> dict[str, dict]:
+    """How well each measure knows a patient again, and whether synthetic images come as near; nothing without repeat visits.
+
+    Args:
+        found: Nearest training images by pixels.
+        vectors: Feature space -> features of the real, the synthetic and the training images.
+    """
+    again = repeats(real, train)
+    if again is None:
+        return {}
+    metrics = {}
+    for label, (ours, theirs, known) in vectors.items():
+        asked, gallery = ours[again.query], np.concatenate([ours, known])
+        metrics[f"recognised.{label}"] = again.recognised(nearest_features(asked, gallery, again.itself).index, bootstrap, seed)
+        own = nearest_features(asked, gallery, ~again.same).value
+        near, usual = nearest_features(theirs, known), nearest_features(ours, known, same_patient(real, train))
+        metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, bootstrap, seed)
+    seen, all_real = structure(real.images[again.query]), structure(np.concatenate([real.images, train.images]))
+    metrics["recognised.pixel"] = again.recognised(nearest(seen, all_real, again.itself).index, bootstrap, seed)
+    visits = nearest(seen, all_real, ~again.same).value
+    strangers = found.real.value[found.real.value > -1]
+    metrics["closer.pixel"] = closer(found.synthetic.value, visits, strangers, bootstrap, seed)
+    return metrics
 
 
 def _edits(folder: Path, real: ImageSet, bootstrap: int, seed: int) -> tuple[list[dict], dict[str, dict]]:
