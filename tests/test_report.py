@@ -100,6 +100,17 @@ def test_copies_are_counted_and_shown_first(report):
     assert dict((label, colour) for label, colour, _ in report["lights"])["Copies?"] == "red"
 
 
+def test_planted_copies_and_duplicates_are_reported(report, sets, features):
+    planted = report["copies"]["planted"]
+    assert planted["n"] == 20 and 17 <= planted["caught"] <= 20
+    assert f"{planted['caught']} were found" in next(says for label, _, says in report["lights"] if label == "Copies?")
+    assert report["metrics"]["duplicates"]["value"] <= 1
+    again = ImageSet(np.concatenate([sets["synthetic"].images[:8]] * 2))
+    found = evaluate(sets["real"], again, None, features, bootstrap=20)
+    assert found["metrics"]["duplicates"]["value"] == 16 and len(found["duplicates"]["pairs"]) >= 8
+    assert dict((label, colour) for label, colour, _ in found["lights"])["Different from one another?"] == "red"
+
+
 def test_an_edit_is_judged_against_its_original(report):
     assert [row["name"] for row in report["edits"]] == ["000000", "000001", "000002"]
     assert report["metrics"]["ssim.reconstruction"]["value"] > 0.9 > report["metrics"]["ssim.counterfactual"]["value"]

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "evaluate": (config.EvaluateOptions, ()),
     "reader make": (config.ReaderMakeOptions, ()),
     "reader score": (config.ReaderScoreOptions, ()),
+    "audit": (config.AuditOptions, ("adapter",)),
     "drift estimate": (config.DriftEstimateOptions, ("cohort",)),
     "drift search": (config.DriftSearchOptions, ("cohort",)),
     "bench drift": (config.BenchDriftOptions, ("cohort",)),

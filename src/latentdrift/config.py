@@ -236,6 +236,8 @@ class GenerateOptions(Options):
     """With `--like`: only the rows of this split."""
     hint_image: tuple[Path, ...] = ()
     """Hints that all images are drawn from, a picture for each ControlNet in the stack's order; default: those of `--like`."""
+    gate: Path | None = None
+    """The cohort that the adapter was trained on: copies of its training images are held back, see docs/privacy.md."""
     n: Count = 16
     """Number of images."""
     steps: Count = 50
@@ -432,6 +434,29 @@ class ReaderScoreOptions(Options):
     """Resamples of images behind the intervals of kappa."""
     seed: int = 0
     """Seed of the resamples."""
+
+
+class AuditOptions(Options):
+    """Ask whether an adapter's loss betrays whom it was trained on (membership inference)."""
+
+    adapter: str
+    """An adapter or run folder."""
+    cohort: Path
+    """The cohort that it was trained on: patients of the train split are looked for among the others."""
+    out: Path
+    """Folder for `audit.json` and `audit.html`."""
+    draws: Annotated[int, Field(ge=4)] = 24
+    """Times of the schedule, each with noise of its own, at which every image's loss is taken."""
+    bootstrap: Annotated[int, Field(ge=10)] = 1000
+    """Resamples of patients behind each interval."""
+    base: str | None = None
+    """Where the adapter's base lies on this machine, if not where it was trained."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format; auto takes bf16 where the machine is fast at it."""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto."""
+    seed: int = 0
+    """Seed of the noise and of the resamples."""
 
 
 class DriftOptions(Options):

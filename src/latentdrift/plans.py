@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from latentdrift import config
-from latentdrift.service import VERBS, Result, adapted, edited_by, requests, subject
+from latentdrift.service import VERBS, Result, adapted, edited_by, gatekeeper, requests, subject
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -40,6 +40,7 @@ def generate(options: config.GenerateOptions) -> Result:
     how: Any = {name: getattr(options, name) for name in ("seed", "guidance", "sampler", "rescale")}
     how["resolution"] = options.resolution or info["resolution"]
     hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    gatekeeper(options, info)
     each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how, hints)
     return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
             "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip

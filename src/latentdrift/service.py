@@ -76,13 +76,13 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     from latentdrift.adapt.hinted import pictures
     from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.restart import restart
-    from latentdrift.sample.synthetic import Sheet
+    from latentdrift.sample.synthetic import Sheet, quarantine
 
     base, drift, info, statistics = adapted(options, options.also)
     drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
     how |= {"resolution": options.resolution or info["resolution"], "same_noise": options.same_noise or bool(options.interpolate)}
-    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    hints, gate = pictures(options, base, info, [one.row for one in wanted], how["resolution"]), gatekeeper(options, info)
     settings = {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
     sheet = Sheet.open(options.out, {**settings, "hints": hints and hints.key})
     missing = sheet.missing(wanted)
@@ -93,10 +93,14 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
             report(done, len(missing))
     about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"],
              "adapters": info["adapters"]}  # fmt: skip
-    sheet.publish(wanted, about, options.seed, hints.mask if hints else None)
+    verdict = passed(gate, sheet.pictures(len(wanted)))
+    about["gate"], apart = verdict and verdict.to_dict(), {i: verdict.why(i) for i in verdict.copies} if verdict else {}
+    sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart)
     inputs = {"base": base.hash, "adapters": info["adapters"]}
-    record.write(options.out, "generate", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
-    return {"cohort": str(options.out), "images": len(wanted), "drift": drift.to_dict()}
+    record.write(options.out, "generate", options, inputs=inputs,
+                 results={"outputs": record.outputs(options.out), "gate": about["gate"]})  # fmt: skip
+    told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
+    return {"cohort": str(options.out), "images": len(wanted) - len(apart), **told, "drift": drift.to_dict()}
 
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
@@ -140,6 +144,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate import report, sets, store
     from latentdrift.evaluate.features import Learned, load_features
+    from latentdrift.evaluate.privacy import gate_advice
     from latentdrift.evaluate.questions import Questions
     from latentdrift.model.base import Base
 
@@ -157,6 +162,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     shown |= {"train": train} if train else {}
     with bar("classifiers", quiet=quiet) as tell:
         found = report.joined(found, asked(shown, spaces, at["device"], tell))
+    found["warnings"] += gate_advice(Cohort.load(options.synthetic).info if sets.is_cohort(options.synthetic) else {})
     page = report.write_report(options.out, found, shown, options.edits)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
@@ -181,6 +187,22 @@ def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Res
     found = study.scored(study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed)
     study.write_score(options.out, found)
     return {"file": str(options.out), **{name: one["verdict"] for name, one in found["readers"].items()}}
+
+
+def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
+    """An adapter and its cohort -> whether its loss betrays whom it was trained on."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.study import audit as study
+
+    cohort = Cohort.load(options.cohort)
+    with bar("audit", quiet=quiet) as report:
+        told = study.audit(subject(options), lambda info: without(options, info), cohort, options, report)
+    study.write_audit(options.out, told)
+    log.info(told["verdict"]["sentence"])
+    found = {name: told[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
+    inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
+    record.write(options.out, "audit", options, inputs=inputs, results=found)
+    return {"file": str(options.out / "audit.json"), "page": str(options.out / "audit.html"), **found}
 
 
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
@@ -326,7 +348,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
 
 
 def adapted(
-    options: config.GenerateOptions | config.EditOptions | config.DriftOptions | config.BenchEditorsOptions,
+    options: config.GenerateOptions | config.EditOptions | config.DriftOptions | config.AuditOptions | config.BenchEditorsOptions,
     also: Sequence[str] = (),
 ) -> tuple[Any, Any, Mapping[str, Any], Any]:
     """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it.
@@ -356,8 +378,13 @@ def adapted(
 
 
 def _listed(adapted: Any) -> Mapping[str, Any]:
-    """adapter.json and, without the places where they lie, the adapters in the base."""
+    """adapter.json and, without the places where they lie, the adapters in the base and what each was trained on."""
+    from latentdrift.adapt.shelf import read
+
     parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
+    for told, part in zip(parts, adapted.parts, strict=True):
+        fingerprint = read(part["adapter"]).get("cohort", {}).get("fingerprint") if "adapter" in part else None
+        told |= {"cohort": fingerprint} if fingerprint else {}
     return {**adapted.info, "adapters": parts}
 
 
@@ -369,11 +396,48 @@ def edited_by(options: config.BenchEditorsOptions) -> Any:
     return Editing(options, base, drift, statistics, info)
 
 
-def subject(options: config.DriftOptions) -> Any:
-    """The model that is asked about drift; also what every process of a search opens."""
+def subject(options: config.DriftOptions | config.AuditOptions) -> Any:
+    """The model that is asked; also what every process of a search opens."""
     from latentdrift.study.subject import Subject
 
     return Subject(*adapted(options))
+
+
+def without(options: config.AuditOptions, info: Mapping[str, Any]) -> Any:
+    """The base of the model that is asked, alone."""
+    from latentdrift.model.base import Base
+    from latentdrift.study.subject import Subject
+
+    where = options.base or info["base"]["name"]
+    return Subject.alone(Base.load(where, device=options.device, precision=options.precision), info["resolution"])
+
+
+def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
+    """What holds copies of training images back, with a warning where it cannot know all of them; None where nobody asked.
+
+    Raises:
+        CohortError: There is nothing to compare with.
+    """
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate.gate import Gate
+
+    if options.gate is None:
+        return None
+    gate = Gate.of(Cohort.load(options.gate), [part["cohort"] for part in info["adapters"] if "cohort" in part])
+    if gate.doubt:
+        log.warning(gate.doubt)
+    return gate
+
+
+def passed(gate: Any, pictures: Any) -> Any:
+    """What a gate found of pictures uint8 [N, R, R, 3], which is said, too; None without a gate."""
+    from latentdrift.evaluate import ImageSet
+
+    if gate is None:
+        return None
+    verdict = gate.judge(ImageSet(pictures / 255), pictures.shape[1])
+    log.info(verdict.sentence)
+    return verdict
 
 
 def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]) -> Any:
@@ -431,6 +495,7 @@ VERBS: dict[str, Callable[..., Result]] = {
     "evaluate": evaluate,
     "reader make": reader_make,
     "reader score": reader_score,
+    "audit": audit,
     "drift estimate": drift_estimate,
     "drift search": drift_search,
     "bench drift": partial(bench, "bench drift"),

@@ -12,6 +12,9 @@ card.py         did edits do what was asked, and nothing else? asked.py reads th
 reader.py       can people tell them apart? a blinded study; reader_score.py reads the answers
 questions.py    utility, alignment and card, where they are asked for
 bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?
+overlay.py      one picture laid over another            disguises.py    copies in disguise, to try the search
+identity.py     is a patient known again?                membership.py    does a table of losses betray who was trained on?
+gate.py         copies are held back when pictures are made
 report.py       all of it, as report.json and one HTML page; scores.py, pairs.py and classes.py fill it, caveats.py warns
 """
 

@@ -15,6 +15,9 @@ REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
 LAST = ("mifid", "frechet")  # rows that stand below all others, because small sets say least by them
 TITLES = {name: row.title for name, row in DISTANCES.items()} | {
     "copies": "Copies of training images",
+    "recognised": "Repeat visits whose nearest image is of the same patient",
+    "closer": "Nearer to a training image than a repeat visit to its patient",
+    "duplicates": "Synthetic images that repeat another one",
     "nearest": "Distance to the nearest training image, relative",
     "ssim": "SSIM",
     "ms-ssim": "MS-SSIM",

@@ -43,6 +43,8 @@ def draw_blocks(
     blocks += [page.heading("Real images"), page.gallery(sheet(pictures["real"], "real", SHOWN))]
     if "copies" in report and "train" in pictures:
         blocks += _pairs(report["copies"], pictures["synthetic"], pictures["train"])
+    if report.get("duplicates", {}).get("pairs"):
+        blocks += _twins(report["duplicates"]["pairs"], pictures["synthetic"])
     if edits:
         blocks += [
             page.heading("Edits"),
@@ -143,6 +145,16 @@ def _pairs(copies: Mapping[str, Any], synthetic: ImageSet, train: ImageSet) -> l
         ),
         page.gallery(items),
     ]
+
+
+def _twins(pairs: Sequence[Mapping[str, Any]], synthetic: ImageSet) -> list[page.Block]:
+    """The synthetic images that repeat one another most."""
+    items = []
+    for pair in pairs[:PAIRS]:
+        both = [synthetic.images[synthetic.names.index(pair[name])] for name in ("first", "second")]
+        caption = f"synthetic {pair['first']}, below it synthetic {pair['second']}: similarity {pair['similarity']:.3f}"
+        items.append((beside(both, axis=0), caption))
+    return [page.heading("Synthetic images that repeat one another"), page.gallery(items)]
 
 
 def _edited(rows: Sequence[Mapping[str, Any]], edits: Sequence[Mapping[str, Any]]) -> list[page.Block]:

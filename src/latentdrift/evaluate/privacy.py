@@ -1,133 +1,30 @@
-"""Is a synthetic picture a copy of a training picture?
+"""Is a synthetic picture a copy of a training picture, or of another synthetic one?
 
-Pixels: two pictures are compared as small grey thumbnails. What the whole training set has in common is taken off first (on
-aligned scans everybody shares the outline, and a plain correlation of 0.97 between strangers is usual), then the correlation
-of what is left is taken, over mirrored and slightly cropped views of the training picture. It is 1 for a copy and does not
-see brightness, contrast, re-encoding, or a little noise.
+Pixels: the similarity of `overlay.py`, with the training picture mirrored, shifted, scaled and turned to fit: 1 for a copy.
 Features: Euclidean distance to the nearest training picture in a feature space.
-Both are read against held-out real patients, whose nearest training picture is by chance only.
+Both are read against held-out real patients, whose nearest training picture is by chance only. And because a search that finds
+nothing may only be a poor search, training pictures in disguise are planted among what is searched: how many of them are found
+is part of the result.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
+from latentdrift.evaluate.disguises import DISGUISES, disguise
+from latentdrift.evaluate.overlay import Nearest, structure
+from latentdrift.evaluate.overlay import nearest as overlaid
 
-STORED, SEEN = 64, 32  # pixels on a side of a thumbnail, and of a view of it
-SIDES = (1.0, 0.97, 0.94, 0.91, 0.88, 0.85)  # of the picture, that a crop keeps
-CANDIDATES = 3  # training pictures whose crop is then found exactly
-STEPS = (0.015, 0.006, 0.0025)  # of that search, as a share of the picture
-SHRINK = 10  # pictures' worth of doubt about the common part: a handful of training pictures has none
-THRESHOLD = (0.95, 0.995)  # copies lie above it; on OASIS-2 11 of 12 repeat visits of a patient lie below its lower end
+THRESHOLD = (0.7, 0.98)  # it lies between; OASIS-2: strangers reach 0.53, half of the repeat visits 0.92, copies 0.95 at least
 DEVIATIONS = 3.0  # robust standard deviations above held-out patients: 1 honest picture in 700, if Gaussian
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """The nearest training picture of each of N pictures: its index [N], similarity or distance [N], and mirrored or not [N]."""
-
-    index: np.ndarray
-    value: np.ndarray
-    mirrored: np.ndarray
-
-
-def thumbnails(images: np.ndarray) -> np.ndarray:
-    """[N, H, W, 3] -> grey float32 [N, 64, 64], antialiased."""
-    grey = np.asarray(images, dtype=np.float32).mean(-1)
-    rows, columns = (_sampler(np.zeros(1), np.ones(1), size, STORED) for size in grey.shape[1:])
-    return rows @ grey @ columns.transpose(0, 2, 1)
-
-
-def nearest_pixels(query: np.ndarray, train: np.ndarray, forbidden: np.ndarray | None = None) -> Nearest:
-    """The most similar training picture (`value` is the similarity, 1 for a copy).
-
-    Args:
-        query, train: thumbnails [N, 64, 64] and [T, 64, 64].
-        forbidden: pairs [N, T] that do not count, e.g. two visits of one patient.
-    """
-    forbidden = np.zeros((len(query), len(train)), bool) if forbidden is None else forbidden
-    common = _standard(train.reshape(len(train), -1))
-    weight = float(np.linalg.norm(common.mean(0)) * len(train) / (len(train) + SHRINK))
-    centre = common.mean(0).reshape(1, STORED, STORED)
-    seen = _standard(_look(query, np.array([[0.5, 0.5, 1.0]]), np.array([False])))
-
-    best = np.full((len(query), len(train)), -2.0, np.float32)
-    which = np.zeros(best.shape, np.int32)
-    for number, (place, flipped) in enumerate(_VIEWS):
-        at = np.array([place]), np.array([flipped])
-        shared = weight * _standard(_look(centre, *at))
-        similarity = _standard(seen - shared, mean=False) @ _standard(_standard(_look(train, *at)) - shared, mean=False).T
-        better = similarity > best
-        best[better], which[better] = similarity[better], number
-    best[forbidden] = -2.0
-
-    rows = np.arange(len(query))
-    order = np.argsort(-best, axis=1)[:, :CANDIDATES]
-    index, value, mirrored = order[:, 0], np.full(len(query), -2.0), np.zeros(len(query), bool)
-    for candidate in order.T:
-        places = np.array([_VIEWS[v][0] for v in which[rows, candidate]])
-        mirror = np.array([_VIEWS[v][1] for v in which[rows, candidate]])
-        refined = _refine(seen, train[candidate], centre, weight, places, mirror)
-        refined[forbidden[rows, candidate]] = -2.0
-        better = refined > value
-        index, value = np.where(better, candidate, index), np.where(better, refined, value)
-        mirrored = np.where(better, mirror, mirrored)
-    return Nearest(index, value, mirrored)
-
-
-def _refine(
-    seen: np.ndarray, train: np.ndarray, centre: np.ndarray, weight: float, places: np.ndarray, mirror: np.ndarray
-) -> np.ndarray:
-    """The similarity of each pair [N] under the crop (row, column, side) that fits best, by descent from a first guess."""
-    shared = weight * _standard(_look(centre, places, mirror))
-    ours = _standard(seen - shared, mean=False)
-
-    def similarity(at: np.ndarray) -> np.ndarray:
-        return (ours * _standard(_standard(_look(train, at, mirror)) - shared, mean=False)).sum(1)
-
-    value = similarity(places)
-    for step in STEPS:
-        for axis in (0, 1, 2, 0, 1, 2):
-            for sign in (-1.0, 1.0):
-                trial = places.copy()
-                trial[:, axis] += sign * step
-                found = similarity(trial)
-                better = found > value
-                places, value = np.where(better[:, None], trial, places), np.where(better, found, value)
-    return value
-
-
-def _look(thumbs: np.ndarray, places: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """Square crops of thumbnails, [N, 64, 64] -> [N, 32 * 32]; places [N or 1, (row, column, side)] of the crop's centre."""
-    row, column, side = places.T
-    rows = _sampler(row - side / 2, row + side / 2, STORED, SEEN)
-    columns = _sampler(column - side / 2, column + side / 2, STORED, SEEN)
-    columns = np.where(mirror[:, None, None], columns[:, ::-1], columns)
-    return (rows @ thumbs @ columns.transpose(0, 2, 1)).reshape(max(len(thumbs), len(places)), -1)
-
-
-def _sampler(start: np.ndarray, stop: np.ndarray, size: int, out: int) -> np.ndarray:
-    """Matrices [N, out, size] that resample [start, stop] (as shares of the axis) with an antialiased linear filter."""
-    scale = (stop - start)[:, None, None] * size / out
-    centres = start[:, None, None] * size + (np.arange(out)[:, None] + 0.5) * scale
-    weights = np.clip(1 - np.abs(np.arange(size) + 0.5 - centres) / np.maximum(scale, 1.0), 0.0, None)
-    return (weights / np.maximum(weights.sum(-1, keepdims=True), 1e-6)).astype(np.float32)
-
-
-def _standard(x: np.ndarray, mean: bool = True) -> np.ndarray:
-    """Rows of [N, D] without their mean and of length 1; a constant row stays 0."""
-    x = x - x.mean(1, keepdims=True) if mean else x
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
-
-
-_PLACES = [(0.5, 0.5, 1.0)] + [
-    (side / 2 + a * (1 - side), side / 2 + b * (1 - side), side) for side in SIDES[1:] for a in (0, 0.5, 1) for b in (0, 0.5, 1)
-]
-_VIEWS = [(place, mirror) for mirror in (False, True) for place in _PLACES]
+PLANTED = len(DISGUISES)  # training pictures in disguise, one each
 
 
 def nearest_features(query: np.ndarray, train: np.ndarray, forbidden: np.ndarray | None = None) -> Nearest:
@@ -162,6 +59,19 @@ def threshold(held_out: np.ndarray) -> float:
     return float(np.clip(np.tanh(np.median(z) + DEVIATIONS * spread), *THRESHOLD))
 
 
+def search(synthetic: ImageSet, train: ImageSet, real: ImageSet) -> tuple[float, Nearest, Nearest]:
+    """The threshold above which a picture is a copy, and the nearest training picture of synthetic and of held-out ones.
+
+    Args:
+        real: held-out pictures; pairs of one patient do not count. May be `train` itself: each picture is left out for itself.
+    """
+    known, usual = structure(train.images), structure(real.images)
+    people = [torch.cat(both) for both in zip(known, usual, strict=True)]
+    own = np.eye(len(train), dtype=bool) if real is train else np.zeros((len(real), len(train)), dtype=bool)
+    held_out = overlaid(usual, known, same_patient(real, train) | own, common=people)
+    return threshold(held_out.value), overlaid(structure(synthetic.images), known, common=people), held_out
+
+
 @dataclass(frozen=True)
 class Copies:
     """What `find_copies` found: metrics for the report, its details, and the nearest training picture of every picture."""
@@ -183,10 +93,8 @@ def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstr
         metrics `copies` (value: how many synthetic pictures are copies; floor: how many of as many held-out pictures would be
         called copies) and `nearest.pixel` (see `nearness`).
     """
-    thumbs, n = thumbnails(train.images), len(synthetic)
-    found = nearest_pixels(thumbnails(synthetic.images), thumbs)
-    held_out = nearest_pixels(thumbnails(real.images), thumbs, same_patient(real, train))
-    limit = threshold(held_out.value)
+    n = len(synthetic)
+    limit, found, held_out = search(synthetic, train, real)
     copies, compared = found.value > limit, held_out.value > -1
     share = proportion_interval(int(copies.sum()), n)
     metrics = {
@@ -213,6 +121,64 @@ def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstr
         ],
     }
     return Copies(metrics, details, found, held_out)
+
+
+def planted(train: ImageSet, limit: float, seed: int) -> dict[str, Any]:
+    """How many of PLANTED training pictures in disguise the search finds.
+
+    Returns:
+        `caught` of `n`, with the 95 % `ci` of the share, and the disguises of those that were `missed`.
+    """
+    generator = rng(seed, "planted")
+    chosen = generator.choice(len(train), PLANTED, replace=len(train) < PLANTED)
+    copies = np.concatenate([disguise(name, train.images[[i]], generator) for i, name in zip(chosen, DISGUISES, strict=True)])
+    found = overlaid(structure(copies), structure(train.images)).value > limit
+    missed = [name for name, caught in zip(DISGUISES, found, strict=True) if not caught]
+    return {"n": PLANTED, "caught": int(found.sum()), "ci": proportion_interval(int(found.sum()), PLANTED), "missed": missed}
+
+
+def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Synthetic pictures that repeat one another, by the same measure: a model of few pictures draws them again and again.
+
+    What all have in common is that of the real pictures; pictures of one patient are rightly alike and left out.
+
+    Returns:
+        The metric `duplicates` (value: how many synthetic pictures have a twin; floor: the same for as many real ones), and its
+        details: threshold, pairs.
+    """
+    theirs, ours = structure(synthetic.images), structure(real.images)
+    own = np.eye(len(real), dtype=bool) if real.patients is None else same_patient(real, real)
+    usual = overlaid(ours, ours, own)
+    found = overlaid(theirs, theirs, np.eye(len(synthetic), dtype=bool), common=ours)
+    limit, compared, n = threshold(usual.value), usual.value > -1, len(synthetic)
+    twins = found.value > limit
+    share = proportion_interval(int(twins.sum()), n)
+    pairs = {tuple(sorted((int(i), int(found.index[i])))): float(found.value[i]) for i in np.flatnonzero(twins)}
+    metric = {
+        "value": int(twins.sum()),
+        "ci": [share[0] * n, share[1] * n],
+        "n": {"real": len(real), "synthetic": n},
+        "floor": float((usual.value[compared] > limit).mean() * n) if compared.any() else None,
+    }
+    named = [
+        {"first": synthetic.names[i], "second": synthetic.names[j], "similarity": value}
+        for (i, j), value in sorted(pairs.items(), key=lambda pair: -pair[1])
+    ]
+    return metric, {"threshold": limit, "pairs": named}
+
+
+def gate_advice(info: Mapping[str, Any]) -> list[str]:
+    """What a report says of a synthetic cohort, by its cohort.json, whose pictures nobody held back.
+
+    Args:
+        info: cohort.json; empty for other folders.
+    """
+    if not info.get("synthetic") or info.get("gate"):
+        return []
+    return [
+        "No gate was run over these images when they were made: `latentdrift generate` with --gate COHORT holds copies of "
+        "training images back."
+    ]
 
 
 def nearness(synthetic: np.ndarray, held_out: np.ndarray, train: int, bootstrap: int, seed: int) -> dict:

@@ -3,14 +3,17 @@
 report.json (schema 1):
     metrics.<name>   {value, ci: [low, high] (95 %) or null, n: {real, synthetic, ...}, floor}; names: each row of DISTANCES as
                      `<row>.<space>`, read in their order: `kid`, `precision`, `recall`, `density`, `coverage`, `mifid` (where
-                     no training patient is among the real ones), `frechet`; `nearest.<space>`, `nearest.pixel`, `copies`;
+                     no training patient is among the real ones), `frechet`; `nearest.<space>`, `nearest.pixel`, `copies`,
+                     `duplicates`; where patients have several visits, `recognised.` and `closer.` with <space> or `pixel`;
                      `ssim`, `ms-ssim`, `psnr` and, with SqueezeNet features, `lpips-unweighted`, of `nearest`, `reconstruction`
                      and `counterfactual`; `ms-ssim.within` and `lpips-unweighted.within`, how alike the images of a set are.
                      Distances add floor_ci, floor_n and matched (the value at the floor's number of images); KID its subsets;
                      what looks at neighbours its k; `.within` floor_ci.
     spaces.<space>   dimension and resize protocol of a feature space
     lights           [label, colour, sentence], the summary      warnings   sentences
-    copies           threshold, held_out similarities, and for each synthetic image its nearest training image
+    copies           threshold, held_out similarities, how many planted copies are found, and for each synthetic image its nearest
+                     training image
+    duplicates       threshold and pairs of synthetic images that repeat one another
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit
     utility          with `--utility`: classes, network, steps, repeats; tested.images and .patients, [class 0, class 1];
@@ -41,8 +44,9 @@ import numpy as np
 from latentdrift.evaluate import ImageSet, classes, pairs, scores
 from latentdrift.evaluate.caveats import about_numbers, about_sets
 from latentdrift.evaluate.diversity import diversity
+from latentdrift.evaluate.identity import recognition
 from latentdrift.evaluate.plots import draw_blocks
-from latentdrift.evaluate.privacy import find_copies
+from latentdrift.evaluate.privacy import find_copies, find_duplicates, planted
 from latentdrift.evaluate.similarity import WINDOW, read_edits
 from latentdrift.evaluate.verdict import judge_lights
 from latentdrift.page import write_page
@@ -88,6 +92,7 @@ def evaluate(
     if by:
         values = {v: {"n": {"real": len(a), "synthetic": len(b)}, "metrics": {}} for v, (a, b) in parts.items()}
         report["by"] = {"column": by, "values": values}
+    every = {}
     for label, space in features.items():
         vectors = scores.Vectors.of(label, space, real, synthetic, train)
         report["spaces"][label] = {
@@ -102,6 +107,7 @@ def evaluate(
             report["by"]["values"][value]["metrics"] |= scores.distances(vectors.take(ours, theirs), patients, **how)[0]
         if train is not None:
             report["metrics"] |= scores.keeps_distance(vectors, real, train, **how)
+        every[label] = vectors
         report["map"][label] = scores.chart(vectors, seed)
     rows = pairs.rows_of(features)
     if min(*real.images.shape[1:3], *synthetic.images.shape[1:3]) >= WINDOW:
@@ -110,7 +116,10 @@ def evaluate(
     if train is not None:
         found = find_copies(real, synthetic, train, bootstrap=bootstrap, seed=seed)
         report["metrics"] |= found.metrics | pairs.neighbours(real, synthetic, train, found, rows, **how)
-        report["copies"] = found.details
+        report["metrics"] |= recognition(real, train, found, every, **how)
+        report["copies"] = found.details | {"planted": planted(train, found.details["threshold"], seed)}
+    if min(len(real), len(synthetic)) > 1:
+        report["metrics"]["duplicates"], report["duplicates"] = find_duplicates(real, synthetic)
     if edits is not None:
         report["edits"], metrics = pairs.edits(edits, real, rows, **how)
         report["metrics"] |= metrics

@@ -11,6 +11,8 @@ FEW, ENOUGH = 50, 2048  # images: below the first no distance says much; the sec
 ALIKE, FAR = 1.5, 3.0  # Fréchet distance over real-vs-real at equal numbers
 REACHED, MISSED = 0.8, 0.5  # coverage over that of real-vs-real at equal numbers (ours)
 CLOSER, TOO_CLOSE = 0.9, 0.6  # distance to the nearest training image over that of held-out patients
+KEEN = 0.9  # of planted copies that a search has to find before its silence means anything (ours)
+REPEATED = 0.1  # of the synthetic images (ours)
 FAITHFUL, POOR = 0.9, 0.75  # SSIM of a reconstruction
 
 
@@ -19,7 +21,7 @@ def judge_lights(report: Mapping[str, Any]) -> list[Light]:
     lights = [_number(report["n"])]
     for label in report["spaces"]:
         lights += [_fidelity(label, report["metrics"]), *_variety(label, report["metrics"])]
-    lights += [_copies(report), *_closeness(report["metrics"]), *_reconstruction(report["metrics"])]
+    lights += [_copies(report), *_duplicates(report), *_closeness(report["metrics"]), *_reconstruction(report["metrics"])]
     return lights
 
 
@@ -70,14 +72,32 @@ def _copies(report: Mapping[str, Any]) -> Light:
     metric = report["metrics"].get("copies")
     if metric is None:
         return "Copies?", "grey", "Not looked for: no training images were given."
-    limit, n = report["copies"]["threshold"], metric["n"]
+    limit, n, planted = report["copies"]["threshold"], metric["n"], report["copies"]["planted"]
+    keen = planted["caught"] >= KEEN * planted["n"]
     honest = "" if not metric["floor"] else f" Of as many held-out real images {metric['floor']:.1f} would be counted."
     return (
         "Copies?",
-        "red" if metric["value"] else "green",
+        "red" if metric["value"] else "green" if keen else "amber",
         f"{metric['value']} of {n['synthetic']} synthetic images are copies of one of {n['train']} training images "
-        f"(similarity above {limit:.3f}, also mirrored or slightly cropped).{honest} Green only for none.",
+        f"(similarity above {limit:.3f}, also mirrored, cropped, shifted or turned).{honest} Of {planted['n']} training images "
+        f"that were planted in disguise, {planted['caught']} were found. Green for no copy, where at least {KEEN:.0%} of these "
+        "are found.",
     )
+
+
+def _duplicates(report: Mapping[str, Any]) -> list[Light]:
+    metric = report["metrics"].get("duplicates")
+    if metric is None:
+        return []
+    value, n = metric["value"], metric["n"]["synthetic"]
+    usual = metric["floor"] or 0.0
+    colour = "green" if value <= max(1.0, usual) else "amber" if value <= REPEATED * n else "red"
+    sentence = (
+        f"{value} of {n} synthetic images repeat another one (similarity above {report['duplicates']['threshold']:.3f}); of as "
+        f"many real images {usual:.1f} would. Green up to one, or what real images do; red above {REPEATED:.0%}: then few images "
+        "are drawn again and again."
+    )
+    return [("Different from one another?", colour, sentence)]
 
 
 def _closeness(metrics: Mapping[str, Any]) -> list[Light]:

@@ -6,12 +6,13 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift import prompts
@@ -110,12 +111,13 @@ class Sheet:
         """Continue under the same settings, or begin anew.
 
         Raises:
-            CohortError: `out` is in use.
+            CohortError: `out` is in use, or what an earlier gate held back lies beside it.
         """
         check_free(out)
         folder = out.with_name(f".{out.name}.partial")
         key = hashlib.sha256(json.dumps(dict(settings), sort_keys=True, default=str).encode()).hexdigest()
         if not (folder / key).is_file():
+            check_free(quarantine(out))
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             (folder / key).touch()
@@ -132,26 +134,79 @@ class Sheet:
         write_png(aside, values, synthetic=True)
         aside.replace(self._path(index))
 
+    def pictures(self, number: int) -> np.ndarray:
+        """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal channels."""
+        return np.stack(
+            [np.broadcast_to(x if x.ndim == 3 else x[..., None], (*x.shape[:2], 3)) for x in map(self._read, range(number))]
+        )
+
     def publish(
-        self, requests: Sequence[Request], info: Mapping[str, Any], seed: int, mask: Callable[[int], np.ndarray] | None = None
+        self,
+        requests: Sequence[Request],
+        info: Mapping[str, Any],
+        seed: int,
+        mask: Callable[[int], np.ndarray] | None = None,
+        held_back: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> Cohort:
-        """The cohort: every image is its own patient, and all say that they are synthetic; beside each its `mask`, if any."""
+        """The cohort: every image is its own patient, and all say that they are synthetic; beside each its `mask`, if any.
+
+        Args:
+            requests: All that was drawn.
+            info: What cohort.json is to say.
+            seed: Of the images.
+            mask: Index -> mask.
+            held_back: Index -> why. These images go to `quarantine(out)`, and not into the cohort.
+
+        Raises:
+            CohortError: All are held back.
+        """
+        apart = held_back or {}
+        kept = [index for index in range(len(requests)) if index not in apart]
+        self._set_apart(requests, seed, apart)
+        if not kept:
+            shutil.rmtree(self.folder)
+            raise CohortError(
+                f"all {len(requests)} images are copies of training images and lie in {quarantine(self.out)}: no cohort was "
+                "made. The adapter has learned its images by heart; fit it again with fewer --steps, --patience, or more images"
+            )
         about = {**info, "synthetic": True, "kept": ("prompt", "seed", "index", *["mask"] * bool(mask))}
-        cohort = write_cohort(self.out, self._rows(requests, seed), about, mask)
+        rows = ((self._read(i), _row(requests[i], i, seed)) for i in kept)
+        cohort = write_cohort(self.out, rows, about, (lambda place: mask(kept[place])) if mask else None)
         shutil.rmtree(self.folder)
         return cohort
 
-    def _rows(self, requests: Sequence[Request], seed: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-        for i, request in enumerate(requests):
-            with Pillow.open(self._path(i)) as picture:
-                pixels = np.asarray(picture)
-            yield (
-                pixels,
-                {**request.attributes, "patient": f"synthetic-{i:06d}", "prompt": request.prompt, "seed": seed, "index": i},
-            )
+    def _set_apart(self, requests: Sequence[Request], seed: int, why: Mapping[int, Mapping[str, Any]]) -> None:
+        """The folder of what is held back, whole or not at all; none where that is nothing."""
+        place = quarantine(self.out)
+        shutil.rmtree(place, ignore_errors=True)
+        if not why:
+            return
+        aside = self.folder / "quarantine"
+        shutil.rmtree(aside, ignore_errors=True)
+        (aside / "images").mkdir(parents=True)
+        rows = []
+        for index, reasons in why.items():
+            name = f"images/{self._path(index).name}"
+            shutil.copy2(self._path(index), aside / name)
+            rows.append({"file_name": name, **_row(requests[index], index, seed), **reasons})
+        pd.DataFrame(rows).to_csv(aside / "quarantine.csv", index=False, lineterminator="\n")
+        aside.replace(place)
+
+    def _read(self, index: int) -> np.ndarray:
+        with Pillow.open(self._path(index)) as picture:
+            return np.asarray(picture)
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:06d}.png"
+
+
+def _row(request: Request, index: int, seed: int) -> dict[str, Any]:
+    return {**request.attributes, "patient": f"synthetic-{index:06d}", "prompt": request.prompt, "seed": seed, "index": index}
+
+
+def quarantine(out: Path) -> Path:
+    """Where images lie that the gate kept out of the cohort `out`: beside it, so that nothing takes them for a part of it."""
+    return out.with_name(f"{out.name}-quarantine")
 
 
 def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 8) -> np.ndarray:

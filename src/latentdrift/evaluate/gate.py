@@ -1,0 +1,114 @@
+"""The gate: synthetic pictures that are copies of training pictures are held back before a cohort is made of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentdrift.data.cohort import Cohort
+from latentdrift.errors import CohortError
+from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.overlay import Nearest
+from latentdrift.evaluate.privacy import search
+from latentdrift.evaluate.sets import from_rows
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A cohort that a model was trained on, and what the model says of its training.
+
+    Attributes:
+        cohort: Its train split is where copies are looked for, its other splits set the threshold.
+        trained_on: Fingerprints of the cohorts that the model's adapters were trained on.
+    """
+
+    cohort: Cohort
+    trained_on: Collection[str]
+
+    @classmethod
+    def of(cls, cohort: Cohort, trained_on: Collection[str]) -> Gate:
+        """See that there is something to compare with.
+
+        Raises:
+            CohortError: No training pictures.
+        """
+        if not len(cohort.rows("train")):
+            raise CohortError(f"cohort {cohort.folder} has no image in its train split, so --gate has nothing to compare with")
+        return cls(cohort, trained_on)
+
+    @property
+    def matches(self) -> bool:
+        """Whether it is the cohort, and the only one, that the model was trained on."""
+        return set(self.trained_on) == {self.cohort.fingerprint}
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence where it is not."""
+        if self.matches:
+            return None
+        if not self.trained_on:
+            said = "the model does not say which cohort it was trained on"
+        elif self.cohort.fingerprint in self.trained_on:
+            said = f"the model was trained on {len(set(self.trained_on)) - 1} more cohort(s) than this one"
+        else:
+            said = "the model says that it was trained on another cohort, or on another split of it"
+        return f"--gate {self.cohort.folder}: {said}; copies of images that are not in its train split cannot be found"
+
+    def judge(self, synthetic: ImageSet, size: int) -> Verdict:
+        """Look for copies of the training pictures, all `size` pixels on a side."""
+        table = self.cohort.rows()
+        train, others = (table[(table["split"] == "train") == kind] for kind in (True, False))
+        known = from_rows(self.cohort, train, size)
+        held_out = from_rows(self.cohort, others, size) if len(others) else None
+        limit, found, _ = search(synthetic, known, held_out or known)
+        return Verdict(self, limit, found, len(known), len(others), tuple(train["file_name"]))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate found of N synthetic pictures."""
+
+    gate: Gate
+    threshold: float
+    nearest: Nearest
+    train: int
+    held_out: int
+    files: tuple[str, ...]
+    """Of the training pictures."""
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """Positions of the pictures that are held back."""
+        return tuple(int(i) for i in np.flatnonzero(self.nearest.value > self.threshold))
+
+    def why(self, position: int) -> dict[str, Any]:
+        """What the table of the quarantine says of a picture that is held back."""
+        return {
+            "similarity": round(float(self.nearest.value[position]), 4),
+            "training_image": self.files[self.nearest.index[position]],
+            "mirrored": bool(self.nearest.mirrored[position]),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in cohort.json and record.json: nothing of any one image."""
+        return {
+            "cohort": self.gate.cohort.fingerprint,
+            "matches": self.gate.matches,
+            "threshold": self.threshold,
+            "train": self.train,
+            "held_out": self.held_out,
+            "drawn": len(self.nearest.value),
+            "quarantined": len(self.copies),
+        }
+
+    @property
+    def sentence(self) -> str:
+        """How many, and why."""
+        drawn = len(self.nearest.value)
+        above = f"similarity above {self.threshold:.3f} to one of {self.train} training images"
+        if not self.copies:
+            return f"gate: none of {drawn} images is a copy ({above})"
+        return f"gate: {len(self.copies)} of {drawn} images are held back as copies ({above})"

@@ -1,0 +1,220 @@
+"""Lay one picture over another and see whether the fine structure is the same.
+
+Strangers share an outline and a layout: on aligned scans a plain correlation of 0.97 between two patients is usual. What makes
+a picture one patient's is fine structure and where it lies. So a picture becomes a small grey one, each place is measured against
+its own surroundings (local contrast normalisation, Jarrett et al. 2009, section 3.1), which takes off brightness, contrast and
+smooth changes of either, and what all real pictures have in common is taken off, too. Then the one is moved over the other:
+mirrored or not, shifted, scaled and turned, first in coarse steps against all training pictures, then exactly for the few best
+(Lucas and Kanade 1981). The correlation that is left is 1 for a copy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+
+SIDES = (32, 64)  # pixels on a side of a picture's copies, coarse to fine
+FINE, WIDE = 1.0, 2.5  # pixels: structure between these scales is compared (Gaussian sd)
+FLOOR = 1.0  # of a picture's own mean local contrast: places with much less than this stay dark, and noise there with them
+MARGIN = 0.08  # of a view at its border that does not count: there surroundings are cut off
+SHRINK = 10  # pictures' worth of doubt about the common part: a handful of training pictures has none
+ANGLES = (-4.0, 0.0, 4.0)  # degrees, of the coarse search
+SCALES = (0.88, 0.92, 0.96, 1.0, 1.05)
+SHIFTS = (-0.0625, -0.03125, 0.0, 0.03125, 0.0625)  # shares of the frame
+KEPT = (12, 3)  # training pictures that are registered at each of SIDES
+STEPS = (3, 5)  # of Gauss and Newton, at each of SIDES
+FARTHEST = (0.12, 0.12, 0.22, 0.16)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
+BLOCK = 256  # queries at a time
+
+
+Structure = list[Tensor]
+"""Of N pictures, [N, 1, side, side] for each of SIDES."""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest training picture of each of N pictures: its index [N], similarity or distance [N], and mirrored or not [N]."""
+
+    index: np.ndarray
+    value: np.ndarray
+    mirrored: np.ndarray
+
+
+def structure(images: np.ndarray) -> Structure:
+    """The fine structure of pictures [N, H, W, 3] in [0, 1], without brightness and contrast."""
+    return [torch.cat([_structure(images[i : i + BLOCK], side) for i in range(0, len(images), BLOCK)]) for side in SIDES]
+
+
+def _structure(images: np.ndarray, side: int) -> Tensor:
+    grey = torch.from_numpy(np.asarray(images, dtype=np.float32).mean(-1))
+    rows, columns = (_sampler(size, side) for size in grey.shape[1:])
+    x = (rows @ grey @ columns.T)[:, None]
+    detail = _blur(x, FINE) - _blur(x, WIDE)
+    contrast = _blur(detail**2, WIDE).sqrt()
+    level = FLOOR * contrast.mean((1, 2, 3), keepdim=True)
+    return detail / (contrast + level).clamp(min=1e-6)
+
+
+def _sampler(size: int, side: int) -> Tensor:
+    """[side, size]: resamples an axis with an antialiased linear filter."""
+    scale = size / side
+    centres = (np.arange(side)[:, None] + 0.5) * scale
+    weights = np.clip(1 - np.abs(np.arange(size) + 0.5 - centres) / max(scale, 1.0), 0.0, None)
+    return torch.from_numpy((weights / weights.sum(-1, keepdims=True)).astype(np.float32))
+
+
+def _blur(x: Tensor, sd: float) -> Tensor:
+    reach = math.ceil(3 * sd)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sd) ** 2)
+    kernel = kernel / kernel.sum()
+    x = pad(x, (reach,) * 4, mode="reflect")
+    return conv2d(conv2d(x, kernel.reshape(1, 1, 1, -1)), kernel.reshape(1, 1, -1, 1))
+
+
+def nearest(query: Structure, train: Structure, forbidden: np.ndarray | None = None, common: Structure | None = None) -> Nearest:
+    """The training picture whose structure fits best when it is laid over the query.
+
+    Args:
+        query, train: from `structure`, of N and T pictures.
+        forbidden: pairs [N, T] that do not count, e.g. two visits of one patient.
+        common: pictures whose common part is taken off; default: `train`.
+
+    Returns:
+        Value -1 where nothing may count.
+    """
+    shared = [x.mean(0, keepdim=True) * (len(x) / (len(x) + SHRINK)) for x in common or train]
+    reference = _Reference(train, shared)
+    blocked = None if forbidden is None else torch.from_numpy(forbidden)
+    parts = []
+    for start in range(0, len(query[0]), BLOCK):
+        span = slice(start, start + BLOCK)
+        parts.append(reference.best([x[span] for x in query], None if blocked is None else blocked[span]))
+    index, value, mirrored = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Nearest(index, value, mirrored)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """The training pictures and what they have in common."""
+
+    train: Structure
+    common: Structure
+
+    def best(self, query: Structure, forbidden: Tensor | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Index, similarity and mirrored or not, of each query."""
+        score, place, mirror = self._coarse(query[0])
+        if forbidden is not None:
+            score = score.masked_fill(forbidden, -2.0)
+        value, index = score.topk(min(KEPT[0], score.shape[1]), dim=1)
+        moves = _moves()[place.gather(1, index)]
+        flipped = mirror.gather(1, index)
+        for level, keep in enumerate((*KEPT[1:], 1)):
+            found, moves = self._fit(query[level], index, moves, flipped, level)
+            found = found.masked_fill(value < -1, -2.0)
+            order = found.topk(min(keep, found.shape[1]), dim=1).indices
+            index, flipped, value = (x.gather(1, order) for x in (index, flipped, found))
+            moves = moves.gather(1, order[..., None].expand(-1, -1, 4))
+        return index[:, 0].numpy(), value[:, 0].numpy().astype(np.float64).clip(-1), flipped[:, 0].numpy()
+
+    def _coarse(self, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The best of the coarse moves for every pair [N, T]: similarity, number of the move, mirrored or not."""
+        grids, inside = _coarse_views()
+        known = (self.train[0] - self.common[0]).flatten(1)
+        lengths = (known**2 @ inside.flatten(1).T).sqrt().clamp(min=1e-6)
+        best = torch.full((len(query), len(known)), -2.0)
+        place, mirror = torch.zeros(best.shape, dtype=torch.int64), torch.zeros(best.shape, dtype=torch.bool)
+        for flip in (False, True):
+            seen = query.flip(-1) if flip else query
+            for number, (grid, counts) in enumerate(zip(grids, inside, strict=True)):
+                moved = _read(seen, grid.expand(len(seen), -1, -1, -1))
+                score = _unit(((moved - self.common[0]) * counts).flatten(1)) @ (known / lengths[:, [number]]).T
+                better = score > best
+                best[better], place[better], mirror[better] = score[better], number, flip
+        return best, place, mirror
+
+    def _fit(self, query: Tensor, index: Tensor, moves: Tensor, flipped: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """Similarity [N, K] of each query and its candidates, exactly laid over each other, and how [N, K, 4]."""
+        n, k = index.shape
+        size = SIDES[level]
+        seen = torch.where(
+            flipped.flatten()[:, None, None, None], query.flip(-1).repeat_interleave(k, 0), query.repeat_interleave(k, 0)
+        )
+        theirs = self.train[level][index.flatten()]
+        both = torch.cat([theirs, self.common[level].expand(len(theirs), -1, -1, -1)], 1)
+        at, far = moves.reshape(-1, 4).clone(), torch.tensor(FARTHEST)
+
+        def look(move: Tensor) -> tuple[Tensor, Tensor]:
+            grid, inside = _view(move, size)
+            moved = _read(both, grid)
+            return _unit(((seen - moved[:, 1:]) * inside).flatten(1)), _unit(((moved[:, :1] - moved[:, 1:]) * inside).flatten(1))
+
+        ours, other = look(at)
+        value = (ours * other).sum(1)
+        delta = torch.diag(torch.tensor([0.25 / size, 0.25 / size, 0.5 / size, 0.5 / size]))
+        damping = torch.full((len(at), 1, 1), 1e-2)
+        for _ in range(STEPS[level]):
+            slopes = torch.stack([(look(at + d)[1] - other) / d.abs().max() for d in delta], 2)  # [P, D, 4]
+            gram = slopes.transpose(1, 2) @ slopes
+            gram = gram + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2)) + 1e-6 * torch.eye(4)
+            step = torch.linalg.solve(gram, slopes.transpose(1, 2) @ (ours - other)[..., None])[..., 0]
+            trial = (at + step).clamp(-far, far)
+            mine, yours = look(trial)
+            found = (mine * yours).sum(1)
+            better = found > value
+            at, value = torch.where(better[:, None], trial, at), torch.where(better, found, value)
+            ours, other = torch.where(better[:, None], mine, ours), torch.where(better[:, None], yours, other)
+            damping = torch.where(better[:, None, None], damping / 4, damping * 8)
+        return value.reshape(n, k), at.reshape(n, k, 4)
+
+
+def _moves() -> Tensor:
+    """Of the coarse search, [M, 4]: shift down and right (shares of the frame), log scale, angle (rad)."""
+    scales, angles = ([math.log(scale) for scale in SCALES], [math.radians(angle) for angle in ANGLES])
+    return torch.tensor(list(product(SHIFTS, SHIFTS, scales, angles)))
+
+
+@cache
+def _coarse_views() -> tuple[Tensor, Tensor]:
+    """Where each of the coarse moves, undone, reads [M, 1, side, side, 2], and which places count [M, side, side]."""
+    grid, inside = _view(_inverse(_moves()), SIDES[0])
+    return grid[:, None], inside[:, 0]
+
+
+def _matrix(moves: Tensor) -> Tensor:
+    """[P, 4] -> where each place of the view is read, in the coordinates of `affine_grid`, [P, 2, 3]."""
+    down, right, scale, angle = moves.unbind(1)
+    c, s = scale.exp() * angle.cos(), scale.exp() * angle.sin()
+    return torch.stack([torch.stack([c, -s, 2 * right], 1), torch.stack([s, c, 2 * down], 1)], 1)
+
+
+def _inverse(moves: Tensor) -> Tensor:
+    """The moves [P, 4] that undo moves."""
+    down, right, scale, angle = moves.unbind(1)
+    c, s = (-scale).exp() * angle.cos(), (-scale).exp() * angle.sin()
+    return torch.stack([-(c * down - s * right), -(c * right + s * down), -scale, -angle], 1)
+
+
+def _view(moves: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Where the views of moves [P, 4] are read [P, size, size, 2], and which places count [P, 1, size, size]."""
+    grid = affine_grid(_matrix(moves), [len(moves), 1, size, size], align_corners=False)
+    margin = round(MARGIN * size)
+    frame = torch.zeros(size, size, dtype=torch.bool)
+    frame[margin : size - margin, margin : size - margin] = True
+    inside = grid.abs().amax(-1) <= 1 - 2 * margin / size
+    return grid, (inside & frame)[:, None].float()
+
+
+def _read(x: Tensor, grid: Tensor) -> Tensor:
+    """Pictures [P, C, size, size] at the places of a grid [P, size, size, 2]."""
+    return grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=1, keepdim=True).clamp(min=1e-6)

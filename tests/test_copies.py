@@ -1,0 +1,113 @@
+"""Planted copies are found in any disguise, and other patients are left alone, on phantoms and, by hand, on real cohorts."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from latentdrift.data import phantom
+from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.bootstrap import rng
+from latentdrift.evaluate.disguises import DISGUISES, disguise
+from latentdrift.evaluate.overlay import nearest, structure
+from latentdrift.evaluate.privacy import find_copies, find_duplicates, planted, threshold
+
+PLANTS = 10
+
+
+@cache
+def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> ImageSet:
+    spec, rows = phantom.of(kind), phantom.cohort_table(kind, n, visits, seed)
+    grey = np.stack([spec.render(row["subject"], spec.attributes(row), visit=row["visit"], size=size) for row in rows])
+    return ImageSet(np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row['patient']}" for row in rows])
+
+
+@cache
+def reference(kind: str) -> tuple[list, float]:
+    """What the search knows of 40 training patients, and the threshold that 30 others set."""
+    train = structure(patients(kind, 40, 1).images)
+    return train, threshold(nearest(structure(patients(kind, 30, 2).images), train).value)
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+def test_brains_are_found_in_disguise_and_named(name):
+    train, limit = reference("brain")
+    found = nearest(structure(disguise(name, patients("brain", 40, 1).images[:PLANTS], rng(0, name))), train)
+    assert (found.value > limit).all() and found.index.tolist() == list(range(PLANTS))
+
+
+@pytest.mark.parametrize("kind", ["brain", "chest"])
+def test_other_patients_are_left_alone(kind):
+    train, limit = reference(kind)
+    found = nearest(structure(patients(kind, 60, 3).images), train)
+    assert (found.value > limit).sum() <= 1  # of 60; benchmarks/copies.py asks more of them
+
+
+def test_the_report_of_planted_copies_names_what_it_misses():
+    train = patients("brain", 40, 1)
+    found = planted(train, 0.8, seed=0)
+    assert found["n"] == found["caught"] == len(DISGUISES) and not found["missed"] and found["ci"][0] > 0.8
+    blind = planted(train, 0.999, seed=0)
+    assert 0 < blind["caught"] < len(DISGUISES) and "noise of 0.05" in blind["missed"] and "none" not in blind["missed"]
+
+
+def test_a_disguise_keeps_size_and_range_and_changes_something():
+    train = patients("brain", 40, 1).images[:2]
+    for name in DISGUISES:
+        made = disguise(name, train, rng(0, name))
+        assert made.shape == train.shape and made.min() >= 0 and made.max() <= 1 and (made[..., 0] == made[..., 2]).all()
+        assert np.allclose(made, train, atol=1e-6) == (name == "none")
+
+
+def test_a_turn_and_a_shift_are_what_they_say():
+    """A spot lands where geometry puts it: 5 degrees about the centre, 6 % of the frame."""
+    spot = np.zeros((101, 101))
+    spot[50, 90] = 1.0
+    picture = np.repeat((gaussian_filter(spot, 2) * 20)[None, ..., None], 3, -1)
+
+    def place(x):
+        weights = x[0, ..., 0] / x[0, ..., 0].sum()
+        return np.array([(weights * axis).sum() for axis in np.mgrid[:101, :101]])
+
+    turned, shifted = (place(disguise(name, picture, rng(0))) for name in ("turned by 5 degrees", "shifted by 6 %"))
+    assert abs(turned[0] - 50) == pytest.approx(40 * np.sin(np.deg2rad(5)), abs=0.1)
+    assert turned[1] - 50 == pytest.approx(40 * np.cos(np.deg2rad(5)), abs=0.1)
+    assert np.hypot(*(shifted - [50, 90])) == pytest.approx(0.06 * 101, abs=0.1)
+
+
+def test_a_collapsed_model_is_found_out():
+    """Thirty pictures of six: each has a twin, also where it is mirrored or noised; thirty of thirty have none."""
+    real, few = patients("brain", 30, 2), patients("brain", 60, 3)
+    again = [few.images[:6], *(disguise(name, few.images[:6], rng(0, name)) for name in ("mirrored", "noise of 0.02"))]
+    metric, details = find_duplicates(real, ImageSet(np.concatenate(again)))
+    assert metric["value"] == 18 and metric["n"]["synthetic"] == 18 and metric["ci"][0] > 12
+    pairs = [(int(pair["first"]), int(pair["second"])) for pair in details["pairs"]]
+    assert pairs and all(first % 6 == second % 6 for first, second in pairs)
+    assert find_duplicates(real, ImageSet(few.images[:30]))[0]["value"] <= 1
+
+
+def test_visits_of_one_patient_are_no_duplicates():
+    real = patients("brain", 12, 2, visits=2)
+    metric, _ = find_duplicates(real, ImageSet(patients("brain", 60, 3).images[:8]))
+    assert metric["floor"] == 0 and metric["value"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", os.environ.get("LATENTDRIFT_COHORTS", "").split(":"))
+def test_copies_of_real_images_are_found_and_real_patients_left_alone(place):
+    """LATENTDRIFT_COHORTS=COHORT:COHORT names cohorts of your own."""
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate import sets
+
+    if not place:
+        pytest.skip("LATENTDRIFT_COHORTS names no cohort")
+    cohort = Cohort.load(Path(place))
+    train, real, others = (sets.from_cohort(cohort, split, 256) for split in ("train", "test", "validation"))
+    report = planted(train, find_copies(real, others, train).details["threshold"], seed=0)
+    assert report["caught"] == report["n"]
+    assert find_copies(real, others, train).metrics["copies"]["value"] <= max(1, 0.01 * len(others))
