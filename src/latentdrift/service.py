@@ -353,7 +353,8 @@ def adapted(
 ) -> tuple[Any, Any, Mapping[str, Any], Any]:
     """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it.
 
-    Beside what adapter.json says, `adapters` has method, weight and sha256 of each adapter in the base, the lowest first.
+    Beside what adapter.json says, `adapters` has method, weight and sha256 of each adapter in the base, the lowest first, and
+    `trained_on` the fingerprints of their cohorts.
 
     Args:
         options: Which, and where to put it.
@@ -378,14 +379,12 @@ def adapted(
 
 
 def _listed(adapted: Any) -> Mapping[str, Any]:
-    """adapter.json and, without the places where they lie, the adapters in the base and what each was trained on."""
+    """adapter.json and, without the places where they lie, the adapters in the base and the cohorts they were trained on."""
     from latentdrift.adapt.shelf import read
 
     parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
-    for told, part in zip(parts, adapted.parts, strict=True):
-        fingerprint = read(part["adapter"]).get("cohort", {}).get("fingerprint") if "adapter" in part else None
-        told |= {"cohort": fingerprint} if fingerprint else {}
-    return {**adapted.info, "adapters": parts}
+    ours = [read(part["adapter"]) for part in adapted.parts if "adapter" in part]  # another tool's says nothing of a cohort
+    return {**adapted.info, "adapters": parts, "trained_on": [one["cohort"]["fingerprint"] for one in ours if "cohort" in one]}
 
 
 def edited_by(options: config.BenchEditorsOptions) -> Any:
@@ -423,7 +422,7 @@ def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
 
     if options.gate is None:
         return None
-    gate = Gate.of(Cohort.load(options.gate), [part["cohort"] for part in info["adapters"] if "cohort" in part])
+    gate = Gate.of(Cohort.load(options.gate), info["trained_on"])
     if gate.doubt:
         log.warning(gate.doubt)
     return gate
