@@ -354,7 +354,6 @@ def test_adapters_on_top_are_used_and_recorded(
     parts = [("lora", 1.0, "lora"), ("controlnet", 0.6, "edges"), ("controlnet", 1.0, "earlier")]
     told = [
         {"method": method, "weight": weight, "sha256": record.sha256(runs[name].adapter / METHODS[method].file)}
-        | {"cohort": runs[name].info["cohort"]["fingerprint"]}
         for method, weight, name in parts
     ]
     assert stack.info["adapters"] == told
