@@ -16,10 +16,11 @@ from latentdrift.data.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.prompts.composition import compose, each, parts
+from latentdrift.prompts.composition import compose, parts
 from latentdrift.sample import guidance
 from latentdrift.sample.generate import generate
 from latentdrift.sample.mixing import between, combined
+from latentdrift.sample.synthetic import Request, follow_cohort, readable
 
 HOW: Any = {"seed": 3, "steps": 4, "guidance": 2.5, "sampler": "ddim"}
 INFO: dict[str, Any] = {
@@ -37,7 +38,8 @@ def base(tiny_base_folder: Path) -> Base:
 
 
 def drawn(base: Base, *prompts: str, indices: tuple[int, ...] | None = None, **how: Any) -> list[np.ndarray]:
-    wanted = dict(zip(indices or range(len(prompts)), prompts, strict=True))
+    asked = [Request.of(prompt).drawn for prompt in prompts]
+    wanted = dict(zip(indices or range(len(prompts)), asked, strict=True))
     return [picture for _, picture in generate(base, Drift(), wanted, **{**HOW, **how})]
 
 
@@ -47,7 +49,6 @@ def test_the_syntax_is_the_web_interfaces() -> None:
     assert parts("sand AND sea AND 2:.5") == [("sand", 1.0), ("sea", 1.0), ("2", 0.5)]
     assert parts(compose([("a", 0.5), ("b: c", 2.0)])) == [("a", 0.5), ("b: c", 2.0)]
     assert compose([("a", 1.0)]) == "a"
-    assert each("one two:0.5 AND three", str.upper) == "ONE TWO:0.5 AND THREE:1" and each("a:2", str.upper) == "A:2"
     with pytest.raises(OptionError, match="nothing on one side"):
         parts("effusion AND ")
 
@@ -80,6 +81,23 @@ def test_equal_conditions_whose_weights_add_up_to_one_are_that_condition(base: B
     np.testing.assert_allclose(halves, alone, atol=2e-4)
     (both,), (first,) = drawn(base, "a brain MRI:0.5 AND a red disc:0.5"), drawn(base, "a brain MRI")
     assert np.abs(both - first).max() > 1e-3
+
+
+def test_a_report_with_an_and_of_its_own_is_one_prompt(base: Base, tiny_cohort_folder: Path) -> None:
+    cohort = Cohort.load(tiny_cohort_folder)
+    table = cohort.table.assign(report="NO MASS: 3 AND HEART")
+    captioned = {"describe": "scan", "pictures": "scan", "attributes": {}, "prompt": {"caption": "report"}}
+    (one,) = follow_cohort(Cohort(cohort.folder, table, cohort.info), "train", 1, captioned)
+    assert one.prompt == one.drawn == "NO MASS: 3 AND HEART"  # a table's words are never taken apart
+    assert Request.of(one.prompt).drawn == (("NO MASS", 3.0), ("HEART", 1.0))
+    (whole,) = (picture for _, picture in generate(base, Drift(), {0: one.drawn}, **HOW))
+    (split,) = drawn(base, one.prompt)
+    assert not np.array_equal(whole, split)
+
+
+def test_long_prompts_are_cut_part_by_part() -> None:
+    (found,) = readable([Request.of("one two three:0.5 AND four five")], lambda text: text.split()[0])
+    assert found.drawn == (("one", 0.5), ("four", 1.0)) and found.prompt == "one:0.5 AND four:1"
 
 
 def test_the_same_noise_for_all(base: Base) -> None:

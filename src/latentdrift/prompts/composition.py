@@ -7,7 +7,7 @@ theirs; scores are mixed, never embeddings. A prompt without AND is one prompt, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from latentdrift.errors import OptionError
 
@@ -43,8 +43,3 @@ def compose(found: Sequence[Part]) -> str:
     if len(found) == 1 and found[0][1] == 1:
         return found[0][0]
     return AND.join(f"{text}:{weight:g}" for text, weight in found)
-
-
-def each(prompt: str, change: Callable[[str], str]) -> str:
-    """A prompt whose parts are changed one by one."""
-    return compose([(change(text), weight) for text, weight in parts(prompt)]) if AND in prompt else change(prompt)

@@ -57,6 +57,9 @@ class How(TypedDict):
     """Shown (xt [B, C, h, w] in the scheduler's units, steps done) after each step; of the images at hand, four by four."""
 
 
+Prompts = Mapping[int, str | Sequence[composition.Part]]
+"""Image index -> its prompt, or several with weights. Text is never searched for several: reports have ANDs of their own."""
+
 Shown = Mapping[int, Sequence[Tensor]]
 """Image index -> what the network is shown beside its noise, see `Base.denoiser`: [C, h, w] of a source, [3, H, W] of a hint."""
 
@@ -64,7 +67,7 @@ Shown = Mapping[int, Sequence[Tensor]]
 def generate(
     base: Base,
     drift: Drift,
-    prompts: Mapping[int, str],
+    prompts: Prompts,
     statistics: Statistics | None = None,
     shown: Shown | None = None,
     **how: Unpack[How],
@@ -77,7 +80,7 @@ def generate(
 def latents(
     base: Base,
     drift: Drift,
-    prompts: Mapping[int, str],
+    prompts: Prompts,
     statistics: Statistics | None = None,
     shown: Shown | None = None,
     **how: Unpack[How],
@@ -87,8 +90,7 @@ def latents(
     Args:
         base: the model, with an adapter applied or not.
         drift: of the adapter; its start is applied here.
-        prompts: image index -> prompt, or several with weights (see `prompts.composition`). To resume, leave out the indices
-            that are there.
+        prompts: see `Prompts`. To resume, leave out the indices that are there.
         statistics: of the adapter's cohort, for the starts that are drawn from them.
         shown: for networks that are shown more than noise and text, one entry per prompt.
         how: see `How`.
@@ -102,7 +104,7 @@ def latents(
     side, schedule, channels = base.latent_size(how.get("resolution")), base.schedule, base.latent_channels
     size, t0 = (channels, side, side), first_time(sampler, schedule, steps)
     check(drift.start, statistics, size)
-    composed = {index: composition.parts(prompt) for index, prompt in prompts.items()}
+    composed = {index: [(asked, 1.0)] if isinstance(asked, str) else list(asked) for index, asked in prompts.items()}
     base.tokens([*{text for found in composed.values() for text, _ in found}, ""])
     if base.sees_source and any(len(found) > 1 for found in composed.values()):
         raise OptionError("a network that is shown a source is guided by two weights already; give it prompts without AND")
@@ -132,7 +134,7 @@ def latents(
         fours = sorted({index - index % SLOTS for index in prompts})
         for at in range(0, len(fours), together):
             slots = [index for first in fours[at : at + together] for index in range(first, first + SLOTS)]
-            texts = [prompts.get(index, "") for index in slots]
+            texts = [composition.compose(composed[index]) if index in composed else "" for index in slots]
             generators = [generator(seed, "image", 0 if how.get("same_noise") else index) for index in slots]
             starts = [
                 begin(drift.of_prompt(text), statistics, schedule, t0, size, noise)

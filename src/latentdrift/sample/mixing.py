@@ -30,7 +30,7 @@ def combined(texts: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Requ
     _differ([text for text, _, _ in found])
     prompt = composition.compose([(text, weight) for text, _, weight in found])
     findings = [known["findings"] for _, known, weight in found if weight > 0 and "findings" in known]
-    return [Request(prompt, {"findings": "|".join(findings)} if findings else {})] * n
+    return [Request.of(prompt, {"findings": "|".join(findings)} if findings else {})] * n
 
 
 def between(ends: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Request]:
@@ -52,7 +52,7 @@ def between(ends: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Reques
     for i in range(n):
         a = i / (n - 1)
         shares = [(text, weight) for text, weight in ((first, 1 - a), (last, a)) if weight]
-        found.append(Request(composition.compose(shares), one if i == 0 else other if i == n - 1 else {}))
+        found.append(Request.of(composition.compose(shares), one if i == 0 else other if i == n - 1 else {}))
     return found
 
 

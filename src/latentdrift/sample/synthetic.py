@@ -35,6 +35,19 @@ class Request:
     """What the prompt was made from: they label the image."""
     row: int | None = None
     """Position in metadata.csv of the row that it follows."""
+    parts: tuple[composition.Part, ...] = ()
+    """Where it is drawn from several prompts: they, with their weights."""
+
+    @classmethod
+    def of(cls, prompt: str, attributes: Mapping[str, Any] | None = None) -> Request:
+        """From a prompt in which AND stands between several."""
+        found = composition.parts(prompt)
+        return cls(prompt, attributes or {}, parts=tuple(found) if len(found) > 1 else ())
+
+    @property
+    def drawn(self) -> str | tuple[composition.Part, ...]:
+        """What it is drawn from."""
+        return self.parts or self.prompt
 
 
 def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
@@ -47,7 +60,7 @@ def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
         raise OptionError(
             "there is nothing to draw: give --prompt, --compose or --interpolate, or --like COHORT whose table the images follow"
         )
-    return [Request(texts[i % len(texts)]) for i in range(n)]
+    return [Request.of(texts[i % len(texts)]) for i in range(n)]
 
 
 def follow_cohort(
@@ -88,7 +101,7 @@ def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Req
         requests: With prompts of any length.
         cut: `Base.readable`.
     """
-    every = dict.fromkeys(text for request in requests for text, _ in composition.parts(request.prompt))
+    every = dict.fromkeys(text for request in requests for text, _ in request.parts or ((request.prompt, 1.0),))
     read = {text: cut(text) for text in every}
     long = [text for text in read if text != read[text]]
     for text in long[:TOLD]:
@@ -96,7 +109,11 @@ def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Req
         log.warning("the prompt '%s' is longer than the text encoder reads: '%s' is dropped", text, dropped)
     if long[TOLD:]:
         log.warning("the ends of %d further prompts are dropped, too", len(long[TOLD:]))
-    return [replace(request, prompt=composition.each(request.prompt, read.__getitem__)) for request in requests]
+    cut_to = [tuple((read[text], weight) for text, weight in request.parts) for request in requests]
+    return [
+        replace(request, prompt=composition.compose(parts) if parts else read[request.prompt], parts=parts)
+        for request, parts in zip(requests, cut_to, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -123,9 +140,9 @@ class Sheet:
             (folder / key).touch()
         return cls(out, folder)
 
-    def missing(self, requests: Sequence[Request]) -> dict[int, str]:
-        """Index -> prompt of what is still to be drawn."""
-        return {i: request.prompt for i, request in enumerate(requests) if not self._path(i).exists()}
+    def missing(self, requests: Sequence[Request]) -> dict[int, str | tuple[composition.Part, ...]]:
+        """Index -> what is still to be drawn from."""
+        return {i: request.drawn for i, request in enumerate(requests) if not self._path(i).exists()}
 
     def keep(self, index: int, picture: np.ndarray, *, colour: bool) -> None:
         """Store a picture [R, R, 3] in [-1, 1] in 8 bits; grey is the mean of the channels."""
