@@ -50,22 +50,26 @@ class Balls:
 
 def precision(a: np.ndarray, b: np.ndarray) -> Weighted:
     """Share of synthetic pictures in any real ball (Kynkäänniemi et al. 2019, eq. 2)."""
-    balls = Balls(a, b)
-
-    def share(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
-        within, _, weights, _ = balls.inside(weight_a, weight_b, True)
-        return float(np.average(within.any(0), weights=weights))
-
-    return share
+    return _share(a, b, of_a=True, axis=0)
 
 
 def recall(a: np.ndarray, b: np.ndarray) -> Weighted:
     """Share of real pictures in any synthetic ball (Kynkäänniemi et al. 2019, eq. 2)."""
+    return _share(a, b, of_a=False, axis=1)
+
+
+def coverage(a: np.ndarray, b: np.ndarray) -> Weighted:
+    """Share of real balls that hold a synthetic picture (Naeem et al. 2020, eq. 6)."""
+    return _share(a, b, of_a=True, axis=1)
+
+
+def _share(a: np.ndarray, b: np.ndarray, *, of_a: bool, axis: int) -> Weighted:
+    """Share of the synthetic (axis 0) or real (axis 1) pictures that meet any of the other set, by the balls of one of them."""
     balls = Balls(a, b)
 
     def share(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
-        within, weights, _, _ = balls.inside(weight_a, weight_b, False)
-        return float(np.average(within.any(1), weights=weights))
+        within, real, synthetic, _ = balls.inside(weight_a, weight_b, of_a)
+        return float(np.average(within.any(axis), weights=(synthetic, real)[axis]))
 
     return share
 
@@ -82,14 +86,3 @@ def density(a: np.ndarray, b: np.ndarray) -> Weighted:
         return float(len(wa) * (wa @ within @ wb) / (wa.sum() * wb.sum()) / k)
 
     return mean
-
-
-def coverage(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Share of real balls that hold a synthetic picture (Naeem et al. 2020, eq. 6)."""
-    balls = Balls(a, b)
-
-    def share(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
-        within, weights, _, _ = balls.inside(weight_a, weight_b, True)
-        return float(np.average(within.any(1), weights=weights))
-
-    return share

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.adapt.cache import key
+from latentdrift.adapt.job import ESTIMATED
 from latentdrift.config import BenchDriftOptions, BenchOptions, BenchTable1Options, BenchTable3Options, FitOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, unknown
@@ -76,7 +77,7 @@ class Bench:
         if leaks and len(self.cohort.rows("train")) < FEWEST:
             raise CohortError(f"{' and '.join(leaks)} need at least {FEWEST} training images; leave them out of --variants")
         delta = self.options.delta.strip().lower()
-        if delta != "auto" and not delta.endswith(".json"):
+        if delta not in ESTIMATED and not delta.endswith(".json"):
             Drift.parse(delta, channels=delta.count(",") + 1, latent_size=1)
         _ = self.classes
 
