@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import shutil
 import stat
 from collections import Counter, namedtuple
@@ -83,9 +84,10 @@ def records(path: Path) -> list[dict[str, str]]:
 
 
 def everything_in(folder: Path) -> str:
-    return "\n".join(
-        path.read_text(errors="replace") + str(path) for path in folder.rglob("*") if path.is_file() and path.suffix != ".png"
-    )
+    """Names and texts of a folder's files, without hashes and pseudonyms: chance may write a year into those."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".png"]
+    text = "\n".join(path.read_text(errors="replace") + str(path.relative_to(folder)) for path in files)
+    return re.sub(r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "", text)
 
 
 # --- what goes in ------------------------------------------------------------------------------------------------------------
