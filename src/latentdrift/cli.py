@@ -1,4 +1,4 @@
-"""`latentdrift <verb>`: derived from the option models of config.py; parses and shows, and loads no torch itself.
+"""`latentdrift <verb>`: derived from the option models of `config`; parses and shows, and loads no torch itself.
 
 Exit codes: 0 done, 1 the input or the options, 2 usage, 130 interrupted.
 """

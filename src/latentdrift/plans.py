@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from latentdrift import config
-from latentdrift.service import VERBS, Result, adapted, edited_by, gatekeeper, requests, subject
+from latentdrift.opening import adapted, edited_by, gatekeeper, requests, subject
+from latentdrift.service import VERBS, Result
 
 
 def run(verb: str, options: config.Options) -> Result:

@@ -1,0 +1,46 @@
+"""One frozen model per verb: the only place where a default lives.
+
+The command line, the YAML form (`--config`), the docs table and the record of a run are all derived from these classes.
+"""
+
+from latentdrift.config.adapters import PRESETS, AdoptOptions, ExportOptions, FitOptions
+from latentdrift.config.benches import (
+    BenchDriftOptions,
+    BenchEditorsOptions,
+    BenchOptions,
+    BenchTable1Options,
+    BenchTable3Options,
+)
+from latentdrift.config.cohorts import ImportOptions, InspectOptions, PhantomOptions
+from latentdrift.config.drift import DriftEstimateOptions, DriftOptions, DriftSearchOptions
+from latentdrift.config.judges import AuditOptions, EvaluateOptions, ReaderMakeOptions, ReaderScoreOptions
+from latentdrift.config.pictures import EditOptions, GenerateOptions
+from latentdrift.config.runs import DemoOptions, ReplayOptions
+from latentdrift.config.shared import Options
+
+__all__ = [
+    "PRESETS",
+    "AdoptOptions",
+    "AuditOptions",
+    "BenchDriftOptions",
+    "BenchEditorsOptions",
+    "BenchOptions",
+    "BenchTable1Options",
+    "BenchTable3Options",
+    "DemoOptions",
+    "DriftEstimateOptions",
+    "DriftOptions",
+    "DriftSearchOptions",
+    "EditOptions",
+    "EvaluateOptions",
+    "ExportOptions",
+    "FitOptions",
+    "GenerateOptions",
+    "ImportOptions",
+    "InspectOptions",
+    "Options",
+    "PhantomOptions",
+    "ReaderMakeOptions",
+    "ReaderScoreOptions",
+    "ReplayOptions",
+]

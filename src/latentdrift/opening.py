@@ -1,0 +1,137 @@
+"""What verbs and dry runs open before their work: models, what to draw, who watches for copies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from latentdrift import config
+from latentdrift.errors import OptionError
+
+log = logging.getLogger(__name__)
+
+
+def adapted(
+    options: config.GenerateOptions | config.EditOptions | config.DriftOptions | config.AuditOptions | config.BenchEditorsOptions,
+    also: Sequence[str] = (),
+) -> tuple[Any, Any, Mapping[str, Any], Any]:
+    """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it.
+
+    Beside what adapter.json says, `adapters` has method, weight and sha256 of each adapter in the base, the lowest first, and
+    `trained_on` the fingerprints of their cohorts.
+
+    Args:
+        options: Which, and where to put it.
+        also: Adapters that are put on top.
+    """
+    from latentdrift.adapt.adapter import Adapted, load_adapter
+    from latentdrift.adapt.stack import add
+    from latentdrift.model.base import Base
+    from latentdrift.study.subject import Subject
+
+    where = {"device": options.device, "precision": options.precision}
+    place = Path(options.adapter)
+    if place.exists() and not (place / "vae").is_dir():  # a base has an autoencoder, an adapter never has
+        adapted = add(load_adapter(options.adapter, base=options.base, **where), also)
+        if "adopted" in adapted.info:  # its words are another's choice
+            log.info("%s, words in a prompt: %s", adapted.info["adopted"]["format"], ", ".join(adapted.info["tokens"]) or "none")
+        return adapted.base, adapted.drift, _listed(adapted), adapted.statistics
+    base = Base.load(options.adapter, **where)
+    alone = Subject.alone(base)
+    adapted = add(Adapted(base, alone.drift, alone.info, None, base.schedule), also)
+    return adapted.base, adapted.drift, _listed(adapted), adapted.statistics
+
+
+def _listed(adapted: Any) -> Mapping[str, Any]:
+    """adapter.json and, without the places where they lie, the adapters in the base and the cohorts they were trained on."""
+    from latentdrift.adapt.shelf import read
+
+    parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
+    ours = [read(part["adapter"]) for part in adapted.parts if "adapter" in part]  # another tool's says nothing of a cohort
+    return {**adapted.info, "adapters": parts, "trained_on": [one["cohort"]["fingerprint"] for one in ours if "cohort" in one]}
+
+
+def edited_by(options: config.BenchEditorsOptions) -> Any:
+    """What `bench editors` edits, and by which model."""
+    from latentdrift.study.editing import Editing
+
+    base, drift, info, statistics = adapted(options, options.also)
+    return Editing(options, base, drift, statistics, info)
+
+
+def subject(options: config.DriftOptions | config.AuditOptions) -> Any:
+    """The model that is asked; also what every process of a search opens."""
+    from latentdrift.study.subject import Subject
+
+    return Subject(*adapted(options))
+
+
+def without(options: config.AuditOptions, info: Mapping[str, Any]) -> Any:
+    """The base of the model that is asked, alone."""
+    from latentdrift.model.base import Base
+    from latentdrift.study.subject import Subject
+
+    where = options.base or info["base"]["name"]
+    return Subject.alone(Base.load(where, device=options.device, precision=options.precision), info["resolution"])
+
+
+def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
+    """What holds copies of training images back, with a warning where it cannot know all of them; None where nobody asked.
+
+    Raises:
+        CohortError: There is nothing to compare with.
+    """
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.evaluate.gate import Gate
+
+    if options.gate is None:
+        return None
+    gate = Gate.of(Cohort.load(options.gate), info["trained_on"])
+    if gate.doubt:
+        log.warning(gate.doubt)
+    return gate
+
+
+def passed(gate: Any, pictures: Any) -> Any:
+    """What a gate found of pictures uint8 [N, R, R, 3], which is said, too; None without a gate."""
+    from latentdrift.evaluate import ImageSet
+
+    if gate is None:
+        return None
+    verdict = gate.judge(ImageSet(pictures / 255), pictures.shape[1])
+    log.info(verdict.sentence)
+    return verdict
+
+
+def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]) -> Any:
+    """What to draw, in words that the base can read.
+
+    Raises:
+        OptionError: It is not said, or said twice, or the network does not draw from words alone.
+    """
+    from latentdrift.adapt.hinted import followed
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.sample.mixing import between, combined
+    from latentdrift.sample.synthetic import follow_cohort, follow_prompts, readable
+
+    if base.sees_source:
+        raise OptionError(
+            f"{options.adapter} edits: its network is shown a picture to start from, and generate has none; "
+            f"write latentdrift edit {options.adapter} IMAGE --set age=85 --out FOLDER"
+        )
+    said = [f"--{name}" for name in ("prompt", "like", "compose", "interpolate") if getattr(options, name)]
+    if len(said) > 1:
+        raise OptionError(f"{' and '.join(said)} both say what to draw; give one of them")
+    if options.like:
+        like = Cohort.load(options.like)
+        only = followed(like, options.split, info) if base.controls and not options.hint_image else None
+        wanted = follow_cohort(like, options.split, options.n, info, only)
+    elif options.compose:
+        wanted = combined(options.compose, options.n, info)
+    elif options.interpolate:
+        wanted = between(options.interpolate, options.n, info)
+    else:
+        wanted = follow_prompts(options.prompt, options.n)
+    return readable(wanted, base.readable)
