@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, overlay, spool
 from latentdrift.evaluate.overlay import nearest, structure
+from latentdrift.evaluate.pictures import Pictures
 from latentdrift.evaluate.privacy import (
     THRESHOLD,
     find_copies,
+    find_duplicates,
     nearest_features,
     nearness,
     same_patient,
@@ -165,9 +167,8 @@ def test_the_nearest_feature_vector():
     found = nearest_features(np.array([[0.0, 1.0], [3.0, 3.0]]), train)
     assert found.index.tolist() == [0, 1] and found.value == pytest.approx([1.0, 1.0])
     forbidden = np.array([[True, False], [True, True]])
-    assert nearest_features(np.array([[0.0, 1.0], [3.0, 3.0]]), train, forbidden).value == pytest.approx(
-        [np.sqrt(18), np.nan], nan_ok=True
-    )
+    kept = nearest_features(np.array([[0.0, 1.0], [3.0, 3.0]]), train, forbidden=lambda rows, columns: forbidden[rows, columns])
+    assert kept.value == pytest.approx([np.sqrt(18), np.nan], nan_ok=True)
 
 
 def test_nearness_is_a_ratio_to_strangers():
@@ -178,5 +179,29 @@ def test_nearness_is_a_ratio_to_strangers():
 
 def test_same_patient_pairs():
     a, b = images(TRAIN[:2], ["p", "q"]), images(TRAIN[:3], ["q", "q", "r"])
-    assert same_patient(a, b).tolist() == [[False, False, False], [True, True, False]]
-    assert not same_patient(a, images(TRAIN[:3])).any()
+    pairs = same_patient(a, b)
+    assert pairs and pairs(slice(None), slice(None)).tolist() == [[False, False, False], [True, True, False]]
+    assert pairs(slice(1, 2), slice(1, 3)).tolist() == [[True, False]]
+    unknown = images(TRAIN[:3])
+    own = same_patient(unknown, unknown)
+    assert same_patient(a, unknown) is None and own and own(slice(0, 3), slice(0, 3)).tolist() == np.eye(3, dtype=bool).tolist()
+
+
+def test_blocks_of_any_size_give_the_same_answer(monkeypatch):
+    """Pictures on disk or in memory, structures in a file or not, a few pairs at a time or all at once."""
+    made = np.concatenate([cropped(TRAIN[:2], 0.08), TRAIN[2:4][:, :, ::-1], people(3, 3)])
+    sets = [images(grey, [f"{kind}{i // 2}" for i in range(len(grey))])
+            for kind, grey in (("p", people(6, 1)), ("s", made), ("t", TRAIN[:12]))]  # fmt: skip
+    answers = []
+    for rows, columns, memory in ((64, 1024, 2**26), (4, 7, 100)):
+        monkeypatch.setattr(overlay, "BLOCK", rows)
+        monkeypatch.setattr(overlay, "COLUMNS", columns)
+        monkeypatch.setattr(spool, "IN_MEMORY", memory)
+        found = find_copies(*sets, bootstrap=20)
+        answers.append((found, find_duplicates(*sets[:2])))
+        sets = [ImageSet(Pictures(x.images.__getitem__, (SIZE, SIZE), x.names, x.names), x.patients, x.names) for x in sets]
+    (whole, twins), (parts, others) = answers
+    assert whole.metrics["copies"]["value"] == 4 and twins[0] == others[0]
+    for one, other in ((whole.synthetic, parts.synthetic), (whole.real, parts.real)):
+        assert one.index.tolist() == other.index.tolist() and one.mirrored.tolist() == other.mirrored.tolist()
+        assert one.value == pytest.approx(other.value, abs=1e-5)

@@ -11,6 +11,7 @@ mirrored or not, shifted, scaled and turned, first in coarse steps against all t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -19,6 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+
+from latentdrift.evaluate.pictures import Pictures
+from latentdrift.evaluate.spool import Pairs, Spool, blocks, mean
 
 SIDES = (32, 64)  # pixels on a side of a picture's copies, coarse to fine
 FINE, WIDE = 1.0, 2.5  # pixels: structure between these scales is compared (Gaussian sd)
@@ -31,11 +35,11 @@ SHIFTS = (-0.0625, -0.03125, 0.0, 0.03125, 0.0625)  # shares of the frame
 KEPT = (24, 3)  # training pictures that are registered at each of SIDES
 STEPS = (3, 5)  # of Gauss and Newton, at each of SIDES
 FARTHEST = (0.12, 0.12, 0.22, 0.16)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
-BLOCK = 256  # queries at a time
+BLOCK, COLUMNS = 64, 1024  # queries and training pictures at a time
 
 
-Structure = list[Tensor]
-"""Of N pictures, [N, 1, side, side] for each of SIDES."""
+Structure = list[Spool]
+"""Of N pictures, [N, 1, side, side] for each of SIDES: 20 KB a picture."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,15 @@ class Nearest:
     mirrored: np.ndarray
 
 
-def structure(images: np.ndarray) -> Structure:
-    """The fine structure of pictures [N, H, W, 3] in [0, 1], without brightness and contrast."""
-    return [torch.cat([_structure(images[i : i + BLOCK], side) for i in range(0, len(images), BLOCK)]) for side in SIDES]
+def structure(*pictures: np.ndarray | Pictures) -> Structure:
+    """The fine structure of one or several sets of pictures [N, H, W, 3] in [0, 1], without brightness and contrast."""
+    found = [Spool((1, side, side)) for side in SIDES]
+    for images in pictures:
+        for block in blocks(len(images), BLOCK):
+            part = images[block]
+            for side, spool in zip(SIDES, found, strict=True):
+                spool.add(_structure(part, side))
+    return found
 
 
 def _structure(images: np.ndarray, side: int) -> Tensor:
@@ -78,43 +88,38 @@ def _blur(x: Tensor, sd: float) -> Tensor:
     return conv2d(conv2d(x, kernel.reshape(1, 1, 1, -1)), kernel.reshape(1, 1, -1, 1))
 
 
-def nearest(query: Structure, train: Structure, forbidden: np.ndarray | None = None, common: Structure | None = None) -> Nearest:
+def nearest(query: Structure, train: Structure, forbidden: Pairs | None = None, common: Sequence[Structure] = ()) -> Nearest:
     """The training picture whose structure fits best when it is laid over the query.
 
     Args:
         query, train: from `structure`, of N and T pictures.
-        forbidden: pairs [N, T] that do not count, e.g. two visits of one patient.
-        common: pictures whose common part is taken off; default: `train`.
+        forbidden: pairs that do not count, e.g. two visits of one patient.
+        common: sets of pictures whose common part is taken off; default: `train`.
 
     Returns:
         Value -1 where nothing may count.
     """
-    shared = [x.mean(0, keepdim=True) * (len(x) / (len(x) + SHRINK)) for x in common or train]
+    shared = []
+    for spools in zip(*(common or [train]), strict=True):
+        n = sum(map(len, spools))
+        shared.append(mean(spools) * (n / (n + SHRINK)))
     reference = _Reference(train, shared)
-    blocked = None if forbidden is None else torch.from_numpy(forbidden)
-    parts = []
-    for start in range(0, len(query[0]), BLOCK):
-        span = slice(start, start + BLOCK)
-        parts.append(reference.best([x[span] for x in query], None if blocked is None else blocked[span]))
+    parts = [reference.best([x[rows] for x in query], rows, forbidden) for rows in blocks(len(query[0]), BLOCK)]
     index, value, mirrored = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Nearest(index, value, mirrored)
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """The training pictures and what they have in common."""
+    """The training pictures and what they have in common, [1, 1, side, side] for each of SIDES."""
 
     train: Structure
-    common: Structure
+    common: list[Tensor]
 
-    def best(self, query: Structure, forbidden: Tensor | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Index, similarity and mirrored or not, of each query."""
-        score, place, mirror = self._coarse(query[0])
-        if forbidden is not None:
-            score = score.masked_fill(forbidden, -2.0)
-        value, index = score.topk(min(KEPT[0], score.shape[1]), dim=1)
-        moves = _moves()[place.gather(1, index)]
-        flipped = mirror.gather(1, index)
+    def best(self, query: list[Tensor], rows: slice, forbidden: Pairs | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Index, similarity and mirrored or not, of each query, which are those at `rows`."""
+        value, index, place = self._candidates(query[0], rows, forbidden)
+        moves, flipped = _moves()[place % len(_moves())], place >= len(_moves())
         for level, keep in enumerate((*KEPT[1:], 1)):
             found, moves = self._fit(query[level], index, moves, flipped, level)
             found = found.masked_fill(value < -1, -2.0)
@@ -123,21 +128,36 @@ class _Reference:
             moves = moves.gather(1, order[..., None].expand(-1, -1, 4))
         return index[:, 0].numpy(), value[:, 0].numpy().astype(np.float64).clip(-1), flipped[:, 0].numpy()
 
-    def _coarse(self, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best of the coarse moves for every pair [N, T]: similarity, number of the move, mirrored or not."""
+    def _candidates(self, query: Tensor, rows: slice, forbidden: Pairs | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The training pictures that come nearest by coarse moves, [N, K]: similarity, index, number of the move."""
+        found: tuple[Tensor, Tensor, Tensor] | None = None
+        for columns in blocks(len(self.train[0]), COLUMNS):
+            score, place = self._coarse(query, columns)
+            if forbidden is not None:
+                score = score.masked_fill(torch.from_numpy(forbidden(rows, columns)), -2.0)
+            index = torch.arange(columns.start, columns.stop).expand(len(score), -1)
+            if found is not None:
+                score, index, place = (torch.cat(both, 1) for both in zip(found, (score, index, place), strict=True))
+            order = score.sort(dim=1, descending=True, stable=True).indices[:, : KEPT[0]]
+            found = score.gather(1, order), index.gather(1, order), place.gather(1, order)
+        assert found is not None
+        return found
+
+    def _coarse(self, query: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+        """The best of the coarse moves for every pair [N, T]: similarity, number of the move; mirrored ones are counted on."""
         grids, inside = _coarse_views()
-        known = (self.train[0] - self.common[0]).flatten(1)
+        known = (self.train[0][columns] - self.common[0]).flatten(1)
         lengths = (known**2 @ inside.flatten(1).T).sqrt().clamp(min=1e-6)
         best = torch.full((len(query), len(known)), -2.0)
-        place, mirror = torch.zeros(best.shape, dtype=torch.int64), torch.zeros(best.shape, dtype=torch.bool)
+        place = torch.zeros(best.shape, dtype=torch.int64)
         for flip in (False, True):
             seen = query.flip(-1) if flip else query
-            for number, (grid, counts) in enumerate(zip(grids, inside, strict=True)):
+            for number, (grid, counts) in enumerate(zip(grids, inside, strict=True), flip * len(grids)):
                 moved = _read(seen, grid.expand(len(seen), -1, -1, -1))
-                score = _unit(((moved - self.common[0]) * counts).flatten(1)) @ (known / lengths[:, [number]]).T
-                better = score > best
-                best[better], place[better], mirror[better] = score[better], number, flip
-        return best, place, mirror
+                score = _unit(((moved - self.common[0]) * counts).flatten(1)) @ (known / lengths[:, [number % len(grids)]]).T
+                place[score > best] = number
+                best = torch.maximum(best, score)
+        return best, place
 
     def _fit(self, query: Tensor, index: Tensor, moves: Tensor, flipped: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Similarity [N, K] of each query and its candidates, exactly laid over each other, and how [N, K, 4]."""

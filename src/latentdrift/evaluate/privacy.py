@@ -14,34 +14,60 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
 from latentdrift.evaluate.disguises import DISGUISES, disguise
 from latentdrift.evaluate.overlay import Nearest, structure
 from latentdrift.evaluate.overlay import nearest as overlaid
+from latentdrift.evaluate.spool import Pairs, blocks
 
 THRESHOLD = (0.7, 0.98)  # it lies between; on OASIS-2 strangers reach 0.54 and copies 0.95 at least
 DEVIATIONS = 3.0  # robust standard deviations above held-out patients: 1 honest picture in 700, if Gaussian
 PLANTED = len(DISGUISES)  # training pictures in disguise, one each
+ROWS, COLUMNS = 1024, 4096  # features that are compared at a time
 
 
-def nearest_features(query: np.ndarray, train: np.ndarray, forbidden: np.ndarray | None = None) -> Nearest:
-    """The training picture at the smallest Euclidean distance (`value`) in a feature space, [N, D] and [T, D]."""
-    squared = np.square(query).sum(1)[:, None] + np.square(train).sum(1)[None] - 2 * query @ train.T
-    if forbidden is not None:
-        squared = np.where(forbidden, np.inf, squared)
-    index = squared.argmin(1)
-    exact = np.linalg.norm(query - train[index], axis=1)
-    return Nearest(index, np.where(np.isfinite(squared[np.arange(len(query)), index]), exact, np.nan), np.zeros(len(query), bool))
+def nearest_features(query: np.ndarray, *train: np.ndarray, forbidden: Pairs | None = None) -> Nearest:
+    """The training picture at the smallest Euclidean distance (`value`) in a feature space, a block of pairs at a time.
+
+    Args:
+        query: features [N, D], like `train` also on disk.
+        train: features [T, D] of one or several sets, whose places are counted on.
+        forbidden: pairs that do not count.
+
+    Returns:
+        Value NaN where nothing may count.
+    """
+    index, value = np.zeros(len(query), int), np.full(len(query), np.nan)
+    for rows in blocks(len(query), ROWS):
+        ours, first = np.asarray(query[rows], dtype=np.float64), 0
+        for part in train:
+            for columns in blocks(len(part), COLUMNS):
+                theirs = np.asarray(part[columns], dtype=np.float64)
+                squared = np.square(ours).sum(1)[:, None] + np.square(theirs).sum(1)[None] - 2 * ours @ theirs.T
+                if forbidden is not None:
+                    squared[forbidden(rows, slice(first + columns.start, first + columns.stop))] = np.inf
+                place = squared.argmin(1)
+                exact = np.where(np.isfinite(squared.min(1)), np.linalg.norm(ours - theirs[place], axis=1), np.nan)
+                nearer = (exact < value[rows]) | (np.isnan(value[rows]) & ~np.isnan(exact))
+                index[rows], value[rows] = (
+                    np.where(nearer, new, old[rows]) for new, old in ((first + columns.start + place, index), (exact, value))
+                )
+            first += len(part)
+    return Nearest(index, value, np.zeros(len(query), bool))
 
 
-def same_patient(a: ImageSet, b: ImageSet) -> np.ndarray:
-    """Pairs [len(a), len(b)] of pictures of one patient; none where patients are not known."""
-    if a.patients is None or b.patients is None:
-        return np.zeros((len(a), len(b)), bool)
-    return np.asarray(a.patients, dtype=str)[:, None] == np.asarray(b.patients, dtype=str)[None, :]
+def same_patient(a: ImageSet, b: ImageSet) -> Pairs | None:
+    """Pairs of pictures of one patient or, where patients are not known, of a picture of a set and itself; None: no pair is."""
+    if a.patients is not None and b.patients is not None:
+        return same(np.asarray(a.patients, dtype=str), np.asarray(b.patients, dtype=str))
+    return same(np.arange(len(a)), np.arange(len(a))) if a is b else None
+
+
+def same(a: np.ndarray, b: np.ndarray) -> Pairs:
+    """Pairs of equal labels [N] and [T]."""
+    return lambda rows, columns: a[rows, None] == b[None, columns]
 
 
 def threshold(held_out: np.ndarray) -> float:
@@ -66,10 +92,8 @@ def search(synthetic: ImageSet, train: ImageSet, real: ImageSet) -> tuple[float,
         real: held-out pictures; pairs of one patient do not count. May be `train` itself: each picture is left out for itself.
     """
     known, usual = structure(train.images), structure(real.images)
-    people = [torch.cat(both) for both in zip(known, usual, strict=True)]
-    own = np.eye(len(train), dtype=bool) if real is train else np.zeros((len(real), len(train)), dtype=bool)
-    held_out = overlaid(usual, known, same_patient(real, train) | own, common=people)
-    return threshold(held_out.value), overlaid(structure(synthetic.images), known, common=people), held_out
+    held_out = overlaid(usual, known, same_patient(real, train), common=(known, usual))
+    return threshold(held_out.value), overlaid(structure(synthetic.images), known, common=(known, usual)), held_out
 
 
 @dataclass(frozen=True)
@@ -147,9 +171,8 @@ def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any]
         details: threshold, pairs.
     """
     theirs, ours = structure(synthetic.images), structure(real.images)
-    own = np.eye(len(real), dtype=bool) if real.patients is None else same_patient(real, real)
-    usual = overlaid(ours, ours, own)
-    found = overlaid(theirs, theirs, np.eye(len(synthetic), dtype=bool), common=ours)
+    usual = overlaid(ours, ours, same_patient(real, real))
+    found = overlaid(theirs, theirs, same(np.arange(len(synthetic)), np.arange(len(synthetic))), common=[ours])
     limit, compared, n = threshold(usual.value), usual.value > -1, len(synthetic)
     twins = found.value > limit
     share = proportion_interval(int(twins.sum()), n)
