@@ -121,7 +121,7 @@ def recognition(
         near = nearest_features(vectors.synthetic, vectors.train)
         usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train))
         metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, bootstrap, seed)
-    seen, gallery = structure(real.take(again.query).images), structure(real.images, train.images)
+    seen, gallery = real.take(again.query).images, structure(real.images, train.images)
     metrics["recognised.pixel"] = again.recognised(nearest(seen, gallery, again.itself).index, bootstrap, seed)
     visits = nearest(seen, gallery, again.others).value
     strangers = found.real.value[found.real.value > -1]
