@@ -103,15 +103,18 @@ def bench(options: config.BenchOptions) -> Result:
     asked = Bench(options)
     cells = asked.all_cells
     missing = asked.missing(cells)
-    fits = {cell.name: cell for cell in missing if cell.fit}
+    fits = {cell.name: cell for cell in (*asked.firsts(missing), *missing) if cell.fit}
     shared = [variants for _, variants in asked.shared(missing)]
     images = sum(max(variants.values()) for variants in shared)
     seconds = 0.0
     for name in {cell.method for cell in fits.values()}:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         same = [cell for cell in fits.values() if cell.method == name]
-        seconds += len(same) * cost(base, asked.cohort, asked.fitting(same[0]))["seconds"]
-    if images:
+        alone = asked.fitting(same[0]).model_copy(update={"start": ()})  # which may not be there yet, and costs no time
+        seconds += len(same) * cost(base, asked.cohort, alone)["seconds"]
+    if images and asked.table.editor:
+        seconds += images * _seconds_per_edit(asked)
+    elif isinstance(options, config.BenchDrawnOptions) and images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
         seconds += images * _seconds_per_image(base, Drift(), "", None, options.steps, how)
@@ -121,6 +124,20 @@ def bench(options: config.BenchOptions) -> Result:
         seconds += sum(map(len, shared)) * options.classifier_steps * seconds_per_step()
     return {**told, "results_there": len(cells) - len(missing), "seconds": round(seconds / options.workers, 1),
             "out": str(options.out)}  # fmt: skip
+
+
+def _seconds_per_edit(asked: Any) -> float:
+    """Wall time of one edit, by the base in the shape that fits give it."""
+    from latentdrift.adapt.methods import METHODS
+    from latentdrift.model.base import Base
+    from latentdrift.study.bench_edits import trial
+
+    options, (method, *_) = asked.options, asked.options.methods
+    base = Base.load(options.base, device=options.device, precision=options.precision)
+    shaped, _ = METHODS[method].prepare(base, asked.fitting(asked.all_cells[0]), {})
+    began = time.perf_counter()
+    trial(asked, shaped)
+    return time.perf_counter() - began
 
 
 def bench_editors(options: config.BenchEditorsOptions) -> Result:
@@ -187,6 +204,8 @@ PLANS: dict[str, Callable[..., Result]] = {
     "drift search": drift_search,
     "bench drift": bench,
     "bench table1": bench,
+    "bench table2": bench,
     "bench table3": bench,
+    "bench table4": bench,
     "bench editors": bench_editors,
 }

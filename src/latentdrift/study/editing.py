@@ -33,7 +33,12 @@ from latentdrift.study.cases import Case, mean_change, of_phantoms, of_visits
 
 SHOWN = 6  # cases whose pictures are kept
 NOTHING, ROUND_TRIP, MEAN = "no change", "autoencoder", "mean change"
-BASELINES = (NOTHING, ROUND_TRIP, MEAN)
+BASELINES: dict[str, str] = {
+    NOTHING: "the picture as it is",
+    ROUND_TRIP: "encoded and decoded, which every editor does",
+    MEAN: "plus what changes in training patients on the mean",
+}
+"""What is put in place of an edit, and what it is."""
 
 # Name -> its title, and how it is better: up, down, nearer to 1, or nearer to the row below it. Of a phantom, then of visits.
 METRICS: dict[str, str] = {
@@ -149,7 +154,7 @@ def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
     shelf = Shelf(asked.options.out / "cache", told)
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
-        made = _baseline(asked, row, case, original) if row in BASELINES else edited(asked, row, case, shelf)
+        made = baseline(asked, row, case, original) if row in BASELINES else edited(asked, row, case, shelf)
         asked.keep(row, case, score(asked, case, original, made), made if case.subject.name in first else None)
         report(done, len(missing))
     return list(summarise(asked))
@@ -160,7 +165,8 @@ def picture_of(case: Case) -> np.ndarray:
     return (case.subject.tensor()[0].mean(0).double().numpy() + 1) / 2
 
 
-def _baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.ndarray:
+def baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.ndarray:
+    """What a row of BASELINES makes of a case's picture [R, R] in [0, 1]."""
     if row == MEAN:
         return np.asarray((original + asked.mean_change).clip(0, 1))
     if row == NOTHING:
@@ -202,11 +208,12 @@ def summarise(asked: Editing) -> Iterator[dict[str, Any]]:
         cases = [case for case in asked.cases if case.group == group]
         for row in asked.rows:
             results = [asked.result(row, case) or {} for case in cases]
-            metrics = {name: _mean([one.get(name) for one in results], cases, asked.options) for name in METRICS}
+            metrics = {name: mean([one.get(name) for one in results], cases, asked.options) for name in METRICS}
             yield {"change": group, "editor": row, "n": len(cases), "metrics": {k: v for k, v in metrics.items() if v}}
 
 
-def _mean(values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions) -> dict[str, Any] | None:
+def mean(values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions) -> dict[str, Any] | None:
+    """Over cases, with its interval; None where no value is known."""
     known = [(value, case.patient) for value, case in zip(values, cases, strict=True) if value is not None]
     if not known:
         return None

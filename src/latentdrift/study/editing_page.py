@@ -55,9 +55,4 @@ def words(asked: Editing) -> list[str]:
         "resampling patients. Errors are shares of the intensity range. The share of the true change is a regression through "
         "0: 1 is the right size, 0 is nothing, below 0 the wrong way."
     )
-    below = {
-        "no change": "the picture as it is",
-        "autoencoder": "encoded and decoded, which every editor does",
-        "mean change": "plus what changes in training patients on the mean",
-    }
-    return [what, how, f"Baselines: {'; '.join(f'{name}: {below[name]}' for name in BASELINES if name in asked.rows)}."]
+    return [what, how, f"Baselines: {'; '.join(f'{name}: {what}' for name, what in BASELINES.items() if name in asked.rows)}."]
