@@ -104,6 +104,9 @@ class EditOptions(Options):
     """Guidance weight of the changed prompt, or of the instruction; 1 is none."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
     """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
+    instruction: Annotated[str, Field(min_length=1)] | None = None
+    """With instruct-pix2pix: what to do, in free words ("Age this brain by ten years"), of all images; --set, --age, --add and
+    --remove then only say for the record what should come of it. Default: the instruction that they lead to, as in training."""
     inversion: str | None = None
     """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text, regularised, edit-friendly; default: the
     editor's own."""

@@ -86,7 +86,9 @@ EDITORS: dict[str, Editor] = {
     "ledits": Editor(ledits, options=(*NOISE, "focus"), inversions=("edit-friendly",), says="parts"),
     "inpaint": Editor(sdedit, needs_mask=True),
     "diffedit": Editor(diffedit, options=(*NOISE, "inversion", "mask_threshold"), inversions=("negative-prompt", "ddim")),
-    "instruct-pix2pix": Editor(instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "seed", "seeds")),
+    "instruct-pix2pix": Editor(
+        instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "instruction", "seed", "seeds")
+    ),
 }  # fmt: skip
 
 

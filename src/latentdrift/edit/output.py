@@ -69,7 +69,7 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
 
 def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any]) -> None:
     """In the source's own format; the object says the age and sex of whom it shows, as the change has them."""
-    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts['target_prompt']}"[:1024]
+    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[:1024]
     shown = {**subject.image.attributes, **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]}}
     write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown)
 
