@@ -285,7 +285,7 @@ def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
     from latentdrift.model.base import Base
 
     base = Base.load(options.base, device=options.device, precision="fp32")
-    info = bring_in(base, options.file, options.out / "adapter", options.token)
+    info = bring_in(base, options.file, options.out / "adapter", options.token, options.hint)
     results = {"adopted": info["adopted"], "outputs": record.outputs(options.out / "adapter")}
     record.write(options.out, "adopt", options, inputs={"base": base.hash}, results=results)
     told = {"is": info["adopted"]["format"], "method": info["method"], "words": info["tokens"]}
