@@ -26,14 +26,14 @@ UNEDITED: dict[str, Variant] = {name.replace(" ", "-"): Variant(summary, None) f
 
 VARIANTS: dict[str, Variant] = {
     "binned": Variant("the gap in a word, from the base", "binned", {}),
-    "binned+custom-diffusion": Variant("the same, from custom diffusion", "binned+custom-diffusion", {}),
-    "binned+full": Variant("the same, from a fine-tuned U-Net", "binned+full", {}),
+    "binned+custom-diffusion": Variant("the gap in a word, from custom diffusion", "binned+custom-diffusion", {}),
+    "binned+full": Variant("the gap in a word, from a fine-tuned U-Net", "binned+full", {}),
     "word": Variant("the later age in words, from the base", "word", {}),
-    "word+custom-diffusion": Variant("the same, from custom diffusion", "word+custom-diffusion", {}),
-    "word+full": Variant("the same, from a fine-tuned U-Net", "word+full", {}),
+    "word+custom-diffusion": Variant("the later age in words, from custom diffusion", "word+custom-diffusion", {}),
+    "word+full": Variant("the later age in words, from a fine-tuned U-Net", "word+full", {}),
     "numerical": Variant("the later age as a number, from the base", "numerical", {}),
-    "numerical+custom-diffusion": Variant("the same, from custom diffusion", "numerical+custom-diffusion", {}),
-    "numerical+full": Variant("the same, from a fine-tuned U-Net", "numerical+full", {}),
+    "numerical+custom-diffusion": Variant("the later age as a number, from custom diffusion", "numerical+custom-diffusion", {}),
+    "numerical+full": Variant("the later age as a number, from a fine-tuned U-Net", "numerical+full", {}),
     **UNEDITED,
 }
 
