@@ -52,8 +52,12 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
     assert report["alignment"]["rules"][0]["values"] == ["sex=F", "diagnosis=dementia"]  # patients alternate in both
     assert report["card"]["kinds"] == {"age up": 2} and report["card"]["minimality"]["outside"]["n"] == 2
     words = " ".join(report["warnings"])
-    assert "too few to conclude. 3 test patients" in words and "fewer than 5 edits: age up (2)" in words
+    assert "too few to conclude. There are 3 test patients without it" in words and "fewer than 5 edits: age up (2)" in words
+    lights = {label: colour for label, colour, _ in report["lights"]}
+    assert lights["Of use? (diagnosis=dementia)"] == "grey" == lights["Edits do what was asked?"]  # so few patients, so few edits
+    assert {"Like the real ones? (pocket)", "Shows what was asked?", "And nothing else?"} < set(lights)
     html = (tmp_path / "report.html").read_text()
+    assert "Of use?" in html
     for heading in ("Are the synthetic images of use?", "Do images show what was asked for?", "Did edits do what was asked"):
         assert heading in html
 

@@ -10,11 +10,13 @@ import pytest
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.classifying import Classifying
 from latentdrift.evaluate.contrast import Classes
-from latentdrift.evaluate.trial import ARMS, CURVES, DOSES, ENOUGH, Reading, Trial, fewer, verdict
+from latentdrift.evaluate.reading import Reading, told
+from latentdrift.evaluate.trial import ARMS, AUGMENTED, CURVES, DOSES, ENOUGH, Trial, verdict
 from latentdrift.evaluate.utility import Labelled
 
-DISC = Classes("diagnosis", "dementia")
+DISC = Classifying(Classes("diagnosis", "dementia"))
 
 
 def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> ImageSet:
@@ -26,6 +28,11 @@ def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> ImageS
     words = np.where(ill != swapped, "dementia", "no dementia")
     table = pd.DataFrame({"diagnosis": words, "sex": np.where(np.arange(n) // 4 % 2, "F", "M")})
     return ImageSet(np.repeat(grey[..., None], 3, -1), [f"{who}{i // 2}" for i in range(n)], attributes=table)
+
+
+def reader(labels: np.ndarray, resamples: int) -> Reading:
+    test = Labelled(None, labels)
+    return Reading(DISC.score(test), test.members, None, bootstrap=resamples, seed=0, repeats=2)
 
 
 def run(synthetic: ImageSet, **how: int) -> dict:
@@ -43,22 +50,25 @@ def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: dict)
     assert arms["real"]["value"] > 0.95 and arms["synthetic"]["value"] < 0.05
     assert arms["synthetic"]["difference"] == pytest.approx(arms["synthetic"]["value"] - arms["real"]["value"])
     assert arms["synthetic"]["difference_ci"][1] < -0.8
+    less = arms["synthetic"]["value"] - arms[AUGMENTED]["value"]
+    assert arms["synthetic"]["augmented_difference"] == pytest.approx(less)
+    assert "difference" in arms[AUGMENTED] and "augmented_difference" not in arms[AUGMENTED] | arms["real"]
     assert arms["synthetic, then real"]["value"] > 0.5  # the last stage decides
 
 
 def test_every_arm_is_there_with_what_it_learned_from(swapped: dict) -> None:
     assert list(swapped["arms"]) == list(ARMS)
-    assert swapped["arms"]["synthetic, then real"]["trained"] == [(12, 12), (12, 12)]
-    assert swapped["arms"]["real + synthetic"]["trained"] == [(24, 24)]
-    assert swapped["arms"]["few real"]["trained"] == [(2, 2)]
+    assert swapped["arms"]["synthetic, then real"]["trained"] == [[12, 12], [12, 12]]
+    assert swapped["arms"]["real + synthetic"]["trained"] == [[24, 24]]
+    assert swapped["arms"]["few real"]["trained"] == [[2, 2]]
     assert all([point["n"] for point in swapped["curves"][name]] == [6, 12, 24] for name in CURVES)
-    assert Trial(DISC, repeats=2).classifiers == 2 * (len(ARMS) + len(CURVES) * len(DOSES))
+    assert Trial(DISC, repeats=2).learners == 2 * (len(ARMS) + len(CURVES) * len(DOSES))
     assert json.loads(json.dumps(swapped, allow_nan=False))
 
 
 def test_few_test_patients_conclude_nothing(swapped: dict) -> None:
     assert swapped["tested"] == {"images": [24, 24], "patients": [12, 12]}
-    assert any("too few to conclude. 12 test patients" in words for words in swapped["warnings"])
+    assert any("too few to conclude. There are 12 test patients without it, 12" in words for words in swapped["warnings"])
     assert verdict(swapped["arms"]["synthetic"], swapped["tested"]) == "too few test patients to say"
     enough = {"patients": [ENOUGH, ENOUGH]}
     assert verdict(swapped["arms"]["synthetic"], enough) == "worse than real alone"
@@ -70,10 +80,10 @@ def test_a_gap_between_subgroups_is_found() -> None:
     source = np.random.default_rng(0)
     labels, sex = np.arange(80) % 2, np.where(np.arange(80) < 40, "F", "M")
     scores = np.where(sex == "F", labels + 0.0, source.normal(size=80))[None].repeat(2, 0)
-    read = Reading(Labelled(None, labels), 50, 0, 2)
+    read = reader(labels, 50)
     pictures = np.zeros((80, 2, 2, 3))
     masks = read.subgroups(ImageSet(pictures, attributes=pd.DataFrame({"sex": sex})), "sex")
-    arm = read.arm(scores, scores.copy(), masks)
+    arm = read.arm(scores, {"difference": read.series(scores.copy())}, masks)
     assert arm["subgroups"]["F"] == 1 and 0.25 < arm["subgroups"]["M"] < 0.75
     assert arm["gap"] == pytest.approx(1 - arm["subgroups"]["M"]) and arm["gap_ci"][0] > 0.1
     assert arm["difference"] == 0 and arm["difference_ci"] == [0, 0]  # the same scores over the same resamples
@@ -85,15 +95,29 @@ def test_a_gap_between_subgroups_is_found() -> None:
 def test_seeds_that_disagree_widen_the_interval() -> None:
     labels = np.arange(80) % 2
     right, source = labels + np.random.default_rng(1).normal(0, 0.1, 80), np.random.default_rng(2)
-    read = Reading(Labelled(None, labels), 60, 0, 2)
+    read = reader(labels, 60)
     alike, apart = read.value(np.stack([right, right])), read.value(np.stack([right, source.normal(size=80)]))
     assert alike["ci"] == pytest.approx([1.0, 1.0]) and apart["sd"] > 0.2
     assert apart["ci"][1] - apart["ci"][0] > 0.3
 
 
+def test_a_number_and_its_resamples_are_the_measure_of_weighted_pictures() -> None:
+    """By hand: the mean over seeds of the measure, for all pictures and for each draw of patients and seeds."""
+    labels, source = np.arange(12) % 2, np.random.default_rng(3)
+    read, scores = reader(labels, 10), source.normal(size=(2, 12))
+    series = read.series(scores)
+    assert len(series) == 11
+    assert series[0] == pytest.approx(np.mean([read.measure(one, np.ones(12)) for one in scores]))
+    weights, seeds = read.resamples[4]
+    pictures = np.repeat(np.arange(12), weights.astype(int))
+    again = Classifying(DISC.classes).score(Labelled(None, labels[pictures]))
+    assert series[5] == pytest.approx(np.mean([again(scores[s][pictures], np.ones(len(pictures))) for s in seeds]))
+    assert told(series)[0] == series[0] and told(series[:2])[1] is None
+
+
 def test_few_keep_both_classes() -> None:
     lopsided = Labelled(np.zeros((40, 1)), np.array([1] * 4 + [0] * 36))
-    few = fewer(lopsided, 0.1, 0)
+    few = lopsided.fewer(0.1, 0)
     assert few.labels.sum() == 2 and len(few) == 20
 
 

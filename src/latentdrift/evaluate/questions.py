@@ -12,6 +12,7 @@ from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.alignment import align
 from latentdrift.evaluate.card import card
+from latentdrift.evaluate.classifying import Classifying
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.judges import Judges
 from latentdrift.evaluate.kinship import Space
@@ -55,13 +56,13 @@ class Questions:
         if self.classes is None or self.network is None:
             return None
         steps, repeats = self.options.classifier_steps, self.options.classifier_seeds
-        return Trial(self.classes, self.network, steps, repeats, self.options.bootstrap, self.options.seed, device)
+        return Trial(Classifying(self.classes, self.network), steps, repeats, self.options.bootstrap, self.options.seed, device)
 
     @property
     def classifiers(self) -> int:
         """How many networks are trained."""
         trial = self.trial()
-        return (trial.classifiers if trial else 0) + (self.options.classifier_seeds if self.judging else 0)
+        return (trial.learners if trial else 0) + (self.options.classifier_seeds if self.judging else 0)
 
     def __call__(
         self, sets: Mapping[str, ImageSet], spaces: Mapping[str, Space], device: str, report: Progress
