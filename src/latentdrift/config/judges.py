@@ -32,7 +32,8 @@ class EvaluateOptions(Options):
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
     utility: str | None = None
-    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from real images, and from both."""
+    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from real images, and from both;
+    or `mask=COLUMN`, masks that a column names, which segmenters learn to outline."""
     alignment: bool = False
     """Judge whether the first synthetic set shows what its table says, by classifiers that learn it from real images."""
     card: bool = True

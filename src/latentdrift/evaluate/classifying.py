@@ -13,7 +13,7 @@ from latentdrift.evaluate.bootstrap import rng
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.network import SMALL, Network
 from latentdrift.evaluate.reading import Measure
-from latentdrift.evaluate.utility import Labelled, utility
+from latentdrift.evaluate.utility import Labelled, seconds_per_step, utility
 
 MOST = 1000  # pictures of a set that are learned from or tested on; more are sampled down
 
@@ -73,3 +73,7 @@ class Classifying:
     def chance(self, train: Labelled, test: Labelled) -> float:
         """Of any order of the pictures that does not look at them."""
         return 0.5
+
+    def seconds_per_step(self) -> float:
+        """Wall time of a step on this machine."""
+        return seconds_per_step(self.network)

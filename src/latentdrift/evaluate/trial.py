@@ -66,6 +66,9 @@ class Task(Protocol):
     def chance(self, train: Any, test: Any) -> float:
         """The number of a learner that does not look at pictures."""
 
+    def seconds_per_step(self) -> float:
+        """Wall time of an optimiser step on this machine."""
+
 
 @dataclass(frozen=True)
 class Learned:
