@@ -20,8 +20,11 @@ def colour(answers: dict[str, Any], title: str) -> str:
     return next(found for label, found, _ in judge_answers(answers) if label.startswith(title))
 
 
-def utility(real: Ends | None, augmented: Ends | None, *, patients: int = ENOUGH, floor: float = 0.7) -> str:
-    arm = {name: ends and sum(ends) / 2 for name, ends in (("difference", real), ("augmented_difference", augmented))}
+def utility(
+    real: Ends | None, augmented: Ends | None, *, patients: int = ENOUGH, floor: float = 0.7, gan: Ends | None = None
+) -> str:
+    arm: dict[str, Any] = {"gan_difference": 0.0, "gan_difference_ci": list(gan)} if gan else {}
+    arm |= {name: ends and sum(ends) / 2 for name, ends in (("difference", real), ("augmented_difference", augmented))}
     arm |= {"difference_ci": real and list(real), "augmented_difference_ci": augmented and list(augmented)}
     arms = {"real": {"value": 0.8, "ci": [floor, 0.9]}, "real + synthetic": arm}
     told = {"classes": "x=y", "measure": "AUC", "chance": 0.5, "tested": {"patients": [patients, 99]}, "arms": arms}
@@ -49,6 +52,7 @@ def test_synthetic_images_are_of_use_where_they_beat_both_rivals(
 def test_nothing_is_concluded_of_few_patients_or_from_learners_that_learned_nothing() -> None:
     good: tuple[Ends, Ends] = ((0.1, 0.2), (0.1, 0.2))
     assert utility(*good) == "green"
+    assert utility(*good, gan=(0.0, 0.1)) == "amber" and utility(*good, gan=(0.01, 0.1)) == "green"
     assert utility(*good, patients=ENOUGH - 1) == "grey" == utility(*good, floor=0.5)
 
 

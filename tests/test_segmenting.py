@@ -149,7 +149,7 @@ def test_a_trial_of_segmenters_has_the_same_arms(folders: Path, monkeypatch: pyt
     assert [point["n"] for point in told["curves"]["synthetic"]] == [6, 12, 24]
     assert json.loads(json.dumps(told, allow_nan=False))
     plan = plans.run("evaluate", options)
-    assert plan["classifiers"] == len(few) + 4 and plan["seconds_of_classifiers"] > 0
+    assert plan["classifiers"] == len(few) + 4 and plan["seconds_of_training"] > 0
 
 
 def test_masks_that_are_not_there_are_missed_before_work_starts(folders: Path, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, trial
 from latentdrift.evaluate.classifying import Classifying
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.reading import Reading, told
-from latentdrift.evaluate.trial import ARMS, AUGMENTED, CURVES, DOSES, ENOUGH, Trial, verdict
+from latentdrift.evaluate.trial import ARMS, AUGMENTED, CURVES, DOSES, ENOUGH, IMITATED, Trial, verdict
 from latentdrift.evaluate.utility import Labelled
 
 DISC = Classifying(Classes("diagnosis", "dementia"))
@@ -36,8 +36,8 @@ def reader(labels: np.ndarray, resamples: int) -> Reading:
 
 
 def run(synthetic: ImageSet, **how: int) -> dict:
-    trial = Trial(DISC, steps=12, repeats=1, bootstrap=20, **how)
-    return trial(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
+    asked = Trial(DISC, steps=12, repeats=1, bootstrap=20, **how)
+    return asked(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,33 @@ def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: dict)
 
 
 def test_every_arm_is_there_with_what_it_learned_from(swapped: dict) -> None:
-    assert list(swapped["arms"]) == list(ARMS)
+    assert list(swapped["arms"]) == [name for name, arm in ARMS.items() if not arm.gan]
     assert swapped["arms"]["synthetic, then real"]["trained"] == [[12, 12], [12, 12]]
     assert swapped["arms"]["real + synthetic"]["trained"] == [[24, 24]]
     assert swapped["arms"]["few real"]["trained"] == [[2, 2]]
     assert all([point["n"] for point in swapped["curves"][name]] == [6, 12, 24] for name in CURVES)
-    assert Trial(DISC, repeats=2).learners == 2 * (len(ARMS) + len(CURVES) * len(DOSES))
+    points = len(CURVES) * len(DOSES)
+    assert Trial(DISC, repeats=2, gan=lambda real, made: made).learners == 2 * (len(ARMS) + points)
+    assert Trial(DISC, repeats=2).learners == 2 * (len(swapped["arms"]) + points)
     assert json.loads(json.dumps(swapped, allow_nan=False))
+
+
+def test_a_gan_is_a_set_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that draws real pictures of the other class teaches what swapped labels teach."""
+    asked = {name: arm for name, arm in ARMS.items() if arm.gan or name in ("real", AUGMENTED, "real + synthetic", "synthetic")}
+    monkeypatch.setattr(trial, "ARMS", asked)
+    monkeypatch.setattr(trial, "DOSES", ())
+
+    def swap(real: Labelled, made: Labelled) -> Labelled:
+        assert len(made) == 20 and len(real) == 24
+        return Labelled(real.x, 1 - real.labels)
+
+    how = {"steps": 12, "repeats": 1, "bootstrap": 20}
+    told = Trial(DISC, **how, gan=swap)(discs(24, 0, who="t"), discs(48, 1), discs(20, 2), None)
+    assert told["arms"]["GAN alone"]["value"] < 0.05 < 0.95 < told["arms"]["synthetic"]["value"]
+    assert told["arms"]["GAN alone"]["trained"] == [[12, 12]] and told["arms"][IMITATED]["trained"] == [[24, 24]]
+    less = told["arms"]["real + synthetic"]["value"] - told["arms"][IMITATED]["value"]
+    assert told["arms"]["real + synthetic"]["gan_difference"] == pytest.approx(less)
 
 
 def test_few_test_patients_conclude_nothing(swapped: dict) -> None:

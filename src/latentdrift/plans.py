@@ -147,7 +147,7 @@ def evaluate(options: config.EvaluateOptions) -> Result:
     asked = Questions(options, cohort)
     made = sets.named((options.synthetic, *options.compare), sets.native_size(options.synthetic))
     return {"real": len(cohort.rows(options.split)), **{name: len(images) for name, images in made.items()},
-            "classifiers": asked.classifiers, "seconds_of_classifiers": round(asked.seconds(), 1),
+            "classifiers": asked.classifiers, "seconds_of_training": round(asked.seconds(), 1),
             "out": str(options.out)}  # fmt: skip
 
 

@@ -44,6 +44,8 @@ class EvaluateOptions(Options):
     """Optimiser steps of each classifier, whatever it learns from."""
     classifier_seeds: Count = 3
     """Seeds that each classifier is trained with."""
+    gan_steps: Annotated[int, Field(ge=0)] = 0
+    """With --utility ATTRIBUTE=VALUE: steps of a small GAN whose images are two more rows to beat; thousands, or 0: none."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients behind each interval."""
     device: str = "auto"

@@ -7,7 +7,7 @@ similarity.py   two pictures -> one number               diversity.py    how ali
 truth.py        an edit against the true change
 utility.py      what a classifier learns from pictures: train on synthetic, test on real; network.py, what it is made of
 trial.py        arms that learn from real, synthetic or both pictures, tested on the same real patients; classifying.py and
-                segmenting.py (a U-Net: segmenter.py), its tasks; reading.py, its numbers; augmentation.py: what costs nothing
+                segmenting.py (a U-Net: segmenter.py), its tasks; reading.py, its numbers; augmentation.py and gan.py: rivals
 judges.py       attributes seen in pictures              alignment.py    do they show what was asked for? rules.py: what never is
 card.py         did edits do what was asked, and nothing else? asked.py reads their records, kinship.py knows repeat visits
 reader.py       can people tell them apart? a blinded study; reader_score.py reads the answers

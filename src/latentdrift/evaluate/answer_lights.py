@@ -36,6 +36,7 @@ def _useful(told: Told) -> list[Light]:
     """Of `real + synthetic` against what it has to beat."""
     title, arm, unit = f"Of use? ({told['classes']})", told["arms"]["real + synthetic"], told["measure"]
     real, augmented = arm["difference_ci"], arm["augmented_difference_ci"]
+    imitated = arm.get("gan_difference_ci")
     if real is None or augmented is None or min(told["tested"]["patients"]) < ENOUGH:
         return [(title, "grey", f"Not enough to say: fewer than {ENOUGH} test patients of a group.")]
     if not better_than_chance(told):
@@ -48,12 +49,15 @@ def _useful(told: Told) -> list[Light]:
         "less those of real images with turns and shifts, which cost nothing: "
         f"{_signed(arm['augmented_difference'], augmented)}. "
     )
+    if imitated:
+        found += f"Less those of real images and images of a small GAN: {_signed(arm['gan_difference'], imitated)}. "
     rule = (
-        "Green where both intervals lie above 0, red where the first lies below. Not enough to say where it includes 0 and a "
-        f"difference of {BLIND} could have been missed."
+        "Green where all of these intervals lie above 0, red where the first lies below. Not enough to say where it includes 0 "
+        f"and a difference of {BLIND} could have been missed."
     )
     blind = real[0] <= 0 <= real[1] and real[1] - real[0] > 2 * BLIND
-    colour = "red" if real[1] < 0 else "grey" if blind else "green" if min(real[0], augmented[0]) > 0 else "amber"
+    lowest = min(ci[0] for ci in (real, augmented, imitated) if ci)
+    colour = "red" if real[1] < 0 else "grey" if blind else "green" if lowest > 0 else "amber"
     return [(title, colour, ("Not enough to say. " if blind else "") + found + rule)]
 
 

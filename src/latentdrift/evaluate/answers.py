@@ -12,7 +12,7 @@ from latentdrift.evaluate.alignment import CLASSES, NUMBERS
 from latentdrift.evaluate.card import BEYOND, MATERIAL
 from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, bounds
 from latentdrift.evaluate.similarity import EDIT_PICTURES
-from latentdrift.evaluate.trial import REFERENCE, verdict
+from latentdrift.evaluate.trial import IMITATED, REFERENCE, verdict
 
 Told = Mapping[str, Any]
 SHOWN_AT = 4.0  # units at which the matrix's colours end
@@ -32,6 +32,8 @@ def utility_blocks(told: Told) -> list[page.Block]:
         row = {"learned from": name, unit: arm["value"], "95 % interval": bounds(arm["ci"]), "sd over seeds": arm["sd"]}
         row |= {"less real": arm.get("difference"), "its interval": bounds(arm.get("difference_ci"))}
         row |= {"less augmented": arm.get("augmented_difference"), "interval of that": bounds(arm.get("augmented_difference_ci"))}
+        if "gan_difference" in arm:
+            row |= {"less GAN": arm["gan_difference"], "interval of this": bounds(arm["gan_difference_ci"])}
         row |= {f"{unit}, {told['by']} {value}": one for value, one in arm.get("subgroups", {}).items()}
         row |= {"largest gap": arm["gap"], "gap's interval": bounds(arm["gap_ci"])} if "gap" in arm else {}
         stages = "; then ".join(", ".join(map(str, stage)) for stage in arm["trained"])
@@ -44,6 +46,8 @@ def utility_blocks(told: Told) -> list[page.Block]:
         "Augmented: turned by up to 10 degrees, shifted, brightened; never mirrored. Few: a tenth of "
         "the real images. Synthetic images are worth something where they beat the augmented row, which costs nothing."
     )
+    if IMITATED in told["arms"]:
+        words += " GAN: a small class-conditional GAN, ours, that learned from the same real images and draws 64 px; a baseline."
     return [page.heading("Are the synthetic images of use?"), page.table(rows, words), _arms(told)]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from latentdrift.config import EvaluateOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, InputError, OptionError
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, gan
 from latentdrift.evaluate.alignment import align
 from latentdrift.evaluate.card import card
 from latentdrift.evaluate.classifying import Classifying
@@ -61,6 +62,11 @@ class Questions:
         if self.network and options.utility and classified:
             how: Any = {"option": "--utility", "splits": ("train", options.split)}
             self.task = Classifying(Classes.of(cohort, options.utility, **how), self.network)
+        if options.gan_steps and not isinstance(self.task, Classifying):
+            raise OptionError(
+                "--gan-steps trains a GAN whose images classifiers learn from, and none are trained; give --utility "
+                "ATTRIBUTE=VALUE, or leave it out"
+            )
         self.by = options.by or ("sex" if "sex" in self.spec else None)
 
     def trial(self, device: str = "cpu") -> Trial | None:
@@ -68,7 +74,13 @@ class Questions:
         if self.task is None:
             return None
         steps, repeats = self.options.classifier_steps, self.options.classifier_seeds
-        return Trial(self.task, steps, repeats, self.options.bootstrap, self.options.seed, device)
+        how: Any = {"bootstrap": self.options.bootstrap, "seed": self.options.seed, "device": device}
+        return Trial(self.task, steps, repeats, **how, gan=self._gan(device))
+
+    def _gan(self, device: str) -> Callable[[Any, Any], Any] | None:
+        """A rival of the synthetic set, where it is asked for."""
+        options = self.options
+        return partial(gan.imitate, steps=options.gan_steps, seed=options.seed, device=device) if options.gan_steps else None
 
     @property
     def classifiers(self) -> int:
@@ -82,10 +94,11 @@ class Questions:
         return self.options.classifier_seeds if self.judging else 0
 
     def seconds(self) -> float:
-        """How long training takes on this machine, from a few real steps of each kind of network."""
+        """How long training takes on this machine, from a few real steps of each kind of network, the GAN among them."""
         trial, each = self.trial(), seconds_per_step(self.network) if self.network and self.judges else 0.0
         steps = self.judges * each + (trial.learners * trial.task.seconds_per_step() if trial else 0.0)
-        return self.options.classifier_steps * steps
+        imitation = self.options.gan_steps * gan.seconds_per_step() if self.options.gan_steps else 0.0
+        return self.options.classifier_steps * steps + imitation
 
     def __call__(
         self, sets: Mapping[str, ImageSet], spaces: Mapping[str, Space], device: str, report: Progress

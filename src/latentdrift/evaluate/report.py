@@ -19,8 +19,9 @@ report.json (schema 1):
     utility          with `--utility`: classes (what is learned), groups that it parts images into, network, measure (AUC or
                      Dice), chance (without looking), steps, repeats; tested.images and .patients, of each group; arms.<name>
                      value (mean over seeds), ci, sd over seeds, trained (pictures of each group in each stage), difference and
-                     difference_ci from the arm `real`, augmented_difference and its _ci from `real, augmented`, and where `by`
-                     has values subgroups, gap, gap_ci; curves.<arm>, its value over n synthetic images; warnings
+                     difference_ci from the arm `real`, augmented_difference and its _ci from `real, augmented`, with
+                     `--gan-steps` gan_difference and its _ci from `real + GAN`, and where `by` has values subgroups, gap, gap_ci;
+                     curves.<arm>, its value over n synthetic images; warnings
     alignment        with `--alignment`: judged.<attribute or attribute=value> n, verdict, and metrics `mae`, `r`, `bias` of
                      numbers, `auc`, `accuracy` (balanced) of classes: value, ci, ceiling and ceiling_ci (held-out real images),
                      floor and floor_range (labels shuffled); left_out; rules (see `rules.rules`)

@@ -20,8 +20,9 @@ from latentdrift.seeds import derive
 LOW = 0.1  # share of the real pictures in the arms that have few
 DOSES = (0.25, 0.5)  # shares of the synthetic pictures between none and all
 ENOUGH = 20  # test patients of each group, below which nothing is concluded (ours)
-REFERENCE, AUGMENTED = "real", "real, augmented"
-COMPARED = {"difference": REFERENCE, "augmented_difference": AUGMENTED}  # what every other arm is given beside
+REFERENCE, AUGMENTED, IMITATED = "real", "real, augmented", "real + GAN"
+COMPARED = {"difference": REFERENCE, "augmented_difference": AUGMENTED, "gan_difference": IMITATED}
+"""What other arms are given beside, where it is there."""
 
 Progress = Callable[[int, int], None]
 
@@ -78,6 +79,8 @@ class Learned:
     made: Any
     few: Any
     """Of the real ones."""
+    gan: Any
+    """Of a GAN that learned from the real ones; None where none was asked for."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class Arm:
     """One lesson after another."""
     augmentation: str = "none"
     """A row of AUGMENTATIONS."""
+    gan: bool = False
+    """Whether it needs the GAN."""
 
 
 ARMS: dict[str, Arm] = {
@@ -100,6 +105,8 @@ ARMS: dict[str, Arm] = {
     "few real": Arm(lambda of: [of.few]),
     "few real, augmented": Arm(lambda of: [of.few], "classical"),
     "few real + synthetic": Arm(lambda of: [of.few + of.made]),
+    "GAN alone": Arm(lambda of: [of.gan], gan=True),
+    IMITATED: Arm(lambda of: [of.real + of.gan], gan=True),
 }
 CURVES = ("synthetic", "real + synthetic")  # arms that are also given fewer synthetic pictures
 
@@ -115,6 +122,7 @@ class Trial:
         bootstrap: resamples of test patients behind each interval.
         seed: of everything random.
         device: where they run.
+        gan: (lesson of real pictures, lesson of synthetic ones) -> as many pictures as these, by a GAN; None: no such arms.
     """
 
     task: Task
@@ -123,11 +131,17 @@ class Trial:
     bootstrap: int = 200
     seed: int = 0
     device: str = "cpu"
+    gan: Callable[[Any, Any], Any] | None = None
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """Those of ARMS that are asked for."""
+        return {name: arm for name, arm in ARMS.items() if self.gan or not arm.gan}
 
     @property
     def learners(self) -> int:
         """How many are trained."""
-        return self.repeats * (len(ARMS) + len(CURVES) * len(DOSES))
+        return self.repeats * (len(self.arms) + len(CURVES) * len(DOSES))
 
     def __call__(
         self, train: ImageSet, test: ImageSet, synthetic: ImageSet, by: str | None, report: Progress = lambda done, total: None
@@ -147,7 +161,7 @@ class Trial:
         (real, _), (made, _), (tested, shown) = (
             self.task.known(images, what, self.seed) for what, images in (("train", train), ("made", synthetic), ("test", test))
         )
-        asked = self._asked()
+        asked, gan = self._asked(), self.gan(real, made) if self.gan else None
         scores: dict[str, list[np.ndarray]] = {name: [] for name in asked}
         trained: dict[str, list[list[int]]] = {}
         doses: dict[float, int] = {}
@@ -155,7 +169,7 @@ class Trial:
             seed = derive(self.seed, "trial", repeat)
             for place, (name, (arm, share)) in enumerate(asked.items()):
                 dose = made if share == 1 else made.fewer(share, seed)
-                stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed)))
+                stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed), gan))
                 how: Any = {"steps": self.steps, "seed": seed, "augmentation": arm.augmentation, "device": self.device}
                 scores[name].append(self.task.learn(stages, tested, **how))
                 trained[name], doses[share] = [stage.members.sum(1).tolist() for stage in stages], len(dose)
@@ -174,14 +188,14 @@ class Trial:
 
     def _asked(self) -> dict[str, tuple[Arm, float]]:
         """Name of an arm, or of a point of a curve -> (the arm, its share of the synthetic pictures)."""
-        return {name: (arm, 1.0) for name, arm in ARMS.items()} | {
+        return {name: (arm, 1.0) for name, arm in self.arms.items()} | {
             _point(name, share): (ARMS[name], share) for name in CURVES for share in DOSES
         }
 
     def _told(self, read: Reading, scores: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        others = {field: (name, read.series(scores[name])) for field, name in COMPARED.items()}
+        others = {field: (name, read.series(scores[name])) for field, name in COMPARED.items() if name in scores}
         arms = {}
-        for name in ARMS:
+        for name in self.arms:
             beside = {field: series for field, (other, series) in others.items() if name not in (other, REFERENCE)}
             arms[name] = read.arm(scores[name], beside, masks)
         return {**self.task.about, "steps": self.steps, "repeats": self.repeats, "tested": read.tested, "arms": arms}
