@@ -18,11 +18,14 @@ from latentdrift import config, plans
 from latentdrift.data.cohort import Cohort, write_cohort
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate import ImageSet, sets, trial
+from latentdrift.evaluate.answer_lights import judge_answers
+from latentdrift.evaluate.answers import utility_blocks
 from latentdrift.evaluate.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.questions import Questions
 from latentdrift.evaluate.segmenter import SIZE, dice, segmenter
 from latentdrift.evaluate.segmenting import Masked, Segmenting, mean_dice
 from latentdrift.evaluate.trial import ARMS, Trial
+from latentdrift.page import write_page
 from latentdrift.seeds import generator
 
 TASK = Segmenting({}, (1,), "roi")
@@ -135,7 +138,7 @@ def test_masks_of_a_cohort_belong_to_their_images(folders: Path) -> None:
     assert len(made) == 24 and made.members.sum(1).tolist() == [12, 12]
 
 
-def test_a_trial_of_segmenters_has_the_same_arms(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_of_segmenters_has_the_same_arms(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {name: arm for name, arm in ARMS.items() if name in ("real", "real, augmented", "synthetic", "real + synthetic")}
     monkeypatch.setattr(trial, "ARMS", few)
     options = asked(folders)
@@ -148,6 +151,11 @@ def test_a_trial_of_segmenters_has_the_same_arms(folders: Path, monkeypatch: pyt
     assert told["arms"]["real + synthetic"]["trained"][0] == [n + 12 for n in told["arms"]["real"]["trained"][0]]
     assert [point["n"] for point in told["curves"]["synthetic"]] == [6, 12, 24]
     assert json.loads(json.dumps(told, allow_nan=False))
+    (light,) = judge_answers({"utility": told})
+    assert light[:2] == ("Of use? (mask=roi)", "grey")  # three patients
+    write_page(tmp_path / "use.html", "Use", utility_blocks(told))
+    html = (tmp_path / "use.html").read_text()
+    assert "Dice without looking at images" in html and "6 with label 9 (3 patients)" in html
     plan = plans.run("evaluate", options)
     assert plan["classifiers"] == len(few) + 4 and plan["seconds_of_training"] > 0
 
