@@ -28,7 +28,7 @@ from latentdrift.evaluate.truth import CHANGED
 
 NOTHING = "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
 BEYOND = 1.0  # of that unit: a mean shift above it is more than a patient moves between visits
-MATERIAL = 0.25  # of the way from one class of real patients to the other, below which a shift is no change of attribute (ours)
+MATERIAL = 0.25  # of the way from one real class to the other, below which a shift is no change of attribute (a choice of ours)
 LEAST = 5  # edits of a kind, below which only its numbers are given and nothing is concluded (ours)
 WORST = 3  # edits shown under each heading
 STATES = ("original", "reconstruction", "counterfactual")
