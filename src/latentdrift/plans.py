@@ -159,14 +159,12 @@ def evaluate(options: config.EvaluateOptions) -> Result:
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate import sets
     from latentdrift.evaluate.questions import Questions
-    from latentdrift.evaluate.utility import seconds_per_step
 
     cohort = Cohort.load(options.real)
     asked = Questions(options, cohort)
     made = sets.named((options.synthetic, *options.compare), sets.native_size(options.synthetic))
-    each = options.classifier_steps * seconds_per_step(asked.network) if asked.network else 0.0
     return {"real": len(cohort.rows(options.split)), **{name: len(images) for name, images in made.items()},
-            "classifiers": asked.classifiers, "seconds_of_classifiers": round(each * asked.classifiers, 1),
+            "classifiers": asked.classifiers, "seconds_of_training": round(asked.seconds(), 1),
             "out": str(options.out)}  # fmt: skip
 
 

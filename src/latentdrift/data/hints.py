@@ -109,7 +109,9 @@ class Hint:
 
     def mask(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
         """The row's mask on the model's square, its own labels: uint8 or uint16 [R, R]."""
-        return _fitted(cohort, source, str(self.column), resolution).astype(np.uint8 if max(self.labels) < 256 else np.uint16)
+        return masks.fitted(cohort, source, str(self.column), resolution).astype(
+            np.uint8 if max(self.labels) < 256 else np.uint16
+        )
 
     def channels(self, cohort: Cohort, sources: Sequence[int]) -> int:
         """1 if all hints that are made from these rows are grey, else 3."""
@@ -137,7 +139,7 @@ def from_file(path: Path, resolution: int, hint: Hint) -> np.ndarray:
     pixels, (row_mm, col_mm) = images[0].pixels, images[0].spacing or (1.0, 1.0)
     fit = Fit(pixels.shape[0], pixels.shape[1], resolution, aspect=row_mm / col_mm)
     if hint.labels and pixels.ndim == 2 and np.isin(pixels, (0, *hint.labels)).all():
-        return _spread(_sampled(pixels.astype(np.int64), fit), hint)
+        return _spread(masks.sampled(pixels.astype(np.int64), fit), hint)
     unit = to_unit(pixels, images[0].range)
     return _positive(fit.apply(unit, fill=background(unit)))
 
@@ -158,10 +160,7 @@ def _own(hint: Hint, cohort: Cohort) -> dict[int, int]:
 
 
 def _masked(hint: Hint, cohort: Cohort) -> dict[int, int]:
-    named = masks.names(cohort, str(hint.column), "--hint mask").reset_index(drop=True)
-    named = named[named.map(lambda name: isinstance(name, str) and bool(name.strip()))]
-    masks.check_there(cohort, str(hint.column), named)
-    return {int(position): int(position) for position in named.index}
+    return {position: position for position in masks.positions(cohort, str(hint.column), "--hint mask")}
 
 
 def _earlier(hint: Hint, cohort: Cohort) -> dict[int, int]:
@@ -185,7 +184,7 @@ def _draw_edges(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.
 
 def _draw_mask(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
     """Its mask: 0 outside, the labels evenly spread up to 1."""
-    found = _fitted(cohort, source, str(hint.column), resolution)
+    found = masks.fitted(cohort, source, str(hint.column), resolution)
     other = sorted({*np.unique(found).tolist()} - {0, *hint.labels})
     if other:
         name = cohort.rows()[str(hint.column)].iloc[source]
@@ -199,21 +198,6 @@ def _draw_mask(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.n
 def _spread(mask: np.ndarray, hint: Hint) -> np.ndarray:
     """Labels [R, R] -> grey levels [1, R, R]."""
     return (np.searchsorted(np.array((0, *hint.labels)), mask) / len(hint.labels))[None].astype(np.float32)
-
-
-def _fitted(cohort: Cohort, source: int, column: str, resolution: int) -> np.ndarray:
-    """A row's mask on the model's square. int64 [R, R]."""
-    row = cohort.rows().iloc[source].to_dict()
-    mask = masks.labels(cohort, row, column)
-    return _sampled(mask, cohort.fit(row, mask, resolution))
-
-
-def _sampled(mask: np.ndarray, fit: Fit) -> np.ndarray:
-    """A mask on the model's square, padded as its image is; each pixel has the label at its centre."""
-    (top, left), square = fit.corner, np.zeros(fit.padded, dtype=mask.dtype)
-    square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    down, right = (((np.arange(fit.resolution) + 0.5) * side / fit.resolution).astype(int) for side in square.shape)
-    return square[np.ix_(down, right)]
 
 
 HINTS: dict[str, Kind] = {
