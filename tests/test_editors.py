@@ -9,6 +9,7 @@ import torch
 from gaussian import channels, gaussian, randn, sd_schedule
 
 from latentdrift.edit.counterfactual import DEFAULTS
+from latentdrift.edit.diffedit import differing
 from latentdrift.edit.editors import EDITORS, Task
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.edit.ledits import ledits
@@ -197,6 +198,18 @@ def test_a_change_stays_where_the_prompts_differ(editor: str, keeps: float, kind
     reconstruction, counterfactual = edited(editor, task(kind, denoiser=network, changed=network, how=how))
     difference = counterfactual - reconstruction
     assert difference[..., 8:].abs().max() <= keeps and difference[..., :8].mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_one_spike_does_not_hide_where_else_the_prompts_differ() -> None:
+    """The mean of one place follows the prompt twenty times as far as that of the left half: both change."""
+    weight = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
+    weight[..., :8], weight[..., 3, 3] = 1.0, 20.0
+
+    def network(xt: torch.Tensor, t: object, context: torch.Tensor) -> torch.Tensor:
+        return gaussian(sd_schedule(), weight * context.reshape(-1, 1, 1, 1), STD)(xt, t, None)
+
+    inside = differing(task(denoiser=network, changed=network)) >= DEFAULTS["mask_threshold"]
+    assert torch.equal(inside, weight > 0)
 
 
 def test_an_editor_that_inverts_says_when_there_is_no_inversion() -> None:

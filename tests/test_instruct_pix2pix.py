@@ -393,7 +393,7 @@ def test_edit_takes_its_own_editor_and_its_own_words(run: Path, cohort: Cohort, 
             {"editor": "ddim"},
             "editor 'ddim' is not for this network, which is shown a picture and told what to change; take",
         ),
-        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: ddim, diffedit, edit-friendly"),
+        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: controlnet, ddim, diffedit, edit-friendly"),
     ],
 )
 def test_edits_that_cannot_be_are_sentences(

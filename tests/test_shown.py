@@ -17,8 +17,10 @@ from PIL import Image
 from tiny import random_control
 
 from latentdrift import config, opening, plans, record, service
+from latentdrift.adapt.methods import METHODS
 from latentdrift.adapt.shown import Sourced, sourced
 from latentdrift.adapt.train import FitResult
+from latentdrift.config import FitOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.geometry import Fit
 from latentdrift.data.hints import Hint
@@ -75,6 +77,17 @@ def test_controlnets_of_no_weight_edit_as_the_base(plain: Base, base: Base, edit
     assert torch.allclose(with_.counterfactual, without.counterfactual, atol=1e-4)
 
 
+def test_a_network_that_is_told_what_to_change_edits_beside_hints(plain: Base, tiny_base_folder: Path) -> None:
+    told = FitOptions(cohort=Path("c"), out=Path("o"), method="instruct-pix2pix")
+    wide, _ = METHODS["instruct-pix2pix"].prepare(Base.load(tiny_base_folder, device="cpu", precision="fp32"), told, {})
+    both = replace(wide, controls=((random_control(plain, 1), 1.0),))
+    one, other, none = (
+        edit(base, Drift(), X, "", "make it older", editor="instruct-pix2pix", hints=hints, steps=3).counterfactual
+        for base, hints in ((both, HINTS[:1]), (both, HINTS[1:]), (wide, []))
+    )
+    assert not torch.equal(one, other) and not torch.equal(one, none)
+
+
 def test_an_image_comes_back_beside_its_hint(base: Base) -> None:
     """Where hints were not the same up and down, more steps would not help."""
     kept = base.decode(base.moments(X)[0])
@@ -101,7 +114,7 @@ def test_a_picture_from_noise_starts_where_the_adapters_sampling_does(base: Base
     assert not torch.equal(none.counterfactual, moved.counterfactual)
     start = torch.randn((4, 8, 8), generator=generator(0, "edit", "controlnet"))[None]
     beside, silent = [hint[None] for hint in HINTS], base.embed([""])
-    s = base.schedule.s(torch.tensor(base.schedule.timesteps(5)[0]))
+    s = base.schedule.s(base.schedule.timesteps(5)[0])
     contexts = ((silent, *beside), (base.embed(["b"]), *beside))
     drawn = run(guide(base.denoiser(), 2.0), base.schedule, "ddim", 5, start + 0.5 * s, contexts, [torch.Generator()])
     torch.testing.assert_close(moved.counterfactual, base.decode(drawn), rtol=0, atol=1e-4)
@@ -296,4 +309,4 @@ def test_the_bench_edits_beside_hints(runs: dict[str, FitResult], cohort: Cohort
     assert len(list((tmp_path / "bench" / "results" / "controlnet").glob("*.json"))) == 1
     phantom = options.model_copy(update={"cohort": None, "phantom": "brain"})
     with pytest.raises(OptionError, match="which an image alone has not"):
-        opening.edited_by(phantom).hints  # noqa: B018
+        opening.edited_by(phantom)

@@ -75,10 +75,11 @@ def edits(options: config.EditOptions) -> Any:
 
 def edited_by(options: config.BenchEditorsOptions) -> Any:
     """What `bench editors` edits, and by which model."""
+    from latentdrift.adapt.shown import sourced
     from latentdrift.study.editing import Editing
 
     base, drift, info, statistics = adapted(options, options.also)
-    return Editing(options, base, drift, statistics, info)
+    return Editing(options, base, drift, statistics, info, sourced(info, options.cohort))
 
 
 def subject(options: config.DriftOptions | config.AuditOptions) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from latentdrift.adapt.cache import key
-from latentdrift.adapt.shown import Sourced, sourced
+from latentdrift.adapt.shown import Sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.write import write_png
@@ -58,6 +58,8 @@ class Editing:
     statistics: Statistics | None
     info: Mapping[str, Any]
     """adapter.json, and the adapters in the base."""
+    hints: Sourced
+    """What ControlNets are shown."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run.
@@ -94,11 +96,6 @@ class Editing:
     def cohort(self) -> Cohort | None:
         """Whose visits are followed."""
         return Cohort.load(self.options.cohort) if self.options.cohort else None
-
-    @cached_property
-    def hints(self) -> Sourced:
-        """What ControlNets are shown."""
-        return sourced(self.info, self.options.cohort)
 
     @cached_property
     def cases(self) -> list[Case]:
