@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rank = launch.rank()  # of several processes, the first one speaks
     level = logging.ERROR if rank else logging.WARNING if as_json else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "PIL", "matplotlib", "fontTools", "pydicom"):
+    for noisy in ("httpx", "PIL", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         options = resolve(verb, given)

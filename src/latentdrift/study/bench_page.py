@@ -27,8 +27,11 @@ def write_bench(out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], s
         told["by"] = str(asked.classes)
     write_json(out / "bench.json", told)
     table, said = people(rows, asked.table), words(asked, reference)
-    (out / "bench.md").write_text("\n".join([markdown(table), *(f"{part}\n" for part in said)]), encoding="utf-8")
-    blocks = [page.text("\n\n".join(said)), page.table(table)]
+    variants = [{"variant": name, "what it is": asked.table.variants[name].summary} for name in asked.options.variants]
+    (out / "bench.md").write_text(
+        "\n".join([markdown(table), *(f"{part}\n" for part in said), markdown(variants)]), encoding="utf-8"
+    )
+    blocks = [page.text("\n\n".join(said)), page.table(table), page.table(variants)]
     if sensitivity is not None:
         sensitivity.savefig(out / "sensitivity.png", dpi=110, metadata={"Synthetic": SYNTHETIC})
         blocks += [
@@ -64,7 +67,6 @@ def words(asked: Bench, reference: Mapping[str, Any]) -> list[str]:
         "are means over seeds with the 95 % interval of that mean, or of one seed its own; bench.html has each run's own interval"
         f"{spread}.{halves}"
     ]
-    said += [f"Variants: {'; '.join(f'{name}: {table.variants[name].summary}' for name in options.variants)}."]
     if asked.classes:
         said += [
             f"AUC: a small classifier learns {asked.classes} against the rest from a variant's pictures, and is tested on the "
