@@ -109,7 +109,7 @@ def test_what_cannot_be_run_is_said_before_any_work(adapter: Path, cohort: Cohor
     for wrong, message in [
         ({}, "give a cohort whose patients came twice, or --phantom"),
         ({"cohort": cohort.folder, "phantom": "brain"}, "one of them"),
-        ({"phantom": "brain", "editors": ("inpaint",)}, "'inpaint' needs a mask, or another network"),
+        ({"phantom": "brain", "editors": ("inpaint",)}, "'inpaint' needs a mask, a ControlNet or another network"),
         ({"phantom": "brain", "editors": ("magic",)}, "unknown editor 'magic'"),
     ]:
         with pytest.raises(OptionError, match=message):

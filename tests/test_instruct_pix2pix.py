@@ -414,7 +414,7 @@ def test_an_instruction_in_free_words_is_what_the_network_is_told(run: Path, coh
             {"editor": "ddim"},
             "editor 'ddim' is not for this network, which is shown a picture and told what to change; take",
         ),
-        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: ddim, diffedit, edit-friendly"),
+        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: controlnet, ddim, diffedit, edit-friendly"),
     ],
 )
 def test_edits_that_cannot_be_are_sentences(

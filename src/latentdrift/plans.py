@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentdrift import config
-from latentdrift.opening import adapted, edited_by, gatekeeper, requests, subject
+from latentdrift.opening import adapted, edited_by, edits, gatekeeper, requests, subject
 from latentdrift.service import VERBS, Result
 
 
@@ -113,7 +115,7 @@ def bench(options: config.BenchOptions) -> Result:
         alone = asked.fitting(same[0]).model_copy(update={"start": ()})  # which may not be there yet, and costs no time
         seconds += len(same) * cost(base, asked.cohort, alone)["seconds"]
     if images and asked.table.editor:
-        seconds += images * _seconds_per_edit(asked)
+        seconds += images * _seconds_per_visit(asked)
     elif isinstance(options, config.BenchDrawnOptions) and images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
@@ -126,7 +128,7 @@ def bench(options: config.BenchOptions) -> Result:
             "out": str(options.out)}  # fmt: skip
 
 
-def _seconds_per_edit(asked: Any) -> float:
+def _seconds_per_visit(asked: Any) -> float:
     """Wall time of one edit, by the base in the shape that fits give it."""
     from latentdrift.adapt.methods import METHODS
     from latentdrift.model.base import Base
@@ -169,21 +171,44 @@ def evaluate(options: config.EvaluateOptions) -> Result:
 
 
 def edit(options: config.EditOptions) -> Result:
-    from latentdrift.edit.requests import Wish
-    from latentdrift.edit.sources import entries
-
-    base, _, info, _ = adapted(options, options.also)
-    wish = Wish.of(options, base, info)
-    found = wish.requests(entries(options, info, info["resolution"]))
-    images = len({asked.entry.name for asked in found})
+    work = edits(options)
+    missing = work.missing()
+    inversion, each = _seconds_per_edit(work, missing[0]) if missing else (0.0, 0.0)
+    seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds
     return {
-        "images": images,
-        "counterfactuals": len(found),
+        "images": len({asked.entry.name for asked in work.requests}),
+        "counterfactuals": len(work.requests),
+        "counterfactuals_there": len(work.requests) - len(missing),
         "seeds": options.seeds,
-        "base": base.name,
-        "editor": wish.editor,
-        **found[0].facts,
+        "seconds_per_inversion": round(inversion, 3),
+        "seconds_per_counterfactual": round(each, 3),
+        "seconds": round(seconds, 2),
+        "base": work.base.name,
+        "editor": work.wish.editor,
+        **work.requests[0].facts,
     }
+
+
+def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
+    """Wall time of an inversion and of the edit that starts from it, from real ones of few steps: both grow along a line."""
+    from latentdrift.edit.kept import Shelf
+
+    def timed(depth: int) -> tuple[float, float, int]:
+        steps = min(work.options.steps, max(depth, round(depth / share)))
+        with TemporaryDirectory() as folder:
+            found = []
+            for _ in range(2):  # the second finds the inversion of the first
+                began = time.perf_counter()
+                work.make(asked, Shelf(Path(folder), {}), steps=steps, seeds=1)
+                found.append(time.perf_counter() - began)
+        return found[0] - found[1], found[1], max(1, round(share * steps))
+
+    share, wanted = work.share, max(1, round(work.share * work.options.steps))
+    timed(1)  # warms up
+    few, more = timed(1), timed(3)
+    along = (wanted - few[2]) / max(more[2] - few[2], 1)
+    inversion, each = (max(one + along * (other - one), 0.0) for one, other in zip(few[:2], more[:2], strict=True))
+    return (inversion if work.inversions([asked]) else 0.0), each
 
 
 def echo(options: config.Options) -> Result:

@@ -95,9 +95,13 @@ class EditOptions(Options):
     """Attributes of the source image where no table says them, `name=value`; may be repeated."""
     editor: str | None = None
     """A row of EDITORS: sdedit, ddim, prompt-to-prompt, null-text, pix2pix-zero, edit-friendly, ledits, inpaint, diffedit,
-    instruct-pix2pix; default: instruct-pix2pix for its own adapters, else ddim. See docs/counterfactuals.md."""
+    controlnet, instruct-pix2pix; default: instruct-pix2pix for its own adapters, controlnet where there is a ControlNet, else
+    ddim. See docs/counterfactuals.md."""
+    hint_image: tuple[Path, ...] = ()
+    """Hints that all images are edited beside: a picture for each ControlNet in the stack's order, or for each that is shown
+    masks; default: made from each image, masks from its cohort's column."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """How far back towards noise the edit goes; instruct-pix2pix always draws from noise, and takes none."""
+    """How far back towards noise the edit goes; controlnet and instruct-pix2pix always draw from noise, and take none."""
     steps: Count = 50
     """Steps of the full trajectory."""
     guidance: Annotated[float, Field(ge=0)] = 2.5

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from latentdrift.adapt.shown import sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.pairs import rows_of
@@ -26,7 +27,8 @@ def editing(asked: Bench, subject: Subject, seed: int, editors: tuple[str, ...])
     """The edits of a bench by one model."""
     shared = asked.options.model_dump(include=set(BenchEditorsOptions.model_fields) - {"adapter", "base", "seed"})
     options = BenchEditorsOptions(adapter=subject.base.name, split="test", editors=editors, seed=seed, **shared)
-    return Editing(options, subject.base, subject.drift, subject.statistics, {**subject.info, "adapters": []})
+    hints = sourced(subject.info, options.cohort)
+    return Editing(options, subject.base, subject.drift, subject.statistics, {**subject.info, "adapters": []}, hints)
 
 
 def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:

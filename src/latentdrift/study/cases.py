@@ -34,6 +34,8 @@ class Case:
     truth: np.ndarray
     """[R, R] in [0, 1], in the model's geometry."""
     patient: str
+    row: int | None = None
+    """Position in the cohort; None of a phantom."""
 
 
 # Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the findings that are added.
@@ -132,7 +134,8 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
         (image,) = readers.read(cohort.folder / row["file_name"])
         subject = Subject(str(ends.first), image, ends.known, cohort.fit(row, image.pixels, resolution))
         truth = (cohort.batch(table.loc[[ends.last]], resolution)[0].mean(0) + 1) / 2
-        found.append(Case(subject, "next visits", ends.changes, (), truth.astype(np.float64), str(row["patient"])))
+        patient, position = str(row["patient"]), int(ends.first)
+        found.append(Case(subject, "next visits", ends.changes, (), truth.astype(np.float64), patient, position))
     if not found:
         raise CohortError(f"no patient of the {split} split of {cohort.folder} came twice; take another --split or --phantom")
     return found

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from latentdrift.adapt.cache import key
+from latentdrift.adapt.shown import Sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.write import write_png
 from latentdrift.edit.counterfactual import How, edit
-from latentdrift.edit.editors import EDITORS
-from latentdrift.edit.instructed import starting
+from latentdrift.edit.editors import EDITORS, starting
 from latentdrift.edit.kept import Shelf
 from latentdrift.edit.requests import Wish
 from latentdrift.edit.sources import Entry
@@ -63,6 +63,8 @@ class Editing:
     statistics: Statistics | None
     info: Mapping[str, Any]
     """adapter.json, and the adapters in the base."""
+    hints: Sourced
+    """What ControlNets are shown."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run.
@@ -76,13 +78,14 @@ class Editing:
             if name not in EDITORS:
                 raise unknown("editor", name, EDITORS)
             if name not in self.able:
-                raise OptionError(f"editor '{name}' needs a mask, or another network; this bench can run {', '.join(self.able)}")
+                raise OptionError(
+                    f"editor '{name}' needs a mask, a ControlNet or another network; this bench can run {', '.join(self.able)}"
+                )
 
     @cached_property
     def able(self) -> tuple[str, ...]:
         """Editors that this network can be edited by, without a mask from outside."""
-        fits = self.base.sees_source
-        return tuple(name for name, row in EDITORS.items() if row.instructed == fits and not row.needs_mask)
+        return tuple(name for name, row in EDITORS.items() if row.fits(self.base) and not row.needs_mask)
 
     @property
     def editors(self) -> tuple[str, ...]:
@@ -104,7 +107,7 @@ class Editing:
         """What is edited."""
         options, spec = self.options, self.info["attributes"]
         if self.cohort is not None:
-            return of_visits(self.cohort, options.split, self.resolution, spec)[: options.n]
+            return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[: options.n]
         return of_phantoms(str(options.phantom), options.n, options.seed, self.resolution, spec)
 
     @cached_property
@@ -180,8 +183,9 @@ def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None) -> np.n
     options, base = asked.options, asked.base
     wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
     wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
-    drift = starting(asked.drift, base, asked.info, options.steps)
-    said: Any = {"shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
+    drift = starting(editor, asked.drift, base, asked.info, options.steps)
+    hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
+    said: Any = {"hints": hints, "shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
     made = edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
     return unit(made.counterfactual)
 
