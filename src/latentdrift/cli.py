@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
                 sub.add_argument(name, nargs="?", help=_help(field), metavar=name.upper())
                 continue
             kind: dict[str, Any] = {"metavar": name.upper().replace("_", "-")}
-            if field.annotation is bool:
+            if field.annotation in (bool, bool | None):
                 kind = {"action": argparse.BooleanOptionalAction}
             elif _is_sequence(field):
                 kind |= {"action": "extend", "nargs": "+"}

@@ -143,10 +143,10 @@ def _seconds_per_visit(asked: Any) -> float:
 
 
 def bench_editors(options: config.BenchEditorsOptions) -> Result:
-    from latentdrift.study.editing import edited
+    from latentdrift.study.editing import edited, unmade
 
     asked = edited_by(options)
-    missing = [(row, case) for row in asked.rows for case in asked.cases if asked.result(row, case) is None]
+    missing = unmade(asked)
     tried = next(((row, case) for row, case in missing if row in asked.editors), None)
     began = time.perf_counter()
     if tried:

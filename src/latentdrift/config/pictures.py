@@ -111,6 +111,9 @@ class EditOptions(Options):
     instruction: Annotated[str, Field(min_length=1)] | None = None
     """With instruct-pix2pix: what to do, in free words ("Age this brain by ten years"), of all images; --set, --age, --add and
     --remove then only say for the record what should come of it. Default: the instruction that they lead to, as in training."""
+    detail: bool | None = None
+    """Put the change on the image itself, at its own resolution, instead of handing out what was drawn: nothing that the
+    reconstruction loses is lost. Default: with editors that invert the image."""
     inversion: str | None = None
     """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text, regularised, edit-friendly; default: the
     editor's own."""

@@ -45,6 +45,11 @@ class Counterfactual:
     others: tuple[Tensor, ...] = ()
     """The counterfactual under the next seeds."""
 
+    @property
+    def on_original(self) -> Tensor:
+        """The change alone, on the original: what the reconstruction loses of it is there again."""
+        return (self.original + self.counterfactual - self.reconstruction).clamp(-1, 1)
+
 
 class How(TypedDict, total=False):
     """Options of an edit as `EditOptions` has them, which also has the values of those that are left out."""

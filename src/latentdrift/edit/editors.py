@@ -77,6 +77,10 @@ class Editor:
         """Whether it is for a network of this kind."""
         return self.instructed == base.sees_source and (bool(base.controls) or not self.hinted)
 
+    def keeps(self, asked: bool | None) -> bool:
+        """Whether its change is put on the image itself: as asked, or by default where its reconstruction is the image again."""
+        return bool(self.inversions) if asked is None else asked
+
     def inversion(self, asked: str | None) -> str | None:
         """The row of INVERSIONS that is asked for, or the default; None where it starts from noise."""
         return asked or next(iter(self.inversions), None)

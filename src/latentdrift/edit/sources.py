@@ -55,22 +55,35 @@ class Subject:
         channels = self.tensor()[0].numpy()
         return (channels[:1] + 1) / 2 if self.image.pixels.ndim == 2 else (channels + 1) / 2
 
+    @property
+    def unit(self) -> np.ndarray:
+        """The source itself: float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        return to_unit(self.image.pixels, self.image.range)
+
     def back(self, x: torch.Tensor) -> np.ndarray:
         """A picture [1, 3, R, R] in [-1, 1] in the source's own geometry: float32 [H, W] or [H, W, 3] in [-1, 1].
 
         Outside of a mask it is the source.
         """
-        channels = x[0].permute(1, 2, 0).numpy()
-        made = self.fit.invert(channels.mean(-1) if self.image.pixels.ndim == 2 else channels)
+        made = self._inverted(x)
         if self.weight is None:
             return made
         weight = self._over(made)
-        return weight * made + (1 - weight) * to_unit(self.image.pixels, self.image.range)
+        return weight * made + (1 - weight) * self.unit
+
+    def onto(self, change: torch.Tensor) -> np.ndarray:
+        """The source and a change [1, 3, R, R] on it, none outside of a mask: float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        made = self._inverted(change)
+        return (self.unit + (made if self.weight is None else self._over(made) * made)).clip(-1, 1)
 
     def intensities(self, unit: np.ndarray) -> np.ndarray:
         """[-1, 1] -> the unit of the source's pixels; outside of a mask these themselves."""
         values = from_unit(unit, self.image.range)
         return values if self.weight is None else np.where(self._over(unit) > 0, values, self.image.pixels).astype(values.dtype)
+
+    def _inverted(self, x: torch.Tensor) -> np.ndarray:
+        channels = x[0].permute(1, 2, 0).numpy()
+        return self.fit.invert(channels.mean(-1) if self.image.pixels.ndim == 2 else channels)
 
     def _over(self, unit: np.ndarray) -> np.ndarray:
         assert self.weight is not None

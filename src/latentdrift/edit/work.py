@@ -64,13 +64,18 @@ class Work:
         """Of the steps that are run."""
         return 1.0 if EDITORS[self.wish.editor].draws else self.options.strength
 
+    @property
+    def detail(self) -> bool:
+        """Whether changes are put on the images themselves."""
+        return EDITORS[self.wish.editor].keeps(self.options.detail)
+
     def folder(self, asked: Request) -> Path:
         """Of one counterfactual."""
         return self.options.out / asked.name
 
     def facts(self, asked: Request) -> dict[str, Any]:
         """All that decides it."""
-        return {**self._used, **asked.facts, **self.hints.facts(asked.entry.row), **self.model}
+        return {**self._used, "detail": self.detail, **asked.facts, **self.hints.facts(asked.entry.row), **self.model}
 
     def missing(self) -> list[Request]:
         """Those that are not made yet."""

@@ -99,7 +99,7 @@ def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     found: dict[str, list[float]] = {name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")}
     for edit in edits:
         original, again, made = (edit[name].astype(np.float64) for name in STATES)
-        moved = np.abs(made - again).mean(-1)
+        moved = np.abs(made - (original if edit["record"].get("detail") else again)).mean(-1)
         found["reconstruction"].append(float(np.abs(again - original).mean()))
         found["change"].append(float(moved.mean()))
         found["area"].append(float((moved > CHANGED).mean()))

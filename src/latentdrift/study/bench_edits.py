@@ -16,7 +16,7 @@ from latentdrift.evaluate.pairs import rows_of
 from latentdrift.evaluate.similarity import SIMILARITIES, compare
 from latentdrift.model.base import Base
 from latentdrift.study.bench import Bench, Cell
-from latentdrift.study.editing import METRICS, Editing, baseline, edited, mean, picture_of, score
+from latentdrift.study.editing import METRICS, Editing, baseline, edited, mean, outcomes, picture_of, score
 from latentdrift.study.jury import Judge
 from latentdrift.study.subject import Subject
 
@@ -46,7 +46,8 @@ def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
             made = [baseline(work, row, case, original) for case, original in zip(cases, originals, strict=True)]
             told = {}
         else:
-            made = [edited(work, work.editors[0], case, shelf=None) for case in cases]
+            editor = work.editors[0]
+            made = [outcomes(editor, edited(work, editor, case, shelf=None))[editor] for case in cases]
             told = {"drift": subject.drift.to_dict()}
         pictures = colours(made)
         metrics: dict[str, Any] = judge(subject.base, pictures, cell.seed)

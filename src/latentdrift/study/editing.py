@@ -16,7 +16,7 @@ from latentdrift.adapt.shown import Sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.write import write_png
-from latentdrift.edit.counterfactual import How, edit
+from latentdrift.edit.counterfactual import Counterfactual, How, edit
 from latentdrift.edit.editors import EDITORS, starting
 from latentdrift.edit.kept import Shelf
 from latentdrift.edit.requests import Wish
@@ -116,9 +116,14 @@ class Editing:
         return None if self.cohort is None else mean_change(self.cohort, self.resolution)
 
     @property
+    def baselines(self) -> tuple[str, ...]:
+        """Those that there is something for."""
+        return tuple(name for name in BASELINES if name != MEAN or self.mean_change is not None)
+
+    @property
     def rows(self) -> tuple[str, ...]:
-        """Baselines and editors."""
-        return (*(name for name in BASELINES if name != MEAN or self.mean_change is not None), *self.editors)
+        """Baselines and editors, and of those that put their changes on the image also what they drew."""
+        return (*self.baselines, *(name for editor in self.editors for name in rows_of(editor)))
 
     @cached_property
     def key(self) -> str:
@@ -151,16 +156,39 @@ class Editing:
 
 def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
-    missing = [(row, case) for row in asked.rows for case in asked.cases if asked.result(row, case) is None]
+    missing = unmade(asked)
     first = {case.subject.name for case in asked.cases[:SHOWN]}
     told = {"base": asked.base.hash, "adapters": asked.info["adapters"], "drift": asked.drift.to_dict()}
     shelf = Shelf(asked.options.out / "cache", told)
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
-        made = baseline(asked, row, case, original) if row in BASELINES else edited(asked, row, case, shelf)
-        asked.keep(row, case, score(asked, case, original, made), made if case.subject.name in first else None)
+        made = {row: baseline(asked, row, case, original)} if row in BASELINES else outcomes(row, edited(asked, row, case, shelf))
+        for name, picture in made.items():
+            asked.keep(name, case, score(asked, case, original, picture), picture if case.subject.name in first else None)
         report(done, len(missing))
     return list(summarise(asked))
+
+
+def unmade(asked: Editing) -> list[tuple[str, Case]]:
+    """Baselines and edits that are not there yet."""
+    every = {name: (name,) for name in asked.baselines} | {name: rows_of(name) for name in asked.editors}
+    return [
+        (name, case)
+        for name, rows in every.items()
+        for case in asked.cases
+        if any(asked.result(row, case) is None for row in rows)
+    ]
+
+
+def rows_of(editor: str) -> tuple[str, ...]:
+    """An editor's rows in the table."""
+    return (editor, f"{editor}, as drawn") if EDITORS[editor].keeps(None) else (editor,)
+
+
+def outcomes(editor: str, made: Counterfactual) -> dict[str, np.ndarray]:
+    """An edit's picture [R, R] in [0, 1] for each of its rows."""
+    kept, drawn = unit(made.on_original), unit(made.counterfactual)
+    return dict(zip(rows_of(editor), (kept, drawn) if EDITORS[editor].keeps(None) else (drawn,), strict=True))
 
 
 def picture_of(case: Case) -> np.ndarray:
@@ -178,16 +206,15 @@ def baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.n
         return unit(asked.base.decode(asked.base.moments(case.subject.tensor())[0]).cpu())
 
 
-def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None) -> np.ndarray:
-    """A case's picture [R, R] in [0, 1] under an editor."""
+def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None) -> Counterfactual:
+    """A case under an editor."""
     options, base = asked.options, asked.base
     wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
     wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
     drift = starting(editor, asked.drift, base, asked.info, options.steps)
     hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
     said: Any = {"hints": hints, "shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
-    made = edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
-    return unit(made.counterfactual)
+    return edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
 
 
 def unit(x: torch.Tensor) -> np.ndarray:

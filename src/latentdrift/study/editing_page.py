@@ -55,4 +55,9 @@ def words(asked: Editing) -> list[str]:
         "resampling patients. Errors are shares of the intensity range. The share of the true change is a regression through "
         "0: 1 is the right size, 0 is nothing, below 0 the wrong way."
     )
-    return [what, how, f"Baselines: {'; '.join(f'{name}: {what}' for name, what in BASELINES.items() if name in asked.rows)}."]
+    drawn = (
+        "Editors that invert the image put their change on it, and lose nothing of it; as drawn: what they drew, which lacks "
+        "what the autoencoder loses."
+    )
+    baselines = "; ".join(f"{name}: {BASELINES[name]}" for name in asked.baselines)
+    return [what, how, drawn, f"Baselines: {baselines}."]
