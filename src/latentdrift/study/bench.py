@@ -50,6 +50,7 @@ TABLES: dict[type[BenchOptions], Table] = {
     BenchTable4Options: TABLE4,
 }
 BEFORE = "start"  # name of a fit that others start from
+BEHIND = {"sampler": "guidance", "batch_size": "resolution"}  # where options of tables that draw stand in keys of kept results
 FEWEST_EDITS = 4  # that the kernel distance can judge
 
 
@@ -208,7 +209,11 @@ class Bench:
         told = self.options.model_dump(mode="json", exclude={"out", "workers", "methods", "variants", "seeds", "seed", "device"})
         if self.classes:
             told["by"] = str(self.classes)
-        return key(told, self.cohort.fingerprint)
+        names = [name for name in told if name not in BEHIND]
+        for name, before in BEHIND.items():
+            if name in told:
+                names.insert(names.index(before) + 1, name)
+        return key({name: told[name] for name in names}, self.cohort.fingerprint)
 
     def keep(self, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]) -> None:
         """Write a variant's result, and a strip of some of its synthetic pictures [R, R, 3] in [0, 1]."""
