@@ -127,7 +127,8 @@ class EditOptions(Options):
     mask_edge: Annotated[float, Field(ge=0)] = 2.0
     """With --mask or --protect: pixels inside the edge over which the change sets in."""
     mask_threshold: Fraction = 0.5
-    """With diffedit: share of the largest difference between the prompts' noise from which on a place may change."""
+    """With diffedit: share of the largest difference between the prompts' noise from which on a place may change; what is more
+    than three times the mean difference counts as the largest."""
     cross_share: Fraction = 0.8
     """With prompt-to-prompt and null-text: share of the steps in which words keep the attention they had in the source."""
     self_share: Fraction = 0.4
