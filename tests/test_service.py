@@ -214,7 +214,7 @@ def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
         edit(study, study / "cohort", tmp_path / "e", set=("age=-3",))
     with pytest.raises(OptionError, match=r"unknown diagnosis 'demencia'.*did you mean 'dementia'"):
         edit(study, study / "cohort", tmp_path / "e", set=("diagnosis=demencia",))
-    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: ddim, diffedit, edit-friendly"):
+    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: controlnet, ddim, diffedit"):
         edit(study, study / "cohort", tmp_path / "e", editor="ddmi")
     with pytest.raises(OptionError, match="nothing to draw"):
         generate(study, tmp_path / "g", like=None)
