@@ -19,7 +19,7 @@ from latentdrift.evaluate.bootstrap import proportion_interval, rng
 from latentdrift.evaluate.disguises import DISGUISES, disguise
 from latentdrift.evaluate.features import resize
 from latentdrift.evaluate.overlay import nearest, structure
-from latentdrift.evaluate.privacy import same_patient, threshold
+from latentdrift.evaluate.privacy import Yardstick, same_patient
 
 COPIES = 50  # of each disguise
 SIZE = 256  # pixels at most
@@ -62,13 +62,14 @@ def column(name: str) -> dict[str, Any]:
     """A column of the table: row -> cell."""
     train, held_out, others = images(name)
     known, usual = structure(train.images), structure(held_out.images)
-    people = [torch.cat(both) for both in zip(known, usual, strict=True)]
-    found = nearest(usual, known, same_patient(held_out, train), people).value
-    limit = threshold(found)
-    more = nearest(structure(others.images), known, same_patient(others, train), people).value
+    people = (known, usual)
+    strangers = nearest(held_out.images, known, same_patient(held_out, train), people)
+    yardstick = Yardstick.of(strangers)
+    found, limit = yardstick.similarity(strangers), yardstick.threshold
+    more = yardstick.similarity(nearest(others.images, known, same_patient(others, train), people))
     cells = {
         "training / held-out / further images": f"{len(train)} / {len(held_out)} / {len(others)}",
-        "threshold": f"{limit:.3f}",
+        "threshold, and of finer structure": f"{limit:.3f}, {yardstick.fine:.3f}",
     }
     cells["nearest stranger, median and highest"] = f"{np.median(found):.2f}, {found.max():.2f}"
     cells["held-out flagged"] = share(int((found > limit).sum()), len(found))
@@ -77,7 +78,7 @@ def column(name: str) -> dict[str, Any]:
     for row in [*DISGUISES, AUTOENCODER]:
         taken = train.images[pick]
         made = decoded(taken) if row == AUTOENCODER else disguise(row, taken, rng(0, row))
-        values = nearest(structure(made), known, None, people).value
+        values = yardstick.similarity(nearest(made, known, None, people))
         cells[f"found: {row}"] = f"{share(int((values > limit).sum()), len(values))}, lowest {values.min():.3f}"
     return cells
 

@@ -1,6 +1,7 @@
 """Peak memory and time of judging N phantom images against N training images, from features to distances and neighbours.
 
-    python benchmarks/judge_memory.py [N ...]         default: 2000 20000
+    python benchmarks/judge_memory.py [N ...]              default: 2000 20000
+    python benchmarks/judge_memory.py --copies [N ...]     the search for copies instead, among 100 training images
 
 Each N runs in a process of its own. 64 phantom brains of 128 pixels lie on disk; image i is one of them, read anew each time,
 with a grain of its own, so no two are the same. The features are 256 means of tiles: reading, keeping, distances and neighbours
@@ -75,18 +76,39 @@ def judge(folder: Path, n: int) -> None:
     sys.stdout.write(f"| {' | '.join(f'{number:,.0f}' for number in numbers)} |\n")
 
 
+def search(folder: Path, n: int) -> None:
+    """The same of the search for copies."""
+    from latentdrift.evaluate.privacy import find_copies
+
+    def used() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    real, synthetic, train = (images(folder, kind, m) for kind, m in (("real", 20), ("made", n), ("train", 100)))
+    before, began = used(), time.perf_counter()
+    find_copies(real, synthetic, train, bootstrap=BOOTSTRAP)
+    numbers = (n, before, used(), n * SIZE * SIZE * 3 * 4 / 2**20, time.perf_counter() - began)
+    sys.stdout.write(f"| {' | '.join(f'{number:,.0f}' for number in numbers)} |\n")
+
+
+TABLES = {
+    "--features": (judge, ("N", "MB before", "MB at most", "MB of all images", "s for features", "s for the rest")),
+    "--copies": (search, ("N", "MB before", "MB at most", "MB of all images", "s")),
+}
+
+
 def main() -> None:
     """The table."""
-    if sys.argv[1:2] == ["--one"]:
-        judge(Path(sys.argv[2]), int(sys.argv[3]))
+    which, *rest = sys.argv[1:] if sys.argv[1:2] and sys.argv[1] in TABLES else ["--features", *sys.argv[1:]]
+    fill, header = TABLES[which]
+    if rest[:1] == ["--one"]:
+        fill(Path(rest[1]), int(rest[2]))
         return
-    header = ("N", "MB before", "MB at most", "MB of all images", "s for features", "s for the rest")
     sys.stdout.write(f"| {' | '.join(header)} |\n|{'---|' * len(header)}\n")
-    for n in [int(text) for text in sys.argv[1:]] or [2000, 20000]:
+    for n in [int(text) for text in rest] or [2000, 20000]:
         with tempfile.TemporaryDirectory() as folder:
             draw(Path(folder))
             sys.stdout.flush()
-            subprocess.run([sys.executable, __file__, "--one", folder, str(n)], check=True)
+            subprocess.run([sys.executable, __file__, which, "--one", folder, str(n)], check=True)
 
 
 if __name__ == "__main__":

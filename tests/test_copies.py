@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 from latentdrift.data import phantom
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, overlay
 from latentdrift.evaluate.bootstrap import rng
 from latentdrift.evaluate.disguises import DISGUISES, disguise
-from latentdrift.evaluate.overlay import nearest, structure
-from latentdrift.evaluate.privacy import find_copies, find_duplicates, planted, threshold
+from latentdrift.evaluate.overlay import Structure, nearest, structure
+from latentdrift.evaluate.privacy import Yardstick, find_copies, find_duplicates, planted
 
-PLANTS = 10
+PLANTS = 5
 
 
 @cache
@@ -28,32 +29,63 @@ def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> I
 
 
 @cache
-def reference(kind: str) -> tuple[list, float]:
-    """What the search knows of 40 training patients, and the threshold that 30 others set."""
+def reference(kind: str) -> tuple[Structure, Yardstick]:
+    """What the search knows of 40 training patients, and what 30 others set."""
     train = structure(patients(kind, 40, 1).images)
-    return train, threshold(nearest(structure(patients(kind, 30, 2).images), train).value)
+    return train, Yardstick.of(nearest(patients(kind, 30, 2).images, train))
 
 
 @pytest.mark.parametrize("name", DISGUISES)
 def test_brains_are_found_in_disguise_and_named(name):
-    train, limit = reference("brain")
-    found = nearest(structure(disguise(name, patients("brain", 40, 1).images[:PLANTS], rng(0, name))), train)
-    assert (found.value > limit).all() and found.index.tolist() == list(range(PLANTS))
+    train, yardstick = reference("brain")
+    found = nearest(disguise(name, patients("brain", 40, 1).images[:PLANTS], rng(0, name)), train)
+    assert (yardstick.similarity(found) > yardstick.threshold).all() and found.index.tolist() == list(range(PLANTS))
+
+
+@pytest.mark.parametrize("name", ["cropped by 12 %", "shifted by 6 %", "gamma 0.7", "noise of 0.05"])
+def test_chests_that_are_all_alike_are_told_apart_by_finer_structure(name):
+    """Strangers come as near as 0.98 in coarse structure; copies in disguise are hardly nearer."""
+    train = patients("chest", 40, 1, size=128)
+    strangers = nearest(patients("chest", 12, 2, size=128).images, known := structure(train.images))
+    yardstick = Yardstick.of(strangers)
+    found = nearest(disguise(name, train.images[:4], rng(1, name)), known)
+    assert (yardstick.similarity(found) > yardstick.threshold).all() and found.index.tolist() == list(range(4))
+    assert (found.fine > strangers.fine.max()).all() and strangers.value.max() > 0.9
+
+
+def test_grain_is_known_for_what_it_is():
+    """White grain: its variance in the structure's scales, and its share of a picture that had none."""
+    generator = np.random.default_rng(0)
+    grain = torch.from_numpy(generator.normal(size=(40, 100, 150)).astype(np.float32))
+    rows, columns = (overlay._sampler(size, 32) for size in (100, 150))
+    small = (rows @ grain @ columns.T)[:, None]
+    detail = overlay._blur(small, overlay.FINE) - overlay._blur(small, overlay.WIDE)
+    assert float(detail[..., 8:-8, 8:-8].var()) == pytest.approx(overlay._gain(100, 150, 32), rel=0.1)
+    picture = 0.5 + 0.05 * gaussian_filter(generator.normal(size=(128, 128)), 2) * 7
+    noisy = picture + generator.normal(0, 0.05, picture.shape)
+    both = np.repeat(np.stack([picture, noisy])[..., None], 3, -1).clip(0, 1)
+    clean, share = (float(x) for x in structure(both).grain[:][:, 2])
+    alike = nearest(both[1:], structure(both[:1]), common=[structure(0.5 + 0 * both)])
+    assert clean < 0.01 and 0.03 < share < overlay.GRAIN and alike.fine[0] > 0.97
+    left = np.corrcoef(*(x[8:-8, 8:-8].flatten() for x in structure(both).sides[2][:][:, 0].numpy()))[0, 1]
+    assert left < 0.95 and left == pytest.approx(np.sqrt(1 - share), abs=0.03)  # what is put right
+    other_way = nearest(both[:1], structure(both[1:]), common=[structure(0.5 + 0 * both)])
+    assert other_way.fine[0] == pytest.approx(left, abs=0.03)
 
 
 @pytest.mark.parametrize("kind", ["brain", "chest"])
 def test_other_patients_are_left_alone(kind):
-    train, limit = reference(kind)
-    found = nearest(structure(patients(kind, 60, 3).images), train)
-    assert (found.value > limit).sum() <= 1  # of 60; benchmarks/copies.py asks more of them
+    train, yardstick = reference(kind)
+    found = yardstick.similarity(nearest(patients(kind, 60, 3).images, train))
+    assert (found > yardstick.threshold).sum() <= 1  # of 60; benchmarks/copies.py asks more of them
 
 
 def test_the_report_of_planted_copies_names_what_it_misses():
     train = patients("brain", 40, 1)
-    found = planted(train, 0.8, seed=0)
+    found = planted(train, Yardstick(0.8, 0.8), seed=0)
     assert found["n"] == found["caught"] == len(DISGUISES) and not found["missed"] and found["ci"][0] > 0.8
-    blind = planted(train, 0.999, seed=0)
-    assert 0 < blind["caught"] < len(DISGUISES) and "noise of 0.05" in blind["missed"] and "none" not in blind["missed"]
+    blind = planted(train, Yardstick(0.999, 0.999), seed=0)
+    assert 0 < blind["caught"] < len(DISGUISES) and "cropped by 12 %" in blind["missed"] and "none" not in blind["missed"]
 
 
 def test_a_disguise_keeps_size_and_range_and_changes_something():
@@ -108,6 +140,6 @@ def test_copies_of_real_images_are_found_and_real_patients_left_alone(place):
         pytest.skip("LATENTDRIFT_COHORTS names no cohort")
     cohort = Cohort.load(Path(place))
     train, real, others = (sets.from_cohort(cohort, split, 256) for split in ("train", "test", "validation"))
-    report = planted(train, find_copies(real, others, train).details["threshold"], seed=0)
+    report = planted(train, find_copies(real, others, train).yardstick, seed=0)
     assert report["caught"] == report["n"]
     assert find_copies(real, others, train).metrics["copies"]["value"] <= max(1, 0.01 * len(others))

@@ -8,6 +8,7 @@ import pytest
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.identity import closer, repeats
 
+ALL = slice(None)
 BLANK = np.zeros((1, 4, 4, 3))
 
 
@@ -17,9 +18,10 @@ def people(*patients: str) -> ImageSet:
 
 def test_repeats_are_other_pictures_of_the_same_patient() -> None:
     found = repeats(people("a", "a", "b", "c", "d"), people("b", "c", "e"))
-    assert found and found.query.tolist() == [0, 1, 2, 3] and found.patients == ["a", "a", "b", "c"]
-    assert [np.flatnonzero(row).tolist() for row in found.same] == [[1], [0], [5], [6]]
-    assert [np.flatnonzero(row).tolist() for row in found.itself] == [[0], [1], [2], [3]]
+    assert found and found.query.tolist() == [0, 1, 2, 3]
+    assert [np.flatnonzero(~row).tolist() for row in found.others(ALL, ALL)] == [[1], [0], [5], [6]]
+    assert [np.flatnonzero(row).tolist() for row in found.itself(ALL, ALL)] == [[0], [1], [2], [3]]
+    assert found.others(slice(2, 3), slice(4, 7)).tolist() == [[True, False, True]]  # a part of all pairs
 
 
 def test_rank_one_accuracy_is_a_share_of_queries_and_chance_is_its_floor() -> None:
@@ -35,7 +37,7 @@ def test_rank_one_accuracy_is_a_share_of_queries_and_chance_is_its_floor() -> No
 def test_the_training_set_as_its_own_reference_is_not_its_own_repeat() -> None:
     train = people("a", "a", "b", "b", "c", "c")
     found = repeats(train, train)
-    assert found and (found.itself.sum(1) == 2).all() and (found.same.sum(1) == 2).all()
+    assert found and (found.itself(ALL, ALL).sum(1) == 2).all() and ((~found.others(ALL, ALL)).sum(1) == 2).all()
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentdrift.evaluate import ImageSet, scores
+from latentdrift.evaluate import ImageSet, privacy, scores
 from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.features import load_features
-from latentdrift.evaluate.privacy import nearest_features
-from latentdrift.evaluate.scores import Vectors, chart, distances, nearest
+from latentdrift.evaluate.privacy import nearest_features, same_patient
+from latentdrift.evaluate.scores import Vectors, chart, distances
 from latentdrift.evaluate.store import keep
 
 
@@ -24,22 +24,26 @@ def people(n: int, seed: int, who: str) -> ImageSet:
 
 def test_neighbours_in_blocks_are_those_of_the_whole(monkeypatch):
     query, train = normal(23, 5, 0), normal(31, 5, 1)
-    expected = nearest_features(query.astype(float), train.astype(float)).value
+    far = np.linalg.norm(query[:, None].astype(float) - train[None], axis=-1)
     for rows, columns in ((7, 4), (1000, 1000)):
-        monkeypatch.setattr(scores, "ROWS", rows)
-        monkeypatch.setattr(scores, "COLUMNS", columns)
-        assert nearest(query, train) == pytest.approx(expected, rel=1e-12)
+        monkeypatch.setattr(privacy, "ROWS", rows)
+        monkeypatch.setattr(privacy, "COLUMNS", columns)
+        for sets in ([train], [train[:9], train[9:]]):
+            found = nearest_features(query, *sets)
+            assert found.index.tolist() == far.argmin(1).tolist() and found.value == pytest.approx(far.min(1), rel=1e-6)
 
 
 def test_pairs_of_one_patient_do_not_count_in_any_block(monkeypatch):
     """Each query stands in the training set under its own patient: only others are left."""
-    monkeypatch.setattr(scores, "ROWS", 3)
-    monkeypatch.setattr(scores, "COLUMNS", 4)
+    monkeypatch.setattr(privacy, "ROWS", 3)
+    monkeypatch.setattr(privacy, "COLUMNS", 4)
     x, whose = normal(10, 5, 0), people(10, 0, "p")
     far = np.linalg.norm(x[:, None] - x[None], axis=-1)
     far[np.arange(10)[:, None] // 2 == np.arange(10) // 2] = np.inf
-    assert nearest(x, x, whose, whose) == pytest.approx(far.min(1), rel=1e-6)
-    assert np.isnan(nearest(x[:2], x[:2], whose.take(np.arange(2)), whose.take(np.arange(2)))).all()
+    found = nearest_features(x, x[:5], x[5:], forbidden=same_patient(whose, whose))
+    assert found.value == pytest.approx(far.min(1), rel=1e-6) and found.index.tolist() == far.argmin(1).tolist()
+    two = whose.take(np.arange(2))
+    assert np.isnan(nearest_features(x[:2], x[:2], forbidden=same_patient(two, two)).value).all()
 
 
 def test_features_on_disk_give_the_numbers_of_features_in_memory(tmp_path):

@@ -1,7 +1,8 @@
 """Judges images, never models: nothing here knows how a picture was made.
 
 pictures.py     pictures on disk, read when needed       sets.py         a cohort or a folder -> ImageSet
-features.py     pictures -> vectors, in a named feature space; store.py keeps them, selfsupervised.py learns a space
+spool.py        numbers of many pictures, kept on disk   store.py        features on disk, kept for the next time
+features.py     pictures -> vectors, in a named feature space; selfsupervised.py learns one
 distances.py    two sets of vectors -> one number        manifold.py     precision, recall, density, coverage
 similarity.py   two pictures -> one number               diversity.py    how alike the pictures of one set are
 truth.py        an edit against the true change

@@ -11,7 +11,7 @@ import numpy as np
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.overlay import Nearest
+from latentdrift.evaluate.overlay import Overlaid
 from latentdrift.evaluate.privacy import search
 from latentdrift.evaluate.sets import from_rows
 
@@ -63,8 +63,10 @@ class Gate:
         train, others = (table[(table["split"] == "train") == kind] for kind in (True, False))
         known = from_rows(self.cohort, train, size)
         held_out = from_rows(self.cohort, others, size) if len(others) else None
-        limit, found, _ = search(synthetic, known, held_out or known)
-        return Verdict(self, limit, found, len(known), len(others), tuple(train["file_name"]))
+        yardstick, found, _ = search(synthetic, known, held_out or known)
+        return Verdict(
+            self, yardstick.threshold, yardstick.similarity(found), found, len(known), len(others), tuple(train["file_name"])
+        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Verdict:
 
     gate: Gate
     threshold: float
-    nearest: Nearest
+    similarity: np.ndarray
+    nearest: Overlaid
     train: int
     held_out: int
     files: tuple[str, ...]
@@ -82,12 +85,12 @@ class Verdict:
     @property
     def copies(self) -> tuple[int, ...]:
         """Positions of the pictures that are held back."""
-        return tuple(int(i) for i in np.flatnonzero(self.nearest.value > self.threshold))
+        return tuple(int(i) for i in np.flatnonzero(self.similarity > self.threshold))
 
     def why(self, position: int) -> dict[str, Any]:
         """What the table of the quarantine says of a picture that is held back."""
         return {
-            "similarity": round(float(self.nearest.value[position]), 4),
+            "similarity": round(float(self.similarity[position]), 4),
             "training_image": self.files[self.nearest.index[position]],
             "mirrored": bool(self.nearest.mirrored[position]),
         }
@@ -100,14 +103,14 @@ class Verdict:
             "threshold": self.threshold,
             "train": self.train,
             "held_out": self.held_out,
-            "drawn": len(self.nearest.value),
+            "drawn": len(self.similarity),
             "quarantined": len(self.copies),
         }
 
     @property
     def sentence(self) -> str:
         """How many, and why."""
-        drawn = len(self.nearest.value)
+        drawn = len(self.similarity)
         above = f"similarity above {self.threshold:.3f} to one of {self.train} training images"
         if not self.copies:
             return f"gate: none of {drawn} images is a copy ({above})"

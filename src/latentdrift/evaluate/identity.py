@@ -25,29 +25,36 @@ class Repeats:
     """Q pictures of patients who have more than one, among the G pictures of a gallery: the real ones, then the training ones.
 
     Attributes:
-        query: positions in the real set [Q].
-        itself: which picture of the gallery each one is [Q, G].
-        same: which are other pictures of its patient [Q, G].
-        patients: of the queries.
+        query: positions in the real set [Q], which are those in the gallery.
+        patients: of the gallery [G].
+        pictures: which picture each one of the gallery is [G]; one that stands there twice has one number.
     """
 
     query: np.ndarray
-    itself: np.ndarray
-    same: np.ndarray
-    patients: list[str]
+    patients: np.ndarray
+    pictures: np.ndarray
+
+    def itself(self, rows: slice, columns: slice) -> np.ndarray:
+        """Pairs of a query and its own picture in the gallery."""
+        return self.pictures[self.query[rows], None] == self.pictures[None, columns]
+
+    def others(self, rows: slice, columns: slice) -> np.ndarray:
+        """Pairs that are not two pictures of one patient."""
+        return (self.patients[self.query[rows], None] != self.patients[None, columns]) | self.itself(rows, columns)
 
     def recognised(self, index: np.ndarray, bootstrap: int, seed: int) -> dict[str, Any]:
         """Rank-1 accuracy: the share of queries whose nearest other picture, at `index` [Q], is of the same patient.
 
         Floor: what a random picture of the gallery would reach. The interval resamples patients.
         """
-        hits = self.same[np.arange(len(index)), index].astype(float)
-        units = groups(len(hits), self.patients)
+        hits = (self.patients[index] == self.patients[self.query]).astype(float)
+        units = groups(len(hits), list(self.patients[self.query]))
+        itself = _times(self.pictures)[self.query]
         return {
             "value": float(hits.mean()),
             "ci": _within(mean_interval(hits, units, bootstrap, rng(seed, "recognised"))),
-            "n": {"real": len(hits), "patients": int(units.max()) + 1, "gallery": self.same.shape[1]},
-            "floor": float((self.same.sum(1) / (~self.itself).sum(1)).mean()),
+            "n": {"real": len(hits), "patients": int(units.max()) + 1, "gallery": len(self.patients)},
+            "floor": float(((_times(self.patients)[self.query] - itself) / (len(self.patients) - itself)).mean()),
         }
 
 
@@ -55,15 +62,18 @@ def repeats(real: ImageSet, train: ImageSet) -> Repeats | None:
     """The real pictures that have another visit; None where patients are not known or fewer than FEWEST have one."""
     if real.patients is None or train.patients is None:
         return None
-    ours, theirs = np.asarray(real.patients, dtype=str), np.asarray([*real.patients, *train.patients], dtype=str)
-    itself = np.eye(len(ours), len(theirs), dtype=bool)
-    if real is train:
-        itself[:, len(ours) :] = np.eye(len(ours), dtype=bool)
-    same = (ours[:, None] == theirs[None]) & ~itself
-    query = np.flatnonzero(same.any(1))
-    if len(set(ours[query])) < FEWEST:
+    patients = np.asarray([*real.patients, *train.patients], dtype=str)
+    pictures = np.tile(np.arange(len(real)), 2) if real is train else np.arange(len(patients))
+    query = np.flatnonzero((_times(patients) > _times(pictures))[: len(real)])
+    if len(set(patients[query])) < FEWEST:
         return None
-    return Repeats(query, itself[query], same[query], list(ours[query]))
+    return Repeats(query, patients, pictures)
+
+
+def _times(labels: np.ndarray) -> np.ndarray:
+    """How often each label stands among all [N]."""
+    _, place, count = np.unique(labels, return_inverse=True, return_counts=True)
+    return count[place]
 
 
 def closer(synthetic: np.ndarray, own: np.ndarray, held_out: np.ndarray, bootstrap: int, seed: int) -> dict[str, Any]:
@@ -103,16 +113,17 @@ def recognition(
         return {}
     metrics = {}
     for label, vectors in spaces.items():
-        ours, theirs, known = (np.asarray(x, dtype=np.float64) for x in (vectors.real, vectors.synthetic, vectors.train))
-        asked, gallery = ours[again.query], np.concatenate([ours, known])
-        metrics[f"recognised.{label}"] = again.recognised(nearest_features(asked, gallery, again.itself).index, bootstrap, seed)
-        own = nearest_features(asked, gallery, ~again.same).value
-        near, usual = nearest_features(theirs, known), nearest_features(ours, known, same_patient(real, train))
+        assert vectors.train is not None
+        sets = vectors.real[again.query], vectors.real, vectors.train
+        known = nearest_features(*sets, forbidden=again.itself).index
+        metrics[f"recognised.{label}"] = again.recognised(known, bootstrap, seed)
+        own = nearest_features(*sets, forbidden=again.others).value
+        near = nearest_features(vectors.synthetic, vectors.train)
+        usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train))
         metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, bootstrap, seed)
-    seen = structure(np.asarray(real.images)[again.query])
-    all_real = structure(np.concatenate([np.asarray(real.images), np.asarray(train.images)]))
-    metrics["recognised.pixel"] = again.recognised(nearest(seen, all_real, again.itself).index, bootstrap, seed)
-    visits = nearest(seen, all_real, ~again.same).value
+    seen, gallery = real.take(again.query).images, structure(real.images, train.images)
+    metrics["recognised.pixel"] = again.recognised(nearest(seen, gallery, again.itself).index, bootstrap, seed)
+    visits = nearest(seen, gallery, again.others).value
     strangers = found.real.value[found.real.value > -1]
     metrics["closer.pixel"] = closer(found.synthetic.value, visits, strangers, bootstrap, seed)
     return metrics

@@ -11,6 +11,7 @@ mirrored or not, shifted, scaled and turned, first in coarse steps against all t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -20,46 +21,92 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
-SIDES = (32, 64)  # pixels on a side of a picture's copies, coarse to fine
+from latentdrift.evaluate.pictures import Pictures
+from latentdrift.evaluate.spool import Pairs, Spool, blocks, mean
+
+SIDES = (32, 64, 128)  # pixels on a side of a picture's copies, coarse to fine
 FINE, WIDE = 1.0, 2.5  # pixels: structure between these scales is compared (Gaussian sd)
 FLOOR = 1.0  # of a picture's own mean local contrast: places with much less than this stay dark, and noise there with them
 MARGIN = 0.08  # of a view at its border that does not count: there surroundings are cut off
 SHRINK = 10  # pictures' worth of doubt about the common part: a handful of training pictures has none
 ANGLES = (-4.0, 0.0, 4.0)  # degrees, of the coarse search
 SCALES = (0.88, 0.92, 0.96, 1.0, 1.05)
-SHIFTS = (-0.0625, -0.03125, 0.0, 0.03125, 0.0625)  # shares of the frame
-KEPT = (24, 3)  # training pictures that are registered at each of SIDES
-STEPS = (3, 5)  # of Gauss and Newton, at each of SIDES
+SHIFTS = tuple(0.0625 * step / 3 for step in range(-3, 4))  # shares of the frame
+STAGES = ((0, 64, 1), (1, 48, 0), (1, 16, 3), (2, 4, 2))  # place in SIDES, training pictures laid over there, Gauss-Newton steps
 FARTHEST = (0.12, 0.12, 0.22, 0.16)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
-BLOCK = 256  # queries at a time
+GRAIN = 0.5  # of a picture's structure at most: more is not put down to grain
+BLOCK, COLUMNS = 64, 1024  # queries and training pictures at a time
 
 
-Structure = list[Tensor]
-"""Of N pictures, [N, 1, side, side] for each of SIDES."""
+@dataclass(frozen=True)
+class Structure:
+    """The fine structure of N pictures, 84 KB each.
+
+    Attributes:
+        sides: [N, 1, side, side] for each of SIDES.
+        grain: which share of the mean square of each is white grain [N, len(SIDES)].
+    """
+
+    sides: list[Spool]
+    grain: Spool
+
+    def __len__(self) -> int:
+        return len(self.grain)
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest training picture of each of N pictures: its index [N], similarity or distance [N], and mirrored or not [N]."""
+    """The nearest training picture of each of N pictures: its index [N], and similarity or distance [N]."""
 
     index: np.ndarray
     value: np.ndarray
+
+
+@dataclass(frozen=True)
+class Overlaid(Nearest):
+    """By structure: mirrored or not [N], and the similarity of structure that is twice as fine [N]."""
+
     mirrored: np.ndarray
+    fine: np.ndarray
 
 
-def structure(images: np.ndarray) -> Structure:
-    """The fine structure of pictures [N, H, W, 3] in [0, 1], without brightness and contrast."""
-    return [torch.cat([_structure(images[i : i + BLOCK], side) for i in range(0, len(images), BLOCK)]) for side in SIDES]
+def structure(*pictures: np.ndarray | Pictures) -> Structure:
+    """That of one or several sets of pictures [N, H, W, 3] in [0, 1], without brightness and contrast."""
+    sides, grain = [Spool((1, side, side)) for side in SIDES], Spool((len(SIDES),))
+    for images in pictures:
+        for block in blocks(len(images), BLOCK):
+            for spool, values in zip((*sides, grain), _structure(images[block]), strict=True):
+                spool.add(values)
+    return Structure(sides, grain)
 
 
-def _structure(images: np.ndarray, side: int) -> Tensor:
+def _structure(images: np.ndarray) -> tuple[Tensor, ...]:
+    """Its sides, and the grain."""
     grey = torch.from_numpy(np.asarray(images, dtype=np.float32).mean(-1))
-    rows, columns = (_sampler(size, side) for size in grey.shape[1:])
-    x = (rows @ grey @ columns.T)[:, None]
-    detail = _blur(x, FINE) - _blur(x, WIDE)
-    contrast = _blur(detail**2, WIDE).sqrt()
-    level = FLOOR * contrast.mean((1, 2, 3), keepdim=True)
-    return detail / (contrast + level).clamp(min=1e-6)
+    corners = grey[:, :-1, :-1] - grey[:, :-1, 1:] - grey[:, 1:, :-1] + grey[:, 1:, 1:]
+    variance = (corners.flatten(1).abs().median(1).values / (2 * 0.6745)) ** 2  # of white grain (Donoho and Johnstone 1994)
+    sides, grain = [], []
+    for side in SIDES:
+        rows, columns = (_sampler(size, side) for size in grey.shape[1:])
+        x = (rows @ grey @ columns.T)[:, None]
+        detail = _blur(x, FINE) - _blur(x, WIDE)
+        contrast = _blur(detail**2, WIDE).sqrt()
+        scale = (contrast + FLOOR * contrast.mean((1, 2, 3), keepdim=True)).clamp(min=1e-6)
+        sides.append(detail / scale)
+        noise = variance * _gain(*grey.shape[1:], side) * (scale**-2).mean((1, 2, 3))
+        grain.append((noise / (sides[-1] ** 2).mean((1, 2, 3)).clamp(min=1e-6)).clamp(max=GRAIN))
+    return *sides, torch.stack(grain, 1)
+
+
+@cache
+def _gain(height: int, width: int, side: int) -> float:
+    """The variance that white grain of variance 1 has in the `detail` of a picture."""
+    seen = []
+    for size in (height, width):
+        smooth = [_blur(_sampler(size, side)[None, None], sd, across=False)[0, 0, side // 2] for sd in (FINE, WIDE)]
+        seen.append([float(a @ b) for a, b in ((smooth[0], smooth[0]), (smooth[1], smooth[1]), (smooth[0], smooth[1]))])
+    fine, wide, both = (a * b for a, b in zip(*seen, strict=True))
+    return fine + wide - 2 * both
 
 
 def _sampler(size: int, side: int) -> Tensor:
@@ -70,83 +117,108 @@ def _sampler(size: int, side: int) -> Tensor:
     return torch.from_numpy((weights / weights.sum(-1, keepdims=True)).astype(np.float32))
 
 
-def _blur(x: Tensor, sd: float) -> Tensor:
+def _blur(x: Tensor, sd: float, across: bool = True) -> Tensor:
+    """Pictures [N, 1, H, W], smoothed down and, unless told otherwise, across."""
     reach = math.ceil(3 * sd)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sd) ** 2)
     kernel = kernel / kernel.sum()
-    x = pad(x, (reach,) * 4, mode="reflect")
-    return conv2d(conv2d(x, kernel.reshape(1, 1, 1, -1)), kernel.reshape(1, 1, -1, 1))
+    x = conv2d(pad(x, (0, 0, reach, reach), mode="reflect"), kernel.reshape(1, 1, -1, 1))
+    return conv2d(pad(x, (reach, reach, 0, 0), mode="reflect"), kernel.reshape(1, 1, 1, -1)) if across else x
 
 
-def nearest(query: Structure, train: Structure, forbidden: np.ndarray | None = None, common: Structure | None = None) -> Nearest:
+def nearest(
+    query: np.ndarray | Pictures, train: Structure, forbidden: Pairs | None = None, common: Sequence[Structure] = ()
+) -> Overlaid:
     """The training picture whose structure fits best when it is laid over the query.
 
     Args:
-        query, train: from `structure`, of N and T pictures.
-        forbidden: pairs [N, T] that do not count, e.g. two visits of one patient.
-        common: pictures whose common part is taken off; default: `train`.
+        query: N pictures.
+        train: from `structure`, of T pictures.
+        forbidden: pairs that do not count, e.g. two visits of one patient.
+        common: sets of pictures whose common part is taken off; default: `train`.
 
     Returns:
         Value -1 where nothing may count.
     """
-    shared = [x.mean(0, keepdim=True) * (len(x) / (len(x) + SHRINK)) for x in common or train]
+    people = common or [train]
+    n = sum(map(len, people))
+    shared = [mean([x.sides[level] for x in people]) * (n / (n + SHRINK)) for level in range(len(SIDES))]
     reference = _Reference(train, shared)
-    blocked = None if forbidden is None else torch.from_numpy(forbidden)
-    parts = []
-    for start in range(0, len(query[0]), BLOCK):
-        span = slice(start, start + BLOCK)
-        parts.append(reference.best([x[span] for x in query], None if blocked is None else blocked[span]))
-    index, value, mirrored = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Nearest(index, value, mirrored)
+    parts = [reference.best(_structure(query[rows]), rows, forbidden) for rows in blocks(len(query), BLOCK)]
+    return Overlaid(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """The training pictures and what they have in common."""
+    """The training pictures and what they have in common, [1, 1, side, side] for each of SIDES."""
 
     train: Structure
-    common: Structure
+    common: list[Tensor]
 
-    def best(self, query: Structure, forbidden: Tensor | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Index, similarity and mirrored or not, of each query."""
-        score, place, mirror = self._coarse(query[0])
-        if forbidden is not None:
-            score = score.masked_fill(forbidden, -2.0)
-        value, index = score.topk(min(KEPT[0], score.shape[1]), dim=1)
-        moves = _moves()[place.gather(1, index)]
-        flipped = mirror.gather(1, index)
-        for level, keep in enumerate((*KEPT[1:], 1)):
-            found, moves = self._fit(query[level], index, moves, flipped, level)
-            found = found.masked_fill(value < -1, -2.0)
-            order = found.topk(min(keep, found.shape[1]), dim=1).indices
-            index, flipped, value = (x.gather(1, order) for x in (index, flipped, found))
+    def best(self, query: tuple[Tensor, ...], rows: slice, forbidden: Pairs | None) -> tuple[np.ndarray, ...]:
+        """The fields of `Overlaid` for each query, which are those at `rows`."""
+        value, index, place = self._candidates(query[0], rows, forbidden)
+        moves, flipped, counts = _moves()[place % len(_moves())], place >= len(_moves()), value >= -1
+        usual = value
+        for level, keep, steps in STAGES:
+            order = value.topk(min(keep, value.shape[1]), dim=1).indices
+            index, flipped, counts, usual = (x.gather(1, order) for x in (index, flipped, counts, usual))
             moves = moves.gather(1, order[..., None].expand(-1, -1, 4))
-        return index[:, 0].numpy(), value[:, 0].numpy().astype(np.float64).clip(-1), flipped[:, 0].numpy()
+            value, moves = self._fit(query[level], index, moves, flipped, level, steps)
+            value = self._without_grain(value, query[-1], index, level).masked_fill(~counts, -2.0)
+            usual = value if level < len(SIDES) - 1 else usual
+        best = (usual + value).argmax(1, keepdim=True)
+        where, coarse, mirrored, fine = (x.gather(1, best)[:, 0].numpy() for x in (index, usual, flipped, value))
+        return where, coarse.astype(np.float64).clip(-1), mirrored, fine.astype(np.float64).clip(-1)
 
-    def _coarse(self, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best of the coarse moves for every pair [N, T]: similarity, number of the move, mirrored or not."""
+    def _without_grain(self, value: Tensor, grain: Tensor, index: Tensor, level: int) -> Tensor:
+        """Similarities [N, K] as they would be had the query no more grain than the training picture (Spearman 1904).
+
+        Never the other way: held-out patients, who set the threshold, have the grain of training pictures.
+        """
+        ours, theirs = grain[:, [level]], self.train.grain[index.flatten()][:, level].reshape(index.shape)
+        kept = ((1 - ours) / (1 - theirs)).clamp(max=1)
+        return (value / kept.sqrt()).clamp(-1, 1)
+
+    def _candidates(self, query: Tensor, rows: slice, forbidden: Pairs | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The training pictures that come nearest by coarse moves, [N, K]: similarity, index, number of the move."""
+        found: tuple[Tensor, Tensor, Tensor] | None = None
+        for columns in blocks(len(self.train.sides[0]), COLUMNS):
+            score, place = self._coarse(query, columns)
+            if forbidden is not None:
+                score = score.masked_fill(torch.from_numpy(forbidden(rows, columns)), -2.0)
+            index = torch.arange(columns.start, columns.stop).expand(len(score), -1)
+            if found is not None:
+                score, index, place = (torch.cat(both, 1) for both in zip(found, (score, index, place), strict=True))
+            order = score.sort(dim=1, descending=True, stable=True).indices[:, : STAGES[0][1]]
+            found = score.gather(1, order), index.gather(1, order), place.gather(1, order)
+        assert found is not None
+        return found
+
+    def _coarse(self, query: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+        """The best of the coarse moves for every pair [N, T]: similarity, number of the move; mirrored ones are counted on."""
         grids, inside = _coarse_views()
-        known = (self.train[0] - self.common[0]).flatten(1)
+        known = (self.train.sides[0][columns] - self.common[0]).flatten(1)
         lengths = (known**2 @ inside.flatten(1).T).sqrt().clamp(min=1e-6)
         best = torch.full((len(query), len(known)), -2.0)
-        place, mirror = torch.zeros(best.shape, dtype=torch.int64), torch.zeros(best.shape, dtype=torch.bool)
+        place = torch.zeros(best.shape, dtype=torch.int64)
         for flip in (False, True):
             seen = query.flip(-1) if flip else query
-            for number, (grid, counts) in enumerate(zip(grids, inside, strict=True)):
+            for number, (grid, counts) in enumerate(zip(grids, inside, strict=True), flip * len(grids)):
                 moved = _read(seen, grid.expand(len(seen), -1, -1, -1))
-                score = _unit(((moved - self.common[0]) * counts).flatten(1)) @ (known / lengths[:, [number]]).T
-                better = score > best
-                best[better], place[better], mirror[better] = score[better], number, flip
-        return best, place, mirror
+                score = _unit(((moved - self.common[0]) * counts).flatten(1)) @ known.T / lengths[:, number % len(grids)]
+                place[score > best] = number
+                best = torch.maximum(best, score)
+        return best, place
 
-    def _fit(self, query: Tensor, index: Tensor, moves: Tensor, flipped: Tensor, level: int) -> tuple[Tensor, Tensor]:
+    def _fit(self, query: Tensor, index: Tensor, moves: Tensor, flipped: Tensor, level: int, steps: int) -> tuple[Tensor, Tensor]:
         """Similarity [N, K] of each query and its candidates, exactly laid over each other, and how [N, K, 4]."""
         n, k = index.shape
         size = SIDES[level]
         seen = torch.where(
             flipped.flatten()[:, None, None, None], query.flip(-1).repeat_interleave(k, 0), query.repeat_interleave(k, 0)
         )
-        theirs = self.train[level][index.flatten()]
+        theirs = self.train.sides[level][index.flatten()]
         both = torch.cat([theirs, self.common[level].expand(len(theirs), -1, -1, -1)], 1)
         at, far = moves.reshape(-1, 4).clone(), torch.tensor(FARTHEST)
 
@@ -159,7 +231,7 @@ class _Reference:
         value = (ours * other).sum(1)
         delta = torch.diag(torch.tensor([0.25 / size, 0.25 / size, 0.5 / size, 0.5 / size]))
         damping = torch.full((len(at), 1, 1), 1e-2)
-        for _ in range(STEPS[level]):
+        for _ in range(steps):
             slopes = torch.stack([(look(at + d)[1] - other) / d.abs().max() for d in delta], 2)  # [P, D, 4]
             gram = slopes.transpose(1, 2) @ slopes
             gram = gram + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2)) + 1e-6 * torch.eye(4)

@@ -14,34 +14,60 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
 from latentdrift.evaluate.disguises import DISGUISES, disguise
-from latentdrift.evaluate.overlay import Nearest, structure
+from latentdrift.evaluate.overlay import Nearest, Overlaid, structure
 from latentdrift.evaluate.overlay import nearest as overlaid
+from latentdrift.evaluate.spool import Pairs, blocks
 
-THRESHOLD = (0.7, 0.98)  # it lies between; on OASIS-2 strangers reach 0.54 and copies 0.95 at least
+THRESHOLD = (0.7, 0.99)  # they lie between; on OASIS-2 strangers reach 0.54 and copies 0.95 at least
 DEVIATIONS = 3.0  # robust standard deviations above held-out patients: 1 honest picture in 700, if Gaussian
 PLANTED = len(DISGUISES)  # training pictures in disguise, one each
+ROWS, COLUMNS = 1024, 4096  # features that are compared at a time
 
 
-def nearest_features(query: np.ndarray, train: np.ndarray, forbidden: np.ndarray | None = None) -> Nearest:
-    """The training picture at the smallest Euclidean distance (`value`) in a feature space, [N, D] and [T, D]."""
-    squared = np.square(query).sum(1)[:, None] + np.square(train).sum(1)[None] - 2 * query @ train.T
-    if forbidden is not None:
-        squared = np.where(forbidden, np.inf, squared)
-    index = squared.argmin(1)
-    exact = np.linalg.norm(query - train[index], axis=1)
-    return Nearest(index, np.where(np.isfinite(squared[np.arange(len(query)), index]), exact, np.nan), np.zeros(len(query), bool))
+def nearest_features(query: np.ndarray, *train: np.ndarray, forbidden: Pairs | None = None) -> Nearest:
+    """The training picture at the smallest Euclidean distance (`value`) in a feature space, a block of pairs at a time.
+
+    Args:
+        query: features [N, D], like `train` also on disk.
+        train: features [T, D] of one or several sets, whose places are counted on.
+        forbidden: pairs that do not count.
+
+    Returns:
+        Value NaN where nothing may count.
+    """
+    index, value = np.zeros(len(query), int), np.full(len(query), np.nan)
+    for rows in blocks(len(query), ROWS):
+        ours, first = np.asarray(query[rows], dtype=np.float64), 0
+        for part in train:
+            for columns in blocks(len(part), COLUMNS):
+                theirs = np.asarray(part[columns], dtype=np.float64)
+                squared = np.square(ours).sum(1)[:, None] + np.square(theirs).sum(1)[None] - 2 * ours @ theirs.T
+                if forbidden is not None:
+                    squared[forbidden(rows, slice(first + columns.start, first + columns.stop))] = np.inf
+                place = squared.argmin(1)
+                exact = np.where(np.isfinite(squared.min(1)), np.linalg.norm(ours - theirs[place], axis=1), np.nan)
+                nearer = (exact < value[rows]) | (np.isnan(value[rows]) & ~np.isnan(exact))
+                index[rows], value[rows] = (
+                    np.where(nearer, new, old[rows]) for new, old in ((first + columns.start + place, index), (exact, value))
+                )
+            first += len(part)
+    return Nearest(index, value)
 
 
-def same_patient(a: ImageSet, b: ImageSet) -> np.ndarray:
-    """Pairs [len(a), len(b)] of pictures of one patient; none where patients are not known."""
-    if a.patients is None or b.patients is None:
-        return np.zeros((len(a), len(b)), bool)
-    return np.asarray(a.patients, dtype=str)[:, None] == np.asarray(b.patients, dtype=str)[None, :]
+def same_patient(a: ImageSet, b: ImageSet) -> Pairs | None:
+    """Pairs of pictures of one patient or, where patients are not known, of a picture of a set and itself; None: no pair is."""
+    if a.patients is not None and b.patients is not None:
+        return same(np.asarray(a.patients, dtype=str), np.asarray(b.patients, dtype=str))
+    return same(np.arange(len(a)), np.arange(len(a))) if a is b else None
+
+
+def same(a: np.ndarray, b: np.ndarray) -> Pairs:
+    """Pairs of equal labels [N] and [T]."""
+    return lambda rows, columns: a[rows, None] == b[None, columns]
 
 
 def threshold(held_out: np.ndarray) -> float:
@@ -59,17 +85,41 @@ def threshold(held_out: np.ndarray) -> float:
     return float(np.clip(np.tanh(np.median(z) + DEVIATIONS * spread), *THRESHOLD))
 
 
-def search(synthetic: ImageSet, train: ImageSet, real: ImageSet) -> tuple[float, Nearest, Nearest]:
-    """The threshold above which a picture is a copy, and the nearest training picture of synthetic and of held-out ones.
+@dataclass(frozen=True)
+class Yardstick:
+    """What tells copies from strangers, set by held-out patients; there are two similarities, and either tells.
+
+    Attributes:
+        threshold: The similarity above which a picture is a copy.
+        fine: The same of structure that is twice as fine.
+    """
+
+    threshold: float
+    fine: float
+
+    @classmethod
+    def of(cls, held_out: Overlaid) -> Yardstick:
+        """From held-out patients' nearest training pictures."""
+        return cls(threshold(held_out.value), threshold(held_out.fine))
+
+    def similarity(self, found: Overlaid) -> np.ndarray:
+        """One number for both, [N]: the larger, the finer being moved on Fisher's z scale to where their thresholds meet."""
+        coarse, fine, *limits = (
+            np.arctanh(np.clip(x, -0.9999, 0.9999)) for x in (found.value, found.fine, self.threshold, self.fine)
+        )
+        moved = fine + limits[0] - limits[1]
+        return np.where(found.value > -1, np.tanh(np.maximum(coarse, moved)), -1.0)
+
+
+def search(synthetic: ImageSet, train: ImageSet, real: ImageSet) -> tuple[Yardstick, Overlaid, Overlaid]:
+    """What tells copies, and the nearest training picture of synthetic and of held-out pictures.
 
     Args:
         real: held-out pictures; pairs of one patient do not count. May be `train` itself: each picture is left out for itself.
     """
     known, usual = structure(train.images), structure(real.images)
-    people = [torch.cat(both) for both in zip(known, usual, strict=True)]
-    own = np.eye(len(train), dtype=bool) if real is train else np.zeros((len(real), len(train)), dtype=bool)
-    held_out = overlaid(usual, known, same_patient(real, train) | own, common=people)
-    return threshold(held_out.value), overlaid(structure(synthetic.images), known, common=people), held_out
+    held_out = overlaid(real.images, known, same_patient(real, train), common=(known, usual))
+    return Yardstick.of(held_out), overlaid(synthetic.images, known, common=(known, usual)), held_out
 
 
 @dataclass(frozen=True)
@@ -78,8 +128,9 @@ class Copies:
 
     metrics: dict[str, dict]
     details: dict
-    synthetic: Nearest
-    real: Nearest
+    synthetic: Overlaid
+    real: Overlaid
+    yardstick: Yardstick
 
 
 def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int = 200, seed: int = 0) -> Copies:
@@ -94,36 +145,37 @@ def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstr
         called copies) and `nearest.pixel` (see `nearness`).
     """
     n = len(synthetic)
-    limit, found, held_out = search(synthetic, train, real)
-    copies, compared = found.value > limit, held_out.value > -1
+    yardstick, found, held_out = search(synthetic, train, real)
+    similarity, usual, compared = yardstick.similarity(found), yardstick.similarity(held_out), held_out.value > -1
+    copies = similarity > yardstick.threshold
     share = proportion_interval(int(copies.sum()), n)
     metrics = {
         "copies": {
             "value": int(copies.sum()),
             "ci": [share[0] * n, share[1] * n],
             "n": {"real": len(real), "synthetic": n, "train": len(train)},
-            "floor": float((held_out.value[compared] > limit).mean() * n) if compared.any() else None,
+            "floor": float((usual[compared] > yardstick.threshold).mean() * n) if compared.any() else None,
         },
         "nearest.pixel": nearness(_distance(found.value), _distance(held_out.value[compared]), len(train), bootstrap, seed),
     }
     details = {
-        "threshold": limit,
-        "held_out": [float(value) for value in held_out.value[compared]],
+        "threshold": yardstick.threshold,
+        "held_out": [float(value) for value in usual[compared]],
         "pairs": [
             {
                 "synthetic": synthetic.names[i],
                 "train": train.names[found.index[i]],
-                "similarity": float(found.value[i]),
+                "similarity": float(similarity[i]),
                 "mirrored": bool(found.mirrored[i]),
                 "copy": bool(copies[i]),
             }
-            for i in np.argsort(-found.value)
+            for i in np.argsort(-similarity)
         ],
     }
-    return Copies(metrics, details, found, held_out)
+    return Copies(metrics, details, found, held_out, yardstick)
 
 
-def planted(train: ImageSet, limit: float, seed: int) -> dict[str, Any]:
+def planted(train: ImageSet, yardstick: Yardstick, seed: int) -> dict[str, Any]:
     """How many of PLANTED training pictures in disguise the search finds.
 
     Returns:
@@ -132,7 +184,7 @@ def planted(train: ImageSet, limit: float, seed: int) -> dict[str, Any]:
     generator = rng(seed, "planted")
     chosen = generator.choice(len(train), PLANTED, replace=len(train) < PLANTED)
     copies = np.concatenate([disguise(name, train.images[[i]], generator) for i, name in zip(chosen, DISGUISES, strict=True)])
-    found = overlaid(structure(copies), structure(train.images)).value > limit
+    found = yardstick.similarity(overlaid(copies, structure(train.images))) > yardstick.threshold
     missed = [name for name, caught in zip(DISGUISES, found, strict=True) if not caught]
     return {"n": PLANTED, "caught": int(found.sum()), "ci": proportion_interval(int(found.sum()), PLANTED), "missed": missed}
 
@@ -147,18 +199,18 @@ def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any]
         details: threshold, pairs.
     """
     theirs, ours = structure(synthetic.images), structure(real.images)
-    own = np.eye(len(real), dtype=bool) if real.patients is None else same_patient(real, real)
-    usual = overlaid(ours, ours, own)
-    found = overlaid(theirs, theirs, np.eye(len(synthetic), dtype=bool), common=ours)
-    limit, compared, n = threshold(usual.value), usual.value > -1, len(synthetic)
-    twins = found.value > limit
+    usual = overlaid(real.images, ours, same_patient(real, real))
+    found = overlaid(synthetic.images, theirs, same(np.arange(len(synthetic)), np.arange(len(synthetic))), common=[ours])
+    yardstick, compared, n = Yardstick.of(usual), usual.value > -1, len(synthetic)
+    limit, similarity = yardstick.threshold, yardstick.similarity(found)
+    twins = similarity > limit
     share = proportion_interval(int(twins.sum()), n)
-    pairs = {tuple(sorted((int(i), int(found.index[i])))): float(found.value[i]) for i in np.flatnonzero(twins)}
+    pairs = {tuple(sorted((int(i), int(found.index[i])))): float(similarity[i]) for i in np.flatnonzero(twins)}
     metric = {
         "value": int(twins.sum()),
         "ci": [share[0] * n, share[1] * n],
         "n": {"real": len(real), "synthetic": n},
-        "floor": float((usual.value[compared] > limit).mean() * n) if compared.any() else None,
+        "floor": float((yardstick.similarity(usual)[compared] > limit).mean() * n) if compared.any() else None,
     }
     named = [
         {"first": synthetic.names[i], "second": synthetic.names[j], "similarity": value}

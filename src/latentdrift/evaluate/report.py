@@ -122,7 +122,7 @@ def evaluate(
         found = find_copies(real, synthetic, train, bootstrap=bootstrap, seed=seed)
         report["metrics"] |= found.metrics | pairs.neighbours(real, synthetic, train, found, rows, **how)
         report["metrics"] |= recognition(real, train, found, every, **how)
-        report["copies"] = found.details | {"planted": planted(train, found.details["threshold"], seed)}
+        report["copies"] = found.details | {"planted": planted(train, found.yardstick, seed)}
     if min(len(real), len(synthetic)) > 1:
         report["metrics"]["duplicates"], report["duplicates"] = find_duplicates(real, synthetic)
     if edits is not None:

@@ -15,7 +15,6 @@ from latentdrift.evaluate.privacy import nearest_features, nearness, same_patien
 
 MAP_POINTS = 500  # of each set, in the map
 MAP_MOST = 5000  # real images behind its axes
-ROWS, COLUMNS = 1024, 4096  # features that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -63,28 +62,9 @@ def distances(vectors: Vectors, patients: list[str] | None, *, bootstrap: int, s
 def keeps_distance(vectors: Vectors, real: ImageSet, train: ImageSet, *, bootstrap: int, seed: int) -> dict[str, dict]:
     """`nearest.<space>`: distance of synthetic images to their nearest training image over that of held-out patients."""
     assert vectors.train is not None
-    near, usual = nearest(vectors.synthetic, vectors.train), nearest(vectors.real, vectors.train, real, train)
+    near = nearest_features(vectors.synthetic, vectors.train).value
+    usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train)).value
     return {f"nearest.{vectors.label}": nearness(near, usual, len(train), bootstrap, seed)}
-
-
-def nearest(query: np.ndarray, train: np.ndarray, whose: ImageSet | None = None, trained: ImageSet | None = None) -> np.ndarray:
-    """Euclidean distance [N] to the nearest of train [T, D], a block of pairs at a time; nan where none counts.
-
-    Args:
-        query: [N, D].
-        train: [T, D].
-        whose, trained: the images behind both; pairs of one patient do not count.
-    """
-    found = np.full(len(query), np.nan)
-    for row in range(0, len(query), ROWS):
-        rows = slice(row, row + ROWS)
-        for column in range(0, len(train), COLUMNS):
-            columns = slice(column, column + COLUMNS)
-            pairs = None if whose is None or trained is None else _one_patient(whose, trained, rows, columns)
-            ours, theirs = (np.asarray(x, dtype=np.float64) for x in (query[rows], train[columns]))
-            near = nearest_features(ours, theirs, pairs)
-            found[rows] = np.fmin(found[rows], near.value)
-    return found
 
 
 def chart(vectors: Vectors, seed: int) -> dict:
@@ -123,8 +103,3 @@ def _overlap(real: ImageSet, train: ImageSet) -> bool:
     if real.patients is not None and train.patients is not None:
         return not set(real.patients).isdisjoint(train.patients)
     return not set(contents(real)).isdisjoint(contents(train))
-
-
-def _one_patient(whose: ImageSet, trained: ImageSet, rows: slice, columns: slice) -> np.ndarray:
-    some = (images.take(np.arange(len(images))[part]) for images, part in ((whose, rows), (trained, columns)))
-    return same_patient(*some)
