@@ -93,6 +93,20 @@ def test_a_change_on_the_image_itself_loses_nothing_of_it(tmp_path: Path) -> Non
     assert abs(found[False]).max() > 60  # what was drawn has none of the image's noise
 
 
+def test_how_much_changed_is_said(tmp_path: Path) -> None:
+    subject, x = raster(tmp_path), torch.zeros(1, 3, SIZE, SIZE)
+    spot = x.clone()
+    spot[..., :4, :4] = 0.2  # 16 of 1024 pixels
+    for number, (change, expected) in enumerate([(x, 0.0), (spot, 0.1), (spot / 20, 0.005)]):
+        made = as_it_was(subject, reconstruction=x, counterfactual=change)
+        assert write_counterfactual(tmp_path / str(number), subject, made, FACTS) == pytest.approx(expected, abs=1e-6)
+    weight = np.zeros((SIZE, SIZE), np.float32)
+    weight[:4, :4] = 1
+    masked = replace(subject, weight=weight)
+    made = as_it_was(masked, reconstruction=x, counterfactual=spot)
+    assert write_counterfactual(tmp_path / "m", masked, made, FACTS | {"detail": True}) == pytest.approx(0.1, abs=1e-6)
+
+
 def test_outside_of_a_mask_no_change_is_put_on_the_image(tmp_path: Path) -> None:
     subject = raster(tmp_path)
     weight = np.zeros((SIZE, SIZE), np.float32)

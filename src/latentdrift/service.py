@@ -20,6 +20,10 @@ from latentdrift.progress import bar
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
 DEMO = "made-by-demo.txt"
+UNHEARD = (
+    "In no image did more than a pixel in a hundred change by %.1f %% of the range: this network hardly tells '%s' from '%s'. "
+    "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer."
+)
 
 
 def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
@@ -106,16 +110,18 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
-    from latentdrift.edit.output import write_counterfactual
+    from latentdrift.edit.output import HARDLY, write_counterfactual
     from latentdrift.edit.series import write_series
 
     work = edits(options)
-    missing = work.missing()
+    missing, changes = work.missing(), []
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(missing, start=1):
             subject, made = work.make(asked, work.shelf)
-            write_counterfactual(work.folder(asked), subject, made, work.facts(asked))
+            changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked)))
             report(done, len(missing))
+    if changes and max(changes) < HARDLY:
+        log.warning(UNHEARD, 100 * max(changes), missing[0].source, missing[0].told)
     if work.wish.grid:
         write_series(options.out, work.requests, work.wish.grid, options.animate)
     inputs = {"base": work.base.hash, "adapters": work.adapters}

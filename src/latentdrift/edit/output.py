@@ -20,6 +20,9 @@ from latentdrift.record import versions
 SCALE = 0.5
 """Share of the intensity range at which a map's colours end unless its largest value is smaller; ours."""
 
+MOST, HARDLY = 0.99, 0.02
+"""An edit did as good as nothing where this share of the pixels changed by less than this share of the intensity range; ours."""
+
 BEFORE = {True: "original", False: "reconstruction"}
 """Whether a counterfactual has the image's own detail -> the picture that it differs from by the change alone."""
 
@@ -32,12 +35,15 @@ def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
     return all(found.get(name) == value for name, value in json.loads(json.dumps(dict(facts), default=str)).items())
 
 
-def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> None:
+def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> float:
     """Original, reconstruction, counterfactual, their differences and the record; the folder appears whole or not at all.
 
     The counterfactual is what was drawn, or, if the facts have `detail`, what was changed, on the original.
     NIfTI and DICOM sources get the counterfactual back in their own format, too, as a derived synthetic object. Of several seeds
     there is the mean and the uncertainty; where there is a mask, `mask.png` says where the image was allowed to change.
+
+    Returns:
+        The change that all but 1 % of the pixels stay below, of those that may change: a share of the intensity range.
     """
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
@@ -71,6 +77,7 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
     (aside / "record.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
+    return float(np.quantile(np.abs(change if subject.weight is None else change[subject.weight > 0]), MOST))
 
 
 def _shown(subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> Callable[[Tensor], np.ndarray]:
