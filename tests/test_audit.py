@@ -15,14 +15,16 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from latentdrift import config, service
-from latentdrift.adapt.cache import Moments
+from latentdrift.adapt.cache import Moments, latents
 from latentdrift.data import phantom
 from latentdrift.data.cohort import Cohort, write_cohort
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.membership import Losses, membership, verdict
 from latentdrift.model.drift import Drift
+from latentdrift.opening import subject
 from latentdrift.study.audit import losses
 from latentdrift.study.subject import Subject
+from latentdrift.study.told import Told
 
 MEMBERS, OTHERS = 8, 32
 
@@ -78,7 +80,7 @@ def known_losses(latents: np.ndarray, learned: np.ndarray) -> np.ndarray:
     options = config.AuditOptions(adapter="", cohort=Path(), out=Path(), draws=8)
     model = Subject(Known(torch.from_numpy(learned)), Drift(), {})
     moments = Moments(latents, np.zeros_like(latents))
-    return losses(model, moments, dict.fromkeys(range(len(latents)), ""), options, lambda *_: None)
+    return losses(model, moments, Told(dict.fromkeys(range(len(latents)), "")), options, lambda *_: None)
 
 
 def test_what_was_learned_by_heart_is_found_out() -> None:
@@ -152,8 +154,40 @@ def test_bases_and_one_sided_cohorts_are_refused(study: Path, tiny_base_folder: 
     for file in (study / "other").rglob("*.*"):
         (folder / file.relative_to(study / "other")).write_bytes(file.read_bytes())
     (folder / "metadata.csv").write_text(table)
-    with pytest.raises(CohortError, match="40 training and 0 other images"):
+    with pytest.raises(CohortError, match="40 training and 0 other images to ask of"):
         service.run("audit", config.AuditOptions(adapter=str(study / "run"), **{**asked, "cohort": folder}), quiet=True)
+
+
+@pytest.mark.parametrize("method", ["controlnet", "instruct-pix2pix"])
+def test_what_a_network_is_shown_in_training_it_is_shown_here(
+    method: str, tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    """The loss of an image whose source or hint is another's is another; pictures without one are not asked of."""
+    cohort = Cohort.load(tiny_cohort_folder)
+    hint = {"hint": "earlier"} if method == "controlnet" else {}
+    short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, steps=2, learning_rate=1e-2, drift="0.1", **hint)
+    asked = config.AuditOptions(
+        adapter=str(tmp_path / "run"), cohort=cohort.folder, out=tmp_path / "out", draws=4, bootstrap=10, precision="fp32"
+    )
+    found = service.run("audit", asked, quiet=True)
+    told = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert found["patients"] == {"members": 4, "others": 2} == told["images"]  # of two visits the later one
+    assert {row["image"] for row in told["losses"]} == {f"{row:04d}" for row in range(1, 12, 2)}
+    assert told["shown"] in (tmp_path / "out" / "audit.html").read_text() and told["shown"] != "nothing"
+
+    model = subject(asked)
+    moments = latents(model.base, cohort, 32, tmp_path / "cache")
+    seen = Told.of(model, cohort, moments)
+    prompt = seen.prompts[3]
+    assert prompt.startswith("Age this 61 years old") if method == "instruct-pix2pix" else "62 year old" in prompt
+    before = torch.from_numpy(cohort.batch(cohort.rows().iloc[[2]], 32))
+    (shown,) = seen.shown(3)
+    expected = model.base.source(model.base.moments(before)[0]) if method == "instruct-pix2pix" else (before + 1) / 2
+    torch.testing.assert_close(shown.expand_as(expected), expected, rtol=0, atol=1e-5)
+    right, wrong = (
+        losses(model, moments, Told({3: prompt}, lambda _, row=row: seen.shown(row)), asked, lambda *_: None) for row in (3, 7)
+    )
+    assert right != wrong and right == pytest.approx(next(r["adapted"] for r in told["losses"] if r["image"] == "0003"))
 
 
 def told(members: int, others: int, apart: float, visits: int = 1, seed: int = 0, bootstrap: int = 200) -> tuple[Losses, dict]:

@@ -81,14 +81,14 @@ def test_the_bench_runs_on_phantoms_and_goes_on(adapter: Path, tmp_path: Path, m
     assert (cost["edits"], cost["cases"]) == (4, 2) and not (tmp_path / "bench").exists()
     service.run("bench editors", options, quiet=True)
     rows = json.loads((tmp_path / "bench" / "editors.json").read_text())["rows"]
-    assert [row["editor"] for row in rows[:4]] == ["no change", "autoencoder", "ddim", "sdedit"]
+    assert [row["editor"] for row in rows[:5]] == ["no change", "autoencoder", "ddim", "ddim, as drawn", "sdedit"]
     for row in rows:
         if row["editor"] == "no change":
             assert row["metrics"]["effect"]["value"] == 0 == row["metrics"]["outside"]["value"]
             assert row["metrics"]["tissue"]["value"] == 0 != row["metrics"]["true_tissue"]["value"]
         assert row["n"] == 1
     page = (tmp_path / "bench" / "editors.html").read_text()
-    assert page.count("<figcaption>synthetic; ") == 4 and "scanned alike" in page
+    assert page.count("<figcaption>synthetic; ") == 5 and "scanned alike" in page
     assert (tmp_path / "bench" / "editors.md").read_text().startswith("| change | editor | error where the truth changes |")
     monkeypatch.setattr(editing, "edited", lambda *_: pytest.fail("an edit that is there was made again"))
     service.run("bench editors", options, quiet=True)
@@ -99,7 +99,7 @@ def test_the_bench_follows_visits_beside_both_baselines(adapter: Path, cohort: C
     options = asked(adapter, tmp_path / "bench", cohort=cohort.folder, split="train", editors=("ddim",), n=3)
     service.run("bench editors", options, quiet=True)
     rows = {row["editor"]: row for row in json.loads((tmp_path / "bench" / "editors.json").read_text())["rows"]}
-    assert list(rows) == ["no change", "autoencoder", "mean change", "ddim"]
+    assert list(rows) == ["no change", "autoencoder", "mean change", "ddim", "ddim, as drawn"]
     assert rows["no change"]["metrics"]["effect"]["value"] == 0
     assert rows["mean change"]["metrics"]["effect"]["value"] > 0  # it was learned on these very patients
     assert "inside" not in rows["ddim"]["metrics"] and rows["ddim"]["metrics"]["difference_ssim"]["ci"]
@@ -109,7 +109,7 @@ def test_what_cannot_be_run_is_said_before_any_work(adapter: Path, cohort: Cohor
     for wrong, message in [
         ({}, "give a cohort whose patients came twice, or --phantom"),
         ({"cohort": cohort.folder, "phantom": "brain"}, "one of them"),
-        ({"phantom": "brain", "editors": ("inpaint",)}, "'inpaint' needs a mask, or another network"),
+        ({"phantom": "brain", "editors": ("inpaint",)}, "'inpaint' needs a mask, a ControlNet or another network"),
         ({"phantom": "brain", "editors": ("magic",)}, "unknown editor 'magic'"),
     ]:
         with pytest.raises(OptionError, match=message):

@@ -20,7 +20,9 @@ from latentdrift.study.bench import TABLES, Bench
 from latentdrift.study.bench_rows import cell, over_seeds, paper, people, summarise
 from latentdrift.study.exam import Exam, taught
 from latentdrift.study.table1 import TABLE1
+from latentdrift.study.table2 import TABLE2
 from latentdrift.study.table3 import TABLE3
+from latentdrift.study.table4 import TABLE4
 
 SMALL: dict[str, Any] = {"seeds": 1, "fit_steps": 1, "fit_batch_size": 2, "n": 4, "steps": 2, "bootstrap": 10}
 
@@ -68,6 +70,13 @@ def test_the_papers_numbers() -> None:
     assert set(paper(TABLE1, "lora", "drift").values()) == {"–"}  # the paper has no LoRA
     assert paper(TABLE3, "full", "diverse+info") == {"paper: brain FID": "51.35", "paper: brain KID": "0.0351"}
     assert paper(TABLE3, "lora", "simple") == {"paper: brain FID": "–", "paper: brain KID": "–"}
+    columns = [f"paper: {score}" for score in ("FID", "SSIM", "LPIPS", "PSNR")]
+    cells = ("27.41", "0.27", "0.19", "30.49")
+    assert paper(TABLE2, "instruct-pix2pix", "word+custom-diffusion") == dict(zip(columns, cells, strict=True))
+    assert paper(TABLE2, "instruct-pix2pix", "numerical+full")["paper: PSNR"] == "32.83"
+    assert paper(TABLE2, None, "no-change")["paper: SSIM"] == "–"  # the paper has no such row
+    assert paper(TABLE4, "full", "diverse+info") == {"paper: brain FID": "36.1", "paper: brain KID": "0.0151"}
+    assert paper(TABLE4, "full", "simple+info")["paper: brain FID"] == "–"
 
 
 def test_table1_runs_and_is_resumed(

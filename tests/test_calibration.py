@@ -11,7 +11,7 @@ from fits import KilledError, killer, same, short_fit, weights
 from gaussian import gaussian, randn, sd_schedule
 
 from latentdrift.adapt.adapter import load_adapter
-from latentdrift.adapt.copying import Response, channel_means
+from latentdrift.adapt.copying import Response, channel_means, response
 from latentdrift.adapt.methods import METHODS
 from latentdrift.adapt.train import fit
 from latentdrift.config import FitOptions, GenerateOptions, ImportOptions
@@ -20,6 +20,7 @@ from latentdrift.data.importing import import_cohort
 from latentdrift.data.phantom import write_phantom
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift, Group
 from latentdrift.sample.restart import restart
 from latentdrift.sample.samplers import first_time, run
 
@@ -72,6 +73,36 @@ def test_the_answer_misses_less_than_least_squares_where_the_slope_is_hardly_kno
         answer = Response(starts, x0).start(torch.tensor([0.5]))[0]
         missed += torch.stack([(0.2 - 2.0 * torch.tensor(answer)) ** 2, (0.2 - 2.0 * naive) ** 2])
     assert missed[0] < missed[1] and missed[0] / 200 < 0.2**2  # and less than where nothing is done
+
+
+@pytest.mark.parametrize(("far", "passes"), [(0.05, 1), (0.2, 2), (0.6, 4)])
+def test_an_answer_that_plain_starts_do_not_reach_is_looked_for_where_it_lies(far: float, passes: int) -> None:
+    """Pictures that follow their starts more and more: the line through the plain ones asks for twice to six times too much."""
+
+    def curve(z: torch.Tensor) -> torch.Tensor:
+        return 0.3 + z + 8 * z * z.abs()
+
+    def draw(shift: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shifts.append(float(shift))
+        z = randn(32, 1, seed=9) / 32 + shift
+        return z, curve(z) + 0.01 * randn(32, 1, seed=10)
+
+    shifts: list[float] = []
+    wanted = curve(torch.tensor([far], dtype=torch.float64))
+    plain = Response(*draw(torch.zeros(1))).start(wanted)[0]
+    shifts.clear()
+    answer = response(draw, wanted)
+    assert shifts[0] == 0 and len(shifts) == passes == len(answer.starts) // 32
+    missed = [abs(float(curve(torch.tensor(delta)) - wanted)) for delta in (plain, answer.start(wanted)[0])]
+    assert missed[1] < 0.1 * (wanted - 0.3) + 0.02 and (passes == 1 or missed[1] < missed[0] / 3)
+
+
+def test_drift_that_is_moved_moves_every_start() -> None:
+    group = Group("old", (0.0, 0.1), (0.5, 0.5))
+    moved = Drift(train=(0.1, 0.1), infer=(0.3, 0.0), groups=(group,)).moved((1.0, -1.0))
+    assert moved.infer == pytest.approx((1.3, -1.0)) and moved.train == (0.1, 0.1)
+    assert moved.groups[0].infer == pytest.approx((1.5, -0.5)) and moved.groups[0].train == (0.0, 0.1)
+    assert Drift().moved((0.2, 0.1)).infer == (0.2, 0.1)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])

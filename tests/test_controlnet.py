@@ -14,6 +14,7 @@ import pytest
 import torch
 from fits import KilledError, killer, short_fit
 from PIL import Image
+from tiny import random_control, tiny_base
 
 from latentdrift import config, plans, record, service
 from latentdrift.adapt import controlnet, hinted, lora
@@ -85,16 +86,6 @@ def pixels(made: Cohort) -> np.ndarray:
     return np.stack([made.stored(row) for row in made.rows().to_dict("records")]).astype(int)
 
 
-def random_control(base: Base, seed: int) -> Any:
-    """A ControlNet whose zero convolutions are not zero any more."""
-    net = controlnet.prepare(base, FitOptions(cohort=Path("c"), out=Path("o"), seed=seed), {})[0].controls[0][0]
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for weight in net.parameters():
-            weight.add_(0.05 * torch.randn(weight.shape))
-    return net.requires_grad_(False)
-
-
 def inputs(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Latents, times and hints of two images."""
     source = torch.Generator().manual_seed(3)
@@ -153,8 +144,6 @@ def test_frozen_weights_stay_small_and_trained_ones_fine(tiny_base_folder: Path)
 
 @pytest.mark.parametrize("factor", [4, 8])
 def test_a_hint_is_brought_to_the_size_of_the_latent(factor: int, tmp_path: Path) -> None:
-    from tiny import tiny_base
-
     base = load(tiny_base(tmp_path / "base", factor=factor))
     net = controlnet.prepare(base, FitOptions(cohort=Path("c"), out=Path("o")), {})[0].controls[0][0]
     said = net.controlnet_cond_embedding(torch.zeros(1, 3, 64, 64))
@@ -382,17 +371,6 @@ def test_previews_are_drawn_with_hints(cohort: Cohort, tiny_base_folder: Path, t
     )  # fmt: skip
     service.run("fit", asked, quiet=True)
     assert list((tmp_path / "run" / "previews").glob("*.png"))
-
-
-def test_editors_show_no_hints(runs: dict[str, FitResult], cohort: Cohort, tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"source": cohort.folder, "set": ("age=80",), "limit": 1, "steps": 2, "precision": "fp32"}
-    edges = str(runs["edges"].adapter)
-    with pytest.raises(OptionError, match="editors show a network no hints, and a ControlNet reads one"):
-        service.run("edit", config.EditOptions(adapter=edges, out=tmp_path / "no", **asked), quiet=True)
-    lora_, word = (str(runs[name].adapter) for name in ("lora", "textual-inversion"))
-    service.run("edit", config.EditOptions(adapter=lora_, also=(word,), out=tmp_path / "yes", **asked), quiet=True)
-    methods = [part["method"] for part in record.read(tmp_path / "yes")["inputs"]["adapters"]]
-    assert methods == ["lora", "textual-inversion"]
 
 
 def test_studies_that_draw_from_text_alone_say_so_before_work(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
 OPTIONS = {"editor": "ddim", "strength": 0.6, "steps": 10, "guidance": 2.5, "seed": 0}
-BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed]
+BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed and not row.hinted]
 MASK = torch.zeros(1, 1, 32, 32)
 MASK[..., 8:24, 8:24] = 1.0
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -66,12 +66,19 @@ def test_an_edit_to_the_same_prompt_is_the_reconstruction(base: Base, editor: st
 
 @pytest.mark.parametrize("editor", [name for name in BY_PROMPTS if EDITORS[name].inversions])
 def test_the_reconstruction_is_what_the_autoencoder_keeps(base: Base, editor: str) -> None:
-    """By construction, by the order of the method, or as far as a search and a prior over noise let it."""
-    kept = base.decode(base.moments(X)[0])
-    far = (edited(base, editor=editor, steps=50, seed=3).reconstruction - kept).abs().mean()
-    plain = (edited(base, editor="ddim", inversion="ddim", steps=50).reconstruction - kept).abs().mean()
-    inversion = EDITORS[editor].inversions[0]
-    assert far < {"edit-friendly": 1e-5, "negative-prompt": 0.01, "null-text": plain, "regularised": 0.4}[inversion]
+    """By construction, by the order of the method, or nearer than guidance away from the empty prompt leaves it."""
+    kept, inversion = base.decode(base.moments(X)[0]), EDITORS[editor].inversions[0]
+
+    def far(editor: str, steps: int, inversion: str | None = None) -> float:
+        made = edited(base, editor=editor, steps=steps, seed=3, inversion=inversion).reconstruction
+        return (made - kept).abs().mean().item()
+
+    if inversion == "edit-friendly":
+        assert far(editor, 5) < 1e-5
+    elif inversion == "negative-prompt":
+        assert far(editor, 80) < far(editor, 20) / 8  # 16 in the limit of order two
+    else:  # null-text, regularised
+        assert far(editor, 20) < far("ddim", 20, "ddim")
 
 
 @pytest.mark.parametrize("editor", BY_PROMPTS)
@@ -190,7 +197,10 @@ def test_drift_in_training_reaches_the_picture_and_drift_of_the_start_does_not(b
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: ddim, diffedit, edit-friendly, inpaint, instruct-pix2pix, ledits"),
+        (
+            {"editor": "ddmi"},
+            "unknown editor 'ddmi'; known: controlnet, ddim, diffedit, edit-friendly, inpaint, instruct-pix2pix, ledits",
+        ),
         ({"strength": 0.0}, "strength 0.0 of an edit; it must be above 0 and at most 1"),
         ({"strength": 1.5}, "strength 1.5"),
         ({"steps": 5000}, "5000 sampling steps"),

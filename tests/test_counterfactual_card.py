@@ -71,6 +71,21 @@ def test_an_edit_that_changes_the_sex_when_the_age_was_asked_for(right: dict[str
     assert set(told["worst"]["collateral"]) <= women
 
 
+def test_a_share_grows_with_the_known_change_of_what_was_not_asked_for() -> None:
+    """The sign of a man, drawn into women and men alike, faintly, by half, whole: half of the way is where the share ends."""
+    none, whole = edits(changes={"age": 82}, age=82.0), edits(changes={"age": 82}, age=82.0, sex="M")
+    found = []
+    for part in (0.1, 0.5, 1.0):
+        mixed = [
+            a | {"counterfactual": (1 - part) * a["counterfactual"] + part * b["counterfactual"]}
+            for a, b in zip(none, whole, strict=True)
+        ]
+        found.append(cell(judged(mixed), "age up", "sex=F"))
+    shares = [-one["share"] for one in found]
+    assert abs(shares[0]) < 0.1 and shares == sorted(shares)
+    assert shares[2] == pytest.approx(0.5, abs=0.25) and [one["beyond"] for one in (found[0], found[2])] == [False, True]
+
+
 def test_an_edit_that_does_nothing() -> None:
     told = judged(edits(changes={}, add=("Effusion",)))
     (row,) = told["effectiveness"]

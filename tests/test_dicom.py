@@ -698,3 +698,10 @@ def test_real_ct_is_in_hu_with_its_padding_out_of_the_way(tmp_path: Path) -> Non
     write_dicom(tmp_path / "w.dcm", files[0], one(files[0]).pixels, description="nothing", range=one(files[0]).range)
     assert np.array_equal(one(tmp_path / "w.dcm").pixels, one(files[0]).pixels)
     assert raw.PatientID not in str(pydicom.dcmread(tmp_path / "w.dcm"))
+
+
+@pytest.mark.parametrize("name", ["badVR.dcm", "JPEG-lossy.dcm", "JPEG2000-embedded-sequence-delimiter.dcm"])
+def test_what_is_odd_in_a_file_is_not_logged(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ImageError):
+        read_dicom(pydicom.data.get_testdata_file(name))  # type: ignore[arg-type]
+    assert not caplog.records, "pydicom quotes values and traces back"

@@ -23,7 +23,7 @@ from latentdrift.evaluate.similarity import read_edits
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
-BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed]
+BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed and not row.hinted]
 
 
 @pytest.fixture(scope="module")

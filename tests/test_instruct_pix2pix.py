@@ -384,16 +384,37 @@ def test_edit_takes_its_own_editor_and_its_own_words(run: Path, cohort: Cohort, 
     assert planned["editor"] == METHOD and planned["instruction"].startswith("Age this sixty years old")
 
 
+def test_an_instruction_in_free_words_is_what_the_network_is_told(run: Path, cohort: Cohort, tmp_path: Path) -> None:
+    said = {}
+    for name, options in {
+        "alone": {"set": (), "instruction": "make this brain old"},
+        "aged": {"set": ("age=50",), "instruction": "make this brain old"},  # the record may say what words do not: younger, too
+        "other": {"set": (), "instruction": "make this brain red"},
+    }.items():
+        edited(run, cohort, tmp_path / name, **options)
+        (path,) = (tmp_path / name).glob("*/record.json")
+        with Image.open(path.with_name("counterfactual.png")) as picture:
+            said[name] = json.loads(path.read_text()), np.asarray(picture).astype(int)
+    (alone, one), (aged, same), (other, another) = said.values()
+    assert alone["instruction"] == aged["instruction"] == "make this brain old" and other["instruction"] == "make this brain red"
+    assert alone["source_prompt"] == aged["source_prompt"] and "65 year old" in alone["source_prompt"]
+    assert "target_prompt" not in alone and "50 year old" in aged["target_prompt"]
+    assert alone["changes"] == {} and aged["changes"] == {"age": 50.0}
+    assert np.array_equal(one, same) and not np.array_equal(one, another)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"set": (), "grid": ("age=70,80",), "instruction": "age"}, "--grid would draw the same picture at every step: give one"),
+        ({"set": (), "instruction": "old " * 80}, "has 80 tokens and the text encoder of base"),
         ({"set": ("age=50",)}, "an instruction ages, and 50 is younger than 65 years"),
         ({"set": ("age=65",)}, "the edit changes nothing"),
         (
             {"editor": "ddim"},
             "editor 'ddim' is not for this network, which is shown a picture and told what to change; take",
         ),
-        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: ddim, diffedit, edit-friendly"),
+        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: controlnet, ddim, diffedit, edit-friendly"),
     ],
 )
 def test_edits_that_cannot_be_are_sentences(
@@ -406,6 +427,8 @@ def test_edits_that_cannot_be_are_sentences(
 def test_its_editor_needs_its_network(plain: Path, cohort: Cohort, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="this network, which is not shown the picture to change; take sdedit or ddim"):
         edited(plain, cohort, tmp_path / "edits", editor=METHOD)
+    with pytest.raises(OptionError, match="--instruction has no part in editor 'ddim', but in instruct-pix2pix"):
+        edited(plain, cohort, tmp_path / "edits", instruction="age")
 
 
 def test_generate_says_that_it_edits(run: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ FACTS = {
     "changes": {"age": 85.0},
     "seed": 7,
     "editor": "ddim",
+    "detail": False,
 }
 SIZE = 32
 
@@ -67,6 +68,52 @@ def test_mean_and_standard_deviation_over_seeds(tmp_path: Path) -> None:
     assert (first[:, : SIZE // 2] == 102).all()  # the first seed's
     for name in ("mean", "uncertainty", "absolute", "difference"):
         assert "Synthetic" in Image.open(tmp_path / "e" / f"{name}.png").text
+
+
+def test_a_change_on_the_image_itself_loses_nothing_of_it(tmp_path: Path) -> None:
+    """A model of a quarter of the rows and columns, whose reconstruction is a flat grey, and a change of its left half."""
+    noise = np.random.default_rng(0).integers(60, 180, (4 * SIZE, 3 * SIZE), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    image = readers.read(tmp_path / "a.png", window="full")[0]
+    subject = Subject("000000", image, {}, Fit(*noise.shape, SIZE))
+    flat, change = torch.zeros(1, 3, SIZE, SIZE), torch.zeros(1, 3, SIZE, SIZE)
+    change[..., : SIZE // 2] = 40 / 127.5
+    made = replace(as_it_was(subject), reconstruction=flat, counterfactual=flat + change)
+    found = {}
+    for detail in (True, False):
+        write_counterfactual(tmp_path / str(detail), subject, made, {**FACTS, "detail": detail})
+        pictures = {path.stem: np.asarray(Image.open(path)).astype(int) for path in (tmp_path / str(detail)).glob("*al.png")}
+        assert (pictures["original"] == noise).all()
+        found[detail] = pictures["counterfactual"] - noise
+        said = json.loads((tmp_path / str(detail) / "record.json").read_text())["measured"]
+        assert said["largest_absolute_change"] == pytest.approx(40 / 255, abs=1e-3)  # of the change alone, either way
+        assert said["mean_absolute_reconstruction_error"] > 0.1
+    edge = 3 * SIZE // 2
+    assert abs(found[True][:, : edge - 12] - 40).max() <= 1 and abs(found[True][:, edge + 12 :]).max() <= 1  # Lanczos rings
+    assert abs(found[False]).max() > 60  # what was drawn has none of the image's noise
+
+
+def test_how_much_changed_is_said(tmp_path: Path) -> None:
+    subject, x = raster(tmp_path), torch.zeros(1, 3, SIZE, SIZE)
+    spot = x.clone()
+    spot[..., :4, :4] = 0.2  # 16 of 1024 pixels
+    for number, (change, expected) in enumerate([(x, 0.0), (spot, 0.1), (spot / 20, 0.005)]):
+        made = as_it_was(subject, reconstruction=x, counterfactual=change)
+        assert write_counterfactual(tmp_path / str(number), subject, made, FACTS) == pytest.approx(expected, abs=1e-6)
+    weight = np.zeros((SIZE, SIZE), np.float32)
+    weight[:4, :4] = 1
+    masked = replace(subject, weight=weight)
+    made = as_it_was(masked, reconstruction=x, counterfactual=spot)
+    assert write_counterfactual(tmp_path / "m", masked, made, FACTS | {"detail": True}) == pytest.approx(0.1, abs=1e-6)
+
+
+def test_outside_of_a_mask_no_change_is_put_on_the_image(tmp_path: Path) -> None:
+    subject = raster(tmp_path)
+    weight = np.zeros((SIZE, SIZE), np.float32)
+    weight[:4] = 1
+    subject, change = replace(subject, weight=weight), torch.full((1, 3, SIZE, SIZE), 0.1)
+    made = subject.onto(change)
+    assert np.allclose(made[:4], (subject.unit[:4] + 0.1).clip(-1, 1)) and (made[4:] == subject.unit[4:]).all()
 
 
 def test_one_seed_has_no_uncertainty(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def html(tmp_path_factory):
     return path.read_text(encoding="utf-8")
 
 
+def test_strips_lie_below_one_another():
+    wide, tall = (np.zeros((4, 40), np.uint8), "eight pictures"), (np.zeros((4, 4), np.uint8), "one picture")
+    assert [page.gallery(shown).kind for shown in ([tall, wide], [tall, tall], [])] == ["strips", "gallery", "gallery"]
+
+
 def test_text_is_escaped(html):
     collected = Collector(html)
     assert not [tag for tag, _ in collected.tags if tag in ("script", "b") and tag != "b"]

@@ -17,6 +17,7 @@ from latentdrift.errors import CohortError, OptionError
 from latentdrift.evaluate.questions import Questions
 from latentdrift.evaluate.trial import ARMS, CURVES, DOSES
 
+PLAIN = [name for name, arm in ARMS.items() if not arm.gan]
 FAST: dict[str, Any] = {"classifier_steps": 2, "classifier_seeds": 1, "bootstrap": 10}
 
 
@@ -46,25 +47,31 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
     options = asked(folders, tmp_path, utility="diagnosis=dementia", alignment=True, edits=folders / "edits")
     service.run("evaluate", options, quiet=True)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["utility"]["classes"] == "diagnosis=dementia" and list(report["utility"]["arms"]) == list(ARMS)
+    assert report["utility"]["classes"] == "diagnosis=dementia" and list(report["utility"]["arms"]) == PLAIN
     assert report["utility"]["tested"]["images"] == [6, 6] and report["utility"]["by"] is None  # the sex is the class
     assert set(report["alignment"]["judged"]) == {"age", "sex=F", "diagnosis=dementia"}
     assert report["alignment"]["rules"][0]["values"] == ["sex=F", "diagnosis=dementia"]  # patients alternate in both
     assert report["card"]["kinds"] == {"age up": 2} and report["card"]["minimality"]["outside"]["n"] == 2
     words = " ".join(report["warnings"])
-    assert "too few to conclude. 3 test patients" in words and "fewer than 5 edits: age up (2)" in words
+    assert "too few to conclude. There are 3 test patients without it" in words and "fewer than 5 edits: age up (2)" in words
+    lights = {label: colour for label, colour, _ in report["lights"]}
+    assert lights["Of use? (diagnosis=dementia)"] == "grey" == lights["Edits do what was asked?"]  # so few patients, so few edits
+    assert {"Like the real ones? (pocket)", "Shows what was asked?", "And nothing else?"} < set(lights)
     html = (tmp_path / "report.html").read_text()
+    assert "Of use?" in html
     for heading in ("Are the synthetic images of use?", "Do images show what was asked for?", "Did edits do what was asked"):
         assert heading in html
 
 
 def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> None:
     plain = plans.run("evaluate", asked(folders, tmp_path))
-    assert plain["classifiers"] == 0 == plain["seconds_of_classifiers"] and (plain["real"], plain["synthetic"]) == (12, 24)
-    trial = len(ARMS) + len(CURVES) * len(DOSES)
+    assert plain["classifiers"] == 0 == plain["seconds_of_training"] and (plain["real"], plain["synthetic"]) == (12, 24)
+    trial = len(PLAIN) + len(CURVES) * len(DOSES)
     everything = {"utility": "diagnosis", "alignment": True, "classifier_seeds": 2}
     told = plans.run("evaluate", asked(folders, tmp_path, **everything))
-    assert told["classifiers"] == 2 * trial + 2 and told["seconds_of_classifiers"] > 0
+    assert told["classifiers"] == 2 * trial + 2 and told["seconds_of_training"] > 0
+    rivals = plans.run("evaluate", asked(folders, tmp_path, **everything, gan_steps=4))
+    assert rivals["classifiers"] == told["classifiers"] + 2 * (len(ARMS) - len(PLAIN))
     edits = {"edits": folders / "edits"}
     assert plans.run("evaluate", asked(folders, tmp_path, **edits))["classifiers"] == 1
     assert plans.run("evaluate", asked(folders, tmp_path, **edits, card=False))["classifiers"] == 0
@@ -79,6 +86,7 @@ def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> N
         ({"utility": "diagnosis=flu"}, OptionError, "unknown diagnosis 'flu'"),
         ({"utility": "age"}, OptionError, "--utility age: a number"),
         ({"utility": "diagnosis", "split": "train"}, OptionError, "--utility learn from the train split .* give --split test"),
+        ({"alignment": True, "gan_steps": 9}, OptionError, "--gan-steps trains a GAN .* give --utility ATTRIBUTE=VALUE"),
         ({"alignment": True, "split": None}, OptionError, "--alignment learn from"),
     ],
 )

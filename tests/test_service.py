@@ -129,6 +129,16 @@ def edit(study: Path, source: Path, out: Path, **options: object) -> dict:
     return service.run("edit", config.EditOptions(adapter=str(study / "run"), source=source, out=out, **asked), quiet=True)
 
 
+def test_an_edit_that_does_as_good_as_nothing_is_said(study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scan, known = study / "scans" / "scans" / "P0001_1.nii.gz", ("age=70", "sex=F", "diagnosis=no dementia")
+    edit(study, scan, tmp_path / "same", given=known, guidance=0.0)
+    (message,) = [message for message in caplog.messages if "In no image" in message]
+    assert "change by 0.0 % of the range" in message and "70 year old" in message
+    caplog.clear()
+    edit(study, scan, tmp_path / "other", given=known, guidance=30.0, strength=1.0)
+    assert not [message for message in caplog.messages if "In no image" in message]
+
+
 def test_edit_of_a_nifti_keeps_its_grid(study: Path, tmp_path: Path) -> None:
     scan = study / "scans" / "scans" / "P0001_1.nii.gz"
     edit(study, scan, tmp_path / "edit", given=("age=70", "sex=F", "diagnosis=no dementia"))
@@ -214,7 +224,7 @@ def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
         edit(study, study / "cohort", tmp_path / "e", set=("age=-3",))
     with pytest.raises(OptionError, match=r"unknown diagnosis 'demencia'.*did you mean 'dementia'"):
         edit(study, study / "cohort", tmp_path / "e", set=("diagnosis=demencia",))
-    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: ddim, diffedit, edit-friendly"):
+    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: controlnet, ddim, diffedit"):
         edit(study, study / "cohort", tmp_path / "e", editor="ddmi")
     with pytest.raises(OptionError, match="nothing to draw"):
         generate(study, tmp_path / "g", like=None)

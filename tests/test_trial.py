@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, trial
+from latentdrift.evaluate.classifying import Classifying
 from latentdrift.evaluate.contrast import Classes
-from latentdrift.evaluate.trial import ARMS, CURVES, DOSES, ENOUGH, Reading, Trial, fewer, verdict
+from latentdrift.evaluate.reading import Reading, told
+from latentdrift.evaluate.trial import ARMS, AUGMENTED, CURVES, DOSES, ENOUGH, IMITATED, Trial, verdict
 from latentdrift.evaluate.utility import Labelled
 
-DISC = Classes("diagnosis", "dementia")
+DISC = Classifying(Classes("diagnosis", "dementia"))
 
 
 def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> ImageSet:
@@ -28,9 +30,14 @@ def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> ImageS
     return ImageSet(np.repeat(grey[..., None], 3, -1), [f"{who}{i // 2}" for i in range(n)], attributes=table)
 
 
+def reader(labels: np.ndarray, resamples: int) -> Reading:
+    test = Labelled(None, labels)
+    return Reading(DISC.score(test), test.members, None, bootstrap=resamples, seed=0, repeats=2)
+
+
 def run(synthetic: ImageSet, **how: int) -> dict:
-    trial = Trial(DISC, steps=12, repeats=1, bootstrap=20, **how)
-    return trial(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
+    asked = Trial(DISC, steps=12, repeats=1, bootstrap=20, **how)
+    return asked(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +50,45 @@ def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: dict)
     assert arms["real"]["value"] > 0.95 and arms["synthetic"]["value"] < 0.05
     assert arms["synthetic"]["difference"] == pytest.approx(arms["synthetic"]["value"] - arms["real"]["value"])
     assert arms["synthetic"]["difference_ci"][1] < -0.8
+    less = arms["synthetic"]["value"] - arms[AUGMENTED]["value"]
+    assert arms["synthetic"]["augmented_difference"] == pytest.approx(less)
+    assert "difference" in arms[AUGMENTED] and "augmented_difference" not in arms[AUGMENTED] | arms["real"]
     assert arms["synthetic, then real"]["value"] > 0.5  # the last stage decides
 
 
 def test_every_arm_is_there_with_what_it_learned_from(swapped: dict) -> None:
-    assert list(swapped["arms"]) == list(ARMS)
-    assert swapped["arms"]["synthetic, then real"]["trained"] == [(12, 12), (12, 12)]
-    assert swapped["arms"]["real + synthetic"]["trained"] == [(24, 24)]
-    assert swapped["arms"]["few real"]["trained"] == [(2, 2)]
+    assert list(swapped["arms"]) == [name for name, arm in ARMS.items() if not arm.gan]
+    assert swapped["arms"]["synthetic, then real"]["trained"] == [[12, 12], [12, 12]]
+    assert swapped["arms"]["real + synthetic"]["trained"] == [[24, 24]]
+    assert swapped["arms"]["few real"]["trained"] == [[2, 2]]
     assert all([point["n"] for point in swapped["curves"][name]] == [6, 12, 24] for name in CURVES)
-    assert Trial(DISC, repeats=2).classifiers == 2 * (len(ARMS) + len(CURVES) * len(DOSES))
+    points = len(CURVES) * len(DOSES)
+    assert Trial(DISC, repeats=2, gan=lambda real, made: made).learners == 2 * (len(ARMS) + points)
+    assert Trial(DISC, repeats=2).learners == 2 * (len(swapped["arms"]) + points)
     assert json.loads(json.dumps(swapped, allow_nan=False))
+
+
+def test_a_gan_is_a_set_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that draws real pictures of the other class teaches what swapped labels teach."""
+    asked = {name: arm for name, arm in ARMS.items() if arm.gan or name in ("real", AUGMENTED, "real + synthetic", "synthetic")}
+    monkeypatch.setattr(trial, "ARMS", asked)
+    monkeypatch.setattr(trial, "DOSES", ())
+
+    def swap(real: Labelled, made: Labelled) -> Labelled:
+        assert len(made) == 20 and len(real) == 24
+        return Labelled(real.x, 1 - real.labels)
+
+    how = {"steps": 12, "repeats": 1, "bootstrap": 20}
+    told = Trial(DISC, **how, gan=swap)(discs(24, 0, who="t"), discs(48, 1), discs(20, 2), None)
+    assert told["arms"]["GAN alone"]["value"] < 0.05 < 0.95 < told["arms"]["synthetic"]["value"]
+    assert told["arms"]["GAN alone"]["trained"] == [[12, 12]] and told["arms"][IMITATED]["trained"] == [[24, 24]]
+    less = told["arms"]["real + synthetic"]["value"] - told["arms"][IMITATED]["value"]
+    assert told["arms"]["real + synthetic"]["gan_difference"] == pytest.approx(less)
 
 
 def test_few_test_patients_conclude_nothing(swapped: dict) -> None:
     assert swapped["tested"] == {"images": [24, 24], "patients": [12, 12]}
-    assert any("too few to conclude. 12 test patients" in words for words in swapped["warnings"])
+    assert any("too few to conclude. There are 12 test patients without it, 12" in words for words in swapped["warnings"])
     assert verdict(swapped["arms"]["synthetic"], swapped["tested"]) == "too few test patients to say"
     enough = {"patients": [ENOUGH, ENOUGH]}
     assert verdict(swapped["arms"]["synthetic"], enough) == "worse than real alone"
@@ -70,10 +100,10 @@ def test_a_gap_between_subgroups_is_found() -> None:
     source = np.random.default_rng(0)
     labels, sex = np.arange(80) % 2, np.where(np.arange(80) < 40, "F", "M")
     scores = np.where(sex == "F", labels + 0.0, source.normal(size=80))[None].repeat(2, 0)
-    read = Reading(Labelled(None, labels), 50, 0, 2)
+    read = reader(labels, 50)
     pictures = np.zeros((80, 2, 2, 3))
     masks = read.subgroups(ImageSet(pictures, attributes=pd.DataFrame({"sex": sex})), "sex")
-    arm = read.arm(scores, scores.copy(), masks)
+    arm = read.arm(scores, {"difference": read.series(scores.copy())}, masks)
     assert arm["subgroups"]["F"] == 1 and 0.25 < arm["subgroups"]["M"] < 0.75
     assert arm["gap"] == pytest.approx(1 - arm["subgroups"]["M"]) and arm["gap_ci"][0] > 0.1
     assert arm["difference"] == 0 and arm["difference_ci"] == [0, 0]  # the same scores over the same resamples
@@ -85,15 +115,29 @@ def test_a_gap_between_subgroups_is_found() -> None:
 def test_seeds_that_disagree_widen_the_interval() -> None:
     labels = np.arange(80) % 2
     right, source = labels + np.random.default_rng(1).normal(0, 0.1, 80), np.random.default_rng(2)
-    read = Reading(Labelled(None, labels), 60, 0, 2)
+    read = reader(labels, 60)
     alike, apart = read.value(np.stack([right, right])), read.value(np.stack([right, source.normal(size=80)]))
     assert alike["ci"] == pytest.approx([1.0, 1.0]) and apart["sd"] > 0.2
     assert apart["ci"][1] - apart["ci"][0] > 0.3
 
 
+def test_a_number_and_its_resamples_are_the_measure_of_weighted_pictures() -> None:
+    """By hand: the mean over seeds of the measure, for all pictures and for each draw of patients and seeds."""
+    labels, source = np.arange(12) % 2, np.random.default_rng(3)
+    read, scores = reader(labels, 10), source.normal(size=(2, 12))
+    series = read.series(scores)
+    assert len(series) == 11
+    assert series[0] == pytest.approx(np.mean([read.measure(one, np.ones(12)) for one in scores]))
+    weights, seeds = read.resamples[4]
+    pictures = np.repeat(np.arange(12), weights.astype(int))
+    again = Classifying(DISC.classes).score(Labelled(None, labels[pictures]))
+    assert series[5] == pytest.approx(np.mean([again(scores[s][pictures], np.ones(len(pictures))) for s in seeds]))
+    assert told(series)[0] == series[0] and told(series[:2])[1] is None
+
+
 def test_few_keep_both_classes() -> None:
     lopsided = Labelled(np.zeros((40, 1)), np.array([1] * 4 + [0] * 36))
-    few = fewer(lopsided, 0.1, 0)
+    few = lopsided.fewer(0.1, 0)
     assert few.labels.sum() == 2 and len(few) == 20
 
 

@@ -12,8 +12,9 @@ from sklearn.metrics import roc_auc_score
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.network import SIZE, classifier, load_network
-from latentdrift.evaluate.utility import AUGMENTATIONS, BATCH, Labelled, auc, augment, utility
+from latentdrift.evaluate.utility import BATCH, Labelled, auc, utility
 from latentdrift.seeds import generator
 
 STEPS = 20
@@ -114,7 +115,7 @@ def test_sets_are_joined_and_sampled_by_class(train: Labelled) -> None:
 def test_augmentation_keeps_left_on_the_left() -> None:
     x = torch.zeros(BATCH, 3, SIZE, SIZE)
     x[..., : SIZE // 2] = 0.5
-    seen = augment(x, generator(0))
+    seen = AUGMENTATIONS["light"](x, generator(0))
     assert seen.shape == x.shape
     assert seen.min() >= 0 and seen.max() <= 1
     assert (seen[..., :8] > 0.3).all()

@@ -7,6 +7,7 @@ import json
 import math
 import string
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,21 @@ def tiny_base(
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2))
     return folder
+
+
+def random_control(base: Any, seed: int) -> Any:
+    """A ControlNet for a base, whose zero convolutions are not zero any more."""
+    import torch
+
+    from latentdrift.adapt import controlnet
+    from latentdrift.config import FitOptions
+
+    net = controlnet.prepare(base, FitOptions(cohort=Path("c"), out=Path("o"), seed=seed), {})[0].controls[0][0]
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for weight in net.parameters():
+            weight.add_(0.05 * torch.randn(weight.shape))
+    return net.requires_grad_(False)
 
 
 def _tokenizer(folder: Path) -> int:

@@ -39,7 +39,9 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "drift search": (config.DriftSearchOptions, ("cohort",)),
     "bench drift": (config.BenchDriftOptions, ("cohort",)),
     "bench table1": (config.BenchTable1Options, ("cohort",)),
+    "bench table2": (config.BenchTable2Options, ("cohort",)),
     "bench table3": (config.BenchTable3Options, ("cohort",)),
+    "bench table4": (config.BenchTable4Options, ("cohort",)),
     "bench editors": (config.BenchEditorsOptions, ("adapter",)),
     "export": (config.ExportOptions, ("adapter",)),
     "adopt": (config.AdoptOptions, ("file",)),
@@ -82,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
                 sub.add_argument(name, nargs="?", help=_help(field), metavar=name.upper())
                 continue
             kind: dict[str, Any] = {"metavar": name.upper().replace("_", "-")}
-            if field.annotation is bool:
+            if field.annotation in (bool, bool | None):
                 kind = {"action": argparse.BooleanOptionalAction}
             elif _is_sequence(field):
                 kind |= {"action": "extend", "nargs": "+"}
@@ -155,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rank = launch.rank()  # of several processes, the first one speaks
     level = logging.ERROR if rank else logging.WARNING if as_json else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "PIL", "matplotlib", "fontTools", "pydicom"):
+    for noisy in ("httpx", "PIL", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         options = resolve(verb, given)

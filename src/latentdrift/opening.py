@@ -53,12 +53,33 @@ def _listed(adapted: Any) -> Mapping[str, Any]:
     return {**adapted.info, "adapters": parts, "trained_on": [one["cohort"]["fingerprint"] for one in ours if "cohort" in one]}
 
 
+def edits(options: config.EditOptions) -> Any:
+    """What `edit` edits, and by which model.
+
+    Raises:
+        OptionError, InputError, CohortError: It cannot be asked for, or read, or the network cannot be shown its hints.
+    """
+    from latentdrift.adapt.shown import sourced
+    from latentdrift.edit.editors import starting
+    from latentdrift.edit.requests import Wish
+    from latentdrift.edit.sources import entries
+    from latentdrift.edit.work import Work
+
+    base, drift, info, statistics = adapted(options, options.also)
+    wish, cohort = Wish.of(options, base, info), options.source if (options.source / "cohort.json").is_file() else None
+    hints = sourced(info, cohort, options.hint_image, plane=options.plane, position=options.position)
+    found = wish.requests(hints.having(entries(options, info, info["resolution"])))
+    drift = starting(wish.editor, drift, base, info, options.steps)
+    return Work(options, base, drift, statistics, info["adapters"], wish, hints, found)
+
+
 def edited_by(options: config.BenchEditorsOptions) -> Any:
     """What `bench editors` edits, and by which model."""
+    from latentdrift.adapt.shown import sourced
     from latentdrift.study.editing import Editing
 
     base, drift, info, statistics = adapted(options, options.also)
-    return Editing(options, base, drift, statistics, info)
+    return Editing(options, base, drift, statistics, info, sourced(info, options.cohort))
 
 
 def subject(options: config.DriftOptions | config.AuditOptions) -> Any:

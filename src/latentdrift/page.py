@@ -65,8 +65,10 @@ def picture(source: np.ndarray | Figure, caption: str = "") -> Block:
 
 
 def gallery(items: Iterable[tuple[np.ndarray, str]]) -> Block:
-    """A grid of images with captions."""
-    return Block("gallery", [(_png(array), caption) for array, caption in items])
+    """A grid of images with captions; strips, more than three times as wide as high, lie below one another."""
+    shown = list(items)
+    strips = any(array.shape[1] > 3 * array.shape[0] for array, _ in shown)
+    return Block("strips" if strips else "gallery", [(_png(array), caption) for array, caption in shown])
 
 
 def lights(items: Iterable[tuple[str, Colour, str]]) -> Block:
@@ -118,7 +120,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         real = float(value)
         return f"{int(real)}" if real.is_integer() and abs(real) < 1e9 else f"{real:.4g}"
-    return str(value)
+    return str(value).replace(" ± ", "\u00a0±\u00a0")
 
 
 def _png(array: np.ndarray) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentdrift import config
-from latentdrift.opening import adapted, edited_by, gatekeeper, requests, subject
+from latentdrift.opening import adapted, edited_by, edits, gatekeeper, requests, subject
 from latentdrift.service import VERBS, Result
 
 
@@ -103,15 +105,18 @@ def bench(options: config.BenchOptions) -> Result:
     asked = Bench(options)
     cells = asked.all_cells
     missing = asked.missing(cells)
-    fits = {cell.name: cell for cell in missing if cell.fit}
+    fits = {cell.name: cell for cell in (*asked.firsts(missing), *missing) if cell.fit}
     shared = [variants for _, variants in asked.shared(missing)]
     images = sum(max(variants.values()) for variants in shared)
     seconds = 0.0
     for name in {cell.method for cell in fits.values()}:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         same = [cell for cell in fits.values() if cell.method == name]
-        seconds += len(same) * cost(base, asked.cohort, asked.fitting(same[0]))["seconds"]
-    if images:
+        alone = asked.fitting(same[0]).model_copy(update={"start": ()})  # which may not be there yet, and costs no time
+        seconds += len(same) * cost(base, asked.cohort, alone)["seconds"]
+    if images and asked.table.editor:
+        seconds += images * _seconds_per_visit(asked)
+    elif isinstance(options, config.BenchDrawnOptions) and images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
         seconds += images * _seconds_per_image(base, Drift(), "", None, options.steps, how)
@@ -123,11 +128,25 @@ def bench(options: config.BenchOptions) -> Result:
             "out": str(options.out)}  # fmt: skip
 
 
+def _seconds_per_visit(asked: Any) -> float:
+    """Wall time of one edit, by the base in the shape that fits give it."""
+    from latentdrift.adapt.methods import METHODS
+    from latentdrift.model.base import Base
+    from latentdrift.study.bench_edits import trial
+
+    options, (method, *_) = asked.options, asked.options.methods
+    base = Base.load(options.base, device=options.device, precision=options.precision)
+    shaped, _ = METHODS[method].prepare(base, asked.fitting(asked.all_cells[0]), {})
+    began = time.perf_counter()
+    trial(asked, shaped)
+    return time.perf_counter() - began
+
+
 def bench_editors(options: config.BenchEditorsOptions) -> Result:
-    from latentdrift.study.editing import edited
+    from latentdrift.study.editing import edited, unmade
 
     asked = edited_by(options)
-    missing = [(row, case) for row in asked.rows for case in asked.cases if asked.result(row, case) is None]
+    missing = unmade(asked)
     tried = next(((row, case) for row, case in missing if row in asked.editors), None)
     began = time.perf_counter()
     if tried:
@@ -142,33 +161,54 @@ def evaluate(options: config.EvaluateOptions) -> Result:
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate import sets
     from latentdrift.evaluate.questions import Questions
-    from latentdrift.evaluate.utility import seconds_per_step
 
     cohort = Cohort.load(options.real)
     asked = Questions(options, cohort)
     made = sets.named((options.synthetic, *options.compare), sets.native_size(options.synthetic))
-    each = options.classifier_steps * seconds_per_step(asked.network) if asked.network else 0.0
     return {"real": len(cohort.rows(options.split)), **{name: len(images) for name, images in made.items()},
-            "classifiers": asked.classifiers, "seconds_of_classifiers": round(each * asked.classifiers, 1),
+            "classifiers": asked.classifiers, "seconds_of_training": round(asked.seconds(), 1),
             "out": str(options.out)}  # fmt: skip
 
 
 def edit(options: config.EditOptions) -> Result:
-    from latentdrift.edit.requests import Wish
-    from latentdrift.edit.sources import entries
-
-    base, _, info, _ = adapted(options, options.also)
-    wish = Wish.of(options, base, info)
-    found = wish.requests(entries(options, info, info["resolution"]))
-    images = len({asked.entry.name for asked in found})
+    work = edits(options)
+    missing = work.missing()
+    inversion, each = _seconds_per_edit(work, missing[0]) if missing else (0.0, 0.0)
+    seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds
     return {
-        "images": images,
-        "counterfactuals": len(found),
+        "images": len({asked.entry.name for asked in work.requests}),
+        "counterfactuals": len(work.requests),
+        "counterfactuals_there": len(work.requests) - len(missing),
         "seeds": options.seeds,
-        "base": base.name,
-        "editor": wish.editor,
-        **found[0].facts,
+        "seconds_per_inversion": round(inversion, 3),
+        "seconds_per_counterfactual": round(each, 3),
+        "seconds": round(seconds, 2),
+        "base": work.base.name,
+        "editor": work.wish.editor,
+        **work.requests[0].facts,
     }
+
+
+def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
+    """Wall time of an inversion and of the edit that starts from it, from real ones of few steps: both grow along a line."""
+    from latentdrift.edit.kept import Shelf
+
+    def timed(depth: int) -> tuple[float, float, int]:
+        steps = min(work.options.steps, max(depth, round(depth / share)))
+        with TemporaryDirectory() as folder:
+            found = []
+            for _ in range(2):  # the second finds the inversion of the first
+                began = time.perf_counter()
+                work.make(asked, Shelf(Path(folder), {}), steps=steps, seeds=1)
+                found.append(time.perf_counter() - began)
+        return found[0] - found[1], found[1], max(1, round(share * steps))
+
+    share, wanted = work.share, max(1, round(work.share * work.options.steps))
+    timed(1)  # warms up
+    few, more = timed(1), timed(3)
+    along = (wanted - few[2]) / max(more[2] - few[2], 1)
+    inversion, each = (max(one + along * (other - one), 0.0) for one, other in zip(few[:2], more[:2], strict=True))
+    return (inversion if work.inversions([asked]) else 0.0), each
 
 
 def echo(options: config.Options) -> Result:
@@ -187,6 +227,8 @@ PLANS: dict[str, Callable[..., Result]] = {
     "drift search": drift_search,
     "bench drift": bench,
     "bench table1": bench,
+    "bench table2": bench,
     "bench table3": bench,
+    "bench table4": bench,
     "bench editors": bench_editors,
 }

@@ -14,12 +14,16 @@ from typing import Any
 
 from latentdrift import config, record
 from latentdrift.errors import InputError
-from latentdrift.opening import adapted, edited_by, gatekeeper, passed, requests, subject, without
+from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, requests, subject, without
 from latentdrift.progress import bar
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
 DEMO = "made-by-demo.txt"
+UNHEARD = (
+    "In no image did more than a pixel in a hundred change by %.1f %% of the range: this network hardly tells '%s' from '%s'. "
+    "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer."
+)
 
 
 def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
@@ -106,38 +110,24 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
-    from latentdrift.edit.counterfactual import How
-    from latentdrift.edit.counterfactual import edit as change
-    from latentdrift.edit.editors import EDITORS
-    from latentdrift.edit.instructed import starting
-    from latentdrift.edit.kept import Shelf
-    from latentdrift.edit.output import is_made, write_counterfactual
-    from latentdrift.edit.requests import Wish
+    from latentdrift.edit.output import HARDLY, write_counterfactual
     from latentdrift.edit.series import write_series
-    from latentdrift.edit.sources import entries
 
-    base, drift, info, statistics = adapted(options, options.also)
-    wish, drift = Wish.of(options, base, info), starting(drift, base, info, options.steps)
-    found = wish.requests(entries(options, info, info["resolution"]))
-    used = {name: getattr(options, name) for name in EDITORS[wish.editor].options if name not in ("mask", "protect")}
-    how: Any = {name: value for name, value in used.items() if name in How.__annotations__}
-    model = {"drift": drift.to_dict(), "base": base.hash, "adapters": info["adapters"]}
-    shelf = Shelf(options.inversions or options.out / "cache", model)
+    work = edits(options)
+    missing, changes = work.missing(), []
     with bar("edit", quiet=quiet) as report:
-        for done, asked in enumerate(found, start=1):
-            folder, facts = options.out / asked.name, {**used, **asked.facts, **model}
-            if not is_made(folder, facts):
-                subject = asked.entry.open()
-                said: Any = {"mask": subject.mask(), "shelf": shelf, "statistics": statistics, **asked.words, **how}
-                made = change(base, drift, subject.tensor(), asked.source, asked.told, editor=wish.editor, **said)
-                write_counterfactual(folder, subject, made, facts)
-            report(done, len(found))
-    if wish.grid:
-        write_series(options.out, found, wish.grid, options.animate)
-    inputs = {"base": base.hash, "adapters": info["adapters"]}
+        for done, asked in enumerate(missing, start=1):
+            subject, made = work.make(asked, work.shelf)
+            changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked)))
+            report(done, len(missing))
+    if changes and max(changes) < HARDLY:
+        log.warning(UNHEARD, 100 * max(changes), missing[0].source, missing[0].told)
+    if work.wish.grid:
+        write_series(options.out, work.requests, work.wish.grid, options.animate)
+    inputs = {"base": work.base.hash, "adapters": work.adapters}
     record.write(options.out, "edit", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
-    images = len({asked.entry.name for asked in found})
-    return {"folder": str(options.out), "images": images, "counterfactuals": len(found)}
+    images = len({asked.entry.name for asked in work.requests})
+    return {"folder": str(options.out), "images": images, "counterfactuals": len(work.requests)}
 
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
@@ -285,7 +275,7 @@ def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
     from latentdrift.model.base import Base
 
     base = Base.load(options.base, device=options.device, precision="fp32")
-    info = bring_in(base, options.file, options.out / "adapter", options.token)
+    info = bring_in(base, options.file, options.out / "adapter", options.token, options.hint)
     results = {"adopted": info["adopted"], "outputs": record.outputs(options.out / "adapter")}
     record.write(options.out, "adopt", options, inputs={"base": base.hash}, results=results)
     told = {"is": info["adopted"]["format"], "method": info["method"], "words": info["tokens"]}
@@ -376,7 +366,9 @@ VERBS: dict[str, Callable[..., Result]] = {
     "drift search": drift_search,
     "bench drift": partial(bench, "bench drift"),
     "bench table1": partial(bench, "bench table1"),
+    "bench table2": partial(bench, "bench table2"),
     "bench table3": partial(bench, "bench table3"),
+    "bench table4": partial(bench, "bench table4"),
     "bench editors": bench_editors,
     "export": export,
     "adopt": adopt,

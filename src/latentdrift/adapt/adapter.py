@@ -158,7 +158,7 @@ def load_adapter(path: Path | str, *, base: str | None = None, device: str = "au
     return apply(Base.load(base or info["base"]["name"], device=device, precision=precision), folder, info)
 
 
-def adopt(base: Base, path: Path, folder: Path, token: str | None = None) -> dict[str, Any]:
+def adopt(base: Base, path: Path, folder: Path, token: str | None = None, hint: str | None = None) -> dict[str, Any]:
     """Make an adapter folder of another tool's file, safetensors or pickle; returns its adapter.json.
 
     Arguments and errors of `take_in`; `base` is used up.
@@ -168,7 +168,7 @@ def adopt(base: Base, path: Path, folder: Path, token: str | None = None) -> dic
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OptionError(f"{folder} is there and not empty; give a new folder as --out")
-    taken, facts = take_in(base, path, token)
+    taken, facts = take_in(base, path, token, hint)
     info = {"format": FORMAT, **facts}
     write(folder, taken, METHODS[info["method"]], info, None)
     return info

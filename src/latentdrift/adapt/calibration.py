@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentdrift.adapt.batches import Beside
 from latentdrift.adapt.cache import Moments
-from latentdrift.adapt.copying import Response, channel_means, copy_slope
+from latentdrift.adapt.copying import channel_means, copy_slope, response
 from latentdrift.adapt.examples import Example
 from latentdrift.adapt.job import SHOWN, Job
 from latentdrift.model.base import Base
@@ -64,28 +64,29 @@ def calibrated(
     prompts = {index: example.caption for index, example in enumerate(examples)}
     shown = {index: [part] for index, part in enumerate(beside(examples))} if beside else None
     how: Any = {**HOW, "seed": derive(todo.options.seed, "calibrate"), "resolution": todo.resolution}
-    starts, ends = channel_means(base, drift.plain, prompts, None, shown, report, **how)
-    t0 = first_time(HOW["sampler"], base.schedule, HOW["steps"])
-    slope = copy_slope(starts, ends, float(base.schedule.a(t0)))
+    t0, n, wanted = first_time(HOW["sampler"], base.schedule, HOW["steps"]), len(examples), _mean(moments, todo.positions)
 
-    response = Response(starts, ends)
+    def drawn(shift: Tensor) -> tuple[Tensor, Tensor]:
+        return channel_means(base, drift.plain.moved(shift.tolist()), prompts, None, shown, report, **how)
+
+    found = response(drawn, wanted)
+    slope, again = copy_slope(*found.first(n), float(base.schedule.a(t0))), len(found.starts) // n
 
     def asked(trained: Sequence[float], positions: Sequence[int]) -> tuple[float, ...]:
         own = set(positions)
-        drawn = [index for index, example in enumerate(examples) if example.row in own]
-        delta = response.start(_mean(moments, positions), drawn)
+        of = [index for index, example in enumerate(examples * again) if example.row in own]
+        delta = found.start(_mean(moments, positions), of)
         return tuple(a + b for a, b in zip(delta, trained or (0.0,) * len(delta), strict=True))
 
     groups = tuple(replace(group, infer=asked(group.train, classes[group.phrase])) for group in drift.groups)
-    found = replace(drift, infer=asked(drift.train, todo.positions), groups=groups)
-    wanted, trained = _mean(moments, todo.positions), drift.train or (0.0,) * starts.shape[1]
-    interval = response.interval(wanted, todo.options.seed)
+    started = replace(drift, infer=asked(drift.train, todo.positions), groups=groups)
+    trained, interval = drift.train or (0.0,) * len(wanted), found.interval(wanted, todo.options.seed)
     calibration = {
-        "pictures": len(examples), "slope": list(slope.slope), "full": slope.full, "drawn_mean": ends.mean(0).tolist(),
+        "pictures": n * again, "slope": list(slope.slope), "full": slope.full, "drawn_mean": found.x0[:n].mean(0).tolist(),
         "wanted_mean": wanted.tolist(),
         "interval": [[low + value, high + value] for (low, high), value in zip(interval, trained, strict=True)],
     }  # fmt: skip
-    return {**told, **found.to_dict(), "t0": int(t0), "calibration": calibration}
+    return {**told, **started.to_dict(), "t0": int(t0), "calibration": calibration}
 
 
 def seconds(base: Base, todo: Job) -> float:

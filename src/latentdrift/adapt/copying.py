@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ from latentdrift.seeds import generator
 
 IGNORED = 0.1  # share of a full copy below which a start's mean hardly reaches the image; ours
 ROUNDING = 1e-12  # squared slope that is none
+REACH = 4.0  # sds of a start's channel mean over which a line through the pictures that were drawn is trusted; ours
+PASSES = 3  # that pictures are drawn again, nearer to an answer that lies further; ours
 RESAMPLES = 1000  # of images, behind the interval of a calibrated start
 
 
@@ -99,6 +101,34 @@ def channel_means(
     return starts, ends
 
 
+def response(draw: Callable[[Tensor], tuple[Tensor, Tensor]], wanted: Tensor) -> Response:
+    """How pictures follow their starts where the start that is asked for lies.
+
+    A network of another mean asks for a start far outside of the plain ones, and a line through those says little of it. So
+    pictures are drawn again on the way there, at most 2 REACH further each time, until the answer is within REACH of some.
+
+    Args:
+        draw: shift [C] of the mean of plain starts -> `channel_means`, of the same prompts each time.
+        wanted: the mean that pictures should have, [C].
+
+    Returns:
+        Of all pictures; the first N are those of plain starts.
+    """
+    drawn_at = [torch.zeros(len(wanted), dtype=torch.float64)]
+    starts, x0 = draw(drawn_at[0])
+    found, reach = Response(starts, x0), REACH * starts.std(0).mean()
+    for _ in range(PASSES):
+        delta = torch.tensor(found.start(wanted), dtype=torch.float64)
+        nearest = min(drawn_at, key=lambda shift: float((delta - shift).abs().max()))
+        way = delta - nearest
+        if way.abs().max() <= reach:
+            break
+        drawn_at.append(nearest + way.clamp(-2 * reach, 2 * reach))
+        starts, x0 = draw(drawn_at[-1])
+        found = Response(torch.cat([found.starts, starts]), torch.cat([found.x0, x0]))
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Response:
     """How the channel means of pictures follow those of their starts: x0 = x0(0) + B z, a regression of every channel on all."""
@@ -117,6 +147,10 @@ class Response:
         n, channels = self.starts.shape
         if n < channels + 3:
             raise InputError(f"calibrating {channels} latent channels takes at least {channels + 3} pictures, found {n}")
+
+    def first(self, n: int) -> tuple[Tensor, Tensor]:
+        """Starts and ends [n, C] of the first n pictures."""
+        return self.starts[:n], self.x0[:n]
 
     def start(self, wanted: Tensor, of: Sequence[int] | None = None) -> tuple[float, ...]:
         """The mean of the start, per channel, from which pictures have the mean that is wanted.

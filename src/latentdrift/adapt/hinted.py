@@ -161,11 +161,11 @@ def pictures(
             f"this network is shown {base.shows} beside noise and text: give --like COHORT, from whose images hints are made, or "
             "--hint-image FILE, one for each ControlNet"
         )
-    return _followed(Cohort.load(options.like), hints(info), [row for row in rows if row is not None], resolution)
+    return of_rows(Cohort.load(options.like), hints(info), [row for row in rows if row is not None], resolution)
 
 
-def _followed(cohort: Cohort, wanted: Sequence[Hint], rows: Sequence[int], resolution: int) -> Pictures:
-    """The hints made from what the followed rows have."""
+def of_rows(cohort: Cohort, wanted: Sequence[Hint], rows: Sequence[int], resolution: int) -> Pictures:
+    """The hints of rows of a cohort, each of which has every hint; index i is of the row at place i."""
     sources = [hint.sources(cohort) for hint in wanted]
 
     @lru_cache(maxsize=RECENT)

@@ -5,11 +5,14 @@ The command line, the YAML form (`--config`), the docs table and the record of a
 
 from latentdrift.config.adapters import PRESETS, AdoptOptions, ExportOptions, FitOptions
 from latentdrift.config.benches import (
+    BenchDrawnOptions,
     BenchDriftOptions,
     BenchEditorsOptions,
     BenchOptions,
     BenchTable1Options,
+    BenchTable2Options,
     BenchTable3Options,
+    BenchTable4Options,
 )
 from latentdrift.config.cohorts import ImportOptions, InspectOptions, PhantomOptions
 from latentdrift.config.drift import DriftEstimateOptions, DriftOptions, DriftSearchOptions
@@ -22,11 +25,14 @@ __all__ = [
     "PRESETS",
     "AdoptOptions",
     "AuditOptions",
+    "BenchDrawnOptions",
     "BenchDriftOptions",
     "BenchEditorsOptions",
     "BenchOptions",
     "BenchTable1Options",
+    "BenchTable2Options",
     "BenchTable3Options",
+    "BenchTable4Options",
     "DemoOptions",
     "DriftEstimateOptions",
     "DriftOptions",

@@ -164,7 +164,8 @@ class ExportOptions(Options):
 
 
 class AdoptOptions(Options):
-    """Bring in an adapter of another tool: LoRA (kohya, diffusers, peft, cloneofsimo) or textual inversion (diffusers, A1111)."""
+    """Bring in an adapter of another tool: LoRA (kohya, diffusers, peft, cloneofsimo), textual inversion (diffusers, A1111), or
+    diffusers' Custom Diffusion, ControlNet, InstructPix2Pix or fine-tuned U-Net."""
 
     file: Path
     """The file (.safetensors, .pt, .bin), or the folder that holds it. Pickles are checked, and only their weights are read."""
@@ -174,5 +175,7 @@ class AdoptOptions(Options):
     """The run folder to make; its `adapter/` is the result."""
     token: Annotated[str, Field(pattern=r"^<[^<>\s]+>$")] | None = None
     """The word of a textual inversion; default: the file's own, in angle brackets."""
+    hint: Literal["edges", "earlier"] | None = None
+    """What a ControlNet is shown, which `generate --like` then makes; default: edges. `--hint-image` takes any picture."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""

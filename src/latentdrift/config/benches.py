@@ -39,14 +39,10 @@ class BenchOptions(Options):
     """Sampling steps."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Classifier-free guidance weight; 1 is none."""
-    sampler: str = "ddim"
-    """A row of SAMPLERS."""
     features: tuple[str, ...] = ("pocket",)
     """Rows of FEATURES, optionally `name=PATH` for local weights, or a Hugging Face vision model's folder or id."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
     """Pixels on a side; default: the base's own."""
-    batch_size: Count = 4
-    """Images drawn together, in fours; it takes memory and never changes a picture."""
     workers: Count = 1
     """Processes, each with a model of its own; give each its share of the cores with OMP_NUM_THREADS. Results do not change."""
     bootstrap: Annotated[int, Field(ge=10)] = 100
@@ -59,7 +55,16 @@ class BenchOptions(Options):
     """The first seed."""
 
 
-class BenchDriftOptions(BenchOptions):
+class BenchDrawnOptions(BenchOptions):
+    """What the benches share whose pictures are drawn from text."""
+
+    sampler: str = "ddim"
+    """A row of SAMPLERS."""
+    batch_size: Count = 4
+    """Images drawn together, in fours; it takes memory and never changes a picture."""
+
+
+class BenchDriftOptions(BenchDrawnOptions):
     """Drift in every mode beside its rivals: methods x variants x seeds at one budget, judged on the test split."""
 
     methods: tuple[str, ...] = ("full", "lora", "textual-inversion")
@@ -72,7 +77,7 @@ class BenchDriftOptions(BenchOptions):
     """Rows of VARIANTS."""
 
 
-class BenchTable1Options(BenchOptions):
+class BenchTable1Options(BenchDrawnOptions):
     """The paper's table 1 on a cohort: methods without and with drift, by distances and by what a classifier learns from them."""
 
     methods: tuple[str, ...] = ("custom-diffusion", "dreambooth", "textual-inversion", "full", "lora")
@@ -91,7 +96,27 @@ class BenchTable1Options(BenchOptions):
     """Optimiser steps of each classifier, whatever it learns from."""
 
 
-class BenchTable3Options(BenchOptions):
+class BenchTable2Options(BenchOptions):
+    """The paper's table 2 on a cohort: InstructPix2Pix ages first visits of test patients; the last ones are the truth."""
+
+    methods: tuple[str, ...] = ("instruct-pix2pix",)
+    """Rows of METHODS whose networks are shown the picture to change."""
+    variants: tuple[str, ...] = (
+        "binned", "binned+custom-diffusion", "binned+full", "word", "word+custom-diffusion", "word+full", "numerical",
+        "numerical+custom-diffusion", "numerical+full", "no-change", "autoencoder", "mean-change",
+    )  # fmt: skip
+    """How instructions are worded, and from which adapter's fit training starts; and what an edit has to beat."""
+    delta: str = "0.1"
+    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`); `auto` is the closed form."""
+    n: Annotated[int, Field(ge=4)] = 200
+    """Edits per variant, at most; of each test patient and view there is one."""
+    guidance: Annotated[float, Field(ge=0)] = 2.5
+    """Guidance weight of the instruction; 1 is none."""
+    image_guidance: Annotated[float, Field(ge=0)] = 1.5
+    """Guidance weight of the source image; 1 is none."""
+
+
+class BenchTable3Options(BenchDrawnOptions):
     """The paper's table 3 on a cohort: simple and diverse prompts, without and with the patient's information, with drift."""
 
     methods: tuple[str, ...] = ("full",)
@@ -102,6 +127,27 @@ class BenchTable3Options(BenchOptions):
     """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`); `auto` is the closed form."""
     n: Annotated[int, Field(ge=4)] = 200
     """Images per variant."""
+
+
+class BenchTable4Options(BenchOptions):
+    """The paper's table 4 on a cohort: table 3's prompts when Pix2Pix-Zero edits first visits of test patients into last ones."""
+
+    methods: tuple[str, ...] = ("full",)
+    """Rows of METHODS whose networks draw from text."""
+    variants: tuple[str, ...] = (
+        "simple", "simple+info", "diverse", "diverse+info", "no-change", "autoencoder", "mean-change",
+    )  # fmt: skip
+    """How prompts are worded in training and in the edit; and what an edit has to beat."""
+    delta: str = "0.1"
+    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`); `auto` is the closed form."""
+    n: Annotated[int, Field(ge=4)] = 200
+    """Edits per variant, at most; of each test patient and view there is one."""
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """How far back towards noise the edit goes."""
+    guidance: Annotated[float, Field(ge=0)] = 5.0
+    """Guidance weight of the changed prompt; 1 is none."""
+    sentences: Annotated[int, Field(ge=1, le=24)] = 8
+    """Wordings of each state, between whose means the direction of the edit leads."""
 
 
 class BenchEditorsOptions(Options):

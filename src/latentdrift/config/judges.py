@@ -32,7 +32,8 @@ class EvaluateOptions(Options):
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
     utility: str | None = None
-    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from real images, and from both."""
+    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from real images, and from both;
+    or `mask=COLUMN`, masks that a column names, which segmenters learn to outline."""
     alignment: bool = False
     """Judge whether the first synthetic set shows what its table says, by classifiers that learn it from real images."""
     card: bool = True
@@ -43,6 +44,8 @@ class EvaluateOptions(Options):
     """Optimiser steps of each classifier, whatever it learns from."""
     classifier_seeds: Count = 3
     """Seeds that each classifier is trained with."""
+    gan_steps: Annotated[int, Field(ge=0)] = 0
+    """With --utility ATTRIBUTE=VALUE: steps of a small GAN whose images are two more rows to beat; thousands, or 0: none."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients behind each interval."""
     device: str = "auto"

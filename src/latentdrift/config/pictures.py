@@ -95,15 +95,25 @@ class EditOptions(Options):
     """Attributes of the source image where no table says them, `name=value`; may be repeated."""
     editor: str | None = None
     """A row of EDITORS: sdedit, ddim, prompt-to-prompt, null-text, pix2pix-zero, edit-friendly, ledits, inpaint, diffedit,
-    instruct-pix2pix; default: instruct-pix2pix for its own adapters, else ddim. See docs/counterfactuals.md."""
+    controlnet, instruct-pix2pix; default: instruct-pix2pix for its own adapters, controlnet where there is a ControlNet, else
+    ddim. See docs/counterfactuals.md."""
+    hint_image: tuple[Path, ...] = ()
+    """Hints that all images are edited beside: a picture for each ControlNet in the stack's order, or for each that is shown
+    masks; default: made from each image, masks from its cohort's column."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """How far back towards noise the edit goes; instruct-pix2pix always draws from noise, and takes none."""
+    """How far back towards noise the edit goes; controlnet and instruct-pix2pix always draw from noise, and take none."""
     steps: Count = 50
     """Steps of the full trajectory."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Guidance weight of the changed prompt, or of the instruction; 1 is none."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
     """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
+    instruction: Annotated[str, Field(min_length=1)] | None = None
+    """With instruct-pix2pix: what to do, in free words ("Age this brain by ten years"), of all images; --set, --age, --add and
+    --remove then only say for the record what should come of it. Default: the instruction that they lead to, as in training."""
+    detail: bool | None = None
+    """Put the change on the image itself, at its own resolution, instead of handing out what was drawn: nothing that the
+    reconstruction loses is lost. Default: with editors that invert the image."""
     inversion: str | None = None
     """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text, regularised, edit-friendly; default: the
     editor's own."""
@@ -117,7 +127,8 @@ class EditOptions(Options):
     mask_edge: Annotated[float, Field(ge=0)] = 2.0
     """With --mask or --protect: pixels inside the edge over which the change sets in."""
     mask_threshold: Fraction = 0.5
-    """With diffedit: share of the largest difference between the prompts' noise from which on a place may change."""
+    """With diffedit: share of the largest difference between the prompts' noise from which on a place may change; what is more
+    than three times the mean difference counts as the largest."""
     cross_share: Fraction = 0.8
     """With prompt-to-prompt and null-text: share of the steps in which words keep the attention they had in the source."""
     self_share: Fraction = 0.4

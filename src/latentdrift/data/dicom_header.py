@@ -7,6 +7,7 @@ they are passed on as they are, because ageing is what many studies are about. G
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,8 @@ BAD_VALUE = (
     BytesLengthException, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
 )  # fmt: skip
 """What pydicom raises when a malformed value is converted."""
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it logs quotes odd values, which may be a patient's
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from latentdrift.data import masks, readers
 from latentdrift.data.cohort import Cohort, background
 from latentdrift.data.geometry import Fit
+from latentdrift.data.image import Plane
 from latentdrift.data.intensity import to_unit
 from latentdrift.data.visits import previous
 from latentdrift.errors import CohortError, InputError, OptionError, unknown
@@ -32,11 +33,15 @@ class Kind:
     summary: str
     sources: Callable[[Hint, Cohort], dict[int, int]]
     """Position of an image -> position of the row that its hint is made from; images that have no hint are left out."""
-    draw: Callable[[Hint, Cohort, int, int], np.ndarray]
-    """(hint, cohort, position of the row that it is made from, R) -> the picture."""
-    needs_column: bool = False
+    make: Callable[[np.ndarray], np.ndarray] | None
+    """From the picture [C, R, R] in [0, 1] that it is made from; None where it is made from the mask of that."""
     colour: bool = False
     """As many channels as the cohort's pictures have."""
+
+    @property
+    def needs_column(self) -> bool:
+        """Whether a column has to say where its masks are."""
+        return self.make is None
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,39 @@ class Hint:
         Raises:
             CohortError: The picture or mask cannot be read, or the mask has a label that was not trained on.
         """
-        return HINTS[self.kind].draw(self, cohort, source, resolution)
+        make = HINTS[self.kind].make
+        return self._of_mask(cohort, source, resolution) if make is None else make(_picture(cohort, source, resolution))
+
+    def of_picture(self, picture: np.ndarray) -> np.ndarray:
+        """The hint that is made from a picture [C, R, R] in [0, 1] which no cohort holds.
+
+        Raises:
+            OptionError: It is made from a mask.
+        """
+        make = HINTS[self.kind].make
+        if make is None:
+            raise OptionError(
+                f"a hint '{self}' is made from a mask, which a picture alone has not; give it with --hint-image FILE"
+            )
+        return make(picture)
+
+    def _of_mask(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
+        """A row's mask: 0 outside, the labels evenly spread up to 1."""
+        found = masks.fitted(cohort, source, str(self.column), resolution)
+        other = sorted({*np.unique(found).tolist()} - {0, *self.labels})
+        if other:
+            name = cohort.rows()[str(self.column)].iloc[source]
+            raise CohortError(
+                f"the mask {cohort.folder / name} has the label {other[0]}, and masks that were trained on have "
+                f"0, {', '.join(map(str, self.labels))}; write it with those labels"
+            )
+        return _spread(found, self)
 
     def mask(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
         """The row's mask on the model's square, its own labels: uint8 or uint16 [R, R]."""
-        return _fitted(cohort, source, str(self.column), resolution).astype(np.uint8 if max(self.labels) < 256 else np.uint16)
+        return masks.fitted(cohort, source, str(self.column), resolution).astype(
+            np.uint8 if max(self.labels) < 256 else np.uint16
+        )
 
     def channels(self, cohort: Cohort, sources: Sequence[int]) -> int:
         """1 if all hints that are made from these rows are grey, else 3."""
@@ -123,21 +156,33 @@ class Hint:
         return [sha256(cohort.folder / name) for name in rows[self.column]]
 
 
-def from_file(path: Path, resolution: int, hint: Hint) -> np.ndarray:
+def from_file(
+    path: Path, resolution: int, hint: Hint, *, beside: Fit | None = None, plane: Plane | None = None, position: str = "50%"
+) -> np.ndarray:
     """A picture file as a hint, padded and resized as images are, float32 [C, R, R] in [0, 1].
 
     For a ControlNet of masks, a file with nothing but labels that it was trained on is a mask, and gets their grey levels.
 
+    Args:
+        path: A picture, or a volume.
+        resolution: R.
+        hint: What the ControlNet was trained on.
+        beside: Of an image that it belongs to: with the same rows and columns it lies where the image does.
+        plane: Of the slice, where it is a volume.
+        position: The same.
+
     Raises:
         InputError: It cannot be read, or holds several pictures.
     """
-    images = readers.read(path)
+    images = readers.read(path, plane=plane, position=position)
     if len(images) > 1:
         raise InputError(f"{path} holds {len(images)} pictures; a hint is one")
     pixels, (row_mm, col_mm) = images[0].pixels, images[0].spacing or (1.0, 1.0)
     fit = Fit(pixels.shape[0], pixels.shape[1], resolution, aspect=row_mm / col_mm)
+    if beside is not None and (beside.height, beside.width) == pixels.shape[:2]:
+        fit = beside
     if hint.labels and pixels.ndim == 2 and np.isin(pixels, (0, *hint.labels)).all():
-        return _spread(_sampled(pixels.astype(np.int64), fit), hint)
+        return _spread(masks.sampled(pixels.astype(np.int64), fit), hint)
     unit = to_unit(pixels, images[0].range)
     return _positive(fit.apply(unit, fill=background(unit)))
 
@@ -158,42 +203,29 @@ def _own(hint: Hint, cohort: Cohort) -> dict[int, int]:
 
 
 def _masked(hint: Hint, cohort: Cohort) -> dict[int, int]:
-    named = masks.names(cohort, str(hint.column), "--hint mask").reset_index(drop=True)
-    named = named[named.map(lambda name: isinstance(name, str) and bool(name.strip()))]
-    masks.check_there(cohort, str(hint.column), named)
-    return {int(position): int(position) for position in named.index}
+    return {position: position for position in masks.positions(cohort, str(hint.column), "--hint mask")}
 
 
 def _earlier(hint: Hint, cohort: Cohort) -> dict[int, int]:
     return previous(cohort.rows())
 
 
-def _draw_picture(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
-    """The image at `source` itself."""
-    channels = cohort.batch(cohort.rows().iloc[[source]], resolution)[0]
-    return _positive(np.moveaxis(channels, 0, -1) if _is_colour(cohort, source) else channels[0])
+def _picture(cohort: Cohort, position: int, resolution: int) -> np.ndarray:
+    """The picture of a row."""
+    channels = cohort.batch(cohort.rows().iloc[[position]], resolution)[0]
+    return _positive(np.moveaxis(channels, 0, -1) if _is_colour(cohort, position) else channels[0])
 
 
-def _draw_edges(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
+def _itself(picture: np.ndarray) -> np.ndarray:
+    return picture
+
+
+def _edges(picture: np.ndarray) -> np.ndarray:
     """Its edges, 1 on 0 (Canny 1986, by scikit-image)."""
     from skimage.feature import canny
 
-    grey = _draw_picture(hint, cohort, source, resolution).mean(0)
     low, high = THRESHOLDS
-    return canny(grey, sigma=SIGMA, low_threshold=low, high_threshold=high)[None].astype(np.float32)
-
-
-def _draw_mask(hint: Hint, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
-    """Its mask: 0 outside, the labels evenly spread up to 1."""
-    found = _fitted(cohort, source, str(hint.column), resolution)
-    other = sorted({*np.unique(found).tolist()} - {0, *hint.labels})
-    if other:
-        name = cohort.rows()[str(hint.column)].iloc[source]
-        raise CohortError(
-            f"the mask {cohort.folder / name} has the label {other[0]}, and masks that were trained on have "
-            f"0, {', '.join(map(str, hint.labels))}; write it with those labels"
-        )
-    return _spread(found, hint)
+    return canny(picture.mean(0), sigma=SIGMA, low_threshold=low, high_threshold=high)[None].astype(np.float32)
 
 
 def _spread(mask: np.ndarray, hint: Hint) -> np.ndarray:
@@ -201,23 +233,8 @@ def _spread(mask: np.ndarray, hint: Hint) -> np.ndarray:
     return (np.searchsorted(np.array((0, *hint.labels)), mask) / len(hint.labels))[None].astype(np.float32)
 
 
-def _fitted(cohort: Cohort, source: int, column: str, resolution: int) -> np.ndarray:
-    """A row's mask on the model's square. int64 [R, R]."""
-    row = cohort.rows().iloc[source].to_dict()
-    mask = masks.labels(cohort, row, column)
-    return _sampled(mask, cohort.fit(row, mask, resolution))
-
-
-def _sampled(mask: np.ndarray, fit: Fit) -> np.ndarray:
-    """A mask on the model's square, padded as its image is; each pixel has the label at its centre."""
-    (top, left), square = fit.corner, np.zeros(fit.padded, dtype=mask.dtype)
-    square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    down, right = (((np.arange(fit.resolution) + 0.5) * side / fit.resolution).astype(int) for side in square.shape)
-    return square[np.ix_(down, right)]
-
-
 HINTS: dict[str, Kind] = {
-    "edges": Kind("the edges of the image itself", _own, _draw_edges),
-    "mask": Kind("a mask of it, which a column of the cohort names", _masked, _draw_mask, needs_column=True),
-    "earlier": Kind("the picture of the same patient's visit before", _earlier, _draw_picture, colour=True),
+    "edges": Kind("the edges of the image itself", _own, _edges),
+    "mask": Kind("a mask of it, which a column of the cohort names", _masked, None),
+    "earlier": Kind("the picture of the same patient's visit before", _earlier, _itself, colour=True),
 }

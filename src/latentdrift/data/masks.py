@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift.data.cohort import Cohort
+from latentdrift.data.geometry import Fit
 from latentdrift.errors import CohortError, OptionError, unknown
 
 
@@ -33,6 +34,19 @@ def names(cohort: Cohort, column: str, flag: str) -> pd.Series:
             f"--keep {column}, or take it out of the attributes in {cohort.folder / 'cohort.json'}"
         )
     return table[column]
+
+
+def positions(cohort: Cohort, column: str, flag: str) -> list[int]:
+    """Positions of the images that name a mask, all of which are there.
+
+    Raises:
+        OptionError: As `names`.
+        CohortError: A file is missing.
+    """
+    named = names(cohort, column, flag).reset_index(drop=True)
+    named = named[named.map(lambda name: isinstance(name, str) and bool(name.strip()))]
+    check_there(cohort, column, named)
+    return [int(position) for position in named.index]
 
 
 def check_there(cohort: Cohort, column: str, named: pd.Series) -> None:
@@ -67,3 +81,18 @@ def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
             "a mask is a grey picture with the rows and columns of its image in the cohort"
         )
     return mask.astype(np.int64)
+
+
+def fitted(cohort: Cohort, position: int, column: str, resolution: int) -> np.ndarray:
+    """The mask of the image at a position on the model's square, where its image lies: int64 [R, R]."""
+    row = cohort.rows().iloc[position].to_dict()
+    mask = labels(cohort, row, column)
+    return sampled(mask, cohort.fit(row, mask, resolution))
+
+
+def sampled(mask: np.ndarray, fit: Fit) -> np.ndarray:
+    """A mask on the model's square, padded as its image is; each pixel has the label at its centre."""
+    (top, left), square = fit.corner, np.zeros(fit.padded, dtype=mask.dtype)
+    square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+    down, right = (((np.arange(fit.resolution) + 0.5) * side / fit.resolution).astype(int) for side in square.shape)
+    return square[np.ix_(down, right)]

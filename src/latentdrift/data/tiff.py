@@ -11,7 +11,7 @@ import tifffile  # comes with scikit-image
 
 from latentdrift.data.image import ImageError, check_size
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is judged here, not printed
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds odd is judged here, not printed
 
 ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda a: a,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypedDict, Unpack
 
 import torch
@@ -13,7 +14,9 @@ from latentdrift.config import EditOptions
 from latentdrift.edit.alignment import of_prompts
 from latentdrift.edit.attention import Attention
 from latentdrift.edit.blend import to_latents
+from latentdrift.edit.drawn import start
 from latentdrift.edit.editors import EDITORS, Editor, check, chosen
+from latentdrift.edit.hinted import hashes, shown
 from latentdrift.edit.instructed import Instruction
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.edit.kept import Shelf
@@ -22,6 +25,7 @@ from latentdrift.edit.task import Inverted, Task
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.schedule import Denoiser
 from latentdrift.model.start import Statistics
 from latentdrift.sample.samplers import configure
 from latentdrift.seeds import generator
@@ -40,6 +44,11 @@ class Counterfactual:
     """With the change; the edit is what differs from the reconstruction."""
     others: tuple[Tensor, ...] = ()
     """The counterfactual under the next seeds."""
+
+    @property
+    def on_original(self) -> Tensor:
+        """The change alone, on the original: what the reconstruction loses of it is there again."""
+        return (self.original + self.counterfactual - self.reconstruction).clamp(-1, 1)
 
 
 class How(TypedDict, total=False):
@@ -75,6 +84,7 @@ def edit(
     parts: Sequence[str] = (),
     sentences: tuple[Sequence[str], Sequence[str]] = ((), ()),
     mask: Tensor | None = None,
+    hints: Sequence[Tensor] = (),
     shelf: Shelf | None = None,
     **how: Unpack[How],
 ) -> Counterfactual:
@@ -93,15 +103,14 @@ def edit(
         sentences: of images as the source is, and as it should be, for an editor that takes the means of sets; default: the
             two prompts.
         mask: [1, 1, R, R] in [0, 1], where the image may change; default: everywhere.
+        hints: [3, R, R] in [0, 1], what each ControlNet of the base is shown, all along.
         shelf: where inversions are kept; default: nowhere.
         how: see `EditOptions`.
 
     Raises:
         OptionError: before any work: an editor that is unknown or for other networks, strength, steps or prompt out of range,
-            options that do not go together, or a network that is shown hints.
+            options that do not go together, or another number of hints than the network reads.
     """
-    if base.controls:
-        raise OptionError("editors show a network no hints, and a ControlNet reads one: edit with adapters of other methods")
     editor, asked = chosen(editor, base), {**DEFAULTS, **how}
     check(editor, {**asked, "mask": None if mask is None else "given"})
     if not 0 < asked["strength"] <= 1:
@@ -113,9 +122,9 @@ def edit(
         )
     configure("ddim", base.schedule, asked["steps"])
     base.latent_size(x.shape[-1])
-    said = Prompts(source_prompt, target_prompt, tuple(parts), sentences)
+    said, model = Prompts(source_prompt, target_prompt, tuple(parts), sentences), Model(base, drift, statistics, tuple(hints))
     further = [{**asked, "seed": asked["seed"] + number} for number in range(asked["seeds"])]
-    made = [_edited(base, drift, x, editor, said, statistics, mask, shelf, one) for one in further]
+    made = [_edited(model, x, editor, said, mask, shelf, one) for one in further]
     return Counterfactual(x.float().cpu(), *made[0], others=tuple(other for _, other in made[1:]))
 
 
@@ -129,45 +138,60 @@ class Prompts:
     sentences: tuple[Sequence[str], Sequence[str]]
 
 
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What edits, as `edit` takes it."""
+
+    base: Base
+    drift: Drift
+    statistics: Statistics | None
+    hints: tuple[Tensor, ...]
+
+    def network(self) -> Denoiser:
+        """With its hints, and no drift around it."""
+        return shown(self.base, self.hints)
+
+
 def _edited(
-    base: Base,
-    drift: Drift,
+    model: Model,
     x: Tensor,
     editor: str,
     said: Prompts,
-    statistics: Statistics | None,
     mask: Tensor | None,
     shelf: Shelf | None,
     how: Mapping[str, Any],
 ) -> tuple[Tensor, Tensor]:
     """Reconstruction and counterfactual [1, 3, R, R] under one seed."""
-    row, noise = EDITORS[editor], generator(how["seed"], "edit", editor)
+    base, row, noise = model.base, EDITORS[editor], partial(generator, how["seed"], "edit", editor)
     task: Task | Instruction
     if row.instructed:
         way = how["steps"], how["guidance"], how["image_guidance"]
-        task = Instruction.of(base, drift, statistics, x, said.target, *way, noise)
+        task = Instruction.of(base, model.network(), model.drift, model.statistics, x, said.target, *way, noise())
     else:
-        task = _task(base, drift, x, row, said, how, noise)
+        task = _task(model, x, row, said, how, noise())
+        if row.draws:  # the same noise under both prompts
+            both = (said.source, said.target)
+            one, other = (start(base, model.drift, model.statistics, text, task.steps, x.shape[-1], noise()) for text in both)
+            task = replace(task, strength=1.0, starts=(one, other))
         if inversion := row.inversion(how["inversion"]):
-            task = replace(task, found=_inverted(task, inversion, said.source, base, shelf, how))
+            task = replace(task, found=_inverted(task, inversion, said.source, model, shelf, how))
         if mask is not None:
             task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
     reconstruction, counterfactual = (base.decode(x0).cpu() for x0 in row.edit(task))
     return reconstruction, counterfactual
 
 
-def _task(
-    base: Base, drift: Drift, x: Tensor, row: Editor, said: Prompts, how: Mapping[str, Any], noise: torch.Generator
-) -> Task:
+def _task(model: Model, x: Tensor, row: Editor, said: Prompts, how: Mapping[str, Any], noise: torch.Generator) -> Task:
     """The edit in latents, nothing inverted yet."""
+    base, drift, network = model.base, model.drift, model.network()
     source, target, empty = (base.embed([prompt]) for prompt in (said.source, said.target, ""))
     if row.says == "sentences":
         before, after = said.sentences
         befores, afters = base.embed(list(before or [said.source])), base.embed(list(after or [said.target]))
         target = direction(source, befores, afters)
     return Task(
-        denoiser=drift.wrap(base.denoiser(), base.schedule, [said.source]),
-        changed=drift.wrap(base.denoiser(), base.schedule, [said.target]),
+        denoiser=drift.wrap(network, base.schedule, [said.source]),
+        changed=drift.wrap(network, base.schedule, [said.target]),
         schedule=base.schedule,
         x0=base.moments(x)[0],
         source=source,
@@ -184,11 +208,11 @@ def _task(
     )
 
 
-def _inverted(task: Task, name: str, prompt: str, base: Base, shelf: Shelf | None, how: Mapping[str, Any]) -> Inverted:
+def _inverted(task: Task, name: str, prompt: str, model: Model, shelf: Shelf | None, how: Mapping[str, Any]) -> Inverted:
     """The source's inversion: made, or found where an edit has put it."""
     row = INVERSIONS[name]
     alone = replace(task, generator=generator(how["seed"], "inversion", name))  # whoever asks for it
     if shelf is None:
         return row.invert(alone)
-    shaped = {option: how[option] for option in row.options}
-    return shelf.get(task.x0, lambda: row.invert(alone), inversion=name, prompt=prompt, dtype=str(base.dtype), **shaped)
+    shaped = {option: how[option] for option in row.options} | ({"hints": hashes(model.hints)} if model.hints else {})
+    return shelf.get(task.x0, lambda: row.invert(alone), inversion=name, prompt=prompt, dtype=str(model.base.dtype), **shaped)

@@ -10,14 +10,16 @@ from latentdrift.edit.task import Task
 # Couairon et al. 2023, section 3.2: the mask is the mean over ten noises at half of the trajectory.
 NOISES = 10
 AT = 0.5
+EXTREME = 3.0
+"""Times the mean from which on a difference is extreme: the paper leaves such out of the scale (number: diffusers' pipeline)."""
 
 
 @torch.no_grad()
 def differing(task: Task) -> Tensor:
     """Where the two prompts ask for different noise: [1, 1, h, w] in [0, 1], relative to where they differ most.
 
-    The mean over NOISES of |eps(target) - eps(source)|, at AT of the trajectory whatever the edit's own depth; 0 everywhere
-    where they nowhere differ.
+    The mean over NOISES of |eps(target) - eps(source)|, at AT of the trajectory whatever the edit's own depth, and at most
+    EXTREME times its own mean: else one spike would make all the rest look alike. 0 everywhere where they nowhere differ.
     """
     times = task.schedule.timesteps(task.steps)
     t = int(times[min(round((1 - AT) * task.steps), task.steps - 1)])
@@ -27,6 +29,7 @@ def differing(task: Task) -> Tensor:
         said = [network(xt, t, context) for network, context in ((task.denoiser, task.source), (task.changed, task.target))]
         one, other = (task.schedule.split(prediction, xt, t)[1] for prediction in said)
         total += (other - one).abs().mean(1, keepdim=True)
+    total = total.clamp(max=EXTREME * total.mean())
     return total / total.amax().clamp(min=torch.finfo(total.dtype).tiny)
 
 

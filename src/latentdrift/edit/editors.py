@@ -11,6 +11,8 @@ from torch import Tensor
 from latentdrift.config import EditOptions
 from latentdrift.edit.alignment import EXCHANGES, parse_emphasis
 from latentdrift.edit.diffedit import diffedit
+from latentdrift.edit.drawn import SAMPLER
+from latentdrift.edit.hinted import controlnet
 from latentdrift.edit.instructed import Instruction, instruct_pix2pix
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.edit.ledits import ledits
@@ -19,6 +21,9 @@ from latentdrift.edit.prompt_to_prompt import prompt_to_prompt
 from latentdrift.edit.task import Task
 from latentdrift.errors import OptionError, unknown
 from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.sample.restart import starting_at
+from latentdrift.sample.samplers import first_time
 
 WAY = ("strength", "steps", "guidance", "seed")
 NOISE = (*WAY, "seeds")
@@ -58,11 +63,23 @@ class Editor:
     """It reads or changes attention maps."""
     needs_mask: bool = False
     """It acts in a mask that a file gives."""
+    draws: bool = False
+    """It starts where sampling does, and from nothing of the source's latent."""
+    hinted: bool = False
+    """It sees the source through the hint of a ControlNet alone."""
 
     @property
     def instructed(self) -> bool:
         """Whether the network is shown the source and told what to change."""
         return self.task is Instruction
+
+    def fits(self, base: Base) -> bool:
+        """Whether it is for a network of this kind."""
+        return self.instructed == base.sees_source and (bool(base.controls) or not self.hinted)
+
+    def keeps(self, asked: bool | None) -> bool:
+        """Whether its change is put on the image itself: as asked, or by default where its reconstruction is the image again."""
+        return bool(self.inversions) if asked is None else asked
 
     def inversion(self, asked: str | None) -> str | None:
         """The row of INVERSIONS that is asked for, or the default; None where it starts from noise."""
@@ -86,7 +103,10 @@ EDITORS: dict[str, Editor] = {
     "ledits": Editor(ledits, options=(*NOISE, "focus"), inversions=("edit-friendly",), says="parts"),
     "inpaint": Editor(sdedit, needs_mask=True),
     "diffedit": Editor(diffedit, options=(*NOISE, "inversion", "mask_threshold"), inversions=("negative-prompt", "ddim")),
-    "instruct-pix2pix": Editor(instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "seed", "seeds")),
+    "controlnet": Editor(controlnet, options=("steps", "guidance", "seed", "seeds", *MASK), draws=True, hinted=True),
+    "instruct-pix2pix": Editor(
+        instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "instruction", "seed", "seeds"), draws=True
+    ),
 }  # fmt: skip
 
 
@@ -97,14 +117,23 @@ def chosen(name: str | None, base: Base) -> str:
         OptionError: No such row, or one for another kind of network.
     """
     if name is None:
-        return "instruct-pix2pix" if base.sees_source else "ddim"
+        return "instruct-pix2pix" if base.sees_source else "controlnet" if base.controls else "ddim"
     if name not in EDITORS:
         raise unknown("editor", name, EDITORS)
+    if EDITORS[name].fits(base):
+        return name
     if EDITORS[name].instructed != base.sees_source:
-        able = " or ".join(known for known, row in EDITORS.items() if row.instructed == base.sees_source)
+        able = " or ".join(known for known, row in EDITORS.items() if row.fits(base))
         reads = "is shown a picture and told what to change" if base.sees_source else "is not shown the picture to change"
         raise OptionError(f"editor '{name}' is not for this network, which {reads}; take {able}, or leave --editor out")
-    return name
+    raise OptionError(
+        f"editor '{name}' sees an image through the hint of a ControlNet, and this network has none; put one on with --also RUN"
+    )
+
+
+def starting(editor: str, drift: Drift, base: Base, info: Mapping[str, Any], steps: int) -> Drift:
+    """The adapter's drift where an edit of so many steps draws from noise; as it is where it does not."""
+    return starting_at(drift, base, info, first_time(SAMPLER, base.schedule, steps)) if EDITORS[editor].draws else drift
 
 
 def check(name: str, how: Mapping[str, Any]) -> None:

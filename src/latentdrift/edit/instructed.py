@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentdrift.edit.drawn import SAMPLER, start
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Denoiser, Schedule
-from latentdrift.model.start import Statistics, begin, check
+from latentdrift.model.start import Statistics
 from latentdrift.sample.generate import branches
 from latentdrift.sample.guidance import guide
-from latentdrift.sample.restart import starting_at
-from latentdrift.sample.samplers import first_time, run
-
-SAMPLER = "ddim"
+from latentdrift.sample.samplers import run
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Instruction:
     def of(
         cls,
         base: Base,
+        network: Denoiser,
         drift: Drift,
         statistics: Statistics | None,
         x: Tensor,
@@ -55,32 +53,24 @@ class Instruction:
         image_guidance: float,
         noise: torch.Generator,
     ) -> Instruction:
-        """The edit of pixels x [1, 3, R, R] in [-1, 1]; what else is in `counterfactual.edit`.
+        """The edit of pixels x [1, 3, R, R] in [-1, 1] by the base's network; what else is in `counterfactual.edit`.
 
         Raises:
             OptionError: An instruction past the token limit, or a start that cannot be drawn.
         """
-        side = base.latent_size(x.shape[-1])
-        size, t0 = (base.latent_channels, side, side), first_time(SAMPLER, base.schedule, steps)
-        check(drift.start, statistics, size)
         said, silent = base.embed([instruction]), base.embed([""])
         x0 = base.moments(x)[0]
         return cls(
-            denoiser=drift.wrap(base.denoiser(), base.schedule, [instruction]),
+            denoiser=drift.wrap(network, base.schedule, [instruction]),
             schedule=base.schedule,
             x0=x0,
-            start=begin(drift.of_prompt(instruction), statistics, base.schedule, t0, size, noise)[None].to(base.device),
+            start=start(base, drift, statistics, instruction, steps, x.shape[-1], noise),
             contexts=branches(base, silent, said, [base.source(x0)]),
             steps=steps,
             guidance=guidance,
             image_guidance=image_guidance,
             generator=noise,
         )
-
-
-def starting(drift: Drift, base: Base, info: Mapping[str, Any], steps: int) -> Drift:
-    """The adapter's drift where an edit of so many steps starts from noise; as it is where none does."""
-    return starting_at(drift, base, info, first_time(SAMPLER, base.schedule, steps)) if base.sees_source else drift
 
 
 def instruct_pix2pix(task: Instruction) -> tuple[Tensor, Tensor]:

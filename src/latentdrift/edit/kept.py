@@ -16,7 +16,7 @@ from torch import Tensor
 from latentdrift.edit.task import Inverted
 from latentdrift.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 """Changes when inversions of the same settings become other ones."""
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from latentdrift.data.intensity import from_unit
 from latentdrift.data.write import write_like, write_png
@@ -19,6 +20,12 @@ from latentdrift.record import versions
 SCALE = 0.5
 """Share of the intensity range at which a map's colours end unless its largest value is smaller; ours."""
 
+MOST, HARDLY = 0.99, 0.02
+"""An edit did as good as nothing where this share of the pixels changed by less than this share of the intensity range; ours."""
+
+BEFORE = {True: "original", False: "reconstruction"}
+"""Whether a counterfactual has the image's own detail -> the picture that it differs from by the change alone."""
+
 
 def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
     """Whether a folder already holds the edit that these facts describe."""
@@ -28,23 +35,28 @@ def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
     return all(found.get(name) == value for name, value in json.loads(json.dumps(dict(facts), default=str)).items())
 
 
-def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> None:
+def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> float:
     """Original, reconstruction, counterfactual, their differences and the record; the folder appears whole or not at all.
 
+    The counterfactual is what was drawn, or, if the facts have `detail`, what was changed, on the original.
     NIfTI and DICOM sources get the counterfactual back in their own format, too, as a derived synthetic object. Of several seeds
     there is the mean and the uncertainty; where there is a mask, `mask.png` says where the image was allowed to change.
+
+    Returns:
+        The change that all but 1 % of the pixels stay below, of those that may change: a share of the intensity range.
     """
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    pictures = {name: subject.back(getattr(made, name)) for name in ("original", "reconstruction", "counterfactual")}
+    pictures = {"original": subject.unit, "reconstruction": subject.back(made.reconstruction)}
+    pictures["counterfactual"], before = _shown(subject, made, facts)(made.counterfactual), BEFORE[facts["detail"]]
     for name, unit in pictures.items():
         write_png(aside / f"{name}.png", from_unit(unit, (0.0, 255.0), np.uint8), synthetic=name != "original")
     if subject.weight is not None:
         write_png(aside / "mask.png", np.where(subject.weight > 0, 255, 0).astype(np.uint8), synthetic=False)
-    change = (pictures["counterfactual"] - pictures["reconstruction"]) / 2  # of the intensity range
-    write_map(aside / "difference.png", change, "counterfactual − reconstruction", signed=True)
-    write_map(aside / "absolute.png", np.abs(change), "|counterfactual − reconstruction|")
+    change = (pictures["counterfactual"] - pictures[before]) / 2  # of the intensity range
+    write_map(aside / "difference.png", change, f"counterfactual − {before}", signed=True)
+    write_map(aside / "absolute.png", np.abs(change), f"|counterfactual − {before}|")
     if subject.image.source is not None and subject.image.source.kind != "raster":
         _write_like(aside / "counterfactual", subject, pictures["counterfactual"], facts)
     record = {
@@ -55,7 +67,7 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
             "mean_absolute_change": float(np.abs(change).mean()),
             "largest_absolute_change": float(np.abs(change).max()),
             "mean_absolute_reconstruction_error": float(np.abs(pictures["reconstruction"] - pictures["original"]).mean() / 2),
-            **(_write_seeds(aside, subject, made, facts["seed"]) if made.others else {}),
+            **(_write_seeds(aside, subject, made, facts) if made.others else {}),
             "unit": "share of the intensity range",
             "intensity_range": [float(edge) for edge in subject.image.range],
         },
@@ -65,11 +77,17 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
     (aside / "record.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
+    return float(np.quantile(np.abs(change if subject.weight is None else change[subject.weight > 0]), MOST))
+
+
+def _shown(subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> Callable[[Tensor], np.ndarray]:
+    """How a counterfactual is brought back into the source's geometry."""
+    return (lambda x: subject.onto(x - made.reconstruction)) if facts["detail"] else subject.back
 
 
 def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any]) -> None:
     """In the source's own format; the object says the age and sex of whom it shows, as the change has them."""
-    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts['target_prompt']}"[:1024]
+    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[:1024]
     shown = {**subject.image.attributes, **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]}}
     write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown)
 
@@ -87,9 +105,10 @@ def _source(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _write_seeds(folder: Path, subject: Subject, made: Counterfactual, seed: int) -> dict[str, Any]:
+def _write_seeds(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> dict[str, Any]:
     """`mean.png` and `uncertainty.png`, pixel by pixel over the seeds, and their summary."""
-    pictures = np.stack([subject.back(picture) for picture in (made.counterfactual, *made.others)])
+    shown, seed = _shown(subject, made, facts), facts["seed"]
+    pictures = np.stack([shown(picture) for picture in (made.counterfactual, *made.others)])
     spread = pictures.std(0, ddof=1, dtype=np.float64) / 2  # of the intensity range
     write_png(folder / "mean.png", from_unit(pictures.mean(0, dtype=np.float64), (0.0, 255.0), np.uint8), synthetic=True)
     title = f"standard deviation over {len(pictures)} seeds"

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# As in the authors' code and diffusers' pix2pix-zero pipeline.
+# As in the authors' code and diffusers' pix2pix-zero pipeline, whose noise is Stable Diffusion's of 512 pixels.
 ROUNDS = 5
 CORRELATION = 20.0
 DIVERGENCE = 20.0
+THEIRS = 4 * 64 * 64
+"""Numbers of that noise. The gradient of a mean goes with one over their number, so weights go with it (ours): a noise of fewer
+would else be moved by as many times more."""
 SMALLEST = 8
 """Side at which the pyramid ends."""
 
@@ -20,26 +23,31 @@ def regularised(eps: Tensor) -> Tensor:
     The eps is that of the network with drift wrapped around it, from which delta is off already: noise of mean 0. On the bare
     network's these terms would pull the drift out of the noise.
     """
+    share = eps[0].numel() / THEIRS
     for _ in range(ROUNDS):
         for loss, weight in ((correlation, CORRELATION), (divergence, DIVERGENCE)):
             with torch.enable_grad():
                 moving = eps.detach().requires_grad_()
                 (slope,) = torch.autograd.grad(loss(moving), moving)
-            eps = eps - weight * slope
+            eps = eps - weight * share * slope
     return eps
 
 
 def correlation(eps: Tensor) -> Tensor:
-    """Mean squared autocorrelation along rows and columns, over all shifts (theirs draws one) and each level of a pyramid."""
-    total = eps.new_zeros(())
+    """Squared autocorrelation along rows and columns, summed over channels and a pyramid's levels, mean over all shifts.
+
+    Theirs draws one shift. Levels are plain means of the one before, as in their code, to which the weight belongs: the paper's
+    are twice that, and structure would grow from level to level until the descent leads away from it.
+    """
+    total, level = eps.new_zeros(()), eps if eps.dtype == torch.float64 else eps.float()
     while True:
         for axis in (2, 3):
-            spectrum = torch.fft.fft(eps.float() if eps.dtype != torch.float64 else eps, dim=axis).abs() ** 2
-            shifted = torch.fft.ifft(spectrum, dim=axis).real / eps.shape[axis]
-            total = total + shifted.mean([d for d in range(4) if d != axis])[1:].pow(2).mean()
-        if min(eps.shape[2:]) <= SMALLEST:
+            spectrum = torch.fft.fft(level, dim=axis).abs() ** 2
+            shifted = torch.fft.ifft(spectrum, dim=axis).real / level.shape[axis]
+            total = total + shifted.mean(5 - axis)[..., 1:].pow(2).mean(-1).sum()
+        if min(level.shape[2:]) <= SMALLEST:
             return total
-        eps = functional.avg_pool2d(eps, 2) * 2  # of unit variance again, where there is no structure
+        level = functional.avg_pool2d(level, 2)
 
 
 def divergence(eps: Tensor) -> Tensor:

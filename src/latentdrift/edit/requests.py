@@ -27,7 +27,7 @@ class Request:
     source: str
     """The prompt that describes it."""
     target: str
-    """The prompt that describes it as it should be."""
+    """The prompt that describes it as it should be; empty where only a free instruction says so."""
     instruction: str | None
     """What leads from one to the other, where the editor takes that."""
     words: Mapping[str, Any] = field(default_factory=dict)
@@ -55,9 +55,8 @@ class Request:
     @property
     def facts(self) -> dict[str, Any]:
         """For the record."""
-        said = {} if self.instruction is None else {"instruction": self.instruction}
-        prompts_ = {"source_prompt": self.source, "target_prompt": self.target}
-        return {**self.asked, **prompts_, **said, **self.words, **self.entry.facts}
+        said = {"source_prompt": self.source, "target_prompt": self.target, "instruction": self.instruction}
+        return {**self.asked, **{name: text for name, text in said.items() if text}, **self.words, **self.entry.facts}
 
 
 def _is_number(value: Any) -> bool:
@@ -90,6 +89,8 @@ class Wish:
     """adapter.json: how prompts are worded."""
     grid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     """Attributes that take several values in turn."""
+    instruction: str | None = None
+    """In free words, where the editor takes one."""
 
     @classmethod
     def of(cls, options: EditOptions, base: Base, info: Mapping[str, Any]) -> Wish:
@@ -109,7 +110,9 @@ class Wish:
         if twice := next((name for name in said if said.count(name) > 1), None):
             raise OptionError(f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it once")
         add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-        return cls(dict(changes), add, remove, editor, options.sentences, info, grid)
+        if grid and options.instruction:
+            raise OptionError("--instruction is one text for all, and --grid would draw the same picture at every step: give one")
+        return cls(dict(changes), add, remove, editor, options.sentences, info, grid, options.instruction)
 
     @property
     def steps(self) -> Iterator[dict[str, Any]]:
@@ -127,10 +130,15 @@ class Wish:
         changes = {name: value.after(known) if isinstance(value, prompts.Years) else value for name, value in wanted.items()}
         describe, manner = self.info["describe"], prompts.Manner.of(self.info["prompt"])
         how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
-        source, target = prompts.pair(describe, known, changes, **how, **manner.of_edit)
+        if self.instruction and not (changes or self.add or self.remove):  # what should come of it is not known
+            source, target = prompts.sentence(describe, known, style=manner.style, age_encoding=manner.age_encoding), ""
+        else:
+            source, target = prompts.pair(describe, known, changes, **how, **manner.of_edit)
         asked = {"editor": self.editor, "changes": changes, "add": self.add, "remove": self.remove}
         if not EDITORS[self.editor].instructed:
             return Request(entry, source, target, None, self._words(known, changes), asked, step or {})
+        if self.instruction:
+            return Request(entry, source, target, self.instruction, {}, asked, step or {})
         before, after = prompts.states(known, changes, **how)
         instruction = prompts.instruction(describe, before, after, manner.instruction or "numerical")
         return Request(entry, source, target, instruction, {}, asked, step or {})

@@ -50,22 +50,40 @@ class Subject:
         channels = np.repeat(fitted[None], 3, 0) if grey else np.moveaxis(fitted, -1, 0)
         return torch.from_numpy(np.ascontiguousarray(channels[None], dtype=np.float32)).clamp(-1, 1)
 
+    def picture(self) -> np.ndarray:
+        """[C, R, R] in [0, 1], C 1 where it is grey, as hints are made from."""
+        channels = self.tensor()[0].numpy()
+        return (channels[:1] + 1) / 2 if self.image.pixels.ndim == 2 else (channels + 1) / 2
+
+    @property
+    def unit(self) -> np.ndarray:
+        """The source itself: float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        return to_unit(self.image.pixels, self.image.range)
+
     def back(self, x: torch.Tensor) -> np.ndarray:
         """A picture [1, 3, R, R] in [-1, 1] in the source's own geometry: float32 [H, W] or [H, W, 3] in [-1, 1].
 
         Outside of a mask it is the source.
         """
-        channels = x[0].permute(1, 2, 0).numpy()
-        made = self.fit.invert(channels.mean(-1) if self.image.pixels.ndim == 2 else channels)
+        made = self._inverted(x)
         if self.weight is None:
             return made
         weight = self._over(made)
-        return weight * made + (1 - weight) * to_unit(self.image.pixels, self.image.range)
+        return weight * made + (1 - weight) * self.unit
+
+    def onto(self, change: torch.Tensor) -> np.ndarray:
+        """The source and a change [1, 3, R, R] on it, none outside of a mask: float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        made = self._inverted(change)
+        return (self.unit + (made if self.weight is None else self._over(made) * made)).clip(-1, 1)
 
     def intensities(self, unit: np.ndarray) -> np.ndarray:
         """[-1, 1] -> the unit of the source's pixels; outside of a mask these themselves."""
         values = from_unit(unit, self.image.range)
         return values if self.weight is None else np.where(self._over(unit) > 0, values, self.image.pixels).astype(values.dtype)
+
+    def _inverted(self, x: torch.Tensor) -> np.ndarray:
+        channels = x[0].permute(1, 2, 0).numpy()
+        return self.fit.invert(channels.mean(-1) if self.image.pixels.ndim == 2 else channels)
 
     def _over(self, unit: np.ndarray) -> np.ndarray:
         assert self.weight is not None
@@ -82,6 +100,8 @@ class Entry:
     """As of the subject."""
     read: Callable[[], Subject]
     """The image without a mask."""
+    row: int | None = None
+    """Its position in the cohort; None of a file."""
     sha256: str | None = None
     """Of the pixels, and of what maps to [-1, 1]."""
     inside: np.ndarray | None = None
@@ -184,9 +204,9 @@ def _sha256(array: np.ndarray, *more: Any) -> str:
 def _of_cohort(
     cohort: Cohort, options: EditOptions, spec: prompts.Spec, given: dict[str, Any], resolution: int
 ) -> Iterator[Entry]:
-    for row in cohort.rows(options.split).head(options.limit).to_dict("records"):
+    for position, row in cohort.rows(options.split).head(options.limit).to_dict("index").items():
         name, known = Path(row["file_name"]).stem, prompts.attributes_of(row, spec) | given
-        yield Entry(name, known, partial(_of_row, cohort, row, name, known, resolution), row["sha256"])
+        yield Entry(name, known, partial(_of_row, cohort, row, name, known, resolution), int(position), row["sha256"])
 
 
 def _of_row(cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int) -> Subject:
@@ -202,7 +222,7 @@ def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
         fit = Fit(height, width, resolution, aspect=row_mm / col_mm)
         subject = Subject(f"{number:06d}", image, known, fit)
-        yield Entry(subject.name, known, partial(_as_it_is, subject), _sha256(image.pixels, image.range))
+        yield Entry(subject.name, known, partial(_as_it_is, subject), sha256=_sha256(image.pixels, image.range))
 
 
 def _as_it_is(subject: Subject) -> Subject:

@@ -69,6 +69,8 @@ class Task:
     """All that is random about the edit."""
     found: Inverted | None = None
     """The source's inversion, for editors that start from one."""
+    starts: tuple[Tensor, Tensor] | None = None
+    """Where sampling starts under either prompt, [1, C, h, w] each, for editors that draw from noise."""
     parts: tuple[Tensor, ...] = ()
     """Contexts of the source's prompt with one of several changes each."""
     inside: Tensor | None = None
@@ -100,6 +102,17 @@ class Task:
         if self.found is None:
             raise OptionError("this editor starts from an inverted image, and none was inverted; give the task its `found`")
         return self.found
+
+    @property
+    def drawn(self) -> tuple[Tensor, Tensor]:
+        """The starts under either prompt.
+
+        Raises:
+            OptionError: There are none.
+        """
+        if self.starts is None:
+            raise OptionError("this editor draws from noise, and none was drawn; give the task its `starts`")
+        return self.starts
 
     def noised(self, t: int) -> Tensor:
         """The source with fresh noise, at time t."""

@@ -7,7 +7,8 @@ distances.py    two sets of vectors -> one number        manifold.py     precisi
 similarity.py   two pictures -> one number               diversity.py    how alike the pictures of one set are
 truth.py        an edit against the true change
 utility.py      what a classifier learns from pictures: train on synthetic, test on real; network.py, what it is made of
-trial.py        arms that learn from real, synthetic or both pictures, tested on the same real patients
+trial.py        arms that learn from real, synthetic or both pictures, tested on the same real patients; classifying.py and
+                segmenting.py (a U-Net: segmenter.py), its tasks; reading.py, its numbers; augmentation.py and gan.py: rivals
 judges.py       attributes seen in pictures              alignment.py    do they show what was asked for? rules.py: what never is
 card.py         did edits do what was asked, and nothing else? asked.py reads their records, kinship.py knows repeat visits
 reader.py       can people tell them apart? a blinded study; reader_score.py reads the answers
@@ -16,7 +17,8 @@ bootstrap.py    how far each number can be trusted       privacy.py      is it a
 overlay.py      one picture laid over another            disguises.py    copies in disguise, to try the search
 identity.py     is a patient known again?                membership.py    does a table of losses betray who was trained on?
 gate.py         copies are held back when pictures are made
-report.py       all of it, as report.json and one HTML page; scores.py, pairs.py and classes.py fill it, caveats.py warns
+report.py       all of it, as report.json and one HTML page; scores.py, pairs.py and classes.py fill it, caveats.py warns,
+                verdict.py and answer_lights.py light it
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from latentdrift.evaluate.alignment import CLASSES, NUMBERS
 from latentdrift.evaluate.card import BEYOND, MATERIAL
 from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, bounds
 from latentdrift.evaluate.similarity import EDIT_PICTURES
-from latentdrift.evaluate.trial import REFERENCE, verdict
+from latentdrift.evaluate.trial import IMITATED, REFERENCE, verdict
 
 Told = Mapping[str, Any]
 SHOWN_AT = 4.0  # units at which the matrix's colours end
@@ -27,21 +27,27 @@ WORST = {
 
 def utility_blocks(told: Told) -> list[page.Block]:
     """Every arm in a table and a plot, and the curves."""
-    rows = []
+    rows, unit = [], told["measure"]
     for name, arm in told["arms"].items():
-        row = {"learned from": name, "AUC": arm["value"], "95 % interval": bounds(arm["ci"]), "sd over seeds": arm["sd"]}
+        row = {"learned from": name, unit: arm["value"], "95 % interval": bounds(arm["ci"]), "sd over seeds": arm["sd"]}
         row |= {"less real": arm.get("difference"), "its interval": bounds(arm.get("difference_ci"))}
-        row |= {f"AUC, {told['by']} {value}": auc for value, auc in arm.get("subgroups", {}).items()}
+        row |= {"less augmented": arm.get("augmented_difference"), "interval of that": bounds(arm.get("augmented_difference_ci"))}
+        if "gan_difference" in arm:
+            row |= {"less GAN": arm["gan_difference"], "interval of this": bounds(arm["gan_difference_ci"])}
+        row |= {f"{unit}, {told['by']} {value}": one for value, one in arm.get("subgroups", {}).items()}
         row |= {"largest gap": arm["gap"], "gap's interval": bounds(arm["gap_ci"])} if "gap" in arm else {}
-        stages = "; then ".join(f"{a} + {b}" for a, b in arm["trained"])
-        rows.append(row | {"reading": verdict(arm, told["tested"]), "images (without + with)": stages})
-    (without, having), patients = told["tested"]["images"], told["tested"]["patients"]
+        stages = "; then ".join(", ".join(map(str, stage)) for stage in arm["trained"])
+        rows.append(row | {"reading": verdict(arm, told["tested"]), f"images ({', '.join(told['groups'])})": stages})
+    counts = zip(told["tested"]["images"], told["groups"], told["tested"]["patients"], strict=True)
+    tested = ", ".join(f"{images} {group} ({patients} patients)" for images, group, patients in counts)
     words = (
-        f"{told['classes']} against the rest: {told['network']} classifiers ({told['steps']} steps, {told['repeats']} seeds) "
-        f"tested on {having} real images with it ({patients[1]} patients) and {without} without ({patients[0]}). Intervals: 95 % "
-        "over patients and seeds. Augmented: turned by up to 10 degrees, shifted, brightened; never mirrored. Few: a tenth of "
+        f"{told['classes']}: {told['network']} learners ({told['steps']} steps, {told['repeats']} seeds) tested on real images: "
+        f"{tested}. {unit} without looking at images: {told['chance']:.2f}. Intervals: 95 % over patients and seeds. "
+        "Augmented: turned by up to 10 degrees, shifted, brightened; never mirrored. Few: a tenth of "
         "the real images. Synthetic images are worth something where they beat the augmented row, which costs nothing."
     )
+    if IMITATED in told["arms"]:
+        words += " GAN: a small class-conditional GAN, ours, that learned from the same real images and draws 64 px; a baseline."
     return [page.heading("Are the synthetic images of use?"), page.table(rows, words), _arms(told)]
 
 
@@ -54,7 +60,7 @@ def _arms(told: Told) -> page.Block:
         left.plot(arm["value"], -height, "o", color=colour, markersize=5)
     left.set_yticks([-height for height in range(len(told["arms"]))], list(told["arms"]), fontsize=8)
     left.axvline(told["arms"][REFERENCE]["value"], color=LIMIT, linestyle="--", linewidth=1)
-    left.set_xlabel("AUC on real test images", fontsize=8)
+    left.set_xlabel(f"{told['measure']} on real test images", fontsize=8)
     for (name, points), dash in zip(told["curves"].items(), ("-", "--"), strict=True):
         right.plot(
             [p["n"] for p in points], [p["value"] for p in points], marker="o", linestyle=dash, color=SYNTHETIC, label=name
@@ -110,7 +116,8 @@ def card_blocks(told: Told, edits: Sequence[Told]) -> list[page.Block]:
 
 EFFECTIVE = (
     "Effectiveness, by judges that learned from real training images and guided no edit. Of a number: the change asked for, the "
-    "share of it that the judges see, and how far the result is from what was asked. Of a class: the share of edits in which the "
+    "share of it that the judges see, the share that they see of a difference between real images, and how far the result is "
+    "from what was asked. Of a class: the share of edits in which the "
     "judges see it afterwards. Untouched: the same of the originals. Ceiling: what the judges make of held-out real images."
 )
 IDENTITY = (
@@ -126,7 +133,7 @@ def _effective(rows: Sequence[Told]) -> list[dict[str, Any]]:
         if "reached" in row:
             told |= {"reached": row["reached"], "95 % interval": bounds(row["reached_ci"])}
         else:
-            told |= {"asked": row["asked"]["value"], "share made": row["share"]}
+            told |= {"asked": row["asked"]["value"], "share made": row["share"], "share seen of real": row["share_ceiling"]}
             told |= {"error": row["error"]["value"], "error's interval": bounds(row["error"]["ci"])}
         told |= {"moved": row["moved"]["value"], "moved, interval": bounds(row["moved"]["ci"])}
         found.append(told | {"untouched": row["untouched"], "ceiling": row["ceiling"]})

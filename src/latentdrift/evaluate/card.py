@@ -28,7 +28,7 @@ from latentdrift.evaluate.truth import CHANGED
 
 NOTHING = "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
 BEYOND = 1.0  # of that unit: a mean shift above it is more than a patient moves between visits
-MATERIAL = 0.25  # of the way from one class of real patients to the other, below which a shift is no change of attribute (ours)
+MATERIAL = 0.25  # of the way from one real class to the other, below which a shift is no change of attribute (a choice of ours)
 LEAST = 5  # edits of a kind, below which only its numbers are given and nothing is concluded (ours)
 WORST = 3  # edits shown under each heading
 STATES = ("original", "reconstruction", "counterfactual")
@@ -99,7 +99,7 @@ def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     found: dict[str, list[float]] = {name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")}
     for edit in edits:
         original, again, made = (edit[name].astype(np.float64) for name in STATES)
-        moved = np.abs(made - again).mean(-1)
+        moved = np.abs(made - (original if edit["record"].get("detail") else again)).mean(-1)
         found["reconstruction"].append(float(np.abs(again - original).mean()))
         found["change"].append(float(moved.mean()))
         found["area"].append(float((moved > CHANGED).mean()))
@@ -139,6 +139,7 @@ def _effectiveness(
             row["share"] = _slope(made - before, shift)
             row["error"], row["untouched"] = _mean(np.abs(made - wanted), **how), float(np.abs(before - wanted).mean())
             row["ceiling"] = float(np.abs(seen - truths)[known, place].mean()) if known.any() else None
+            row["share_ceiling"] = _slope(_centred(seen[known, place]), _centred(truths[known, place]))
         else:
             side = 1 if after else -1
             held = known & (truths[:, place] == after)
@@ -179,7 +180,9 @@ def _collateral(
             clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
             share = float(shift[:, place].mean() / apart[place]) if np.isfinite(apart[place]) else None
             clear = clear and (share is None or abs(share) > MATERIAL)
-            rows[kind].append({**mean, "share": share, "asked": on_purpose, "beyond": bool(clear and not on_purpose)})
+            shares = None if share is None or ci is None else [float(end * unit[place] / apart[place]) for end in ci]
+            cell = {**mean, "share": share, "share_ci": shares, "asked": on_purpose}
+            rows[kind].append(cell | {"beyond": bool(clear and not on_purpose)})
     names = [output.name for output in judges.outputs]
     units = {name: float(value) for name, value in zip(names, unit, strict=True)}
     return {"columns": names, "unit": units, "unit_of": whose, "rows": rows}
@@ -227,6 +230,10 @@ def _slope(made: np.ndarray, wanted: np.ndarray) -> float | None:
     known = np.isfinite(wanted)
     size = float(np.square(wanted[known]).sum())
     return float((made[known] * wanted[known]).sum() / size) if size else None
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    return values - values.mean() if len(values) else values
 
 
 def _mean(values: np.ndarray, *, bootstrap: int, seed: int) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from torch.nn import functional
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.bootstrap import rng
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.network import SMALL, Network
-from latentdrift.evaluate.utility import AUGMENTATIONS, BATCH, looked_at, predict
+from latentdrift.evaluate.utility import BATCH, looked_at, predict
 from latentdrift.seeds import derive, generator
 
 LEAST = 10  # training pictures of a number, and of each side of a class, below which nothing is learned (ours)

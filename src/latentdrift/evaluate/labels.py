@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
 
@@ -81,3 +82,19 @@ def beside(images: Sequence[np.ndarray], axis: int = 1) -> np.ndarray:
     height, width = (max(image.shape[i] for image in images) for i in (0, 1))
     padded = [np.pad(pixels(x), ((0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0))) for x in images]
     return np.concatenate(padded, axis=axis)
+
+
+def panels(count: int, height: float) -> tuple[Any, list[Any]]:
+    """A figure of so many panels, two in a row, each so many inches high; and the panels."""
+    drawing, (whole,) = page.figure(width=4.2 * min(count, 2), height=height * ((count + 1) // 2), columns=1)
+    drawing.delaxes(whole)
+    return drawing, [drawing.add_subplot((count + 1) // 2, min(count, 2), place + 1) for place in range(count)]
+
+
+def dress(ax: Any, name: str, lines: Mapping[int, str]) -> None:
+    """A panel of a metric: its title, and a label for the line at each height."""
+    ax.set_yticks(list(lines), list(lines.values()), fontsize=8)
+    ax.set_ylim(min(lines) - 0.6, max(lines) + 0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.set_title(title(name), fontsize=9)

@@ -11,7 +11,7 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.answers import alignment_blocks, card_blocks, utility_blocks
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, ordered, sheet, table_rows, title
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, dress, ordered, panels, sheet, table_rows
 from latentdrift.evaluate.manifold import K
 from latentdrift.evaluate.sidebyside import by_value, compared
 from latentdrift.evaluate.similarity import EDIT_PICTURES
@@ -78,10 +78,8 @@ def _distances(metrics: Mapping[str, Any]) -> list[page.Block]:
     shown = {name: m for name, m in ordered(metrics).items() if name.split(".")[0] in DISTANCES and m["floor"] is not None}
     if not shown:
         return []
-    drawing, axes = page.figure(width=4.2 * min(len(shown), 2), height=1.7 * ((len(shown) + 1) // 2), columns=1)
-    drawing.delaxes(axes[0])
-    for position, (name, metric) in enumerate(shown.items()):
-        ax = drawing.add_subplot((len(shown) + 1) // 2, min(len(shown), 2), position + 1)
+    drawing, axes = panels(len(shown), height=1.7)
+    for ax, (name, metric) in zip(axes, shown.items(), strict=True):
         lines = [
             ("real vs real", metric["floor"], metric["floor_ci"], REAL),
             (f"synthetic, n = {metric['floor_n']}", metric["matched"], None, SYNTHETIC),
@@ -91,11 +89,7 @@ def _distances(metrics: Mapping[str, Any]) -> list[page.Block]:
             if bounds:
                 ax.plot(bounds, [height, height], color=colour, linewidth=2)
             ax.plot(value, height, "o", color=colour, markersize=6, fillstyle="full" if bounds else "none")
-        ax.set_yticks(range(len(lines)), [label for label, *_ in lines], fontsize=8)
-        ax.set_ylim(-0.6, 2.6)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(axis="x", labelsize=8)
-        ax.set_title(title(name), fontsize=9)
+        dress(ax, name, {height: label for height, (label, *_) in enumerate(lines)})
     caption = (
         "Distances to the real images; lines are 95 % intervals. An open circle compares with real vs real: it has the same "
         "number of images."

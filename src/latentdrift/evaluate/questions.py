@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from latentdrift.config import EvaluateOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, InputError, OptionError
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, gan
 from latentdrift.evaluate.alignment import align
 from latentdrift.evaluate.card import card
+from latentdrift.evaluate.classifying import Classifying
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.judges import Judges
 from latentdrift.evaluate.kinship import Space
-from latentdrift.evaluate.network import load_network
+from latentdrift.evaluate.network import SMALL, load_network
+from latentdrift.evaluate.segmenting import Segmenting
 from latentdrift.evaluate.similarity import read_edits
-from latentdrift.evaluate.trial import Trial
+from latentdrift.evaluate.trial import Task, Trial
+from latentdrift.evaluate.utility import seconds_per_step
 
 Progress = Callable[[int, int], None]
 
@@ -34,6 +38,7 @@ class Questions:
     def __init__(self, options: EvaluateOptions, cohort: Cohort) -> None:
         self.options, self.spec = options, cohort.attributes
         self._trained: Judges | None = None
+        self.task: Task | None = None
         asked = [f"--{name}" for name in ("utility", "alignment") if getattr(options, name)]
         if asked and options.split in ("train", None):
             raise OptionError(f"{' and '.join(asked)} learn from the train split and judge by other patients; give --split test")
@@ -45,23 +50,55 @@ class Questions:
         self.judging = options.alignment or self.carded
         if asked and not len(cohort.rows("train")):
             raise CohortError(f"{' and '.join(asked)} learn from the train split, and that of cohort {cohort.folder} is empty")
-        self.network = load_network(options.classifier) if asked or self.judging else None
-        how: Any = {"option": "--utility", "splits": ("train", options.split)}
-        self.classes = Classes.of(cohort, options.utility, **how) if options.utility else None
+        column = _column(options.utility, self.spec)
+        classified = bool(options.utility) and column is None
+        if column is not None and not self.judging and options.classifier != SMALL.name:
+            raise OptionError(
+                f"--classifier has no part in --utility {options.utility}, which trains a small U-Net; leave it out"
+            )
+        self.network = load_network(options.classifier) if classified or self.judging else None
+        if column is not None:
+            self.task = Segmenting.of(cohort, options.synthetic, column, options.split)
+        if self.network and options.utility and classified:
+            how: Any = {"option": "--utility", "splits": ("train", options.split)}
+            self.task = Classifying(Classes.of(cohort, options.utility, **how), self.network)
+        if options.gan_steps and not isinstance(self.task, Classifying):
+            raise OptionError(
+                "--gan-steps trains a GAN whose images classifiers learn from, and none are trained; give --utility "
+                "ATTRIBUTE=VALUE, or leave it out"
+            )
         self.by = options.by or ("sex" if "sex" in self.spec else None)
 
     def trial(self, device: str = "cpu") -> Trial | None:
         """Of utility, where it is asked for."""
-        if self.classes is None or self.network is None:
+        if self.task is None:
             return None
         steps, repeats = self.options.classifier_steps, self.options.classifier_seeds
-        return Trial(self.classes, self.network, steps, repeats, self.options.bootstrap, self.options.seed, device)
+        how: Any = {"bootstrap": self.options.bootstrap, "seed": self.options.seed, "device": device}
+        return Trial(self.task, steps, repeats, **how, gan=self._gan(device))
+
+    def _gan(self, device: str) -> Callable[[Any, Any], Any] | None:
+        """A rival of the synthetic set, where it is asked for."""
+        options = self.options
+        return partial(gan.imitate, steps=options.gan_steps, seed=options.seed, device=device) if options.gan_steps else None
 
     @property
     def classifiers(self) -> int:
         """How many networks are trained."""
         trial = self.trial()
-        return (trial.classifiers if trial else 0) + (self.options.classifier_seeds if self.judging else 0)
+        return (trial.learners if trial else 0) + self.judges
+
+    @property
+    def judges(self) -> int:
+        """Those of them that are judges of attributes."""
+        return self.options.classifier_seeds if self.judging else 0
+
+    def seconds(self) -> float:
+        """How long training takes on this machine, from a few real steps of each kind of network, the GAN among them."""
+        trial, each = self.trial(), seconds_per_step(self.network) if self.network and self.judges else 0.0
+        steps = self.judges * each + (trial.learners * trial.task.seconds_per_step() if trial else 0.0)
+        imitation = self.options.gan_steps * gan.seconds_per_step() if self.options.gan_steps else 0.0
+        return self.options.classifier_steps * steps + imitation
 
     def __call__(
         self, sets: Mapping[str, ImageSet], spaces: Mapping[str, Space], device: str, report: Progress
@@ -101,3 +138,9 @@ class Questions:
             how: Any = {"network": self.network, "steps": options.classifier_steps, "repeats": options.classifier_seeds}
             self._trained = Judges.learn(train, self.spec, seed=options.seed, device=device, **how)
         return self._trained
+
+
+def _column(utility: str | None, spec: Mapping[str, Any]) -> str | None:
+    """COLUMN of `mask=COLUMN`; None where classes are asked for, `mask` being an attribute of the cohort among them."""
+    name, equals, column = (utility or "").partition("=")
+    return column if name == "mask" and equals and name not in spec else None

@@ -16,19 +16,23 @@ report.json (schema 1):
     duplicates       threshold and pairs of synthetic images that repeat one another
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit
-    utility          with `--utility`: classes, network, steps, repeats; tested.images and .patients, [class 0, class 1];
-                     arms.<name> value (AUC, mean over seeds), ci, sd over seeds, trained (pictures of both classes in each
-                     stage), difference and difference_ci from the arm `real`, and where `by` has values subgroups, gap, gap_ci;
+    utility          with `--utility`: classes (what is learned), groups that it parts images into, network, measure (AUC or
+                     Dice), chance (without looking), steps, repeats; tested.images and .patients, of each group; arms.<name>
+                     value (mean over seeds), ci, sd over seeds, trained (pictures of each group in each stage), difference and
+                     difference_ci from the arm `real`, augmented_difference and its _ci from `real, augmented`, with
+                     `--gan-steps` gan_difference and its _ci from `real + GAN`, and where `by` has values subgroups, gap, gap_ci;
                      curves.<arm>, its value over n synthetic images; warnings
     alignment        with `--alignment`: judged.<attribute or attribute=value> n, verdict, and metrics `mae`, `r`, `bias` of
                      numbers, `auc`, `accuracy` (balanced) of classes: value, ci, ceiling and ceiling_ci (held-out real images),
                      floor and floor_range (labels shuffled); left_out; rules (see `rules.rules`)
     card             with `--edits`, see `card.py`: kinds.<change>, its number of edits; effectiveness, rows with change, judged,
-                     n, moved, and of a number asked, share (1: all of what was asked), error, of a class reached and reached_ci;
-                     untouched, the same of the originals, and ceiling, of held-out real images; composition, and minimality's
+                     n, moved, and of a number asked, share (1: all of what was asked), share_ceiling (what the judges see of a
+                     real difference), error, of a class reached and reached_ci; untouched, the same of the originals, and
+                     ceiling, of held-out real images; composition, and minimality's
                      change, area (of pixels that change by more than truth.CHANGED) and outside (of the mask), as shares of the
                      intensity range; collateral.columns, .unit (one of each), .unit_of, .rows.<change> cells {value, ci, share,
-                     asked, beyond}; identity.<space>; reversibility; subgroups.<value>, rows as of effectiveness; worst.<by>
+                     share_ci, asked, beyond}; identity.<space>; reversibility; subgroups.<value>, rows as of effectiveness;
+                     worst.<by>
 """
 
 from __future__ import annotations
@@ -42,6 +46,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate import ImageSet, classes, pairs, scores
+from latentdrift.evaluate.answer_lights import judge_answers
 from latentdrift.evaluate.caveats import about_numbers, about_sets
 from latentdrift.evaluate.diversity import diversity
 from latentdrift.evaluate.identity import recognition
@@ -155,8 +160,9 @@ def evaluate_all(
 
 
 def joined(report: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
-    """The report with the answers of `questions.Questions`."""
-    return {**report, **answers, "warnings": [*report["warnings"], *answers["warnings"]]}
+    """The report with the answers of `questions.Questions`, and their lights."""
+    lights = [*report["lights"], *judge_answers(answers)]
+    return {**report, **answers, "lights": lights, "warnings": [*report["warnings"], *answers["warnings"]]}
 
 
 def write_report(out: Path, report: Mapping[str, Any], pictures: Mapping[str, ImageSet], edits: Path | None = None) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import REAL, SYNTHETIC, bounds, ordered, sheet, table_rows, title
+from latentdrift.evaluate.labels import REAL, SYNTHETIC, bounds, dress, ordered, panels, sheet, table_rows, title
 
 DRAWN = ("kid", "precision", "recall", "coverage")  # rows of DISTANCES that get a plot
 SHOWN = 7  # pictures of each further set
@@ -58,11 +58,8 @@ def _panels(groups: Mapping[str, Metrics]) -> list[page.Block]:
     names = [n for n in dict.fromkeys(name for m in groups.values() for name in m) if n.split(".")[0] in DRAWN]
     if not names:
         return []
-    rows, columns = (len(names) + 1) // 2, min(2, len(names))
-    drawing, axes = page.figure(width=4.2 * columns, height=(0.7 + 0.32 * len(groups)) * rows, columns=1)
-    drawing.delaxes(axes[0])
-    for place, name in enumerate(names):
-        ax = drawing.add_subplot(rows, columns, place + 1)
+    drawing, axes = panels(len(names), height=0.7 + 0.32 * len(groups))
+    for ax, name in zip(axes, names, strict=True):
         for height, metrics in enumerate(groups.values()):
             metric = metrics.get(name)
             if not metric:
@@ -73,11 +70,7 @@ def _panels(groups: Mapping[str, Metrics]) -> list[page.Block]:
             if metric["ci"]:
                 ax.plot(metric["ci"], [-height] * 2, color=SYNTHETIC, linewidth=2)
             ax.plot(metric["value"], -height, "o", color=SYNTHETIC, markersize=5)
-        ax.set_yticks([-height for height in range(len(groups))], list(groups), fontsize=8)
-        ax.set_ylim(-len(groups) + 0.4, 0.6)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(axis="x", labelsize=8)
-        ax.set_title(title(name), fontsize=9)
+        dress(ax, name, {-height: label for height, label in enumerate(groups)})
     words = (
         "Dots: value with its 95 % interval. Blue: real against real. Open circles compare with it: the value at its number of "
         "images."

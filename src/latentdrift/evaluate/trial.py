@@ -1,87 +1,147 @@
-"""Are the synthetic pictures of use? A trial: classifiers that learned from different pictures, tested on the same real patients.
+"""Are the synthetic pictures of use? A trial: learners of different pictures, tested on the same real patients.
 
 Every arm takes the same number of optimiser steps, and is repeated over several seeds. What a synthetic set has to beat is
 classical augmentation of the real pictures, which costs nothing. Only differences between arms say something, so each is given
-beside the arm `real`, over the same resamples of test patients and of seeds.
+beside the arms `real` and `real, augmented`, over the same resamples of test patients and of seeds.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from latentdrift.errors import InputError
-from latentdrift.evaluate import ImageSet, classes
-from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, rng
-from latentdrift.evaluate.contrast import Classes
-from latentdrift.evaluate.network import SMALL, Network
-from latentdrift.evaluate.utility import LEAST, Labelled, utility
+from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.reading import Measure, Reading
 from latentdrift.seeds import derive
 
-MOST = 1000  # pictures of either set that a classifier learns from, and that it is tested on; more are sampled down
 LOW = 0.1  # share of the real pictures in the arms that have few
 DOSES = (0.25, 0.5)  # shares of the synthetic pictures between none and all
-ENOUGH = 20  # test patients of each class, below which nothing is concluded (ours)
-REFERENCE = "real"
+ENOUGH = 20  # test patients of each group, below which nothing is concluded (ours)
+REFERENCE, AUGMENTED, IMITATED = "real", "real, augmented", "real + GAN"
+COMPARED = {"difference": REFERENCE, "augmented_difference": AUGMENTED, "gan_difference": IMITATED}
+"""What other arms are given beside, where it is there."""
 
 Progress = Callable[[int, int], None]
-Stages = Callable[[Labelled, Labelled, Labelled], list[Labelled]]
-"""(real, synthetic, few of the real) -> what is learned, one set after another."""
+
+
+class Lesson(Protocol):
+    """Pictures and what is to be learned of them."""
+
+    patients: list[str] | None
+
+    def __len__(self) -> int: ...
+
+    def __add__(self, other: Any) -> Any: ...
+
+    def fewer(self, share: float, seed: int) -> Any:
+        """A share of them by chance, enough to learn from."""
+
+    @property
+    def members(self) -> np.ndarray:
+        """bool [G, N]: which of them are of each group."""
+
+
+class Task(Protocol):
+    """What is learned: `classifying.Classifying` or `segmenting.Segmenting`."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """`classes`, what is learned; `groups`, what it parts pictures into; `network`; `measure`, what the number is called."""
+
+    def known(self, images: ImageSet, what: str, seed: int) -> tuple[Any, ImageSet]:
+        """Those of the set `train`, `made` or `test` whose truth is known, as a lesson and as they are.
+
+        Raises:
+            InputError: Too few of them.
+        """
+
+    def learn(self, stages: list[Any], test: Any, *, steps: int, seed: int, augmentation: str, device: str) -> np.ndarray:
+        """What a new learner of one lesson after another says of every test picture: [N, ...]."""
+
+    def score(self, test: Any) -> Measure:
+        """What is made of that."""
+
+    def chance(self, train: Any, test: Any) -> float:
+        """The number of a learner that does not look at pictures."""
+
+    def seconds_per_step(self) -> float:
+        """Wall time of an optimiser step on this machine."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The lessons of a repeat."""
+
+    real: Any
+    made: Any
+    few: Any
+    """Of the real ones."""
+    gan: Any
+    """Of a GAN that learned from the real ones; None where none was asked for."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What a classifier learns from."""
+    """What is learned from."""
 
-    stages: Stages
+    stages: Callable[[Learned], list[Any]]
+    """One lesson after another."""
     augmentation: str = "none"
     """A row of AUGMENTATIONS."""
+    gan: bool = False
+    """Whether it needs the GAN."""
 
 
 ARMS: dict[str, Arm] = {
-    REFERENCE: Arm(lambda real, made, few: [real]),
-    "real, augmented": Arm(lambda real, made, few: [real], "classical"),
-    "synthetic": Arm(lambda real, made, few: [made]),
-    "real + synthetic": Arm(lambda real, made, few: [real + made]),
-    "real + synthetic, augmented": Arm(lambda real, made, few: [real + made], "classical"),
-    "synthetic, then real": Arm(lambda real, made, few: [made, real]),
-    "few real": Arm(lambda real, made, few: [few]),
-    "few real, augmented": Arm(lambda real, made, few: [few], "classical"),
-    "few real + synthetic": Arm(lambda real, made, few: [few + made]),
+    REFERENCE: Arm(lambda of: [of.real]),
+    AUGMENTED: Arm(lambda of: [of.real], "classical"),
+    "synthetic": Arm(lambda of: [of.made]),
+    "real + synthetic": Arm(lambda of: [of.real + of.made]),
+    "real + synthetic, augmented": Arm(lambda of: [of.real + of.made], "classical"),
+    "synthetic, then real": Arm(lambda of: [of.made, of.real]),
+    "few real": Arm(lambda of: [of.few]),
+    "few real, augmented": Arm(lambda of: [of.few], "classical"),
+    "few real + synthetic": Arm(lambda of: [of.few + of.made]),
+    "GAN alone": Arm(lambda of: [of.gan], gan=True),
+    IMITATED: Arm(lambda of: [of.real + of.gan], gan=True),
 }
 CURVES = ("synthetic", "real + synthetic")  # arms that are also given fewer synthetic pictures
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How classifiers are trained.
+    """How learners are trained.
 
     Attributes:
-        classes: what they tell apart.
-        network: what they are made of.
+        task: what they learn.
         steps: optimiser steps of each.
         repeats: seeds.
         bootstrap: resamples of test patients behind each interval.
         seed: of everything random.
         device: where they run.
+        gan: (lesson of real pictures, lesson of synthetic ones) -> as many pictures as these, by a GAN; None: no such arms.
     """
 
-    classes: Classes
-    network: Network = SMALL
+    task: Task
     steps: int = 200
     repeats: int = 3
     bootstrap: int = 200
     seed: int = 0
     device: str = "cpu"
+    gan: Callable[[Any, Any], Any] | None = None
 
     @property
-    def classifiers(self) -> int:
+    def arms(self) -> dict[str, Arm]:
+        """Those of ARMS that are asked for."""
+        return {name: arm for name, arm in ARMS.items() if self.gan or not arm.gan}
+
+    @property
+    def learners(self) -> int:
         """How many are trained."""
-        return self.repeats * (len(ARMS) + len(CURVES) * len(DOSES))
+        return self.repeats * (len(self.arms) + len(CURVES) * len(DOSES))
 
     def __call__(
         self, train: ImageSet, test: ImageSet, synthetic: ImageSet, by: str | None, report: Progress = lambda done, total: None
@@ -93,167 +153,86 @@ class Trial:
             test: real pictures of other patients.
             synthetic: what is judged.
             by: an attribute for whose values every arm is also tested; None for none.
-            report: told how many classifiers are done.
+            report: told how many learners are done.
 
         Raises:
-            InputError: Too few pictures of a class in one of the sets, or a table without the attribute.
+            InputError: Too few pictures in one of the sets, or a table without the attribute.
         """
-        real, made, tested = (
-            self._known(images, name) for images, name in ((train, "train"), (synthetic, "made"), (test, "test"))
+        (real, _), (made, _), (tested, shown) = (
+            self.task.known(images, what, self.seed) for what, images in (("train", train), ("made", synthetic), ("test", test))
         )
-        asked = self._asked(real[0], made[0])
+        asked, gan = self._asked(), self.gan(real, made) if self.gan else None
         scores: dict[str, list[np.ndarray]] = {name: [] for name in asked}
-        trained: dict[str, list[tuple[int, int]]] = {}
+        trained: dict[str, list[list[int]]] = {}
+        doses: dict[float, int] = {}
         for repeat in range(self.repeats):
-            for place, (name, (stages, augmentation)) in enumerate(asked.items()):
-                how: Any = {"steps": self.steps, "network": self.network, "augmentation": augmentation, "device": self.device}
-                seed = derive(self.seed, "trial", repeat)
-                result = utility(stages(seed), tested[0], seed=seed, bootstrap=0, **how)
-                scores[name].append(result.scores)
-                trained[name] = result.trained
-                report(repeat * len(asked) + place + 1, self.classifiers)
-        read = Reading(tested[0], self.bootstrap, self.seed, self.repeats)
-        masks = read.subgroups(tested[1], by) if by else {}
-        return self._told(read, {name: np.stack(found) for name, found in scores.items()}, trained, by, masks)
+            seed = derive(self.seed, "trial", repeat)
+            for place, (name, (arm, share)) in enumerate(asked.items()):
+                dose = made if share == 1 else made.fewer(share, seed)
+                stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed), gan))
+                how: Any = {"steps": self.steps, "seed": seed, "augmentation": arm.augmentation, "device": self.device}
+                scores[name].append(self.task.learn(stages, tested, **how))
+                trained[name], doses[share] = [stage.members.sum(1).tolist() for stage in stages], len(dose)
+                report(repeat * len(asked) + place + 1, self.learners)
+        how = {"bootstrap": self.bootstrap, "seed": self.seed, "repeats": self.repeats}
+        read = Reading(self.task.score(tested), tested.members, tested.patients, **how)
+        masks = read.subgroups(shown, by) if by else {}
+        every = {name: np.stack(found) for name, found in scores.items()}
+        found = self._told(read, every, masks) | {"by": by if masks else None, "chance": self.task.chance(real, tested)}
+        for name, arm in found["arms"].items():
+            arm["trained"] = trained[name]
+        found["curves"] = {
+            name: [{"n": doses[share], **read.value(every[_point(name, share)])} for share in (*DOSES, 1.0)] for name in CURVES
+        }
+        return found | {"warnings": warnings(found)}
 
-    def _known(self, images: ImageSet, what: str) -> tuple[Labelled, ImageSet]:
-        """Pictures whose class is known, at most MOST of them."""
-        if images.attributes is None or self.classes.attribute not in images.attributes:
-            raise InputError(
-                f"the {'synthetic' if what == 'made' else 'real'} images have no column '{self.classes.attribute}' to learn "
-                f"{self.classes} from; give a cohort that has it"
-            )
-        labels = self.classes.labels(images.attributes)
-        places = np.flatnonzero(~np.isnan(labels))
-        places = np.sort(rng(self.seed, "trial", what).permutation(places)[:MOST])
-        if not len(places):
-            raise InputError(f"no image of the {what} set says whether it is {self.classes}; give a cohort that does")
-        some = images.take(places)
-        found = Labelled.of(some, labels[places].astype(int), self.network.size)
-        found.check("tested" if what == "test" else "trained")
-        return found, some
-
-    def _asked(self, real: Labelled, made: Labelled) -> dict[str, tuple[Callable[[int], list[Labelled]], str]]:
-        """Name of an arm, or of a point of a curve -> (a seed -> its stages, its augmentation)."""
-        doses = {f"{name} @{share}": (ARMS[name], share) for name in CURVES for share in DOSES}
-        rows = {name: (arm, 1.0) for name, arm in ARMS.items()} | doses
-
-        def stages(arm: Arm, share: float) -> Callable[[int], list[Labelled]]:
-            return lambda seed: arm.stages(real, made if share == 1 else fewer(made, share, seed), fewer(real, LOW, seed))
-
-        return {name: (stages(arm, share), arm.augmentation) for name, (arm, share) in rows.items()}
-
-    def _told(
-        self,
-        read: Reading,
-        scores: Mapping[str, np.ndarray],
-        trained: Mapping[str, Sequence[tuple[int, int]]],
-        by: str | None,
-        masks: Mapping[str, np.ndarray],
-    ) -> dict[str, Any]:
-        arms = {name: read.arm(scores[name], scores[REFERENCE], masks) | {"trained": trained[name]} for name in ARMS}
-        curves = {}
-        for name in CURVES:
-            points = [(f"{name} @{share}", sum(trained[f"{name} @{share}"][0])) for share in DOSES]
-            most = sum(trained[name][0])
-            shift = most - sum(trained["synthetic"][0])  # of the pictures, those that are real
-            curves[name] = [{"n": n - shift, **read.value(scores[key])} for key, n in [*points, (name, most)]]
-        about = {"classes": str(self.classes), "network": self.network.name, "steps": self.steps, "repeats": self.repeats}
-        told = {**about, "tested": read.tested, "by": by if masks else None, "arms": arms, "curves": curves}
-        return told | {"warnings": warnings(told)}
-
-
-def fewer(of: Labelled, share: float, seed: int) -> Labelled:
-    """A share of the pictures, but LEAST of each class at the least."""
-    rarest = min(of.labels.mean(), 1 - of.labels.mean())
-    return of.take(max(round(share * len(of)), math.ceil(LEAST / rarest)), seed)
-
-
-class Reading:
-    """Areas under the curve of classifiers that were tested on the same pictures, over the same resamples."""
-
-    def __init__(self, test: Labelled, bootstrap: int, seed: int, repeats: int) -> None:
-        self.labels = test.labels
-        self.units = groups(len(test), test.patients)
-        self.patients = tuple(len(np.unique(self.units[self.labels == label])) for label in (0, 1))
-        source = rng(seed, "reading")
-        weights = draws(self.units, bootstrap, source, 2) if min(self.patients) >= FEWEST else ()
-        self.resamples = [(w, source.integers(repeats, size=repeats)) for w in weights]
-
-    @property
-    def tested(self) -> dict[str, Any]:
-        """What stands behind every number, (class 0, class 1)."""
-        return {"images": [int((self.labels == label).sum()) for label in (0, 1)], "patients": list(self.patients)}
-
-    def subgroups(self, images: ImageSet, by: str) -> dict[str, np.ndarray]:
-        """Value of an attribute -> which pictures have it, where both classes have FEWEST patients; ages by decades."""
-        places = classes.places(images, by, "real")
-        found = {value: np.isin(np.arange(len(images)), some) for value, some in places.items()}
-        return {
-            v: m for v, m in found.items() if min(len(np.unique(self.units[m & (self.labels == x)])) for x in (0, 1)) >= FEWEST
+    def _asked(self) -> dict[str, tuple[Arm, float]]:
+        """Name of an arm, or of a point of a curve -> (the arm, its share of the synthetic pictures)."""
+        return {name: (arm, 1.0) for name, arm in self.arms.items()} | {
+            _point(name, share): (ARMS[name], share) for name in CURVES for share in DOSES
         }
 
-    def auc(self, scores: np.ndarray, weights: np.ndarray) -> float:
-        """Mean over seeds of scores [S, N] under weights of the pictures [N]; NaN where they leave one class alone."""
-        from sklearn.metrics import roc_auc_score
+    def _told(self, read: Reading, scores: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        others = {field: (name, read.series(scores[name])) for field, name in COMPARED.items() if name in scores}
+        arms = {}
+        for name in self.arms:
+            beside = {field: series for field, (other, series) in others.items() if name not in (other, REFERENCE)}
+            arms[name] = read.arm(scores[name], beside, masks)
+        return {**self.task.about, "steps": self.steps, "repeats": self.repeats, "tested": read.tested, "arms": arms}
 
-        kept = weights > 0
-        if len(np.unique(self.labels[kept])) < 2:
-            return float("nan")
-        return float(np.mean([roc_auc_score(self.labels[kept], one[kept], sample_weight=weights[kept]) for one in scores]))
 
-    def spread(self, statistic: Callable[[np.ndarray, np.ndarray], float], seeds: int) -> tuple[float, list[float] | None]:
-        """A statistic of (weights of the pictures [N], seeds), and its 95 % interval; None where there are too few patients."""
-        value = statistic(np.ones(len(self.labels)), np.arange(seeds))
-        again = [one for one in (statistic(*resample) for resample in self.resamples) if np.isfinite(one)]
-        return value, interval(value, again) if len(again) > 1 else None
-
-    def value(self, scores: np.ndarray) -> dict[str, Any]:
-        """The mean over seeds with its interval, and the standard deviation from seed to seed."""
-        value, ci = self.spread(lambda w, seeds: self.auc(scores[seeds], w), len(scores))
-        each = [self.auc(one[None], np.ones(len(self.labels))) for one in scores]
-        return {"value": value, "ci": _within(ci), "sd": float(np.std(each, ddof=1)) if len(each) > 1 else None}
-
-    def arm(self, scores: np.ndarray, reference: np.ndarray, masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """An arm: its value, its difference from the reference, and the same per subgroup with the largest gap between two."""
-        told = self.value(scores)
-        if scores is not reference:
-            told["difference"], told["difference_ci"] = self.spread(
-                lambda w, seeds: self.auc(scores[seeds], w) - self.auc(reference[seeds], w), len(scores)
-            )
-        if len(masks) > 1:
-
-            def gap(w: np.ndarray, seeds: np.ndarray) -> float:
-                each = [self.auc(scores[seeds], w * mask) for mask in masks.values()]
-                return max(each) - min(each)
-
-            told["subgroups"] = {value: self.auc(scores, mask.astype(float)) for value, mask in masks.items()}
-            told["gap"], ci = self.spread(gap, len(scores))
-            told["gap_ci"] = _within(ci)
-        return told
+def _point(name: str, share: float) -> str:
+    """A point of a curve, the last of which is the arm."""
+    return name if share == 1 else f"{name} @{share}"
 
 
 def warnings(told: Mapping[str, Any]) -> list[str]:
     """What the trial can and cannot say."""
-    found, (without, having) = [], told["tested"]["patients"]
-    if min(without, having) < ENOUGH:
+    found, what, patients = [], f"Utility of {told['classes']}", told["tested"]["patients"]
+    if min(patients) < ENOUGH:
+        each = ", ".join(f"{n} test patients {group}" for n, group in zip(patients, told["groups"], strict=True))
         found.append(
-            f"Utility of {told['classes']}: too few to conclude. {having} test patients have it and {without} do not; with fewer "
-            f"than {ENOUGH} of each, read the table as a rehearsal."
+            f"{what}: too few to conclude. There are {each}; with fewer than {ENOUGH} of each, read the table as a rehearsal."
         )
     bounds = told["arms"]["real + synthetic"]["difference_ci"]
     if bounds:
         half = (bounds[1] - bounds[0]) / 2
-        found.append(f"Utility of {told['classes']}: a gain or loss of less than {half:.2f} AUC could not have been seen here.")
-    floor = told["arms"][REFERENCE]
-    if floor["ci"] and floor["ci"][0] <= 0.5:
+        found.append(f"{what}: a gain or loss of less than {half:.2f} {told['measure']} could not have been seen here.")
+    if not better_than_chance(told):
         found.append(
-            f"Utility of {told['classes']}: classifiers of real images do not beat chance (AUC {floor['value']:.2f}), so these "
-            "arms say nothing of the synthetic ones; more steps, another network, or more images may."
+            f"{what}: learners of real images do not beat chance ({told['measure']} {told['arms'][REFERENCE]['value']:.2f}, "
+            f"chance {told['chance']:.2f}), so these arms say nothing of the synthetic ones; more steps, another network, or "
+            "more images may."
         )
     if told["repeats"] < 3:
-        found.append(f"Utility of {told['classes']}: {told['repeats']} seeds do not show how far a result depends on the seed.")
+        found.append(f"{what}: {told['repeats']} seeds do not show how far a result depends on the seed.")
     return found
+
+
+def better_than_chance(told: Mapping[str, Any]) -> bool:
+    """Whether real images taught anything, or nobody knows."""
+    floor = told["arms"][REFERENCE]
+    return floor["ci"] is None or floor["ci"][0] > told["chance"]
 
 
 def verdict(arm: Mapping[str, Any], tested: Mapping[str, Any]) -> str:
@@ -264,7 +243,3 @@ def verdict(arm: Mapping[str, Any], tested: Mapping[str, Any]) -> str:
         return "too few test patients to say"
     low, high = arm["difference_ci"]
     return "better than real alone" if low > 0 else "worse than real alone" if high < 0 else "not told apart from real alone"
-
-
-def _within(ci: list[float] | None) -> list[float] | None:
-    return ci and [max(0.0, ci[0]), min(1.0, ci[1])]

@@ -12,8 +12,9 @@ same number of optimiser steps whatever the number of pictures: more of them are
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch.nn import functional
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, rng
 from latentdrift.evaluate.features import resize
 from latentdrift.evaluate.network import SIZE, SMALL, Network
@@ -33,8 +35,6 @@ BATCH = 32  # pictures per step, half of each class (A batch of 32: de Wilde et 
 STEPS = 400
 LEAST = 2  # pictures of each class
 CHUNK = 64  # pictures that are read at a time
-SHIFT, GAIN, GAMMA = 3, 0.1, 0.2  # augmentation at most: pixels of 64, share, |log gamma|; no flips, left and right differ
-TURN = 10.0  # degrees, at most (ours)
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,16 @@ class Labelled:
         )
         patients = None if self.patients is None else [self.patients[place] for place in places]
         return Labelled(self.x[places], self.labels[places], patients)
+
+    def fewer(self, share: float, seed: int) -> Labelled:
+        """A share of them by chance, but LEAST of each class at the least."""
+        rarest = min(self.labels.mean(), 1 - self.labels.mean())
+        return self.take(max(round(share * len(self)), math.ceil(LEAST / rarest)), seed)
+
+    @property
+    def members(self) -> np.ndarray:
+        """Which of them are of class 0, and which of class 1: bool [2, N]."""
+        return np.stack([self.labels == label for label in (0, 1)])
 
     def check(self, use: str) -> None:
         """Raises InputError: fewer than LEAST pictures of a class."""
@@ -185,34 +195,6 @@ def learn(
         optimizer.step()
         schedule.step()
     network.eval()
-
-
-def augment(x: Tensor, source: torch.Generator) -> Tensor:
-    """Pictures [B, 3, S, S] in [0, 1], each brightened, gamma-corrected and shifted a little, with its edge repeated."""
-    draw = 2 * torch.rand(2, len(x), 1, 1, 1, generator=source) - 1
-    x = (x ** torch.exp(GAMMA * draw[0]) * (1 + GAIN * draw[1])).clamp(0, 1)
-    side = x.shape[-1]
-    most = round(SHIFT * side / 64)
-    padded = functional.pad(x, (most,) * 4, mode="replicate")
-    corners = torch.randint(2 * most + 1, (len(x), 2), generator=source).tolist()
-    return torch.stack([picture[:, i : i + side, j : j + side] for picture, (i, j) in zip(padded, corners, strict=True)])
-
-
-def turn(x: Tensor, source: torch.Generator) -> Tensor:
-    """Pictures [B, 3, S, S], each turned by up to TURN degrees about its middle, with its edge repeated."""
-    angle = torch.deg2rad(TURN * (2 * torch.rand(len(x), generator=source) - 1))
-    cos, sin, none = angle.cos(), angle.sin(), torch.zeros(len(x))
-    matrix = torch.stack([torch.stack([cos, -sin, none], -1), torch.stack([sin, cos, none], -1)], 1)
-    grid = functional.affine_grid(matrix, list(x.shape), align_corners=False)
-    return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-
-
-# What happens to a batch [B, 3, S, S] in [0, 1] before it is learned from. None of them mirrors: left and right differ.
-AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
-    "none": lambda x, source: x,
-    "light": augment,
-    "classical": lambda x, source: turn(augment(x, source), source),
-}
 
 
 def score(network: nn.Module, x: Tensor) -> np.ndarray:

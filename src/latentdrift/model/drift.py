@@ -141,6 +141,15 @@ class Drift:
         groups = tuple(replace(group, infer=group.train) for group in self.groups)
         return replace(self, infer=self.train, start="shift", groups=groups)
 
+    def moved(self, shift: Sequence[float]) -> Drift:
+        """The same with the mean of every start moved by a shift per channel."""
+
+        def on(infer: Sequence[float]) -> tuple[float, ...]:
+            return tuple(a + b for a, b in zip(infer or (0.0,) * len(shift), shift, strict=True))
+
+        groups = tuple(replace(group, infer=on(group.infer)) for group in self.groups)
+        return replace(self, infer=on(self.infer), groups=groups)
+
     @property
     def _parts(self) -> list[Drift | Group]:
         return [self, *self.groups]

@@ -7,7 +7,8 @@ points.py     one file per delta, resumable, over processes
 results.py    what both found, as JSON and as a page
 
 bench.py      methods x variants x seeds, as a literal table says      bench_run.py   fits, draws and judges them
-table.py      what such a table is: variants.py (`bench drift`), table1.py, table3.py (the paper's)
+table.py      what such a table is: variants.py (`bench drift`), table1.py to table4.py (the paper's)
+bench_edits.py  edits and judges them, where a table has an editor; editing.py (`bench editors`) and cases.py know how
 jury.py       pictures -> brightness and distances       exam.py   pictures -> the AUC of a classifier of classes.py
 bench_rows.py results -> rows                            bench_page.py   rows -> files
 """

@@ -20,41 +20,40 @@ from latentdrift.evaluate.membership import SCORES, Losses, membership, verdict
 from latentdrift.progress import Report
 from latentdrift.seeds import generator
 from latentdrift.study.results import write_json
-from latentdrift.study.subject import Subject, check_method
+from latentdrift.study.subject import Subject
+from latentdrift.study.told import Told
 
 AT_A_TIME = 8  # draws that go through the network together
 MEMBER, OTHER = "#d1603d", "#4878a8"
 
 
-def losses(
-    subject: Subject, moments: cache.Moments, prompts: Mapping[int, str], options: AuditOptions, report: Report
-) -> np.ndarray:
-    """Mean loss of each image [N] over the same times and, per image, the same noise for every model.
+def losses(subject: Subject, moments: cache.Moments, told: Told, options: AuditOptions, report: Report) -> np.ndarray:
+    """Mean loss of each image that a model is told of [N], over the same times and, per image, the same noise for every model.
 
     Args:
         subject: Whose loss.
-        moments: Latents of the N images; their means are what is predicted.
-        prompts: What the model is told of each.
+        moments: Latents of the images; their means are what is predicted.
+        told: What the model is told and shown of each.
         options: How many draws, and the seed.
         report: Told (done, all) images.
     """
     base, drift = subject.base, subject.drift
     length, draws = base.schedule.length, options.draws
     t = ((torch.arange(draws) + 0.5) / draws * length).long()
-    found = np.empty(len(prompts))
+    found = np.empty(len(told.prompts))
     with torch.inference_mode():
-        for index, prompt in prompts.items():
+        for place, (index, prompt) in enumerate(told.prompts.items()):
             x0 = moments.means([index]).expand(draws, -1, -1, -1)
             eps = torch.randn(x0.shape, generator=generator(options.seed, "audit", index))
             denoiser, context = drift.wrap_training(base.denoiser(), base.schedule, [prompt]), base.embed([prompt])
-            parts = []
+            read, parts = (context, *told.shown(index)), []
             for first in range(0, draws, AT_A_TIME):
                 span = slice(first, min(first + AT_A_TIME, draws))
                 clean, noise, times = (value[span].to(base.device) for value in (x0, eps, t))
-                shown = context.expand(len(times), -1, -1)
+                shown = tuple(part.expand(len(times), *part.shape[1:]) for part in read)
                 parts.append(denoising_loss(denoiser, base.schedule, clean, noise, times, shown))
-            found[index] = torch.cat(parts).double().mean().item()
-            report(index + 1, len(prompts))
+            found[place] = torch.cat(parts).double().mean().item()
+            report(place + 1, len(told.prompts))
     return found
 
 
@@ -71,26 +70,26 @@ def audit(
         report: Told (done, all) images.
 
     Raises:
-        OptionError: A base alone, or a network that is shown more than text.
-        CohortError: No images on one side.
+        OptionError: A base alone.
+        CohortError: No images on one side, or none that the model can be told of as in training.
     """
     if subject.info["method"] is None:
         raise OptionError(f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an adapter")
-    check_method(subject.info["method"])
-    table = cohort.rows()
+    resolution = subject.info["resolution"]
+    moments = cache.latents(subject.base, cohort, resolution, options.out / "cache")
+    told = Told.of(subject, cohort, moments)
+    table = cohort.rows().loc[list(told.prompts)]
     member = (table["split"] == "train").to_numpy()
     if member.all() or not member.any():
         raise CohortError(
-            f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} other images, and an audit "
-            "compares the two; import it with another --split"
+            f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} other images to ask of, and an "
+            "audit compares the two; import it with another --split"
         )
-    resolution, known = subject.info["resolution"], bool(table["patient"].notna().all())
-    rows = table.to_dict("records")
-    measured = {}
-    for name in ("adapted", "base"):
-        asked = subject if name == "adapted" else without(subject.info).about(cohort)
-        moments = cache.latents(asked.base, cohort, resolution, options.out / "cache")
-        measured[name] = losses(asked, moments, asked.prompts_of(rows), options, report)
+    alone, known = without(subject.info).about(cohort), bool(table["patient"].notna().all())
+    measured = {
+        "adapted": losses(subject, moments, told, options, report),
+        "base": losses(alone, moments, Told.of(alone, cohort, moments).only(list(told.prompts)), options, report),
+    }
     table_of_losses = Losses(member, measured["adapted"], measured["base"], list(table["patient"]) if known else None)
     found = membership(table_of_losses, bootstrap=options.bootstrap, seed=options.seed)
     colour, sentence = verdict(found)
@@ -103,6 +102,7 @@ def audit(
         "cohort": cohort.fingerprint,
         "matches": fingerprint == cohort.fingerprint,
         "method": subject.info["method"],
+        "shown": subject.base.shows,
         "base": {"name": subject.base.name, "hash": subject.base.hash},
         "losses": pd.DataFrame(
             {"image": [Path(name).stem for name in table["file_name"]], "member": member, **measured}
@@ -115,6 +115,10 @@ WORDS = (
     "An attacker with the adapter and a picture asks how well the model predicts that picture, at {draws} times of the schedule "
     "and with noise that is the same for every model. The area under the curve is the chance that a training patient's score is "
     "higher than another patient's. This is one attack, and a weak one: that it fails is no proof, and no differential privacy."
+)
+BESIDE = (
+    " As in training the adapter is shown {shown} beside noise and text, from the visit before or the picture itself; pictures "
+    "that have none are left out. The base is asked with the picture's sentence alone."
 )
 AREAS = "0.5: no better than by chance; 1: always right. Patients are resampled."
 MEANS = "Mean losses. A gap between members and others that the base has not is what was learned by heart."
@@ -139,7 +143,7 @@ def write_audit(out: Path, told: Mapping[str, Any]) -> None:
     means = [{"model": name, **values} for name, values in told["means"].items()]
     blocks = [
         page.lights(lights),
-        page.text(WORDS.format(draws=told["draws"])),
+        page.text(WORDS.format(draws=told["draws"]) + (BESIDE.format(**told) if told["shown"] != "nothing" else "")),
         page.table(areas, AREAS),
         page.table(means, MEANS),
     ]

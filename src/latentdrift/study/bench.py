@@ -15,25 +15,43 @@ import pandas as pd
 
 from latentdrift.adapt.cache import key
 from latentdrift.adapt.job import ESTIMATED
-from latentdrift.config import BenchDriftOptions, BenchOptions, BenchTable1Options, BenchTable3Options, FitOptions
+from latentdrift.config import (
+    BenchDriftOptions,
+    BenchOptions,
+    BenchTable1Options,
+    BenchTable2Options,
+    BenchTable3Options,
+    BenchTable4Options,
+    FitOptions,
+)
 from latentdrift.data.cohort import Cohort
+from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, unknown
 from latentdrift.evaluate.bootstrap import rng
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import FEWEST
+from latentdrift.sample.synthetic import contact_sheet
+from latentdrift.study.cases import Visits, visits
 from latentdrift.study.exam import taught
-from latentdrift.study.subject import check_method
+from latentdrift.study.subject import check_editing, check_method
 from latentdrift.study.table import Table
 from latentdrift.study.table1 import TABLE1
+from latentdrift.study.table2 import TABLE2
 from latentdrift.study.table3 import TABLE3
+from latentdrift.study.table4 import TABLE4
 from latentdrift.study.variants import DRIFT
 
 TABLES: dict[type[BenchOptions], Table] = {
     BenchDriftOptions: DRIFT,
     BenchTable1Options: TABLE1,
+    BenchTable2Options: TABLE2,
     BenchTable3Options: TABLE3,
+    BenchTable4Options: TABLE4,
 }
+BEFORE = "start"  # name of a fit that others start from
+BEHIND = {"sampler": "guidance", "batch_size": "resolution"}  # where options of tables that draw stand in keys of kept results
+FEWEST_EDITS = 4  # that the kernel distance can judge
 
 
 @dataclass(frozen=True)
@@ -63,15 +81,23 @@ class Bench:
 
         Raises:
             OptionError: An unknown method, variant or class, or a drift that is not understood.
-            CohortError: No test images, or too few of a class.
+            CohortError: No test images, too few of a class, or too few patients who came twice.
         """
         for name in self.options.methods:
-            check_method(name)
+            if self.table.editor:
+                check_editing(name, self.table.editor)
+            else:
+                check_method(name)
         for name in self.options.variants:
             if name not in self.table.variants:
                 raise unknown("variant", name, self.table.variants)
         if len(self.cohort.rows("test")) < 2:
             raise CohortError(f"cohort {self.options.cohort} has no test split to judge on; import it again with another --split")
+        if self.table.editor and len(self.visits) < FEWEST_EDITS:
+            raise CohortError(
+                f"the test split of cohort {self.options.cohort} has {len(self.visits)} patients whose later visit is of another "
+                f"age or diagnosis, and {FEWEST_EDITS} are needed; import it again with another --split"
+            )
         starts = {name: self.table.variants[name].start for name in self.options.variants}
         leaks = [name for name, start in starts.items() if start.get("drift_mode", "").startswith("leak-")]
         if leaks and len(self.cohort.rows("train")) < FEWEST:
@@ -95,6 +121,11 @@ class Bench:
         """What a classifier tells apart; None where none is asked."""
         return Classes.of(self.cohort, self.options.by) if isinstance(self.options, BenchTable1Options) else None
 
+    @cached_property
+    def visits(self) -> list[Visits]:
+        """What is edited, where a table has an editor."""
+        return visits(self.cohort, "test", self.cohort.attributes)[: self.options.n]
+
     def cells(self, *, searched: bool) -> list[Cell]:
         """All cells, or those of the variant that needs a search, which waits for its plain fits."""
         table = self.table
@@ -106,7 +137,8 @@ class Bench:
                     variants = tuple(v for v in wanted if table.variants[v].fit == kind and table.possible(name, v))
                     found += [Cell(name, kind, seed, variants)] if variants else []
             alone = tuple(v for v in wanted if table.variants[v].fit is None)
-            found += [Cell(None, None, seed, alone)] if alone else []
+            if alone and (seed == self.options.seed or not self.table.editor):  # no seed changes what is not edited
+                found.append(Cell(None, None, seed, alone))
         return found
 
     @property
@@ -116,10 +148,12 @@ class Bench:
 
     def fitting(self, cell: Cell) -> FitOptions:
         """The options of a cell's fit."""
-        options, row = self.options, self.table.fits[cell.fit or ""]
+        options, row = self.options, self.table.before if cell.fit == BEFORE else self.table.fits[cell.fit or ""]
         how: dict[str, Any] = {
             name: value.format(delta=options.delta) if isinstance(value, str) else value for name, value in row.items()
         }
+        if first := self.first(cell):
+            how["start"] = (str(self.fitting(first).out),)
         return FitOptions(
             cohort=options.cohort, base=options.base, method=cell.method or "", seed=cell.seed, steps=options.fit_steps,
             batch_size=options.fit_batch_size, learning_rate=options.learning_rate, resolution=options.resolution,
@@ -127,8 +161,19 @@ class Bench:
             out=options.out / "fits" / cell.name, **how,
         )  # fmt: skip
 
+    def first(self, cell: Cell) -> Cell | None:
+        """The fit that a cell's starts from."""
+        method = self.table.fits.get(cell.fit or "", {}).get("start")
+        return Cell(method, BEFORE, cell.seed, ()) if method else None
+
+    def firsts(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The fits that those of some cells start from, each once."""
+        return list(dict.fromkeys(first for cell in cells if (first := self.first(cell))))
+
     def images(self, variant: str) -> int:
         """Synthetic images that a variant needs."""
+        if self.table.editor:
+            return len(self.visits) if self.table.variants[variant].fit else 0
         real = self.table.variants[variant].real
         if not (real and self.classes):
             return self.options.n
@@ -164,7 +209,23 @@ class Bench:
         told = self.options.model_dump(mode="json", exclude={"out", "workers", "methods", "variants", "seeds", "seed", "device"})
         if self.classes:
             told["by"] = str(self.classes)
-        return key(told, self.cohort.fingerprint)
+        names = [name for name in told if name not in BEHIND]
+        for name, before in BEHIND.items():
+            if name in told:
+                names.insert(names.index(before) + 1, name)
+        return key({name: told[name] for name in names}, self.cohort.fingerprint)
+
+    def keep(self, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]) -> None:
+        """Write a variant's result, and a strip of some of its synthetic pictures [R, R, 3] in [0, 1]."""
+        path = self.path(cell, variant)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if len(shown):
+            sheet = contact_sheet(list(np.rint(np.stack(shown).clip(0, 1) * 255).astype(np.uint8)))
+            write_png(self.path(cell, variant, "png"), sheet, synthetic=True)
+        about = {"settings": self.key, "method": cell.method, "variant": variant, "seed": cell.seed, **told}
+        aside = path.with_suffix(".writing")
+        aside.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        aside.replace(path)
 
     def result(self, cell: Cell, variant: str) -> dict[str, Any] | None:
         """A result made earlier under the same settings."""

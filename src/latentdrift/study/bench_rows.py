@@ -77,7 +77,7 @@ def run(value: float, ci: Sequence[float] | None) -> str:
 
 def people(rows: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, str]]:
     """The table for people."""
-    titles = {**table.levels, **_judged([row["metrics"] for row in rows])}
+    titles = _titles([row["metrics"] for row in rows], table)
     return [
         {"method": row["method"] or DASH, "variant": row["variant"]}
         | {title: cell(row["metrics"].get(name)) for name, title in titles.items()}
@@ -88,7 +88,10 @@ def people(rows: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, st
 
 def runs(results: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, Any]]:
     """Every run with its own intervals."""
-    titles = _judged([result["metrics"] for result in results])
+    every = [result["metrics"] for result in results]
+    titles = {
+        name: title for name, title in _titles(every, table).items() if any(isinstance(one.get(name), Mapping) for one in every)
+    }
     return [
         {"method": result["method"] or DASH, "variant": result["variant"], "seed": result["seed"]}
         | {
@@ -115,8 +118,9 @@ def markdown(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(row[name] for name in head) + " |" for row in rows]) + "\n"
 
 
-def _judged(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Distances and AUC, as far as there are any -> their titles."""
+def _titles(metrics: Sequence[Mapping[str, Any]], table: Table) -> dict[str, str]:
+    """What a table shows, distances and AUC, as far as there are any -> their titles."""
     names = dict.fromkeys(name for one in metrics for name in one)
     distances = {name: name.replace("_", ", ") for name in names if name.startswith(("frechet_", "kid_"))}
-    return distances | {name: title for name, title in AUC.items() if name in names}
+    shown = {name: title for name, title in table.shown.items() if name in names}
+    return shown | distances | {name: title for name, title in AUC.items() if name in names}

@@ -14,12 +14,12 @@ import numpy as np
 
 from latentdrift.adapt.train import fit
 from latentdrift.config import BenchTable1Options, DriftSearchOptions, GenerateOptions
-from latentdrift.data.write import write_png
+from latentdrift.evaluate import sets
 from latentdrift.model.base import Base
 from latentdrift.progress import Report
 from latentdrift.sample.restart import restart
-from latentdrift.sample.synthetic import contact_sheet
 from latentdrift.study.bench import Bench, Cell
+from latentdrift.study.bench_edits import edit_and_judge
 from latentdrift.study.exam import Exam
 from latentdrift.study.jury import Judge
 from latentdrift.study.results import write_search
@@ -34,6 +34,8 @@ def bench(asked: Bench, report: Report) -> list[Mapping[str, Any]]:
     for searched in (False, True):
         cells = asked.cells(searched=searched)
         missing = asked.missing(cells)
+        for _ in _each(asked, asked.firsts(missing)):  # a fit that is there is found
+            pass
         for name in sorted({cell.method or "" for cell in missing if searched}):
             searched_delta(asked, name)
         for done, _ in enumerate(_each(asked, missing), start=len(cells) - len(missing) + 1):
@@ -54,9 +56,18 @@ def _each(asked: Bench, cells: Sequence[Cell]) -> Iterator[None]:
 
 
 def run(asked: Bench, cell: Cell) -> None:
-    """Fit, then draw and judge every variant of a cell that is not there yet; variants with one start share their pictures."""
-    subject, seed = fitted(asked, cell), cell.seed
-    judge, exam = Judge.open(asked, subject.info["resolution"]), examined(asked, subject)
+    """Fit, then draw or edit and judge every variant of a cell that is not there yet."""
+    subject = fitted(asked, cell)
+    if asked.table.editor:
+        edit_and_judge(asked, cell, subject)
+    else:
+        draw_and_judge(asked, cell, subject)
+
+
+def draw_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
+    """Draw and judge; variants with one start share their pictures."""
+    seed, resolution = cell.seed, subject.info["resolution"]
+    judge, exam = Judge.open(asked, sets.from_cohort(asked.cohort, "test", resolution)), examined(asked, subject)
     for _, images in list(asked.shared([cell])):
         rows = asked.followed(max(images.values()), seed)
         prompts = subject.prompts_of(rows.to_dict("records"))
@@ -66,9 +77,8 @@ def run(asked: Bench, cell: Cell) -> None:
             metrics = {} if mixed else judge(subject.base, np.stack(pictures), seed)
             if exam:
                 metrics["auc"] = exam(pictures, rows.iloc[:n], real=mixed, seed=seed)
-            told: dict[str, Any] = {"method": cell.method, "variant": variant, "seed": seed, "n": n}
-            told |= {"drift": drift, "prompt": prompts[0]} if n else {}
-            keep(asked, cell, variant, [] if mixed else pictures[:SHOWN], {**told, "metrics": metrics})
+            told = {"n": n, "metrics": metrics, **({"drift": drift, "prompt": prompts[0]} if n else {})}
+            asked.keep(cell, variant, [] if mixed else pictures[:SHOWN], told)
 
 
 def fitted(asked: Bench, cell: Cell) -> Subject:
@@ -107,18 +117,6 @@ def draw(
     wanted = GenerateOptions(adapter=subject.base.name, out=options.out, **how, **given)
     drift = restart(subject.drift, wanted, subject.base, subject.info, subject.statistics)
     return list(subject.pictures(drift, prompts, how)), drift.to_dict()
-
-
-def keep(asked: Bench, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]) -> None:
-    """Write a variant's result, and a strip of its synthetic pictures."""
-    path = asked.path(cell, variant)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if len(shown):
-        sheet = contact_sheet(list(np.rint(np.stack(shown).clip(0, 1) * 255).astype(np.uint8)))
-        write_png(asked.path(cell, variant, "png"), sheet, synthetic=True)
-    aside = path.with_suffix(".writing")
-    aside.write_text(json.dumps({"settings": asked.key, **told}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
 
 
 def searched_delta(asked: Bench, method: str) -> float:

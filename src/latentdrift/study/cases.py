@@ -34,6 +34,8 @@ class Case:
     truth: np.ndarray
     """[R, R] in [0, 1], in the model's geometry."""
     patient: str
+    row: int | None = None
+    """Position in the cohort; None of a phantom."""
 
 
 # Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the findings that are added.
@@ -89,6 +91,30 @@ def _cell(value: Any) -> Any:
     return ("|".join(value) or phantom.NO_FINDING) if isinstance(value, tuple) else value
 
 
+@dataclass(frozen=True)
+class Visits:
+    """First and last visit of a patient in one view."""
+
+    first: int
+    """Position in metadata.csv."""
+    last: int
+    known: Mapping[str, Any]
+    """Attributes at the first one."""
+    changes: Mapping[str, Any]
+    """Age and diagnosis at the last one, where they are others."""
+
+
+def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
+    """The ends of every patient and view of a split that came twice, where a prompt can tell them apart."""
+    table, found = cohort.rows(split), []
+    for first, last in _ends(table):
+        known, later = (prompts.attributes_of(table.loc[position].to_dict(), spec) for position in (first, last))
+        changes = {name: value for name, value in later.items() if name in ("age", "diagnosis") and value != known.get(name)}
+        said = [prompts.sentence(cohort.describe, state) for state in (known, {**known, **changes})]
+        found += [Visits(first, last, known, changes)] if said[0] != said[1] else []
+    return found
+
+
 def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -> list[Case]:
     """First visit of each patient of a split, to be changed into what the table says of the last one.
 
@@ -103,16 +129,13 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
     """
     table = cohort.rows(split)
     found = []
-    for first, last in _ends(table):
-        rows = [table.loc[position].to_dict() for position in (first, last)]
-        known, later = (prompts.attributes_of(row, spec) for row in rows)
-        changes = {name: value for name, value in later.items() if name in ("age", "diagnosis") and value != known.get(name)}
-        if not changes:
-            continue
-        (image,) = readers.read(cohort.folder / rows[0]["file_name"])
-        subject = Subject(str(first), image, known, cohort.fit(rows[0], image.pixels, resolution))
-        truth = (cohort.batch(table.loc[[last]], resolution)[0].mean(0) + 1) / 2
-        found.append(Case(subject, "next visits", changes, (), truth.astype(np.float64), str(rows[0]["patient"])))
+    for ends in visits(cohort, split, spec):
+        row = table.loc[ends.first].to_dict()
+        (image,) = readers.read(cohort.folder / row["file_name"])
+        subject = Subject(str(ends.first), image, ends.known, cohort.fit(row, image.pixels, resolution))
+        truth = (cohort.batch(table.loc[[ends.last]], resolution)[0].mean(0) + 1) / 2
+        patient, position = str(row["patient"]), int(ends.first)
+        found.append(Case(subject, "next visits", ends.changes, (), truth.astype(np.float64), patient, position))
     if not found:
         raise CohortError(f"no patient of the {split} split of {cohort.folder} came twice; take another --split or --phantom")
     return found

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from latentdrift.adapt.cache import key
+from latentdrift.adapt.shown import Sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.write import write_png
-from latentdrift.edit.counterfactual import How, edit
-from latentdrift.edit.editors import EDITORS
-from latentdrift.edit.instructed import starting
+from latentdrift.edit.counterfactual import Counterfactual, How, edit
+from latentdrift.edit.editors import EDITORS, starting
 from latentdrift.edit.kept import Shelf
 from latentdrift.edit.requests import Wish
 from latentdrift.edit.sources import Entry
@@ -33,7 +33,12 @@ from latentdrift.study.cases import Case, mean_change, of_phantoms, of_visits
 
 SHOWN = 6  # cases whose pictures are kept
 NOTHING, ROUND_TRIP, MEAN = "no change", "autoencoder", "mean change"
-BASELINES = (NOTHING, ROUND_TRIP, MEAN)
+BASELINES: dict[str, str] = {
+    NOTHING: "the picture as it is",
+    ROUND_TRIP: "encoded and decoded, which every editor does",
+    MEAN: "plus what changes in training patients on the mean",
+}
+"""What is put in place of an edit, and what it is."""
 
 # Name -> its title, and how it is better: up, down, nearer to 1, or nearer to the row below it. Of a phantom, then of visits.
 METRICS: dict[str, str] = {
@@ -58,6 +63,8 @@ class Editing:
     statistics: Statistics | None
     info: Mapping[str, Any]
     """adapter.json, and the adapters in the base."""
+    hints: Sourced
+    """What ControlNets are shown."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run.
@@ -71,13 +78,14 @@ class Editing:
             if name not in EDITORS:
                 raise unknown("editor", name, EDITORS)
             if name not in self.able:
-                raise OptionError(f"editor '{name}' needs a mask, or another network; this bench can run {', '.join(self.able)}")
+                raise OptionError(
+                    f"editor '{name}' needs a mask, a ControlNet or another network; this bench can run {', '.join(self.able)}"
+                )
 
     @cached_property
     def able(self) -> tuple[str, ...]:
         """Editors that this network can be edited by, without a mask from outside."""
-        fits = self.base.sees_source
-        return tuple(name for name, row in EDITORS.items() if row.instructed == fits and not row.needs_mask)
+        return tuple(name for name, row in EDITORS.items() if row.fits(self.base) and not row.needs_mask)
 
     @property
     def editors(self) -> tuple[str, ...]:
@@ -99,7 +107,7 @@ class Editing:
         """What is edited."""
         options, spec = self.options, self.info["attributes"]
         if self.cohort is not None:
-            return of_visits(self.cohort, options.split, self.resolution, spec)[: options.n]
+            return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[: options.n]
         return of_phantoms(str(options.phantom), options.n, options.seed, self.resolution, spec)
 
     @cached_property
@@ -108,9 +116,14 @@ class Editing:
         return None if self.cohort is None else mean_change(self.cohort, self.resolution)
 
     @property
+    def baselines(self) -> tuple[str, ...]:
+        """Those that there is something for."""
+        return tuple(name for name in BASELINES if name != MEAN or self.mean_change is not None)
+
+    @property
     def rows(self) -> tuple[str, ...]:
-        """Baselines and editors."""
-        return (*(name for name in BASELINES if name != MEAN or self.mean_change is not None), *self.editors)
+        """Baselines and editors, and of those that put their changes on the image also what they drew."""
+        return (*self.baselines, *(name for editor in self.editors for name in rows_of(editor)))
 
     @cached_property
     def key(self) -> str:
@@ -143,16 +156,39 @@ class Editing:
 
 def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
-    missing = [(row, case) for row in asked.rows for case in asked.cases if asked.result(row, case) is None]
+    missing = unmade(asked)
     first = {case.subject.name for case in asked.cases[:SHOWN]}
     told = {"base": asked.base.hash, "adapters": asked.info["adapters"], "drift": asked.drift.to_dict()}
     shelf = Shelf(asked.options.out / "cache", told)
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
-        made = _baseline(asked, row, case, original) if row in BASELINES else edited(asked, row, case, shelf)
-        asked.keep(row, case, score(asked, case, original, made), made if case.subject.name in first else None)
+        made = {row: baseline(asked, row, case, original)} if row in BASELINES else outcomes(row, edited(asked, row, case, shelf))
+        for name, picture in made.items():
+            asked.keep(name, case, score(asked, case, original, picture), picture if case.subject.name in first else None)
         report(done, len(missing))
     return list(summarise(asked))
+
+
+def unmade(asked: Editing) -> list[tuple[str, Case]]:
+    """Baselines and edits that are not there yet."""
+    every = {name: (name,) for name in asked.baselines} | {name: rows_of(name) for name in asked.editors}
+    return [
+        (name, case)
+        for name, rows in every.items()
+        for case in asked.cases
+        if any(asked.result(row, case) is None for row in rows)
+    ]
+
+
+def rows_of(editor: str) -> tuple[str, ...]:
+    """An editor's rows in the table."""
+    return (editor, f"{editor}, as drawn") if EDITORS[editor].keeps(None) else (editor,)
+
+
+def outcomes(editor: str, made: Counterfactual) -> dict[str, np.ndarray]:
+    """An edit's picture [R, R] in [0, 1] for each of its rows."""
+    kept, drawn = unit(made.on_original), unit(made.counterfactual)
+    return dict(zip(rows_of(editor), (kept, drawn) if EDITORS[editor].keeps(None) else (drawn,), strict=True))
 
 
 def picture_of(case: Case) -> np.ndarray:
@@ -160,7 +196,8 @@ def picture_of(case: Case) -> np.ndarray:
     return (case.subject.tensor()[0].mean(0).double().numpy() + 1) / 2
 
 
-def _baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.ndarray:
+def baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.ndarray:
+    """What a row of BASELINES makes of a case's picture [R, R] in [0, 1]."""
     if row == MEAN:
         return np.asarray((original + asked.mean_change).clip(0, 1))
     if row == NOTHING:
@@ -169,15 +206,15 @@ def _baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.
         return unit(asked.base.decode(asked.base.moments(case.subject.tensor())[0]).cpu())
 
 
-def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None) -> np.ndarray:
-    """A case's picture [R, R] in [0, 1] under an editor."""
+def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None) -> Counterfactual:
+    """A case under an editor."""
     options, base = asked.options, asked.base
     wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
     wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
-    drift = starting(asked.drift, base, asked.info, options.steps)
-    said: Any = {"shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
-    made = edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
-    return unit(made.counterfactual)
+    drift = starting(editor, asked.drift, base, asked.info, options.steps)
+    hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
+    said: Any = {"hints": hints, "shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
+    return edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
 
 
 def unit(x: torch.Tensor) -> np.ndarray:
@@ -202,11 +239,12 @@ def summarise(asked: Editing) -> Iterator[dict[str, Any]]:
         cases = [case for case in asked.cases if case.group == group]
         for row in asked.rows:
             results = [asked.result(row, case) or {} for case in cases]
-            metrics = {name: _mean([one.get(name) for one in results], cases, asked.options) for name in METRICS}
+            metrics = {name: mean([one.get(name) for one in results], cases, asked.options) for name in METRICS}
             yield {"change": group, "editor": row, "n": len(cases), "metrics": {k: v for k, v in metrics.items() if v}}
 
 
-def _mean(values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions) -> dict[str, Any] | None:
+def mean(values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions) -> dict[str, Any] | None:
+    """Over cases, with its interval; None where no value is known."""
     known = [(value, case.patient) for value, case in zip(values, cases, strict=True) if value is not None]
     if not known:
         return None

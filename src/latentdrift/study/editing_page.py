@@ -55,9 +55,9 @@ def words(asked: Editing) -> list[str]:
         "resampling patients. Errors are shares of the intensity range. The share of the true change is a regression through "
         "0: 1 is the right size, 0 is nothing, below 0 the wrong way."
     )
-    below = {
-        "no change": "the picture as it is",
-        "autoencoder": "encoded and decoded, which every editor does",
-        "mean change": "plus what changes in training patients on the mean",
-    }
-    return [what, how, f"Baselines: {'; '.join(f'{name}: {below[name]}' for name in BASELINES if name in asked.rows)}."]
+    drawn = (
+        "Editors that invert the image put their change on it, and lose nothing of it; as drawn: what they drew, which lacks "
+        "what the autoencoder loses."
+    )
+    baselines = "; ".join(f"{name}: {BASELINES[name]}" for name in asked.baselines)
+    return [what, how, drawn, f"Baselines: {baselines}."]

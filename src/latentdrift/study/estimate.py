@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.adapt import cache
-from latentdrift.adapt.copying import Response, channel_means, copy_slope
+from latentdrift.adapt.copying import Response, channel_means, copy_slope, response
 from latentdrift.config import DriftEstimateOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
@@ -49,9 +50,12 @@ def estimate(subject: Subject, cohort: Cohort, options: DriftEstimateOptions, re
     found = {"delta": list(delta), "interval": [list(ends) for ends in interval], "sd": [value * size for value in delta]}
     chosen = {**found, "source": "closed form"}
     if options.copy_slope:
-        copied, starts, ends = measure_copy_slope(subject.about(cohort), cohort, options, resolution, a_t0, report)
-        if subject.info["method"] is not None:  # a base alone does not know the cohort yet
-            asked = calibrated(subject, starts, ends, means.mean(0), options.seed)
+        draw = drawn(subject.about(cohort), cohort, options, resolution, report)
+        if subject.info["method"] is None:  # a base alone does not know the cohort yet
+            copied = told(*draw(torch.zeros(means.shape[1])), a_t0)
+        else:
+            answer = response(draw, means.mean(0))
+            asked, copied = calibrated(subject, answer, means.mean(0), options.seed), told(*answer.first(options.n), a_t0)
             chosen = {**asked, "sd": [value * size for value in asked["delta"]], "source": "calibrated"}
     return {
         **chosen,
@@ -86,31 +90,33 @@ def first_signal(base: Base, options: DriftEstimateOptions) -> float:
     return a_t0
 
 
-def measure_copy_slope(
-    subject: Subject,
-    cohort: Cohort,
-    options: DriftEstimateOptions,
-    resolution: int,
-    a_t0: float,
-    report: Report,
-) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """The copy slope of plain starts under the cohort's prompts, as it stands in estimate.json, and what it was measured on."""
+def drawn(
+    subject: Subject, cohort: Cohort, options: DriftEstimateOptions, resolution: int, report: Report
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """How pictures under the cohort's prompts are drawn from starts whose mean is moved, as `response` takes it."""
     how = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "batch_size")}
     prompts = subject.prompts(cohort, "train", options.n)
     how["resolution"] = resolution
-    starts, ends = channel_means(subject.base, subject.drift.plain, prompts, subject.statistics, None, report, **how)
+    plain = subject.drift.plain
+
+    def draw(shift: Tensor) -> tuple[Tensor, Tensor]:
+        return channel_means(subject.base, plain.moved(shift.tolist()), prompts, subject.statistics, None, report, **how)
+
+    return draw
+
+
+def told(starts: Tensor, ends: Tensor, a_t0: float) -> dict[str, Any]:
+    """The copy slope of plain starts, as it stands in estimate.json, and what it was measured on."""
     found = copy_slope(starts, ends, a_t0)
-    told = {
+    return {
         "slope": list(found.slope), "interval": [list(ends) for ends in found.interval], "r2": list(found.r2),
         "full": found.full, "share": list(found.share), "n": found.n, "sentence": found.sentence,
         "starts": starts.tolist(), "outputs": ends.tolist(),
     }  # fmt: skip
-    return told, starts, ends
 
 
-def calibrated(subject: Subject, starts: Tensor, ends: Tensor, wanted: Tensor, seed: int) -> dict[str, Any]:
+def calibrated(subject: Subject, answer: Response, wanted: Tensor, seed: int) -> dict[str, Any]:
     """The drift of the start from which an adapter's pictures have the means that are wanted, as it stands in estimate.json."""
-    response, trained = Response(starts, ends), subject.drift.train or (0.0,) * starts.shape[1]
-    delta = [found + value for found, value in zip(response.start(wanted), trained, strict=True)]
-    interval = response.interval(wanted, seed)
+    trained, interval = subject.drift.train or (0.0,) * len(wanted), answer.interval(wanted, seed)
+    delta = [found + value for found, value in zip(answer.start(wanted), trained, strict=True)]
     return {"delta": delta, "interval": [[low + v, high + v] for (low, high), v in zip(interval, trained, strict=True)]}

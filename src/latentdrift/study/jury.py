@@ -1,4 +1,4 @@
-"""What is said of a variant's pictures: brightness, latents and distances, against the test split."""
+"""What is said of a variant's pictures: brightness, latents and distances, against real ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.evaluate import sets
+from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES, judge
 from latentdrift.evaluate.features import Space, load_features
 from latentdrift.evaluate.levels import levels
@@ -21,7 +21,7 @@ KINDS = ("frechet", "kid")  # rows of DISTANCES that a variant is judged by
 
 @dataclass(frozen=True)
 class Judge:
-    """The test split, as it is judged against."""
+    """Real pictures, as synthetic ones are judged against them."""
 
     pictures: np.ndarray
     """[N, R, R, 3] in [0, 1]."""
@@ -31,9 +31,8 @@ class Judge:
     resamples: int
 
     @classmethod
-    def open(cls, bench: Bench, resolution: int) -> Judge:
-        """Read the test split."""
-        real = sets.from_cohort(bench.cohort, "test", resolution)
+    def open(cls, bench: Bench, real: ImageSet) -> Judge:
+        """Read the real pictures."""
         pocket = Base.load("pocket", device=bench.options.device, precision="fp32")
         spaces = load_features(
             bench.options.features, pocket=pocket.features, resolution=pocket.resolution, device=str(pocket.device)

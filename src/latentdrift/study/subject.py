@@ -10,6 +10,7 @@ import numpy as np
 
 from latentdrift.adapt.methods import METHODS, method
 from latentdrift.data.cohort import Cohort
+from latentdrift.edit.editors import EDITORS
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -73,6 +74,18 @@ def check_method(name: str) -> None:
     if method(name).shown:
         able = ", ".join(other for other, row in METHODS.items() if not row.shown)
         raise OptionError(f"studies of drift draw from text alone, and a network of method '{name}' is shown more; take {able}")
+
+
+def check_editing(name: str, editor: str) -> None:
+    """See that what a method makes can be edited by an editor.
+
+    Raises:
+        OptionError: There is no such method, or its network is shown another thing.
+    """
+    shown = "source" if EDITORS[editor].instructed else None
+    if method(name).shown != shown:
+        able = ", ".join(other for other, row in METHODS.items() if row.shown == shown)
+        raise OptionError(f"editor '{editor}' is not for the network of method '{name}'; take {able}")
 
 
 def check_words(subject: Subject, instead: str = "") -> None:

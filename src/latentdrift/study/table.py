@@ -43,8 +43,13 @@ class Table:
     follows: Literal["train", "test"]
     """Whose table synthetic pictures follow: the test split's row by row; of the train split rows by chance, as many of one class
     as of the other where there are classes."""
-    levels: Mapping[str, str] = field(default_factory=dict)
-    """Metrics of brightness that are shown -> their titles."""
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """Metrics that are shown beside distances and AUC -> their titles."""
+    editor: str | None = None
+    """A row of EDITORS that makes the pictures: first visits of test patients, changed into their last ones. A variant without a
+    fit then is a row of BASELINES (editing.py)."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """The options of a fit that others start from, as a row of `fits` asks for by its method under `start`."""
     paper: Mapping[tuple[str | None, str], tuple[float | None, ...]] = field(default_factory=dict)
     """(method, variant) -> the paper's numbers; under None as method those of a row that belongs to no method."""
     paper_columns: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ DRIFT = Table(
     fits=FITS,
     variants=VARIANTS,
     follows="test",
-    levels={
+    shown={
         "background": "background, 0-255",
         "mean_error": "mean error, 0-255",
         "spread": "spread of brightness",

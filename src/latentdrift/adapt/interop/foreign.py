@@ -21,10 +21,14 @@ from torch import Tensor
 from latentdrift.errors import AdapterError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # formats that can run code when they are opened
-# What other tools call their file inside a folder, the safe ones first.
-NAMES = (
-    "pytorch_lora_weights.safetensors", "adapter_model.safetensors", "learned_embeds.safetensors",
-    "pytorch_lora_weights.bin", "adapter_model.bin", "learned_embeds.bin",
+# What other tools call their file inside a folder, the safe ones first; words may lie beside the weights of Custom Diffusion.
+NAMES = tuple(
+    f"{name}.{ending}"
+    for ending in ("safetensors", "bin")
+    for name in (
+        "pytorch_custom_diffusion_weights", "pytorch_lora_weights", "adapter_model", "learned_embeds",
+        "diffusion_pytorch_model", "controlnet/diffusion_pytorch_model", "unet/diffusion_pytorch_model",
+    )
 )  # fmt: skip
 # Functions and types that a pickle of tensors names.
 TENSORS = {

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import Tensor
 
 from latentdrift.adapt import lora
-from latentdrift.adapt.interop import loras
+from latentdrift.adapt.interop import loras, networks
 from latentdrift.adapt.interop.foreign import Foreign
+from latentdrift.adapt.interop.foreign import read as open_file
+from latentdrift.adapt.interop.networks import Network
 from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
 
@@ -18,11 +21,12 @@ from latentdrift.model.base import Base
 FITS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 1280: "SDXL's second text encoder", 2048: "SDXL"}
 # What latentdrift cannot use: its name, and how names in it begin or what they contain.
 REFUSED = {
+    "a U-Net or ControlNet for SDXL": ("add_embedding.linear_1.weight",),
     "a textual inversion for SDXL": ("clip_g", "clip_l"),
     "a LoRA for SDXL": ("lora_te2_", "text_encoder_2.", "lora_unet_input_blocks_", "add_embedding"),
     "a LoHa or LoKr (LyCORIS)": ("hada_", "lokr_"),
     "a DoRA": ("dora_scale", "lora_magnitude_vector"),
-    "a whole model": ("model.diffusion_model.", "conv_in.weight", "encoder.conv_in", "quant_conv"),
+    "a whole model": ("model.diffusion_model.", "encoder.conv_in", "quant_conv"),
 }
 
 
@@ -33,6 +37,12 @@ class Found:
     changes: lora.Lora = field(default_factory=dict)
     words: Mapping[str, Tensor] = field(default_factory=dict)
     """Word in angle brackets -> vectors [V, D] float32."""
+    network: Network | None = None
+
+    @property
+    def method(self) -> str:
+        """The row of METHODS that it is."""
+        return self.network.method if self.network else "lora" if self.changes else "textual-inversion"
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,37 @@ def _named_width(foreign: Foreign) -> int | None:
     return next((tensor.shape[1] for key, tensor in foreign.tensors.items() if down.fullmatch(key)), None)
 
 
+def _network_width(foreign: Foreign) -> int | None:
+    """In-features of a cross-attention's keys."""
+    keys = re.compile(r".*attn2\.(processor\.)?to_k(_custom_diffusion)?\.weight")
+    return next((tensor.shape[1] for key, tensor in foreign.tensors.items() if keys.fullmatch(key)), None)
+
+
+def _custom(foreign: Foreign, base: Base) -> Found:
+    """The projections, and the words in the files beside: diffusers' script writes `<new1>.bin`.
+
+    Raises:
+        AdapterError: There are no words.
+    """
+    words: dict[str, Tensor] = {}
+    for path in _beside(foreign.path):
+        other = open_file(path)
+        words |= _words(other, base).words if _is_words(other) else {}
+    if not words:
+        raise AdapterError(f"{foreign.path} comes without its word; put that file, such as <new1>.bin, beside it")
+    return Found(words=words, network=networks.custom(foreign))
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    """Files that may hold words, the safe form of each only."""
+    for other in sorted(path.parent.glob("*.safetensors")):
+        if other.name != path.with_suffix(other.suffix).name:
+            yield other
+    for other in sorted([*path.parent.glob("<*>.bin"), *path.parent.glob("learned_embeds*.bin")]):
+        if not other.with_suffix(".safetensors").is_file():
+            yield other
+
+
 def _is_words(foreign: Foreign) -> bool:
     widths = {tensor.shape[-1] for tensor in foreign.tensors.values() if tensor.ndim in (1, 2) and tensor.is_floating_point()}
     plain = not any(key.endswith((".weight", ".bias")) for key in foreign.tensors)
@@ -117,6 +158,15 @@ FORMATS: dict[str, Format] = {
         _any(".lora_A.", ".lora.down.", "_lora.down.", ".lora_linear_layer.down."),
         lambda f, b: Found(loras.by_name(f, b)),
         _named_width,
+    ),
+    "diffusers Custom Diffusion": Format(_any("_custom_diffusion."), _custom, _network_width),
+    "diffusers ControlNet": Format(
+        _any("controlnet_cond_embedding.conv_in.weight"), lambda f, b: Found(network=networks.control(f)), _network_width
+    ),
+    "diffusers U-Net": Format(
+        lambda f: {"conv_in.weight", "time_embedding.linear_1.weight"} <= f.tensors.keys(),
+        lambda f, b: Found(network=networks.whole(f, b)),
+        _network_width,
     ),
     "A1111 textual inversion": Format(
         lambda f: list(f.tensors) in (["string_to_param.*"], ["emb_params"]), _one_word, _words_width

@@ -1,0 +1,109 @@
+"""Work = all that `edit` was asked for and the model that does it, an image at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from latentdrift.config import EditOptions
+from latentdrift.data.geometry import Fit
+from latentdrift.edit.counterfactual import Counterfactual, How, edit
+from latentdrift.edit.editors import EDITORS
+from latentdrift.edit.inversion import INVERSIONS
+from latentdrift.edit.kept import Shelf
+from latentdrift.edit.output import is_made
+from latentdrift.edit.requests import Request, Wish
+from latentdrift.edit.sources import Subject
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.start import Statistics
+
+
+class Hints(Protocol):
+    """What ControlNets are shown of an image; see `adapt.shown`."""
+
+    def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> Sequence[Tensor]:
+        """The hints [3, R, R] of a picture."""
+
+    def facts(self, row: int | None) -> Mapping[str, Any]:
+        """For the record."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is to be edited, how and by whom."""
+
+    options: EditOptions
+    base: Base
+    drift: Drift
+    """As an edit of so many steps takes it (`starting`)."""
+    statistics: Statistics | None
+    adapters: Sequence[Any]
+    """In the base, for the record."""
+    wish: Wish
+    hints: Hints
+    requests: Sequence[Request]
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """What the network is."""
+        return {"drift": self.drift.to_dict(), "base": self.base.hash, "adapters": self.adapters}
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where its inversions are."""
+        return Shelf(self.options.inversions or self.options.out / "cache", self.model)
+
+    @property
+    def share(self) -> float:
+        """Of the steps that are run."""
+        return 1.0 if EDITORS[self.wish.editor].draws else self.options.strength
+
+    @property
+    def detail(self) -> bool:
+        """Whether changes are put on the images themselves."""
+        return EDITORS[self.wish.editor].keeps(self.options.detail)
+
+    def folder(self, asked: Request) -> Path:
+        """Of one counterfactual."""
+        return self.options.out / asked.name
+
+    def facts(self, asked: Request) -> dict[str, Any]:
+        """All that decides it."""
+        return {**self._used, "detail": self.detail, **asked.facts, **self.hints.facts(asked.entry.row), **self.model}
+
+    def missing(self) -> list[Request]:
+        """Those that are not made yet."""
+        return [asked for asked in self.requests if not is_made(self.folder(asked), self.facts(asked))]
+
+    def make(self, asked: Request, shelf: Shelf, **other: Any) -> tuple[Subject, Counterfactual]:
+        """One of them.
+
+        Args:
+            asked: which.
+            shelf: where inversions are kept.
+            other: options that differ from those that were asked for, to see what an edit costs.
+        """
+        subject = asked.entry.open()
+        how: Any = {name: value for name, value in self._used.items() if name in How.__annotations__} | other
+        hints = self.hints.of(subject.picture(), subject.fit, asked.entry.row)
+        said: Any = {"mask": subject.mask(), "hints": hints, "shelf": shelf, "statistics": self.statistics, **asked.words, **how}
+        told = asked.source, asked.told
+        return subject, edit(self.base, self.drift, subject.tensor(), *told, editor=self.wish.editor, **said)
+
+    def inversions(self, requests: Sequence[Request]) -> int:
+        """How many inversions these take: one for each image, and for each seed where that shapes it."""
+        row = INVERSIONS.get(EDITORS[self.wish.editor].inversion(self.options.inversion) or "")
+        images = len({asked.entry.name for asked in requests})
+        return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)
+
+    @property
+    def _used(self) -> dict[str, Any]:
+        """The options that reach the editor; a mask's file is known by its hash."""
+        names = EDITORS[self.wish.editor].options
+        return {name: getattr(self.options, name) for name in names if name not in ("mask", "protect")}
