@@ -35,7 +35,7 @@ SHIFTS = tuple(0.0625 * step / 3 for step in range(-3, 4))  # shares of the fram
 STAGES = ((0, 64, 1), (1, 48, 0), (1, 16, 3), (2, 4, 2))  # place in SIDES, training pictures laid over there, Gauss-Newton steps
 FARTHEST = (0.12, 0.12, 0.22, 0.16)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
 GRAIN = 0.5  # of a picture's structure at most: more is not put down to grain
-BLOCK, COLUMNS = 64, 1024  # queries and training pictures at a time
+BLOCK, COLUMNS = 32, 1024  # queries and training pictures at a time
 
 
 @dataclass(frozen=True)
