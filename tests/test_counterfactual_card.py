@@ -110,6 +110,20 @@ def test_masks_and_edits_back_are_measured() -> None:
     assert told["minimality"]["change"]["value"] == pytest.approx(moved, rel=1e-5)
 
 
+def test_a_change_on_the_image_itself_is_measured_from_the_image() -> None:
+    some = edits(changes={"age": 82}, age=82.0)
+    for one in some:
+        one["reconstruction"] = one["original"] + 0.25
+    drawn, kept = (
+        np.mean([np.abs(one["counterfactual"] - one[before]).mean() for one in some]) for before in ("reconstruction", "original")
+    )
+    assert judged(some)["minimality"]["change"]["value"] == pytest.approx(drawn, rel=1e-5)
+    for one in some:
+        one["record"] = {**one["record"], "detail": True}
+    assert judged(some)["minimality"]["change"]["value"] == pytest.approx(kept, rel=1e-5)
+    assert judged(some)["composition"]["value"] == pytest.approx(0.25, abs=1e-5)
+
+
 def test_identity_is_read_against_repeat_visits() -> None:
     """Features that are the patient: kept; those of somebody else: lost."""
     real = shapes.held_out()

@@ -139,6 +139,19 @@ def test_an_edit_that_does_as_good_as_nothing_is_said(study: Path, tmp_path: Pat
     assert not [message for message in caplog.messages if "In no image" in message]
 
 
+def test_detail_reaches_the_pixels_and_is_the_default_of_editors_that_invert(study: Path, tmp_path: Path) -> None:
+    scan, known = study / "scans" / "scans" / "P0001_1.nii.gz", ("age=70", "sex=F", "diagnosis=no dementia")
+    made = {}
+    for name, how in {"default": {}, "on": {"detail": True}, "off": {"detail": False}}.items():
+        edit(study, scan, tmp_path / name, given=known, **how)
+        folder = tmp_path / name / "000000"
+        made[name] = np.asarray(Image.open(folder / "counterfactual.png")).astype(int)
+        assert json.loads((folder / "record.json").read_text())["detail"] is (name != "off")
+    assert np.array_equal(made["default"], made["on"]) and not np.array_equal(made["on"], made["off"])
+    edit(study, scan, tmp_path / "noise", given=known, editor="sdedit")
+    assert json.loads((tmp_path / "noise" / "000000" / "record.json").read_text())["detail"] is False
+
+
 def test_edit_of_a_nifti_keeps_its_grid(study: Path, tmp_path: Path) -> None:
     scan = study / "scans" / "scans" / "P0001_1.nii.gz"
     edit(study, scan, tmp_path / "edit", given=("age=70", "sex=F", "diagnosis=no dementia"))

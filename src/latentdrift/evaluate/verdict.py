@@ -121,6 +121,6 @@ def _reconstruction(metrics: Mapping[str, Any]) -> list[Light]:
     colour = "green" if value >= FAITHFUL else "amber" if value >= POOR else "red"
     sentence = (
         f"Without any change asked for, the editor gives the image back with SSIM {value:.3f} over {metric['n']['edits']} edits. "
-        f"Green from {FAITHFUL}, red below {POOR}: then part of each difference map is the editor, not the change."
+        f"Green from {FAITHFUL}, red below {POOR}: then the editor does not see the image that it changes."
     )
     return [("Edits start faithful?", colour, sentence)]
