@@ -165,7 +165,7 @@ def test_what_a_network_is_shown_in_training_it_is_shown_here(
     """The loss of an image whose source or hint is another's is another; pictures without one are not asked of."""
     cohort = Cohort.load(tiny_cohort_folder)
     hint = {"hint": "earlier"} if method == "controlnet" else {}
-    short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, steps=2, learning_rate=1e-2, drift="0.1", **hint)
+    short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, steps=4, learning_rate=0.1, drift="0.1", **hint)
     asked = config.AuditOptions(
         adapter=str(tmp_path / "run"), cohort=cohort.folder, out=tmp_path / "out", draws=4, bootstrap=10, precision="fp32"
     )

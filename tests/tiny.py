@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import string
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,27 +111,14 @@ def random_control(base: Any, seed: int) -> Any:
 
 def _tokenizer(folder: Path) -> int:
     """Write a small CLIP byte-pair tokenizer; returns the size of its vocabulary."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
     from tokenizers.pre_tokenizers import ByteLevel
 
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    pattern = Regex(r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+""")  # CLIP's
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(pattern, "removed", invert=True), ByteLevel(add_prefix_space=False)]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=700, initial_alphabet=ByteLevel.alphabet(), end_of_word_suffix="</w>", show_progress=False
-    )
-    characters = " ".join(string.digits + string.ascii_lowercase + string.punctuation)  # each needs its own `x</w>`
-    tokenizer.train_from_iterator([WORDS] * 20 + [characters], trainer)
-    model = json.loads(tokenizer.to_str())["model"]
-    words = [word for word, _ in sorted(model["vocab"].items(), key=lambda item: item[1]) if not word.startswith("<|")]
+    alphabet, merges = sorted(ByteLevel.alphabet()), _merges(WORDS.split())
+    words = [*alphabet, *(letter + "</w>" for letter in alphabet), *map("".join, merges)]
     vocabulary = {word: index for index, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
-    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n")
     special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
     special |= {"unk_token": "<|endoftext|>"}
     (folder / "special_tokens_map.json").write_text(json.dumps(special))
@@ -138,6 +126,18 @@ def _tokenizer(folder: Path) -> int:
         json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **special})
     )
     return len(vocabulary)
+
+
+def _merges(words: list[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges that make one token of each word; ties by the alphabet, so that every run has the same tokenizer."""
+    spelled, merges = [[*word[:-1], word[-1] + "</w>"] for word in words], list[tuple[str, str]]()
+    while pairs := Counter(pair for parts in spelled for pair in pairwise(parts)):
+        merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
+        for parts in spelled:
+            while merges[-1] in (found := list(pairwise(parts))):
+                place = found.index(merges[-1])
+                parts[place : place + 2] = ["".join(merges[-1])]
+    return merges
 
 
 def tiny_cohort(folder: Path, n: int = 12, *, size: int = 32, seed: int = 0) -> Path:
