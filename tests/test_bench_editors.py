@@ -77,8 +77,11 @@ def test_visits_are_the_first_and_the_last(cohort: Cohort) -> None:
 
 def test_the_bench_runs_on_phantoms_and_goes_on(adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = asked(adapter, tmp_path / "bench", phantom="brain")
+    tried, real = [], editing.edited
+    monkeypatch.setattr(editing, "edited", lambda asked, row, *rest, **how: tried.append(row) or real(asked, row, *rest, **how))
     cost = plans.run("bench editors", options)
     assert (cost["edits"], cost["cases"]) == (4, 2) and not (tmp_path / "bench").exists()
+    assert tried == ["ddim", "sdedit"] and cost["seconds"] > 0  # the time of each editor's own edit
     service.run("bench editors", options, quiet=True)
     rows = json.loads((tmp_path / "bench" / "editors.json").read_text())["rows"]
     assert [row["editor"] for row in rows[:5]] == ["no change", "autoencoder", "ddim", "ddim, as drawn", "sdedit"]
