@@ -152,6 +152,18 @@ def test_parts_of_different_models_are_refused(broken: Path, tmp_path: Path) -> 
         Base.load(broken)
 
 
+@pytest.mark.parametrize(
+    ("channels", "says"), [(8, ";.* latentdrift adopt .* --base BASE"), (9, ";.* every base inpaints here"), (5, "$")]
+)
+def test_a_u_net_that_reads_more_than_noise_is_told_what_it_is(channels: int, says: str, broken: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    config = json.loads((broken / "unet" / "config.json").read_text()) | {"in_channels": channels}
+    UNet2DConditionModel.from_config(config).save_pretrained(broken / "unet")
+    with pytest.raises(BaseModelError, match=f"the U-Net reads {channels} latent channels and the autoencoder makes 4{says}"):
+        Base.load(broken)
+
+
 def test_a_network_that_predicts_the_image_is_refused(broken: Path) -> None:
     file = broken / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "prediction_type": "sample"}))

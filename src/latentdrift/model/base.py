@@ -275,6 +275,18 @@ def _fast_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
 
 
+def _wide(folder: Path, channels: int, latent: int) -> str:
+    """What a U-Net is that reads more than the noisy latent, and what to do with it."""
+    if channels == 2 * latent:
+        return (
+            "; so does InstructPix2Pix's, which reads a picture beside the noise. It is an adapter of the base that it was "
+            f"trained from: latentdrift adopt {folder} --base BASE --out RUN, and give RUN instead"
+        )
+    if channels == 2 * latent + 1:
+        return "; so does a U-Net for inpainting only. Give the base that it was trained from: every base inpaints here"
+    return ""
+
+
 def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """vae, text_encoder, tokenizer and unet, checked to fit together."""
     import diffusers
@@ -296,7 +308,9 @@ def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.dev
         (unet.config.cross_attention_dim, text_encoder.config.hidden_size, "numbers per token and the text encoder gives"),
     ):
         if ours != theirs:
-            raise BaseModelError(f"base folder {folder} does not fit together: the U-Net reads {ours} {what} {theirs}")
+            raise BaseModelError(
+                f"base folder {folder} does not fit together: the U-Net reads {ours} {what} {theirs}{_wide(folder, ours, theirs)}"
+            )
     for part in (vae, text_encoder, unet):
         part.requires_grad_(False).eval().to(device)
     return {"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer, "unet": unet}
