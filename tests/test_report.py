@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import report as judging
 from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.features import load_features
 from latentdrift.evaluate.labels import table_rows
@@ -109,6 +110,22 @@ def test_planted_copies_and_duplicates_are_reported(report, sets, features):
     found = evaluate(sets["real"], again, None, features, bootstrap=20)
     assert found["metrics"]["duplicates"]["value"] == 16 and len(found["duplicates"]["pairs"]) >= 8
     assert dict((label, colour) for label, colour, _ in found["lights"])["Different from one another?"] == "red"
+
+
+def test_copies_are_looked_for_in_a_random_part_of_a_large_set(sets, features, monkeypatch, tmp_path):
+    """Half of the images are copies: so is about half of any part, and the page says of how many it speaks."""
+    mixed = np.concatenate([pictures(20, 2).images, sets["train"].images[:20]])
+    made = ImageSet(mixed, None, [f"{'new' if i < 20 else 'old'}{i}" for i in range(40)])
+    monkeypatch.setattr(judging, "SEARCHED", 16)
+    found = evaluate(sets["real"], made, sets["train"], features, bootstrap=10)
+    copies = {pair["synthetic"] for pair in found["copies"]["pairs"] if pair["copy"]}
+    looked_at = {pair["synthetic"] for pair in found["copies"]["pairs"]}
+    assert copies == {name for name in looked_at if name.startswith("old")} and 2 < len(copies) < 14
+    assert found["metrics"]["copies"]["value"] == len(copies) and found["metrics"]["copies"]["n"]["synthetic"] == 16
+    assert found["n"]["synthetic"] == 40 == found["metrics"]["kid.pocket"]["n"]["synthetic"]
+    page = write_report(tmp_path, found, {**sets, "synthetic": made}).read_text()
+    assert "looked for in 16 of the 40 synthetic images, taken at random" in page
+    assert "looked for in" not in str(evaluate(pictures(9, 1), pictures(16, 2), None, features, bootstrap=10)["warnings"])
 
 
 def test_an_edit_is_judged_against_its_original(report):
