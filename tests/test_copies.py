@@ -73,6 +73,27 @@ def test_grain_is_known_for_what_it_is():
     assert other_way.fine[0] == pytest.approx(left, abs=0.03)
 
 
+def test_the_step_towards_a_fit_is_the_one_that_differences_give():
+    """Smooth pictures under known moves: the equations are those of numerical slopes, and one step goes most of the way."""
+    generator = np.random.default_rng(0)
+    picture = torch.from_numpy(gaussian_filter(generator.normal(size=(3, 1, 128, 128)), (0, 0, 6, 6)).astype(np.float32))
+    moves = torch.tensor([[0.02, -0.03, 0.05, 0.04], [0.0, 0.0, 0.0, 0.0], [-0.05, 0.01, -0.1, -0.1]])
+    aside = torch.tensor([0.004, 0.008, -0.006, 0.01])
+    _, inside = overlay._view(moves, 128)
+
+    def unit(move):
+        return overlay._unit((overlay._read(picture, overlay._view(move, 128)[0]) * inside).flatten(1))
+
+    target = unit(moves + aside)
+    gram, pull = overlay._normal_equations(target, overlay._read(picture, overlay._view(moves, 128)[0]), inside, moves)
+    slopes = torch.stack([(unit(moves + step) - unit(moves - step)) / 2e-2 for step in 1e-2 * torch.eye(4)], 2)
+    expected = slopes.transpose(1, 2) @ slopes, (slopes.transpose(1, 2) @ (target - unit(moves))[..., None])[..., 0]
+    scale = torch.diagonal(expected[0], dim1=1, dim2=2).sqrt()
+    assert ((gram - expected[0]) / (scale[:, :, None] * scale[:, None])).abs().max() < 0.03
+    assert ((pull - expected[1]) / scale).abs().max() < 0.03 * float((target - unit(moves)).norm(dim=1).max())
+    assert (torch.linalg.solve(gram, pull) - aside).abs().max() < 0.1 * float(aside.abs().max())
+
+
 @pytest.mark.parametrize("kind", ["brain", "chest"])
 def test_other_patients_are_left_alone(kind):
     train, yardstick = reference(kind)

@@ -222,28 +222,52 @@ class _Reference:
         both = torch.cat([theirs, self.common[level].expand(len(theirs), -1, -1, -1)], 1)
         at, far = moves.reshape(-1, 4).clone(), torch.tensor(FARTHEST)
 
-        def look(move: Tensor) -> tuple[Tensor, Tensor]:
+        def look(move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             grid, inside = _view(move, size)
             moved = _read(both, grid)
-            return _unit(((seen - moved[:, 1:]) * inside).flatten(1)), _unit(((moved[:, :1] - moved[:, 1:]) * inside).flatten(1))
+            ours = _unit(((seen - moved[:, 1:]) * inside).flatten(1))
+            view = moved[:, :1] - moved[:, 1:]
+            return (ours * _unit((view * inside).flatten(1))).sum(1), ours, view, inside
 
-        ours, other = look(at)
-        value = (ours * other).sum(1)
-        delta = torch.diag(torch.tensor([0.25 / size, 0.25 / size, 0.5 / size, 0.5 / size]))
+        value, *there = look(at)
         damping = torch.full((len(at), 1, 1), 1e-2)
         for _ in range(steps):
-            slopes = torch.stack([(look(at + d)[1] - other) / d.abs().max() for d in delta], 2)  # [P, D, 4]
-            gram = slopes.transpose(1, 2) @ slopes
+            gram, pull = _normal_equations(*there, at)
             gram = gram + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2)) + 1e-6 * torch.eye(4)
-            step = torch.linalg.solve(gram, slopes.transpose(1, 2) @ (ours - other)[..., None])[..., 0]
-            trial = (at + step).clamp(-far, far)
-            mine, yours = look(trial)
-            found = (mine * yours).sum(1)
+            trial = (at + torch.linalg.solve(gram, pull)).clamp(-far, far)
+            found, *new = look(trial)
             better = found > value
             at, value = torch.where(better[:, None], trial, at), torch.where(better, found, value)
-            ours, other = torch.where(better[:, None], mine, ours), torch.where(better[:, None], yours, other)
+            there = [torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, there, strict=True)]
             damping = torch.where(better[:, None, None], damping / 4, damping * 8)
         return value.reshape(n, k), at.reshape(n, k, 4)
+
+
+def _normal_equations(ours: Tensor, view: Tensor, inside: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the least squares that bring views nearer to `ours` by moving them: J'J [P, 4, 4] and J'(ours - theirs) [P, 4].
+
+    A view w reads its picture at L v + t, where L turns and scales by the move. Its own gradient g holds all slopes dw: that of
+    the shifts, 2 L g / |L|²; of the log scale, g . v; of the angle, g . (v turned by a right angle). What is compared is the unit
+    vector u = w / |w|, so J = (dw - u (u . dw)) / |w|, and inner products are all that is needed.
+
+    Args:
+        ours: unit vectors [P, D].
+        view, inside: [P, 1, size, size], and which places count.
+        moves: that led to the views [P, 4].
+    """
+    size = view.shape[-1]
+    v = (2 * torch.arange(size) + 1) / size - 1
+    by_row, by_col = torch.gradient(view[:, 0], spacing=2 / size, dim=(1, 2))
+    _, _, scale, angle = moves[:, :, None, None].unbind(1)
+    c, s = 2 * (-scale).exp() * angle.cos(), 2 * (-scale).exp() * angle.sin()
+    down, right = s * by_col + c * by_row, c * by_col - s * by_row
+    slopes = [down, right, by_col * v + by_row * v[:, None], by_row * v - by_col * v[:, None]]
+    rows = torch.stack([ours.reshape(by_row.shape), view[:, 0], *slopes], 1).mul_(inside).flatten(2)
+    products = rows @ rows.transpose(1, 2)
+    length = products[:, 1, 1].sqrt().clamp(min=1e-6)[:, None]
+    along = products[:, 1, 2:] / length
+    gram = (products[:, 2:, 2:] - along[:, :, None] * along[:, None]) / length[..., None] ** 2
+    return gram, (products[:, 0, 2:] - along * products[:, 0, 1:2] / length) / length
 
 
 def _moves() -> Tensor:
