@@ -229,16 +229,18 @@ class _Reference:
             view = moved[:, :1] - moved[:, 1:]
             return (ours * _unit((view * inside).flatten(1))).sum(1), ours, view, inside
 
-        value, *there = look(at)
+        value, ours, view, inside = look(at)
         damping = torch.full((len(at), 1, 1), 1e-2)
         for _ in range(steps):
-            gram, pull = _normal_equations(*there, at)
+            gram, pull = _normal_equations(ours, view, inside, at)
             gram = gram + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2)) + 1e-6 * torch.eye(4)
             trial = (at + torch.linalg.solve(gram, pull)).clamp(-far, far)
             found, *new = look(trial)
             better = found > value
             at, value = torch.where(better[:, None], trial, at), torch.where(better, found, value)
-            there = [torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, there, strict=True)]
+            ours, view, inside = (
+                torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, (ours, view, inside), strict=True)
+            )
             damping = torch.where(better[:, None, None], damping / 4, damping * 8)
         return value.reshape(n, k), at.reshape(n, k, 4)
 
