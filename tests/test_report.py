@@ -35,6 +35,12 @@ def coarse(x):
     return torch.nn.functional.adaptive_avg_pool2d(x, 4)[:, 0].flatten(1)
 
 
+@pytest.fixture(autouse=True)
+def few_are_laid_over_each_other(monkeypatch):
+    """What takes the time is the search for copies; `report` below was made with all pictures."""
+    monkeypatch.setattr(judging, "SEARCHED", 8)
+
+
 @pytest.fixture(scope="module")
 def features():
     return load_features(["pocket"], pocket=coarse, resolution=SIZE)
@@ -106,9 +112,9 @@ def test_planted_copies_and_duplicates_are_reported(report, sets, features):
     assert planted["n"] == 20 and 17 <= planted["caught"] <= 20
     assert f"{planted['caught']} were found" in next(says for label, _, says in report["lights"] if label == "Copies?")
     assert report["metrics"]["duplicates"]["value"] <= 1
-    again = ImageSet(np.concatenate([sets["synthetic"].images[:8]] * 2))
+    again = ImageSet(np.concatenate([sets["synthetic"].images[:4]] * 2))
     found = evaluate(sets["real"], again, None, features, bootstrap=20)
-    assert found["metrics"]["duplicates"]["value"] == 16 and len(found["duplicates"]["pairs"]) >= 8
+    assert found["metrics"]["duplicates"]["value"] == 8 and len(found["duplicates"]["pairs"]) >= 4
     assert dict((label, colour) for label, colour, _ in found["lights"])["Different from one another?"] == "red"
 
 
@@ -205,8 +211,9 @@ def test_the_report_warns(report):
     assert "repeat another one" not in words
 
 
-def test_the_same_seed_gives_the_same_report(report, sets, features, edits):
-    assert json.dumps(report) == json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits))
+def test_the_same_seed_gives_the_same_report(sets, features, edits):
+    first, again = (json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits)) for _ in range(2))
+    assert first == again
 
 
 def test_good_images_get_a_green_light_and_bad_ones_a_red_one(features):
