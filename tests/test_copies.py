@@ -73,25 +73,30 @@ def test_grain_is_known_for_what_it_is():
     assert other_way.fine[0] == pytest.approx(left, abs=0.03)
 
 
-def test_the_step_towards_a_fit_is_the_one_that_differences_give():
-    """Smooth pictures under known moves: the equations are those of numerical slopes, and one step goes most of the way."""
-    generator = np.random.default_rng(0)
-    picture = torch.from_numpy(gaussian_filter(generator.normal(size=(3, 1, 128, 128)), (0, 0, 6, 6)).astype(np.float32))
-    moves = torch.tensor([[0.02, -0.03, 0.05, 0.04], [0.0, 0.0, 0.0, 0.0], [-0.05, 0.01, -0.1, -0.1]])
-    aside = torch.tensor([0.004, 0.008, -0.006, 0.01])
-    _, inside = overlay._view(moves, 128)
+def test_the_step_towards_a_fit_is_that_of_unit_vectors():
+    """J of w / |w| by automatic differentiation gives the same normal equations as inner products of w and its slopes."""
+    generator = torch.Generator().manual_seed(0)
+    view = torch.randn(3, 5, 4, 6, generator=generator)  # w, and its slopes with respect to four moves
+    ours = torch.nn.functional.normalize(torch.randn(3, 24, generator=generator), dim=1)
+    gram, pull = overlay._normal_equations(ours, view)
+    for i in range(3):
+        w, slopes = view[i, 0].flatten(), view[i, 1:].flatten(1).T
+        unit = lambda move, w=w, slopes=slopes: torch.nn.functional.normalize(w + slopes @ move, dim=0)  # noqa: E731
+        jacobian = torch.autograd.functional.jacobian(unit, torch.zeros(4))
+        torch.testing.assert_close(gram[i], jacobian.T @ jacobian, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(pull[i], jacobian.T @ (ours[i] - unit(torch.zeros(4))), rtol=1e-4, atol=1e-5)
 
-    def unit(move):
-        return overlay._unit((overlay._read(picture, overlay._view(move, 128)[0]) * inside).flatten(1))
 
-    target = unit(moves + aside)
-    gram, pull = overlay._normal_equations(target, overlay._read(picture, overlay._view(moves, 128)[0]), inside, moves)
-    slopes = torch.stack([(unit(moves + step) - unit(moves - step)) / 2e-2 for step in 1e-2 * torch.eye(4)], 2)
-    expected = slopes.transpose(1, 2) @ slopes, (slopes.transpose(1, 2) @ (target - unit(moves))[..., None])[..., 0]
-    scale = torch.diagonal(expected[0], dim1=1, dim2=2).sqrt()
-    assert ((gram - expected[0]) / (scale[:, :, None] * scale[:, None])).abs().max() < 0.03
-    assert ((pull - expected[1]) / scale).abs().max() < 0.03 * float((target - unit(moves)).norm(dim=1).max())
-    assert (torch.linalg.solve(gram, pull) - aside).abs().max() < 0.1 * float(aside.abs().max())
+def test_a_picture_finds_back_to_where_it_was():
+    """Smooth pictures, moved by less than the coarse steps part: laid over themselves as they were."""
+    picture = gaussian_filter(np.random.default_rng(0).normal(size=(3, 1, 64, 64)), (0, 0, 1.5, 1.5)).astype(np.float32)
+    train = Structure([torch.from_numpy(picture)] * 3, torch.zeros(3, 3))
+    moves = torch.tensor([[0.02, -0.03, 0.05, 0.04], [0.0, 0.01, 0.0, -0.05], [-0.01, 0.02, -0.06, 0.02]])
+    moved = overlay._read(train.sides[1], overlay._view(moves, 64)[0])
+    reference = overlay._Reference(train, [torch.zeros(1, 1, 64, 64)] * 3)
+    start = moves + torch.tensor([0.005, -0.006, 0.01, 0.015])
+    value, found = reference._fit(moved, torch.arange(3)[:, None], start[:, None], torch.zeros(3, 1, dtype=torch.bool), 1, 8)
+    assert (value > 0.999).all() and (found[:, 0] - moves).abs().max() < 5e-4
 
 
 @pytest.mark.parametrize("kind", ["brain", "chest"])

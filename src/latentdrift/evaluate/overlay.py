@@ -32,7 +32,7 @@ SHRINK = 10  # pictures' worth of doubt about the common part: a handful of trai
 ANGLES = (-4.0, 0.0, 4.0)  # degrees, of the coarse search
 SCALES = (0.88, 0.92, 0.96, 1.0, 1.05)
 SHIFTS = tuple(0.0625 * step / 3 for step in range(-3, 4))  # shares of the frame
-STAGES = ((0, 64, 1), (1, 48, 0), (1, 16, 3), (2, 4, 2))  # place in SIDES, training pictures laid over there, Gauss-Newton steps
+STAGES = ((0, 64, 1), (1, 48, 1), (1, 8, 3), (2, 4, 2))  # place in SIDES, training pictures laid over there, Gauss-Newton steps
 FARTHEST = (0.12, 0.12, 0.22, 0.16)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
 GRAIN = 0.5  # of a picture's structure at most: more is not put down to grain
 BLOCK, COLUMNS = 32, 1024  # queries and training pictures at a time
@@ -222,49 +222,45 @@ class _Reference:
         both = torch.cat([theirs, self.common[level].expand(len(theirs), -1, -1, -1)], 1)
         at, far = moves.reshape(-1, 4).clone(), torch.tensor(FARTHEST)
 
-        def look(move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        def look(move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
             grid, inside = _view(move, size)
             moved = _read(both, grid)
             ours = _unit(((seen - moved[:, 1:]) * inside).flatten(1))
-            view = moved[:, :1] - moved[:, 1:]
-            return (ours * _unit((view * inside).flatten(1))).sum(1), ours, view, inside
+            view = moved[:, 0] - moved[:, 1]
+            return (ours * _unit((view * inside[:, 0]).flatten(1))).sum(1), ours, view, grid, inside
 
-        value, ours, view, inside = look(at)
+        def slopes(view: Tensor, grid: Tensor, move: Tensor) -> list[Tensor]:
+            """Of views with respect to each move: where it is read moves by (0, 2), (2, 0), v = grid - t, and v turned."""
+            aside = 0.5 / size * torch.eye(2)  # a quarter of a pixel
+            right, down = ((x[:, 0] - x[:, 1] - view) / (0.5 / size) for x in (_read(both, grid + step) for step in aside))
+            x, y = (grid - 2 * move[:, None, None, [1, 0]]).unbind(-1)
+            return [2 * down, 2 * right, x * right + y * down, x * down - y * right]
+
+        value, *there = look(at)
         damping = torch.full((len(at), 1, 1), 1e-2)
         for _ in range(steps):
-            gram, pull = _normal_equations(ours, view, inside, at)
+            ours, view, grid, inside = there
+            gram, pull = _normal_equations(ours, torch.stack([view, *slopes(view, grid, at)], 1) * inside)
             gram = gram + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2)) + 1e-6 * torch.eye(4)
             trial = (at + torch.linalg.solve(gram, pull)).clamp(-far, far)
             found, *new = look(trial)
             better = found > value
             at, value = torch.where(better[:, None], trial, at), torch.where(better, found, value)
-            ours, view, inside = (
-                torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, (ours, view, inside), strict=True)
-            )
+            there = [torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, there, strict=True)]
             damping = torch.where(better[:, None, None], damping / 4, damping * 8)
         return value.reshape(n, k), at.reshape(n, k, 4)
 
 
-def _normal_equations(ours: Tensor, view: Tensor, inside: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the least squares that bring views nearer to `ours` by moving them: J'J [P, 4, 4] and J'(ours - theirs) [P, 4].
+def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the least squares that bring views nearer to `ours` by moving them: J'J [P, M, M] and J'(ours - theirs) [P, M].
 
-    A view w reads its picture at L v + t, where L turns and scales by the move. Its own gradient g holds all slopes dw: that of
-    the shifts, 2 L g / |L|²; of the log scale, g . v; of the angle, g . (v turned by a right angle). What is compared is the unit
-    vector u = w / |w|, so J = (dw - u (u . dw)) / |w|, and inner products are all that is needed.
+    What is compared is u = w / |w|, so J = (dw - u (u . dw)) / |w|, and inner products are all that is needed.
 
     Args:
         ours: unit vectors [P, D].
-        view, inside: [P, 1, size, size], and which places count.
-        moves: that led to the views [P, 4].
+        view: views w, and their slopes dw with respect to M moves [P, 1 + M, size, size].
     """
-    size = view.shape[-1]
-    v = (2 * torch.arange(size) + 1) / size - 1
-    by_row, by_col = torch.gradient(view[:, 0], spacing=2 / size, dim=(1, 2))
-    _, _, scale, angle = moves[:, :, None, None].unbind(1)
-    c, s = 2 * (-scale).exp() * angle.cos(), 2 * (-scale).exp() * angle.sin()
-    down, right = s * by_col + c * by_row, c * by_col - s * by_row
-    slopes = [down, right, by_col * v + by_row * v[:, None], by_row * v - by_col * v[:, None]]
-    rows = torch.stack([ours.reshape(by_row.shape), view[:, 0], *slopes], 1).mul_(inside).flatten(2)
+    rows = torch.cat([ours[:, None], view.flatten(2)], 1)
     products = rows @ rows.transpose(1, 2)
     length = products[:, 1, 1].sqrt().clamp(min=1e-6)[:, None]
     along = products[:, 1, 2:] / length
