@@ -22,10 +22,8 @@ from latentdrift.evaluate.overlay import Nearest, Overlaid, structure
 from latentdrift.evaluate.overlay import nearest as overlaid
 from latentdrift.evaluate.spool import Pairs, blocks
 
-THRESHOLD = (
-    0.8,
-    0.99,
-)  # they lie between; on OASIS-2 strangers reach 0.55 and copies 0.95 at least, on phantom brains 0.77 and 0.98
+# Thresholds lie between; strangers reach 0.55 on OASIS-2 and 0.77 on phantom brains, copies 0.95 and 0.98 at least.
+THRESHOLD = (0.8, 0.99)
 DEVIATIONS = 3.5  # robust standard deviations above held-out patients: 1 honest picture in 4,300, if Gaussian
 PLANTED = len(DISGUISES)  # training pictures in disguise, one each
 ROWS, COLUMNS = 1024, 4096  # features that are compared at a time
