@@ -92,3 +92,10 @@ def test_lights_know_their_colours(html):
     assert re.search(r'aria-label="red".*?copies', html, re.S)
     with pytest.raises(OptionError, match="unknown colour 'blue'; known: amber, green, grey, red"):
         page.lights([("x", "blue", "y")])
+
+
+def test_an_interval_is_one_word_and_a_sentence_is_not(tmp_path):
+    blocks = [page.table([{"value": 0.5, "interval": "-0.1 to 0.2", "spread": "1.5 ± 0.2", "reading": "more to come"}])]
+    page.write_page(tmp_path / "page.html", "Title", blocks)
+    cells = re.findall("<td[^>]*>(.*?)</td>", (tmp_path / "page.html").read_text())
+    assert cells == ["0.5", "-0.1\u00a0to\u00a00.2", "1.5\u00a0±\u00a00.2", "more to come"]

@@ -10,6 +10,7 @@ import base64
 import io
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+BETWEEN_NUMBERS = re.compile(r"(?<=\d) (±|to) (?=-?\d)")  # no line ends there
 COLOURS = ("green", "amber", "red", "grey")
 Colour = Literal["green", "amber", "red", "grey"]
 
@@ -120,7 +122,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         real = float(value)
         return f"{int(real)}" if real.is_integer() and abs(real) < 1e9 else f"{real:.4g}"
-    return str(value).replace(" ± ", "\u00a0±\u00a0")
+    return BETWEEN_NUMBERS.sub("\u00a0\\1\u00a0", str(value))
 
 
 def _png(array: np.ndarray) -> str:
