@@ -22,6 +22,11 @@ def rng(seed: int, *path: int | str) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *path))
 
 
+def part_of(places: int | np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+    """`most` of some places (a number: of so many) at random, or all where there are no more; in order."""
+    return np.sort(generator.permutation(places)[:most])
+
+
 def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
     """The unit of resampling of each of n pictures, as integers [n]: its patient, or itself where nobody knows."""
     if patients is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import rng
+from latentdrift.evaluate.bootstrap import part_of, rng
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.network import SMALL, Network
 from latentdrift.evaluate.reading import Measure
@@ -43,7 +43,7 @@ class Classifying:
             )
         labels = self.classes.labels(images.attributes)
         places = np.flatnonzero(~np.isnan(labels))
-        places = np.sort(rng(seed, "trial", what).permutation(places)[:MOST])
+        places = part_of(places, MOST, rng(seed, "trial", what))
         if not len(places):
             raise InputError(f"no image of the {what} set says whether it is {self.classes}; give a cohort that does")
         some = images.take(places)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, rng
+from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, part_of, rng
 from latentdrift.evaluate.similarity import Similarity, compare
 
 MOST = 32  # pictures of each set, 496 pairs (ours)
@@ -20,7 +20,7 @@ def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: i
     Returns:
         value, ci (None with fewer than FEWEST patients), n; None where there is no such pair.
     """
-    places = np.sort(rng(seed, "diversity").permutation(len(images))[:MOST])
+    places = part_of(len(images), MOST, rng(seed, "diversity"))
     units = groups(len(images), images.patients)[places]
     units = np.unique(units, return_inverse=True)[1]
     first, second = np.nonzero(np.triu(units[:, None] != units[None, :]))

@@ -20,7 +20,7 @@ from torch.nn import functional
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.augmentation import AUGMENTATIONS
-from latentdrift.evaluate.bootstrap import rng
+from latentdrift.evaluate.bootstrap import part_of, rng
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.network import SMALL, Network
 from latentdrift.evaluate.utility import BATCH, looked_at, predict
@@ -118,7 +118,7 @@ class Judges:
         """
         if images.attributes is None:
             raise InputError("judges of attributes learn from real images with a table; give a cohort")
-        images = images.take(np.sort(rng(seed, "judges").permutation(len(images))[:MOST]))
+        images = images.take(part_of(len(images), MOST, rng(seed, "judges")))
         rows = images.attributes
         assert rows is not None
         found, left_out = outputs(spec, rows)

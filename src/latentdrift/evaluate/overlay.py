@@ -231,8 +231,9 @@ class _Reference:
 
         def slopes(view: Tensor, grid: Tensor, move: Tensor) -> list[Tensor]:
             """Of views with respect to each move: where it is read moves by (0, 2), (2, 0), v = grid - t, and v turned."""
-            aside = 0.5 / size * torch.eye(2)  # a quarter of a pixel
-            right, down = ((x[:, 0] - x[:, 1] - view) / (0.5 / size) for x in (_read(both, grid + step) for step in aside))
+            aside = 0.5 / size  # a quarter of a pixel
+            beside = (_read(both, grid + step) for step in aside * torch.eye(2))
+            right, down = ((x[:, 0] - x[:, 1] - view) / aside for x in beside)
             x, y = (grid - 2 * move[:, None, None, [1, 0]]).unbind(-1)
             return [2 * down, 2 * right, x * right + y * down, x * down - y * right]
 

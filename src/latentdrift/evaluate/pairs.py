@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import groups, mean_interval, rng
+from latentdrift.evaluate.bootstrap import groups, mean_interval, part_of, rng
 from latentdrift.evaluate.privacy import Copies
 from latentdrift.evaluate.similarity import SIMILARITIES, WINDOW, Similarity, compare, read_edits
 
@@ -39,7 +39,7 @@ def neighbours(
         return {}
     scores, n = [], {"train": len(train)}
     for name, images, near in (("real", real, found.real), ("synthetic", synthetic, found.synthetic)):
-        places = np.sort(rng(seed, "neighbours", name).permutation(len(images))[:MOST])
+        places = part_of(len(images), MOST, rng(seed, "neighbours", name))
         scores.append(compare(train.images[near.index[places]], images.images[places], rows=rows))
         n[name] = len(places)
     return {f"{name}.nearest": _mean(scores[1][name], scores[0][name], n, bootstrap, seed) for name in rows}

@@ -47,7 +47,7 @@ import numpy as np
 
 from latentdrift.evaluate import ImageSet, classes, pairs, scores
 from latentdrift.evaluate.answer_lights import judge_answers
-from latentdrift.evaluate.bootstrap import rng
+from latentdrift.evaluate.bootstrap import part_of, rng
 from latentdrift.evaluate.caveats import about_numbers, about_sets
 from latentdrift.evaluate.diversity import diversity
 from latentdrift.evaluate.identity import recognition
@@ -59,7 +59,6 @@ from latentdrift.page import write_page
 
 SCHEMA = 1
 ALIKE = ("ms-ssim", "lpips-unweighted")  # rows that say how alike the images of one set are
-
 SEARCHED = 2000  # pictures of a set that copies are looked for in; of larger sets a random part
 
 Features = Mapping[str, Callable[[np.ndarray], np.ndarray]]
@@ -121,19 +120,20 @@ def evaluate(
     if min(*real.images.shape[1:3], *synthetic.images.shape[1:3]) >= WINDOW:
         alike = {f"{name}.within": diversity(real, synthetic, name, rows[name], **how) for name in ALIKE if name in rows}
         report["metrics"] |= {name: metric for name, metric in alike.items() if metric}
-    held_out, asked = (_searched(len(images), name, seed) for name, images in (("real", real), ("synthetic", synthetic)))
-    usual, some = real.take(held_out), synthetic.take(asked)
+    held_out, asked = (part_of(len(images), SEARCHED, rng(seed, "searched", i)) for i, images in enumerate((real, synthetic)))
+    usual, searched = real.take(held_out), synthetic.take(asked)
     if train is not None:
-        found = find_copies(usual, some, train, bootstrap=bootstrap, seed=seed)
-        report["metrics"] |= found.metrics | pairs.neighbours(usual, some, train, found, rows, **how)
+        found = find_copies(usual, searched, train, bootstrap=bootstrap, seed=seed)
+        report["metrics"] |= found.metrics | pairs.neighbours(usual, searched, train, found, rows, **how)
         spaces = {label: vectors.take(held_out, asked) for label, vectors in every.items()}
         report["metrics"] |= recognition(usual, train, found, spaces, **how)
         report["copies"] = found.details | {"planted": planted(train, found.yardstick, seed)}
     if min(len(real), len(synthetic)) > 1:
-        report["metrics"]["duplicates"], report["duplicates"] = find_duplicates(usual, some)
-    if len(some) < len(synthetic):
+        report["metrics"]["duplicates"], report["duplicates"] = find_duplicates(usual, searched)
+    if len(searched) < len(synthetic):
+        what = "Duplicates" if train is None else "Copies and duplicates"
         report["warnings"].append(
-            f"Copies and duplicates were looked for in {len(some)} of the {len(synthetic)} synthetic images, taken at random; "
+            f"{what} were looked for in {len(searched)} of the {len(synthetic)} synthetic images, taken at random; "
             "`latentdrift generate --gate` looks at every one."
         )
     if edits is not None:
@@ -142,11 +142,6 @@ def evaluate(
     report["warnings"] += about_numbers(report)
     report["lights"] = judge_lights(report)
     return report
-
-
-def _searched(n: int, name: str, seed: int) -> np.ndarray:
-    """The places of the pictures of a set of n that copies are looked for in, in order."""
-    return np.sort(rng(seed, "searched", name).permutation(n)[:SEARCHED])
 
 
 def evaluate_all(

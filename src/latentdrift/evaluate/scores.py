@@ -9,7 +9,7 @@ import numpy as np
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet, contents
-from latentdrift.evaluate.bootstrap import rng
+from latentdrift.evaluate.bootstrap import part_of, rng
 from latentdrift.evaluate.distances import DISTANCES, judge
 from latentdrift.evaluate.privacy import nearest_features, nearness, same_patient
 
@@ -70,8 +70,7 @@ def keeps_distance(vectors: Vectors, real: ImageSet, train: ImageSet, *, bootstr
 def chart(vectors: Vectors, seed: int) -> dict:
     """The plane in which the real features vary most, and where both sets lie in it."""
     generator = rng(seed, "map", vectors.label)
-    some = np.sort(generator.permutation(len(vectors.real))[:MAP_MOST])
-    real = np.asarray(vectors.real[some], dtype=np.float64)
+    real = np.asarray(vectors.real[part_of(len(vectors.real), MAP_MOST, generator)], dtype=np.float64)
     mean = real.mean(0)
     _, scale, axes = np.linalg.svd(real - mean, full_matrices=False)
     share = np.square(scale) / max(np.square(scale).sum(), 1e-300)

@@ -16,7 +16,7 @@ from latentdrift.data import masks as files
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate import ImageSet, segmenter, sets
-from latentdrift.evaluate.bootstrap import rng
+from latentdrift.evaluate.bootstrap import part_of, rng
 from latentdrift.evaluate.reading import Measure
 from latentdrift.evaluate.utility import looked_at
 from latentdrift.seeds import generator
@@ -122,7 +122,7 @@ class Segmenting:
         cohort, column, positions = self.sources[what]
         masked = set(_with_masks(cohort, column, positions))
         places = np.flatnonzero([position in masked for position in positions])
-        places = np.sort(rng(seed, "trial", what).permutation(places)[:MOST])
+        places = part_of(places, MOST, rng(seed, "trial", what))
         if len(places) < LEAST:
             raise InputError(
                 f"a segmenter needs at least {LEAST} images with a mask of each set, and {len(places)} {what} images name one in "

@@ -275,7 +275,7 @@ def _fast_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
 
 
-def _wide(folder: Path, channels: int, latent: int) -> str:
+def _reads_more(folder: Path, channels: int, latent: int) -> str:
     """What a U-Net is that reads more than the noisy latent, and what to do with it."""
     if channels == 2 * latent:
         return (
@@ -308,9 +308,8 @@ def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.dev
         (unet.config.cross_attention_dim, text_encoder.config.hidden_size, "numbers per token and the text encoder gives"),
     ):
         if ours != theirs:
-            raise BaseModelError(
-                f"base folder {folder} does not fit together: the U-Net reads {ours} {what} {theirs}{_wide(folder, ours, theirs)}"
-            )
+            found = f"the U-Net reads {ours} {what} {theirs}{_reads_more(folder, ours, theirs)}"
+            raise BaseModelError(f"base folder {folder} does not fit together: {found}")
     for part in (vae, text_encoder, unet):
         part.requires_grad_(False).eval().to(device)
     return {"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer, "unet": unet}
