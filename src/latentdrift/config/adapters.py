@@ -108,8 +108,9 @@ class FitOptions(Options):
     """The prompt of these pictures; default: `a ` and what the cohort shows."""
     hint: str = "edges"
     """What a ControlNet is shown, a row of HINTS: edges of the image, `mask=COLUMN` of the cohort, or the earlier visit."""
-    prompt_style: Literal["bare", "simple", "diverse"] = "simple"
-    """The name alone, one sentence for all, or one of many wordings per image."""
+    prompt_style: Literal["bare", "simple", "findings-first", "diverse"] = "simple"
+    """The name alone, one sentence for all, the same with findings and diagnosis before all else, or one of many wordings per
+    image."""
     patient_info: bool = True
     """Put age, sex and findings into the sentence."""
     age_encoding: Literal["numerical", "word", "decade"] = "numerical"

@@ -14,6 +14,7 @@ from latentdrift.prompts import wording
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "bare": ("{image}",),  # the word alone, as embeddings of 64 vectors are asked for (de Wilde et al. 2024)
     "simple": ("a {image}[ of a {who}][ with {what}]",),
+    "findings-first": ("[{what}: ]{image}[ of a {who}]",),  # where small text encoders hear them (docs/methods.md)
     "diverse": (
         "a {image}[ of a {who}][ with {what}]",
         "the {image}[ of a {who}][ with {what}]",
