@@ -60,9 +60,9 @@ def test_swapped_labels_get_an_auc_of_nought() -> None:
 
 
 def test_what_the_judges_cannot_see_says_nothing_of_the_images() -> None:
-    blind = {"auc": {"ci": [0.4, 0.6], "floor_range": [0.4, 0.6], "ceiling_ci": [0.45, 0.6]}}
+    blind = {"ci": [0.4, 0.6], "floor_range": [0.4, 0.6], "ceiling_ci": [0.45, 0.6]}
     assert verdict(blind) == "the judges cannot see it in held-out real images"
-    less = {"auc": {"ci": [0.7, 0.8], "floor_range": [0.4, 0.6], "ceiling_ci": [0.9, 1.0]}}
+    less = {"ci": [0.7, 0.8], "floor_range": [0.4, 0.6], "ceiling_ci": [0.9, 1.0]}
     assert verdict(less) == "shown, less than in real images"
 
 

@@ -51,6 +51,9 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
     assert report["utility"]["tested"]["images"] == [6, 6] and report["utility"]["by"] is None  # the sex is the class
     assert set(report["alignment"]["judged"]) == {"age", "sex=F", "diagnosis=dementia"}
     assert report["alignment"]["rules"][0]["values"] == ["sex=F", "diagnosis=dementia"]  # patients alternate in both
+    retrieval = report["alignment"]["retrieval"]
+    assert retrieval["scorer"] == "judges" and retrieval["n"] == {"synthetic": 24, "real": 12}
+    assert set(retrieval["attributes"]) == {"age", "sex", "diagnosis"}
     assert report["card"]["kinds"] == {"age up": 2} and report["card"]["minimality"]["outside"]["n"] == 2
     words = " ".join(report["warnings"])
     assert "too few to conclude. There are 3 test patients without it" in words and "fewer than 5 edits: age up (2)" in words
@@ -59,7 +62,12 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
     assert {"Like the real ones? (pocket)", "Shows what was asked?", "And nothing else?"} < set(lights)
     html = (tmp_path / "report.html").read_text()
     assert "Of use?" in html
-    for heading in ("Are the synthetic images of use?", "Do images show what was asked for?", "Did edits do what was asked"):
+    for heading in (
+        "Are the synthetic images of use?",
+        "Do images show what was asked for?",
+        "Do images find their prompts?",
+        "Did edits do what was asked",
+    ):
         assert heading in html
 
 
@@ -88,6 +96,7 @@ def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> N
         ({"utility": "diagnosis", "split": "train"}, OptionError, "--utility learn from the train split .* give --split test"),
         ({"alignment": True, "gan_steps": 9}, OptionError, "--gan-steps trains a GAN .* give --utility ATTRIBUTE=VALUE"),
         ({"alignment": True, "split": None}, OptionError, "--alignment learn from"),
+        ({"scorer": "some/clip"}, OptionError, "--scorer some/clip ranks prompts, .* give --alignment"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_read(

@@ -36,6 +36,9 @@ class EvaluateOptions(Options):
     or `mask=COLUMN`, masks that a column names, which segmenters learn to outline."""
     alignment: bool = False
     """Judge whether the first synthetic set shows what its table says, by classifiers that learn it from real images."""
+    scorer: str = "judges"
+    """With --alignment: what ranks prompts against images: `judges`, the same classifiers, or the folder or id of a Hugging Face
+    dual encoder of images and texts, such as CLIP."""
     card: bool = True
     """With --edits: judge by the same classifiers whether edits did what was asked for, and nothing else."""
     classifier: str = "small"

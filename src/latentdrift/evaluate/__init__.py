@@ -2,7 +2,7 @@
 
 pictures.py     pictures on disk, read when needed       sets.py         a cohort or a folder -> ImageSet
 spool.py        numbers of many pictures, kept on disk   store.py        features on disk, kept for the next time
-features.py     pictures -> vectors, in a named feature space; selfsupervised.py learns one
+features.py     pictures -> vectors, in a named feature space; selfsupervised.py learns one, entering.py feeds published ones
 distances.py    two sets of vectors -> one number        manifold.py     precision, recall, density, coverage
 similarity.py   two pictures -> one number               diversity.py    how alike the pictures of one set are
 truth.py        an edit against the true change
@@ -10,6 +10,7 @@ utility.py      what a classifier learns from pictures: train on synthetic, test
 trial.py        arms that learn from real, synthetic or both pictures, tested on the same real patients; classifying.py and
                 segmenting.py (a U-Net: segmenter.py), its tasks; reading.py, its numbers; augmentation.py and gan.py: rivals
 judges.py       attributes seen in pictures              alignment.py    do they show what was asked for? rules.py: what never is
+retrieval.py    does a picture find its own prompt?      scorers.py      how well a prompt goes with a picture
 card.py         did edits do what was asked, and nothing else? asked.py reads their records, kinship.py knows repeat visits
 reader.py       can people tell them apart? a blinded study; reader_score.py reads the answers
 questions.py    utility, alignment and card, where they are asked for

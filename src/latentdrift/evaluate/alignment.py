@@ -86,7 +86,8 @@ def align(
         made["n"] = {"synthetic": made.pop("n"), "real": ceiling["n"] if ceiling else 0}
         found[output.name] = {"attribute": output.attribute, "unit": output.unit, **made}
     for one in found.values():
-        one["verdict"] = verdict(one["metrics"])
+        metrics = one["metrics"]  # correlation and AUC are not touched by the judges' offset
+        one["verdict"] = verdict(metrics["r"] if "r" in metrics else metrics["auc"])
     return {"judged": found, "left_out": judges.left_out, "rules": rules(judges, train, real, synthetic, ours, theirs)}
 
 
@@ -124,9 +125,8 @@ def _measure(
     return {"n": len(known), "metrics": metrics}
 
 
-def verdict(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """In words, from the correlation or the AUC, which the judges' offset does not touch."""
-    metric = metrics["r"] if "r" in metrics else metrics["auc"]
+def verdict(metric: Mapping[str, Any]) -> str:
+    """A number of which more is better, with its ceiling and its floor, in words."""
     if metric["ci"] is None or metric["floor_range"] is None:
         return "too few to say"
     chance = metric["floor_range"][1]

@@ -64,14 +64,17 @@ def _useful(told: Told) -> list[Light]:
 def _shown(told: Told) -> list[Light]:
     """Judges' agreement with the labels of synthetic images, against that with real ones."""
     parts: dict[str, list[str]] = {}
-    for name, one in told["judged"].items():
-        key = "r" if "r" in one["metrics"] else "auc"
-        share = _of_the_ceiling(one["metrics"][key])
+    numbers = {name: one["metrics"]["r" if "r" in one["metrics"] else "auc"] for name, one in told["judged"].items()}
+    if retrieval := told.get("retrieval"):
+        numbers |= {"the whole prompt": retrieval["metrics"]["first"]}
+    for name, number in numbers.items():
+        share = _of_the_ceiling(number)
         colour = "grey" if share is None else _of_share(*share)
         said = "not told" if share is None else f"{share[0]:.0%} to {share[1]:.0%}"
         parts.setdefault(colour, []).append(f"{name} {said}")
     rule = (
-        "Shares are of the way from shuffled labels to what the judges see in held-out real images (correlation or AUC), 95 % "
+        "Shares are of the way from shuffled labels to what the judges see in held-out real images (correlation or AUC; of the "
+        "whole prompt, how often it is the one that goes best), 95 % "
         f"intervals. Green where all begin at {SHOWN:.0%} or above, red where one ends below {HARDLY:.0%}; not enough to say "
         f"where one lies between and is wider than {VAGUE:.0%}, has too few images, or is of what the judges do not see in real "
         "images."

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from latentdrift import page
+from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.alignment import CLASSES, NUMBERS
 from latentdrift.evaluate.card import BEYOND, MATERIAL
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, bounds
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, bounds, pixels
+from latentdrift.evaluate.retrieval import METRICS, OPPOSED
 from latentdrift.evaluate.similarity import EDIT_PICTURES
 from latentdrift.evaluate.trial import IMITATED, REFERENCE, verdict
 
@@ -97,6 +99,57 @@ def alignment_blocks(told: Told) -> list[page.Block]:
                  "seen": "seen by the judges", "seen_share": "share", "seen_real": "of real images (mistakes)"}  # fmt: skip
         blocks.append(page.table([{names[key]: value for key, value in row.items()} for row in table], "Rules."))
     return blocks
+
+
+def retrieval_blocks(told: Told, pictures: ImageSet) -> list[page.Block]:
+    """Ranks of prompts: tables, the curve, and the pictures that are farthest from theirs."""
+    among, n = told["among"], told["n"]
+    rows = [_ranked(METRICS[name].title, metric) for name, metric in told["metrics"].items()]
+    words = (
+        f"{told['prompts']} prompts, those of {n['synthetic']} synthetic and {n['real']} held-out real images, ranked against "
+        f"each image by {told['scorer']}; a choice is among {among}, the own prompt and {among - 1} others at random, so that "
+        f"chance is {1 / among:.0%}. Ceiling: real images and their own prompts. Floor: the synthetic ones, prompts shuffled. "
+        "Withheld: every image taken for the mean of all; where that is above chance, some prompts go with anything."
+    )
+    parts = [
+        {"attribute": name, "against a prompt": OPPOSED[way].title, **_ranked("", metric)}
+        for name, ways in told["attributes"].items()
+        for way, metric in ways.items()
+    ]
+    blocks = [page.heading("Do images find their prompts?"), page.table(rows, words), _cumulated(told["curve"])]
+    if parts:
+        blocks.append(
+            page.table(parts, "Share of the images that go better with their prompt than with it changed in one attribute.")
+        )
+    places = {name: place for place, name in enumerate(pictures.names)}
+    worst = [
+        (pixels(pictures.images[places[one["name"]]]), f"{one['name']}: asked {one['asked']}; goes best with {one['best']}")
+        for one in told["worst"]
+    ]
+    return [*blocks, page.text("Farthest from their prompts:"), page.gallery(worst)]
+
+
+def _ranked(title: str, metric: Told) -> dict[str, Any]:
+    row: dict[str, Any] = {"number": title} if title else {}
+    row |= {"synthetic": metric["value"], "95 % interval": bounds(metric["ci"])}
+    row |= {"real (ceiling)": metric["ceiling"], "its interval": bounds(metric["ceiling_ci"])}
+    row |= {"shuffled (floor)": metric["floor"], "its range": bounds(metric["floor_range"])}
+    if "blind" in metric:
+        row["images withheld"] = metric["blind"]
+    if "n" in metric:
+        row["n"] = f"{metric['n']['synthetic']} synthetic, {metric['n']['real']} real"
+    return row
+
+
+def _cumulated(curve: Told) -> page.Block:
+    drawing, (ax,) = page.figure(width=4.4, height=2.9)
+    for name, colour in (("real", REAL), ("synthetic", SYNTHETIC)):
+        ax.plot(curve["x"], curve[name], color=colour, label=name)
+    ax.plot([0, 1], [0, 1], color=LIMIT, linestyle="--", linewidth=1, label="chance")
+    ax.set_xlabel("the own prompt is among so many of all", fontsize=8)
+    ax.set_ylabel("share of the images", fontsize=8)
+    ax.legend(fontsize=8, frameon=False, loc="lower right")
+    return page.picture(drawing, "The more to the upper left, the more a prompt says of its image.")
 
 
 def card_blocks(told: Told, edits: Sequence[Told]) -> list[page.Block]:

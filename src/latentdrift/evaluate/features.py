@@ -176,14 +176,16 @@ def _huggingface(request: Request) -> Space:
     """Any vision model of transformers, with the size, mean and standard deviation of its own processor.
 
     The vector is the pooled output, or the class token where the checkpoint brings no weights for the pooler, or the mean over
-    positions where there is neither. The resize is ours and keeps the whole picture: the processors round to 8 bit and crop.
+    positions where there is neither.
     """
     import torch
-    from transformers import AutoImageProcessor, AutoModel
+    from transformers import AutoModel
+
+    from latentdrift.evaluate.entering import Entrance
 
     path = request.path
     try:
-        processor = AutoImageProcessor.from_pretrained(path)
+        entrance = Entrance.of(path)
         model, info = AutoModel.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(
@@ -195,18 +197,15 @@ def _huggingface(request: Request) -> Space:
     if [key for key in absent if "pooler" not in key]:
         raise InputError(f"'{path}' lacks weights, e.g. {absent[0]}; features of random weights would mean nothing")
     model = getattr(model, "vision_model", model).eval().requires_grad_(False).to(request.device)
-    given = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
-    size = int(given.get("height") or given["shortest_edge"])
-    mean, std = (torch.tensor(x, device=request.device).view(1, 3, 1, 1) for x in (processor.image_mean, processor.image_std))
 
     def encode(images: np.ndarray) -> Tensor:
-        output = model(pixel_values=(resize(images, size).to(request.device) - mean) / std)
+        output = model(pixel_values=entrance.scale(resize(images, entrance.size).to(request.device)))
         pooled, last = getattr(output, "pooler_output", None), output.last_hidden_state
         if pooled is not None and not pooler_is_random:
             return pooled.flatten(1)
         return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
 
-    return Space(request.label, _protocol(size), encode)
+    return Space(request.label, _protocol(entrance.size), encode)
 
 
 def _ssl(request: Request) -> Space:

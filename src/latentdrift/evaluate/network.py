@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentdrift.errors import InputError
+from latentdrift.evaluate.entering import Entrance
 from latentdrift.seeds import derive
 
 SIZE = 64  # pixels on a side at which the small network looks
@@ -57,10 +58,8 @@ def load_network(name: str) -> Network:
     """
     if name == SMALL.name:
         return SMALL
-    from transformers import AutoImageProcessor
-
     try:
-        processor = AutoImageProcessor.from_pretrained(name)
+        entrance = Entrance.of(name)
         _pretrained(name, 0, 1)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(
@@ -68,26 +67,18 @@ def load_network(name: str) -> Network:
             "config.json, preprocessor_config.json and weights, or the id of a model that this machine has or can reach; ids "
             "that begin with timm/ need `pip install timm`"
         ) from error
-    given = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
-    size = int(given.get("height") or given["shortest_edge"])
-    mean, sd = processor.image_mean, processor.image_std
-    return Network(name, size, TUNED, lambda seed, outputs: Tuned(_pretrained(name, seed, outputs), mean, sd))
+    return Network(name, entrance.size, TUNED, lambda seed, outputs: Tuned(_pretrained(name, seed, outputs), entrance))
 
 
 class Tuned(nn.Module):
     """A backbone that takes pictures [B, 3, S, S] in [-1, 1] and gives its logits alone."""
 
-    mean: Tensor
-    sd: Tensor
-
-    def __init__(self, model: nn.Module, mean: list[float], sd: list[float]) -> None:
+    def __init__(self, model: nn.Module, entrance: Entrance) -> None:
         super().__init__()
-        self.model = model
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("sd", torch.tensor(sd).view(1, 3, 1, 1))
+        self.model, self.entrance = model, entrance
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(pixel_values=((x + 1) / 2 - self.mean) / self.sd).logits
+        return self.model(pixel_values=self.entrance.scale((x + 1) / 2)).logits
 
 
 def _pretrained(name: str, seed: int, outputs: int) -> nn.Module:

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.answers import alignment_blocks, card_blocks, utility_blocks
+from latentdrift.evaluate.answers import alignment_blocks, card_blocks, retrieval_blocks, utility_blocks
 from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, dress, ordered, panels, sheet, table_rows
 from latentdrift.evaluate.manifold import K
@@ -38,6 +38,8 @@ def draw_blocks(
     blocks += compared(report, pictures) if "compared" in report else []
     blocks += utility_blocks(report["utility"]) if "utility" in report else []
     blocks += alignment_blocks(report["alignment"]) if "alignment" in report else []
+    if report.get("alignment", {}).get("retrieval"):
+        blocks += retrieval_blocks(report["alignment"]["retrieval"], pictures["synthetic"])
     blocks += card_blocks(report["card"], edits) if "card" in report else []
     blocks += [page.heading("Synthetic images"), page.gallery(sheet(pictures["synthetic"], "synthetic", SHOWN))]
     blocks += [page.heading("Real images"), page.gallery(sheet(pictures["real"], "real", SHOWN))]

@@ -18,6 +18,8 @@ from latentdrift.evaluate.contrast import Classes
 from latentdrift.evaluate.judges import Judges
 from latentdrift.evaluate.kinship import Space
 from latentdrift.evaluate.network import SMALL, load_network
+from latentdrift.evaluate.retrieval import retrieve
+from latentdrift.evaluate.scorers import JUDGES, by_encoder, by_judges, load_encoder
 from latentdrift.evaluate.segmenting import Segmenting
 from latentdrift.evaluate.similarity import read_edits
 from latentdrift.evaluate.trial import Task, Trial
@@ -36,7 +38,7 @@ class Questions:
     """
 
     def __init__(self, options: EvaluateOptions, cohort: Cohort) -> None:
-        self.options, self.spec = options, cohort.attributes
+        self.options, self.spec, self.describe = options, cohort.attributes, cohort.describe
         self._trained: Judges | None = None
         self.task: Task | None = None
         asked = [f"--{name}" for name in ("utility", "alignment") if getattr(options, name)]
@@ -67,6 +69,9 @@ class Questions:
                 "--gan-steps trains a GAN whose images classifiers learn from, and none are trained; give --utility "
                 "ATTRIBUTE=VALUE, or leave it out"
             )
+        if options.scorer != JUDGES and not options.alignment:
+            raise OptionError(f"--scorer {options.scorer} ranks prompts, and none are ranked; give --alignment, or leave it out")
+        self.encoder = load_encoder(options.scorer) if options.scorer != JUDGES else None
         self.by = options.by or ("sex" if "sex" in self.spec else None)
 
     def trial(self, device: str = "cpu") -> Trial | None:
@@ -116,7 +121,13 @@ class Questions:
         if trial := self.trial(device):
             found["utility"] = trial(sets["train"], real, synthetic, self.by, report)
         if self.options.alignment:
-            found["alignment"] = align(self._judges(sets["train"], device), real, synthetic, sets["train"], **how)
+            judges = self._judges(sets["train"], device)
+            scorer = by_judges(judges, self.options.seed) if self.encoder is None else by_encoder(self.encoder, device)
+            retrieval = retrieve(scorer, real, synthetic, self.describe, self.spec, **how)
+            found["alignment"] = {
+                **align(judges, real, synthetic, sets["train"], **how),
+                "retrieval": retrieval and {"scorer": self.options.scorer, **retrieval},
+            }
         said = self.refused + [words for part in found.values() for words in part.get("warnings", ())]
         if self.carded:
             try:

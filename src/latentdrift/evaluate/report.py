@@ -24,7 +24,11 @@ report.json (schema 1):
                      curves.<arm>, its value over n synthetic images; warnings
     alignment        with `--alignment`: judged.<attribute or attribute=value> n, verdict, and metrics `mae`, `r`, `bias` of
                      numbers, `auc`, `accuracy` (balanced) of classes: value, ci, ceiling and ceiling_ci (held-out real images),
-                     floor and floor_range (labels shuffled); left_out; rules (see `rules.rules`)
+                     floor and floor_range (labels shuffled); left_out; rules (see `rules.rules`); retrieval
+                     (see `retrieval.py`; null where images or prompts are too few): scorer, prompts (how many are ranked), among
+                     (how many a choice is made from), n, metrics `first`, `third`, `rank` (value, ci, ceiling, ceiling_ci, floor,
+                     floor_range; blind: images withheld), attributes.<name>.contradicted and .withheld, the same and n; curve,
+                     the share of the images whose prompt is among the best x of all; worst
     card             with `--edits`, see `card.py`: kinds.<change>, its number of edits; effectiveness, rows with change, judged,
                      n, moved, and of a number asked, share (1: all of what was asked), share_ceiling (what the judges see of a
                      real difference), error, of a class reached and reached_ci; untouched, the same of the originals, and

@@ -1,0 +1,43 @@
+"""How pictures enter a published vision model: at the size, mean and deviation that its own processor names.
+
+The resize is ours (`features.resize`) and keeps the whole picture: the processors round to 8 bit and crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Of one model.
+
+    Attributes:
+        size: pixels on a side.
+        mean, sd: of each of the three channels, of pictures in [0, 1].
+    """
+
+    size: int
+    mean: Sequence[float]
+    sd: Sequence[float]
+
+    @classmethod
+    def of(cls, name: str) -> Entrance:
+        """As the processor in a folder, or of an id, says; raises what transformers raises where there is none."""
+        from transformers import AutoImageProcessor
+
+        processor = AutoImageProcessor.from_pretrained(name)
+        given = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
+        return cls(int(given.get("height") or given["shortest_edge"]), processor.image_mean, processor.image_std)
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Pictures [B, 3, S, S] in [0, 1], as the model takes them."""
+        mean, sd = (torch.as_tensor(values, dtype=x.dtype, device=x.device).view(1, 3, 1, 1) for values in (self.mean, self.sd))
+        return (x - mean) / sd
