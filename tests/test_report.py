@@ -18,6 +18,7 @@ from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.features import load_features
 from latentdrift.evaluate.labels import table_rows
 from latentdrift.evaluate.report import SCHEMA, evaluate, evaluate_all, write_report
+from latentdrift.evaluate.verdict import judge_lights
 
 SIZE = 32
 
@@ -141,6 +142,21 @@ def test_an_edit_is_judged_against_its_original(report):
     assert report["metrics"]["ssim.reconstruction"]["floor"] < 0.5  # two different patients
     assert report["metrics"]["psnr.reconstruction"]["value"] == pytest.approx(20, abs=1)
     assert report["metrics"]["ssim.reconstruction"]["n"]["edits"] == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "detailed", "colour"), [(0.5, 0, "red"), (0.5, 1, "red"), (0.5, 2, "amber"), (0.95, 2, "green")]
+)
+def test_what_a_drawing_loses_is_less_grave_where_all_edits_put_the_change_alone_on_the_image(value, detailed, colour):
+    metrics = {"ssim.reconstruction": {"value": value, "n": {"edits": 2}}}
+    known = {
+        "n": {"real": 9, "synthetic": 9},
+        "spaces": {},
+        "metrics": metrics,
+        "edits": [{"detail": i < detailed} for i in range(2)],
+    }
+    (light,) = (light for light in judge_lights(known) if light[0] == "Edits start faithful?")
+    assert light[1] == colour and ("on the image itself" in light[2]) == (detailed > 0)
 
 
 def test_small_sets_are_read_by_kid_first_and_by_frechet_last(report, tmp_path, sets):

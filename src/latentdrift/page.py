@@ -119,6 +119,8 @@ def _is_missing(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if _is_missing(value):
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
         real = float(value)
         return f"{int(real)}" if real.is_integer() and abs(real) < 1e9 else f"{real:.4g}"

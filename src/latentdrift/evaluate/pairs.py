@@ -51,7 +51,7 @@ def edits(
     """Every row for the original against reconstruction and counterfactual; floor: two different real patients."""
     table = []
     for edit in read_edits(folder):
-        row: dict[str, Any] = {"name": edit["name"]}
+        row: dict[str, Any] = {"name": edit["name"], "detail": bool(edit["record"].get("detail"))}
         for other in ("reconstruction", "counterfactual"):
             scores = compare(edit["original"][None], edit[other][None], rows=rows)
             row |= {f"{name}.{other}": float(values[0]) for name, values in scores.items()}
@@ -62,7 +62,7 @@ def edits(
     shown = min(real.images.shape[1:3]) >= WINDOW and len(pairs)
     strangers = compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]], rows=rows) if shown else {}
     metrics = {}
-    for name in table[0].keys() - {"name"}:
+    for name in table[0].keys() - {"name", "detail"}:
         floor = strangers.get(name.split(".")[0], np.empty(0))
         metrics[name] = _mean(
             np.array([row[name] for row in table]), floor, {"edits": len(table), "real": len(floor)}, bootstrap, seed

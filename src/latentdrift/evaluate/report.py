@@ -15,7 +15,7 @@ report.json (schema 1):
                      looked at (SEARCHED at most) its nearest training image
     duplicates       threshold and pairs of synthetic images that repeat one another
     map.<space>      the first two principal components of the real features, of real and synthetic images
-    edits            one row per edit
+    edits            one row per edit: name, detail (whether the change alone was put on the image itself), similarities
     utility          with `--utility`: classes (what is learned), groups that it parts images into, network, measure (AUC or
                      Dice), chance (without looking), steps, repeats; tested.images and .patients, of each group; arms.<name>
                      value (mean over seeds), ci, sd over seeds, trained (pictures of each group in each stage), difference and

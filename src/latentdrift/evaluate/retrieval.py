@@ -111,14 +111,18 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def _known(cells: list[Any]) -> np.ndarray:
+    return np.array([place for place, cell in enumerate(cells) if not prompts.is_missing(cell)], int)
+
+
 def _withhold(cells: list[Any], number: bool, source: np.random.Generator) -> tuple[np.ndarray, list[Any]]:
-    places = np.array([place for place, cell in enumerate(cells) if not prompts.is_missing(cell)], int)
+    places = _known(cells)
     return places, [None] * len(places)
 
 
 def _contradict(cells: list[Any], number: bool, source: np.random.Generator) -> tuple[np.ndarray, list[Any]]:
     """A value of another picture, drawn from those that differ; a number by APART standard deviations at least."""
-    places, _ = _withhold(cells, number, source)
+    places = _known(cells)
     known = [float(cells[place]) if number else frozenset(prompts.split_findings(cells[place])) for place in places]
     if number:
         value = np.array(known)

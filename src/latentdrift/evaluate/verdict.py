@@ -21,7 +21,7 @@ def judge_lights(report: Mapping[str, Any]) -> list[Light]:
     lights = [_number(report["n"])]
     for label in report["spaces"]:
         lights += [_fidelity(label, report["metrics"]), *_variety(label, report["metrics"])]
-    lights += [_copies(report), *_duplicates(report), *_closeness(report["metrics"]), *_reconstruction(report["metrics"])]
+    lights += [_copies(report), *_duplicates(report), *_closeness(report["metrics"]), *_reconstruction(report)]
     return lights
 
 
@@ -113,14 +113,20 @@ def _closeness(metrics: Mapping[str, Any]) -> list[Light]:
     return [("Keeps its distance?", colour, sentence)]
 
 
-def _reconstruction(metrics: Mapping[str, Any]) -> list[Light]:
-    metric = metrics.get("ssim.reconstruction")
+def _reconstruction(report: Mapping[str, Any]) -> list[Light]:
+    metric = report["metrics"].get("ssim.reconstruction")
     if not metric or metric["value"] is None:
         return []
-    value = metric["value"]
-    colour = "green" if value >= FAITHFUL else "amber" if value >= POOR else "red"
+    value, n, detailed = metric["value"], metric["n"]["edits"], sum(edit["detail"] for edit in report["edits"])
+    poor = "amber" if detailed == n else "red"
+    colour = "green" if value >= FAITHFUL else "amber" if value >= POOR else poor
     sentence = (
-        f"Without any change asked for, the editor gives the image back with SSIM {value:.3f} over {metric['n']['edits']} edits. "
+        f"Without any change asked for, the editor draws the image again with SSIM {value:.3f} over {n} edits. "
         f"Green from {FAITHFUL}, red below {POOR}: then the editor does not see the image that it changes."
     )
+    if detailed:
+        sentence += (
+            f" {detailed} of the edits put the change alone on the image itself, so that what the drawing loses is not lost in "
+            "them: amber at the worst where all do."
+        )
     return [("Edits start faithful?", colour, sentence)]
