@@ -118,7 +118,7 @@ def test_one_attribute_that_is_not_shown_is_named() -> None:
 
 
 def test_what_the_judges_cannot_see_has_no_say() -> None:
-    """Judgements by chance: calibrated on one half of the patients they are worth nothing on the other, not more than chance."""
+    """Judgements by chance: calibrated on some patients they are worth nothing on the others, not more than chance."""
 
     class Guess:
         outputs = (AGE, SEX)
@@ -175,6 +175,12 @@ def test_a_contradiction_is_another_value_and_a_number_that_is_far() -> None:
     assert places.tolist() == [0, 1, 3] and cells[:2] == ["c", "c"] and cells[2] in ("a|b", "b|a")
     assert OPPOSED["contradicted"].of(["M", "M", "M"], False, source)[0].tolist() == []
     assert [list(part) for part in OPPOSED["withheld"].of(["M", None, "F"], False, source)] == [[0, 2], [None, None]]
+
+
+def test_an_attribute_that_is_the_same_everywhere_is_not_asked_about() -> None:
+    rows = shapes.table(60, 2).assign(sex="M")
+    told = found(by_judges(shapes.judges()), ImageSet(shapes.shapes(rows, 2).images, attributes=rows))
+    assert set(told["attributes"]) == {"age", "findings"}
 
 
 def test_too_few_say_nothing() -> None:

@@ -192,7 +192,7 @@ def retrieve(
         metrics[name]["blind"] = float(blind.ranking(metric, among)(np.arange(len(blind.own))).mean())
     attributes: dict[str, Any] = {}
     for (name, way), changes in opposed.items():
-        if min(len(places) for places, _ in changes) >= LEAST:
+        if min(len(places) for places, _ in opposed[name, "contradicted"]) >= LEAST:  # else all say the same of it
             parts = [side.take(places) for side, (places, _) in zip(sides, changes, strict=True)]
             looks = [part.preferring(other) for part, (_, other) in zip(parts, changes, strict=True)]
             n = {"synthetic": len(parts[1].own), "real": len(parts[0].own)}

@@ -25,6 +25,7 @@ from latentdrift.evaluate.judges import Judges, Output
 
 JUDGES = "judges"  # what the option calls them
 CALIBRATED = 10  # real pictures of a number, and of each side of a class, below which an attribute has no say (ours)
+FOLDS = 10
 FULL = 77  # tokens; encoders whose texts are no longer learned from texts that were filled up to it
 BATCH = 32
 
@@ -125,17 +126,18 @@ def _log_share(odds: np.ndarray | float) -> np.ndarray:
 def by_judges(judges: Judges, seed: int = 0) -> Scorer:
     """The sum of what the judges' outputs say.
 
-    How far each can be trusted is learned from the real pictures: those of one half of the patients from the other half.
+    How far each can be trusted is learned from the real pictures: of a FOLDS-th of the patients, from all others.
     """
 
     def score(real: ImageSet, synthetic: ImageSet, asked: Prompts) -> tuple[np.ndarray, np.ndarray]:
         values, truths = judges.truths(asked.rows, len(asked)), judges.truths(real.attributes, len(real))
         ours, theirs = judges(real), judges(synthetic)
         units = groups(len(real), real.patients)
-        first = np.isin(units, rng(seed, "scorer").permutation(units.max() + 1)[: (units.max() + 1) // 2])
+        folds = rng(seed, "scorer").permutation(units.max() + 1)[units] % FOLDS
         found = np.zeros((len(real), len(asked)))
-        for half in (first, ~first):
-            found[half] = _told(judges, truths[~half], ours[~half], ours[half], values)
+        for fold in range(FOLDS):
+            out = folds == fold
+            found[out] = _told(judges, truths[~out], ours[~out], ours[out], values)
         return found, _told(judges, truths, ours, theirs, values)
 
     return score
