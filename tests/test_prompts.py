@@ -80,6 +80,18 @@ def test_missing_attributes_leave_the_sentence(attributes: dict, expected: str) 
 
 
 @pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"findings": "mass|nodule", "age": 75, "sex": "F"}, "mass and nodule: chest X-ray of a 75 year old female"),
+        ({"findings": "No Finding", "view": "PA"}, "No Finding: PA chest X-ray"),
+        ({"age": 75}, "chest X-ray of a 75 year old"),
+    ],
+)
+def test_findings_lead_where_they_are_asked_to(attributes: dict, expected: str) -> None:
+    assert sentence("chest X-ray", attributes, style="findings-first") == expected
+
+
+@pytest.mark.parametrize(
     ("describe", "age", "expected"),
     [
         ("MRI", 8, "an MRI of an 8 year old"),
