@@ -159,6 +159,19 @@ def test_the_evidence_of_a_class_is_that_of_bayes() -> None:
     assert told[:, 1] == pytest.approx(-np.logaddexp(0, odds) - np.log(0.8), abs=0.05)
 
 
+@pytest.mark.parametrize("output", [AGE, SEX])
+def test_a_judgement_that_is_chance_is_evidence_once_in_twenty_at_most(output: Output) -> None:
+    """Half of five in a hundred: one that points the wrong way is none, either."""
+    source = np.random.default_rng(0)
+    some = [
+        Evidence.learn(
+            output, source.normal(70, 9, 60) if output is AGE else (source.random(60) < 0.4) * 1.0, source.normal(size=60)
+        )
+        for _ in range(400)
+    ]
+    assert 0 < sum(one is not None for one in some) < 0.05 * len(some)
+
+
 def test_few_of_a_side_are_no_evidence() -> None:
     assert Evidence.learn(SEX, np.array([1.0] * 9 + [0.0] * 50), np.arange(59.0)) is None
     assert Evidence.learn(AGE, np.full(30, 70.0), np.arange(30.0)) is None

@@ -2,8 +2,8 @@
 
 A prompt is a row of a table, and what the sentence of that row says. The judges of attributes rank it by what they see, against
 how common it is: for each attribute that it names, the logarithm of how likely the value is for one who sees the picture over how
-likely it is for one who does not. An attribute that nobody can see in real pictures has no say. A published dual encoder, such as
-CLIP, reads the sentence.
+likely it is for one who does not. An attribute that judges cannot see in real pictures has no say. A published dual encoder, such
+as CLIP, reads the sentence.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from latentdrift.evaluate.judges import Judges, Output
 
 JUDGES = "judges"  # what the option calls them
 CALIBRATED = 10  # real pictures of a number, and of each side of a class, below which an attribute has no say (ours)
+TOLD = 3.84  # likelihood-ratio statistic from which a judgement is more than chance (95 % point of chi squared, 1 degree)
 FOLDS = 10
 FULL = 77  # tokens; encoders whose texts are no longer learned from texts that were filled up to it
 BATCH = 32
@@ -85,23 +86,29 @@ class Evidence:
 
     @classmethod
     def learn(cls, output: Output, truth: np.ndarray, said: np.ndarray) -> Evidence | None:
-        """From the truth [N] (NaN: unknown) and the judgement [N] of real pictures; None where there are too few."""
+        """From the truth [N] (NaN: unknown) and the judgement [N] of real pictures; None where there are too few, or it tells
+        nothing of them."""
         known = ~np.isnan(truth)
         truth, said = truth[known], said[known]
         if output.value is None:
             if len(truth) < CALIBRATED or np.ptp(said) == 0 or np.ptp(truth) == 0:
                 return None
             slope, start = np.polyfit(said, truth, 1)
-            sd = np.sqrt(np.square(truth - start - slope * said).sum() / (len(truth) - 2))
-            return cls(float(slope), float(start), float(max(sd, 1e-3 * truth.std())), float(truth.mean()), float(truth.std()))
-        if min(truth.sum(), (1 - truth).sum()) < CALIBRATED:
-            return None
-        from sklearn.linear_model import LogisticRegression
+            squares = np.square(truth - start - slope * said).sum()
+            sd = max(np.sqrt(squares / (len(truth) - 2)), 1e-3 * truth.std())
+            gain = len(truth) * np.log(len(truth) * truth.var() / max(squares, 1e-300))
+            found = cls(float(slope), float(start), float(sd), float(truth.mean()), float(truth.std()))
+        else:
+            if min(truth.sum(), (1 - truth).sum()) < CALIBRATED:
+                return None
+            from sklearn.linear_model import LogisticRegression
 
-        scale = max(float(said.std()), 1e-12)
-        line = LogisticRegression().fit(said[:, None] / scale, truth.astype(int))
-        share = truth.mean()
-        return cls(float(line.coef_[0, 0] / scale), float(line.intercept_[0]), 0.0, float(np.log(share / (1 - share))), 0.0)
+            scale, share = max(float(said.std()), 1e-12), truth.mean()
+            line = LogisticRegression().fit(said[:, None] / scale, truth.astype(int))
+            slope, prior = line.coef_[0, 0] / scale, np.log(share / (1 - share))
+            found = cls(float(slope), float(line.intercept_[0]), 0.0, float(prior), 0.0)
+            gain = 2 * found(said, np.array([0.0, 1.0]))[np.arange(len(said)), truth.astype(int)].sum()
+        return found if slope > 0 and gain >= TOLD else None
 
     def __call__(self, said: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Judgements [N] and the values of prompts [P] -> [N, P], natural logarithms; 0 where a prompt says nothing."""
