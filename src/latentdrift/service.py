@@ -22,8 +22,8 @@ Result = dict[str, Any]
 DEMO = "made-by-demo.txt"
 UNHEARD = (
     "In no image did more than a pixel in a hundred change by %.1f %% of the range: this network hardly tells '%s' from '%s'. "
-    "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer, "
-    "with `--prompt-style findings-first` where a finding or diagnosis was changed."
+    "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer, and "
+    "where a finding or diagnosis was changed with `--train-text-encoder` and `--prompt-style findings-first`."
 )
 
 
