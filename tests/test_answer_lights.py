@@ -78,6 +78,15 @@ def test_a_set_shows_what_was_asked_as_far_as_the_judges_see_it_in_real_images()
     assert alignment(unseen) == "grey" == alignment(area(0.9) | {"ci": None}) == alignment()
 
 
+def test_a_set_that_shows_each_attribute_and_does_not_find_its_prompts_is_not_green() -> None:
+    told: dict[str, Any] = {"judged": {"a": {"metrics": {"auc": area(0.9)}}}}
+    lights = [
+        colour({"alignment": told | {"retrieval": retrieval}}, "Shows what was asked?")
+        for retrieval in (None, {"metrics": {"first": area(0.9)}}, {"metrics": {"first": area(0.55)}})
+    ]
+    assert lights == ["green", "green", "red"]
+
+
 def test_a_ceiling_that_is_not_well_known_widens_the_share() -> None:
     """For independent normal numbers the interval of a difference is the root of the sum of squares."""
     metric = area(0.9, 0.03) | {"ceiling_ci": [0.86, 0.94]}
