@@ -86,8 +86,7 @@ class Evidence:
 
     @classmethod
     def learn(cls, output: Output, truth: np.ndarray, said: np.ndarray) -> Evidence | None:
-        """From the truth [N] (NaN: unknown) and the judgement [N] of real pictures; None where there are too few, or it tells
-        nothing of them."""
+        """From truth [N] (NaN: unknown) and judgement [N] of real pictures; None where few are known, or it tells nothing."""
         known = ~np.isnan(truth)
         truth, said = truth[known], said[known]
         if output.value is None:
@@ -197,6 +196,7 @@ def load_encoder(name: str) -> Encoder:
         entrance, tokenizer = Entrance.of(name), AutoTokenizer.from_pretrained(name)
         model, info = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
         longest = min(int(tokenizer.model_max_length), int(model.config.text_config.max_position_embeddings))
+        _ = model.get_image_features, model.get_text_features
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
         raise InputError(
             f"no dual encoder of images and texts could be read from '{name}' ({' '.join(str(error).split())[:200]}); give "
