@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from latentdrift.errors import InputError
+
+READERS = min(8, os.cpu_count() or 1)  # pictures that are read at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,9 @@ class Pictures:
         if np.ndim(places) == 0:
             return self._one(int(places))
         out = np.empty((len(places), *self.size, 3), dtype=np.float32)
-        for row, place in enumerate(places):
-            out[row] = self._one(int(place))
+        with ThreadPoolExecutor(min(READERS, max(len(places), 1))) as readers:  # decoding and resizing leave Python's lock
+            for row, image in enumerate(readers.map(self._one, map(int, places))):
+                out[row] = image
         return out
 
     def __iter__(self) -> Iterator[np.ndarray]:
