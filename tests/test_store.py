@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,6 +59,21 @@ def test_a_picture_that_is_none_is_named_when_it_is_read(pictures, values):
         pictures[4]
 
 
+def test_pictures_that_are_read_at_one_time_keep_their_order(values, monkeypatch):
+    """Each waits longer than the next one, and of two that are none the first is named."""
+    monkeypatch.setattr("latentdrift.evaluate.pictures.READERS", 8)
+
+    def one(place: int) -> np.ndarray:
+        time.sleep((N - place) / 1000)
+        return values[place]
+
+    slow = Pictures(one, (12, 12), [str(i) for i in range(N)], [f"p{i}" for i in range(N)])
+    assert np.array_equal(slow[:], values)
+    values[[3, 6]] = np.nan
+    with pytest.raises(InputError, match="p3 holds values"):
+        slow[:8]
+
+
 def test_kept_features_are_the_features(tmp_path, pictures, values):
     spaces = space()
     kept = keep(spaces, tmp_path)["pocket"](pictures)
@@ -66,7 +83,7 @@ def test_kept_features_are_the_features(tmp_path, pictures, values):
 
 def test_nothing_is_encoded_twice(tmp_path, pictures, read):
     keep(space(), tmp_path)["pocket"](pictures)
-    assert read == list(range(N))
+    assert sorted(read) == list(range(N))
     keep(space(), tmp_path)["pocket"](pictures)
     assert len(read) == N
 
