@@ -171,7 +171,7 @@ def test_a_part_of_a_template_has_one_slot_and_leaves_with_it(template: str) -> 
 
 
 def test_unknown_style_names_the_known() -> None:
-    with pytest.raises(OptionError, match="unknown prompt style 'divers'; known: bare, diverse, simple"):
+    with pytest.raises(OptionError, match="unknown prompt style 'divers'; known: bare, diverse, findings-first, simple"):
         sentence("brain MRI", {}, style="divers")
 
 
