@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import tiny_cohort
+from tiny import tiny_clip, tiny_cohort
 
 from latentdrift import config, plans, service
 from latentdrift.data.cohort import Cohort
@@ -69,6 +69,19 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
         "Did edits do what was asked",
     ):
         assert heading in html
+
+
+def test_another_scorer_ranks_otherwise(folders: Path, tmp_path: Path, tiny_base_folder: Path) -> None:
+    told = {}
+    for name in ("judges", str(tiny_clip(tmp_path / "clip", tiny_base_folder))):
+        service.run("evaluate", asked(folders, tmp_path / "out", alignment=True, scorer=name), quiet=True)
+        alignment = json.loads((tmp_path / "out" / "report.json").read_text())["alignment"]
+        told[alignment["retrieval"]["scorer"]] = alignment
+        assert (
+            f"ranked against each image by {alignment['retrieval']['scorer']}" in (tmp_path / "out" / "report.html").read_text()
+        )
+    assert set(told) == {"judges", "clip"} and told["judges"]["judged"] == told["clip"]["judged"]
+    assert told["judges"]["retrieval"]["curve"] != told["clip"]["retrieval"]["curve"]
 
 
 def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> None:

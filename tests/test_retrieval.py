@@ -14,6 +14,7 @@ import shapes
 import torch
 import transformers
 from scipy.stats import norm
+from tiny import tiny_clip
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
@@ -217,19 +218,7 @@ def test_sentences_are_counted_once() -> None:
 
 @pytest.fixture
 def clip(tmp_path: Path, tiny_base_folder: Path) -> Path:
-    """A tiny CLIP of random weights, with a tokenizer, in a folder."""
-    small: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    tokenizer = transformers.CLIPTokenizer.from_pretrained(tiny_base_folder / "tokenizer")
-    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    text = {**small, **ends, "vocab_size": len(tokenizer), "max_position_embeddings": 77}
-    picture = {**small, "image_size": 32, "patch_size": 8}
-    torch.manual_seed(0)
-    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=picture, projection_dim=8))
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    how: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    transformers.CLIPImageProcessorPil(**how).save_pretrained(tmp_path)
-    return tmp_path
+    return tiny_clip(tmp_path, tiny_base_folder)
 
 
 def test_a_dual_encoder_scores_as_it_does_itself(clip: Path) -> None:

@@ -140,6 +140,24 @@ def _merges(words: list[str]) -> list[tuple[str, str]]:
     return merges
 
 
+def tiny_clip(folder: Path, base: Path) -> Path:
+    """A tiny CLIP of random weights, with the tokenizer of a tiny base."""
+    import torch
+    import transformers
+
+    small: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(base / "tokenizer")
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = {**small, **ends, "vocab_size": len(tokenizer), "max_position_embeddings": 77}
+    picture = {**small, "image_size": 32, "patch_size": 8}
+    torch.manual_seed(0)
+    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=picture, projection_dim=8))
+    how: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    for part in (model, tokenizer, transformers.CLIPImageProcessorPil(**how)):
+        part.save_pretrained(folder)
+    return folder
+
+
 def tiny_cohort(folder: Path, n: int = 12, *, size: int = 32, seed: int = 0) -> Path:
     """Write a cohort by its contract on disk: `n` 8-bit grey pictures, two visits per patient, bright disc = dementia."""
     import pandas as pd

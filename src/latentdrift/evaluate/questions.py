@@ -126,7 +126,7 @@ class Questions:
             retrieval = retrieve(scorer, real, synthetic, self.describe, self.spec, **how)
             found["alignment"] = {
                 **align(judges, real, synthetic, sets["train"], **how),
-                "retrieval": retrieval and {"scorer": self.options.scorer, **retrieval},
+                "retrieval": retrieval and {"scorer": Path(self.options.scorer).name, **retrieval},
             }
         said = self.refused + [words for part in found.values() for words in part.get("warnings", ())]
         if self.carded:
