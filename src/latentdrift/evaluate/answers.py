@@ -121,11 +121,9 @@ def retrieval_blocks(told: Told, pictures: ImageSet) -> list[page.Block]:
         blocks.append(
             page.table(parts, "Share of the images that go better with their prompt than with it changed in one attribute.")
         )
-    places = {name: place for place, name in enumerate(pictures.names)}
-    worst = [
-        (pixels(pictures.images[places[one["name"]]]), f"{one['name']}: asked {one['asked']}; goes best with {one['best']}")
-        for one in told["worst"]
-    ]
+    places = [pictures.names.index(one["name"]) for one in told["worst"]]
+    captions = [f"{one['name']}: asked {one['asked']}; goes best with {one['best']}" for one in told["worst"]]
+    worst = [(pixels(pictures.images[place]), caption) for place, caption in zip(places, captions, strict=True)]
     return [*blocks, page.text("Farthest from their prompts:"), page.gallery(worst)]
 
 
