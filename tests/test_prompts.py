@@ -197,7 +197,7 @@ def test_assignments(text: str, expected: tuple) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("age=-5", "age=-5: an age lies between 0 and 130 years"),
+        ("age=-5", "age=-5: an age lies between 0 and 120 years"),
         ("age=old", "'old' is not a number; give it in years"),
         ("age=inf", "'inf' is not a number"),
         ("age", "'age' is not an assignment; write name=value"),

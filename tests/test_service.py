@@ -233,7 +233,7 @@ def test_dry_runs_cost_and_write_nothing(study: Path, tmp_path: Path, tiny_base_
 
 
 def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="age lies between 0 and 130"):
+    with pytest.raises(OptionError, match="age lies between 0 and 120"):
         edit(study, study / "cohort", tmp_path / "e", set=("age=-3",))
     with pytest.raises(OptionError, match=r"unknown diagnosis 'demencia'.*did you mean 'dementia'"):
         edit(study, study / "cohort", tmp_path / "e", set=("diagnosis=demencia",))

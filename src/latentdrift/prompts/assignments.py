@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from latentdrift.ages import OLDEST, AgeError, parse_age
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.wording import SEX_WORDS, Spec, is_missing, split_findings
-
-OLDEST = 130
-"""Years."""
 
 MOST = 100
 """Values of a series; ours."""
@@ -42,7 +40,7 @@ class Years:
         age = own + self.number
         if not 0 <= age <= OLDEST:
             raise OptionError(
-                f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and {OLDEST} years; "
+                f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and {OLDEST:g} years; "
                 "go less far, or set the age itself with --set age=85"
             )
         return age
@@ -145,12 +143,23 @@ def _word(kind: str, value: str, vocabulary: Iterable[Any]) -> str:
 
 
 def _number(name: str, value: str, unit: str | None) -> float:
+    if name == "age":
+        return _age(value)
     try:
         number = float(value)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
         raise OptionError(f"{name}={value}: '{value}' is not a number; give it in {unit or 'digits'}, for example {name}=70")
-    if name == "age" and not 0 <= number <= OLDEST:
-        raise OptionError(f"age={value}: an age lies between 0 and {OLDEST} years; give one in that range, for example age=85")
     return number
+
+
+def _age(value: str) -> float:
+    """Years, by the one rule for ages; an age that is not known is no value to assign."""
+    try:
+        years = parse_age(value)
+    except AgeError as error:
+        raise OptionError(f"age={value}: an age lies between 0 and {OLDEST:g} years; {error}") from error
+    if years is None:
+        raise OptionError(f"age={value}: '{value}' is not a number; give it in years, for example age=70")
+    return years
