@@ -165,7 +165,8 @@ def test_modes_and_classes(tiny_base_folder: Path, cohort: Cohort, tmp_path: Pat
     assert max(moved) > 0.01 and sum(ends) >= 3  # on top of what was trained in
     assert drift("pin", drift_mode="pin")["start"] == "pin"
     for mode in ("train", "pin-sample"):
-        assert "calibration" not in drift(mode, drift_mode=mode)
+        closed = drift(mode, drift_mode=mode)
+        assert "calibration" not in closed and closed["source"] == "auto"  # no start was chosen by pictures
     groups = drift("classes", drift_by="diagnosis")["groups"]
     assert {group["phrase"] for group in groups} == set(cohort.rows("train")["diagnosis"])
     assert groups[0]["infer"] != pytest.approx(groups[1]["infer"])

@@ -108,6 +108,13 @@ def test_drift_as_it_is_written(text: str, delta: tuple[float, ...]) -> None:
     assert Drift.parse(text, channels=4, latent_size=64, mode="infer") == Drift((), drift.infer)
 
 
+@pytest.mark.parametrize("mode", ["pin-sample", "leak-pixel", "leak-low"])
+def test_a_value_is_refused_where_the_cohort_decides_the_mean(mode: str) -> None:
+    with pytest.raises(OptionError, match=f"'0.3' has no part in a '{mode}' start.*--drift-mode infer or pin"):
+        Drift.parse("0.3", channels=4, latent_size=64, mode=mode)
+    assert Drift.parse("none", channels=4, latent_size=64, mode=mode) == Drift((), (), mode)
+
+
 @pytest.mark.parametrize("text", ["none", "0", "0,0,0,0"])
 def test_zero_is_none(text: str) -> None:
     assert Drift.parse(text, channels=4, latent_size=64) == Drift()

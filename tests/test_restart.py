@@ -78,6 +78,22 @@ def test_drawn_starts_have_no_values(mode: str) -> None:
     assert ask(Drift((0.1,) * 4, (0.3,) * 4), drift="auto", drift_mode=mode) == Drift((0.1,) * 4, (), mode)
 
 
+@pytest.mark.parametrize("mode", ["pin-sample", "leak-pixel", "leak-low"])
+def test_a_value_is_refused_where_the_cohort_decides_the_mean(mode: str) -> None:
+    message = f"drift '0.3' has no part in a '{mode}' start"
+    with pytest.raises(OptionError, match=message):
+        ask(Drift(), drift="0.3", drift_mode=mode)
+    with pytest.raises(OptionError, match=message):
+        ask(Drift((), (), mode), drift="0.3")
+    assert ask(Drift((), (), mode), drift="0.3", drift_mode="infer") == Drift((), (0.3,) * 4)
+    assert ask(Drift(), drift="none", drift_mode=mode) == Drift((), (), mode)
+
+
+def test_drift_of_training_alone_leaks_nothing_at_any_first_time() -> None:
+    stored = Drift((0.1,) * 4, groups=(Group("ill", (0.2,) * 4),))
+    assert ask(stored, CLOSED, steps=20) == stored
+
+
 def test_a_value_replaces_the_start_of_every_class_and_leaves_the_training() -> None:
     stored = Drift((0.1,) * 4, (0.1,) * 4, groups=(Group("ill", (0.2,) * 4, (0.2,) * 4),))
     found = ask(stored, drift="0.5")

@@ -11,7 +11,7 @@ from gaussian import gaussian, randn, sd_schedule
 from scipy.fft import dctn
 
 from latentdrift.errors import AdapterError, CohortError, OptionError
-from latentdrift.model.drift import Drift
+from latentdrift.model.drift import PLAIN, Drift
 from latentdrift.model.start import FEWEST, FILE, LOW, STARTS, Statistics, begin, check
 from latentdrift.sample.samplers import first_time, run
 
@@ -40,7 +40,7 @@ def draw(start: str, statistics: Statistics | None = None, drift: Drift | None =
     t0 = first_time("ddim", schedule, 50)
     sources = (torch.Generator().manual_seed(i) for i in range(n))
     drift = drift or Drift.of(DELTA, "infer")
-    drift = Drift(drift.train, drift.infer, start)
+    drift = Drift(drift.train, drift.infer, start, drift.form)
     return torch.stack([begin(drift, statistics, schedule, t0, SIZE, source) for source in sources])
 
 
@@ -121,11 +121,29 @@ def test_leaks_carry_the_picture_that_pins_do_not(statistics: Statistics) -> Non
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_trained_drift_moves_the_start_the_other_way(start: str, statistics: Statistics) -> None:
+@pytest.mark.parametrize("form", ["noise_mean", "target_unshifted"])
+def test_in_the_networks_own_coordinates_leak_and_trained_drift_add(form: str, start: str, statistics: Statistics) -> None:
+    """xT = s delta_infer + s z of a plain start; xT = a x + s (z + delta_train) of one that leaks an image x."""
+    s, delta = sd_schedule().s(981).item(), torch.tensor(DELTA).reshape(4, 1, 1)
     plain = draw(start, statistics, Drift((), DELTA), n=4)
-    trained = draw(start, statistics, Drift(DELTA, DELTA), n=4)
-    s = sd_schedule().s(981).item()
-    assert torch.allclose(plain - trained, s * torch.tensor(DELTA).reshape(4, 1, 1).expand_as(plain), atol=1e-6)
+    trained = draw(start, statistics, Drift(DELTA, DELTA, form=form), n=4)
+    wrapped = s * delta if form == "noise_mean" else torch.zeros(4, 1, 1)  # what the wrapper adds to yT
+    added = torch.zeros(4, 1, 1) if start in PLAIN else s * delta
+    assert torch.allclose(trained + wrapped - plain, added.expand_as(plain), atol=1e-6)
+
+
+@pytest.mark.parametrize("start", [name for name in STARTS if name not in PLAIN])
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_the_data_come_back_from_a_network_that_was_trained_with_drift(kind: str, start: str) -> None:
+    """The exact network of data N(-0.5, 0.02^2) and noise of mean 0.1: yT has the mean a (-0.5) = -0.038, x0 the mean -0.5."""
+    schedule, delta = sd_schedule(kind), 0.1
+    found = Statistics.measure(randn(40, *SIZE, seed=5) * 0.02 - 0.5)
+    yT = draw(start, found, Drift((delta,) * 4), n=50).double()
+    assert yT.mean().item() == pytest.approx(-0.038, abs=4 / (50 * 1024) ** 0.5)
+    level = yT.mean((0, 2, 3)).reshape(1, 4, 1, 1)
+    network = Drift((delta,) * 4).wrap(gaussian(schedule, -0.5, 0.02, delta=delta, noise=1 / 16 / 50**0.5), schedule)
+    x0 = run(network, schedule, "ddim", 50, level, None, [])
+    assert x0.mean().item() == pytest.approx(-0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("start", STARTS)

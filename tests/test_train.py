@@ -305,6 +305,11 @@ def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path
     with pytest.raises(CohortError, match="--drift-mode leak-low needs 10 training images, there are"):
         run(drift_mode="leak-low")
     assert not (tmp_path / "run").exists()
+    with pytest.raises(OptionError, match="has no part in a 'pin-sample' start"):
+        run(drift="0.3", drift_mode="pin-sample")
+    assert not (tmp_path / "run").exists()
+    drawn = run("drawn", drift="none", drift_mode="pin-sample").info["drift"]
+    assert (drawn["mode"], drawn["infer"], drawn["source"]) == ("pin-sample", [], "none")
     stored = run(drift_mode="pin").info["drift"]
     assert (stored["mode"], stored["start"], len(stored["infer"])) == ("pin", "pin", 4)
 

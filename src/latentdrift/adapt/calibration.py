@@ -86,7 +86,7 @@ def calibrated(
         "wanted_mean": wanted.tolist(),
         "interval": [[low + value, high + value] for (low, high), value in zip(interval, trained, strict=True)],
     }  # fmt: skip
-    return {**told, **started.to_dict(), "t0": int(t0), "calibration": calibration}
+    return {**told, **started.to_dict(), "source": "calibrated", "t0": int(t0), "calibration": calibration}
 
 
 def seconds(base: Base, todo: Job) -> float:

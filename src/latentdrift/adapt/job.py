@@ -275,12 +275,13 @@ def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tup
     """The drift of this fit, and what adapter.json says of it.
 
     `auto` is the closed form per channel; trained into the network as well, the two shifts of the start add up: the trained
-    one and the signal that a plain start lacks. `calibrated` begins with it, and asks the fit in the end (calibration.py).
+    one and the signal that a plain start lacks. `calibrated` begins with it; where the mode leaves the start's mean open, it is
+    chosen after training (calibration.py), and only then is the source `calibrated`.
     """
     text, mode, form = job.options.drift.strip().lower(), job.options.drift_mode, job.options.drift_form
     if text not in ESTIMATED:
         drift = _given(base, job.options, job.resolution)
-        return drift, {**drift.to_dict(), "source": "given"}
+        return drift, {**drift.to_dict(), "source": "given" if drift.train or drift.infer else "none"}
     t0 = int(base.schedule.timesteps(SAMPLING_STEPS)[0])
     a_t0 = float(base.schedule.a(t0))
 
@@ -298,7 +299,7 @@ def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tup
         part = _closed_form(found(positions)[0], mode or "infer", form)
         groups.append(Group(phrase, part.train, part.infer))
     drift = replace(whole, groups=tuple(groups))
-    return drift, {**drift.to_dict(), "source": text, "t0": t0, "estimate": list(delta), "interval": list(map(list, interval))}
+    return drift, {**drift.to_dict(), "source": "auto", "t0": t0, "estimate": list(delta), "interval": list(map(list, interval))}
 
 
 def _given(base: Base, options: FitOptions, resolution: int) -> Drift:

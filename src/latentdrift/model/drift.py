@@ -36,6 +36,7 @@ MODES: dict[str, tuple[bool, str | None]] = {
     "leak-pixel": (False, "leak-pixel"),
     "leak-low": (False, "leak-low"),
 }
+PLAIN = ("shift", "pin")  # starts whose mean is drift; the mean of the others is drawn from the cohort's statistics
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Drift:
             raise unknown("drift form", form, FORMS)
         values = tuple(float(value) for value in delta) if any(delta) else ()
         train, start = MODES[mode]
-        return cls(values if train else (), values if start in ("shift", "pin") else (), start or "shift", form)
+        return cls(values if train else (), values if start in PLAIN else (), start or "shift", form)
 
     @classmethod
     def parse(cls, text: str, *, channels: int, latent_size: int, mode: str | None = None, form: str = "noise_mean") -> Drift:
@@ -111,7 +112,8 @@ class Drift:
             form: a row of FORMS.
 
         Raises:
-            OptionError: not a number, not finite, not one value per channel, or not such a file.
+            OptionError: not a number, not finite, not one value per channel, not such a file, or a value that the mode has no
+                place for.
         """
         if text.strip().endswith(".json"):
             values, found = _read(Path(text.strip()))
@@ -120,7 +122,10 @@ class Drift:
             values = [0.0] if text.strip().lower() == "none" else [_value(part, text, latent_size) for part in text.split(",")]
         if len(values) not in (1, channels):
             raise OptionError(f"drift '{text}' has {len(values)} values; give one, or {channels}: one per latent channel")
-        return cls.of(values * channels if len(values) == 1 else values, mode or "both", form)
+        mode = mode or "both"
+        if any(values) and mode in MODES:
+            check_given(text, MODES[mode][1] or "shift")
+        return cls.of(values * channels if len(values) == 1 else values, mode, form)
 
     @property
     def mode(self) -> str:
@@ -191,15 +196,19 @@ class Drift:
             raise OptionError("this drift differs by class, and no prompts were given that say which class an image is of")
         return [self.of_prompt(prompt) for prompt in prompts]
 
-    def shift(self, s_T: float | Tensor, *, infer: bool = True) -> Tensor:
-        """The mean [C] (or [1], if zero) of the start yT, float64, where s_T is the noise level that sampling starts from.
-
-        infer: with delta_infer; without, what a start that has its own mean is to be shifted by.
-        """
+    def shift(self, s_T: float | Tensor) -> Tensor:
+        """Mean [C] (or [1], if zero) of a plain start yT, float64, where s_T is the noise level that sampling starts from."""
         form = FORMS[self.form]
-        start, trained = self.infer if form.start and infer else (), self.train if form.target else ()
-        first, second = (torch.tensor(delta or (0.0,), dtype=torch.float64) for delta in (start, trained))
-        return (first - second) * s_T
+        start, trained = self.infer if form.start else (), self.train if form.target else ()
+        return (_values(start) - _values(trained)) * s_T
+
+    def noise_shift(self, s_T: float | Tensor) -> Tensor:
+        """Mean [C] (or [1], if zero) of the noise in a start that leaks an image, float64.
+
+        A network trained with drift expects xT = a x0 + s (eps + delta_train): the image and the drift add. The wrapped network
+        sees yT + s delta_train, so that yT has plain noise; a network that is not wrapped is given xT itself.
+        """
+        return _values(() if FORMS[self.form].target else self.train) * s_T
 
     def after_step(self, steps: int) -> Tensor | None:
         """What is added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add nothing."""
@@ -216,6 +225,8 @@ class Drift:
             return self
 
         def moved(part: Drift | Group) -> tuple[float, ...]:
+            if not part.infer:  # no signal is leaked: the mode is train, or the cohort's statistics are the start
+                return ()
             train = part.train or (0.0,) * len(part.infer)
             return tuple((i - t) * ratio + t for i, t in zip(part.infer, train, strict=True))
 
@@ -249,6 +260,24 @@ class Drift:
         if drift.mode != stored.get("mode"):
             raise AdapterError(f"the adapter's drift says mode '{stored.get('mode')}' and its values are those of '{drift.mode}'")
         return drift
+
+
+def check_given(text: str, start: str) -> None:
+    """Refuse a value of drift for a start that takes its mean from the cohort.
+
+    Raises:
+        OptionError: The start is no row of PLAIN.
+    """
+    if start not in PLAIN:
+        raise OptionError(
+            f"drift '{text}' has no part in a '{start}' start, whose mean is that of the training latents; give --drift auto or "
+            "none, or --drift-mode infer or pin, which start from the value"
+        )
+
+
+def _values(delta: Sequence[float]) -> Tensor:
+    """[C] float64; [1] of zero where there is none."""
+    return torch.tensor(tuple(delta) or (0.0,), dtype=torch.float64)
 
 
 def _stack(deltas: Sequence[tuple[float, ...]]) -> Tensor:

@@ -2,7 +2,8 @@
 
 A network expects xt = a x0 + s eps even at its noisiest time, where a is small and not zero: the signal leaks into the noise
 (Lin et al. 2023; Everaert et al. 2024). A plain start N(0, I) lacks that signal. Every row returns yT [C, h, w], the start of
-the network with drift wrapped around it: a start xT in the network's own coordinates less s delta_train.
+the network with drift wrapped around it: a start xT in the network's own coordinates less s delta_train. An image that leaks and
+drift add, xT = a x + s (z + delta_train), so that yT = a x + s z.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from latentdrift.errors import AdapterError, CohortError, OptionError
-from latentdrift.model.drift import Drift
+from latentdrift.model.drift import PLAIN, Drift
 from latentdrift.model.schedule import Process
 
 LOW = 4  # frequencies per axis of the low-frequency leak; ours: 16 numbers per channel, coarser than any organ's outline
@@ -96,8 +97,8 @@ class Place:
     """Unit noise [C, h, w], the first that the image's generator gave."""
     shift: Tensor
     """(delta_infer - delta_train) s, [C, 1, 1]."""
-    trained: Tensor
-    """delta_train s, [C, 1, 1]."""
+    noise: Tensor
+    """Mean of the noise beside an image that leaks, [C, 1, 1]: see `Drift.noise_shift`."""
     a: float
     s: float
     statistics: Statistics
@@ -116,14 +117,14 @@ def pin_sample(place: Place) -> Tensor:
     values, vectors = torch.linalg.eigh(found.covariance)  # a matrix of low rank is allowed, unlike for Cholesky
     root = vectors * values.clamp(min=0).sqrt()
     level = found.mean + root @ torch.randn(len(found.mean), generator=place.generator)
-    return place.z - place.z.mean((1, 2), keepdim=True) + place.a * level.reshape(-1, 1, 1) - place.trained
+    return place.z - place.z.mean((1, 2), keepdim=True) + place.a * level.reshape(-1, 1, 1) + place.noise
 
 
 def leak_pixel(place: Place) -> Tensor:
     """a x + s z with x from every latent pixel's own mean and spread (Everaert et al. 2024, section 4.1)."""
     found = place.statistics
     x = found.pixel_mean + found.pixel_std * torch.randn(place.z.shape, generator=place.generator)
-    return place.a * x + place.s * place.z - place.trained
+    return place.a * x + place.s * place.z + place.noise
 
 
 def leak_low(place: Place) -> Tensor:
@@ -131,7 +132,7 @@ def leak_low(place: Place) -> Tensor:
     found = place.statistics
     low = found.low_mean + found.low_std * torch.randn(found.low_mean.shape, generator=place.generator)
     x = _basis(place.z.shape[1]).T.float() @ low @ _basis(place.z.shape[2]).float()
-    return place.a * x + place.s * place.z - place.trained
+    return place.a * x + place.s * place.z + place.noise
 
 
 STARTS: dict[str, Callable[[Place], Tensor]] = {
@@ -141,7 +142,6 @@ STARTS: dict[str, Callable[[Place], Tensor]] = {
     "leak-pixel": leak_pixel,
     "leak-low": leak_low,
 }
-PLAIN = ("shift", "pin")  # rows that need no statistics
 
 
 def begin(
@@ -163,9 +163,9 @@ def begin(
         source: of everything random about the image.
     """
     z, s = torch.randn(size, generator=source), schedule.s(t0)
-    shift, trained = (delta.float().reshape(-1, 1, 1) for delta in (drift.shift(s), drift.shift(s, infer=False)))
+    shift, noise = (delta.float().reshape(-1, 1, 1) for delta in (drift.shift(s), drift.noise_shift(s)))
     found = statistics if statistics is not None else Statistics(*[torch.zeros(0)] * 6)
-    return STARTS[drift.start](Place(z, shift, -trained, schedule.a(t0).item(), s.item(), found, source))
+    return STARTS[drift.start](Place(z, shift, noise, schedule.a(t0).item(), s.item(), found, source))
 
 
 def check(start: str, statistics: Statistics | None, size: tuple[int, int, int]) -> None:

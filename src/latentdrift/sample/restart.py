@@ -11,8 +11,8 @@ from torch import Tensor
 from latentdrift.config import GenerateOptions
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
-from latentdrift.model.drift import MODES, Drift
-from latentdrift.model.start import PLAIN, Statistics
+from latentdrift.model.drift import MODES, PLAIN, Drift, check_given
+from latentdrift.model.start import Statistics
 from latentdrift.sample.samplers import first_time
 
 Values = tuple[float, ...]
@@ -32,8 +32,8 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
         statistics: of the adapter's cohort.
 
     Raises:
-        OptionError: the value is not understood, the closed form is asked for and there are no statistics, or the network was
-            trained with another form of drift.
+        OptionError: the value is not understood, or has no part in the start; the closed form is asked for and there are no
+            statistics; or the network was trained with another form of drift.
     """
     value, mode, form = options.drift, options.drift_mode, options.drift_form or drift.form
     if form != drift.form and "target_unshifted" in (form, drift.form):
@@ -63,6 +63,8 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
         return _with(drift, lambda trained: tuple(map(sum, zip(leaked, trained or (0.0,) * len(leaked), strict=True))))
     size = base.latent_size(options.resolution or info["resolution"])
     asked = Drift.parse(value, channels=base.latent_channels, latent_size=size, mode="infer")
+    if asked.infer:
+        check_given(value, start)
     return _with(drift, lambda _: asked.infer)
 
 
