@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 
 from latentdrift.data.image import Image, ImageError, Plane
 from latentdrift.data.intensity import from_unit, to_unit
-from latentdrift.data.nifti import PLANES, read_nifti, write_nifti
+from latentdrift.data.nifti import read_nifti, write_nifti
+from latentdrift.data.readers import read
+from latentdrift.data.volume import PLANES
 from latentdrift.errors import InputError, OptionError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -335,3 +339,112 @@ def test_a_real_series_of_volumes_is_refused() -> None:
         pytest.skip(f"the real volumes are not here: {path}")
     with pytest.raises(ImageError, match="52 x 68 x 20 x 10"):
         read_nifti(path, "axial")
+
+
+# --- headers as other tools write them --------------------------------------------------------------------------------
+
+
+def with_header(path: Path, **fields: object) -> Path:
+    """A volume whose header fields are overwritten on disk, past every check of nibabel."""
+    saved(path, volume=VOLUME)
+    header = nib.load(path).header.copy()
+    for name, value in fields.items():
+        header[name] = value
+    path.write_bytes(header.binaryblock + path.read_bytes()[len(header.binaryblock) :])
+    return path
+
+
+def test_a_sform_of_zeros_leaves_the_qform(tmp_path: Path) -> None:
+    """Left stays left: the picture and its affine are those of the qform."""
+    zeros = {f"srow_{axis}": np.zeros(4) for axis in "xyz"}
+    path = with_header(tmp_path / "a.nii", sform_code=1, qform_code=1, **zeros)
+    (image,) = read_nifti(path, "coronal", "6")
+    np.testing.assert_array_equal(image.pixels, expected("coronal", 6))
+    assert_affine_is_true(image)
+    assert image.notes == ("its header's sform is no orientation and is left out",)
+    write_nifti(tmp_path / "w.nii", image, image.pixels)
+    assert_lies_in(nib.load(tmp_path / "w.nii"), VOLUME, nib.load(saved(tmp_path / "b.nii")).affine)
+
+
+@pytest.mark.parametrize("qform_code", [0, 1])
+def test_a_sform_counts_whatever_the_quaternion_beside_it(tmp_path: Path, qform_code: int) -> None:
+    quaternion = {"quatern_b": 0.9, "quatern_c": 0.9, "quatern_d": 0.9}
+    path = with_header(tmp_path / "a.nii", sform_code=2, qform_code=qform_code, **quaternion)
+    (image,) = read_nifti(path, "axial", "1")
+    assert_affine_is_true(image)
+    write_nifti(tmp_path / "w.nii", image, image.pixels)
+    written = nib.load(tmp_path / "w.nii")
+    assert int(written.header["sform_code"]) == 2 and int(written.header["qform_code"]) == 0
+    assert_lies_in(written, VOLUME, nib.load(saved(tmp_path / "b.nii")).affine)
+
+
+@pytest.mark.parametrize("longer", [1e-7, 1e-5, 1e-4])
+def test_a_quaternion_too_long_by_rounding_is_a_half_turn(tmp_path: Path, longer: float) -> None:
+    """b = 1 turns by 180 degrees about the first axis: the second and third run backwards."""
+    path = with_header(tmp_path / "a.nii", sform_code=0, qform_code=1, quatern_b=1 + longer, quatern_c=0, quatern_d=0)
+    (image,) = read_nifti(path, "axial", "1")
+    assert image.notes == () and image.affine is not None
+    shown = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    np.testing.assert_allclose(shown[:, :2], [[0, -1], [-1, 0], [0, 0]], atol=2e-3)
+    np.testing.assert_array_equal(image.pixels, VOLUME[::-1, :, SHAPE[2] - 2].T)
+
+
+def test_a_quaternion_that_is_none_is_no_orientation(tmp_path: Path) -> None:
+    quaternion = {"quatern_b": 3.0, "quatern_c": -2.0, "quatern_d": np.nan}
+    path = with_header(tmp_path / "a.nii", sform_code=0, qform_code=1, **quaternion)
+    (image,) = read_nifti(path, "axial", "1")
+    assert image.affine is None
+    assert image.notes[0] == "no orientation in the header: left and right are not known"
+
+
+@pytest.mark.parametrize(
+    ("slope", "inter", "scale"),
+    [
+        (0, 0, (1, 0)),
+        (0, 5, (1, 0)),
+        (np.nan, np.nan, (1, 0)),
+        (np.inf, 3, (1, 0)),
+        (2, np.nan, (2, 0)),
+        (0.5, -1000, (0.5, -1000)),
+    ],
+)
+def test_a_slope_that_scales_nothing_leaves_the_stored_values(tmp_path: Path, slope: float, inter: float, scale: tuple) -> None:
+    """NIfTI-1, `scl_slope`: where it is 0, the stored values count."""
+    path = with_header(tmp_path / "a.nii", scl_slope=slope, scl_inter=inter)
+    (image,) = read_nifti(path, "axial", "2")
+    np.testing.assert_allclose(image.pixels, expected("axial", 2) * scale[0] + scale[1])
+    write_nifti(tmp_path / "w.nii", image, image.pixels)
+    np.testing.assert_allclose(nib.load(tmp_path / "w.nii").get_fdata()[..., 0], VOLUME[..., 2] * scale[0] + scale[1])
+
+
+def test_odd_headers_are_mended_with_one_sentence_and_nothing_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    path = with_header(tmp_path / "a.nii", pixdim=[0, -1, 2, 0, 0, 0, 0, 0], xyzt_units=7)
+    (image,) = read_nifti(path, "axial", "1")
+    (note,) = image.notes
+    assert note.startswith("its NIfTI header was mended (pixdim")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a", "A.NII.GZ", "a.img", "a.png"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+def test_the_content_decides_how_a_volume_is_unpacked(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    content = saved(tmp_path / "source.nii").read_bytes()
+    (tmp_path / name).write_bytes(pack(content))
+    (image,) = read(tmp_path / name, plane="sagittal", position="4")
+    np.testing.assert_array_equal(image.pixels, expected("sagittal", 4))
+    write_nifti(tmp_path / "w.nii.gz", image, image.pixels)
+    assert_lies_in(nib.load(tmp_path / "w.nii.gz"), VOLUME, nib.load(tmp_path / "source.nii").affine)
+
+
+def test_a_volume_too_large_for_memory_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.float64)
+    header.set_data_shape((1024, 1024, 1024))
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path = tmp_path / "a.nii"
+    with open(path, "wb") as file:  # sparse: the bytes are promised, and take no room
+        file.write(header.binaryblock)
+        file.truncate(352 + (1 << 33))
+    with pytest.raises(ImageError, match=r"8\.0 GiB; up to 2 GiB are read") as error:
+        read_nifti(path, "axial")
+    assert error.value.reason == "unsupported"

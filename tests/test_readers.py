@@ -85,6 +85,16 @@ def test_a_pair_is_read_through_its_header(folder: Path) -> None:
         ("text.nii.gz", gzip.compress(b"not a volume" * 100, mtime=0), "not an image"),
         ("cut.nii.gz", gzip.compress(RANDOM.bytes(3000), mtime=0)[:40], "truncated"),
         ("cut.png", b"\x89PNG\r\n\x1a\n", "damaged"),
+        ("scans.zip", b"PK\x03\x04" + bytes(400), "compressed"),
+        ("scans.7z", b"7z\xbc\xaf\x27\x1c" + bytes(400), "compressed"),
+        ("scans.tar", bytes(257) + b"ustar\x0000" + bytes(400), "compressed"),
+        ("scans.tgz", gzip.compress(bytes(257) + b"ustar\x0000" + bytes(400), mtime=0), "compressed"),
+        ("scan.dcm.xz", b"\xfd7zXZ\x00" + bytes(400), "compressed"),
+        ("scan.dcm.gz", gzip.compress(bytes(128) + b"DICM" + bytes(400), mtime=0), "compressed"),
+        ("scan.png.gz", gzip.compress(b"\x89PNG\r\n\x1a\n" + bytes(400), mtime=0), "compressed"),
+        ("._scan.dcm", b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(400), "system file"),
+        (".DS_Store", b"\x00\x00\x00\x01Bud1" + bytes(400), "system file"),
+        ("Thumbs.db", b"\xd0\xcf\x11\xe0" + bytes(400), "system file"),
     ],
 )
 def test_other_files_are_refused_with_a_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
@@ -93,6 +103,21 @@ def test_other_files_are_refused_with_a_reason(tmp_path: Path, name: str, conten
         read(tmp_path / name)
     assert error.value.reason == reason
     assert str(error.value).endswith(f"({reason})")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_analyze_is_told_apart_from_nifti_and_what_to_do_is_said(tmp_path: Path, order: str) -> None:
+    header = nib.AnalyzeHeader(endianness=order)
+    header.set_data_shape((4, 5, 6))
+    header.set_data_dtype(np.int16)
+    (tmp_path / "brain.hdr").write_bytes(header.binaryblock)
+    (tmp_path / "brain.img").write_bytes(bytes(240))
+    with pytest.raises(ImageError, match=r"ANALYZE 7\.5 header, .* convert the pair to NIfTI") as error:
+        read(tmp_path / "brain.hdr", plane="axial")
+    assert error.value.reason == "unsupported"
+    with pytest.raises(ImageError, match=r"the pixels of brain\.hdr") as error:
+        read(tmp_path / "brain.img")
+    assert error.value.reason == "pixel half"
 
 
 def test_what_is_not_there_and_what_is_a_folder(tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ REASONS = {
     "no orientation": "millimetres were asked for and the header does not say how the voxels lie",
     "other plane": "a slice of another plane than the one asked for",
     "no window": "the header's window was asked for and there is none",
-    "pixel half": "the .img of a NIfTI pair; its .hdr is read instead",
+    "pixel half": "the .img of a pair; its .hdr stands for both",
+    "compressed": "an archive or a compressed file, which has to be unpacked first",
+    "system file": "what an operating system keeps beside files",
+    "blank": "a picture of one brightness under its window, although its values differ",
 }
 """Why a file is not taken, in words short enough for a table."""
 

@@ -1,41 +1,52 @@
-"""NIfTI -> Images, and back into the source's own voxel grid.
+"""NIfTI -> Images, and back into the source's own voxel grid; see `volume.py` for how slices are displayed.
 
-Display convention: RADIOLOGICAL, as DICOM does it. The patient's right is on the picture's left; anterior is up in an axial
-slice, superior is up in the others, and anterior is left in a sagittal one. So rows and columns always run from + to - of a
-RAS axis.
-
-A file without orientation (qform and sform codes 0) is shown as its voxels are stored, first axis to the right and second axis
-up, with affine None: which side is the patient's left is then not known.
+A file without orientation (qform and sform codes 0, or neither usable) is shown as its voxels are stored, first axis to the right
+and second axis up, with affine None: which side is the patient's left is then not known.
 """
 
 from __future__ import annotations
 
-import re
-import zlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
+from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
+from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from nibabel.volumeutils import array_from_file
+from nibabel.wrapstruct import WrapStructError
 
+from latentdrift.data import compression
 from latentdrift.data.image import Image, ImageError, Plane, Source
 from latentdrift.data.intensity import Range, Window, as_dtype, choose_range, is_range, parse_window, without_gaps
-from latentdrift.errors import InputError, OptionError, unknown
+from latentdrift.data.volume import (
+    MIDDLE,
+    PLANES,
+    Grid,
+    check_volume_size,
+    downright,
+    mean_slab,
+    picture_affine,
+    slice_index,
+)
+from latentdrift.errors import InputError, unknown
 
-CONVENTION = "radiological"
-
-PLANES: dict[Plane, tuple[int, int, int]] = {
-    "axial": (2, 1, 0),
-    "coronal": (1, 2, 0),
-    "sagittal": (0, 2, 1),
+HEADERS: dict[bytes, type] = {
+    b"n+1\0": Nifti1Header,
+    b"ni1\0": Nifti1PairHeader,
+    b"n+2\0": Nifti2Header,
+    b"ni2\0": Nifti2PairHeader,
 }
-"""RAS axis along the slice's normal, and those along which rows and columns run, both from + to -."""
+"""Magic string -> how the header lies on disk; in a pair (`ni`), the voxels are a file of their own."""
 
-DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, ArithmeticError, MemoryError, zlib.error,
-          ImageFileError, HeaderDataError, HeaderTypeError)  # fmt: skip
+MAGIC_AT = {348: 344, 540: 4}
+"""Header size, which a NIfTI file begins with in either byte order -> where its magic string lies."""
+
+DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, ArithmeticError, MemoryError,
+          HeaderDataError, HeaderTypeError, WrapStructError, *compression.DAMAGE)  # fmt: skip
 """What nibabel raises on a damaged file."""
 
 CUT_SHORT = ("Expected", "greater than file size")
@@ -49,49 +60,44 @@ UNSCALED = (1.0, 0.0)
 UNITS = {"meter": 1000.0, "micron": 0.001}
 """mm per unit of a header that does not count in mm."""
 
-_POSITION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(%|mm)?\s*")
+ROUNDING = 1e-3
+"""How far the squared length of a quaternion may lie above 1: a writer's rounding, which is taken off."""
+
+_SILENT = logging.Logger("nibabel's remarks, which are gathered into one sentence")
+_SILENT.disabled = True
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The voxels of a file, and how its three axes lie in the patient."""
+class Volume:
+    """A NIfTI file: its grid, its mended header, and where its voxels lie."""
 
-    path: Path
-    image: nib.Nifti1Image
-    shape: tuple[int, int, int]
-    affine: np.ndarray
-    """Voxel to RAS mm; where the file has none, nibabel's stand-in, whose first axis runs to the left."""
-    oriented: bool
-
-    @property
-    def axes(self) -> np.ndarray:
-        """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction."""
-        return nib.io_orientation(self.affine).astype(int)
-
-    @property
-    def zooms(self) -> np.ndarray:
-        """[3] mm per voxel along the stored axes."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+    grid: Grid
+    header: Nifti1Header
+    voxels: Path
+    notes: tuple[str, ...]
 
     @property
     def scaling(self) -> tuple[float, float]:
-        """Slope and intercept from stored to real values."""
-        proxy: Any = self.image.dataobj
-        return float(proxy.slope), float(proxy.inter)
+        """Slope and intercept from stored to real values: none where the slope is 0 or no number (NIfTI-1, `scl_slope`)."""
+        slope, inter = float(self.header["scl_slope"]), float(self.header["scl_inter"])
+        if slope == 0 or not np.isfinite(slope):
+            return UNSCALED
+        return slope, inter if np.isfinite(inter) else 0.0
 
-    def stored_axis(self, ras: int) -> int:
-        """The stored axis that runs along a RAS axis."""
-        return int(np.flatnonzero(self.axes[:, 0] == ras)[0])
-
-    def stored_index(self, axis: int, index: float) -> float:
-        """From an index that counts along + of the RAS axis to the stored one, or back."""
-        return index if self.axes[axis, 1] > 0 else self.shape[axis] - 1 - index
+    def stored(self) -> np.ndarray:
+        """All voxels [x, y, z] as they are stored."""
+        shape, kind = self.header.get_data_shape(), self.header.get_data_dtype()
+        begin = self.header.get_data_offset()
+        if self.header.is_single:
+            begin = max(begin, self.header.single_vox_offset)  # some writers leave it at 0
+        with compression.open_unpacked(self.voxels) as file:
+            return array_from_file(shape, kind, file, begin).reshape(self.grid.shape)
 
 
 def read_nifti(
     path: Path | str,
     plane: Plane | None = None,
-    position: str = "50%",
+    position: str = MIDDLE,
     slab: float = 0.0,
     window: str | Window | None = None,
 ) -> list[Image]:
@@ -111,62 +117,126 @@ def read_nifti(
     path, window = Path(path), parse_window(window)
     if plane is not None and plane not in PLANES:
         raise unknown("plane", plane, PLANES)
-    grid = open_grid(path)
+    volume = open_volume(path)
+    grid = volume.grid
     own, normal = _own_plane(grid, plane)
-    index = 0.0 if own else _index(grid, PLANES[normal], position)
-    try:
-        pixels = _slab(grid, normal, index, 0.0 if own else slab)
-    except DAMAGE as error:
-        reason = "truncated" if isinstance(error, EOFError) or any(words in str(error) for words in CUT_SHORT) else "damaged"
-        raise ImageError(reason, path, f"the voxels cannot be read: {error}") from error
+    index = 0.0 if own else slice_index(grid, PLANES[normal], position)
     thickness = 0.0 if own else slab
+    pixels = _pixels(volume, normal, index, thickness)
     zooms = grid.zooms[[grid.stored_axis(ras) for ras in PLANES[normal]]]
     known = normal if grid.oriented or not own else None
     source = Source(path, "nifti", frame=None if own else round(index), plane=known, slab=thickness)
-    full = (0.0, 255.0) if grid.image.get_data_dtype() == np.uint8 and grid.scaling == UNSCALED else None
+    full = (0.0, 255.0) if volume.header.get_data_dtype() == np.uint8 and volume.scaling == UNSCALED else None
+    unoriented = () if grid.oriented else ("no orientation in the header: left and right are not known",)
     return [
         Image(
             pixels=pixels,
-            range=choose_range(window, pixels, header=_header_range(grid), full=full, path=path),
+            range=choose_range(window, pixels, header=_header_range(volume), full=full, path=path),
             spacing=(float(zooms[1]), float(zooms[2])),
-            affine=_picture_affine(grid, normal, index, max(thickness, float(zooms[0]))) if grid.oriented else None,
+            affine=picture_affine(grid, normal, index, max(thickness, float(zooms[0]))) if grid.oriented else None,
             source=source,
-            notes=() if grid.oriented else ("no orientation in the header: left and right are not known",),
+            notes=(*unoriented, *volume.notes),
         )
     ]
 
 
-def open_grid(path: Path) -> Grid:
+def header_class(head: bytes) -> type | None:
+    """Of a file that starts like this (352 bytes); None where it is no NIfTI."""
+    for order in ("little", "big"):
+        offset = MAGIC_AT.get(int.from_bytes(head[:4], order), len(head))  # type: ignore[arg-type]
+        if head[offset : offset + 4] in HEADERS:
+            return HEADERS[head[offset : offset + 4]]
+    return None
+
+
+def open_volume(path: Path) -> Volume:
     """The header of a NIfTI file with at most three dimensions longer than one.
 
     Raises:
-        ImageError: 4-D, damaged, truncated, unsupported.
+        ImageError: 4-D, damaged, truncated, missing, unsupported.
     """
     try:
-        return _grid(path, nib.load(path))
+        with compression.open_unpacked(path) as file:
+            head = file.read(max(MAGIC_AT) + 4)
+        kind = header_class(head)
+        if kind is None:
+            raise ImageError("not an image", path, "the content is not NIfTI")
+        return _volume(path, kind, head[: kind.template_dtype.itemsize])  # type: ignore[attr-defined]
     except DAMAGE as error:
         raise ImageError("damaged", path, f"the NIfTI header cannot be read: {error}") from error
 
 
-def _grid(path: Path, image: Any) -> Grid:
-    if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
-        raise ImageError("not an image", path, f"the content is {type(image).__name__}, not NIfTI")
-    shape = tuple(image.shape)
+def _volume(path: Path, kind: Any, block: bytes) -> Volume:
+    header = kind(block, check=False)
+    remarks = kind.diagnose_binaryblock(block)
+    header.check_fix(_SILENT)
+    shape = tuple(int(size) for size in header.get_data_shape())
     if any(size > 1 for size in shape[3:]):
         size = " x ".join(str(n) for n in shape)
         raise ImageError("4-D", path, f"a series of volumes ({size} voxels) came where one is wanted; extract one first")
     if len(shape) < 2 or 0 in shape or sum(size > 1 for size in shape) < 2:
         raise ImageError("not an image", path, f"the voxel grid {shape} has no rows and columns")
-    stored = Path(str(image.file_map["image"].filename)).stat().st_size
-    if np.prod([float(n) for n in shape]) * image.get_data_dtype().itemsize > GZIP_LIMIT * stored:
+    voxels = path if kind.is_single else _other_half(path)
+    _check_bytes(path, voxels, header, shape)
+    notes = [f"its NIfTI header was mended ({'; '.join(remarks.splitlines())})"] if remarks else []
+    notes += _mend_forms(header)
+    affine, oriented = _affine(header)
+    mm = np.diag([*[UNITS.get(_spatial_unit(header), 1.0)] * 3, 1.0])
+    grid = Grid(path, (*shape[:3], 1)[:3], mm @ affine, oriented)  # type: ignore[arg-type]
+    return Volume(grid, header, voxels, tuple(notes))
+
+
+def _spatial_unit(header: Nifti1Header) -> str:
+    try:
+        return str(header.get_xyzt_units()[0])
+    except KeyError:
+        return "unknown"
+
+
+def _other_half(path: Path) -> Path:
+    """The voxels of a pair, compressed or not, in either case."""
+    stem = path.name.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".hdr")
+    names = {f"{stem}.img", f"{stem}.img.gz", f"{stem}.img.bz2"}
+    found = sorted(other for other in path.parent.iterdir() if other.name.lower() in names)
+    if not found:
+        raise ImageError("missing", path, f"the voxels of this header, {stem}.img, do not lie beside it")
+    return found[0]
+
+
+def _check_bytes(path: Path, voxels: Path, header: Nifti1Header, shape: tuple[int, ...]) -> None:
+    """The file can hold its voxels, and memory can."""
+    promised = float(np.prod([float(n) for n in shape])) * header.get_data_dtype().itemsize
+    stored = voxels.stat().st_size
+    if promised > GZIP_LIMIT * stored:
         raise ImageError("truncated", path, f"{stored} bytes cannot hold the voxel grid {shape}")
-    affine = np.diag([*[UNITS.get(image.header.get_xyzt_units()[0], 1.0)] * 3, 1.0]) @ image.affine
-    coded = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
-    usable = bool(np.isfinite(affine).all()) and not np.isnan(nib.io_orientation(affine)).any()
-    if not usable:
-        zooms = np.resize(np.abs([*image.header.get_zooms()[:3], 1.0, 1.0])[:3], 3)
-        affine = np.diag([*(np.where(np.isfinite(zooms) & (zooms > 0), zooms, 1.0) * (-1, 1, 1)), 1.0])
-    return Grid(path, image, (*shape[:3], 1)[:3], affine, coded and usable)  # type: ignore[arg-type]
+    check_volume_size(path, promised)
+
+
+def _mend_forms(header: Nifti1Header) -> list[str]:
+    """Take off rounding, and the code of a form that is no orientation; what a person should know of it."""
+    quaternion = np.array([header[f"quatern_{axis}"] for axis in "bcd"], dtype=np.float64)
+    squared = float(quaternion @ quaternion)
+    if 1 < squared <= 1 + ROUNDING:  # the fourth component is the root of 1 - squared (NIfTI-1, METHOD 2)
+        for axis, value in zip("bcd", quaternion / np.sqrt(squared), strict=True):
+            header[f"quatern_{axis}"] = value
+    usable = {"qform": squared <= 1 + ROUNDING and _places(header.get_qform()), "sform": _places(header.get_sform())}
+    unusable = [form for form, places in usable.items() if int(header[f"{form}_code"]) > 0 and not places]
+    for form in unusable:
+        header[f"{form}_code"] = 0
+    return [f"its header's {form} is no orientation and is left out" for form in unusable]
+
+
+def _places(affine: np.ndarray) -> bool:
+    """Whether an affine gives every voxel a place of its own."""
+    return bool(np.isfinite(affine).all()) and not np.isnan(nib.io_orientation(affine)).any()
+
+
+def _affine(header: Nifti1Header) -> tuple[np.ndarray, bool]:
+    """Voxel to RAS in the header's unit, and whether the header says so; else mm in steps of its voxel size."""
+    if int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0:
+        return header.get_best_affine(), True
+    zooms = np.resize(np.abs([*header.get_zooms()[:3], 1.0, 1.0])[:3], 3)
+    return np.diag([*(np.where(np.isfinite(zooms) & (zooms > 0), zooms, 1.0) * (-1, 1, 1)), 1.0]), False
 
 
 def _own_plane(grid: Grid, plane: Plane | None) -> tuple[bool, Plane]:
@@ -183,101 +253,42 @@ def _own_plane(grid: Grid, plane: Plane | None) -> tuple[bool, Plane]:
     return False, plane
 
 
-def _index(grid: Grid, axes: tuple[int, int, int], position: str) -> float:
-    """The slice at a position, counted along + of the normal's RAS axis."""
-    match = _POSITION.fullmatch(position)
-    if not match:
-        raise OptionError(f"the position '{position}' is none of: a percentage (50%), millimetres (-12.5mm), a voxel index (80)")
-    value, unit = float(match[1]), match[2]
-    ras, axis = axes[0], grid.stored_axis(axes[0])
-    last = grid.shape[axis] - 1
-    if unit == "%":
-        allowed, index = (0.0, 100.0), value / 100 * last
-    elif unit == "mm":
-        if not grid.oriented:
-            finding = f"{position} has no meaning where the header has no orientation; give a percentage or a voxel index"
-            raise ImageError("no orientation", grid.path, finding)
-        ends = [_middle(grid, axis, float(grid.stored_index(axis, end)))[ras] for end in (0, last)]
-        step = (ends[1] - ends[0]) / max(last, 1)
-        allowed, index = (ends[0] - step / 2, ends[1] + step / 2), (value - ends[0]) / step
-    else:
-        allowed, index = (0.0, float(last)), value
-    if not allowed[0] <= value <= allowed[1]:
-        finding = f"the position {position} was asked for, and the volume goes from {allowed[0]:g} to {allowed[1]:g} {unit or ''}"
-        raise ImageError("outside", grid.path, finding.strip())
-    return float(np.clip(np.floor(index + 0.5), 0, last))
+def _pixels(volume: Volume, plane: Plane, index: float, slab: float) -> np.ndarray:
+    """A slice or slab, upright.
+
+    Raises:
+        ImageError: truncated, damaged, unsupported.
+    """
+
+    def slices(axis: int, first: int, last: int) -> np.ndarray:
+        return _values(volume, np.moveaxis(volume.stored(), axis, 0)[first : last + 1])
+
+    try:
+        return mean_slab(volume.grid, plane, index, slab, slices)
+    except DAMAGE as error:
+        reason = "truncated" if isinstance(error, EOFError) or any(words in str(error) for words in CUT_SHORT) else "damaged"
+        raise ImageError(reason, volume.grid.path, f"the voxels cannot be read: {error}") from error
 
 
-def _middle(grid: Grid, axis: int, index: float) -> np.ndarray:
-    """RAS mm of the middle of a stored slice."""
-    voxel = (np.array(grid.shape) - 1) / 2
-    voxel[axis] = index
-    return grid.affine[:3, :3] @ voxel + grid.affine[:3, 3]
-
-
-def _slab(grid: Grid, plane: Plane, index: float, slab: float) -> np.ndarray:
-    """[H, W] or [H, W, 3], upright: one slice, or the mean over `slab` mm around it, cut at the volume's ends."""
-    axis = grid.stored_axis(PLANES[plane][0])
-    centre, half = int(grid.stored_index(axis, index)), slab / grid.zooms[axis] / 2  # in slices
-    if half <= 0.5:
-        return _upright(grid, plane, _slices(grid, axis, centre, centre)[0])
-    near = np.arange(max(0, int(np.floor(centre - half))), min(grid.shape[axis] - 1, int(np.ceil(centre + half))) + 1)
-    share = np.clip(np.minimum(near + 0.5, centre + half) - np.maximum(near - 0.5, centre - half), 0, 1)
-    mean = np.tensordot(share / share.sum(), _slices(grid, axis, near[0], near[-1]).astype(np.float64), axes=1)
-    return _upright(grid, plane, mean.astype(np.float32))
-
-
-def _slices(grid: Grid, axis: int, first: int, last: int) -> np.ndarray:
-    """[n, ., .] or [n, ., ., 3]: stored slices, integers where the header has no scaling, else float32.
+def _values(volume: Volume, stored: np.ndarray) -> np.ndarray:
+    """Stored voxels as integers where the header has no scaling, else float32; colours [..., 3].
 
     Values that are not finite take the smallest that is.
     """
-    stored, (slope, inter) = grid.image.dataobj.get_unscaled(), grid.scaling  # type: ignore[attr-defined]
-    values = np.moveaxis(stored.reshape(grid.shape), axis, 0)[first : last + 1]
-    if values.dtype.names:  # NIfTI-1 datatypes RGB24 and RGBA32
-        values = np.stack([values[name] for name in values.dtype.names[:3]], axis=-1)
-        return values[..., 0] if (values == values[..., :1]).all() else values
-    if values.dtype.kind not in "iuf":
-        raise ImageError("unsupported", grid.path, f"voxels of type {values.dtype} are no intensities; save their magnitude")
-    if grid.scaling == UNSCALED and values.dtype.kind != "f":
-        return values.astype(values.dtype.newbyteorder("="))
-    return without_gaps(values.astype(np.float64) * slope + inter)
+    slope, inter = volume.scaling
+    if stored.dtype.names:  # NIfTI-1 datatypes RGB24 and RGBA32
+        colours = np.stack([stored[name] for name in stored.dtype.names[:3]], axis=-1)
+        return colours[..., 0] if (colours == colours[..., :1]).all() else colours
+    if stored.dtype.kind not in "iuf":
+        finding = f"voxels of type {stored.dtype} are no intensities; save their magnitude"
+        raise ImageError("unsupported", volume.grid.path, finding)
+    if volume.scaling == UNSCALED and stored.dtype.kind != "f":
+        return stored.astype(stored.dtype.newbyteorder("="))
+    return without_gaps(stored.astype(np.float64) * slope + inter)
 
 
-def _flips(grid: Grid, plane: Plane) -> tuple[bool, tuple[int, ...]]:
-    """What takes a stored slice to the display: whether its two axes are swapped, and then which are reversed."""
-    _, rows, columns = PLANES[plane]
-    row, column = grid.stored_axis(rows), grid.stored_axis(columns)
-    return row > column, tuple(at for at, axis in enumerate((row, column)) if grid.axes[axis, 1] > 0)
-
-
-def _upright(grid: Grid, plane: Plane, stored: np.ndarray) -> np.ndarray:
-    swapped, reversed_axes = _flips(grid, plane)
-    return np.ascontiguousarray(np.flip(stored.swapaxes(0, 1) if swapped else stored, reversed_axes))
-
-
-def _downright(grid: Grid, plane: Plane, shown: np.ndarray) -> np.ndarray:
-    """The inverse of `_upright`."""
-    swapped, reversed_axes = _flips(grid, plane)
-    stored = np.flip(shown, reversed_axes)
-    return np.ascontiguousarray(stored.swapaxes(0, 1) if swapped else stored)
-
-
-def _picture_affine(grid: Grid, plane: Plane, index: float, thickness: float) -> np.ndarray:
-    """(row, column, slice) of the picture to RAS mm."""
-    normal, rows, columns = (grid.stored_axis(ras) for ras in PLANES[plane])
-    to_voxel = np.zeros((4, 4))
-    to_voxel[3, 3] = 1.0
-    to_voxel[normal, 2] = grid.axes[normal, 1] * thickness / grid.zooms[normal]
-    to_voxel[normal, 3] = grid.stored_index(normal, index)
-    for at, axis in enumerate((rows, columns)):
-        step = -grid.axes[axis, 1]
-        to_voxel[axis, at], to_voxel[axis, 3] = step, 0 if step > 0 else grid.shape[axis] - 1
-    return grid.affine @ to_voxel
-
-
-def _header_range(grid: Grid) -> Range | None:
-    low, high = float(grid.image.header["cal_min"]), float(grid.image.header["cal_max"])
+def _header_range(volume: Volume) -> Range | None:
+    low, high = float(volume.header["cal_min"]), float(volume.header["cal_max"])
     return (low, high) if is_range(low, high) else None
 
 
@@ -306,19 +317,20 @@ def write_nifti(path: Path | str, image: Image, pixels: np.ndarray) -> None:
 
 
 def _like_source(image: Image, source: Source, pixels: np.ndarray) -> nib.Nifti1Image:
-    grid = open_grid(source.path)
+    volume = open_volume(source.path)
+    grid, old = volume.grid, volume.header
     own, plane = _own_plane(grid, source.plane)
     axis = grid.stored_axis(PLANES[plane][0])
-    values = np.expand_dims(_downright(grid, plane, pixels), axis).astype(np.float64)
+    values = np.expand_dims(downright(grid, plane, pixels), axis).astype(np.float64)
     thick = source.slab > grid.zooms[axis]
-    kind = np.dtype(np.float32) if thick else grid.image.get_data_dtype().newbyteorder("=")
-    slope, inter = UNSCALED if thick else grid.scaling
+    kind = np.dtype(np.float32) if thick else old.get_data_dtype().newbyteorder("=")
+    slope, inter = UNSCALED if thick else volume.scaling
     values = (values - inter) / slope
-    stored = as_dtype(values.reshape(grid.image.shape) if own else values, kind)
-    old, make = grid.image.header, nib.Nifti2Image if isinstance(grid.image.header, nib.Nifti2Header) else nib.Nifti1Image
+    stored = as_dtype(values.reshape(old.get_data_shape()) if own else values, kind)
+    make = nib.Nifti2Image if isinstance(old, Nifti2Header | Nifti2PairHeader) else nib.Nifti1Image
     written = make(stored, None)
     written.header.set_data_dtype(kind)
-    written.header.set_xyzt_units(old.get_xyzt_units()[0])
+    written.header.set_xyzt_units(_spatial_unit(old))
     written.header.set_zooms(old.get_zooms()[: stored.ndim])
     if (slope, inter) != UNSCALED:
         written.header.set_slope_inter(slope, inter)  # stored values then go in as they are
@@ -326,10 +338,9 @@ def _like_source(image: Image, source: Source, pixels: np.ndarray) -> nib.Nifti1
     if not own:
         here[axis, axis] = max(source.slab / grid.zooms[axis], 1.0)
         here[axis, 3] = grid.stored_index(axis, source.frame or 0)
-    if grid.oriented:
-        for set_form, form, code in ((written.set_qform, old.get_qform(), old["qform_code"]),
-                                     (written.set_sform, old.get_sform(), old["sform_code"])):  # fmt: skip
-            if code > 0:
-                set_form(form @ here, int(code))
+    if int(old["qform_code"]) > 0:
+        written.set_qform(old.get_qform() @ here, int(old["qform_code"]))
+    if int(old["sform_code"]) > 0:
+        written.set_sform(old.get_sform() @ here, int(old["sform_code"]))
     written.header["cal_min"], written.header["cal_max"] = old["cal_min"], old["cal_max"]
     return written

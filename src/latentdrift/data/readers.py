@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentdrift.data import compression
 from latentdrift.data.dicom import read_dicom
 from latentdrift.data.dicom_decode import is_dicom
 from latentdrift.data.image import Image, ImageError, Kind, Plane
 from latentdrift.data.intensity import Window
-from latentdrift.data.nifti import read_nifti
+from latentdrift.data.nifti import header_class, read_nifti
 from latentdrift.data.raster import TIFF_MAGIC, read_raster
+from latentdrift.data.volume import MIDDLE
 
 HEAD = 352
 """Bytes that are enough to tell every format apart (a NIfTI-1 header ends there)."""
 
-GZIP = b"\x1f\x8b"
 RASTER_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", *TIFF_MAGIC)
-NIFTI_SIZES = {348: (344, (b"n+1\0", b"ni1\0")), 540: (4, (b"n+2\0", b"ni2\0"))}
-"""Header size, which a NIfTI file begins with in either byte order -> where its magic string lies and what it is."""
+
+ANALYZE_TYPES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Data types of an ANALYZE 7.5 header, at byte 70 (Mayo Clinic, "ANALYZE 7.5 File Format")."""
+
+OFFICE = (".xlsx", ".xlsm", ".docx", ".pptx", ".ods", ".odt")
+"""ZIP archives that nobody would unpack for pictures."""
+
+SYSTEM_FILES = {
+    ".ds_store": "a view that macOS keeps of a folder",
+    "thumbs.db": "thumbnails that Windows keeps of a folder",
+    "desktop.ini": "settings that Windows keeps of a folder",
+}
+"""Name in lower case -> what it is."""
+
+APPLE_DOUBLE = b"\x00\x05\x16\x07"
+"""How a file starts that macOS writes beside another on foreign disks, as `._scan.dcm` beside `scan.dcm` (RFC 1740)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,7 @@ class Asked:
     """What is wanted of a file; each reader takes its part."""
 
     plane: Plane | None = None
-    position: str = "50%"
+    position: str = MIDDLE
     slab: float = 0.0
     window: str | Window | None = None
     keep: tuple[str, ...] = ()
@@ -37,9 +50,17 @@ class Asked:
 
 def is_nifti(head: bytes) -> bool:
     """NIfTI-1 or -2, in one file or the header of a pair."""
+    return header_class(head) is not None
+
+
+def is_analyze(head: bytes) -> bool:
+    """The header of an ANALYZE 7.5 pair, in either byte order; NIfTI has the same layout and a magic string besides."""
     for order in ("little", "big"):
-        offset, magics = NIFTI_SIZES.get(int.from_bytes(head[:4], order), (0, ()))  # type: ignore[arg-type]
-        if head[offset : offset + 4] in magics:
+        size, dimensions, kind = (
+            int.from_bytes(head[first:last], order)  # type: ignore[arg-type]
+            for first, last in ((0, 4), (40, 42), (70, 72))
+        )
+        if size == 348 and 1 <= dimensions <= 7 and kind in ANALYZE_TYPES and not is_nifti(head):
             return True
     return False
 
@@ -61,15 +82,33 @@ def kind_of(path: Path | str) -> Kind:
     """The row of READERS that a file's content belongs to.
 
     Raises:
-        ImageError: missing, empty, pixel half, truncated, or not an image.
+        ImageError: missing, empty, compressed, system file, pixel half, truncated, unsupported, or not an image.
     """
     path = Path(path)
-    head = _head(path)
-    for kind, (recognised, _) in READERS.items():
-        if recognised(head):
-            return kind
-    if path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists():
-        raise ImageError("pixel half", path, f"the pixels of {path.with_suffix('.hdr').name}, which is read instead")
+    start, head = _head(path)
+    kind = next((kind for kind, (recognised, _) in READERS.items() if recognised(head)), None)
+    if kind is not None and kind != "nifti" and compression.is_compressed(start):
+        raise ImageError("compressed", path, f"a compressed {kind} file; only NIfTI is read through compression: unpack it first")
+    return kind or _refuse(path, start, head)
+
+
+def _refuse(path: Path, start: bytes, head: bytes) -> Kind:
+    """Say what a file is that no reader takes."""
+    system = SYSTEM_FILES.get(path.name.lower())
+    if start.startswith(APPLE_DOUBLE):
+        system = f"what macOS keeps beside {path.name.removeprefix('._')}"
+    if system is not None:
+        raise ImageError("system file", path, f"{system}, and no picture")
+    archive = compression.archive_name(head)
+    if archive is not None and path.suffix.lower() not in OFFICE:
+        raise ImageError("compressed", path, f"{archive}: unpack it first, then give the folder with its files")
+    if is_analyze(head):
+        finding = "an ANALYZE 7.5 header, which does not say where the patient's left is; convert the pair to NIfTI first"
+        raise ImageError("unsupported", path, finding)
+    stem = path.name.lower().removesuffix(".gz").removesuffix(".bz2")
+    header = path.with_name(path.name[: len(stem) - 4] + ".hdr")
+    if stem.endswith(".img") and header.exists():
+        raise ImageError("pixel half", path, f"the pixels of {header.name}, which stands for both")
     raise ImageError("not an image", path, "the content is not PNG, JPEG, TIFF, DICOM or NIfTI")
 
 
@@ -77,7 +116,7 @@ def read(
     path: Path | str,
     *,
     plane: Plane | None = None,
-    position: str = "50%",
+    position: str = MIDDLE,
     slab: float = 0.0,
     window: str | Window | None = None,
     keep: Iterable[str] = (),
@@ -98,19 +137,19 @@ def read(
     return reader(path, Asked(plane, position, slab, window, tuple(keep)))
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Path) -> tuple[bytes, bytes]:
+    """The first bytes of a file: as they lie there, and unpacked."""
     if not path.is_file():
         raise ImageError("missing", path, "this is a folder, not a file" if path.is_dir() else "there is no such file")
     try:
         with open(path, "rb") as file:
+            start = file.read(HEAD)
+        with compression.open_unpacked(path) as file:
             head = file.read(HEAD)
-        if head.startswith(GZIP):
-            with gzip.open(path) as file:
-                return file.read(HEAD)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except compression.DAMAGE as error:
         raise ImageError("truncated", path, f"the compressed file cannot be unpacked: {error}") from error
     except OSError as error:
         raise ImageError("damaged", path, f"the file cannot be read: {error.strerror or error}") from error
-    if not head:
+    if not start:
         raise ImageError("empty", path, "the file holds no bytes")
-    return head
+    return start, head

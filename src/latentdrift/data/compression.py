@@ -1,0 +1,54 @@
+"""Compressed files: the first bytes say which compression it is, never the name."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STREAMS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+}
+"""First bytes of a compression that is read through -> how it is opened."""
+
+ARCHIVES = {
+    b"PK\x03\x04": "a ZIP archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\xfd7zXZ\x00": "an XZ-compressed file",
+    b"\x28\xb5\x2f\xfd": "a Zstandard-compressed file",
+    b"\x1f\x9d": "a file made by `compress` (.Z)",
+}
+"""First bytes of an archive or a compression that has to be unpacked first -> its name."""
+
+TAR_MAGIC = b"ustar"
+"""Of a tar archive, at byte 257 (POSIX.1-1988)."""
+
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What a damaged stream raises, beside OSError."""
+
+
+def is_compressed(start: bytes) -> bool:
+    """Whether a file that starts like this is a stream of STREAMS."""
+    return start.startswith(tuple(STREAMS))
+
+
+def open_unpacked(path: Path) -> Any:
+    """A file's bytes, unpacked on the way where it is a stream of STREAMS."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    for magic, opener in STREAMS.items():
+        if start.startswith(magic):
+            return opener(path)
+    return open(path, "rb")
+
+
+def archive_name(head: bytes) -> str | None:
+    """What an archive is called that starts like this (262 bytes), or None."""
+    if head[257:262] == TAR_MAGIC:
+        return "a tar archive"
+    return next((name for magic, name in ARCHIVES.items() if head.startswith(magic)), None)
