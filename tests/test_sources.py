@@ -6,12 +6,14 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 
 from latentdrift.config import EditOptions
 from latentdrift.data import readers
+from latentdrift.data.cohort import quantise, write_cohort
 from latentdrift.edit import sources
 from latentdrift.edit.sources import entries
 from latentdrift.errors import InputError
@@ -117,3 +119,33 @@ def test_one_mask_for_many_is_held_once(tiny_cohort_folder: Path, tmp_path: Path
     mask[8:20, 8:20] = 1
     found = listed(tiny_cohort_folder, mask=saved(tmp_path / "m.png", mask))
     assert len({id(entry.inside) for entry in found}) == 1 and len({entry.facts["mask"] for entry in found}) == 1
+
+
+def test_a_row_of_a_cohort_stands_for_its_intensities(tmp_path: Path) -> None:
+    """A PNG of -160 to 240 HU is edited, and recorded, in HU."""
+    stored = np.random.default_rng(0).integers(-160, 241, SHAPE).astype(np.float32)
+    pixels, (low, high) = quantise(stored, (-160.0, 240.0))
+    row = {"window_low": low, "window_high": high}
+    write_cohort(tmp_path / "cohort", [(pixels, row)], {"describe": "CT scan", "source": {"units": {"HU": 1}}})
+    (entry,) = listed(tmp_path / "cohort")
+    image = entry.open().image
+    assert image.range == (-160.0, 240.0) and image.unit == "HU"
+    np.testing.assert_allclose(image.pixels, stored, atol=400 / 65535)
+
+
+def test_what_cannot_be_written_back_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (4, 5, 1, 3)).astype(np.uint8)
+    voxels = colours.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")
+    with pytest.raises(InputError, match="NIfTI is written in grey only: save a coloured source as PNG first"):
+        listed(tmp_path / "a.nii")
+
+
+def test_whatever_a_writer_raises_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> None:
+        raise ZeroDivisionError("of its own")
+
+    nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), tmp_path / "a.nii")
+    monkeypatch.setattr("latentdrift.data.write.write_nifti", broken)
+    with pytest.raises(InputError, match=r"can be read, but nothing can be written back into its format \(of its own\)"):
+        listed(tmp_path / "a.nii")

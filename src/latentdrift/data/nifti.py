@@ -303,7 +303,8 @@ def write_nifti(path: Path | str, image: Image, pixels: np.ndarray) -> None:
         pixels: [H, W] in the unit of `image.pixels`.
     """
     if pixels.shape != image.pixels.shape[:2]:
-        raise InputError(f"pixels of shape {pixels.shape} do not fit the picture of {image.pixels.shape[:2]}; NIfTI is grey")
+        found = f"pixels of shape {pixels.shape} do not fit the picture of {image.pixels.shape[:2]}"
+        raise InputError(f"{found}; NIfTI is written in grey only: save a coloured source as PNG first")
     if image.source is not None and image.source.kind == "nifti":
         written = _like_source(image, image.source, pixels)
     elif image.affine is not None:

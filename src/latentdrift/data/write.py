@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image as Pillow
@@ -15,7 +16,7 @@ from latentdrift.data.intensity import from_unit, to_unit
 from latentdrift.data.nifti import write_nifti
 from latentdrift.errors import InputError
 
-__all__ = ["SUFFIXES", "write_dicom", "write_like", "write_nifti", "write_png"]
+__all__ = ["SUFFIXES", "check_writable", "write_dicom", "write_like", "write_nifti", "write_png"]
 
 SUFFIXES = {"raster": ".png", "nifti": ".nii.gz", "dicom": ".dcm"}
 """Kind of the source -> how a file made from it ends."""
@@ -33,6 +34,25 @@ def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
     if synthetic:
         info.add_text("Synthetic", SYNTHETIC)
     Pillow.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG", pnginfo=info)
+
+
+def check_writable(image: Image) -> None:
+    """Write an image's own pixels as `write_like` would, and throw them away, so that no work is begun for nothing.
+
+    Raises:
+        InputError: its format cannot take it back; the sentence says why.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            write_like(Path(folder) / "rehearsal", image, image.pixels, description="rehearsal")
+        except InputError:
+            raise
+        except Exception as error:  # whatever a library of the format raises, nothing has been drawn yet
+            path = image.source.path if image.source is not None else "the image"
+            raise InputError(
+                f"{path} can be read, but nothing can be written back into its format ({' '.join(str(error).split())}); "
+                "save it as PNG, or write it again with another tool, first"
+            ) from error
 
 
 def write_like(

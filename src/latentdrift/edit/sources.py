@@ -19,7 +19,8 @@ from latentdrift.data import readers
 from latentdrift.data.cohort import Cohort, background
 from latentdrift.data.geometry import Fit
 from latentdrift.data.image import Image
-from latentdrift.data.intensity import from_unit, to_unit
+from latentdrift.data.intensity import from_unit, is_range, to_unit
+from latentdrift.data.write import check_writable
 from latentdrift.errors import InputError
 
 
@@ -211,13 +212,25 @@ def _of_cohort(
 
 def _of_row(cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int) -> Subject:
     (image,) = readers.read(cohort.folder / row["file_name"])
+    image = _in_its_unit(image, cohort, row)
     return Subject(name, image, known, cohort.fit(row, image.pixels, resolution))
+
+
+def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
+    """A cohort's PNG in the intensities that it stands for, see `cohort.py`."""
+    window = float(row["window_low"]), float(row["window_high"])
+    if window == image.range or not is_range(*window):
+        return image
+    units = list(cohort.info.get("source", {}).get("units", {}))
+    pixels = from_unit(to_unit(image.pixels, image.range), window)
+    return replace(image, pixels=pixels, range=window, unit=units[0] if len(units) == 1 else image.unit)
 
 
 def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Entry]:
     window = options.window or _constant_window(info)
     images = readers.read(options.source, plane=options.plane, position=options.position, window=window)
     for number, image in enumerate(images[: options.limit]):
+        check_writable(image)
         known = prompts.attributes_of(image.attributes, info.get("attributes", {})) | given
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
         fit = Fit(height, width, resolution, aspect=row_mm / col_mm)
