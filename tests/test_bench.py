@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from tiny import tiny_cohort
 
 from latentdrift import config, service
-from latentdrift.adapt.cache import key
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.levels import background, levels
 from latentdrift.study.bench import Bench
@@ -72,15 +72,31 @@ def test_what_is_there_is_not_made_again(cohort: Path, tiny_base_folder: Path, t
     assert Bench(asked.model_copy(update={"n": 5})).result(Bench(asked).cells(searched=False)[0], "none") is None
 
 
-def test_results_of_earlier_versions_are_found(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
-    """The settings that a key is made of, in their order, as they were when `bench drift` was the only bench."""
+def test_results_belong_to_the_contents_of_what_is_named(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+    """A result is found beside the same weights wherever they lie, and not beside others under the same name."""
+    base, weights, delta = shutil.copytree(tiny_base_folder, tmp_path / "base"), tmp_path / "w.h5", tmp_path / "delta.json"
+    weights.write_bytes(b"one")
+    delta.write_text('{"delta": [0.1]}')
+
+    def named(folder: Path = base) -> str:
+        more = {"features": (f"squeezenet={weights}",), "delta": str(delta)}
+        return Bench(options(cohort, folder, tmp_path / "out", **more)).key
+
+    first = named()
+    assert named(shutil.copytree(base, tmp_path / "moved")) == first
+    weights.write_bytes(b"two")
+    second = named()
+    delta.write_text('{"delta": [0.2]}')
+    third = named()
+    file = base / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+    assert len({first, second, third, named()}) == 4
+
+
+def test_where_results_lie(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
     asked = Bench(options(cohort, tiny_base_folder, tmp_path, device="cpu"))
-    told = {
-        "cohort": str(cohort), "base": str(tiny_base_folder), "delta": "0.1", "fit_steps": 2, "fit_batch_size": 2,
-        "learning_rate": None, "n": 4, "steps": 2, "guidance": 2.5, "sampler": "ddim", "features": ["pocket"], "resolution": None,
-        "batch_size": 4, "bootstrap": 10, "precision": "auto",
-    }  # fmt: skip
-    assert asked.key == key(told, asked.cohort.fingerprint)
     first = asked.all_cells[0]
     assert asked.path(first, "none") == tmp_path / "results" / "full-none-s0.json"
     assert asked.fitting(first).out == tmp_path / "fits" / "full-plain-s0"

@@ -11,7 +11,7 @@ import torch
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.sample.generate import SLOTS, generate
+from latentdrift.sample.generate import SLOTS, generate, latents
 from latentdrift.sample.samplers import SAMPLERS
 from latentdrift.seeds import generator
 
@@ -109,3 +109,19 @@ def test_every_sampler_runs_a_real_network(base: Base) -> None:
     for sampler in SAMPLERS:
         picture = pictures(base, [0], sampler=sampler, guidance=1.0)[0]
         assert np.isfinite(picture).all() and picture.std() > 0
+
+
+@pytest.mark.parametrize("form", ["per_step", "per_step_scaled"])
+@pytest.mark.parametrize("sampler", ["ddim", "pndm", "euler", "heun"])
+def test_what_is_added_at_every_step_is_added_as_often_as_there_are_steps(
+    sampler: str, form: str, tiny_base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network xt is scaled by a_end / a, and in sigma units not at all: so the sum of what is added is known."""
+    base, steps, delta = Base.load(tiny_base_folder, device="cpu", precision="fp32"), 5, 0.1
+    monkeypatch.setattr(Base, "denoiser", lambda self: lambda xt, t, context: torch.zeros_like(xt))
+    how = {**OPTIONS, "sampler": sampler, "steps": steps}
+    (plain,), (added,) = (list(latents(base, drift, {0: ""}, **how)) for drift in (Drift(), Drift((), (delta,) * 4, form=form)))
+    a = base.schedule.a(torch.tensor([0, 1, 201, 401, 601]))  # where the steps of a fifth of 1000 times arrive, the last first
+    shares = [1.0] * steps if SAMPLERS[sampler].sigma_units else (a[0] / a).tolist()
+    each = delta if form == "per_step" else delta / steps
+    assert (added[2] - plain[2]).mean().item() == pytest.approx(each * sum(shares), rel=1e-4)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fits import same, short_fit, weights
+from fits import asked, same, short_fit, weights
 
 from latentdrift.adapt.batches import Batch, Batches
 from latentdrift.adapt.cache import Moments
 from latentdrift.adapt.examples import Example
+from latentdrift.adapt.job import learned
 from latentdrift.adapt.prior import Preserving
 from latentdrift.data.cohort import Cohort
 from latentdrift.errors import OptionError
@@ -57,14 +58,45 @@ def cohort(tiny_cohort_folder: Path) -> Cohort:
     return Cohort.load(tiny_cohort_folder)
 
 
-def test_class_pictures_are_what_the_base_draws_of_the_class(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
-    made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method="dreambooth-lora", drift="0.3", prior_images=5)
+@pytest.mark.parametrize(
+    ("method", "altered"),
+    [
+        ("dreambooth-lora", {}),
+        ("dreambooth-lora", {"prediction": "v_prediction"}),
+        ("dreambooth", {"prediction": "v_prediction", "zero_snr": True}),
+        ("custom-diffusion", {"prediction": "v_prediction"}),
+    ],
+)
+def test_class_pictures_are_what_the_base_draws_of_the_class(
+    method: str, altered: dict[str, Any], tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    """The base predicts eps until it is trained, whatever it is trained to predict."""
+    how: Any = {"drift": "none" if "zero_snr" in altered else "0.3", "prior_images": 5, "steps": 1, **altered}
+    made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, **how)
     (folder,) = (tmp_path / "run" / "cache").glob("class-*")
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
-    how: Any = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}
+    how = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}
     drawn = {i: x0 for i, _, x0 in latents(base, Drift(), dict.fromkeys(range(5), "a brain MRI"), **how)}
     np.testing.assert_array_equal(np.load(folder / "mean.npy"), torch.stack([drawn[i] for i in range(5)]).numpy())
-    assert made.info["options"] | {"prior_images": 5, "rare_word": "sks"} == made.info["options"]
+    assert made.info["options"] | {"prior_images": 5} == made.info["options"]
+
+
+def test_fits_that_alter_the_schedule_share_the_class_pictures_of_those_that_do_not(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    for name, altered in {"plain": {}, "v": {"prediction": "v_prediction"}}.items():
+        how: Any = {"method": "dreambooth-lora", "prior_images": 4, "steps": 1, "class_pictures": tmp_path / "class", **altered}
+        short_fit(tiny_base_folder, cohort, tmp_path / name, **how)
+    assert len(list((tmp_path / "class").glob("class-*/mean.npy"))) == 1
+
+
+def test_a_fit_that_starts_from_an_adapter_draws_with_the_schedule_that_it_was_trained_for(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    first = short_fit(tiny_base_folder, cohort, tmp_path / "v", method="lora", steps=1, prediction="v_prediction")
+    base, start = Base.load(tiny_base_folder, device="cpu", precision="fp32"), (str(first.adapter),)
+    assert learned(base, asked(tiny_base_folder, cohort, tmp_path / "run", start=start)).prediction_type == "v_prediction"
+    assert learned(base, asked(tiny_base_folder, cohort, tmp_path / "run")) is base.schedule
 
 
 def test_class_pictures_that_fits_share_give_the_same_adapter(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:

@@ -178,6 +178,23 @@ def test_a_start_in_the_middle_continues_the_trajectory(sampler: str) -> None:
     assert (x0 - 0.7).abs().max() < 0.15  # s_0 = 0.029 of noise where the last step ends at alpha_bar[0]
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_what_is_done_to_a_guess_is_forgotten_by_its_correction(sampler: str) -> None:
+    """Under a network that does not see xt, a change after a call lasts, unless the next call starts from the xt before it."""
+    schedule, steps = sd_schedule(), 6
+    calls = len(configure(sampler, schedule, steps).timesteps)
+
+    def ended(changed: int) -> torch.Tensor:
+        noise = [torch.Generator().manual_seed(0)]
+        xt, silent = torch.zeros(1, 1, 2, 2, dtype=torch.float64), lambda xt, *_: torch.zeros_like(xt)
+        return run(silent, schedule, sampler, steps, xt, None, noise, after=lambda xt, done, *_: xt + (done == changed))
+
+    plain, guesses = ended(0), SAMPLERS[sampler].guesses
+    lasts = [not torch.allclose(ended(done), plain, atol=1e-9) for done in range(1, calls + 1)]
+    assert lasts == [not guesses(done, calls) for done in range(1, calls + 1)]
+    assert sum(lasts) == steps
+
+
 def test_progress_is_told() -> None:
     told = []
     run(gaussian(sd_schedule()), sd_schedule(), "ddim", 5, randn(1, 4, 8, 8), None, [], callback=lambda *it: told.append(it))

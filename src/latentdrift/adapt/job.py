@@ -29,6 +29,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
 from latentdrift.model.leak import estimate
 from latentdrift.model.noise import Noise
+from latentdrift.model.schedule import Schedule
 from latentdrift.model.start import FEWEST
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
@@ -181,6 +182,14 @@ def scheduled(base: Base, options: FitOptions) -> Base:
             f"as it is, which predicts {base.schedule.prediction_type}; take --method full"
         )
     return replace(base, schedule=base.schedule.altered(options.prediction, options.zero_snr))
+
+
+def learned(base: Base, options: FitOptions) -> Schedule:
+    """The schedule that the network was trained with so far: the base's own, or that of the adapters that the fit starts from."""
+    schedule = base.schedule
+    for folder, _ in map(parse, options.start):
+        schedule = schedule.altered(**read(folder).get("schedule", {}))
+    return schedule
 
 
 def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from latentdrift.adapt.examples import Example
 from latentdrift.adapt.job import Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.schedule import Schedule
 from latentdrift.progress import Report
 from latentdrift.sample.generate import SLOTS, How, latents
 from latentdrift.seeds import derive
@@ -29,16 +30,29 @@ from latentdrift.seeds import derive
 HOW: How = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}  # as `generate` draws by default
 
 
-def class_latents(base: Base, todo: Job, root: Path, *, progress: Report | None = None, shared: bool = False) -> Moments:
-    """Latents of the class pictures, from a cache below `root`; `base` is as it is before training."""
+def class_latents(
+    base: Base, own: Schedule, todo: Job, root: Path, *, progress: Report | None = None, shared: bool = False
+) -> Moments:
+    """Latents of the class pictures, from a cache below `root`.
+
+    Args:
+        base: The network as it is before training.
+        own: The schedule that the network was trained with, which may differ from the one that it is to be trained for.
+        todo: The fit.
+        root: Folder of the cache.
+        progress: Told (images drawn, images).
+        shared: `root` is that of several fits.
+    """
     how: Any = {**HOW, "seed": todo.options.seed, "resolution": todo.resolution}
+    untrained = replace(base, schedule=own)
 
     def draw(first: int, last: int) -> dict[str, Tensor]:
         wanted = {index: todo.class_prompt for index in range(first, last)}
-        x0 = torch.stack([x0 for _, _, x0 in latents(base, Drift(), wanted, **how)])
+        x0 = torch.stack([x0 for _, _, x0 in latents(untrained, Drift(), wanted, **how)])
         return {"mean": x0}
 
-    name = key(base.hash, base.dtype, todo.settings["start"], todo.class_prompt, sorted(how.items()))
+    process = (own.prediction_type, own.zero_snr)
+    name = key(base.hash, base.dtype, *process, todo.settings["start"], todo.class_prompt, sorted(how.items()))
     mean = cached(root, "class", name, todo.options.prior_images or 0, draw, progress=progress, shared=shared)["mean"]
     return Moments(mean, np.zeros_like(mean[:1]).repeat(len(mean), 0))
 

@@ -15,7 +15,7 @@ import torch
 
 from latentdrift.adapt import adapter, cache, calibration, checkpoint, prior
 from latentdrift.adapt.batches import Batch, Batches, Beside, held_out
-from latentdrift.adapt.job import Job, drift_classes, job, resolve_drift, scheduled
+from latentdrift.adapt.job import Job, drift_classes, job, learned, resolve_drift, scheduled
 from latentdrift.adapt.journal import Journal, Silence
 from latentdrift.adapt.plan import disk
 from latentdrift.adapt.run import Run
@@ -28,6 +28,7 @@ from latentdrift.data.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.schedule import Schedule
 from latentdrift.model.start import Statistics
 
 Preview = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
@@ -75,6 +76,7 @@ def fit(
         OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss stops being a number.
         KeyboardInterrupt: After a checkpoint was written.
     """
+    own = learned(base, options)
     base = scheduled(base, options)
     todo, run, team = job(base, cohort, options), Run(Path(run_folder)), Team.join(options.device)
     options = todo.options
@@ -95,7 +97,7 @@ def fit(
             moments = cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
             contexts = cache.live_contexts(base, todo.prompts) if todo.reads else cache.contexts(base, todo.prompts, run.cache)
             weights, beside = todo.weights(base, cohort, run.cache), todo.beside(base, cohort, moments, run.cache)
-            known = _class_latents(base, todo, run, journal, class_pictures)
+            known = _class_latents(base, own, todo, run, journal, class_pictures)
             stream = _stream(base, todo, moments, weights, beside, known)
         drift, drift_info = resolve_drift(todo, base, cohort, moments)
         trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
@@ -136,12 +138,14 @@ def _stream(
     return prior.Preserving.of(own, known, todo) if known else own
 
 
-def _class_latents(base: Base, todo: Job, run: Run, journal: Journal | Silence, shared: Path | None) -> cache.Moments | None:
+def _class_latents(
+    base: Base, own: Schedule, todo: Job, run: Run, journal: Journal | Silence, shared: Path | None
+) -> cache.Moments | None:
     """Pictures that the base draws of the class; None where training does not keep to any."""
     if not todo.options.prior_images:
         return None
     root, bar = shared or run.cache, journal.bar("class")
-    return prior.class_latents(base, todo, root, progress=bar, shared=shared is not None)
+    return prior.class_latents(base, own, todo, root, progress=bar, shared=shared is not None)
 
 
 def _loop(

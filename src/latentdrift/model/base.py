@@ -75,8 +75,7 @@ class Base:
         place = _device(device)
         dtype = PRECISIONS[_fast_precision(place) if precision == "auto" else precision]
         folder = folders.find(str(name))
-        variants = folders.check(folder)
-        schedule = Schedule.from_config(folders.config(folder / "scheduler" / "scheduler_config.json"))
+        variants, schedule = folders.check(folder), _schedule(folder)
         parts = _load_parts(folder, variants, place, dtype)
         return cls(
             name=str(name),
@@ -328,6 +327,17 @@ def _load(kind: Any, folder: Path, variant: str | None, **options: Any) -> Any:
     if missing:
         raise BaseModelError(f"the weights in {folder} are incomplete: {len(missing)} tensors missing, the first {missing[0]}")
     return model
+
+
+def identity(name: str | Path) -> str:
+    """The hash of a base, without loading it; arguments and errors of `Base.load`."""
+    folder = folders.find(str(name))
+    return _identity(folder, folders.check(folder), _schedule(folder))
+
+
+def _schedule(folder: Path) -> Schedule:
+    """The schedule that a base was trained with."""
+    return Schedule.from_config(folders.config(folder / "scheduler" / "scheduler_config.json"))
 
 
 def _identity(folder: Path, variants: dict[str, str | None], schedule: Schedule) -> str:

@@ -17,7 +17,7 @@ from latentdrift.model.schedule import Denoiser
 from latentdrift.model.start import Statistics, begin, check
 from latentdrift.prompts import composition
 from latentdrift.sample.guidance import compose, guide
-from latentdrift.sample.samplers import first_time, run
+from latentdrift.sample.samplers import first_time, rows, run
 from latentdrift.seeds import generator
 
 SLOTS = 4
@@ -111,10 +111,10 @@ def latents(
     if (base.sees_source or base.controls) and not shown:
         raise OptionError(f"this network is shown {base.shows} beside noise and text, and nothing was given to show it")
     weights = (how.get("image_guidance", 1.5) - guidance, guidance) if base.sees_source else (guidance,)
-    added, watch = drift.after_step(steps), how.get("watch")
+    added, watch, guesses = drift.after_step(steps), how.get("watch"), rows(schedule)[sampler].guesses
 
-    def after(xt: Tensor, done: int, *_: Any) -> Tensor:
-        moved = xt if added is None else xt + added.to(xt)
+    def after(xt: Tensor, done: int, calls: int, *_: Any) -> Tensor:
+        moved = xt if added is None or guesses(done, calls) else xt + added.to(xt)
         if watch:
             watch(moved, done)
         return moved

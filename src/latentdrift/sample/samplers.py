@@ -36,6 +36,13 @@ class Sampler:
     """It can start from pure noise, where a = 0."""
     scales_input: bool = True
     """It has a `scale_model_input`."""
+    guesses: Callable[[int, int], bool] = lambda done, calls: False
+    """(calls done, calls in all) -> whether xt is a guess, which the next call corrects, and no step is done."""
+
+
+def _guesses_of_heun(done: int, calls: int) -> bool:
+    """Every step but the last is a guess and a correction (Karras et al. 2022, algorithm 1)."""
+    return done % 2 == 1 and done < calls
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -43,21 +50,24 @@ SAMPLERS: dict[str, Sampler] = {
     # At a = 0 it takes the root of a rounded 0, which may be negative; ddpm is the same sampler without that root.
     "ddim-eta1": Sampler("DDIMScheduler", step={"eta": 1.0}, fresh_noise=True, zero_snr=False),
     "ddpm": Sampler("DDPMScheduler", fresh_noise=True),
-    "pndm": Sampler("PNDMScheduler", {"skip_prk_steps": True}, midway=False, zero_snr=False),  # its first time is visited twice
+    # Its first step is a guess and a correction (Liu et al. 2022, eq. 12 and 13, as diffusers' `step_plms`).
+    "pndm": Sampler(
+        "PNDMScheduler", {"skip_prk_steps": True}, midway=False, zero_snr=False, guesses=lambda done, calls: done == 1 < calls
+    ),
     "dpmpp-2m": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
     "dpmpp-2m-sde": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, fresh_noise=True),
     "unipc": Sampler("UniPCMultistepScheduler"),
     "deis": Sampler("DEISMultistepScheduler", zero_snr=False),
     "euler": Sampler("EulerDiscreteScheduler", sigma_units=True),
     "euler-a": Sampler("EulerAncestralDiscreteScheduler", fresh_noise=True, sigma_units=True),
-    "heun": Sampler("HeunDiscreteScheduler", sigma_units=True, zero_snr=False),
+    "heun": Sampler("HeunDiscreteScheduler", sigma_units=True, zero_snr=False, guesses=_guesses_of_heun),
     "lms": Sampler("LMSDiscreteScheduler", sigma_units=True, zero_snr=False),
 }
 
 # The same for networks that predict eps - x0.
 FLOW_SAMPLERS: dict[str, Sampler] = {
     "euler": Sampler("FlowMatchEulerDiscreteScheduler", scales_input=False),
-    "heun": Sampler("FlowMatchHeunDiscreteScheduler", scales_input=False),
+    "heun": Sampler("FlowMatchHeunDiscreteScheduler", scales_input=False, guesses=_guesses_of_heun),
 }
 
 

@@ -29,8 +29,10 @@ from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, unknown
 from latentdrift.evaluate.bootstrap import rng
 from latentdrift.evaluate.contrast import Classes
+from latentdrift.model.base import identity
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import FEWEST
+from latentdrift.record import sha256
 from latentdrift.sample.synthetic import contact_sheet
 from latentdrift.study.cases import Visits, visits
 from latentdrift.study.exam import taught
@@ -52,6 +54,13 @@ TABLES: dict[type[BenchOptions], Table] = {
 BEFORE = "start"  # name of a fit that others start from
 BEHIND = {"sampler": "guidance", "batch_size": "resolution"}  # where options of tables that draw stand in keys of kept results
 FEWEST_EDITS = 4  # that the kernel distance can judge
+
+
+def contents(path: str) -> list[str]:
+    """sha256 of each file that an option names, itself or in its folder; none where it names no file."""
+    place = Path(path)
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    return [sha256(file) for file in files if file.is_file()]
 
 
 @dataclass(frozen=True)
@@ -207,6 +216,9 @@ class Bench:
     def key(self) -> str:
         """Of everything that shapes every result."""
         told = self.options.model_dump(mode="json", exclude={"out", "workers", "methods", "variants", "seeds", "seed", "device"})
+        told["base"] = identity(self.options.base)
+        told["delta"] = [told["delta"], *contents(self.options.delta)]
+        told["features"] = [[name, *contents(name.rpartition("=")[2])] for name in self.options.features]
         if self.classes:
             told["by"] = str(self.classes)
         names = [name for name in told if name not in BEHIND]
