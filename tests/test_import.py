@@ -203,29 +203,43 @@ def test_columns_that_carry_ids_cannot_stay(messy, line):
 # --- interruption ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_import_continues(messy, monkeypatch):
-    reads: list[str] = []
-    resumed: list[str] = []
+@pytest.fixture
+def reads(tmp_path_factory, monkeypatch):
+    """Names of the files that were read since the last call, whichever process read them."""
+    told = tmp_path_factory.mktemp("told") / "reads.txt"
     real = readers.read
 
-    def stopping(path, **asked):
-        if len(reads) == 8:
-            raise KeyboardInterrupt
-        reads.append(path.name)
+    def noted(path, **asked):
+        with open(told, "a") as handle:
+            handle.write(f"{path.name}\n")
         return real(path, **asked)
 
+    def since() -> list[str]:
+        names = told.read_text().split("\n")[:-1] if told.exists() else []
+        told.unlink(missing_ok=True)
+        return names
+
+    monkeypatch.setattr(readers, "read", noted)
+    return since
+
+
+def test_an_interrupted_import_continues(messy, reads):
+    def stopping(done, total):
+        if done == 8:
+            raise KeyboardInterrupt
+
     one_at_a_time = messy.model_copy(update={"workers": 1})
-    monkeypatch.setattr(readers, "read", stopping)
     with pytest.raises(KeyboardInterrupt):
-        import_cohort(one_at_a_time)
+        import_cohort(one_at_a_time, stopping)
+    before = reads()
     partial = messy.out.with_name(".cohort.partial")
     assert not messy.out.exists() and not messy.out.with_name("cohort-private").exists()
     assert stat.S_IMODE(partial.stat().st_mode) == 0o700
-    monkeypatch.setattr(readers, "read", lambda path, **asked: resumed.append(path.name) or real(path, **asked))
     progress: list[tuple[int, int]] = []
     cohort = import_cohort(one_at_a_time, lambda done, total: progress.append((done, total)))
+    resumed = reads()
     assert len(cohort.table) == 20
-    assert len(reads) == 8 and len(resumed) == 15 and set(reads).isdisjoint(resumed)
+    assert 8 <= len(before) <= 9 and len(resumed) == 15 and set(before[:8]).isdisjoint(resumed)
     assert progress[0] == (9, 23) and progress[-1] == (23, 23)
     assert not partial.exists()
     assert sorted(path.name for path in messy.out.parent.iterdir()) == ["Klinik", "cohort", "cohort-private", "map.yaml"]
@@ -233,19 +247,17 @@ def test_an_interrupted_import_continues(messy, monkeypatch):
     assert untouched.fingerprint == cohort.fingerprint
 
 
-def test_other_options_do_not_reuse_the_unfinished_work(messy, monkeypatch):
+def test_other_options_do_not_reuse_the_unfinished_work(messy, reads, monkeypatch):
     partial = messy.out.with_name(".cohort.partial")
-    monkeypatch.setattr("latentdrift.data.importing.publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        import_cohort(messy)
+    with monkeypatch.context() as patch:
+        patch.setattr("latentdrift.data.importing.publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            import_cohort(messy)
     with open(partial / "progress.jsonl", "a") as handle:
         handle.write('["cut off')
-    monkeypatch.undo()
-    reads = []
-    real = readers.read
-    monkeypatch.setattr(readers, "read", lambda path, **asked: reads.append(path.name) or real(path, **asked))
+    reads()
     cohort = import_cohort(messy.model_copy(update={"window": "0,100"}))
-    assert len(reads) == 23
+    assert len(reads()) == 23
     assert set(cohort.table["window_high"]) == {100.0}
 
 

@@ -27,6 +27,8 @@ class ImportOptions(Options):
     """What the pictures show, as it should stand in a prompt, e.g. "brain MRI"."""
     keep: tuple[str, ...] = ()
     """Header fields or table columns to keep by name, beyond the allow-list."""
+    follow_links: bool = False
+    """Follow symbolic links that lead out of the source folder; else what they lead to is left out, and listed."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
     """Plane of the slice taken from a 3-D volume."""
     position: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(%|mm)?$")] = "50%"

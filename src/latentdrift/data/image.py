@@ -33,6 +33,11 @@ REASONS = {
     "compressed": "an archive or a compressed file, which has to be unpacked first",
     "system file": "what an operating system keeps beside files",
     "blank": "a picture of one brightness under its window, although its values differ",
+    "unreadable": "the system or a decoder does not let it be read",
+    "link outside": "a symbolic link that leads out of the source folder",
+    "too slow": "reading takes longer than a whole file of its size may",
+    "too large": "reading takes more memory than a file of its size may",
+    "crashed": "the decoder ended its process",
 }
 """Why a file is not taken, in words short enough for a table."""
 

@@ -12,24 +12,25 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from latentdrift.config import ImportOptions
-from latentdrift.data import duplicates, readers
+from latentdrift.data import duplicates, isolation, readers
 from latentdrift.data.cohort import Cohort, quantise
 from latentdrift.data.image import Image, ImageError
 from latentdrift.data.linking import HeaderLinks
 from latentdrift.data.plan import Plan, prepare
-from latentdrift.data.publishing import Refusal, Taken, counted, publish
+from latentdrift.data.publishing import Taken, counted, publish
 from latentdrift.data.staging import Staging
 from latentdrift.data.values import parse_date
+from latentdrift.data.walk import Refusal, readable
 from latentdrift.data.write import write_png
-from latentdrift.errors import CohortError, OptionError, ResourceError
+from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and of all files."""
@@ -62,16 +63,33 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
 def read_files(plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None) -> None:
     """Read every file that has a row, unless it was read before; what came of it is recorded one by one."""
     wanted = [name for name in plan.files if _refusal_before_reading(plan, name) is None]
-    waiting = [name for name in wanted if staging.done.get(name, {}).get("stamp") != _stamp(plan.root / name)]
-    pool = ThreadPoolExecutor(options.workers)
-    try:
-        futures = [pool.submit(_read_and_record, plan, staging, options, name) for name in waiting]
-        for done, future in enumerate(as_completed(futures), start=1 + len(wanted) - len(waiting)):
-            future.result()
-            if progress:
-                progress(done, len(wanted))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    waiting = {name: stamp for name in wanted if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan.root / name))}
+    sizes = [(name, stamp[0] if stamp else 0) for name, stamp in waiting.items()]
+    read = partial(_read_file, _Reading.of(plan, staging, options))
+    done = len(wanted) - len(waiting)
+    for name, result in isolation.each(read, sizes, options.workers):
+        if isinstance(result, isolation.Lost):
+            sentence = f"{plan.root / name}: {result.finding} ({result.reason})"
+            result = {"images": [], "reason": result.reason, "sentence": sentence}
+        staging.record(name, {"stamp": waiting[name], **result})
+        done += 1
+        if progress:
+            progress(done, len(wanted))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What decides what is read of a file, and where its pixels go."""
+
+    root: Path
+    pixels: Path
+    asked: dict[str, Any]
+    """Arguments of `readers.read`."""
+
+    @classmethod
+    def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
+        asked = {"plane": plan.plane, "position": options.position, "slab": options.slab, "window": plan.window}
+        return cls(plan.root, staging.pixels(""), {**asked, "keep": plan.header_fields})
 
 
 def _refusal_before_reading(plan: Plan, name: str) -> Refusal | None:
@@ -92,27 +110,19 @@ def _refusal_before_reading(plan: Plan, name: str) -> Refusal | None:
     return Refusal(name, "no row in the table", "no row of the table names this file")
 
 
-def _read_and_record(plan: Plan, staging: Staging, options: ImportOptions, name: str) -> None:
-    staging.record(name, _read_file(plan, staging, options, name))
-
-
-def _read_file(plan: Plan, staging: Staging, options: ImportOptions, name: str) -> dict[str, Any]:
+def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
     """Everything that a file gives, as plain values; its pixels go to the staging folder."""
-    path = plan.root / name
-    result: dict[str, Any] = {"stamp": _stamp(path), "images": [], "reason": None, "sentence": None}
+    result: dict[str, Any] = {"images": [], "reason": None, "sentence": None}
     try:
-        images = readers.read(
-            path, plane=plan.plane, position=options.position, slab=options.slab, window=plan.window, keep=plan.header_fields
-        )
-    except ImageError as error:
-        return result | {"reason": error.reason, "sentence": str(error)}
-    except OptionError:
+        for position, image in enumerate(readers.read(reading.root / name, **reading.asked)):
+            png = f"{hashlib.sha256(os.fsencode(f'{name}#{position}')).hexdigest()[:24]}.png"
+            result["images"].append(_stage(image, reading.pixels / png))
+    except InputError as error:
+        return result | {"images": [], "reason": getattr(error, "reason", "damaged"), "sentence": str(error)}
+    except (OptionError, ResourceError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  one bad file never stops an import, whatever its decoder raises
-        return result | {"reason": "unreadable", "sentence": f"{name}: {type(error).__name__}: {error}"}
-    for position, image in enumerate(images):
-        png = f"{hashlib.sha256(f'{name}#{position}'.encode()).hexdigest()[:24]}.png"
-        result["images"].append(_stage(image, staging.pixels(png)))
+        return result | {"images": [], "reason": "unreadable", "sentence": f"{name}: {type(error).__name__}: {error}"}
     return result
 
 
@@ -123,9 +133,8 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
         write_png(partial, pixels, synthetic="synthetic" in image.notes)
         os.replace(partial, target)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise ResourceError(f"the disk is full at {target.parent}; free some space and start this import again") from error
-        raise
+        why = "the disk is full at" if error.errno == errno.ENOSPC else f"nothing can be written ({error.strerror or error}) at"
+        raise ResourceError(f"{why} {target.parent}; free some space and start this import again") from error
     plane = (image.source.plane if image.source else None) or _plane(image.affine)
     known = {"modality": image.modality, "view": plane} | dict(image.attributes)
     return {
@@ -151,8 +160,12 @@ def _plane(affine: np.ndarray | None) -> str | None:
     return ("sagittal", "coronal", "axial")[int(along.argmax())] if along.max() > 0.8 else None
 
 
-def _stamp(path: Path) -> list[int]:
-    state = path.stat()
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of a file; None where it is gone since it was listed."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
     return [state.st_size, state.st_mtime_ns]
 
 
@@ -160,7 +173,7 @@ def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
     """Pictures meet their row; what has none, and what was there before, is refused."""
     by_header = _header_links(plan)
     taken: list[Taken] = []
-    refused: list[Refusal] = []
+    refused = list(plan.refused)
     first: dict[str, str] = {}
     for name in plan.files:
         before = _refusal_before_reading(plan, name)
@@ -196,7 +209,7 @@ def _header_links(plan: Plan) -> HeaderLinks | None:
 
 def _values(plan: Plan, name: str, staged: dict[str, Any], row: int | None) -> dict[str, Any]:
     """What is known of a picture: its header, then what the map says outright, then its row of the table."""
-    folders = name.split("/")[:-1]
+    folders = readable(name).split("/")[:-1]
     places = {"parent": folders[-1:], "top": folders[:1], None: []}
     said = {ours: next(iter(places[column.folder]), column.value) for ours, column in plan.map.columns.items()}
     said |= {ours: staged["plane"] or plan.plane for ours, column in plan.map.columns.items() if column.plane}

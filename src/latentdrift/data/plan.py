@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from latentdrift.data.mapping import TableMap, check_columns, describe_map, gues
 from latentdrift.data.staging import staging_folder
 from latentdrift.data.tables import Table, read_table
 from latentdrift.data.values import Rows, read_rows
+from latentdrift.data.walk import Refusal, walk
 from latentdrift.errors import InputError, OptionError, ResourceError, unknown
 
 
@@ -32,6 +31,8 @@ class Plan:
     root: Path
     files: list[str]
     """Relative to the root, sorted."""
+    refused: list[Refusal]
+    """What the source names and has out of reach."""
     map: TableMap
     table: Table | None
     titles: dict[str, str]
@@ -66,7 +67,7 @@ def prepare(options: ImportOptions) -> Plan:
     titles = check_columns(table_map, table, kept_columns) if table else {}
     rows = read_rows(table, table_map, titles, kept_columns) if table else Rows({}, {}, {})
     _check_identity(table, titles, (*table_map.keep, *kept_columns))
-    files = list(_walk(options, root, table_path))
+    files, refused = _files(options, root, table_path)
     plane = table_map.plane(options.plane)
     linked = {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()} if table else {}
     links = linked.pop(plane or "", linked.pop("", None))
@@ -74,7 +75,7 @@ def prepare(options: ImportOptions) -> Plan:
     window = options.window or table_map.window
     parse_window(window)
     key = _key(options, table_map, table_path)
-    plan = Plan(root, files, table_map, table, titles, rows, links, other_planes, plane, header_fields, window, key)
+    plan = Plan(root, files, refused, table_map, table, titles, rows, links, other_planes, plane, header_fields, window, key)
     _check_disk(plan, options.out)
     return plan
 
@@ -129,20 +130,17 @@ def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str
             )
 
 
-def _walk(options: ImportOptions, root: Path, table_path: Path | None) -> Iterator[str]:
+def _files(options: ImportOptions, root: Path, table_path: Path | None) -> tuple[list[str], list[Refusal]]:
     """Every file under the source, except the table, the map, and what this or an earlier import to the same place made."""
     if options.source.is_file():
-        yield options.source.name
-        return
-    own = {path.resolve() for path in (options.out, private_folder(options.out), staging_folder(options.out))}
-    aside = {path.resolve() for path in (table_path, options.map) if path}
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if (Path(folder) / name).resolve() not in own]
-        found += [path.relative_to(root).as_posix() for name in names if (path := Path(folder) / name).resolve() not in aside]
-    if not found:
-        raise InputError(f"the source {root} holds no files; give a folder with PNG, JPEG, TIFF, DICOM or NIfTI images")
-    yield from sorted(found)
+        return [options.source.name], []
+    own = (options.out, private_folder(options.out), staging_folder(options.out))
+    aside = [path.resolve() for path in (*own, table_path, options.map) if path]
+    files, refused = walk(root, aside, follow_links=options.follow_links)
+    if not files:
+        why = f" that can be read: {refused[0].sentence}" if refused else ""
+        raise InputError(f"the source {root} holds no files{why}; give a folder with PNG, JPEG, TIFF, DICOM or NIfTI images")
+    return files, refused
 
 
 def _key(options: ImportOptions, table_map: TableMap, table_path: Path | None) -> str:
@@ -156,7 +154,10 @@ def _disk_needed(plan: Plan) -> int:
     """Bytes, a rough bound: PNGs are up to four times as large as JPEGs, and of a volume only a slice is taken."""
     total = 0
     for name in plan.files:
-        size = (plan.root / name).stat().st_size
+        try:
+            size = (plan.root / name).stat().st_size
+        except OSError:  # gone since it was listed, which reading it will say
+            continue
         total += min(4 * size, (0 if ".nii" in name else size) + 4_000_000)
     return total
 

@@ -18,6 +18,7 @@ from latentdrift.data.identity import Mask, PrivateTable, choose_salt, pseudonym
 from latentdrift.data.mapping import describe_map
 from latentdrift.data.plan import Plan
 from latentdrift.data.staging import Staging
+from latentdrift.data.walk import Refusal, readable
 from latentdrift.errors import unknown
 
 DESCRIBE = {
@@ -30,16 +31,6 @@ DESCRIBE = {
     "PT": "PET scan",
 }
 """What a picture of a modality (PS3.3 C.7.3.1.1.1) is called where nobody says what it shows."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A file, or a picture in it, that is not taken."""
-
-    file: str
-    reason: str
-    """Short, and the same for the same kind of trouble."""
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -79,8 +70,8 @@ def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refu
     info = {"describe": options.describe or plan.map.describe or _describe(taken), "kept": kept, "split": split_info}
     write_tables(folder, rows, info | _account(plan, taken, refused, options, Mask(salt, everyone)))
     known = [(patient, pseudonym(salt, patient)) for patient in patients]
-    origin = [(row["file_name"], image.file, image.staged["frame"]) for row, image in zip(rows, taken, strict=True)]
-    left_out = [(refusal.file, refusal.reason, refusal.sentence) for refusal in refused]
+    origin = [(row["file_name"], readable(image.file), image.staged["frame"]) for row, image in zip(rows, taken, strict=True)]
+    left_out = [(readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused]
     tables: dict[str, PrivateTable] = {
         "patients.csv": (("patient", "pseudonym"), known),
         "files.csv": (("file_name", "file", "frame"), origin),
@@ -233,7 +224,7 @@ def _account(
             "columns_left_out": [title for title in titles if title not in named],
             "file_names": "replaced by numbers; in `rejected`, patient ids, dates and unique identifiers are masked",
         },
-        "rejected": [{"file": mask(refusal.file), "reason": refusal.reason} for refusal in refused],
+        "rejected": [{"file": mask(readable(refusal.file)), "reason": refusal.reason} for refusal in refused],
         "rejected_by_reason": dict(Counter(refusal.reason for refusal in refused).most_common()),
         "notes": dict(Counter(note for image in taken for note in image.staged["notes"])),
     }
