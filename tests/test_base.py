@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 import torch
 from tiny import tiny_base
 
+from latentdrift.adapt import cache
 from latentdrift.errors import BaseModelError, InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.folder import cards
-from latentdrift.model.schedule import Schedule
+from latentdrift.model.schedule import DEFAULTS, Schedule
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +173,128 @@ def test_a_network_that_predicts_the_image_is_refused(broken: Path) -> None:
         Base.load(broken)
 
 
-def test_a_second_text_encoder_is_refused(broken: Path) -> None:
-    (broken / "text_encoder_2").mkdir()
-    with pytest.raises(BaseModelError, match="SDXL"):
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("StableDiffusionXLPipeline", "SDXL"),
+        ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
+        ("FluxPipeline", "FLUX.1"),
+        ("Flux2Pipeline", "FLUX.2"),
+        ("PixArtSigmaPipeline", "PixArt"),
+        ("SanaPipeline", "Sana"),
+        ("SomethingNewPipeline", "a SomethingNewPipeline"),
+    ],
+)
+def test_another_family_is_refused_by_its_own_name(kind: str, name: str, broken: Path) -> None:
+    index = json.loads((broken / "model_index.json").read_text())
+    (broken / "model_index.json").write_text(json.dumps({**index, "_class_name": kind}))
+    (broken / "text_encoder_2").mkdir()  # which SDXL, SD3 and FLUX have alike
+    with pytest.raises(BaseModelError, match=rf"is {re.escape(name)}\b.*{kind}|is {re.escape(name)};"):
+        Base.load(broken)
+
+
+def test_pipelines_of_the_same_parts_are_bases(broken: Path, base: Base) -> None:
+    index = json.loads((broken / "model_index.json").read_text())
+    (broken / "model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionImg2ImgPipeline"}))
+    assert Base.load(broken).hash == base.hash
+    (broken / "model_index.json").unlink()
+    assert Base.load(broken).hash == base.hash
+
+
+@pytest.mark.parametrize("part", ["text_encoder_2", "transformer"])
+def test_components_of_another_family_are_refused_where_no_class_is_named(part: str, broken: Path) -> None:
+    (broken / "model_index.json").unlink()
+    (broken / part).mkdir()
+    with pytest.raises(BaseModelError, match=f"has a {part} .*FLUX"):
+        Base.load(broken)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "name"),
+    [
+        ("unet", {"_class_name": "UNet3DConditionModel"}, "UNet3DConditionModel"),
+        ("text_encoder", {"architectures": ["T5EncoderModel"]}, "T5EncoderModel"),
+    ],
+)
+def test_components_of_another_class_are_refused(part: str, change: dict[str, object], name: str, broken: Path) -> None:
+    file = broken / part / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(BaseModelError, match=f"the {part} of base folder .* is a {name}"):
+        Base.load(broken)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0, "beta_start": 0.00085},
+        {"_class_name": "FlowMatchSomethingNewScheduler"},
+        {"_class_name": "DPMSolverMultistepScheduler", "use_flow_sigmas": True, "prediction_type": "epsilon"},
+        {"_class_name": "EDMEulerScheduler", "prediction_type": "epsilon"},
+        {"_class_name": "CogVideoXDDIMScheduler", "prediction_type": "v_prediction"},
+    ],
+)
+def test_another_process_than_a_schedule_of_betas_is_refused(config: dict[str, object], broken: Path) -> None:
+    (broken / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
+    with pytest.raises(BaseModelError, match=f"names {config['_class_name']}.*not for a noise schedule of betas"):
+        Base.load(broken)
+
+
+@pytest.mark.parametrize(
+    "name", ["DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler", "LCMScheduler"]
+)
+def test_what_a_scheduler_does_not_say_is_what_it_takes_itself(name: str) -> None:
+    """alpha_bar and times of the stock scheduler of the same few words."""
+    import diffusers
+
+    given = {"prediction_type": "v_prediction", "num_train_timesteps": 500}
+    stock = getattr(diffusers, name)(**given)
+    schedule = Schedule.from_config({"_class_name": name, **given})
+    assert torch.equal(schedule.alpha_bar, stock.alphas_cumprod.double())
+    for key in ("timestep_spacing", "steps_offset", "set_alpha_to_one"):
+        assert schedule.config[key] == stock.config.get(key, DEFAULTS[key])
+
+
+def test_a_scheduler_without_its_class_is_that_of_the_index(broken: Path) -> None:
+    from diffusers import DDIMScheduler
+
+    file, index = broken / "scheduler" / "scheduler_config.json", json.loads((broken / "model_index.json").read_text())
+    file.write_text(json.dumps({"prediction_type": "epsilon"}))
+    (broken / "model_index.json").write_text(json.dumps({**index, "scheduler": ["diffusers", "DDIMScheduler"]}))
+    assert torch.equal(Base.load(broken).schedule.alpha_bar, DDIMScheduler().alphas_cumprod.double())
+
+
+@pytest.mark.parametrize("gone", [("vocab.json",), ("merges.txt",), ("vocab.json", "merges.txt")])
+def test_a_tokenizer_without_its_words_is_refused(gone: tuple[str, ...], broken: Path) -> None:
+    for name in gone:
+        (broken / "tokenizer" / name).unlink()
+    with pytest.raises(BaseModelError, match=r"no vocabulary: it holds .*tokenizer_config.json.* needed; fetch the tokenizer"):
+        Base.load(broken)
+
+
+def test_a_tokenizer_may_be_one_file(broken: Path, base: Base) -> None:
+    folder = broken / "tokenizer"
+    base.tokenizer.save_pretrained(folder)
+    for name in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
+        (folder / name).unlink(missing_ok=True)
+    loaded = Base.load(broken)
+    assert torch.equal(loaded.tokens(["a brain MRI"]), base.tokens(["a brain MRI"]))
+    assert cache.live_contexts(loaded, ["a brain MRI"])(["a brain MRI"]).shape == (1, 77, 32)
+
+
+def test_a_damaged_tokenizer_is_refused(broken: Path) -> None:
+    (broken / "tokenizer" / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(BaseModelError, match=r"tokenizer cannot be loaded .* fetch it again"):
+        Base.load(broken)
+
+
+@pytest.mark.parametrize("rows", [300, 1000])
+def test_a_vocabulary_of_another_size_than_the_text_encoders_is_refused(rows: int, broken: Path, base: Base) -> None:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = json.loads((broken / "text_encoder" / "config.json").read_text())
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    CLIPTextModel(CLIPTextConfig(**{**config, **ends, "vocab_size": rows})).save_pretrained(broken / "text_encoder")
+    with pytest.raises(BaseModelError, match=f"has a vocabulary of {len(base.tokenizer)} and the text encoder one of {rows}"):
         Base.load(broken)
 
 
@@ -243,7 +364,8 @@ def test_cards_say_what_they_are() -> None:
 
 
 def test_schedule_is_that_of_stable_diffusion() -> None:
-    schedule = Schedule.from_config({"_class_name": "PNDMScheduler", "skip_prk_steps": True})
+    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+    schedule = Schedule.from_config({"_class_name": "PNDMScheduler", "skip_prk_steps": True, **betas})
     # Constants of SD 1.x: alpha_bar_0 = 0.99915, s_0 = 0.02915, a_999 = 0.06826, s_999 = 0.99767, a_981 = 0.07600.
     assert schedule.alpha_bar[0] == pytest.approx(0.99915, abs=1e-5)
     assert schedule.s(0) == pytest.approx(0.02915, abs=1e-5)

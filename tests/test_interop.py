@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ from latentdrift.adapt.adapter import adopt, load_adapter
 from latentdrift.adapt.interop import foreign, formats, loras
 from latentdrift.adapt.interop.exports import EXPORTS, export
 from latentdrift.adapt.lora import TEXT, UNET, Lora, Pair
+from latentdrift.adapt.methods import METHODS
+from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -436,6 +439,35 @@ def test_a_whole_model_is_exported_as_a_folder_with_its_drift(whole: Path, tiny_
     with pytest.raises(AdapterError, match=r"a1111 wants the whole model .* in a single file, .* take --to diffusers"):
         export(whole, "a1111", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture(scope="module")
+def half(tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base whose text encoder is stored in float16, which transformers then computes in unless it is told otherwise."""
+    from transformers import CLIPTextModel
+
+    folder = shutil.copytree(tiny_base_folder, tmp_path_factory.mktemp("half") / "base")
+    CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float16).save_pretrained(folder / "text_encoder")
+    return folder
+
+
+@pytest.mark.parametrize("method", ["full", "instruct-pix2pix", "text encoder"])
+def test_an_exported_folder_loads_and_draws_with_no_format_given(method: str, half: Path, tmp_path: Path) -> None:
+    import diffusers
+
+    name, trains_text = ("full", True) if method == "text encoder" else (method, False)
+    row, options = METHODS[name], FitOptions(cohort=tmp_path, out=tmp_path, method=name, train_text_encoder=trains_text)
+    base, _ = row.prepare(load(half), options, {})
+    _, info = adopted_facts(half, tmp_path)
+    facts = {**info, "method": options.method, "tokens": [], "drift": {**Drift().to_dict(), "source": "none"}}
+    adapter.write(tmp_path / "run", base, row, facts, None)
+    export(tmp_path / "run", "diffusers", tmp_path / "out")
+    kind = json.loads((tmp_path / "out" / "model_index.json").read_text())["_class_name"]
+    pipe = getattr(diffusers, kind).from_pretrained(tmp_path / "out")
+    pipe.set_progress_bar_config(disable=True)
+    picture = {"image": torch.zeros(1, 3, 32, 32)} if method == "instruct-pix2pix" else {}
+    assert np.isfinite(pipe("a brain", num_inference_steps=1, output_type="np", **picture).images).all()
+    assert {part.dtype for part in (pipe.unet, pipe.vae, pipe.text_encoder)} == {torch.float32}
 
 
 def test_a_schedule_that_was_changed_travels_with_the_model(whole: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_it_is_a_stable_diffusion_in_genuine_layout(pocket: Base) -> None:
 def test_stock_diffusers_loads_and_runs_it() -> None:
     from diffusers import StableDiffusionPipeline
 
-    pipe = StableDiffusionPipeline.from_pretrained(WEIGHTS, torch_dtype=torch.float32)
+    pipe = StableDiffusionPipeline.from_pretrained(WEIGHTS)
     pipe.set_progress_bar_config(disable=True)
     image = pipe("a brain MRI", num_inference_steps=2, output_type="np").images[0]
     assert image.shape == (128, 128, 3) and np.isfinite(image).all()

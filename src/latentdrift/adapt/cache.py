@@ -146,7 +146,7 @@ def contexts(base: Base, prompts: Sequence[str], root: Path) -> Callable[[Sequen
 
 def live_contexts(base: Base, prompts: Sequence[str]) -> Callable[[Sequence[str]], Tensor]:
     """The same by a text encoder that is trained: read anew each time, with a gradient; only the token ids are kept."""
-    length = base.tokenizer.model_max_length
+    length = base.token_limit + 2  # and the first and the last token
     ids = base.tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt").input_ids.to(base.device)
     row = {prompt: place for place, prompt in enumerate(prompts)}
     return lambda asked: base.text_encoder(ids[[row[prompt] for prompt in asked]]).last_hidden_state

@@ -36,7 +36,7 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
     checkpoints = checkpoint.KEEP + 1 + (todo.options.patience is not None)  # one is being written, and the best one stays
     each = base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT
     latents = 2 * each * images + each * (todo.options.prior_images or 0)
-    context = base.tokenizer.model_max_length * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
+    context = (base.token_limit + 2) * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
     masks = each // base.latent_channels * images if todo.options.mask else 0
     hints = todo.resolution**2 * FLOAT * len(todo.sources) if todo.hint else 0  # thrice as much where they are in colour
     return latents + masks + hints + (0 if todo.reads else context) + sum(kept.values()) * checkpoints + kept["weights"]

@@ -36,6 +36,9 @@ AUTOENCODERS: dict[str, Callable[[Any], list[nn.Module]]] = {
     "AutoencoderTiny": lambda vae: [vae.encoder.layers[-2]],
 }
 
+PADDED = 128
+"""Vectors to a multiple of which a text encoder's vocabulary may be filled up, for speed."""
+
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -289,7 +292,7 @@ def _reads_more(folder: Path, channels: int, latent: int) -> str:
 def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """vae, text_encoder, tokenizer and unet, checked to fit together."""
     import diffusers
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextModel
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # a bar per component, in milliseconds
@@ -301,7 +304,7 @@ def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.dev
         vae = _load(getattr(diffusers, kind), folder / "vae", variants["vae"], torch_dtype=torch.float32)
     unet = _load(diffusers.UNet2DConditionModel, folder / "unet", variants["unet"], torch_dtype=dtype)
     text_encoder = _load(CLIPTextModel, folder / "text_encoder", variants["text_encoder"], dtype=dtype)
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    tokenizer = _tokenizer(folder / "tokenizer", text_encoder.config.vocab_size)
     for ours, theirs, what in (
         (unet.config.in_channels, vae.config.latent_channels, "latent channels and the autoencoder makes"),
         (unet.config.cross_attention_dim, text_encoder.config.hidden_size, "numbers per token and the text encoder gives"),
@@ -312,6 +315,27 @@ def _load_parts(folder: Path, variants: dict[str, str | None], device: torch.dev
     for part in (vae, text_encoder, unet):
         part.requires_grad_(False).eval().to(device)
     return {"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer, "unet": unet}
+
+
+def _tokenizer(folder: Path, rows: int) -> Any:
+    """The tokenizer, whose words the text encoder has a vector for.
+
+    Args:
+        folder: of the tokenizer.
+        rows: vectors in the text encoder's vocabulary.
+    """
+    from transformers import CLIPTokenizer
+
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the library behind it raises plain exceptions for files that it cannot read
+        raise BaseModelError(f"{folder} cannot be loaded ({error}): it is damaged; fetch it again") from error
+    if not rows - PADDED < len(tokenizer) <= rows:
+        raise BaseModelError(
+            f"the tokenizer in {folder} has a vocabulary of {len(tokenizer)} and the text encoder one of {rows}: they are not of "
+            "the same model, or the tokenizer's files are damaged; fetch the tokenizer again"
+        )
+    return tokenizer
 
 
 def _load(kind: Any, folder: Path, variant: str | None, **options: Any) -> Any:
@@ -336,8 +360,10 @@ def identity(name: str | Path) -> str:
 
 
 def _schedule(folder: Path) -> Schedule:
-    """The schedule that a base was trained with."""
-    return Schedule.from_config(folders.config(folder / "scheduler" / "scheduler_config.json"))
+    """The schedule that a base was trained with; a configuration without its class is of the class that the index names."""
+    stored = folders.config(folder / "scheduler" / "scheduler_config.json")
+    named = (folders.index(folder).get("scheduler") or [None])[-1]
+    return Schedule.from_config({"_class_name": named, **stored})
 
 
 def _identity(folder: Path, variants: dict[str, str | None], schedule: Schedule) -> str:

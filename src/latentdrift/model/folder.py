@@ -19,6 +19,44 @@ WEIGHTS = {
 """Component -> name of its weight file, without the ending."""
 
 
+PIPELINE = "StableDiffusion"
+"""What the class of a pipeline of our parts begins with."""
+
+# Beginning of a pipeline's class -> the name that its models are known by; of several that fit, the longest.
+FOREIGN = {
+    "StableDiffusionXL": "SDXL",
+    "StableDiffusion3": "Stable Diffusion 3",
+    "StableDiffusionUpscale": "an upscaler",
+    "StableDiffusionLatentUpscale": "an upscaler",
+    "StableDiffusionDepth2Img": "a depth-to-image model",
+    "StableDiffusionImageVariation": "image variations",
+    "StableCascade": "Stable Cascade",
+    "StableUnCLIP": "unCLIP",
+    "StableVideoDiffusion": "Stable Video Diffusion",
+    "AltDiffusion": "AltDiffusion",
+    "AuraFlow": "AuraFlow",
+    "Chroma": "Chroma",
+    "Flux": "FLUX.1",
+    "Flux2": "FLUX.2",
+    "HunyuanDiT": "Hunyuan-DiT",
+    "IF": "DeepFloyd IF",
+    "Kandinsky": "Kandinsky",
+    "Kolors": "Kolors",
+    "LatentConsistencyModel": "a latent consistency model",
+    "Lumina": "Lumina",
+    "PixArt": "PixArt",
+    "QwenImage": "Qwen-Image",
+    "Sana": "Sana",
+    "Wuerstchen": "Wuerstchen",
+}
+
+# Component -> key of its config.json, and what it may say.
+KINDS = {
+    "unet": ("_class_name", ("UNet2DConditionModel",)),
+    "text_encoder": ("architectures", ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel")),
+}
+
+
 def cards() -> dict[str, dict[str, Any]]:
     """The named bases: name -> row of cards.yaml."""
     import yaml
@@ -60,14 +98,15 @@ def _download(repository: str, revision: str | None) -> Path:
 
 def check(folder: Path) -> dict[str, str | None]:
     """What is there before anything heavy is loaded: component -> variant of its weights (None or 'fp16')."""
-    if (folder / "text_encoder_2").exists():
-        raise BaseModelError(f"base {folder} has a second text encoder (SDXL); latentdrift works with SD 1.x and 2.x shapes")
+    _check_family(folder)
     for part, file in {**dict.fromkeys(WEIGHTS, "config.json"), "scheduler": "scheduler_config.json", "tokenizer": ""}.items():
         if not (folder / part / file).exists():
             raise BaseModelError(
                 f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers Stable Diffusion folder holds "
                 "scheduler, text_encoder, tokenizer, unet and vae"
             )
+    _check_kinds(folder)
+    _check_vocabulary(folder / "tokenizer")
     variants: dict[str, str | None] = {}
     for part, stem in WEIGHTS.items():
         found = [variant for variant in (None, "fp16") if weights(folder, part, variant).exists()]
@@ -80,6 +119,66 @@ def check(folder: Path) -> dict[str, str | None]:
             )
         variants[part] = found[0]
     return variants
+
+
+def index(folder: Path) -> dict[str, Any]:
+    """model_index.json, which names the pipeline and the class of each component; empty where there is none."""
+    path = folder / "model_index.json"
+    return config(path) if path.is_file() else {}
+
+
+def _check_family(folder: Path) -> None:
+    """Refuse another family of models by its name: by the pipeline's class, and without one by its components.
+
+    Raises:
+        BaseModelError: it is not of SD 1.x or 2.x shape.
+    """
+    named = index(folder).get("_class_name") or ""
+    kind = str(named[-1] if isinstance(named, list) else named)  # [module, class] of a pipeline with code of its own
+    beginnings = [beginning for beginning in FOREIGN if kind.startswith(beginning)]
+    ours = "latentdrift works with SD 1.x and 2.x shapes, whose folders are of class StableDiffusionPipeline"
+    if beginnings:
+        raise BaseModelError(f"base {folder} is {FOREIGN[max(beginnings, key=len)]} ({kind}); {ours}")
+    if kind and not kind.startswith(PIPELINE):
+        raise BaseModelError(
+            f"base {folder} is a {kind}; {ours}. If its parts are those of Stable Diffusion, write that class as _class_name "
+            "into its model_index.json"
+        )
+    for part, families in {"text_encoder_2": "SDXL, SD3 or FLUX", "transformer": "SD3, FLUX or another transformer"}.items():
+        if (folder / part).exists():
+            raise BaseModelError(f"base {folder} has a {part} ({families}); {ours}")
+
+
+def _check_kinds(folder: Path) -> None:
+    """See that components are of the classes that we read.
+
+    Raises:
+        BaseModelError: one is of another class.
+    """
+    for part, (key, known) in KINDS.items():
+        said = config(folder / part / "config.json").get(key)
+        found = said if isinstance(said, list) else [said]
+        if said and not set(found) & set(known):
+            raise BaseModelError(
+                f"the {part} of base folder {folder} is a {' or '.join(map(str, found))}; latentdrift reads {known[0]}: choose a "
+                "base of SD 1.x or 2.x shape"
+            )
+
+
+def _check_vocabulary(folder: Path) -> None:
+    """See that a tokenizer has its words: without them it loads, and no prompt reaches the network.
+
+    Raises:
+        BaseModelError: it has none, or a part of them.
+    """
+    ways = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+    if any(all((folder / name).is_file() for name in way) for way in ways):
+        return
+    there = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())) if folder.is_dir() else ""
+    raise BaseModelError(
+        f"the tokenizer folder {folder} has no vocabulary: it holds {there or 'no file'}, and tokenizer.json, or vocab.json and "
+        "merges.txt, are needed; fetch the tokenizer of this model again"
+    )
 
 
 def config(path: Path) -> dict[str, Any]:

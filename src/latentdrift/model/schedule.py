@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ MIXED: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
     "flow_prediction": lambda a, s: (torch.ones_like(a), torch.ones_like(s)),  # eps - x0 (Lipman et al. 2023; Esser et al. 2024)
 }
 
-# What every sampler is told, where the base's scheduler_config.json does not say otherwise.
+# What every sampler is told where neither the base's scheduler_config.json nor the class that it names says otherwise.
 DEFAULTS: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,  # Stable Diffusion 1.x (Rombach et al. 2022, configs/stable-diffusion/v1-inference.yaml)
@@ -110,12 +111,18 @@ class Schedule(Process):
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
         """From the contents of a diffusers `scheduler_config.json`.
 
+        A key that the file lacks is what the scheduler that it names takes by default; then a row of DEFAULTS.
+
         Raises:
-            BaseModelError: the network predicts something that is neither eps nor v, or eps where no signal is left.
+            BaseModelError: the scheduler is not for a noise schedule of betas, such as one for flow matching; or the network
+                predicts something that is neither eps nor v, or eps where no signal is left.
         """
         from diffusers import DDIMScheduler
 
-        known = {**DEFAULTS, **{key: config[key] for key in DEFAULTS if key in config}}
+        stated = {**class_defaults(config.get("_class_name")), **config}
+        if stated.get("use_flow_sigmas"):
+            raise BaseModelError(_not_diffusion(str(config.get("_class_name")), "with use_flow_sigmas"))
+        known = {**DEFAULTS, **{key: stated[key] for key in DEFAULTS if key in stated}}
         if known["prediction_type"] not in PREDICTIONS:
             raise BaseModelError(
                 f"the base's scheduler_config.json says prediction_type '{known['prediction_type']}'; "
@@ -182,3 +189,31 @@ class Schedule(Process):
         scheduler = DDIMScheduler.from_config(self.config)
         scheduler.set_timesteps(steps)
         return scheduler.timesteps
+
+
+def class_defaults(name: str | None) -> dict[str, Any]:
+    """What a diffusers scheduler takes where its configuration says nothing; nothing of a class that is not named or installed.
+
+    Raises:
+        BaseModelError: the class is not for a noise schedule of betas.
+    """
+    import diffusers
+
+    kind = getattr(diffusers, name, None) if name else None
+    if kind is None:
+        if name and "Flow" in name:
+            raise BaseModelError(_not_diffusion(name))
+        return {}
+    parameters = signature(kind.__init__).parameters
+    stands_in = "kwargs" in parameters  # for a class whose own requirements are not installed
+    if not stands_in and ("beta_start" not in parameters or "snr_shift_scale" in parameters):
+        raise BaseModelError(_not_diffusion(kind.__name__))
+    return {key: parameters[key].default for key in parameters if parameters[key].default is not Parameter.empty}
+
+
+def _not_diffusion(name: str, how: str = "") -> str:
+    flow = " (flow matching)" if "Flow" in name or how else ""
+    return (
+        f"the base's scheduler_config.json names {' '.join(filter(None, (name, how)))}{flow}, which is not for a noise schedule "
+        "of betas; latentdrift works with bases of SD 1.x and 2.x shape, whose networks predict eps or v: choose one of these"
+    )

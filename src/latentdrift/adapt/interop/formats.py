@@ -214,7 +214,7 @@ def read(foreign: Foreign, base: Base) -> Found:
             "give the base that it was made for with --base"
         )
     found = FORMATS[name].read(foreign, base)
-    reason, room = lora.misfit(base, found.changes), base.tokenizer.model_max_length - 2
+    reason, room = lora.misfit(base, found.changes), base.token_limit
     if reason:
         raise AdapterError(
             f"{foreign.path} is {describe(foreign, name)}, and does not fit base '{base.name}': {reason}; "

@@ -347,7 +347,14 @@ def export(work: Path, out: Path) -> None:
     scheduler = DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     pipe = StableDiffusionPipeline(vae, text, tokenizer, unet, scheduler, None, None, requires_safety_checker=False)
     pipe.to(torch.float16).save_pretrained(out)
+    _load_in_float32(out / "text_encoder" / "config.json")
     log.info("exported %s after %d steps", out, state["step"])
+
+
+def _load_in_float32(path: Path) -> None:
+    """Have transformers load a text encoder in float32, as diffusers loads the parts beside it, and not as it is stored."""
+    about = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**about, "dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
