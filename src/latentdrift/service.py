@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from latentdrift import config, record
+from latentdrift import config, preflight, record
 from latentdrift.errors import InputError
 from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, requests, subject, without
 from latentdrift.progress import bar
@@ -20,6 +20,8 @@ from latentdrift.progress import bar
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
 DEMO = "made-by-demo.txt"
+PATIENT_FILES = ("source", "mask", "protect", "hint_image")
+"""Options of `edit` that name files of patients."""
 UNHEARD = (
     "In no image did more than a pixel in a hundred change by %.1f %% of the range: this network hardly tells '%s' from '%s'. "
     "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer, and "
@@ -29,6 +31,7 @@ UNHEARD = (
 
 def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
     """Do a verb; quiet: without progress."""
+    preflight.check(verb, options)
     return VERBS[verb](options, quiet)
 
 
@@ -103,7 +106,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     about["gate"], apart = verdict and verdict.to_dict(), {i: verdict.why(i) for i in verdict.copies} if verdict else {}
     sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart)
     inputs = {"base": base.hash, "adapters": info["adapters"]}
-    record.write(options.out, "generate", options, inputs=inputs,
+    record.write(options.out, "generate", options, inputs=inputs, private=("hint_image",),
                  results={"outputs": record.outputs(options.out), "gate": about["gate"]})  # fmt: skip
     told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
     return {"cohort": str(options.out), "images": len(wanted) - len(apart), **told, "drift": drift.to_dict()}
@@ -126,7 +129,8 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     if work.wish.grid:
         write_series(options.out, work.requests, work.wish.grid, options.animate)
     inputs = {"base": work.base.hash, "adapters": work.adapters}
-    record.write(options.out, "edit", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
+    outputs = record.outputs(options.out)
+    record.write(options.out, "edit", options, inputs=inputs, results={"outputs": outputs}, private=PATIENT_FILES)
     images = len({asked.entry.name for asked in work.requests})
     return {"folder": str(options.out), "images": images, "counterfactuals": len(work.requests)}
 
@@ -299,7 +303,7 @@ def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
     if old["verb"] not in REPLAYED:
         raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
     model = REPLAYED[old["verb"]]
-    VERBS[old["verb"]](model(**{**old["options"], "out": options.out}), quiet)
+    VERBS[old["verb"]](model(**{**record.complete(old, options.record), "out": options.out}), quiet)
     before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
     different = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return {"same": not different, "files": len(before), "different": different}

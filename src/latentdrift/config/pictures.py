@@ -147,8 +147,10 @@ class EditOptions(Options):
     """With ledits: share of the picture that each change leaves alone."""
     split: Split | None = None
     """Of a cohort: only this split."""
+    patient: tuple[str, ...] = ()
+    """Of a cohort: only the images of these patients, by their pseudonyms (`p-3f0c...`, as in its metadata.csv)."""
     limit: Count | None = None
-    """Of a cohort: at most this many images."""
+    """Of a cohort, or of a file with several pictures: at most this many images."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
     """Plane of the slice, where the source is a 3-D volume."""
     position: str = "50%"

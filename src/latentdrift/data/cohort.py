@@ -62,9 +62,7 @@ class Cohort:
             CohortError: Not a cohort, of another version, or with files missing.
         """
         folder = Path(folder)
-        if not (folder / "cohort.json").is_file():
-            found = "is no folder" if not folder.is_dir() else "has no cohort.json"
-            raise CohortError(f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out COHORT`")
+        check_cohort(folder)
         info = _read_info(folder)
         if not (folder / "metadata.csv").is_file():
             raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
@@ -246,6 +244,17 @@ def specification(name: str, values: pd.Series) -> dict[str, Any]:
         return spec | ({"unit": "years"} if name == "age" else {})
     words = {part for value in present for part in (str(value).split("|") if name == "findings" else [str(value)]) if part}
     return {"type": "findings" if name == "findings" else "category", "vocabulary": sorted(words)}
+
+
+def check_cohort(folder: Path) -> None:
+    """See that a folder is a cohort, without reading it.
+
+    Raises:
+        CohortError: It is not.
+    """
+    if not (folder / "cohort.json").is_file():
+        found = "is no folder" if not folder.is_dir() else "has no cohort.json"
+        raise CohortError(f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out COHORT`")
 
 
 def check_free(out: Path) -> None:

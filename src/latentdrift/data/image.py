@@ -102,3 +102,19 @@ class Image:
     """Raw date YYYYMMDD, in memory only: import turns it into days since the first visit."""
     notes: tuple[str, ...] = ()
     """What a person should know before using the picture: burned-in text, an ignored window, lost bits."""
+
+    @property
+    def plane(self) -> Plane | None:
+        """How the picture lies in the patient, by its file or its affine; None where neither says."""
+        known = self.source.plane if self.source is not None else None
+        return known or plane_of(self.affine)
+
+
+def plane_of(affine: np.ndarray | None) -> Plane | None:
+    """The plane of a picture from its place in the patient (RAS), where its normal is within 37 degrees of an axis."""
+    if affine is None:
+        return None
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    along = np.abs(normal) / np.linalg.norm(normal)
+    planes: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
+    return planes[int(along.argmax())] if along.max() > 0.8 else None

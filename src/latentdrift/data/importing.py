@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from latentdrift.config import ImportOptions
 from latentdrift.data import duplicates, isolation, readers
 from latentdrift.data.cohort import Cohort, quantise
@@ -135,7 +133,7 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
     except OSError as error:
         why = "the disk is full at" if error.errno == errno.ENOSPC else f"nothing can be written ({error.strerror or error}) at"
         raise ResourceError(f"{why} {target.parent}; free some space and start this import again") from error
-    plane = (image.source.plane if image.source else None) or _plane(image.affine)
+    plane = image.plane
     known = {"modality": image.modality, "view": plane} | dict(image.attributes)
     return {
         "png": target.name,
@@ -149,15 +147,6 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
         "notes": list(image.notes),
         "header": known | {"patient": image.patient, "date": parse_date(image.date or "")},
     }
-
-
-def _plane(affine: np.ndarray | None) -> str | None:
-    """The plane of a picture from its place in the patient (RAS), where its normal is within 37 degrees of an axis."""
-    if affine is None:
-        return None
-    normal = np.cross(affine[:3, 0], affine[:3, 1])
-    along = np.abs(normal) / np.linalg.norm(normal)
-    return ("sagittal", "coronal", "axial")[int(along.argmax())] if along.max() > 0.8 else None
 
 
 def _stamp(path: Path) -> list[int] | None:
