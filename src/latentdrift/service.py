@@ -9,7 +9,6 @@ import logging
 import shutil
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from latentdrift import config, preflight, record
@@ -37,15 +36,17 @@ def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
 
 def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
     """Scans and a table -> a cohort."""
+    from latentdrift.data.identity import private_folder, read_private
     from latentdrift.data.importing import import_cohort
     from latentdrift.data.publishing import summary
 
     with bar("import", quiet=quiet) as report:
         cohort = import_cohort(options, report)
-    for line in summary(cohort.info):
+    for line in summary(cohort.info, read_private(options.out, "cells.csv")):
         log.info(line)
     # the options name places and the salt, so the record lies with the private table
-    record.write(Path(f"{options.out}-private"), "import", options, inputs={}, results={"fingerprint": cohort.fingerprint})
+    results = {"fingerprint": cohort.fingerprint}
+    record.write(private_folder(options.out), "import", options, inputs={}, results=results).chmod(0o600)
     return {"cohort": str(options.out), **{name: cohort.info[name] for name in ("images", "patients", "splits")}}
 
 

@@ -19,6 +19,8 @@ class ImportOptions(Options):
     """The cohort folder to make; it appears whole or not at all."""
     table: Path | None = None
     """CSV, TSV or Excel table with one row per image, visit or patient."""
+    sheet: str | None = None
+    """Sheet of the Excel table; default: the first that is not empty."""
     map: Path | None = None
     """YAML file from the table's columns to ours."""
     preset: str | None = None
