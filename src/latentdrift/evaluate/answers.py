@@ -11,9 +11,9 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.alignment import CLASSES, NUMBERS
 from latentdrift.evaluate.card import BEYOND, MATERIAL
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, bounds, pixels
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, bounds
 from latentdrift.evaluate.retrieval import METRICS, OPPOSED
-from latentdrift.evaluate.similarity import EDIT_PICTURES
+from latentdrift.evaluate.strips import edit_strip, pixels
 from latentdrift.evaluate.trial import IMITATED, REFERENCE, verdict
 
 Told = Mapping[str, Any]
@@ -234,13 +234,12 @@ def _identity(one: Told) -> dict[str, Any]:
 
 
 def _worst(worst: Mapping[str, Sequence[str]], edits: Mapping[str, Told]) -> list[page.Block]:
-    blocks = [
-        page.text("The worst cases: original, reconstruction, counterfactual and difference; all but the first are synthetic.")
-    ]
+    blocks = [page.text("The worst cases. All pictures but the originals are synthetic.")]
     shown: dict[str, list[str]] = {}
     for key, names in worst.items():
         for name in names:
             shown.setdefault(name, []).append(WORST[key])
     for name, why in shown.items():
-        blocks.append(page.picture(beside([edits[name][of] for of in EDIT_PICTURES]), f"{name}: {', '.join(why)}"))
+        strip, caption = edit_strip(edits[name])
+        blocks.append(page.picture(strip, f"{name}: {', '.join(why)}. {caption}"))
     return blocks

@@ -10,6 +10,7 @@ import numpy as np
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
+from latentdrift.evaluate.strips import pixels
 
 REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
 
@@ -70,18 +71,6 @@ def sheet(images: ImageSet, kind: str, most: int) -> list[tuple[np.ndarray, str]
     """Some pictures of a set, evenly chosen, with their names."""
     chosen = np.unique(np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int))
     return [(pixels(images.images[i]), f"{kind}: {images.names[i]}") for i in chosen]
-
-
-def pixels(image: np.ndarray) -> np.ndarray:
-    """[H, W, 3] in [0, 1] as uint8."""
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
-def beside(images: Sequence[np.ndarray], axis: int = 1) -> np.ndarray:
-    """Pictures in one row (axis 1) or column (axis 0), filled up with black to one size."""
-    height, width = (max(image.shape[i] for image in images) for i in (0, 1))
-    padded = [np.pad(pixels(x), ((0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0))) for x in images]
-    return np.concatenate(padded, axis=axis)
 
 
 def panels(count: int, height: float) -> tuple[Any, list[Any]]:

@@ -11,10 +11,10 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.answers import alignment_blocks, card_blocks, retrieval_blocks, utility_blocks
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, dress, ordered, panels, sheet, table_rows
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, dress, ordered, panels, sheet, table_rows
 from latentdrift.evaluate.manifold import K
 from latentdrift.evaluate.sidebyside import by_value, compared
-from latentdrift.evaluate.similarity import EDIT_PICTURES
+from latentdrift.evaluate.strips import edit_strip, side_by_side
 
 SHOWN = 14  # pictures of each set
 PAIRS = 7  # nearest pairs
@@ -132,7 +132,7 @@ def _pairs(copies: Mapping[str, Any], synthetic: ImageSet, train: ImageSet) -> l
         mirrored = " mirrored" if pair["mirrored"] else ""
         found = f"similarity {pair['similarity']:.3f}, {'COPY' if pair['copy'] else 'no copy'}"
         items.append(
-            (beside(both, axis=0), f"synthetic {pair['synthetic']}, below it training {pair['train']}{mirrored}: {found}")
+            (side_by_side(both, axis=0), f"synthetic {pair['synthetic']}, below it training {pair['train']}{mirrored}: {found}")
         )
     return [
         page.heading("Nearest training images"),
@@ -149,16 +149,14 @@ def _twins(pairs: Sequence[Mapping[str, Any]], synthetic: ImageSet) -> list[page
     for pair in pairs[:PAIRS]:
         both = [synthetic.images[synthetic.names.index(pair[name])] for name in ("first", "second")]
         caption = f"synthetic {pair['first']}, below it synthetic {pair['second']}: similarity {pair['similarity']:.3f}"
-        items.append((beside(both, axis=0), caption))
+        items.append((side_by_side(both, axis=0), caption))
     return [page.heading("Synthetic images that repeat one another"), page.gallery(items)]
 
 
 def _edited(rows: Sequence[Mapping[str, Any]], edits: Sequence[Mapping[str, Any]]) -> list[page.Block]:
     blocks = []
     for row, edit in list(zip(rows, edits, strict=True))[:EDITS]:
-        caption = (
-            f"{row['name']}: original | synthetic reconstruction, SSIM {row['ssim.reconstruction']:.3f} | "
-            f"synthetic counterfactual, SSIM {row['ssim.counterfactual']:.3f} | difference"
-        )
-        blocks.append(page.picture(beside([edit[name] for name in EDIT_PICTURES]), caption))
+        strip, words = edit_strip(edit)
+        scores = f"SSIM with the original: reconstruction {row['ssim.reconstruction']:.3f}, counterfactual"
+        blocks.append(page.picture(strip, f"{row['name']}: {words}. {scores} {row['ssim.counterfactual']:.3f}"))
     return blocks
