@@ -13,6 +13,7 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.answers import card_blocks
 from latentdrift.evaluate.asked import Asked
+from latentdrift.evaluate.bootstrap import Resampling
 from latentdrift.evaluate.card import NOTHING, card
 from latentdrift.evaluate.kinship import between, identity, pairs_of, spread
 from latentdrift.page import write_page
@@ -136,11 +137,12 @@ def test_identity_is_read_against_repeat_visits() -> None:
     coded = np.zeros((80, 4, 4, 3))
     coded[:, 0, :3] = people.clip(0, 1)[..., None]
     known, same, other = ImageSet(coded, real.patients), ImageSet(coded[:20:2]), ImageSet(coded[40:60:2])
-    kept = identity(code, {"original": same, "reconstruction": same, "counterfactual": same}, known, 0)
-    lost = identity(code, {"original": same, "reconstruction": same, "counterfactual": other}, known, 0)
+    people = Resampling(np.arange(10), 40, 0)
+    kept = identity(code, {"original": same, "reconstruction": same, "counterfactual": same}, known, people)
+    lost = identity(code, {"original": same, "reconstruction": same, "counterfactual": other}, known, people)
     assert kept is not None and lost is not None
     assert kept["kept"] == 1 and lost["kept"] < 0.4 and kept["visits"] > 0.95 > 0.5 > kept["strangers"]
-    assert identity(code, {"original": same, "reconstruction": same, "counterfactual": same}, ImageSet(coded), 0) is None
+    assert identity(code, {"original": same, "reconstruction": same, "counterfactual": same}, ImageSet(coded), people) is None
 
 
 def test_the_unit_is_how_far_two_visits_differ() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def folder(root: Any, shape: tuple[int, int], detail: bool) -> Any:
     pictures = {"original": grey, "reconstruction": again, "counterfactual": brighter, "difference": figure}
     for name, picture in pictures.items():
         Image.fromarray(picture).save(place / f"{name}.png")
-    (place / "record.json").write_text('{"detail": %s}' % str(detail).lower())
+    (place / "record.json").write_text(json.dumps({"detail": detail}))
     return root
 
 

@@ -62,6 +62,7 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
     record = {
         **facts,
         "attributes": dict(subject.attributes),
+        "patient": subject.patient,
         "source": _source(subject),
         "measured": {
             "mean_absolute_change": float(np.abs(change).mean()),

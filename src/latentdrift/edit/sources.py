@@ -42,6 +42,8 @@ class Subject:
     fit: Fit
     weight: np.ndarray | None = None
     """[H, W] in [0, 1], what a change counts: 0 outside a mask, and 1 inside but for its soft edge; None without a mask."""
+    patient: str | None = None
+    """Pseudonym of the patient, of a file made from its pixels; None where the cohort knows none."""
 
     def mask(self) -> torch.Tensor | None:
         """[1, 1, R, R] in [0, 1], where the image may change; None without a mask."""
@@ -247,8 +249,9 @@ def unknown_patient(name: str, there: list[str], split: str | None) -> OptionErr
 
 def _of_row(cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int) -> Subject:
     (image,) = readers.read(cohort.folder / row["file_name"])
-    image = _in_its_unit(image, cohort, row)
-    return Subject(name, image, known, cohort.fit(row, image.pixels, resolution))
+    image, patient = _in_its_unit(image, cohort, row), row.get("patient")
+    fit = cohort.fit(row, image.pixels, resolution)
+    return Subject(name, image, known, fit, patient=patient if isinstance(patient, str) else None)
 
 
 def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
@@ -264,6 +267,7 @@ def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
 def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Entry]:
     spec, window = info.get("attributes", {}), options.window or cohort_window(info)
     images = readers.read(options.source, plane=options.plane, position=options.position, window=window)
+    patient = f"file-{_sha256(images[0].pixels)[:12]}" if images else None  # all slices of a file are one patient's
     for number, image in enumerate(images[: options.limit]):
         check_writable(image)
         check_colour(image.pixels, info)
@@ -272,7 +276,7 @@ def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any
         known = known_of(image, spec) | given
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
         fit = Fit(height, width, resolution, aspect=row_mm / col_mm)
-        subject = Subject(f"{number:06d}", image, known, fit)
+        subject = Subject(f"{number:06d}", image, known, fit, patient=patient)
         yield Entry(subject.name, known, partial(_as_it_is, subject), sha256=_sha256(image.pixels, image.range))
 
 

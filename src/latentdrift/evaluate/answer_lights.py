@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.card import BEYOND, MATERIAL
-from latentdrift.evaluate.card import LEAST as FEW_EDITS
+from latentdrift.evaluate.card import LEAST as FEW
 from latentdrift.evaluate.trial import ENOUGH, better_than_chance
 
 Light = tuple[str, str, str]
@@ -101,7 +101,7 @@ def _effective(told: Told) -> list[Light]:
     parts: dict[str, list[str]] = {}
     for row in told["effectiveness"]:
         share = _of_the_change(row)
-        if share is None or row["n"] < FEW_EDITS:
+        if share is None or row["patients"] < FEW:
             parts.setdefault("grey", []).append(f"{row['change']} ({row['n']} edits) not told")
             continue
         colour = "amber" if share[0] > EXCESS else _of_share(*share)
@@ -109,7 +109,7 @@ def _effective(told: Told) -> list[Light]:
     rule = (
         "Shares are of the change that was asked for, as the judges see it in real images, 95 % intervals. Green where all begin "
         f"between {SHOWN:.0%} and {EXCESS:.0%}, red where one ends below {HARDLY:.0%}; not enough to say where one lies between "
-        f"and is wider than {VAGUE:.0%}, has fewer than {FEW_EDITS} edits, or is of what the judges hardly see in real images."
+        f"and is wider than {VAGUE:.0%}, has fewer than {FEW} edits, or is of what the judges hardly see in real images."
     )
     return [("Edits do what was asked?", _worst(parts), f"{_listed(parts)} {rule}")]
 
@@ -167,13 +167,13 @@ def _same_patient(told: Told) -> list[Light]:
             found.append((title, "grey", "Not enough to say: too few real patients came twice."))
             continue
         (low, high), strangers = one["kept_ci"], one["strangers_kept"]
-        untold = strangers is None or strangers > KNOWN or one["n"]["edits"] < FEW_EDITS
+        untold = strangers is None or strangers > KNOWN or one["n"]["edits"] < FEW
         colour = "grey" if untold else _of_share(low, high)
         passing = "no" if strangers is None else f"{strangers:.0%} of"
         sentence = (
             f"{one['kept']:.0%} of {one['n']['edits']} counterfactuals [{low:.0%} to {high:.0%}] are as like their originals as "
             f"95 % of repeat visits are like each other; {passing} pairs of strangers are. Green where the interval begins at "
-            f"{SHOWN:.0%} or above, red where it ends below {HARDLY:.0%}; not enough to say with fewer than {FEW_EDITS} edits, "
+            f"{SHOWN:.0%} or above, red where it ends below {HARDLY:.0%}; not enough to say with fewer than {FEW} edits, "
             f"where the interval lies between and is wider than {VAGUE:.0%}, or where more than {KNOWN:.0%} of strangers pass."
         )
         found.append((title, colour, sentence))
