@@ -66,8 +66,8 @@ def test_an_edit_that_changes_the_sex_when_the_age_was_asked_for(right: dict[str
     told = judged(edits(changes={"age": 82}, age=82.0, sex="M"))
     moved = cell(told, "age up", "sex=F")
     assert moved["beyond"] and moved["value"] < -1 and -0.8 < moved["share"] < -0.3 and moved["ci"][1] < 0
-    assert any("age up: sex=F" in words and "was not asked for" in words for words in told["warnings"])
-    assert not any("sex=F" in words for words in right["warnings"])
+    assert any("age increased: sex: F changed" in words and "although not asked for" in words for words in told["warnings"])
+    assert not any("sex: F" in words for words in right["warnings"])
     women = {f"{i:06d}" for i in range(0, N, 2)}  # the men were men already
     assert set(told["worst"]["collateral"]) <= women
 
@@ -179,5 +179,5 @@ def test_the_card_is_drawn(right: dict[str, Any], tmp_path) -> None:
     assert json.loads(json.dumps(right, allow_nan=False))
     write_page(tmp_path / "card.html", "Card", card_blocks(right, edits(changes={"age": 82}, age=82.0)))
     html = (tmp_path / "card.html").read_text()
-    for words in ("Collateral matrix", "age up", "worst reconstruction", "The same by sex", "synthetic"):
+    for words in ("Collateral matrix", "age increased", "worst reconstruction", "Originals with sex: F.", "synthetic"):
         assert words in html, words

@@ -24,6 +24,7 @@ from latentdrift.evaluate.asked import Asked
 from latentdrift.evaluate.bootstrap import Resampling, groups
 from latentdrift.evaluate.judges import Judges
 from latentdrift.evaluate.kinship import Space, between, identity, pairs_of, spread
+from latentdrift.evaluate.labels import attribute, change
 from latentdrift.evaluate.similarity import patients_of
 from latentdrift.evaluate.truth import CHANGED
 
@@ -208,19 +209,20 @@ def _warnings(told: Mapping[str, Any]) -> list[str]:
     found = []
     few = {row["change"]: row["patients"] for row in told["effectiveness"] if row["patients"] < LEAST}
     if few:
-        each = ", ".join(f"{kind} ({n})" for kind, n in few.items())
+        each = ", ".join(f"{change(kind)} ({n})" for kind, n in few.items())
         found.append(f"Counterfactuals: too few to conclude, edits of fewer than {LEAST} patients: {each}.")
     columns = told["collateral"]["columns"]
     for kind, cells in told["collateral"]["rows"].items():
-        moved = [name for name, cell in zip(columns, cells, strict=True) if cell["beyond"]]
+        moved = [attribute(name) for name, cell in zip(columns, cells, strict=True) if cell["beyond"]]
         if moved:
             found.append(
-                f"Counterfactuals, {kind}: {', '.join(moved)} moved too, by more than between two visits of a patient, and was "
-                "not asked for."
+                f"Counterfactuals, {change(kind)}: {', '.join(moved)} changed, too, although not "
+                "asked for, by more than between two visits of a patient."
             )
     if told["collateral"]["unit_of"] != "visits":
         found.append(
-            "Counterfactuals: hardly any real patient came twice, so collateral is in units of the spread between any two."
+            "Counterfactuals: hardly any real patient came twice. Collateral changes are in "
+            "units of the difference between any two patients."
         )
     return found
 

@@ -17,10 +17,10 @@ REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
 LAST = ("mifid", "frechet")  # rows that stand below all others, because small sets say least by them
 TITLES = {name: row.title for name, row in DISTANCES.items()} | {
     "copies": "Copies of training images",
-    "recognised": "Repeat visits whose nearest image is of the same patient",
-    "closer": "Nearer to a training image than a repeat visit to its patient",
+    "recognised": "Share of repeat visits whose nearest image is of the same patient",
+    "closer": "Share nearer to a training image than a repeat visit is to its own patient",
     "duplicates": "Synthetic images that repeat another one",
-    "nearest": "Distance to the nearest training image, relative",
+    "nearest": "Distance to the nearest training image, relative to held-out patients (1)",
     "ssim": "SSIM",
     "ms-ssim": "MS-SSIM",
     "psnr": "PSNR (dB)",
@@ -46,6 +46,33 @@ def bounds(pair: Sequence[float] | None) -> str | None:
     return f"{pair[0]:.4g} to {pair[1]:.4g}" if pair else None
 
 
+def estimate(value: float | None, ends: Sequence[float] | None) -> str | None:
+    """A value and its interval in one cell: "0.31 [0.22, 0.41]"."""
+    if value is None:
+        return None
+    shown = f"{value:.3g}"
+    return f"{shown} [{ends[0]:.3g},\u00a0{ends[1]:.3g}]" if ends else shown
+
+
+WAYS = {"up": "{} increased", "down": "{} decreased", "set": "{} set", "added": "{} added", "removed": "{} removed"}
+"""Last word of a kind of change -> the change in words."""
+
+
+def attribute(name: str) -> str:
+    """What a judge looks for, in words: `sex=F` is "sex: F", `findings=Effusion` is "Effusion"."""
+    column, _, value = name.partition("=")
+    return name if not value else value if column == "findings" else f"{column}: {value}"
+
+
+def change(kind: str) -> str:
+    """A kind of change of `asked.Asked` in words: `age up` is "age increased", `sex=M` is "sex changed to M"."""
+    name, _, way = kind.rpartition(" ")
+    if name and way in WAYS:
+        return WAYS[way].format(attribute(name))
+    column, _, value = kind.partition("=")
+    return f"{column} changed to {value}" if value else kind
+
+
 def ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The same metrics, those of LAST at the end."""
     return dict(sorted(metrics.items(), key=lambda item: item[0].split(".")[0] in LAST))
@@ -55,12 +82,10 @@ def table_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Metrics as rows of a table."""
     return [
         {
-            "metric": title(name),
-            "value": metric["value"],
-            "95 % interval": bounds(metric["ci"]),
-            "floor": metric["floor"],
-            "floor's range": bounds(metric.get("floor_ci")),
-            "at the floor's n": metric.get("matched"),
+            "measure": title(name),
+            "synthetic [95 % interval]": estimate(metric["value"], metric["ci"]),
+            "real vs real [range]": estimate(metric["floor"], metric.get("floor_ci")),
+            "synthetic, as many images as real vs real": metric.get("matched"),
             "n": ", ".join(f"{count} {what}" for what, count in metric["n"].items() if what != "train"),
         }
         for name, metric in ordered(metrics).items()
