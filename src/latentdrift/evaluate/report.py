@@ -114,8 +114,9 @@ def evaluate(
         report["metrics"] |= metrics
         report["warnings"] += few
         for value, (ours, theirs) in parts.items():
-            people = real.take(ours).patients, synthetic.take(theirs).patients
-            report["by"]["values"][value]["metrics"] |= scores.distances(vectors.take(ours, theirs), *people, **how)[0]
+            patients, whose = real.take(ours).patients, synthetic.take(theirs).patients
+            some = vectors.take(ours, theirs)
+            report["by"]["values"][value]["metrics"] |= scores.distances(some, patients, whose, **how)[0]
         if train is not None:
             report["metrics"] |= scores.keeps_distance(vectors, real, synthetic, train, **how)
         every[label] = vectors
