@@ -10,6 +10,7 @@ import torch
 from fits import KilledError, killer, same, short_fit, weights
 from gaussian import gaussian, randn, sd_schedule
 
+from latentdrift.adapt import calibration
 from latentdrift.adapt.adapter import load_adapter
 from latentdrift.adapt.copying import Response, channel_means, response
 from latentdrift.adapt.methods import METHODS
@@ -170,6 +171,29 @@ def test_modes_and_classes(tiny_base_folder: Path, cohort: Cohort, tmp_path: Pat
     groups = drift("classes", drift_by="diagnosis")["groups"]
     assert {group["phrase"] for group in groups} == set(cohort.rows("train")["diagnosis"])
     assert groups[0]["infer"] != pytest.approx(groups[1]["infer"])
+
+
+@pytest.mark.parametrize("mode", ["infer", "both", "pin"])
+def test_what_was_trained_in_is_added_to_the_start_that_the_pictures_ask_for(
+    mode: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures on a known line of the start yT of the wrapped network, whose mean is delta_infer - delta_train."""
+    slope, level = torch.tensor([4.0, 2.0, -3.0, 5.0]).double(), torch.tensor([0.3, -0.2, 0.1, 0.0]).double()
+
+    def on_the_line(base: Base, drift: Drift, prompts: Any, *_: Any, **how: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        starts = randn(len(prompts), 4, seed=7) / 8
+        both = [torch.tensor(part or (0.0,) * 4).double() for part in (drift.infer, drift.train)]
+        starts = starts - starts.mean(0) + both[0] - both[1]
+        return starts, level + slope * starts
+
+    monkeypatch.setattr(calibration, "channel_means", on_the_line)
+    made = short_fit(tiny_base_folder, cohort, tmp_path / "run", steps=1, drift="calibrated", drift_mode=mode)
+    stored, wanted = made.info["drift"], torch.tensor(made.info["drift"]["calibration"]["wanted_mean"])
+    trained = torch.tensor(stored["train"] or [0.0] * 4).double()
+    assert bool(trained.any()) == (mode == "both")
+    assert stored["infer"] == pytest.approx((trained + (wanted - level) / slope).tolist(), abs=1e-6)
+    for value, (low, high) in zip(stored["infer"], stored["calibration"]["interval"], strict=True):
+        assert low == pytest.approx(value, abs=1e-6) and high == pytest.approx(value, abs=1e-6)  # no picture is off the line
 
 
 def test_killed_while_calibrating_it_ends_the_same(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
