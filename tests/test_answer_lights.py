@@ -40,6 +40,7 @@ def utility(
         ((-BLIND / 2, BLIND / 2), (-0.05, 0.05), "amber"),
         ((-BLIND, 2 * BLIND), (0.01, 0.1), "grey"),  # a difference could have been missed
         ((-0.3, -0.01), (0.01, 0.1), "red"),
+        ((-BLIND, 2 * BLIND), (-0.060, -0.046), "red"),  # too wide to say is no excuse for what is worse than augmentation
         (None, None, "grey"),
     ],
 )
@@ -54,6 +55,8 @@ def test_nothing_is_concluded_of_few_patients_or_from_learners_that_learned_noth
     assert utility(*good) == "green"
     assert utility(*good, gan=(0.0, 0.1)) == "amber" and utility(*good, gan=(0.01, 0.1)) == "green"
     assert utility(*good, patients=ENOUGH - 1) == "grey" == utility(*good, floor=0.5)
+    bad: tuple[Ends, Ends] = ((-0.060, -0.046), (-0.1, 0.1))
+    assert utility(*bad, patients=ENOUGH - 1) == "red" == utility(*bad, floor=0.5)
 
 
 def alignment(*metrics: dict[str, Any]) -> str:
@@ -112,7 +115,7 @@ def test_an_edit_that_does_what_was_asked_and_one_that_changes_the_sex_too(right
     assert colour({"card": right}, "Edits do what") == "green" == colour({"card": right}, "And nothing else")
     assert colour({"card": wrong}, "And nothing else") == "red"
     words = next(words for label, _, words in judge_answers({"card": wrong}) if label == "And nothing else?")
-    assert "Moved too: sex=F (age up)." in words
+    assert "Changed although not asked for: sex: F (edits: age increased)." in words
     nothing = judged(edits(changes={"age": 82}))
     assert colour({"card": nothing}, "Edits do what") == "red"
     too_far = judged(edits(changes={"age": 70}, age=84.0))
@@ -140,22 +143,54 @@ def test_what_was_not_asked_for_has_to_be_surely_small() -> None:
 
 
 def test_a_class_is_reached_as_far_as_the_judges_see_it_in_real_images() -> None:
-    def reached(low: float, high: float, *, untouched: float = 0.0, ceiling: float | None = 1.0, n: int = 30) -> str:
-        row = {"change": "sex=M", "n": n, "reached": 0.0, "reached_ci": [low, high], "untouched": untouched, "ceiling": ceiling}
+    def reached(
+        low: float,
+        high: float,
+        *,
+        untouched: float = 0.0,
+        ceiling: float | None = 1.0,
+        n: int = 30,
+        moved: Ends | None = None,
+    ) -> str:
+        row = {
+            "change": "sex=M",
+            "n": 3 * n,
+            "patients": n,
+            "moved": {"ci": moved},
+            "reached": 0.0,
+            "reached_ci": [low, high],
+            "untouched": untouched,
+            "ceiling": ceiling,
+        }
         empty = {"unit_of": "visits", "columns": [], "rows": {}}
         return colour({"card": {"effectiveness": [row], "collateral": empty, "identity": {}}}, "Edits do what")
 
     assert reached(0.8, 1.0) == "green" == reached(0.62, 0.8, ceiling=0.8)
     assert reached(0.8, 1.0, untouched=0.5) == "amber" and reached(0.1, 0.4) == "red" and reached(0.2, 0.9) == "grey"
     assert reached(0.8, 1.0, untouched=0.9) == "grey" == reached(0.8, 1.0, ceiling=None) == reached(0.8, 1.0, n=4)
+    assert reached(0.8, 1.0, untouched=0.9, moved=(-0.060, -0.046)) == "red" == reached(0.8, 1.0, moved=(-0.060, -0.046))
+    assert reached(0.8, 1.0, untouched=0.9, moved=(-0.060, 0.01)) == "grey" == reached(0.8, 1.0, n=4, moved=(-0.06, -0.04))
     assert EXCESS > 1
+
+
+def test_a_number_that_moves_the_other_way_is_red_even_where_the_judges_see_little() -> None:
+    def moved(asked: float, *ci: float) -> str:
+        row = {"change": "age down", "n": 30, "patients": 30, "moved": {"ci": list(ci)}, "asked": {"value": asked}}
+        empty = {"unit_of": "visits", "columns": [], "rows": {}}
+        told = {"effectiveness": [row | {"share_ceiling": 0.05}], "collateral": empty, "identity": {}}
+        return colour({"card": told}, "Edits do what")
+
+    assert moved(-10, 0.046, 0.060) == "red" and moved(-10, -0.060, 0.046) == "grey" == moved(-10, -0.060, -0.046)
+    assert moved(10, -0.060, -0.046) == "red"
 
 
 def test_identity_is_judged_where_strangers_are_told_apart() -> None:
     def kept(low: float, high: float, *, strangers: float | None = 0.1, edits: int = 30) -> str:
-        one = {"kept": 0.5, "kept_ci": [low, high], "strangers_kept": strangers, "n": {"edits": edits}}
+        n = {"edits": 3 * edits, "patients": edits}
+        one = {"kept": 0.5, "kept_ci": [low, high], "strangers_kept": strangers, "n": n}
         empty = {"unit_of": "visits", "columns": [], "rows": {}}
         return colour({"card": {"effectiveness": [], "collateral": empty, "identity": {"ssl": one}}}, "Still the same patient?")
 
     assert kept(0.8, 0.9) == "green" and kept(0.6, 0.9) == "amber" and kept(0.1, 0.4) == "red" and kept(0.2, 0.9) == "grey"
     assert kept(0.8, 0.9, strangers=0.6) == "grey" == kept(0.8, 0.9, strangers=None) == kept(0.8, 0.9, edits=4)
+    assert kept(0.1, 0.4, strangers=0.6) == "red"  # what strangers pass, and edits fail

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentdrift.evaluate.bootstrap import choose, draws, groups, halves, interval, mean_interval, proportion_interval, rng
+from latentdrift.evaluate.bootstrap import (
+    Resampling,
+    choose,
+    clustered_interval,
+    draws,
+    groups,
+    halves,
+    interval,
+    mean_interval,
+    proportion_interval,
+    rng,
+)
 
 
 def test_a_patient_is_drawn_whole():
@@ -77,3 +88,39 @@ def test_a_share_of_none_still_has_an_upper_end():
     low, high = proportion_interval(0, 20)
     assert low == 0.0 and high == pytest.approx(1.959964**2 / (20 + 1.959964**2))
     assert proportion_interval(20, 20)[1] == 1.0
+
+
+def test_four_edits_of_a_patient_that_agree_are_one_observation():
+    patients = np.random.default_rng(0).normal(size=9)
+    units = np.repeat(np.arange(9), 4)
+    four, one = (Resampling(groups, 500, 0) for groups in (units, np.arange(9)))
+    assert four.mean(np.repeat(patients, 4))["ci"] == pytest.approx(one.mean(patients)["ci"])
+    assert four.patients == 9 and four.take(units < 3).patients == 3
+    edits = Resampling(np.arange(36), 500, 0)
+    assert np.ptp(four.mean(np.repeat(patients, 4))["ci"]) > 1.7 * np.ptp(edits.mean(np.repeat(patients, 4))["ci"])
+
+
+def test_the_interval_of_a_share_is_wilsons_where_each_is_its_own_patient():
+    hits = np.arange(20) < 13
+    assert clustered_interval(hits, np.arange(20)) == proportion_interval(13, 20)
+
+
+def test_the_interval_of_a_share_counts_patients_who_agree_once():
+    """Of 9 patients who agree with themselves the effective number is 36 / d with d = 35 / 8 (Kish 1965)."""
+    units, agree = np.repeat(np.arange(9), 4), np.repeat(np.arange(9) < 6, 4)
+    low, high = clustered_interval(agree, units)
+    n, z = 36 * 8 / 35, 1.959964
+    for end in (low, high):
+        assert (end - 2 / 3) ** 2 == pytest.approx(z * z * end * (1 - end) / n)  # Wilson 1927: the score equation
+    assert clustered_interval(np.ones(36, bool), units) == proportion_interval(9, 9)
+    assert clustered_interval(np.ones(8, bool), np.repeat([0, 1], 4)) is None
+
+
+def test_the_interval_of_a_share_holds_the_truth_as_often_as_it_says():
+    generator, held = np.random.default_rng(1), 0
+    units = np.repeat(np.arange(15), 3)
+    for _ in range(400):
+        hits = generator.random(45) < np.repeat(generator.beta(0.7, 0.3, size=15), 3)  # patients differ much; the mean is 0.7
+        low, high = clustered_interval(hits, units)
+        held += low <= 0.7 <= high
+    assert held >= 0.92 * 400

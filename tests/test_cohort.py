@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import shutil
 
 import numpy as np
@@ -55,6 +57,48 @@ def test_pixels_come_back_exactly(cohort):
         assert x.dtype == np.float32 and x.min() >= -1 and x.max() <= 1
         top = np.iinfo(pixels.dtype).max
         assert np.rint((x.astype(np.float64) + 1) / 2 * top).astype(pixels.dtype).tolist() == pixels.tolist()
+
+
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "-2+3",
+    "@SUM(1)",
+    "'=1",
+    "''=x",
+    "++",
+    "-",
+    "-5",
+    "a\nb",
+    "a\u202eb",
+    "Zo\u0308e",
+    "'tis",
+]
+
+
+def test_spreadsheets_run_no_cell_and_cells_come_back_as_they_were(tmp_path):
+    pixels = np.zeros((8, 8), np.uint8)
+    images = [(pixels + i, {"note": text, "crp": math.inf if i else 1.5}) for i, text in enumerate(FORMULAS)]
+    cohort = write_cohort(tmp_path / "c", images, {"describe": "x", "kept": ["note", "crp"]})
+    with open(tmp_path / "c" / "metadata.csv", newline="", encoding="utf-8") as handle:
+        written = [row["note"] for row in csv.DictReader(handle)]
+    assert written[:8] == [f"'{text}" for text in FORMULAS[:6]] + ["++", "-"]
+    assert not any("\n" in cell or "\u202e" in cell for cell in written)
+    assert cohort.table["note"].tolist() == [*FORMULAS[:9], "a b", "ab", "Zöe", "'tis"]
+    assert cohort.table["crp"].dropna().tolist() == [1.5] and cohort.info["kept"]["crp"]["high"] == 1.5
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "/etc/secret.png", "images/../../secret.png", "..\\secret.png", "C:/x.png", "link.png"]
+)
+def test_a_table_that_leads_out_of_the_folder_is_refused(tmp_path, name):
+    cohort = write_cohort(tmp_path / "c", [(np.zeros((8, 8), np.uint8), {})], {"describe": "x"})
+    shutil.copy(cohort.folder / "images" / "000000.png", tmp_path / "secret.png")
+    (cohort.folder / "link.png").symlink_to(tmp_path / "secret.png")
+    path = cohort.folder / "metadata.csv"
+    path.write_text(path.read_text().replace("images/000000.png", name))
+    with pytest.raises(CohortError, match="names a file outside of its folder"):
+        Cohort.load(cohort.folder)
 
 
 def test_tables_are_typed_and_missing_stays_missing(cohort):

@@ -54,10 +54,12 @@ def test_without_repeat_visits_nothing_is_said(real: ImageSet, train: ImageSet) 
 
 def test_closer_is_the_chance_to_beat_a_repeat_visit() -> None:
     own = np.array([1.0, 2.0, 3.0, 4.0])
-    metric = closer(np.array([0.0, 2.5, 5.0]), own, np.array([0.5, np.nan]), 50, 0)
+    metric = closer(np.array([0.0, 2.5, 5.0]), own, np.array([0.5, np.nan]), (np.arange(3), np.arange(4)), 50, 0)
     assert metric["value"] == pytest.approx((0 + 0.5 + 1) / 3) and metric["floor"] == 0
     assert metric["n"] == {"synthetic": 3, "repeat visits": 4}
-    assert closer(own, own, own, 50, 0)["value"] == 0.5  # ties count half
+    assert closer(own, own, own, (np.arange(4), np.arange(4)), 50, 0)["value"] == 0.5  # ties count half
     generator = np.random.default_rng(0)
     far, near = generator.normal(0, 1, 4000), generator.normal(1, 1, 4000)
-    assert closer(near, far, far, 10, 0)["value"] == pytest.approx(0.7602, abs=0.02)  # Phi(1 / sqrt 2)
+    assert closer(near, far, far, (np.arange(4000), np.arange(4000)), 10, 0)["value"] == pytest.approx(
+        0.7602, abs=0.02
+    )  # Phi(1 / sqrt 2)

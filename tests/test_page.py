@@ -94,6 +94,31 @@ def test_lights_know_their_colours(html):
         page.lights([("x", "blue", "y")])
 
 
+def test_a_wide_table_becomes_several_that_fit(tmp_path):
+    rows = [{"name": f"row {i}"} | {f"quantity number {j}": "0.123 [0.012,\u00a00.345]" for j in range(20)} for i in range(3)]
+    block = page.table(rows, "Many")
+    parts = [[column.name for column in part["columns"]] for part in block.content]
+    assert len(parts) > 2 and all(part[0] == "name" for part in parts)
+    assert [name for part in parts for name in part[1:]] == [f"quantity number {j}" for j in range(20)]
+    assert all(sum(column.width for column in part["columns"]) <= page.WIDEST for part in block.content)
+    assert all(row[0] == f"row {i}" for part in block.content for i, row in enumerate(part["rows"]))
+    two = page.table(rows, keys=2).content
+    assert all([column.name for column in part["columns"]][:2] == ["name", "quantity number 0"] for part in two)
+    assert len(page.table([{"a": 1, "b": 2}]).content) == 1 and page.table([]).content
+
+
+def test_the_same_page_has_the_same_bytes(tmp_path):
+    def written(name):
+        drawing, (ax,) = page.figure()
+        ax.plot([0, 1], [1, 0], label="line")
+        ax.fill_between([0, 1], [0, 0], [1, 2], alpha=0.2)
+        ax.legend()
+        page.write_page(tmp_path / name, "Title", [page.picture(drawing, "a plot")])
+        return (tmp_path / name).read_bytes()
+
+    assert written("first.html") == written("second.html")
+
+
 def test_an_interval_is_one_word_and_a_sentence_is_not(tmp_path):
     blocks = [page.table([{"value": 0.5, "interval": "-0.1 to 0.2", "spread": "1.5 ± 0.2", "reading": "more to come"}])]
     page.write_page(tmp_path / "page.html", "Title", blocks)

@@ -182,9 +182,20 @@ def test_the_nearest_feature_vector():
 
 
 def test_nearness_is_a_ratio_to_strangers():
-    out = nearness(np.array([1.0, 1.0, 4.0]), np.array([2.0, 2.0, 0.0, np.nan]), 9, 20, 0)
+    units = np.arange(3), np.arange(4)
+    out = nearness(np.array([1.0, 1.0, 4.0]), np.array([2.0, 2.0, 0.0, np.nan]), units, 9, 20, 0)
     assert out["value"] == pytest.approx(1.0) and out["n"] == {"real": 2, "synthetic": 3, "train": 9}
-    assert nearness(np.ones(3), np.array([np.nan]), 9, 20, 0)["value"] is None
+    assert nearness(np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, 20, 0)["value"] is None
+
+
+def test_the_interval_of_nearness_knows_how_few_held_out_patients_there_are():
+    """Synthetic pictures that do not differ: the interval is that of 1 over the mean of the held-out patients."""
+    held_out = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    four_each, units = np.repeat(held_out, 4), np.repeat(np.arange(5), 4)
+    few = nearness(np.ones(20), held_out, (np.arange(20), np.arange(5)), 9, 400, 0)
+    same = nearness(np.ones(20), four_each, (np.arange(20), units), 9, 400, 0)
+    assert few["ci"] == pytest.approx(same["ci"]) and np.ptp(few["ci"]) > 0.25
+    assert nearness(np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, 20, 0)["ci"] is None
 
 
 def test_same_patient_pairs():

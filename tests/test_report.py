@@ -156,12 +156,12 @@ def test_what_a_drawing_loses_is_less_grave_where_all_edits_put_the_change_alone
         "edits": [{"detail": i < detailed} for i in range(2)],
     }
     (light,) = (light for light in judge_lights(known) if light[0] == "Edits start faithful?")
-    assert light[1] == colour and ("on the image itself" in light[2]) == (detailed > 0)
+    assert light[1] == colour and ("put only the change on the original" in light[2]) == (detailed > 0)
 
 
 def test_small_sets_are_read_by_kid_first_and_by_frechet_last(report, tmp_path, sets):
     assert [name.split(".")[0] for name in report["metrics"]][:5] == ["kid", "precision", "recall", "density", "coverage"]
-    titles = [row["metric"] for row in table_rows(report["metrics"])]
+    titles = [row["measure"] for row in table_rows(report["metrics"])]
     assert titles[0].startswith("Kernel distance") and titles[-1].startswith("Fréchet") and "MiFID" in titles[-2]
 
 

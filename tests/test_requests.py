@@ -114,7 +114,7 @@ def test_images_without_an_age_are_left_out_with_a_sentence(caplog: pytest.LogCa
 
 def test_ages_that_the_adapter_has_not_seen_are_said(caplog: pytest.LogCaptureFixture) -> None:
     wish((), "age=80:100:10").requests([entry(age=70.0)])
-    assert "had ages from 60 to 90, and 1 of 3 edits lead beyond, the first to 100" in caplog.text
+    assert "had an age from 60 to 90, and 1 of 6 prompts lie beyond, the first 100" in caplog.text
     caplog.clear()
     wish((), "age=80:90:10").requests([entry(age=70.0)])
     assert not caplog.messages

@@ -54,7 +54,9 @@ def test_features_on_disk_give_the_numbers_of_features_in_memory(tmp_path):
         vectors = Vectors.of("pocket", space, real, made, train)
         metrics, few = distances(vectors, real.patients, bootstrap=10, seed=0)
         assert not few and list(metrics) == [f"{name}.pocket" for name in DISTANCES]
-        found.append(metrics | scores.keeps_distance(vectors, real, train, bootstrap=10, seed=0) | {"map": chart(vectors, 0)})
+        found.append(
+            metrics | scores.keeps_distance(vectors, real, made, train, bootstrap=10, seed=0) | {"map": chart(vectors, 0)}
+        )
     assert found[0] == found[1]
 
 

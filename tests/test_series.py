@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentdrift.edit.series import MARGIN, SIDE, frame, strip, write_gif, write_mp4
+from latentdrift.edit.series import COLUMNS, MARGIN, SIDE, even_columns, frame, strip, write_gif, write_mp4
 
 GREY = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
 
@@ -42,6 +42,18 @@ def test_one_attribute_is_a_row_and_two_are_a_table() -> None:
     assert row.shape == (4, 30, 3) and [row[0, 6 * i, 0] for i in range(5)] == [10, 20, 30, 40, 50]
     table = strip(before, {(60.0, "a"): made[0], (70.0, "c"): made[2]}, (("age", (60.0, 70.0)), ("group", ("a", "b", "c"))))
     assert [[table[4 * r, 6 * c, 0] for c in range(3)] for r in range(3)] == [[10, 20, 0], [30, 0, 0], [0, 0, 50]]
+
+
+def test_no_frame_of_a_strip_stands_alone_in_a_row() -> None:
+    for number in range(1, 200):
+        columns = even_columns(number)
+        assert columns <= COLUMNS and (number <= columns or number % columns != 1), number
+
+
+def test_nine_frames_are_two_rows_of_nearly_one_length() -> None:
+    tile = np.full((4, 6), 200, np.uint8)
+    shown = strip([tile, tile], {(float(i),): tile for i in range(7)}, [("age", tuple(range(7)))])
+    assert shown.shape == (8, 30, 3) and (shown[:4] == 200).all() and (shown[4:, :24] == 200).all()
 
 
 def test_a_gif_holds_every_frame_and_says_that_it_is_synthetic(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: controlnet, ddim, diffedit"):
         edit(study, study / "cohort", tmp_path / "e", editor="ddmi")
     with pytest.raises(OptionError, match="nothing to draw"):
-        generate(study, tmp_path / "g", like=None)
+        generate(study, tmp_path / "g", like=None, split=None)
     with pytest.raises(OptionError, match="one per latent channel"):
         generate(study, tmp_path / "g", drift="0.1,0.2")
     with pytest.raises(AdapterError, match="not an adapter"):

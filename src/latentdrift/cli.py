@@ -11,7 +11,8 @@ import logging
 import re
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import UnionType
@@ -135,8 +136,46 @@ def _sentence(positional: Sequence[str], problem: Any) -> str:
     return f"{flag} is {problem['input']!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
 
 
-def _show(result: Any) -> str:
-    return "\n".join(f"{key}: {value}" for key, value in result.items())
+def _show(result: Mapping[str, Any], indent: str = "") -> str:
+    """A result for people: a line for each value, with four digits; `--json` has all of them."""
+    lines = []
+    for key, value in result.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}:", _show(value, indent + "  ")] if value else [f"{indent}{key}: none"]
+        else:
+            lines.append(f"{indent}{key}: {_shown(value)}")
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(f"({_shown(part)})" if isinstance(part, list | tuple) else _shown(part) for part in value) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
+    return str(value)
+
+
+def _parsed(arguments: Sequence[str]) -> dict[str, Any]:
+    """What was given, by name.
+
+    Raises:
+        SystemExit: Usage, with the nearest option to one that is unknown.
+    """
+    given, extra = parser().parse_known_args(_with_negative_values(arguments))
+    if not extra:
+        return vars(given)
+    flags = [f"--{name.replace('_', '-')}" for name in (*VERBS[given.verb][0].model_fields, "config", "dry_run", "json", "debug")]
+    near = get_close_matches(extra[0].partition("=")[0], flags, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    sys.stderr.write(
+        f"usage: latentdrift {given.verb} ...\n"
+        f"latentdrift {given.verb}: unrecognized arguments: {' '.join(extra)}{hint} See latentdrift {given.verb} --help\n"
+    )
+    raise SystemExit(2)
 
 
 def _with_negative_values(arguments: Sequence[str]) -> list[str]:
@@ -152,7 +191,7 @@ def _with_negative_values(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `latentdrift` command; returns the exit code."""
-    given = vars(parser().parse_args(_with_negative_values(sys.argv[1:] if arguments is None else arguments)))
+    given = _parsed(sys.argv[1:] if arguments is None else arguments)
     verb, as_json, debug, dry = (given.pop(key) for key in ("verb", "json", "debug", "dry_run"))
     rank = launch.rank()  # of several processes, the first one speaks
     level = logging.ERROR if rank else logging.WARNING if as_json else logging.INFO

@@ -134,6 +134,7 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
     """
     from latentdrift.adapt.hinted import followed
     from latentdrift.data.cohort import Cohort
+    from latentdrift.prompts import departures, of_text
     from latentdrift.sample.mixing import between, combined
     from latentdrift.sample.synthetic import follow_cohort, follow_prompts, readable
 
@@ -155,4 +156,8 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
         wanted = between(options.interpolate, options.n, info)
     else:
         wanted = follow_prompts(options.prompt, options.n)
+    departing = [sentence for text in options.prompt for sentence in of_text(text, info)]
+    departing += departures([one.attributes for one in wanted], info) if options.like else []
+    for sentence in dict.fromkeys(departing):
+        log.warning(sentence)
     return readable(wanted, base.readable)

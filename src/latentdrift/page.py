@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+WIDEST = 124  # characters of a table's row that fit the page's width, on screen at 1280 px and on A4
+PADDING = 2  # characters of space beside a column
+SENTENCE = 30  # characters of a column whose longer cells wrap
 BETWEEN_NUMBERS = re.compile(r"(?<=\d) (±|to) (?=-?\d)")  # no line ends there
 COLOURS = ("green", "amber", "red", "grey")
 Colour = Literal["green", "amber", "red", "grey"]
@@ -48,15 +51,53 @@ def text(words: str) -> Block:
     return Block("text", [" ".join(part.split()) for part in words.split("\n\n") if part.strip()])
 
 
-def table(rows: Sequence[dict[str, Any]] | pd.DataFrame, caption: str | None = None) -> Block:
-    """A table from records or a data frame; numbers to four figures and right-aligned, missing values as a dash."""
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, whether it holds numbers alone, and its cells."""
+
+    name: str
+    number: bool
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        """Characters that the column needs: its longest word, and more for sentences, which wrap."""
+        words = [word for text in (self.name, *self.cells) for word in text.split(" ")]
+        longest = max(map(len, self.cells), default=0)
+        return PADDING + max(max(map(len, words)), min(longest, SENTENCE))
+
+
+def table(rows: Sequence[dict[str, Any]] | pd.DataFrame, caption: str | None = None, keys: int = 1) -> Block:
+    """A table from records or a data frame; numbers to four figures and right-aligned, missing values as a dash.
+
+    A table that is wider than the page is laid out as several, one below the other.
+
+    Args:
+        rows: One record for each row.
+        caption: What the table shows.
+        keys: Columns that name a row; every part of a wide table begins with them.
+    """
     records = rows if isinstance(rows, Sequence) else rows.to_dict("records")
     names = list(dict.fromkeys(name for record in records for name in record))
-    values = [[record.get(name) for name in names] for record in records]
-    numbers = [all(_is_number(row[i]) or _is_missing(row[i]) for row in values) for i in range(len(names))]
-    cells = [[_cell(value) for value in row] for row in values]
-    columns = [(str(name), number) for name, number in zip(names, numbers, strict=True)]
-    return Block("table", {"columns": columns, "rows": cells}, caption or "")
+    columns = []
+    for name in names:
+        values = [record.get(name) for record in records]
+        number = all(_is_number(value) or _is_missing(value) for value in values)
+        columns.append(Column(str(name), number, [_cell(value) for value in values]))
+    return Block("table", _parts(columns, keys), caption or "")
+
+
+def _parts(columns: list[Column], keys: int) -> list[dict[str, Any]]:
+    """Parts of a table that fit the page, each with the columns `keys`."""
+    named, others = columns[:keys], columns[keys:]
+    room = WIDEST - sum(column.width for column in named)
+    parts: list[list[Column]] = [[]]
+    for column in others:
+        if parts[-1] and sum(one.width for one in (*parts[-1], column)) > room:
+            parts.append([])
+        parts[-1].append(column)
+    shown = [[*named, *part] for part in parts]
+    return [{"columns": part, "rows": list(zip(*(one.cells for one in part), strict=True))} for part in shown]
 
 
 def picture(source: np.ndarray | Figure, caption: str = "") -> Block:
@@ -140,6 +181,13 @@ def _png(array: np.ndarray) -> str:
 
 
 def _svg(drawing: Figure) -> str:
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
     buffer = io.BytesIO()
-    drawing.savefig(buffer, format="svg", metadata={"Date": None})
+    for words in drawing.findobj(Text):
+        words.set_parse_math(False)  # a dollar in a finding or a name is a dollar
+    # With a salt the same figure has the same ids, and the page the same bytes.
+    with rc_context({"svg.hashsalt": "latentdrift", "text.parse_math": False}):
+        drawing.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

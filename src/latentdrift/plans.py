@@ -8,13 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from latentdrift import config
+from latentdrift import config, preflight
 from latentdrift.opening import adapted, edited_by, edits, gatekeeper, requests, subject
 from latentdrift.service import VERBS, Result
 
 
 def run(verb: str, options: config.Options) -> Result:
     """What a verb would do under these options; errors that can be known before work starts are raised."""
+    preflight.check(verb, options)
     return PLANS[verb](options)
 
 

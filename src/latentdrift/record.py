@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from latentdrift.config import Options
 from latentdrift.errors import InputError
 
 NAME = "record.json"
+PRIVATE = "sources.json"
 SCHEMA = 1
 PACKAGES = ("latentdrift", "torch", "diffusers", "transformers", "accelerate", "peft", "numpy", "pillow", "pydicom", "nibabel")
 
@@ -56,12 +57,34 @@ def outputs(folder: Path) -> dict[str, str]:
     return {str(path): sha256(folder / path) for path in kept if not {"previews", "cache", "checkpoints"} & set(path.parts)}
 
 
-def write(folder: Path, verb: str, options: Options, *, inputs: Mapping[str, Any], results: Mapping[str, Any]) -> Path:
-    """Writes `folder/record.json`; `inputs` are names to hashes, `results` whatever the verb has to say."""
+def write(
+    folder: Path,
+    verb: str,
+    options: Options,
+    *,
+    inputs: Mapping[str, Any],
+    results: Mapping[str, Any],
+    private: Sequence[str] = (),
+) -> Path:
+    """Writes `folder/record.json`.
+
+    Args:
+        folder: What the verb made.
+        verb: Its name.
+        options: Resolved.
+        inputs: Names to hashes.
+        results: Whatever the verb has to say.
+        private: Options that name files of patients, whose paths may hold a name: they stand in `private_place(folder)` alone.
+    """
+    every = options.model_dump(mode="json")
+    apart = {name: every[name] for name in private if every[name]}
+    if apart:
+        _write_private(private_place(folder), apart)
     record = {
         "schema": SCHEMA,
         "verb": verb,
-        "options": options.model_dump(mode="json"),
+        "options": every | dict.fromkeys(apart),
+        "private": sorted(apart),
         "inputs": dict(inputs),
         "results": dict(results),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -71,6 +94,42 @@ def write(folder: Path, verb: str, options: Options, *, inputs: Mapping[str, Any
     path = folder / NAME
     path.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
     return path
+
+
+def private_place(folder: Path) -> Path:
+    """Where the options are that name files of patients: beside what was made, and not in it."""
+    return Path(f"{folder}-private") / PRIVATE
+
+
+def _write_private(path: Path, options: Mapping[str, Any]) -> None:
+    """For the owner's eyes only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
+
+
+def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The options of a record, with those that were kept apart.
+
+    Args:
+        record: From `read`.
+        path: Of the record, or its folder.
+
+    Raises:
+        InputError: They are not there any more.
+    """
+    options, apart = dict(record["options"]), record.get("private") or []
+    if not apart:
+        return options
+    place = private_place(path if path.is_dir() else path.parent)
+    try:
+        return options | json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(
+            f"the record {path} keeps {', '.join(apart)} apart, in {place}, which cannot be read; "
+            f"put that file back, or give the command of `{record['verb']}` again"
+        ) from None
 
 
 def read(path: Path) -> dict[str, Any]:

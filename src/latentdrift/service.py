@@ -9,10 +9,9 @@ import logging
 import shutil
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from latentdrift import config, record
+from latentdrift import config, preflight, record
 from latentdrift.errors import InputError
 from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, requests, subject, without
 from latentdrift.progress import bar
@@ -20,6 +19,8 @@ from latentdrift.progress import bar
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
 DEMO = "made-by-demo.txt"
+PATIENT_FILES = ("source", "mask", "protect", "hint_image")
+"""Options of `edit` that name files of patients."""
 UNHEARD = (
     "In no image did more than a pixel in a hundred change by %.1f %% of the range: this network hardly tells '%s' from '%s'. "
     "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer, and "
@@ -29,20 +30,23 @@ UNHEARD = (
 
 def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
     """Do a verb; quiet: without progress."""
+    preflight.check(verb, options)
     return VERBS[verb](options, quiet)
 
 
 def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
     """Scans and a table -> a cohort."""
+    from latentdrift.data.identity import private_folder, read_private
     from latentdrift.data.importing import import_cohort
     from latentdrift.data.publishing import summary
 
     with bar("import", quiet=quiet) as report:
         cohort = import_cohort(options, report)
-    for line in summary(cohort.info):
+    for line in summary(cohort.info, read_private(options.out, "cells.csv")):
         log.info(line)
     # the options name places and the salt, so the record lies with the private table
-    record.write(Path(f"{options.out}-private"), "import", options, inputs={}, results={"fingerprint": cohort.fingerprint})
+    results = {"fingerprint": cohort.fingerprint}
+    record.write(private_folder(options.out), "import", options, inputs={}, results=results).chmod(0o600)
     return {"cohort": str(options.out), **{name: cohort.info[name] for name in ("images", "patients", "splits")}}
 
 
@@ -103,7 +107,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     about["gate"], apart = verdict and verdict.to_dict(), {i: verdict.why(i) for i in verdict.copies} if verdict else {}
     sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart)
     inputs = {"base": base.hash, "adapters": info["adapters"]}
-    record.write(options.out, "generate", options, inputs=inputs,
+    record.write(options.out, "generate", options, inputs=inputs, private=("hint_image",),
                  results={"outputs": record.outputs(options.out), "gate": about["gate"]})  # fmt: skip
     told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
     return {"cohort": str(options.out), "images": len(wanted) - len(apart), **told, "drift": drift.to_dict()}
@@ -111,26 +115,23 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
-    from latentdrift.data.identity import private_folder
-    from latentdrift.data.uids import Uids
     from latentdrift.edit.output import HARDLY, write_counterfactual
     from latentdrift.edit.series import write_series
 
     work = edits(options)
     missing, changes = work.missing(), []
-    uids = Uids.open(options.private or private_folder(options.out))
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(missing, start=1):
             subject, made = work.make(asked, work.shelf)
-            changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked), uids))
-            uids.save()
+            changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked)))
             report(done, len(missing))
     if changes and max(changes) < HARDLY:
         log.warning(UNHEARD, 100 * max(changes), missing[0].source, missing[0].told)
     if work.wish.grid:
         write_series(options.out, work.requests, work.wish.grid, options.animate)
     inputs = {"base": work.base.hash, "adapters": work.adapters}
-    record.write(options.out, "edit", options, inputs=inputs, results={"outputs": record.outputs(options.out)})
+    outputs = record.outputs(options.out)
+    record.write(options.out, "edit", options, inputs=inputs, results={"outputs": outputs}, private=PATIENT_FILES)
     images = len({asked.entry.name for asked in work.requests})
     return {"folder": str(options.out), "images": images, "counterfactuals": len(work.requests)}
 
@@ -303,7 +304,7 @@ def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
     if old["verb"] not in REPLAYED:
         raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
     model = REPLAYED[old["verb"]]
-    VERBS[old["verb"]](model(**{**old["options"], "out": options.out}), quiet)
+    VERBS[old["verb"]](model(**{**record.complete(old, options.record), "out": options.out}), quiet)
     before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
     different = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return {"same": not different, "files": len(before), "different": different}

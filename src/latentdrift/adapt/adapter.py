@@ -56,6 +56,7 @@ class Adapted:
 def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], losses: Mapping[str, Any]) -> dict[str, Any]:
     """The contents of adapter.json."""
     options, rows = todo.options, cohort.rows()
+    learned = rows.iloc[list(todo.positions)]
     spoken = {name: spec for name, spec in cohort.attributes.items() if name != options.caption}  # a caption's words are reports
     return {
         "format": FORMAT,
@@ -80,18 +81,17 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
             "caption_dropout": todo.dropout,
             "templates": list(prompts.TEMPLATES[options.prompt_style]),
         },
-        "attributes": {
-            name: {field: spec[field] for field in ("type", "vocabulary", "unit") if field in spec}
-            for name, spec in spoken.items()
-        },
+        "attributes": {name: _attribute(spec, learned.get(name)) for name, spec in spoken.items()},
+        "said": _always_said(todo, learned, spoken),
+        "modalities": sorted({str(value) for value in learned["modality"].dropna()}),
         "resolution": todo.resolution,
-        "colour": any(cohort.pixels(row).ndim == 3 for row in rows.iloc[list(todo.positions[:8])].to_dict("records")),
-        "intensity": {name: _summary(rows[name].iloc[list(todo.positions)]) for name in ("window_low", "window_high")},
+        "colour": any(cohort.pixels(row).ndim == 3 for row in learned.head(8).to_dict("records")),
+        "intensity": {name: _summary(learned[name]) for name in ("window_low", "window_high")},
         "cohort": {
             "fingerprint": cohort.fingerprint,
             "images": {split: len(cohort.rows(split)) for split in ("train", "validation", "test")},
             "patients": int(rows["patient"].nunique()),
-            "attributes": card.summary(rows.iloc[list(todo.positions)], spoken),
+            "attributes": card.summary(learned, spoken),
         },
         "steps": options.steps,
         "batch_size": options.batch_size,
@@ -109,6 +109,23 @@ def _started(folder: Path, weight: float, row: Method) -> dict[str, Any]:
     info = read(folder)
     needed = row.file != full.FILE or bool(info.get("tokens")) or bool(info["options"].get("train_text_encoder"))
     return {**told(folder, info, weight), "needed": needed}
+
+
+def _attribute(spec: Mapping[str, Any], values: Any) -> dict[str, Any]:
+    """What adapter.json says of an attribute: type and words, and the rounded range of a number."""
+    said = {field: spec[field] for field in ("type", "vocabulary", "unit") if field in spec}
+    found = card.bounds(values, spec.get("unit")) if spec["type"] == "number" and values is not None else None
+    return said | ({"low": found[0], "high": found[1]} if found else {})
+
+
+def _always_said(todo: Job, learned: Any, spoken: Mapping[str, Any]) -> list[str]:
+    """Attributes that the sentence of every training image says; none where images have texts or instructions of their own."""
+    options = todo.options
+    if options.caption or todo.row.shown == "source":
+        return []
+    says_patient = options.patient_info and options.prompt_style != "bare"
+    names = [name for name in spoken if says_patient or name in prompts.OF_THE_PICTURE]
+    return [name for name in names if name in learned and not learned[name].map(prompts.is_missing).any()]
 
 
 def _summary(values: Any) -> dict[str, float] | None:

@@ -53,7 +53,7 @@ def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> 
     for name, spec in attributes.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=object)
         if spec["type"] == "number":
-            found[name] = _range(pd.to_numeric(values, errors="coerce").dropna(), spec.get("unit"))
+            found[name] = _range(values, spec.get("unit"))
         else:
             counts = values.astype(str).str.split("|").explode().value_counts() if len(values) else {}
             known = [str(value) for value in spec.get("vocabulary", [])]
@@ -61,16 +61,26 @@ def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> 
     return found
 
 
-def _range(values: pd.Series, unit: str | None) -> str | None:
+def bounds(values: pd.Series, unit: str | None) -> tuple[float, float] | None:
     """Lowest and highest, rounded outwards so that they are nobody's own: ages to tens, all else to a tenth of the range or more.
 
-    From OLDEST on ages are one class.
+    Ages from OLDEST on are one class, and end it a decade later. None of no values.
     """
-    if values.empty:
+    numbers = pd.to_numeric(values, errors="coerce").dropna()
+    if numbers.empty:
         return None
-    low, high = float(values.min()), float(values.max())
+    low, high = float(numbers.min()), float(numbers.max())
     step = 10.0 if unit == "years" else 10.0 ** math.floor(math.log10((high - low) or abs(high) or 1))
     first, last = math.floor(low / step) * step, (math.floor(high / step) + 1) * step
+    return (min(first, OLDEST), min(last, OLDEST + step)) if unit == "years" else (first, last)
+
+
+def _range(values: pd.Series, unit: str | None) -> str | None:
+    """The bounds in words."""
+    found = bounds(values, unit)
+    if found is None:
+        return None
+    first, last = found
     if unit != "years":
         return f"{first:g} to {last:g}" + (f" {unit}" if unit else "")
     oldest, last_word = f"{OLDEST} or more", f"{last:g}"

@@ -17,11 +17,16 @@ from latentdrift.config.benches import (
 from latentdrift.config.cohorts import ImportOptions, InspectOptions, PhantomOptions
 from latentdrift.config.drift import DriftEstimateOptions, DriftOptions, DriftSearchOptions
 from latentdrift.config.judges import AuditOptions, EvaluateOptions, ReaderMakeOptions, ReaderScoreOptions
+from latentdrift.config.names import NAMES, check_names
+from latentdrift.config.parts import BY_METHOD, PARTS, check_parts
 from latentdrift.config.pictures import EditOptions, GenerateOptions
 from latentdrift.config.runs import DemoOptions, ReplayOptions
 from latentdrift.config.shared import Options
 
 __all__ = [
+    "BY_METHOD",
+    "NAMES",
+    "PARTS",
     "PRESETS",
     "AdoptOptions",
     "AuditOptions",
@@ -49,4 +54,6 @@ __all__ = [
     "ReaderMakeOptions",
     "ReaderScoreOptions",
     "ReplayOptions",
+    "check_names",
+    "check_parts",
 ]

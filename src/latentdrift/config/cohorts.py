@@ -19,6 +19,8 @@ class ImportOptions(Options):
     """The cohort folder to make; it appears whole or not at all."""
     table: Path | None = None
     """CSV, TSV or Excel table with one row per image, visit or patient."""
+    sheet: str | None = None
+    """Sheet of the Excel table; default: the first that is not empty."""
     map: Path | None = None
     """YAML file from the table's columns to ours."""
     preset: str | None = None
@@ -29,13 +31,10 @@ class ImportOptions(Options):
     """Header fields or table columns to keep by name, beyond the allow-list."""
     follow_links: bool = False
     """Follow symbolic links that lead out of the source folder; else what they lead to is left out, and listed."""
-    include: tuple[Literal["localizer", "screen-save", "segmentation"], ...] = ()
-    """DICOM objects that are otherwise left out, because they are no scans."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
-    """Plane of the slice taken from a 3-D volume; of DICOM slices, those in this plane are taken."""
-    position: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(%|mm)?$")] | None = None
-    """Where the slice lies in the volume: percent of its extent, millimetres in RAS, or a voxel index; default: 50%. If given, it
-    also holds for DICOM series: one slice of each is taken."""
+    """Plane of the slice taken from a 3-D volume."""
+    position: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(%|mm)?$")] = "50%"
+    """Where the slice lies in the volume: percent of its extent, millimetres in RAS, or a voxel index."""
     slab: Annotated[float, Field(ge=0)] = 0.0
     """Thickness in mm over which slices are averaged; 0 takes one slice."""
     window: str | None = None

@@ -119,9 +119,6 @@ class EditOptions(Options):
     editor's own."""
     inversions: Path | None = None
     """Folder in which inversions are kept and found again, as private as the images; default: `cache` in --out."""
-    private: Path | None = None
-    """Folder with the secret under which UIDs of DICOM sources are mapped, and with the map. Edits that share it stay together
-    and lie over each other in viewers. Default: `<out>-private`."""
     mask: Path | None = None
     """Where the image may change: a picture of its rows and columns (or a volume with the same slices), 0 outside, where every
     pixel stays."""
@@ -150,8 +147,10 @@ class EditOptions(Options):
     """With ledits: share of the picture that each change leaves alone."""
     split: Split | None = None
     """Of a cohort: only this split."""
+    patient: tuple[str, ...] = ()
+    """Of a cohort: only the images of these patients, by their pseudonyms (`p-3f0c...`, as in its metadata.csv)."""
     limit: Count | None = None
-    """Of a cohort: at most this many images."""
+    """Of a cohort, or of a file with several pictures: at most this many images."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
     """Plane of the slice, where the source is a 3-D volume."""
     position: str = "50%"

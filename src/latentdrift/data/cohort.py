@@ -12,20 +12,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from latentdrift.data.cells import defuse, restore
 from latentdrift.data.duplicates import pixel_hash
 from latentdrift.data.geometry import Fit
+from latentdrift.data.tables import clean
 from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, unknown
 
@@ -62,15 +65,13 @@ class Cohort:
             CohortError: Not a cohort, of another version, or with files missing.
         """
         folder = Path(folder)
-        if not (folder / "cohort.json").is_file():
-            found = "is no folder" if not folder.is_dir() else "has no cohort.json"
-            raise CohortError(f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out COHORT`")
+        check_cohort(folder)
         info = _read_info(folder)
         if not (folder / "metadata.csv").is_file():
             raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
         kinds = info["attributes"] | info.get("kept", {})
         table = _read_table(folder, [name for name, spec in kinds.items() if spec["type"] == "number"])
-        lost = [name for name in table["file_name"] if not (folder / name).is_file()]
+        lost = [name for name in table["file_name"] if not member(folder, name).is_file()]
         if lost:
             raise CohortError(
                 f"the cohort {folder} has lost {len(lost)} of {len(table)} images, the first {lost[0]}; import it again"
@@ -112,7 +113,7 @@ class Cohort:
         """The PNG's values: uint8 or uint16 [H, W], or uint8 [H, W, 3]."""
         from PIL import Image
 
-        path = self.folder / row["file_name"]
+        path = member(self.folder, row["file_name"])
         try:
             with Image.open(path) as picture:
                 if picture.mode not in ("L", "RGB", "I;16"):
@@ -226,16 +227,17 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
     given = {name: value for name, value in info.items() if name not in ("kept", *described)}
     given["attributes"] = info.get("attributes") or described["attributes"]
     given["kept"] = {name: specification(name, table[name]) for name in kept}
-    table.to_csv(folder / "metadata.csv", index=False, lineterminator="\n")
+    safe = [[defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in table.to_numpy()]
+    pd.DataFrame(safe, columns=columns, dtype=object).to_csv(folder / "metadata.csv", index=False, lineterminator="\n")
     text = json.dumps(described | given, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "cohort.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
-    """A cell as it is written: whole numbers without `.0`, and nothing for what is not a number."""
+    """A cell as it is written: whole numbers without `.0`, nothing for what is no finite number, text on one line."""
     if isinstance(value, float):
-        return int(value) if value.is_integer() else None if value != value else float(value)
-    return value
+        return int(value) if value.is_integer() else float(value) if math.isfinite(value) else None
+    return clean(value) if isinstance(value, str) else value
 
 
 def specification(name: str, values: pd.Series) -> dict[str, Any]:
@@ -246,6 +248,17 @@ def specification(name: str, values: pd.Series) -> dict[str, Any]:
         return spec | ({"unit": "years"} if name == "age" else {})
     words = {part for value in present for part in (str(value).split("|") if name == "findings" else [str(value)]) if part}
     return {"type": "findings" if name == "findings" else "category", "vocabulary": sorted(words)}
+
+
+def check_cohort(folder: Path) -> None:
+    """See that a folder is a cohort, without reading it.
+
+    Raises:
+        CohortError: It is not.
+    """
+    if not (folder / "cohort.json").is_file():
+        found = "is no folder" if not folder.is_dir() else "has no cohort.json"
+        raise CohortError(f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out COHORT`")
 
 
 def check_free(out: Path) -> None:
@@ -286,5 +299,18 @@ def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
         if name in NUMBERS or name in numbers:
             table[name] = pd.to_numeric(table[name].where(table[name] != "", None), errors="coerce").astype(float)
         else:
-            table[name] = table[name].where(table[name] != "", None)
+            table[name] = pd.Series([restore(cell) or None for cell in table[name]], table.index, dtype=object)
     return table
+
+
+def member(folder: Path, name: str) -> Path:
+    """The path of a file that a cohort names.
+
+    Raises:
+        CohortError: It lies outside of the cohort's folder, by its name or by a link.
+    """
+    path, parts = folder / name, PurePosixPath(name.replace("\\", "/"))
+    leaves = parts.is_absolute() or ".." in parts.parts or ":" in name
+    if leaves or (path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())):
+        raise CohortError(f"the cohort {folder} names a file outside of its folder, {name}; get it again from whom you trust")
+    return path

@@ -1,4 +1,4 @@
-"""Who the patients are stays outside the cohort: salted pseudonyms, and names of files without the identity they carry."""
+"""Who the patients are stays outside the cohort: salted pseudonyms, and a private folder beside it."""
 
 from __future__ import annotations
 
@@ -6,58 +6,55 @@ import csv
 import hashlib
 import hmac
 import os
-import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from latentdrift.data.cells import defuse, restore
 from latentdrift.errors import OptionError
 
-_UID = re.compile(r"\d+(\.\d+){4,}")  # a DICOM unique identifier (PS3.5 9)
-_DATE = re.compile(r"(?<!\d)(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")  # YYYYMMDD
+IDENTIFIERS = {
+    "AccessionNumber", "AdmissionID", "BranchOfService", "CountryOfResidence", "FillerOrderNumberImagingServiceRequest",
+    "InsurancePlanIdentification", "IssuerOfPatientID", "MedicalRecordLocator", "MilitaryRank", "Occupation", "OtherPatientIDs",
+    "PatientAddress", "PatientBirthDate", "PatientBirthTime", "PatientComments", "PatientID", "PatientTelephoneNumbers",
+    "PerformedProcedureStepID", "PlacerOrderNumberImagingServiceRequest", "RegionOfResidence", "RequestedProcedureID",
+    "ScheduledProcedureStepID", "ServiceEpisodeID", "StudyID",
+}  # fmt: skip
+"""Header fields, beside names of persons and unique identifiers, that lead to a patient (PS3.15 table E.1-1)."""
+
+
+def identifies(keyword: str) -> bool:
+    """Whether a DICOM field tells who the patient is, or leads there."""
+    from pydicom.datadict import dictionary_VR
+
+    kind = dictionary_VR(keyword)
+    names_an_instance = kind == "UI" and not keyword.endswith(("ClassUID", "SyntaxUID"))
+    return kind == "PN" or names_an_instance or keyword in IDENTIFIERS
+
+
+def patient_key(patient: str) -> str:
+    """An id as it is compared: `AB-01`, `ab-01` and ` AB-01 ` are one patient."""
+    return "".join(unicodedata.normalize("NFKC", patient).split()).upper()
 
 
 def pseudonym(salt: str, patient: str) -> str:
     """`p-` and 48 bits of HMAC-SHA256 (RFC 2104): the same patient gets the same name under the same salt, and only then."""
-    return "p-" + hmac.new(salt.encode(), patient.encode(), hashlib.sha256).hexdigest()[:12]
+    return "p-" + hmac.new(salt.encode(), patient_key(patient).encode(), hashlib.sha256).hexdigest()[:12]
 
 
 PrivateTable = tuple[Sequence[str], Sequence[Sequence[Any]]]
 """Header and rows."""
 
 
-class Mask:
-    """Takes identity out of relative paths before they are written into a cohort.
-
-    Known patient ids, and whatever else has their form (`OAS2_0007` where `OAS2_0001` is a patient), become pseudonyms; unique
-    identifiers and dates become `uid` and `date`. Leading zeros do not hide a number. Where ids are bare numbers, a number of
-    three or four digits counts if it is a patient's, a longer one always, a shorter one never.
-    """
-
-    def __init__(self, salt: str, patients: Iterable[str]) -> None:
-        self.salt = salt
-        forms = {_form(patient) for patient in patients}
-        self.known = {patient.lstrip("0").casefold(): patient for patient in patients}
-        self.pattern = re.compile("|".join(sorted(forms, key=len, reverse=True)), re.IGNORECASE) if forms else None
-
-    def __call__(self, path: str) -> str:
-        masked = _DATE.sub("date", _UID.sub("uid", path))
-        return self.pattern.sub(self._replace, masked) if self.pattern else masked
-
-    def _replace(self, found: re.Match[str]) -> str:
-        text = found[0].lstrip("0")
-        if text.isdigit() and len(found[0]) < 5 and text not in self.known:
-            return found[0]
-        return pseudonym(self.salt, self.known.get(text.casefold(), text))
-
-
-def _form(patient: str) -> str:
-    """A regular expression for ids built like this one: same letters, as many digits; a bare number of any length from 3."""
-    if patient.isdigit():
-        return r"(?<!\d)\d{3,}(?!\d)"
-    parts = [rf"\d{{{len(part)}}}" if part.isdigit() else re.escape(part) for part in re.split(r"(\d+)", patient)]
-    return r"(?<![A-Za-z0-9])" + "".join(parts) + r"(?![0-9])"
+def read_private(out: Path, name: str) -> list[dict[str, str]]:
+    """The rows of a table of the private folder; none where it is not there."""
+    path = private_folder(out) / name
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as handle:
+        return [{title: restore(cell) for title, cell in row.items()} for row in csv.DictReader(handle)]
 
 
 def private_folder(out: Path) -> Path:
@@ -90,7 +87,7 @@ def write_private(out: Path, salt: str, tables: Mapping[str, PrivateTable]) -> P
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="") as handle:
             writer = csv.writer(handle)
             writer.writerow(header)
-            writer.writerows(rows)
+            writer.writerows([defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
         target.chmod(0o600)
     return folder
 

@@ -32,11 +32,6 @@ REASONS = {
     "pixel half": "the .img of a pair; its .hdr stands for both",
     "compressed": "an archive or a compressed file, which has to be unpacked first",
     "system file": "what an operating system keeps beside files",
-    "localizer": "a scout image by which an examination was planned",
-    "screen-save": "a saved screen, such as a dose report, and no scan",
-    "segmentation": "labels that were drawn on scans, and no scan",
-    "gaps": "slices of a series are missing",
-    "slice of a volume": "a slice of a series of which one picture is taken",
     "blank": "a picture of one brightness under its window, although its values differ",
     "unreadable": "the system or a decoder does not let it be read",
     "link outside": "a symbolic link that leads out of the source folder",
@@ -65,13 +60,6 @@ def check_size(path: Path | str, *sizes: float) -> None:
     if not 0 < np.prod(np.array(sizes, dtype=np.float64)) <= MAX_VALUES:
         size = " x ".join(f"{n:g}" for n in sizes)
         raise ImageError("unsupported", path, f"a picture of {size} values; 1 to {MAX_VALUES} are read: cut it into tiles")
-
-
-def check_values(path: Path | str, n_values: float) -> None:
-    """Refuse a file whose pictures hold more than twice MAX_VALUES in all, before memory is taken for them."""
-    if n_values > 2 * MAX_VALUES:
-        finding = f"its pictures hold {n_values:g} values in all; up to {2 * MAX_VALUES} are read: split the file first"
-        raise ImageError("unsupported", path, finding)
 
 
 @dataclass(frozen=True)
@@ -114,3 +102,19 @@ class Image:
     """Raw date YYYYMMDD, in memory only: import turns it into days since the first visit."""
     notes: tuple[str, ...] = ()
     """What a person should know before using the picture: burned-in text, an ignored window, lost bits."""
+
+    @property
+    def plane(self) -> Plane | None:
+        """How the picture lies in the patient, by its file or its affine; None where neither says."""
+        known = self.source.plane if self.source is not None else None
+        return known or plane_of(self.affine)
+
+
+def plane_of(affine: np.ndarray | None) -> Plane | None:
+    """The plane of a picture from its place in the patient (RAS), where its normal is within 37 degrees of an axis."""
+    if affine is None:
+        return None
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    along = np.abs(normal) / np.linalg.norm(normal)
+    planes: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
+    return planes[int(along.argmax())] if along.max() > 0.8 else None

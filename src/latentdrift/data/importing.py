@@ -10,30 +10,28 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from latentdrift.config import ImportOptions
 from latentdrift.data import duplicates, isolation, readers
 from latentdrift.data.cohort import Cohort, quantise
-from latentdrift.data.image import Image, ImageError
+from latentdrift.data.image import Image
 from latentdrift.data.linking import HeaderLinks
-from latentdrift.data.plan import Plan, prepare
+from latentdrift.data.plan import SHORTEST_ID, Plan, prepare
 from latentdrift.data.publishing import Taken, counted, publish
-from latentdrift.data.series import Series, read_series
 from latentdrift.data.staging import Staging
-from latentdrift.data.values import parse_date
-from latentdrift.data.volume import MIDDLE
+from latentdrift.data.values import CellError, Doubt, parse_date, read_outright
 from latentdrift.data.walk import Refusal, readable
 from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
 
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Called with the number of files done and of all files."""
 
@@ -51,21 +49,19 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
     read_files(plan, staging, options, progress)
     taken, refused = join(plan, staging)
     if not taken:
+        hint = f"; {said}" if (said := _hint(plan, _patients(staging))) else ""
         staging.discard()
-        hint = (
-            ""
-            if plan.table is None or plan.links
-            else "; the map has no `file`, so rows are found by the patient in DICOM headers only"
-        )
         raise CohortError(f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}")
     publish(plan, staging, taken, refused, options)
+    if plan.links and plan.links.cure:
+        log.warning("%d rows of the table have no file here: %s", len(plan.links.rows_without_file), plan.links.hint)
     return Cohort.load(options.out)
 
 
 def read_files(plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None) -> None:
     """Read every file that has a row, unless it was read before; what came of it is recorded one by one."""
-    wanted = [name for name in plan.files if _refusal_before_reading(plan, name) is None]
-    waiting = {name: stamp for name in wanted if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan, name))}
+    wanted = [name for name in plan.files if plan.refusal(name) is None]
+    waiting = {name: stamp for name in wanted if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan.root / name))}
     sizes = [(name, stamp[0] if stamp else 0) for name, stamp in waiting.items()]
     read = partial(_read_file, _Reading.of(plan, staging, options))
     done = len(wanted) - len(waiting)
@@ -87,47 +83,18 @@ class _Reading:
     pixels: Path
     asked: dict[str, Any]
     """Arguments of `readers.read`."""
-    volumes: Mapping[str, Series]
-    """As of the plan."""
-
-    def images(self, name: str) -> list[Image]:
-        """The pictures of a file, or of the series that it stands for."""
-        if name in self.volumes:
-            return read_series(self.root, self.volumes[name], **self.asked)
-        return readers.read(self.root / name, **self.asked)
 
     @classmethod
     def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
-        asked = {"plane": plan.plane, "position": options.position or MIDDLE, "slab": options.slab, "window": plan.window}
-        more = {"keep": plan.header_fields, "leave_out": plan.leave_out}
-        return cls(plan.root, staging.pixels(""), asked | more, plan.volumes)
-
-
-def _refusal_before_reading(plan: Plan, name: str) -> Refusal | None:
-    """What the name and the table already rule out."""
-    if name in plan.standing:
-        return Refusal(name, "slice of a volume", f"one picture is taken of its series, and {plan.standing[name]} stands for it")
-    if plan.links is None or (name in plan.links.row_of and plan.links.row_of[name] not in plan.rows.rejected):
-        return None
-    if name in plan.links.row_of:
-        error = plan.rows.rejected[plan.links.row_of[name]]
-        return Refusal(name, error.reason, str(error))
-    if name in plan.links.ambiguous:
-        return Refusal(name, "more than one row in the table", plan.links.ambiguous[name])
-    if name in plan.other_planes:
-        return Refusal(name, "other plane", f"a slice of another plane than {plan.plane}")
-    try:
-        readers.kind_of(plan.root / name)
-    except ImageError as error:
-        return Refusal(name, error.reason, str(error))
-    return Refusal(name, "no row in the table", "no row of the table names this file")
+        asked = {"plane": plan.plane, "position": options.position, "slab": options.slab, "window": plan.window}
+        return cls(plan.root, staging.pixels(""), {**asked, "keep": plan.header_fields})
 
 
 def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
     """Everything that a file gives, as plain values; its pixels go to the staging folder."""
     result: dict[str, Any] = {"images": [], "reason": None, "sentence": None}
     try:
-        for position, image in enumerate(reading.images(name)):
+        for position, image in enumerate(readers.read(reading.root / name, **reading.asked)):
             png = f"{hashlib.sha256(os.fsencode(f'{name}#{position}')).hexdigest()[:24]}.png"
             result["images"].append(_stage(image, reading.pixels / png))
     except InputError as error:
@@ -148,13 +115,12 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
     except OSError as error:
         why = "the disk is full at" if error.errno == errno.ENOSPC else f"nothing can be written ({error.strerror or error}) at"
         raise ResourceError(f"{why} {target.parent}; free some space and start this import again") from error
-    plane = (image.source.plane if image.source else None) or _plane(image.affine)
+    plane = image.plane
     known = {"modality": image.modality, "view": plane} | dict(image.attributes)
     return {
         "png": target.name,
         "sha256": duplicates.pixel_hash(pixels),
         "window": window,
-        "extent": [float(image.pixels.min()), float(image.pixels.max())],
         "spacing": image.spacing,
         "unit": image.unit,
         "kind": image.source.kind if image.source else None,
@@ -165,68 +131,113 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
     }
 
 
-def _plane(affine: np.ndarray | None) -> str | None:
-    """The plane of a picture from its place in the patient (RAS), where its normal is within 37 degrees of an axis."""
-    if affine is None:
-        return None
-    normal = np.cross(affine[:3, 0], affine[:3, 1])
-    along = np.abs(normal) / np.linalg.norm(normal)
-    return ("sagittal", "coronal", "axial")[int(along.argmax())] if along.max() > 0.8 else None
-
-
-def _stamp(plan: Plan, name: str) -> list[int] | None:
-    """Size and time of a file, or of all files of a series; None where one is gone since it was listed."""
-    names = [slice.name for slice in plan.volumes[name].slices] if name in plan.volumes else [name]
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of a file; None where it is gone since it was listed."""
     try:
-        states = [(plan.root / each).stat() for each in names]
+        state = path.stat()
     except OSError:
         return None
-    return [sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)]
+    return [state.st_size, state.st_mtime_ns]
 
 
 def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
-    """Pictures meet their row; what has none, and what was there before, is refused."""
-    by_header = _header_links(plan)
+    """Pictures meet their rows; what has none, and what was there before, is refused."""
+    by_header = _header_links(plan, staging)
     taken: list[Taken] = []
     refused = list(plan.refused)
-    first: dict[tuple[str, float, float], str] = {}
+    first: dict[str, str] = {}
     for name in plan.files:
-        before = _refusal_before_reading(plan, name)
-        result: dict[str, Any] = {"images": []} | (staging.done[name] if before is None else asdict(before))
+        before = plan.refusal(name)
+        if before:
+            refused.append(before)
+            continue
+        result = staging.done[name]
         if result["reason"]:
             refused.append(Refusal(name, result["reason"], result["sentence"]))
         for staged in result["images"]:
-            row, why = plan.links.row_of[name] if plan.links else None, ""
-            if by_header:
-                row, why = by_header.find(staged["header"]["patient"], staged["header"]["date"])
             if plan.plane and staged["plane"] not in (None, plan.plane):
                 refused.append(Refusal(name, "other plane", f"a {staged['plane']} slice where {plan.plane} ones were asked for"))
-            elif why:
-                refused.append(Refusal(name, why, f"the patient and date of the header lead to {why}"))
-            elif row in plan.rows.rejected:
-                refused.append(Refusal(name, plan.rows.rejected[row].reason, str(plan.rows.rejected[row])))
-            elif (same := (staged["sha256"], *staged["window"])) in first:  # equal PNGs are equal only under one window
-                refused.append(Refusal(name, "duplicate", f"the same pixels as {first[same]}"))
+                continue
+            try:
+                rows, values = _rows(plan, by_header, name, staged)
+            except CellError as error:
+                refused.append(Refusal(name, error.reason, str(error)))
+                continue
+            if staged["sha256"] in first:
+                refused.append(Refusal(name, "duplicate", f"the same pixels as {first[staged['sha256']]}"))
             else:
-                first[same] = name
-                taken.append(Taken(name, staged, row, _values(plan, name, staged, row)))
+                first[staged["sha256"]] = name
+                outright, doubts = _values(plan, name, staged)
+                known = _without_identity(outright | values, doubts)
+                taken.append(Taken(name, staged, rows, known, tuple(doubts)))
     return taken, refused
 
 
-def _header_links(plan: Plan) -> HeaderLinks | None:
+def _rows(plan: Plan, by_header: HeaderLinks | None, name: str, staged: dict[str, Any]) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """The rows of a picture, by its file's name or by its header, and what they say together; none without a table.
+
+    Raises:
+        CellError: No row can be used.
+    """
+    if by_header:
+        patient = staged["header"]["patient"]
+        patient = plan.map.patient.part(patient) if plan.map.patient and patient else patient
+        numbers, why = by_header.find(patient, staged["header"]["date"])
+        if why:
+            raise CellError(why, f"the patient and date of the header lead to {why}")
+        return plan.united(numbers)
+    return plan.united(plan.links.rows_of[name]) if plan.links else ((), {})
+
+
+def _header_links(plan: Plan, staging: Staging) -> HeaderLinks | None:
     """Rows by the patient and date of headers, where the map gives no file names; rejected rows too, because they say why."""
     if plan.table is None or plan.links is not None:
         return None
-    cells = plan.table.frame[plan.titles["patient"]]
+    pattern = plan.map.patient
+    cells = plan.table.frame[plan.titles["patient"]].map(pattern.part if pattern else str)
     rows = {row: {"patient": cells[row]} | plan.rows.values.get(row, {}) for row in plan.table.frame.index}
-    return HeaderLinks.of(rows)
+    return HeaderLinks.of(rows, _patients(staging))
 
 
-def _values(plan: Plan, name: str, staged: dict[str, Any], row: int | None) -> dict[str, Any]:
-    """What is known of a picture: its header, then what the map says outright, then its row of the table."""
+def _patients(staging: Staging) -> list[str]:
+    """The patients of all headers, sorted."""
+    found = (image["header"]["patient"] for result in staging.done.values() for image in result["images"])
+    return sorted({patient for patient in found if patient})
+
+
+def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
+    """Where rows and pictures do not meet: an example of both sides, and the cure where it is known."""
+    if plan.links:
+        return plan.links.hint
+    if plan.table is None:
+        return None
+    said = "the map has no `file`, so rows are found by the patient in DICOM headers only"
+    cells = plan.table.frame[plan.titles["patient"]]
+    if not headers or cells.empty:
+        return said
+    return f"{said}: the table has patients such as '{cells.iloc[0]}', and the headers such as '{headers[0]}'"
+
+
+def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Any], list[Doubt]]:
+    """What is known of a picture without a table: its header, then what the map says outright; and what of it cannot be read."""
     folders = readable(name).split("/")[:-1]
     places = {"parent": folders[-1:], "top": folders[:1], None: []}
     said = {ours: next(iter(places[column.folder]), column.value) for ours, column in plan.map.columns.items()}
     said |= {ours: staged["plane"] or plan.plane for ours, column in plan.map.columns.items() if column.plane}
-    outright = {ours: value for ours, value in {**staged["header"], **said}.items() if value not in (None, "")}
-    return outright | (plan.rows.values[row] if row is not None else {})
+    values, doubts = dict(staged["header"]), []
+    for ours, text in said.items():
+        try:
+            values[ours] = read_outright(ours, plan.map.columns[ours], text) if text else values.get(ours)
+        except CellError as error:
+            doubts.append(Doubt(ours, str(text), error.reason))
+    return {ours: value for ours, value in values.items() if value not in (None, "")}, doubts
+
+
+def _without_identity(values: dict[str, Any], doubts: list[Doubt]) -> dict[str, Any]:
+    """The values of a picture but those whose text repeats the patient's id, which become doubts."""
+    who = str(values.get("patient", "")).casefold()
+    telling = [ours for ours, value in values.items() if ours != "patient" and isinstance(value, str) and who in value.casefold()]
+    if len(who) < SHORTEST_ID:
+        return values
+    doubts += [Doubt(ours, values[ours], "repeats the patient's id") for ours in telling]
+    return {ours: value for ours, value in values.items() if ours not in telling}

@@ -5,26 +5,51 @@ from __future__ import annotations
 import fnmatch
 import glob
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from latentdrift.data.identity import patient_key
 from latentdrift.data.mapping import PLACEHOLDER
 from latentdrift.data.tables import is_missing
 from latentdrift.errors import InputError
 
+LONGEST_ID = 12
+"""Digits to which an id may be filled up in the search for leading zeros."""
+EXAMPLES = 20
+"""Rows without a file that are tried for an example."""
+
 
 @dataclass(frozen=True)
 class Links:
-    """Relative path -> row number, and the paths for which there is more than one candidate."""
+    """Which rows name which file.
 
-    row_of: dict[str, int] = field(default_factory=dict)
+    Attributes:
+        rows_of: Relative path -> numbers of the rows that name it, at least one.
+        ambiguous: Relative path -> why no row can be chosen for it.
+        rows_without_file: Numbers of the rows that name no file.
+        example: A name that a row without a file leads to, and the name of a file without a row, for messages; None if all meet.
+        cure: What to write in the map, where leading zeros keep rows and files apart.
+    """
+
+    rows_of: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ambiguous: dict[str, str] = field(default_factory=dict)
     rows_without_file: tuple[int, ...] = ()
+    example: tuple[str, str] | None = None
+    cure: str | None = None
+
+    @property
+    def hint(self) -> str | None:
+        """Both sides of rows and files that do not meet, and the cure where it is known."""
+        if self.example is None:
+            return None
+        cure = f"; they differ by leading zeros: write file: {self.cure} in the map" if self.cure else ""
+        return f"the table leads to names such as '{self.example[0]}', and files are named such as '{self.example[1]}'{cure}"
 
 
 def link(pattern: str, frame: pd.DataFrame, files: Sequence[str]) -> Links:
@@ -39,16 +64,33 @@ def link(pattern: str, frame: pd.DataFrame, files: Sequence[str]) -> Links:
     without = []
     for row, cells in zip(frame.index, frame.to_dict("records"), strict=True):
         filled, exact = _fill(pattern, cells)
-        found = next((hits for finder in finders if filled and (hits := finder.find(filled, exact))), [])
+        found = next((hits for finder in finders if (hits := finder.find(filled, exact))), [])
         if exact and len(found) > 1:
             ambiguous |= {path: f"row {row} names a file that lies in several folders" for path in found}
         elif not found:
             without.append(row)
         for path in found:
             rows[path].append(row)
-    ambiguous |= {path: f"rows {', '.join(map(str, several))} all name it" for path, several in rows.items() if len(several) > 1}
-    row_of = {path: several[0] for path, several in rows.items() if path not in ambiguous}
-    return Links(row_of, ambiguous, tuple(without))
+    rows_of = {path: tuple(dict.fromkeys(several)) for path, several in rows.items() if path not in ambiguous}
+    orphans = [path for path in files if path not in rows]
+    example, cure = _example(pattern, frame.loc[without], orphans)
+    return Links(rows_of, ambiguous, tuple(without), example, cure)
+
+
+def _example(pattern: str, lost: pd.DataFrame, orphans: Sequence[str]) -> tuple[tuple[str, str] | None, str | None]:
+    """A row and a file that do not meet; where they would with more leading zeros, those two and the pattern that does it."""
+    stems = _Names(orphans, stems=True), _Names(orphans, stems=False)
+    first = None
+    for cells in lost.head(EXAMPLES).to_dict("records"):
+        filled, _ = _fill(pattern, cells)
+        first = first or filled
+        for title in [title for title, form in PLACEHOLDER.findall(pattern) if not form and cells[title].isdigit()]:
+            for width in range(len(cells[title]) + 1, LONGEST_ID + 1):
+                padded = pattern.replace(f"{{{title}}}", f"{{{title}:0>{width}}}")
+                found = next((hits for names in stems if (hits := names.find(*_fill(padded, cells)))), [])
+                if found:
+                    return (str(filled), found[0]), f'"{padded}"'
+    return ((first, orphans[0]) if first and orphans else None), None
 
 
 class _Names:
@@ -58,8 +100,10 @@ class _Names:
         self.paths = sorted(files, key=lambda path: _last(path, stems))
         self.names = [_last(path, stems) for path in self.paths]
 
-    def find(self, pattern: str, exact: bool) -> list[str]:
-        folder, _, last = pattern.casefold().rpartition("/")
+    def find(self, pattern: str | None, exact: bool) -> list[str]:
+        if pattern is None:
+            return []
+        folder, _, last = _folded(pattern).rpartition("/")
         if exact:
             hits = self.paths[bisect_left(self.names, last) : bisect_right(self.names, last)]
             depth = {path: _agreement(_folder(path).split("/"), folder.split("/")) for path in hits}
@@ -71,7 +115,12 @@ class _Names:
 
 
 def _folder(path: str) -> str:
-    return "/" + path.casefold().rpartition("/")[0]
+    return "/" + _folded(path).rpartition("/")[0]
+
+
+def _folded(path: str) -> str:
+    """A path as it is compared: without case, and in one Unicode form, since macOS writes names in another than tables do."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _agreement(ours: list[str], theirs: list[str]) -> int:
@@ -82,7 +131,7 @@ def _agreement(ours: list[str], theirs: list[str]) -> int:
 
 
 def _last(path: str, stem: bool) -> str:
-    name = path.casefold().rpartition("/")[2]
+    name = _folded(path).rpartition("/")[2]
     return (name.removesuffix(".gz").rpartition(".")[0] or name) if stem else name
 
 
@@ -106,25 +155,40 @@ def _fill(pattern: str, cells: Mapping[str, str]) -> tuple[str | None, bool]:
 
 @dataclass(frozen=True)
 class HeaderLinks:
-    """Rows by patient, and by patient and date, for files whose header says both."""
+    """Rows by patient, and by patient and date, for files whose header says both.
+
+    Ids are compared without case and blanks. A number also without leading zeros, where only one patient on each side has it.
+    """
 
     by_patient: Mapping[str, list[int]]
     by_date: Mapping[tuple[str, str], list[int]]
+    same_number: Mapping[str, str]
+    """Id of a header -> the table's id of the same number."""
 
     @classmethod
-    def of(cls, rows: Mapping[int, Mapping[str, Any]]) -> HeaderLinks:
-        """Index typed rows by their `patient` and `date`."""
+    def of(cls, rows: Mapping[int, Mapping[str, Any]], headers: Iterable[str | None] = ()) -> HeaderLinks:
+        """Index typed rows by their `patient` and `date`; `headers` are the patients of all headers."""
         by_patient, by_date = defaultdict(list), defaultdict(list)
         for row, values in rows.items():
             if "patient" in values:
-                by_patient[values["patient"]].append(row)
+                patient = patient_key(values["patient"])
+                by_patient[patient].append(row)
                 if "date" in values:
-                    by_date[values["patient"], values["date"]].append(row)
-        return cls(by_patient, by_date)
+                    by_date[patient, values["date"]].append(row)
+        theirs, ours = (_only(sorted(ids)) for ids in (by_patient.keys(), {patient_key(who) for who in headers if who}))
+        return cls(by_patient, by_date, {who: theirs[number] for number, who in ours.items() if number in theirs})
 
-    def find(self, patient: str | None, date: str | None) -> tuple[int | None, str]:
-        """The row of a header, or None and the reason."""
-        if not patient or patient not in self.by_patient:
-            return None, "no row in the table"
-        several = self.by_date.get((patient, date or ""), []) or self.by_patient[patient]
-        return (several[0], "") if len(several) == 1 else (None, "more than one row in the table")
+    def find(self, patient: str | None, date: str | None) -> tuple[tuple[int, ...], str]:
+        """The rows of a header, or none and the reason."""
+        key = patient_key(patient or "")
+        who = key if key in self.by_patient else self.same_number.get(key)
+        if who is None:
+            return (), "no row in the table"
+        return tuple(self.by_date.get((who, date or ""), []) or self.by_patient[who]), ""
+
+
+def _only(ids: Iterable[str]) -> dict[str, str]:
+    """Number without leading zeros -> the only id that stands for it."""
+    numbers = {who: who.lstrip("0") or "0" for who in ids if who.isdigit()}
+    counts = Counter(numbers.values())
+    return {number: who for who, number in numbers.items() if counts[number] == 1}

@@ -9,15 +9,18 @@
     date: {column: Scan date, format: "%d/%m/%Y"}
     diagnosis: {column: CDR, values: {0: no dementia, 0.5: dementia}}
     keep: [MMSE]                           stays a column, never enters a prompt
+    keep_rows: {Modality: X-ray}           rows with other values are left out
 
-Columns that the map does not name do not enter the cohort.
+Columns that the map does not name do not enter the cohort. Every key is shown in docs/mapping.md.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +35,14 @@ PRESETS_FILE = Path(__file__).with_name("presets.yaml")
 FileOf = Literal["", "axial", "coronal", "sagittal"]
 """A plane, or any."""
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
+WIDEST = 255
+"""Characters to which a placeholder may fill up a cell; file names are no longer."""
+LARGEST_MAP = 1_000_000
+"""Bytes."""
+DEEPEST_MAP = 20
+"""Levels of lists and keys within each other."""
+MOST_STARS = 3
+"""Of `*` in a column's `pattern`; each multiplies the time that a text can take that does not match."""
 
 
 class Column(BaseModel):
@@ -47,8 +58,10 @@ class Column(BaseModel):
     """Instead of a column: the plane of the slice."""
     value: str | None = None
     """Instead of a column: the same for all images."""
+    pattern: str | None = None
+    """The part of the text that counts, in braces: `{*}[ab]` takes 00013 from 00013a. Other text stays whole."""
     values: dict[str, str] = Field(default_factory=dict)
-    """Their value -> ours; with it, a value that is not named rejects the row."""
+    """Their value -> ours; a value that is not named stays as it is."""
     type: Literal["number", "category"] | None = None
     """Default: a number if every value of the column is one."""
     unit: str | None = None
@@ -72,7 +85,35 @@ class Column(BaseModel):
     def _one_source(self) -> Column:
         if bool(self.column) + bool(self.folder) + bool(self.value) + self.plane != 1:
             raise ValueError("needs exactly one of column, folder, value, plane")
+        if self.pattern is not None:
+            _part_pattern(self.pattern)
         return self
+
+    def part(self, text: str) -> str:
+        """The part of a text that `pattern` marks; the whole text without a pattern, or where it does not match."""
+        found = _part_pattern(self.pattern).fullmatch(text) if self.pattern is not None else None
+        return found[1] if found and found[1] else text
+
+
+@cache
+def _part_pattern(pattern: str) -> re.Pattern[str]:
+    """`{*}[ab]` as a regular expression: `*` any text, `?` one character, `[ab]` one of these, all else as it stands.
+
+    Raises:
+        ValueError: There is not exactly one pair of braces, or there are too many stars.
+    """
+    if not re.fullmatch(r"[^{}]*\{[^{}]+\}[^{}]*", pattern) or pattern.count("*") > MOST_STARS:
+        raise ValueError(f"the pattern '{pattern}' needs one {{…}} around the part that counts, and at most {MOST_STARS} of *")
+    signs = {"*": ".*", "?": ".", "{": "(", "}": ")"}
+    pieces = re.findall(r"\[[^\]]+\]|.", pattern, re.DOTALL)
+    words = [_one_of(piece) if len(piece) > 1 else signs.get(piece, re.escape(piece)) for piece in pieces]
+    return re.compile("".join(words), re.DOTALL | re.IGNORECASE)
+
+
+def _one_of(piece: str) -> str:
+    """`[a-z]` or `[!a-z]`, as in file patterns, as a regular expression."""
+    inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
+    return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
 
 
 class TableMap(BaseModel):
@@ -84,6 +125,8 @@ class TableMap(BaseModel):
     """Of a preset: names (with * and ?) of the table that lies with the images."""
     encoding: str | None = None
     """The table's encoding; default: found out."""
+    sheet: str | None = None
+    """The workbook's sheet, where `--sheet` names none; default: the first that is not empty."""
     describe: str | None = None
     window: str | None = None
     """Intensities kept where `--window` says nothing, in its words."""
@@ -100,6 +143,8 @@ class TableMap(BaseModel):
     modality: Column | None = None
     keep: tuple[str, ...] = ()
     """Titles of columns that stay in the cohort and do not enter prompts."""
+    keep_rows: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Title of a column -> the values of the rows that are used, compared as `values` are."""
     attributes: dict[str, Column] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -122,7 +167,17 @@ class TableMap(BaseModel):
         for name in ("table", "keep"):
             if isinstance(own.get(name), str):
                 own[name] = (own[name],)
+        if isinstance(own.get("keep_rows"), dict):
+            own["keep_rows"] = {title: (v,) if isinstance(v, str) else v for title, v in own["keep_rows"].items()}
         return own | {"attributes": {**own.get("attributes", {}), **further}}
+
+    @model_validator(mode="after")
+    def _widths(self) -> TableMap:
+        """Refuse a placeholder that would write out a text of gigabytes, as `{ID:0>20000000000}`."""
+        for form in (form for pattern in self.file.values() for _, form in PLACEHOLDER.findall(pattern)):
+            if any(len(digits) > len(str(WIDEST)) or int(digits) > WIDEST for digits in re.findall(r"\d+", form)):
+                raise ValueError(f"file: ':{form[:40]}' is wider than {WIDEST} characters; an example: {{ID:0>8}}")
+        return self
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -133,7 +188,9 @@ class TableMap(BaseModel):
     @property
     def reads_table(self) -> bool:
         """Whether any of it comes from a table."""
-        return bool(self.table or self.file or self.keep or any(column.column for column in self.columns.values()))
+        return bool(
+            self.table or self.file or self.keep or self.keep_rows or any(column.column for column in self.columns.values())
+        )
 
     def plane(self, asked: Plane | None) -> Plane | None:
         """The plane to take: the one asked for, else the first that has a pattern of its own.
@@ -172,12 +229,26 @@ def load_map(path: Path) -> TableMap:
         InputError: Missing, not YAML, or with keys or values that a map cannot have.
     """
     try:
-        given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # BaseLoader: `no` stays a word
+        if path.stat().st_size > LARGEST_MAP:
+            raise InputError(f"the map {path} has more than {LARGEST_MAP / 1e6:g} MB; a map is a page of `ours: theirs` lines")
+        text = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig"))
+        _check_nesting(path, text)
+        given = yaml.load(text, Loader=yaml.BaseLoader)  # BaseLoader: `no` stays a word
     except OSError as error:
         raise InputError(f"the map {path} cannot be read ({error.strerror}); check --map") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"the map {path} is not YAML: {' '.join(str(error).split())}") from error
     return _checked(given, f"the map {path}")
+
+
+def _check_nesting(path: Path, text: str) -> None:
+    """Refuse what a few bytes of YAML can grow into: endless nesting, and aliases, which repeat what they name."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.BaseLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_MAP or isinstance(event, yaml.AliasEvent):
+            what = "is nested too deeply" if depth > DEEPEST_MAP else "has a YAML alias (*name)"
+            raise InputError(f"the map {path} {what}; a map is a page of `ours: theirs` lines, see docs/mapping.md")
 
 
 def load_preset(name: str) -> TableMap:
@@ -194,7 +265,7 @@ def guess_map(table: Table) -> TableMap:
     found = {ours: titles[title] for ours, names in SYNONYMS.items() for title in [n for n in names if n in titles][:1]}
     if "file" not in found and "patient" not in found:
         raise InputError(
-            f"it is not clear how the rows of {table.path.name} and the images belong together; write a map with "
+            f"it is not clear how the rows of {table.path.name}{table.where} and the images belong together; write a map with "
             f"`file: COLUMN` and give it with --map; its columns are: {', '.join(table.frame.columns)}"
         )
     return _checked(found, f"the table {table.path.name}")
@@ -212,18 +283,19 @@ def check_columns(table_map: TableMap, table: Table, keep: Iterable[str] = ()) -
         if column.column:
             chosen[ours] = next((title for title in column.column if title in present), column.column[0])
     placeholders = [match[1] for pattern in table_map.file.values() for match in PLACEHOLDER.finditer(pattern)]
-    for title in [*placeholders, *chosen.values(), *table_map.keep, *keep]:
+    for title in [*placeholders, *chosen.values(), *table_map.keep, *table_map.keep_rows, *keep]:
         if title not in present:
             near = get_close_matches(title.lower(), [name.lower() for name in present], n=1, cutoff=0.4)
             hint = next((f" (did you mean '{name}'?)" for name in present if [name.lower()] == near), "")
-            raise InputError(f"the table {table.path.name} has no column '{title}'; its columns are: {', '.join(present)}{hint}")
+            raise InputError(
+                f"the table {table.path.name}{table.where} has no column '{title}'; its columns are: {', '.join(present)}{hint}"
+            )
     if not table_map.file and not table_map.patient:
         raise InputError(
             "the map does not say which row belongs to which image; add `file: COLUMN`, or `patient: COLUMN` for DICOM"
         )
-    identity = [chosen[name] for name in ("patient", "date") if name in chosen]
     for title in [*table_map.keep, *keep]:
-        if title in identity:
+        if title == chosen.get("patient"):
             raise OptionError(f"the column '{title}' tells who the patients are and cannot be kept; leave it out of `keep`")
     return chosen
 
@@ -234,8 +306,13 @@ def slug(title: str) -> str:
 
 
 def describe_map(table_map: TableMap) -> Mapping[str, Any]:
-    """The map as it stands in cohort.json."""
-    return table_map.model_dump(exclude_defaults=True, mode="json")
+    """The map as it stands in cohort.json: without what may name patients or dates of their own."""
+    said = table_map.model_dump(exclude_defaults=True, mode="json")
+    for name in {"patient", "date"} & said.keys():
+        said[name] = {key: value for key, value in said[name].items() if key not in ("value", "values")}
+    if table_map.keep_rows:
+        said["keep_rows"] = list(table_map.keep_rows)
+    return said
 
 
 def _checked(given: Any, name: str) -> TableMap:

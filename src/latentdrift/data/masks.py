@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image as Pillow
 
-from latentdrift.data.cohort import Cohort
+from latentdrift.data.cohort import Cohort, member
 from latentdrift.data.geometry import Fit
 from latentdrift.errors import CohortError, OptionError, unknown
 
@@ -55,7 +55,7 @@ def check_there(cohort: Cohort, column: str, named: pd.Series) -> None:
     Raises:
         CohortError: One is not.
     """
-    lost = [name for name in named if not (cohort.folder / name).is_file()]
+    lost = [name for name in named if not member(cohort.folder, name).is_file()]
     if lost:
         raise CohortError(
             f"{len(lost)} of {len(named)} masks named in column {column} are not there, the first {cohort.folder / lost[0]}; "
@@ -69,7 +69,7 @@ def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
     Raises:
         CohortError: It cannot be read, or has another shape than its image.
     """
-    path, image = cohort.folder / row[column], cohort.stored(row)
+    path, image = member(cohort.folder, row[column]), cohort.stored(row)
     try:
         with Pillow.open(path) as picture:
             mask = np.asarray(picture)

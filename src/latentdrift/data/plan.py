@@ -5,27 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from latentdrift.config import ImportOptions
-from latentdrift.data import isolation, splits
+from latentdrift.data import readers, splits
 from latentdrift.data.cohort import check_free
-from latentdrift.data.dicom_objects import OBJECTS
-from latentdrift.data.identity import private_folder
-from latentdrift.data.image import Plane
+from latentdrift.data.identity import identifies, private_folder
+from latentdrift.data.image import ImageError, Plane
 from latentdrift.data.intensity import parse_window
 from latentdrift.data.linking import Links, link
-from latentdrift.data.mapping import TableMap, check_columns, describe_map, guess_map, load_map, load_preset
-from latentdrift.data.series import Series, group, slice_header
+from latentdrift.data.mapping import TableMap, check_columns, guess_map, load_map, load_preset
 from latentdrift.data.staging import staging_folder
 from latentdrift.data.tables import Table, read_table
-from latentdrift.data.values import Rows, read_rows
+from latentdrift.data.values import CellError, Rows, read_rows, unite
 from latentdrift.data.walk import Refusal, walk
 from latentdrift.errors import InputError, OptionError, ResourceError, unknown
+
+SHORTEST_ID = 4
+"""Characters of a patient's id from which a text that holds it is taken to repeat it."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,44 @@ class Plan:
     plane: Plane | None
     header_fields: tuple[str, ...]
     window: str | None
-    volumes: Mapping[str, Series]
-    """File that stands for a DICOM series -> the series, where a slice of each is wanted."""
-    standing: Mapping[str, str]
-    """Any other file of these series -> the one that stands for it."""
-    leave_out: tuple[str, ...]
-    """Kinds of DICOM objects that are no scans and are not taken."""
     key: str
     """Of everything that decides the pixels; unfinished work with another key is not used."""
+
+    def united(self, numbers: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, Any]]:
+        """The usable ones of a picture's rows, and what they say together.
+
+        Raises:
+            CellError: None is usable, or they differ.
+        """
+        usable = tuple(number for number in numbers if number not in self.rows.rejected)
+        if not usable:
+            raise self.rows.rejected[numbers[0]]
+        none = self.map.findings.none if self.map.findings else None
+        return usable, unite(self.rows, usable, none)
+
+    def refusal(self, name: str) -> Refusal | None:
+        """What a file's name and the table already rule out, before it is read."""
+        if self.links is None:
+            return None
+        if name in self.links.rows_of:
+            try:
+                self.united(self.links.rows_of[name])
+            except CellError as error:
+                return Refusal(name, error.reason, str(error))
+            return None
+        if name in self.links.ambiguous:
+            return Refusal(name, "more than one file for a row of the table", self.links.ambiguous[name])
+        if name in self.other_planes:
+            return Refusal(name, "other plane", f"a slice of another plane than {self.plane}")
+        return self.unreadable(name) or Refusal(name, "no row in the table", "no row of the table names this file")
+
+    def unreadable(self, name: str) -> Refusal | None:
+        """What a file's first bytes already rule out."""
+        try:
+            readers.kind_of(self.root / name)
+        except ImageError as error:
+            return Refusal(name, error.reason, str(error))
+        return None
 
 
 def prepare(options: ImportOptions) -> Plan:
@@ -67,12 +98,13 @@ def prepare(options: ImportOptions) -> Plan:
         raise InputError(f"the source {options.source} does not exist; give a folder or file of images")
     root = options.source if options.source.is_dir() else options.source.parent
     table_map, table_path = _map_and_table(options)
-    table = read_table(table_path, table_map.encoding if table_map else None) if table_path else None
+    table = _table(options, table_map, table_path)
     if table_map is None:
         table_map = guess_map(table) if table else TableMap()
     columns = table.frame.columns if table else ()
-    kept_columns = tuple(name for name in options.keep if name in columns)
-    header_fields = tuple(name for name in options.keep if name not in columns)
+    keep = tuple(unicodedata.normalize("NFC", name) for name in options.keep)
+    kept_columns = tuple(name for name in keep if name in columns)
+    header_fields = tuple(name for name in keep if name not in columns)
     _check_header_fields(header_fields, columns)
     titles = check_columns(table_map, table, kept_columns) if table else {}
     rows = read_rows(table, table_map, titles, kept_columns) if table else Rows({}, {}, {})
@@ -81,44 +113,41 @@ def prepare(options: ImportOptions) -> Plan:
     plane = table_map.plane(options.plane)
     linked = {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()} if table else {}
     links = linked.pop(plane or "", linked.pop("", None))
-    other_planes = frozenset(path for other in linked.values() for path in other.row_of)
+    other_planes = frozenset(path for other in linked.values() for path in other.rows_of)
     window = options.window or table_map.window
     parse_window(window)
     key = _key(options, table_map, table_path)
-    leave_out = tuple(kind for kind in OBJECTS if kind not in options.include)
-    volumes = _volumes(root, files, links, leave_out, options)
-    standing = {slice.name: name for name, series in volumes.items() for slice in series.slices if slice.name != name}
-    plan = Plan(
-        root, files, refused, table_map, table, titles, rows, links, other_planes, plane, header_fields, window,
-        volumes, standing, leave_out, key,
-    )  # fmt: skip
+    plan = Plan(root, files, refused, table_map, table, titles, rows, links, other_planes, plane, header_fields, window, key)
     _check_disk(plan, options.out)
     return plan
 
 
-def _volumes(
-    root: Path, files: list[str], links: Links | None, leave_out: tuple[str, ...], options: ImportOptions
-) -> dict[str, Series]:
-    """The DICOM series of the source by the file that stands for each, one with a row if there is one; none unless wanted."""
-    if options.position is None and not options.slab:
-        return {}
-    sizes = [(name, (root / name).stat().st_size) for name in files]
-    answers = isolation.each(partial(slice_header, root, leave_out), sizes, options.workers)
-    headers = [found for _, found in answers if isinstance(found, dict)]
-    named = links.row_of if links else {}
-    found = {}
-    for series in group(sorted(headers, key=lambda header: str(header["name"]))):
-        names = [slice.name for slice in series.slices]
-        found[next((name for name in names if name in named), names[0])] = series
-    return found
-
-
 def survey(options: ImportOptions) -> dict[str, Any]:
-    """What an import would read and need, without reading pixels."""
+    """What an import would read, leave out and need, from names, tables and first bytes, without reading pixels.
+
+    `files_with_a_row` is None where rows are found by the patient in DICOM headers, which are not read.
+    """
     plan = prepare(options)
-    linked = len(plan.links.row_of) if plan.links else len(plan.files)
-    rows = len(plan.rows.values)
-    return {"files": len(plan.files), "files_with_a_row": linked, "table_rows": rows, "disk_bytes": _disk_needed(plan)}
+    refusals = [plan.refusal(name) or plan.unreadable(name) for name in plan.files]
+    by_reason = dict(Counter(refusal.reason for refusal in [*plan.refused, *refusals] if refusal).most_common())
+    return {
+        "files": len(plan.files),
+        "files_with_a_row": len(plan.links.rows_of) if plan.links else None if plan.table else 0,
+        "files_to_read": refusals.count(None),
+        "files_left_out": by_reason,
+        "table_rows": len(plan.table.frame) + len(plan.table.rejected) if plan.table else 0,
+        "rows_without_file": len(plan.links.rows_without_file) if plan.links else None if plan.table else 0,
+        "rows_left_out": dict(Counter(error.reason for error in plan.rows.rejected.values())),
+        "disk_bytes": _disk_needed(plan),
+    }
+
+
+def _table(options: ImportOptions, table_map: TableMap | None, path: Path | None) -> Table | None:
+    if path is None:
+        if options.sheet is not None:
+            raise OptionError("--sheet names a sheet of the table, and no table is given; give --table, or leave it out")
+        return None
+    return read_table(path, table_map.encoding if table_map else None, options.sheet or (table_map.sheet if table_map else None))
 
 
 def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None]:
@@ -143,11 +172,14 @@ def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None
 
 
 def _check_header_fields(names: tuple[str, ...], columns: Any) -> None:
+    """Header fields follow the rule of the table's columns: what tells who the patients are cannot be kept."""
     from pydicom.datadict import tag_for_keyword
 
     for name in names:
         if tag_for_keyword(name) is None:
             raise unknown("field to keep", name, [*columns, "any DICOM keyword such as SliceThickness"])
+        if identifies(name):
+            raise OptionError(f"the header field '{name}' tells who the patients are and cannot be kept; leave it out of --keep")
 
 
 def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str, ...]) -> None:
@@ -156,7 +188,9 @@ def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str
         return
     patients = table.frame[titles["patient"]]
     for title in [*(theirs for ours, theirs in titles.items() if ours not in ("patient", "date")), *kept]:
-        telling = [(who, cell) for who, cell in zip(patients, table.frame[title], strict=True) if len(who) > 3 and who in cell]
+        telling = [
+            (who, cell) for who, cell in zip(patients, table.frame[title], strict=True) if len(who) >= SHORTEST_ID and who in cell
+        ]
         if telling:
             raise OptionError(
                 f"the column '{title}' carries patient ids (in {len(telling)} rows) and cannot stay; leave it out of the map"
@@ -177,8 +211,8 @@ def _files(options: ImportOptions, root: Path, table_path: Path | None) -> tuple
 
 
 def _key(options: ImportOptions, table_map: TableMap, table_path: Path | None) -> str:
-    pixels = options.model_dump(mode="json", include={"plane", "position", "slab", "window", "keep", "include"})
-    parts: dict[str, Any] = {"source": str(options.source.resolve()), "map": describe_map(table_map), "options": pixels}
+    pixels = options.model_dump(mode="json", include={"plane", "position", "slab", "window", "keep"})
+    parts: dict[str, Any] = {"source": str(options.source.resolve()), "map": table_map.model_dump(mode="json"), "options": pixels}
     parts["table"] = hashlib.sha256(table_path.read_bytes()).hexdigest() if table_path else None
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

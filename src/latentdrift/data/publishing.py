@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,11 +14,11 @@ import pandas as pd
 from latentdrift.config import ImportOptions
 from latentdrift.data import duplicates, splits
 from latentdrift.data.cohort import COLUMNS, write_tables
-from latentdrift.data.identity import Mask, PrivateTable, choose_salt, pseudonym, write_private
+from latentdrift.data.identity import PrivateTable, choose_salt, patient_key, pseudonym, write_private
 from latentdrift.data.mapping import describe_map
 from latentdrift.data.plan import Plan
 from latentdrift.data.staging import Staging
-from latentdrift.data.volume import MIDDLE
+from latentdrift.data.values import NOT_NAMED, Doubt, are_dates
 from latentdrift.data.walk import Refusal, readable
 from latentdrift.errors import unknown
 
@@ -34,8 +34,8 @@ DESCRIBE = {
 """What a picture of a modality (PS3.3 C.7.3.1.1.1) is called where nobody says what it shows."""
 
 
-MUCH_UNUSED = 4
-"""Times that the range of a number format may be as wide as the values of all pictures before it is worth a word."""
+SHOWN = 24
+"""Characters of a cell in a message."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,16 @@ class Taken:
 
     file: str
     staged: dict[str, Any]
-    row: int | None
+    rows: tuple[int, ...]
+    """Of the table, that tell of it."""
     values: dict[str, Any]
+    doubts: tuple[Doubt, ...] = ()
+    """What its header or the map says outright, and that was left out."""
 
     @property
     def patient(self) -> str | None:
-        """The raw patient id."""
-        return self.values.get("patient")
+        """The patient, however the id is spelt."""
+        return patient_key(self.values["patient"]) if self.values.get("patient") else None
 
     @property
     def day(self) -> date | None:
@@ -61,8 +64,7 @@ class Taken:
 def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refusal], options: ImportOptions) -> None:
     """Identity out, splits in, and the cohort appears."""
     salt = choose_salt(options.out, options.salt)
-    patients = sorted({image.patient for image in taken if image.patient})
-    everyone = {*patients, *(values["patient"] for values in plan.rows.values.values() if "patient" in values)}
+    spellings = sorted({image.values["patient"] for image in taken if image.patient})
     conditions = [name for name in plan.map.attributes if any(name in image.values for image in taken)]
     split_of, split_info = _split(staging, taken, options, conditions)
     folder = staging.assemble()
@@ -73,17 +75,25 @@ def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refu
         rows.append(_row(image, salt) | moment | {"file_name": file_name, "split": split_of[position]})
     kept = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in (*COLUMNS, *conditions)]
     info = {"describe": options.describe or plan.map.describe or _describe(taken), "kept": kept, "split": split_info}
-    write_tables(folder, rows, info | _account(plan, taken, refused, options, Mask(salt, everyone)))
-    known = [(patient, pseudonym(salt, patient)) for patient in patients]
+    write_tables(folder, rows, info | _account(plan, taken, refused, options))
+    known = [(patient, pseudonym(salt, patient)) for patient in spellings]
     origin = [(row["file_name"], readable(image.file), image.staged["frame"]) for row, image in zip(rows, taken, strict=True)]
     left_out = [(readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused]
     tables: dict[str, PrivateTable] = {
         "patients.csv": (("patient", "pseudonym"), known),
         "files.csv": (("file_name", "file", "frame"), origin),
         "rejected.csv": (("file", "reason", "sentence"), left_out),
+        "cells.csv": (("where", "column", "cell", "reason"), [(n, d.name, d.cell, d.reason) for n, d in _doubts(plan, taken)]),
     }
     write_private(options.out, salt, tables)
     staging.finish(options.out)
+
+
+def _doubts(plan: Plan, taken: Sequence[Taken]) -> list[tuple[str, Doubt]]:
+    """Cells of the pictures' rows that were left empty or that the map does not name, by row, then those of no row, by file."""
+    rows = sorted({row for image in taken for row in image.rows})
+    own = [(readable(image.file), doubt) for image in taken for doubt in image.doubts]
+    return [(f"row {row}", doubt) for row in rows for doubt in plan.rows.doubts.get(row, [])] + own
 
 
 def counted(refused: Iterable[Refusal]) -> str:
@@ -92,50 +102,33 @@ def counted(refused: Iterable[Refusal]) -> str:
     return ", ".join(f"{number} {reason}" for reason, number in counts.most_common()) or "no pictures were found"
 
 
-def summary(info: dict[str, Any]) -> list[str]:
-    """What an import did, in sentences, from cohort.json."""
+def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) -> list[str]:
+    """What an import did, in sentences, from cohort.json and the private cells.csv."""
     shares = ", ".join(f"{number} {name}" for name, number in info["splits"].items())
     people = f" of {info['patients']} patients" if info["patients"] else ""
     sentences = [f"Taken: {info['images']} images{people} ({shares})."]
     if info["rejected"]:
         reasons = ", ".join(f"{number} {reason}" for reason, number in info["rejected_by_reason"].items())
-        sentences.append(f"Not taken: {len(info['rejected'])} ({reasons}); each is listed in cohort.json.")
+        sentences.append(f"Not taken: {len(info['rejected'])} ({reasons}); each is listed in rejected.csv of the private folder.")
     if info["table"]["rows_without_file"]:
         sentences.append(f"{info['table']['rows_without_file']} of {info['table']['rows']} rows of the table have no file here.")
-    return (
-        sentences
-        + info["warnings"]
-        + info["split"]["notes"]
-        + [f"{number} images: {note}." for note, number in info["notes"].items()]
-    )
+    if info["table"]["findings_joined"]:
+        sentences.append(f"The findings of several rows were joined for {info['table']['findings_joined']} images.")
+    for name, reasons in info["table"]["cells"].items():
+        sentences += _doubtful(name, reasons, [cell for cell in cells if cell["column"] == name])
+    return sentences + info["split"]["notes"] + [f"{number} images: {note}." for note, number in info["notes"].items()]
 
 
-def _warnings(taken: Sequence[Taken], window: str | None) -> list[str]:
-    """What is odd about the intensities of all pictures together, in sentences."""
-    told = []
-    windows = Counter(tuple(image.staged["window"]) for image in taken if image.staged["unit"] == "HU")
-    if window is None and len(windows) > 1:
-        shown = ", ".join(f"{low:g} to {high:g} ({number})" for (low, high), number in windows.most_common(4))
-        (low, high), _ = windows.most_common(1)[0]
-        told.append(
-            f"The {windows.total()} CT images have {len(windows)} different windows, their headers' or their own: {shown}"
-            f"{', ...' if len(windows) > 4 else ''}. One grey means different densities; "
-            f"import them with one, such as --window {low:g},{high:g}."
-        )
-    for full in (255.0, 65535.0):
-        tops = [image.staged["extent"][1] for image in taken if _has_window(image, full)]
-        if tops and 0 < max(tops) <= full / MUCH_UNUSED:
-            share, wide = max(tops) / full, 2 ** int(max(tops)).bit_length() - 1
-            told.append(
-                f"{len(tops)} images use {share:.1%} of the range of their number format (values up to {max(tops):g} of "
-                f"{full:g}) and are nearly black; import them with --window 0,{wide}."
-            )
+def _doubtful(name: str, reasons: Mapping[str, int], cells: Sequence[Mapping[str, str]]) -> list[str]:
+    """`2 cells of age are left empty: 1 age out of range ('300' in row 6), 1 age is a range ('45-50' in row 10).`"""
+    of_table = [cell for cell in reversed(cells) if cell["where"].startswith("row ")]  # headers and folders are not shown
+    first = {cell["reason"]: f" ('{cell['cell'][:SHOWN]}' in {cell['where']})" for cell in of_table}
+    empty = {reason: number for reason, number in reasons.items() if reason != NOT_NAMED}
+    parts = [f"{number} {reason}{first.get(reason, '')}" for reason, number in empty.items()]
+    told = [f"{sum(empty.values())} cells of {name} are left empty: {', '.join(parts)}."] if empty else []
+    if NOT_NAMED in reasons:
+        told.append(f"{reasons[NOT_NAMED]} cells of {name} are {NOT_NAMED}{first.get(NOT_NAMED, '')}.")
     return told
-
-
-def _has_window(image: Taken, full: float) -> bool:
-    """Whether a picture's window is that of a number format, which says nothing of what was measured."""
-    return image.staged["kind"] == "raster" and tuple(image.staged["window"]) == (0.0, full)
 
 
 def _row(image: Taken, salt: str) -> dict[str, Any]:
@@ -189,6 +182,9 @@ def _split(
             f"{who}: the images form {len(set(groups))} groups of near-duplicates, which stay together; "
             "different pictures of one patient may still lie in two splits."
         )
+    several = Counter(patient_key(spelling) for spelling in {image.values["patient"] for image in taken if image.patient})
+    if unlike := sum(number > 1 for number in several.values()):
+        notes.append(f"The ids of {unlike} patients are written in several ways (case, blanks); each counts as one patient.")
     label = _label(taken, options.stratify, conditions)
     of = splits.assign(groups, _strata(taken, label) if label else None, options.split, options.seed)
     notes += splits.notes(of, groups, options.split, group_name)
@@ -230,11 +226,13 @@ def _describe(taken: Sequence[Taken]) -> str:
     return DESCRIBE.get(modality, "medical image")
 
 
-def _account(
-    plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], options: ImportOptions, mask: Mask
-) -> dict[str, Any]:
+def _account(plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], options: ImportOptions) -> dict[str, Any]:
     """Where the pictures came from, what was done to them, and what was left out and why."""
-    used = {image.row for image in taken} | (set(plan.links.row_of.values()) if plan.links else set())
+    used = {row for image in taken for row in image.rows}
+    without = plan.links.rows_without_file if plan.links else set(plan.rows.values) - used
+    cells: dict[str, Counter[str]] = defaultdict(Counter)
+    for _, doubt in _doubts(plan, taken):
+        cells[doubt.name][doubt.reason] += 1
     titles = list(plan.table.frame.columns) if plan.table else []
     named = {*plan.titles.values(), *plan.map.keep, *options.keep}
     return {
@@ -243,7 +241,7 @@ def _account(
             "kinds": dict(Counter(image.staged["kind"] for image in taken)),
             "units": dict(Counter(image.staged["unit"] for image in taken)),
             "plane": plan.plane,
-            "position": options.position or MIDDLE,
+            "position": options.position,
             "slab_mm": options.slab,
             "window": plan.window,
             "preset": options.preset,
@@ -252,18 +250,36 @@ def _account(
         "pixels": "a PNG value v of b bits stands for window_low + v / (2^b - 1) * (window_high - window_low)",
         "table": {
             "rows": len(plan.table.frame) + len(plan.table.rejected) if plan.table else 0,
-            "rows_without_file": len(set(plan.rows.values) - used),
+            "rows_without_file": len(set(without) - set(plan.rows.rejected)),
             "rows_rejected": dict(Counter(error.reason for error in plan.rows.rejected.values())),
+            "findings_joined": sum(_joined(plan, image) for image in taken),
+            "cells": {name: dict(reasons.most_common()) for name, reasons in cells.items()},
         },
         "deidentification": {
             "patients": "pseudonyms: HMAC-SHA256 under a secret salt; salt and mapping lie outside the cohort",
-            "dates": "removed; days since the patient's first scan are kept",
+            "dates": _dates(plan, options.keep),
             "header": ["age", "sex", "view", "modality", *plan.header_fields],
             "columns_left_out": [title for title in titles if title not in named],
-            "file_names": "replaced by numbers; in `rejected`, patient ids, dates and unique identifiers are masked",
+            "file_names": "replaced by numbers; the real ones lie outside the cohort, also of what was left out",
         },
-        "rejected": [{"file": mask(readable(refusal.file)), "reason": refusal.reason} for refusal in refused],
+        "rejected": [{"reason": refusal.reason} for refusal in refused],
         "rejected_by_reason": dict(Counter(refusal.reason for refusal in refused).most_common()),
-        "warnings": _warnings(taken, plan.window),
         "notes": dict(Counter(note for image in taken for note in image.staged["notes"])),
     }
+
+
+def _joined(plan: Plan, image: Taken) -> bool:
+    """Whether the findings of several rows were joined."""
+    return len({plan.rows.values[row].get("findings") for row in image.rows} - {None}) > 1
+
+
+def _dates(plan: Plan, keep: Sequence[str]) -> str:
+    """What became of dates; those that are kept by name are named."""
+    from pydicom.datadict import dictionary_VR
+
+    kept = [name for name in plan.header_fields if dictionary_VR(name) in ("DA", "DT")]
+    if plan.table:
+        titles = [title for title in (*plan.map.keep, *keep) if title in plan.table.frame]
+        kept += [title for title in titles if are_dates(plan.table.frame[title])]
+    named = f", except these, kept by name: {', '.join(kept)}" if kept else ""
+    return f"removed{named}; days since the patient's first scan are kept"

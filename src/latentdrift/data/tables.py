@@ -8,14 +8,18 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import math
 import re
+import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from latentdrift.errors import InputError
+from latentdrift.data.cells import restore
+from latentdrift.data.workbooks import MOST_CELLS, MOST_ROWS, read_workbook
+from latentdrift.errors import InputError, OptionError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm")
 SEPARATORS = (";", "\t", "|", ",")
@@ -27,8 +31,14 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
+LARGEST = 1_000_000_000
+"""Bytes of a text table; a row for each of a million images has about 200 MB."""
+LFS_POINTER = b"version https://git-lfs"  # github.com/git-lfs/git-lfs, docs/spec.md
+_INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")  # Unicode annex 9, and zero widths
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+")
+_WHOLE = re.compile(r"[+-]?\d+[.,]0")
 _THOUSANDS = {",": re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"), ".": re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -42,31 +52,73 @@ class Table:
         frame: Stripped strings, "" where a cell is empty; the index is the row's number in the file, counted from 1.
         decimal: The decimal sign of the table's numbers, "." or ",".
         rejected: Rows that could not be read: number -> reason.
+        sheet: Of a workbook, the sheet that was read.
+        other_sheets: Of a workbook, its other sheets that are not empty.
     """
 
     path: Path
     frame: pd.DataFrame
     decimal: str
     rejected: dict[int, str]
+    sheet: str | None = None
+    other_sheets: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The sheet in words, where the workbook has others: ` (sheet 'A'; --sheet chooses: B, C)`."""
+        return f" (sheet '{self.sheet}'; --sheet chooses: {', '.join(self.other_sheets)})" if self.other_sheets else ""
 
 
-def read_table(path: Path, encoding: str | None = None) -> Table:
+def read_table(path: Path, encoding: str | None = None, sheet: str | None = None) -> Table:
     """Read CSV, TSV or Excel by content.
 
+    Args:
+        path: The table.
+        encoding: Of a text table; default: found out.
+        sheet: Of a workbook; default: the first that is not empty.
+
     Raises:
-        InputError: The file is missing, empty, or neither text nor an Excel workbook.
+        InputError: The file is missing, empty, too large, or neither text nor an Excel workbook.
+        OptionError: The workbook has no such sheet, or the table is no workbook and a sheet is named.
     """
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as handle:
+            data = handle.read(LARGEST + 1)
     except OSError as error:
         raise InputError(f"the table {path} cannot be read ({error.strerror}); check --table") from error
     if data.startswith(b"PK\x03\x04"):
-        rows = _excel_rows(path)
-    elif data.startswith(b"\xd0\xcf\x11\xe0"):
+        book = read_workbook(path, sheet)
+        return replace(_assemble(path, book.rows), sheet=book.name, other_sheets=book.others)
+    if sheet is not None:
+        raise OptionError(f"--sheet names a sheet of a workbook, and the table {path.name} is none; leave it out")
+    _check_content(path, data)
+    return _assemble(path, _text_rows(decode(data, path.name, encoding)))
+
+
+def _check_content(path: Path, data: bytes) -> None:
+    """Refuse what often lies in a table's place, and what is too large to read."""
+    start = data[:1024].lstrip(codecs.BOM_UTF8).lstrip().lower()
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(f"the table {path.name} is in the old Excel format (.xls); save it as .xlsx or CSV")
-    else:
-        rows = _text_rows(decode(data, path.name, encoding))
-    return _assemble(path, rows)
+    if start.startswith(LFS_POINTER):
+        raise InputError(f"the table {path.name} is a Git-LFS pointer, not the table itself; get the table with `git lfs pull`")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"the table {path.name} is a web page, as a failed download leaves it; download the table itself")
+    if len(data) > LARGEST or data.count(b"\n") > MOST_ROWS:
+        raise InputError(
+            f"the table {path.name} has more than {LARGEST / 1e9:g} GB or {MOST_ROWS:,} rows; leave out what no image needs"
+        )
+
+
+def clean(text: str) -> str:
+    """Text as it is compared and written.
+
+    It has one Unicode form (NFC), one line, no blanks around it, and no marks that turn its direction.
+    """
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    visible = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    return _CONTROL.sub(" ", visible).strip()
 
 
 def decode(data: bytes, name: str = "the table", encoding: str | None = None) -> str:
@@ -99,7 +151,8 @@ def number(text: str, decimal: str = ".") -> float | None:
     if _THOUSANDS[thousands].fullmatch(plain):
         plain = plain.replace(thousands, "")
     plain = plain.replace(",", ".")
-    return float(plain) if _NUMBER.fullmatch(plain) else None
+    value = float(plain) if _NUMBER.fullmatch(plain) else math.inf
+    return value if math.isfinite(value) else None
 
 
 def is_missing(text: str) -> bool:
@@ -139,43 +192,30 @@ def separator(text: str) -> str:
     return best if score(best)[1] > 1 else ","
 
 
-def _excel_rows(path: Path) -> list[list[str]]:
-    from zipfile import BadZipFile
-
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (BadZipFile, InvalidFileException, KeyError, ValueError, OSError) as error:
-        raise InputError(f"the workbook {path.name} is damaged or not Excel ({error}); save it again as .xlsx or CSV") from error
-    for sheet in book.worksheets:
-        rows = [[_excel_cell(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
-        if any(map(any, rows)):
-            return rows
-    return []
-
-
-def _excel_cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return str(value).strip().removesuffix(" 00:00:00")  # a date without a time
-
-
 def _assemble(path: Path, rows: list[list[str]]) -> Table:
     """Header, then rows; blank rows, title lines above the header and empty columns are left out."""
-    numbered = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
+    numbered = [(number, [restore(clean(cell)) for cell in row]) for number, row in enumerate(rows, start=1) if any(row)]
+    numbered = [(number, row) for number, row in numbered if any(row)]
     head = next((i for i, (_, row) in enumerate(numbered) if sum(map(bool, row)) > 1), 0)
     if len(numbered) < head + 2:
         raise InputError(f"the table {path.name} has no rows below its header; it needs one header row and one row per image")
     header, body = numbered[head][1], numbered[head + 1 :]
     rejected = {number: f"{len(row)} cells where the header has {len(header)}" for number, row in body if any(row[len(header) :])}
     kept = {number: (row + [""] * len(header))[: len(header)] for number, row in body if number not in rejected}
+    if len(kept) * len(header) > MOST_CELLS:
+        raise InputError(f"the table {path.name} has more than {MOST_CELLS:,} cells; leave out columns that no map names")
     frame = pd.DataFrame(list(kept.values()), index=list(kept), columns=_names(header), dtype=object)
+    decimal = _decimal(frame)
+    frame = frame.apply(_whole_numbers)
     used = [name for name, title in zip(frame.columns, header, strict=True) if title or any(frame[name])]
-    return Table(path, frame[used], _decimal(frame), rejected)
+    return Table(path, frame[used], decimal, rejected)
+
+
+def _whole_numbers(cells: pd.Series) -> pd.Series:
+    """A column of whole numbers without the `.0` that programs add where a cell of the column is missing."""
+    if all(_WHOLE.fullmatch(cell) or is_missing(cell) for cell in cells):
+        return cells.str.replace(r"[.,]0+$", "", regex=True)
+    return cells
 
 
 def _names(header: list[str]) -> list[str]:

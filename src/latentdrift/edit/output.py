@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from latentdrift.data.dicom_write import SESSION
 from latentdrift.data.intensity import from_unit
-from latentdrift.data.uids import Uids
 from latentdrift.data.write import write_like, write_png
 from latentdrift.edit.counterfactual import Counterfactual
 from latentdrift.edit.sources import Subject
@@ -37,9 +35,7 @@ def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
     return all(found.get(name) == value for name, value in json.loads(json.dumps(dict(facts), default=str)).items())
 
 
-def write_counterfactual(
-    folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any], uids: Uids = SESSION
-) -> float:
+def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> float:
     """Original, reconstruction, counterfactual, their differences and the record; the folder appears whole or not at all.
 
     The counterfactual is what was drawn, or, if the facts have `detail`, what was changed, on the original.
@@ -62,10 +58,11 @@ def write_counterfactual(
     write_map(aside / "difference.png", change, f"counterfactual − {before}", signed=True)
     write_map(aside / "absolute.png", np.abs(change), f"|counterfactual − {before}|")
     if subject.image.source is not None and subject.image.source.kind != "raster":
-        _write_like(aside / "counterfactual", subject, pictures["counterfactual"], facts, uids)
+        _write_like(aside / "counterfactual", subject, pictures["counterfactual"], facts)
     record = {
         **facts,
         "attributes": dict(subject.attributes),
+        "patient": subject.patient,
         "source": _source(subject),
         "measured": {
             "mean_absolute_change": float(np.abs(change).mean()),
@@ -89,11 +86,11 @@ def _shown(subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> 
     return (lambda x: subject.onto(x - made.reconstruction)) if facts["detail"] else subject.back
 
 
-def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any], uids: Uids) -> None:
+def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any]) -> None:
     """In the source's own format; the object says the age and sex of whom it shows, as the change has them."""
     what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[:1024]
     shown = {**subject.image.attributes, **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]}}
-    write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown, uids=uids)
+    write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown)
 
 
 def _source(subject: Subject) -> dict[str, Any]:

@@ -103,16 +103,11 @@ class Wish:
         editor, spec = chosen(options.editor, base), info["attributes"]
         check(editor, options.model_dump())
         check_animation(options.animate, options.grid)
-        changes = [prompts.parse_assignment(text, spec) for text in options.set]
-        changes += [] if options.age is None else [("age", prompts.parse_years(options.age, spec))]
-        grid = tuple((name, tuple(values)) for name, values in (prompts.parse_series(text, spec) for text in options.grid))
-        said = [name for name, _ in (*changes, *grid)]
-        if twice := next((name for name in said if said.count(name) > 1), None):
-            raise OptionError(f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it once")
-        add, remove = (tuple(prompts.parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
-        if grid and options.instruction:
+        wanted = prompts.parse_wanted(options, spec)
+        if wanted.grid and options.instruction:
             raise OptionError("--instruction is one text for all, and --grid would draw the same picture at every step: give one")
-        return cls(dict(changes), add, remove, editor, options.sentences, info, grid, options.instruction)
+        said = wanted.changes, wanted.add, wanted.remove
+        return cls(*said, editor, options.sentences, info, wanted.grid, options.instruction)
 
     @property
     def steps(self) -> Iterator[dict[str, Any]]:
@@ -179,15 +174,14 @@ class Wish:
         if refusals:
             what = "edits" if self.grid else "images"
             log.info("left out: %d of %d %s, the first because %s", len(refusals), len(entries) * len(steps), what, refusals[0])
-        self._warn_of_ages(kept)
+        self._warn_of_departures(kept)
         return kept
 
-    def _warn_of_ages(self, requests: Sequence[Request]) -> None:
-        """Say where an age lies beyond those that the adapter has seen."""
-        spec = self.info["attributes"].get("age", {})
-        low, high = spec.get("low"), spec.get("high")
-        ages = [request.asked["changes"]["age"] for request in requests if "age" in request.asked["changes"]]
-        beyond = [age for age in ages if low is not None and high is not None and not low <= age <= high]
-        if beyond:
-            seen = f"the adapter's cohort had ages from {low:g} to {high:g}"
-            log.warning("%s, and %d of %d edits lead beyond, the first to %g", seen, len(beyond), len(ages), beyond[0])
+    def _warn_of_departures(self, requests: Sequence[Request]) -> None:
+        """Say where the prompts, before and after, depart from those of training."""
+        before = [dict(request.entry.attributes) for request in requests]
+        after = [known | dict(request.asked["changes"]) for known, request in zip(before, requests, strict=True)]
+        if EDITORS[self.editor].instructed:  # says the change, and of the source what is known
+            before = []
+        for sentence in prompts.departures([*before, *after], self.info):
+            log.warning(sentence)

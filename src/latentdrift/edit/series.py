@@ -24,7 +24,7 @@ Grid = Sequence[tuple[str, Sequence[Any]]]
 
 SIDE = 256  # pixels of a picture's longer side in a frame; ours
 MARGIN = 20  # rows above and below it
-COLUMNS = 8  # of the strip, where one attribute varies
+COLUMNS = 8  # of the strip at most, where one attribute varies
 SECONDS = 0.5  # that a frame is shown
 
 
@@ -113,11 +113,18 @@ def strip(before: Sequence[np.ndarray], at: Mapping[tuple[Any, ...], np.ndarray]
     """All frames in one picture [., ., 3]: what there was, then the values in turn; of several attributes a row for each
     combination of all but the last, with a gap where a change does not concern the image."""
     if len(grid) == 1:
-        return contact_sheet([*before, *at.values()], COLUMNS)
+        return contact_sheet([*before, *at.values()], even_columns(len(before) + len(at)))
     gap, columns = np.zeros_like(before[0]), len(grid[-1][1])
     tiles = [*before, *[gap] * (-len(before) % columns)]
     tiles += [at.get(values, gap) for values in product(*(values for _, values in grid))]
     return contact_sheet(tiles, columns)
+
+
+def even_columns(number: int) -> int:
+    """Columns of a strip of so many frames: more than half of COLUMNS, no frame alone in the last row, few gaps in it."""
+    if number <= COLUMNS:
+        return number
+    return min(range(COLUMNS, COLUMNS // 2, -1), key=lambda columns: (number % columns == 1, -number % columns))
 
 
 def _picture(path: Path) -> np.ndarray:

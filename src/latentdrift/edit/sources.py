@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.ndimage import distance_transform_edt
 
@@ -21,7 +24,10 @@ from latentdrift.data.geometry import Fit
 from latentdrift.data.image import Image
 from latentdrift.data.intensity import from_unit, is_range, to_unit
 from latentdrift.data.write import check_writable
-from latentdrift.errors import InputError
+from latentdrift.edit.fitting import FORMAT_RANGES, check_colour, check_modality, check_window
+from latentdrift.errors import InputError, OptionError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +42,8 @@ class Subject:
     fit: Fit
     weight: np.ndarray | None = None
     """[H, W] in [0, 1], what a change counts: 0 outside a mask, and 1 inside but for its soft edge; None without a mask."""
+    patient: str | None = None
+    """Pseudonym of the patient, of a file made from its pixels; None where the cohort knows none."""
 
     def mask(self) -> torch.Tensor | None:
         """[1, 1, R, R] in [0, 1], where the image may change; None without a mask."""
@@ -142,7 +150,10 @@ def entries(options: EditOptions, info: Mapping[str, Any], resolution: int) -> l
     spec = info.get("attributes", {})
     given = dict(prompts.parse_assignment(text, spec) for text in options.given)
     if (options.source / "cohort.json").is_file():
-        found = list(_of_cohort(Cohort.load(options.source), options, spec, given, resolution))
+        cohort = Cohort.load(options.source)
+        found = list(_of_cohort(cohort, options, spec, given, resolution))
+        if found:
+            check_colour(cohort.stored(cohort.rows().iloc[found[0].row or 0].to_dict()), info)
     elif options.source.is_dir():
         raise InputError(f"{options.source} is a folder but not a cohort; give one image, or import the folder first")
     else:
@@ -205,15 +216,42 @@ def _sha256(array: np.ndarray, *more: Any) -> str:
 def _of_cohort(
     cohort: Cohort, options: EditOptions, spec: prompts.Spec, given: dict[str, Any], resolution: int
 ) -> Iterator[Entry]:
-    for position, row in cohort.rows(options.split).head(options.limit).to_dict("index").items():
+    for position, row in _wanted(cohort, options).head(options.limit).to_dict("index").items():
         name, known = Path(row["file_name"]).stem, prompts.attributes_of(row, spec) | given
         yield Entry(name, known, partial(_of_row, cohort, row, name, known, resolution), int(position), row["sha256"])
 
 
+def _wanted(cohort: Cohort, options: EditOptions) -> pd.DataFrame:
+    """The rows of `--split` and `--patient`.
+
+    Raises:
+        OptionError: A patient that is not among them.
+    """
+    rows = cohort.rows(options.split)
+    if not options.patient:
+        return rows
+    there = sorted(set(rows["patient"].dropna()))
+    for name in options.patient:
+        if name not in there:
+            raise unknown_patient(name, there, options.split)
+    return rows[rows["patient"].isin(options.patient)]
+
+
+def unknown_patient(name: str, there: list[str], split: str | None) -> OptionError:
+    """The error for a pseudonym that no row has; it names two others, and not all of a large cohort."""
+    where = f"the {split} split of this cohort" if split else "this cohort"
+    near = get_close_matches(name, there, n=2) or there[:2]
+    return OptionError(
+        f"--patient {name} is not in {where}, which has {len(there)} patients, such as {', '.join(near) or 'none with a name'}; "
+        "give a pseudonym from its metadata.csv"
+    )
+
+
 def _of_row(cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int) -> Subject:
     (image,) = readers.read(cohort.folder / row["file_name"])
-    image = _in_its_unit(image, cohort, row)
-    return Subject(name, image, known, cohort.fit(row, image.pixels, resolution))
+    image, patient = _in_its_unit(image, cohort, row), row.get("patient")
+    fit = cohort.fit(row, image.pixels, resolution)
+    return Subject(name, image, known, fit, patient=patient if isinstance(patient, str) else None)
 
 
 def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
@@ -227,24 +265,48 @@ def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
 
 
 def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Entry]:
-    window = options.window or _constant_window(info)
+    spec, window = info.get("attributes", {}), options.window or cohort_window(info)
     images = readers.read(options.source, plane=options.plane, position=options.position, window=window)
+    patient = f"file-{_sha256(images[0].pixels)[:12]}" if images else None  # all slices of a file are one patient's
     for number, image in enumerate(images[: options.limit]):
         check_writable(image)
-        known = prompts.attributes_of(image.attributes, info.get("attributes", {})) | given
+        check_colour(image.pixels, info)
+        check_modality(image, info)
+        check_window(image, "--window" if options.window else "the adapter's cohort" if window else "the image")
+        known = known_of(image, spec) | given
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
         fit = Fit(height, width, resolution, aspect=row_mm / col_mm)
-        subject = Subject(f"{number:06d}", image, known, fit)
+        subject = Subject(f"{number:06d}", image, known, fit, patient=patient)
         yield Entry(subject.name, known, partial(_as_it_is, subject), sha256=_sha256(image.pixels, image.range))
+
+
+def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
+    """What the header says of an image, and what all training images had in common, in the adapter's words."""
+    header = {"modality": image.modality, "view": image.plane, **image.attributes}
+    known = prompts.spelled(prompts.attributes_of(header, spec), spec)
+    granted = prompts.taken_for_granted(known, spec)
+    for name, value in granted.items():
+        log.info(
+            "the image does not say its %s: '%s' is taken, as all training images had; --given %s=... says another",
+            name,
+            value,
+            name,
+        )
+    return known | granted
 
 
 def _as_it_is(subject: Subject) -> Subject:
     return subject
 
 
-def _constant_window(info: Mapping[str, Any]) -> str | None:
-    """The one intensity window that all images of the adapter's cohort had; None where each had its own."""
+def cohort_window(info: Mapping[str, Any]) -> str | None:
+    """The one intensity window that all images of the adapter's cohort had; None where each had its own.
+
+    The range of a number format is no window: pictures of 8 bits say nothing of the intensities of other sources.
+    """
     low, high = ((info.get("intensity") or {}).get(name) for name in ("window_low", "window_high"))
     if not low or not high or low["low"] != low["high"] or high["low"] != high["high"]:
         return None
-    return f"{low['low']:.9g},{high['high']:.9g}"
+    if (low["low"], high["low"]) in FORMAT_RANGES:
+        return None
+    return f"{low['low']:.9g},{high['low']:.9g}"

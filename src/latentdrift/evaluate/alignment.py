@@ -55,8 +55,8 @@ class Row:
 
 NUMBERS: dict[str, Row] = {
     "mae": Row("mean absolute error", lambda truth, said, w: float(np.average(np.abs(said - truth), weights=w)), -1),
-    "r": Row("correlation with what was asked", _correlation, 1),
-    "bias": Row("judged less asked, mean", lambda truth, said, w: float(np.average(said - truth, weights=w)), 0),
+    "r": Row("correlation of recognised and requested", _correlation, 1),
+    "bias": Row("recognised minus requested, mean", lambda truth, said, w: float(np.average(said - truth, weights=w)), 0),
 }
 CLASSES: dict[str, Row] = {"auc": Row("AUC", _auc, 1), "accuracy": Row("balanced accuracy", _accuracy, 1)}
 
@@ -128,12 +128,12 @@ def _measure(
 def verdict(metric: Mapping[str, Any]) -> str:
     """A number of which more is better, with its ceiling and its floor, in words."""
     if metric["ci"] is None or metric["floor_range"] is None:
-        return "too few to say"
+        return "too few images to say"
     chance = metric["floor_range"][1]
     if metric["ceiling_ci"] is None or metric["ceiling_ci"][0] <= chance:
-        return "the judges cannot see it in held-out real images"
+        return "not recognised in held-out real images either: no result"
     if metric["ci"][0] <= chance:
-        return "not shown: no better than shuffled labels"
+        return "not shown: as with shuffled labels"
     return "shown as in real images" if metric["ci"][1] >= metric["ceiling_ci"][0] else "shown, less than in real images"
 
 

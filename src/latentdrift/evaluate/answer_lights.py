@@ -1,7 +1,7 @@
 """Traffic lights of utility, alignment and the card of counterfactuals. All thresholds here are ours.
 
-What is hoped for is green only where all of its interval says so, and where an interval is too wide to say anything the light is
-grey, not amber: nothing was found out. The worst part decides the colour of the whole.
+Green needs the whole interval on the good side. An interval that is too wide to say anything is grey. An interval that lies
+wholly on the bad side is red, however little else is known. The worst part decides the colour of the whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.card import BEYOND, MATERIAL
-from latentdrift.evaluate.card import LEAST as FEW_EDITS
+from latentdrift.evaluate.card import LEAST as FEW
+from latentdrift.evaluate.labels import attribute, change
 from latentdrift.evaluate.trial import ENOUGH, better_than_chance
 
 Light = tuple[str, str, str]
@@ -33,51 +34,65 @@ def judge_answers(answers: Told) -> list[Light]:
 
 
 def _useful(told: Told) -> list[Light]:
-    """Of `real + synthetic` against what it has to beat."""
-    title, arm, unit = f"Of use? ({told['classes']})", told["arms"]["real + synthetic"], told["measure"]
-    real, augmented = arm["difference_ci"], arm["augmented_difference_ci"]
-    imitated = arm.get("gan_difference_ci")
-    if real is None or augmented is None or min(told["tested"]["patients"]) < ENOUGH:
-        return [(title, "grey", f"Not enough to say: fewer than {ENOUGH} test patients of a group.")]
+    """Light of `real + synthetic` against its rivals."""
+    title, arm, unit = f"Of use? ({attribute(told['classes'])})", told["arms"]["real + synthetic"], told["measure"]
+    found = {words: (arm.get(field), arm.get(f"{field}_ci")) for field, words in RIVALS.items()}
+    known = {words: (value, ci) for words, (value, ci) in found.items() if value is not None and ci is not None}
+    few = min(told["tested"]["patients"]) < ENOUGH
+    limits = []
+    if len(known) < 2 or few:
+        limits.append(f"Not enough to say: fewer than {ENOUGH} test patients of a group.")
     if not better_than_chance(told):
-        words = (
-            f"Not enough to say: learners of real images do not beat chance ({unit} {told['chance']:.2f}), so nothing is asked."
+        limits.append(
+            "Not enough to say: classifiers that learned from real images are not better than "
+            f"chance ({unit} {told['chance']:.2f})."
         )
-        return [(title, "grey", words)]
-    found = (
-        f"Learners of real and synthetic images, less those of real images alone: {_signed(arm['difference'], real)} {unit}; "
-        "less those of real images with turns and shifts, which cost nothing: "
-        f"{_signed(arm['augmented_difference'], augmented)}. "
+    parts = [f"{words} {_signed(value, ci)}" for words, (value, ci) in known.items()]
+    measured = (
+        f"Change of the {unit} on real test images by adding the synthetic images, against {'; '.join(parts)}." if parts else ""
     )
-    if imitated:
-        found += f"Less those of real images and images of a small GAN: {_signed(arm['gan_difference'], imitated)}. "
-    rule = (
-        "Green where all of these intervals lie above 0, red where the first lies below. Not enough to say where it includes 0 "
-        f"and a difference of {BLIND} could have been missed."
-    )
-    blind = real[0] <= 0 <= real[1] and real[1] - real[0] > 2 * BLIND
-    lowest = min(ci[0] for ci in (real, augmented, imitated) if ci)
-    colour = "red" if real[1] < 0 else "grey" if blind else "green" if lowest > 0 else "amber"
-    return [(title, colour, ("Not enough to say. " if blind else "") + found + rule)]
+    ends = [ci for _, ci in known.values()]
+    real = arm["difference_ci"]
+    blind = real is not None and real[0] <= 0 <= real[1] and real[1] - real[0] > 2 * BLIND
+    if any(ci[1] < 0 for ci in ends):
+        return [(title, "red", " ".join([measured, *limits, USEFUL]))]
+    if limits:
+        return [(title, "grey", " ".join([*limits, measured]).strip())]
+    colour = "grey" if blind else "green" if min(ci[0] for ci in ends) > 0 else "amber"
+    return [(title, colour, " ".join(["Not enough to say."] * blind + [measured, USEFUL]))]
+
+
+RIVALS = {
+    "difference": "real images alone",
+    "augmented_difference": "real images that are turned and shifted (which costs nothing)",
+    "gan_difference": "real images and images of a small GAN",
+}
+"""Field of an arm -> what `real + synthetic` is compared with."""
+
+USEFUL = (
+    "Green: all intervals above 0. Red: one of them below 0. Not enough to say: the first "
+    f"includes 0, and a difference of {BLIND} could have been missed."
+)
 
 
 def _shown(told: Told) -> list[Light]:
     """Judges' agreement with the labels of synthetic images, against that with real ones."""
     parts: dict[str, list[str]] = {}
-    numbers = {name: one["metrics"]["r" if "r" in one["metrics"] else "auc"] for name, one in told["judged"].items()}
+    numbers = {attribute(name): one["metrics"]["r" if "r" in one["metrics"] else "auc"] for name, one in told["judged"].items()}
     if retrieval := told.get("retrieval"):
-        numbers |= {"the whole prompt": retrieval["metrics"]["first"]}
+        numbers |= {"whole prompt": retrieval["metrics"]["first"]}
     for name, number in numbers.items():
         share = _of_the_ceiling(number)
         colour = "grey" if share is None else _of_share(*share)
-        said = "not told" if share is None else f"{share[0]:.0%} to {share[1]:.0%}"
+        said = "cannot be judged" if share is None else f"{share[0]:.0%} to {share[1]:.0%}"
         parts.setdefault(colour, []).append(f"{name} {said}")
     rule = (
-        "Shares are of the way from shuffled labels to what the judges see in held-out real images (correlation or AUC; of the "
-        "whole prompt, how often it is the one that goes best), 95 % "
-        f"intervals. Green where all begin at {SHOWN:.0%} or above, red where one ends below {HARDLY:.0%}; not enough to say "
-        f"where one lies between and is wider than {VAGUE:.0%}, has too few images, or is of what the judges do not see in real "
-        "images."
+        "95 % intervals of how well the attribute can be recognised in the synthetic images: 0 % "
+        "as with shuffled labels, 100 % as in held-out real images (by correlation or AUC; whole "
+        f"prompt: how often the own prompt fits best). Green: all from {SHOWN:.0%}. Red: one ends "
+        f"below {HARDLY:.0%}. Not enough to say: an interval between these is wider than "
+        f"{VAGUE:.0%}. Cannot be judged: too few images, or the classifiers do not recognise the "
+        "attribute in real images."
     )
     return [("Shows what was asked?", _worst(parts), f"{_listed(parts)} {rule}")]
 
@@ -100,25 +115,46 @@ def _effective(told: Told) -> list[Light]:
     """What the judges see of what was asked for, against what they see of real differences."""
     parts: dict[str, list[str]] = {}
     for row in told["effectiveness"]:
-        share = _of_the_change(row)
-        if share is None or row["n"] < FEW_EDITS:
-            parts.setdefault("grey", []).append(f"{row['change']} ({row['n']} edits) not told")
-            continue
-        colour = "amber" if share[0] > EXCESS else _of_share(*share)
-        parts.setdefault(colour, []).append(f"{row['change']} ({row['n']} edits) {share[0]:.0%} to {share[1]:.0%}")
+        share, name = _of_the_change(row), f"{change(row['change'])} ({row['n']} edits of {row['patients']} patients)"
+        if row["patients"] < FEW:
+            parts.setdefault("grey", []).append(f"{name}: too few patients")
+        elif _moved_away(row):
+            parts.setdefault("red", []).append(f"{name}: moved away from the target ({_ends(row['moved']['ci'])})")
+        elif share is None:
+            parts.setdefault("grey", []).append(f"{name}: cannot be judged")
+        else:
+            colour = "amber" if share[0] > EXCESS else _of_share(*share)
+            parts.setdefault(colour, []).append(f"{name}: {share[0]:.0%} to {share[1]:.0%}")
     rule = (
-        "Shares are of the change that was asked for, as the judges see it in real images, 95 % intervals. Green where all begin "
-        f"between {SHOWN:.0%} and {EXCESS:.0%}, red where one ends below {HARDLY:.0%}; not enough to say where one lies between "
-        f"and is wider than {VAGUE:.0%}, has fewer than {FEW_EDITS} edits, or is of what the judges hardly see in real images."
+        "95 % intervals of the share of the change that was made: 100 % is what the classifiers "
+        f"see of such a difference between real images. Green: all begin between {SHOWN:.0%} and "
+        f"{EXCESS:.0%}. Red: one ends below {HARDLY:.0%}, or moves away from the target. Not "
+        f"enough to say: an interval between these is wider than {VAGUE:.0%}, or edits of fewer "
+        f"than {FEW} patients. Cannot be judged: the classifiers hardly see the difference in "
+        "real images, or the originals have it already."
     )
     return [("Edits do what was asked?", _worst(parts), f"{_listed(parts)} {rule}")]
+
+
+def _moved_away(row: Told) -> bool:
+    """Whether the whole interval of what the judges see move lies on the wrong side of 0."""
+    ci = row["moved"]["ci"]
+    if ci is None:
+        return False
+    wanted = 1.0 if "reached" in row else float(row["asked"]["value"] or 0.0)
+    return bool(wanted and max(wanted * ci[0], wanted * ci[1]) < 0)
+
+
+def _ends(ci: Iterable[float]) -> str:
+    low, high = ci
+    return f"{low:+.3f} to {high:+.3f}"
 
 
 def _of_the_change(row: Told) -> tuple[float, float] | None:
     """How much of a change was made, untouched to ceiling, as an interval; None where judges do not see it in real images."""
     if "reached" in row:
-        way = 0.0 if row["ceiling"] is None else row["ceiling"] - row["untouched"]
-        low, high = row["reached_ci"]
+        way = 0.0 if row["ceiling"] is None or row["reached_ci"] is None else row["ceiling"] - row["untouched"]
+        low, high = row["reached_ci"] or (0.0, 1.0)
         return ((low - row["untouched"]) / way, (high - row["untouched"]) / way) if way > SEEN else None
     asked, ci, seen = row["asked"]["value"], row["moved"]["ci"], row["share_ceiling"]
     if not asked or ci is None or seen is None or seen <= SEEN:
@@ -133,17 +169,22 @@ def _nothing_else(told: Told) -> list[Light]:
     for kind, cells in told["collateral"]["rows"].items():
         for name, cell in zip(told["collateral"]["columns"], cells, strict=True):
             if not cell["asked"]:
-                parts.setdefault(_of_cell(cell), []).append(f"{name} ({kind})")
-    said = {colour: [f"{words}: {', '.join(parts[colour])}."] for colour, words in MOVED.items() if colour in parts}
+                parts.setdefault(_of_cell(cell), []).append(f"{attribute(name)} (edits: {change(kind)})")
+    said = [f"{words}: {', '.join(parts[colour])}." for colour, words in MOVED.items() if colour in parts]
     whose = "two visits of a patient" if told["collateral"]["unit_of"] == "visits" else "two real patients"
     rule = (
-        f"Green where every 95 % interval stays within what lies between {whose}, or within {MATERIAL:.0%} of what lies between "
-        "the real classes; red where a mean is clearly beyond both."
+        f"Green: every 95 % interval is within the difference between {whose}, or within "
+        f"{MATERIAL:.0%} of the difference between the real classes. Red: a mean is clearly "
+        "beyond both."
     )
-    return [("And nothing else?", _worst(parts), " ".join([*(words for (words,) in said.values()), rule]))]
+    return [("And nothing else?", _worst(parts), " ".join([*said, rule]))]
 
 
-MOVED = {"red": "Moved too", "amber": "May have moved too far", "grey": "Not enough to say whether these moved"}
+MOVED = {
+    "red": "Changed although not asked for",
+    "amber": "May have changed too far",
+    "grey": "Not enough to say whether these changed",
+}
 
 
 def _of_cell(cell: Told) -> str:
@@ -166,18 +207,33 @@ def _same_patient(told: Told) -> list[Light]:
         if one is None:
             found.append((title, "grey", "Not enough to say: too few real patients came twice."))
             continue
-        (low, high), strangers = one["kept_ci"], one["strangers_kept"]
-        untold = strangers is None or strangers > KNOWN or one["n"]["edits"] < FEW_EDITS
-        colour = "grey" if untold else _of_share(low, high)
-        passing = "no" if strangers is None else f"{strangers:.0%} of"
+        n, strangers = one["n"], one["strangers_kept"]
+        passing = "none" if strangers is None else f"{strangers:.0%}"
+        shown = f"[{_percent(one['kept_ci'])}]" if one["kept_ci"] else "[no interval]"
         sentence = (
-            f"{one['kept']:.0%} of {one['n']['edits']} counterfactuals [{low:.0%} to {high:.0%}] are as like their originals as "
-            f"95 % of repeat visits are like each other; {passing} pairs of strangers are. Green where the interval begins at "
-            f"{SHOWN:.0%} or above, red where it ends below {HARDLY:.0%}; not enough to say with fewer than {FEW_EDITS} edits, "
-            f"where the interval lies between and is wider than {VAGUE:.0%}, or where more than {KNOWN:.0%} of strangers pass."
+            f"{one['kept']:.0%} {shown} of {n['edits']} counterfactuals ({n['patients']} "
+            "patients) are at least as similar to their originals as 95 % of repeat visits of a "
+            f"patient are to each other; of pairs of different patients {passing}. Green: from "
+            f"{SHOWN:.0%}. Red: the interval ends below {HARDLY:.0%}. Not enough to say: fewer "
+            f"than {FEW} patients, an interval between these that is wider than {VAGUE:.0%}, or "
+            f"more than {KNOWN:.0%} of different patients pass."
         )
-        found.append((title, colour, sentence))
+        found.append((title, _of_identity(one), sentence))
     return found
+
+
+def _of_identity(one: Told) -> str:
+    """That strangers pass makes a pass worthless, and a failure no better."""
+    ci, strangers = one["kept_ci"], one["strangers_kept"]
+    if ci is None or one["n"]["patients"] < FEW:
+        return "grey"
+    colour = _of_share(*ci)
+    return "grey" if colour != "red" and (strangers is None or strangers > KNOWN) else colour
+
+
+def _percent(ci: Iterable[float]) -> str:
+    low, high = ci
+    return f"{low:.0%} to {high:.0%}"
 
 
 def _of_share(low: float, high: float) -> str:
@@ -191,7 +247,7 @@ def _worst(parts: Iterable[str]) -> str:
 def _listed(parts: Mapping[str, list[str]]) -> str:
     """What was found, the worst first."""
     names = [name for colour in WORST for name in parts.get(colour, ())]
-    return f"{', '.join(names)}." if names else "Nothing could be judged."
+    return f"{'; '.join(names)}." if names else "Nothing could be judged."
 
 
 def _signed(value: float, ci: Iterable[float]) -> str:

@@ -11,46 +11,59 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.alignment import CLASSES, NUMBERS
 from latentdrift.evaluate.card import BEYOND, MATERIAL
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, bounds, pixels
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, attribute, change, estimate
 from latentdrift.evaluate.retrieval import METRICS, OPPOSED
-from latentdrift.evaluate.similarity import EDIT_PICTURES
+from latentdrift.evaluate.strips import edit_strip, pixels
 from latentdrift.evaluate.trial import IMITATED, REFERENCE, verdict
 
 Told = Mapping[str, Any]
 SHOWN_AT = 4.0  # units at which the matrix's colours end
 WORST = {
     "reconstruction": "worst reconstruction",
-    "change": "most changed",
-    "outside": "most changed outside of the mask",
+    "change": "largest change",
+    "outside": "largest change outside of the mask",
     "reversed": "least reversible",
-    "collateral": "most moved in what was not asked for",
+    "collateral": "largest change that was not requested",
 }
 
 
 def utility_blocks(told: Told) -> list[page.Block]:
     """Every arm in a table and a plot, and the curves."""
-    rows, unit = [], told["measure"]
-    for name, arm in told["arms"].items():
-        row = {"learned from": name, unit: arm["value"], "95 % interval": bounds(arm["ci"]), "sd over seeds": arm["sd"]}
-        row |= {"less real": arm.get("difference"), "its interval": bounds(arm.get("difference_ci"))}
-        row |= {"less augmented": arm.get("augmented_difference"), "interval of that": bounds(arm.get("augmented_difference_ci"))}
-        if "gan_difference" in arm:
-            row |= {"less GAN": arm["gan_difference"], "interval of this": bounds(arm["gan_difference_ci"])}
-        row |= {f"{unit}, {told['by']} {value}": one for value, one in arm.get("subgroups", {}).items()}
-        row |= {"largest gap": arm["gap"], "gap's interval": bounds(arm["gap_ci"])} if "gap" in arm else {}
-        stages = "; then ".join(", ".join(map(str, stage)) for stage in arm["trained"])
-        rows.append(row | {"reading": verdict(arm, told["tested"]), f"images ({', '.join(told['groups'])})": stages})
+    unit = told["measure"]
+    rows = [_arm(name, arm, told) for name, arm in told["arms"].items()]
     counts = zip(told["tested"]["images"], told["groups"], told["tested"]["patients"], strict=True)
     tested = ", ".join(f"{images} {group} ({patients} patients)" for images, group, patients in counts)
     words = (
-        f"{told['classes']}: {told['network']} learners ({told['steps']} steps, {told['repeats']} seeds) tested on real images: "
-        f"{tested}. {unit} without looking at images: {told['chance']:.2f}. Intervals: 95 % over patients and seeds. "
-        "Augmented: turned by up to 10 degrees, shifted, brightened; never mirrored. Few: a tenth of "
-        "the real images. Synthetic images are worth something where they beat the augmented row, which costs nothing."
+        f"{attribute(told['classes'])}: {told['network']} networks ({told['steps']} steps, "
+        f"{told['repeats']} seeds) learn from the images that a row names, and are tested on real "
+        f"images: {tested}. {unit} without looking at the images: {told['chance']:.2f}. In "
+        "brackets 95 % intervals, over patients and seeds. Augmented: turned by up to 10 "
+        "degrees, shifted, brightened; never mirrored. Few: a tenth of the real images. "
+        "Synthetic images are worth something where they are better than augmentation, which "
+        "costs nothing."
     )
     if IMITATED in told["arms"]:
         words += " GAN: a small class-conditional GAN, ours, that learned from the same real images and draws 64 px; a baseline."
-    return [page.heading("Are the synthetic images of use?"), page.table(rows, words), _arms(told)]
+    groups = [_by_group(name, arm, told) for name, arm in told["arms"].items() if "gap" in arm]
+    parts = [page.table(groups, f"{unit} by {told['by']}, and the largest gap between two values.")] if groups else []
+    return [page.heading("Are the synthetic images of use?"), page.table(rows, words), *parts, _arms(told)]
+
+
+def _arm(name: str, arm: Told, told: Told) -> dict[str, Any]:
+    """A row of the table of utility."""
+    stages = "; then ".join(", ".join(map(str, stage)) for stage in arm["trained"])
+    row = {"learned from": name, f"{told['measure']} [95 % interval]": estimate(arm["value"], arm["ci"])}
+    row |= {"SD over seeds": arm["sd"]}
+    for field, other in (("difference", "real"), ("augmented_difference", "real, augmented"), ("gan_difference", "real + GAN")):
+        if any(field in one for one in told["arms"].values()):
+            row[f"difference to: {other}"] = estimate(arm.get(field), arm.get(f"{field}_ci"))
+    return row | {"result": verdict(arm, told["tested"]), f"images ({', '.join(told['groups'])})": stages}
+
+
+def _by_group(name: str, arm: Told, told: Told) -> dict[str, Any]:
+    """A row of the table of an arm by the values of an attribute."""
+    values = {f"{told['by']}: {value}": number for value, number in arm.get("subgroups", {}).items()}
+    return {"learned from": name, **values, "largest gap [95 % interval]": estimate(arm["gap"], arm["gap_ci"])}
 
 
 def _arms(told: Told) -> page.Block:
@@ -82,58 +95,75 @@ def alignment_blocks(told: Told) -> list[page.Block]:
     for name, one in told["judged"].items():
         for key, metric in one["metrics"].items():
             title = titles[key].title + (f" ({one['unit']})" if key in ("mae", "bias") and one["unit"] else "")
-            row = {"attribute": name, "number": title, "synthetic": metric["value"], "95 % interval": bounds(metric["ci"])}
-            row |= {"real (ceiling)": metric["ceiling"], "its interval": bounds(metric["ceiling_ci"])}
-            row |= {"shuffled (floor)": metric["floor"], "its range": bounds(metric["floor_range"])}
+            row = {"attribute": attribute(name), "measure": title, **_ranked(metric)}
             n = f"{one['n']['synthetic']} synthetic, {one['n']['real']} real"
-            rows.append(row | {"reading": one["verdict"] if key in ("r", "auc") else None, "n": n})
-    left_out = f" Not judged, too few training images: {', '.join(told['left_out'])}." if told["left_out"] else ""
+            rows.append(row | {"result": one["verdict"] if key in ("r", "auc") else None, "n": n})
+    left_out = ", ".join(attribute(name) for name in told["left_out"])
     words = (
-        "Judges that learned from real training images look at the synthetic ones; their labels are what was asked for. Ceiling: "
-        "the same judges on held-out real images. Floor: the synthetic images with their labels shuffled." + left_out
+        "Classifiers that learned from real training images look at the synthetic ones. The "
+        "table of the synthetic images says what was asked for. Held-out real images: the same "
+        "classifiers and the labels of real images, the best that can be expected. Labels "
+        "shuffled: the synthetic images with their labels in random order, which is chance."
+        + (f" Not judged, too few training images: {left_out}." if left_out else "")
     )
-    blocks = [page.heading("Do images show what was asked for?"), page.table(rows, words)]
+    blocks = [page.heading("Do images show what was asked for?"), page.table(rows, words, keys=2)]
     if told["rules"]:
-        table = [{**rule, "values": " and ".join(rule["values"])} for rule in told["rules"]]
-        names = {"values": "never together in a real image", "expected": "expected by chance", "asked": "asked for",
-                 "seen": "seen by the judges", "seen_share": "share", "seen_real": "of real images (mistakes)"}  # fmt: skip
-        blocks.append(page.table([{names[key]: value for key, value in row.items()} for row in table], "Rules."))
+        table = [{**rule, "values": " and ".join(map(attribute, rule["values"]))} for rule in told["rules"]]
+        caption = "Pairs of values that no real image has together, although several would by chance."
+        blocks.append(page.table([{RULES[key]: value for key, value in row.items()} for row in table], caption))
     return blocks
+
+
+RULES = {
+    "values": "never together in a real image",
+    "expected": "real images expected by chance",
+    "asked": "synthetic images that were asked for both",
+    "seen": "synthetic images recognised as both",
+    "seen_share": "share of the synthetic images",
+    "seen_real": "share of the real images (mistakes)",
+}
+"""Field of a rule -> its column."""
 
 
 def retrieval_blocks(told: Told, pictures: ImageSet) -> list[page.Block]:
     """Ranks of prompts: tables, the curve, and the pictures that are farthest from theirs."""
     among, n = told["among"], told["n"]
-    rows = [_ranked(METRICS[name].title, metric) for name, metric in told["metrics"].items()]
+    rows = [{"measure": METRICS[name].title, **_ranked(metric)} for name, metric in told["metrics"].items()]
     words = (
-        f"{told['prompts']} prompts, those of {n['synthetic']} synthetic and {n['real']} held-out real images, ranked against "
-        f"each image by {told['scorer']}; a choice is among {among}, the own prompt and {among - 1} others at random, so that "
-        f"chance is {1 / among:.0%}. Ceiling: real images and their own prompts. Floor: the synthetic ones, prompts shuffled. "
-        "Withheld: every image taken for the mean of all; where that is above chance, some prompts go with anything."
+        f"The {told['prompts']} prompts of {n['synthetic']} synthetic and {n['real']} held-out "
+        f"real images, ranked for each image by {told['scorer']}. The best of {among} is chosen, "
+        f"the own prompt and {among - 1} others at random, so that chance is {1 / among:.0%}. "
+        "Held-out real images: with their own prompts. Labels shuffled: synthetic images with "
+        "prompts in random order. Image withheld: every image is replaced by the mean of all; "
+        "where this is above chance, some prompts fit any image."
     )
     parts = [
-        {"attribute": name, "against a prompt": OPPOSED[way].title, **_ranked("", metric)}
+        {"attribute": name, "compared with a prompt": OPPOSED[way].title, **_ranked(metric)}
         for name, ways in told["attributes"].items()
         for way, metric in ways.items()
     ]
     blocks = [page.heading("Do images find their prompts?"), page.table(rows, words), _cumulated(told["curve"])]
     if parts:
         blocks.append(
-            page.table(parts, "Share of the images that go better with their prompt than with it changed in one attribute.")
+            page.table(
+                parts, "Share of images that fit their own prompt better than the prompt with one attribute changed.", keys=2
+            )
         )
     places = [pictures.names.index(one["name"]) for one in told["worst"]]
-    captions = [f"{one['name']}: asked {one['asked']}; goes best with {one['best']}" for one in told["worst"]]
+    captions = [f"{one['name']}. Asked for: {one['asked']}. Fits best: {one['best']}." for one in told["worst"]]
     worst = [(pixels(pictures.images[place]), caption) for place, caption in zip(places, captions, strict=True)]
-    return [*blocks, page.text("Farthest from their prompts:"), page.gallery(worst)]
+    return [*blocks, page.text("The synthetic images that fit their prompts least:"), page.gallery(worst)]
 
 
-def _ranked(title: str, metric: Told) -> dict[str, Any]:
-    row: dict[str, Any] = {"number": title} if title else {}
-    row |= {"synthetic": metric["value"], "95 % interval": bounds(metric["ci"])}
-    row |= {"real (ceiling)": metric["ceiling"], "its interval": bounds(metric["ceiling_ci"])}
-    row |= {"shuffled (floor)": metric["floor"], "its range": bounds(metric["floor_range"])}
+def _ranked(metric: Told) -> dict[str, Any]:
+    """A number beside what can be expected of it at best and by chance."""
+    row: dict[str, Any] = {
+        "synthetic [95 % interval]": estimate(metric["value"], metric["ci"]),
+        "held-out real (best expected)": estimate(metric["ceiling"], metric["ceiling_ci"]),
+        "labels shuffled (chance) [range]": estimate(metric["floor"], metric["floor_range"]),
+    }
     if "blind" in metric:
-        row["images withheld"] = metric["blind"]
+        row["image withheld"] = metric["blind"]
     if "n" in metric:
         row["n"] = f"{metric['n']['synthetic']} synthetic, {metric['n']['real']} real"
     return row
@@ -144,59 +174,94 @@ def _cumulated(curve: Told) -> page.Block:
     for name, colour in (("real", REAL), ("synthetic", SYNTHETIC)):
         ax.plot(curve["x"], curve[name], color=colour, label=name)
     ax.plot([0, 1], [0, 1], color=LIMIT, linestyle="--", linewidth=1, label="chance")
-    ax.set_xlabel("the own prompt is among so many of all", fontsize=8)
+    ax.set_xlabel("rank of the own prompt, as a share of all prompts", fontsize=8)
     ax.set_ylabel("share of the images", fontsize=8)
     ax.legend(fontsize=8, frameon=False, loc="lower right")
-    return page.picture(drawing, "The more to the upper left, the more a prompt says of its image.")
+    return page.picture(
+        drawing,
+        "Share of images whose own prompt is among the best. The further to the upper left, the better images and prompts fit.",
+    )
 
 
 def card_blocks(told: Told, edits: Sequence[Told]) -> list[page.Block]:
     """The card: tables, the collateral matrix, the worst cases."""
-    blocks = [
-        page.heading("Did edits do what was asked, and nothing else?"),
-        page.table(_effective(told["effectiveness"]), EFFECTIVE),
-    ]
-    parts = [{str(told["by"]): value} | row for value, rows in told["subgroups"].items() for row in _effective(rows)]
-    blocks += [page.table(parts, f"The same by {told['by']} of the original.")] if parts else []
-    blocks += [page.table(_amounts(told), "Means over edits, as shares of the intensity range; area: share of the pixels.")]
+    blocks = [page.heading("Did edits do what was asked, and nothing else?"), *_effectiveness(told["effectiveness"], "")]
+    for value, rows in told["subgroups"].items():
+        blocks += _effectiveness(rows, f" Originals with {told['by']}: {value}.")
+    blocks += [page.table(_amounts(told), AMOUNTS)]
     blocks += [_matrix(told["collateral"])]
     rows = [{"features": label, **_identity(one)} for label, one in told["identity"].items() if one]
     blocks += [page.table(rows, IDENTITY)] if rows else []
     return blocks + _worst(told["worst"], {edit["name"]: edit for edit in edits})
 
 
-EFFECTIVE = (
-    "Effectiveness, by judges that learned from real training images and guided no edit. Of a number: the change asked for, the "
-    "share of it that the judges see, the share that they see of a difference between real images, and how far the result is "
-    "from what was asked. Of a class: the share of edits in which the "
-    "judges see it afterwards. Untouched: the same of the originals. Ceiling: what the judges make of held-out real images."
+JUDGED = (
+    "Effectiveness, as classifiers see it that learned from real training images and guided no "
+    "edit. Intervals are 95 % and resample patients."
 )
+OF_NUMBERS = (
+    " Numeric attributes. Share made: how much of the requested change is seen, 1 is all of it. "
+    "Share seen in real images: how much of a true difference between real images is seen. "
+    "Error: mean distance of the result from the requested value; for the original (nothing "
+    "done), and of held-out real images from their own value (best expected)."
+)
+OF_CLASSES = (
+    " Classes. Reached: share of edits in which the target is seen afterwards; in the originals "
+    "(before), and in held-out real images that have it (best expected). Shift: mean change of "
+    "the log-odds towards the target; below 0 is away from it."
+)
+AMOUNTS = "Means over edits, as shares of the intensity range; for the area, share of the pixels. In brackets 95 % intervals."
 IDENTITY = (
-    "Similarity (cosine of features) of counterfactuals to their originals, beside two visits of a real patient and two "
-    "different patients. Kept: at least as alike as 95 % of repeat visits."
+    "Identity: similarity (cosine of features) of the original with the counterfactual and with "
+    "the reconstruction, beside two visits of a patient and two different patients. Same "
+    "patient: share that is at least as similar as 95 % of repeat visits."
 )
 
 
-def _effective(rows: Sequence[Told]) -> list[dict[str, Any]]:
-    found = []
-    for row in rows:
-        told = {"change": row["change"], "judged": row["judged"], "n": row["n"]}
-        if "reached" in row:
-            told |= {"reached": row["reached"], "95 % interval": bounds(row["reached_ci"])}
-        else:
-            told |= {"asked": row["asked"]["value"], "share made": row["share"], "share seen of real": row["share_ceiling"]}
-            told |= {"error": row["error"]["value"], "error's interval": bounds(row["error"]["ci"])}
-        told |= {"moved": row["moved"]["value"], "moved, interval": bounds(row["moved"]["ci"])}
-        found.append(told | {"untouched": row["untouched"], "ceiling": row["ceiling"]})
-    return found
+def _effectiveness(rows: Sequence[Told], of: str) -> list[page.Block]:
+    """A table of the numeric attributes and one of the classes, those that there are."""
+    numbers = [_number(row) for row in rows if "reached" not in row]
+    classes = [_class(row) for row in rows if "reached" in row]
+    found = [(numbers, JUDGED + OF_NUMBERS + of), (classes, JUDGED + OF_CLASSES + of)]
+    return [page.table(table, words) for table, words in found if table]
+
+
+def _number(row: Told) -> dict[str, Any]:
+    unit = f" ({row['unit']})" if row["unit"] else ""
+    return {
+        "requested change": change(row["change"]),
+        "edits (patients)": f"{row['n']} ({row['patients']})",
+        f"requested, mean{unit}": row["asked"]["value"],
+        f"seen, mean{unit}": estimate(row["moved"]["value"], row["moved"]["ci"]),
+        "share made": row["share"],
+        "share seen in real images": row["share_ceiling"],
+        f"error{unit}": estimate(row["error"]["value"], row["error"]["ci"]),
+        "error of the original": row["untouched"],
+        "error in real images": row["ceiling"],
+    }
+
+
+def _class(row: Told) -> dict[str, Any]:
+    return {
+        "requested change": change(row["change"]),
+        "edits (patients)": f"{row['n']} ({row['patients']})",
+        "reached": estimate(row["reached"], row["reached_ci"]),
+        "before": row["untouched"],
+        "in real images": row["ceiling"],
+        "shift": estimate(row["moved"]["value"], row["moved"]["ci"]),
+    }
 
 
 def _amounts(told: Told) -> list[dict[str, Any]]:
-    names = {"change": "change, from the reconstruction", "area": "area that changed", "outside": "change outside of the mask"}
+    names = {
+        "change": "minimality: change",
+        "area": "minimality: area that changed",
+        "outside": "minimality: change outside of the mask",
+    }
     found = {"composition: error of the reconstruction": told["composition"]}
-    found |= {f"minimality: {names[name]}": one for name, one in told["minimality"].items()}
-    found |= {"reversibility: error of editing back": told["reversibility"]} if told["reversibility"] else {}
-    return [{"": name, "mean": one["value"], "95 % interval": bounds(one["ci"]), "n": one["n"]} for name, one in found.items()]
+    found |= {names[name]: one for name, one in told["minimality"].items()}
+    found |= {"reversibility: error after editing back": told["reversibility"]} if told["reversibility"] else {}
+    return [{"measure": name, "mean": estimate(one["value"], one["ci"]), "edits": one["n"]} for name, one in found.items()]
 
 
 def _matrix(told: Told) -> page.Block:
@@ -205,8 +270,8 @@ def _matrix(told: Told) -> page.Block:
     values = np.array([[cell["value"] if cell["value"] is not None else np.nan for cell in cells] for cells in rows.values()])
     drawing, (ax,) = page.figure(width=2.6 + 0.75 * len(columns), height=1.5 + 0.5 * len(rows))
     ax.imshow(values, cmap="RdBu_r", vmin=-SHOWN_AT, vmax=SHOWN_AT, aspect="auto")
-    ax.set_xticks(range(len(columns)), columns, fontsize=8, rotation=30, ha="right")
-    ax.set_yticks(range(len(rows)), list(rows), fontsize=8)
+    ax.set_xticks(range(len(columns)), [attribute(name) for name in columns], fontsize=8, rotation=30, ha="right")
+    ax.set_yticks(range(len(rows)), [change(kind) for kind in rows], fontsize=8)
     for i, cells in enumerate(rows.values()):
         for j, cell in enumerate(cells):
             if cell["value"] is None:
@@ -218,29 +283,33 @@ def _matrix(told: Told) -> page.Block:
             ax.text(j, i, shown, ha="center", va="center", fontsize=8, weight=weight, color="white" if dark else "black")
     whose = "two visits of a patient" if told["unit_of"] == "visits" else "two real patients"
     caption = (
-        f"Collateral matrix: mean shift that the judges see, from original to counterfactual; 1 is how far they see it move "
-        f"between {whose}. In brackets: what was asked for. Below: the share of what lies between the real "
-        f"classes (of a number, two standard deviations). '!': not asked for, above {BEYOND:g} and {MATERIAL:.0%}, clear of 0."
+        "Collateral matrix. Rows: requested changes. Columns: what the classifiers see change "
+        f"from original to counterfactual, mean; 1 is the difference between {whose}. Below: as a "
+        "share of the difference between the real classes (of a number, two standard "
+        "deviations). In brackets: requested. '!': not requested, and clearly more than "
+        f"{BEYOND:g} and {MATERIAL:.0%}."
     )
     return page.picture(drawing, caption)
 
 
 def _identity(one: Told) -> dict[str, Any]:
-    names = ("counterfactual", "reconstruction", "visits", "strangers", "kept")
-    return {name: one[name] for name in names} | {
-        "kept, interval": bounds(one["kept_ci"]),
-        "strangers kept": one["strangers_kept"],
+    return {
+        "counterfactual": one["counterfactual"],
+        "reconstruction": one["reconstruction"],
+        "two visits": one["visits"],
+        "different patients": one["strangers"],
+        "same patient: counterfactuals": estimate(one["kept"], one["kept_ci"]),
+        "same patient: pairs of different patients": one["strangers_kept"],
     }
 
 
 def _worst(worst: Mapping[str, Sequence[str]], edits: Mapping[str, Told]) -> list[page.Block]:
-    blocks = [
-        page.text("The worst cases: original, reconstruction, counterfactual and difference; all but the first are synthetic.")
-    ]
+    blocks = [page.text("The worst cases. All pictures but the originals are synthetic.")]
     shown: dict[str, list[str]] = {}
     for key, names in worst.items():
         for name in names:
             shown.setdefault(name, []).append(WORST[key])
     for name, why in shown.items():
-        blocks.append(page.picture(beside([edits[name][of] for of in EDIT_PICTURES]), f"{name}: {', '.join(why)}"))
+        strip, caption = edit_strip(edits[name])
+        blocks.append(page.picture(strip, f"{name}: {', '.join(why)}. {caption}"))
     return blocks

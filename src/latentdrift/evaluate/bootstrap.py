@@ -8,6 +8,8 @@ which makes a resample, a subset and a half of the set the same thing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,11 @@ def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
     if patients is None:
         return np.arange(n)
     return np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1].reshape(n)
+
+
+def units_of(images: Any) -> np.ndarray:
+    """The unit of resampling of each picture of an `ImageSet`."""
+    return groups(len(images), images.patients)
 
 
 FEWEST = 3  # units from which an interval is given: the resamples of two say nothing
@@ -87,13 +94,86 @@ def interval(value: float, replicates: Sequence[float] | np.ndarray, level: floa
 
 def mean_interval(values: np.ndarray, units: np.ndarray, count: int, generator: np.random.Generator) -> list[float] | None:
     """The interval of a mean of one number per picture; None where there are fewer than FEWEST units."""
+    units = np.unique(units, return_inverse=True)[1]
     if units.max() + 1 < FEWEST:
         return None
     return interval(float(values.mean()), [float(np.average(values, weights=w)) for w in draws(units, count, generator)])
 
 
 def proportion_interval(hits: int, n: int, z: float = 1.959964) -> list[float]:
-    """The 95 % interval of a share, [low, high] (Wilson 1927): right also for 0 of n, where a bootstrap says 0 to 0."""
-    centre = (hits + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * np.sqrt(hits * (n - hits) / n + z * z / 4)
+    """The 95 % interval of a share, [low, high] (Wilson 1927): right also for 0 of n, where a bootstrap says 0 to 0.
+
+    The n are independent; of several pictures of a patient see `clustered_interval`.
+    """
+    return _wilson(hits / n, n, z)
+
+
+def clustered_interval(hits: np.ndarray, units: np.ndarray) -> list[float] | None:
+    """The 95 % interval of the share of hits, [low, high], where pictures of one patient are not independent.
+
+    Wilson's interval at the effective number of pictures n / d, with the design effect d >= 1 (Kish 1965, sec. 8.2; Franco et
+    al. 2019). Where all or none hit, d is unknown, and the number of patients takes the place of n / d.
+
+    Args:
+        hits: bool [n].
+        units: From `groups` [n].
+
+    Returns:
+        None where there are fewer than FEWEST units and several pictures of one of them.
+    """
+    n, share = len(hits), float(np.mean(hits))
+    labels = np.unique(units, return_inverse=True)[1]
+    patients = int(labels.max()) + 1
+    if patients == n:
+        return proportion_interval(int(np.sum(hits)), n)
+    if patients < FEWEST:
+        return None
+    if share in (0.0, 1.0):
+        return _wilson(share, patients)
+    residual = np.bincount(labels, np.asarray(hits, dtype=float) - share)
+    variance = patients / (patients - 1) * float(np.square(residual).sum()) / n**2
+    design = max(1.0, variance * (n - 1) / (share * (1 - share)))
+    return _wilson(share, n / design)
+
+
+def _wilson(share: float, n: float, z: float = 1.959964) -> list[float]:
+    centre = (share * n + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * np.sqrt(n * share * (1 - share) + z * z / 4)
     return [max(0.0, float(centre - half)), min(1.0, float(centre + half))]
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """How numbers of edits are given with their intervals: patients are resampled.
+
+    Attributes:
+        units: The patient of each edit, from `groups` [E].
+        bootstrap: Resamples.
+        seed: Of them.
+    """
+
+    units: np.ndarray
+    bootstrap: int
+    seed: int
+
+    @property
+    def patients(self) -> int:
+        """Number of patients."""
+        return len(np.unique(self.units))
+
+    def take(self, places: np.ndarray) -> Resampling:
+        """Some edits, by place or mask."""
+        return Resampling(self.units[places], self.bootstrap, self.seed)
+
+    def mean(self, values: np.ndarray) -> dict[str, Any]:
+        """Mean over edits, its 95 % interval and the number of edits, of values [E] of which NaN are not known."""
+        kept = np.isfinite(values)
+        known = values[kept]
+        if not len(known):
+            return {"value": None, "ci": None, "n": 0}
+        ci = mean_interval(known, self.units[kept], self.bootstrap, rng(self.seed, "card"))
+        return {"value": float(known.mean()), "ci": ci, "n": len(known)}
+
+    def share(self, hits: np.ndarray) -> list[float] | None:
+        """The 95 % interval of a share of edits, from bool [E]."""
+        return clustered_interval(hits, self.units)

@@ -21,15 +21,17 @@ import pandas as pd
 
 from latentdrift.evaluate import ImageSet, classes
 from latentdrift.evaluate.asked import Asked
-from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
+from latentdrift.evaluate.bootstrap import Resampling, groups
 from latentdrift.evaluate.judges import Judges
 from latentdrift.evaluate.kinship import Space, between, identity, pairs_of, spread
+from latentdrift.evaluate.labels import attribute, change
+from latentdrift.evaluate.similarity import patients_of
 from latentdrift.evaluate.truth import CHANGED
 
 NOTHING = "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
 BEYOND = 1.0  # of that unit: a mean shift above it is more than a patient moves between visits
 MATERIAL = 0.25  # of the way from one real class to the other, below which a shift is no change of attribute (a choice of ours)
-LEAST = 5  # edits of a kind, below which only its numbers are given and nothing is concluded (ours)
+LEAST = 5  # patients with edits of a kind, below which only its numbers are given and nothing is concluded (ours)
 WORST = 3  # edits shown under each heading
 STATES = ("original", "reconstruction", "counterfactual")
 
@@ -61,7 +63,7 @@ def card(
     asked = Asked.of(judges, [edit["record"] for edit in edits], spec)
     sets = {name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES}
     said = {name: judges(images) for name, images in sets.items()}
-    how: Any = {"bootstrap": bootstrap, "seed": seed}
+    people = Resampling(groups(len(edits), patients_of(edits)), bootstrap, seed)
     truths, seen = judges.truths(real.attributes, len(real)), judges(real)
     unit, whose = spread(seen, pairs_of(real), seed)
     everyone, numbers = np.ones(len(edits), bool), np.array([output.value is None for output in judges.outputs])
@@ -71,15 +73,16 @@ def card(
     names = [edit["name"] for edit in edits]
     told = {
         "n": len(edits),
+        "patients": people.patients,
         "kinds": asked.kinds,
-        "effectiveness": _effectiveness(judges, asked, said, truths, seen, everyone, **how),
-        "composition": _mean(changes["reconstruction"], **how),
-        "minimality": {name: _mean(changes[name], **how) for name in ("change", "area", "outside") if name in changes},
-        "collateral": _collateral(judges, asked, said, unit, between(seen, truths, numbers), whose, **how),
-        "identity": {label: identity(space, sets, real, seed) for label, space in spaces.items()},
-        "reversibility": _mean(changes["reversed"], **how) if "reversed" in changes else None,
+        "effectiveness": _effectiveness(judges, asked, said, truths, seen, everyone, people),
+        "composition": people.mean(changes["reconstruction"]),
+        "minimality": {name: people.mean(changes[name]) for name in ("change", "area", "outside") if name in changes},
+        "collateral": _collateral(judges, asked, said, unit, between(seen, truths, numbers), whose, people),
+        "identity": {label: identity(space, sets, real, people) for label, space in spaces.items()},
+        "reversibility": people.mean(changes["reversed"]) if "reversed" in changes else None,
         "by": by if parts else None,
-        "subgroups": {v: _effectiveness(judges, asked, said, truths, seen, places, **how) for v, places in parts.items()},
+        "subgroups": {v: _effectiveness(judges, asked, said, truths, seen, places, people) for v, places in parts.items()},
         "worst": {name: [names[i] for i in np.argsort(-_finite(worst[name]))[:WORST]] for name in worst if name != "area"},
     }
     return told | {"warnings": _warnings(told)}
@@ -118,9 +121,7 @@ def _effectiveness(
     truths: np.ndarray,
     seen: np.ndarray,
     places: np.ndarray,
-    *,
-    bootstrap: int,
-    seed: int,
+    people: Resampling,
 ) -> list[dict[str, Any]]:
     """One row for each kind of change: what was asked for, what the judges see before and after, and what they are worth."""
     found = []
@@ -131,21 +132,22 @@ def _effectiveness(
             continue
         known = ~np.isnan(truths[:, place])
         before, made = said["original"][rows, place], said["counterfactual"][rows, place]
+        some = people.take(rows)
         row: dict[str, Any] = {"change": kind, "judged": output.name, "unit": output.unit, "n": count}
-        how: Any = {"bootstrap": bootstrap, "seed": seed}
+        row["patients"] = some.patients
         if output.value is None:
             wanted, shift = asked.after[rows, place], asked.after[rows, place] - asked.before[rows, place]
-            row |= {"asked": _mean(shift, **how), "moved": _mean(made - before, **how)}
+            row |= {"asked": some.mean(shift), "moved": some.mean(made - before)}
             row["share"] = _slope(made - before, shift)
-            row["error"], row["untouched"] = _mean(np.abs(made - wanted), **how), float(np.abs(before - wanted).mean())
+            row["error"], row["untouched"] = some.mean(np.abs(made - wanted)), float(np.abs(before - wanted).mean())
             row["ceiling"] = float(np.abs(seen - truths)[known, place].mean()) if known.any() else None
             row["share_ceiling"] = _slope(_centred(seen[known, place]), _centred(truths[known, place]))
         else:
             side = 1 if after else -1
             held = known & (truths[:, place] == after)
-            hits = int((side * made > 0).sum())
-            row |= {"reached": hits / count, "reached_ci": proportion_interval(hits, count)}
-            row |= {"untouched": float((side * before > 0).mean()), "moved": _mean(side * (made - before), **how)}
+            hits = side * made > 0
+            row |= {"reached": float(hits.mean()), "reached_ci": some.share(hits)}
+            row |= {"untouched": float((side * before > 0).mean()), "moved": some.mean(side * (made - before))}
             row["ceiling"] = float((side * seen[held, place] > 0).mean()) if held.any() else None
         found.append(row)
     return found
@@ -158,9 +160,7 @@ def _collateral(
     unit: np.ndarray,
     apart: np.ndarray,
     whose: str,
-    *,
-    bootstrap: int,
-    seed: int,
+    people: Resampling,
 ) -> dict[str, Any]:
     """Mean shift of every judged attribute, in units of its spread, for every kind of change; and for none.
 
@@ -173,9 +173,9 @@ def _collateral(
         state = "reconstruction" if kind == NOTHING else "counterfactual"
         shift = (said[state] - said["original"])[places]
         wanted = np.zeros(shift.shape, bool) if kind == NOTHING else asked.touched[places]
-        rows[kind] = []
+        rows[kind], some = [], people.take(places)
         for place in range(len(judges.outputs)):
-            mean = _mean(shift[:, place] / unit[place], bootstrap=bootstrap, seed=seed)
+            mean = some.mean(shift[:, place] / unit[place])
             on_purpose, ci = bool(wanted[:, place].any()), mean["ci"]
             clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
             share = float(shift[:, place].mean() / apart[place]) if np.isfinite(apart[place]) else None
@@ -207,20 +207,22 @@ def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str
 
 def _warnings(told: Mapping[str, Any]) -> list[str]:
     found = []
-    few = [f"{kind} ({n})" for kind, n in told["kinds"].items() if n < LEAST]
+    few = {row["change"]: row["patients"] for row in told["effectiveness"] if row["patients"] < LEAST}
     if few:
-        found.append(f"Counterfactuals: too few to conclude, fewer than {LEAST} edits: {', '.join(few)}.")
+        each = ", ".join(f"{change(kind)} ({n})" for kind, n in few.items())
+        found.append(f"Counterfactuals: too few to conclude, edits of fewer than {LEAST} patients: {each}.")
     columns = told["collateral"]["columns"]
     for kind, cells in told["collateral"]["rows"].items():
-        moved = [name for name, cell in zip(columns, cells, strict=True) if cell["beyond"]]
+        moved = [attribute(name) for name, cell in zip(columns, cells, strict=True) if cell["beyond"]]
         if moved:
             found.append(
-                f"Counterfactuals, {kind}: {', '.join(moved)} moved too, by more than between two visits of a patient, and was "
-                "not asked for."
+                f"Counterfactuals, {change(kind)}: {', '.join(moved)} changed, too, although not "
+                "asked for, by more than between two visits of a patient."
             )
     if told["collateral"]["unit_of"] != "visits":
         found.append(
-            "Counterfactuals: hardly any real patient came twice, so collateral is in units of the spread between any two."
+            "Counterfactuals: hardly any real patient came twice. Collateral changes are in "
+            "units of the difference between any two patients."
         )
     return found
 
@@ -234,15 +236,6 @@ def _slope(made: np.ndarray, wanted: np.ndarray) -> float | None:
 
 def _centred(values: np.ndarray) -> np.ndarray:
     return values - values.mean() if len(values) else values
-
-
-def _mean(values: np.ndarray, *, bootstrap: int, seed: int) -> dict[str, Any]:
-    """Over edits; which of them are of one patient their records do not say."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return {"value": None, "ci": None, "n": 0}
-    ci = mean_interval(known, groups(len(known)), bootstrap, rng(seed, "card"))
-    return {"value": float(known.mean()), "ci": ci, "n": len(known)}
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -150,6 +150,7 @@ def judge(
     synthetic: np.ndarray,
     patients: list[str] | None = None,
     *,
+    whose: list[str] | None = None,
     train: np.ndarray | None = None,
     bootstrap: int = 200,
     seed: int = 0,
@@ -160,8 +161,9 @@ def judge(
         row: a row of DISTANCES.
         real: features [N, D]; synthetic: features [M, D].
         patients: the patient of each real picture.
+        whose: the patient of each synthetic picture, of edits or of real pictures in that place; else each is its own.
         train: features [T, D] of the training pictures, for a row that is informed.
-        bootstrap: number of resamples of real patients and of synthetic pictures.
+        bootstrap: number of resamples of the patients of both sets.
         seed: of subsets, resamples and halves.
 
     Returns:
@@ -171,7 +173,7 @@ def judge(
         where it looks at neighbours: k.
     """
     real, units = _sample(np.asarray(real), groups(len(real), patients), row.most, rng(seed, "real"))
-    synthetic, made = _sample(np.asarray(synthetic), groups(len(synthetic)), row.most, rng(seed, "synthetic"))
+    synthetic, made = _sample(np.asarray(synthetic), groups(len(synthetic), whose), row.most, rng(seed, "synthetic"))
     prepare = partial(row.prepare, train=train) if row.informed else row.prepare
     between = prepare(real, synthetic)
     out: dict = {"value": None, "ci": None, "n": {"real": len(real), "synthetic": len(synthetic)}, "floor": None}
@@ -197,7 +199,7 @@ def _sample(x: np.ndarray, units: np.ndarray, most: int | None, generator: np.ra
     if most is None or len(x) <= most:
         return x, units
     keep = np.sort(generator.choice(len(x), size=most, replace=False))
-    return x[keep], groups(most, [str(unit) for unit in units[keep]])
+    return x[keep], np.unique(units[keep], return_inverse=True)[1]
 
 
 def _over_subsets(between: Weighted, n: int, m: int, generator: np.random.Generator) -> dict:

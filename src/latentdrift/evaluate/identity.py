@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import FEWEST, groups, mean_interval, rng
+from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, mean_interval, rng, units_of
 from latentdrift.evaluate.overlay import nearest, structure
 from latentdrift.evaluate.privacy import Copies, nearest_features, same_patient
 from latentdrift.evaluate.scores import Vectors
@@ -76,34 +76,59 @@ def _times(labels: np.ndarray) -> np.ndarray:
     return count[place]
 
 
-def closer(synthetic: np.ndarray, own: np.ndarray, held_out: np.ndarray, bootstrap: int, seed: int) -> dict[str, Any]:
+def closer(
+    synthetic: np.ndarray,
+    own: np.ndarray,
+    held_out: np.ndarray,
+    units: tuple[np.ndarray, np.ndarray],
+    bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
     """How often a synthetic picture is nearer to its nearest training picture than a patient's visit to another visit of theirs.
 
     Args:
         synthetic, own, held_out: nearness (the larger, the nearer) of synthetic pictures to the training set [N], of repeat
             visits to the nearest visit of the same patient [Q], and of held-out patients to the training set [M].
+        units: the patients of the synthetic pictures [N] and of the repeat visits [Q]. Both are resampled.
+        bootstrap: number of resamples.
+        seed: of them.
 
     Returns:
         A metric; value: the share of pairs of a synthetic picture and a repeat visit, ties counted half; floor: the same for
         held-out patients.
     """
     known = held_out[np.isfinite(held_out)]
-    each = _share_below(own, synthetic)
+    even = np.ones(len(own))
+    value = float(_share_below(own, even, synthetic).mean())
+    again = [
+        float(np.average(_share_below(own, b, synthetic), weights=a))
+        for a, b in zip(
+            draws(units[0], bootstrap, rng(seed, "closer")), draws(units[1], bootstrap, rng(seed, "closer", "own")), strict=True
+        )
+    ]
+    enough = min(len(np.unique(part)) for part in units) >= FEWEST
     return {
-        "value": float(each.mean()),
-        "ci": _within(mean_interval(each, groups(len(each)), bootstrap, rng(seed, "closer"))),
+        "value": value,
+        "ci": _within(interval(value, again)) if enough else None,
         "n": {"synthetic": len(synthetic), "repeat visits": len(own)},
-        "floor": float(_share_below(own, known).mean()) if len(known) else None,
+        "floor": float(_share_below(own, even, known).mean()) if len(known) else None,
     }
 
 
 def recognition(
-    real: ImageSet, train: ImageSet, found: Copies, spaces: Mapping[str, Vectors], *, bootstrap: int, seed: int
+    real: ImageSet,
+    synthetic: ImageSet,
+    train: ImageSet,
+    found: Copies,
+    spaces: Mapping[str, Vectors],
+    *,
+    bootstrap: int,
+    seed: int,
 ) -> dict[str, dict[str, Any]]:
     """How well each measure knows a patient again, and whether synthetic images come as near; nothing without repeat visits.
 
     Args:
-        real, train: the images.
+        real, synthetic, train: the images.
         found: nearest training images by pixels.
         spaces: label -> features of the three sets.
         bootstrap, seed: of the intervals.
@@ -111,6 +136,7 @@ def recognition(
     again = repeats(real, train)
     if again is None:
         return {}
+    units = units_of(synthetic), groups(len(again.query), list(again.patients[again.query]))
     metrics = {}
     for label, vectors in spaces.items():
         assert vectors.train is not None
@@ -120,19 +146,21 @@ def recognition(
         own = nearest_features(*sets, forbidden=again.others).value
         near = nearest_features(vectors.synthetic, vectors.train)
         usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train))
-        metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, bootstrap, seed)
+        metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, units, bootstrap, seed)
     seen, gallery = real.take(again.query).images, structure(real.images, train.images)
     metrics["recognised.pixel"] = again.recognised(nearest(seen, gallery, again.itself).index, bootstrap, seed)
     visits = nearest(seen, gallery, again.others).value
     strangers = found.real.value[found.real.value > -1]
-    metrics["closer.pixel"] = closer(found.synthetic.value, visits, strangers, bootstrap, seed)
+    metrics["closer.pixel"] = closer(found.synthetic.value, visits, strangers, units, bootstrap, seed)
     return metrics
 
 
-def _share_below(own: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """For each value the share of `own` below it, ties counted half."""
-    ordered = np.sort(own)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(ordered))
+def _share_below(own: np.ndarray, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each value the share of the weighted `own` below it, ties counted half."""
+    order = np.argsort(own)
+    ordered, total = own[order], np.concatenate([[0.0], np.cumsum(weights[order])])
+    below, to = (total[np.searchsorted(ordered, values, side)] for side in ("left", "right"))
+    return (below + to) / (2 * total[-1])
 
 
 def _within(ends: list[float] | None) -> list[float] | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import proportion_interval, rng
+from latentdrift.evaluate.bootstrap import Resampling, rng
 
 Space = Callable[[np.ndarray], np.ndarray]
 """Pictures [N, H, W, 3] in [0, 1] -> features [N, D]."""
@@ -64,7 +64,7 @@ def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.nda
     return np.where(found > 0, found, np.nan)
 
 
-def identity(space: Space, sets: Mapping[str, ImageSet], real: ImageSet, seed: int) -> dict[str, Any] | None:
+def identity(space: Space, sets: Mapping[str, ImageSet], real: ImageSet, people: Resampling) -> dict[str, Any] | None:
     """Are counterfactuals as like their originals as two visits of a patient? None where no patient came twice often enough.
 
     Similarity is the cosine of features less the mean of the real ones.
@@ -75,20 +75,20 @@ def identity(space: Space, sets: Mapping[str, ImageSet], real: ImageSet, seed: i
     features = np.asarray(space(real.images), dtype=np.float64)
     mean = features.mean(0)
     original, again, made = (np.asarray(space(sets[name].images), dtype=np.float64) for name in sets)
-    same, other = (_cosine(features[p[:, 0]] - mean, features[p[:, 1]] - mean) for p in (visits, strangers(real, seed)))
+    same, other = (_cosine(features[p[:, 0]] - mean, features[p[:, 1]] - mean) for p in (visits, strangers(real, people.seed)))
     limit = float(np.quantile(same, QUANTILE))
     kept = _cosine(made - mean, original - mean)
-    hits = int((kept >= limit).sum())
+    hits = kept >= limit
     return {
         "counterfactual": float(kept.mean()),
         "reconstruction": float(_cosine(again - mean, original - mean).mean()),
         "visits": float(same.mean()),
         "strangers": float(other.mean()) if len(other) else None,
         "limit": limit,
-        "kept": hits / len(kept),
-        "kept_ci": proportion_interval(hits, len(kept)),
+        "kept": float(hits.mean()),
+        "kept_ci": people.share(hits),
         "strangers_kept": float((other >= limit).mean()) if len(other) else None,
-        "n": {"edits": len(kept), "visits": len(visits)},
+        "n": {"edits": len(kept), "patients": people.patients, "visits": len(visits)},
     }
 
 

@@ -10,16 +10,17 @@ import numpy as np
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
+from latentdrift.evaluate.strips import pixels
 
 REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
 
 LAST = ("mifid", "frechet")  # rows that stand below all others, because small sets say least by them
 TITLES = {name: row.title for name, row in DISTANCES.items()} | {
     "copies": "Copies of training images",
-    "recognised": "Repeat visits whose nearest image is of the same patient",
-    "closer": "Nearer to a training image than a repeat visit to its patient",
+    "recognised": "Share of repeat visits whose nearest image is of the same patient",
+    "closer": "Share nearer to a training image than a repeat visit is to its own patient",
     "duplicates": "Synthetic images that repeat another one",
-    "nearest": "Distance to the nearest training image, relative",
+    "nearest": "Distance to the nearest training image, relative to held-out patients (1)",
     "ssim": "SSIM",
     "ms-ssim": "MS-SSIM",
     "psnr": "PSNR (dB)",
@@ -45,6 +46,33 @@ def bounds(pair: Sequence[float] | None) -> str | None:
     return f"{pair[0]:.4g} to {pair[1]:.4g}" if pair else None
 
 
+def estimate(value: float | None, ends: Sequence[float] | None) -> str | None:
+    """A value and its interval in one cell: "0.31 [0.22, 0.41]"."""
+    if value is None:
+        return None
+    shown = f"{value:.3g}"
+    return f"{shown} [{ends[0]:.3g},\u00a0{ends[1]:.3g}]" if ends else shown
+
+
+WAYS = {"up": "{} increased", "down": "{} decreased", "set": "{} set", "added": "{} added", "removed": "{} removed"}
+"""Last word of a kind of change -> the change in words."""
+
+
+def attribute(name: str) -> str:
+    """What a judge looks for, in words: `sex=F` is "sex: F", `findings=Effusion` is "Effusion"."""
+    column, _, value = name.partition("=")
+    return name if not value else value if column == "findings" else f"{column}: {value}"
+
+
+def change(kind: str) -> str:
+    """A kind of change of `asked.Asked` in words: `age up` is "age increased", `sex=M` is "sex changed to M"."""
+    name, _, way = kind.rpartition(" ")
+    if name and way in WAYS:
+        return WAYS[way].format(attribute(name))
+    column, _, value = kind.partition("=")
+    return f"{column} changed to {value}" if value else kind
+
+
 def ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The same metrics, those of LAST at the end."""
     return dict(sorted(metrics.items(), key=lambda item: item[0].split(".")[0] in LAST))
@@ -54,12 +82,10 @@ def table_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Metrics as rows of a table."""
     return [
         {
-            "metric": title(name),
-            "value": metric["value"],
-            "95 % interval": bounds(metric["ci"]),
-            "floor": metric["floor"],
-            "floor's range": bounds(metric.get("floor_ci")),
-            "at the floor's n": metric.get("matched"),
+            "measure": title(name),
+            "synthetic [95 % interval]": estimate(metric["value"], metric["ci"]),
+            "real vs real [range]": estimate(metric["floor"], metric.get("floor_ci")),
+            "synthetic, as many images as real vs real": metric.get("matched"),
             "n": ", ".join(f"{count} {what}" for what, count in metric["n"].items() if what != "train"),
         }
         for name, metric in ordered(metrics).items()
@@ -70,18 +96,6 @@ def sheet(images: ImageSet, kind: str, most: int) -> list[tuple[np.ndarray, str]
     """Some pictures of a set, evenly chosen, with their names."""
     chosen = np.unique(np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int))
     return [(pixels(images.images[i]), f"{kind}: {images.names[i]}") for i in chosen]
-
-
-def pixels(image: np.ndarray) -> np.ndarray:
-    """[H, W, 3] in [0, 1] as uint8."""
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
-def beside(images: Sequence[np.ndarray], axis: int = 1) -> np.ndarray:
-    """Pictures in one row (axis 1) or column (axis 0), filled up with black to one size."""
-    height, width = (max(image.shape[i] for image in images) for i in (0, 1))
-    padded = [np.pad(pixels(x), ((0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0))) for x in images]
-    return np.concatenate(padded, axis=axis)
 
 
 def panels(count: int, height: float) -> tuple[Any, list[Any]]:

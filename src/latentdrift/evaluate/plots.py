@@ -11,10 +11,10 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.answers import alignment_blocks, card_blocks, retrieval_blocks, utility_blocks
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, beside, dress, ordered, panels, sheet, table_rows
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, dress, ordered, panels, sheet, table_rows, title
 from latentdrift.evaluate.manifold import K
 from latentdrift.evaluate.sidebyside import by_value, compared
-from latentdrift.evaluate.similarity import EDIT_PICTURES
+from latentdrift.evaluate.strips import edit_strip, side_by_side
 
 SHOWN = 14  # pictures of each set
 PAIRS = 7  # nearest pairs
@@ -31,6 +31,7 @@ def draw_blocks(
     blocks += [
         page.heading("Numbers"),
         page.table(table_rows(report["metrics"]), TABLE_CAPTION),
+        page.text(_explained(report["metrics"])),
         page.table(_spaces(report["spaces"]), SPACES_CAPTION),
     ]
     blocks += _distances(report["metrics"]) + _maps(report["map"])
@@ -51,26 +52,47 @@ def draw_blocks(
         blocks += [
             page.heading("Edits"),
             *_edited(report["edits"], edits),
-            page.table(report["edits"], "Every edit."),
+            page.table(
+                _scores(report["edits"]), "Every edit: similarity of the original with the reconstruction and the counterfactual."
+            ),
         ]
     return blocks
 
 
 TABLE_CAPTION = (
-    "Interval: 95 %, from resampling real patients and synthetic images. Floor: the same number for real against real (two "
-    "halves of the patients, or held-out patients against training patients; for edits, two different patients; between two "
-    "images of the set, the same of the real set). At the floor's n: the value with as many images as the halves have, which is "
-    f"what compares with the floor. Precision, recall, density and coverage look at {K} neighbours or as many as there are; more "
-    "is better, up to the floor. Precision and density fall with pictures that are unlike any real one, recall and coverage with "
-    "real ones that nothing synthetic is like. MiFID is the memorisation-informed Fréchet distance: divided by how far images "
-    "keep from the training images."
+    "Synthetic: synthetic against real images. Real vs real: the same measure between two halves "
+    "of the real patients; for copies and nearest images, held-out patients against training "
+    "patients; for edits, two different patients; for similarities within a set, the real set. "
+    "The range is that over the ways to halve the patients. 95 % intervals resample patients and "
+    "synthetic images. Distances depend on the number of images: compare real vs real with the "
+    "next column, which has the same number of images."
 )
-SPACES_CAPTION = "Feature spaces. Two distances compare only within one space and one resize protocol."
+MEASURES = (
+    "KID, MiFID and the Fréchet distance: 0 is best. Precision, density: how far synthetic "
+    "images look like real ones. Recall, coverage: how far each kind of real image is found "
+    f"among the synthetic ones. Both look at {K} nearest neighbours, or at all but one image of a "
+    "smaller set; more is better, up to real vs real, which is not 1."
+)
+MIFID = (
+    "MiFID is the Fréchet distance, divided by the mean cosine distance to the nearest training "
+    "image where this distance is below 0.1. For real vs real, held-out real images take the "
+    "place of the synthetic ones and are divided in the same way. Scans of one body part are "
+    "near to each other, so held-out images are often divided by a smaller number than synthetic "
+    "ones, and real vs real can be larger, that is worse, than the value of the synthetic set. "
+    "Such a value is no praise: read it with the Fréchet distance, which is not divided."
+)
+SPACES_CAPTION = "Feature spaces. Distances compare only within one feature space and one way of resizing."
+
+
+def _explained(metrics: Mapping[str, Any]) -> str:
+    """The measures of the table that need an explanation, in paragraphs."""
+    rows = {name.split(".")[0] for name in metrics}
+    return "\n\n".join([MEASURES] * bool(rows & set(DISTANCES)) + [MIFID] * ("mifid" in rows))
 
 
 def _spaces(spaces: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"features": label, "dimension": space["dimension"], "pictures enter as": space["protocol"]}
+        {"features": label, "numbers per image": space["dimension"], "size and values of the images": space["protocol"]}
         for label, space in spaces.items()
     ]
 
@@ -84,7 +106,7 @@ def _distances(metrics: Mapping[str, Any]) -> list[page.Block]:
     for ax, (name, metric) in zip(axes, shown.items(), strict=True):
         lines = [
             ("real vs real", metric["floor"], metric["floor_ci"], REAL),
-            (f"synthetic, n = {metric['floor_n']}", metric["matched"], None, SYNTHETIC),
+            (f"synthetic, n = {metric['floor_n']} (compare)", metric["matched"], None, SYNTHETIC),
             (f"synthetic, n = {metric['n']['synthetic']}", metric["value"], metric["ci"], SYNTHETIC),
         ]
         for height, (_, value, bounds, colour) in enumerate(lines):
@@ -93,8 +115,8 @@ def _distances(metrics: Mapping[str, Any]) -> list[page.Block]:
             ax.plot(value, height, "o", color=colour, markersize=6, fillstyle="full" if bounds else "none")
         dress(ax, name, {height: label for height, (label, *_) in enumerate(lines)})
     caption = (
-        "Distances to the real images; lines are 95 % intervals. An open circle compares with real vs real: it has the same "
-        "number of images."
+        "Distances to the real images; lines are 95 % intervals. An open circle compares with "
+        "real vs real, because it has the same number of images."
     )
     return [page.picture(drawing, caption)]
 
@@ -110,7 +132,12 @@ def _maps(maps: Mapping[str, Any]) -> list[page.Block]:
         ax.set_xlabel(shares[0], fontsize=8)
         ax.set_ylabel(shares[1] if len(shares) > 1 else "", fontsize=8)
         ax.legend(fontsize=8, frameon=False)
-        blocks.append(page.picture(drawing, f"Where the images lie in {label} features. Good sets mingle and cover each other."))
+        blocks.append(
+            page.picture(
+                drawing,
+                f"The images in {label} features. A good set covers the real points and no others.",
+            )
+        )
     return blocks
 
 
@@ -132,13 +159,11 @@ def _pairs(copies: Mapping[str, Any], synthetic: ImageSet, train: ImageSet) -> l
         mirrored = " mirrored" if pair["mirrored"] else ""
         found = f"similarity {pair['similarity']:.3f}, {'COPY' if pair['copy'] else 'no copy'}"
         items.append(
-            (beside(both, axis=0), f"synthetic {pair['synthetic']}, below it training {pair['train']}{mirrored}: {found}")
+            (side_by_side(both, axis=0), f"synthetic {pair['synthetic']}, below it training {pair['train']}{mirrored}: {found}")
         )
     return [
         page.heading("Nearest training images"),
-        page.picture(
-            drawing, "If synthetic images were copies, they would stand to the right of what held-out patients reach by chance."
-        ),
+        page.picture(drawing, "Copies would lie to the right of the similarities that held-out patients reach by chance."),
         page.gallery(items),
     ]
 
@@ -149,16 +174,23 @@ def _twins(pairs: Sequence[Mapping[str, Any]], synthetic: ImageSet) -> list[page
     for pair in pairs[:PAIRS]:
         both = [synthetic.images[synthetic.names.index(pair[name])] for name in ("first", "second")]
         caption = f"synthetic {pair['first']}, below it synthetic {pair['second']}: similarity {pair['similarity']:.3f}"
-        items.append((beside(both, axis=0), caption))
+        items.append((side_by_side(both, axis=0), caption))
     return [page.heading("Synthetic images that repeat one another"), page.gallery(items)]
+
+
+def _scores(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Similarities of every edit under their names in words."""
+    return [
+        {"edit": row["name"], "change put on the image": row["detail"]}
+        | {title(name): value for name, value in row.items() if "." in name}
+        for row in rows
+    ]
 
 
 def _edited(rows: Sequence[Mapping[str, Any]], edits: Sequence[Mapping[str, Any]]) -> list[page.Block]:
     blocks = []
     for row, edit in list(zip(rows, edits, strict=True))[:EDITS]:
-        caption = (
-            f"{row['name']}: original | synthetic reconstruction, SSIM {row['ssim.reconstruction']:.3f} | "
-            f"synthetic counterfactual, SSIM {row['ssim.counterfactual']:.3f} | difference"
-        )
-        blocks.append(page.picture(beside([edit[name] for name in EDIT_PICTURES]), caption))
+        strip, words = edit_strip(edit)
+        scores = f"SSIM with the original: reconstruction {row['ssim.reconstruction']:.3f}, counterfactual"
+        blocks.append(page.picture(strip, f"{row['name']}: {words}. {scores} {row['ssim.counterfactual']:.3f}"))
     return blocks

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import groups, mean_interval, proportion_interval, rng
+from latentdrift.evaluate.bootstrap import FEWEST, clustered_interval, draws, interval, proportion_interval, rng, units_of
 from latentdrift.evaluate.disguises import DISGUISES, disguise
 from latentdrift.evaluate.overlay import Nearest, Overlaid, structure
 from latentdrift.evaluate.overlay import nearest as overlaid
@@ -149,15 +149,18 @@ def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstr
     yardstick, found, held_out = search(synthetic, train, real)
     similarity, usual, compared = yardstick.similarity(found), yardstick.similarity(held_out), held_out.value > -1
     copies = similarity > yardstick.threshold
-    share = proportion_interval(int(copies.sum()), n)
+    units = units_of(synthetic), units_of(real)[compared]
+    share = clustered_interval(copies, units[0])
     metrics = {
         "copies": {
             "value": int(copies.sum()),
-            "ci": [share[0] * n, share[1] * n],
+            "ci": share and [share[0] * n, share[1] * n],
             "n": {"real": len(real), "synthetic": n, "train": len(train)},
             "floor": float((usual[compared] > yardstick.threshold).mean() * n) if compared.any() else None,
         },
-        "nearest.pixel": nearness(_distance(found.value), _distance(held_out.value[compared]), len(train), bootstrap, seed),
+        "nearest.pixel": nearness(
+            _distance(found.value), _distance(held_out.value[compared]), units, len(train), bootstrap, seed
+        ),
     }
     details = {
         "threshold": yardstick.threshold,
@@ -205,11 +208,11 @@ def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any]
     yardstick, compared, n = Yardstick.of(usual), usual.value > -1, len(synthetic)
     limit, similarity = yardstick.threshold, yardstick.similarity(found)
     twins = similarity > limit
-    share = proportion_interval(int(twins.sum()), n)
+    share = clustered_interval(twins, units_of(synthetic))
     pairs = {tuple(sorted((int(i), int(found.index[i])))): float(similarity[i]) for i in np.flatnonzero(twins)}
     metric = {
         "value": int(twins.sum()),
-        "ci": [share[0] * n, share[1] * n],
+        "ci": share and [share[0] * n, share[1] * n],
         "n": {"real": len(real), "synthetic": n},
         "floor": float((yardstick.similarity(usual)[compared] > limit).mean() * n) if compared.any() else None,
     }
@@ -234,7 +237,14 @@ def gate_advice(info: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def nearness(synthetic: np.ndarray, held_out: np.ndarray, train: int, bootstrap: int, seed: int) -> dict:
+def nearness(
+    synthetic: np.ndarray,
+    held_out: np.ndarray,
+    units: tuple[np.ndarray, np.ndarray],
+    train: int,
+    bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
     """How far synthetic pictures are from their nearest training picture, over the same for held-out patients.
 
     Below 1, synthetic pictures are closer to the training patients than other patients are; 1 is the floor by definition.
@@ -242,15 +252,26 @@ def nearness(synthetic: np.ndarray, held_out: np.ndarray, train: int, bootstrap:
     Args:
         synthetic, held_out: nearest distances [N] and [M]. Held-out pictures that stand in the training set too (distance 0)
             are left out.
+        units: the patient of each of them, from `groups`: [N] and [M]. Both are resampled.
+        train: number of training pictures.
+        bootstrap: number of resamples.
+        seed: of them.
     """
-    held_out = held_out[np.isfinite(held_out) & (held_out > 0)]
+    known = np.isfinite(held_out) & (held_out > 0)
+    held_out = held_out[known]
+    ours, theirs = units[0], np.unique(units[1][known], return_inverse=True)[1]
     n = {"real": len(held_out), "synthetic": len(synthetic), "train": train}
-    out: dict = {"value": None, "ci": None, "n": n, "floor": 1.0}
-    if len(held_out):
-        relative = synthetic / held_out.mean()
-        out["value"] = float(relative.mean())
-        out["ci"] = mean_interval(relative, groups(len(relative)), bootstrap, rng(seed, "nearness"))
-    return out
+    out: dict[str, Any] = {"value": None, "ci": None, "n": n, "floor": 1.0}
+    if not len(held_out):
+        return out
+    out["value"] = float(synthetic.mean() / held_out.mean())
+    if min(ours.max(), theirs.max()) + 1 < FEWEST:
+        return out
+    pairs = zip(
+        draws(ours, bootstrap, rng(seed, "nearness")), draws(theirs, bootstrap, rng(seed, "nearness", "held out")), strict=True
+    )
+    again = [np.average(synthetic, weights=a) / np.average(held_out, weights=b) for a, b in pairs]
+    return {**out, "ci": interval(out["value"], again)}
 
 
 def _distance(similarity: np.ndarray) -> np.ndarray:

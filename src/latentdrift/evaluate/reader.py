@@ -25,7 +25,7 @@ import pandas as pd
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import rng
-from latentdrift.evaluate.labels import pixels
+from latentdrift.evaluate.strips import pixels
 
 KINDS = ("real", "synthetic")
 COLUMNS = ("study", "item", "answer", "confidence", "seconds")

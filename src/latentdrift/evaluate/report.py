@@ -110,14 +110,15 @@ def evaluate(
             "dimension": vectors.real.shape[1],
             "protocol": getattr(space, "protocol", "not stated"),
         }
-        metrics, few = scores.distances(vectors, real.patients, **how)
+        metrics, few = scores.distances(vectors, real.patients, synthetic.patients, **how)
         report["metrics"] |= metrics
         report["warnings"] += few
         for value, (ours, theirs) in parts.items():
-            patients = None if real.patients is None else [real.patients[place] for place in ours]
-            report["by"]["values"][value]["metrics"] |= scores.distances(vectors.take(ours, theirs), patients, **how)[0]
+            patients, whose = real.take(ours).patients, synthetic.take(theirs).patients
+            some = vectors.take(ours, theirs)
+            report["by"]["values"][value]["metrics"] |= scores.distances(some, patients, whose, **how)[0]
         if train is not None:
-            report["metrics"] |= scores.keeps_distance(vectors, real, train, **how)
+            report["metrics"] |= scores.keeps_distance(vectors, real, synthetic, train, **how)
         every[label] = vectors
         report["map"][label] = scores.chart(vectors, seed)
     rows = pairs.rows_of(features)
@@ -130,7 +131,7 @@ def evaluate(
         found = find_copies(usual, searched, train, bootstrap=bootstrap, seed=seed)
         report["metrics"] |= found.metrics | pairs.neighbours(usual, searched, train, found, rows, **how)
         spaces = {label: vectors.take(held_out, asked) for label, vectors in every.items()}
-        report["metrics"] |= recognition(usual, train, found, spaces, **how)
+        report["metrics"] |= recognition(usual, searched, train, found, spaces, **how)
         report["copies"] = found.details | {"planted": planted(train, found.yardstick, seed)}
     if min(len(real), len(synthetic)) > 1:
         report["metrics"]["duplicates"], report["duplicates"] = find_duplicates(usual, searched)

@@ -107,7 +107,7 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "first": Metric("own prompt is the best", partial(_within, 1)),
     "third": Metric("own prompt is among the best three", partial(_within, 3)),
-    "rank": Metric("share of the other prompts that go better (0 is best)", _rank),
+    "rank": Metric("share of the other prompts that fit better (0 is best)", _rank),
 }
 
 

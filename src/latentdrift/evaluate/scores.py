@@ -9,7 +9,7 @@ import numpy as np
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate import ImageSet, contents
-from latentdrift.evaluate.bootstrap import part_of, rng
+from latentdrift.evaluate.bootstrap import part_of, rng, units_of
 from latentdrift.evaluate.distances import DISTANCES, judge
 from latentdrift.evaluate.privacy import nearest_features, nearness, same_patient
 
@@ -44,8 +44,16 @@ class Vectors:
         return Vectors(self.label, self.real[real], self.synthetic[synthetic], self.train, self.unseen)
 
 
-def distances(vectors: Vectors, patients: list[str] | None, *, bootstrap: int, seed: int) -> tuple[dict[str, dict], list[str]]:
-    """Metrics `<row>.<space>`, and a sentence for each row that needs more images than there are."""
+def distances(
+    vectors: Vectors, patients: list[str] | None, whose: list[str] | None = None, *, bootstrap: int, seed: int
+) -> tuple[dict[str, dict], list[str]]:
+    """Metrics `<row>.<space>`, and a sentence for each row that needs more images than there are.
+
+    Args:
+        vectors: of both sets.
+        patients, whose: of each real and of each synthetic image; None where nobody knows.
+        bootstrap, seed: of the intervals.
+    """
     metrics, few = {}, []
     for name, row in DISTANCES.items():
         if row.informed and not vectors.unseen:
@@ -54,17 +62,20 @@ def distances(vectors: Vectors, patients: list[str] | None, *, bootstrap: int, s
             few.append(f"{row.title} needs at least {row.least} images in each set and was left out.")
             continue
         metrics[f"{name}.{vectors.label}"] = judge(
-            row, vectors.real, vectors.synthetic, patients, train=vectors.train, bootstrap=bootstrap, seed=seed
+            row, vectors.real, vectors.synthetic, patients, whose=whose, train=vectors.train, bootstrap=bootstrap, seed=seed
         )
     return metrics, few
 
 
-def keeps_distance(vectors: Vectors, real: ImageSet, train: ImageSet, *, bootstrap: int, seed: int) -> dict[str, dict]:
+def keeps_distance(
+    vectors: Vectors, real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int, seed: int
+) -> dict[str, dict]:
     """`nearest.<space>`: distance of synthetic images to their nearest training image over that of held-out patients."""
     assert vectors.train is not None
     near = nearest_features(vectors.synthetic, vectors.train).value
     usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train)).value
-    return {f"nearest.{vectors.label}": nearness(near, usual, len(train), bootstrap, seed)}
+    units = units_of(synthetic), units_of(real)
+    return {f"nearest.{vectors.label}": nearness(near, usual, units, len(train), bootstrap, seed)}
 
 
 def chart(vectors: Vectors, seed: int) -> dict:

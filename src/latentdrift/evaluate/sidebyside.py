@@ -8,7 +8,7 @@ from typing import Any
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import REAL, SYNTHETIC, bounds, dress, ordered, panels, sheet, table_rows, title
+from latentdrift.evaluate.labels import REAL, SYNTHETIC, dress, estimate, ordered, panels, sheet, table_rows, title
 
 DRAWN = ("kid", "precision", "recall", "coverage")  # rows of DISTANCES that get a plot
 SHOWN = 7  # pictures of each further set
@@ -22,8 +22,11 @@ def by_value(report: Mapping[str, Any]) -> list[page.Block]:
     groups: dict[str, Metrics] = {value: part["metrics"] for value, part in report["by"]["values"].items()}
     groups = {"all": {name: m for name, m in report["metrics"].items() if name.split(".")[0] in DISTANCES}} | groups
     rows = [{column: value} | row for value, metrics in groups.items() for row in table_rows(metrics)]
-    words = f"Every distance for the images of one {column} each, as above; `all`: of all images. Floors are those of the value."
-    return [page.heading(f"By {column}"), *_panels(groups), page.table(rows, words)]
+    words = (
+        f"Every distance, as above, for the images of one value of {column} at a time; `all` "
+        "stands for all images. Real vs real is computed from the images of that value, too."
+    )
+    return [page.heading(f"By {column}"), *_panels(groups), page.table(rows, words, keys=2)]
 
 
 def compared(report: Mapping[str, Any], pictures: Mapping[str, ImageSet]) -> list[page.Block]:
@@ -32,12 +35,12 @@ def compared(report: Mapping[str, Any], pictures: Mapping[str, ImageSet]) -> lis
     groups: dict[str, Metrics] = {"synthetic": report["metrics"]} | {name: part["metrics"] for name, part in further.items()}
     names = {name: None for metrics in groups.values() for name in metrics}
     rows = [
-        {"metric": title(name), "floor": report["metrics"].get(name, {}).get("floor")}
-        | {label: _with_interval(metrics.get(name)) for label, metrics in groups.items()}
+        {"measure": title(name), "real vs real": report["metrics"].get(name, {}).get("floor")}
+        | {label: _cell(metrics.get(name)) for label, metrics in groups.items()}
         for name in ordered(names)
     ]
     n = ", ".join(f"{label} {m['n']['synthetic']}" for label, m in {"synthetic": report, **further}.items())
-    words = f"Each set judged against the same real images; value [95 % interval]. Images: {n}."
+    words = f"Each set is compared with the same real images; value [95 % interval]. Images: {n}."
     found: list[page.Block] = [page.heading("Several sets"), page.table(rows, words), *_panels(groups)]
     for name, part in further.items():
         found += [page.heading(f"Set {name}"), page.lights(part["lights"])]
@@ -47,10 +50,8 @@ def compared(report: Mapping[str, Any], pictures: Mapping[str, ImageSet]) -> lis
     return found
 
 
-def _with_interval(metric: Mapping[str, Any] | None) -> str | None:
-    if metric is None or metric["value"] is None:
-        return None
-    return f"{metric['value']:.4g}" + (f" [{bounds(metric['ci'])}]" if metric["ci"] else "")
+def _cell(metric: Mapping[str, Any] | None) -> str | None:
+    return None if metric is None else estimate(metric["value"], metric["ci"])
 
 
 def _panels(groups: Mapping[str, Metrics]) -> list[page.Block]:
@@ -72,7 +73,7 @@ def _panels(groups: Mapping[str, Metrics]) -> list[page.Block]:
             ax.plot(metric["value"], -height, "o", color=SYNTHETIC, markersize=5)
         dress(ax, name, {-height: label for height, label in enumerate(groups)})
     words = (
-        "Dots: value with its 95 % interval. Blue: real against real. Open circles compare with it: the value at its number of "
-        "images."
+        "Dots: synthetic against real, with the 95 % interval. Blue lines: real against real. An "
+        "open circle compares with the blue line: it is the value with the same number of images."
     )
     return [page.picture(drawing, words)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -150,6 +151,19 @@ def read_edits(folder: Path) -> list[dict]:
             | {name: read_picture(path) for name, path in _beside(place)}
         )
     return edits
+
+
+def patients_of(edits: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The patient of each edit, the unit that intervals resample.
+
+    The pseudonym in its record; without one the hash of the image that was edited, so that several edits of an image are one
+    unit; without either the edit itself.
+    """
+    found = []
+    for edit in edits:
+        record = edit["record"]
+        found.append(str(record.get("patient") or record.get("image") or f"edit {edit['name']}"))
+    return found
 
 
 def _beside(place: Path) -> list[tuple[str, Path]]:

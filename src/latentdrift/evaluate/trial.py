@@ -239,7 +239,12 @@ def verdict(arm: Mapping[str, Any], tested: Mapping[str, Any]) -> str:
     """An arm against the reference, in words."""
     if "difference" not in arm:
         return "the reference"
-    if arm["difference_ci"] is None or min(tested["patients"]) < ENOUGH:
+    if arm["difference_ci"] is None:
         return "too few test patients to say"
     low, high = arm["difference_ci"]
-    return "better than real alone" if low > 0 else "worse than real alone" if high < 0 else "not told apart from real alone"
+    if min(tested["patients"]) < ENOUGH:
+        few = "too few test patients to say"
+        return f"worse than real alone, of few test patients (fewer than {ENOUGH})" if high < 0 else few
+    return (
+        "better than real alone" if low > 0 else "worse than real alone" if high < 0 else "no difference to real alone was seen"
+    )

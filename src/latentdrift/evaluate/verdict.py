@@ -31,8 +31,8 @@ def _number(n: Mapping[str, int]) -> Light:
     return (
         "Enough images?",
         colour,
-        f"{n['real']} real and {n['synthetic']} synthetic. Green from {ENOUGH:,} of each, red below {FEW}: "
-        "then only large differences show.",
+        f"{n['real']} real and {n['synthetic']} synthetic images. Green from {ENOUGH:,} of each; "
+        f"red below {FEW}, where only large differences can be seen.",
     )
 
 
@@ -61,9 +61,10 @@ def _variety(label: str, metrics: Mapping[str, Any]) -> list[Light]:
     ratio = metric["matched"] / metric["floor"]
     colour = "green" if ratio >= REACHED else "amber" if ratio >= MISSED else "red"
     sentence = (
-        f"{metric['matched']:.0%} of the real images have a synthetic one as near as neighbour {metric['k']}; of other real "
-        f"patients {metric['floor']:.0%} do ({metric['floor_n']} images each). Green when the first is at least {REACHED:.0%} of "
-        f"the second, red below {MISSED:.0%}: then whole kinds of image are missing."
+        f"Coverage {metric['matched']:.0%} (real vs real: {metric['floor']:.0%}): share of real "
+        f"images with a synthetic image within their {metric['k']}-nearest-neighbour radius "
+        f"({metric['floor_n']} images each). Green from {REACHED:.0%} of real vs real; red below "
+        f"{MISSED:.0%}, where whole kinds of image are missing."
     )
     return [(f"As varied? ({label})", colour, sentence)]
 
@@ -74,14 +75,15 @@ def _copies(report: Mapping[str, Any]) -> Light:
         return "Copies?", "grey", "Not looked for: no training images were given."
     limit, n, planted = report["copies"]["threshold"], metric["n"], report["copies"]["planted"]
     keen = planted["caught"] >= KEEN * planted["n"]
-    honest = "" if not metric["floor"] else f" Of as many held-out real images {metric['floor']:.1f} would be counted."
+    honest = "" if not metric["floor"] else f" Of as many held-out real images, {metric['floor']:.1f} would be counted."
     return (
         "Copies?",
         "red" if metric["value"] else "green" if keen else "amber",
-        f"{metric['value']} of {n['synthetic']} synthetic images are copies of one of {n['train']} training images "
-        f"(similarity above {limit:.3f}, also mirrored, cropped, shifted or turned).{honest} Of {planted['n']} training images "
-        f"that were planted in disguise, {planted['caught']} were found. Green for no copy, where at least {KEEN:.0%} of these "
-        "are found.",
+        f"{metric['value']} of {n['synthetic']} synthetic images are copies of one of "
+        f"{n['train']} training images (similarity above {limit:.3f}, also mirrored, cropped, "
+        f"shifted or turned).{honest} Control: of {planted['n']} altered training images that "
+        f"were added, {planted['caught']} were found. Green: no copy, and at least {KEEN:.0%} of "
+        "the control images are found.",
     )
 
 
@@ -93,9 +95,10 @@ def _duplicates(report: Mapping[str, Any]) -> list[Light]:
     usual = metric["floor"] or 0.0
     colour = "green" if value <= max(1.0, usual) else "amber" if value <= REPEATED * n else "red"
     sentence = (
-        f"{value} of {n} synthetic images repeat another one (similarity above {report['duplicates']['threshold']:.3f}); of as "
-        f"many real images {usual:.1f} would. Green up to one, or what real images do; red above {REPEATED:.0%}: then few images "
-        "are drawn again and again."
+        f"{value} of {n} synthetic images repeat another one (similarity above "
+        f"{report['duplicates']['threshold']:.3f}); of as many real images, {usual:.1f} would. "
+        f"Green: one at most, or no more than of real images; red above {REPEATED:.0%} of the "
+        "images, where the model draws the same few images again and again."
     )
     return [("Different from one another?", colour, sentence)]
 
@@ -107,8 +110,9 @@ def _closeness(metrics: Mapping[str, Any]) -> list[Light]:
     value = metric["value"]
     colour = "green" if value >= CLOSER else "amber" if value >= TOO_CLOSE else "red"
     sentence = (
-        f"On average a synthetic image is {value:.2f} times as far from its nearest training image as a held-out patient's is. "
-        f"Green from {CLOSER}, red below {TOO_CLOSE}: then it follows single patients."
+        f"Mean distance of a synthetic image to its nearest training image: {value:.2f} times "
+        f"that of held-out patients. Green from {CLOSER}; red below {TOO_CLOSE}, where images "
+        "follow single training patients."
     )
     return [("Keeps its distance?", colour, sentence)]
 
@@ -121,12 +125,14 @@ def _reconstruction(report: Mapping[str, Any]) -> list[Light]:
     poor = "amber" if detailed == n else "red"
     colour = "green" if value >= FAITHFUL else "amber" if value >= POOR else poor
     sentence = (
-        f"Without any change asked for, the editor draws the image again with SSIM {value:.3f} over {n} edits. "
-        f"Green from {FAITHFUL}, red below {POOR}: then the editor does not see the image that it changes."
+        f"Mean SSIM of the original and its reconstruction without any change: {value:.3f} over "
+        f"{n} edits. Green from {FAITHFUL}; red below {POOR}, where the editor loses the image "
+        "that it is to change."
     )
     if detailed:
         sentence += (
-            f" {detailed} of the edits put the change alone on the image itself, so that what the drawing loses is not lost in "
-            "them: amber at the worst where all do."
+            f" {detailed} of the edits put only the change on the original, so that the "
+            "counterfactual keeps the detail that the reconstruction loses; the light is amber "
+            "at worst where all edits do."
         )
     return [("Edits start faithful?", colour, sentence)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -72,13 +73,31 @@ def find(name: str) -> Path:
         return Path(str(files("latentdrift.model"))) / card["folder"]
     if not card and Path(name).is_dir():
         return Path(name)
-    repository = card.get("repository", name)
+    check_name(name)
+    return _download(card.get("repository", name), card.get("revision"))
+
+
+def check_name(name: str) -> None:
+    """See that a base is a named one, a folder, or can be a hub id.
+
+    Raises:
+        BaseModelError: It is none of these.
+    """
+    known = cards()
+    if name in known or Path(name).is_dir() or is_hub_id(name):
+        return
+    near = get_close_matches(name, known, n=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    raise BaseModelError(
+        f"no base '{name}'{hint}: it is neither a folder on this machine, nor a hub id "
+        f"`owner/name`, nor one of {', '.join(known)}"
+    )
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name can be a repository's on the Hugging Face hub."""
     looks_like_path = name.startswith((".", "/", "~")) or Path(name).suffix in (".safetensors", ".ckpt", ".bin")
-    if not card and (looks_like_path or repository.count("/") != 1):
-        raise BaseModelError(
-            f"no base '{name}': it is neither a folder on this machine, nor a hub id `owner/name`, nor one of {', '.join(known)}"
-        )
-    return _download(repository, card.get("revision"))
+    return not looks_like_path and name.count("/") == 1
 
 
 def _download(repository: str, revision: str | None) -> Path:

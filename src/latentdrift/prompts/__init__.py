@@ -4,6 +4,7 @@
     templates.py     TEMPLATES, and the sentences made of them
     manner.py        how one adapter's prompts are worded; the prompt of a table's row. START READING HERE
     composition.py   several prompts with weights in one
+    departures.py    where a prompt departs from those of training
     changes.py       source and target of an edit, the instruction for a pair of visits
     assignments.py   `age=85`, `+10`, `age=60:90:5` -> typed values
 
@@ -11,8 +12,9 @@ A missing attribute is never invented: it leaves the sentence. An empty cell of 
 a word of its own ("No Finding").
 """
 
-from latentdrift.prompts.assignments import Years, parse_assignment, parse_finding, parse_series, parse_years
+from latentdrift.prompts.assignments import Years, parse_assignment, parse_finding, parse_series, parse_wanted, parse_years
 from latentdrift.prompts.changes import GAPS, INSTRUCTIONS, instruction, pair, sentence_sets, single_changes, states
+from latentdrift.prompts.departures import OF_THE_PICTURE, departures, of_text, spelled, taken_for_granted
 from latentdrift.prompts.manner import Manner
 from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
 from latentdrift.prompts.wording import (
@@ -31,7 +33,8 @@ from latentdrift.prompts.wording import (
 )
 
 __all__ = [
-    "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "Years", "absent", "attributes_of",
-    "instruction", "is_missing", "named", "negated", "pair", "parse_assignment", "parse_finding", "parse_series", "parse_years",
-    "phrase", "sentence", "sentence_sets", "sentences", "single_changes", "slug", "split_findings", "states",
+    "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "OF_THE_PICTURE", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "Years", "absent",
+    "attributes_of", "departures", "instruction", "is_missing", "named", "negated", "of_text", "pair", "parse_assignment",
+    "parse_finding", "parse_series", "parse_wanted", "parse_years", "phrase", "sentence", "sentence_sets", "sentences",
+    "single_changes", "slug", "spelled", "split_findings", "states", "taken_for_granted",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latentdrift.ages import OLDEST, AgeError, parse_age
+from latentdrift.config import EditOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.wording import SEX_WORDS, Spec, is_missing, split_findings
 
@@ -44,6 +45,40 @@ class Years:
                 "go less far, or set the age itself with --set age=85"
             )
         return age
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to change, as `edit` was asked for it."""
+
+    changes: Mapping[str, Any]
+    """An age may be `Years` from the image's own."""
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+    grid: tuple[tuple[str, tuple[Any, ...]], ...]
+    """Attributes that take several values in turn."""
+
+
+def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
+    """`--set`, `--age`, `--add`, `--remove` and `--grid`, in the words of an adapter's cohort.
+
+    Raises:
+        OptionError: An attribute or a value that the cohort has not, something said twice, or a model without a cohort.
+    """
+    asked = [name for name in ("set", "age", "add", "remove", "grid", "given") if getattr(options, name)]
+    if asked and not spec:
+        raise OptionError(
+            f"--{asked[0]} speaks of attributes, and {options.adapter} knows none: it is a base, or was not fitted on a cohort; "
+            "give an adapter that `fit` made"
+        )
+    changes = [parse_assignment(text, spec) for text in options.set]
+    changes += [] if options.age is None else [("age", parse_years(options.age, spec))]
+    grid = tuple((name, tuple(values)) for name, values in (parse_series(text, spec) for text in options.grid))
+    said = [name for name, _ in (*changes, *grid)]
+    if twice := next((name for name in said if said.count(name) > 1), None):
+        raise OptionError(f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it once")
+    add, remove = (tuple(parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
+    return Wanted(dict(changes), add, remove, grid)
 
 
 def parse_years(text: str, spec: Spec) -> Years:

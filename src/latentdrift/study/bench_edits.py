@@ -50,7 +50,7 @@ def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
             made = [outcomes(editor, edited(work, editor, case, shelf=None))[editor] for case in cases]
             told = {"drift": subject.drift.to_dict()}
         pictures = colours(made)
-        metrics: dict[str, Any] = judge(subject.base, pictures, cell.seed)
+        metrics: dict[str, Any] = judge(subject.base, pictures, cell.seed, [case.patient for case in cases])
         scores = [score(work, *three) for three in zip(cases, originals, made, strict=True)]
         metrics |= {name: mean([one.get(name) for one in scores], cases, work.options) for name in METRICS}
         perceptual = {name: way for name, way in rows_of(judge.spaces).items() if name not in SIMILARITIES}

@@ -40,15 +40,16 @@ class Judge:
         features = {name: space(real.images) for name, space in spaces.items()}
         return cls(np.asarray(real.images), real.patients, spaces, features, bench.options.bootstrap)
 
-    def __call__(self, base: Base, pictures: np.ndarray, seed: int) -> dict[str, Any]:
-        """Everything that is said of pictures [N, R, R, 3] in [0, 1]."""
+    def __call__(self, base: Base, pictures: np.ndarray, seed: int, whose: list[str] | None = None) -> dict[str, Any]:
+        """Everything that is said of pictures [N, R, R, 3] in [0, 1]; `whose` are the patients of edits."""
         found: dict[str, Any] = dict(levels(pictures, self.pictures))
         found["latent_dc"], found["real_latent_dc"] = (channel_means(base, x) for x in (pictures, self.pictures))
         found["latent_dc_error"] = float(np.abs(np.subtract(found["latent_dc"], found["real_latent_dc"])).mean())
         for name, space in self.spaces.items():
             made = space(pictures)
             for kind in KINDS:
-                judged = judge(DISTANCES[kind], self.features[name], made, self.patients, bootstrap=self.resamples, seed=seed)
+                how: Any = {"whose": whose, "bootstrap": self.resamples, "seed": seed}
+                judged = judge(DISTANCES[kind], self.features[name], made, self.patients, **how)
                 found[f"{kind}_{name}"] = {part: judged.get(part) for part in ("value", "ci", "floor", "matched")}
         return found
 

@@ -1,0 +1,136 @@
+"""PARTS: which options of a verb have a part in what, so that none is given and silently left aside.
+
+Only what the options themselves decide stands here. What a file, a cohort or a network decides is checked where it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from latentdrift.config.adapters import PRESETS
+from latentdrift.config.names import METHODS
+from latentdrift.config.shared import Options
+from latentdrift.errors import OptionError
+
+LORAS = ("lora", "dreambooth-lora")
+WORDS = ("textual-inversion", "custom-diffusion")
+DREAMS = ("dreambooth", "dreambooth-lora")
+PRIORS = (*DREAMS, "custom-diffusion")
+"""Methods that keep to pictures of the class unless told otherwise."""
+
+# Options of `fit` -> the methods that they have a part in; all others have one in every method.
+BY_METHOD: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("rank", "alpha", "targets"): LORAS,
+    ("train_text_encoder",): ("full", *LORAS, "dreambooth"),
+    ("token", "vectors", "concept_by"): WORDS,
+    ("rare_word",): DREAMS,
+    ("prior_images", "prior_weight", "class_prompt"): ("full", "lora", *PRIORS),
+    ("hint",): ("controlnet",),
+    ("instruction",): ("instruct-pix2pix",),
+    ("caption_dropout",): tuple(name for name in METHODS.known if name != "textual-inversion"),
+}
+# What a method gives an option that is not given (METHODS in adapt/methods.py): to say it aloud changes nothing.
+SAME = {"vectors": (None, 1), "prior_images": (None, 0)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row of PARTS."""
+
+    options: tuple[str, ...]
+    needed: str
+    """What they need, as it is given on the command line."""
+    there: Callable[[Any], bool]
+    """Options of the verb -> whether it is there."""
+
+
+def _draws_class(options: Any) -> bool:
+    return bool(options.prior_images) if options.prior_images is not None else options.method in PRIORS
+
+
+def _says_patient(options: Any) -> bool:
+    return options.patient_info and options.prompt_style != "bare"
+
+
+def _trains_classifiers(options: Any) -> bool:
+    return bool(options.utility or options.alignment or (options.edits and options.card))
+
+
+def _guides(options: Any) -> bool:
+    return options.guidance != 1 or bool(options.compose) or any(" AND " in text for text in options.prompt)
+
+
+PARTS: dict[str, tuple[Part, ...]] = {
+    "fit": (
+        Part(("mask_outside",), "--mask COLUMN", lambda o: o.mask is not None),
+        Part(("prior_weight", "class_prompt"), "--prior-images above 0", _draws_class),
+        Part(("age_encoding", "negate_findings"), "a sentence that says the patient", _says_patient),
+        Part(("drift_form",), "a --drift other than none", lambda o: o.drift.strip().lower() != "none"),
+        Part(
+            ("drift_mode",), "a --drift other than none",
+            lambda o: o.drift.strip().lower() != "none" or o.drift_mode not in ("infer", "train", "both"),
+        ),
+    ),
+    "generate": (
+        Part(("split",), "--like COHORT", lambda o: o.like is not None),
+        Part(("rescale",), "a --guidance other than 1", _guides),
+    ),
+    "evaluate": (
+        Part(
+            ("classifier", "classifier_steps", "classifier_seeds"), "--utility, --alignment, or a card of --edits",
+            _trains_classifiers,
+        ),
+        Part(("card",), "--edits FOLDER", lambda o: o.edits is not None),
+        Part(("scorer",), "--alignment", lambda o: o.alignment),
+    ),
+    "drift estimate": (Part(("n", "guidance", "batch_size"), "--copy-slope", lambda o: o.copy_slope),),
+    "drift search": (
+        Part(("method", "fit_steps", "learning_rate", "rank"), "--stage train", lambda o: o.stage == "train"),
+        Part(("rank",), f"--method {' or '.join(LORAS)}", lambda o: o.method in LORAS),
+    ),
+    "bench editors": (
+        Part(("split",), "a cohort", lambda o: o.cohort is not None),
+        Part(("image_guidance",), "--editors instruct-pix2pix", lambda o: not o.editors or "instruct-pix2pix" in o.editors),
+        Part(("sentences",), "--editors pix2pix-zero", lambda o: not o.editors or "pix2pix-zero" in o.editors),
+    ),
+}  # fmt: skip
+
+
+def check_parts(verb: str, options: Options) -> None:
+    """See that every option that was given has a part in what is done.
+
+    Raises:
+        OptionError: One has none.
+    """
+    for part in PARTS.get(verb, ()):
+        for name in part.options:
+            if given(options, name) and not part.there(options):
+                raise OptionError(f"{_flag(options, name)} has no part without {part.needed}; give that, or leave it out")
+    if verb == "fit":
+        _check_method(options)
+
+
+def given(options: Options, name: str) -> bool:
+    """Whether an option has another value than its default."""
+    default = type(options).model_fields[name].default
+    return getattr(options, name) not in SAME.get(name, (default,))
+
+
+def _check_method(options: Any) -> None:
+    for names, methods in BY_METHOD.items():
+        for name in names:
+            if given(options, name) and options.method not in methods:
+                raise OptionError(
+                    f"{_flag(options, name)} has no part in --method {options.method}, but in {', '.join(methods)}; "
+                    "leave one of them out"
+                )
+
+
+def _flag(options: Any, name: str) -> str:
+    """The option as it is written, and the preset that gives it."""
+    no, preset = "no-" * (getattr(options, name) is False), getattr(options, "preset", None)
+    flag = f"--{no}{name.replace('_', '-')}"
+    gives = PRESETS.get(preset or "", {}).get(name, ...) == getattr(options, name)
+    return f"{flag} (of --preset {preset})" if gives else flag

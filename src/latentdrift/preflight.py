@@ -1,0 +1,159 @@
+"""What can be wrong before anything heavy is imported: names, options without a part, paths that are not there.
+
+Loading torch, diffusers and a base takes seconds; a typing mistake is answered in less than one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from latentdrift import config
+from latentdrift.errors import AdapterError, InputError, OptionError
+from latentdrift.model import folder as folders
+from latentdrift.prompts import parse_assignment, parse_wanted
+
+COHORTS = ("cohort", "real", "like", "gate")
+"""Options that name a cohort."""
+MADE = ("out", "cache", "inversions")
+"""Options that name what is made, and need not be there."""
+CHECKED_AT_ONCE = ("import", "replay", "reader make", "reader score", "phantom", "demo")
+"""Verbs that load nothing heavy before they check their paths themselves."""
+ADAPTER = "adapter.json"
+
+
+def check(verb: str, options: config.Options) -> None:
+    """See that a verb can begin.
+
+    Raises:
+        OptionError: A name that is no row of its table, or an option without a part.
+        InputError, CohortError, AdapterError, BaseModelError: A path or model that is not there.
+    """
+    config.check_names(options)
+    config.check_parts(verb, options)
+    if verb not in CHECKED_AT_ONCE:
+        _check_models(options)
+        _check_paths(options)
+    if isinstance(options, config.EditOptions):
+        _check_edit(options)
+
+
+def _check_models(options: config.Options) -> None:
+    adapter, base = getattr(options, "adapter", None), getattr(options, "base", None)
+    if adapter is not None:
+        check_model(adapter)
+    for reference in (*getattr(options, "also", ()), *getattr(options, "start", ())):
+        _check_reference(reference)
+    if base is not None:
+        folders.check_name(base)
+    if adapter is not None and base is not None and is_base(adapter):
+        raise OptionError(f"--base says where an adapter's base lies, and {adapter} is a base itself; leave --base out")
+
+
+def _check_paths(options: config.Options) -> None:
+    from latentdrift.data.cohort import check_cohort
+
+    for name in type(options).model_fields:
+        for path in _paths(getattr(options, name)) if name not in MADE else ():
+            if name in COHORTS:
+                check_cohort(path)
+            elif not path.exists():
+                raise InputError(f"the {name.replace('_', ' ')} {path} does not exist{_near(path)}; give one that is there")
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Path))
+
+
+def is_base(name: str) -> bool:
+    """Whether a model is a base by its name or folder: a base has an autoencoder, an adapter never has."""
+    place = Path(name)
+    return (place / "vae").is_dir() if place.exists() else True
+
+
+def check_model(name: str) -> None:
+    """See that an adapter or base is there, or can be a hub id.
+
+    Raises:
+        AdapterError: It is none of these.
+    """
+    place = Path(name)
+    if place.exists() or name in folders.cards() or folders.is_hub_id(name):
+        return
+    near = get_close_matches(name, folders.cards(), n=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else _near(place)
+    raise AdapterError(
+        f"there is no adapter or base '{name}'{hint}: it is neither a folder on this machine, nor a hub id `owner/name`, "
+        f"nor one of {', '.join(folders.cards())}"
+    )
+
+
+def _check_reference(reference: str) -> None:
+    """See that `RUN` or `RUN=WEIGHT` is there."""
+    places = (Path(reference), Path(reference.rpartition("=")[0] or reference))
+    if not any(place.exists() for place in places):
+        raise AdapterError(f"there is no adapter at {places[1]}{_near(places[1])}; give the folder that `fit` made")
+
+
+def _near(path: Path) -> str:
+    """A name in the same folder that is nearly the same."""
+    there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, there, n=1)
+    return f" (did you mean '{path.parent / near[0]}'?)" if near else ""
+
+
+def attributes(adapter: str) -> Mapping[str, Any] | None:
+    """What an adapter's adapter.json says that can be set; None where there is none to be read."""
+    for folder in (Path(adapter), Path(adapter) / "adapter"):
+        try:
+            found = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["attributes"]
+        except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong
+            continue
+        return found if isinstance(found, dict) else None
+    return {} if is_base(adapter) else None
+
+
+def _check_edit(options: config.EditOptions) -> None:
+    """See that an edit can be said in the adapter's words, and that its options go with its source.
+
+    Raises:
+        OptionError: An attribute or value that the adapter does not know, or an option that this source has no use for.
+        InputError: The source is a folder and no cohort.
+    """
+    is_cohort = (options.source / "cohort.json").is_file()
+    if options.source.is_dir() and not is_cohort:
+        raise InputError(f"{options.source} is a folder but not a cohort; give one image, or import the folder first")
+    spec = attributes(options.adapter)
+    if spec is not None:
+        parse_wanted(options, spec)
+        for text in options.given:
+            parse_assignment(text, spec)
+    _check_source(options, is_cohort)
+
+
+FILE_ONLY = ("window",)
+COHORT_ONLY = ("split", "patient")
+SLICES = {"plane": None, "position": "50%"}
+"""Options that choose a slice of a volume, and their defaults."""
+
+
+def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
+    """See that options about cohorts go with a cohort, and those about files with a file."""
+    for name in FILE_ONLY if is_cohort else COHORT_ONLY:
+        if getattr(options, name):
+            kind, other = ("a cohort, whose images have theirs", "a file") if is_cohort else ("a file", "a cohort")
+            raise OptionError(f"--{name} is of {other}, and {options.source} is {kind}; leave it out")
+    volume = not is_cohort and options.source.is_file() and _is_volume(options.source)
+    beside = [path for path in (options.mask, options.protect, *options.hint_image) if path is not None]
+    for name, default in SLICES.items():
+        if getattr(options, name) != default and not (volume or any(map(_is_volume, beside))):
+            raise OptionError(f"--{name} chooses a slice of a volume, and {options.source} is none; leave it out")
+
+
+def _is_volume(path: Path) -> bool:
+    from latentdrift.data.readers import kind_of
+
+    return kind_of(path) == "nifti"

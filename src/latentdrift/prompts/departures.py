@@ -1,0 +1,125 @@
+"""Where a prompt departs from what training said: what it leaves out, ages beyond the cohort's, values it never had.
+
+A network answers to any words; to those that it never read in training, its answer means little.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from latentdrift.prompts.wording import Spec, article, is_missing, split_findings
+
+OF_THE_PICTURE = ("view",)
+"""Attributes that describe the picture and not the patient: a value that all training images had can be taken for granted."""
+_AGES = re.compile(r"(\d+(?:\.\d+)?)[ -]years?[ -]old")
+
+
+def taken_for_granted(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """Values that no header and nobody says, and that were the same in all training images: "axial" of axial slices."""
+    words = {name: spec[name].get("vocabulary") or [] for name in OF_THE_PICTURE if name in spec}
+    return {name: known[0] for name, known in words.items() if len(known) == 1 and is_missing(attributes.get(name))}
+
+
+def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """The same with categories as the cohort's vocabulary spells them: a header's AXIAL is axial."""
+    found = dict(attributes)
+    for name, value in attributes.items():
+        fold = {str(word).lower(): word for word in spec.get(name, {}).get("vocabulary") or ()}
+        found[name] = fold.get(str(value).lower(), value)
+    return found
+
+
+def departures(states: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[str]:
+    """Sentences, one for each kind of departure of some images' attributes, with how many images it concerns.
+
+    Args:
+        states: Attributes that are said of each image.
+        info: adapter.json.
+    """
+    spec, said = info.get("attributes", {}), info.get("said", ())
+    silent = _silent(states, info)
+    unsaid = Counter(name for state in states for name in said if is_missing(state.get(name)))
+    found = [
+        f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts leave it out; "
+        f"say it with --given {name}={_example(spec.get(name, {}))}"
+        for name, number in unsaid.items()
+    ]
+    found += [_beyond(name, states, spec[name]) for name in spec if spec[name].get("type") == "number"]
+    found += [_unseen(name, states, spec[name]) for name in spec if spec[name].get("type") != "number"]
+    return [sentence for sentence in [*found, silent] if sentence]
+
+
+def _silent(states: Iterable[Mapping[str, Any]], info: Mapping[str, Any]) -> str:
+    """What is said of patients, where training said nothing of them."""
+    manner = info.get("prompt", {})
+    if manner.get("patient_info", True) and manner.get("style") != "bare":
+        return ""
+    spoken = {name for state in states for name, value in state.items() if not is_missing(value)} - set(OF_THE_PICTURE)
+    return f"training said nothing of the patient, and these prompts say {', '.join(sorted(spoken))}" if spoken else ""
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _example(spec: Mapping[str, Any]) -> str:
+    return str(next(iter(spec.get("vocabulary") or ()), "70"))
+
+
+def _beyond(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
+    """A number outside of the range that training had; nothing where the adapter does not say the range."""
+    low, high = spec.get("low"), spec.get("high")
+    if low is None or high is None:
+        return ""
+    values = [float(state[name]) for state in states if not is_missing(state.get(name))]
+    outside = [value for value in values if not low <= value <= high]
+    if not outside:
+        return ""
+    return (
+        f"the adapter's cohort had {article(_title(name))} from {low:g} to {high:g}, and "
+        f"{len(outside)} of {len(values)} prompts lie beyond, the first {outside[0]:g}: "
+        "what the network makes of it was never learned"
+    )
+
+
+def _unseen(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
+    """A word that the vocabulary has not."""
+    known = {str(word).lower() for word in spec.get("vocabulary") or ()}
+    words = [word for state in states for word in _words(name, state.get(name))]
+    strange = sorted({word for word in words if known and word.lower().removeprefix("no ") not in known | _bare(known)})
+    if not strange:
+        return ""
+    return f"the adapter's cohort had no {_title(name)} '{strange[0]}'; it had {', '.join(map(str, spec['vocabulary']))}"
+
+
+def _words(name: str, value: Any) -> tuple[str, ...]:
+    return () if is_missing(value) else split_findings(value) if name == "findings" else (str(value),)
+
+
+def _bare(known: Iterable[str]) -> set[str]:
+    return {word.removeprefix("no ") for word in known}
+
+
+def of_text(prompt: str, info: Mapping[str, Any]) -> list[str]:
+    """The same of a prompt in free words: what training always said, and ages beyond the cohort's.
+
+    Args:
+        prompt: As it was given.
+        info: adapter.json; nothing is found where its prompts were reports.
+    """
+    if info.get("prompt", {}).get("caption"):
+        return []
+    spec, lower, found = info.get("attributes", {}), prompt.lower(), []
+    called = str(info.get("describe", "")).partition("{")[0].strip("-<> ")
+    if info.get("method") and called and called.lower() not in lower:
+        found.append(f"the prompt '{prompt}' does not say '{info['describe']}', which every prompt in training did")
+    for name in OF_THE_PICTURE:
+        words = [str(word) for word in spec.get(name, {}).get("vocabulary") or ()]
+        if name in info.get("said", ()) and not any(word.lower() in lower for word in words):
+            found.append(f"the prompt '{prompt}' says no {_title(name)}, which every prompt in training did: {', '.join(words)}")
+    ages = [{"age": float(number)} for number in _AGES.findall(lower)]
+    beyond = _beyond("age", ages, spec.get("age", {}))
+    return [*found, *([f"the prompt '{prompt}': {beyond}"] if beyond else [])]
