@@ -107,6 +107,7 @@ def test_the_command_line_wins_over_yaml(tmp_path) -> None:
         (["edit", "no-such-adapter", "x.png", "--out", "O", "--set", "age=80"], "no-such-adapter"),
         (["replay", "no-such-record", "--out", "O"], "there is no record"),
         (["generate", "pocket", "--config", "none.yaml"], "--config none.yaml does not exist"),
+        (["generate", "pocket", "--config", "/dev/null/x"], "--config /dev/null/x cannot be read"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exits_with_1(arguments, sentence, capsys, tmp_path, monkeypatch) -> None:
@@ -155,3 +156,19 @@ def test_an_unforeseen_error_is_a_sentence_unless_debug(capsys, monkeypatch) -> 
     assert "--debug" in err and "Traceback" not in err
     with pytest.raises(RuntimeError, match="boom"):
         cli.main(["inspect", "C", "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: " + "[" * 50_000, "is nested more than 20 levels deep"),
+        ("steps: &n 5\nseed: *n", "has a YAML alias"),
+        ("x" * 1_000_001, "has more than 1 MB"),
+        ("steps: [", "is not YAML"),
+        ("seed: 2011-99-99", "is not YAML"),
+    ],
+)
+def test_a_config_that_is_no_page_of_options_is_one_sentence(tmp_path, capsys, text: str, message: str) -> None:
+    (tmp_path / "o.yaml").write_text(text)
+    code, _, err = told(capsys, "fit", "C", "--out", "O", "--config", str(tmp_path / "o.yaml"))
+    assert code == 1 and message in err and "Error" not in err

@@ -203,6 +203,7 @@ def test_assignments(text: str, expected: tuple) -> None:
         ("age", "'age' is not an assignment; write name=value"),
         ("weight=70", "unknown attribute 'weight'; known: age, diagnosis, findings, sex"),
         ("diagnosis=demenita", r"unknown diagnosis 'demenita'; known: dementia, no dementia \(did you mean 'dementia'\?\)"),
+        ("findings=mass|no finding", "'no finding' says that there are no findings, and others are named"),
         ("findings=oedema", "unknown finding 'oedema'; known: effusion, mass, no finding"),
     ],
 )
@@ -560,3 +561,11 @@ def test_sets_of_sentences_are_wordings_of_either_state() -> None:
     assert [text.replace("75 year", "90 year") for text in befores] == [text.replace("an 90", "a 90") for text in afters]
     with pytest.raises(OptionError, match="ask for"):
         sentence_sets("brain MRI", FULL, {"age": 90}, n=25, spec=SPEC, style="diverse")
+
+
+@pytest.mark.parametrize("known", ["effusion", "no finding", ""])
+@pytest.mark.parametrize("how", ["add", "remove"])
+@pytest.mark.parametrize("negate", [False, True])
+def test_no_finding_is_neither_added_nor_removed(known: str, how: str, negate: bool) -> None:
+    with pytest.raises(OptionError, match="'no finding' says that there is no finding, so it can be neither added nor removed"):
+        pair("chest X-ray", {"findings": known}, {}, spec=SPEC, negate_findings=negate, **{how: ["no finding"]})

@@ -150,7 +150,7 @@ def test_a_missing_column_names_those_present_and_the_nearest(tmp_path):
         ("a: [", "is not YAML"),
         ("file: {oblique: x}", "file"),
         ("my attribute: X", "a name of letters"),
-        ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("a: " + "[" * 5000 + "]" * 5000, "is nested more than 20 levels deep"),
         ("a: &x [1, 2]\nb: *x", "has a YAML alias"),
         ('file: "{ID:0>20000000000}"', "is wider than 255 characters"),
         ("patient: {column: ID, pattern: 'x*'}", "needs one {…} around the part that counts"),

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from latentdrift import __version__, config, launch
+from latentdrift.config.documents import read_yaml
 from latentdrift.errors import LatentDriftError, OptionError, unknown
 
 # verb -> its options, and which of them stand without a flag; a verb of two words is a verb of its first word's
@@ -99,11 +100,11 @@ def parser() -> argparse.ArgumentParser:
 
 def _from_yaml(path: Path, known: Sequence[str]) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = read_yaml(path, f"--config {path}", yaml.SafeLoader) or {}
     except FileNotFoundError:
         raise OptionError(f"--config {path} does not exist; give a YAML file of options") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f"--config {path} is not YAML: {error}") from None
+    except OSError as error:
+        raise OptionError(f"--config {path} cannot be read ({error.strerror}); give a YAML file of options") from None
     if not isinstance(values, dict):
         raise OptionError(f"--config {path} holds a {type(values).__name__}; it must hold `option: value` lines")
     values = {str(key).replace("-", "_"): value for key, value in values.items()}

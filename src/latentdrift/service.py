@@ -22,7 +22,8 @@ DEMO = "made-by-demo.txt"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
 UNHEARD = (
-    "In no image did more than a pixel in a hundred change by %.1f %% of the range: this network hardly tells '%s' from '%s'. "
+    "In no image did more than a pixel in a hundred change by %.0f %% of the range (the most was %.1f %%): "
+    "this network hardly tells '%s' from '%s'. "
     "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer, and "
     "where a finding or diagnosis was changed with `--train-text-encoder` and `--prompt-style findings-first`."
 )
@@ -126,7 +127,7 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
             changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked)))
             report(done, len(missing))
     if changes and max(changes) < HARDLY:
-        log.warning(UNHEARD, 100 * max(changes), missing[0].source, missing[0].told)
+        log.warning(UNHEARD, 100 * HARDLY, 100 * max(changes), missing[0].source, missing[0].told)
     if work.wish.grid:
         write_series(options.out, work.requests, work.wish.grid, options.animate)
     inputs = {"base": work.base.hash, "adapters": work.adapters}

@@ -17,7 +17,6 @@ Columns that the map does not name do not enter the cohort. Every key is shown i
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -27,6 +26,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from latentdrift.config.documents import read_yaml
 from latentdrift.data.image import Plane
 from latentdrift.data.tables import Table
 from latentdrift.errors import InputError, OptionError, unknown
@@ -37,10 +37,6 @@ FileOf = Literal["", "axial", "coronal", "sagittal"]
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 WIDEST = 255
 """Characters to which a placeholder may fill up a cell; file names are no longer."""
-LARGEST_MAP = 1_000_000
-"""Bytes."""
-DEEPEST_MAP = 20
-"""Levels of lists and keys within each other."""
 MOST_STARS = 3
 """Of `*` in a column's `pattern`; each multiplies the time that a text can take that does not match."""
 
@@ -229,26 +225,10 @@ def load_map(path: Path) -> TableMap:
         InputError: Missing, not YAML, or with keys or values that a map cannot have.
     """
     try:
-        if path.stat().st_size > LARGEST_MAP:
-            raise InputError(f"the map {path} has more than {LARGEST_MAP / 1e6:g} MB; a map is a page of `ours: theirs` lines")
-        text = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig"))
-        _check_nesting(path, text)
-        given = yaml.load(text, Loader=yaml.BaseLoader)  # BaseLoader: `no` stays a word
+        given = read_yaml(path, f"the map {path}", yaml.BaseLoader, "NFC")  # BaseLoader: `no` stays a word
     except OSError as error:
         raise InputError(f"the map {path} cannot be read ({error.strerror}); check --map") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"the map {path} is not YAML: {' '.join(str(error).split())}") from error
     return _checked(given, f"the map {path}")
-
-
-def _check_nesting(path: Path, text: str) -> None:
-    """Refuse what a few bytes of YAML can grow into: endless nesting, and aliases, which repeat what they name."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.BaseLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST_MAP or isinstance(event, yaml.AliasEvent):
-            what = "is nested too deeply" if depth > DEEPEST_MAP else "has a YAML alias (*name)"
-            raise InputError(f"the map {path} {what}; a map is a page of `ours: theirs` lines, see docs/mapping.md")
 
 
 def load_preset(name: str) -> TableMap:

@@ -11,7 +11,7 @@ from typing import Any
 from latentdrift.ages import OLDEST, AgeError, parse_age
 from latentdrift.config import EditOptions
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.wording import SEX_WORDS, Spec, is_missing, split_findings
+from latentdrift.prompts.wording import NO_FINDING, SEX_WORDS, Spec, is_missing, split_findings
 
 MOST = 100
 """Values of a series; ours."""
@@ -151,8 +151,17 @@ def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
     if kind == "number":
         return name, _number(name, value, spec[name].get("unit"))
     if kind == "findings":
-        return name, "|".join(parse_finding(part, spec) for part in split_findings(value))
+        return name, _findings(value, spec)
     return name, _word(name, value, vocabulary)
+
+
+def _findings(value: str, spec: Spec) -> str:
+    """Findings joined with `|`; a word that says there are none stands alone."""
+    findings = [parse_finding(part, spec) for part in split_findings(value)]
+    none = next((finding for finding in findings if finding.lower() in NO_FINDING), None)
+    if none and len(findings) > 1:
+        raise OptionError(f"findings={value}: '{none}' says that there are no findings, and others are named; leave one out")
+    return "|".join(findings)
 
 
 def parse_finding(text: str, spec: Spec) -> str:

@@ -100,6 +100,12 @@ def _edit_findings(cell: Any, add: tuple[str, ...], remove: tuple[str, ...], spe
     known = split_findings(cell)
     present = [finding for finding in known if finding.lower() not in NO_FINDING]
     lower = [finding.lower() for finding in present]
+    for finding in (*add, *remove):
+        if finding.lower() in NO_FINDING:
+            raise OptionError(
+                f"'{finding}' says that there is no finding, so it can be neither added nor removed; "
+                f"write --remove with the findings that are to go, or --set 'findings={finding}'"
+            )
     for finding in add:
         if finding.lower() in lower:
             raise OptionError(f"cannot add '{finding}': the image has it already; its findings: {', '.join(present)}")
