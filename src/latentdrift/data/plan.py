@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import unicodedata
 from collections import Counter
@@ -25,6 +26,7 @@ from latentdrift.data.values import CellError, Rows, read_rows, unite
 from latentdrift.data.walk import Refusal, walk
 from latentdrift.errors import InputError, OptionError, ResourceError, unknown
 
+log = logging.getLogger(__name__)
 SHORTEST_ID = 4
 """Characters of a patient's id from which a text that holds it is taken to repeat it."""
 
@@ -147,7 +149,11 @@ def _table(options: ImportOptions, table_map: TableMap | None, path: Path | None
         if options.sheet is not None:
             raise OptionError("--sheet names a sheet of the table, and no table is given; give --table, or leave it out")
         return None
-    return read_table(path, table_map.encoding if table_map else None, options.sheet or (table_map.sheet if table_map else None))
+    wanted = options.sheet or (table_map.sheet if table_map else None)
+    table = read_table(path, table_map.encoding if table_map else None, wanted)
+    if table.other_sheets and wanted is None:
+        log.warning("The table %s is read%s.", path.name, table.where)
+    return table
 
 
 def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None]:

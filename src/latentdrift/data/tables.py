@@ -65,8 +65,9 @@ class Table:
 
     @property
     def where(self) -> str:
-        """The sheet in words, where the workbook has others: ` (sheet 'A'; --sheet chooses: B, C)`."""
-        return f" (sheet '{self.sheet}'; --sheet chooses: {', '.join(self.other_sheets)})" if self.other_sheets else ""
+        """The sheet in words, where the workbook has others: ` from its sheet 'A' (--sheet chooses another: B, C)`."""
+        others = ", ".join(self.other_sheets)
+        return f" from its sheet '{self.sheet}' (--sheet chooses another: {others})" if others else ""
 
 
 def read_table(path: Path, encoding: str | None = None, sheet: str | None = None) -> Table:

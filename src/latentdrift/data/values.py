@@ -161,6 +161,8 @@ def translate(column: Column, cell: str, decimal: str) -> str | None:
 
     Numbers are compared as numbers, words without case.
     """
+    if not column.values:
+        return None
     known = {_key(theirs): ours for theirs, ours in column.values.items()}
     return known.get(_key(cell, decimal))
 
