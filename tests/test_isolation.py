@@ -61,7 +61,7 @@ def nest(_):
 )  # fmt: skip
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_bad_file_is_lost_and_the_others_are_read(monkeypatch, fault, reason, workers):
-    monkeypatch.setattr(isolation, "SECONDS", 0.6)
+    monkeypatch.setattr(isolation, "SECONDS", 1.0)
     monkeypatch.setattr(isolation, "MEMORY", 64 << 20)
     found = dict(isolation.each(lambda name: fault(name) if name == "bad" else name.upper(), NAMES, workers))
     assert found.pop("bad").reason == reason
@@ -135,7 +135,7 @@ def taken(source, **options):
 
 def test_an_import_goes_on_after_a_hanging_file(source, monkeypatch):
     real = readers.read
-    monkeypatch.setattr(isolation, "SECONDS", 0.5)
+    monkeypatch.setattr(isolation, "SECONDS", 2.0)
     monkeypatch.setattr(readers, "read", lambda path, **asked: hang(path) if path.name == "3.png" else real(path, **asked))
     assert taken(source) == (5, {"too slow": 1})
     private = source.with_name("cohort-private") / "rejected.csv"

@@ -1,6 +1,6 @@
 """`latentdrift <verb>`: derived from the option models of `config`; parses and shows, and loads no torch itself.
 
-Exit codes: 0 done, 1 the input or the options, 2 usage, 130 interrupted.
+Exit codes: 0 done, 1 the input or the options, 2 usage, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +24,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from latentdrift import __version__, config, launch
+from latentdrift import __version__, config, launch, stopping
 from latentdrift.config.documents import read_yaml
 from latentdrift.errors import LatentDriftError, OptionError, unknown
 
@@ -192,35 +194,119 @@ def _with_negative_values(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `latentdrift` command; returns the exit code."""
-    given = _parsed(sys.argv[1:] if arguments is None else arguments)
-    verb, as_json, debug, dry = (given.pop(key) for key in ("verb", "json", "debug", "dry_run"))
-    rank = launch.rank()  # of several processes, the first one speaks
-    level = logging.ERROR if rank else logging.WARNING if as_json else logging.INFO
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "PIL", "matplotlib", "fontTools"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _ready_streams()
+    given = sys.argv[1:] if arguments is None else arguments
     try:
+        with stopping.raised():
+            code = _run(given)
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, stopping.Terminated)
+        what = "stopped by SIGTERM" if terminated else "interrupted"
+        _complain(f"{_verb(given)}: {what}; the same command again continues where it can")
+        code = stopping.TERMINATED if terminated else stopping.INTERRUPTED
+    except SystemExit:  # --help, --version and usage
+        _write("")
+        raise
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Parse, do, show."""
+    given = _parsed(arguments)
+    verb, as_json, debug, dry = (given.pop(key) for key in ("verb", "json", "debug", "dry_run"))
+    try:
+        rank = launch.rank()  # of several processes, the first one speaks
+        _log(rank, as_json)
         options = resolve(verb, given)
         if dry:
             result = import_module("latentdrift.plans").run(verb, options)
         else:
             result = import_module("latentdrift.service").run(verb, options, quiet=as_json or rank > 0)
-    except LatentDriftError as error:
-        if debug:
-            raise
-        sys.stderr.write(f"latentdrift {verb}{f', process {rank}' if rank else ''}: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"latentdrift {verb}: interrupted; the same command again continues where it can\n")
-        return 130
     except Exception as error:
         if debug:
             raise
-        sys.stderr.write(f"latentdrift {verb}: {type(error).__name__}: {error}; run it again with --debug for the traceback\n")
+        _complain(f"{verb}{_process()}: {_problem(error)}")
         return 1
-    if rank == 0:
-        sys.stdout.write((json.dumps(result, indent=1, default=str) if as_json else _show(result)) + "\n")
-    return 0
+    if rank:
+        return 0
+    failed = _write((json.dumps(result, indent=1, default=str) if as_json else _show(result)) + "\n")
+    if failed:
+        _complain(f"{verb}: the work is done, but its result cannot be written to stdout: {failed}")
+    return 1 if failed else 0
+
+
+def _log(rank: int, as_json: bool) -> None:
+    level = logging.ERROR if rank else logging.WARNING if as_json else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "PIL", "matplotlib", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The verb that arguments begin with."""
+    return next((verb for verb in VERBS if list(arguments[: len(verb.split())]) == verb.split()), "")
+
+
+def _process() -> str:
+    """Which of several processes this is, for an error."""
+    try:
+        rank = launch.rank()
+    except LatentDriftError:
+        return ""
+    return f", process {rank}" if rank else ""
+
+
+NO_ROOM = ("No space left on device", "os error 28", "Disk quota exceeded")
+"""How libraries that raise errors of their own say that a disk is full."""
+
+
+def _problem(error: Exception) -> str:
+    """An error as a sentence."""
+    if isinstance(error, LatentDriftError):
+        return str(error)
+    if any(sign in str(error) for sign in NO_ROOM):
+        return f"the disk is full ({error}); free some space and give the same command again, which goes on where it can"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
+        return f"{where}: {error.strerror}; see that it is there and that you may read and write it"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return f"there is not enough memory ({str(error) or 'MemoryError'}); take fewer images at a time or a lower resolution"
+    return f"{type(error).__name__}: {error}; run it again with --debug for the traceback"
+
+
+def _ready_streams() -> None:
+    """Let every text through: a closed stream swallows it, and signs that an encoding lacks are written as escapes."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _write(text: str) -> str | None:
+    """Write to stdout; what is wrong with it, if it cannot."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        _give_up(sys.stdout)
+        return str(getattr(error, "strerror", None) or error)
+    return None
+
+
+def _complain(text: str) -> None:
+    try:
+        sys.stderr.write(f"latentdrift {text}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):  # nobody is left to be told
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: Any) -> None:
+    """Let what a stream still holds go nowhere, so that its end says nothing more."""
+    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 if __name__ == "__main__":

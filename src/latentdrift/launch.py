@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 
+from latentdrift.errors import OptionError
+
 COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # torchrun, and MPI's of several makers
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
 def _first(names: tuple[str, ...], otherwise: int) -> int:
-    return next((int(os.environ[name]) for name in names if name in os.environ), otherwise)
+    name = next((name for name in names if name in os.environ), None)
+    if name is None:
+        return otherwise
+    value = os.environ[name]
+    if not (value.isascii() and value.isdigit()):
+        raise OptionError(f"the environment variable {name} is {value!r}; a launcher sets it to a whole number: unset it")
+    return int(value)
 
 
 def count() -> int:

@@ -15,8 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from latentdrift.config import Options
 from latentdrift.errors import InputError
+from latentdrift.storage import document, write_text
 
 NAME = "record.json"
 PRIVATE = "sources.json"
@@ -65,8 +68,10 @@ def write(
     inputs: Mapping[str, Any],
     results: Mapping[str, Any],
     private: Sequence[str] = (),
+    home: Path | None = None,
+    mode: int = 0o644,
 ) -> Path:
-    """Writes `folder/record.json`.
+    """Write `folder/record.json`, whole or not at all.
 
     Args:
         folder: What the verb made.
@@ -74,12 +79,16 @@ def write(
         options: Resolved.
         inputs: Names to hashes.
         results: Whatever the verb has to say.
-        private: Options that name files of patients, whose paths may hold a name: they stand in `private_place(folder)` alone.
+        private: Options that name files of patients, whose paths may hold a name: they stand in `private_place(home)` alone.
+        home: Where the folder will be when all of it is written; default: where it is.
+        mode: Who may read it.
     """
     every = options.model_dump(mode="json")
     apart = {name: every[name] for name in private if every[name]}
     if apart:
-        _write_private(private_place(folder), apart)
+        place = private_place(home or folder)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_text(place, json.dumps(apart, indent=1) + "\n", mode=0o600)
     record = {
         "schema": SCHEMA,
         "verb": verb,
@@ -92,21 +101,13 @@ def write(
         "machine": machine(),
     }
     path = folder / NAME
-    path.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(record, indent=1, default=str) + "\n", mode=mode)
     return path
 
 
 def private_place(folder: Path) -> Path:
     """Where the options are that name files of patients: beside what was made, and not in it."""
     return Path(f"{folder}-private") / PRIVATE
-
-
-def _write_private(path: Path, options: Mapping[str, Any]) -> None:
-    """For the owner's eyes only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
 
 
 def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -132,13 +133,35 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         ) from None
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Reads a record (the file, or the folder it lies in)."""
-    path = path / NAME if path.is_dir() else path
+def is_of(folder: Path, verb: str, options: Options, inputs: Mapping[str, Any]) -> bool:
+    """Whether a folder's record is of the same verb, options and inputs: the work was finished by the same command."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {"verb": record["verb"], **record}
-    except FileNotFoundError:
-        raise InputError(f"there is no record at {path}; give a {NAME} or a folder that a verb has made") from None
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError, TypeError):
-        raise InputError(f"{path} is not a record of latentdrift; give a {NAME} or a folder that a verb has made") from None
+        found = read(folder)
+        found["options"] = complete(found, folder)
+    except InputError:
+        return False
+    asked = {"verb": verb, "options": options.model_dump(mode="json"), "inputs": json.loads(json.dumps(inputs, default=str))}
+    return all(found.get(name) == value for name, value in asked.items())
+
+
+class Record(BaseModel):
+    """The part of a record that is read again; what else it holds is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    verb: str
+    options: dict[str, Any]
+    inputs: dict[str, Any] = {}
+    results: dict[str, Any] = {}
+    private: list[str] | None = None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a record: the file, or the folder that it lies in.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
+    path = path / NAME if path.is_dir() else path
+    cure = f"give a {NAME} or a folder that a verb has made"
+    return document(path, Record, InputError, "record", cure)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from latentdrift import config, preflight, record
+from latentdrift import config, launch, preflight, record
 from latentdrift.errors import InputError
 from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, requests, subject, without
 from latentdrift.progress import bar
+from latentdrift.storage import held
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -30,14 +33,20 @@ UNHEARD = (
 
 
 def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
-    """Do a verb; quiet: without progress."""
+    """Do a verb; quiet: without progress.
+
+    Raises:
+        ResourceError: Another process writes to the same `out`.
+    """
     preflight.check(verb, options)
-    return VERBS[verb](options, quiet)
+    out = getattr(options, "out", None)
+    with held(out) if out and not launch.rank() else nullcontext():  # of several processes, the first one writes
+        return VERBS[verb](options, quiet)
 
 
 def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
     """Scans and a table -> a cohort."""
-    from latentdrift.data.identity import private_folder, read_private
+    from latentdrift.data.identity import read_private
     from latentdrift.data.importing import import_cohort
     from latentdrift.data.publishing import summary
 
@@ -45,9 +54,6 @@ def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
         cohort = import_cohort(options, report)
     for line in summary(cohort.info, read_private(options.out, "cells.csv")):
         log.info(line)
-    # the options name places and the salt, so the record lies with the private table
-    results = {"fingerprint": cohort.fingerprint}
-    record.write(private_folder(options.out), "import", options, inputs={}, results=results).chmod(0o600)
     return {"cohort": str(options.out), **{name: cohort.info[name] for name in ("images", "patients", "splits")}}
 
 
@@ -77,7 +83,7 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     inputs = {"base": base.hash, "cohort": cohort.fingerprint}
     made = train(base, cohort, options, options.out, preview=partial(_preview, seed=options.seed), quiet=quiet)
     results = {"drift": made.info["drift"], "losses": made.info["losses"], "outputs": record.outputs(made.adapter)}
-    if not made.already and team.first:
+    if team.first and not (made.already and (options.out / record.NAME).is_file()):
         record.write(options.out, "fit", options, inputs=inputs, results=results)
     return {"adapter": str(made.adapter), "already finished": made.already, **{k: results[k] for k in ("drift", "losses")}}
 
@@ -95,7 +101,11 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     how |= {"resolution": options.resolution or info["resolution"], "same_noise": options.same_noise or bool(options.interpolate)}
     hints, gate = pictures(options, base, info, [one.row for one in wanted], how["resolution"]), gatekeeper(options, info)
     settings = {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
-    sheet = Sheet.open(options.out, {**settings, "hints": hints and hints.key})
+    settings["hints"] = hints and hints.key
+    inputs = {"base": base.hash, "adapters": info["adapters"], "settings": Sheet.key(settings)}
+    if record.is_of(options.out, "generate", options, inputs):
+        return {**Sheet.finished(options.out), "drift": drift.to_dict()}
+    sheet = Sheet.open(options.out, settings)
     missing = sheet.missing(wanted)
     with bar("generate", quiet=quiet) as report:
         drawn = draw(base, drift, missing, statistics, hints, batch_size=options.batch_size, **how)
@@ -106,10 +116,12 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
              "adapters": info["adapters"]}  # fmt: skip
     verdict = passed(gate, sheet.pictures(len(wanted)))
     about["gate"], apart = verdict and verdict.to_dict(), {i: verdict.why(i) for i in verdict.copies} if verdict else {}
-    sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart)
-    inputs = {"base": base.hash, "adapters": info["adapters"]}
-    record.write(options.out, "generate", options, inputs=inputs, private=("hint_image",),
-                 results={"outputs": record.outputs(options.out), "gate": about["gate"]})  # fmt: skip
+
+    def signed(folder: Path) -> None:
+        results = {"outputs": record.outputs(folder), "gate": about["gate"]}
+        record.write(folder, "generate", options, inputs=inputs, results=results, private=("hint_image",), home=options.out)
+
+    sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart, signed)
     told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
     return {"cohort": str(options.out), "images": len(wanted) - len(apart), **told, "drift": drift.to_dict()}
 
@@ -315,7 +327,9 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     """The main job on the embedded base and a phantom cohort."""
     out, seed = options.out, options.seed
     if (out / DEMO).is_file():  # an earlier demo's folder, and nothing else, is made anew
-        shutil.rmtree(out)
+        for made in [*out.iterdir()]:
+            if made.name != DEMO:  # which says so to the last, also after a kill
+                shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
     elif out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty and was not made by a demo; give another --out")
     out.mkdir(parents=True, exist_ok=True)

@@ -183,10 +183,12 @@ def adopt(base: Base, path: Path, folder: Path, token: str | None = None, hint: 
     Raises:
         OptionError: The folder is there and not empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OptionError(f"{folder} is there and not empty; give a new folder as --out")
     taken, facts = take_in(base, path, token, hint)
     info = {"format": FORMAT, **facts}
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if (folder / NAME).is_file() and read(folder) == json.loads(json.dumps(info)):
+            return info  # made by the same command, which did not come to its end
+        raise OptionError(f"{folder} is there and not empty; give a new folder as --out")
     write(folder, taken, METHODS[info["method"]], info, None)
     return info
 

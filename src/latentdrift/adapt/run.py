@@ -12,8 +12,10 @@ from typing import Any
 
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, ResourceError
+from latentdrift.storage import write_text
 
 SETTINGS = "fit.json"
+HALF = f".{SETTINGS}.writing"  # of a run that was killed while it claimed its folder
 DEFAULTS = {name: field.default for name, field in FitOptions.model_fields.items()}
 RECENT = 50  # steps
 
@@ -53,7 +55,7 @@ class Run:
         path = self.folder / SETTINGS
         asked = json.loads(json.dumps(settings))
         if path.exists():
-            there = DEFAULTS | json.loads(path.read_text())  # what was no option yet when the run began had its default
+            there = DEFAULTS | self._settings()  # what was no option yet when the run began had its default
             changed = [name for name in asked if there.get(name) != asked[name]]
             differs = ", ".join(f"{name} ({there.get(name)} there, {asked[name]} now)" for name in changed)
             if changed:
@@ -61,16 +63,22 @@ class Run:
                     f"{self.folder} holds a run with other settings: {differs}; "
                     "give the same ones to continue it, or another --out"
                 )
-        elif self.folder.exists() and any(self.folder.iterdir()):
+        elif self.folder.exists() and any(entry.name != HALF for entry in self.folder.iterdir()):
             raise OptionError(f"{self.folder} is not empty and holds no run; give an empty or new folder as --out")
 
     def claim(self, settings: Mapping[str, Any]) -> None:
         """Take the folder for these settings."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / SETTINGS
-        aside = path.with_suffix(".partial")
-        aside.write_text(json.dumps(settings, indent=2))
-        aside.replace(path)
+        write_text(self.folder / SETTINGS, json.dumps(settings, indent=2))
+
+    def _settings(self) -> dict[str, Any]:
+        try:
+            there = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise OptionError(f"{self.folder / SETTINGS} is damaged ({error}); give another --out, or delete the run") from None
+        if not isinstance(there, dict):
+            raise OptionError(f"{self.folder / SETTINGS} holds no settings; give another --out, or delete the run")
+        return there
 
     def need(self, size: int) -> None:
         """Check that `size` bytes are free where the run is to be.
@@ -109,4 +117,4 @@ class Run:
         """Forget what the log says of steps after `step`, of its end, and, from 0, of everything: it is done again."""
         known = [entry for entry in self.entries() if entry["step"] <= step and step and "kept" not in entry]
         kept = [json.dumps(entry) + "\n" for entry in known]
-        (self.folder / "log.jsonl").write_text("".join(kept), encoding="utf-8")
+        write_text(self.folder / "log.jsonl", "".join(kept))

@@ -5,6 +5,7 @@ A run that was interrupted, even by kill -9, goes on by itself and ends bit-iden
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Schedule
 from latentdrift.model.start import Statistics
 
+log = logging.getLogger(__name__)
 Preview = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
 """(base as it is now, drift, statistics of the training latents, prompts, what the network is shown) -> [H, W, 3] uint8."""
 PREVIEW_PROMPTS = 4
@@ -185,6 +187,7 @@ def _loop(
     except KeyboardInterrupt:
         if trainer.done and trainer.team.first:
             trainer.save(run.checkpoints)
+            log.warning("stopped after step %d, of which there is a checkpoint", trainer.done)
         raise
     if trainer.patience:
         journal.kept(trainer.done, trainer.patience)

@@ -172,6 +172,7 @@ def write_cohort(
     images: Iterable[tuple[np.ndarray, Mapping[str, Any]]],
     info: Mapping[str, Any],
     mask: Callable[[int], np.ndarray] | None = None,
+    finish: Callable[[Path], object] | None = None,
 ) -> Cohort:
     """Write a cohort whole or not at all.
 
@@ -180,6 +181,7 @@ def write_cohort(
         images: Pixels (uint8 or uint16 [H, W], uint8 [H, W, 3]) and their row: names of COLUMNS, and further attributes.
         info: `describe`; `synthetic` where the pictures were made; whatever else cohort.json should say.
         mask: Position of an image -> its mask, uint8 or uint16 [H, W], kept below `masks/` and named in the column `mask`.
+        finish: What else is to be written into the folder before it appears.
 
     Raises:
         CohortError: `out` is in use, or there are no images.
@@ -201,6 +203,8 @@ def write_cohort(
                 write_png(staging / window["mask"], mask(position), synthetic=False)
             rows.append(window | {"split": "train", "sha256": pixel_hash(pixels)} | dict(row) | {"file_name": name})
         write_tables(staging, rows, info)
+        if finish:
+            finish(staging)
         publish(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -23,7 +23,7 @@ from latentdrift.data import duplicates, isolation, readers
 from latentdrift.data.cohort import Cohort, quantise
 from latentdrift.data.image import Image
 from latentdrift.data.linking import HeaderLinks
-from latentdrift.data.plan import SHORTEST_ID, Plan, prepare
+from latentdrift.data.plan import SHORTEST_ID, Plan, prepare, size_and_time
 from latentdrift.data.publishing import Taken, counted, publish
 from latentdrift.data.staging import Staging
 from latentdrift.data.values import CellError, Doubt, parse_date, read_outright
@@ -45,6 +45,10 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
         ResourceError: The disk is too small.
     """
     plan = prepare(options)
+    if plan.finished(options):
+        log.info("%s was finished by the same command; delete it to read its source again", options.out)
+        Staging.forget(options.out)
+        return Cohort.load(options.out)
     staging = Staging.open(options.out, plan.key)
     read_files(plan, staging, options, progress)
     taken, refused = join(plan, staging)
@@ -61,8 +65,12 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
 def read_files(plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None) -> None:
     """Read every file that has a row, unless it was read before; what came of it is recorded one by one."""
     wanted = [name for name in plan.files if plan.refusal(name) is None]
-    waiting = {name: stamp for name in wanted if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan.root / name))}
-    sizes = [(name, stamp[0] if stamp else 0) for name, stamp in waiting.items()]
+    waiting = {
+        name: stamp
+        for name in wanted
+        if staging.done.get(name, {}).get("stamp") != (stamp := list(size_and_time(plan.root / name)))
+    }
+    sizes = [(name, stamp[0]) for name, stamp in waiting.items()]
     read = partial(_read_file, _Reading.of(plan, staging, options))
     done = len(wanted) - len(waiting)
     for name, result in isolation.each(read, sizes, options.workers):
@@ -129,15 +137,6 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
         "notes": list(image.notes),
         "header": known | {"patient": image.patient, "date": parse_date(image.date or "")},
     }
-
-
-def _stamp(path: Path) -> list[int] | None:
-    """Size and time of a file; None where it is gone since it was listed."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return [state.st_size, state.st_mtime_ns]
 
 
 def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:

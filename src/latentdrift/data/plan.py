@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentdrift import record
 from latentdrift.config import ImportOptions
 from latentdrift.data import readers, splits
 from latentdrift.data.cohort import check_free
@@ -90,10 +91,35 @@ class Plan:
             return Refusal(name, error.reason, str(error))
         return None
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What an import's record says of its source: names, sizes and times of its files, its table and its map."""
+        stamps = [(name, *size_and_time(self.root / name)) for name in self.files]
+        return {"settings": self.key, "files": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()}
+
+    def finished(self, options: ImportOptions) -> bool:
+        """Whether the cohort is there, and was made by the same command from the same source.
+
+        Raises:
+            CohortError: Something else is there.
+        """
+        if (options.out / "cohort.json").is_file() and record.is_of(private_folder(options.out), "import", options, self.inputs):
+            return True
+        check_free(options.out)
+        return False
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes and nanoseconds; zeros of a file that is gone since it was listed."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0, 0
+    return state.st_size, state.st_mtime_ns
+
 
 def prepare(options: ImportOptions) -> Plan:
     """Everything that can be known, or be wrong, before pixels are read."""
-    check_free(options.out)
     parse_window(options.window)
     splits.totals(1, options.split)
     if not options.source.exists():
@@ -130,6 +156,7 @@ def survey(options: ImportOptions) -> dict[str, Any]:
     `files_with_a_row` is None where rows are found by the patient in DICOM headers, which are not read.
     """
     plan = prepare(options)
+    plan.finished(options)
     refusals = [plan.refusal(name) or plan.unreadable(name) for name in plan.files]
     by_reason = dict(Counter(refusal.reason for refusal in [*plan.refused, *refusals] if refusal).most_common())
     return {
@@ -227,10 +254,7 @@ def _disk_needed(plan: Plan) -> int:
     """Bytes, a rough bound: PNGs are up to four times as large as JPEGs, and of a volume only a slice is taken."""
     total = 0
     for name in plan.files:
-        try:
-            size = (plan.root / name).stat().st_size
-        except OSError:  # gone since it was listed, which reading it will say
-            continue
+        size, _ = size_and_time(plan.root / name)
         total += min(4 * size, (0 if ".nii" in name else size) + 4_000_000)
     return total
 

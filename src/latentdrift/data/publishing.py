@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from latentdrift import record
 from latentdrift.config import ImportOptions
 from latentdrift.data import duplicates, splits
-from latentdrift.data.cohort import COLUMNS, write_tables
+from latentdrift.data.cohort import COLUMNS, Cohort, write_tables
 from latentdrift.data.identity import PrivateTable, choose_salt, patient_key, pseudonym, write_private
 from latentdrift.data.mapping import describe_map
 from latentdrift.data.plan import Plan
@@ -85,7 +86,10 @@ def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refu
         "rejected.csv": (("file", "reason", "sentence"), left_out),
         "cells.csv": (("where", "column", "cell", "reason"), [(n, d.name, d.cell, d.reason) for n, d in _doubts(plan, taken)]),
     }
-    write_private(options.out, salt, tables)
+    private = write_private(options.out, salt, tables)
+    # the options name places and the salt, so the record lies with the private tables
+    results = {"fingerprint": Cohort.load(folder).fingerprint}
+    record.write(private, "import", options, inputs=plan.inputs, results=results, mode=0o600)
     staging.finish(options.out)
 
 

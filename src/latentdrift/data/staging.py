@@ -41,6 +41,11 @@ class Staging:
             (folder / "key").write_text(key, encoding="utf-8")
         return cls(folder, dict(_read(folder)))
 
+    @staticmethod
+    def forget(out: Path) -> None:
+        """Remove what a finished import left beside its cohort: it was killed before it could."""
+        shutil.rmtree(staging_folder(out), ignore_errors=True)
+
     def record(self, path: str, result: dict[str, Any]) -> None:
         """A source file is done: its pixels are on disk, and now this is known; safe to call from several threads."""
         self.done[path] = result

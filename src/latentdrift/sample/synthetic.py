@@ -131,14 +131,24 @@ class Sheet:
             CohortError: `out` is in use, or what an earlier gate held back lies beside it.
         """
         check_free(out)
-        folder = out.with_name(f".{out.name}.partial")
-        key = hashlib.sha256(json.dumps(dict(settings), sort_keys=True, default=str).encode()).hexdigest()
+        folder, key = _unfinished(out), cls.key(settings)
         if not (folder / key).is_file():
             check_free(quarantine(out))
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             (folder / key).touch()
         return cls(out, folder)
+
+    @staticmethod
+    def key(settings: Mapping[str, Any]) -> str:
+        """Hash of all that decides the images."""
+        return hashlib.sha256(json.dumps(dict(settings), sort_keys=True, default=str).encode()).hexdigest()
+
+    @staticmethod
+    def finished(out: Path) -> dict[str, Any]:
+        """What there is to say of images that the same command drew before; its last traces go away."""
+        shutil.rmtree(_unfinished(out), ignore_errors=True)
+        return {"cohort": str(out), "images": len(Cohort.load(out).table), "already finished": True}
 
     def missing(self, requests: Sequence[Request]) -> dict[int, str | tuple[composition.Part, ...]]:
         """Index -> what is still to be drawn from."""
@@ -164,6 +174,7 @@ class Sheet:
         seed: int,
         mask: Callable[[int], np.ndarray] | None = None,
         held_back: Mapping[int, Mapping[str, Any]] | None = None,
+        finish: Callable[[Path], object] | None = None,
     ) -> Cohort:
         """The cohort: every image is its own patient, and all say that they are synthetic; beside each its `mask`, if any.
 
@@ -173,6 +184,7 @@ class Sheet:
             seed: Of the images.
             mask: Index -> mask.
             held_back: Index -> why. These images go to `quarantine(out)`, and not into the cohort.
+            finish: What else is to be written into the folder before it appears.
 
         Raises:
             CohortError: All are held back.
@@ -188,7 +200,7 @@ class Sheet:
             )
         about = {**info, "synthetic": True, "kept": ("prompt", "seed", "index", *["mask"] * bool(mask))}
         rows = ((self._read(i), _row(requests[i], i, seed)) for i in kept)
-        cohort = write_cohort(self.out, rows, about, (lambda place: mask(kept[place])) if mask else None)
+        cohort = write_cohort(self.out, rows, about, (lambda place: mask(kept[place])) if mask else None, finish)
         shutil.rmtree(self.folder)
         return cohort
 
@@ -219,6 +231,10 @@ class Sheet:
 
 def _row(request: Request, index: int, seed: int) -> dict[str, Any]:
     return {**request.attributes, "patient": f"synthetic-{index:06d}", "prompt": request.prompt, "seed": seed, "index": index}
+
+
+def _unfinished(out: Path) -> Path:
+    return out.with_name(f".{out.name}.partial")
 
 
 def quarantine(out: Path) -> Path:

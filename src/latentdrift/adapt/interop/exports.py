@@ -131,8 +131,6 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
     """
     if to not in EXPORTS:
         raise unknown("format", to, EXPORTS)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OptionError(f"{out} is there and not empty; give a new folder as --out")
     source = shelf.locate(path)
     info = shelf.read(source)
     here = {file for row in EXPORTS.values() for file in row if (source / file).is_file()}
@@ -148,10 +146,41 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
     (aside / DRIFT).write_text(json.dumps(drift, indent=2) + "\n", encoding="utf-8")
     made = {name: how.replace(aside.name, out.name) for name, how in made.items()}
     (aside / "README.md").write_text(_readme(info, made), encoding="utf-8")
+    _appear(aside, out)
+    return [*made, DRIFT, "README.md"]
+
+
+def _appear(aside: Path, out: Path) -> None:
+    """A finished folder takes its name, or goes away where the same command made the same before.
+
+    Raises:
+        OptionError: Something else is there.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        same = out.is_dir() and _same(aside, out)
+        shutil.rmtree(aside)
+        if same:
+            return
+        raise OptionError(f"{out} is there and not empty; give a new folder as --out")
     if out.exists():
         out.rmdir()
     aside.replace(out)
-    return [*made, DRIFT, "README.md"]
+
+
+def _same(folder: Path, other: Path) -> bool:
+    """Whether two folders hold the same files; of safetensors the tensors, since their metadata have no order."""
+    names, others = ({file.relative_to(place) for file in place.rglob("*") if file.is_file()} for place in (folder, other))
+    if names != others:
+        return False
+    for name in names:
+        if (folder / name).read_bytes() == (other / name).read_bytes():
+            continue
+        if name.suffix != ".safetensors":
+            return False
+        ours, theirs = load_file(folder / name), load_file(other / name)
+        if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
+            return False
+    return True
 
 
 README = """# An adapter made with latentdrift
