@@ -166,7 +166,8 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     learned = Learned(train, folder, options.seed) if train else None
     encoder = Base.load("pocket", device=options.device, precision="fp32")
     at: Any = {"resolution": encoder.resolution, "device": str(encoder.device)}
-    spaces = store.keep(load_features(options.features, pocket=encoder.features, learned=learned, **at), folder)
+    own: Any = {"pocket": encoder.features, "pocket_maps": encoder.feature_maps}
+    spaces = store.keep(load_features(options.features, learned=learned, **own, **at), folder)
     how: Any = {"bootstrap": options.bootstrap, "seed": options.seed, "by": options.by}
     found, shown = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how), {"real": real, **made}
     shown |= {"train": train} if train else {}

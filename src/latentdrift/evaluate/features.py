@@ -7,11 +7,12 @@ repeats it. No row needs a network unless the user names a model that is not on 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from latentdrift.evaluate import ImageSet
 
 Encoder = Callable[["Tensor"], "Tensor"]
+Maps = Callable[["Tensor"], Sequence["Tensor"]]
+"""Pictures [B, 3, R, R] -> a network's layers, [B, C, h, w] each."""
 BATCH = 16
+CELLS = 4  # cells on a side of the grid of a spatial space: a heart, a lung, a ventricle fill a cell or two (ours)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Space:
 
     perceptual: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     """Pairs of pictures [N, H, W, 3] in [0, 1] -> how unlike they look [N], where the network serves for that."""
+
+    spatial: Space | None = None
+    """The same network's layers, cell by cell of a grid: features that keep where things are (see `by_cell`)."""
 
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
         return np.concatenate([*self.batches(images)]).astype(np.float64)
@@ -77,6 +84,8 @@ class Request:
     device: str
     pocket: Encoder | None
     """The base model's encoder, handed in: pictures [B, 3, R, R] in [-1, 1] -> features [B, D]."""
+    pocket_maps: Maps | None
+    """The same encoder's layers."""
     resolution: int
     """R."""
     learned: Learned | None = None
@@ -141,11 +150,44 @@ def _protocol(size: int) -> str:
     return f"{size} px, clean-fid (antialiased bicubic in floating point)"
 
 
+def by_cell(maps: Sequence[Tensor]) -> Tensor:
+    """Mean and spread of every channel in each cell of a CELLS × CELLS grid.
+
+    Args:
+        maps: layers [B, C, h, w] each.
+
+    Returns:
+        [B, 2 CELLS² ΣC].
+    """
+    import torch
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    parts = []
+    for layer in maps:
+        mean = adaptive_avg_pool2d(layer, CELLS)
+        square = adaptive_avg_pool2d(layer.square(), CELLS)
+        parts += [mean.flatten(1), (square - mean.square()).clamp_min(0).sqrt().flatten(1)]
+    return torch.cat(parts, dim=1)
+
+
+def _spatial(label: str, protocol: str, maps: Callable[[np.ndarray], Sequence[Tensor]]) -> Space:
+    """The space of a network's layers by cell, from a function of pictures [B, H, W, 3] in [0, 1]."""
+    where = f"{protocol}; mean and spread in each of {CELLS} × {CELLS} cells"
+    return Space(f"{label} by cell", where, lambda images: by_cell(maps(images)))
+
+
 def _pocket(request: Request) -> Space:
     encoder, size, device = request.pocket, request.resolution, request.device
     if encoder is None:
         raise OptionError("the features 'pocket' are the base model's own, and no encoder was handed in; name other features")
-    return Space(request.label, _protocol(size), lambda images: encoder(2.0 * resize(images, size).to(device) - 1.0))
+
+    def scaled(images: np.ndarray) -> Tensor:
+        return 2.0 * resize(images, size).to(device) - 1.0
+
+    maps, spatial = request.pocket_maps, None
+    if maps is not None:
+        spatial = _spatial(request.label, _protocol(size), lambda images: maps(scaled(images)))
+    return Space(request.label, _protocol(size), lambda images: encoder(scaled(images)), spatial=spatial)
 
 
 def _squeezenet(request: Request) -> Space:
@@ -162,14 +204,23 @@ def _squeezenet(request: Request) -> Space:
         places = [slice(start, start + BATCH) for start in range(0, len(a), BATCH)]
         return np.concatenate([unlikeness(network, whole(a[p]), whole(b[p])).double().cpu().numpy() for p in places])
 
-    return Space(request.label, _protocol(SIZE), lambda images: network(resize(images, SIZE).to(request.device)), unlike)
+    def entered(images: np.ndarray) -> Tensor:
+        return resize(images, SIZE).to(request.device)
+
+    spatial = _spatial(request.label, _protocol(SIZE), lambda images: network.stages(entered(images))[-1:])
+    return Space(request.label, _protocol(SIZE), lambda images: network(entered(images)), unlike, spatial)
 
 
 def _inception(request: Request) -> Space:
     from latentdrift.evaluate.inception import SIZE, load_inception
 
     network = load_inception(Path(request.path)).to(request.device)
-    return Space(request.label, _protocol(SIZE), lambda images: network(resize(images, SIZE).to(request.device)))
+
+    def entered(images: np.ndarray) -> Tensor:
+        return resize(images, SIZE).to(request.device)
+
+    spatial = _spatial(request.label, _protocol(SIZE), lambda images: [network.last_map(entered(images))])
+    return Space(request.label, _protocol(SIZE), lambda images: network(entered(images)), spatial=spatial)
 
 
 def _huggingface(request: Request) -> Space:
@@ -198,14 +249,30 @@ def _huggingface(request: Request) -> Space:
         raise InputError(f"'{path}' lacks weights, e.g. {absent[0]}; features of random weights would mean nothing")
     model = getattr(model, "vision_model", model).eval().requires_grad_(False).to(request.device)
 
+    def output(images: np.ndarray) -> Any:
+        return model(pixel_values=entrance.scale(resize(images, entrance.size).to(request.device)))
+
     def encode(images: np.ndarray) -> Tensor:
-        output = model(pixel_values=entrance.scale(resize(images, entrance.size).to(request.device)))
-        pooled, last = getattr(output, "pooler_output", None), output.last_hidden_state
+        made = output(images)
+        pooled, last = getattr(made, "pooler_output", None), made.last_hidden_state
         if pooled is not None and not pooler_is_random:
             return pooled.flatten(1)
         return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
 
-    return Space(request.label, _protocol(entrance.size), encode)
+    protocol = _protocol(entrance.size)
+    spatial = _spatial(request.label, protocol, lambda images: [as_map(output(images).last_hidden_state)])
+    return Space(request.label, protocol, encode, spatial=spatial)
+
+
+def as_map(hidden: Tensor) -> Tensor:
+    """Last hidden states as a map [B, C, h, w]: the patch tokens [B, L, C] of a vision transformer, or a map as it is.
+
+    The largest square number of tokens at the end are the patches; class and register tokens stand before them.
+    """
+    if hidden.ndim == 4:
+        return hidden
+    side = math.isqrt(hidden.shape[1])
+    return hidden[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
 
 
 def _ssl(request: Request) -> Space:
@@ -216,7 +283,8 @@ def _ssl(request: Request) -> Space:
     learned = request.learned
     network = load_encoder(learned.images, learned.folder, learned.seed, request.device)
     protocol = f"{_protocol(SIZE)}; learned from {len(learned.images)} training images of this cohort, by themselves"
-    return Space(request.label, protocol, lambda images: encode(network, images, request.device))
+    spatial = _spatial(request.label, protocol, lambda images: [network.last_map(resize(images, SIZE).to(request.device))])
+    return Space(request.label, protocol, lambda images: encode(network, images, request.device), spatial=spatial)
 
 
 FEATURES: dict[str, Row] = {
@@ -255,6 +323,7 @@ def load_features(
     texts: Sequence[str],
     *,
     pocket: Encoder | None = None,
+    pocket_maps: Maps | None = None,
     resolution: int = 128,
     device: str = "cpu",
     learned: Learned | None = None,
@@ -264,6 +333,7 @@ def load_features(
     Args:
         texts: as `parse` reads them.
         pocket: the encoder behind the row `pocket`: tensor [B, 3, R, R] in [-1, 1] -> [B, D].
+        pocket_maps: its layers, for features that keep where things are.
         resolution: R, the size the encoder was trained at.
         device: where the networks run.
         learned: what the row `ssl` learns from. Named alone it brings `pocket` along,
@@ -278,5 +348,5 @@ def load_features(
     spaces: dict[str, Space] = {}
     for label, row, path in parsed:
         label = label if label not in spaces else f"{label}-{len(spaces)}"
-        spaces[label] = FEATURES[row].open(Request(label, path, device, pocket, resolution, learned))
+        spaces[label] = FEATURES[row].open(Request(label, path, device, pocket, pocket_maps, resolution, learned))
     return spaces

@@ -140,12 +140,16 @@ class Inception(nn.Module):
         self.fc = nn.Linear(channels, 1008)  # not used; it is in the file, and every key of the file must match
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.last_map(x).mean(dim=(2, 3))
+
+    def last_map(self, x: Tensor) -> Tensor:
+        """The last layer before it is averaged, [B, 2048, 8, 8]."""
         x = (255.0 * x - 128.0) / 128.0  # the graph's own first operations
         x = max_pool2d(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x))), 3, 2)
         x = max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, 2)
         for name in BLOCKS:
             x = self.get_submodule(name)(x)
-        return x.mean(dim=(2, 3))
+        return x
 
 
 def load_inception(path: Path) -> Inception:

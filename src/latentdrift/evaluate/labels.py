@@ -16,6 +16,7 @@ REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
 
 LAST = ("mifid", "frechet")  # rows that stand below all others, because small sets say least by them
 TITLES = {name: row.title for name, row in DISTANCES.items()} | {
+    "c2st": "Real or synthetic? Classifier's AUC (0.5: cannot tell)",
     "copies": "Copies of training images",
     "recognised": "Share of repeat visits whose nearest image is of the same patient",
     "closer": "Share nearer to a training image than a repeat visit is to its own patient",

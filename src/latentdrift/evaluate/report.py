@@ -9,7 +9,13 @@ report.json (schema 1):
                      and `counterfactual`; `ms-ssim.within` and `lpips-unweighted.within`, how alike the images of a set are.
                      Distances add floor_ci, floor_n and matched (the value at the floor's number of images); KID its subsets;
                      what looks at neighbours its k; `.within` floor_ci.
+                     `c2st.<space>`: area under the ROC curve of a classifier of real and synthetic images (0.5: no difference);
+                     floor is that between two halves of the real patients
     spaces.<space>   dimension and resize protocol of a feature space
+    realism.<space>  critics of anatomy, see `realism.Realism`: n; controls.<row of CONTROLS> title, auc, auc_ci, told, position
+                     (of the synthetic set: 0 at real, 1 at ruined images) and position_ci; beyond and beyond_ci (share of the
+                     synthetic images beyond 95 % of the real ones); unseen and nearer, titles of controls; or reason, a sentence
+                     that says why nothing is judged
     lights           [label, colour, sentence], the summary      warnings   sentences
     copies           threshold, held_out similarities, how many planted copies are found, and for each synthetic image that was
                      looked at (SEARCHED at most) its nearest training image
@@ -57,6 +63,7 @@ from latentdrift.evaluate.diversity import diversity
 from latentdrift.evaluate.identity import recognition
 from latentdrift.evaluate.plots import draw_blocks
 from latentdrift.evaluate.privacy import find_copies, find_duplicates, planted
+from latentdrift.evaluate.realism import Judge, judge_of
 from latentdrift.evaluate.similarity import WINDOW, read_edits
 from latentdrift.evaluate.verdict import judge_lights
 from latentdrift.page import write_page
@@ -77,6 +84,7 @@ def evaluate(
     seed: int = 0,
     edits: Path | None = None,
     by: str | None = None,
+    judges: Mapping[str, Judge | str] | None = None,
 ) -> dict[str, Any]:
     """Judge synthetic images against held-out real ones.
 
@@ -89,6 +97,7 @@ def evaluate(
         seed: of everything random.
         edits: a folder that `edit` made.
         by: an attribute of both sets, for whose values distances are given one by one.
+        judges: label -> judge of realism, or why there is none; default: learned here, by `realism_judges`.
 
     Returns:
         The contents of report.json.
@@ -99,10 +108,11 @@ def evaluate(
     how = {"bootstrap": bootstrap, "seed": seed}
     parts, few = classes.shared(real, synthetic, by) if by else ({}, [])
     report: dict[str, Any] = {"schema": SCHEMA, "n": {"real": len(real), "synthetic": len(synthetic)}, **how}
-    report |= {"metrics": {}, "spaces": {}, "map": {}, "warnings": about_sets(real, synthetic, train) + few}
+    report |= {"metrics": {}, "spaces": {}, "realism": {}, "map": {}, "warnings": about_sets(real, synthetic, train) + few}
     if by:
         values = {v: {"n": {"real": len(a), "synthetic": len(b)}, "metrics": {}} for v, (a, b) in parts.items()}
         report["by"] = {"column": by, "values": values}
+    judges = judges or realism_judges(real, train, features, **how)
     every = {}
     for label, space in features.items():
         vectors = scores.Vectors.of(label, space, real, synthetic, train)
@@ -111,6 +121,8 @@ def evaluate(
             "protocol": getattr(space, "protocol", "not stated"),
         }
         metrics, few = scores.distances(vectors, real.patients, synthetic.patients, **how)
+        report["metrics"] |= metrics
+        report["realism"][label], metrics = _realism(label, judges[label], synthetic)
         report["metrics"] |= metrics
         report["warnings"] += few
         for value, (ours, theirs) in parts.items():
@@ -149,6 +161,24 @@ def evaluate(
     return report
 
 
+def realism_judges(
+    real: ImageSet, train: ImageSet | None, features: Features, *, bootstrap: int, seed: int
+) -> dict[str, Judge | str]:
+    """A judge of realism in each feature space, or why there is none; one serves any number of synthetic sets."""
+    return {label: judge_of(real, train, space, bootstrap=bootstrap, seed=seed) for label, space in features.items()}
+
+
+def _realism(label: str, judge: Judge | str, synthetic: ImageSet) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a judge says of a set, and the metrics that follow from it."""
+    if isinstance(judge, str):
+        return {"reason": judge}, {}
+    views = judge.views(synthetic)
+    found, test = judge(views), judge.two_sample(views)
+    n = {"real": found.n["real"], "synthetic": found.n["synthetic"]}
+    metric = {"value": test.auc, "ci": test.ci, "n": n, "floor": test.floor}
+    return found.to_dict(), {f"c2st.{label}": metric}
+
+
 def evaluate_all(
     real: ImageSet, made: Mapping[str, ImageSet], train: ImageSet | None, features: Features, edits: Path | None, **how: Any
 ) -> dict[str, Any]:
@@ -158,13 +188,14 @@ def evaluate_all(
         real, train, features, edits, how: as for `evaluate`.
         made: `synthetic`, and further sets by name.
     """
+    judges = realism_judges(real, train, features, bootstrap=how.get("bootstrap", 200), seed=how.get("seed", 0))
     report, *others = (
-        evaluate(real, images, train, features, edits=edits if place == 0 else None, **how)
+        evaluate(real, images, train, features, edits=edits if place == 0 else None, judges=judges, **how)
         for place, images in enumerate(made.values())
     )
     if not others:
         return report
-    kept = ("n", "metrics", "lights", "warnings", "by")
+    kept = ("n", "metrics", "realism", "lights", "warnings", "by")
     names = list(made)[1:]
     report["compared"] = {n: {part: o[part] for part in kept if part in o} for n, o in zip(names, others, strict=True)}
     sizes = {name: len(images) for name, images in made.items()}

@@ -53,6 +53,10 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.body(2 * x - 1)
 
+    def last_map(self, x: Tensor) -> Tensor:
+        """The last layer before it is averaged, [B, WIDTHS[-1], SIZE / 16, SIZE / 16]."""
+        return self.body[:-2](2 * x - 1)
+
 
 def load_encoder(images: ImageSet, folder: Path, seed: int, device: str) -> Encoder:
     """The encoder of these images: from the folder, or learned and kept there.

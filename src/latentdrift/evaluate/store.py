@@ -35,6 +35,11 @@ class Kept:
         """That of the space."""
         return self.space.perceptual
 
+    @property
+    def spatial(self) -> Kept | None:
+        """The space's features by cell, kept in the same folder."""
+        return Kept(self.space.spatial, self.folder) if self.space.spatial else None
+
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
         """Features float32 [N, D], mapped from the disk; written batch by batch if they are not there, whole or not at all."""
         path = self.folder / f"{key(self.space, images)}.npy"

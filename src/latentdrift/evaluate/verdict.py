@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from latentdrift.evaluate.realism import MOST_BEYOND, NEARER, ORDINARY
+
 Light = tuple[str, str, str]
 
 FEW, ENOUGH = 50, 2048  # images: below the first no distance says much; the second is Heusel et al. 2017
@@ -20,7 +22,8 @@ def judge_lights(report: Mapping[str, Any]) -> list[Light]:
     """One light for each question a reader has, in the order in which they ask."""
     lights = [_number(report["n"])]
     for label in report["spaces"]:
-        lights += [_fidelity(label, report["metrics"]), *_variety(label, report["metrics"])]
+        fidelity = _fidelity(label, report["metrics"], report["realism"][label])
+        lights += [fidelity, *_variety(label, report["metrics"], fidelity[1])]
     lights += [_copies(report), *_duplicates(report), *_closeness(report["metrics"]), *_reconstruction(report)]
     return lights
 
@@ -36,25 +39,55 @@ def _number(n: Mapping[str, int]) -> Light:
     )
 
 
-def _fidelity(label: str, metrics: Mapping[str, Any]) -> Light:
-    title = f"Like the real ones? ({label})"
+def _fidelity(label: str, metrics: Mapping[str, Any], realism: Mapping[str, Any]) -> Light:
+    """Red where either anatomy or distances are; green where both are; grey where either says nothing."""
+    parts = (anatomy_light(realism), _distance(label, metrics))
+    colours = {colour for colour, _ in parts}
+    worst = next(colour for colour in ("red", "grey", "amber", "green") if colour in colours)
+    return f"Like the real ones? ({label})", worst, " ".join(sentence for _, sentence in parts)
+
+
+def anatomy_light(realism: Mapping[str, Any]) -> tuple[str, str]:
+    """Colour and sentence of what critics of anatomy say."""
+    if "reason" in realism:
+        return "grey", realism["reason"]
+    n, controls = realism["n"], realism["controls"]
+    told = len(controls) - len(realism["unseen"])
+    sentence = (
+        f"Anatomy: {told} of {len(controls)} kinds of ruined real images are told from {n['real']} real images of "
+        f"{n['patients']} patients; {realism['beyond']:.0%} of the synthetic images lie beyond "
+        f"{ORDINARY:.0%} of the real ones (expected: {1 - ORDINARY:.0%})."
+    )
+    positions = [control["position"] for control in controls.values() if control["position"] is not None]
+    if realism["nearer"] or realism["beyond_ci"][0] > NEARER:
+        nearer = f" The set lies nearer to real images {realism['nearer'][0]} than to real images." if realism["nearer"] else ""
+        return "red", f"{sentence}{nearer} Red when a kind of ruined images is surely nearer, or most images surely lie beyond."
+    if realism["unseen"]:
+        hidden = "; ".join(realism["unseen"])
+        return "grey", f"{sentence} With so few real images these cannot be told from real ones: real images {hidden}."
+    ordinary = max(positions) <= NEARER and realism["beyond"] <= MOST_BEYOND
+    rule = f"Green when no kind of ruined images is nearer than real ones, and at most {MOST_BEYOND:.0%} lie beyond."
+    return "green" if ordinary else "amber", f"{sentence} {rule}"
+
+
+def _distance(label: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
+    """Colour and sentence of what distances of pooled features say."""
     kid, frechet = metrics.get(f"kid.{label}"), metrics.get(f"frechet.{label}")
     if not kid or not frechet or kid["floor"] is None or kid["ci"] is None or frechet["floor"] is None:
-        return title, "grey", "Not judged: two halves of the real patients are needed to say how far apart real images are."
+        return "grey", "Distances: two halves of the real patients are needed to say how far apart real images are."
     ratio = frechet["matched"] / frechet["floor"] if frechet["floor"] > 0 else float("inf")
     overlap = kid["ci"][0] <= kid["floor_ci"][1]
     colour = "green" if ratio <= ALIKE or (overlap and ratio <= FAR) else "amber" if ratio <= FAR else "red"
     seen = "cannot be told from" if overlap else "can be told from"
     return (
-        title,
         colour,
-        f"By KID the synthetic set {seen} a set of other real patients; its Fréchet distance is {ratio:.1f} times that between "
-        f"two halves of the real patients ({frechet['floor_n']} images each). Green when the ratio is at most {ALIKE}, or KID's "
-        f"interval reaches real-vs-real and the ratio is at most {FAR:.0f}; red above {FAR:.0f}.",
+        f"Distances: by KID the synthetic set {seen} a set of other real patients. The Fréchet distance is {ratio:.1f} times "
+        f"that between two halves of the real patients ({frechet['floor_n']} images each). Green when the ratio is at most "
+        f"{ALIKE}, or KID's interval reaches real-vs-real and the ratio is at most {FAR:.0f}; red above {FAR:.0f}.",
     )
 
 
-def _variety(label: str, metrics: Mapping[str, Any]) -> list[Light]:
+def _variety(label: str, metrics: Mapping[str, Any], fidelity: str) -> list[Light]:
     metric = metrics.get(f"coverage.{label}")
     if not metric or not metric["floor"]:
         return []
@@ -66,6 +99,10 @@ def _variety(label: str, metrics: Mapping[str, Any]) -> list[Light]:
         f"({metric['floor_n']} images each). Green from {REACHED:.0%} of real vs real; red below "
         f"{MISSED:.0%}, where whole kinds of image are missing."
     )
+    if fidelity in ("red", "grey") and colour != "red":
+        colour = "grey"
+        unknown = "Not judged: the images are not known to be like real ones, and ruined images can be varied, too."
+        sentence = f"{unknown} {sentence}"
     return [(f"As varied? ({label})", colour, sentence)]
 
 

@@ -132,8 +132,13 @@ class Base:
 
         Each layer is in units of its response to flat pictures, so that none drowns the others.
         """
+        return torch.cat([torch.cat([h.mean((2, 3)), h.std((2, 3))], dim=1) for h in self.feature_maps(x)], dim=1)
+
+    @torch.no_grad()
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        """Hidden layers [B, C, h, w] of the autoencoder for pixels x [B, 3, H, W] in [-1, 1], each in the units of `features`."""
         parts = zip(self._activations(self._pixels(x)), self._flat_response, strict=True)
-        return torch.cat([torch.cat([h.mean((2, 3)), h.std((2, 3))], dim=1) / scale for h, scale in parts], dim=1)
+        return [h / scale for h, scale in parts]
 
     @cached_property
     def _flat_response(self) -> list[Tensor]:
