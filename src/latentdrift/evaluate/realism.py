@@ -29,6 +29,7 @@ LEARNED = 150  # images that critics learn from, at most; each is ruined once by
 TRIED = 200  # held-out real images that critics are tried on, at most
 LEAST = 8  # real images, of FEWEST patients or more, below which no critic learns (ours)
 FOLDS = 4  # of patients, where there are no other images to learn from
+COARSE = 2  # views of `structure` that show no texture: edge directions and layers
 ORDINARY = 0.95  # share of the held-out real images that lie below the limit of ordinary images
 NEARER = 0.5  # position from which a set lies nearer to a control than to real images
 MOST_BEYOND = 0.25  # share beyond the limit up to which a set counts as ordinary; 0.05 is expected (ours)
@@ -113,17 +114,24 @@ def shrunk(images: Any, side: int) -> np.ndarray:
 
 
 def structure(images: np.ndarray, space: Features) -> list[np.ndarray]:
-    """Two views of images [N, SIDE, SIDE, 3]: edge directions by cell, and a network's layers by cell; [N, D] each."""
+    """Three views of images [N, SIDE, SIDE, 3], [N, D] each.
+
+    Edge directions by cell, and a network's layers by cell, both at SEEN pixels; and mean steps of brightness between
+    neighbouring columns and rows, which show seams.
+    """
     from skimage.feature import hog
 
     seen = shrunk(images, SEEN)
     settings: dict[str, Any] = {"orientations": DIRECTIONS, "pixels_per_cell": (CELL, CELL), "cells_per_block": (2, 2)}
     edges = np.stack([hog(image.mean(-1), **settings) for image in seen])
-    return [edges, np.asarray(space(seen), dtype=np.float64)]
+    grey = images.mean(-1)
+    columns = np.abs(np.diff(grey, axis=2)).mean(1)
+    rows = np.abs(np.diff(grey, axis=1)).mean(2)
+    return [edges, np.asarray(space(seen), dtype=np.float64), np.concatenate([columns, rows], axis=1)]
 
 
 class Eye:
-    """Views of images as whitened principal components of real and ruined images."""
+    """Some views of images as whitened principal components of real and ruined images."""
 
     def __init__(self, real: Sequence[np.ndarray], both: Sequence[np.ndarray]) -> None:
         from sklearn.decomposition import PCA
@@ -136,7 +144,7 @@ class Eye:
         self.components = PCA(count, whiten=True, svd_solver="randomized", random_state=0).fit(joined)
 
     def joined(self, views: Sequence[np.ndarray]) -> np.ndarray:
-        """Both views side by side, each in units of the real images' spread."""
+        """The views side by side, each in units of the real images' spread."""
         parts = zip(views, self.means, self.scales, strict=True)
         return np.concatenate([(view - mean) / scale for view, mean, scale in parts], axis=1)
 
@@ -179,7 +187,8 @@ class Views:
     def take(self, places: np.ndarray) -> Views:
         """Some of them."""
         part = {name: [view[places] for view in views] for name, views in self.ruined.items()}
-        return Views([view[places] for view in self.real], part, self.units[places])
+        units = np.unique(self.units[places], return_inverse=True)[1]
+        return Views([view[places] for view in self.real], part, units)
 
     @property
     def patients(self) -> int:
@@ -188,20 +197,26 @@ class Views:
 
 
 class Critics:
-    """Learned from real images and the same images ruined."""
+    """Learned from real images and the same images ruined.
+
+    The critic of all controls, which says how far a set lies beyond real images, does not see seams: there any other
+    texture lies far beyond.
+    """
 
     def __init__(self, learned: Views) -> None:
         stacked = [np.concatenate(parts) for parts in zip(learned.real, *learned.ruined.values(), strict=True)]
-        self.eye = Eye(learned.real, stacked)
-        real = self.eye(learned.real)
-        made = {name: self.eye(views) for name, views in learned.ruined.items()}
-        self.by_control = {name: critic(real, components) for name, components in made.items()}
-        self.of_all = critic(real, np.concatenate([*made.values()]))
+        self.whole = Eye(learned.real, stacked)
+        self.coarse = Eye(learned.real[:COARSE], stacked[:COARSE])
+        real = self.whole(learned.real)
+        self.by_control = {name: critic(real, self.whole(views)) for name, views in learned.ruined.items()}
+        others = np.concatenate([self.coarse(views[:COARSE]) for views in learned.ruined.values()])
+        self.of_all = critic(self.coarse(learned.real[:COARSE]), others)
 
     def scores(self, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Of every critic, [N] each; the critic of all controls is named `all`."""
-        components = self.eye(views)
-        return {name: judge(components) for name, judge in [*self.by_control.items(), ("all", self.of_all)]}
+        components = self.whole(views)
+        scores = {name: judge(components) for name, judge in self.by_control.items()}
+        return scores | {"all": self.of_all(self.coarse(views[:COARSE]))}
 
 
 class Judge:
@@ -249,8 +264,10 @@ class Judge:
         n = {"learned": self.learned, "real": len(self.held_out.units), "synthetic": len(views[0])}
         return Realism(n | {"patients": self.held_out.patients}, tried, *self._beyond(made["all"]))
 
-    def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample:
-        """Can a classifier tell the synthetic set from held-out real images?"""
+    def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
+        """Can a classifier tell the synthetic set from held-out real images? None for fewer than FOLDS images."""
+        if len(views[0]) < FOLDS:
+            return None
         return two_sample(self.held_out, views, bootstrap=self.bootstrap, seed=self.seed)
 
     def _draws(self, count: int, *path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

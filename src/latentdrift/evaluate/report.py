@@ -174,6 +174,8 @@ def _realism(label: str, judge: Judge | str, synthetic: ImageSet) -> tuple[dict[
         return {"reason": judge}, {}
     views = judge.views(synthetic)
     found, test = judge(views), judge.two_sample(views)
+    if test is None:
+        return found.to_dict(), {}
     n = {"real": found.n["real"], "synthetic": found.n["synthetic"]}
     metric = {"value": test.auc, "ci": test.ci, "n": n, "floor": test.floor}
     return found.to_dict(), {f"c2st.{label}": metric}

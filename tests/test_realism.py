@@ -1,0 +1,162 @@
+"""Critics of anatomy: phantoms whose answer is known, and the lights that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from latentdrift.data.phantom import BrainAttributes, brain
+from latentdrift.evaluate import ImageSet, realism
+from latentdrift.evaluate.controls import CONTROLS, ruined
+from latentdrift.evaluate.realism import Judge, Realism, TwoSample, Views, judge_of, two_sample
+from latentdrift.evaluate.verdict import anatomy_light
+
+SIDE = 32
+CLEAR = ("patches-4", "patches-8", "phase-4", "halves", "average", "compressed")  # surely told on 60 phantoms
+
+
+def pooled(images: np.ndarray) -> np.ndarray:
+    """A space of 64 numbers: the mean of 8 x 8 tiles."""
+    side = images.shape[1] // 8
+    return images[..., 0].reshape(len(images), 8, side, 8, side).mean((2, 4)).reshape(len(images), -1)
+
+
+def brains(first: int, count: int) -> ImageSet:
+    """Phantom brains of as many subjects, 60 to 89 years old."""
+    images = []
+    for subject in range(first, first + count):
+        attributes = BrainAttributes(age=60 + subject % 30, sex="FM"[subject % 2])
+        images.append(brain(subject, attributes, size=SIDE).clip(0, 1))
+    return ImageSet(np.repeat(np.stack(images)[..., None], 3, -1), [f"p{s}" for s in range(first, first + count)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(realism, "SIDE", SIDE)
+        patch.setattr(realism, "SEEN", SIDE)
+        yield
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    made = judge_of(brains(0, 60), brains(100, 60), pooled, bootstrap=50)
+    assert isinstance(made, Judge)
+    return made
+
+
+@pytest.fixture(scope="module")
+def others() -> ImageSet:
+    return brains(200, 40)
+
+
+def judged(judge: Judge, images: ImageSet) -> Realism:
+    return judge(judge.views(images))
+
+
+def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: ImageSet) -> None:
+    found = judged(judge, others)
+    assert found.ordinary and not found.unreal
+    assert found.n == {"learned": 60, "real": 60, "synthetic": 40, "patients": 60}
+    assert anatomy_light(found.to_dict())[0] in ("green", "grey")
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_ruined_set_is_never_green(name: str, judge: Judge, others: ImageSet) -> None:
+    made = ImageSet(ruined(name, others.images, others.patients, np.random.default_rng(5)))
+    found = judged(judge, made)
+    colour, sentence = anatomy_light(found.to_dict())
+    assert colour != "green"
+    if name in CLEAR:
+        assert found.controls[name].position == pytest.approx(1, abs=0.35)
+        assert colour == "red" and found.controls[name].title in found.nearer and "nearer" in sentence
+
+
+def test_most_controls_are_told_on_phantoms(judge: Judge, others: ImageSet) -> None:
+    assert len(judged(judge, others).unseen) <= 3
+
+
+def test_images_of_no_anatomy_lie_beyond(judge: Judge) -> None:
+    noise = np.random.default_rng(0).random((30, SIDE, SIDE, 1)).repeat(3, -1)
+    found = judged(judge, ImageSet(noise))
+    assert found.beyond > 0.9 and found.unreal
+
+
+def test_critics_learn_from_the_held_out_images_where_there_are_no_others(others: ImageSet) -> None:
+    judge = judge_of(brains(0, 60), None, pooled, bootstrap=50)
+    assert isinstance(judge, Judge) and len(judge.critics) == realism.FOLDS
+    assert not judged(judge, others).unreal
+    shuffled = ImageSet(ruined("patches-4", others.images, others.patients, np.random.default_rng(0)))
+    assert judged(judge, shuffled).unreal
+
+
+def test_a_patient_never_judges_itself() -> None:
+    images = brains(0, 24)
+    twice = ImageSet(images.images, [f"p{i // 2}" for i in range(24)])
+    judge = judge_of(twice, twice, pooled, bootstrap=20)
+    assert isinstance(judge, Judge) and len(judge.folds) == realism.FOLDS
+    for fold in judge.folds:
+        inside = set(judge.held_out.units[fold])
+        outside = set(np.delete(judge.held_out.units, fold))
+        assert inside.isdisjoint(outside)
+
+
+def test_too_few_images_give_a_sentence() -> None:
+    answer = judge_of(brains(0, 5), None, pooled)
+    assert isinstance(answer, str) and "5 real images of 5 patients are too few" in answer
+    assert anatomy_light({"reason": answer}) == ("grey", answer)
+
+
+def views(vectors: np.ndarray, units: np.ndarray | None = None) -> Views:
+    """Real images that have these numbers in both views."""
+    return Views([vectors, vectors], {}, np.arange(len(vectors)) if units is None else units)
+
+
+def test_the_two_sample_test_knows_equal_and_different_sets() -> None:
+    rng = np.random.default_rng(0)
+    real = views(rng.standard_normal((80, 6)))
+    same, moved = (rng.standard_normal((80, 6)) + shift for shift in (0.0, 3.0))
+    alike, unlike = (two_sample(real, [made, made], bootstrap=100, seed=0) for made in (same, moved))
+    assert alike.ci[0] < 0.5 < alike.ci[1] and abs(alike.auc - 0.5) < 0.15
+    assert unlike.auc > 0.98 and unlike.ci[0] > 0.9 and abs(unlike.floor - 0.5) < 0.25
+
+
+def test_the_two_sample_test_keeps_patients_together() -> None:
+    """Ten patients with ten equal images each: an image-wise split would recognise patients and not the set."""
+    rng = np.random.default_rng(1)
+    real = rng.standard_normal((10, 6)).repeat(10, 0)
+    made = rng.standard_normal((100, 6))
+    together = two_sample(views(real, np.arange(10).repeat(10)), [made, made], bootstrap=50, seed=0)
+    apart = two_sample(views(real), [made, made], bootstrap=50, seed=0)
+    assert isinstance(together, TwoSample) and together.auc < apart.auc - 0.1
+
+
+BASE = {"n": {"real": 40, "patients": 30}, "beyond": 0.05, "beyond_ci": [0.0, 0.1], "unseen": [], "nearer": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "position", "colour"),
+    [
+        ({}, 0.2, "green"),
+        ({}, 0.6, "amber"),
+        ({"beyond": 0.4, "beyond_ci": [0.3, 0.45]}, 0.2, "amber"),
+        ({"beyond": 0.7, "beyond_ci": [0.55, 0.8]}, 0.2, "red"),
+        ({"nearer": ["torn"]}, 0.9, "red"),
+        ({"unseen": ["torn"]}, 0.2, "grey"),
+        ({"unseen": ["torn"], "nearer": ["shuffled"]}, 0.9, "red"),
+    ],
+)
+def test_the_colour_follows_the_rule(change: dict, position: float, colour: str) -> None:
+    known = {**BASE, "controls": {"one": {"position": position}}, **change}
+    light, sentence = anatomy_light(known)
+    assert light == colour
+    assert "30 patients" in sentence
+
+
+def test_the_rule_of_the_light_is_that_of_the_result(judge: Judge, others: ImageSet) -> None:
+    found = judged(judge, others)
+    worse = replace(found, beyond=0.9, beyond_ci=[0.8, 0.95])
+    assert worse.unreal and anatomy_light(worse.to_dict())[0] == "red"
