@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from latentdrift.data.phantom import ChestAttributes, chest, chest_history
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate import report as judging
+from latentdrift.evaluate.controls import ruined
 from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.features import load_features
 from latentdrift.evaluate.labels import table_rows
@@ -242,6 +244,26 @@ def test_good_images_get_a_green_light_and_bad_ones_a_red_one(features):
     assert colours == {"good": "green", "bad": "red"}
 
 
+def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
+    def chests(first, count):
+        images = []
+        for subject in range(first, first + count):
+            present = chest_history(np.random.default_rng(subject), 1)[0]
+            present.pop("days")
+            images.append(chest(subject, ChestAttributes(**present), size=SIZE).clip(0, 1))
+        return ImageSet(np.repeat(np.stack(images)[..., None], 3, -1), [f"p{s}" for s in range(first, first + count)])
+
+    real, train, good = chests(0, 80), chests(100, 60), chests(200, 60)
+    shuffled = ImageSet(ruined("patches-4", good.images, good.patients, np.random.default_rng(0)))
+    report = evaluate_all(real, {"synthetic": good, "shuffled": shuffled}, train, features, None, bootstrap=30, seed=0, by=None)
+    colours = {label: colour for label, colour, _ in report["lights"]}
+    ruins = {label: colour for label, colour, _ in report["compared"]["shuffled"]["lights"]}
+    assert colours["Like the real ones? (pocket)"] == "green" and colours["As varied? (pocket)"] == "green"
+    assert ruins["Like the real ones? (pocket)"] == "red" and ruins["As varied? (pocket)"] in ("grey", "red")
+    assert report["metrics"]["c2st.pocket"]["ci"][0] < 0.55
+    assert report["compared"]["shuffled"]["metrics"]["c2st.pocket"]["value"] > 0.95
+
+
 def test_without_training_images_nothing_is_said_about_copies(sets, features):
     report = evaluate(sets["real"], sets["synthetic"], None, features, bootstrap=20)
     assert "copies" not in report["metrics"] and "copies" not in report
@@ -289,7 +311,7 @@ def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
     html = path.read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", html) and "http" not in re.sub(r"data:[^\"]*", "", html)
-    assert html.count("data:image/png") == 14 + 14 + 7 + 3 and html.count("data:image/svg") >= 3
+    assert html.count("data:image/png") == 14 + 14 + 7 + 3 + 11 and html.count("data:image/svg") >= 3
     for words in (
         "Copies?",
         "synthetic: s0",
@@ -298,6 +320,7 @@ def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
         "real: 0",
         "Fréchet distance, pocket features",
         "95 % interval",
+        "real, ruined: averaged with another patient",
     ):
         assert words in html, words
 

@@ -13,6 +13,7 @@ from latentdrift.evaluate.answers import alignment_blocks, card_blocks, retrieva
 from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, dress, ordered, panels, sheet, table_rows, title
 from latentdrift.evaluate.manifold import K
+from latentdrift.evaluate.realism_section import realism_blocks
 from latentdrift.evaluate.sidebyside import by_value, compared
 from latentdrift.evaluate.strips import edit_strip, side_by_side
 
@@ -35,6 +36,7 @@ def draw_blocks(
         page.table(_spaces(report["spaces"]), SPACES_CAPTION),
     ]
     blocks += _distances(report["metrics"]) + _maps(report["map"])
+    blocks += realism_blocks(report["realism"], pictures["real"])
     blocks += by_value(report) if "by" in report else []
     blocks += compared(report, pictures) if "compared" in report else []
     blocks += utility_blocks(report["utility"]) if "utility" in report else []
