@@ -181,13 +181,13 @@ def _pocket(request: Request) -> Space:
     if encoder is None:
         raise OptionError("the features 'pocket' are the base model's own, and no encoder was handed in; name other features")
 
-    def scaled(images: np.ndarray) -> Tensor:
-        return 2.0 * resize(images, size).to(device) - 1.0
+    def scaled(images: np.ndarray, side: int) -> Tensor:
+        return 2.0 * resize(images, side).to(device) - 1.0
 
     maps, spatial = request.pocket_maps, None
-    if maps is not None:
-        spatial = _spatial(request.label, _protocol(size), lambda images: maps(scaled(images)))
-    return Space(request.label, _protocol(size), lambda images: encoder(scaled(images)), spatial=spatial)
+    if maps is not None:  # half the side: a cell holds many pixels still, and the time is a quarter
+        spatial = _spatial(request.label, _protocol(size // 2), lambda images: maps(scaled(images, size // 2)))
+    return Space(request.label, _protocol(size), lambda images: encoder(scaled(images, size)), spatial=spatial)
 
 
 def _squeezenet(request: Request) -> Space:
