@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from phantoms import brains
 
-from latentdrift.data.phantom import BrainAttributes, brain
 from latentdrift.evaluate import ImageSet, realism
 from latentdrift.evaluate.controls import CONTROLS, ruined
 from latentdrift.evaluate.realism import Judge, Realism, TwoSample, Views, judge_of, two_sample
@@ -24,15 +24,6 @@ def pooled(images: np.ndarray) -> np.ndarray:
     return images[..., 0].reshape(len(images), 8, side, 8, side).mean((2, 4)).reshape(len(images), -1)
 
 
-def brains(first: int, count: int) -> ImageSet:
-    """Phantom brains of as many subjects, 60 to 89 years old."""
-    images = []
-    for subject in range(first, first + count):
-        attributes = BrainAttributes(age=60 + subject % 30, sex="FM"[subject % 2])
-        images.append(brain(subject, attributes, size=SIDE).clip(0, 1))
-    return ImageSet(np.repeat(np.stack(images)[..., None], 3, -1), [f"p{s}" for s in range(first, first + count)])
-
-
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -43,14 +34,14 @@ def small() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def judge() -> Judge:
-    made = judge_of(brains(0, 60), brains(100, 60), pooled, bootstrap=50)
+    made = judge_of(brains(0, 60, SIDE), brains(100, 60, SIDE), pooled, bootstrap=50)
     assert isinstance(made, Judge)
     return made
 
 
 @pytest.fixture(scope="module")
 def others() -> ImageSet:
-    return brains(200, 40)
+    return brains(200, 40, SIDE)
 
 
 def judged(judge: Judge, images: ImageSet) -> Realism:
@@ -86,7 +77,7 @@ def test_images_of_no_anatomy_lie_beyond(judge: Judge) -> None:
 
 
 def test_critics_learn_from_the_held_out_images_where_there_are_no_others(others: ImageSet) -> None:
-    judge = judge_of(brains(0, 60), None, pooled, bootstrap=50)
+    judge = judge_of(brains(0, 60, SIDE), None, pooled, bootstrap=50)
     assert isinstance(judge, Judge) and len(judge.critics) == realism.FOLDS
     assert not judged(judge, others).unreal
     shuffled = ImageSet(ruined("patches-4", others.images, others.patients, np.random.default_rng(0)))
@@ -94,7 +85,7 @@ def test_critics_learn_from_the_held_out_images_where_there_are_no_others(others
 
 
 def test_a_patient_never_judges_itself() -> None:
-    images = brains(0, 24)
+    images = brains(0, 24, SIDE)
     twice = ImageSet(images.images, [f"p{i // 2}" for i in range(24)])
     judge = judge_of(twice, twice, pooled, bootstrap=20)
     assert isinstance(judge, Judge) and len(judge.folds) == realism.FOLDS
@@ -105,7 +96,7 @@ def test_a_patient_never_judges_itself() -> None:
 
 
 def test_too_few_images_give_a_sentence() -> None:
-    answer = judge_of(brains(0, 5), None, pooled)
+    answer = judge_of(brains(0, 5, SIDE), None, pooled)
     assert isinstance(answer, str) and "5 real images of 5 patients are too few" in answer
     assert anatomy_light({"reason": answer}) == ("grey", answer)
 

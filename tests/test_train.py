@@ -26,6 +26,7 @@ from latentdrift.adapt.batches import Batches, held_out
 from latentdrift.adapt.examples import Example
 from latentdrift.adapt.methods import METHODS
 from latentdrift.adapt.plan import plan
+from latentdrift.adapt.preview import LAST_PICTURES, PICTURES, Judgement
 from latentdrift.adapt.train import FitResult, fit
 from latentdrift.adapt.trainer import _whole
 from latentdrift.config import FitOptions
@@ -50,10 +51,12 @@ def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, 
     return on_step
 
 
-def short_fit(base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, **more: Any) -> FitResult:
+def short_fit(
+    base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, judge: Any = None, **more: Any
+) -> FitResult:
     options = FitOptions(cohort=cohort.folder, out=out, base=str(base), **small(**{"steps": STEPS, **more}))
     loaded = Base.load(base, device="cpu", precision="fp32")
-    return fit(loaded, cohort, options, out, on_step=on_step, preview=preview, quiet=True)
+    return fit(loaded, cohort, options, out, on_step=on_step, preview=preview, judge=judge, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +323,7 @@ def test_previews_are_drawn_labelled_and_change_nothing(run: Fit, straight: Any,
     def preview(base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any) -> np.ndarray:
         torch.randn(3)  # a preview may use the global generator
         seen.append(prompts)
-        return np.full((8, 8, 3), 128, np.uint8)
+        return np.full((len(prompts), 8, 8, 3), 128, np.uint8)
 
     drawn = run(preview=preview, preview_every=3)
     assert len(seen) == 2
@@ -330,6 +333,28 @@ def test_previews_are_drawn_labelled_and_change_nothing(run: Fit, straight: Any,
     with Image.open(paths[0]) as picture:
         assert "Synthetic" in picture.info
     assert same(drawn, straight())
+
+
+def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(run: Fit, straight: Any, tmp_path: Path) -> None:
+    judged: list[int] = []
+
+    def preview(base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any) -> np.ndarray:
+        return np.full((len(prompts), 8, 8, 3), len(prompts), np.uint8)
+
+    def judge(pictures: np.ndarray) -> Judgement:
+        judged.append(len(pictures))
+        return Judgement("red", "No picture shows a brain.", len(pictures))
+
+    made = run(preview=preview, judge=judge, preview_every=3)
+    assert judged == [PICTURES, PICTURES, LAST_PICTURES]
+    assert made.info["judgement"] == {"colour": "red", "sentence": "No picture shows a brain.", "pictures": LAST_PICTURES}
+    card = (made.adapter / "README.md").read_text()
+    assert f"{LAST_PICTURES} pictures, judged by critics of anatomy: red. No picture shows a brain." in card
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["judged"]) for line in lines if "judged" in line] == [(3, "red"), (6, "red"), (STEPS, "red")]
+    assert same(made, straight())
+    judged.clear()
+    assert "judgement" not in run("none", preview=preview, judge=judge, preview_every=0).info and not judged
 
 
 def test_the_seed_and_nothing_else_decides(run: Fit, straight: Any) -> None:

@@ -75,13 +75,16 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     from latentdrift.adapt.team import Team
     from latentdrift.adapt.train import fit as train
     from latentdrift.data.cohort import Cohort
+    from latentdrift.fit_critics import FitCritics
     from latentdrift.model.base import Base
 
     team = Team.join(options.device)  # before the base is put onto this process's device
     cohort = Cohort.load(options.cohort)
     base = Base.load(options.base, device=options.device, precision=options.precision)
     inputs = {"base": base.hash, "cohort": cohort.fingerprint}
-    made = train(base, cohort, options, options.out, preview=partial(_preview, seed=options.seed), quiet=quiet)
+    critics = FitCritics(cohort, options.resolution or base.resolution, options.seed)
+    draw = partial(_preview, seed=options.seed)
+    made = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
     results = {"drift": made.info["drift"], "losses": made.info["losses"], "outputs": record.outputs(made.adapter)}
     if team.first and not (made.already and (options.out / record.NAME).is_file()):
         record.write(options.out, "fit", options, inputs=inputs, results=results)
@@ -361,17 +364,18 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
 
 
 def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], shown: Any, *, seed: int) -> Any:
-    """A few pictures of a model in training, in one row."""
+    """Pictures [N, H, W, 3] uint8 of a network in training."""
     import numpy as np
 
+    from latentdrift.adapt.preview import HOW
     from latentdrift.data.intensity import from_unit
     from latentdrift.sample.generate import generate as draw
-    from latentdrift.sample.synthetic import contact_sheet
 
     beside = None if shown is None else {i: [part] for i, part in enumerate(shown)}
-    how: Any = {"seed": seed, "steps": 20, "guidance": 2.5, "sampler": "ddim"}
+    how: Any = {**HOW, "seed": seed}
     pictures = draw(base, drift, dict(enumerate(texts)), statistics, beside, **how)
-    return contact_sheet([from_unit(picture, (0.0, 255.0), np.uint8) for _, picture in pictures])
+    drawn = {index: from_unit(picture, (0.0, 255.0), np.uint8) for index, picture in pictures}
+    return np.stack([drawn[index] for index in range(len(texts))])
 
 
 VERBS: dict[str, Callable[..., Result]] = {

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from latentdrift.adapt.preview import Judgement
 from latentdrift.model import folder as folders
 
 NAME = "README.md"
@@ -170,6 +171,8 @@ def _settings(info: Mapping[str, Any]) -> Iterator[str]:
             if isinstance(value, float)
             else f"loss, {name.replace('_', ' ')}: {value}"
         )
+    if info.get("judgement"):
+        yield f"At the end of the fit: {Judgement.from_dict(info['judgement']).words}"
     yield "Scores: not evaluated here; `latentdrift evaluate` compares its pictures with real ones, and looks for copies."
 
 

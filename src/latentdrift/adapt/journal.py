@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from latentdrift.adapt.patience import Patience
+from latentdrift.adapt.preview import Judgement
 from latentdrift.adapt.run import Run
 from latentdrift.adapt.trackers import tracker
 from latentdrift.adapt.trainer import Outcome
@@ -72,6 +73,12 @@ class Journal:
         write_png(path, pixels, synthetic=True)
         self.board.picture(pixels, done)
 
+    def judged(self, done: int, judgement: Judgement) -> None:
+        """What a judge said of the pictures after `done` steps."""
+        self.run.log(step=done, judged=judgement.colour, sentence=judgement.sentence)
+        level = logging.WARNING if judgement.colour == "red" else logging.INFO
+        log.log(level, "after %d steps: %s", done, judgement.words)
+
     def kept(self, done: int, best: Patience) -> None:
         """Of a run with early stopping: when it ended, and which checkpoint is the adapter."""
         self.run.log(step=done, kept=best.step, kept_held_out=best.loss, waited=best.waited)
@@ -102,6 +109,9 @@ class Silence:
 
     def picture(self, done: int, pixels: np.ndarray) -> None:
         """A preview."""
+
+    def judged(self, done: int, judgement: Judgement) -> None:
+        """What a judge said of pictures."""
 
     def kept(self, done: int, best: Patience) -> None:
         """Which checkpoint is the adapter."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt import cache, calibration, checkpoint, prior
+from latentdrift.adapt import cache, calibration, checkpoint, preview, prior
 from latentdrift.adapt.batches import AT_A_TIME, HELD_OUT, Batch
 from latentdrift.adapt.job import SHOWN, Job, job, scheduled
 from latentdrift.adapt.losses import draw_times
@@ -72,7 +72,7 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     step = _seconds(lambda: trainer.update(batch))
     pixels = torch.zeros(cache.BATCH, 3, todo.resolution, todo.resolution)
     encoding = _seconds(lambda: base.moments(pixels), once=True) * images / cache.BATCH
-    drawing = prior.seconds(base, todo) + calibration.seconds(base, todo)
+    drawing = prior.seconds(base, todo) + calibration.seconds(base, todo) + preview.seconds(base, todo)
     watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
     look = _noise(base, todo, AT_A_TIME)
     watching = watches and watches * _seconds(lambda: trainer.watch([look]), once=True) * HELD_OUT / AT_A_TIME

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from latentdrift.adapt import adapter, cache, calibration, checkpoint, prior
 from latentdrift.adapt.batches import Batch, Batches, Beside, held_out
 from latentdrift.adapt.job import Job, drift_classes, job, learned, resolve_drift, scheduled
 from latentdrift.adapt.journal import Journal, Silence
 from latentdrift.adapt.plan import disk
+from latentdrift.adapt.preview import LAST_PICTURES, Draw, Judge, Judgement, Previews
 from latentdrift.adapt.run import Run
 from latentdrift.adapt.shelf import read
 from latentdrift.adapt.stack import begin as begin_with
@@ -31,11 +31,9 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Schedule
 from latentdrift.model.start import Statistics
+from latentdrift.sample.synthetic import contact_sheet
 
 log = logging.getLogger(__name__)
-Preview = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
-"""(base as it is now, drift, statistics of the training latents, prompts, what the network is shown) -> [H, W, 3] uint8."""
-PREVIEW_PROMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ def fit(
     options: FitOptions,
     run_folder: Path,
     *,
-    preview: Preview | None = None,
+    preview: Draw | None = None,
+    judge: Judge | None = None,
     on_step: Callable[[int, float], None] | None = None,
     quiet: bool = False,
     class_pictures: Path | None = None,
@@ -69,7 +68,8 @@ def fit(
         cohort: Its train split is learned, its validation split watched.
         options: What to do.
         run_folder: Where everything goes; the same call continues an interrupted run.
-        preview: Draws a picture every `preview_every` steps.
+        preview: Draws pictures every `preview_every` steps, and of the finished adapter.
+        judge: Says of these pictures whether they look real.
         on_step: Told (steps done, loss) after each step.
         quiet: No progress bar.
         class_pictures: A folder where several fits of one base keep the pictures that it draws of the class; default: the run's.
@@ -105,19 +105,22 @@ def fit(
         trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
         trainer.restore(last)
         statistics = Statistics.measure(moments.each(todo.positions)) if len(todo.positions) > 1 else None
-        draw = _previews(preview if team.first else None, todo, drift, statistics, beside)
+        previews = Previews(preview if team.first else None, todo, statistics, beside)
         watched = held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside)
-        _loop(trainer, todo, stream, watched, run, journal, draw, on_step)
+        _loop(trainer, todo, stream, watched, run, journal, _drawing(previews, drift, judge, journal), on_step)
         if team.first:
             trainer.settle(run.checkpoints)
             if calibration.asks(todo):
                 classes, bar = drift_classes(todo, cohort), journal.bar("drift")
                 drift_info = calibration.calibrated(base, todo, drift, drift_info, moments, beside, classes, bar)
+        judgement = _last(previews, trainer, Drift.from_dict(drift_info), judge, journal)
     if team.first:
         info = adapter.describe(base, cohort, todo, drift_info, run.losses())
         if trainer.patience:
             info["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
             info["losses"]["held_out"] = trainer.patience.loss
+        if judgement:
+            info["judgement"] = judgement.to_dict()
         adapter.write(run.adapter, base, todo.row, info, statistics)
     team.meet()
     return FitResult(run.adapter, read(run.adapter), begin, already=False)
@@ -157,7 +160,7 @@ def _loop(
     watched: Sequence[Batch],
     run: Run,
     journal: Journal | Silence,
-    draw: Callable[[Trainer], np.ndarray | None],
+    draw: Callable[[Trainer], None],
     on_step: Callable[[int, float], None] | None,
 ) -> None:
     """From where the trainer stands to the last step, or to where patience ends."""
@@ -179,9 +182,7 @@ def _loop(
                 raise OptionError(_not_finite(trainer, todo, run))
             journal.step(trainer.done, outcome)
             look()
-            picture = draw(trainer)
-            if picture is not None:
-                journal.picture(trainer.done, picture)
+            draw(trainer)
             if on_step:
                 on_step(trainer.done, outcome.loss)
     except KeyboardInterrupt:
@@ -193,23 +194,30 @@ def _loop(
         journal.kept(trainer.done, trainer.patience)
 
 
-def _previews(
-    preview: Preview | None, todo: Job, drift: Drift, statistics: Statistics | None, beside: Beside | None
-) -> Callable[[Trainer], np.ndarray | None]:
-    """A function of the trainer, which draws where a preview is due."""
-    every = todo.options.preview_every
-    spread = np.linspace(0, len(todo.train) - 1, PREVIEW_PROMPTS).astype(int)
-    examples = [todo.train[place] for place in spread]
-    prompts, shown = [example.caption for example in examples], beside(examples) if beside else None
+def _drawing(previews: Previews, drift: Drift, judge: Judge | None, journal: Journal | Silence) -> Callable[[Trainer], None]:
+    """A function of the trainer, which draws and judges a preview where one is due."""
 
-    @torch.no_grad()
-    def draw(trainer: Trainer) -> np.ndarray | None:
-        if not (preview and every and trainer.done % every == 0):
-            return None
+    def draw(trainer: Trainer) -> None:
+        if not previews.due(trainer.done):
+            return
         with trainer.kept():
-            return preview(trainer.base, drift, statistics, prompts, shown)
+            pictures = previews.draw(trainer.base, drift)
+        journal.picture(trainer.done, contact_sheet([*pictures]))
+        if judge and trainer.done < previews.todo.options.steps:  # the last step is judged by more pictures
+            journal.judged(trainer.done, judge(pictures))
 
     return draw
+
+
+def _last(
+    previews: Previews, trainer: Trainer, drift: Drift, judge: Judge | None, journal: Journal | Silence
+) -> Judgement | None:
+    """What the judge says of pictures of the finished adapter; None where none are drawn."""
+    if judge is None or not previews.wanted:
+        return None
+    judgement = judge(previews.draw(trainer.base, drift, LAST_PICTURES))
+    journal.judged(trainer.done, judgement)
+    return judgement
 
 
 def _not_finite(trainer: Trainer, todo: Job, run: Run) -> str:

@@ -1,0 +1,60 @@
+"""Critics of anatomy for the pictures that a fit draws."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from latentdrift.adapt.preview import Judgement
+from latentdrift.data.cohort import Cohort
+from latentdrift.evaluate import ImageSet, sets
+from latentdrift.evaluate.bootstrap import part_of, rng
+from latentdrift.evaluate.features import load_features
+from latentdrift.evaluate.realism import Judge, judge_of
+from latentdrift.evaluate.verdict import anatomy_light
+from latentdrift.model.base import Base
+
+IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
+BOOTSTRAP = 200  # resamples behind each interval
+ADVICE = "Look at the previews before you use this adapter. --method full or other --steps may do better."
+
+
+class FitCritics:
+    """Judges pictures of a fit: critics learn from the training split and are tried on the validation split.
+
+    They are learned when the first pictures come. Without a validation split of enough patients they are tried on
+    the training split, cross-fitted by patient.
+
+    Args:
+        cohort: The cohort of the fit.
+        size: Side of the fit's pictures, in pixels.
+        seed: Of everything random.
+    """
+
+    def __init__(self, cohort: Cohort, size: int, seed: int) -> None:
+        self.cohort, self.size, self.seed = cohort, size, seed
+
+    @cached_property
+    def critics(self) -> Judge | str:
+        """The critics, or why there are none."""
+        pocket = Base.load("pocket", device="cpu", precision="fp32")
+        spaces = load_features(["pocket"], pocket=pocket.features, pocket_maps=pocket.feature_maps)
+        train = self._images("train")
+        held_out = self._images("validation") if len(self.cohort.rows("validation")) else train
+        judge = judge_of(held_out, train, spaces["pocket"], bootstrap=BOOTSTRAP, seed=self.seed)
+        if isinstance(judge, str) and held_out is not train:
+            return judge_of(train, None, spaces["pocket"], bootstrap=BOOTSTRAP, seed=self.seed)
+        return judge
+
+    def _images(self, split: str) -> ImageSet:
+        images = sets.from_cohort(self.cohort, split, self.size)
+        return images.take(part_of(len(images), IMAGES, rng(self.seed, "fit critics", split)))
+
+    def __call__(self, pictures: np.ndarray) -> Judgement:
+        """What the critics say of pictures [N, H, W, 3] uint8."""
+        if isinstance(self.critics, str):
+            return Judgement("grey", self.critics, len(pictures))
+        views = self.critics.views(ImageSet(pictures / np.float32(255)))
+        colour, sentence = anatomy_light(self.critics(views).to_dict())
+        return Judgement(colour, f"{sentence} {ADVICE}" if colour == "red" else sentence, len(pictures))
