@@ -129,9 +129,12 @@ def hostile_card():
                "untouched": 0.1, "ceiling": 0.9, "moved": mean}  # fmt: skip
     one = {"counterfactual": 1.0, "reconstruction": 1.0, "visits": 1.0, "strangers": 0.0, "kept": 1.0, "kept_ci": None,
            "strangers_kept": 0.0}  # fmt: skip
+    realism = {"change": kind, "features": HOSTILE, "n": {"edits": 1, "patients": 1, "real": 1}, "value": 0.1, "ci": None,
+               "floor": 0.1, "floor_ci": None, "matched": 0.1, "original": 0.1}  # fmt: skip
     return {
         "effectiveness": [classes], "by": HOSTILE, "subgroups": {HOSTILE: [classes]}, "composition": mean, "minimality": {},
-        "reversibility": mean, "collateral": {"columns": [kind], "rows": {kind: [cell]}, "unit_of": "visits"},
+        "reversibility": mean, "realism": [realism], "follow_ups": None,
+        "collateral": {"columns": [kind], "rows": {kind: [cell]}, "unit_of": "visits"},
         "identity": {HOSTILE: one}, "worst": {"reconstruction": [HOSTILE]},
     }  # fmt: skip
 

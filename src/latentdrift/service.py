@@ -154,6 +154,7 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     """Real and synthetic images -> report.json and report.html."""
+    from latentdrift.adapt import scores
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate import report, sets, store
     from latentdrift.evaluate.features import Learned, load_features
@@ -162,6 +163,9 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.model.base import Base
 
     cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
+    drawn = Cohort.load(options.synthetic).info if sets.is_cohort(options.synthetic) else {}
+    if options.adapter is not None:
+        scores.check(options.adapter, drawn)
     asked = Questions(options, cohort)
     made = sets.named((options.synthetic, *options.compare), size)
     real, folder = sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
@@ -176,8 +180,11 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     shown |= {"train": train} if train else {}
     with bar("classifiers", quiet=quiet) as tell:
         found = report.joined(found, asked(shown, spaces, at["device"], tell))
-    found["warnings"] += gate_advice(Cohort.load(options.synthetic).info if sets.is_cohort(options.synthetic) else {})
+    found["warnings"] += gate_advice(drawn)
     page = report.write_report(options.out, found, shown, options.edits)
+    if options.adapter is not None:
+        about = {"cohort": cohort.fingerprint, "split": options.split, "version": record.versions()["latentdrift"]}
+        scores.write_scores(options.adapter, {**report.scores_of(found), **about})
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
 

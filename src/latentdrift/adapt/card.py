@@ -105,6 +105,7 @@ def card(info: Mapping[str, Any]) -> str:
         _section("What it was trained on", _data(info)),
         _section("Drift", _drift(info["drift"])),
         _section("Settings and losses", _settings(info)),
+        f"## Scores\n\n{_scores(info.get('scores'))}\n",
         f"## How to load it\n\n{_load(info, name)}\n",
         _section("Use and limits", _limits(info)),
     ]
@@ -173,7 +174,33 @@ def _settings(info: Mapping[str, Any]) -> Iterator[str]:
         )
     if info.get("judgement"):
         yield f"At the end of the fit: {Judgement.from_dict(info['judgement']).words}"
-    yield "Scores: not evaluated here; `latentdrift evaluate` compares its pictures with real ones, and looks for copies."
+
+
+def _scores(found: Mapping[str, Any] | None) -> str:
+    """The latest report on its images: answers, and a table of measures."""
+    if not found:
+        return "Not evaluated yet: `latentdrift evaluate --adapter ADAPTER` writes its scores here.\n"
+    n, answers = found["n"], "; ".join(f"{question} {colour}" for question, colour in found["lights"])
+    rows = [
+        f"| {one['title']} | {_estimate(one['value'], one['ci'])} | {_estimate(one['floor'], None)} |"
+        for one in found["metrics"].values()
+    ]
+    return "\n".join(
+        [
+            f"{n['synthetic']} synthetic images against {n['real']} real ones ({found['split'] or 'all'} images of the cohort "
+            f"with fingerprint `{found['cohort'][:12]}`), by latentdrift {found['version']}. Lights: {answers}.\n",
+            "| measure | synthetic [95 % interval] | real vs real |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _estimate(value: float | None, ends: tuple[float, float] | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g}" + (f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else "")
 
 
 def _load(info: Mapping[str, Any], name: str) -> str:

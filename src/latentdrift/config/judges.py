@@ -51,6 +51,8 @@ class EvaluateOptions(Options):
     """With --utility ATTRIBUTE=VALUE: steps of a small GAN whose images are two more rows to beat; thousands, or 0: none."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients behind each interval."""
+    adapter: Path | None = None
+    """The adapter or run folder that drew the images: its model card and adapter.json get the scores."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     seed: int = 0

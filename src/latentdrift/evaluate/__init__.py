@@ -11,7 +11,8 @@ trial.py        arms that learn from real, synthetic or both pictures, tested on
                 segmenting.py (a U-Net: segmenter.py), its tasks; reading.py, its numbers; augmentation.py and gan.py: rivals
 judges.py       attributes seen in pictures              alignment.py    do they show what was asked for? rules.py: what never is
 retrieval.py    does a picture find its own prompt?      scorers.py      how well a prompt goes with a picture
-card.py         did edits do what was asked, and nothing else? asked.py reads their records, kinship.py knows repeat visits
+card.py         did edits do what was asked, and nothing else? asked.py reads their records, kinship.py knows repeat visits,
+                interventions.py puts them beside real images of the target and later visits; strips.py, pictures in a row
 reader.py       can people tell them apart? a blinded study; reader_score.py reads the answers
 questions.py    utility, alignment and card, where they are asked for
 bootstrap.py    how far each number can be trusted       privacy.py      is it a copy of a training image?

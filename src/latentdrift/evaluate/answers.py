@@ -192,6 +192,8 @@ def card_blocks(told: Told, edits: Sequence[Told]) -> list[page.Block]:
     blocks += [_matrix(told["collateral"])]
     rows = [{"features": label, **_identity(one)} for label, one in told["identity"].items() if one]
     blocks += [page.table(rows, IDENTITY)] if rows else []
+    blocks += [page.table([_realistic(row) for row in told["realism"]], REALISM, keys=2)] if told["realism"] else []
+    blocks += [page.table(_followed(told["follow_ups"]), FOLLOWED.format(**told["follow_ups"]))] if told["follow_ups"] else []
     return blocks + _worst(told["worst"], {edit["name"]: edit for edit in edits})
 
 
@@ -216,6 +218,46 @@ IDENTITY = (
     "the reconstruction, beside two visits of a patient and two different patients. Same "
     "patient: share that is at least as similar as 95 % of repeat visits."
 )
+
+
+REALISM = (
+    "Realism of each change: KID of the counterfactuals to held-out real images that have the target, beside that of the "
+    "untouched originals; 0 is best. Real vs real: between two halves of these real patients. Few images give wide intervals."
+)
+FOLLOWED = (
+    "{n} edits of {patients} patients ask for a state in which the patient was scanned again. Counterfactual and untouched "
+    "original beside that later scan, 95 % intervals over patients. Two scans differ by position and noise, too, so that 1 is "
+    "not to be had: a good counterfactual is better than the untouched original."
+)
+FOLLOW_UP = {
+    "ssim": "SSIM",
+    "ms-ssim": "MS-SSIM",
+    "psnr": "PSNR (dB)",
+    "difference_ssim": "SSIM of the change with the true change",
+    "effect": "share of the true change (1: all, 0: none, below 0: the wrong way)",
+}
+"""Measure of `truth.against_visit` -> its title."""
+
+
+def _realistic(row: Told) -> dict[str, Any]:
+    return {
+        "requested change": change(row["change"]),
+        "features": row["features"],
+        "counterfactuals [95 % interval]": estimate(row["value"], row["ci"]),
+        "originals": row["original"],
+        "real vs real [range]": estimate(row["floor"], row["floor_ci"]),
+        "counterfactuals, as many images as real vs real": row["matched"],
+        "n": f"{row['n']['edits']} edits ({row['n']['patients']} patients), {row['n']['real']} real",
+    }
+
+
+def _followed(told: Told) -> list[dict[str, Any]]:
+    rows = []
+    for name, words in FOLLOW_UP.items():
+        one, other = told["metrics"][name], told["no_change"].get(name, {"value": None, "ci": None})
+        shown = {"counterfactual": estimate(one["value"], one["ci"]), "untouched original": estimate(other["value"], other["ci"])}
+        rows.append({"measure": words, **shown})
+    return rows
 
 
 def _effectiveness(rows: Sequence[Told], of: str) -> list[page.Block]:

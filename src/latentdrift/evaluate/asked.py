@@ -23,6 +23,7 @@ class Asked:
         touched: bool [E, K]: what was to change.
         names: [E], kinds of change of each edit: `age up`, `diagnosis=dementia`, `findings=Effusion removed`.
         places: kind of change -> (which judge, the value that it should then see; 0 for a number).
+        numbers: kinds of change of numeric attributes.
     """
 
     before: np.ndarray
@@ -30,6 +31,7 @@ class Asked:
     touched: np.ndarray
     names: list[list[str]]
     places: dict[str, tuple[int, float]]
+    numbers: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> Asked:
@@ -56,7 +58,8 @@ class Asked:
                 "none of the edits asked for an attribute that judges could learn from the training images; see `alignment` in "
                 "docs/evaluating.md for what they need"
             )
-        return cls(before, after, touched, names, places)
+        numbers = frozenset(kind for kind, (place, _) in places.items() if judges.outputs[place].value is None)
+        return cls(before, after, touched, names, places, numbers)
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -66,6 +69,10 @@ class Asked:
     def rows(self, kind: str) -> np.ndarray:
         """Which edits [E] were of a kind."""
         return np.array([kind in names for names in self.names])
+
+    def is_number(self, kind: str) -> bool:
+        """Whether a kind of change is of a numeric attribute."""
+        return kind in self.numbers
 
     def target(self, kind: str) -> tuple[int, float]:
         """(which judge, what it should see)."""

@@ -6,6 +6,8 @@
     collateral      how far the judges see every attribute move, also those that nobody asked for, in units of how far they see
                     it move between two visits of a patient, and as a share of what lies between the real classes
     identity        the counterfactual is as like its original as two visits of a patient are like each other
+    realism         the counterfactuals of a change are like real images that have its target
+    follow-ups      where the patient came again in the target state, the counterfactual is like that visit
     reversibility   edited back, it is the original again (ibid.); where somebody edited back
 
 START READING AT `card`.
@@ -22,6 +24,7 @@ import pandas as pd
 from latentdrift.evaluate import ImageSet, classes
 from latentdrift.evaluate.asked import Asked
 from latentdrift.evaluate.bootstrap import Resampling, groups
+from latentdrift.evaluate.interventions import follow_ups, realism
 from latentdrift.evaluate.judges import Judges
 from latentdrift.evaluate.kinship import Space, between, identity, pairs_of, spread
 from latentdrift.evaluate.labels import attribute, change
@@ -79,6 +82,8 @@ def card(
         "composition": people.mean(changes["reconstruction"]),
         "minimality": {name: people.mean(changes[name]) for name in ("change", "area", "outside") if name in changes},
         "collateral": _collateral(judges, asked, said, unit, between(seen, truths, numbers), whose, people),
+        "realism": realism(asked, edits, sets, real, truths, spaces, people),
+        "follow_ups": follow_ups(edits, sets, real, spec, people),
         "identity": {label: identity(space, sets, real, people) for label, space in spaces.items()},
         "reversibility": people.mean(changes["reversed"]) if "reversed" in changes else None,
         "by": by if parts else None,

@@ -35,14 +35,16 @@ report.json (schema 1):
                      (how many a choice is made from), n, metrics `first`, `third`, `rank` (value, ci, ceiling, ceiling_ci, floor,
                      floor_range; blind: images withheld), attributes.<name>.contradicted and .withheld, the same and n; curve,
                      the share of the images whose prompt is among the best x of all; worst
-    card             with `--edits`, see `card.py`: kinds.<change>, its number of edits; effectiveness, rows with change, judged,
-                     n, moved, and of a number asked, share (1: all of what was asked), share_ceiling (what the judges see of a
-                     real difference), error, of a class reached and reached_ci; untouched, the same of the originals, and
-                     ceiling, of held-out real images; composition, and minimality's
-                     change, area (of pixels that change by more than truth.CHANGED) and outside (of the mask), as shares of the
-                     intensity range; collateral.columns, .unit (one of each), .unit_of, .rows.<change> cells {value, ci, share,
-                     share_ci, asked, beyond}; identity.<space>; reversibility; subgroups.<value>, rows as of effectiveness;
-                     worst.<by>
+    card             with `--edits`, see `card.py`: patients; kinds.<change>, its number of edits; effectiveness, rows with
+                     change, judged, n, patients, moved, and of a number asked, share (1: all of what was asked),
+                     share_ceiling (what the judges see of a real difference), error, of a class reached and reached_ci;
+                     untouched, the same of the originals, and ceiling, of held-out real images; composition, and
+                     minimality's change, area (of pixels that change by more than truth.CHANGED) and outside (of the mask),
+                     as shares of the intensity range; collateral.columns, .unit (one of each), .unit_of, .rows.<change>
+                     cells {value, ci, share, share_ci, asked, beyond}; identity.<space>; realism, rows with change,
+                     features, n, value, ci, floor, floor_ci, matched and original (KID to real images that have the target);
+                     follow_ups (see `interventions.py`), or null; reversibility; subgroups.<value>, rows as of
+                     effectiveness; worst.<by>
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ from latentdrift.evaluate.bootstrap import part_of, rng
 from latentdrift.evaluate.caveats import about_numbers, about_sets
 from latentdrift.evaluate.diversity import diversity
 from latentdrift.evaluate.identity import recognition
+from latentdrift.evaluate.labels import ordered, title
 from latentdrift.evaluate.plots import draw_blocks
 from latentdrift.evaluate.privacy import find_copies, find_duplicates, planted
 from latentdrift.evaluate.realism import Judge, judge_of
@@ -212,6 +215,18 @@ def joined(report: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, A
     """The report with the answers of `questions.Questions`, and their lights."""
     lights = [*report["lights"], *judge_answers(answers)]
     return {**report, **answers, "lights": lights, "warnings": [*report["warnings"], *answers["warnings"]]}
+
+
+def scores_of(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model card says of a report: the size of the sets, the lights, and each measure; no name of an image or patient."""
+    kept = ("value", "ci", "floor", "n")
+    metrics = {
+        name: {"title": title(name), **{part: metric[part] for part in kept}}
+        for name, metric in ordered(report["metrics"]).items()
+        if metric["value"] is not None
+    }
+    lights = [[question, colour] for question, colour, _ in report["lights"]]
+    return {"n": dict(report["n"]), "seed": report["seed"], "lights": lights, "metrics": metrics}
 
 
 def write_report(out: Path, report: Mapping[str, Any], pictures: Mapping[str, ImageSet], edits: Path | None = None) -> Path:
