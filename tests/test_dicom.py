@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +14,31 @@ import numpy as np
 import pydicom
 import pydicom.data
 import pytest
+from dicoms import STORED, saved
 from pydicom import Dataset
-from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     MPEG2MPML,
-    CTImageStorage,
+    UID,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     RLELossless,
     SecondaryCaptureImageStorage,
-    generate_uid,
 )
 
 from latentdrift.data.dicom import lookup, read_dicom
+from latentdrift.data.dicom_objects import OBJECTS
 from latentdrift.data.dicom_write import age_string, write_dicom
 from latentdrift.data.image import Image, ImageError
 from latentdrift.data.intensity import from_unit, to_unit
+from latentdrift.data.uids import Uids
 from latentdrift.errors import InputError, OptionError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "ct-dicom"
-STORED = np.random.default_rng(0).integers(0, 4096, (6, 8)).astype(np.uint16)
+ALONG = [1, 0, 0, 0, 1, 0]
 ALLOWED = {"age", "sex", "view", "modality", "body_part"}
-
-
-def saved(path: Path, stored: np.ndarray = STORED, *, frames: int = 1, **values: Any) -> Path:
-    """A DICOM file; keyword arguments set attributes by keyword, None removes one."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = values.pop("syntax", ExplicitVRLittleEndian)
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    shape = stored.shape[1:] if frames > 1 else stored.shape
-    bits = 8 * stored.dtype.itemsize
-    signed = stored.dtype.kind == "i"
-    whole = {
-        "SOPClassUID": meta.MediaStorageSOPClassUID, "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
-        "Modality": "MR", "Rows": shape[0], "Columns": shape[1], "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2",
-        "BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1, "PixelRepresentation": int(signed),
-    }  # fmt: skip
-    if frames > 1:
-        whole["NumberOfFrames"] = frames
-    whole |= values
-    for keyword, value in whole.items():
-        if value is not None:
-            setattr(dataset, keyword, value)
-    if "PixelData" not in values:
-        data = stored.tobytes()
-        dataset.add_new("PixelData", "OB" if bits == 8 else "OW", data + b"\0" * (len(data) % 2))
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 @pytest.fixture
@@ -404,6 +379,14 @@ def test_spacing_in_the_patient_counts_before_that_at_the_detector(path: Path, v
         ({"PatientBirthDate": "19500615"}, None),
         ({"PatientBirthDate": "20200615", "StudyDate": "20150615"}, None),
         ({"PatientAge": "65"}, None),
+        ({"PatientAge": "238Y"}, None),
+        ({"PatientAge": "999Y"}, None),
+        ({"PatientAge": "-05Y"}, None),
+        ({"PatientAge": "000Y"}, None),
+        ({"PatientAge": "000D"}, 0.0),
+        ({"PatientAge": "065 Y"}, 65.0),
+        ({"PatientAge": "238Y", "PatientBirthDate": "19500615", "StudyDate": "20150615"}, 65.0),
+        ({"PatientBirthDate": "18900101", "StudyDate": "20150615"}, None),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -440,6 +423,106 @@ def test_free_text_in_a_code_does_not_pass(path: Path) -> None:
     assert "body_part" not in image.attributes and "view" not in image.attributes
 
 
+@pytest.mark.parametrize(
+    ("values", "free"),
+    [({"ViewPosition": "JANE DOE"}, "view"), ({"BodyPartExamined": "DOE 1950"}, "body_part"), ({"Modality": "DOE"}, "modality")],
+)
+def test_only_defined_terms_pass_as_codes(path: Path, values: dict, free: str) -> None:
+    image = one(saved(path, **{"ViewPosition": "PA", "BodyPartExamined": "CHEST", "Modality": "DX"} | values))
+    assert set(image.attributes) == {"view", "body_part", "modality"} - {free}
+    assert image.notes == (f"its {next(iter(values))} is no defined term and is left out",)
+
+
+# Values as some writers leave them on disk, which pydicom would not write: {what to write: what lies there then}
+COMMA = {"-1024.0": "-1024,0", "2.50": "2,50", "40.0": "40,0", "400.0": "400,0", "0.75\\0.50": "0,75\\0,50"}
+DECIMALS = {"RescaleIntercept": "-1024.0", "RescaleSlope": "2.50", "WindowCenter": "40.0", "WindowWidth": "400.0"}
+
+
+def rewritten(path: Path, changes: dict[str, str]) -> Path:
+    content = path.read_bytes()
+    for old, new in changes.items():
+        assert len(old) == len(new) and content.count(old.encode()) == 1
+        content = content.replace(old.encode(), new.encode())
+    path.write_bytes(content)
+    return path
+
+
+def test_a_decimal_comma_is_a_decimal_point(tmp_path: Path) -> None:
+    values = DECIMALS | {"PixelSpacing": ["0.75", "0.50"], "Modality": "CT"}
+    point = one(saved(tmp_path / "point.dcm", **values))
+    comma = one(rewritten(saved(tmp_path / "comma.dcm", **values), COMMA), keep=("WindowCenter",))
+    np.testing.assert_array_equal(comma.pixels, STORED * 2.5 - 1024)
+    assert (comma.unit, comma.range, comma.spacing, comma.notes) == ("HU", point.range, (0.75, 0.5), ())
+    assert comma.attributes["WindowCenter"] == 40.0
+
+
+@pytest.mark.parametrize("keyword", ["RescaleIntercept", "RescaleSlope"])
+def test_what_decides_the_unit_and_cannot_be_read_is_a_refusal(path: Path, keyword: str) -> None:
+    rewritten(saved(path, Modality="CT", **DECIMALS), {DECIMALS[keyword]: "x" * len(DECIMALS[keyword])})
+    with pytest.raises(
+        ImageError, match=f"{keyword} is there and cannot be read, so the unit of the pixels is not known"
+    ) as error:
+        read_dicom(path)
+    assert error.value.reason == "damaged"
+
+
+@pytest.mark.parametrize("keyword", ["WindowCenter", "WindowWidth"])
+def test_what_cannot_be_read_otherwise_is_a_note_that_does_not_quote_it(path: Path, keyword: str) -> None:
+    rewritten(saved(path, Modality="CT", **DECIMALS), {DECIMALS[keyword]: "JANE DOE"[: len(DECIMALS[keyword])]})
+    image = one(path)
+    assert f"its {keyword} cannot be read and is left out" in image.notes and "JANE" not in str(image.notes)
+    assert image.unit == "HU" and image.range == (image.pixels.min(), image.pixels.max())
+
+
+def test_a_spacing_of_zero_and_a_slope_of_zero_are_noted(path: Path) -> None:
+    image = one(saved(path, PixelSpacing=[0, 0], RescaleSlope="0", RescaleIntercept="0"))
+    assert image.spacing is None
+    assert image.notes == ("its PixelSpacing is not above 0 mm and is left out", "its RescaleSlope is 0 and is left out")
+
+
+def test_threads_that_read_print_no_value_of_a_header(tmp_path: Path) -> None:
+    """In a process of its own: what Python prints by default, with a value that pydicom warns of."""
+    odd = saved(tmp_path / "a.dcm", PatientBirthDate="19500615")
+    rewritten(odd, {"19500615": "DOE-JANE"})
+    reader = (
+        "import sys; from concurrent.futures import ThreadPoolExecutor; from latentdrift.data.dicom import read_dicom\n"
+        "pool = ThreadPoolExecutor(4)\n"
+        "for _ in pool.map(read_dicom, sys.argv[1:] * 40): pass"
+    )
+    done = subprocess.run([sys.executable, "-c", reader, odd], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""
+
+
+# --- objects that are no scans ----------------------------------------------------------------------------------------
+
+SCREEN = {"SOPClassUID": SecondaryCaptureImageStorage}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4", "Modality": "SEG"}, "segmentation"),
+        ({"Modality": "CT", "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
+        ({"Modality": "CT", "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "screen-save"),
+        ({"Modality": "CT", "ImageType": ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"]}, "screen-save"),
+        ({"Modality": "MR", **SCREEN}, "screen-save"),
+        ({"Modality": "CT", **SCREEN, "SyntheticData": "YES"}, None),
+        ({"Modality": "CR", **SCREEN}, None),
+        ({"Modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "PROTON_DENSITY"]}, None),
+        ({"Modality": "CT", "ImageType": ["DERIVED", "SECONDARY", "REFORMATTED"]}, None),
+    ],
+)
+def test_objects_that_are_no_scans_are_told_by_class_and_image_type(path: Path, values: dict, kind: str | None) -> None:
+    saved(path, **values)
+    assert len(read_dicom(path)) == 1
+    others = set(OBJECTS) - {kind}
+    assert len(read_dicom(path, leave_out=others)) == 1
+    if kind is not None:
+        with pytest.raises(ImageError, match=f"and no scan; --include {kind} takes it") as error:
+            read_dicom(path, leave_out={kind})
+        assert error.value.reason == kind
+
+
 def test_fields_are_kept_by_keyword_or_tag(path: Path) -> None:
     saved(path, StudyDescription="CT CHEST", KVP="120", ImageType=["ORIGINAL", "PRIMARY"])
     image = one(path, keep=("StudyDescription", "0018,0060", "(0008,0008)", "00181050"))
@@ -472,6 +555,25 @@ def refused(path: Path, reason: str, words: str) -> None:
     with pytest.raises(ImageError, match=words) as error:
         read_dicom(path)
     assert error.value.reason == reason
+
+
+def test_objects_of_endless_frames_are_refused_before_memory_is_taken(path: Path) -> None:
+    saved(path, np.zeros((2, 4, 4), np.uint8), frames=2, NumberOfFrames=100_000)
+    with pytest.raises(ImageError, match="100000 frames; up to 8192 are read: split it first") as error:
+        read_dicom(path)
+    assert error.value.reason == "unsupported"
+    saved(path, np.zeros((2, 4, 4), np.uint8), frames=2, NumberOfFrames=8000, Rows=16000, Columns=16000)
+    with pytest.raises(ImageError, match=r"values in all; up to \d+ are read|promises"):
+        read_dicom(path)
+
+
+def test_a_deflated_object_is_inflated_no_further_than_memory_goes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(path, np.zeros((512, 512), np.uint16), syntax=DeflatedExplicitVRLittleEndian)
+    assert path.stat().st_size < 4096 and one(path).pixels.shape == (512, 512)
+    monkeypatch.setattr("latentdrift.data.dicom_decode.MAX_INFLATED", 1 << 18)
+    with pytest.raises(ImageError, match="inflates to more than") as error:
+        read_dicom(path)
+    assert error.value.reason == "unsupported"
 
 
 def test_missing_pixels_missing_rows_and_cut_pixels_are_told_apart(path: Path) -> None:
@@ -604,11 +706,11 @@ def test_what_is_written_says_what_it_is_and_of_whom_it_is_not(source: Path, tmp
     assert (made.PatientAge, made.PatientSex) == ("085Y", "F") and "BodyPartExamined" not in made
     assert made.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian and made.BitsStored == 16
     (reference,) = made.SourceImageSequence
-    assert (reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID) == (of.SOPClassUID, of.SOPInstanceUID)
+    assert reference.ReferencedSOPClassUID == of.SOPClassUID
     for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
         assert made[keyword].value and made[keyword].value != of[keyword].value
-    del made.SourceImageSequence
     text = str(made)
+    assert of.SOPInstanceUID not in text
     for keyword, value in IDENTITY.items():
         assert value not in text, keyword
     np.testing.assert_allclose(one(tmp_path / "w.dcm").affine, one(source).affine)  # type: ignore[arg-type]
@@ -620,6 +722,39 @@ def test_pictures_made_from_one_study_stay_together_and_are_still_different_obje
         write_dicom(tmp_path / name, source, one(source).pixels, description="nothing")
     first, second = pydicom.dcmread(tmp_path / "a"), pydicom.dcmread(tmp_path / "b")
     assert first.StudyInstanceUID == second.StudyInstanceUID and first.SOPInstanceUID != second.SOPInstanceUID
+    assert first.FrameOfReferenceUID == second.FrameOfReferenceUID  # viewers lay one over the other
+
+
+def test_uids_are_mapped_under_a_secret_that_leads_back(source: Path, tmp_path: Path) -> None:
+    """The same private folder gives the same UIDs in another process; another secret gives others; the map leads back."""
+    made = []
+    for opened in (partial(Uids.open, tmp_path / "secret"), partial(Uids.open, tmp_path / "secret"), partial(Uids, "other")):
+        uids = opened()
+        write_dicom(tmp_path / "w.dcm", source, one(source).pixels, description="nothing", uids=uids)
+        uids.save()
+        made.append(pydicom.dcmread(tmp_path / "w.dcm"))
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        first, again, other = (dataset[keyword].value for dataset in made)
+        assert first == again
+        assert again != other
+    kept = (tmp_path / "secret" / "uids.csv").read_text().splitlines()
+    back = {row.split(",")[2]: row.split(",")[1] for row in kept[1:]}
+    reference = made[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+    assert back[reference] == pydicom.dcmread(source).SOPInstanceUID
+    assert all((tmp_path / "secret" / name).stat().st_mode & 0o077 == 0 for name in ("salt.txt", "uids.csv", "."))
+
+
+@pytest.mark.parametrize("uid", ["1.2.3.0045.60.006789.1", "9.9." + "123456789." * 7 + "1", "not a uid"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_uids_that_are_none_are_read_and_not_written(tmp_path: Path, uid: str) -> None:
+    """One UID for the instance, its series and its study, as some anonymisers write; dciodvfy finds no error in what is made."""
+    uids = dict.fromkeys(("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"), uid)
+    odd = saved(tmp_path / "s.dcm", PixelSpacing=[1, 1], ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=ALONG, **uids)
+    write_dicom(tmp_path / "w.dcm", odd, one(odd).pixels, description="nothing")
+    made = pydicom.dcmread(tmp_path / "w.dcm")
+    written = [made[keyword].value for keyword in uids] + [made.SourceImageSequence[0].ReferencedSOPInstanceUID]
+    assert all(UID(one).is_valid for one in written) and len(set(written)) == len(written)
+    assert dicom_errors(tmp_path / "w.dcm") == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from latentdrift.data.image import ImageError
-from latentdrift.data.intensity import Window, choose_range, data_range, from_unit, parse_window, to_unit, without_gaps
+from latentdrift.data.intensity import (
+    Window,
+    check_seen,
+    choose_range,
+    data_range,
+    from_unit,
+    parse_window,
+    to_unit,
+    without_gaps,
+)
 from latentdrift.errors import OptionError
 
 
@@ -103,3 +112,17 @@ def test_a_constant_picture_maps_to_the_dark_end(constant: float) -> None:
 
 def test_gaps_take_the_smallest_value() -> None:
     np.testing.assert_array_equal(without_gaps(np.array([np.nan, 2.0, np.inf, -3.0])), [-3, 2, -3, -3])
+
+
+@pytest.mark.parametrize(("window", "side"), [((-20.0, 79.0), "above"), ((2000.0, 3000.0), "below"), ((991.0, 1489.0), None)])
+def test_a_picture_that_its_window_blanks_is_refused_with_its_values(window: tuple, side: str | None) -> None:
+    pixels = np.array([[991.0, 1489.0]])
+    if side is None:
+        return check_seen(pixels, window, "x")
+    with pytest.raises(ImageError, match=f"991 to 1489.* lies {side} the window .*; give another with --window") as error:
+        check_seen(pixels, window, "x")
+    assert error.value.reason == "blank"
+
+
+def test_an_even_picture_is_nobodys_fault() -> None:
+    check_seen(np.full((2, 2), 255), (0.0, 255.0), "x")

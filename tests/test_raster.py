@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -225,3 +226,36 @@ def test_real_pictures_are_grey_eight_bit(folder: str, count: int) -> None:
     files = [path for path in (SHARED / folder).rglob("*") if path.is_file()]
     found = Counter((image.pixels.ndim, str(image.pixels.dtype)) for path in files for image in read_raster(path))
     assert found == {(2, "uint8"): count}
+
+
+def test_pages_without_rows_and_endless_chains_of_pages_are_refused(tmp_path: Path) -> None:
+    """The last page's link (TIFF 6.0, section 2) leads back to the first: without a bound, there is no end."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((3, 8, 8), np.uint8), photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        first, last = file.pages[0].offset, file.pages[-1].offset
+    content = bytearray(path.read_bytes())
+    n_tags = int.from_bytes(content[last : last + 2], "little")
+    link = last + 2 + 12 * n_tags
+    assert content[link : link + 4] == bytes(4)
+    content[link : link + 4] = first.to_bytes(4, "little")
+    path.write_bytes(content)
+    started = time.monotonic()
+    try:
+        read_raster(path)  # tifffile may find the circle by itself
+    except ImageError as error:
+        assert error.reason in ("damaged", "unsupported")
+    assert time.monotonic() - started < 10
+    width = content.index(bytes([0, 1, 4, 0, 1, 0, 0, 0]))  # tag 256, LONG, one value: of the first page
+    content[width + 8 : width + 12] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(ImageError) as error:
+        read_raster(path)
+    assert error.value.reason in ("damaged", "unsupported")
+
+
+def test_a_file_of_more_pages_than_anybody_writes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentdrift.data.tiff.MAX_PAGES", 2)
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((3, 8, 8), np.uint8), photometric="minisblack")
+    with pytest.raises(ImageError, match="a TIFF of more than 2 pages; split it first"):
+        read_raster(tmp_path / "a.tif")

@@ -131,15 +131,19 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
+    from latentdrift.data.identity import private_folder
+    from latentdrift.data.uids import Uids
     from latentdrift.edit.output import HARDLY, write_counterfactual
     from latentdrift.edit.series import write_series
 
     work = edits(options)
     missing, changes = work.missing(), []
+    uids = Uids.open(options.private or private_folder(options.out))
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(missing, start=1):
             subject, made = work.make(asked, work.shelf)
-            changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked)))
+            changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked), uids))
+            uids.save()
             report(done, len(missing))
     if changes and max(changes) < HARDLY:
         log.warning(UNHEARD, 100 * HARDLY, 100 * max(changes), missing[0].source, missing[0].told)

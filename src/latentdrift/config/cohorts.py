@@ -31,10 +31,13 @@ class ImportOptions(Options):
     """Header fields or table columns to keep by name, beyond the allow-list."""
     follow_links: bool = False
     """Follow symbolic links that lead out of the source folder; else what they lead to is left out, and listed."""
+    include: tuple[Literal["localizer", "screen-save", "segmentation"], ...] = ()
+    """DICOM objects that are otherwise left out, because they are no scans."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
-    """Plane of the slice taken from a 3-D volume."""
-    position: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(%|mm)?$")] = "50%"
-    """Where the slice lies in the volume: percent of its extent, millimetres in RAS, or a voxel index."""
+    """Plane of the slice taken from a 3-D volume; of DICOM slices, those in this plane are taken."""
+    position: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(%|mm)?$")] | None = None
+    """Where the slice lies in the volume: percent of its extent, millimetres in RAS, or a voxel index; default: 50%. If given, it
+    also holds for DICOM series: one slice of each is taken."""
     slab: Annotated[float, Field(ge=0)] = 0.0
     """Thickness in mm over which slices are averaged; 0 takes one slice."""
     window: str | None = None

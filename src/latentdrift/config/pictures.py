@@ -119,6 +119,9 @@ class EditOptions(Options):
     editor's own."""
     inversions: Path | None = None
     """Folder in which inversions are kept and found again, as private as the images; default: `cache` in --out."""
+    private: Path | None = None
+    """Folder with the secret under which UIDs of DICOM sources are mapped, and with the map. Edits that share it stay together
+    and lie over each other in viewers. Default: `<out>-private`."""
     mask: Path | None = None
     """Where the image may change: a picture of its rows and columns (or a volume with the same slices), 0 outside, where every
     pixel stays."""

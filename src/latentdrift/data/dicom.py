@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from pydicom import Dataset
 
 from latentdrift.data import dicom_header as header
 from latentdrift.data.dicom_decode import DAMAGE, PALETTE, frames, load, stored_bits
+from latentdrift.data.dicom_objects import check_object
 from latentdrift.data.image import Image, ImageError, Source
 from latentdrift.data.intensity import Range, Window, as_dtype, choose_range, parse_window, without_gaps
+from latentdrift.data.quiet import quiet
 
 CT_FLOOR = -1024.0
 """HU below which a CT pixel is padding: vacuum is -1000 by definition (PS3.3 C.11.1.1.2), and scanners that write a pad value
@@ -25,7 +27,16 @@ NOTES = {  # DICOM flag whose value YES a person should know about
 }
 
 
-def read_dicom(path: Path | str, window: str | Window | None = None, keep: Iterable[str] = ()) -> list[Image]:
+UNITS = ("RescaleSlope", "RescaleIntercept", "DoseGridScaling")
+"""Header values without which nobody knows what a pixel's number means."""
+
+
+def read_dicom(
+    path: Path | str,
+    window: str | Window | None = None,
+    keep: Iterable[str] = (),
+    leave_out: Container[str] = (),
+) -> list[Image]:
     """Every frame of a DICOM object.
 
     Grey pixels are in the modality's unit (HU for CT) with the VOI window as their range; a VOI that is not linear (a table, a
@@ -35,6 +46,7 @@ def read_dicom(path: Path | str, window: str | Window | None = None, keep: Itera
     Args:
         window: see `parse_window`; LOW,HIGH are in the modality's unit.
         keep: header fields to keep beyond the allow-list, by keyword or tag.
+        leave_out: rows of OBJECTS that are refused.
 
     Raises:
         ImageError: the file cannot be taken; `reason` says why.
@@ -43,8 +55,9 @@ def read_dicom(path: Path | str, window: str | Window | None = None, keep: Itera
     path, window, keep = Path(path), parse_window(window), tuple(keep)
     for name in keep:
         header.field_tag(name)
-    with header.quiet():
+    with quiet():
         dataset = load(path)
+        check_object(path, dataset, leave_out)
         arrays = list(frames(path, dataset))
         try:
             several = len(arrays) > 1
@@ -55,9 +68,10 @@ def read_dicom(path: Path | str, window: str | Window | None = None, keep: Itera
 
 def _image(path: Path, dataset: Dataset, array: np.ndarray, frame: int | None, window: Window, keep: tuple[str, ...]) -> Image:
     at, attributes = frame or 0, header.attributes(dataset, keep)
+    notes = (*_notes(dataset), *header.remarks(dataset, at))
     shown = _colour(dataset, array) if array.ndim == 3 else _grey(dataset, array, at, window, path)
     return Image(
-        pixels=shown.pixels, range=shown.range, unit=shown.unit, notes=(*_notes(dataset), *shown.notes),
+        pixels=shown.pixels, range=shown.range, unit=shown.unit, notes=(*notes, *shown.notes),
         spacing=header.spacing(dataset, at), affine=header.affine(dataset, at),
         modality=str(attributes["modality"]) if "modality" in attributes else None, attributes=attributes,
         patient=header.text(dataset, "PatientID"), date=header.study_date(dataset),
@@ -93,7 +107,7 @@ def _grey(dataset: Dataset, array: np.ndarray, frame: int, window: Window, path:
     unit = _unit(dataset)
     stored = stored_bits(dataset, array)
     padding = _padding(dataset, array) | _padding(dataset, stored)  # written into the whole word, or only into the bits in use
-    values = _modality(dataset, stored, frame)
+    values = _modality(dataset, stored, frame, path)
     if unit == "HU":
         padding |= values < CT_FLOOR
     if values.dtype.kind == "f":
@@ -108,6 +122,8 @@ def _grey(dataset: Dataset, array: np.ndarray, frame: int, window: Window, path:
     notes: tuple[str, ...] = ()
     if window.kind in ("header", "voi"):
         values, voi, unit, notes = _voi(dataset, values, frame, unit)
+    if header.number(dataset, "RescaleSlope", frame) == 0:
+        notes = (*notes, "its RescaleSlope is 0 and is left out")
     range = choose_range(window, values[~padding], header=voi, full=_full(dataset, values), path=path)
     if header.text(dataset, "PhotometricInterpretation") == "MONOCHROME1":  # the smallest value is white (PS3.3 C.7.6.3.1.2)
         values = _fitting(range[0] + range[1] - values.astype(np.float64), values.dtype)
@@ -138,11 +154,15 @@ def _unit(dataset: Dataset) -> str:
     return header.text(dataset, "Units") or "intensity" if modality == "PT" else "intensity"
 
 
-def _modality(dataset: Dataset, stored: np.ndarray, frame: int) -> np.ndarray:
+def _modality(dataset: Dataset, stored: np.ndarray, frame: int, path: Path) -> np.ndarray:
     """Modality LUT or rescale (PS3.3 C.11.1); integers stay integers where there is nothing to do."""
     table = header.find(dataset, "ModalityLUTSequence")
     if table:
         return lookup(table[0], stored)
+    for keyword in UNITS:
+        if header.is_unreadable(dataset, keyword, frame=frame):
+            finding = f"the header's {keyword} is there and cannot be read, so the unit of the pixels is not known; mend it first"
+            raise ImageError("damaged", path, finding)
     slope, intercept = header.number(dataset, "RescaleSlope", frame), header.number(dataset, "RescaleIntercept", frame)
     if slope is None:
         slope = header.number(dataset, "DoseGridScaling")  # PS3.3 C.8.8.3: the rescale of a dose grid

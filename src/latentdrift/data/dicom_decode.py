@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
@@ -14,10 +14,17 @@ from pydicom import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from latentdrift.data.dicom_header import BAD_VALUE, number, text
-from latentdrift.data.image import ImageError, check_size
+from latentdrift.data.image import ImageError, check_size, check_values
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -31,6 +38,13 @@ DAMAGE = (*BAD_VALUE, RuntimeError, OSError, EOFError, ArithmeticError, MemoryEr
 REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "SamplesPerPixel", "PhotometricInterpretation")
 """Without these (PS3.3 C.7.6.3, type 1) nobody can say where a row ends."""
 
+MAX_FRAMES = 8192
+"""Frames of one object; more are tiles of a slide, or damage."""
+
+MAX_INFLATED = 1 << 29
+"""Bytes of a deflated object."""
+
+_DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _PIXEL_DATA_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010) in both byte orders
 
 
@@ -57,6 +71,7 @@ def load(path: Path) -> Dataset:
         with open(path, "rb") as file:
             if not is_dicom(file.read(132)):
                 raise ImageError("not an image", path, "the content is not DICOM")
+            _check_inflated(path, file)
         dataset = pydicom.dcmread(path, force=True)
         has_pixels = any(keyword in dataset for keyword in PIXELS)
     except FileNotFoundError as error:
@@ -74,6 +89,31 @@ def load(path: Path) -> Dataset:
     read_as = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
     dataset.file_meta.TransferSyntaxUID = UID(text(dataset.file_meta, "TransferSyntaxUID") or read_as)
     return dataset
+
+
+def _check_inflated(path: Path, file: BinaryIO) -> None:
+    """Refuse a deflated object (PS3.5 A.5) that takes more than MAX_INFLATED, before pydicom inflates it whole."""
+    file.seek(0)
+    start = file.read(144)  # preamble, prefix and the length of the group that follows, (0002,0000) UL (PS3.10 7.1)
+    if start[132:138] != b"\x02\0\0\0UL":
+        return
+    meta = file.read(int.from_bytes(start[140:144], "little"))
+    if _DEFLATED not in meta:
+        return
+    stream, n_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while (packed := stream.unconsumed_tail or file.read(1 << 16)) and n_bytes <= MAX_INFLATED:
+        n_bytes += len(stream.decompress(packed, 1 << 20))
+    if n_bytes > MAX_INFLATED:
+        finding = f"the object inflates to more than {MAX_INFLATED >> 20} MiB; save it in another transfer syntax, or split it"
+        raise ImageError("unsupported", path, finding)
+
+
+def _check_frames(path: Path, dataset: Dataset) -> None:
+    """Refuse an object of more than MAX_FRAMES frames, or of more values than memory should hold."""
+    n_frames = number(dataset, "NumberOfFrames") or 1
+    if n_frames > MAX_FRAMES:
+        raise ImageError("unsupported", path, f"an object of {n_frames:g} frames; up to {MAX_FRAMES} are read: split it first")
+    check_values(path, n_frames * float(np.prod([float(n) for n in (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)])))
 
 
 def _refuse_without_pixels(path: Path, dataset: Dataset) -> None:
@@ -103,6 +143,7 @@ def frames(path: Path, dataset: Dataset) -> Iterator[np.ndarray]:
         raise ImageError("unreadable codec", path, f"no decoder for {syntax.name} is installed: {missing}")
     try:
         check_size(path, dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
+        _check_frames(path, dataset)
         _check_length(path, dataset, syntax)
         options: dict[str, Any] = {}
         if syntax == RLELossless:

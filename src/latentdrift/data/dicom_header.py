@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
@@ -23,15 +21,31 @@ from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
+from latentdrift.ages import OLDEST, AgeError, parse_age
+from latentdrift.data.dicom_terms import BODY_PARTS, MODALITIES, VIEWS
 from latentdrift.errors import OptionError
 
-AGE_UNITS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-"""Years per unit of an Age String (PS3.5 table 6.2-1, AS)."""
+CODE_STRINGS = {
+    "view": ("ViewPosition", VIEWS),
+    "modality": ("Modality", MODALITIES),
+    "body_part": ("BodyPartExamined", BODY_PARTS),
+}
+"""Our attribute -> DICOM keyword, and the terms that pass: free text may name someone."""
 
-CODE_STRINGS = {"view": "ViewPosition", "modality": "Modality", "body_part": "BodyPartExamined"}
-"""Our attribute -> DICOM keyword. Only well-formed code strings pass: free text may name someone."""
+NUMBERS = {
+    "WindowCenter": 1,
+    "WindowWidth": 1,
+    "PixelSpacing": 2,
+    "ImagerPixelSpacing": 2,
+    "NominalScannedPixelSpacing": 2,
+    "SliceThickness": 1,
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+    "PixelPaddingValue": 1,
+    "PixelPaddingRangeLimit": 1,
+}
+"""Keyword -> how many numbers it holds. A value that cannot be read is left out, with a note."""
 
-_CODE_STRING = re.compile(r"[A-Z0-9 _]{1,16}")  # PS3.5 table 6.2-1, CS
 _TAG = re.compile(r"\(?\s*([0-9A-Fa-f]{4})\s*,?\s*([0-9A-Fa-f]{4})\s*\)?")
 _DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")  # PS3.3 10.7.1.3: patient, detector, film
@@ -42,14 +56,6 @@ BAD_VALUE = (
 """What pydicom raises when a malformed value is converted."""
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it logs quotes odd values, which may be a patient's
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without pydicom's warnings: they quote odd values, which may be a patient's. What matters to the picture is judged here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def find(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
@@ -78,12 +84,53 @@ def _value(dataset: Dataset, keyword: str) -> Any:
     return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
 
 
+def _float(value: Any) -> float:
+    """A number; one written with a comma, too (`0,75`): DICOM knows no other meaning of it (PS3.5 table 6.2-1, DS)."""
+    decimal_comma = isinstance(value, str) and "," in value and "." not in value
+    return float(value.replace(",", ".") if decimal_comma else value)
+
+
+def is_there(dataset: Dataset, keyword: str, frame: int = 0) -> bool:
+    """Whether an attribute has a value for a frame, whether or not it can be read."""
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    elements = [item.get_item(tag) for item in (*_groups(dataset, frame), dataset) if tag in item]
+    values = [element.value for element in elements if element is not None]
+    return any(str(value, "latin-1").strip(" \0") if isinstance(value, bytes) else value not in (None, "") for value in values)
+
+
+def is_unreadable(dataset: Dataset, keyword: str, count: int = 1, frame: int = 0) -> bool:
+    """Whether an attribute is there, and is not as many finite numbers as it should be."""
+    return is_there(dataset, keyword, frame) and numbers(dataset, keyword, count, frame) is None
+
+
+def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
+    """What is there and is left out because it cannot be read or is not allowed; values are never quoted."""
+    found = [
+        f"its {keyword} cannot be read and is left out"
+        for keyword, count in NUMBERS.items()
+        if is_unreadable(dataset, keyword, count, frame)
+    ]
+    for keyword in _SPACINGS:
+        mm = numbers(dataset, keyword, 2, frame)
+        if mm is not None and not (mm > 0).all():
+            found.append(f"its {keyword} is not above 0 mm and is left out")
+    for keyword, terms in CODE_STRINGS.values():
+        code = (text(dataset, keyword) or "").upper()
+        if code and code not in terms:
+            found.append(f"its {keyword} is no defined term and is left out")
+    try:
+        _stated_age(dataset)
+    except AgeError as error:
+        found.append(f"its PatientAge is left out ({error.reason})")
+    return tuple(found)
+
+
 def numbers(dataset: Dataset, keyword: str, count: int, frame: int = 0) -> np.ndarray | None:
     """The first `count` values of an attribute as finite float64, or None where it has fewer or malformed ones."""
     value = find(dataset, keyword, frame)
     values: list[Any] = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
     try:
-        array = np.array([float(v) for v in values[:count]])
+        array = np.array([_float(v) for v in values[:count]])
     except BAD_VALUE:
         return None
     return array if len(array) == count and np.isfinite(array).all() else None
@@ -113,9 +160,9 @@ def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | fl
     sex = (text(dataset, "PatientSex") or "").upper()
     if sex in ("M", "F"):
         found["sex"] = sex
-    for name, keyword in CODE_STRINGS.items():
+    for name, (keyword, terms) in CODE_STRINGS.items():
         code = (text(dataset, keyword) or "").upper()
-        if _CODE_STRING.fullmatch(code):
+        if code in terms:
             found[name] = code
     for name in keep:
         tag = field_tag(name)
@@ -126,16 +173,36 @@ def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | fl
 
 
 def age(dataset: Dataset) -> float | None:
-    """Years, from PatientAge (`065Y`, `018M`, ...), else completed years (months under two) between birth and study."""
-    match = re.fullmatch(r"(\d{1,3})\s*([DWMY])", (text(dataset, "PatientAge") or "").upper())
-    if match:
-        return round(int(match[1]) * AGE_UNITS[match[2]], 3)
+    """Years, from PatientAge (`065Y`, `018M`, ...), else completed years (months under two) between birth and study.
+
+    One rule holds for the ages of headers, tables and the command line; see `ages.py`.
+    """
+    try:
+        stated = _stated_age(dataset)
+    except AgeError:
+        stated = None
+    if stated is not None:
+        return stated
     born, seen = _day(text(dataset, "PatientBirthDate")), _day(study_date(dataset))
     if born is None or seen is None or seen < born:
         return None
     months = (seen.year - born.year) * 12 + seen.month - born.month - (seen.day < born.day)
     years = float(months // 12) if months >= 24 else round(months / 12, 3)
-    return years if years <= 130 else None
+    return years if years <= OLDEST else None
+
+
+def _stated_age(dataset: Dataset) -> float | None:
+    """Years of PatientAge; None where it is empty.
+
+    Raises:
+        AgeError: no age. `000Y` is none either: a newborn's age is written in days, weeks or months (PS3.5 table 6.2-1, AS).
+    """
+    stated = text(dataset, "PatientAge")
+    if stated is None:
+        return None
+    if re.fullmatch(r"0+\s*Y", stated.upper()):
+        raise AgeError("age of 0 years", "the age 000Y stands for no age")
+    return parse_age(stated, unit=None)
 
 
 def study_date(dataset: Dataset) -> str | None:
@@ -177,7 +244,7 @@ def _kept(dataset: Dataset, tag: BaseTag) -> str | float | None:
         if element is None or element.VR in ("SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN") or element.is_empty:
             return None
         if element.VM == 1 and element.VR in ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV"):
-            return float(element.value)
+            return _float(element.value)
         values = element.value if element.VM > 1 else [element.value]
         return "\\".join(str(value).strip() for value in values)
     except BAD_VALUE:

@@ -1,8 +1,9 @@
 """Pixels -> a DICOM object that says what it is: derived, synthetic, of nobody.
 
 The object is a Secondary Capture Image (PS3.3 A.8.1), which no viewer takes for an acquisition: Conversion Type SYN ("Synthetic
-Image", C.8.6.1), Synthetic Data YES (C.12.1.1), Image Type DERIVED\\SECONDARY (C.7.6.1.1.2). All its UIDs are new; the source is
-named in the Source Image Sequence (C.7.6.1.1.4) and nowhere else.
+Image", C.8.6.1), Synthetic Data YES (C.12.1.1), Image Type DERIVED\\SECONDARY (C.7.6.1.1.2). All its UIDs are new.
+Those of its study, series and frame of reference, and of the source in the Source Image Sequence (C.7.6.1.1.4), are the source's
+under a secret (`uids.py`): pictures of one source stay together and lie over each other, and lead nobody else to the patient.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from latentdrift.data import dicom_header as header
 from latentdrift.data.dicom_decode import load
 from latentdrift.data.intensity import Range, as_dtype, data_range
+from latentdrift.data.quiet import quiet
+from latentdrift.data.uids import Uids
 from latentdrift.errors import InputError
+
+SESSION = Uids()
+"""Of pictures that are written without a private folder: they stay together as long as the process lives."""
 
 LEVELS = 65535
 """Steps of a 16-bit pixel."""
@@ -48,6 +54,7 @@ def write_dicom(
     frame: int = 0,
     spacing: tuple[float, float] | None = None,
     attributes: Mapping[str, str | float] | None = None,
+    uids: Uids = SESSION,
 ) -> None:
     """Write synthetic pixels as a derived DICOM object.
 
@@ -63,17 +70,18 @@ def write_dicom(
         frame: the source's frame, where it has several.
         spacing: mm from row to row and column to column, where there is no source.
         attributes: age, sex, view, modality, body_part of what the picture shows; default: the source's.
+        uids: how the source's UIDs are mapped; default: under a secret that is forgotten when the process ends.
 
     Raises:
         InputError: pixels of another shape or type, values that are not finite, or a description of more than 1024 characters.
     """
     _check(pixels, description)
-    with header.quiet():
+    with quiet():
         origin = None if source is None else load(Path(source))
-        dataset = _object(origin)
+        dataset = _object(origin, uids)
         _describe(dataset, origin, _shown(origin, attributes), description)
-        _reference(dataset, origin, frame)
-        _place(dataset, origin, frame, spacing)
+        _reference(dataset, origin, frame, uids)
+        _place(dataset, origin, frame, spacing, uids)
         if pixels.ndim == 3:
             _colour_pixels(dataset, pixels)
         else:
@@ -92,7 +100,7 @@ def _check(pixels: np.ndarray, description: str) -> None:
         raise InputError(f"the description has {len(description)} characters; DICOM allows 1 to 1024: use fewer words")
 
 
-def _object(origin: Dataset | None) -> FileDataset:
+def _object(origin: Dataset | None, uids: Uids) -> FileDataset:
     """An empty object whose identifiers lead to no patient."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -102,17 +110,17 @@ def _object(origin: Dataset | None) -> FileDataset:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID = meta.MediaStorageSOPClassUID
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    # New, and the same for every picture made from one study, so that they stay together
-    dataset.StudyInstanceUID = _related(origin, "StudyInstanceUID")
-    dataset.SeriesInstanceUID = _related(origin, "SeriesInstanceUID")
+    # The same for every picture made from one study under one secret, so that they stay together
+    dataset.StudyInstanceUID = _related(origin, "StudyInstanceUID", uids)
+    dataset.SeriesInstanceUID = _related(origin, "SeriesInstanceUID", uids)
     for keyword in TYPE_2:
         setattr(dataset, keyword, "")
     return dataset
 
 
-def _related(origin: Dataset | None, keyword: str) -> str:
+def _related(origin: Dataset | None, keyword: str, uids: Uids) -> str:
     known = None if origin is None else header.text(origin, keyword)
-    return generate_uid(entropy_srcs=["latentdrift", keyword, known] if known else None)
+    return uids.map(keyword, known) if known else generate_uid()
 
 
 def _shown(origin: Dataset | None, given: Mapping[str, str | float] | None) -> dict[str, str | float]:
@@ -158,13 +166,14 @@ def age_string(years: float) -> str:
     return f"{round(years * 12):03d}M" if years < 2 else f"{min(int(years), 999):03d}Y"
 
 
-def _reference(dataset: Dataset, origin: Dataset | None, frame: int) -> None:
-    """Name the source, where it has a name."""
-    if origin is None or not header.text(origin, "SOPClassUID") or not header.text(origin, "SOPInstanceUID"):
+def _reference(dataset: Dataset, origin: Dataset | None, frame: int, uids: Uids) -> None:
+    """Name the source under the secret, where it has a name."""
+    kind = UID("" if origin is None else header.text(origin, "SOPClassUID") or "")
+    if origin is None or not kind.is_valid or not header.text(origin, "SOPInstanceUID"):
         return
     item = Dataset()
-    item.ReferencedSOPClassUID = header.text(origin, "SOPClassUID")
-    item.ReferencedSOPInstanceUID = header.text(origin, "SOPInstanceUID")
+    item.ReferencedSOPClassUID = kind
+    item.ReferencedSOPInstanceUID = _related(origin, "SOPInstanceUID", uids)
     if (header.number(origin, "NumberOfFrames") or 1) > 1:
         item.ReferencedFrameNumber = frame + 1
     purpose = Dataset()  # PS3.16 CID 7202
@@ -174,8 +183,8 @@ def _reference(dataset: Dataset, origin: Dataset | None, frame: int) -> None:
     dataset.SourceImageSequence = Sequence([item])
 
 
-def _place(dataset: Dataset, origin: Dataset | None, frame: int, spacing: tuple[float, float] | None) -> None:
-    """The source's geometry (PS3.3 C.7.6.2); a frame of reference of its own, the same for all slices of one source."""
+def _place(dataset: Dataset, origin: Dataset | None, frame: int, spacing: tuple[float, float] | None, uids: Uids) -> None:
+    """The source's geometry (PS3.3 C.7.6.2), and its frame of reference under the secret, so that viewers overlay."""
     if origin is None:
         if spacing is not None:
             dataset.PixelSpacing = [_ds(value) for value in spacing]
@@ -188,7 +197,7 @@ def _place(dataset: Dataset, origin: Dataset | None, frame: int, spacing: tuple[
                 setattr(dataset, keyword, [_ds(value) for value in values])
         if "SliceThickness" not in dataset:
             dataset.SliceThickness = ""  # type 2 of a plane that lies in the patient (PS3.3 table C.7-10)
-        dataset.FrameOfReferenceUID = _related(origin, "FrameOfReferenceUID")
+        dataset.FrameOfReferenceUID = _related(origin, "FrameOfReferenceUID", uids)
         dataset.PositionReferenceIndicator = ""
     elif known is not None:
         keyword = "PixelSpacing" if header.numbers(origin, "PixelSpacing", 2, frame) is not None else "NominalScannedPixelSpacing"

@@ -32,6 +32,11 @@ REASONS = {
     "pixel half": "the .img of a pair; its .hdr stands for both",
     "compressed": "an archive or a compressed file, which has to be unpacked first",
     "system file": "what an operating system keeps beside files",
+    "localizer": "a scout image by which an examination was planned",
+    "screen-save": "a saved screen, such as a dose report, and no scan",
+    "segmentation": "labels that were drawn on scans, and no scan",
+    "gaps": "slices of a series are missing",
+    "slice of a volume": "a slice of a series of which one picture is taken",
     "blank": "a picture of one brightness under its window, although its values differ",
     "unreadable": "the system or a decoder does not let it be read",
     "link outside": "a symbolic link that leads out of the source folder",
@@ -60,6 +65,13 @@ def check_size(path: Path | str, *sizes: float) -> None:
     if not 0 < np.prod(np.array(sizes, dtype=np.float64)) <= MAX_VALUES:
         size = " x ".join(f"{n:g}" for n in sizes)
         raise ImageError("unsupported", path, f"a picture of {size} values; 1 to {MAX_VALUES} are read: cut it into tiles")
+
+
+def check_values(path: Path | str, n_values: float) -> None:
+    """Refuse a file whose pictures hold more than twice MAX_VALUES in all, before memory is taken for them."""
+    if n_values > 2 * MAX_VALUES:
+        finding = f"its pictures hold {n_values:g} values in all; up to {2 * MAX_VALUES} are read: split the file first"
+        raise ImageError("unsupported", path, finding)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import errno
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,10 @@ from latentdrift.data.image import Image
 from latentdrift.data.linking import HeaderLinks
 from latentdrift.data.plan import SHORTEST_ID, Plan, prepare, size_and_time
 from latentdrift.data.publishing import Taken, counted, publish
+from latentdrift.data.series import Series, read_series
 from latentdrift.data.staging import Staging
 from latentdrift.data.values import CellError, Doubt, parse_date, read_outright
+from latentdrift.data.volume import MIDDLE
 from latentdrift.data.walk import Refusal, readable
 from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
@@ -65,11 +67,7 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
 def read_files(plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None) -> None:
     """Read every file that has a row, unless it was read before; what came of it is recorded one by one."""
     wanted = [name for name in plan.files if plan.refusal(name) is None]
-    waiting = {
-        name: stamp
-        for name in wanted
-        if staging.done.get(name, {}).get("stamp") != (stamp := list(size_and_time(plan.root / name)))
-    }
+    waiting = {name: stamp for name in wanted if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan, name))}
     sizes = [(name, stamp[0]) for name, stamp in waiting.items()]
     read = partial(_read_file, _Reading.of(plan, staging, options))
     done = len(wanted) - len(waiting)
@@ -91,18 +89,27 @@ class _Reading:
     pixels: Path
     asked: dict[str, Any]
     """Arguments of `readers.read`."""
+    volumes: Mapping[str, Series]
+    """As of the plan."""
+
+    def images(self, name: str) -> list[Image]:
+        """The pictures of a file, or of the series that it stands for."""
+        if name in self.volumes:
+            return read_series(self.root, self.volumes[name], **self.asked)
+        return readers.read(self.root / name, **self.asked)
 
     @classmethod
     def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
-        asked = {"plane": plan.plane, "position": options.position, "slab": options.slab, "window": plan.window}
-        return cls(plan.root, staging.pixels(""), {**asked, "keep": plan.header_fields})
+        asked = {"plane": plan.plane, "position": options.position or MIDDLE, "slab": options.slab, "window": plan.window}
+        more = {"keep": plan.header_fields, "leave_out": plan.leave_out}
+        return cls(plan.root, staging.pixels(""), asked | more, plan.volumes)
 
 
 def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
     """Everything that a file gives, as plain values; its pixels go to the staging folder."""
     result: dict[str, Any] = {"images": [], "reason": None, "sentence": None}
     try:
-        for position, image in enumerate(readers.read(reading.root / name, **reading.asked)):
+        for position, image in enumerate(reading.images(name)):
             png = f"{hashlib.sha256(os.fsencode(f'{name}#{position}')).hexdigest()[:24]}.png"
             result["images"].append(_stage(image, reading.pixels / png))
     except InputError as error:
@@ -129,6 +136,7 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
         "png": target.name,
         "sha256": duplicates.pixel_hash(pixels),
         "window": window,
+        "extent": [float(image.pixels.min()), float(image.pixels.max())],
         "spacing": image.spacing,
         "unit": image.unit,
         "kind": image.source.kind if image.source else None,
@@ -139,12 +147,19 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
     }
 
 
+def _stamp(plan: Plan, name: str) -> list[int]:
+    """Size and time of a file, or of all files of the series that it stands for."""
+    names = [slice.name for slice in plan.volumes[name].slices] if name in plan.volumes else [name]
+    sizes, times = zip(*(size_and_time(plan.root / each) for each in names), strict=True)
+    return [sum(sizes), max(times)]
+
+
 def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
     """Pictures meet their rows; what has none, and what was there before, is refused."""
     by_header = _header_links(plan, staging)
     taken: list[Taken] = []
     refused = list(plan.refused)
-    first: dict[str, str] = {}
+    first: dict[tuple[str, float, float], str] = {}
     for name in plan.files:
         before = plan.refusal(name)
         if before:
@@ -162,10 +177,10 @@ def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
             except CellError as error:
                 refused.append(Refusal(name, error.reason, str(error)))
                 continue
-            if staged["sha256"] in first:
-                refused.append(Refusal(name, "duplicate", f"the same pixels as {first[staged['sha256']]}"))
+            if (same := (staged["sha256"], *staged["window"])) in first:  # equal PNGs are equal only under one window
+                refused.append(Refusal(name, "duplicate", f"the same pixels as {first[same]}"))
             else:
-                first[staged["sha256"]] = name
+                first[same] = name
                 outright, doubts = _values(plan, name, staged)
                 known = _without_identity(outright | values, doubts)
                 taken.append(Taken(name, staged, rows, known, tuple(doubts)))

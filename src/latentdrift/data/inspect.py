@@ -56,19 +56,19 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
     pairs = []
     for i, j, r in duplicates.alike(thumbnails):
         a, b = table.iloc[i], table.iloc[j]
-        if a["split"] != b["split"] and a["sha256"] != b["sha256"] and (a["patient"] is None or a["patient"] != b["patient"]):
+        if a["split"] != b["split"] and not _is_same(a, b) and (a["patient"] is None or a["patient"] != b["patient"]):
             files, found_in = [a["file_name"], b["file_name"]], [a["split"], b["split"]]
             pairs.append({"files": files, "splits": found_in, "correlation": round(r, 4)})
     return {
         "patients": _shared(table, "patient"),
-        "pixels": _shared(table, "sha256"),
+        "pixels": _same_pixels(table),
         "near_duplicates": sorted(pairs, key=lambda pair: -float(pair["correlation"])),
     }
 
 
 def warnings(found: dict[str, Any], info: dict[str, Any]) -> list[str]:
     """What a person should know before training, in sentences."""
-    told = list(info.get("split", {}).get("notes", []))
+    told = list(info.get("warnings", [])) + list(info.get("split", {}).get("notes", []))
     leak = found["leaks"]
     if leak["patients"]:
         told.append(f"{len(leak['patients'])} patients are in more than one split: scores on held-out images will flatter.")
@@ -186,6 +186,17 @@ def _shared(table: pd.DataFrame, column: str) -> list[Any]:
     """Values of a column that more than one split has."""
     sets = [set(table.loc[table["split"] == split, column].dropna()) for split in SPLITS]
     return sorted(set().union(*_overlaps(sets)))
+
+
+def _same_pixels(table: pd.DataFrame) -> list[str]:
+    """Hashes of PNGs that more than one split has under one window; under another, their intensities differ."""
+    windows = table[["window_low", "window_high"]].astype(str).agg(" ".join, axis=1)
+    shared = _shared(table.assign(picture=table["sha256"] + " " + windows), "picture")
+    return sorted({picture.split()[0] for picture in shared})
+
+
+def _is_same(a: pd.Series, b: pd.Series) -> bool:
+    return all(a[name] == b[name] for name in ("sha256", "window_low", "window_high"))
 
 
 def _overlaps(sets: list[set[Any]]) -> Iterable[set[Any]]:

@@ -80,6 +80,19 @@ def choose_range(window: Window, values: np.ndarray, *, header: Range | None, fu
     return data_range(finite)
 
 
+def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
+    """Refuse a picture whose values differ, and of which its window leaves nothing.
+
+    Raises:
+        ImageError: every pixel lies above the window, or every one below ("blank").
+    """
+    (low, high), lowest, highest = range, float(pixels.min()), float(pixels.max())
+    if lowest < highest and (lowest >= high or highest <= low):
+        side = "above" if lowest >= high else "below"
+        finding = f"every pixel ({lowest:g} to {highest:g}) lies {side} the window {low:g} to {high:g}"
+        raise ImageError("blank", path, f"{finding}; give another with --window")
+
+
 def is_range(low: float, high: float) -> bool:
     """Whether two ends can be mapped to -1 and 1 in floating point."""
     return bool(np.isfinite(high - low)) and high - low > 1e-30

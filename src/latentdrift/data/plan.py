@@ -8,19 +8,23 @@ import logging
 import shutil
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from latentdrift import record
 from latentdrift.config import ImportOptions
-from latentdrift.data import readers, splits
+from latentdrift.data import isolation, readers, splits
 from latentdrift.data.cohort import check_free
+from latentdrift.data.dicom_objects import OBJECTS
 from latentdrift.data.identity import identifies, private_folder
 from latentdrift.data.image import ImageError, Plane
 from latentdrift.data.intensity import parse_window
 from latentdrift.data.linking import Links, link
 from latentdrift.data.mapping import TableMap, check_columns, guess_map, load_map, load_preset
+from latentdrift.data.series import Series, group, slice_header
 from latentdrift.data.staging import staging_folder
 from latentdrift.data.tables import Table, read_table
 from latentdrift.data.values import CellError, Rows, read_rows, unite
@@ -52,6 +56,12 @@ class Plan:
     plane: Plane | None
     header_fields: tuple[str, ...]
     window: str | None
+    volumes: Mapping[str, Series]
+    """File that stands for a DICOM series -> the series, where a slice of each is wanted."""
+    standing: Mapping[str, str]
+    """Any other file of these series -> the one that stands for it."""
+    leave_out: tuple[str, ...]
+    """Kinds of DICOM objects that are no scans and are not taken."""
     key: str
     """Of everything that decides the pixels; unfinished work with another key is not used."""
 
@@ -69,6 +79,9 @@ class Plan:
 
     def refusal(self, name: str) -> Refusal | None:
         """What a file's name and the table already rule out, before it is read."""
+        if name in self.standing:
+            finding = f"one picture is taken of its series, and {self.standing[name]} stands for it"
+            return Refusal(name, "slice of a volume", finding)
         if self.links is None:
             return None
         if name in self.links.rows_of:
@@ -145,9 +158,32 @@ def prepare(options: ImportOptions) -> Plan:
     window = options.window or table_map.window
     parse_window(window)
     key = _key(options, table_map, table_path)
-    plan = Plan(root, files, refused, table_map, table, titles, rows, links, other_planes, plane, header_fields, window, key)
+    leave_out = tuple(kind for kind in OBJECTS if kind not in options.include)
+    volumes = _volumes(root, files, links, leave_out, options)
+    standing = {slice.name: name for name, series in volumes.items() for slice in series.slices if slice.name != name}
+    plan = Plan(
+        root, files, refused, table_map, table, titles, rows, links, other_planes, plane, header_fields, window,
+        volumes, standing, leave_out, key,
+    )  # fmt: skip
     _check_disk(plan, options.out)
     return plan
+
+
+def _volumes(
+    root: Path, files: list[str], links: Links | None, leave_out: tuple[str, ...], options: ImportOptions
+) -> dict[str, Series]:
+    """The DICOM series of the source by the file that stands for each, one with a row if there is one; none unless wanted."""
+    if options.position is None and not options.slab:
+        return {}
+    sizes = [(name, (root / name).stat().st_size) for name in files]
+    answers = isolation.each(partial(slice_header, root, leave_out), sizes, options.workers)
+    headers = [found for _, found in answers if isinstance(found, dict)]
+    named = links.rows_of if links else {}
+    found = {}
+    for series in group(sorted(headers, key=lambda header: str(header["name"]))):
+        names = [slice.name for slice in series.slices]
+        found[next((name for name in names if name in named), names[0])] = series
+    return found
 
 
 def survey(options: ImportOptions) -> dict[str, Any]:
@@ -244,7 +280,7 @@ def _files(options: ImportOptions, root: Path, table_path: Path | None) -> tuple
 
 
 def _key(options: ImportOptions, table_map: TableMap, table_path: Path | None) -> str:
-    pixels = options.model_dump(mode="json", include={"plane", "position", "slab", "window", "keep"})
+    pixels = options.model_dump(mode="json", include={"plane", "position", "slab", "window", "keep", "include"})
     parts: dict[str, Any] = {"source": str(options.source.resolve()), "map": table_map.model_dump(mode="json"), "options": pixels}
     parts["table"] = hashlib.sha256(table_path.read_bytes()).hexdigest() if table_path else None
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -20,6 +20,7 @@ from latentdrift.data.mapping import describe_map
 from latentdrift.data.plan import Plan
 from latentdrift.data.staging import Staging
 from latentdrift.data.values import NOT_NAMED, Doubt, are_dates
+from latentdrift.data.volume import MIDDLE
 from latentdrift.data.walk import Refusal, readable
 from latentdrift.errors import unknown
 
@@ -37,6 +38,8 @@ DESCRIBE = {
 
 SHOWN = 24
 """Characters of a cell in a message."""
+MUCH_UNUSED = 4
+"""Times that the range of a number format may be as wide as the values of all pictures before it is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,36 @@ def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) ->
         sentences.append(f"The findings of several rows were joined for {info['table']['findings_joined']} images.")
     for name, reasons in info["table"]["cells"].items():
         sentences += _doubtful(name, reasons, [cell for cell in cells if cell["column"] == name])
-    return sentences + info["split"]["notes"] + [f"{number} images: {note}." for note, number in info["notes"].items()]
+    sentences += info["warnings"] + info["split"]["notes"]
+    return sentences + [f"{number} images: {note}." for note, number in info["notes"].items()]
+
+
+def _warnings(taken: Sequence[Taken], window: str | None) -> list[str]:
+    """What is odd about the intensities of all pictures together, in sentences."""
+    told = []
+    windows = Counter(tuple(image.staged["window"]) for image in taken if image.staged["unit"] == "HU")
+    if window is None and len(windows) > 1:
+        shown = ", ".join(f"{low:g} to {high:g} ({number})" for (low, high), number in windows.most_common(4))
+        (low, high), _ = windows.most_common(1)[0]
+        told.append(
+            f"The {windows.total()} CT images have {len(windows)} different windows, their headers' or their own: {shown}"
+            f"{', ...' if len(windows) > 4 else ''}. One grey means different densities; "
+            f"import them with one, such as --window {low:g},{high:g}."
+        )
+    for full in (255.0, 65535.0):
+        tops = [image.staged["extent"][1] for image in taken if _has_window(image, full)]
+        if tops and 0 < max(tops) <= full / MUCH_UNUSED:
+            share, wide = max(tops) / full, 2 ** int(max(tops)).bit_length() - 1
+            told.append(
+                f"{len(tops)} images use {share:.1%} of the range of their number format (values up to {max(tops):g} of "
+                f"{full:g}) and are nearly black; import them with --window 0,{wide}."
+            )
+    return told
+
+
+def _has_window(image: Taken, full: float) -> bool:
+    """Whether a picture's window is that of a number format, which says nothing of what was measured."""
+    return image.staged["kind"] == "raster" and tuple(image.staged["window"]) == (0.0, full)
 
 
 def _doubtful(name: str, reasons: Mapping[str, int], cells: Sequence[Mapping[str, str]]) -> list[str]:
@@ -245,7 +277,7 @@ def _account(plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], opt
             "kinds": dict(Counter(image.staged["kind"] for image in taken)),
             "units": dict(Counter(image.staged["unit"] for image in taken)),
             "plane": plan.plane,
-            "position": options.position,
+            "position": options.position or MIDDLE,
             "slab_mm": options.slab,
             "window": plan.window,
             "preset": options.preset,
@@ -268,6 +300,7 @@ def _account(plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], opt
         },
         "rejected": [{"reason": refusal.reason} for refusal in refused],
         "rejected_by_reason": dict(Counter(refusal.reason for refusal in refused).most_common()),
+        "warnings": _warnings(taken, plan.window),
         "notes": dict(Counter(note for image in taken for note in image.staged["notes"])),
     }
 

@@ -12,8 +12,9 @@ import tifffile
 from PIL import Image as Pillow
 from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
-from latentdrift.data.image import Image, ImageError, Source, check_size
+from latentdrift.data.image import Image, ImageError, Source, check_size, check_values
 from latentdrift.data.intensity import Range, Window, choose_range, parse_window, without_gaps
+from latentdrift.data.quiet import quiet
 from latentdrift.data.tiff import tiff_pages
 
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -44,7 +45,8 @@ def read_raster(path: Path | str, window: str | Window | None = None) -> list[Im
         ImageError: truncated, damaged, unsupported, or not an image of these formats.
     """
     path, window = Path(path), parse_window(window)
-    pages = _pages(path)
+    with quiet():
+        pages = _pages(path)
     images = []
     for index, (pixels, notes) in enumerate(pages):
         range = choose_range(window, pixels, header=None, full=full_range(pixels), path=path)
@@ -66,7 +68,10 @@ def _pages(path: Path) -> list[tuple[np.ndarray, tuple[str, ...]]]:
         if pages is not None:
             return [(_over_black(page), ()) for page in pages]
         with Pillow.open(path, formats=FORMATS) as picture:
-            return [_page(path, picture, index) for index in range(getattr(picture, "n_frames", 1) if tiff else 1)]
+            n_pages = getattr(picture, "n_frames", 1) if tiff else 1
+            check_size(path, picture.height, picture.width)
+            check_values(path, float(n_pages) * picture.height * picture.width)
+            return [_page(path, picture, index) for index in range(n_pages)]
     except UnidentifiedImageError as error:
         raise ImageError("damaged", path, "the file begins like a picture and cannot be read as one") from error
     except Pillow.DecompressionBombError as error:

@@ -10,7 +10,7 @@ from latentdrift.data import compression
 from latentdrift.data.dicom import read_dicom
 from latentdrift.data.dicom_decode import is_dicom
 from latentdrift.data.image import Image, ImageError, Kind, Plane
-from latentdrift.data.intensity import Window
+from latentdrift.data.intensity import Window, check_seen
 from latentdrift.data.nifti import header_class, read_nifti
 from latentdrift.data.raster import TIFF_MAGIC, read_raster
 from latentdrift.data.volume import MIDDLE
@@ -46,6 +46,7 @@ class Asked:
     slab: float = 0.0
     window: str | Window | None = None
     keep: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
 
 
 def is_nifti(head: bytes) -> bool:
@@ -70,10 +71,22 @@ def is_raster(head: bytes) -> bool:
     return head.startswith(RASTER_MAGIC)
 
 
+def _read_dicom(path: Path, asked: Asked) -> list[Image]:
+    return read_dicom(path, asked.window, asked.keep, asked.leave_out)
+
+
+def _read_nifti(path: Path, asked: Asked) -> list[Image]:
+    return read_nifti(path, asked.plane, asked.position, asked.slab, asked.window)
+
+
+def _read_raster(path: Path, asked: Asked) -> list[Image]:
+    return read_raster(path, asked.window)
+
+
 READERS: dict[Kind, tuple[Callable[[bytes], bool], Callable[[Path, Asked], list[Image]]]] = {
-    "dicom": (is_dicom, lambda path, asked: read_dicom(path, asked.window, asked.keep)),  # first: its preamble may look like TIFF
-    "nifti": (is_nifti, lambda path, asked: read_nifti(path, asked.plane, asked.position, asked.slab, asked.window)),
-    "raster": (is_raster, lambda path, asked: read_raster(path, asked.window)),
+    "dicom": (is_dicom, _read_dicom),  # first: its preamble may look like TIFF
+    "nifti": (is_nifti, _read_nifti),
+    "raster": (is_raster, _read_raster),
 }
 """Kind -> how the first bytes look, and who reads it."""
 
@@ -120,6 +133,7 @@ def read(
     slab: float = 0.0,
     window: str | Window | None = None,
     keep: Iterable[str] = (),
+    leave_out: Iterable[str] = (),
 ) -> list[Image]:
     """Every picture in a file: the pages of a TIFF, the frames of a DICOM object, one slice of a volume, else one.
 
@@ -127,6 +141,7 @@ def read(
         plane, position, slab: which slice of a volume; see `read_nifti`.
         window: which intensities map to [-1, 1]; see `parse_window`.
         keep: DICOM header fields beyond the allow-list.
+        leave_out: DICOM objects that are refused, rows of `dicom_objects.OBJECTS`.
 
     Raises:
         ImageError: the file cannot be taken; `reason` is a row of REASONS.
@@ -134,7 +149,10 @@ def read(
     """
     path = Path(path)
     _, reader = READERS[kind_of(path)]
-    return reader(path, Asked(plane, position, slab, window, tuple(keep)))
+    images = reader(path, Asked(plane, position, slab, window, tuple(keep), tuple(leave_out)))
+    for image in images:
+        check_seen(image.pixels, image.range, path)
+    return images
 
 
 def _head(path: Path) -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tifffile  # comes with scikit-image
 
-from latentdrift.data.image import ImageError, check_size
+from latentdrift.data.image import ImageError, check_size, check_values
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds odd is judged here, not printed
 
@@ -36,13 +36,17 @@ _CODECS = (
 """What tifffile decodes without the optional imagecodecs; Pillow's libtiff reads the others."""
 
 
+MAX_PAGES = 4096
+"""Pages of one file."""
+
+
 def tiff_pages(path: Path) -> list[np.ndarray] | None:
     """[H, W] or [H, W, 2 | 3 | 4] per page: grey, grey with alpha, RGB, RGBA. Reduced copies of a page are left out.
 
     None where a page has a compression or colour space that only Pillow's libtiff reads.
     """
     with tifffile.TiffFile(path) as file:
-        pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+        pages = _pages(path, file)
         if not pages:
             raise ImageError("truncated", path, "the TIFF file has no complete page")
         if any(page.photometric not in _COLOURS or page.compression not in _CODECS or page.predictor > 2 for page in pages):
@@ -52,9 +56,26 @@ def tiff_pages(path: Path) -> list[np.ndarray] | None:
         return [_samples(path, page) for page in pages if not page.is_reduced] or [_samples(path, pages[0])]
 
 
+def _pages(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """The pages in their order; each is reached through the one before, so a chain may be endless (TIFF 6.0, section 2)."""
+    pages: list[tifffile.TiffPage] = []
+    for page in file.pages:
+        if not isinstance(page, tifffile.TiffPage):
+            continue
+        if len(page.shape) < 2 or 0 in page.shape:
+            raise ImageError("damaged", path, f"page {len(pages) + 1} has no rows and columns")
+        if len(pages) == MAX_PAGES:
+            raise ImageError("unsupported", path, f"a TIFF of more than {MAX_PAGES} pages; split it first")
+        check_size(path, *page.shape)
+        pages.append(page)
+    check_values(path, sum(float(np.prod([float(n) for n in page.shape])) for page in pages))
+    return pages
+
+
 def _samples(path: Path, page: tifffile.TiffPage) -> np.ndarray:
-    check_size(path, *page.shape)
     array = page.asarray()
+    if array.shape != page.shape:
+        raise ImageError("damaged", path, "the page has no pixels where its header promises them")
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
     if page.axes not in ("YX", "YXS", "SYX") or array.dtype.kind not in "biuf":

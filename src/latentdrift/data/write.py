@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from latentdrift.data.dicom_write import write_dicom
+from latentdrift.data.dicom_write import SESSION, write_dicom
 from latentdrift.data.image import Image
 from latentdrift.data.intensity import from_unit, to_unit
 from latentdrift.data.nifti import write_nifti
+from latentdrift.data.uids import Uids
 from latentdrift.errors import InputError
 
 __all__ = ["SUFFIXES", "check_writable", "write_dicom", "write_like", "write_nifti", "write_png"]
@@ -44,7 +45,7 @@ def check_writable(image: Image) -> None:
     """
     with TemporaryDirectory() as folder:
         try:
-            write_like(Path(folder) / "rehearsal", image, image.pixels, description="rehearsal")
+            write_like(Path(folder) / "rehearsal", image, image.pixels, description="rehearsal", uids=Uids())
         except InputError:
             raise
         except Exception as error:  # whatever a library of the format raises, nothing has been drawn yet
@@ -62,6 +63,7 @@ def write_like(
     *,
     description: str,
     attributes: Mapping[str, str | float] | None = None,
+    uids: Uids = SESSION,
 ) -> Path:
     """Write pixels made from an image in its source's format, with its geometry, as synthetic; returns `stem` with its suffix.
 
@@ -69,6 +71,7 @@ def write_like(
         pixels: [H, W] or [H, W, 3] in the unit of `image.pixels`.
         description: what was done, for formats that have a place for it.
         attributes: what the picture shows now, likewise; default: the source's. See `write_dicom`.
+        uids: how the UIDs of a DICOM source are mapped.
     """
     kind = image.source.kind if image.source is not None else "raster"
     path = Path(f"{stem}{SUFFIXES[kind]}")
@@ -78,7 +81,7 @@ def write_like(
         write_dicom(
             path, image.source.path, values,
             description=description, range=image.range, unit=image.unit, frame=image.source.frame or 0,
-            attributes=attributes,
+            attributes=attributes, uids=uids,
         )  # fmt: skip
     elif kind == "nifti":
         write_nifti(path, image, pixels)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from latentdrift.data.dicom_write import SESSION
 from latentdrift.data.intensity import from_unit
+from latentdrift.data.uids import Uids
 from latentdrift.data.write import write_like, write_png
 from latentdrift.edit.counterfactual import Counterfactual
 from latentdrift.edit.sources import Subject
@@ -35,7 +37,9 @@ def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
     return all(found.get(name) == value for name, value in json.loads(json.dumps(dict(facts), default=str)).items())
 
 
-def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> float:
+def write_counterfactual(
+    folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any], uids: Uids = SESSION
+) -> float:
     """Original, reconstruction, counterfactual, their differences and the record; the folder appears whole or not at all.
 
     The counterfactual is what was drawn, or, if the facts have `detail`, what was changed, on the original.
@@ -58,7 +62,7 @@ def write_counterfactual(folder: Path, subject: Subject, made: Counterfactual, f
     write_map(aside / "difference.png", change, f"counterfactual − {before}", signed=True)
     write_map(aside / "absolute.png", np.abs(change), f"|counterfactual − {before}|")
     if subject.image.source is not None and subject.image.source.kind != "raster":
-        _write_like(aside / "counterfactual", subject, pictures["counterfactual"], facts)
+        _write_like(aside / "counterfactual", subject, pictures["counterfactual"], facts, uids)
     record = {
         **facts,
         "attributes": dict(subject.attributes),
@@ -86,11 +90,11 @@ def _shown(subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> 
     return (lambda x: subject.onto(x - made.reconstruction)) if facts["detail"] else subject.back
 
 
-def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any]) -> None:
+def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any], uids: Uids) -> None:
     """In the source's own format; the object says the age and sex of whom it shows, as the change has them."""
     what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[:1024]
     shown = {**subject.image.attributes, **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]}}
-    write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown)
+    write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown, uids=uids)
 
 
 def _source(subject: Subject) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""DICOM unique identifiers under a secret: one source always gives the same new UID, and only the secret's owner can go back."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILES = {"salt": "salt.txt", "map": "uids.csv"}
+"""What lies in the private folder: the secret, and every UID beside what stands for it."""
+
+
+@dataclass(frozen=True)
+class Uids:
+    """New UIDs for those of source files.
+
+    Attributes:
+        salt: The secret.
+        folder: Where the secret and the map are kept; None keeps neither.
+        known: (keyword, UID of the source) -> new UID.
+    """
+
+    salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    folder: Path | None = None
+    known: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path) -> Uids:
+        """Under the secret that lies in a private folder, else a fresh one; nothing is written before `save`."""
+        salt, pairs = folder / FILES["salt"], folder / FILES["map"]
+        known: dict[tuple[str, str], str] = {}
+        if pairs.is_file():
+            with open(pairs, encoding="utf-8", newline="") as file:
+                known = {(row["keyword"], row["source"]): row["uid"] for row in csv.DictReader(file)}
+        if salt.is_file():
+            return cls(salt.read_text(encoding="utf-8").strip(), folder, known)
+        return cls(folder=folder, known=known)
+
+    def map(self, keyword: str, uid: str) -> str:
+        """The new UID: 128 bits of HMAC-SHA256 (RFC 2104) as a UUID-derived UID (PS3.5 B.2), valid whatever the source's is."""
+        digest = hmac.new(self.salt.encode(), f"{keyword} {uid}".encode(), hashlib.sha256).digest()
+        made = f"2.25.{int.from_bytes(digest[:16], 'big')}"
+        self.known[keyword, uid] = made
+        return made
+
+    def save(self) -> None:
+        """Keep the secret and the map, where only the owner may read them; nothing where no UID was mapped."""
+        if self.folder is None or not self.known:
+            return
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        with _private(self.folder / FILES["salt"]) as file:
+            file.write(self.salt + "\n")
+        with _private(self.folder / FILES["map"]) as file:
+            writer = csv.writer(file)
+            writer.writerow(("keyword", "source", "uid"))
+            writer.writerows((*source, uid) for source, uid in self.known.items())
+
+
+def _private(path: Path):  # type: ignore[no-untyped-def]
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="")
