@@ -78,7 +78,7 @@ class Base:
         place = _device(device)
         dtype = PRECISIONS[_fast_precision(place) if precision == "auto" else precision]
         folder = folders.find(str(name))
-        variants, schedule = folders.check(folder), _schedule(folder)
+        variants, schedule = folders.check(folder), read_schedule(folder)
         parts = _load_parts(folder, variants, place, dtype)
         return cls(
             name=str(name),
@@ -361,10 +361,10 @@ def _load(kind: Any, folder: Path, variant: str | None, **options: Any) -> Any:
 def identity(name: str | Path) -> str:
     """The hash of a base, without loading it; arguments and errors of `Base.load`."""
     folder = folders.find(str(name))
-    return _identity(folder, folders.check(folder), _schedule(folder))
+    return _identity(folder, folders.check(folder), read_schedule(folder))
 
 
-def _schedule(folder: Path) -> Schedule:
+def read_schedule(folder: Path) -> Schedule:
     """The schedule that a base was trained with; a configuration without its class is of the class that the index names."""
     stored = folders.config(folder / "scheduler" / "scheduler_config.json")
     named = (folders.index(folder).get("scheduler") or [None])[-1]

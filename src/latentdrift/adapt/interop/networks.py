@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from latentdrift.adapt import custom_diffusion, instruct_pix2pix
 from latentdrift.adapt.interop.foreign import Foreign
 from latentdrift.errors import AdapterError
-from latentdrift.model import folder as folders
-from latentdrift.model.base import Base, Schedule
+from latentdrift.model.base import Base, Schedule, read_schedule
 
 HINT = "controlnet_cond_embedding"
 PIPELINE = "model_index.json"
@@ -150,7 +149,7 @@ def _schedule(foreign: Foreign, base: Base) -> Schedule:
     folder = _pipeline(foreign)
     if folder is None:
         return base.schedule
-    theirs = Schedule.from_config(folders.config(folder / "scheduler" / "scheduler_config.json"))
+    theirs = read_schedule(folder)
     return base.schedule.altered(theirs.prediction_type, theirs.zero_snr)
 
 
@@ -173,7 +172,7 @@ def _check_pipeline(foreign: Foreign, base: Base) -> None:
             raise AdapterError(f"the {part} of {folder} cannot be read ({error}); give its unet folder alone") from error
         if not _same(getattr(base, part).state_dict(), theirs):
             other.append(part)
-    theirs = Schedule.from_config(folders.config(folder / "scheduler" / "scheduler_config.json"))
+    theirs = read_schedule(folder)
     own = _schedule(foreign, base)
     if not torch.allclose(own.alpha_bar, theirs.alpha_bar):
         other.append("schedule")
