@@ -192,7 +192,7 @@ def test_synthetic_pictures_say_so(tmp_path):
         (lambda f: (f / "metadata.csv").unlink(), "has lost its metadata.csv"),
         (lambda f: (f / "images/000001.png").unlink(), "has lost 1 of 3 images, the first images/000001.png"),
         (lambda f: (f / "cohort.json").write_text("{"), "cohort.json is damaged"),
-        (lambda f: (f / "cohort.json").write_text("{}"), "lacks format, describe or attributes"),
+        (lambda f: (f / "cohort.json").write_text("{}"), "`format`: field required"),
         (lambda f: (f / "metadata.csv").write_text("file_name\n"), "has no column patient, visit"),
         (
             lambda f: (f / "cohort.json").write_text((f / "cohort.json").read_text().replace('"format": 1', '"format": 7')),

@@ -327,7 +327,7 @@ def test_errors_of_the_machine_are_sentences(
 )  # fmt: skip
 def test_a_record_of_wrong_types_is_a_sentence(text: str, finding: str, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(text, errors="surrogateescape")
-    with pytest.raises(InputError, match="not a record of latentdrift") as error:
+    with pytest.raises(InputError, match="no record of latentdrift") as error:
         record.read(tmp_path)
     assert finding in str(error.value)
 

@@ -31,7 +31,7 @@ def adapted(
     from latentdrift.model.base import Base
     from latentdrift.study.subject import Subject
 
-    where = {"device": options.device, "precision": options.precision}
+    where: Any = {"device": options.device, "precision": options.precision}
     place = Path(options.adapter)
     if place.exists() and not (place / "vae").is_dir():  # a base has an autoencoder, an adapter never has
         adapted = add(load_adapter(options.adapter, base=options.base, **where), also)
@@ -94,8 +94,8 @@ def without(options: config.AuditOptions, info: Mapping[str, Any]) -> Any:
     from latentdrift.model.base import Base
     from latentdrift.study.subject import Subject
 
-    where = options.base or info["base"]["name"]
-    return Subject.alone(Base.load(where, device=options.device, precision=options.precision), info["resolution"])
+    how: Any = {"device": options.device, "precision": options.precision, "fetch": options.base is not None}
+    return Subject.alone(Base.load(options.base or info["base"]["name"], **how), info["resolution"])
 
 
 def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from latentdrift import config, launch, preflight, record
 from latentdrift.errors import InputError
 from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, requests, subject, without
@@ -331,11 +333,36 @@ def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
     old = record.read(options.record)
     if old["verb"] not in REPLAYED:
         raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
-    model = REPLAYED[old["verb"]]
-    VERBS[old["verb"]](model(**{**record.complete(old, options.record), "out": options.out}), quiet)
+    VERBS[old["verb"]](replayed(old, options), quiet)
     before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
     different = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return {"same": not different, "files": len(before), "different": different}
+
+
+def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Options:
+    """The options of a record's verb, by which it writes to `out` alone and reaches for no network.
+
+    Raises:
+        InputError: They are not options of the verb, or there is nothing to compare with.
+    """
+    from latentdrift.model import folder as folders
+
+    if not isinstance(old.get("results", {}).get("outputs"), dict):
+        raise InputError(f"the record {options.record} has no hashes of outputs, with which the new ones could be compared")
+    model = REPLAYED[old["verb"]]
+    here = {name: value for name, value in (("inversions", None), ("tracker", "tensorboard")) if name in model.model_fields}
+    try:
+        asked = model(**{**record.complete(old, options.record), **here, "out": options.out})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"the record {options.record} has options that `{old['verb']}` does not take ({name}: {first['msg']})"
+        ) from None
+    for place in (getattr(asked, "base", None), getattr(asked, "adapter", None)):
+        if place is not None and not Path(place).exists():
+            folders.find(place, fetch=False)
+    return asked
 
 
 def demo(options: config.DemoOptions, quiet: bool = False) -> Result:

@@ -68,8 +68,8 @@ def document(path: Path, model: type[BaseModel], error: type[LatentDriftError], 
         first = problem.errors()[0]
         place = ".".join(map(str, first["loc"]))
         found = f"`{place}`: {first['msg'][:1].lower()}{first['msg'][1:]}" if place else "it is no table of names and values"
-        raise error(f"{path} is not a {kind} of latentdrift ({found}); {cure}") from None
+        raise error(f"{path} is no {kind} of latentdrift ({found}); {cure}") from None
     except (ValueError, RecursionError) as problem:
-        raise error(f"{path} is damaged and not a {kind} of latentdrift ({problem}); {cure}") from None
+        raise error(f"{path} is damaged ({problem}) and no {kind} of latentdrift; {cure}") from None
     except OSError as problem:
         raise error(f"{path} cannot be read ({problem.strerror or problem}); {cure}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from latentdrift import prompts
 from latentdrift.adapt import card, full
+from latentdrift.adapt.interop import foreign
 from latentdrift.adapt.interop.adopting import recognised, take_in
 from latentdrift.adapt.interop.foreign import find
 from latentdrift.adapt.job import Job
@@ -172,7 +173,8 @@ def load_adapter(path: Path | str, *, base: str | None = None, device: str = "au
         )
     folder = locate(path)
     info = read(folder)
-    return apply(Base.load(base or info["base"]["name"], device=device, precision=precision), folder, info)
+    where = base or info["base"]["name"]
+    return apply(Base.load(where, device=device, precision=precision, fetch=base is not None), folder, info)
 
 
 def adopt(base: Base, path: Path, folder: Path, token: str | None = None, hint: str | None = None) -> dict[str, Any]:
@@ -229,10 +231,27 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any], there: Sequence[Map
     try:
         schedule = base.schedule.altered(**info.get("schedule", {}))  # adapters of older versions never change it
         adapted = replace(row.apply(base, folder, info), schedule=schedule)
+        foreign.check_finite(folder)
         drift, statistics = Drift.from_dict(info["drift"]), Statistics.load(folder)
+        _check_channels(folder, base.latent_channels, drift, statistics)
         return Adapted(adapted, drift, info, statistics, base.schedule, (*parts, told(folder, info, info.get("weight", 1.0))))
     except (SafetensorError, OSError) as error:
         raise AdapterError(f"{folder / row.file} is damaged ({error}); copy the adapter again from where it was made") from error
+
+
+def _check_channels(folder: Path, channels: int, drift: Drift, statistics: Statistics | None) -> None:
+    """See that drift and statistics are of as many channels as a latent of the base has.
+
+    Raises:
+        AdapterError: They are not.
+    """
+    cure = "copy the adapter again from where it was made"
+    if any(count not in (0, channels) for count in drift.channels):
+        counts = ", ".join(map(str, drift.channels))
+        raise AdapterError(f"the drift of {folder} has {counts} values, and latents {channels} channels; {cure}")
+    sizes = [len(getattr(statistics, part.name)) for part in fields(statistics)] if statistics else []
+    if any(size not in (0, channels) for size in sizes):
+        raise AdapterError(f"the statistics of {folder} are of {max(sizes)} channels, and latents have {channels}; {cure}")
 
 
 def _found(part: Mapping[str, Any], folder: Path) -> Path:

@@ -51,4 +51,4 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
 def remove(base: Base) -> Base:
     """The base with its own networks, read again from where it lies."""
     precision = next(name for name, dtype in PRECISIONS.items() if dtype == base.dtype)
-    return Base.load(base.name, device=str(base.device), precision=precision)
+    return Base.load(base.name, device=str(base.device), precision=precision, fetch=False)

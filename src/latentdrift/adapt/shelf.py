@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from latentdrift import record
+from latentdrift.adapt.adapter_info import AdapterInfo
 from latentdrift.adapt.interop.foreign import PICKLES
 from latentdrift.adapt.methods import METHODS
 from latentdrift.errors import AdapterError, OptionError
+from latentdrift.storage import document
 
 NAME = "adapter.json"
 FORMAT = 1
@@ -50,11 +51,9 @@ def read(path: Path | str) -> dict[str, Any]:
         AdapterError: There is none, or it is damaged, or of another version.
     """
     folder = locate(path)
-    try:
-        info = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        form, row, _hash, _drift = info["format"], info["method"], info["base"]["hash"], info["drift"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise AdapterError(f"{folder / NAME} is damaged ({error!r}); copy the adapter again from where it was made") from error
+    cure = "copy the adapter again from where it was made"
+    info = document(folder / NAME, AdapterInfo, AdapterError, "adapter", cure)
+    form, row = info["format"], info["method"]
     if form != FORMAT:
         raise AdapterError(f"the adapter {folder} has format {form}; this latentdrift reads {FORMAT}: update latentdrift")
     if row not in METHODS:

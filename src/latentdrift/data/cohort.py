@@ -26,11 +26,13 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.data.cells import defuse, restore
+from latentdrift.data.description import CohortInfo
 from latentdrift.data.duplicates import pixel_hash
 from latentdrift.data.geometry import Fit
 from latentdrift.data.tables import clean
 from latentdrift.data.write import write_png
 from latentdrift.errors import CohortError, unknown
+from latentdrift.storage import document
 
 FORMAT = 1
 """Version of what lies on disk; it changes when an older latentdrift could not read it."""
@@ -279,12 +281,7 @@ def publish(staging: Path, out: Path) -> None:
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
-    try:
-        info = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CohortError(f"{folder / 'cohort.json'} is damaged ({error}); import the cohort again") from error
-    if not isinstance(info, dict) or not {"format", "describe", "attributes"} <= info.keys():
-        raise CohortError(f"{folder / 'cohort.json'} lacks format, describe or attributes; import the cohort again")
+    info = document(folder / "cohort.json", CohortInfo, CohortError, "cohort", "import the cohort again")
     if info["format"] != FORMAT:
         raise CohortError(f"the cohort {folder} has format version {info['format']} and {FORMAT} is needed; import it again")
     return info

@@ -17,6 +17,7 @@ from latentdrift.data.uids import Uids
 from latentdrift.data.write import write_like, write_png
 from latentdrift.edit.counterfactual import Counterfactual
 from latentdrift.edit.sources import Subject
+from latentdrift.errors import ResourceError
 from latentdrift.record import versions
 
 SCALE = 0.5
@@ -54,6 +55,8 @@ def write_counterfactual(
     aside.mkdir(parents=True)
     pictures = {"original": subject.unit, "reconstruction": subject.back(made.reconstruction)}
     pictures["counterfactual"], before = _shown(subject, made, facts)(made.counterfactual), BEFORE[facts["detail"]]
+    if not all(np.isfinite(unit).all() for unit in pictures.values()):
+        raise ResourceError("the edit came out as no numbers: those of the network overflowed. Edit with --precision fp32")
     for name, unit in pictures.items():
         write_png(aside / f"{name}.png", from_unit(unit, (0.0, 255.0), np.uint8), synthetic=name != "original")
     if subject.weight is not None:

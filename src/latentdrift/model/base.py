@@ -62,13 +62,14 @@ class Base:
     """ControlNets beside the U-Net, and the weight of each."""
 
     @classmethod
-    def load(cls, name: str | Path, *, device: str = "auto", precision: str = "auto") -> Base:
+    def load(cls, name: str | Path, *, device: str = "auto", precision: str = "auto", fetch: bool = True) -> Base:
         """Load a named base (a row of cards.yaml), a local diffusers folder, or a hub id.
 
         Args:
             name: for example `pocket`, `./sd15` or `stable-diffusion-v1-5/stable-diffusion-v1-5`.
             device: cpu, cuda, mps, or auto.
             precision: fp32, bf16, fp16, or auto (bf16 where the machine is fast at it, else fp32).
+            fetch: download a hub id if need be; a name that a file gives, and no person, is not fetched.
 
         Raises:
             BaseModelError: it is not there, not complete, not safetensors, or not SD 1.x / 2.x shaped.
@@ -77,7 +78,7 @@ class Base:
             raise unknown("precision", precision, [*PRECISIONS, "auto"])
         place = _device(device)
         dtype = PRECISIONS[_fast_precision(place) if precision == "auto" else precision]
-        folder = folders.find(str(name))
+        folder = folders.find(str(name), fetch=fetch)
         variants, schedule = folders.check(folder), read_schedule(folder)
         parts = _load_parts(folder, variants, place, dtype)
         return cls(

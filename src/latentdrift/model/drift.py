@@ -141,6 +141,11 @@ class Drift:
         return any(any(part.infer) for part in self._parts)
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """Number of values of each drift in it, in training and at the start; 0 where there is none."""
+        return tuple(len(values) for part in self._parts for values in (part.train, part.infer))
+
+    @property
     def plain(self) -> Drift:
         """The same with the start that training prepared the network for: unit noise, drifted as in training."""
         groups = tuple(replace(group, infer=group.train) for group in self.groups)

@@ -65,8 +65,13 @@ def cards() -> dict[str, dict[str, Any]]:
     return yaml.safe_load((files("latentdrift.model") / "cards.yaml").read_text(encoding="utf-8"))
 
 
-def find(name: str) -> Path:
-    """The folder on this machine of a named base, a folder, or a hub id (downloaded if need be)."""
+def find(name: str, *, fetch: bool = True) -> Path:
+    """The folder on this machine of a named base, a folder, or a hub id.
+
+    Args:
+        name: Of the base.
+        fetch: Download it if need be; else only what was downloaded before is found.
+    """
     known = cards()
     card = known.get(name, {})
     if "folder" in card:
@@ -74,7 +79,7 @@ def find(name: str) -> Path:
     if not card and Path(name).is_dir():
         return Path(name)
     check_name(name)
-    return _download(card.get("repository", name), card.get("revision"))
+    return _download(card.get("repository", name), card.get("revision"), fetch)
 
 
 def check_name(name: str) -> None:
@@ -100,15 +105,20 @@ def is_hub_id(name: str) -> bool:
     return not looks_like_path and name.count("/") == 1
 
 
-def _download(repository: str, revision: str | None) -> Path:
+def _download(repository: str, revision: str | None, fetch: bool) -> Path:
     """A hub repository's parts that we read, from the local cache or the network."""
     from huggingface_hub import snapshot_download
 
     wanted = ["model_index.json", "scheduler/*.json", "tokenizer/*"]
     wanted += [f"{part}/{name}" for part, stem in WEIGHTS.items() for name in ("config.json", f"{stem}.safetensors")]
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, local_files_only=not fetch))
     except (OSError, ValueError) as error:  # no network, no such repository, no permission, not an id
+        if not fetch:
+            raise BaseModelError(
+                f"base '{repository}' is not on this machine, and nobody asked for the network: "
+                f"give its folder with --base, or --base {repository} to fetch it from the Hugging Face hub"
+            ) from error
         raise BaseModelError(
             f"base '{repository}' could not be fetched from the Hugging Face hub ({type(error).__name__}). Without a network: on "
             f"another machine run `hf download {repository}`, bring the folder here and pass its path, `--base ./FOLDER`"

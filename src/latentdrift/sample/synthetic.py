@@ -19,7 +19,7 @@ from latentdrift import prompts
 from latentdrift.data.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.intensity import from_unit
 from latentdrift.data.write import write_png
-from latentdrift.errors import CohortError, OptionError
+from latentdrift.errors import CohortError, OptionError, ResourceError
 from latentdrift.prompts import composition
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,16 @@ class Sheet:
         return {i: request.drawn for i, request in enumerate(requests) if not self._path(i).exists()}
 
     def keep(self, index: int, picture: np.ndarray, *, colour: bool) -> None:
-        """Store a picture [R, R, 3] in [-1, 1] in 8 bits; grey is the mean of the channels."""
+        """Store a picture [R, R, 3] in [-1, 1] in 8 bits; grey is the mean of the channels.
+
+        Raises:
+            ResourceError: Its pixels are no numbers.
+        """
+        if not np.isfinite(picture).all():
+            raise ResourceError(
+                f"image {index} came out as no numbers: those of the network overflowed. "
+                "Draw with --precision fp32, or with a lower --guidance"
+            )
         values = from_unit(picture if colour else picture.mean(-1), (0.0, 255.0), np.uint8)
         aside = self._path(index).with_suffix(".writing")
         write_png(aside, values, synthetic=True)

@@ -19,16 +19,16 @@ from latentdrift.errors import AdapterError, OptionError, unknown
 from latentdrift.model import folder as folders
 
 DRIFT = "drift.json"
-Writer = Callable[[Path, Mapping[str, Any], str, Path], dict[str, str]]
+Writer = Callable[[Path, Mapping[str, Any], str | None, Path], dict[str, str]]
 """(adapter folder, adapter.json, base, folder to write into) -> file -> how to use it."""
 
 
-def _diffusers_lora(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+def _diffusers_lora(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
     shutil.copyfile(source / lora.FILE, out / lora.FILE)
     return {lora.FILE: f'`pipe.load_lora_weights("{out.name}")`'}
 
 
-def _kohya_lora(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+def _kohya_lora(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
     changes, name = lora.read(source / lora.FILE), f"{_stem(info)}.safetensors"
     tensors: dict[str, Tensor] = {}
     for module, pair in changes.items():
@@ -42,7 +42,7 @@ def _kohya_lora(source: Path, info: Mapping[str, Any], base: str, out: Path) -> 
     return {name: f"put it into {use}. For diffusers take `--to diffusers`"}
 
 
-def _diffusers_words(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+def _diffusers_words(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
     """A file per word: stock diffusers reads one from each."""
     words = load_file(source / textual_inversion.FILE)
     made = {}
@@ -53,7 +53,7 @@ def _diffusers_words(source: Path, info: Mapping[str, Any], base: str, out: Path
     return made
 
 
-def _a1111_words(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+def _a1111_words(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
     """As safetensors, and in the older layout of AUTOMATIC1111."""
     made = {}
     for word, rows in load_file(source / textual_inversion.FILE).items():
@@ -66,19 +66,19 @@ def _a1111_words(source: Path, info: Mapping[str, Any], base: str, out: Path) ->
     return made
 
 
-def _diffusers_custom(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+def _diffusers_custom(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
     shutil.copyfile(source / custom_diffusion.FILE, out / custom_diffusion.FILE)
     load = f'`pipe.unet.load_attn_procs("{out.name}", weight_name="{custom_diffusion.FILE}", _pipeline=pipe)`'
     return {custom_diffusion.FILE: f"{load}: diffusers sets what it has read only if it is given the pipeline"}
 
 
-def _diffusers_model(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+def _diffusers_model(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
     """All parts of the base with the adapter's U-Net, and the schedule that it was trained for."""
     import diffusers
     from diffusers.utils import logging
 
     logging.disable_progress_bar()
-    place = folders.find(base)
+    place = folders.find(base or info["base"]["name"], fetch=base is not None)
     adapted = adapter.load_adapter(source, base=base, device="cpu", precision="fp32")
     changed = adapted.base.schedule is not adapted.own
     stored = folders.config(place / "scheduler" / "scheduler_config.json")
@@ -95,7 +95,7 @@ def _diffusers_model(source: Path, info: Mapping[str, Any], base: str, out: Path
     return {"model_index.json": f'`{pipeline}.from_pretrained("{out.name}")`: this folder is a whole model'}
 
 
-def _diffusers_controlnet(source: Path, info: Mapping[str, Any], base: str, out: Path) -> dict[str, str]:
+def _diffusers_controlnet(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
     shutil.copytree(source / controlnet.FOLDER, out / controlnet.FOLDER)
     net = f'ControlNetModel.from_pretrained("{out.name}/{controlnet.FOLDER}")'
     shown = f"`image=` is the hint, here of kind `{info['options']['hint']}`, as large as the picture"
@@ -141,7 +141,7 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
     aside.mkdir(parents=True)
     made: dict[str, str] = {}
     for file in sorted(here):
-        made |= EXPORTS[to][file](source, info, base or info["base"]["name"], aside)
+        made |= EXPORTS[to][file](source, info, base, aside)
     drift = info["drift"]
     (aside / DRIFT).write_text(json.dumps(drift, indent=2) + "\n", encoding="utf-8")
     made = {name: how.replace(aside.name, out.name) for name, how in made.items()}

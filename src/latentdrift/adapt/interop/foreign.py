@@ -6,7 +6,6 @@ and then torch opens it with `weights_only`, which refuses functions a second ti
 
 from __future__ import annotations
 
-import pickle
 import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -76,28 +75,92 @@ def read(path: Path) -> Foreign:
     raise AdapterError(f"{path} is neither safetensors nor a file that torch.save wrote; give an adapter file")
 
 
+def check_finite(folder: Path) -> None:
+    """See that the weights in a folder are numbers, from which alone pictures can be drawn.
+
+    Raises:
+        AdapterError: One is not.
+        SafetensorError: A file is damaged.
+    """
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, "pt") as weights:
+            for key in weights.keys():  # noqa: SIM118  a file is no dict
+                _check_numbers(path, key, weights.get_tensor(key))
+
+
+def _check_numbers(path: Path, key: str, tensor: Tensor) -> None:
+    if tensor.is_floating_point() and not tensor.isfinite().all():
+        raise AdapterError(
+            f"{path} holds weights that are no numbers (in {key}), from which nothing can be drawn; "
+            "copy it again from where it was made, or train it again with a lower learning rate"
+        )
+
+
 def _numbers(path: Path) -> Foreign:
     try:
         with safe_open(path, "pt") as weights:
             tensors = {key: weights.get_tensor(key) for key in weights.keys()}  # noqa: SIM118
-            return Foreign(path, tensors, weights.metadata() or {})
-    except SafetensorError as error:
+            return _checked(Foreign(path, tensors, weights.metadata() or {}))
+    except (SafetensorError, OSError) as error:
         raise AdapterError(f"{path} is damaged ({error}); copy it again from where it was made") from error
+
+
+def _checked(found: Foreign) -> Foreign:
+    """A file's tensors, which are numbers and not larger than what the file stores of them.
+
+    Raises:
+        AdapterError: They are not.
+    """
+    for key, tensor in found.tensors.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized:
+            raise AdapterError(f"{found.path} holds a sparse or quantised tensor ({key}); get this adapter as safetensors")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise AdapterError(f"{found.path} claims more numbers in {key} than it stores; get this adapter as safetensors")
+        _check_numbers(found.path, key, tensor)
+    return found
 
 
 def _pickled(path: Path) -> Foreign:
     try:
+        _check_archive(path)
         named = sorted(set(_named(path)) - TENSORS)
         if named:
             raise AdapterError(
                 f"{path} is refused: it is a pickle that would have {', '.join(named)} called when it is opened, and a file of "
                 "weights names tensors only; do not open it elsewhere, and get this adapter as safetensors"
             )
-        found = dict(_flat(torch.load(path, map_location="cpu", weights_only=True), ""))
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise AdapterError(f"{path} cannot be read as tensors ({error}); get this adapter as safetensors") from error
+        found = dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))
+    except AdapterError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise AdapterError(f"{path} cannot be read as tensors ({reason}); get this adapter as safetensors") from error
     tensors = {key or path.stem: value.detach() for key, value in found.items() if isinstance(value, Tensor)}
-    return Foreign(path, tensors, {key: value for key, value in found.items() if isinstance(value, str | int | float)})
+    metadata = {key: value for key, value in found.items() if isinstance(value, str | int | float)}
+    return _checked(Foreign(path, tensors, metadata))
+
+
+MOST_CODE = 16_000_000
+"""Bytes of a pickle's own code; the numbers lie beside it. That of a whole Stable Diffusion has 0.3 million."""
+MOST_VALUES, DEEPEST = 100_000, 20
+"""Values in a file, and lists and dicts within each other. Lists that share their parts grow by doubling."""
+
+
+def _check_archive(path: Path) -> None:
+    """See that what lies in a file of torch is as large as the file: torch stores numbers as they are.
+
+    Raises:
+        AdapterError: It would grow when it is opened.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        code = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
+        if packed or sum(part.file_size for part in parts) > path.stat().st_size or code > MOST_CODE:
+            raise AdapterError(
+                f"{path} is refused: it is packed in a way that torch.save never uses, and would grow when it is opened; "
+                "get this adapter as safetensors"
+            )
 
 
 def _named(path: Path) -> Iterator[str]:
@@ -112,10 +175,21 @@ def _named(path: Path) -> Iterator[str]:
                         yield f"something that cannot be named beforehand ({opcode.name})"
 
 
-def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping | list | tuple):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, part in items:
-            yield from _flat(part, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value
+def _flat(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value in lists and dicts, under the names of all levels with dots between.
+
+    Raises:
+        ValueError: More than MOST_VALUES, or deeper than DEEPEST.
+    """
+    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
+    visited = 0
+    while waiting:
+        name, value, depth = waiting.pop()
+        visited += 1
+        if visited > MOST_VALUES or depth > DEEPEST:
+            raise ValueError(f"it holds more than {MOST_VALUES} values, or lists more than {DEEPEST} levels deep")
+        if isinstance(value, Mapping | list | tuple):
+            items = list(value.items() if isinstance(value, Mapping) else enumerate(value))
+            waiting += [(f"{name}.{key}" if name else str(key), part, depth + 1) for key, part in reversed(items)]
+        else:
+            yield name, value
