@@ -183,3 +183,21 @@ def test_the_command_line_takes_signs(
     (path,) = (tmp_path / "e").glob("*/record.json")
     said = json.loads(path.read_text())
     assert said["changes"]["age"] == said["attributes"]["age"] - 5
+
+
+def test_a_counterfactual_is_edited_back(edit: Callable[..., dict], tiny_cohort_folder: Path, tmp_path: Path) -> None:
+    out, asked = tmp_path / "e", {"set": ("age=90",), "reverse": True, "editor": "ddim"}
+    edit(out, **asked)
+    (folder,) = (path.parent for path in out.glob("*/record.json"))
+    (back,) = (path.parent for path in folder.glob("reverse/*/record.json"))
+    there, again = (json.loads((place / "record.json").read_text()) for place in (folder, back))
+    assert again["changes"] == {"age": there["attributes"]["age"]} and again["attributes"]["age"] == 90
+    assert again["source_prompt"] == there["target_prompt"] and again["target_prompt"] == there["source_prompt"]
+    shown = [np.asarray(Image.open(place)) for place in (folder / "counterfactual.png", back / "original.png")]
+    assert (shown[0] == shown[1]).all()
+    assert {there["patient"], again["patient"]} <= set(Cohort.load(tiny_cohort_folder).rows("test")["patient"])
+    (read,) = read_edits(out)
+    assert read["reverse"].shape == read["original"].shape
+    before = (back / "record.json").stat().st_mtime_ns
+    edit(out, **asked)
+    assert (back / "record.json").stat().st_mtime_ns == before

@@ -178,10 +178,12 @@ def edit(options: config.EditOptions) -> Result:
     missing = work.missing()
     inversion, each = _seconds_per_edit(work, missing[0]) if missing else (0.0, 0.0)
     seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds
+    seconds *= 2 if options.reverse else 1
     return {
         "images": len({asked.entry.name for asked in work.requests}),
         "counterfactuals": len(work.requests),
         "counterfactuals_there": len(work.requests) - len(missing),
+        "edited_back": len(work.requests) if options.reverse else 0,
         "seeds": options.seeds,
         "seconds_per_inversion": round(inversion, 3),
         "seconds_per_counterfactual": round(each, 3),

@@ -135,10 +135,11 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
     from latentdrift.data.identity import private_folder
     from latentdrift.data.uids import Uids
-    from latentdrift.edit.output import HARDLY, write_counterfactual
+    from latentdrift.edit.output import HARDLY, is_made, write_counterfactual
     from latentdrift.edit.series import write_series
 
     work = edits(options)
+    backs = [(asked, work.back(asked)) for asked in work.requests] if options.reverse else []
     missing, changes = work.missing(), []
     uids = Uids.open(options.private or private_folder(options.out))
     with bar("edit", quiet=quiet) as report:
@@ -146,7 +147,12 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
             subject, made = work.make(asked, work.shelf)
             changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked), uids))
             uids.save()
-            report(done, len(missing))
+            report(done, len(missing) + len(backs))
+        for done, (asked, back) in enumerate(backs, start=len(missing) + 1):
+            if not is_made(work.folder_back(asked), work.facts(back)):
+                subject, made = work.make(back, work.shelf)
+                write_counterfactual(work.folder_back(asked), subject, made, work.facts(back), uids)
+            report(done, len(missing) + len(backs))
     if changes and max(changes) < HARDLY:
         log.warning(UNHEARD, 100 * HARDLY, 100 * max(changes), missing[0].source, missing[0].told)
     if work.wish.grid:

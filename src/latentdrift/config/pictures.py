@@ -114,6 +114,8 @@ class EditOptions(Options):
     detail: bool | None = None
     """Put the change on the image itself, at its own resolution, instead of handing out what was drawn: nothing that the
     reconstruction loses is lost. Default: with editors that invert the image."""
+    reverse: bool = False
+    """Also edit each counterfactual back, into `reverse` in its folder: `evaluate --edits` says how near that comes."""
     inversion: str | None = None
     """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text, regularised, edit-friendly; default: the
     editor's own."""

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from latentdrift import prompts
 from latentdrift.config import EditOptions
 from latentdrift.data.geometry import Fit
+from latentdrift.data.image import Image
 from latentdrift.edit.counterfactual import Counterfactual, How, edit
 from latentdrift.edit.editors import EDITORS
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.edit.kept import Shelf
 from latentdrift.edit.output import is_made
 from latentdrift.edit.requests import Request, Wish
-from latentdrift.edit.sources import Subject
+from latentdrift.edit.sources import Entry, Subject
+from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
@@ -96,6 +100,29 @@ class Work:
         told = asked.source, asked.told
         return subject, edit(self.base, self.drift, subject.tensor(), *told, editor=self.wish.editor, **said)
 
+    def back(self, asked: Request) -> Request:
+        """The edit that undoes one: its counterfactual, from the folder it lies in, into the attributes of the original.
+
+        Raises:
+            OptionError: An attribute that changes is not known of the original, or only an instruction says what changes.
+        """
+        entry, changes, wish = asked.entry, asked.asked["changes"], self.wish
+        unknown = [name for name in changes if prompts.is_missing(entry.attributes.get(name))]
+        if unknown:
+            raise OptionError(
+                f"--reverse edits back to the {unknown[0]} of image {entry.name}, which is not known; give it with --given, or "
+                "leave --reverse out"
+            )
+        how: Any = {"add": wish.add, "remove": wish.remove, "spec": wish.info["attributes"]}
+        before, after = prompts.states(entry.attributes, changes, **how)
+        read = partial(_made, entry, self.folder(asked) / "counterfactual.png", after)
+        undone = replace(wish, changes={name: before[name] for name in changes}, add=wish.remove, remove=wish.add, grid=())
+        return replace(undone, instruction=None).request(replace(entry, attributes=after, read=read, sha256=None))
+
+    def folder_back(self, asked: Request) -> Path:
+        """Where the edit that undoes one lies, and where `evaluate --edits` looks for it."""
+        return self.folder(asked) / "reverse" / asked.entry.name
+
     def inversions(self, requests: Sequence[Request]) -> int:
         """How many inversions these take: one for each image, and for each seed where that shapes it."""
         row = INVERSIONS.get(EDITORS[self.wish.editor].inversion(self.options.inversion) or "")
@@ -107,3 +134,12 @@ class Work:
         """The options that reach the editor; a mask's file is known by its hash."""
         names = EDITORS[self.wish.editor].options
         return {name: getattr(self.options, name) for name in names if name not in ("mask", "protect")}
+
+
+def _made(entry: Entry, path: Path, attributes: Mapping[str, Any]) -> Subject:
+    """A counterfactual as the image to edit, in the geometry of its original."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(path) as file:
+        image = Image(np.asarray(file), (0.0, 255.0))
+    return replace(entry.read(), image=image, attributes=attributes)
