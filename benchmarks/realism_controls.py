@@ -1,6 +1,7 @@
 """How well does the judge of realism see? Detection of ruined images, and false alarms on real ones, by number of patients.
 
-    python benchmarks/realism_controls.py COHORT OUT.json [--n 10 37 95] [--repeats 20] [--also SYNTHETIC ...]
+    python benchmarks/realism_controls.py COHORT OUT.json [--n 10 37 95] [--repeats 20] [--false-alarms 100]
+        [--also SYNTHETIC ...]
 
 Each repeat splits the patients of a cohort at random, one image of each patient: LEARN patients to learn from, n held-out
 patients, and up to MADE other patients whose images take the place of a synthetic set. They are judged as they are (a false alarm
@@ -45,15 +46,16 @@ def main() -> None:
     trained = np.asarray(cohort.rows(None)["split"] == "train")
     found: dict[str, Counter[str]] = {}
     for n in options.n:
-        for repeat in range(options.repeats):
-            for name, colour in lights(views, synthetic, trained, n, repeat, space):
+        for repeat in range(max(options.repeats, options.false_alarms)):
+            everything = repeat < options.repeats
+            for name, colour in lights(views, synthetic if everything else {}, trained, n, repeat, space, everything):
                 found.setdefault(f"{n} {name}", Counter())[colour] += 1
-        print_table(found, n, options.repeats)
+        print_table(found, n)
         options.out.write_text(json.dumps(found, indent=1))
 
 
 def lights(
-    views: Views, synthetic: dict[str, list[np.ndarray]], trained: np.ndarray, n: int, repeat: int, space: object
+    views: Views, synthetic: dict[str, list[np.ndarray]], trained: np.ndarray, n: int, repeat: int, space: object, ruins: bool
 ) -> Iterator[tuple[str, str]]:
     """(what was judged, colour) of one repeat."""
     generator = rng(repeat, "benchmark", n)
@@ -67,7 +69,7 @@ def lights(
         judge = Judge(views.take(np.array([one[u] for u in held_out])), learned, space, bootstrap=200, seed=repeat)  # type: ignore[arg-type]
         made = views.take(np.array([one[u] for u in rest]))
         yield "real", anatomy_light(judge(made.real).to_dict())[0]
-        for name in CONTROLS:
+        for name in CONTROLS if ruins else ():
             yield name, anatomy_light(judge(made.ruined[name]).to_dict())[0]
     if synthetic:
         learned = views.take(generator.permutation(np.flatnonzero(trained))[:150])
@@ -81,7 +83,7 @@ def lights(
 FEW = 10  # patients to learn from, and to be judged, at least
 
 
-def print_table(found: dict[str, Counter[str]], n: int, repeats: int) -> None:
+def print_table(found: dict[str, Counter[str]], n: int) -> None:
     """Shares of each colour at n patients."""
     for name, counts in found.items():
         if name.split()[0] == str(n):
@@ -97,6 +99,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--n", type=int, nargs="+", default=[10, 37, 95])
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--false-alarms", type=int, default=100, help="repeats in which real images are judged")
     parser.add_argument("--also", type=Path, nargs="*", default=[])
     return parser.parse_args()
 

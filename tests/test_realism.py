@@ -50,7 +50,7 @@ def judged(judge: Judge, images: ImageSet) -> Realism:
 
 def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: ImageSet) -> None:
     found = judged(judge, others)
-    assert found.ordinary and not found.unreal
+    assert not found.nearer and found.beyond <= 0.2
     assert found.n == {"learned": 60, "real": 60, "synthetic": 40, "patients": 60}
     assert anatomy_light(found.to_dict())[0] in ("green", "grey")
 
@@ -73,15 +73,15 @@ def test_most_controls_are_told_on_phantoms(judge: Judge, others: ImageSet) -> N
 def test_images_of_no_anatomy_lie_beyond(judge: Judge) -> None:
     noise = np.random.default_rng(0).random((30, SIDE, SIDE, 1)).repeat(3, -1)
     found = judged(judge, ImageSet(noise))
-    assert found.beyond > 0.9 and found.unreal
+    assert found.beyond > 0.9 and anatomy_light(found.to_dict())[0] == "red"
 
 
 def test_critics_learn_from_the_held_out_images_where_there_are_no_others(others: ImageSet) -> None:
     judge = judge_of(brains(0, 60, SIDE), None, pooled, bootstrap=50)
     assert isinstance(judge, Judge) and len(judge.critics) == realism.FOLDS
-    assert not judged(judge, others).unreal
+    assert anatomy_light(judged(judge, others).to_dict())[0] != "red"
     shuffled = ImageSet(ruined("patches-4", others.images, others.patients, np.random.default_rng(0)))
-    assert judged(judge, shuffled).unreal
+    assert anatomy_light(judged(judge, shuffled).to_dict())[0] == "red"
 
 
 def test_a_patient_never_judges_itself() -> None:
@@ -125,7 +125,7 @@ def test_the_two_sample_test_keeps_patients_together() -> None:
     assert isinstance(together, TwoSample) and together.auc < apart.auc - 0.1
 
 
-BASE = {"n": {"real": 40, "patients": 30}, "beyond": 0.05, "beyond_ci": [0.0, 0.1], "unseen": [], "nearer": []}
+BASE = {"n": {"real": 40, "patients": 30}, "beyond": 0.05, "beyond_ci": [0.0, 0.1], "unseen": [], "undecided": [], "nearer": []}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,7 @@ BASE = {"n": {"real": 40, "patients": 30}, "beyond": 0.05, "beyond_ci": [0.0, 0.
         ({"beyond": 0.7, "beyond_ci": [0.55, 0.8]}, 0.2, "red"),
         ({"nearer": ["torn"]}, 0.9, "red"),
         ({"unseen": ["torn"]}, 0.2, "grey"),
+        ({"undecided": ["torn"]}, 0.4, "grey"),
         ({"unseen": ["torn"], "nearer": ["shuffled"]}, 0.9, "red"),
     ],
 )
@@ -147,7 +148,14 @@ def test_the_colour_follows_the_rule(change: dict, position: float, colour: str)
     assert "30 patients" in sentence
 
 
-def test_the_rule_of_the_light_is_that_of_the_result(judge: Judge, others: ImageSet) -> None:
+def test_a_position_that_may_be_a_control_is_undecided(judge: Judge, others: ImageSet) -> None:
     found = judged(judge, others)
-    worse = replace(found, beyond=0.9, beyond_ci=[0.8, 0.95])
-    assert worse.unreal and anatomy_light(worse.to_dict())[0] == "red"
+    one = found.controls["torn-10"]
+    wide, high, low = ([0.2, 1.1], [0.6, 1.4], [-0.3, 0.4])
+    states = [
+        replace(found, controls={"torn-10": replace(one, told=True, position=0.4, position_ci=ends)})
+        for ends in (wide, high, low)
+    ]
+    assert [bool(state.undecided) for state in states] == [True, False, False]
+    assert [bool(state.nearer) for state in states] == [False, True, False]
+    assert [anatomy_light(state.to_dict())[0] for state in states] == ["grey", "red", "green"]

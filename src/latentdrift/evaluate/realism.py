@@ -80,25 +80,21 @@ class Realism:
         return [tried.title for tried in self.controls.values() if not tried.told]
 
     @property
+    def undecided(self) -> list[str]:
+        """Titles of the controls that the set may as well lie at as not: the interval of its position is that wide."""
+        placed = [(tried.title, tried.position_ci) for tried in self.controls.values() if tried.position_ci]
+        return [title for title, ends in placed if ends[0] <= NEARER and ends[1] >= 1]
+
+    @property
     def nearer(self) -> list[str]:
         """Titles of the controls that the set surely lies nearer to than to real images."""
         placed = [tried for tried in self.controls.values() if tried.position_ci]
         return [tried.title for tried in placed if tried.position_ci and tried.position_ci[0] > NEARER]
 
-    @property
-    def unreal(self) -> bool:
-        """Whether the set surely lies nearer to a control, or most of it surely beyond ordinary real images."""
-        return bool(self.nearer) or self.beyond_ci[0] > NEARER
-
-    @property
-    def ordinary(self) -> bool:
-        """Whether no control is nearer than real images, and few images lie beyond ordinary ones."""
-        positions = [tried.position for tried in self.controls.values() if tried.position is not None]
-        return max(positions, default=0.0) <= NEARER and self.beyond <= MOST_BEYOND
-
     def to_dict(self) -> dict[str, Any]:
         """As report.json holds it."""
-        return {**asdict(self), "unseen": self.unseen, "nearer": self.nearer}
+        lists = {"unseen": self.unseen, "undecided": self.undecided, "nearer": self.nearer}
+        return {**asdict(self), **lists}
 
 
 def shrunk(images: Any, side: int) -> np.ndarray:

@@ -14,12 +14,8 @@ report.json (schema 1):
     spaces.<space>   dimension and resize protocol of a feature space
     realism.<space>  critics of anatomy, see `realism.Realism`: n; controls.<row of CONTROLS> title, auc, auc_ci, told, position
                      (of the synthetic set: 0 at real, 1 at ruined images) and position_ci; beyond and beyond_ci (share of the
-                     synthetic images beyond 95 % of the real ones); unseen and nearer, titles of controls; or reason, a sentence
-                     that says why nothing is judged
-    lights           [label, colour, sentence], the summary      warnings   sentences
-    copies           threshold, held_out similarities, how many planted copies are found, and for each synthetic image that was
-                     looked at (SEARCHED at most) its nearest training image
-    duplicates       threshold and pairs of synthetic images that repeat one another
+                     synthetic images beyond 95 % of the real ones); unseen, undecided and nearer, titles of controls; or
+                     reason, a sentence that says why nothing is judged
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit: name, detail (whether the change alone was put on the image itself), similarities
     utility          with `--utility`: classes (what is learned), groups that it parts images into, network, measure (AUC or

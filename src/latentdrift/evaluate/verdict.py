@@ -58,13 +58,13 @@ def anatomy_light(realism: Mapping[str, Any]) -> tuple[str, str]:
         f"{n['patients']} patients; {realism['beyond']:.0%} of the synthetic images lie beyond "
         f"{ORDINARY:.0%} of the real ones (expected: {1 - ORDINARY:.0%})."
     )
-    positions = [control["position"] for control in controls.values() if control["position"] is not None]
-    if realism["nearer"] or realism["beyond_ci"][0] > NEARER:
-        nearer = f" The set lies nearer to real images {realism['nearer'][0]} than to real images." if realism["nearer"] else ""
-        return "red", f"{sentence}{nearer} Red when a kind of ruined images is surely nearer, or most images surely lie beyond."
-    if realism["unseen"]:
-        hidden = "; ".join(realism["unseen"])
-        return "grey", f"{sentence} With so few real images these cannot be told from real ones: real images {hidden}."
+    nearer, hidden = realism["nearer"], [*realism["unseen"], *realism["undecided"]]
+    if nearer or realism["beyond_ci"][0] > NEARER:
+        kind = f" The set lies nearer to real images {nearer[0]} than to real images." if nearer else ""
+        return "red", f"{sentence}{kind} Red when a kind of ruined images is surely nearer, or most images surely lie beyond."
+    if hidden:
+        return "grey", f"{sentence} With so few images these kinds cannot be ruled out: real images {'; '.join(hidden)}."
+    positions = [control["position"] for control in controls.values()]
     ordinary = max(positions) <= NEARER and realism["beyond"] <= MOST_BEYOND
     rule = f"Green when no kind of ruined images is nearer than real ones, and at most {MOST_BEYOND:.0%} lie beyond."
     return "green" if ordinary else "amber", f"{sentence} {rule}"
