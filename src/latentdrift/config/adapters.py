@@ -133,7 +133,7 @@ class FitOptions(Options):
     checkpoint_every: Count = 100
     """Steps between checkpoints."""
     preview_every: Annotated[int, Field(ge=0)] = 200
-    """Steps between preview pictures; 0 for none."""
+    """Steps between preview pictures, which critics of anatomy judge, as they do at the end; 0 for none of both."""
     tracker: str = "tensorboard"
     """A row of TRACKERS, where losses and previews are shown: tensorboard, mlflow, wandb, or none."""
     seed: int = 0

@@ -4,6 +4,7 @@ pictures.py     pictures on disk, read when needed       sets.py         a cohor
 spool.py        numbers of many pictures, kept on disk   store.py        features on disk, kept for the next time
 features.py     pictures -> vectors, in a named feature space; selfsupervised.py learns one, entering.py feeds published ones
 distances.py    two sets of vectors -> one number        manifold.py     precision, recall, density, coverage
+controls.py     real images, ruined on purpose           realism.py      critics of anatomy; realism_section.py shows them
 similarity.py   two pictures -> one number               diversity.py    how alike the pictures of one set are
 truth.py        an edit against the true change
 utility.py      what a classifier learns from pictures: train on synthetic, test on real; network.py, what it is made of
