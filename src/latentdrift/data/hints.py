@@ -80,9 +80,8 @@ class Hint:
         hint = cls.parse(text)
         if hint.column is None:
             return hint
-        rows = cohort.rows().to_dict("records")
-        found = {int(v) for row in hint.sources(cohort) for v in np.unique(masks.labels(cohort, rows[row], hint.column))}
-        labels = tuple(sorted(found - {0}))
+        found = masks.check_labels(cohort, hint.column, list(hint.sources(cohort)))
+        labels = tuple(label for label in found if label != 0)
         if not labels:
             raise CohortError(f"no mask that column {hint.column} of cohort {cohort.folder} names has anything but 0 in it")
         return cls(hint.kind, hint.column, labels)

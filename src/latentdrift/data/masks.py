@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,11 @@ from PIL import Image as Pillow
 from latentdrift.data.cohort import Cohort, member
 from latentdrift.data.geometry import Fit
 from latentdrift.errors import CohortError, OptionError, unknown
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""Masks that a message names."""
 
 
 def names(cohort: Cohort, column: str, flag: str) -> pd.Series:
@@ -72,7 +79,7 @@ def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
     path, image = member(cohort.folder, row[column]), cohort.stored(row)
     try:
         with Pillow.open(path) as picture:
-            mask = np.asarray(picture)
+            mask = _grey(np.asarray(picture))
     except (OSError, SyntaxError) as error:
         raise CohortError(f"the mask {path} cannot be read ({error}); write it again as PNG") from error
     if mask.shape != image.shape[:2]:
@@ -81,6 +88,59 @@ def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
             "a mask is a grey picture with the rows and columns of its image in the cohort"
         )
     return mask.astype(np.int64)
+
+
+def _grey(mask: np.ndarray) -> np.ndarray:
+    """A coloured picture whose channels are equal, and which is opaque where it has alpha, as the grey picture that it shows."""
+    if mask.ndim != 3:
+        return mask
+    has_alpha = mask.shape[-1] in (2, 4)
+    colours = mask[..., :-1] if has_alpha else mask
+    is_opaque = not has_alpha or bool((mask[..., -1] == np.iinfo(mask.dtype).max).all())
+    return colours[..., 0] if is_opaque and (colours == colours[..., :1]).all() else mask
+
+
+def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]:
+    """Labels of the masks of these rows, 0 among them -> number of images that have each.
+
+    Raises:
+        CohortError: Some masks cannot be used; up to SHOWN of them are named, each with what to do.
+    """
+    rows, counts, unusable = cohort.rows().to_dict("records"), Counter[int](), []
+    for place in places:
+        try:
+            counts.update(int(label) for label in np.unique(labels(cohort, rows[place], column)))
+        except CohortError as error:
+            unusable.append(str(error))
+    if unusable:
+        further = len(unusable) - SHOWN
+        more = f"; and {further} more" if further > 0 else ""
+        raise CohortError(f"{len(unusable)} masks cannot be used: {'; '.join(unusable[:SHOWN])}{more}")
+    return dict(sorted(counts.items()))
+
+
+def check_labels(cohort: Cohort, column: str, places: Sequence[int]) -> list[int]:
+    """Labels of the masks of these rows; how many images have each is logged, and where one label looks like two.
+
+    Raises:
+        CohortError: As `census`.
+    """
+    counts = census(cohort, column, places)
+    shown = ", ".join(f"{label} in {number}" for label, number in counts.items())
+    log.info("Labels of the %d masks of column %s: %s.", len(places), column, shown)
+    if {1, 255} <= counts.keys() and not _meet(cohort, column, places, 1, 255):
+        log.warning(
+            "The labels 1 (%d masks) and 255 (%d masks) of column %s never meet in one mask: they are probably one label, "
+            "written in two ways, and count as two. Write it alike in all masks.",
+            counts[1], counts[255], column,
+        )  # fmt: skip
+    return list(counts)
+
+
+def _meet(cohort: Cohort, column: str, places: Iterable[int], *wanted: int) -> bool:
+    """Whether one mask has all of these labels."""
+    rows = cohort.rows().to_dict("records")
+    return any(np.isin(wanted, labels(cohort, rows[place], column)).all() for place in places)
 
 
 def fitted(cohort: Cohort, position: int, column: str, resolution: int) -> np.ndarray:

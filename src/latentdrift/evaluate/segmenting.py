@@ -98,9 +98,7 @@ class Segmenting:
         for what, (cohort, name, rows) in asked.items():
             files.positions(cohort, name, "--utility mask")
             sources[what] = (cohort, name, [int(place) for place in cohort.rows(rows).index])
-        found: set[int] = set()
-        for place in _with_masks(*sources["train"]):
-            found |= set(np.unique(files.labels(real, real.rows().iloc[place].to_dict(), column)).tolist())
+        found = set(files.check_labels(real, column, list(_with_masks(*sources["train"]))))
         if not found - {0}:
             raise CohortError(
                 f"no mask that column {column} of the train split of cohort {real.folder} names has anything but 0 in it"
