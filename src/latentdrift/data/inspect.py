@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -22,8 +22,25 @@ MANY_CLIPPED = 0.02
 """Share of a picture's pixels at an end of the window that is worth a word (at the upper end; the lower one is background)."""
 
 
-def inspect(cohort: Cohort) -> dict[str, Any]:
-    """Everything that can be counted or measured, as plain values, with `warnings` in words."""
+LOOSE = 0.9
+"""Correlation of thumbnails from which a pair is looked at more finely: a copy that is shifted by a fiftieth has 0.95."""
+SMALL = 1000
+"""Images up to which the pairs from LOOSE on are few enough."""
+
+Pair = tuple[int, int, float]
+"""Positions of two rows, and how alike their pictures are, at most 1."""
+
+Confirm = Callable[[Cohort, Sequence[Pair]], Sequence[Pair]]
+"""Of pairs whose thumbnails are alike, those whose fine structure is: `evaluate.near_duplicates.confirmed`, which needs torch."""
+
+
+def inspect(cohort: Cohort, confirm: Confirm | None = None) -> dict[str, Any]:
+    """Everything that can be counted or measured, as plain values, with `warnings` in words.
+
+    Args:
+        cohort: The cohort.
+        confirm: A finer look at pairs whose thumbnails are alike; default: thumbnails alone decide.
+    """
     seen = _look(cohort)
     found = {
         "describe": cohort.describe,
@@ -38,27 +55,31 @@ def inspect(cohort: Cohort) -> dict[str, Any]:
         "bits": dict(Counter(seen["bits"])),
         "intensity": _intensity(cohort, seen),
         "missing": {name: int(number) for name, number in cohort.table.isna().sum().items() if number},
-        "leaks": leaks(cohort, seen["thumbnail"]),
+        "leaks": leaks(cohort, seen["thumbnail"], confirm),
         "rejected": cohort.info.get("rejected_by_reason", {}),
         "fingerprint": cohort.fingerprint,
     }
     return found | {"warnings": warnings(found, cohort.info)}
 
 
-def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
+def leaks(cohort: Cohort, thumbnails: np.ndarray, confirm: Confirm | None = None) -> dict[str, list[Any]]:
     """What more than one split has: patients, identical pixels, and near-duplicates of different patients or of none.
 
     Args:
         cohort: The cohort.
         thumbnails: Per image, `duplicates.thumbnail`.
+        confirm: As of `inspect`.
     """
     table = cohort.table
+    is_small = len(table) <= SMALL
+    alike = duplicates.alike(thumbnails, LOOSE if confirm and is_small else duplicates.ALIKE)
+    rows = table[["split", "patient", "sha256", "window_low", "window_high"]].to_dict("records")
+    candidates = [pair for pair in alike if _may_leak(rows[pair[0]], rows[pair[1]])]
     pairs = []
-    for i, j, r in duplicates.alike(thumbnails):
+    for i, j, similarity in confirm(cohort, candidates) if confirm else candidates:
         a, b = table.iloc[i], table.iloc[j]
-        if a["split"] != b["split"] and not _is_same(a, b) and (a["patient"] is None or a["patient"] != b["patient"]):
-            files, found_in = [a["file_name"], b["file_name"]], [a["split"], b["split"]]
-            pairs.append({"files": files, "splits": found_in, "correlation": round(r, 4)})
+        files, found_in = [a["file_name"], b["file_name"]], [a["split"], b["split"]]
+        pairs.append({"files": files, "splits": found_in, "correlation": round(similarity, 4)})
     return {
         "patients": _shared(table, "patient"),
         "pixels": _same_pixels(table),
@@ -195,7 +216,12 @@ def _same_pixels(table: pd.DataFrame) -> list[str]:
     return sorted({picture.split()[0] for picture in shared})
 
 
-def _is_same(a: pd.Series, b: pd.Series) -> bool:
+def _may_leak(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two rows lie in two splits, and are neither the same picture nor the same patient's."""
+    return a["split"] != b["split"] and not _is_same(a, b) and (a["patient"] is None or a["patient"] != b["patient"])
+
+
+def _is_same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return all(a[name] == b[name] for name in ("sha256", "window_low", "window_high"))
 
 
