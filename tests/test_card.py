@@ -147,7 +147,7 @@ def test_scores_of_a_report_go_into_the_card(made: Path, tmp_path: Path) -> None
     for _ in range(2):  # the latest report replaces an earlier one
         scores.write_scores(folder, {**scores_of(report()), **about})
         text = (folder / "README.md").read_text()
-        assert "| Kernel distance (KID), pocket features | 0.04 [0.01, 0.08] | 0.002 |" in text
+        assert "| Kernel distance (KID), pocket features | 0.04 [0.01,\u00a00.08] | 0.002 |" in text
         assert text.count("Kernel distance") == 1 and "Copies? green" in text and "12 synthetic images against 6 real" in text
         assert "Not evaluated yet" not in text and "P0001" not in text + (folder / "adapter.json").read_text()
     before = shelf.read(made)

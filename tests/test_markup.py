@@ -107,7 +107,7 @@ def report() -> list[page.Block]:
     known = {
         "metrics": {f"kid.{HOSTILE}": kid}, "spaces": {HOSTILE: {"dimension": 1, "protocol": HOSTILE}},
         "map": {HOSTILE: {"real": [[0, 0]], "synthetic": [[1, 1]], "explained": [0.5, 0.5]}},
-        "lights": [[HOSTILE, "red", HOSTILE]], "warnings": [HOSTILE],
+        "realism": {HOSTILE: {"reason": HOSTILE}}, "lights": [[HOSTILE, "red", HOSTILE]], "warnings": [HOSTILE],
         "by": {"column": HOSTILE, "values": {HOSTILE: {"metrics": {f"kid.{HOSTILE}": kid}}}},
         "copies": {"threshold": 0.8, "held_out": [0.1], "pairs": [
             {"synthetic": HOSTILE, "train": HOSTILE, "similarity": 0.5, "mirrored": False, "copy": False}

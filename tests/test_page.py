@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.font_manager import findfont, get_font
 from PIL import Image
 
 from latentdrift import page
@@ -94,6 +95,11 @@ def test_lights_know_their_colours(html):
         page.lights([("x", "blue", "y")])
 
 
+def test_a_value_and_its_interval_are_read_without_powers_of_ten():
+    assert page.estimate(0.12345, [0.1, 0.2]) == "0.123 [0.1,\u00a00.2]" and page.estimate(2.0, None) == "2"
+    assert page.estimate(2613.2, [2.8e-17, 18780.0]) == "2613 [0,\u00a018780]" and page.estimate(None, None) is None
+
+
 def test_a_wide_table_becomes_several_that_fit(tmp_path):
     rows = [{"name": f"row {i}"} | {f"quantity number {j}": "0.123 [0.012,\u00a00.345]" for j in range(20)} for i in range(3)]
     block = page.table(rows, "Many")
@@ -105,6 +111,20 @@ def test_a_wide_table_becomes_several_that_fit(tmp_path):
     two = page.table(rows, keys=2).content
     assert all([column.name for column in part["columns"]][:2] == ["name", "quantity number 0"] for part in two)
     assert len(page.table([{"a": 1, "b": 2}]).content) == 1 and page.table([]).content
+
+
+def test_a_dollar_in_a_label_is_a_dollar_and_powers_of_ten_are_powers():
+    def glyphs(label):
+        drawing, (ax,) = page.figure()
+        ax.bar([0, 1], [1, 1000])
+        ax.set_yscale("log")
+        ax.set_xticks([0, 1], [label, "other"])
+        svg = base64.b64decode(page.picture(drawing).content.split(",")[1]).decode()
+        return set(re.findall(r'id="[A-Za-z]+-([0-9a-f]+)"', svg))
+
+    font = get_font(findfont("DejaVu Sans"))
+    backslash, dollar = (f"{font.get_char_index(ord(sign)):x}" for sign in "\\$")
+    assert not {backslash, dollar} & glyphs("plain") and {backslash, dollar} <= glyphs("cost $5 and $\\bad{")
 
 
 def test_the_same_page_has_the_same_bytes(tmp_path):

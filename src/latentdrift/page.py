@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-WIDEST = 124  # characters of a table's row that fit the page's width, on screen at 1280 px and on A4
+WIDEST = 136  # characters of a table's row that fit the page's width, on screen at 1280 px and on A4
 PADDING = 2  # characters of space beside a column
-SENTENCE = 30  # characters of a column whose longer cells wrap
+SENTENCE = 14  # characters that a column of longer cells, which wrap, gets at least
 BETWEEN_NUMBERS = re.compile(r"(?<=\d) (±|to) (?=-?\d)")  # no line ends there
 COLOURS = ("green", "amber", "red", "grey")
 Colour = Literal["green", "amber", "red", "grey"]
@@ -135,6 +135,20 @@ def figure(width: float = 7.0, height: float = 2.8, columns: int = 1) -> tuple[F
     return made, axes
 
 
+def estimate(value: float | None, ends: Sequence[float] | None) -> str | None:
+    """A value and its interval in one cell: "0.31 [0.22, 0.41]"."""
+    if value is None:
+        return None
+    return f"{_figures(value)} [{_figures(ends[0])},\u00a0{_figures(ends[1])}]" if ends else _figures(value)
+
+
+def _figures(value: float) -> str:
+    """Three figures, without powers of ten; what rounding leaves of 0 is 0."""
+    if abs(value) < 1e-9:
+        return "0"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
     """Write the page whole or not at all."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -187,7 +201,9 @@ def _svg(drawing: Figure) -> str:
     buffer = io.BytesIO()
     for words in drawing.findobj(Text):
         words.set_parse_math(False)  # a dollar in a finding or a name is a dollar
-    # With a salt the same figure has the same ids, and the page the same bytes.
-    with rc_context({"svg.hashsalt": "latentdrift", "text.parse_math": False}):
+    for axis in (axis for ax in drawing.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"):
+        for words in axis.get_ticklabels(which="both"):
+            words.set_parse_math(True)  # powers of ten
+    with rc_context({"svg.hashsalt": "latentdrift"}):  # the same figure has the same ids, and the page the same bytes
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

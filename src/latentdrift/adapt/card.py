@@ -14,6 +14,7 @@ import pandas as pd
 
 from latentdrift.adapt.preview import Judgement
 from latentdrift.model import folder as folders
+from latentdrift.page import estimate
 
 NAME = "README.md"
 FEW = 5  # a value that fewer images have is not counted out
@@ -182,7 +183,7 @@ def _scores(found: Mapping[str, Any] | None) -> str:
         return "Not evaluated yet: `latentdrift evaluate --adapter ADAPTER` writes its scores here.\n"
     n, answers = found["n"], "; ".join(f"{question} {colour}" for question, colour in found["lights"])
     rows = [
-        f"| {one['title']} | {_estimate(one['value'], one['ci'])} | {_estimate(one['floor'], None)} |"
+        f"| {one['title']} | {estimate(one['value'], one['ci']) or '–'} | {estimate(one['floor'], None) or '–'} |"
         for one in found["metrics"].values()
     ]
     return "\n".join(
@@ -195,12 +196,6 @@ def _scores(found: Mapping[str, Any] | None) -> str:
             "",
         ]
     )
-
-
-def _estimate(value: float | None, ends: tuple[float, float] | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3g}" + (f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else "")
 
 
 def _load(info: Mapping[str, Any], name: str) -> str:

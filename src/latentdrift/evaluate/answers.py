@@ -11,10 +11,11 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.alignment import CLASSES, NUMBERS
 from latentdrift.evaluate.card import BEYOND, MATERIAL
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, attribute, change, estimate
+from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, attribute, change
 from latentdrift.evaluate.retrieval import METRICS, OPPOSED
 from latentdrift.evaluate.strips import edit_strip, pixels
 from latentdrift.evaluate.trial import IMITATED, REFERENCE, verdict
+from latentdrift.page import estimate
 
 Told = Mapping[str, Any]
 SHOWN_AT = 4.0  # units at which the matrix's colours end
@@ -246,7 +247,7 @@ def _realistic(row: Told) -> dict[str, Any]:
         "counterfactuals [95 % interval]": estimate(row["value"], row["ci"]),
         "originals": row["original"],
         "real vs real [range]": estimate(row["floor"], row["floor_ci"]),
-        "counterfactuals, as many images as real vs real": row["matched"],
+        "counterfactuals, same number of images": row["matched"],
         "n": f"{row['n']['edits']} edits ({row['n']['patients']} patients), {row['n']['real']} real",
     }
 

@@ -11,6 +11,7 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
 from latentdrift.evaluate.strips import pixels
+from latentdrift.page import estimate
 
 REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
 
@@ -47,14 +48,6 @@ def bounds(pair: Sequence[float] | None) -> str | None:
     return f"{pair[0]:.4g} to {pair[1]:.4g}" if pair else None
 
 
-def estimate(value: float | None, ends: Sequence[float] | None) -> str | None:
-    """A value and its interval in one cell: "0.31 [0.22, 0.41]"."""
-    if value is None:
-        return None
-    shown = f"{value:.3g}"
-    return f"{shown} [{ends[0]:.3g},\u00a0{ends[1]:.3g}]" if ends else shown
-
-
 WAYS = {"up": "{} increased", "down": "{} decreased", "set": "{} set", "added": "{} added", "removed": "{} removed"}
 """Last word of a kind of change -> the change in words."""
 
@@ -86,7 +79,7 @@ def table_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "measure": title(name),
             "synthetic [95 % interval]": estimate(metric["value"], metric["ci"]),
             "real vs real [range]": estimate(metric["floor"], metric.get("floor_ci")),
-            "synthetic, as many images as real vs real": metric.get("matched"),
+            "synthetic, same number of images": metric.get("matched"),
             "n": ", ".join(f"{count} {what}" for what, count in metric["n"].items() if what != "train"),
         }
         for name, metric in ordered(metrics).items()

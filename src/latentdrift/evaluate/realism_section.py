@@ -11,7 +11,8 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import rng
 from latentdrift.evaluate.controls import CONTROLS, ruined
-from latentdrift.evaluate.labels import estimate, pixels
+from latentdrift.evaluate.strips import pixels
+from latentdrift.page import estimate
 
 EXAMPLES = 16  # real images, of which the first is shown and others are partners
 CAPTION = (

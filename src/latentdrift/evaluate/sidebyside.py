@@ -8,7 +8,8 @@ from typing import Any
 from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.labels import REAL, SYNTHETIC, dress, estimate, ordered, panels, sheet, table_rows, title
+from latentdrift.evaluate.labels import REAL, SYNTHETIC, dress, ordered, panels, sheet, table_rows, title
+from latentdrift.page import estimate
 
 DRAWN = ("kid", "precision", "recall", "coverage")  # rows of DISTANCES that get a plot
 SHOWN = 7  # pictures of each further set

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate.labels import attribute
 from latentdrift.evaluate.reading import Measure, Reading
 from latentdrift.seeds import derive
 
@@ -208,7 +209,7 @@ def _point(name: str, share: float) -> str:
 
 def warnings(told: Mapping[str, Any]) -> list[str]:
     """What the trial can and cannot say."""
-    found, what, patients = [], f"Utility of {told['classes']}", told["tested"]["patients"]
+    found, what, patients = [], f"Utility ({attribute(told['classes'])})", told["tested"]["patients"]
     if min(patients) < ENOUGH:
         each = ", ".join(f"{n} test patients {group}" for n, group in zip(patients, told["groups"], strict=True))
         found.append(

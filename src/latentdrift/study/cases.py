@@ -17,6 +17,7 @@ from latentdrift.data.visits import clocks, pairs
 from latentdrift.edit.sources import Subject
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.seeds import derive
+from latentdrift.study.structures import Structure
 
 YEARS = 15  # that a phantom ages
 VISIT = 1  # seed of the scanner: the same for a phantom and its counterfactual
@@ -36,6 +37,8 @@ class Case:
     patient: str
     row: int | None = None
     """Position in the cohort; None of a phantom."""
+    structure: Structure | None = None
+    """Of a phantom: what is measured in its pictures."""
 
 
 # Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the findings that are added.
@@ -80,9 +83,12 @@ def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spe
         if add:
             after["findings"] = add
         first, second = (kinds.render(number, kinds.attributes(state), visit=VISIT, size=resolution) for state in (row, after))
+        maps = (kinds.labels(number, kinds.attributes(state), resolution) for state in (row, after))
+        structure = Structure.of(kind, *maps, kinds.tissues)
         known = {key: _cell(value) for key, value in row.items() if key != "days"}
         subject = Subject(f"{index:06d}", Image(first, (0.0, 1.0)), known, Fit(resolution, resolution, resolution))
-        found.append(Case(subject, name, {key: after[key] for key in change}, add, second.astype(np.float64), f"{index:06d}"))
+        changes, truth = {key: after[key] for key in change}, second.astype(np.float64)
+        found.append(Case(subject, name, changes, add, truth, f"{index:06d}", structure=structure))
     return found
 
 

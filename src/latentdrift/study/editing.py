@@ -32,6 +32,7 @@ from latentdrift.sample.synthetic import contact_sheet
 from latentdrift.study.cases import Case, mean_change, of_phantoms, of_visits
 
 SHOWN = 6  # cases whose pictures are kept
+COARSE = 0.03  # share of the picture's side: structure that is larger says little of a person (ours)
 NOTHING, ROUND_TRIP, MEAN = "no change", "autoencoder", "mean change"
 BASELINES: dict[str, str] = {
     NOTHING: "the picture as it is",
@@ -50,6 +51,11 @@ METRICS: dict[str, str] = {
     "difference_ssim": "SSIM of the differences",
     "tissue": "change of tissue fraction",
     "true_tissue": "true change of it",
+    "ventricle": "change of ventricle area, share of the picture",
+    "true_ventricle": "true change of ventricle area",
+    "heart": "change of heart width, share of the picture",
+    "true_heart": "true change of heart width",
+    "identity": "share still most like their own original",
 }
 
 
@@ -109,6 +115,12 @@ class Editing:
         if self.cohort is not None:
             return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[: options.n]
         return of_phantoms(str(options.phantom), options.n, options.seed, self.resolution, spec)
+
+    @cached_property
+    def fine(self) -> np.ndarray:
+        """Fine structure of the originals of all cases, without what they have in common [N, R * R]."""
+        found = fine_structure(np.stack([picture_of(case) for case in self.cases]))
+        return found - found.mean(0)
 
     @cached_property
     def mean_change(self) -> np.ndarray | None:
@@ -230,7 +242,37 @@ def score(asked: Editing, case: Case, original: np.ndarray, made: np.ndarray) ->
     if "brain" in str(asked.info["pictures"]).lower():
         before, after, true = (tissue_fraction(part)[0] for part in three)
         found |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
+    found |= _of_structure(case, original, made)
+    found["identity"] = np.array([recognised(asked, case, made)])
     return {name: float(values[0]) for name, values in found.items() if name in METRICS and np.isfinite(values[0])}
+
+
+def _of_structure(case: Case, original: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
+    """The change of a phantom's structure, and the true change; nothing of visits."""
+    if case.structure is None:
+        return {}
+    before, after, true = (case.structure.size(picture, original) for picture in (original, made, case.truth))
+    name = case.structure.measure.label
+    return {name: np.array([after - before]), f"true_{name}": np.array([true - before])}
+
+
+def fine_structure(pictures: np.ndarray) -> np.ndarray:
+    """Pictures [N, R, R] without their smooth part, as unit vectors [N, R * R]."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(pictures, (0, COARSE * pictures.shape[1], COARSE * pictures.shape[1]))
+    detail = (pictures - smooth).reshape(len(pictures), -1)
+    return detail / np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-12)
+
+
+def recognised(asked: Editing, case: Case, made: np.ndarray) -> float:
+    """1 where an edit is more like its own original than like any other person's, 0 elsewhere; NaN where nobody else is there."""
+    others = [place for place, other in enumerate(asked.cases) if other.patient != case.patient]
+    if not others:
+        return float("nan")
+    own = next(place for place, other in enumerate(asked.cases) if other is case)
+    alike = asked.fine @ fine_structure(made[None])[0]
+    return float(alike[own] > alike[others].max())
 
 
 def summarise(asked: Editing) -> Iterator[dict[str, Any]]:
