@@ -83,8 +83,8 @@ def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spe
         if add:
             after["findings"] = add
         first, second = (kinds.render(number, kinds.attributes(state), visit=VISIT, size=resolution) for state in (row, after))
-        maps = (kinds.labels(number, kinds.attributes(state), resolution) for state in (row, after))
-        structure = Structure.of(kind, *maps, kinds.tissues)
+        was, becomes = (kinds.labels(number, kinds.attributes(state), resolution) for state in (row, after))
+        structure = Structure.of(kind, was, becomes, kinds.tissues)
         known = {key: _cell(value) for key, value in row.items() if key != "days"}
         subject = Subject(f"{index:06d}", Image(first, (0.0, 1.0)), known, Fit(resolution, resolution, resolution))
         changes, truth = {key: after[key] for key in change}, second.astype(np.float64)
