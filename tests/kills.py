@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -80,9 +79,9 @@ def forked(arguments: Sequence[str], log: Path) -> int:
         import logging
 
         logging.getLogger().handlers.clear()
-        from latentdrift import cli
+        from latentdrift import cli, stopping
 
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stopping.leave_at_once()
         code = cli.main(list(arguments))
     except SystemExit as stop:
         code = int(stop.code or 0)

@@ -81,7 +81,7 @@ def test_a_verb_is_finished_after_random_stops(verb: str, world: Path, capsys: p
         for _ in range(source.randint(1, 3)):
             number = source.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
             code, _ = ended(forked([*arguments, "--out", str(out)], log), source.uniform(0, 1.1 * seconds), number)
-            assert code in (0, SIGNALS[number]), log.read_text()
+            assert code in (0, SIGNALS[number], -number), log.read_text()  # the last: before the copy was ready
             assert "Traceback" not in log.read_text() and "Exception ignored" not in log.read_text()
             stopped[number] += code != 0
         code, _ = ended(forked([*arguments, "--out", str(out)], log), 600, signal.SIGKILL)

@@ -52,7 +52,7 @@ class ImageError(InputError):
 
     def __init__(self, reason: str, path: Path | str, finding: str) -> None:
         assert reason in REASONS, reason
-        super().__init__(f"{path}: {finding} ({reason})")
+        super().__init__(f"{path}: {' '.join(finding.split())} ({reason})")
         self.reason = reason
 
 
