@@ -310,6 +310,20 @@ def test_a_hub_id_without_a_network_says_what_to_do(name: str, tmp_path: Path, m
         Base.load(name)
 
 
+def test_of_another_family_on_the_hub_nothing_but_its_name_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[str] = []
+
+    def snapshot(repository: str, *, allow_patterns: list[str], **_: object) -> str:
+        fetched.extend(allow_patterns)
+        (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    with pytest.raises(BaseModelError, match=r"is FLUX\.1 \(FluxPipeline\)"):
+        Base.load("someone/flux")
+    assert fetched == ["model_index.json"]
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -106,13 +106,15 @@ def is_hub_id(name: str) -> bool:
 
 
 def _download(repository: str, revision: str | None, fetch: bool) -> Path:
-    """A hub repository's parts that we read, from the local cache or the network."""
+    """A hub repository's parts that we read, from the local cache or the network; of another family only its index is fetched."""
     from huggingface_hub import snapshot_download
 
     wanted = ["model_index.json", "scheduler/*.json", "tokenizer/*"]
     wanted += [f"{part}/{name}" for part, stem in WEIGHTS.items() for name in ("config.json", f"{stem}.safetensors")]
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, local_files_only=not fetch))
+        fetched = partial(snapshot_download, repository, revision=revision, local_files_only=not fetch)
+        _check_family(Path(fetched(allow_patterns=["model_index.json"])))
+        return Path(fetched(allow_patterns=wanted))
     except (OSError, ValueError) as error:  # no network, no such repository, no permission, not an id
         if not fetch:
             raise BaseModelError(
