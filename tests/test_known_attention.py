@@ -167,9 +167,15 @@ def around(*places: tuple[int, int]) -> Tensor:
 def test_local_blend_changes_where_old_and_new_words_are_looked_at(
     source: tuple[int, ...], target: tuple[int, ...], inside: Tensor
 ) -> None:
-    """C, which goes, is looked at from (1, 1), and D, which comes, from (5, 6): only there does the change act."""
+    """C, which goes, is looked at from (1, 1), and D, which comes, from (5, 6): only there does the change act.
+
+    From (1, 6) both are looked at a little more than from elsewhere: a fifth of the way up to the most, where 0.3 is needed.
+    """
     logits = torch.zeros(64, WORDS, dtype=torch.float64)
     logits[1 * 8 + 1, C] = logits[5 * 8 + 6, D] = 3.0
+    most, least = torch.tensor(3.0).exp() / (torch.tensor(3.0).exp() + 4), 1 / 5
+    little = least + (most - least) / 5
+    logits[1 * 8 + 6, C] = logits[1 * 8 + 6, D] = (4 * little / (1 - little)).log()
     toy, xT = Toy(logits, VALUES, torch.zeros(64, dtype=torch.float64)), randn(1, 1, 8, 8, seed=4)
     how = {"cross_share": 0.0, "self_share": 0.0, "local_blend": True}
     made = prompt_to_prompt(task(toy, toy, xT, how=how, source=source, target=target))

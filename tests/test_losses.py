@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from latentdrift.adapt.losses import denoising_loss, draw_times
+from latentdrift.adapt.losses import denoising_loss, draw_times, min_snr
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Schedule
 
@@ -36,6 +36,29 @@ def test_silence_costs_the_mean_square_of_the_target_per_image(kind: str) -> Non
     loss = denoising_loss(lambda xt, t, c: torch.zeros_like(xt), schedule, x0, eps, T, torch.zeros(3, 1, 1))
     expected = schedule.target(x0, eps, T).square().mean((1, 2, 3))
     torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)
+
+
+def test_what_a_latent_counts_multiplies_its_error() -> None:
+    """Of a prediction of 0 the error is eps squared; a quarter of the places count double, the others half."""
+    x0, eps = data()
+    weight = torch.full((3, 1, 8, 8), 0.5)
+    weight[..., :4, :4] = 2.0
+    how = (lambda xt, t, c: torch.zeros_like(xt), Schedule.from_config({}), x0, eps, T, torch.zeros(3, 1, 1))
+    expected = (eps.square() * weight).mean((1, 2, 3))
+    torch.testing.assert_close(denoising_loss(*how, weight=weight).double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("kind", "counts"), [("epsilon", [1.0, 0.25]), ("v_prediction", [4 / 5, 5 / 21])])
+def test_min_snr_caps_what_a_time_counts(kind: str, counts: list[float]) -> None:
+    """SNR 4 and 20 with a cap of 5: min(SNR, 5) / SNR of eps, over SNR + 1 of v (Hang et al. 2023, section 3.4)."""
+
+    class Times(Schedule):
+        def _at(self, t: Any) -> torch.Tensor:
+            snr = torch.tensor([4.0, 20.0]).double()
+            return snr / (snr + 1)
+
+    schedule = Times(torch.zeros(2), kind, {})
+    assert min_snr(schedule, torch.tensor([0, 1]), 5.0).tolist() == pytest.approx(counts)
 
 
 @kinds
