@@ -89,6 +89,8 @@ def test_the_bench_runs_on_phantoms_and_goes_on(adapter: Path, tmp_path: Path, m
         if row["editor"] == "no change":
             assert row["metrics"]["effect"]["value"] == 0 == row["metrics"]["outside"]["value"]
             assert row["metrics"]["tissue"]["value"] == 0 != row["metrics"]["true_tissue"]["value"]
+            assert row["metrics"]["ventricle"]["value"] == 0 < row["metrics"]["true_ventricle"]["value"]
+            assert row["metrics"]["identity"]["value"] == 1
         assert row["n"] == 1
     page = (tmp_path / "bench" / "editors.html").read_text()
     assert page.count("<figcaption>synthetic; ") == 5 and "scanned alike" in page
@@ -106,6 +108,18 @@ def test_the_bench_follows_visits_beside_both_baselines(adapter: Path, cohort: C
     assert rows["no change"]["metrics"]["effect"]["value"] == 0
     assert rows["mean change"]["metrics"]["effect"]["value"] > 0  # it was learned on these very patients
     assert "inside" not in rows["ddim"]["metrics"] and rows["ddim"]["metrics"]["difference_ssim"]["ci"]
+
+
+def test_round_trips_of_editors_that_invert_beside_the_autoencoder(adapter: Path, tmp_path: Path) -> None:
+    options = asked(adapter, tmp_path / "bench", phantom="brain", round_trip=(1, 4))
+    assert plans.run("bench editors", options)["round_trips"] == 2 * 2  # ddim inverts, sdedit does not
+    service.run("bench editors", options, quiet=True)
+    trips = json.loads((tmp_path / "bench" / "editors.json").read_text())["round_trips"]
+    assert [(row["editor"], row["steps"]) for row in trips] == [("autoencoder", 0), ("ddim", 1), ("ddim", 4)]
+    errors = [row["error"]["value"] for row in trips]
+    assert all(row["error"]["n"] == 2 for row in trips) and errors[1] != errors[2] and min(errors) > 0
+    assert "Round trips" in (tmp_path / "bench" / "editors.html").read_text()
+    assert plans.run("bench editors", options)["round_trips"] == 0
 
 
 def test_what_cannot_be_run_is_said_before_any_work(adapter: Path, cohort: Cohort, tmp_path: Path) -> None:

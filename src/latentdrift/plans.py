@@ -147,6 +147,7 @@ def _seconds_per_visit(asked: Any) -> float:
 
 
 def bench_editors(options: config.BenchEditorsOptions) -> Result:
+    from latentdrift.study import round_trip
     from latentdrift.study.editing import edited, unmade
 
     asked = edited_by(options)
@@ -156,7 +157,13 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
         began = time.perf_counter()
         edited(asked, row, case, shelf=None)
         seconds += (time.perf_counter() - began) * sum(row == other for other, _ in todo)
-    return {"editors": list(asked.editors), "cases": len(asked.cases), "edits": len(todo), "seconds": round(seconds, 1),
+    trips = round_trip.unmade(asked)
+    for editor, steps, case in {one[:2]: one for one in trips}.values():
+        began = time.perf_counter()
+        edited(asked, editor, case, shelf=None, steps=steps)
+        seconds += (time.perf_counter() - began) * sum((editor, steps) == other[:2] for other in trips)
+    return {"editors": list(asked.editors), "cases": len(asked.cases), "edits": len(todo), "round_trips": len(trips),
+            "seconds": round(seconds, 1),
             "out": str(options.out)}  # fmt: skip
 
 

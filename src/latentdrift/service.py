@@ -292,13 +292,15 @@ def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Resul
 
 def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> Result:
     """Edits whose right answer is known -> every editor beside doing nothing, with intervals."""
-    from latentdrift.study import editing
+    from latentdrift.study import editing, round_trip
     from latentdrift.study.editing_page import write_editors
 
     asked = edited_by(options)
     with bar("bench editors", quiet=quiet) as report:
         rows = editing.run(asked, report)
-    made = write_editors(options.out, asked, rows)
+    with bar("round trips", quiet=quiet or not options.round_trip) as report:
+        trips = round_trip.run(asked, editing.shelf_of(asked), report)
+    made = write_editors(options.out, asked, rows, trips)
     inputs = {"base": asked.base.hash, "adapters": asked.info["adapters"], "settings": asked.key}
     record.write(options.out, "bench editors", options, inputs=inputs, results={"rows": len(rows)})
     return {"file": str(options.out / "editors.json"), "table": str(options.out / "editors.md"), "page": str(made)}

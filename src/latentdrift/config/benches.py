@@ -173,6 +173,8 @@ class BenchEditorsOptions(Options):
     """How far back towards noise the edit goes."""
     steps: Count = 50
     """Steps of the full trajectory."""
+    round_trip: tuple[Count, ...] = ()
+    """Numbers of steps, such as `10 20 50`, at which the error of inverting an image and drawing it again is measured, too."""
     guidance: Annotated[float, Field(ge=0)] = 5.0
     """Guidance weight of the changed prompt, or of the instruction; 1 is none."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5

@@ -140,7 +140,7 @@ class Editing:
     @cached_property
     def key(self) -> str:
         """Of everything that shapes every result."""
-        asked = self.options.model_dump(mode="json", exclude={"out", "editors", "n", "bootstrap", "device"})
+        asked = self.options.model_dump(mode="json", exclude={"out", "editors", "n", "bootstrap", "device", "round_trip"})
         return key(asked, self.base.hash, self.info["adapters"], self.cohort.fingerprint if self.cohort else None)
 
     def how(self, editor: str) -> dict[str, Any]:
@@ -168,10 +168,8 @@ class Editing:
 
 def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
-    missing = unmade(asked)
+    missing, shelf = unmade(asked), shelf_of(asked)
     first = {case.subject.name for case in asked.cases[:SHOWN]}
-    told = {"base": asked.base.hash, "adapters": asked.info["adapters"], "drift": asked.drift.to_dict()}
-    shelf = Shelf(asked.options.out / "cache", told)
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
         made = {row: baseline(asked, row, case, original)} if row in BASELINES else outcomes(row, edited(asked, row, case, shelf))
@@ -179,6 +177,12 @@ def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
             asked.keep(name, case, score(asked, case, original, picture), picture if case.subject.name in first else None)
         report(done, len(missing))
     return list(summarise(asked))
+
+
+def shelf_of(asked: Editing) -> Shelf:
+    """Where its inversions are kept."""
+    told = {"base": asked.base.hash, "adapters": asked.info["adapters"], "drift": asked.drift.to_dict()}
+    return Shelf(asked.options.out / "cache", told)
 
 
 def unmade(asked: Editing) -> list[tuple[str, Case]]:
@@ -218,14 +222,15 @@ def baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.n
         return unit(asked.base.decode(asked.base.moments(case.subject.tensor())[0]).cpu())
 
 
-def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None) -> Counterfactual:
-    """A case under an editor."""
+def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None, steps: int | None = None) -> Counterfactual:
+    """A case under an editor; `steps` in place of those of the options."""
     options, base = asked.options, asked.base
     wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
     wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
-    drift = starting(editor, asked.drift, base, asked.info, options.steps)
+    drift = starting(editor, asked.drift, base, asked.info, steps or options.steps)
     hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
     said: Any = {"hints": hints, "shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
+    said |= {"steps": steps} if steps else {}
     return edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
 
 

@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from latentdrift import page
+from latentdrift.study import round_trip
 from latentdrift.study.bench_rows import DASH, markdown
 from latentdrift.study.editing import BASELINES, METRICS, Editing, strips
 from latentdrift.study.results import write_json
 
 
-def write_editors(out: Path, asked: Editing, rows: Sequence[Mapping[str, Any]]) -> Path:
+def write_editors(out: Path, asked: Editing, rows: Sequence[Mapping[str, Any]], trips: Sequence[Mapping[str, Any]] = ()) -> Path:
     """editors.json, editors.md and editors.html; the path of the page."""
     table, said = people(rows), words(asked)
     settings = asked.options.model_dump(mode="json")
-    write_json(out / "editors.json", {"rows": list(rows), "settings": settings, "base": asked.base.hash})
+    told = {"rows": list(rows), "settings": settings, "base": asked.base.hash}
+    write_json(out / "editors.json", told | ({"round_trips": list(trips)} if trips else {}))
     (out / "editors.md").write_text("\n".join([markdown(table), *(f"{part}\n" for part in said)]), encoding="utf-8")
-    blocks = [page.text("\n\n".join(said)), page.table(table), page.heading("Pictures"), page.gallery(list(strips(asked)))]
+    blocks = [page.text("\n\n".join(said)), page.table(table, keys=2), *round_trip.blocks(trips)]
+    blocks += [page.heading("Pictures"), page.gallery(list(strips(asked)))]
     page.write_page(out / "editors.html", "Editors, and what should have come of their edits", blocks)
     return out / "editors.html"
 
