@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from latentdrift.adapt import textual_inversion
+from latentdrift.adapt.tensors import save_tensors
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, unknown
 from latentdrift.model.base import Base
@@ -207,7 +207,7 @@ def write(lora: Lora, path: Path) -> None:
             own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
             metadata |= {f"{part}.{key}": value for key, value in _config(own).items()} if own else {}
     about = {METADATA: json.dumps(metadata, sort_keys=True)} if metadata else {}
-    save_file(tensors, path, metadata={"format": "pt", **about})
+    save_tensors(tensors, path, {"format": "pt", **about})
 
 
 def read(path: Path) -> Lora:

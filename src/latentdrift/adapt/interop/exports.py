@@ -15,6 +15,7 @@ from torch import Tensor
 from latentdrift.adapt import adapter, controlnet, custom_diffusion, full, lora, shelf, textual_inversion
 from latentdrift.adapt.card import drifts
 from latentdrift.adapt.interop.loras import kohya_name
+from latentdrift.adapt.tensors import save_tensors
 from latentdrift.errors import AdapterError, OptionError, unknown
 from latentdrift.model import folder as folders
 
@@ -37,7 +38,7 @@ def _kohya_lora(source: Path, info: Mapping[str, Any], base: str | None, out: Pa
         tensors[f"{stem}.alpha"] = torch.tensor(pair.alpha)
     first = next(iter(changes.values()))
     about = {"format": "pt", "ss_network_module": "networks.lora", "ss_network_dim": str(first.rank)}
-    save_file(tensors, out / name, metadata={**about, "ss_network_alpha": f"{first.alpha:g}"})
+    save_tensors(tensors, out / name, {**about, "ss_network_alpha": f"{first.alpha:g}"})
     use = f"`models/Lora` (AUTOMATIC1111) or `models/loras` (ComfyUI), then `<lora:{Path(name).stem}:1>` in a prompt"
     return {name: f"put it into {use}. For diffusers take `--to diffusers`"}
 

@@ -1,0 +1,28 @@
+"""Tensors on disk with the same bytes each time they are saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+PREFIX = 8  # bytes of the header's length at the start of a file (safetensors format)
+METADATA = "__metadata__"
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Save a safetensors file whose metadata stand in alphabetical order.
+
+    safetensors writes metadata in the order of a hash map, another one each time, so that two files of equal content differ.
+    """
+    save_file(dict(tensors), path, metadata=dict(metadata))
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(PREFIX), "little")
+        header = json.loads(file.read(size))
+        header[METADATA] = dict(sorted(header[METADATA].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+        file.seek(PREFIX)
+        file.write(text.ljust(size))  # the header's own padding is of blanks, too
