@@ -110,6 +110,8 @@ def test_a_wide_table_becomes_several_that_fit(tmp_path):
     assert all(row[0] == f"row {i}" for part in block.content for i, row in enumerate(part["rows"]))
     two = page.table(rows, keys=2).content
     assert all([column.name for column in part["columns"]][:2] == ["name", "quantity number 0"] for part in two)
+    (long,) = page.table([{"file": 60 * "x", "a": "b"}]).content
+    assert [column.broken for column in long["columns"]] == [True, False]
     assert len(page.table([{"a": 1, "b": 2}]).content) == 1 and page.table([]).content
 
 

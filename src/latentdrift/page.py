@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WIDEST = 136  # characters of a table's row that fit the page's width, on screen at 1280 px and on A4
 PADDING = 2  # characters of space beside a column
+WORD = 28  # characters from which on words, such as hashes and names of files, are broken
 SENTENCE = 14  # characters that a column of longer cells, which wrap, gets at least
 BETWEEN_NUMBERS = re.compile(r"(?<=\d) (±|to) (?=-?\d)")  # no line ends there
 COLOURS = ("green", "amber", "red", "grey")
@@ -60,11 +61,20 @@ class Column:
     cells: list[str]
 
     @property
+    def word(self) -> int:
+        """Characters of the longest word."""
+        return max(len(word) for text in (self.name, *self.cells) for word in text.split(" "))
+
+    @property
+    def broken(self) -> bool:
+        """Whether the page may break its words."""
+        return self.word > WORD
+
+    @property
     def width(self) -> int:
         """Characters that the column needs: its longest word, and more for sentences, which wrap."""
-        words = [word for text in (self.name, *self.cells) for word in text.split(" ")]
         longest = max(map(len, self.cells), default=0)
-        return PADDING + max(max(map(len, words)), min(longest, SENTENCE))
+        return PADDING + max(min(self.word, WORD), min(longest, SENTENCE))
 
 
 def table(rows: Sequence[dict[str, Any]] | pd.DataFrame, caption: str | None = None, keys: int = 1) -> Block:
