@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -81,6 +82,7 @@ def forked(arguments: Sequence[str], log: Path) -> int:
         logging.getLogger().handlers.clear()
         from latentdrift import cli, stopping
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would ignore
         stopping.leave_at_once()
         code = cli.main(list(arguments))
     except SystemExit as stop:

@@ -448,3 +448,12 @@ def test_a_volume_too_large_for_memory_is_refused_before_it_is_unpacked(tmp_path
     with pytest.raises(ImageError, match=r"8\.0 GiB; up to 2 GiB are read") as error:
         read_nifti(path, "axial")
     assert error.value.reason == "unsupported"
+
+
+def test_voxels_without_extent_are_damaged(tmp_path: Path) -> None:
+    image = nib.Nifti2Image(np.zeros((4, 5, 6), np.int16), None)
+    image.header["pixdim"][1:4] = [1, 1e-300, 1e-300]
+    nib.save(image, tmp_path / "flat.nii")
+    with pytest.raises(ImageError, match=r"voxels of 1 x .* mm, from which no plane is known") as error:
+        read(tmp_path / "flat.nii", plane="axial")
+    assert error.value.reason == "damaged"

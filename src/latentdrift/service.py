@@ -340,8 +340,6 @@ def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
 def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
     """A record -> the same output again, and whether it is the same."""
     old = record.read(options.record)
-    if old["verb"] not in REPLAYED:
-        raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
     VERBS[old["verb"]](replayed(old, options), quiet)
     before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
     different = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
@@ -356,6 +354,8 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     """
     from latentdrift.model import folder as folders
 
+    if old["verb"] not in REPLAYED:
+        raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
     if not isinstance(old.get("results", {}).get("outputs"), dict):
         raise InputError(f"the record {options.record} has no hashes of outputs, with which the new ones could be compared")
     model = REPLAYED[old["verb"]]

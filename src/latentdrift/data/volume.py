@@ -49,8 +49,8 @@ class Grid:
 
     @property
     def axes(self) -> np.ndarray:
-        """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction."""
-        return nib.io_orientation(self.affine).astype(int)
+        """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction; -1 where there is none."""
+        return np.nan_to_num(nib.io_orientation(self.affine), nan=-1).astype(int)
 
     @property
     def zooms(self) -> np.ndarray:
@@ -58,8 +58,16 @@ class Grid:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     def stored_axis(self, ras: int) -> int:
-        """The stored axis that runs along a RAS axis."""
-        return int(np.flatnonzero(self.axes[:, 0] == ras)[0])
+        """The stored axis that runs along a RAS axis.
+
+        Raises:
+            ImageError: None does ("damaged").
+        """
+        found = np.flatnonzero(self.axes[:, 0] == ras)
+        if not len(found):
+            size = " x ".join(f"{zoom:g}" for zoom in self.zooms)
+            raise ImageError("damaged", self.path, f"the header has voxels of {size} mm, from which no plane is known")
+        return int(found[0])
 
     def stored_index(self, axis: int, index: float) -> float:
         """From an index that counts along + of the RAS axis to the stored one, or back."""
