@@ -14,7 +14,7 @@ import pytest
 
 from latentdrift.data.image import Image, ImageError, Plane
 from latentdrift.data.intensity import from_unit, to_unit
-from latentdrift.data.nifti import read_nifti, write_nifti
+from latentdrift.data.nifti import open_volume, read_nifti, write_nifti
 from latentdrift.data.readers import read
 from latentdrift.data.volume import PLANES
 from latentdrift.errors import InputError, OptionError
@@ -380,13 +380,22 @@ def test_a_sform_counts_whatever_the_quaternion_beside_it(tmp_path: Path, qform_
 
 @pytest.mark.parametrize("longer", [1e-7, 1e-5, 1e-4])
 def test_a_quaternion_too_long_by_rounding_is_a_half_turn(tmp_path: Path, longer: float) -> None:
-    """b = 1 turns by 180 degrees about the first axis: the second and third run backwards."""
+    """b = 1 turns by 180 degrees about the first axis: the second and third run backwards, to single precision."""
     path = with_header(tmp_path / "a.nii", sform_code=0, qform_code=1, quatern_b=1 + longer, quatern_c=0, quatern_d=0)
     (image,) = read_nifti(path, "axial", "1")
     assert image.notes == () and image.affine is not None
     shown = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
-    np.testing.assert_allclose(shown[:, :2], [[0, -1], [-1, 0], [0, 0]], atol=2e-3)
+    np.testing.assert_allclose(shown[:, :2], [[0, -1], [-1, 0], [0, 0]], atol=1e-6)
     np.testing.assert_array_equal(image.pixels, VOLUME[::-1, :, SHAPE[2] - 2].T)
+
+
+@pytest.mark.parametrize("axis", np.random.default_rng(0).normal(size=(8, 3)))
+def test_a_half_turn_about_any_axis_stays_one(tmp_path: Path, axis: np.ndarray) -> None:
+    """A rotation by 180 degrees is 2 n n' - 1."""
+    n = axis / np.linalg.norm(axis)
+    b, c, d = n * (1 + 1e-6)
+    path = with_header(tmp_path / "a.nii", sform_code=0, qform_code=1, quatern_b=b, quatern_c=c, quatern_d=d)
+    np.testing.assert_allclose(open_volume(path).grid.affine[:3, :3] / ZOOMS, 2 * np.outer(n, n) - np.eye(3), atol=1e-6)
 
 
 def test_a_quaternion_that_is_none_is_no_orientation(tmp_path: Path) -> None:

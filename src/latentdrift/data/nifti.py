@@ -63,6 +63,9 @@ UNITS = {"meter": 1000.0, "micron": 0.001}
 ROUNDING = 1e-3
 """How far the squared length of a quaternion may lie above 1: a writer's rounding, which is taken off."""
 
+HALF_TURN = 1 + 1e-7
+"""Length of a quaternion whose fourth component is 0 in single precision: nibabel takes up to 1.8e-7 more than 1 for 1."""
+
 _SILENT = logging.Logger("nibabel's remarks, which are gathered into one sentence")
 _SILENT.disabled = True
 
@@ -217,7 +220,7 @@ def _mend_forms(header: Nifti1Header) -> list[str]:
     quaternion = np.array([header[f"quatern_{axis}"] for axis in "bcd"], dtype=np.float64)
     squared = float(quaternion @ quaternion)
     if 1 < squared <= 1 + ROUNDING:  # the fourth component is the root of 1 - squared (NIfTI-1, METHOD 2)
-        for axis, value in zip("bcd", quaternion / np.sqrt(squared), strict=True):
+        for axis, value in zip("bcd", quaternion * (HALF_TURN / np.sqrt(squared)), strict=True):
             header[f"quatern_{axis}"] = value
     usable = {"qform": squared <= 1 + ROUNDING and _places(header.get_qform()), "sform": _places(header.get_sform())}
     unusable = [form for form, places in usable.items() if int(header[f"{form}_code"]) > 0 and not places]
