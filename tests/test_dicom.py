@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from latentdrift.data.dicom_objects import OBJECTS
 from latentdrift.data.dicom_write import age_string, write_dicom
 from latentdrift.data.image import Image, ImageError
 from latentdrift.data.intensity import from_unit, to_unit
+from latentdrift.data.quiet import quiet
 from latentdrift.data.uids import Uids
 from latentdrift.errors import InputError, OptionError
 
@@ -480,17 +482,19 @@ def test_a_spacing_of_zero_and_a_slope_of_zero_are_noted(path: Path) -> None:
     assert image.notes == ("its PixelSpacing is not above 0 mm and is left out", "its RescaleSlope is 0 and is left out")
 
 
-def test_threads_that_read_print_no_value_of_a_header(tmp_path: Path) -> None:
-    """In a process of its own: what Python prints by default, with a value that pydicom warns of."""
-    odd = saved(tmp_path / "a.dcm", PatientBirthDate="19500615")
-    rewritten(odd, {"19500615": "DOE-JANE"})
-    reader = (
-        "import sys; from concurrent.futures import ThreadPoolExecutor; from latentdrift.data.dicom import read_dicom\n"
-        "pool = ThreadPoolExecutor(4)\n"
-        "for _ in pool.map(read_dicom, sys.argv[1:] * 40): pass"
-    )
-    done = subprocess.run([sys.executable, "-c", reader, odd], capture_output=True, text=True, check=True)
-    assert done.stdout == done.stderr == ""
+def test_no_warning_passes_until_the_last_reader_is_done() -> None:
+    """Two threads that read: the first is done, the second meets an odd value. Then all is as it was."""
+    first, second = quiet(), quiet()
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        warnings.warn("Invalid value for VR DA: 'DOE-JANE'", stacklevel=1)
+        second.__exit__(None, None, None)
+        assert not shown
+        warnings.warn("after", stacklevel=1)
+        assert [str(warning.message) for warning in shown] == ["after"]
 
 
 # --- objects that are no scans ----------------------------------------------------------------------------------------
