@@ -212,6 +212,19 @@ def test_one_spike_does_not_hide_where_else_the_prompts_differ() -> None:
     assert torch.equal(inside, weight > 0)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_every_step_is_guided_away_from_its_own_reference(depth: int) -> None:
+    seen = []
+
+    def network(xt: torch.Tensor, t: object, said: torch.Tensor) -> torch.Tensor:
+        seen.append(said.tolist())
+        return torch.zeros_like(xt)
+
+    asked, references = task(steps=10, strength=depth / 10), torch.arange(depth, dtype=torch.float64) + 0.5
+    asked.back(asked.under(network, 2.0, references, number(9.0)), UNIT)
+    assert seen == [[step + 0.5, 9.0] for step in range(depth)]
+
+
 def test_an_editor_that_inverts_says_when_there_is_no_inversion() -> None:
     with pytest.raises(OptionError, match="none was inverted"):
         EDITORS["ddim"].edit(task())

@@ -17,6 +17,7 @@ from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
 from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.model.start import Statistics
 from latentdrift.sample.export import lost, on_step_end, start
 from latentdrift.sample.guidance import guide
 from latentdrift.sample.samplers import SAMPLERS, After, configure, first_time, run
@@ -183,10 +184,29 @@ def test_unknown_schedulers_and_other_forms_are_refused() -> None:
 
     with pytest.raises(OptionError, match="unknown scheduler 'KDPM2AncestralDiscreteScheduler'; known: DDIMScheduler, "):
         lost(KDPM2AncestralDiscreteScheduler())
-    with pytest.raises(AdapterError, match="form 'per_step' is an ablation"):
-        on_step_end(Drift.of(DELTA, form="per_step"))
-    with pytest.raises(AdapterError, match="differs by class"):
-        on_step_end(Drift(groups=(Group("dementia", DELTA, DELTA),)))
+    place: Any = (sd_schedule(), torch.tensor(981), (4, 8, 8), torch.Generator())
+    for refuse in (on_step_end, lambda drift: start(drift, *place)):
+        with pytest.raises(AdapterError, match="form 'per_step' is an ablation"):
+            refuse(Drift.of(DELTA, form="per_step"))
+        with pytest.raises(AdapterError, match="differs by class"):
+            refuse(Drift(groups=(Group("dementia", DELTA, DELTA),)))
+
+
+@pytest.mark.parametrize("mode", ["leak-pixel", "leak-low", "pin-sample"])
+def test_a_start_that_leaks_an_image_has_the_drift_that_the_bare_network_expects(mode: str) -> None:
+    """Latents of -0.5 with hardly a spread, delta_train 0.1: the mean is a (-0.5) + s 0.1, and without drift a (-0.5)."""
+    schedule, found = sd_schedule(), Statistics.measure(randn(20, 4, 8, 8, seed=2) * 0.01 - 0.5)
+
+    def mean(trained: tuple[float, ...]) -> float:
+        made = (start(Drift(trained, (), mode), schedule, torch.tensor(981), (4, 8, 8), source(i), found) for i in range(200))
+        return torch.cat(list(made)).mean().item()
+
+    def source(seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    a, s = schedule.a(981).item(), schedule.s(981).item()
+    assert mean(()) == pytest.approx(-0.5 * a, abs=4 / (200 * 256) ** 0.5)
+    assert mean((0.1,) * 4) - mean(()) == pytest.approx(0.1 * s, abs=1e-6)
 
 
 # The same with networks: a stock pipeline with the bare U-Net against our sampler with the wrapped one.

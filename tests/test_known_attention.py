@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from latentdrift.edit.alignment import align
 from latentdrift.edit.attention import Attention
 from latentdrift.edit.counterfactual import DEFAULTS
-from latentdrift.edit.diffedit import EXTREME, diffedit
+from latentdrift.edit.diffedit import EXTREME, diffedit, differing
 from latentdrift.edit.pix2pix_zero import LONGEST, pix2pix_zero
 from latentdrift.edit.prompt_to_prompt import prompt_to_prompt
 from latentdrift.edit.task import Inverted, Task
@@ -244,3 +244,21 @@ def test_diffedit_changes_where_the_prompts_differ_by_more_than_the_threshold(
     blended = torch.where(share >= threshold, other, one)
     for found, eps in zip(made, (one, blended), strict=True):
         assert torch.allclose(found, sampled(xT, [eps] * STEPS), atol=1e-10)
+
+
+@pytest.mark.parametrize(("steps", "place"), [(1, 0), (2, 1), (10, 5)])
+def test_diffedit_looks_at_half_of_the_trajectory_whatever_the_edits_own_depth(steps: int, place: int) -> None:
+    """Ten noised latents of the source, under either prompt, at the time in the middle (Couairon et al. 2023, section 3.2)."""
+    network, _ = differs(1.0)
+    seen: list[tuple[int, Tensor]] = []
+
+    def watched(xt: Tensor, t: int, said: Tensor) -> Tensor:
+        seen.append((t, xt))
+        return network(xt, t, said)
+
+    differing(task(watched, None, randn(1, 1, 4, 4), steps=steps, strength=0.3))
+    t = int(sd_schedule().timesteps(steps)[place])
+    assert [time for time, _ in seen] == [t] * 20
+    noised = torch.cat([xt for _, xt in seen]) / sd_schedule().s(t)  # of a source that is 0
+    assert torch.equal(noised[0::2], noised[1::2]) and len(noised[::2].unique(dim=0)) == 10
+    assert noised[::2].std().item() == pytest.approx(1.0, abs=0.2)

@@ -111,10 +111,7 @@ def on_step_end(drift: Drift, eta: float = 0.0) -> Callable[[Any, int, Any, dict
     Raises:
         AdapterError: drift of another form, or of several classes.
     """
-    if drift.form != "noise_mean":
-        raise AdapterError(f"drift of form '{drift.form}' is an ablation; stock pipelines are given 'noise_mean' only")
-    if drift.groups:
-        raise AdapterError("this drift differs by class; give that of one prompt, drift.of_prompt(prompt)")
+    _check(drift)
     delta = torch.tensor(drift.train or (0.0,)).reshape(-1, 1, 1)
 
     def callback(pipe: Any, step: int, timestep: Any, found: dict[str, Any]) -> dict[str, Any]:
@@ -137,6 +134,22 @@ def start(
     """`latents` [1, C, h, w] of a stock pipeline: unit noise of mean s_T delta_infer, or another start of the adapter.
 
     Not multiplied by anything: diffusers does that (`init_noise_sigma`). Arguments are those of `begin`.
+
+    Raises:
+        AdapterError: drift of another form, or of several classes.
     """
+    _check(drift)
     trained = torch.tensor(drift.train or (0.0,), dtype=torch.float64).reshape(-1, 1, 1) * schedule.s(t0)
     return (begin(drift, statistics, schedule, t0, size, source) + trained.float())[None]
+
+
+def _check(drift: Drift) -> None:
+    """See that a stock pipeline can be given this drift.
+
+    Raises:
+        AdapterError: drift of another form, or of several classes.
+    """
+    if drift.form != "noise_mean":
+        raise AdapterError(f"drift of form '{drift.form}' is an ablation; stock pipelines are given 'noise_mean' only")
+    if drift.groups:
+        raise AdapterError("this drift differs by class; give that of one prompt, drift.of_prompt(prompt)")
