@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from latentdrift.evaluate import ImageSet, pairs
+from latentdrift.evaluate.caveats import about_edits
 from latentdrift.evaluate.similarity import SIMILARITIES, patients_of
 
 SIDE, PATIENTS, EACH = 16, 5, 3
@@ -56,3 +57,8 @@ def test_edits_that_say_nothing_are_their_own_patients(tmp_path: Path, pictures:
 def test_the_patient_goes_before_the_image() -> None:
     edits = [{"name": "0", "record": {"patient": "p-1", "image": "a"}}, {"name": "1", "record": {"patient": None, "image": "a"}}]
     assert patients_of(edits) == ["p-1", "a"]
+
+
+def test_the_report_says_where_nobody_knows_whose_an_edit_is() -> None:
+    rows = [{"patient_known": True}, {"patient_known": False}]
+    assert "1 of 2 edits name no patient" in about_edits(rows)[0] and not about_edits(rows[:1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,21 @@ def about_sets(real: ImageSet, synthetic: ImageSet, train: ImageSet | None) -> l
             f"MS-SSIM has {scales(side, side)} of its {len(SCALE_WEIGHTS)} scales at {side} pixels; compare it at one size only."
         )
     return warnings
+
+
+def about_edits(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences about whose the edits are.
+
+    Args:
+        rows: From `pairs.edits`.
+    """
+    unknown = sum(not row["patient_known"] for row in rows)
+    if not unknown:
+        return []
+    return [
+        f"The records of {unknown} of {len(rows)} edits name no patient: edits of one image count together, and intervals may be "
+        "too narrow."
+    ]
 
 
 def about_numbers(report: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,8 @@ def edits(
     """Every row for the original against reconstruction and counterfactual; floor: two different real patients."""
     table, found = [], read_edits(folder)
     for edit in found:
-        row: dict[str, Any] = {"name": edit["name"], "detail": bool(edit["record"].get("detail"))}
+        said = {name: bool(edit["record"].get(key)) for name, key in (("detail", "detail"), ("patient_known", "patient"))}
+        row: dict[str, Any] = {"name": edit["name"], **said}
         for other in ("reconstruction", "counterfactual"):
             scores = compare(edit["original"][None], edit[other][None], rows=rows)
             row |= {f"{name}.{other}": float(values[0]) for name, values in scores.items()}
@@ -63,7 +64,7 @@ def edits(
     strangers = compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]], rows=rows) if shown else {}
     metrics, units = {}, groups(len(found), patients_of(found))
     n = {"edits": len(table), "patients": int(units.max()) + 1}
-    for name in table[0].keys() - {"name", "detail"}:
+    for name in table[0].keys() - {"name", "detail", "patient_known"}:
         floor = strangers.get(name.split(".")[0], np.empty(0))
         values = np.array([row[name] for row in table])
         metrics[name] = _mean(values, floor, {**n, "real": len(floor)}, units, bootstrap, seed)

@@ -17,7 +17,8 @@ report.json (schema 1):
                      synthetic images beyond 95 % of the real ones); unseen, undecided and nearer, titles of controls; or
                      reason, a sentence that says why nothing is judged
     map.<space>      the first two principal components of the real features, of real and synthetic images
-    edits            one row per edit: name, detail (whether the change alone was put on the image itself), similarities
+    edits            one row per edit: name, detail (whether the change alone was put on the image itself), patient_known,
+                     similarities
     utility          with `--utility`: classes (what is learned), groups that it parts images into, network, measure (AUC or
                      Dice), chance (without looking), steps, repeats; tested.images and .patients, of each group; arms.<name>
                      value (mean over seeds), ci, sd over seeds, trained (pictures of each group in each stage), difference and
@@ -56,7 +57,7 @@ import numpy as np
 from latentdrift.evaluate import ImageSet, classes, pairs, scores
 from latentdrift.evaluate.answer_lights import judge_answers
 from latentdrift.evaluate.bootstrap import part_of, rng
-from latentdrift.evaluate.caveats import about_numbers, about_sets
+from latentdrift.evaluate.caveats import about_edits, about_numbers, about_sets
 from latentdrift.evaluate.diversity import diversity
 from latentdrift.evaluate.identity import recognition
 from latentdrift.evaluate.labels import ordered, title
@@ -155,6 +156,7 @@ def evaluate(
     if edits is not None:
         report["edits"], metrics = pairs.edits(edits, real, rows, **how)
         report["metrics"] |= metrics
+        report["warnings"] += about_edits(report["edits"])
     report["warnings"] += about_numbers(report)
     report["lights"] = judge_lights(report)
     return report
