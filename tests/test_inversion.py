@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,15 @@ def test_regularisation_is_centred_on_the_drift() -> None:
     bare = regularised(white + 0.5).mean()
     assert bare < 0.5 * (1 - 2 * regularise.DIVERGENCE / regularise.THEIRS) ** regularise.ROUNDS + 1e-6  # the mean's own descent
     assert abs(regularised(white).mean()) < 1e-3 * bare
+
+
+def test_what_regularises_noise_in_closed_form() -> None:
+    """A constant is correlated with itself moved by c^4 at every level, a sign that alternates at the finest alone."""
+    flat = torch.full((1, 4, 16, 16), 0.5, dtype=torch.float64)
+    assert correlation(flat).item() == pytest.approx(2 * 2 * 4 * 0.5**4)  # levels of 16 and 8, rows and columns, channels
+    striped = torch.ones(1, 4, 16, 16, dtype=torch.float64)
+    striped[..., ::2] = -1.0
+    assert correlation(striped).item() == pytest.approx(2 * 4)
+    eps = randn(1, 4, 16, 16, seed=5)
+    eps = 0.3 + 1.5 * (eps - eps.mean()) / eps.std()
+    assert divergence(eps).item() == pytest.approx(1.5**2 + 0.3**2 - 1 - math.log(1.5**2), abs=1e-6)
