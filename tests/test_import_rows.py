@@ -19,7 +19,9 @@ from latentdrift import config, service
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.importing import import_cohort
+from latentdrift.data.inspect import inspect
 from latentdrift.data.plan import survey
+from latentdrift.data.publishing import summary
 from latentdrift.errors import CohortError, InputError, OptionError
 
 
@@ -146,6 +148,16 @@ def test_rows_that_a_map_leaves_out_take_no_pictures(tmp_path: Path) -> None:
     assert cohort.info["rejected_by_reason"] == cohort.info["table"]["rows_rejected"] == {"left out by keep_rows": 1}
     plan = survey(ImportOptions(source=tmp_path / "in", out=tmp_path / "d", table=tmp_path / "t.csv", map=tmp_path / "m.yaml"))
     assert plan["files_to_read"] == 3 and plan["files_left_out"] == {"left out by keep_rows": 1}
+
+
+def test_several_modalities_are_named_and_one_can_be_taken(tmp_path: Path) -> None:
+    text = "file,modality\n0.png,X-ray\n1.png,CT\n2.png,X-ray\n"
+    cohort = brought(tmp_path, text)
+    sentence = "The images are of 2 modalities (2 X-ray, 1 CT); `keep_rows` in the map takes one of them."
+    assert sentence in summary(cohort.info) and sentence in inspect(cohort)["warnings"]
+    (tmp_path / "m.yaml").write_text("file: file\nmodality: modality\nkeep_rows: {modality: x-ray}\n")
+    options = ImportOptions(source=tmp_path / "in", out=tmp_path / "d", table=tmp_path / "t.csv", map=tmp_path / "m.yaml")
+    assert not any("modalities" in sentence for sentence in summary(import_cohort(options).info))
 
 
 @pytest.mark.parametrize("cell", ["1", "1.0"])

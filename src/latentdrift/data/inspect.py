@@ -50,6 +50,7 @@ def inspect(cohort: Cohort, confirm: Confirm | None = None) -> dict[str, Any]:
         "attributes": {name: _attribute(cohort, name, spec) for name, spec in _described(cohort).items()},
         "ages": _ages(cohort),
         "visits": _visits(cohort),
+        "modalities": modalities(cohort.table["modality"]),
         "sizes": dict(Counter(seen["size"]).most_common()),
         "spacing_mm": _spacings(cohort),
         "bits": dict(Counter(seen["bits"])),
@@ -60,6 +61,18 @@ def inspect(cohort: Cohort, confirm: Confirm | None = None) -> dict[str, Any]:
         "fingerprint": cohort.fingerprint,
     }
     return found | {"warnings": warnings(found, cohort.info)}
+
+
+def modalities(values: Iterable[object]) -> dict[str, int]:
+    """Modality -> number of images, the most frequent first; images without one are not counted."""
+    return dict(Counter(str(value) for value in values if value is not None and value == value).most_common())
+
+
+def mixed(counts: Mapping[str, int]) -> list[str]:
+    """What there is to say of several modalities: `The images are of 2 modalities (18 X-ray, 6 CT); …`."""
+    each = ", ".join(f"{number} {name}" for name, number in counts.items())
+    filtered = "`keep_rows` in the map takes one of them"
+    return [f"The images are of {len(counts)} modalities ({each}); {filtered}."] if len(counts) > 1 else []
 
 
 def leaks(cohort: Cohort, thumbnails: np.ndarray, confirm: Confirm | None = None) -> dict[str, list[Any]]:
@@ -108,6 +121,7 @@ def warnings(found: dict[str, Any], info: dict[str, Any]) -> list[str]:
             told.append(f"{attribute['missing']} of {found['images']} images have no {name}; their prompts leave it out.")
         if attribute["in_prompts"] and len(attribute.get("counts", {})) == 1 and name != "view":
             told.append(f"All images have the same {name}; the model cannot learn what it means.")
+    told += mixed(found["modalities"])
     if len(found["sizes"]) > 1:
         told.append(f"The images have {len(found['sizes'])} different sizes; each is padded to a square and resized.")
     if found["intensity"]["clipped_high"] > MANY_CLIPPED:

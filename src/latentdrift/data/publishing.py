@@ -16,6 +16,7 @@ from latentdrift.config import ImportOptions
 from latentdrift.data import duplicates, splits
 from latentdrift.data.cohort import COLUMNS, Cohort, write_tables
 from latentdrift.data.identity import PrivateTable, choose_salt, patient_key, pseudonym, write_private
+from latentdrift.data.inspect import mixed, modalities
 from latentdrift.data.mapping import describe_map
 from latentdrift.data.plan import Plan
 from latentdrift.data.staging import Staging
@@ -121,6 +122,7 @@ def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) ->
         sentences.append(f"{info['table']['rows_without_file']} of {info['table']['rows']} rows of the table have no file here.")
     if info["table"]["findings_joined"]:
         sentences.append(f"The findings of several rows were joined for {info['table']['findings_joined']} images.")
+    sentences += mixed(info["source"]["modalities"])
     for name, reasons in info["table"]["cells"].items():
         sentences += _doubtful(name, reasons, [cell for cell in cells if cell["column"] == name])
     sentences += info["warnings"] + info["split"]["notes"]
@@ -276,6 +278,7 @@ def _account(plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], opt
             "files": len(plan.files),
             "kinds": dict(Counter(image.staged["kind"] for image in taken)),
             "units": dict(Counter(image.staged["unit"] for image in taken)),
+            "modalities": modalities(image.values.get("modality") for image in taken),
             "plane": plan.plane,
             "position": options.position or MIDDLE,
             "slab_mm": options.slab,
