@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import time
 from itertools import product
 from pathlib import Path
@@ -90,7 +92,9 @@ def test_numbers(text, decimal, value):
     ("content", "message"),
     [
         (b"a,b\n", "has no rows below its header"),
-        (b"\xd0\xcf\x11\xe0abc", "old Excel format"),
+        (b"\xd0\xcf\x11\xe0abc", "old Excel format .* or protected by a password"),
+        (gzip.compress(b"a,b\n1,2\n"), "is compressed; unpack it"),
+        (bz2.compress(b"a,b\n1,2\n"), "is compressed; unpack it"),
         (b"PK\x03\x04junk", "damaged or not Excel"),
         (bytes(range(256)) * 8, "neither a text table nor an Excel workbook"),
         (b"", "has no rows"),

@@ -133,3 +133,14 @@ def test_a_sheet_that_is_no_xml_is_one_sentence(tmp_path: Path, change: tuple[st
     rewritten(tmp_path / "t.xlsx", "xl/worksheets/sheet1.xml", change)
     with pytest.raises(InputError, match="is damaged or not Excel"):
         read_table(tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [("patients.csv", "is a zip archive and no workbook; .*patients.csv"), ("content.xml", "is an OpenDocument")],
+)
+def test_other_archives_say_what_they_are(tmp_path: Path, part: str, message: str) -> None:
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        archive.writestr(part, "x")
+    with pytest.raises(InputError, match=message):
+        read_table(tmp_path / "t.xlsx")

@@ -15,6 +15,8 @@ from typing import Any
 from latentdrift.data.cells import defuse, restore
 from latentdrift.errors import OptionError
 
+SHORTEST_ID = 4
+"""Characters of a patient's id from which a text that holds it is taken to repeat it."""
 IDENTIFIERS = {
     "AccessionNumber", "AdmissionID", "BranchOfService", "CountryOfResidence", "FillerOrderNumberImagingServiceRequest",
     "InsurancePlanIdentification", "IssuerOfPatientID", "MedicalRecordLocator", "MilitaryRank", "Occupation", "OtherPatientIDs",
@@ -37,6 +39,11 @@ def identifies(keyword: str) -> bool:
 def patient_key(patient: str) -> str:
     """An id as it is compared: `AB-01`, `ab-01` and ` AB-01 ` are one patient."""
     return "".join(unicodedata.normalize("NFKC", patient).split()).upper()
+
+
+def repeats(text: str, patient: str) -> bool:
+    """Whether a text holds a patient's id, in any case; ids that are too short to tell are held by chance."""
+    return len(patient) >= SHORTEST_ID and patient.casefold() in text.casefold()
 
 
 def pseudonym(salt: str, patient: str) -> str:

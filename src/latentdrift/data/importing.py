@@ -21,9 +21,10 @@ from typing import Any
 from latentdrift.config import ImportOptions
 from latentdrift.data import duplicates, isolation, readers
 from latentdrift.data.cohort import Cohort, quantise
+from latentdrift.data.identity import repeats
 from latentdrift.data.image import Image
 from latentdrift.data.linking import HeaderLinks
-from latentdrift.data.plan import SHORTEST_ID, Plan, prepare, size_and_time
+from latentdrift.data.plan import Plan, prepare, size_and_time
 from latentdrift.data.publishing import Taken, counted, publish
 from latentdrift.data.series import Series, read_series
 from latentdrift.data.staging import Staging
@@ -249,9 +250,7 @@ def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, An
 
 def _without_identity(values: dict[str, Any], doubts: list[Doubt]) -> dict[str, Any]:
     """The values of a picture but those whose text repeats the patient's id, which become doubts."""
-    who = str(values.get("patient", "")).casefold()
-    telling = [ours for ours, value in values.items() if ours != "patient" and isinstance(value, str) and who in value.casefold()]
-    if len(who) < SHORTEST_ID:
-        return values
+    who = str(values.get("patient", ""))
+    telling = [ours for ours, value in values.items() if ours != "patient" and isinstance(value, str) and repeats(value, who)]
     doubts += [Doubt(ours, values[ours], "repeats the patient's id") for ours in telling]
     return {ours: value for ours, value in values.items() if ours not in telling}

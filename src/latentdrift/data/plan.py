@@ -19,7 +19,7 @@ from latentdrift.config import ImportOptions
 from latentdrift.data import isolation, readers, splits
 from latentdrift.data.cohort import check_free
 from latentdrift.data.dicom_objects import OBJECTS
-from latentdrift.data.identity import identifies, private_folder
+from latentdrift.data.identity import identifies, private_folder, repeats
 from latentdrift.data.image import ImageError, Plane
 from latentdrift.data.intensity import parse_window
 from latentdrift.data.linking import Links, link
@@ -32,8 +32,6 @@ from latentdrift.data.walk import Refusal, walk
 from latentdrift.errors import InputError, OptionError, ResourceError, unknown
 
 log = logging.getLogger(__name__)
-SHORTEST_ID = 4
-"""Characters of a patient's id from which a text that holds it is taken to repeat it."""
 
 
 @dataclass(frozen=True)
@@ -257,9 +255,7 @@ def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str
         return
     patients = table.frame[titles["patient"]]
     for title in [*(theirs for ours, theirs in titles.items() if ours not in ("patient", "date")), *kept]:
-        telling = [
-            (who, cell) for who, cell in zip(patients, table.frame[title], strict=True) if len(who) >= SHORTEST_ID and who in cell
-        ]
+        telling = [cell for who, cell in zip(patients, table.frame[title], strict=True) if repeats(cell, who)]
         if telling:
             raise OptionError(
                 f"the column '{title}' carries patient ids (in {len(telling)} rows) and cannot stay; leave it out of the map"

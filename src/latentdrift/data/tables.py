@@ -33,6 +33,7 @@ BOMS = (
 )
 LARGEST = 1_000_000_000
 """Bytes of a text table; a row for each of a million images has about 200 MB."""
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, 7-Zip, Zstandard
 LFS_POINTER = b"version https://git-lfs"  # github.com/git-lfs/git-lfs, docs/spec.md
 _INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")  # Unicode annex 9, and zero widths
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -100,7 +101,11 @@ def _check_content(path: Path, data: bytes) -> None:
     """Refuse what often lies in a table's place, and what is too large to read."""
     start = data[:1024].lstrip(codecs.BOM_UTF8).lstrip().lower()
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InputError(f"the table {path.name} is in the old Excel format (.xls); save it as .xlsx or CSV")
+        raise InputError(
+            f"the table {path.name} is in the old Excel format (.xls) or protected by a password; save it as .xlsx or CSV"
+        )
+    if data.startswith(COMPRESSED):
+        raise InputError(f"the table {path.name} is compressed; unpack it and give the table itself")
     if start.startswith(LFS_POINTER):
         raise InputError(f"the table {path.name} is a Git-LFS pointer, not the table itself; get the table with `git lfs pull`")
     if start.startswith((b"<!doctype html", b"<html")):

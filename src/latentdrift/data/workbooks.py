@@ -20,6 +20,8 @@ LARGEST_UNPACKED = 500_000_000
 """Bytes of all parts of a workbook. Excel's million of rows by ten columns has about 400 MB."""
 MOST_ROWS = 2_000_000
 MOST_CELLS = 50_000_000
+LISTED = 3
+"""Names of an archive's parts that a message shows."""
 DETAIL = 100
 """Characters of a parser's complaint that a message shows."""
 _MERGED = re.compile(rb'<mergeCell\s[^>]*?ref="([A-Z]{1,3})(\d{1,7}):[A-Z]{1,3}(\d{1,7})"')
@@ -68,6 +70,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_kind(path, archive.namelist())
             unpacked = sum(part.file_size for part in archive.infolist())
         if unpacked > LARGEST_UNPACKED:
             raise InputError(
@@ -84,6 +87,16 @@ def _opened(path: Path) -> Iterator[Any]:
     except Exception as error:
         detail = " ".join(f"{error}".split())[:DETAIL]
         raise InputError(f"the workbook {path.name} is damaged or not Excel ({detail}); save it again as .xlsx or CSV") from error
+
+
+def _check_kind(path: Path, parts: list[str]) -> None:
+    """Refuse other zip archives by what they are."""
+    if "[Content_Types].xml" in parts:
+        return
+    if "content.xml" in parts:
+        raise InputError(f"the table {path.name} is an OpenDocument sheet; save it as .xlsx or CSV")
+    held = ", ".join(parts[:LISTED])
+    raise InputError(f"the table {path.name} is a zip archive and no workbook; unpack it and give the table in it ({held})")
 
 
 def _is_empty(sheet: Any) -> bool:
