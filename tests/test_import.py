@@ -517,7 +517,7 @@ def test_pictures_that_use_little_of_their_number_format_are_named_with_the_cure
         pixels[0, 0] = 2**bits - 1
         save(tmp_path / "in" / f"{number}.png", pixels)
     cohort = taken_from(tmp_path)
-    (warning,) = cohort.info["warnings"]
+    (warning,) = cohort.warnings
     assert f"values up to {2**bits - 1} of" in warning and f"nearly black; import them with --window {window}" in warning
     assert warning in summary(cohort.info, []) and warning in inspect(cohort)["warnings"]
     shutil.rmtree(tmp_path / "cohort")

@@ -193,7 +193,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     shown |= {"train": train} if train else {}
     with bar("classifiers", quiet=quiet) as tell:
         found = report.joined(found, asked(shown, spaces, at["device"], tell))
-    found["warnings"] += gate_advice(drawn)
+    found["warnings"] += gate_advice(drawn) + cohort.warnings
     page = report.write_report(options.out, found, shown, options.edits)
     if options.adapter is not None:
         about = {"cohort": cohort.fingerprint, "split": options.split, "version": record.versions()["latentdrift"]}

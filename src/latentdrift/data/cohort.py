@@ -92,6 +92,11 @@ class Cohort:
         return [name for name, spec in kinds.items() if spec["type"] == "category"]
 
     @property
+    def warnings(self) -> list[str]:
+        """What its import found odd about all pictures together, in sentences."""
+        return list(self.info.get("warnings", []))
+
+    @property
     def describe(self) -> str:
         """What the pictures show, as it stands in a prompt: "brain MRI"."""
         return self.info["describe"]

@@ -60,7 +60,7 @@ def inspect(cohort: Cohort, confirm: Confirm | None = None) -> dict[str, Any]:
         "rejected": cohort.info.get("rejected_by_reason", {}),
         "fingerprint": cohort.fingerprint,
     }
-    return found | {"warnings": warnings(found, cohort.info)}
+    return found | {"warnings": cohort.warnings + warnings(found, cohort.info)}
 
 
 def modalities(values: Iterable[object]) -> dict[str, int]:
@@ -102,7 +102,7 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray, confirm: Confirm | None = None
 
 def warnings(found: dict[str, Any], info: dict[str, Any]) -> list[str]:
     """What a person should know before training, in sentences."""
-    told = list(info.get("warnings", [])) + list(info.get("split", {}).get("notes", []))
+    told = list(info.get("split", {}).get("notes", []))
     leak = found["leaks"]
     if leak["patients"]:
         told.append(f"{len(leak['patients'])} patients are in more than one split: scores on held-out images will flatter.")
