@@ -562,7 +562,7 @@ def stable_diffusion(width: int) -> Any:
                 hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=width // 64
             )
         )
-    return SimpleNamespace(unet=unet, text_encoder=text, tokenizer=SimpleNamespace(model_max_length=77), name="sd")
+    return SimpleNamespace(unet=unet, text_encoder=text, token_limit=75, name="sd")  # 77 with the first and the last
 
 
 @real
