@@ -14,6 +14,7 @@ from latentdrift.evaluate.bootstrap import (
     halves,
     interval,
     mean_interval,
+    part_by_unit,
     proportion_interval,
     rng,
 )
@@ -29,6 +30,17 @@ def test_a_patient_is_drawn_whole():
 
 def test_without_patients_every_picture_is_its_own_unit():
     assert groups(4).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("most", "counts"), [(4, [1, 1, 1, 1]), (8, [4, 1, 1, 2]), (99, [90, 1, 1, 2])])
+def test_a_part_has_one_picture_of_every_patient_before_a_second_of_any(most: int, counts: list[int]):
+    units = np.repeat([0, 1, 2, 3], [90, 1, 1, 2])
+    found = [part_by_unit(units, most, rng(seed, "part")) for seed in range(5)]
+    for places in found:
+        assert len(set(places)) == min(most, 94) and (np.diff(places) > 0).all()
+        held = np.bincount(units[places], minlength=4)
+        assert held[1:].min() >= 1 and held.tolist() == counts
+    assert most > 94 or len({tuple(places) for places in found}) > 1
 
 
 def test_the_same_seed_draws_the_same():

@@ -53,3 +53,8 @@ def test_the_training_split_serves_where_the_validation_split_is_small() -> None
 def test_too_few_images_are_grey() -> None:
     said = critics({"train": brains(0, 5, SIZE)})(as_drawn(brains(50, 2, SIZE).images))
     assert said.colour == "grey" and "too few" in said.sentence
+
+
+def test_one_picture_is_grey(judge: FitCritics) -> None:
+    said = judge(np.zeros((1, SIZE, SIZE, 3), np.uint8))
+    assert said.colour == "grey" and "3 different synthetic images" in said.sentence

@@ -51,7 +51,7 @@ def judged(judge: Judge, images: ImageSet) -> Realism:
 def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: ImageSet) -> None:
     found = judged(judge, others)
     assert not found.nearer and found.beyond <= 0.2
-    assert found.n == {"learned": 60, "real": 60, "synthetic": 40, "patients": 60}
+    assert found.n == {"learned": 60, "real": 60, "synthetic": 40, "patients": 60, "different": 40}
     assert anatomy_light(found.to_dict())[0] in ("green", "grey")
 
 
@@ -99,6 +99,41 @@ def test_too_few_images_give_a_sentence() -> None:
     answer = judge_of(brains(0, 5, SIDE), None, pooled)
     assert isinstance(answer, str) and "5 real images of 5 patients are too few" in answer
     assert anatomy_light({"reason": answer}) == ("grey", answer)
+
+
+def test_three_patients_are_too_few_and_the_sentence_says_how_many_are_not() -> None:
+    images = brains(0, 9, SIDE)
+    answer = judge_of(ImageSet(images.images, ["a", "b", "c"] * 3), None, pooled)
+    assert isinstance(answer, str) and "9 real images of 3 patients" in answer and "8 images of 4 patients" in answer
+    assert isinstance(judge_of(ImageSet(images.images, ["a", "b", "c", "d", "a"] + 4 * ["b"]), None, pooled, bootstrap=5), Judge)
+
+
+@pytest.mark.parametrize("times", [1, 24])
+def test_one_image_is_no_set_however_often_it_is_repeated(times: int, judge: Judge, others: ImageSet) -> None:
+    for place in range(3):
+        found = judged(judge, others.take(np.full(times, place)))
+        colour, sentence = anatomy_light(found.to_dict())
+        assert colour == "grey" and "3 different synthetic images" in sentence
+        assert found.n["different"] == 1 and found.beyond_ci is None and not found.nearer and not found.undecided
+
+
+def test_repeated_images_do_not_narrow_an_interval(judge: Judge, others: ImageSet) -> None:
+    once, often = (judged(judge, others.take(np.tile(np.arange(6), times))) for times in (1, 10))
+    assert often.n["different"] == 6 and often.n["synthetic"] == 60
+    assert often.beyond_ci == pytest.approx(once.beyond_ci)
+    for name, tried in once.controls.items():
+        assert often.controls[name].position_ci == pytest.approx(tried.position_ci)
+
+
+def test_the_two_sample_test_does_not_learn_an_image_by_heart(judge: Judge, others: ImageSet) -> None:
+    assert judge.two_sample(judge.views(others.take(np.zeros(24, dtype=int)))) is None
+
+
+def test_a_patient_of_many_images_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realism, "TRIED", 8)
+    images = brains(0, 60, SIDE)
+    judge = judge_of(ImageSet(images.images, ["a"] * 57 + ["b", "c", "d"]), None, pooled, bootstrap=5)
+    assert isinstance(judge, Judge) and judge.held_out.patients == 4
 
 
 def views(vectors: np.ndarray, units: np.ndarray | None = None) -> Views:

@@ -9,7 +9,7 @@ import numpy as np
 from latentdrift.adapt.preview import Judgement
 from latentdrift.data.cohort import Cohort
 from latentdrift.evaluate import ImageSet, sets
-from latentdrift.evaluate.bootstrap import part_of, rng
+from latentdrift.evaluate.bootstrap import part_by_unit, rng, units_of
 from latentdrift.evaluate.features import load_features
 from latentdrift.evaluate.realism import Judge, judge_of
 from latentdrift.evaluate.verdict import anatomy_light
@@ -49,7 +49,7 @@ class FitCritics:
 
     def _images(self, split: str) -> ImageSet:
         images = sets.from_cohort(self.cohort, split, self.size)
-        return images.take(part_of(len(images), IMAGES, rng(self.seed, "fit critics", split)))
+        return images.take(part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split)))
 
     def __call__(self, pictures: np.ndarray) -> Judgement:
         """What the critics say of pictures [N, H, W, 3] uint8."""

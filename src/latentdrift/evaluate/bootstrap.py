@@ -7,6 +7,7 @@ which makes a resample, a subset and a half of the set the same thing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,17 @@ def rng(seed: int, *path: int | str) -> np.random.Generator:
 def part_of(places: int | np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
     """`most` of some places (a number: of so many) at random, or all where there are no more; in order."""
     return np.sort(generator.permutation(places)[:most])
+
+
+def part_by_unit(units: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+    """`most` of the pictures at random, or all: one of every unit before a second of any; their places, in order."""
+    order = generator.permutation(len(units))
+    turns = np.empty(len(units), dtype=int)
+    seen: Counter[int] = Counter()
+    for place in order:
+        turns[place] = seen[int(units[place])]
+        seen[int(units[place])] += 1
+    return np.sort(order[np.argsort(turns[order], kind="stable")][:most])
 
 
 def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.bootstrap import FEWEST, draws, groups, interval, part_of, rng
+from latentdrift.evaluate.bootstrap import FEWEST, draws, interval, part_by_unit, part_of, rng, units_of
 from latentdrift.evaluate.controls import CONTROLS, ruined
 
 SIDE = 64  # pixels on a side at which images are ruined
@@ -27,8 +27,8 @@ COMPONENTS = 100  # principal components that critics see (ours)
 PENALTY = 1.0  # C of the support vector machines (the default of scikit-learn)
 LEARNED = 150  # images that critics learn from, at most; each is ruined once by every control
 TRIED = 200  # held-out real images that critics are tried on, at most
-LEAST = 8  # real images, of FEWEST patients or more, below which no critic learns (ours)
 FOLDS = 4  # of patients, where there are no other images to learn from
+LEAST = 8  # real images, of FOLDS patients or more, below which no critic learns (ours)
 SPLITS = 5  # of the real patients into halves, over which the two-sample test's floor is averaged (ours)
 COARSE = 2  # views of `structure` that show no texture: edge directions and layers
 ORDINARY = 0.95  # share of the held-out real images that lie below the limit of ordinary images
@@ -48,7 +48,7 @@ class Tried:
         auc_ci: Its 95 % interval over patients; None below FEWEST patients.
         told: Whether the interval lies above 0.5.
         position: Mean score of the synthetic images, 0 at real and 1 at ruined images; None where not told.
-        position_ci: Its 95 % interval over patients and synthetic images.
+        position_ci: Its 95 % interval over patients and synthetic images; None below FEWEST different synthetic images.
     """
 
     title: str
@@ -64,16 +64,17 @@ class Realism:
     """What critics say of a synthetic set.
 
     Attributes:
-        n: Numbers of images learned from, of real and synthetic images, and of real patients.
+        n: Numbers of images learned from, of real and synthetic images, of real patients, and of different synthetic
+            images: an image that is repeated counts once in intervals.
         controls: By row of CONTROLS.
         beyond: Share of the synthetic images beyond the limit under which ORDINARY of the real ones lie.
-        beyond_ci: Its 95 % interval.
+        beyond_ci: Its 95 % interval; None below FEWEST different synthetic images.
     """
 
     n: dict[str, int]
     controls: dict[str, Tried]
     beyond: float
-    beyond_ci: list[float]
+    beyond_ci: list[float] | None
 
     @property
     def unseen(self) -> list[str]:
@@ -173,13 +174,13 @@ class Views:
 
     @classmethod
     def of(cls, images: ImageSet, space: Features, most: int, seed: int, *path: str) -> Views:
-        """Of `most` images at random."""
-        chosen = images.take(part_of(len(images), most, rng(seed, "realism", *path)))
+        """Of `most` images at random, of as many patients as there are."""
+        chosen = images.take(part_by_unit(units_of(images), most, rng(seed, "realism", *path)))
         small = shrunk(chosen.images, SIDE)
         controls = {
             name: structure(ruined(name, small, chosen.patients, rng(seed, "realism", *path, name)), space) for name in CONTROLS
         }
-        return cls(structure(small, space), controls, groups(len(chosen), chosen.patients))
+        return cls(structure(small, space), controls, units_of(chosen))
 
     def take(self, places: np.ndarray) -> Views:
         """Some of them."""
@@ -257,26 +258,28 @@ class Judge:
         """Judge a synthetic set, from its `views`."""
         every = [critics.scores(views) for critics in self.critics]
         made = {name: np.mean([scores[name] for scores in every], axis=0) for name in every[0]}
-        tried = {name: self._tried(name, made[name]) for name in CONTROLS}
-        n = {"learned": self.learned, "real": len(self.held_out.units), "synthetic": len(views[0])}
-        return Realism(n | {"patients": self.held_out.patients}, tried, *self._beyond(made["all"]))
+        units = _different(views)
+        tried = {name: self._tried(name, made[name], units) for name in CONTROLS}
+        n = {"learned": self.learned, "real": len(self.held_out.units), "synthetic": len(units)}
+        n |= {"patients": self.held_out.patients, "different": int(units.max()) + 1}
+        return Realism(n, tried, *self._beyond(made["all"], units))
 
     def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
-        """Can a classifier tell the synthetic set from held-out real images? None for fewer than FOLDS images."""
-        if len(views[0]) < FOLDS:
+        """Can a classifier tell the synthetic set from held-out real images? None for fewer than FOLDS different ones."""
+        if _different(views).max() + 1 < FOLDS:
             return None
         return two_sample(self.held_out, views, bootstrap=self.bootstrap, seed=self.seed)
 
-    def _draws(self, count: int, *path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Resamples: weights of the real images by patient, and of `count` synthetic images."""
+    def _draws(self, units: np.ndarray, *path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Resamples: weights of the real images by patient, and of the synthetic images by unit."""
         real = draws(self.held_out.units, self.bootstrap, rng(self.seed, "realism", *path, "a"))
-        made = draws(np.arange(count), self.bootstrap, rng(self.seed, "realism", *path, "b"))
+        made = draws(units, self.bootstrap, rng(self.seed, "realism", *path, "b"))
         return zip(real, made, strict=True)
 
-    def _tried(self, name: str, made: np.ndarray) -> Tried:
+    def _tried(self, name: str, made: np.ndarray, units: np.ndarray) -> Tried:
         real, ruin = self.real[name], self.ruined[name][name]
         wins = _wins(real, ruin)
-        resamples = [*self._draws(len(made), name)]
+        resamples = [*self._draws(units, name)]
         area = float(wins.mean())
         area_ci = None
         if self.held_out.patients >= FEWEST:
@@ -290,10 +293,10 @@ class Judge:
             return float((np.average(made, weights=v) - start) / (end - start))
 
         value = position(np.ones(len(real)), np.ones(len(made)))
-        bounds = np.quantile([position(w, v) for w, v in resamples], [0.025, 0.975])
-        return Tried(CONTROLS[name].title, area, area_ci, told, value, [float(end) for end in bounds])
+        ends = _ends([position(w, v) for w, v in resamples], units)
+        return Tried(CONTROLS[name].title, area, area_ci, told, value, ends)
 
-    def _beyond(self, made: np.ndarray) -> tuple[float, list[float]]:
+    def _beyond(self, made: np.ndarray, units: np.ndarray) -> tuple[float, list[float] | None]:
         real = self.real["all"]
 
         def share(w: np.ndarray, v: np.ndarray) -> float:
@@ -301,8 +304,7 @@ class Judge:
             return float(np.average(made > limit, weights=v))
 
         value = share(np.ones(len(real)), np.ones(len(made)))
-        bounds = np.quantile([share(w, v) for w, v in self._draws(len(made), "beyond")], [0.025, 0.975])
-        return value, [float(end) for end in bounds]
+        return value, _ends([share(w, v) for w, v in self._draws(units, "beyond")], units)
 
 
 def judge_of(real: ImageSet, train: ImageSet | None, space: Any, *, bootstrap: int = 200, seed: int = 0) -> Judge | str:
@@ -318,7 +320,7 @@ def judge_of(real: ImageSet, train: ImageSet | None, space: Any, *, bootstrap: i
     if not _enough(real):
         return (
             f"No judge of realism: {len(real)} real images of {_patients(real)} patients are too few. "
-            f"{LEAST} images of {FEWEST} patients are the least."
+            f"{LEAST} images of {FOLDS} patients are the least."
         )
     by_cell = getattr(space, "spatial", None) or space
     learned = None
@@ -351,7 +353,7 @@ def two_sample(real: Views, made: Sequence[np.ndarray], *, bootstrap: int, seed:
         bootstrap: Resamples of patients and synthetic images behind the interval.
         seed: Of folds and resamples.
     """
-    units = np.arange(len(made[0]))
+    units = _different(made)
     first, second = _cross_fitted(real.real, real.units, made, units, rng(seed, "c2st"))
     wins = _wins(first, second)
     area = float(wins.mean())
@@ -398,6 +400,23 @@ def _folds(units: np.ndarray, generator: np.random.Generator) -> Iterator[np.nda
 def _wins(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Whether each of the second scores above each of the first, [N, M]: 1, 0, and 0.5 for ties."""
     return (second[None] > first[:, None]) + 0.5 * (second[None] == first[:, None])
+
+
+def _different(made: Sequence[np.ndarray]) -> np.ndarray:
+    """The unit of each synthetic image [N], in order: images with the same edges and steps of brightness are one.
+
+    A network's layers of equal images may differ in the last digit between batches.
+    """
+    known: dict[bytes, int] = {}
+    keys = (row.tobytes() for row in np.concatenate([made[0], made[-1]], axis=1))
+    return np.array([known.setdefault(key, len(known)) for key in keys])
+
+
+def _ends(replicates: Sequence[float], units: np.ndarray) -> list[float] | None:
+    """The 95 % interval of a number of synthetic images; None below FEWEST units of them."""
+    if units.max() + 1 < FEWEST:
+        return None
+    return [float(end) for end in np.quantile(replicates, [0.025, 0.975])]
 
 
 def _patients(images: ImageSet) -> int:

@@ -14,8 +14,9 @@ report.json (schema 1):
     spaces.<space>   dimension and resize protocol of a feature space
     realism.<space>  critics of anatomy, see `realism.Realism`: n; controls.<row of CONTROLS> title, auc, auc_ci, told, position
                      (of the synthetic set: 0 at real, 1 at ruined images) and position_ci; beyond and beyond_ci (share of the
-                     synthetic images beyond 95 % of the real ones); unseen, undecided and nearer, titles of controls; or
-                     reason, a sentence that says why nothing is judged
+                     synthetic images beyond 95 % of the real ones); unseen, undecided and nearer, titles of controls;
+                     intervals of fewer than 3 different synthetic images (`n.different`) are null; or reason, a sentence
+                     that says why nothing is judged
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit: name, detail (whether the change alone was put on the image itself), patient_known,
                      similarities

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from latentdrift.evaluate.bootstrap import FEWEST
 from latentdrift.evaluate.realism import MOST_BEYOND, NEARER, ORDINARY
 
 Light = tuple[str, str, str]
@@ -58,6 +59,8 @@ def anatomy_light(realism: Mapping[str, Any]) -> tuple[str, str]:
         f"{n['patients']} patients; {realism['beyond']:.0%} of the synthetic images lie beyond "
         f"{ORDINARY:.0%} of the real ones (expected: {1 - ORDINARY:.0%})."
     )
+    if realism["beyond_ci"] is None:
+        return "grey", f"{sentence} {FEWEST} different synthetic images are the least for a judgement."
     nearer, hidden = realism["nearer"], [*realism["unseen"], *realism["undecided"]]
     if nearer or realism["beyond_ci"][0] > NEARER:
         kind = f" The set lies nearer to real images {nearer[0]} than to real images." if nearer else ""
