@@ -52,6 +52,18 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.85 <= covered / 60 <= 1
 
 
+def test_the_interval_is_as_wide_as_the_standard_error_says() -> None:
+    """Of delta = (m - x0(0)) / B: sd of the residuals / B sqrt((1 + (delta - mean z)^2 / var z) / n), 1.96 to either side."""
+    n, spread = 400, 0.1
+    starts = randn(n, 1, seed=21) / 32
+    found = Response(starts, 0.3 + 6.0 * starts + spread * randn(n, 1, seed=22))
+    (value,), ((low, high),) = found.start(torch.tensor([0.8])), found.interval(torch.tensor([0.8]), 0)
+    reach = (value - starts.mean()) ** 2 / starts.var()
+    error = float(spread / 6.0 * ((1 + reach) / n).sqrt())
+    assert (value - low) / error == pytest.approx(1.96, rel=0.12)
+    assert (high - value) / error == pytest.approx(1.96, rel=0.12)
+
+
 def test_a_channel_that_nothing_listens_to_is_left_alone() -> None:
     starts = randn(32, 2, seed=3) / 32
     x0 = torch.stack([0.8 + 0.05 * randn(32, seed=4), 0.5 + 6 * starts[:, 1]], dim=1)
