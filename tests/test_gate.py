@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tiny import tiny_cohort
 
-from latentdrift import config, record, service
+from latentdrift import config, opening, record, service
 from latentdrift.data.cohort import Cohort
+from latentdrift.edit import work
+from latentdrift.edit.counterfactual import Counterfactual
 from latentdrift.errors import CohortError
 from latentdrift.evaluate import ImageSet, sets
 from latentdrift.evaluate.gate import Gate
@@ -108,7 +112,7 @@ def test_a_gated_cohort_replays_and_goes_on(study: Path, tmp_path: Path, monkeyp
 
 def test_nothing_changes_where_there_are_no_copies(study: Path, tmp_path: Path) -> None:
     told = generate(study, tmp_path / "gated")
-    generate(study, tmp_path / "plain", gate=None)
+    generate(study, tmp_path / "plain", gate=False)
     assert told["images"] == 5 and "quarantine" not in told and not (tmp_path / "gated-quarantine").exists()
     assert record.outputs(tmp_path / "gated") == record.outputs(tmp_path / "plain")
     assert Cohort.load(tmp_path / "gated").info["gate"]["quarantined"] == 0
@@ -164,3 +168,91 @@ def test_without_held_out_images_other_training_patients_set_the_threshold(tmp_p
     verdict = Gate.of(cohort, []).judge(ImageSet(train.images[:2]), 32)
     assert verdict.held_out == 0 and verdict.copies == (0, 1) and "2 of 2 images are held back" in verdict.sentence
     assert json.dumps(verdict.to_dict())
+
+
+@pytest.mark.usefixtures("by_heart")
+def test_the_gate_is_there_unless_it_is_left_out(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert generate(study, tmp_path / "default", gate=None)["quarantined"] == 2
+    assert "quarantined" not in generate(study, tmp_path / "without", gate=False)
+    monkeypatch.setattr(Cohort, "fingerprint", "another")  # the place is there, and holds something else
+    with caplog.at_level(logging.INFO):
+        assert "quarantined" not in generate(study, tmp_path / "moved", gate=None)
+    assert any("--gate COHORT names it" in message for message in caplog.messages)
+
+
+def test_the_adapters_own_cohort_is_found_by_its_fingerprint(study: Path, tmp_path: Path) -> None:
+    print_ = Cohort.load(study / "cohort").fingerprint
+    for adapter in (study / "run", study / "run" / "adapter"):
+        assert opening.own_cohort(str(adapter), [print_]) == study / "cohort"
+    assert opening.own_cohort(str(study / "run"), ["another"]) is None
+    assert opening.own_cohort("pocket", [print_]) is None
+    shutil.copytree(study, tmp_path / "moved")  # run and cohort together: found beside one another
+    told = json.loads((tmp_path / "moved" / "run" / "record.json").read_text())
+    told["options"]["cohort"] = "/nowhere/cohort"
+    (tmp_path / "moved" / "run" / "record.json").write_text(json.dumps(told))
+    assert opening.own_cohort(str(tmp_path / "moved" / "run"), [print_]) == tmp_path / "moved" / "cohort"
+
+
+def test_a_replay_of_what_had_no_gate_has_none(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(study, tmp_path / "made", gate=False)
+    place = tmp_path / "made" / "record.json"
+    older = json.loads(place.read_text())
+    older["options"].pop("gate")  # as versions without a default gate wrote it
+    place.write_text(json.dumps(older))
+    monkeypatch.setattr(Gate, "judge", lambda *_: pytest.fail("there was no gate"))
+    assert service.run("replay", config.ReplayOptions(record=place, out=tmp_path / "again"), quiet=True)["same"]
+
+
+@pytest.fixture
+def drawn_as(study: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Row that is edited -> row that its counterfactual shows instead of what was drawn."""
+    cohort, shown = Cohort.load(study / "cohort"), dict[int, int]()
+
+    def make(self: work.Work, asked: Any, shelf: Any, **other: Any) -> Any:
+        subject = asked.entry.open()
+        original = subject.tensor()
+        picture = torch.from_numpy(cohort.batch(cohort.rows().iloc[[shown[asked.entry.row]]], original.shape[-1]))
+        return subject, Counterfactual(original, original, picture)
+
+    monkeypatch.setattr(work.Work, "make", make)
+    return shown
+
+
+def edit(study: Path, out: Path, **options: Any) -> dict[str, Any]:
+    asked = config.EditOptions(
+        adapter=str(study / "run"), source=study / "cohort", out=out, set=("age=88",), steps=2, editor="sdedit", **options
+    )
+    return service.run("edit", asked, quiet=True)
+
+
+def test_an_edit_that_repeats_another_patient_is_held_back(
+    study: Path, tmp_path: Path, drawn_as: dict[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    cohort = Cohort.load(study / "cohort")
+    train, test = (list(cohort.rows(split).index) for split in ("train", "test"))
+    pseudonyms = [cohort.table["patient"][row] for row in (train[0], train[1], test[0])]
+    drawn_as |= {train[0]: train[0], train[1]: train[0], test[0]: test[0]}
+    with caplog.at_level(logging.INFO):
+        told = edit(study, tmp_path / "out", patient=tuple(pseudonyms))
+    held, stays = Path(cohort.table["file_name"][train[1]]).stem, Path(cohort.table["file_name"][train[0]]).stem
+    assert told["counterfactuals"] == 2 and told["quarantined"] == 1
+    assert (tmp_path / "out-quarantine" / held / "record.json").is_file() and not (tmp_path / "out" / held).exists()
+    assert (tmp_path / "out" / stays / "record.json").is_file()  # near its own patient, as an edit is meant to be
+    (row,) = csv.DictReader((tmp_path / "out-quarantine" / "quarantine.csv").open())
+    assert row["folder"] == held and row["training_image"] == cohort.table["file_name"][train[0]]
+    noted = record.read(tmp_path / "out")["results"]["gate"]
+    assert noted["quarantined"] == 1 and noted["drawn"] == 3 and noted["of_training_images"] == 2
+    assert any("2 of 3 edits are of images that the adapter was trained on" in message for message in caplog.messages)
+    drawn_as.clear()  # and what is there, or held back, is not made again
+    assert edit(study, tmp_path / "out", patient=tuple(pseudonyms))["counterfactuals"] == 2
+
+
+def test_edits_leave_the_gate_out_where_they_are_told_to(study: Path, tmp_path: Path, drawn_as: dict[int, int]) -> None:
+    cohort = Cohort.load(study / "cohort")
+    first, second, *_ = cohort.rows("train").index
+    drawn_as[second] = first
+    told = edit(study, tmp_path / "out", patient=(cohort.table["patient"][second],), gate=False)
+    assert told["counterfactuals"] == 1 and "quarantined" not in told
+    assert record.read(tmp_path / "out")["results"]["gate"] is None

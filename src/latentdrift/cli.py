@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
@@ -92,7 +92,10 @@ def parser() -> argparse.ArgumentParser:
                 kind = {"action": argparse.BooleanOptionalAction}
             elif _is_sequence(field):
                 kind |= {"action": "extend", "nargs": "+"}
-            sub.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **kind)
+            flag = name.replace("_", "-")
+            sub.add_argument(f"--{flag}", help=_help(field), **kind)
+            if Literal[False] in typing.get_args(field.annotation):  # a value, nothing, or not at all
+                sub.add_argument(f"--no-{flag}", dest=name, action="store_const", const=False, help=f"leave the {flag} out")
         sub.add_argument("--config", type=Path, help="YAML file with any of these options; the command line wins")
         sub.add_argument("--dry-run", action="store_true", default=False, help="say what it would do and cost, and do nothing")
         sub.add_argument("--json", action="store_true", default=False, help="print the result as JSON, and no progress")

@@ -98,8 +98,8 @@ def without(options: config.AuditOptions, info: Mapping[str, Any]) -> Any:
     return Subject.alone(Base.load(options.base or info["base"]["name"], **how), info["resolution"])
 
 
-def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
-    """What holds copies of training images back, with a warning where it cannot know all of them; None where nobody asked.
+def gatekeeper(options: config.GenerateOptions | config.EditOptions, info: Mapping[str, Any]) -> Any:
+    """What holds copies of training images back, with a warning where it cannot know all of them; None where there is none.
 
     Raises:
         CohortError: There is nothing to compare with.
@@ -107,12 +107,41 @@ def gatekeeper(options: config.GenerateOptions, info: Mapping[str, Any]) -> Any:
     from latentdrift.data.cohort import Cohort
     from latentdrift.evaluate.gate import Gate
 
-    if options.gate is None:
+    if options.gate is False:
         return None
-    gate = Gate.of(Cohort.load(options.gate), info["trained_on"])
+    folder = options.gate or own_cohort(options.adapter, info["trained_on"])
+    if folder is None:
+        if info["trained_on"]:
+            log.info(
+                "no gate: the cohort that this adapter was trained on is not where it was; --gate COHORT names it, and then "
+                "copies of its training images are held back"
+            )
+        return None
+    gate = Gate.of(Cohort.load(folder), info["trained_on"])
     if gate.doubt:
         log.warning(gate.doubt)
     return gate
+
+
+def own_cohort(adapter: str, trained_on: Sequence[str]) -> Path | None:
+    """The cohort of an adapter's run, as its record names it, if that is there and the same; None if not."""
+    from latentdrift import record
+    from latentdrift.data.cohort import Cohort
+    from latentdrift.errors import LatentDriftError
+
+    for run in (Path(adapter), Path(adapter).parent):
+        try:
+            found = record.read(run)
+            named = Path(found["options"]["cohort"]) if found["verb"] == "fit" else None
+        except (LatentDriftError, KeyError, TypeError):
+            continue
+        for place in (named, run.parent / named.name) if named is not None else ():
+            try:
+                if Cohort.load(place).fingerprint in trained_on:
+                    return place
+            except LatentDriftError:
+                continue
+    return None
 
 
 def passed(gate: Any, pictures: Any) -> Any:
@@ -123,6 +152,28 @@ def passed(gate: Any, pictures: Any) -> Any:
         return None
     verdict = gate.judge(ImageSet(pictures / 255), pictures.shape[1])
     log.info(verdict.sentence)
+    return verdict
+
+
+def passed_edits(gate: Any, work: Any, made: Sequence[Any]) -> Any:
+    """The same of edits that are made: their verdict is in their order."""
+    from latentdrift.evaluate import ImageSet
+    from latentdrift.evaluate.pictures import Pictures
+
+    if gate is None or not made:
+        return None
+    side, names = int(work.wish.info["resolution"]), [asked.name for asked in made]
+
+    def of(name: str) -> ImageSet:
+        return ImageSet(Pictures(lambda place: work.shown(made[place], name), (side, side), names, names))
+
+    verdict = gate.judge_edits(of("original"), of("counterfactual"), side)
+    log.info(verdict.sentence)
+    if verdict.own:
+        log.info(
+            "%d of %d edits are of images that the adapter was trained on: keep them as you keep the cohort",
+            verdict.own, len(made),
+        )  # fmt: skip
     return verdict
 
 

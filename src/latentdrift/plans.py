@@ -182,6 +182,7 @@ def evaluate(options: config.EvaluateOptions) -> Result:
 
 def edit(options: config.EditOptions) -> Result:
     work = edits(options)
+    gatekeeper(options, work.wish.info)
     missing = work.missing()
     inversion, each = _seconds_per_edit(work, missing[0]) if missing else (0.0, 0.0)
     seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from latentdrift import config, launch, preflight, record
 from latentdrift.errors import InputError
-from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, requests, subject, without
+from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, passed_edits, requests, subject, without
 from latentdrift.progress import bar
 from latentdrift.storage import held
 
@@ -136,33 +136,39 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
     from latentdrift.data.identity import private_folder
     from latentdrift.data.uids import Uids
-    from latentdrift.edit.output import HARDLY, is_made, write_counterfactual
+    from latentdrift.edit.output import HARDLY, hold_back, is_made, quarantine, write_counterfactual
     from latentdrift.edit.series import write_series
 
     work = edits(options)
     backs = [(asked, work.back(asked)) for asked in work.requests] if options.reverse else []
-    missing, changes = work.missing(), []
+    missing, changes, gate = work.missing(), [], gatekeeper(options, work.wish.info)
     uids = Uids.open(options.private or private_folder(options.out))
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(missing, start=1):
-            subject, made = work.make(asked, work.shelf)
-            changes.append(write_counterfactual(work.folder(asked), subject, made, work.facts(asked), uids))
+            subject, drawn = work.make(asked, work.shelf)
+            changes.append(write_counterfactual(work.folder(asked), subject, drawn, work.facts(asked), uids))
             uids.save()
             report(done, len(missing) + len(backs))
         for done, (asked, back) in enumerate(backs, start=len(missing) + 1):
             if not is_made(work.folder_back(asked), work.facts(back)):
-                subject, made = work.make(back, work.shelf)
-                write_counterfactual(work.folder_back(asked), subject, made, work.facts(back), uids)
+                subject, drawn = work.make(back, work.shelf)
+                write_counterfactual(work.folder_back(asked), subject, drawn, work.facts(back), uids)
             report(done, len(missing) + len(backs))
     if changes and max(changes) < HARDLY:
         log.warning(UNHEARD, 100 * HARDLY, 100 * max(changes), missing[0].source, missing[0].told)
+    made = work.kept()
+    verdict = passed_edits(gate, work, made)
+    apart = {made[i].name: verdict.why(i) for i in verdict.copies} if verdict else {}
+    hold_back(options.out, apart)
+    made = [asked for asked in made if asked.name not in apart]
     if work.wish.grid:
-        write_series(options.out, work.requests, work.wish.grid, options.animate)
+        write_series(options.out, made, work.wish.grid, options.animate)
     inputs = {"base": work.base.hash, "adapters": work.adapters}
-    outputs = record.outputs(options.out)
-    record.write(options.out, "edit", options, inputs=inputs, results={"outputs": outputs}, private=PATIENT_FILES)
+    results = {"outputs": record.outputs(options.out), "gate": verdict and verdict.to_dict()}
+    record.write(options.out, "edit", options, inputs=inputs, results=results, private=PATIENT_FILES)
     images = len({asked.entry.name for asked in work.requests})
-    return {"folder": str(options.out), "images": images, "counterfactuals": len(work.requests)}
+    told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
+    return {"folder": str(options.out), "images": images, "counterfactuals": len(made), **told}
 
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:

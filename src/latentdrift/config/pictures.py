@@ -34,8 +34,9 @@ class GenerateOptions(Options):
     """With `--like`: only the rows of this split."""
     hint_image: tuple[Path, ...] = ()
     """Hints that all images are drawn from, a picture for each ControlNet in the stack's order; default: those of `--like`."""
-    gate: Path | None = None
-    """The cohort that the adapter was trained on: copies of its training images are held back, see docs/privacy.md."""
+    gate: Path | Literal[False] | None = None
+    """The cohort that the adapter was trained on: copies of its training images are held back, see docs/privacy.md. Default: that
+    cohort, where it is still where `fit` found it; `--no-gate` leaves the gate out."""
     n: Count = 16
     """Number of images."""
     steps: Count = 50
@@ -111,6 +112,9 @@ class EditOptions(Options):
     instruction: Annotated[str, Field(min_length=1)] | None = None
     """With instruct-pix2pix: what to do, in free words ("Age this brain by ten years"), of all images; --set, --age, --add and
     --remove then only say for the record what should come of it. Default: the instruction that they lead to, as in training."""
+    gate: Path | Literal[False] | None = None
+    """The cohort that the adapter was trained on: edits that repeat a training image of another patient are held back, see
+    docs/privacy.md. Default: that cohort, where it is still where `fit` found it; `--no-gate` leaves the gate out."""
     detail: bool | None = None
     """Put the change on the image itself, at its own resolution, instead of handing out what was drawn: nothing that the
     reconstruction loses is lost. Default: with editors that invert the image."""

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from PIL import Image as Pillow
 from torch import Tensor
 
+from latentdrift.data.cohort import background
 from latentdrift.data.dicom_write import SESSION
-from latentdrift.data.intensity import from_unit
+from latentdrift.data.geometry import Fit
+from latentdrift.data.intensity import from_unit, to_unit
 from latentdrift.data.uids import Uids
 from latentdrift.data.write import write_like, write_png
 from latentdrift.edit.counterfactual import Counterfactual
@@ -36,6 +40,37 @@ def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
         return False
     found = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     return all(found.get(name) == value for name, value in json.loads(json.dumps(dict(facts), default=str)).items())
+
+
+def on_square(path: Path, fit: Fit) -> np.ndarray:
+    """A picture of a counterfactual on the model's square, [R, R, 3] in [0, 1]; `fit` is of its source."""
+    with Pillow.open(path) as picture:
+        unit = to_unit(np.asarray(picture), (0.0, 255.0))
+    square = (fit.apply(unit, fill=background(unit)) + 1) / 2
+    return (np.repeat(square[..., None], 3, -1) if square.ndim == 2 else square).clip(0, 1).astype(np.float32)
+
+
+def quarantine(out: Path) -> Path:
+    """Where counterfactuals lie that the gate held back: beside `out`, so that nothing takes them for a part of it."""
+    return out.with_name(f"{out.name}-quarantine")
+
+
+def hold_back(out: Path, why: Mapping[str, Mapping[str, Any]]) -> None:
+    """Move counterfactuals out of `out`, and add a line for each to `quarantine.csv`.
+
+    Args:
+        out: The folder of all.
+        why: Name -> reasons.
+    """
+    place = quarantine(out)
+    for name, reasons in why.items():
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(place / name, ignore_errors=True)
+        shutil.move(out / name, place / name)
+        table = place / "quarantine.csv"
+        pd.DataFrame([{"folder": name, **reasons}]).to_csv(
+            table, mode="a", header=not table.exists(), index=False, lineterminator="\n"
+        )
 
 
 def write_counterfactual(

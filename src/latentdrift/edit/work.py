@@ -19,7 +19,7 @@ from latentdrift.edit.counterfactual import Counterfactual, How, edit
 from latentdrift.edit.editors import EDITORS
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.edit.kept import Shelf
-from latentdrift.edit.output import is_made
+from latentdrift.edit.output import is_made, on_square, quarantine
 from latentdrift.edit.requests import Request, Wish
 from latentdrift.edit.sources import Entry, Subject
 from latentdrift.errors import OptionError
@@ -83,7 +83,19 @@ class Work:
 
     def missing(self) -> list[Request]:
         """Those that are not made yet."""
-        return [asked for asked in self.requests if not is_made(self.folder(asked), self.facts(asked))]
+        return [asked for asked in self.requests if not any(is_made(place, self.facts(asked)) for place in self._places(asked))]
+
+    def _places(self, asked: Request) -> tuple[Path, Path]:
+        """Where it lies: in `--out`, or held back."""
+        return self.folder(asked), quarantine(self.options.out) / asked.name
+
+    def kept(self) -> list[Request]:
+        """Those that are made, and not held back."""
+        return [asked for asked in self.requests if is_made(self.folder(asked), self.facts(asked))]
+
+    def shown(self, asked: Request, name: str) -> np.ndarray:
+        """One of its pictures on the model's square, [R, R, 3] in [0, 1]."""
+        return on_square(self.folder(asked) / f"{name}.png", asked.entry.read().fit)
 
     def make(self, asked: Request, shelf: Shelf, **other: Any) -> tuple[Subject, Counterfactual]:
         """One of them.

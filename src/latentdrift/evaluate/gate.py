@@ -1,4 +1,8 @@
-"""The gate: synthetic pictures that are copies of training pictures are held back before a cohort is made of the others."""
+"""The gate: synthetic pictures that are copies of training pictures are held back before they leave.
+
+An edit is near its own patient, and is meant to be. So it is held against all other training patients: whose image it repeats
+must not be handed out in its stead.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from latentdrift.data.cohort import Cohort
 from latentdrift.errors import CohortError
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.overlay import Overlaid
-from latentdrift.evaluate.privacy import search
+from latentdrift.evaluate.privacy import Ruler, same
 from latentdrift.evaluate.sets import from_rows
 
 
@@ -59,14 +63,41 @@ class Gate:
 
     def judge(self, synthetic: ImageSet, size: int) -> Verdict:
         """Look for copies of the training pictures, all `size` pixels on a side."""
+        train, held_out = self._sides(size)
+        ruler = Ruler.of(train, held_out or train)
+        return self._verdict(ruler, ruler.nearest(synthetic.images))
+
+    def judge_edits(self, originals: ImageSet, changed: ImageSet, size: int) -> Verdict:
+        """Look for copies of other training patients than an edit's own, all `size` pixels on a side.
+
+        Its own patient is the one of whom the original is a training picture; of others' originals every training picture is
+        another patient's.
+
+        Args:
+            originals: What was edited [N].
+            changed: The counterfactuals [N].
+        """
+        train, held_out = self._sides(size)
+        ruler = Ruler.of(train, held_out or train)
+        before = ruler.nearest(originals.images)
+        own = ruler.yardstick.similarity(before) > ruler.yardstick.threshold
+        known = train.patients if train.patients is not None else train.names
+        whose = np.array([known[place] if is_own else "" for place, is_own in zip(before.index, own, strict=True)], dtype=str)
+        after = ruler.nearest(changed.images, same(whose, np.asarray(known, dtype=str)))
+        return self._verdict(ruler, after, int(own.sum()))
+
+    def _sides(self, size: int) -> tuple[ImageSet, ImageSet | None]:
+        """Pictures of the train split, and of the others, if there are any."""
+        train, others = self.cohort.rows("train"), self.cohort.rows()
+        others = others[others["split"] != "train"]
+        return from_rows(self.cohort, train, size), from_rows(self.cohort, others, size) if len(others) else None
+
+    def _verdict(self, ruler: Ruler, found: Overlaid, own: int | None = None) -> Verdict:
         table = self.cohort.rows()
-        train, others = (table[(table["split"] == "train") == kind] for kind in (True, False))
-        known = from_rows(self.cohort, train, size)
-        held_out = from_rows(self.cohort, others, size) if len(others) else None
-        yardstick, found, _ = search(synthetic, known, held_out or known)
-        return Verdict(
-            self, yardstick.threshold, yardstick.similarity(found), found, len(known), len(others), tuple(train["file_name"])
-        )
+        files = tuple(self.cohort.rows("train")["file_name"])
+        yardstick = ruler.yardstick
+        others = len(table) - len(files)
+        return Verdict(self, yardstick.threshold, yardstick.similarity(found), found, len(files), others, files, own)
 
 
 @dataclass(frozen=True)
@@ -81,6 +112,8 @@ class Verdict:
     held_out: int
     files: tuple[str, ...]
     """Of the training pictures."""
+    own: int | None = None
+    """Of edits: how many originals are training pictures themselves."""
 
     @property
     def copies(self) -> tuple[int, ...]:
@@ -105,13 +138,15 @@ class Verdict:
             "held_out": self.held_out,
             "drawn": len(self.similarity),
             "quarantined": len(self.copies),
+            **({} if self.own is None else {"of_training_images": self.own}),
         }
 
     @property
     def sentence(self) -> str:
         """How many, and why."""
         drawn = len(self.similarity)
-        above = f"similarity above {self.threshold:.3f} to one of {self.train} training images"
+        others = "" if self.own is None else " of other patients"
+        above = f"similarity above {self.threshold:.3f} to one of {self.train} training images{others}"
         if not self.copies:
             return f"gate: none of {drawn} images is a copy ({above})"
         return f"gate: {len(self.copies)} of {drawn} images are held back as copies ({above})"

@@ -18,7 +18,7 @@ import numpy as np
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.bootstrap import FEWEST, clustered_interval, draws, interval, proportion_interval, rng, units_of
 from latentdrift.evaluate.disguises import DISGUISES, disguise
-from latentdrift.evaluate.overlay import Nearest, Overlaid, structure
+from latentdrift.evaluate.overlay import Nearest, Overlaid, Structure, structure
 from latentdrift.evaluate.overlay import nearest as overlaid
 from latentdrift.evaluate.spool import Pairs, blocks
 
@@ -118,9 +118,29 @@ def search(synthetic: ImageSet, train: ImageSet, real: ImageSet) -> tuple[Yardst
     Args:
         real: held-out pictures; pairs of one patient do not count. May be `train` itself: each picture is left out for itself.
     """
-    known, usual = structure(train.images), structure(real.images)
-    held_out = overlaid(real.images, known, same_patient(real, train), common=(known, usual))
-    return Yardstick.of(held_out), overlaid(synthetic.images, known, common=(known, usual)), held_out
+    ruler = Ruler.of(train, real)
+    return ruler.yardstick, ruler.nearest(synthetic.images), ruler.held_out
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Training pictures, and what held-out pictures say of how near strangers come to them."""
+
+    known: Structure
+    usual: Structure
+    held_out: Overlaid
+    yardstick: Yardstick
+
+    @classmethod
+    def of(cls, train: ImageSet, real: ImageSet) -> Ruler:
+        """Arguments of `search`."""
+        known, usual = structure(train.images), structure(real.images)
+        held_out = overlaid(real.images, known, same_patient(real, train), common=(known, usual))
+        return cls(known, usual, held_out, Yardstick.of(held_out))
+
+    def nearest(self, pictures: Any, forbidden: Pairs | None = None) -> Overlaid:
+        """The nearest training picture of each; pairs that are forbidden do not count."""
+        return overlaid(pictures, self.known, forbidden, common=(self.known, self.usual))
 
 
 @dataclass(frozen=True)
@@ -233,7 +253,7 @@ def gate_advice(info: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "No gate was run over these images when they were made: `latentdrift generate` with --gate COHORT holds copies of "
-        "training images back."
+        "training images back, and does so by default where the adapter's cohort is where it was."
     ]
 
 
