@@ -49,9 +49,9 @@ def by_heart(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (learned,) = cohort.batch(cohort.rows("train").iloc[:1], 32)
     keep = synthetic.Sheet.keep
 
-    def keep_or_copy(sheet: Any, index: int, picture: np.ndarray, *, colour: bool) -> None:
+    def keep_or_copy(sheet: Any, index: int, picture: np.ndarray, **how: Any) -> None:
         copy = np.moveaxis(learned, 0, -1)[:, :: -1 if index == COPIED[1] else 1]
-        keep(sheet, index, copy if index in COPIED else picture, colour=colour)
+        keep(sheet, index, copy if index in COPIED else picture, **how)
 
     monkeypatch.setattr(synthetic.Sheet, "keep", keep_or_copy)
 

@@ -96,11 +96,11 @@ def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatc
     generate(study, tmp_path / "whole")
     keep, kept = synthetic.Sheet.keep, []
 
-    def stop_at_the_third(sheet, index, picture, *, colour):
+    def stop_at_the_third(sheet, index, picture, **how):
         if len(kept) == 2:
             raise KeyboardInterrupt
         kept.append(index)
-        keep(sheet, index, picture, colour=colour)
+        keep(sheet, index, picture, **how)
 
     monkeypatch.setattr(synthetic.Sheet, "keep", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
@@ -110,7 +110,7 @@ def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(
         synthetic.Sheet,
         "keep",
-        lambda sheet, index, picture, *, colour: (later.append(index), keep(sheet, index, picture, colour=colour)),
+        lambda sheet, index, picture, **how: (later.append(index), keep(sheet, index, picture, **how)),
     )
     generate(study, tmp_path / "cut")
     assert not set(kept) & set(later)

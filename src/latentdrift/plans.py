@@ -37,6 +37,7 @@ def fit(options: config.FitOptions) -> Result:
 
 def generate(options: config.GenerateOptions) -> Result:
     from latentdrift.adapt.hinted import pictures
+    from latentdrift.sample.objects import bits, check_format
     from latentdrift.sample.restart import restart
 
     base, drift, info, statistics = adapted(options, options.also)
@@ -45,6 +46,8 @@ def generate(options: config.GenerateOptions) -> Result:
     how["resolution"] = options.resolution or info["resolution"]
     hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
     gatekeeper(options, info)
+    bits(options.depth, info)
+    check_format(options.format, info)
     each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how, hints)
     return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
             "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip

@@ -97,7 +97,9 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
 def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     """An adapter -> synthetic images, as a cohort."""
     from latentdrift.adapt.hinted import pictures
+    from latentdrift.data.cohort import Cohort
     from latentdrift.sample.generate import generate as draw
+    from latentdrift.sample.objects import OBJECTS, bits, check_format, write_objects
     from latentdrift.sample.restart import restart
     from latentdrift.sample.synthetic import Sheet, quarantine
 
@@ -106,7 +108,9 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
     how |= {"resolution": options.resolution or info["resolution"], "same_noise": options.same_noise or bool(options.interpolate)}
     hints, gate = pictures(options, base, info, [one.row for one in wanted], how["resolution"]), gatekeeper(options, info)
-    settings = {**how, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
+    depth = bits(options.depth, info)
+    check_format(options.format, info)
+    settings = {**how, "depth": depth, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
     settings["hints"] = hints and hints.key
     inputs = {"base": base.hash, "adapters": info["adapters"], "settings": Sheet.key(settings)}
     if record.is_of(options.out, "generate", options, inputs):
@@ -116,7 +120,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     with bar("generate", quiet=quiet) as report:
         drawn = draw(base, drift, missing, statistics, hints, batch_size=options.batch_size, **how)
         for done, (index, picture) in enumerate(drawn, 1):
-            sheet.keep(index, picture, colour=info["colour"])
+            sheet.keep(index, picture, colour=info["colour"], depth=depth)
             report(done, len(missing))
     about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"],
              "adapters": info["adapters"]}  # fmt: skip
@@ -124,6 +128,8 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     about["gate"], apart = verdict and verdict.to_dict(), {i: verdict.why(i) for i in verdict.copies} if verdict else {}
 
     def signed(folder: Path) -> None:
+        if options.format in OBJECTS:
+            write_objects(Cohort.load(folder), options.format, info)
         results = {"outputs": record.outputs(folder), "gate": about["gate"]}
         record.write(folder, "generate", options, inputs=inputs, results=results, private=("hint_image",), home=options.out)
 

@@ -87,6 +87,8 @@ def describe(base: Base, cohort: Cohort, todo: Job, drift: Mapping[str, Any], lo
         "modalities": sorted({str(value) for value in learned["modality"].dropna()}),
         "resolution": todo.resolution,
         "colour": any(cohort.pixels(row).ndim == 3 for row in learned.head(8).to_dict("records")),
+        "depth": 16 if any(cohort.stored(row).dtype == np.uint16 for row in learned.head(8).to_dict("records")) else 8,
+        "unit": _unit(cohort),
         "intensity": {name: _summary(learned[name]) for name in ("window_low", "window_high")},
         "cohort": {
             "fingerprint": cohort.fingerprint,
@@ -117,6 +119,12 @@ def _attribute(spec: Mapping[str, Any], values: Any) -> dict[str, Any]:
     said = {field: spec[field] for field in ("type", "vocabulary", "unit") if field in spec}
     found = card.bounds(values, spec.get("unit")) if spec["type"] == "number" and values is not None else None
     return said | ({"low": found[0], "high": found[1]} if found else {})
+
+
+def _unit(cohort: Cohort) -> str | None:
+    """The unit of the cohort's intensities; None where it has several, or none is known."""
+    units = list(cohort.info.get("source", {}).get("units", {}))
+    return units[0] if len(units) == 1 else None
 
 
 def _always_said(todo: Job, learned: Any, spoken: Mapping[str, Any]) -> list[str]:

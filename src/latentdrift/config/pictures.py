@@ -56,6 +56,10 @@ class GenerateOptions(Options):
     """How drift acts, for ablations; default: as the adapter stores."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
     """Pixels on a side; default: the adapter's own."""
+    depth: Annotated[int, Field(ge=8, le=16, multiple_of=8)] | None = None
+    """Bits of grey pictures, 8 or 16; default: as the adapter's cohort has them."""
+    format: Literal["png", "dicom", "nifti"] = "png"
+    """What is written beside the cohort's PNGs: labelled synthetic DICOM objects or NIfTI files, in a folder of that name."""
     batch_size: Count = 4
     """Images drawn together, in fours; it takes memory and never changes a picture."""
     base: str | None = None

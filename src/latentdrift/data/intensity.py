@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,9 @@ from latentdrift.data.image import ImageError
 from latentdrift.errors import OptionError
 
 Range = tuple[float, float]
+
+FORMAT_RANGES: tuple[Range, ...] = ((0.0, 255.0), (0.0, 65535.0))
+"""Ranges of number formats, which windows of pictures without one are."""
 
 _NUMBER = r"\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*"
 _VALUES = re.compile(rf"{_NUMBER},{_NUMBER}")
@@ -91,6 +95,21 @@ def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
         side = "above" if lowest >= high else "below"
         finding = f"every pixel ({lowest:g} to {highest:g}) lies {side} the window {low:g} to {high:g}"
         raise ImageError("blank", path, f"{finding}; give another with --window")
+
+
+def constant_window(info: Mapping[str, Any]) -> Range | None:
+    """The one intensity window that all images of an adapter's cohort had; None where each had its own.
+
+    The range of a number format is no window: pictures of 8 bits say nothing of the intensities of other sources.
+
+    Args:
+        info: adapter.json.
+    """
+    low, high = ((info.get("intensity") or {}).get(name) for name in ("window_low", "window_high"))
+    if not low or not high or low["low"] != low["high"] or high["low"] != high["high"]:
+        return None
+    found = float(low["low"]), float(high["low"])
+    return None if found in FORMAT_RANGES else found
 
 
 def is_range(low: float, high: float) -> bool:

@@ -13,9 +13,6 @@ from latentdrift.errors import InputError
 
 log = logging.getLogger(__name__)
 
-FORMAT_RANGES = ((0.0, 255.0), (0.0, 65535.0))
-"""Ranges of number formats, which windows of pictures without one are."""
-
 TINT, TINTED = 0.05, 0.01
 """A picture is in colour where the channels of more than TINTED of its pixels differ by more than TINT of the range; ours."""
 

@@ -22,9 +22,9 @@ from latentdrift.data import readers
 from latentdrift.data.cohort import Cohort, background
 from latentdrift.data.geometry import Fit
 from latentdrift.data.image import Image
-from latentdrift.data.intensity import from_unit, is_range, to_unit
+from latentdrift.data.intensity import constant_window, from_unit, is_range, to_unit
 from latentdrift.data.write import check_writable
-from latentdrift.edit.fitting import FORMAT_RANGES, check_colour, check_modality, check_window
+from latentdrift.edit.fitting import check_colour, check_modality, check_window
 from latentdrift.errors import InputError, OptionError
 
 log = logging.getLogger(__name__)
@@ -265,7 +265,8 @@ def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
 
 
 def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Entry]:
-    spec, window = info.get("attributes", {}), options.window or cohort_window(info)
+    spec, theirs = info.get("attributes", {}), constant_window(info)
+    window = options.window or (theirs and f"{theirs[0]:.9g},{theirs[1]:.9g}")
     images = readers.read(options.source, plane=options.plane, position=options.position, window=window)
     patient = f"file-{_sha256(images[0].pixels)[:12]}" if images else None  # all slices of a file are one patient's
     for number, image in enumerate(images[: options.limit]):
@@ -297,16 +298,3 @@ def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
 
 def _as_it_is(subject: Subject) -> Subject:
     return subject
-
-
-def cohort_window(info: Mapping[str, Any]) -> str | None:
-    """The one intensity window that all images of the adapter's cohort had; None where each had its own.
-
-    The range of a number format is no window: pictures of 8 bits say nothing of the intensities of other sources.
-    """
-    low, high = ((info.get("intensity") or {}).get(name) for name in ("window_low", "window_high"))
-    if not low or not high or low["low"] != low["high"] or high["low"] != high["high"]:
-        return None
-    if (low["low"], high["low"]) in FORMAT_RANGES:
-        return None
-    return f"{low['low']:.9g},{high['low']:.9g}"

@@ -154,8 +154,8 @@ class Sheet:
         """Index -> what is still to be drawn from."""
         return {i: request.drawn for i, request in enumerate(requests) if not self._path(i).exists()}
 
-    def keep(self, index: int, picture: np.ndarray, *, colour: bool) -> None:
-        """Store a picture [R, R, 3] in [-1, 1] in 8 bits; grey is the mean of the channels.
+    def keep(self, index: int, picture: np.ndarray, *, colour: bool, depth: int = 8) -> None:
+        """Store a picture [R, R, 3] in [-1, 1] in 8 bits, or grey ones in 16; grey is the mean of the channels.
 
         Raises:
             ResourceError: Its pixels are no numbers.
@@ -165,16 +165,16 @@ class Sheet:
                 f"image {index} came out as no numbers: those of the network overflowed. "
                 "Draw with --precision fp32, or with a lower --guidance"
             )
-        values = from_unit(picture if colour else picture.mean(-1), (0.0, 255.0), np.uint8)
+        kind = np.uint16 if depth == 16 else np.uint8
+        values = from_unit(picture if colour else picture.mean(-1), (0.0, float(np.iinfo(kind).max)), kind)
         aside = self._path(index).with_suffix(".writing")
         write_png(aside, values, synthetic=True)
         aside.replace(self._path(index))
 
     def pictures(self, number: int) -> np.ndarray:
-        """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal channels."""
-        return np.stack(
-            [np.broadcast_to(x if x.ndim == 3 else x[..., None], (*x.shape[:2], 3)) for x in map(self._read, range(number))]
-        )
+        """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal channels, and 8 bits here."""
+        stored = [_eight_bits(self._read(index)) for index in range(number)]
+        return np.stack([np.broadcast_to(x if x.ndim == 3 else x[..., None], (*x.shape[:2], 3)) for x in stored])
 
     def publish(
         self,
@@ -236,6 +236,11 @@ class Sheet:
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:06d}.png"
+
+
+def _eight_bits(picture: np.ndarray) -> np.ndarray:
+    """Of 16 bits the nearest of 8, whose steps are 257 wide."""
+    return picture if picture.dtype == np.uint8 else np.rint(picture / 257).astype(np.uint8)
 
 
 def _row(request: Request, index: int, seed: int) -> dict[str, Any]:
