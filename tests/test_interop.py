@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import tiny_base
 
@@ -25,7 +26,7 @@ from latentdrift.adapt.interop.exports import EXPORTS, export
 from latentdrift.adapt.lora import TEXT, UNET, Lora, Pair
 from latentdrift.adapt.methods import METHODS
 from latentdrift.config import FitOptions
-from latentdrift.errors import AdapterError, OptionError
+from latentdrift.errors import AdapterError, BaseModelError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.sample.generate import generate
@@ -335,6 +336,7 @@ def test_other_pickles_and_files_are_not_opened(tiny_base_folder: Path, tmp_path
         ({"<cat>": torch.zeros(8, 768)}, r"is a diffusers textual inversion for prompts 768 wide, which fits Stable Diffusion 1"),
         ({"emb_params": torch.zeros(64, 1024)}, r"A1111 textual inversion for prompts 1024 wide, which fits Stable Diffusion 2"),
         ({"clip_g": torch.zeros(8, 1280), "clip_l": torch.zeros(8, 768)}, r"is a textual inversion for SDXL; latentdrift reads"),
+        ({"clip_l": torch.zeros(2, 768)}, r"pivotal tuning.s textual inversion for prompts 768 wide"),
         ({"lora_unet_x.hada_w1_a": torch.zeros(4, 4)}, r"is a LoHa or LoKr"),
         ({"model.diffusion_model.out.weight": torch.zeros(4, 4)}, r"is a whole model; latentdrift reads cloneofsimo LoRA, kohya"),
         ({"linear.weight": torch.zeros(4, 4)}, r"is not an adapter that latentdrift knows \(it holds linear.weight\)"),
@@ -365,6 +367,84 @@ def test_a_file_alone_asks_for_its_base(tmp_path: Path) -> None:
     save_file({"<cat>": torch.zeros(768)}, tmp_path / "cat.safetensors")
     with pytest.raises(AdapterError, match=r"is a diffusers textual inversion for prompts 768 .* give that one with --base"):
         load_adapter(tmp_path / "cat.safetensors")
+
+
+def test_clip_l_alone_is_a_word_of_the_bases_own_width(tiny_base_folder: Path, tmp_path: Path) -> None:
+    save_file({"clip_l": words(2)}, tmp_path / "pivot.safetensors")
+    info = adopt(load(tiny_base_folder), tmp_path / "pivot.safetensors", tmp_path / "run")
+    assert info["method"] == "textual-inversion" and info["tokens"] == ["<pivot>"]
+    assert torch.equal(load_file(tmp_path / "run" / textual_inversion.FILE)["<pivot>"], words(2))
+
+
+@pytest.mark.parametrize("write", [kohya, lora.write], ids=["kohya", "diffusers"])
+def test_a_lora_brings_the_words_in_its_file(write: Any, tiny_base_folder: Path, tmp_path: Path) -> None:
+    changes = random_changes(load(tiny_base_folder), MIXED)
+    write(changes, tmp_path / "bundle.safetensors")
+    with safe_open(tmp_path / "bundle.safetensors", "pt") as file:
+        about, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    bundled = {**tensors, "bundle_emb.lesion.string_to_param.*": words()}
+    save_file(bundled, tmp_path / "bundle.safetensors", metadata=about)
+    info = adopt(load(tiny_base_folder), tmp_path / "bundle.safetensors", tmp_path / "run")
+    assert info["method"] == "lora" and info["tokens"] == ["<lesion>"]
+    assert same(lora.read(tmp_path / "run" / lora.FILE), changes)
+    assert torch.equal(load_file(tmp_path / "run" / textual_inversion.FILE)["<lesion>"], words())
+
+
+def test_vectors_in_a_parameter_dict_are_read(tiny_base_folder: Path, tmp_path: Path) -> None:
+    """AUTOMATIC1111's own layout, whose pickle names a class of torch beside tensors."""
+    held = {"string_to_token": {"*": 265}, "string_to_param": torch.nn.ParameterDict({"*": torch.nn.Parameter(words())})}
+    torch.save({**held, "name": "lesion", "step": 7, "sd_checkpoint": None}, tmp_path / "any.pt")
+    info = adopt(load(tiny_base_folder), tmp_path / "any.pt", tmp_path / "run")
+    assert info["adopted"]["format"] == "A1111 textual inversion" and info["tokens"] == ["<lesion>"]
+    assert torch.equal(load_file(tmp_path / "run" / textual_inversion.FILE)["<lesion>"], words())
+
+
+def test_ranks_may_differ_and_alphas_may_be_missing(tiny_base_folder: Path, tmp_path: Path) -> None:
+    """Without an alpha it is each module's own rank, whatever the names; to the bit."""
+    changes = random_changes(load(tiny_base_folder), {name: (rank, float(rank)) for name, (rank, _) in MIXED.items()})
+    kohya(changes, tmp_path / "k.safetensors")
+    bare = {key: tensor for key, tensor in load_file(tmp_path / "k.safetensors").items() if not key.endswith(".alpha")}
+    save_file(bare, tmp_path / "kohya.safetensors")
+    by_sides(".lora.")(changes, tmp_path / "diffusers.safetensors")
+    for name in ("kohya", "diffusers"):
+        adopt(load(tiny_base_folder), tmp_path / f"{name}.safetensors", tmp_path / name)
+        assert same(lora.read(tmp_path / name / lora.FILE), changes), name
+
+
+def test_a_convolution_of_one_pixel_may_be_written_as_a_linear_layer(tiny_base_folder: Path, tmp_path: Path) -> None:
+    changes = random_changes(load(tiny_base_folder), {f"{BLOCK}.proj_in": (3, 1.5)})
+    flat = {name: Pair(pair.a.flatten(1), pair.b.flatten(1), pair.alpha) for name, pair in changes.items()}
+    kohya(flat, tmp_path / "flat.safetensors")
+    adopt(load(tiny_base_folder), tmp_path / "flat.safetensors", tmp_path / "run")
+    assert same(lora.read(tmp_path / "run" / lora.FILE), changes)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+PAGE = "\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"), [(POINTER, "a Git LFS pointer .*git lfs pull"), (PAGE, "a web page .*download the file")]
+)
+def test_what_is_no_weights_is_said(
+    text: str, what: str, adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "some.safetensors").write_text(text)
+    with pytest.raises(AdapterError, match=f"some.safetensors is {what}"):
+        adopt(load(tiny_base_folder), tmp_path / "some.safetensors", tmp_path / "run")
+    shutil.copytree(adopted["word"], tmp_path / "ours")
+    (tmp_path / "ours" / textual_inversion.FILE).write_text(text)
+    with pytest.raises(AdapterError, match=f"{textual_inversion.FILE} is {what}"):
+        load_adapter(tmp_path / "ours", device="cpu", precision="fp32")
+    shutil.copytree(tiny_base_folder, tmp_path / "base")
+    (tmp_path / "base" / "unet" / "diffusion_pytorch_model.safetensors").write_text(text)
+    with pytest.raises(BaseModelError, match=f"diffusion_pytorch_model.safetensors is {what}"):
+        load(tmp_path / "base")
+
+
+def test_a_place_of_the_base_is_for_whole_models(adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--base says where a whole model's base lies"):
+        export(adopted["word"], "diffusers", tmp_path / "out", base=str(tiny_base_folder))
 
 
 # --- export --------------------------------------------------------------------------------------------------------------------

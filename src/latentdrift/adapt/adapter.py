@@ -27,6 +27,7 @@ from latentdrift.data.cohort import Cohort
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base, Schedule
 from latentdrift.model.drift import Drift
+from latentdrift.model.folder import instead_of_weights
 from latentdrift.model.start import Statistics
 from latentdrift.record import sha256, versions
 
@@ -230,6 +231,8 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any], there: Sequence[Map
         )
     if not (folder / row.file).is_file():
         raise AdapterError(f"the adapter {folder} has lost its {row.file}; copy it again from where it was made")
+    if instead := instead_of_weights(folder / row.file):
+        raise AdapterError(f"{folder / row.file} is {instead}")
     parts = list(there)
     for part in info.get("start", ()):
         if part["needed"] and part["sha256"] not in [one.get("sha256") for one in parts]:

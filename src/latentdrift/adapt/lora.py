@@ -130,6 +130,21 @@ def places(base: Base) -> dict[str, Any]:
     }
 
 
+def shaped(base: Base, lora: Lora) -> Lora:
+    """The matrices as their modules keep them: a convolution of one pixel and a linear layer are the same change."""
+    there = places(base)
+
+    def like(tensor: Tensor, dimensions: int) -> Tensor:
+        flat = tensor.flatten(1) if tensor.shape[2:].numel() == 1 else tensor
+        return flat[..., None, None] if dimensions == 4 and flat.ndim == 2 else flat if dimensions == 2 else tensor
+
+    found = {}
+    for name, pair in lora.items():
+        dimensions = there[name].weight.ndim if name in there else pair.a.ndim
+        found[name] = Pair(like(pair.a, dimensions), like(pair.b, dimensions), pair.alpha)
+    return found
+
+
 def misfit(base: Base, lora: Lora) -> str | None:
     """Why the matrices have no place in this base; None where they have."""
     there = places(base)

@@ -148,6 +148,8 @@ def check(folder: Path) -> dict[str, str | None]:
                 f"the {part} of base folder {folder} has {why}: latentdrift reads {stem}.safetensors; "
                 "get the safetensors files of this model, or save it again with diffusers' save_pretrained"
             )
+        if instead := instead_of_weights(weights(folder, part, found[0])):
+            raise BaseModelError(f"{weights(folder, part, found[0])} is {instead}")
         variants[part] = found[0]
     return variants
 
@@ -210,6 +212,20 @@ def _check_vocabulary(folder: Path) -> None:
         f"the tokenizer folder {folder} has no vocabulary: it holds {there or 'no file'}, and tokenizer.json, or vocab.json and "
         "merges.txt, are needed; fetch the tokenizer of this model again"
     )
+
+
+def instead_of_weights(path: Path) -> str | None:
+    """What stands in a file in place of weights, and what to do; None where it may be weights."""
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer and not the weights: run `git lfs pull` where it was cloned, or download the file itself"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return (
+            "a web page and not the weights: the download led to a page (a login, or the file's description); download the "
+            "file itself"
+        )
+    return None
 
 
 def config(path: Path) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def write_objects(cohort: Cohort, form: str, info: Mapping[str, Any]) -> list[st
 
 def _drawn(cohort: Cohort, row: dict[str, Any], info: Mapping[str, Any]) -> Drawn:
     stored = cohort.stored(row)
-    modalities = info.get("modalities") or ()
+    modalities = list(info.get("modalities") or [])
     modality = modalities[0] if len(modalities) == 1 else None
     window = constant_window(info)
     if window is None or stored.ndim == 3:

@@ -137,6 +137,10 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
     here = {file for row in EXPORTS.values() for file in row if (source / file).is_file()}
     if not here or here - EXPORTS[to].keys():
         raise AdapterError(_no_form(info["method"], to, here))
+    if base is not None and full.FILE not in here:
+        raise OptionError(
+            f"--base says where a whole model's base lies, and method '{info['method']}' is written without it; leave it out"
+        )
     aside = out.with_name(f".{out.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

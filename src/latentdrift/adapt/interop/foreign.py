@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from latentdrift.errors import AdapterError
+from latentdrift.model.folder import instead_of_weights
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # formats that can run code when they are opened
 # What other tools call their file inside a folder, the safe ones first; words may lie beside the weights of Custom Diffusion.
@@ -30,9 +31,11 @@ NAMES = tuple(
     )
 )  # fmt: skip
 # Functions and types that a pickle of tensors names.
+PARAMETERS = torch.nn.ParameterDict  # what older versions of AUTOMATIC1111 keep a word's vectors in
 TENSORS = {
     "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "collections.OrderedDict",
     *(f"torch.{kind}Storage" for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")),
+    f"{PARAMETERS.__module__}.{PARAMETERS.__name__}", "__builtin__.set", "builtins.set",
 }  # fmt: skip
 OTHER_CALLS = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"}  # opcodes that name functions in ways torch.save never does
 
@@ -63,6 +66,8 @@ def read(path: Path) -> Foreign:
     """
     with path.open("rb") as file:
         start = file.read(9)
+    if instead := instead_of_weights(path):
+        raise AdapterError(f"{path} is {instead}")
     if start[:4] == b"PK\x03\x04":
         return _pickled(path)
     if start[8:] == b"{":  # behind the length of its header
@@ -129,7 +134,8 @@ def _pickled(path: Path) -> Foreign:
                 f"{path} is refused: it is a pickle that would have {', '.join(named)} called when it is opened, and a file of "
                 "weights names tensors only; do not open it elsewhere, and get this adapter as safetensors"
             )
-        found = dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))
+        with torch.serialization.safe_globals([PARAMETERS]):
+            found = dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))
     except AdapterError:
         raise
     except Exception as error:
@@ -188,6 +194,8 @@ def _flat(value: Any) -> Iterator[tuple[str, Any]]:
         visited += 1
         if visited > MOST_VALUES or depth > DEEPEST:
             raise ValueError(f"it holds more than {MOST_VALUES} values, or lists more than {DEEPEST} levels deep")
+        if isinstance(value, PARAMETERS):
+            value = dict(value.items())
         if isinstance(value, Mapping | list | tuple):
             items = list(value.items() if isinstance(value, Mapping) else enumerate(value))
             waiting += [(f"{name}.{key}" if name else str(key), part, depth + 1) for key, part in reversed(items)]

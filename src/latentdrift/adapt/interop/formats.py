@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -22,12 +22,16 @@ FITS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 1280: "SDXL's
 # What latentdrift cannot use: its name, and how names in it begin or what they contain.
 REFUSED = {
     "a U-Net or ControlNet for SDXL": ("add_embedding.linear_1.weight",),
-    "a textual inversion for SDXL": ("clip_g", "clip_l"),
+    "a textual inversion for SDXL": ("clip_g",),  # clip_l alone is as wide as the prompts of SD 1.x
     "a LoRA for SDXL": ("lora_te2_", "text_encoder_2.", "lora_unet_input_blocks_", "add_embedding"),
     "a LoHa or LoKr (LyCORIS)": ("hada_", "lokr_"),
     "a DoRA": ("dora_scale", "lora_magnitude_vector"),
     "a whole model": ("model.diffusion_model.", "encoder.conv_in", "quant_conv"),
 }
+
+
+BUNDLE = "bundle_emb."
+"""How names of embeddings begin that come inside a LoRA's file."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,18 @@ def _network_width(foreign: Foreign) -> int | None:
     return next((tensor.shape[1] for key, tensor in foreign.tensors.items() if keys.fullmatch(key)), None)
 
 
+def _bundled(read: Callable[[Foreign, Base], lora.Lora]) -> Callable[[Foreign, Base], Found]:
+    """A LoRA with words beside it, `bundle_emb.WORD.string_to_param.*`, as kohya's and OneTrainer's files may have them."""
+
+    def both(foreign: Foreign, base: Base) -> Found:
+        words = {key: tensor for key, tensor in foreign.tensors.items() if key.startswith(BUNDLE)}
+        changes = {key: tensor for key, tensor in foreign.tensors.items() if key not in words}
+        spelled = {word(key.removeprefix(BUNDLE).split(".")[0]): _rows(tensor) for key, tensor in words.items()}
+        return Found(read(replace(foreign, tensors=changes), base), spelled)
+
+    return both
+
+
 def _custom(foreign: Foreign, base: Base) -> Found:
     """The projections, and the words in the files beside: diffusers' script writes `<new1>.bin`.
 
@@ -152,11 +168,11 @@ def word(name: str) -> str:
 # The first row that recognises a file has it.
 FORMATS: dict[str, Format] = {
     "cloneofsimo LoRA": Format(_is_cloneofsimo, _cloneofsimo, _numbered_width),
-    "kohya LoRA": Format(_any("lora_unet_", "lora_te_", "lora_te1_"), lambda f, b: Found(loras.kohya(f, b)), _named_width),
+    "kohya LoRA": Format(_any("lora_unet_", "lora_te_", "lora_te1_"), _bundled(loras.kohya), _named_width),
     "peft LoRA": Format(_any("base_model.model."), lambda f, b: Found(loras.peft(f, b)), _named_width),
     "diffusers LoRA": Format(
         _any(".lora_A.", ".lora.down.", "_lora.down.", ".lora_linear_layer.down."),
-        lambda f, b: Found(loras.by_name(f, b)),
+        _bundled(loras.by_name),
         _named_width,
     ),
     "diffusers Custom Diffusion": Format(_any("_custom_diffusion."), _custom, _network_width),
@@ -168,6 +184,8 @@ FORMATS: dict[str, Format] = {
         lambda f, b: Found(network=networks.whole(f, b)),
         _network_width,
     ),
+    # diffusers' advanced DreamBooth script: the vectors of all its new words, which its prompts say one after the other
+    "pivotal tuning's textual inversion": Format(lambda f: list(f.tensors) == ["clip_l"], _one_word, _words_width),
     "A1111 textual inversion": Format(
         lambda f: list(f.tensors) in (["string_to_param.*"], ["emb_params"]), _one_word, _words_width
     ),
@@ -214,6 +232,7 @@ def read(foreign: Foreign, base: Base) -> Found:
             "give the base that it was made for with --base"
         )
     found = FORMATS[name].read(foreign, base)
+    found = replace(found, changes=lora.shaped(base, found.changes))
     reason, room = lora.misfit(base, found.changes), base.token_limit
     if reason:
         raise AdapterError(
