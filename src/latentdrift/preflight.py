@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from latentdrift import config
+from latentdrift.config.parts import given
 from latentdrift.errors import AdapterError, InputError, OptionError
 from latentdrift.model import folder as folders
 from latentdrift.prompts import parse_assignment, parse_wanted
 
 COHORTS = ("cohort", "real", "like", "gate")
 """Options that name a cohort."""
-MADE = ("out", "cache", "inversions")
+MADE = ("out", "cache", "inversions", "private")
 """Options that name what is made, and need not be there."""
 CHECKED_AT_ONCE = ("import", "replay", "reader make", "reader score", "phantom", "demo")
 """Verbs that load nothing heavy before they check their paths themselves."""
@@ -136,8 +137,8 @@ def _check_edit(options: config.EditOptions) -> None:
 
 FILE_ONLY = ("window",)
 COHORT_ONLY = ("split", "patient")
-SLICES = {"plane": None, "position": "50%"}
-"""Options that choose a slice of a volume, and their defaults."""
+SLICES = ("plane", "position")
+"""Options that choose a slice of a volume."""
 
 
 def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
@@ -148,8 +149,8 @@ def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
             raise OptionError(f"--{name} is of {other}, and {options.source} is {kind}; leave it out")
     volume = not is_cohort and options.source.is_file() and _is_volume(options.source)
     beside = [path for path in (options.mask, options.protect, *options.hint_image) if path is not None]
-    for name, default in SLICES.items():
-        if getattr(options, name) != default and not (volume or any(map(_is_volume, beside))):
+    for name in SLICES:
+        if given(options, name) and not (volume or any(map(_is_volume, beside))):
             raise OptionError(f"--{name} chooses a slice of a volume, and {options.source} is none; leave it out")
 
 
