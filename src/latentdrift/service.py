@@ -156,7 +156,7 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
             uids.save()
             report(done, len(missing) + len(backs))
         for done, (asked, back) in enumerate(backs, start=len(missing) + 1):
-            if not is_made(work.folder_back(asked), work.facts(back)):
+            if work.folder(asked).is_dir() and not is_made(work.folder_back(asked), work.facts(back)):  # not held back
                 subject, drawn = work.make(back, work.shelf)
                 write_counterfactual(work.folder_back(asked), subject, drawn, work.facts(back), uids)
             report(done, len(missing) + len(backs))
