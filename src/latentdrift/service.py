@@ -371,7 +371,10 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     if not isinstance(old.get("results", {}).get("outputs"), dict):
         raise InputError(f"the record {options.record} has no hashes of outputs, with which the new ones could be compared")
     model = REPLAYED[old["verb"]]
-    here = {name: value for name, value in (("inversions", None), ("tracker", "tensorboard")) if name in model.model_fields}
+    instead: dict[str, Any] = {"inversions": None, "private": None, "tracker": "tensorboard"}
+    if not old["results"].get("gate"):
+        instead["gate"] = False  # none was there, and by default there is one now
+    here = {name: value for name, value in instead.items() if name in model.model_fields}
     try:
         asked = model(**{**record.complete(old, options.record), **here, "out": options.out})
     except ValidationError as error:
