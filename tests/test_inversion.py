@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -247,3 +248,17 @@ def test_what_regularises_noise_in_closed_form() -> None:
     eps = randn(1, 4, 16, 16, seed=5)
     eps = 0.3 + 1.5 * (eps - eps.mean()) / eps.std()
     assert divergence(eps).item() == pytest.approx(1.5**2 + 0.3**2 - 1 - math.log(1.5**2), abs=1e-6)
+
+
+def test_null_text_follows_the_path_from_its_noisiest_end() -> None:
+    """The first latent that the network sees is the path's last, at the first time of the way back."""
+    asked = task(steps=10)
+    path = ddim_trajectory(asked.denoiser, asked.schedule, asked.x0, asked.source, asked.steps, asked.depth)
+    seen: list[tuple[torch.Tensor, int]] = []
+
+    def watched(xt: torch.Tensor, t: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+        seen.append((xt, int(t)))
+        return asked.denoiser(xt, t, said)
+
+    null_text(replace(asked, denoiser=watched), path, iterations=1)
+    assert torch.equal(seen[0][0], path[-1]) and seen[0][1] == asked.times[0]
