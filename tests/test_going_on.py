@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -340,3 +341,18 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
             storage.write_text(path, json.dumps(2))
             storage.write_text(path, json.dumps(3))
         assert path.read_text() in ("1", "2", "3")
+
+
+def test_a_reader_study_is_finished_after_a_stop_and_never_replaced(tmp_path: Path) -> None:
+    from latentdrift.evaluate import reader
+
+    items = [reader.Item("real", np.full((8, 8, 3), shade, np.uint8), f"{shade}.png", None) for shade in (10, 20)]
+    key = tmp_path / "key.json"
+    reader.write_study(tmp_path / "whole", items, tmp_path / "whole.json", by=None, seed=0)
+    for allowed in range(6):
+        with stopped(tmp_path, allowed, KilledError()), contextlib.suppress(KilledError):
+            reader.write_study(tmp_path / "out", items, key, by=None, seed=0)
+    reader.write_study(tmp_path / "out", items, key, by=None, seed=0)
+    assert (tmp_path / "out" / "study.html").read_bytes() == (tmp_path / "whole" / "study.html").read_bytes()
+    with pytest.raises(InputError, match="is there already"):
+        reader.write_study(tmp_path / "out", items[::-1], key, by=None, seed=0)

@@ -110,19 +110,20 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
     """Write `out`/study.html, and the key; returns the study's name.
 
     Raises:
-        InputError: The key would lie beside the page, or a study is there already.
+        InputError: The key would lie beside the page, or another study is there already.
     """
     if key.resolve().parent == out.resolve():
         raise InputError(f"the key {key} would lie beside the page that readers get; give another --key")
-    for path in (out / "study.html", key):
-        if path.exists():
-            raise InputError(f"{path} is there already, and answers belong to one study; give another --out or --key")
     sources = [_png(item.picture) for item in items]
     study = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
     truth = [{"item": place, "kind": item.kind, "name": item.name, "group": item.group} for place, item in enumerate(items, 1)]
     told = {"format": FORMAT, "study": study, "seed": seed, "by": by, "items": truth}
-    write_whole(key, json.dumps(told, indent=1) + "\n")
-    write_whole(out / "study.html", _page(study, sources))
+    files = {key: json.dumps(told, indent=1) + "\n", out / "study.html": _page(study, sources)}
+    for path, text in files.items():
+        if path.exists() and path.read_text(encoding="utf-8") != text:  # the same is of the same command, stopped or not
+            raise InputError(f"{path} is there already, and answers belong to one study; give another --out or --key")
+    for path, text in files.items():
+        write_whole(path, text)
     return study
 
 
