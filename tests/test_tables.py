@@ -101,6 +101,7 @@ def test_numbers(text, decimal, value):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n", "is a Git-LFS pointer, .*git lfs pull"),
         (b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>", "is a web page, as a failed download leaves it"),
     ],
+    ids=["header", "old-excel", "gzip", "bzip2", "zip", "bytes", "empty", "git-lfs", "web-page"],
 )
 def test_unusable_tables_say_why(tmp_path, content, message):
     path = tmp_path / "table.csv"
