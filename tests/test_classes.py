@@ -8,7 +8,7 @@ import pytest
 
 from latentdrift.errors import OptionError
 from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.classes import LEAST, places, shared
+from latentdrift.evaluate.classes import LEAST, check, places, shared
 
 
 def images(**columns: list) -> ImageSet:
@@ -45,3 +45,11 @@ def test_a_wrong_column_gets_a_sentence(column, says):
 def test_a_folder_of_images_has_no_column():
     with pytest.raises(OptionError, match="synthetic images have no table"):
         places(ImageSet(np.zeros((1, 4, 4, 3))), "sex", "synthetic")
+
+
+def test_every_set_is_checked_for_the_column_before_anything_is_computed():
+    with_table, without = images(sex=["F", "M"]), ImageSet(np.zeros((2, 4, 4, 3)))
+    check(with_table, {"synthetic": with_table, "plain": without}, None)
+    check(with_table, {"synthetic": with_table}, "sex")
+    with pytest.raises(OptionError, match="the plain images have no table, so there is no 'sex' to go by"):
+        check(with_table, {"synthetic": with_table, "plain": without}, "sex")

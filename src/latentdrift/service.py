@@ -181,7 +181,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     """Real and synthetic images -> report.json and report.html."""
     from latentdrift.adapt import scores
     from latentdrift.data.cohort import Cohort
-    from latentdrift.evaluate import report, sets, store
+    from latentdrift.evaluate import classes, report, sets, store
     from latentdrift.evaluate.features import Learned, load_features
     from latentdrift.evaluate.privacy import gate_advice
     from latentdrift.evaluate.questions import Questions
@@ -194,6 +194,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     asked = Questions(options, cohort)
     made = sets.named((options.synthetic, *options.compare), size)
     real, folder = sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
+    classes.check(real, made, options.by)
     train = sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
     learned = Learned(train, folder, options.seed) if train else None
     encoder = Base.load("pocket", device=options.device, precision="fp32")

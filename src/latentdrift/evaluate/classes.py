@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -35,6 +37,18 @@ def places(images: ImageSet, column: str, whose: str) -> dict[str, np.ndarray]:
         for part in str(value).split("|") if isinstance(value, str) else ():
             found.setdefault(part, []).append(place)
     return {value: np.asarray(found[value]) for value in sorted(found)}
+
+
+def check(real: ImageSet, made: Mapping[str, ImageSet], column: str | None) -> None:
+    """Refuse, before anything is computed, an attribute that `shared` cannot go by.
+
+    Raises:
+        OptionError: The real images or one of the synthetic sets lack the attribute, or it is a number that is no age.
+    """
+    if column is None:
+        return
+    for whose, images in {"real": real, **made}.items():
+        places(images, column, whose)
 
 
 def shared(real: ImageSet, synthetic: ImageSet, column: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[str]]:
