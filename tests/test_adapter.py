@@ -84,7 +84,7 @@ def test_adapter_json_says_what_it_takes_to_use_it(name: str, runs: dict[str, Pa
     assert info["describe"] == row.called.format(token="<cohort>", rare_word="sks", images="brain MRI")
     assert info["tokens"] == (["<cohort>"] if word else [])
     assert info["attributes"]["diagnosis"]["vocabulary"] == ["dementia", "no dementia"]
-    assert info["attributes"]["age"] == {"type": "number", "unit": "years"}
+    assert info["attributes"]["age"] == {"type": "number", "unit": "years", "low": 60.0, "high": 70.0}
     assert info["resolution"] == 32
     assert info["colour"] is False
     assert info["intensity"]["window_high"] == {"low": 255.0, "median": 255.0, "high": 255.0}

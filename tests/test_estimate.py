@@ -141,7 +141,10 @@ def test_a_network_that_is_shown_more_than_words_is_refused(
     )
     with pytest.raises(OptionError, match=r"shown .* beside it; leave the copy slope out with --no-copy-slope"):
         service.run("drift estimate", asked, quiet=True)
-    service.run("drift estimate", asked.model_copy(update={"copy_slope": False}), quiet=True)
+    without = config.DriftEstimateOptions(
+        cohort=tiny_cohort_folder, adapter=str(made.adapter), out=tmp_path / "found", copy_slope=False
+    )
+    service.run("drift estimate", without, quiet=True)
     assert json.loads((tmp_path / "found" / "estimate.json").read_text())["source"] == "closed form"
     searched = config.DriftSearchOptions(cohort=tiny_cohort_folder, adapter=str(made.adapter), out=tmp_path / "search")
     with pytest.raises(OptionError, match="studies of drift draw from text alone"):

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from latentdrift.data.phantom import ChestAttributes, chest, chest_history
 from latentdrift.errors import InputError, OptionError
-from latentdrift.evaluate import ImageSet
+from latentdrift.evaluate import ImageSet, realism
 from latentdrift.evaluate import report as judging
 from latentdrift.evaluate.controls import ruined
 from latentdrift.evaluate.distances import DISTANCES
@@ -42,6 +42,15 @@ def coarse(x):
 def few_are_laid_over_each_other(monkeypatch):
     """What takes the time is the search for copies; `report` below was made with all pictures."""
     monkeypatch.setattr(judging, "SEARCHED", 8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def critics_see_few_small_images():
+    """What the judge of realism says is tested in test_realism.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"SIDE": 32, "SEEN": 32, "LEARNED": 60, "TRIED": 80}.items():
+            patch.setattr(realism, name, value)
+        yield
 
 
 @pytest.fixture(scope="module")

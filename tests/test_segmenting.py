@@ -152,10 +152,10 @@ def test_a_trial_of_segmenters_has_the_same_arms(folders: Path, tmp_path: Path, 
     assert [point["n"] for point in told["curves"]["synthetic"]] == [6, 12, 24]
     assert json.loads(json.dumps(told, allow_nan=False))
     (light,) = judge_answers({"utility": told})
-    assert light[:2] == ("Of use? (mask=roi)", "grey")  # three patients
+    assert light[:2] == ("Of use? (mask: roi)", "grey")  # three patients
     write_page(tmp_path / "use.html", "Use", utility_blocks(told))
     html = (tmp_path / "use.html").read_text()
-    assert "Dice without looking at images" in html and "6 with label 9 (3 patients)" in html
+    assert "Dice without looking at the images" in html and "6 with label 9 (3 patients)" in html
     plan = plans.run("evaluate", options)
     assert plan["classifiers"] == len(few) + 4 and plan["seconds_of_training"] > 0
 
