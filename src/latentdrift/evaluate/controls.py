@@ -108,6 +108,25 @@ def _joined(image: np.ndarray, other: np.ndarray, generator: np.random.Generator
     return made
 
 
+def _stacked(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Join the upper half of one patient to the lower half of another."""
+    made = image.copy()
+    middle = image.shape[0] // 2
+    made[middle:] = other[middle:]
+    return made
+
+
+def _checkered(side: int) -> Ruin:
+    """Lay two patients in a checkerboard of side × side squares."""
+
+    def ruin(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        rows, columns = (np.arange(length) * side // length for length in image.shape[:2])
+        own = (rows[:, None] + columns[None]) % 2 == 0
+        return np.where(own[..., None], image, other)
+
+    return ruin
+
+
 def _compressed(side: int) -> Ruin:
     """Keep side × side values of the image, as an autoencoder with too small a code does."""
 
@@ -133,6 +152,8 @@ CONTROLS: dict[str, Control] = {
     "halves": Control("whose left and right halves changed places", _halves_swapped),
     "average": Control("averaged with another patient", _averaged),
     "joined": Control("whose right half is another patient's", _joined),
+    "stacked": Control("whose lower half is another patient's", _stacked),
+    "checkered": Control("in an 8 × 8 checkerboard with another patient", _checkered(8)),
     "compressed": Control("compressed to 16 × 16 values", _compressed(16)),
 }
 
