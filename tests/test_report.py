@@ -320,7 +320,7 @@ def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
     html = path.read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", html) and "http" not in re.sub(r"data:[^\"]*", "", html)
-    assert html.count("data:image/png") == 14 + 14 + 7 + 3 + 11 and html.count("data:image/svg") >= 3
+    assert html.count("data:image/png") == 14 + 14 + 7 + 3 + 13 and html.count("data:image/svg") >= 3
     for words in (
         "Copies?",
         "synthetic: s0",
