@@ -64,9 +64,8 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
     assert "too few to conclude. There are 3 test patients without it" in words
     assert "edits of fewer than 5 patients: age increased (2)" in words
     lights = {label: colour for label, colour, _ in report["lights"]}
-    assert (
-        lights["Of use? (diagnosis: dementia)"] == "grey" == lights["Edits do what was asked?"]
-    )  # so few patients, so few edits
+    assert lights["Of use? (diagnosis: dementia)"] == "grey"  # so few patients
+    assert lights["Edits do what was asked?"] == "grey"  # so few edits
     assert {"Like the real ones? (pocket)", "Shows what was asked?", "And nothing else?"} < set(lights)
     html = (tmp_path / "report.html").read_text()
     assert "Of use?" in html
