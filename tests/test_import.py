@@ -354,6 +354,14 @@ def test_volumes_give_a_slice_and_say_their_plane(tmp_path):
 # --- bad input ---------------------------------------------------------------------------------------------------------------
 
 
+def test_volumes_without_a_plane_say_what_to_give(tmp_path):
+    (tmp_path / "in").mkdir()
+    volume = nibabel.Nifti1Image(np.random.default_rng(0).normal(size=(6, 7, 8)).astype(np.float32), np.eye(4))
+    nibabel.save(volume, tmp_path / "in" / "a.nii")
+    with pytest.raises(CohortError, match=r"1 no plane; no cohort was made; a volume needs --plane axial, coronal"):
+        import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c"))
+
+
 def test_an_import_of_nothing_is_an_error(tmp_path):
     (tmp_path / "in").mkdir()
     options = ImportOptions(source=tmp_path / "in", out=tmp_path / "c")

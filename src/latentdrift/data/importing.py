@@ -57,6 +57,8 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
     taken, refused = join(plan, staging)
     if not taken:
         hint = f"; {said}" if (said := _hint(plan, _patients(staging))) else ""
+        if any(refusal.reason == "no plane" for refusal in refused):
+            hint += "; a volume needs --plane axial, coronal or sagittal"
         staging.discard()
         raise CohortError(f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}")
     publish(plan, staging, taken, refused, options)
