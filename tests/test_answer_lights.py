@@ -97,6 +97,7 @@ def test_a_ceiling_that_is_not_well_known_widens_the_share() -> None:
     assert f"a {1 - 0.05 / 0.4:.0%} to {1 + 0.05 / 0.4:.0%}" in words
 
 
+@pytest.mark.slow
 def test_judges_of_shapes_give_the_light_that_the_pictures_deserve() -> None:
     right = shapes.shapes(shapes.table(60, 5), 5)
     shuffled = shapes.shapes(shapes.table(60, 6), 5)

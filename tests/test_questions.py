@@ -78,6 +78,7 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
         assert heading in html
 
 
+@pytest.mark.slow
 def test_another_scorer_ranks_otherwise(folders: Path, tmp_path: Path, tiny_base_folder: Path) -> None:
     told = {}
     for name in ("judges", str(tiny_clip(tmp_path / "clip", tiny_base_folder))):

@@ -167,6 +167,7 @@ def test_search_again_draws_nothing(searched: Path, tiny_base_folder: Path, tiny
     assert before == {path: path.stat().st_mtime_ns for path in (searched / "points").rglob("*.json")} and len(before) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_same(searched: Path, tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path) -> None:
     two = options(tiny_base_folder, tiny_cohort_folder, tmp_path / "two", workers=2)
     service.run("drift search", two, quiet=True)
