@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapes
-from test_counterfactual_card import edits, judged
+from card_edits import edits, judged
 
 from latentdrift.evaluate.alignment import align
 from latentdrift.evaluate.answer_lights import BLIND, EXCESS, HARDLY, SHOWN, VAGUE, judge_answers

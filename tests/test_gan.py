@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_utility import pictures
+from discs import pictures
 
 from latentdrift.evaluate import gan
 from latentdrift.evaluate.utility import Labelled

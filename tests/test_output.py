@@ -12,9 +12,9 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from dicoms import dicom_errors, saved
 from PIL import Image
 from pydicom.data import get_testdata_file
-from test_dicom import dicom_errors, saved
 
 from latentdrift.data import readers
 from latentdrift.data.geometry import Fit

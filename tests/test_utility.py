@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from discs import pictures
 from sklearn.metrics import roc_auc_score
 
 from latentdrift.errors import InputError
@@ -18,15 +19,6 @@ from latentdrift.evaluate.utility import BATCH, Labelled, auc, utility
 from latentdrift.seeds import generator
 
 STEPS = 20
-
-
-def pictures(n: int, seed: int, *, side: int = 32) -> Labelled:
-    """Noise with a bright disc, small (0) or large (1); two pictures per patient."""
-    source, (row, col) = np.random.default_rng(seed), np.mgrid[:side, :side] / (side - 1) * 2 - 1
-    labels = np.arange(n) // 2 % 2
-    radius = np.where(labels, 0.6, 0.3)[:, None, None]
-    images = np.clip(0.5 * (np.hypot(row, col) < radius) + source.normal(0.2, 0.05, (n, side, side)), 0, 1)
-    return Labelled.of(ImageSet(np.repeat(images[..., None], 3, -1), [f"P{i // 2}" for i in range(n)]), labels)
 
 
 @pytest.fixture(scope="module")
