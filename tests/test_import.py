@@ -280,7 +280,9 @@ def test_a_folder_per_class_without_patients(tmp_path):
     assert cohort.table["patient"].isna().all()
     assert cohort.info["split"]["by"] == "near-duplicate group"
     assert cohort.info["split"]["stratified_by"] == "label"
-    assert cohort.info["split"]["notes"][0].startswith("No image has a patient id: the images form 24 groups")
+    assert cohort.info["split"]["notes"][0].startswith(
+        "No image has a patient id. The split is by groups: all 26 images form 24,"
+    )
     assert cohort.rows("test")["label"].nunique() == 2
     origin = {row["file"]: row["file_name"] for row in records(tmp_path / "c-private" / "files.csv")}
     split = dict(zip(cohort.table["file_name"], cohort.table["split"], strict=True))

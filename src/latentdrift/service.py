@@ -63,11 +63,10 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
     """A cohort -> counts, leaks, a page with plots and a contact sheet."""
     from latentdrift.data.cohort import Cohort
     from latentdrift.data.inspection import write_inspection
-    from latentdrift.evaluate.near_duplicates import confirmed
 
     cohort = Cohort.load(options.cohort)
     out = options.out or options.cohort.with_name(f"{options.cohort.name}-inspect")
-    found = write_inspection(cohort, out, confirmed)
+    found = write_inspection(cohort, out)
     for warning in found["warnings"]:
         log.warning(warning)
     return {"page": str(out / "inspect.html"), "images": found["images"], "warnings": found["warnings"]}

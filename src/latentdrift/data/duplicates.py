@@ -7,7 +7,7 @@ none of 273,956 pairs of different patients, of which a 64-bit difference hash (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -39,12 +39,19 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 def alike(thumbnails: np.ndarray, threshold: float = ALIKE) -> list[tuple[int, int, float]]:
     """Pairs i < j of rows of [N, SIDE * SIDE] that correlate at least so much, with their correlation."""
-    pairs = []
+    return [
+        (int(i), int(j), float(correlation))
+        for found in blocks(thumbnails, threshold, thumbnails)
+        for i, j, correlation in zip(*found, strict=True)
+    ]
+
+
+def blocks(thumbnails: np.ndarray, threshold: float, others: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs i < j of a row of the first and a row of the others that correlate at least so much: i, j, correlation, [P] each."""
     for start in range(0, len(thumbnails), _ROWS):
-        block = thumbnails[start : start + _ROWS] @ thumbnails[start:].T
-        for i, j in np.argwhere(np.triu(block >= threshold, k=1)):
-            pairs.append((start + int(i), start + int(j), float(block[i, j])))
-    return pairs
+        block = thumbnails[start : start + _ROWS] @ others[start:].T
+        i, j = np.nonzero(np.triu(block >= threshold, k=1))
+        yield start + i, start + j, block[i, j]
 
 
 def groups(number: int, pairs: Iterable[Sequence[float]]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from latentdrift.data import duplicates
 from latentdrift.data.cohort import Cohort
+from latentdrift.data.near_duplicates import MayPair, near_duplicates
 from latentdrift.data.splits import SPLITS
 
 BINS = 64
@@ -22,25 +23,8 @@ MANY_CLIPPED = 0.02
 """Share of a picture's pixels at an end of the window that is worth a word (at the upper end; the lower one is background)."""
 
 
-LOOSE = 0.9
-"""Correlation of thumbnails from which a pair is looked at more finely: a copy that is shifted by a fiftieth has 0.95."""
-SMALL = 1000
-"""Images up to which the pairs from LOOSE on are few enough."""
-
-Pair = tuple[int, int, float]
-"""Positions of two rows, and how alike their pictures are, at most 1."""
-
-Confirm = Callable[[Cohort, Sequence[Pair]], Sequence[Pair]]
-"""Of pairs whose thumbnails are alike, those whose fine structure is: `evaluate.near_duplicates.confirmed`, which needs torch."""
-
-
-def inspect(cohort: Cohort, confirm: Confirm | None = None) -> dict[str, Any]:
-    """Everything that can be counted or measured, as plain values, with `warnings` in words.
-
-    Args:
-        cohort: The cohort.
-        confirm: A finer look at pairs whose thumbnails are alike; default: thumbnails alone decide.
-    """
+def inspect(cohort: Cohort) -> dict[str, Any]:
+    """Everything that can be counted or measured, as plain values, with `warnings` in words."""
     seen = _look(cohort)
     found = {
         "describe": cohort.describe,
@@ -56,7 +40,7 @@ def inspect(cohort: Cohort, confirm: Confirm | None = None) -> dict[str, Any]:
         "bits": dict(Counter(seen["bits"])),
         "intensity": _intensity(cohort, seen),
         "missing": {name: int(number) for name, number in cohort.table.isna().sum().items() if number},
-        "leaks": leaks(cohort, seen["thumbnail"], confirm),
+        "leaks": leaks(cohort, seen["thumbnail"]),
         "rejected": cohort.info.get("rejected_by_reason", {}),
         "fingerprint": cohort.fingerprint,
     }
@@ -75,24 +59,19 @@ def mixed(counts: Mapping[str, int]) -> list[str]:
     return [f"The images are of {len(counts)} modalities ({each}); {filtered}."] if len(counts) > 1 else []
 
 
-def leaks(cohort: Cohort, thumbnails: np.ndarray, confirm: Confirm | None = None) -> dict[str, list[Any]]:
+def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
     """What more than one split has: patients, identical pixels, and near-duplicates of different patients or of none.
 
     Args:
         cohort: The cohort.
         thumbnails: Per image, `duplicates.thumbnail`.
-        confirm: As of `inspect`.
     """
     table = cohort.table
-    is_small = len(table) <= SMALL
-    alike = duplicates.alike(thumbnails, LOOSE if confirm and is_small else duplicates.ALIKE)
-    rows = table[["split", "patient", "sha256", "window_low", "window_high"]].to_dict("records")
-    candidates = [pair for pair in alike if _may_leak(rows[pair[0]], rows[pair[1]])]
+    rows = table.to_dict("records")
     pairs = []
-    for i, j, similarity in confirm(cohort, candidates) if confirm else candidates:
-        a, b = table.iloc[i], table.iloc[j]
-        files, found_in = [a["file_name"], b["file_name"]], [a["split"], b["split"]]
-        pairs.append({"files": files, "splits": found_in, "correlation": round(similarity, 4)})
+    for i, j, similarity in near_duplicates(thumbnails, lambda row: cohort.stored(rows[row]), _may_leak(table)):
+        files, splits = ([rows[row][name] for row in (i, j)] for name in ("file_name", "split"))
+        pairs.append({"files": files, "splits": splits, "correlation": round(similarity, 4)})
     return {
         "patients": _shared(table, "patient"),
         "pixels": _same_pixels(table),
@@ -137,7 +116,7 @@ def _look(cohort: Cohort) -> dict[str, Any]:
         stored, pixels = cohort.stored(row), cohort.pixels(row)
         seen["size"].append(f"{stored.shape[0]} x {stored.shape[1]}{' RGB' if stored.ndim == 3 else ''}")
         seen["bits"].append(f"{stored.dtype.itemsize * 8}")
-        seen["thumbnail"].append(duplicates.thumbnail(pixels))
+        seen["thumbnail"].append(duplicates.thumbnail(stored))
         seen["histogram"].append(np.histogram(pixels, bins=BINS, range=(-1, 1))[0] / pixels.size)
         seen["ends"].append([np.mean(pixels == -1), np.mean(pixels == 1)])
     return seen | {"thumbnail": np.stack(seen["thumbnail"])}
@@ -230,13 +209,17 @@ def _same_pixels(table: pd.DataFrame) -> list[str]:
     return sorted({picture.split()[0] for picture in shared})
 
 
-def _may_leak(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def _may_leak(table: pd.DataFrame) -> MayPair:
     """Whether two rows lie in two splits, and are neither the same picture nor the same patient's."""
-    return a["split"] != b["split"] and not _is_same(a, b) and (a["patient"] is None or a["patient"] != b["patient"])
+    splits = table["split"].to_numpy()
+    patients = pd.factorize(table["patient"])[0]  # -1 where there is none
+    pictures = table.groupby(["sha256", "window_low", "window_high"], dropna=False).ngroup().to_numpy()
 
+    def may_pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        strangers = (patients[first] < 0) | (patients[first] != patients[second])
+        return np.asarray((splits[first] != splits[second]) & (pictures[first] != pictures[second]) & strangers)
 
-def _is_same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    return all(a[name] == b[name] for name in ("sha256", "window_low", "window_high"))
+    return may_pair
 
 
 def _overlaps(sets: list[set[Any]]) -> Iterable[set[Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 from latentdrift import page
 from latentdrift.data.cohort import Cohort, background
 from latentdrift.data.geometry import Fit
-from latentdrift.data.inspect import Confirm, inspect
+from latentdrift.data.inspect import inspect
 from latentdrift.data.splits import SPLITS
 
 INK = {"train": "#2f6f8f", "validation": "#c98a12", "test": "#7a4f9a"}
@@ -24,9 +24,9 @@ TILE = 160
 """Pixels of a contact sheet image's side."""
 
 
-def write_inspection(cohort: Cohort, out: Path, confirm: Confirm | None = None) -> dict[str, Any]:
-    """Write `inspect.html` and `inspect.json` into `out`; returns what was found. See `inspect` for `confirm`."""
-    found = inspect(cohort, confirm)
+def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
+    """Write `inspect.html` and `inspect.json` into `out`; returns what was found."""
+    found = inspect(cohort)
     page.write_page(out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, found))
     partial = out / ".inspect.json.partial"
     partial.write_text(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

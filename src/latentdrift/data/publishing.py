@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from latentdrift import record
 from latentdrift.config import ImportOptions
@@ -18,6 +19,7 @@ from latentdrift.data.cohort import COLUMNS, Cohort, write_tables
 from latentdrift.data.identity import PrivateTable, choose_salt, patient_key, pseudonym, write_private
 from latentdrift.data.inspect import mixed, modalities
 from latentdrift.data.mapping import describe_map
+from latentdrift.data.near_duplicates import near_duplicates
 from latentdrift.data.plan import Plan
 from latentdrift.data.staging import Staging
 from latentdrift.data.values import NOT_NAMED, Doubt, are_dates
@@ -217,8 +219,8 @@ def _split(
     if unnamed:
         who = "No image has a patient id" if unnamed == len(taken) else f"{unnamed} of {len(taken)} images have no patient id"
         notes.append(
-            f"{who}: the images form {len(set(groups))} groups of near-duplicates, which stay together; "
-            "different pictures of one patient may still lie in two splits."
+            f"{who}. The split is by groups: all {len(taken)} images form {len(set(groups))}, each of one patient or of "
+            "near-duplicates, and no group is cut. Different pictures of one patient without an id may still lie in two splits."
         )
     several = Counter(patient_key(spelling) for spelling in {image.values["patient"] for image in taken if image.patient})
     if unlike := sum(number > 1 for number in several.values()):
@@ -231,15 +233,17 @@ def _split(
 
 
 def _look_alike(staging: Staging, taken: Sequence[Taken]) -> list[str]:
-    from PIL import Image
+    """Per image, the group that must stay together: one patient's, look-alike thumbnails, and the same fine structure."""
 
-    thumbnails = []
-    for image in taken:
-        with Image.open(staging.pixels(image.staged["png"])) as picture:
-            thumbnails.append(duplicates.thumbnail(np.asarray(picture)))
+    def read(position: int) -> np.ndarray:
+        with Image.open(staging.pixels(taken[position].staged["png"])) as picture:
+            return np.asarray(picture)
+
+    thumbnails = np.stack([duplicates.thumbnail(read(position)) for position in range(len(taken))])
     first: dict[str, int] = {}
     same = [(first.setdefault(image.patient, i), i) for i, image in enumerate(taken) if image.patient]
-    return [str(group) for group in duplicates.groups(len(taken), [*duplicates.alike(np.stack(thumbnails)), *same])]
+    alike = [*duplicates.alike(thumbnails), *near_duplicates(thumbnails, read)]
+    return [str(group) for group in duplicates.groups(len(taken), [*alike, *same])]
 
 
 def _label(taken: Sequence[Taken], asked: str | None, conditions: Sequence[str]) -> str | None:
