@@ -11,6 +11,7 @@ import pytest
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.asked import Asked
 from latentdrift.evaluate.bootstrap import Resampling
+from latentdrift.evaluate.card import _warnings
 from latentdrift.evaluate.interventions import follow_ups, realism
 
 SIDE, N = 16, 12
@@ -74,6 +75,50 @@ def test_a_follow_up_tells_how_much_of_the_true_change_was_made(made: float) -> 
         assert told["metrics"]["ssim"]["value"] == pytest.approx(1, abs=1e-6) and told["no_change"]["ssim"]["value"] < 0.99
     if made == 0.0:
         assert told["metrics"]["ssim"]["value"] == pytest.approx(told["no_change"]["ssim"]["value"])
+
+
+def test_the_unchanged_image_is_the_baseline_of_every_similarity() -> None:
+    """An edit that does nothing gains nothing, also where its change is compared with the true one."""
+    told = visits(0.0)
+    assert told is not None and told["no_change"]["difference_ssim"]["value"] > 0.01  # no change is a little like a small change
+    for name in ("ssim", "ms-ssim", "psnr", "difference_ssim"):
+        assert told["gain"][name]["value"] == pytest.approx(0, abs=1e-9), name
+        assert told["no_change"][name]["value"] == pytest.approx(told["metrics"][name]["value"]), name
+
+
+def steps(made: float) -> dict[str, Any]:
+    """Six patients whose true change is 0.02 to 0.32 everywhere, edited by a share of it."""
+    sizes = np.linspace(0.02, 0.32, 6)[:, None, None, None]
+    first = scans(np.full(6, 0.5), 5)
+    table = [{"age": 70.0, "diagnosis": "well"}] * 6 + [{"age": 80.0, "diagnosis": "well"}] * 6
+    people = [f"p{i}" for i in range(6)]
+    real = ImageSet(np.concatenate([first, first + sizes]), people * 2, attributes=pd.DataFrame(table))
+    sets = {"original": ImageSet(first), "counterfactual": ImageSet(first + made * sizes)}
+    edits = [{"name": p, "record": {"patient": p, "attributes": table[0], "changes": {"age": 80.0}}} for p in people]
+    told = follow_ups(edits, sets, real, SPEC, Resampling(np.arange(6), 400, 0))
+    assert told is not None
+    return told
+
+
+@pytest.mark.parametrize(("made", "decibel"), [(0.5, 20 * np.log10(2)), (-1.0, -20 * np.log10(2)), (0.9, 20.0)])
+def test_a_gain_is_paired(made: float, decibel: float) -> None:
+    """Errors shrink or grow by one factor, so each gains the same decibels, though the errors themselves lie 24 dB apart."""
+    psnr = steps(made)["gain"]["psnr"]
+    assert psnr["value"] == pytest.approx(decibel, abs=1e-3) and psnr["n"] == 6
+    assert psnr["ci"] == pytest.approx([decibel, decibel], abs=1e-3)
+
+
+@pytest.mark.parametrize(("made", "worse"), [(-1.0, True), (0.0, False), (0.5, False)])
+def test_a_counterfactual_that_loses_to_no_change_is_warned_of(made: float, worse: bool) -> None:
+    nothing_else = {"effectiveness": [], "collateral": {"columns": [], "rows": {}, "unit_of": "visits"}}
+    said = _warnings({**nothing_else, "follow_ups": steps(made)})
+    assert bool(said) is worse
+    assert not worse or "PSNR (dB) -6.021 (-6.021 to -6.021)" in said[0]
+    assert _warnings({**nothing_else, "follow_ups": None}) == []
+
+
+def test_a_gain_leaves_out_what_cannot_be_subtracted() -> None:
+    assert steps(1.0)["gain"]["psnr"]["value"] is None  # the counterfactual is the later scan: infinite
 
 
 def test_another_state_or_another_patient_is_no_follow_up() -> None:

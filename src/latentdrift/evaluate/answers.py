@@ -11,7 +11,7 @@ from latentdrift import page
 from latentdrift.evaluate import ImageSet
 from latentdrift.evaluate.alignment import CLASSES, NUMBERS
 from latentdrift.evaluate.card import BEYOND, MATERIAL
-from latentdrift.evaluate.labels import LIMIT, REAL, SYNTHETIC, attribute, change
+from latentdrift.evaluate.labels import FOLLOW_UP, LIMIT, REAL, SYNTHETIC, attribute, change
 from latentdrift.evaluate.retrieval import METRICS, OPPOSED
 from latentdrift.evaluate.strips import edit_strip, pixels
 from latentdrift.evaluate.trial import IMITATED, REFERENCE, verdict
@@ -227,17 +227,12 @@ REALISM = (
 )
 FOLLOWED = (
     "{n} edits of {patients} patients ask for a state in which the patient was scanned again. Counterfactual and untouched "
-    "original beside that later scan, 95 % intervals over patients. Two scans differ by position and noise, too, so that 1 is "
-    "not to be had: a good counterfactual is better than the untouched original."
+    "original beside that other scan, 95 % intervals over patients. Difference: counterfactual minus untouched original, of the "
+    "same edits; above 0 the counterfactual is nearer to the true scan. Two scans differ by position and noise, too, so that no "
+    "counterfactual reaches 1."
 )
-FOLLOW_UP = {
-    "ssim": "SSIM",
-    "ms-ssim": "MS-SSIM",
-    "psnr": "PSNR (dB)",
-    "difference_ssim": "SSIM of the change with the true change",
-    "effect": "share of the true change (1: all, 0: none, below 0: the wrong way)",
-}
-"""Measure of `truth.against_visit` -> its title."""
+ABSENT: Told = {"value": None, "ci": None}
+"""Of a measure that an untouched original has not."""
 
 
 def _realistic(row: Told) -> dict[str, Any]:
@@ -255,9 +250,9 @@ def _realistic(row: Told) -> dict[str, Any]:
 def _followed(told: Told) -> list[dict[str, Any]]:
     rows = []
     for name, words in FOLLOW_UP.items():
-        one, other = told["metrics"][name], told["no_change"].get(name, {"value": None, "ci": None})
-        shown = {"counterfactual": estimate(one["value"], one["ci"]), "untouched original": estimate(other["value"], other["ci"])}
-        rows.append({"measure": words, **shown})
+        parts = {"counterfactual": "metrics", "untouched original": "no_change", "difference": "gain"}
+        found = {column: told[part].get(name, ABSENT) for column, part in parts.items()}
+        rows.append({"measure": words, **{column: estimate(one["value"], one["ci"]) for column, one in found.items()}})
     return rows
 
 

@@ -27,7 +27,7 @@ from latentdrift.evaluate.bootstrap import Resampling, groups
 from latentdrift.evaluate.interventions import follow_ups, realism
 from latentdrift.evaluate.judges import Judges
 from latentdrift.evaluate.kinship import Space, between, identity, pairs_of, spread
-from latentdrift.evaluate.labels import attribute, change
+from latentdrift.evaluate.labels import FOLLOW_UP, attribute, bounds, change
 from latentdrift.evaluate.similarity import patients_of
 from latentdrift.evaluate.truth import CHANGED
 
@@ -224,12 +224,25 @@ def _warnings(told: Mapping[str, Any]) -> list[str]:
                 f"Counterfactuals, {change(kind)}: {', '.join(moved)} changed, too, although not "
                 "asked for, by more than between two visits of a patient."
             )
+    followed = told["follow_ups"]
+    gains = followed["gain"].items() if followed else ()
+    worse = [f"{FOLLOW_UP[name]} {gain['value']:+.4g} ({bounds(gain['ci'])})" for name, gain in gains if _is_worse(gain)]
+    if worse:
+        found.append(
+            f"Counterfactuals: less like the patient's own scan in the requested state than the untouched original is, "
+            f"{followed['n']} edits of {followed['patients']} patients: {', '.join(worse)}."
+        )
     if told["collateral"]["unit_of"] != "visits":
         found.append(
             "Counterfactuals: hardly any real patient came twice. Collateral changes are in "
             "units of the difference between any two patients."
         )
     return found
+
+
+def _is_worse(gain: Mapping[str, Any]) -> bool:
+    """Whether the whole interval lies below 0."""
+    return gain["ci"] is not None and gain["ci"][1] < 0
 
 
 def _slope(made: np.ndarray, wanted: np.ndarray) -> float | None:

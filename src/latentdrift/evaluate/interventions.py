@@ -24,7 +24,7 @@ from latentdrift.evaluate.truth import against_visit, baselines
 KID = DISTANCES["kid"]
 AROUND = 0.5  # standard deviations of the real values by which the range of requested numbers is widened (ours)
 AGE = 1.0  # years by which a follow-up may miss the requested age (ours)
-NO_CHANGE = ("ssim", "ms-ssim", "psnr")  # measures that the untouched original has, too
+NO_CHANGE = ("ssim", "ms-ssim", "psnr", "difference_ssim")  # measures on which the untouched original is a baseline
 
 
 def realism(
@@ -96,7 +96,9 @@ def follow_ups(
         people: Patients of the edits, and the resamples.
 
     Returns:
-        n, patients, metrics (those of `truth.against_visit`: value, ci, n) and no_change, the same of the untouched originals.
+        n, patients, metrics (those of `truth.against_visit`: value, ci, n), no_change, the same of the untouched originals, and
+        gain, the paired difference of the two. Both are of the same patients: their own intervals overlap also where the
+        difference is clear.
     """
     pairs = [(edit, visit) for edit, one in enumerate(edits) if (visit := _visit(one["record"], real, spec)) is not None]
     if not pairs or min(real.images.shape[1:3]) < WINDOW:
@@ -111,7 +113,13 @@ def follow_ups(
         "patients": some.patients,
         "metrics": {name: some.mean(values) for name, values in scores.items()},
         "no_change": {name: some.mean(untouched[name]) for name in NO_CHANGE},
+        "gain": {name: some.mean(_gain(scores[name], untouched[name])) for name in NO_CHANGE},
     }
+
+
+def _gain(made: np.ndarray, untouched: np.ndarray) -> np.ndarray:
+    """Score of each edit minus that of its untouched original [E]; NaN where one of the two is infinite."""
+    return np.subtract(made, untouched, out=np.full(len(made), np.nan), where=np.isfinite(made) & np.isfinite(untouched))
 
 
 def _visit(record: Mapping[str, Any], real: ImageSet, spec: Mapping[str, Any]) -> int | None:

@@ -36,6 +36,15 @@ OF = {
     "within": "between two images of the set",
 }
 
+FOLLOW_UP = {
+    "ssim": "SSIM",
+    "ms-ssim": "MS-SSIM",
+    "psnr": "PSNR (dB)",
+    "difference_ssim": "SSIM of the change with the true change",
+    "effect": "share of the true change (1: all, 0: none, below 0: the wrong way)",
+}
+"""Measure of `truth.against_visit` -> its title."""
+
 
 def title(name: str) -> str:
     """`kid.pocket` in words."""
