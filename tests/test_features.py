@@ -136,6 +136,43 @@ def test_squeezenet_has_the_published_size_and_shapes():
     assert network(torch.rand(2, 3, 227, 227)).shape == (2, 512)
 
 
+def walked_by_hand(path: Path, picture: np.ndarray) -> list[torch.Tensor]:
+    """The seven layers of LPIPS' SqueezeNet, from the arrays of a Keras file and without our network."""
+    h5py, conv, pool = pytest.importorskip("h5py"), torch.nn.functional.conv2d, torch.nn.functional.max_pool2d
+    arrays: dict[str, torch.Tensor] = {}
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda name, node: arrays.update({name: torch.from_numpy(node[()])} if hasattr(node, "shape") else {}))
+
+    def layer(x: torch.Tensor, name: str, **how: int) -> torch.Tensor:
+        kernel, bias = (
+            next(a for n, a in arrays.items() if n.startswith(f"{name}/") and n.endswith(end)) for end in ("l:0", "s:0")
+        )
+        return conv(x, kernel.permute(3, 2, 0, 1), bias, **how).clamp(min=0)
+
+    blue_green_red = 255 * picture[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
+    x = layer(torch.from_numpy(blue_green_red.astype(np.float32)).permute(2, 0, 1)[None], "conv1", stride=2)
+    seen, x = [x], pool(x, 3, 2)
+    for number in range(2, 10):
+        squeezed = layer(x, f"fire{number}/squeeze1x1")
+        wide = [layer(squeezed, f"fire{number}/expand1x1"), layer(squeezed, f"fire{number}/expand3x3", padding=1)]
+        x = torch.cat(wide, 1)
+        seen += [x] if number in (3, 5, 6, 7, 8, 9) else []
+        x = pool(x, 3, 2) if number in (3, 5) else x
+    return seen
+
+
+def test_perceptual_distance_is_that_of_the_file_walked_by_hand(tmp_path):
+    torch.manual_seed(1)
+    write_keras(tmp_path / "w.h5", SqueezeNet().requires_grad_(False))
+    a, b = np.random.default_rng(2).random((2, 64, 48, 3)).astype(np.float32)
+    expected = 0.0
+    for x, y in zip(walked_by_hand(tmp_path / "w.h5", a), walked_by_hand(tmp_path / "w.h5", b), strict=True):
+        cosine = torch.nn.functional.cosine_similarity(x, y, dim=1)
+        expected += float((2 - 2 * cosine).mean())  # of two vectors of unit length
+    pair = [torch.from_numpy(picture).permute(2, 0, 1)[None] for picture in (a, b)]
+    assert float(unlikeness(load_squeezenet(tmp_path / "w.h5"), *pair)) == pytest.approx(expected, rel=1e-3)
+
+
 def test_perceptual_distance_looks_where_lpips_looks():
     """Channels and places of the seven layers of LPIPS' SqueezeNet, at 64 pixels."""
     stages = SqueezeNet().stages(torch.rand(1, 3, 64, 64))
