@@ -125,6 +125,24 @@ def test_an_unknown_yaml_option_names_the_near_one(tmp_path, capsys) -> None:
     assert "did you mean 'steps'?" in err
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("improt scans --out C", "unknown verb 'improt'; did you mean import?"),
+        ("drift estimat C", "unknown verb 'drift estimat'; did you mean drift estimate?"),
+        ("bench table C", "did you mean bench table"),
+        ("drift estimate --cohort C", "COHORT stands without a flag: latentdrift drift estimate COHORT."),
+        ("edit --sorce x.png --adapter=run", "SOURCE stands without a flag: latentdrift edit ADAPTER SOURCE."),
+        ("fit C --stepz 3", "did you mean --steps?"),
+    ],
+)
+def test_a_mistyped_word_names_the_nearest(line, sentence, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(line.split())
+    assert stop.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_json_is_json_and_a_dry_run_writes_nothing(tmp_path, capsys) -> None:
     code, out, _ = told(capsys, "phantom", "--out", str(tmp_path / "scans"), "--dry-run", "--json")
     assert code == 0

@@ -171,17 +171,47 @@ def _parsed(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         SystemExit: Usage, with the nearest option to one that is unknown.
     """
+    _check_verb(arguments)
     given, extra = parser().parse_known_args(_with_negative_values(arguments))
     if not extra:
         return vars(given)
-    flags = [f"--{name.replace('_', '-')}" for name in (*VERBS[given.verb][0].model_fields, "config", "dry_run", "json", "debug")]
-    near = get_close_matches(extra[0].partition("=")[0], flags, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = _nearest_option(given.verb, extra[0].partition("=")[0])
     sys.stderr.write(
         f"usage: latentdrift {given.verb} ...\n"
         f"latentdrift {given.verb}: unrecognized arguments: {' '.join(extra)}{hint} See latentdrift {given.verb} --help\n"
     )
     raise SystemExit(2)
+
+
+def _check_verb(arguments: Sequence[str]) -> None:
+    """Refuse a mistyped verb, and name the nearest one.
+
+    Raises:
+        SystemExit: Usage.
+    """
+    families = {verb.split()[0] for verb in VERBS if " " in verb}
+    place = 1 if arguments and arguments[0] in families else 0
+    above = list(arguments[:place])
+    known = {verb.split()[place] for verb in VERBS if verb.split()[:place] == above}
+    word = arguments[place] if len(arguments) > place else ""
+    near = get_close_matches(word, sorted(known), n=1)
+    if word in known or word.startswith("-") or not near:
+        return
+    sys.stderr.write(f"latentdrift: unknown verb '{' '.join([*above, word])}'; did you mean {' '.join([*above, *near])}?\n")
+    raise SystemExit(2)
+
+
+def _nearest_option(verb: str, flag: str) -> str:
+    """The hint for an unknown option: the nearest one, or that the value stands without a flag."""
+    model, positional = VERBS[verb]
+    flags = {f"--{name.replace('_', '-')}": name for name in (*model.model_fields, "config", "dry_run", "json", "debug")}
+    near = get_close_matches(flag, flags, n=1)
+    if not near:
+        return ""
+    name = flags[near[0]]
+    if name in positional:
+        return f"; {name.upper()} stands without a flag: latentdrift {verb} {' '.join(map(str.upper, positional))}."
+    return f"; did you mean {near[0]}?"
 
 
 def _with_negative_values(arguments: Sequence[str]) -> list[str]:
