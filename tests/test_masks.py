@@ -97,6 +97,16 @@ def test_masks_that_are_not_there_are_said_before_work(run: Any, masked: Cohort,
         run("empty", data=Cohort.load(masked.folder), mask="roi")
 
 
+def test_all_odd_masks_are_counted_and_the_first_three_named(masked: Cohort, tmp_path: Path) -> None:
+    train = masked.rows("train")
+    odd = train["roi"].iloc[:5].tolist()
+    for name in odd:
+        Image.new("L", (32, 30)).save(masked.folder / name)
+    with pytest.raises(CohortError, match=r"^5 masks cannot be used: .*; and 2 more$") as refused:
+        masks.weights(masked, "roi", 0.2, list(train.index), 32, 8, tmp_path / "cache")
+    assert [name in str(refused.value) for name in odd] == [True, True, True, False, False]
+
+
 def test_other_masks_are_another_run(run: Any, masked: Cohort) -> None:
     with pytest.raises(KilledError):
         run(data=masked, mask="roi", on_step=killer(4))

@@ -34,6 +34,8 @@ _UNIT = "(?:" + "|".join(f"(?P<{name}>(?:{words})(?![a-z]))" for name, words in 
 _NUMBER = r"(?:\d+(?:[.,]\d*)?|[.,]\d+)"
 _PART = re.compile(rf"\s*(?P<number>{_NUMBER})\s*{_UNIT}\s*(?:and\s+|,\s*)?")
 _PLAIN = re.compile(rf"\+?({_NUMBER}(?:e[+-]?\d+)?)")
+_ZERO_YEARS = re.compile(rf"[0.,]+\s*(?:{_UNITS['years']})\.?")
+"""`000Y` of a header or a table: a newborn's age is written in days, weeks or months (PS3.5 table 6.2-1, AS)."""
 _ANY_UNIT = "(?:" + "|".join(_UNITS.values()) + r")\.?"
 _AGE = rf"{_NUMBER}(?:\s*{_ANY_UNIT}(?![a-z]))?"
 _ABOVE = re.compile(rf"(?:>|over|above|more than|older than|greater than)\s*({_AGE})")
@@ -96,6 +98,10 @@ def parse_age(text: str, unit: str | None = "years", decimal: str = ".") -> floa
         raise AgeError("age without a unit", f"the age '{text}' has no unit; an age is written as 065Y, 018M, 006W or 010D")
     if years is None:
         raise AgeError("age is not a number", f"the age '{text}' is not a number; give it in {unit or 'years'}, as in 58")
+    if years == 0 and _ZERO_YEARS.fullmatch(plain):
+        raise AgeError(
+            "age of 0 years", f"the age '{text}' stands for no age; write a newborn's in days, as 003D, or as a bare 0"
+        )
     return _checked(text, years)
 
 

@@ -49,7 +49,11 @@ def weights(
         resolution: Pixels on a side, as training sees them.
         size: Latents on a side.
         root: Folder of all caches of a run.
+
+    Raises:
+        CohortError: Masks cannot be used; how many, and the first ones by name.
     """
+    files.census(cohort, column, positions)
     table, masked = cohort.rows().to_dict("records"), set(positions)
 
     def compute(first: int, last: int) -> Mapping[str, torch.Tensor]:

@@ -195,14 +195,10 @@ def _stated_age(dataset: Dataset) -> float | None:
     """Years of PatientAge; None where it is empty.
 
     Raises:
-        AgeError: no age. `000Y` is none either: a newborn's age is written in days, weeks or months (PS3.5 table 6.2-1, AS).
+        AgeError: no age.
     """
     stated = text(dataset, "PatientAge")
-    if stated is None:
-        return None
-    if re.fullmatch(r"0+\s*Y", stated.upper()):
-        raise AgeError("age of 0 years", "the age 000Y stands for no age")
-    return parse_age(stated, unit=None)
+    return None if stated is None else parse_age(stated, unit=None)
 
 
 def study_date(dataset: Dataset) -> str | None:

@@ -17,7 +17,7 @@ from latentdrift.errors import CohortError, OptionError, unknown
 
 log = logging.getLogger(__name__)
 
-SHOWN = 5
+SHOWN = 3
 """Masks that a message names."""
 
 

@@ -32,6 +32,10 @@ from latentdrift.data.walk import Refusal, walk
 from latentdrift.errors import InputError, OptionError, ResourceError, unknown
 
 log = logging.getLogger(__name__)
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Endings of files that class folders hold."""
+MOST_CLASSES, FEWEST_OF_A_CLASS = 50, 2
+"""Folders at most, and pictures in each at least, that look like classes."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,20 @@ def prepare(options: ImportOptions) -> Plan:
         volumes, standing, leave_out, key,
     )  # fmt: skip
     _check_disk(plan, options.out)
+    if table is None and not options.preset and not options.map:
+        _suggest_classes(files)
     return plan
+
+
+def _suggest_classes(files: list[str]) -> None:
+    """Name the preset for class folders where the files look like some: their names may be patients', so they are not shown."""
+    folders = Counter(parent for name in files if (parent := name.rpartition("/")[0]) and name.lower().endswith(PICTURES))
+    if 2 <= len(folders) <= MOST_CLASSES and min(folders.values()) >= FEWEST_OF_A_CLASS:
+        log.warning(
+            "There is no table, and the pictures lie in %d folders. If a folder is a class, did you mean "
+            "--preset imagefolder? It makes the folder's name the label.",
+            len(folders),
+        )
 
 
 def _volumes(

@@ -21,6 +21,7 @@ from latentdrift.data.inspect import mixed, modalities
 from latentdrift.data.mapping import describe_map
 from latentdrift.data.near_duplicates import near_duplicates
 from latentdrift.data.plan import Plan
+from latentdrift.data.spellings import unite_spellings
 from latentdrift.data.staging import Staging
 from latentdrift.data.values import NOT_NAMED, Doubt, are_dates
 from latentdrift.data.volume import MIDDLE
@@ -41,6 +42,8 @@ DESCRIBE = {
 
 SHOWN = 24
 """Characters of a cell in a message."""
+SHOWN_AGES = 5
+"""Spellings of ages in a message."""
 MUCH_UNUSED = 4
 """Times that the range of a number format may be as wide as the values of all pictures before it is worth a word."""
 
@@ -73,6 +76,7 @@ def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refu
     salt = choose_salt(options.out, options.salt)
     spellings = sorted({image.values["patient"] for image in taken if image.patient})
     conditions = [name for name in plan.map.attributes if any(name in image.values for image in taken)]
+    joined = unite_spellings([image.values for image in taken], (*conditions, "findings"))
     split_of, split_info = _split(staging, taken, options, conditions)
     folder = staging.assemble()
     rows = []
@@ -82,7 +86,7 @@ def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refu
         rows.append(_row(image, salt) | moment | {"file_name": file_name, "split": split_of[position]})
     kept = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in (*COLUMNS, *conditions)]
     info = {"describe": options.describe or plan.map.describe or _describe(taken), "kept": kept, "split": split_info}
-    write_tables(folder, rows, info | _account(plan, taken, refused, options))
+    write_tables(folder, rows, info | _account(plan, taken, refused, joined, options))
     known = [(patient, pseudonym(salt, patient)) for patient in spellings]
     origin = [(row["file_name"], readable(image.file), image.staged["frame"]) for row, image in zip(rows, taken, strict=True)]
     left_out = [(readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused]
@@ -124,11 +128,19 @@ def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) ->
         sentences.append(f"{info['table']['rows_without_file']} of {info['table']['rows']} rows of the table have no file here.")
     if info["table"]["findings_joined"]:
         sentences.append(f"The findings of several rows were joined for {info['table']['findings_joined']} images.")
+    sentences += _read_ages(info["table"].get("ages_read", {}))
     sentences += mixed(info["source"]["modalities"])
     for name, reasons in info["table"]["cells"].items():
         sentences += _doubtful(name, reasons, [cell for cell in cells if cell["column"] == name])
     sentences += info["warnings"] + info["split"]["notes"]
     return sentences + [f"{number} images: {note}." for note, number in info["notes"].items()]
+
+
+def _read_ages(ages: Mapping[str, int]) -> list[str]:
+    """`Ages read from text: '>89' as 90 (2), '24M' as 2 (1).`"""
+    shown = ", ".join(f"{reading} ({number})" for reading, number in list(ages.items())[:SHOWN_AGES])
+    more = f", and {len(ages) - SHOWN_AGES} other spellings" if len(ages) > SHOWN_AGES else ""
+    return [f"Ages read from text: {shown}{more}."] if ages else []
 
 
 def _warnings(taken: Sequence[Taken], window: str | None) -> list[str]:
@@ -268,7 +280,9 @@ def _describe(taken: Sequence[Taken]) -> str:
     return DESCRIBE.get(modality, "medical image")
 
 
-def _account(plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], options: ImportOptions) -> dict[str, Any]:
+def _account(
+    plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], joined: Sequence[str], options: ImportOptions
+) -> dict[str, Any]:
     """Where the pictures came from, what was done to them, and what was left out and why."""
     used = {row for image in taken for row in image.rows}
     without = plan.links.rows_without_file if plan.links else set(plan.rows.values) - used
@@ -296,6 +310,7 @@ def _account(plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], opt
             "rows_without_file": len(set(without) - set(plan.rows.rejected)),
             "rows_rejected": dict(Counter(error.reason for error in plan.rows.rejected.values())),
             "findings_joined": sum(_joined(plan, image) for image in taken),
+            "ages_read": _ages_read(plan, used),
             "cells": {name: dict(reasons.most_common()) for name, reasons in cells.items()},
         },
         "deidentification": {
@@ -307,9 +322,15 @@ def _account(plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], opt
         },
         "rejected": [{"reason": refusal.reason} for refusal in refused],
         "rejected_by_reason": dict(Counter(refusal.reason for refusal in refused).most_common()),
-        "warnings": _warnings(taken, plan.window),
+        "warnings": [*joined, *_warnings(taken, plan.window)],
         "notes": dict(Counter(note for image in taken for note in image.staged["notes"])),
     }
+
+
+def _ages_read(plan: Plan, used: Iterable[int]) -> dict[str, int]:
+    """Cells of ages that are no plain numbers, with the years that they are read as -> number of rows, the most first."""
+    counts = Counter(plan.rows.ages_read[row] for row in used if row in plan.rows.ages_read)
+    return dict(counts.most_common())
 
 
 def _joined(plan: Plan, image: Taken) -> bool:

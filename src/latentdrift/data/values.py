@@ -69,12 +69,14 @@ class Rows:
         rejected: Row number -> why the row is not used.
         kinds: Further attribute -> "number" or "category".
         doubts: Row number -> its cells that were left empty or are not in the map.
+        ages_read: Row number -> `'>89' as 90`, where the cell of its age is no plain number.
     """
 
     values: dict[int, dict[str, Any]]
     rejected: dict[int, CellError]
     kinds: dict[str, str]
     doubts: dict[int, list[Doubt]] = field(default_factory=dict)
+    ages_read: dict[int, str] = field(default_factory=dict)
 
 
 def read_rows(table: Table, table_map: TableMap, titles: Mapping[str, str], keep: Sequence[str] = ()) -> Rows:
@@ -88,6 +90,7 @@ def read_rows(table: Table, table_map: TableMap, titles: Mapping[str, str], keep
     rejected |= _filtered(table, table_map)
     values: dict[int, dict[str, Any]] = {}
     doubts: dict[int, list[Doubt]] = {}
+    ages_read: dict[int, str] = {}
     for row, cells in zip(table.frame.index, table.frame.to_dict("records"), strict=True):
         if row in rejected:
             continue
@@ -102,7 +105,9 @@ def read_rows(table: Table, table_map: TableMap, titles: Mapping[str, str], keep
                 doubts.setdefault(row, []).append(Doubt(name, cells[title], NOT_NAMED))
             if value is not None:
                 values[row][name] = value
-    return Rows(values, rejected, kinds, doubts)
+            if name == "age" and value is not None and number(column.part(cells[title]), table.decimal) != value:
+                ages_read[row] = f"'{column.part(cells[title])}' as {value:g}"
+    return Rows(values, rejected, kinds, doubts, ages_read)
 
 
 def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[str, Any]:

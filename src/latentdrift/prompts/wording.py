@@ -38,7 +38,11 @@ AGES: dict[str, Callable[[int], str]] = {"numerical": str, "word": in_words, "de
 
 # M, F, O are DICOM's (0010,0040); U stands in tables for unknown
 SEX_WORDS = {"m": "male", "male": "male", "f": "female", "female": "female", "o": "", "u": ""}
-NO_FINDING = ("no finding", "no findings", "none", "normal")
+NO_FINDING = (
+    "no finding", "no findings", "none", "normal", "no abnormality", "no abnormalities", "unremarkable",
+    "ohne befund", "o.b.", "o. b.", "kein befund", "unauffällig", "normalbefund",
+    "aucune anomalie", "sans anomalie", "sin hallazgos", "sin alteraciones", "nessuna anomalia",
+)  # fmt: skip
 NEGATIONS = 2
 """Findings that a sentence denies at most: it has to stay within the text encoder's 75 tokens."""
 SLOT = re.compile(r"\{([^{}]+)\}")
