@@ -83,6 +83,17 @@ def test_copy_slope_of_a_line_with_scatter_is_inside_its_interval() -> None:
     )
 
 
+def test_the_slope_that_is_named_is_one_that_is_clear() -> None:
+    """Channel 1 is steepest and scatters from below 0; channel 0 is a line."""
+    words = CopySlope((5.0, 9.0), ((4.0, 6.0), (-6.0, 24.0)), (0.99, 0.7), 5.0, 4).sentence
+    assert "copied" in words and "100% of a full copy, in channel 0" in words
+
+
+def test_too_few_images_are_no_evidence_of_no_copying() -> None:
+    assert "too few" in CopySlope((0.5, 9.0), ((-4.0, 5.0), (-6.0, 24.0)), (0.1, 0.7), 5.0, 4).sentence
+    assert "No copying" in CopySlope((0.5, 0.1), ((-1.0, 2.0), (-0.5, 0.7)), (0.1, 0.1), 5.0, 40).sentence
+
+
 def test_no_slope_is_said_to_be_none() -> None:
     assert "No copying" in copy_slope(randn(50, 4, seed=9), randn(50, 4, seed=10), 0.076).sentence
     with pytest.raises(InputError, match="three images"):

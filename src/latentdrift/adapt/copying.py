@@ -45,9 +45,13 @@ class CopySlope:
     @property
     def sentence(self) -> str:
         """Whether drift of the start can matter to this model."""
-        most = max(range(len(self.slope)), key=lambda channel: abs(self.slope[channel]))
-        found = f"the largest slope is {self.slope[most]:.2f}, {self.share[most]:.0%} of a full copy, in channel {most}"
-        if all(low <= 0 <= high for low, high in self.interval):
+        clear = [channel for channel, (low, high) in enumerate(self.interval) if not low <= 0 <= high]
+        most = max(clear or range(len(self.slope)), key=lambda channel: abs(self.slope[channel]))
+        which = "largest clear slope" if clear else "largest slope"
+        found = f"the {which} is {self.slope[most]:.2f}, {self.share[most]:.0%} of a full copy, in channel {most}"
+        if not clear and max(abs(end) for ends in self.interval for end in ends) > self.full:
+            return f"{self.n} images are too few to see whether the start's mean is copied ({found}): give a larger --n."
+        if not clear:
             return f"No copying of the start's mean is seen in {self.n} images ({found}): drift of the start hardly matters here."
         if abs(self.share[most]) < IGNORED:
             return f"The start's mean is ignored ({found}): drift of the start hardly matters for this model."
