@@ -6,6 +6,7 @@ import struct
 import time
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,48 @@ def test_palette_and_one_bit(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(one(tmp_path / f"p.{suffix}"), np.asarray(palette.convert("RGB")))
     Pillow.fromarray(GREY > 128).save(tmp_path / f"b.{suffix}")
     assert np.array_equal(one(tmp_path / f"b.{suffix}"), (GREY > 128) * np.uint8(255))
+
+
+def packed(path: Path, values: np.ndarray, bits: int, photometric: int, colours: Sequence[int] = ()) -> Path:
+    """A TIFF whose samples lie bit by bit behind one another, rows from a new byte on (TIFF 6.0, sections 3 to 5)."""
+    lines = ["".join(f"{value:0{bits}b}" for value in row) for row in values]
+    lines = [line + "0" * (-len(line) % 8) for line in lines]
+    data = b"".join(int(line, 2).to_bytes(len(line) // 8, "big") for line in lines)
+    height, width = values.shape
+    longs = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8 + 2 * len(colours), 277: 1, 278: height,
+             279: len(data)}  # fmt: skip
+    tags = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in longs.items()]
+    if colours:
+        tags.append(struct.pack("<HHII", 320, 3, len(colours), 8))
+    table = struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
+    colour_map = struct.pack(f"<{len(colours)}H", *colours)
+    start = 8 + len(colour_map) + len(data)
+    path.write_bytes(b"II*\0" + struct.pack("<I", start) + colour_map + data + table)
+    return path
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(2, 1), (2, 0), (4, 1), (4, 0), (12, 1)])
+def test_samples_of_few_bits_keep_their_share_of_white(tmp_path: Path, bits: int, photometric: int) -> None:
+    values = RANDOM.integers(0, 2**bits, (5, 7))
+    (image,) = read_raster(packed(tmp_path / "a.tif", values, bits, photometric))
+    white = np.iinfo(image.pixels.dtype).max
+    share = values / (2**bits - 1)
+    np.testing.assert_allclose(image.pixels / white, share if photometric else 1 - share, atol=0.5 / 2**bits)
+    assert image.range == (0.0, float(white))
+
+
+def test_a_palette_of_sixteen_colours(tmp_path: Path) -> None:
+    values, colours = RANDOM.integers(0, 16, (5, 7)), RANDOM.integers(0, 256, (3, 16))
+    path = packed(tmp_path / "a.tif", values, 4, 3, [int(part) * 257 for part in colours.ravel()])
+    assert np.array_equal(one(path), colours.T[values])
+
+
+@pytest.mark.parametrize("bits", [6, 10, 14, 18, 24])
+def test_an_odd_number_of_bits_is_a_sentence(tmp_path: Path, bits: int) -> None:
+    path = packed(tmp_path / "a.tif", np.ones((5, 7), int), bits, 1)
+    with pytest.raises(ImageError, match=f"a TIFF of {bits} bits a sample; 1, 2, 4, 8, 12, 16, 32, 64 are read") as error:
+        read_raster(path)
+    assert error.value.reason == "unsupported"
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB"])

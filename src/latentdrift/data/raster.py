@@ -98,6 +98,7 @@ def _samples(picture: ImageFile.ImageFile) -> np.ndarray:
     """Upright samples of a page: [H, W] or [H, W, 2 | 3 | 4], at 8 bits unless they are grey."""
     white_is_zero = getattr(picture, "tag_v2", {}).get(262) == 0  # TIFF 6.0, PhotometricInterpretation
     inverted = white_is_zero and picture.mode.startswith("I;16")  # Pillow inverts it at 8 bits only
+    twelve = _rawmode(picture) == "I;12"
     transparent = "transparency" in picture.info
     upright = ImageOps.exif_transpose(picture)
     target = (_OPAQUE | (_TRANSPARENT if transparent else {})).get(upright.mode, "RGB")
@@ -105,6 +106,8 @@ def _samples(picture: ImageFile.ImageFile) -> np.ndarray:
         upright = upright.convert(target)
     samples = np.array(upright)
     samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    if twelve:  # stretched to 16 bits, as Pillow stretches 2 and 4 bits to 8
+        samples = samples << 4 | samples >> 8
     return np.iinfo(np.uint16).max - samples if inverted else samples
 
 

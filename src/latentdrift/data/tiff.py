@@ -33,8 +33,11 @@ _CODECS = (
     tifffile.COMPRESSION.ADOBE_DEFLATE,
     tifffile.COMPRESSION.LZMA,
 )
+_BITS = (1, 8, 16, 32, 64)
 """What tifffile decodes without the optional imagecodecs; Pillow's libtiff reads the others."""
 
+_PILLOWS_BITS = (2, 4, 12)
+"""Bits of a sample that Pillow unpacks."""
 
 MAX_PAGES = 4096
 """Pages of one file."""
@@ -43,17 +46,23 @@ MAX_PAGES = 4096
 def tiff_pages(path: Path) -> list[np.ndarray] | None:
     """[H, W] or [H, W, 2 | 3 | 4] per page: grey, grey with alpha, RGB, RGBA. Reduced copies of a page are left out.
 
-    None where a page has a compression or colour space that only Pillow's libtiff reads.
+    None where a page has a compression, colour space or number of bits that only Pillow reads.
     """
     with tifffile.TiffFile(path) as file:
         pages = _pages(path, file)
         if not pages:
             raise ImageError("truncated", path, "the TIFF file has no complete page")
-        if any(page.photometric not in _COLOURS or page.compression not in _CODECS or page.predictor > 2 for page in pages):
+        if not all(_is_decoded(page) for page in pages):
             if any(page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.bitspersample > 8 for page in pages):
                 raise ImageError("unreadable codec", path, "16-bit colour planes so compressed; save it with deflate")
             return None
         return [_samples(path, page) for page in pages if not page.is_reduced] or [_samples(path, pages[0])]
+
+
+def _is_decoded(page: tifffile.TiffPage) -> bool:
+    """Whether tifffile decodes a page by itself."""
+    colours = page.photometric in _COLOURS and page.bitspersample in _BITS
+    return colours and page.compression in _CODECS and page.predictor <= 2
 
 
 def _pages(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
@@ -67,6 +76,10 @@ def _pages(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
         if len(pages) == MAX_PAGES:
             raise ImageError("unsupported", path, f"a TIFF of more than {MAX_PAGES} pages; split it first")
         check_size(path, *page.shape)
+        if page.bitspersample not in (*_BITS, *_PILLOWS_BITS):
+            known = ", ".join(map(str, sorted((*_BITS, *_PILLOWS_BITS))))
+            finding = f"a TIFF of {page.bitspersample} bits a sample; {known} are read: save it with 16"
+            raise ImageError("unsupported", path, finding)
         pages.append(page)
     check_values(path, sum(float(np.prod([float(n) for n in page.shape])) for page in pages))
     return pages
