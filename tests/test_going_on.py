@@ -21,7 +21,8 @@ from kills import KilledError, contents, leftovers, stopped
 from PIL import Image as Pillow
 
 from latentdrift import cli, config, record, service, storage
-from latentdrift.data import isolation
+from latentdrift.data import identity, isolation
+from latentdrift.data.uids import Uids
 from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
 
 
@@ -85,6 +86,33 @@ def test_a_finished_import_is_the_same_command_again_and_nothing_else(scans: Pat
     Pillow.fromarray(np.zeros((16, 16), np.uint8)).save(scans / "new.png")
     with pytest.raises(CohortError, match="exists and is not empty"):
         run("import", importing(scans, out))
+
+
+@pytest.mark.parametrize("left", ["", "\n"])
+def test_a_salt_that_a_full_disk_cut_off_is_no_secret(left: str, tmp_path: Path) -> None:
+    """Under an empty one anybody could find patients' ids by trying them."""
+    (tmp_path / "out-private").mkdir()
+    (tmp_path / "out-private" / "salt.txt").write_text(left)
+    assert len(identity.choose_salt(tmp_path / "out", None)) > 30
+    assert len(Uids.open(tmp_path / "out-private").salt) > 30
+
+
+@pytest.mark.parametrize("error", [KilledError(), OSError(errno.ENOSPC, "No space left on device")], ids=["killed", "disk full"])
+def test_private_files_appear_whole_or_not_at_all(tmp_path: Path, error: BaseException) -> None:
+    tables = {"patients.csv": (("patient", "pseudonym"), [("a", "b")])}
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(os, "replace", fail)
+        identity.write_private(tmp_path / "out", "secret", tables)
+    assert not (tmp_path / "out-private" / "salt.txt").exists()
+    identity.write_private(tmp_path / "out", "secret", tables)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out-private").iterdir()} == {
+        "salt.txt": b"secret\n", "patients.csv": b"patient,pseudonym\r\na,b\r\n",
+    }  # fmt: skip
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "out-private").iterdir())
 
 
 def test_only_its_owner_reads_the_private_record(scans: Path, tmp_path: Path) -> None:
@@ -341,6 +369,19 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
             storage.write_text(path, json.dumps(2))
             storage.write_text(path, json.dumps(3))
         assert path.read_text() in ("1", "2", "3")
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    def half(place: Path) -> None:
+        place.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.png"
+    with pytest.raises(OSError, match="No space"):
+        storage.write_whole(path, half)
+    assert not path.exists()
+    storage.write_whole(path, lambda place: Pillow.new("L", (4, 4)).save(place))
+    assert Pillow.open(path).size == (4, 4) and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_reader_study_is_finished_after_a_stop_and_never_replaced(tmp_path: Path) -> None:

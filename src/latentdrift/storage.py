@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,20 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a file whole or not at all: a reader sees the old one or the new one, also after a kill."""
     aside = path.with_name(f".{path.name}.writing")
     aside.unlink(missing_ok=True)
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8", newline="") as file:
         file.write(text)
+    os.replace(aside, path)
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let a writer that takes a path write a file whole or not at all.
+
+    Args:
+        path: The file.
+        write: Called with a path beside it, of the same suffix.
+    """
+    aside = path.with_name(f".{path.stem}.partial{path.suffix}")
+    write(aside)
     os.replace(aside, path)
 
 

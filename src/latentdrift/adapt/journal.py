@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -17,6 +18,7 @@ from latentdrift.adapt.trackers import tracker
 from latentdrift.adapt.trainer import Outcome
 from latentdrift.config import FitOptions
 from latentdrift.data.write import write_png
+from latentdrift.storage import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Journal:
         """A preview [H, W, 3] uint8, labelled as synthetic in the file."""
         path = self.run.folder / "previews" / f"step-{done:06d}.png"
         path.parent.mkdir(exist_ok=True)
-        write_png(path, pixels, synthetic=True)
+        write_whole(path, partial(write_png, pixels=pixels, synthetic=True))
         self.board.picture(pixels, done)
 
     def judged(self, done: int, judgement: Judgement) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import hmac
-import os
+import io
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Any
 
 from latentdrift.data.cells import defuse, restore
 from latentdrift.errors import OptionError
+from latentdrift.storage import write_text
 
 SHORTEST_ID = 4
 """Characters of a patient's id from which a text that holds it is taken to repeat it."""
@@ -77,10 +78,11 @@ def choose_salt(out: Path, given: str | None) -> str:
     """
     if given is not None and not given.strip():
         raise OptionError("the salt is empty; give --salt a secret of your own, or leave it out for a random one")
-    earlier = private_folder(out) / "salt.txt"
-    if given is None and earlier.is_file():
-        return earlier.read_text(encoding="utf-8").strip()
-    return given if given is not None else secrets.token_hex(32)
+    if given is not None:
+        return given
+    place = private_folder(out) / "salt.txt"
+    earlier = place.read_text(encoding="utf-8").strip() if place.is_file() else ""
+    return earlier or secrets.token_hex(32)  # an empty file is what a full disk left, and no secret
 
 
 def write_private(out: Path, salt: str, tables: Mapping[str, PrivateTable]) -> Path:
@@ -88,18 +90,11 @@ def write_private(out: Path, salt: str, tables: Mapping[str, PrivateTable]) -> P
     folder = private_folder(out)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    _write(folder / "salt.txt", salt + "\n")
+    write_text(folder / "salt.txt", salt + "\n", mode=0o600)
     for name, (header, rows) in tables.items():
-        target = folder / name
-        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="") as handle:
-            writer = csv.writer(handle)
-            writer.writerow(header)
-            writer.writerows([defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-        target.chmod(0o600)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(header)
+        writer.writerows([defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+        write_text(folder / name, text.getvalue(), mode=0o600)
     return folder
-
-
-def _write(path: Path, text: str) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
-        handle.write(text)
-    path.chmod(0o600)

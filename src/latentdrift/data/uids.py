@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import hmac
-import os
+import io
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from latentdrift.storage import write_text
 
 FILES = {"salt": "salt.txt", "map": "uids.csv"}
 """What lies in the private folder: the secret, and every UID beside what stands for it."""
@@ -36,8 +38,9 @@ class Uids:
         if pairs.is_file():
             with open(pairs, encoding="utf-8", newline="") as file:
                 known = {(row["keyword"], row["source"]): row["uid"] for row in csv.DictReader(file)}
-        if salt.is_file():
-            return cls(salt.read_text(encoding="utf-8").strip(), folder, known)
+        earlier = salt.read_text(encoding="utf-8").strip() if salt.is_file() else ""
+        if earlier:  # an empty file is what a full disk left, and no secret
+            return cls(earlier, folder, known)
         return cls(folder=folder, known=known)
 
     def map(self, keyword: str, uid: str) -> str:
@@ -53,13 +56,9 @@ class Uids:
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        with _private(self.folder / FILES["salt"]) as file:
-            file.write(self.salt + "\n")
-        with _private(self.folder / FILES["map"]) as file:
-            writer = csv.writer(file)
-            writer.writerow(("keyword", "source", "uid"))
-            writer.writerows((*source, uid) for source, uid in self.known.items())
-
-
-def _private(path: Path):  # type: ignore[no-untyped-def]
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="")
+        write_text(self.folder / FILES["salt"], self.salt + "\n", mode=0o600)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(("keyword", "source", "uid"))
+        writer.writerows((*source, uid) for source, uid in self.known.items())
+        write_text(self.folder / FILES["map"], text.getvalue(), mode=0o600)

@@ -16,6 +16,7 @@ from PIL import ImageDraw, ImageFont
 from latentdrift.data.write import SYNTHETIC, write_png
 from latentdrift.errors import OptionError
 from latentdrift.sample.synthetic import contact_sheet
+from latentdrift.storage import write_whole
 
 if TYPE_CHECKING:
     from latentdrift.edit.requests import Request
@@ -104,9 +105,9 @@ def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: st
         before = [frame(_picture(out / steps[0].name / "original.png"), "", "original"),
                   frame(_picture(out / steps[0].name / "reconstruction.png"), "reconstruction", "synthetic")]  # fmt: skip
         at = {tuple(step.step.values()): tile for step, tile in zip(steps, made, strict=True)}
-        _whole(out / f"{name}-strip.png", partial(write_png, pixels=strip(before, at, grid), synthetic=True))
+        write_whole(out / f"{name}-strip.png", partial(write_png, pixels=strip(before, at, grid), synthetic=True))
         if animate != "none":
-            _whole(out / f"{name}.{animate}", partial(ANIMATIONS[animate], frames=made))
+            write_whole(out / f"{name}.{animate}", partial(ANIMATIONS[animate], frames=made))
 
 
 def strip(before: Sequence[np.ndarray], at: Mapping[tuple[Any, ...], np.ndarray], grid: Grid) -> np.ndarray:
@@ -130,10 +131,3 @@ def even_columns(number: int) -> int:
 def _picture(path: Path) -> np.ndarray:
     with Pillow.open(path) as file:
         return np.asarray(file)
-
-
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
-    """The file appears whole or not at all."""
-    aside = path.with_name(f".{path.stem}.partial{path.suffix}")
-    write(aside)
-    aside.replace(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.start import FEWEST
 from latentdrift.record import sha256
 from latentdrift.sample.synthetic import contact_sheet
+from latentdrift.storage import write_whole
 from latentdrift.study.cases import Visits, visits
 from latentdrift.study.exam import taught
 from latentdrift.study.subject import check_editing, check_method
@@ -233,7 +234,7 @@ class Bench:
         path.parent.mkdir(parents=True, exist_ok=True)
         if len(shown):
             sheet = contact_sheet(list(np.rint(np.stack(shown).clip(0, 1) * 255).astype(np.uint8)))
-            write_png(self.path(cell, variant, "png"), sheet, synthetic=True)
+            write_whole(self.path(cell, variant, "png"), partial(write_png, pixels=sheet, synthetic=True))
         about = {"settings": self.key, "method": cell.method, "variant": variant, "seed": cell.seed, **told}
         aside = path.with_suffix(".writing")
         aside.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from latentdrift import page
 from latentdrift.config import BenchDrawnOptions
 from latentdrift.data.write import SYNTHETIC
+from latentdrift.storage import write_text, write_whole
 from latentdrift.study.bench import Bench, Cell
 from latentdrift.study.bench_rows import markdown, people, real, runs, summarise
 from latentdrift.study.results import write_json
@@ -39,12 +41,10 @@ def write_bench(out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], s
     write_json(out / "bench.json", told)
     table, said = people(rows, asked.table), words(asked, reference)
     variants = [{"variant": name, "what it is": asked.table.variants[name].summary} for name in asked.options.variants]
-    (out / "bench.md").write_text(
-        "\n".join([markdown(table), *(f"{part}\n" for part in said), markdown(variants)]), encoding="utf-8"
-    )
+    write_text(out / "bench.md", "\n".join([markdown(table), *(f"{part}\n" for part in said), markdown(variants)]))
     blocks = [page.text("\n\n".join(said)), page.table(table), page.table(variants)]
     if sensitivity is not None:
-        sensitivity.savefig(out / "sensitivity.png", dpi=110, metadata={"Synthetic": SYNTHETIC})
+        write_whole(out / "sensitivity.png", partial(sensitivity.savefig, dpi=110, metadata={"Synthetic": SYNTHETIC}))
         blocks += [
             page.heading("Answer to the drift of the start"),
             page.picture(sensitivity, "After Yeganeh et al. 2025, fig. 3."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
 from latentdrift.progress import Report
 from latentdrift.sample.synthetic import contact_sheet
+from latentdrift.storage import write_whole
 from latentdrift.study.cases import Case, mean_change, of_phantoms, of_visits
 
 SHOWN = 6  # cases whose pictures are kept
@@ -159,7 +160,8 @@ class Editing:
         folder = self.options.out / "results" / row.replace(" ", "-")
         folder.mkdir(parents=True, exist_ok=True)
         if picture is not None:
-            write_png(folder / f"{case.subject.name}.png", eight_bits(picture), synthetic=True)
+            write = partial(write_png, pixels=eight_bits(picture), synthetic=True)
+            write_whole(folder / f"{case.subject.name}.png", write)
         told = {"settings": self.key, "group": case.group, "patient": case.patient, "metrics": dict(metrics)}
         aside = folder / f"{case.subject.name}.writing"
         aside.write_text(json.dumps(told) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latentdrift import page
+from latentdrift.storage import write_text
 from latentdrift.study import round_trip
 from latentdrift.study.bench_rows import DASH, markdown
 from latentdrift.study.editing import BASELINES, METRICS, Editing, strips
@@ -19,7 +20,7 @@ def write_editors(out: Path, asked: Editing, rows: Sequence[Mapping[str, Any]], 
     settings = asked.options.model_dump(mode="json")
     told = {"rows": list(rows), "settings": settings, "base": asked.base.hash}
     write_json(out / "editors.json", told | ({"round_trips": list(trips)} if trips else {}))
-    (out / "editors.md").write_text("\n".join([markdown(table), *(f"{part}\n" for part in said)]), encoding="utf-8")
+    write_text(out / "editors.md", "\n".join([markdown(table), *(f"{part}\n" for part in said)]))
     blocks = [page.text("\n\n".join(said)), page.table(table, keys=2), *round_trip.blocks(trips)]
     blocks += [page.heading("Pictures"), page.gallery(list(strips(asked)))]
     page.write_page(out / "editors.html", "Editors, and what should have come of their edits", blocks)

@@ -61,7 +61,8 @@ def _a1111_words(source: Path, info: Mapping[str, Any], base: str | None, out: P
         name = _plain(word)
         save_file({"emb_params": rows}, out / f"{name}.safetensors", metadata={"format": "pt"})
         about = {"name": name, "step": info.get("steps"), "sd_checkpoint": None, "sd_checkpoint_name": _base(info)}
-        torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, **about}, out / f"{name}.pt")
+        with (out / f"{name}.pt").open("wb") as file:  # to a path, torch does not say that a disk is full
+            torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, **about}, file)
         made[f"{name}.safetensors"] = f"put it into `embeddings`; `{name}`, the file's name, in a prompt"
         made[f"{name}.pt"] = "the same vectors for tools that read the older layout only; take one of the two"
     return made
