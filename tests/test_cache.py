@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,13 @@ def test_an_interrupted_cache_is_continued(tmp_path: Path) -> None:
     arrays = cache.cached(tmp_path, "latents", "k", 30, rest)
     assert rest.calls[0][0] == 16
     assert arrays["value"][:, 0].tolist() == list(range(30))
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system takes room when it is written to")
+def test_an_array_has_its_room_before_it_is_mapped(tmp_path: Path) -> None:
+    """A page that a full disk cannot hold would end the process by SIGBUS."""
+    array = cache._new_array(tmp_path / "a.npy", (1000, 1000))
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= array.nbytes
 
 
 def test_a_cache_that_lost_its_arrays_is_made_again(tmp_path: Path) -> None:

@@ -104,6 +104,15 @@ def test_an_interrupted_encoding_leaves_nothing(tmp_path, pictures, values):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_goes_when_the_features_are_there(tmp_path, pictures):
+    kept = keep(space(), tmp_path)["pocket"]
+    name = key(space()["pocket"], pictures)
+    (tmp_path / f"{name}.1.partial").write_bytes(b"half")
+    (tmp_path / "other.1.partial").write_bytes(b"another's")
+    kept(pictures)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}.npy", "other.1.partial"])
+
+
 def test_a_folder_is_checked_first_and_read_when_needed(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((8, 6), 40 * i, np.uint8)).save(tmp_path / f"{i}.png")

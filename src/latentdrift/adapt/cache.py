@@ -6,8 +6,10 @@ Moments, not samples: one cached sample fixes its noise into the data (a quarter
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +84,7 @@ def _completed(folder: Path, rows: int, compute: Compute, progress: Callable[[in
         last = min(done + BATCH, rows)
         for label, values in compute(done, last).items():
             if label not in arrays:
-                arrays[label] = np.lib.format.open_memmap(folder / f"{label}.npy", "w+", np.float32, (rows, *values.shape[1:]))
+                arrays[label] = _new_array(folder / f"{label}.npy", (rows, *values.shape[1:]))
             arrays[label][done:last] = values.detach().float().cpu().numpy()
             arrays[label].flush()
         done = last
@@ -92,6 +94,19 @@ def _completed(folder: Path, rows: int, compute: Compute, progress: Callable[[in
         if progress:
             progress(done, rows)
     return arrays
+
+
+def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A float32 array on disk that has all of its room: of a full disk below a mapped file, the kernel tells by SIGBUS alone."""
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:  # some file systems cannot
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+    return array
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +49,13 @@ class Kept:
             partial = path.with_suffix(f".{os.getpid()}.partial")
             try:
                 _write(partial, self.space, images)
-                os.replace(partial, path)
+                with suppress(FileNotFoundError):  # another process finished the same features, and tidied up
+                    os.replace(partial, path)
             finally:
                 partial.unlink(missing_ok=True)
+            for stale in self.folder.glob(f"{path.stem}.*.partial"):  # of processes that were killed
+                with suppress(OSError):
+                    stale.unlink()
         return np.load(path, mmap_mode="r")
 
 
