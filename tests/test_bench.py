@@ -39,6 +39,16 @@ def test_a_frozen_network_is_not_retrained() -> None:
     assert possible("lora", "zero-snr")
 
 
+@pytest.mark.parametrize(("variants", "has_part"), [(("none", "offset"), False), (("none", "infer"), True), (("train",), True)])
+def test_a_delta_without_a_variant_is_refused(cohort: Path, tmp_path: Path, variants: tuple[str, ...], has_part: bool) -> None:
+    asked = options(cohort, tmp_path, tmp_path / "bench", variants=variants, delta="0.2")
+    if has_part:
+        Bench(asked)
+    else:
+        with pytest.raises(OptionError, match="--delta has no part in these --variants, but in infer, "):
+            Bench(asked)
+
+
 def test_every_variant_runs_and_is_its_own(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
     asked = options(cohort, tiny_base_folder, tmp_path / "bench")
     service.run("bench drift", asked, quiet=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
+import pydicom.data
 import pytest
 from fits import short_fit
 from PIL import Image
@@ -25,6 +29,7 @@ from latentdrift.config.parts import given
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.hints import HINTS
 from latentdrift.edit.editors import EDITORS
+from latentdrift.edit.editors import check as check_editor
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.errors import LatentDriftError, OptionError
 from latentdrift.model.noise import NOISES
@@ -233,3 +238,117 @@ def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
         "cohort: o", "drift:", "  train: none", "  infer: 0.01235, -0.1", "  start: shift", "seconds: 12.35", "same: True",
         "gate: none", "files: a, b",
     ]  # fmt: skip
+
+
+EVERY_SOURCE = ("png", "nifti slice", "nifti slice without orientation", "nifti volume", "dicom", "cohort")
+FILES = EVERY_SOURCE[:-1]
+PARTS_BY_SOURCE: dict[str, tuple[tuple[str, ...], Any]] = {
+    "window": (FILES, "0,80"),
+    "split": (("cohort",), "test"),
+    "patient": (("cohort",), ("p-1",)),
+    "plane": (("nifti slice", "nifti volume"), "axial"),
+    "position": (("nifti volume",), "40%"),
+    "private": (("dicom",), Path("private")),
+}
+"""Option of `edit` whose part depends on the source -> the sources that it has a part in, and another value than its default."""
+
+EVERY_EDITOR = tuple(EDITORS)
+BY_ATTENTION = ("prompt-to-prompt", "null-text")
+INVERTING = ("ddim", *BY_ATTENTION, "pix2pix-zero", "edit-friendly", "ledits", "diffedit")
+MASKED = ("sdedit", "ddim", *BY_ATTENTION, "pix2pix-zero", "inpaint", "controlnet")
+DRAWN = ("sdedit", "edit-friendly", "ledits", "inpaint", "diffedit", "controlnet", "instruct-pix2pix")
+PARTS_BY_EDITOR: dict[str, tuple[tuple[str, ...], Any]] = {
+    "strength": (tuple(name for name in EVERY_EDITOR if name not in ("controlnet", "instruct-pix2pix")), 0.3),
+    "steps": (EVERY_EDITOR, 7),
+    "guidance": (EVERY_EDITOR, 4.0),
+    "seed": (EVERY_EDITOR, 3),
+    "seeds": (DRAWN, 3),
+    "image_guidance": (("instruct-pix2pix",), 3.0),
+    "instruction": (("instruct-pix2pix",), "Age this brain"),
+    "inversion": (("ddim", "prompt-to-prompt", "pix2pix-zero", "diffedit"), "ddim"),
+    "inversions": (INVERTING, Path("kept")),
+    "mask": (MASKED, Path("mask.png")),
+    "protect": (MASKED, Path("mask.png")),
+    "mask_edge": (MASKED, 5.0),
+    "mask_threshold": (("diffedit",), 0.2),
+    "cross_share": (BY_ATTENTION, 0.1),
+    "self_share": (BY_ATTENTION, 0.1),
+    "exchange": (BY_ATTENTION, "refine"),
+    "emphasis": (BY_ATTENTION, ("dementia=2",)),
+    "local_blend": (BY_ATTENTION, True),
+    "sentences": (("pix2pix-zero",), 3),
+    "attention_weight": (("pix2pix-zero",), 0.3),
+    "focus": (("ledits",), 0.2),
+}
+"""Option of `edit` whose part depends on the editor -> the editors of docs/counterfactuals.md that have it, and another value."""
+
+OF_EVERY_EDIT = {
+    "adapter", "source", "out", "also", "set", "add", "remove", "age", "grid", "animate", "given", "editor", "hint_image", "gate",
+    "detail", "reverse", "limit", "base", "precision", "device",
+}  # fmt: skip
+"""Options that have a part in every source and editor, or whose part depends on one another or on the network."""
+
+
+def test_every_option_of_edit_stands_in_a_matrix() -> None:
+    matrices = {*PARTS_BY_SOURCE, *PARTS_BY_EDITOR}
+    assert matrices | OF_EVERY_EDIT == set(config.EditOptions.model_fields) and not matrices & OF_EVERY_EDIT
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of each kind that `edit` takes, a cohort, and an adapter."""
+    folder = tmp_path_factory.mktemp("sources")
+    Image.new("L", (8, 8)).save(folder / "png", "PNG")
+    for name, shape, affine in (
+        ("nifti slice", (8, 8, 1), np.eye(4)),
+        ("nifti slice without orientation", (8, 8, 1), None),
+        ("nifti volume", (8, 8, 8), np.eye(4)),
+    ):
+        path = folder / f"{name}.nii"
+        nibabel.save(nibabel.Nifti1Image(np.zeros(shape, np.uint8), affine), path)
+        path.rename(folder / name)
+    shutil.copy(pydicom.data.get_testdata_file("CT_small.dcm"), folder / "dicom")
+    (folder / "cohort").mkdir()
+    (folder / "cohort" / "cohort.json").write_text("{}")
+    (folder / "run" / "adapter").mkdir(parents=True)
+    (folder / "run" / "adapter" / "adapter.json").write_text(json.dumps({"attributes": {"age": {"type": "number"}}}))
+    return folder
+
+
+@pytest.mark.parametrize("source", EVERY_SOURCE)
+@pytest.mark.parametrize("option", PARTS_BY_SOURCE)
+def test_an_option_has_a_part_in_a_source_or_is_refused(option: str, source: str, sources: Path) -> None:
+    able, value = PARTS_BY_SOURCE[option]
+    asked: dict[str, Any] = {"adapter": str(sources / "run"), "source": sources / source, "out": Path("o"), "set": ("age=85",)}
+    options = config.EditOptions(**asked, **{option: value})
+    if source in able:
+        preflight.check("edit", options)
+    else:
+        with pytest.raises(OptionError, match=f"--{option} .*; leave it out"):
+            preflight.check("edit", options)
+
+
+@pytest.mark.parametrize("editor", EVERY_EDITOR)
+@pytest.mark.parametrize("option", PARTS_BY_EDITOR)
+def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: str) -> None:
+    able, value = PARTS_BY_EDITOR[option]
+    mask = {"mask": Path("mask.png")} if editor == "inpaint" or (option == "mask_edge" and editor in MASKED) else {}
+    if editor in able:
+        check_editor(editor, {**mask, option: value})
+    else:
+        with pytest.raises(OptionError, match=f"--{option.replace('_', '-')}.*leave one of them out"):
+            check_editor(editor, {**mask, option: value})
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"set": ()}, "nothing is to change; say what with --set"),
+        ({"set": (), "given": ("age=70",)}, "nothing is to change; say what with --set"),
+        ({"add": ("effusion",)}, "known: age .'effusion' would be a finding, and this adapter's cohort has none"),
+    ],
+)
+def test_an_edit_of_nothing_is_refused_before_anything_is_loaded(changed: dict[str, Any], sentence: str, sources: Path) -> None:
+    asked: dict[str, Any] = {"adapter": str(sources / "run"), "source": sources / "png", "out": Path("o"), "set": ("age=85",)}
+    with pytest.raises(OptionError, match=sentence):
+        preflight.check("edit", config.EditOptions(**{**asked, **changed}))

@@ -4,6 +4,7 @@ import csv
 import time
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from latentdrift.data.phantom import (
 )  # fmt: skip
 from latentdrift.data.phantom_brain import VIEW as BRAIN_VIEW
 from latentdrift.data.phantom_chest import anatomy as chest_anatomy
-from latentdrift.errors import OptionError
+from latentdrift.errors import InputError, OptionError
 
 SUBJECTS = range(100, 108)
 WELL, ILL = DIAGNOSES
@@ -238,6 +239,30 @@ def test_chest_folder_reads_back(tmp_path):
             pixels = np.asarray(stored)
         expected = chest(row["subject"], ChestAttributes(row["age"], row["sex"], row["findings"]), visit=row["visit"], size=64)
         np.testing.assert_allclose(pixels / 65535, expected, atol=0.5 / 65535 + 1e-6)
+
+
+@pytest.mark.parametrize("other", [{"patients": 1}, {"seed": 1}, {"kind": "brain"}])
+def test_a_folder_of_others_is_left_as_it_is(tmp_path, other):
+    asked = {"kind": "chest", "patients": 2, "visits": 1, "size": 64, "seed": 0}
+    folder = write_phantom(tmp_path / "raw", **asked)
+    (folder / "scans" / "P0002_1.png").unlink()  # as a stop leaves it
+
+    def held():
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    before = held()
+    with pytest.raises(InputError, match="is not empty and holds no phantom of these options"):
+        write_phantom(folder, **asked | other)
+    assert held() == before
+    write_phantom(folder, **asked)
+    assert held().keys() - before.keys() == {Path("scans/P0002_1.png")}
+
+
+def test_a_table_of_others_is_not_written_over(tmp_path):
+    (tmp_path / "table.csv").write_text("Patient,Age\nmine,70\n")
+    with pytest.raises(InputError, match="is not empty"):
+        write_phantom(tmp_path, kind="chest", patients=1, visits=1, size=64)
+    assert (tmp_path / "table.csv").read_text() == "Patient,Age\nmine,70\n"
 
 
 @pytest.mark.parametrize(("render", "attributes"), [(brain, old()), (chest, adult())])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,10 @@ def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path
     table.write_text(table.read_text().replace(",train,", ",test,"))
     with pytest.raises(CohortError, match=r"--alignment learn from the train split, and that of cohort .* is empty"):
         plans.run("evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real}))
+
+
+def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_path: Path) -> None:
+    cohort = Cohort.load(folders / "real")
+    swapped = replace(cohort, table=cohort.table.iloc[:0], info=cohort.info | {"synthetic": True})
+    with pytest.raises(CohortError, match=r"test split .* is empty .*--real and --synthetic may be swapped"):
+        Questions(plainly(folders, tmp_path / "out", split="test"), swapped)

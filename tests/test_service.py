@@ -168,6 +168,20 @@ def test_edit_of_a_nifti_keeps_its_grid(study: Path, tmp_path: Path) -> None:
     assert "P0001" not in (folder / "record.json").read_text()
 
 
+def test_an_edit_replaces_none_of_another_image(study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    known, out = ("age=70", "sex=F", "diagnosis=no dementia"), tmp_path / "edit"
+    first, second = (study / "scans" / "scans" / f"P0001_{visit}.nii.gz" for visit in (1, 2))
+    edit(study, first, out, given=known)
+    before = (out / "000000" / "record.json").read_bytes()
+    with pytest.raises(InputError, match="000000 holds an edit of another image"):
+        edit(study, second, out, given=known)
+    assert (out / "000000" / "record.json").read_bytes() == before
+    caplog.set_level("INFO")
+    edit(study, first, out, given=known, steps=5)
+    assert "1 of 1 edits" in caplog.text and "they differ in: steps" in caplog.text
+    assert json.loads((out / "000000" / "record.json").read_text())["steps"] == 5
+
+
 @pytest.mark.parametrize("editor", ["ddim", "sdedit"])
 def test_edit_of_a_cohort_is_restartable_and_replays(study: Path, tmp_path: Path, editor: str) -> None:
     edit(study, study / "cohort", tmp_path / "edits", limit=2, split="train", editor=editor, set=("age=90",))

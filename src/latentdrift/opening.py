@@ -70,7 +70,9 @@ def edits(options: config.EditOptions) -> Any:
     hints = sourced(info, cohort, options.hint_image, plane=options.plane, position=options.position)
     found = wish.requests(hints.having(entries(options, info, info["resolution"])))
     drift = starting(wish.editor, drift, base, info, options.steps)
-    return Work(options, base, drift, statistics, info["adapters"], wish, hints, found)
+    work = Work(options, base, drift, statistics, info["adapters"], wish, hints, found)
+    work.check_free()
+    return work
 
 
 def edited_by(options: config.BenchEditorsOptions) -> Any:

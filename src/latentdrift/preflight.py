@@ -147,14 +147,27 @@ def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
         if getattr(options, name):
             kind, other = ("a cohort, whose images have theirs", "a file") if is_cohort else ("a file", "a cohort")
             raise OptionError(f"--{name} is of {other}, and {options.source} is {kind}; leave it out")
-    volume = not is_cohort and options.source.is_file() and _is_volume(options.source)
+    file = not is_cohort and options.source.is_file()
     beside = [path for path in (options.mask, options.protect, *options.hint_image) if path is not None]
+    read = [options.source, *beside] if file else beside
     for name in SLICES:
-        if given(options, name) and not (volume or any(map(_is_volume, beside))):
+        if given(options, name) and not any(_chooses(name, path) for path in read):
             raise OptionError(f"--{name} chooses a slice of a volume, and {options.source} is none; leave it out")
+    if options.private is not None and not (file and _kind(options.source) == "dicom"):
+        raise OptionError(f"--private keeps UIDs of DICOM files, and {options.source} has none; leave it out")
 
 
-def _is_volume(path: Path) -> bool:
+def _kind(path: Path) -> str:
     from latentdrift.data.readers import kind_of
 
-    return kind_of(path) == "nifti"
+    return kind_of(path)
+
+
+def _chooses(option: str, path: Path) -> bool:
+    """Whether an option about slices has a part in a file: a single slice has no other, but its plane may be confirmed."""
+    from latentdrift.data.nifti import open_volume
+
+    if _kind(path) != "nifti":
+        return False
+    grid = open_volume(path).grid
+    return 1 not in grid.shape or (option == "plane" and grid.oriented)

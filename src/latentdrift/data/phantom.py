@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from latentdrift.data import phantom_brain, phantom_chest
 from latentdrift.data.phantom_brain import DIAGNOSES, BrainAttributes
 from latentdrift.data.phantom_chest import FINDINGS, ChestAttributes
 from latentdrift.data.phantom_scanner import generator
-from latentdrift.errors import OptionError, unknown
+from latentdrift.errors import InputError, OptionError, unknown
 from latentdrift.seeds import derive
+from latentdrift.storage import write_text
 
 __all__ = [
     "DIAGNOSES", "FINDINGS", "KINDS", "BrainAttributes", "ChestAttributes",
@@ -35,6 +37,7 @@ __all__ = [
 brain = phantom_brain.render
 chest = phantom_chest.render
 
+TABLE = "table.csv"
 NO_FINDING = "No Finding"  # as ChestX-ray14 writes it; an empty cell would mean that nobody looked
 Row = dict[str, Any]
 
@@ -160,17 +163,48 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
 
 
 def write_phantom(out: Path, *, kind: str, patients: int, visits: int, size: int = 128, seed: int = 0) -> Path:
-    """A raw folder as a user has it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv` and the `map.yaml` for it."""
+    """A raw folder as a user has it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv` and the `map.yaml` for it.
+
+    Raises:
+        InputError: `out` holds something else than this phantom, finished or stopped.
+    """
     spec, rows = of(kind), cohort_table(kind, patients, visits, seed)
+    table = _table(spec, rows)
+    _check_free(out, table)
     (out / "scans").mkdir(parents=True, exist_ok=True)
-    (out / "map.yaml").write_text(spec.map(), encoding="utf-8")
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["Patient", "Visit", "Days", "Age", "Sex", spec.column.capitalize(), "File"])
-        for row in rows:
-            name = f"scans/{row['patient']}_{row['visit']}{spec.suffix}"
-            spec.save(out / name, spec.render(row["subject"], spec.attributes(row), visit=row["visit"], size=size))
-            own = row[spec.column]
-            shown = own if isinstance(own, str) else "|".join(own) or NO_FINDING
-            table.writerow([row["patient"], row["visit"], row["days"], row["age"], row["sex"], shown, name])
+    write_text(out / TABLE, table)  # first: by it, the same command knows the folder again
+    write_text(out / "map.yaml", spec.map())
+    for row in rows:
+        image = spec.render(row["subject"], spec.attributes(row), visit=row["visit"], size=size)
+        spec.save(out / _file(spec, row), image)
     return out
+
+
+def _file(spec: Kind, row: Row) -> str:
+    return f"scans/{row['patient']}_{row['visit']}{spec.suffix}"
+
+
+def _table(spec: Kind, rows: list[Row]) -> str:
+    """The text of `table.csv`."""
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["Patient", "Visit", "Days", "Age", "Sex", spec.column.capitalize(), "File"])
+    for row in rows:
+        own = row[spec.column]
+        shown = own if isinstance(own, str) else "|".join(own) or NO_FINDING
+        table.writerow([row["patient"], row["visit"], row["days"], row["age"], row["sex"], shown, _file(spec, row)])
+    return text.getvalue()
+
+
+def _check_free(out: Path, table: str) -> None:
+    """See that a folder is new, empty, or of the same phantom, so that no scans and no table of others are lost.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if not out.is_dir():
+        return
+    there = out / TABLE
+    same = there.is_file() and there.read_text(encoding="utf-8", errors="replace") == table
+    if not same and any(not path.name.startswith(".") for path in out.iterdir()):
+        raise InputError(f"{out} is not empty and holds no phantom of these options; give an empty or new folder as --out")

@@ -16,6 +16,7 @@ from typing import Any
 
 from latentdrift import record
 from latentdrift.config import ImportOptions
+from latentdrift.config.parts import given
 from latentdrift.data import isolation, readers, splits
 from latentdrift.data.cohort import check_free
 from latentdrift.data.dicom_objects import OBJECTS
@@ -153,6 +154,7 @@ def prepare(options: ImportOptions) -> Plan:
     rows = read_rows(table, table_map, titles, kept_columns) if table else Rows({}, {}, {})
     _check_identity(table, titles, (*table_map.keep, *kept_columns))
     files, refused = _files(options, root, table_path)
+    _check_slices(options, root, files, table_map)
     plane = table_map.plane(options.plane)
     linked = {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()} if table else {}
     links = linked.pop(plane or "", linked.pop("", None))
@@ -182,6 +184,25 @@ def _suggest_classes(files: list[str]) -> None:
             "--preset imagefolder? It makes the folder's name the label.",
             len(folders),
         )
+
+
+def _check_slices(options: ImportOptions, root: Path, files: list[str], table_map: TableMap) -> None:
+    """See that options about slices have a part in some file; a map that names files by plane has one for `--plane`.
+
+    Raises:
+        OptionError: All files are pictures.
+    """
+    planes = any(table_map.file)
+    asked = [name for name in ("plane", "position", "slab") if given(options, name) and not (name == "plane" and planes)]
+    if asked and not any(_has_slices(root / name) for name in files):
+        raise OptionError(f"--{asked[0]} is about slices, and no file of {options.source} is DICOM or NIfTI; leave it out")
+
+
+def _has_slices(path: Path) -> bool:
+    try:
+        return readers.kind_of(path) != "raster"
+    except ImageError:
+        return False
 
 
 def _volumes(

@@ -22,7 +22,7 @@ from latentdrift.data.write import write_like, write_png
 from latentdrift.edit.counterfactual import Counterfactual
 from latentdrift.edit.sources import Subject
 from latentdrift.errors import ResourceError
-from latentdrift.record import versions
+from latentdrift.record import NAME, versions
 
 SCALE = 0.5
 """Share of the intensity range at which a map's colours end unless its largest value is smaller; ours."""
@@ -36,10 +36,16 @@ BEFORE = {True: "original", False: "reconstruction"}
 
 def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
     """Whether a folder already holds the edit that these facts describe."""
-    if not (folder / "record.json").is_file():
-        return False
-    found = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    return all(found.get(name) == value for name, value in json.loads(json.dumps(dict(facts), default=str)).items())
+    return (folder / NAME).is_file() and not differing(folder, facts)
+
+
+def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Names of the facts that the edit in a folder has otherwise; none where there is no edit."""
+    if not (folder / NAME).is_file():
+        return []
+    found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    asked = json.loads(json.dumps(dict(facts), default=str))
+    return [name for name, value in asked.items() if found.get(name) != value]
 
 
 def on_square(path: Path, fit: Fit) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,13 +20,15 @@ from latentdrift.edit.counterfactual import Counterfactual, How, edit
 from latentdrift.edit.editors import EDITORS
 from latentdrift.edit.inversion import INVERSIONS
 from latentdrift.edit.kept import Shelf
-from latentdrift.edit.output import is_made, on_square, quarantine
+from latentdrift.edit.output import differing, is_made, on_square, quarantine
 from latentdrift.edit.requests import Request, Wish
 from latentdrift.edit.sources import Entry, Subject
-from latentdrift.errors import OptionError
+from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.start import Statistics
+
+log = logging.getLogger(__name__)
 
 
 class Hints(Protocol):
@@ -84,6 +87,25 @@ class Work:
     def missing(self) -> list[Request]:
         """Those that are not made yet."""
         return [asked for asked in self.requests if not any(is_made(place, self.facts(asked)) for place in self._places(asked))]
+
+    def check_free(self) -> None:
+        """See that `--out` holds no edits of other images under the same names; edits that are made again are counted.
+
+        Raises:
+            InputError: It does.
+        """
+        other = {asked.name: differing(self.folder(asked), self.facts(asked)) for asked in self.requests}
+        if clash := next((name for name, facts in other.items() if "image" in facts), None):
+            raise InputError(
+                f"{self.options.out / clash} holds an edit of another image, or of this image in another window; "
+                "give another --out"
+            )
+        again = [facts for facts in other.values() if facts]
+        if again:
+            names = ", ".join(dict.fromkeys(name for facts in again for name in facts))
+            log.info(
+                "%d of %d edits in %s are made again, for they differ in: %s", len(again), len(other), self.options.out, names
+            )
 
     def _places(self, asked: Request) -> tuple[Path, Path]:
         """Where it lies: in `--out`, or held back."""

@@ -21,6 +21,7 @@ from latentdrift.evaluate.network import SMALL, load_network
 from latentdrift.evaluate.retrieval import retrieve
 from latentdrift.evaluate.scorers import JUDGES, by_encoder, by_judges, load_encoder
 from latentdrift.evaluate.segmenting import Segmenting
+from latentdrift.evaluate.sets import check_split
 from latentdrift.evaluate.similarity import read_edits
 from latentdrift.evaluate.trial import Task, Trial
 from latentdrift.evaluate.utility import seconds_per_step
@@ -38,6 +39,7 @@ class Questions:
     """
 
     def __init__(self, options: EvaluateOptions, cohort: Cohort) -> None:
+        check_split(cohort, options.split)
         self.options, self.spec, self.describe = options, cohort.attributes, cohort.describe
         self._trained: Judges | None = None
         self.task: Task | None = None

@@ -31,10 +31,20 @@ def from_cohort(cohort: Cohort, split: str | None, size: int) -> ImageSet:
     Raises:
         CohortError: The split is empty.
     """
-    rows = cohort.rows(split)
-    if not len(rows):
-        raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
-    return from_rows(cohort, rows, size)
+    check_split(cohort, split)
+    return from_rows(cohort, cohort.rows(split), size)
+
+
+def check_split(cohort: Cohort, split: str | None) -> None:
+    """See that a split has images.
+
+    Raises:
+        CohortError: It is empty.
+    """
+    if len(cohort.rows(split)):
+        return
+    hint = " (its images are synthetic: --real and --synthetic may be swapped)" if cohort.info.get("synthetic") else ""
+    raise CohortError(f"the {split} split of cohort {cohort.folder} is empty{hint}; take another --split")
 
 
 def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:

@@ -78,6 +78,10 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
     if twice := next((name for name in said if said.count(name) > 1), None):
         raise OptionError(f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it once")
     add, remove = (tuple(parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
+    if both := next((finding for finding in add if finding in remove), None):
+        raise OptionError(f"--add and --remove both name '{both}'; leave one of them out")
+    if not (changes or grid or add or remove or options.instruction):
+        raise OptionError("nothing is to change; say what with --set, --age, --add, --remove, --grid or --instruction")
     return Wanted(dict(changes), add, remove, grid)
 
 
@@ -171,7 +175,10 @@ def parse_finding(text: str, spec: Spec) -> str:
         OptionError: The cohort has no findings, or not this one.
     """
     if "findings" not in spec:
-        raise unknown("attribute", "findings", spec)
+        known = ", ".join(sorted(spec))
+        raise OptionError(
+            f"unknown attribute 'findings'; known: {known} ('{text}' would be a finding, and this adapter's cohort has none)"
+        )
     return _word("finding", text.strip(), spec["findings"].get("vocabulary") or [])
 
 

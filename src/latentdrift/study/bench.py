@@ -24,9 +24,10 @@ from latentdrift.config import (
     BenchTable4Options,
     FitOptions,
 )
+from latentdrift.config.parts import given
 from latentdrift.data.cohort import Cohort
 from latentdrift.data.write import write_png
-from latentdrift.errors import CohortError, unknown
+from latentdrift.errors import CohortError, OptionError, unknown
 from latentdrift.evaluate.bootstrap import rng
 from latentdrift.evaluate.contrast import Classes
 from latentdrift.model.base import identity
@@ -38,7 +39,7 @@ from latentdrift.storage import write_whole
 from latentdrift.study.cases import Visits, visits
 from latentdrift.study.exam import taught
 from latentdrift.study.subject import check_editing, check_method
-from latentdrift.study.table import Table
+from latentdrift.study.table import DELTA, Table
 from latentdrift.study.table1 import TABLE1
 from latentdrift.study.table2 import TABLE2
 from latentdrift.study.table3 import TABLE3
@@ -115,7 +116,17 @@ class Bench:
         delta = self.options.delta.strip().lower()
         if delta not in ESTIMATED and not delta.endswith(".json"):
             Drift.parse(delta, channels=delta.count(",") + 1, latent_size=1)
+        if given(self.options, "delta") and not any(map(self._drifts, self.options.variants)):
+            able = ", ".join(name for name in self.table.variants if self._drifts(name))
+            raise OptionError(f"--delta has no part in these --variants, but in {able}; add one of them, or leave it out")
         _ = self.classes
+
+    def _drifts(self, variant: str) -> bool:
+        """Whether the drift of the bench has a part in a variant: in its start, its fit, or the fit before that."""
+        row = self.table.variants[variant]
+        fit = self.table.fits.get(row.fit or "", {})
+        before = self.table.before if "start" in fit else {}
+        return DELTA in (*row.start.values(), *fit.values(), *before.values())
 
     @property
     def table(self) -> Table:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+DELTA = "{delta}"
+"""What stands for the drift of the bench in the options of a fit or a start."""
 NO_START = {"drift": "none", "drift_mode": "infer"}
 
 
