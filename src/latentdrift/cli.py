@@ -197,7 +197,10 @@ def _check_verb(arguments: Sequence[str]) -> None:
     near = get_close_matches(word, sorted(known), n=1)
     if word in known or word.startswith("-") or not near:
         return
-    sys.stderr.write(f"latentdrift: unknown verb '{' '.join([*above, word])}'; did you mean {' '.join([*above, *near])}?\n")
+    usage = f"usage: latentdrift {' '.join([*above, 'VERB'])} ...\n"
+    sys.stderr.write(
+        f"{usage}latentdrift: unknown verb '{' '.join([*above, word])}'; did you mean {' '.join([*above, *near])}?\n"
+    )
     raise SystemExit(2)
 
 
