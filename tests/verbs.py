@@ -127,9 +127,13 @@ def content(path: Path) -> bytes:
     """What a file says beside the time of day and how long things took."""
     if path.name == "log.jsonl":
         return b""
-    if path.suffix == ".json":
-        return json.dumps(unclocked(json.loads(path.read_text()))).encode()
-    return path.read_bytes()
+    said = path.read_bytes()
+    if path.suffix != ".json":
+        return said
+    try:
+        return json.dumps(unclocked(json.loads(said))).encode()
+    except ValueError:  # half-written, which is for the test to judge
+        return said
 
 
 def unclocked(value: Any) -> Any:
