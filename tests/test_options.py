@@ -177,6 +177,7 @@ def adapter(tmp_path: Path) -> Path:
     attributes = {"age": {"type": "number", "unit": "years"}, "diagnosis": {"type": "category", "vocabulary": ["ill", "well"]}}
     (tmp_path / "run" / "adapter" / "adapter.json").write_text(json.dumps({"attributes": attributes}))
     Image.new("L", (8, 8)).save(tmp_path / "scan.png")
+    (tmp_path / "folder").mkdir()
     (tmp_path / "cohort").mkdir()
     (tmp_path / "cohort" / "cohort.json").write_text("{}")
     return tmp_path
@@ -201,7 +202,8 @@ def adapter(tmp_path: Path) -> Path:
         ({"position": "40%"}, "--position chooses a slice of a volume, and scan.png is none"),
         ({"source": Path("cohort"), "window": "0,80"}, "--window is of a file, and cohort is a cohort"),
         ({"source": Path("cohort"), "plane": "axial"}, "--plane chooses a slice of a volume, and cohort is none"),
-        ({"source": Path("run")}, "run is a folder but not a cohort"),
+        ({"source": Path("folder")}, "folder is a folder but not a cohort"),
+        ({"adapter": "scan.png", "source": Path("run")}, "run is an adapter, which comes first"),
     ],
 )
 def test_a_mistake_in_an_edit_is_said_before_anything_is_loaded(

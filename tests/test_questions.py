@@ -139,3 +139,8 @@ def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_pat
     swapped = replace(cohort, table=cohort.table.iloc[:0], info=cohort.info | {"synthetic": True})
     with pytest.raises(CohortError, match=r"test split .* is empty .*--real and --synthetic may be swapped"):
         Questions(plainly(folders, tmp_path / "out", split="test"), swapped)
+
+
+def test_a_dry_run_refuses_what_the_run_refuses_of_by(folders: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="'weight'"):
+        plans.run("evaluate", plainly(folders, tmp_path / "out", by="weight"))

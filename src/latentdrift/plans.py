@@ -172,12 +172,13 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
 
 def evaluate(options: config.EvaluateOptions) -> Result:
     from latentdrift.data.cohort import Cohort
-    from latentdrift.evaluate import sets
+    from latentdrift.evaluate import classes, sets
     from latentdrift.evaluate.questions import Questions
 
-    cohort = Cohort.load(options.real)
+    cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
     asked = Questions(options, cohort)
-    made = sets.named((options.synthetic, *options.compare), sets.native_size(options.synthetic))
+    made = sets.named((options.synthetic, *options.compare), size)
+    classes.check(sets.from_cohort(cohort, options.split, size), made, options.by)
     return {"real": len(cohort.rows(options.split)), **{name: len(images) for name, images in made.items()},
             "classifiers": asked.classifiers, "seconds_of_training": round(asked.seconds(), 1),
             "out": str(options.out)}  # fmt: skip

@@ -126,6 +126,8 @@ def _check_edit(options: config.EditOptions) -> None:
     """
     is_cohort = (options.source / "cohort.json").is_file()
     if options.source.is_dir() and not is_cohort:
+        if attributes(str(options.source)):
+            raise InputError(f"{options.source} is an adapter, which comes first: latentdrift edit {options.source} IMAGE ...")
         raise InputError(f"{options.source} is a folder but not a cohort; give one image, or import the folder first")
     spec = attributes(options.adapter)
     if spec is not None:
