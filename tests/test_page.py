@@ -98,6 +98,7 @@ def test_lights_know_their_colours(html):
 def test_a_value_and_its_interval_are_read_without_powers_of_ten():
     assert page.estimate(0.12345, [0.1, 0.2]) == "0.123 [0.1,\u00a00.2]" and page.estimate(2.0, None) == "2"
     assert page.estimate(2613.2, [2.8e-17, 18780.0]) == "2613 [0,\u00a018780]" and page.estimate(None, None) is None
+    assert page.estimate(-0.000418, [-7.164e-05, 999.6]) == "-0.000418 [-0.0000716,\u00a01000]"  # no line breaks at "e-05"
 
 
 def test_a_wide_table_becomes_several_that_fit(tmp_path):

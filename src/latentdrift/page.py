@@ -156,7 +156,9 @@ def _figures(value: float) -> str:
     """Three figures, without powers of ten; what rounding leaves of 0 is 0."""
     if abs(value) < 1e-9:
         return "0"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return np.format_float_positional(float(f"{value:.3g}"), trim="-")
 
 
 def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
