@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.data import phantom
-from latentdrift.data.cohort import Cohort
-from latentdrift.evaluate import ImageSet, sets
-from latentdrift.evaluate.bootstrap import proportion_interval, rng
-from latentdrift.evaluate.disguises import DISGUISES, disguise
-from latentdrift.evaluate.features import resize
-from latentdrift.evaluate.overlay import nearest, structure
-from latentdrift.evaluate.privacy import Yardstick, same_patient
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.phantom import phantom
+from latentdrift.evaluate.features.features import resize
+from latentdrift.evaluate.features.nearest_neighbours import same_patient
+from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.registration import nearest, structure
+from latentdrift.evaluate.privacy.copy_detection import Yardstick
+from latentdrift.evaluate.privacy.copy_perturbations import DISGUISES, disguise
+from latentdrift.evaluate.statistics.bootstrap import proportion_interval, rng
 
 COPIES = 50  # of each disguise
 SIZE = 256  # pixels at most
@@ -37,8 +39,8 @@ def images(name: str) -> tuple[ImageSet, ImageSet, ImageSet]:
     """Training images, held-out ones that set the threshold, and further patients."""
     if name in phantom.KINDS:
         return drawn(name, 150, 31), drawn(name, 100, 32), drawn(name, 200, 33)  # seeds that no setting was chosen on
-    cohort, size = Cohort.load(name), min(SIZE, sets.native_size(Path(name)))
-    train, held_out, others = (sets.from_cohort(cohort, split, size) for split in ("train", "test", "validation"))
+    cohort, size = Cohort.load(name), min(SIZE, image_sets.native_size(Path(name)))
+    train, held_out, others = (image_sets.from_cohort(cohort, split, size) for split in ("train", "test", "validation"))
     return train, held_out, others
 
 

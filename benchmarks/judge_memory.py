@@ -26,7 +26,7 @@ BOOTSTRAP = 20
 
 def draw(folder: Path) -> None:
     """The phantoms."""
-    from latentdrift.data.phantom import BrainAttributes, brain
+    from latentdrift.data.phantom.phantom import BrainAttributes, brain
 
     for i in range(DISTINCT):
         image = brain(i, BrainAttributes(age=60 + i % 30, sex="FM"[i % 2]), visit=0, size=SIZE)
@@ -35,9 +35,9 @@ def draw(folder: Path) -> None:
 
 def images(folder: Path, kind: str, n: int):
     """N pictures of a kind, each read when it is needed."""
-    from latentdrift.evaluate import ImageSet
-    from latentdrift.evaluate.bootstrap import rng
-    from latentdrift.evaluate.pictures import Pictures
+    from latentdrift.evaluate.images.image_sets import ImageSet
+    from latentdrift.evaluate.images.lazy_images import Pictures
+    from latentdrift.evaluate.statistics.bootstrap import rng
 
     def read(i: int) -> np.ndarray:
         grey = np.asarray(Image.open(folder / f"{i % DISTINCT}.png"), dtype=np.float32) / 255
@@ -53,9 +53,9 @@ def judge(folder: Path, n: int) -> None:
     """Print one row of the table."""
     import torch
 
-    from latentdrift.evaluate import scores
-    from latentdrift.evaluate.features import load_features
-    from latentdrift.evaluate.store import keep
+    from latentdrift.evaluate.features.feature_cache import keep
+    from latentdrift.evaluate.features.features import load_features
+    from latentdrift.evaluate.metrics import feature_metrics
 
     def tiles(x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.adaptive_avg_pool2d(x, TILES)[:, 0].flatten(1)
@@ -67,10 +67,10 @@ def judge(folder: Path, n: int) -> None:
     real, synthetic, train = (images(folder, kind, m) for kind, m in (("real", n // 10), ("made", n), ("train", n)))
     spaces["pocket"](images(folder, "warm", 64).images)
     before, began = used(), time.perf_counter()
-    vectors = scores.Vectors.of("pocket", spaces["pocket"], real, synthetic, train)
+    vectors = feature_metrics.Vectors.of("pocket", spaces["pocket"], real, synthetic, train)
     encoded = time.perf_counter() - began
-    metrics, _ = scores.distances(vectors, real.patients, bootstrap=BOOTSTRAP, seed=0)
-    metrics |= scores.keeps_distance(vectors, real, train, bootstrap=BOOTSTRAP, seed=0)
+    metrics, _ = feature_metrics.distances(vectors, real.patients, bootstrap=BOOTSTRAP, seed=0)
+    metrics |= feature_metrics.keeps_distance(vectors, real, train, bootstrap=BOOTSTRAP, seed=0)
     whole = 2.1 * n * SIZE * SIZE * 3 * 4 / 2**20
     numbers = (n, before, used(), whole, encoded, time.perf_counter() - began - encoded)
     sys.stdout.write(f"| {' | '.join(f'{number:,.0f}' for number in numbers)} |\n")
@@ -78,7 +78,7 @@ def judge(folder: Path, n: int) -> None:
 
 def search(folder: Path, n: int) -> None:
     """The same of the search for copies."""
-    from latentdrift.evaluate.privacy import find_copies
+    from latentdrift.evaluate.privacy.copy_detection import find_copies
 
     def used() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -25,12 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentdrift.data.phantom import BrainAttributes, brain
-from latentdrift.evaluate import ImageSet, scores
-from latentdrift.evaluate.bootstrap import choose, rng
-from latentdrift.evaluate.distances import DISTANCES
-from latentdrift.evaluate.features import Space, resize
-from latentdrift.evaluate.squeezenet import SIZE, SqueezeNet
+from latentdrift.data.phantom.phantom import BrainAttributes, brain
+from latentdrift.evaluate.features.features import Space, resize
+from latentdrift.evaluate.features.squeezenet import SIZE, SqueezeNet
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.metrics import feature_metrics
+from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
+from latentdrift.evaluate.statistics.bootstrap import choose, rng
 
 ROUNDS, BATCH, PIXELS, DISTINCT = 3, 16, 128, 200
 SUBSETS, FEATURES = 100, 512
@@ -67,10 +68,10 @@ def network(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
     return {}
 
 
-def _vectors(encoder: Encoder, real: Tensor, made: Tensor) -> scores.Vectors:
+def _vectors(encoder: Encoder, real: Tensor, made: Tensor) -> feature_metrics.Vectors:
     space = Space("squeezenet", "", lambda images: encoder.network(resize(images, SIZE)))
     sets = [ImageSet(x.permute(0, 2, 3, 1).numpy().astype(np.float32) / 255) for x in (real, made)]
-    return scores.Vectors.of("squeezenet", space, *sets, None)
+    return feature_metrics.Vectors.of("squeezenet", space, *sets, None)
 
 
 def ours(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
@@ -82,7 +83,7 @@ def ours(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
 
 
 def report(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
-    metrics, _ = scores.distances(_vectors(encoder, real, made), None, bootstrap=200, seed=0)
+    metrics, _ = feature_metrics.distances(_vectors(encoder, real, made), None, bootstrap=200, seed=0)
     return {name: metrics[f"{name}.squeezenet"]["value"] for name in ("frechet", "kid")}
 
 

@@ -19,9 +19,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from latentdrift import Base, Cohort, Drift
-from latentdrift.evaluate.bootstrap import proportion_interval
-from latentdrift.model.pocket.recipe.pictures import KINDS, picture
+from latentdrift.evaluate.statistics.bootstrap import proportion_interval
 from latentdrift.sample.generate import generate
+from recipes.pocket.pictures import KINDS, picture
 
 SEED, EACH, STEPS, GUIDANCE = 777, 16, 25, 2.5
 QUANTILES = 16

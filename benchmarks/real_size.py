@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt.methods import METHODS
+from latentdrift.adapt.methods.methods import METHODS
 
 RESOLUTION = 256  # pixels
 
@@ -61,9 +61,9 @@ def make(folder: Path) -> None:
 def fitting(base: Path, work: Path, method: str) -> Any:
     """Two steps of one image, on a phantom cohort."""
     from latentdrift import config, service
-    from latentdrift.adapt import calibration, prior
+    from latentdrift.adapt.training import drift_calibration, prior_preservation
 
-    for drawing in (prior, calibration):
+    for drawing in (prior_preservation, drift_calibration):
         drawing.HOW["steps"] = 1  # pictures are drawn in one step: their time is not what is measured here
     scans = work / "scans"
     service.run("phantom", config.PhantomOptions(out=scans, patients=4, visits=2, size=RESOLUTION), quiet=True)
@@ -87,9 +87,9 @@ def sample(base: Path, work: Path) -> dict[str, Any]:
 
 
 def plan(base: Path, work: Path, method: str) -> dict[str, Any]:
-    from latentdrift import plans
+    from latentdrift.cli import dry_run
 
-    cost = plans.run("fit", fitting(base, work, method))
+    cost = dry_run.run("fit", fitting(base, work, method))
     parameters = cost["trainable_parameters"] / 1e6
     return {"seconds_per_step": cost["seconds_per_step"], "said_GB": cost["memory_bytes"] / 1e9, "trained_M": parameters}
 

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from latentdrift.data.cohort import Cohort
-from latentdrift.evaluate import sets
-from latentdrift.evaluate.bootstrap import proportion_interval, rng
-from latentdrift.evaluate.controls import CONTROLS
-from latentdrift.evaluate.features import load_features
-from latentdrift.evaluate.realism import SIDE, Judge, Views, shrunk, structure
-from latentdrift.evaluate.verdict import anatomy_light
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.evaluate.evaluations.realism import SIDE, Judge, Views, shrunk, structure
+from latentdrift.evaluate.features.features import load_features
+from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.images.controls import CONTROLS
+from latentdrift.evaluate.report.traffic_lights import anatomy_light
+from latentdrift.evaluate.statistics.bootstrap import proportion_interval, rng
 from latentdrift.model.base import Base
 
 LEARN, MADE, SIZE = 40, 64, 128
@@ -39,9 +39,9 @@ def main() -> None:
     space = spaces["pocket"].spatial
     assert space is not None
     cohort = Cohort.load(options.cohort)
-    everyone = sets.from_cohort(cohort, None, SIZE)
+    everyone = image_sets.from_cohort(cohort, None, SIZE)
     views = Views.of(everyone, space, len(everyone), 0, "benchmark")
-    drawn = {str(path.name): sets.load_set(path, None, SIZE) for path in options.also}
+    drawn = {str(path.name): image_sets.load_set(path, None, SIZE) for path in options.also}
     synthetic = {name: structure(shrunk(images.images, SIDE), space) for name, images in drawn.items()}
     trained = np.asarray(cohort.rows(None)["split"] == "train")
     found: dict[str, Counter[str]] = {}

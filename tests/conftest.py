@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,18 +10,17 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # parallel test processes must not fight for the cores
 os.environ["HF_HUB_OFFLINE"] = "1"
-sys.path.insert(0, str(Path(__file__).parent))
 
 from tiny import tiny_base, tiny_cohort
 
-from latentdrift.data import identity
+from latentdrift.data.tables import pseudonymization
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_salt() -> Iterator[None]:
     """Imports without `--salt` draw the same one, so that pseudonyms, and with them splits and fits, are every run's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(identity.secrets, "token_hex", lambda length: "5a" * length)
+        patch.setattr(pseudonymization.secrets, "token_hex", lambda length: "5a" * length)
         yield
 
 

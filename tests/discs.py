@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.utility import Labelled
+from latentdrift.evaluate.evaluations.tstr import Labelled
+from latentdrift.evaluate.images.image_sets import ImageSet
 
 
 def pictures(n: int, seed: int, *, side: int = 32) -> Labelled:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from latentdrift.adapt.methods import METHODS
-from latentdrift.adapt.train import FitResult, fit
+from latentdrift.adapt.methods.methods import METHODS
+from latentdrift.adapt.training.train import FitResult, fit
 from latentdrift.config import FitOptions
-from latentdrift.data.cohort import Cohort
+from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base
 
 STEPS = 8

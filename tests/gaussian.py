@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentdrift.model.flow import FlowSchedule
+from latentdrift.model.flow_matching import FlowSchedule
 from latentdrift.model.schedule import DEFAULTS, Denoiser, Process, Schedule
 
 

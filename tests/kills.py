@@ -80,11 +80,12 @@ def forked(arguments: Sequence[str], log: Path) -> int:
         import logging
 
         logging.getLogger().handlers.clear()
-        from latentdrift import cli, stopping
+        from latentdrift import stopping
+        from latentdrift.cli import main
 
         signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would ignore
         stopping.leave_at_once()
-        code = cli.main(list(arguments))
+        code = main.main(list(arguments))
     except SystemExit as stop:
         code = int(stop.code or 0)
     finally:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentdrift.data.phantom import BrainAttributes, brain
-from latentdrift.evaluate import ImageSet
+from latentdrift.data.phantom.phantom import BrainAttributes, brain
+from latentdrift.evaluate.images.image_sets import ImageSet
 
 
 def brains(first: int, count: int, size: int) -> ImageSet:

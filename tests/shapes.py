@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.judges import Judges
+from latentdrift.evaluate.evaluations.attribute_predictors import Judges
+from latentdrift.evaluate.images.image_sets import ImageSet
 
 SIDE = 32
 SPEC = {

@@ -6,7 +6,7 @@ import pytest
 
 from latentdrift.ages import OLDEST, AgeError, parse_age
 from latentdrift.errors import OptionError
-from latentdrift.prompts.assignments import parse_assignment
+from latentdrift.prompts.attribute_parsing import parse_assignment
 
 
 @pytest.mark.parametrize(

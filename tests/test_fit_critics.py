@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from phantoms import brains
 
-from latentdrift.evaluate import ImageSet
-from latentdrift.evaluate.controls import ruined
+from latentdrift.evaluate.images.controls import ruined
+from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.fit_critics import ADVICE, FitCritics
 
 SIZE = 64

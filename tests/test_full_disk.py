@@ -17,8 +17,8 @@ from kills import ended, forked, leftovers
 from safetensors.torch import save_file
 from verbs import COMMANDS, empty, light, make_world, state, whole
 
-from latentdrift.adapt import textual_inversion
 from latentdrift.adapt.interop import exports
+from latentdrift.adapt.methods import textual_inversion
 
 pytestmark = pytest.mark.slow
 VERBS = ("import", "fit", "generate", "edit", "evaluate", "adopt", "export", "bench editors")

@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentdrift import page
-from latentdrift.data.cohort import write_cohort
-from latentdrift.data.inspection import write_inspection
-from latentdrift.evaluate import ImageSet, reader
-from latentdrift.evaluate.answers import alignment_blocks, card_blocks, retrieval_blocks, utility_blocks
-from latentdrift.evaluate.plots import draw_blocks
+from latentdrift import html_report
+from latentdrift.data.cohort.cohort import write_cohort
+from latentdrift.data.inspection.report import write_inspection
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.reader_study import reader_study
+from latentdrift.evaluate.report.downstream_sections import alignment_blocks, card_blocks, retrieval_blocks, utility_blocks
+from latentdrift.evaluate.report.report_sections import draw_blocks
 
 MARK = "document.documentElement.setAttribute('data-ran','1')"
 HOSTILE = f'"><img src=x onerror="{MARK}"><script>{MARK}</script></style></title><svg onload={MARK}>{{{{7*7}}}} $\\bad{{'
@@ -52,19 +53,19 @@ def metric(**more):
     return {"value": 0.5, "ceiling": 0.9, "floor": 0.5, **ends, **more}
 
 
-def primitives() -> list[page.Block]:
-    drawing, (ax,) = page.figure()
+def primitives() -> list[html_report.Block]:
+    drawing, (ax,) = html_report.figure()
     ax.set_title(HOSTILE)
     ax.set_xticks([0, 1], [HOSTILE, HOSTILE])
     return [
-        page.heading(HOSTILE),
-        page.text(HOSTILE),
-        page.table([{HOSTILE: HOSTILE, "n": 1}], HOSTILE),
-        page.picture(GREY[..., 0], HOSTILE),
-        page.picture(drawing, HOSTILE),
-        page.gallery([(pixels(), HOSTILE)]),
-        page.gallery([(np.zeros((4, 40), np.uint8), HOSTILE)]),
-        page.lights([(HOSTILE, "red", HOSTILE)]),
+        html_report.heading(HOSTILE),
+        html_report.text(HOSTILE),
+        html_report.table([{HOSTILE: HOSTILE, "n": 1}], HOSTILE),
+        html_report.picture(GREY[..., 0], HOSTILE),
+        html_report.picture(drawing, HOSTILE),
+        html_report.gallery([(pixels(), HOSTILE)]),
+        html_report.gallery([(np.zeros((4, 40), np.uint8), HOSTILE)]),
+        html_report.lights([(HOSTILE, "red", HOSTILE)]),
     ]
 
 
@@ -72,7 +73,7 @@ def pixels() -> np.ndarray:
     return np.zeros((16, 16, 3), np.uint8)
 
 
-def report() -> list[page.Block]:
+def report() -> list[html_report.Block]:
     """A report whose every name, value, prompt and sentence is hostile."""
     kid = metric(floor_ci=[0, 1], matched=0.5, floor_n=2, n={HOSTILE: 3, "synthetic": 2}, k=5)
     judged = {
@@ -142,13 +143,13 @@ def hostile_card():
 def written(kind: str, folder: Path) -> Path:
     """A page full of hostile text."""
     if kind in ("primitives", "report"):
-        page.write_page(folder / "page.html", HOSTILE, primitives() if kind == "primitives" else report())
+        html_report.write_page(folder / "page.html", HOSTILE, primitives() if kind == "primitives" else report())
         return folder / "page.html"
     cells = pd.DataFrame({"finding": [HOSTILE, "none"] * 4, "view": [HOSTILE] * 8})
     if kind == "reader":
         sets = [ImageSet(np.full((4, 16, 16, 3), level), None, [HOSTILE] * 4, cells[:4]) for level in (0.2, 0.8)]
-        items = reader.choose(*sets, n=3, by="finding", seed=0)
-        reader.write_study(folder / "study", items, folder / "key.json", by=HOSTILE, seed=0)
+        items = reader_study.choose(*sets, n=3, by="finding", seed=0)
+        reader_study.write_study(folder / "study", items, folder / "key.json", by=HOSTILE, seed=0)
         return folder / "study" / "study.html"
     write_inspection(cohort_of(folder / "cohort", cells), folder / "inspection")
     return folder / "inspection" / "inspect.html"
@@ -178,7 +179,7 @@ def test_no_text_becomes_a_tag(kind: str, tmp_path: Path) -> None:
 
 
 def test_no_template_turns_escaping_off() -> None:
-    source = Path(page.__file__).parent
+    source = Path(html_report.__file__).parent
     texts = [path.read_text(encoding="utf-8") for path in (*source.rglob("*.jinja"), *source.rglob("*.py"))]
     assert not [text for text in texts if re.search(r"\|\s*safe\b|Markup\(|autoescape=False", text)]
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentdrift import cli, config, plans, record, service
-from latentdrift.data.cohort import Cohort
+from latentdrift import config, record, service
+from latentdrift.cli import dry_run, main
+from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, InputError, OptionError
 
 
@@ -91,10 +92,10 @@ def test_a_picture_depends_on_seed_and_index_alone(study: Path, tmp_path: Path) 
 
 
 def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from latentdrift.sample import synthetic
+    from latentdrift.sample import synthetic_cohort
 
     generate(study, tmp_path / "whole")
-    keep, kept = synthetic.Sheet.keep, []
+    keep, kept = synthetic_cohort.Sheet.keep, []
 
     def stop_at_the_third(sheet, index, picture, **how):
         if len(kept) == 2:
@@ -102,13 +103,13 @@ def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatc
         kept.append(index)
         keep(sheet, index, picture, **how)
 
-    monkeypatch.setattr(synthetic.Sheet, "keep", stop_at_the_third)
+    monkeypatch.setattr(synthetic_cohort.Sheet, "keep", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         generate(study, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
     later: list[int] = []
     monkeypatch.setattr(
-        synthetic.Sheet,
+        synthetic_cohort.Sheet,
         "keep",
         lambda sheet, index, picture, **how: (later.append(index), keep(sheet, index, picture, **how)),
     )
@@ -233,13 +234,13 @@ def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
 
 
 def test_dry_runs_cost_and_write_nothing(study: Path, tmp_path: Path, tiny_base_folder: Path) -> None:
-    cost = plans.run("fit", fit_options(study, tiny_base_folder))
+    cost = dry_run.run("fit", fit_options(study, tiny_base_folder))
     assert cost["trainable_parameters"] > 0 and cost["seconds"] > 0
-    cost = plans.run(
+    cost = dry_run.run(
         "generate", config.GenerateOptions(adapter=str(study / "run"), prompt=("a brain MRI",), out=tmp_path / "x", n=3, steps=5)
     )
     assert cost["images"] == 3 and cost["seconds"] > 0
-    cost = plans.run(
+    cost = dry_run.run(
         "edit", config.EditOptions(adapter=str(study / "run"), source=study / "cohort", set=("age=90",), out=tmp_path / "y")
     )
     assert "90 year old" in cost["target_prompt"]
@@ -287,7 +288,7 @@ def test_the_command_line_reaches_the_verbs(study: Path, tmp_path: Path, capsys:
         str(tmp_path / "g"),
         "--json",
     ]
-    assert cli.main(arguments) == 0
+    assert main.main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 1
 
 

@@ -13,10 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from latentdrift import config, record, service
-from latentdrift.adapt import shelf
-from latentdrift.adapt.adapter import load_adapter
-from latentdrift.adapt.interop import foreign
-from latentdrift.data.cohort import Cohort
+from latentdrift.adapt.adapters import adapter_files, checkpoint_reader
+from latentdrift.adapt.adapters.adapter import load_adapter
+from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, BaseModelError, CohortError, InputError, LatentDriftError
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -104,7 +103,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_an_adapter_of_wrong_types_is_a_sentence(adapter: Path, values: dict[str, Any], finding: str) -> None:
     change(adapter, **values)
     with pytest.raises(AdapterError, match="no adapter of latentdrift") as error:
-        shelf.read(adapter)
+        adapter_files.read(adapter)
     assert finding in str(error.value) and "\n" not in str(error.value)
 
 
@@ -114,7 +113,7 @@ def test_an_adapter_or_cohort_that_is_no_table_is_a_sentence(
 ) -> None:
     (adapter / "adapter.json").write_text(text)
     with pytest.raises(AdapterError, match="no adapter of latentdrift"):
-        shelf.read(adapter)
+        adapter_files.read(adapter)
     cohort = Path(shutil.copytree(tiny_cohort_folder, tmp_path / "cohort"))
     (cohort / "cohort.json").write_text(text)
     with pytest.raises(CohortError, match="no cohort of latentdrift"):
@@ -169,7 +168,7 @@ def circular() -> Any:
 def test_a_pickle_whose_parts_are_shared_is_not_walked_for_ever(tmp_path: Path, value: Any) -> None:
     torch.save(value, tmp_path / "a.pt")
     with pytest.raises(AdapterError, match=r"cannot be read as tensors \(it holds more than|recursion"):
-        foreign.read(tmp_path / "a.pt")
+        checkpoint_reader.read(tmp_path / "a.pt")
 
 
 def test_a_packed_pickle_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
@@ -178,15 +177,15 @@ def test_a_packed_pickle_is_refused_before_it_is_unpacked(tmp_path: Path) -> Non
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
         packed.writestr("archive/data/9", bytes(50_000_000))
-    assert foreign.read(tmp_path / "a.pt").tensors
+    assert checkpoint_reader.read(tmp_path / "a.pt").tensors
     with pytest.raises(AdapterError, match="would grow when it is opened"):
-        foreign.read(tmp_path / "b.pt")
+        checkpoint_reader.read(tmp_path / "b.pt")
 
 
 def test_a_tensor_that_claims_more_than_is_stored_is_refused(tmp_path: Path) -> None:
     torch.save({"<s>": torch.zeros(1).expand(1_000_000, 1_000_000)}, tmp_path / "a.pt")
     with pytest.raises(AdapterError, match="claims more numbers in <s> than it stores"):
-        foreign.read(tmp_path / "a.pt")
+        checkpoint_reader.read(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("cut", [10, 200, 700, 1000])
@@ -194,7 +193,7 @@ def test_a_cut_pickle_is_a_sentence(tmp_path: Path, cut: int) -> None:
     torch.save({"<s>": torch.zeros(4)}, tmp_path / "a.pt")
     (tmp_path / "a.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:cut])
     with pytest.raises(AdapterError):
-        foreign.read(tmp_path / "a.pt")
+        checkpoint_reader.read(tmp_path / "a.pt")
 
 
 # --- records -----------------------------------------------------------------------------------------------------------------

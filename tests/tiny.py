@@ -98,7 +98,7 @@ def random_control(base: Any, seed: int) -> Any:
     """A ControlNet for a base, whose zero convolutions are not zero any more."""
     import torch
 
-    from latentdrift.adapt import controlnet
+    from latentdrift.adapt.methods import controlnet
     from latentdrift.config import FitOptions
 
     net = controlnet.prepare(base, FitOptions(cohort=Path("c"), out=Path("o"), seed=seed), {})[0].controls[0][0]

@@ -62,7 +62,8 @@ CRITICS = {"SIDE": 32, "SEEN": 32, "LEARNED": 60, "TRIED": 80}
 def light() -> Iterator[None]:
     """Small demos, which have no options for that, and reports whose critics see few and small images."""
     from latentdrift import service
-    from latentdrift.evaluate import realism, report
+    from latentdrift.evaluate.evaluations import realism
+    from latentdrift.evaluate.report import report
 
     def smaller(stage: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
         return lambda given, *more: stage(given.model_copy(update=options), *more)

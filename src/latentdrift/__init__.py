@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentdrift.adapt.adapter import load_adapter
-    from latentdrift.data.cohort import Cohort
+    from latentdrift.adapt.adapters.adapter import load_adapter
+    from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
     from latentdrift.model.drift import Drift
 
@@ -19,9 +19,9 @@ __version__ = "0.1.0"
 # public name -> the module it lives in
 _PUBLIC = {
     "Base": "latentdrift.model.base",
-    "Cohort": "latentdrift.data.cohort",
+    "Cohort": "latentdrift.data.cohort.cohort",
     "Drift": "latentdrift.model.drift",
-    "load_adapter": "latentdrift.adapt.adapter",
+    "load_adapter": "latentdrift.adapt.adapters.adapter",
 }
 __all__ = ["Base", "Cohort", "Drift", "__version__", "load_adapter"]
 

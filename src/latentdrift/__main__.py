@@ -13,7 +13,7 @@ from latentdrift import stopping
 def main() -> int:
     """Entry point of the `latentdrift` command: the exit code, 130 from the first moment to the last where Ctrl-C came."""
     stopping.leave_at_once()
-    from latentdrift.cli import main as run
+    from latentdrift.cli.main import main as run
 
     return run()
 

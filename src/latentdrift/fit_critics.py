@@ -6,13 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-from latentdrift.adapt.preview import Judgement
-from latentdrift.data.cohort import Cohort
-from latentdrift.evaluate import ImageSet, sets
-from latentdrift.evaluate.bootstrap import part_by_unit, rng, units_of
-from latentdrift.evaluate.features import load_features
-from latentdrift.evaluate.realism import Judge, judge_of
-from latentdrift.evaluate.verdict import anatomy_light
+from latentdrift.adapt.adapters.preview_verdict import Judgement
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.evaluate.evaluations.realism import Judge, judge_of
+from latentdrift.evaluate.features.features import load_features
+from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.report.traffic_lights import anatomy_light
+from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
 from latentdrift.model.base import Base
 
 IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
@@ -48,7 +49,7 @@ class FitCritics:
         return judge
 
     def _images(self, split: str) -> ImageSet:
-        images = sets.from_cohort(self.cohort, split, self.size)
+        images = image_sets.from_cohort(self.cohort, split, self.size)
         return images.take(part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split)))
 
     def __call__(self, pictures: np.ndarray) -> Judgement:

@@ -26,8 +26,8 @@ def adapted(
         options: Which, and where to put it.
         also: Adapters that are put on top.
     """
-    from latentdrift.adapt.adapter import Adapted, load_adapter
-    from latentdrift.adapt.stack import add
+    from latentdrift.adapt.adapters.adapter import Adapted, load_adapter
+    from latentdrift.adapt.adapters.adapter_stack import add
     from latentdrift.model.base import Base
     from latentdrift.study.subject import Subject
 
@@ -46,7 +46,7 @@ def adapted(
 
 def _listed(adapted: Any) -> Mapping[str, Any]:
     """adapter.json and, without the places where they lie, the adapters in the base and the cohorts they were trained on."""
-    from latentdrift.adapt.shelf import read
+    from latentdrift.adapt.adapters.adapter_files import read
 
     parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
     ours = [read(part["adapter"]) for part in adapted.parts if "adapter" in part]  # another tool's says nothing of a cohort
@@ -59,11 +59,11 @@ def edits(options: config.EditOptions) -> Any:
     Raises:
         OptionError, InputError, CohortError: It cannot be asked for, or read, or the network cannot be shown its hints.
     """
-    from latentdrift.adapt.shown import sourced
-    from latentdrift.edit.editors import starting
-    from latentdrift.edit.requests import Wish
-    from latentdrift.edit.sources import entries
-    from latentdrift.edit.work import Work
+    from latentdrift.adapt.training.edit_hints import sourced
+    from latentdrift.edit.editors.editors import starting
+    from latentdrift.edit.io.edit_inputs import entries
+    from latentdrift.edit.io.edit_requests import Wish
+    from latentdrift.edit.io.edit_run import Work
 
     base, drift, info, statistics = adapted(options, options.also)
     wish, cohort = Wish.of(options, base, info), options.source if (options.source / "cohort.json").is_file() else None
@@ -77,8 +77,8 @@ def edits(options: config.EditOptions) -> Any:
 
 def edited_by(options: config.BenchEditorsOptions) -> Any:
     """What `bench editors` edits, and by which model."""
-    from latentdrift.adapt.shown import sourced
-    from latentdrift.study.editing import Editing
+    from latentdrift.adapt.training.edit_hints import sourced
+    from latentdrift.study.editors.editor_benchmark import Editing
 
     base, drift, info, statistics = adapted(options, options.also)
     return Editing(options, base, drift, statistics, info, sourced(info, options.cohort))
@@ -106,8 +106,8 @@ def gatekeeper(options: config.GenerateOptions | config.EditOptions, info: Mappi
     Raises:
         CohortError: There is nothing to compare with.
     """
-    from latentdrift.data.cohort import Cohort
-    from latentdrift.evaluate.gate import Gate
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.privacy.copy_filter import Gate
 
     if options.gate is False:
         return None
@@ -128,7 +128,7 @@ def gatekeeper(options: config.GenerateOptions | config.EditOptions, info: Mappi
 def own_cohort(adapter: str, trained_on: Sequence[str]) -> Path | None:
     """The cohort of an adapter's run, as its record names it, if that is there and the same; None if not."""
     from latentdrift import record
-    from latentdrift.data.cohort import Cohort
+    from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.errors import LatentDriftError
 
     for run in (Path(adapter), Path(adapter).parent):
@@ -148,7 +148,7 @@ def own_cohort(adapter: str, trained_on: Sequence[str]) -> Path | None:
 
 def passed(gate: Any, pictures: Any) -> Any:
     """What a gate found of pictures uint8 [N, R, R, 3], which is said, too; None without a gate."""
-    from latentdrift.evaluate import ImageSet
+    from latentdrift.evaluate.images.image_sets import ImageSet
 
     if gate is None:
         return None
@@ -159,8 +159,8 @@ def passed(gate: Any, pictures: Any) -> Any:
 
 def passed_edits(gate: Any, work: Any, made: Sequence[Any]) -> Any:
     """The same of edits that are made: their verdict is in their order."""
-    from latentdrift.evaluate import ImageSet
-    from latentdrift.evaluate.pictures import Pictures
+    from latentdrift.evaluate.images.image_sets import ImageSet
+    from latentdrift.evaluate.images.lazy_images import Pictures
 
     if gate is None or not made:
         return None
@@ -185,11 +185,11 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
     Raises:
         OptionError: It is not said, or said twice, or the network does not draw from words alone.
     """
-    from latentdrift.adapt.hinted import followed
-    from latentdrift.data.cohort import Cohort
+    from latentdrift.adapt.training.hint_batches import followed
+    from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.prompts import departures, of_text
-    from latentdrift.sample.mixing import between, combined
-    from latentdrift.sample.synthetic import follow_cohort, follow_prompts, readable
+    from latentdrift.sample.prompt_composition import between, combined
+    from latentdrift.sample.synthetic_cohort import follow_cohort, follow_prompts, readable
 
     if base.sees_source:
         raise OptionError(

@@ -14,7 +14,7 @@ from typing import Any
 from latentdrift import config
 from latentdrift.config.parts import given
 from latentdrift.errors import AdapterError, InputError, OptionError
-from latentdrift.model import folder as folders
+from latentdrift.model import model_files as folders
 from latentdrift.prompts import parse_assignment, parse_wanted
 
 COHORTS = ("cohort", "real", "like", "gate")
@@ -55,7 +55,7 @@ def _check_models(options: config.Options) -> None:
 
 
 def _check_paths(options: config.Options) -> None:
-    from latentdrift.data.cohort import check_cohort
+    from latentdrift.data.cohort.cohort import check_cohort
 
     for name in type(options).model_fields:
         for path in _paths(getattr(options, name)) if name not in MADE else ():
@@ -160,14 +160,14 @@ def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
 
 
 def _kind(path: Path) -> str:
-    from latentdrift.data.readers import kind_of
+    from latentdrift.data.images.image_readers import kind_of
 
     return kind_of(path)
 
 
 def _chooses(option: str, path: Path) -> bool:
     """Whether an option about slices has a part in a file: a single slice has no other, but its plane may be confirmed."""
-    from latentdrift.data.nifti import open_volume
+    from latentdrift.data.images.nifti import open_volume
 
     if _kind(path) != "nifti":
         return False

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from latentdrift import config, launch, preflight, record
+from latentdrift import config, distributed_ranks, preflight, record
 from latentdrift.errors import InputError
 from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, passed_edits, requests, subject, without
 from latentdrift.progress import bar
@@ -42,15 +42,15 @@ def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
     """
     preflight.check(verb, options)
     out = getattr(options, "out", None)
-    with held(out) if out and not launch.rank() else nullcontext():  # of several processes, the first one writes
+    with held(out) if out and not distributed_ranks.rank() else nullcontext():  # of several processes, the first one writes
         return VERBS[verb](options, quiet)
 
 
 def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
     """Scans and a table -> a cohort."""
-    from latentdrift.data.identity import read_private
-    from latentdrift.data.importing import import_cohort
-    from latentdrift.data.publishing import summary
+    from latentdrift.data.importing.finalize import summary
+    from latentdrift.data.importing.importer import import_cohort
+    from latentdrift.data.tables.pseudonymization import read_private
 
     with bar("import", quiet=quiet) as report:
         cohort = import_cohort(options, report)
@@ -61,8 +61,8 @@ def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
 
 def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
     """A cohort -> counts, leaks, a page with plots and a contact sheet."""
-    from latentdrift.data.cohort import Cohort
-    from latentdrift.data.inspection import write_inspection
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.data.inspection.report import write_inspection
 
     cohort = Cohort.load(options.cohort)
     out = options.out or options.cohort.with_name(f"{options.cohort.name}-inspect")
@@ -74,9 +74,9 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
 
 def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     """A cohort -> an adapter."""
-    from latentdrift.adapt.team import Team
-    from latentdrift.adapt.train import fit as train
-    from latentdrift.data.cohort import Cohort
+    from latentdrift.adapt.training.distributed import Team
+    from latentdrift.adapt.training.train import fit as train
+    from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.fit_critics import FitCritics
     from latentdrift.model.base import Base
 
@@ -95,12 +95,12 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
 
 def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     """An adapter -> synthetic images, as a cohort."""
-    from latentdrift.adapt.hinted import pictures
-    from latentdrift.data.cohort import Cohort
+    from latentdrift.adapt.training.hint_batches import pictures
+    from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.sample.generate import generate as draw
-    from latentdrift.sample.objects import OBJECTS, bits, check_format, write_objects
-    from latentdrift.sample.restart import restart
-    from latentdrift.sample.synthetic import Sheet, quarantine
+    from latentdrift.sample.medical_objects import OBJECTS, bits, check_format, write_objects
+    from latentdrift.sample.start_override import restart
+    from latentdrift.sample.synthetic_cohort import Sheet, quarantine
 
     base, drift, info, statistics = adapted(options, options.also)
     drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
@@ -139,10 +139,10 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
-    from latentdrift.data.identity import private_folder
-    from latentdrift.data.uids import Uids
-    from latentdrift.edit.output import HARDLY, hold_back, is_made, quarantine, write_counterfactual
-    from latentdrift.edit.series import write_series
+    from latentdrift.data.images.uids import Uids
+    from latentdrift.data.tables.pseudonymization import private_folder
+    from latentdrift.edit.io.attribute_sweep import write_series
+    from latentdrift.edit.io.edit_writer import HARDLY, hold_back, is_made, quarantine, write_counterfactual
 
     work = edits(options)
     backs = [(asked, work.back(asked)) for asked in work.requests] if options.reverse else []
@@ -178,28 +178,30 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     """Real and synthetic images -> report.json and report.html."""
-    from latentdrift.adapt import scores
-    from latentdrift.data.cohort import Cohort
-    from latentdrift.evaluate import classes, report, sets, store
-    from latentdrift.evaluate.features import Learned, load_features
-    from latentdrift.evaluate.privacy import gate_advice
-    from latentdrift.evaluate.questions import Questions
+    from latentdrift.adapt.adapters import scores
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.features import feature_cache
+    from latentdrift.evaluate.features.features import Learned, load_features
+    from latentdrift.evaluate.images import image_sets, subgroups
+    from latentdrift.evaluate.privacy.copy_detection import gate_advice
+    from latentdrift.evaluate.report import report
+    from latentdrift.evaluate.report.downstream import Questions
     from latentdrift.model.base import Base
 
-    cohort, size = Cohort.load(options.real), sets.native_size(options.synthetic)
-    drawn = Cohort.load(options.synthetic).info if sets.is_cohort(options.synthetic) else {}
+    cohort, size = Cohort.load(options.real), image_sets.native_size(options.synthetic)
+    drawn = Cohort.load(options.synthetic).info if image_sets.is_cohort(options.synthetic) else {}
     if options.adapter is not None:
         scores.check(options.adapter, drawn)
     asked = Questions(options, cohort)
-    made = sets.named((options.synthetic, *options.compare), size)
-    real, folder = sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
-    classes.check(real, made, options.by)
-    train = sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
+    made = image_sets.named((options.synthetic, *options.compare), size)
+    real, folder = image_sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
+    subgroups.check(real, made, options.by)
+    train = image_sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
     learned = Learned(train, folder, options.seed) if train else None
     encoder = Base.load("pocket", device=options.device, precision="fp32")
     at: Any = {"resolution": encoder.resolution, "device": str(encoder.device)}
     own: Any = {"pocket": encoder.features, "pocket_maps": encoder.feature_maps}
-    spaces = store.keep(load_features(options.features, learned=learned, **own, **at), folder)
+    spaces = feature_cache.keep(load_features(options.features, learned=learned, **own, **at), folder)
     how: Any = {"bootstrap": options.bootstrap, "seed": options.seed, "by": options.by}
     found, shown = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how), {"real": real, **made}
     shown |= {"train": train} if train else {}
@@ -216,19 +218,20 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
 
 def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:
     """Real and synthetic images -> a page for readers, and a key that is kept from them."""
-    from latentdrift.data.cohort import Cohort
-    from latentdrift.evaluate import reader, sets
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.images import image_sets
+    from latentdrift.evaluate.reader_study import reader_study
 
-    size, key = sets.native_size(options.synthetic), options.key or options.out.with_name(f"{options.out.name}-key.json")
-    real = sets.from_cohort(Cohort.load(options.real), options.split, size)
-    items = reader.choose(real, sets.load_set(options.synthetic, None, size), options.n, options.by, options.seed)
-    study = reader.write_study(options.out, items, key, by=options.by, seed=options.seed)
+    size, key = image_sets.native_size(options.synthetic), options.key or options.out.with_name(f"{options.out.name}-key.json")
+    real = image_sets.from_cohort(Cohort.load(options.real), options.split, size)
+    items = reader_study.choose(real, image_sets.load_set(options.synthetic, None, size), options.n, options.by, options.seed)
+    study = reader_study.write_study(options.out, items, key, by=options.by, seed=options.seed)
     return {"page": str(options.out / "study.html"), "key": str(key), "study": study, "images": len(items)}
 
 
 def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Result:
     """Answers and the key -> how well readers told real and synthetic images apart."""
-    from latentdrift.evaluate import reader_score as study
+    from latentdrift.evaluate.reader_study import reader_score as study
 
     found = study.scored(study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed)
     study.write_score(options.out, found)
@@ -237,8 +240,8 @@ def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Res
 
 def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
     """An adapter and its cohort -> whether its loss betrays whom it was trained on."""
-    from latentdrift.data.cohort import Cohort
-    from latentdrift.study import audit as study
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.study.audit import audit as study
 
     cohort = Cohort.load(options.cohort)
     with bar("audit", quiet=quiet) as report:
@@ -253,9 +256,9 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
 
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
     """A cohort and a model -> the drift that its starts lack, and whether the model would take it."""
-    from latentdrift.data.cohort import Cohort
-    from latentdrift.study.estimate import estimate
-    from latentdrift.study.results import write_estimate
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.study.drift.drift_report import write_estimate
+    from latentdrift.study.drift.estimate import estimate
 
     cohort = Cohort.load(options.cohort)
     with bar("drift estimate", quiet=quiet) as report:
@@ -270,9 +273,9 @@ def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) ->
 
 def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Result:
     """A cohort and a model -> the drift whose pictures are nearest to real ones."""
-    from latentdrift.data.cohort import Cohort
-    from latentdrift.study.results import write_search
-    from latentdrift.study.search import search
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.study.drift.drift_report import write_search
+    from latentdrift.study.drift.search import search
 
     cohort = Cohort.load(options.cohort)
     with bar("drift search", quiet=quiet) as report:
@@ -289,8 +292,8 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
 
 def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Result:
     """A cohort and a base -> drift beside its rivals, or a table of the paper, with intervals."""
-    from latentdrift.study import bench_page, bench_run
-    from latentdrift.study.bench import Bench
+    from latentdrift.study.benchmarks import bench_page, bench_run
+    from latentdrift.study.benchmarks.benchmark import Bench
 
     asked = Bench(options)
     with bar(verb, quiet=quiet) as report:
@@ -304,14 +307,14 @@ def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Resul
 
 def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> Result:
     """Edits whose right answer is known -> every editor beside doing nothing, with intervals."""
-    from latentdrift.study import editing, round_trip
-    from latentdrift.study.editing_page import write_editors
+    from latentdrift.study.editors import editor_benchmark, round_trip
+    from latentdrift.study.editors.editing_page import write_editors
 
     asked = edited_by(options)
     with bar("bench editors", quiet=quiet) as report:
-        rows = editing.run(asked, report)
+        rows = editor_benchmark.run(asked, report)
     with bar("round trips", quiet=quiet or not options.round_trip) as report:
-        trips = round_trip.run(asked, editing.shelf_of(asked), report)
+        trips = round_trip.run(asked, editor_benchmark.shelf_of(asked), report)
     made = write_editors(options.out, asked, rows, trips)
     inputs = {"base": asked.base.hash, "adapters": asked.info["adapters"], "settings": asked.key}
     record.write(options.out, "bench editors", options, inputs=inputs, results={"rows": len(rows)})
@@ -328,7 +331,7 @@ def export(options: config.ExportOptions, quiet: bool = False) -> Result:
 
 def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
     """Another tool's file -> an adapter."""
-    from latentdrift.adapt.adapter import adopt as bring_in
+    from latentdrift.adapt.adapters.adapter import adopt as bring_in
     from latentdrift.model.base import Base
 
     base = Base.load(options.base, device=options.device, precision="fp32")
@@ -341,7 +344,7 @@ def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
 
 def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
     """A folder of phantom scans with their table, as a hospital would hand it over."""
-    from latentdrift.data.phantom import write_phantom
+    from latentdrift.data.phantom.phantom import write_phantom
 
     folder = write_phantom(
         options.out, kind=options.kind, patients=options.patients, visits=options.visits, size=options.size, seed=options.seed
@@ -364,7 +367,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     Raises:
         InputError: They are not options of the verb, or there is nothing to compare with.
     """
-    from latentdrift.model import folder as folders
+    from latentdrift.model import model_files as folders
 
     if old["verb"] not in REPLAYED:
         raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
@@ -429,8 +432,8 @@ def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], shown: An
     """Pictures [N, H, W, 3] uint8 of a network in training."""
     import numpy as np
 
-    from latentdrift.adapt.preview import HOW
-    from latentdrift.data.intensity import from_unit
+    from latentdrift.adapt.training.preview import HOW
+    from latentdrift.data.images.intensity import from_unit
     from latentdrift.sample.generate import generate as draw
 
     beside = None if shown is None else {i: [part] for i, part in enumerate(shown)}

@@ -28,23 +28,24 @@ sys.path.insert(0, str(Path(__file__).parent))
 import mutations
 import seeds
 
-from latentdrift.data import isolation
+from latentdrift.data.importing import isolation
 from latentdrift.errors import LatentDriftError
 
 
 def read_image(path: Path) -> None:
     """As an import reads a file."""
-    from latentdrift.data import importing, readers
+    from latentdrift.data.images import image_readers
+    from latentdrift.data.importing import importer
 
-    for image in readers.read(path, plane="axial"):
-        importing._stage(image, path.with_suffix(".staged.png"))
+    for image in image_readers.read(path, plane="axial"):
+        importer._stage(image, path.with_suffix(".staged.png"))
 
 
 def read_table(path: Path) -> None:
     """A table, whose map is guessed, and its rows."""
-    from latentdrift.data.mapping import check_columns, guess_map
-    from latentdrift.data.tables import read_table
-    from latentdrift.data.values import read_rows
+    from latentdrift.data.tables.cell_parsing import read_rows
+    from latentdrift.data.tables.column_map import check_columns, guess_map
+    from latentdrift.data.tables.tables import read_table
 
     table = read_table(path)
     table_map = guess_map(table)
@@ -53,10 +54,10 @@ def read_table(path: Path) -> None:
 
 def read_map(path: Path) -> None:
     """A map, and the rows of a table that it is for."""
-    from latentdrift.data.linking import link
-    from latentdrift.data.mapping import check_columns, load_map
-    from latentdrift.data.tables import read_table
-    from latentdrift.data.values import read_rows
+    from latentdrift.data.importing.row_matching import link
+    from latentdrift.data.tables.cell_parsing import read_rows
+    from latentdrift.data.tables.column_map import check_columns, load_map
+    from latentdrift.data.tables.tables import read_table
 
     table_map = load_map(path)
     beside = path.with_suffix(".csv")
@@ -71,8 +72,8 @@ def read_map(path: Path) -> None:
 def read_document(path: Path) -> None:
     """cohort.json, adapter.json or record.json, and what is made of them."""
     from latentdrift import config, record, service
-    from latentdrift.adapt import shelf
-    from latentdrift.data.cohort import _read_info
+    from latentdrift.adapt.adapters import adapter_files
+    from latentdrift.data.cohort.cohort import _read_info
     from latentdrift.model.drift import Drift
 
     kind = path.stem.partition("-")[0]
@@ -83,7 +84,7 @@ def read_document(path: Path) -> None:
         if kind == "cohort":
             _read_info(folder)
         elif kind == "adapter":
-            Drift.from_dict(shelf.read(folder)["drift"])
+            Drift.from_dict(adapter_files.read(folder)["drift"])
         else:
             service.replayed(record.read(place), config.ReplayOptions(record=place, out=folder / "out"))
     finally:
@@ -92,9 +93,10 @@ def read_document(path: Path) -> None:
 
 def read_weights(path: Path) -> None:
     """A file of another tool."""
-    from latentdrift.adapt.interop import foreign, formats
+    from latentdrift.adapt.adapters import checkpoint_reader
+    from latentdrift.adapt.interop import formats
 
-    found = foreign.read(path)
+    found = checkpoint_reader.read(path)
     formats.describe(found, formats.recognise(found))
 
 

@@ -1,1 +1,1 @@
-"""Adapt a base to a cohort: METHODS on one training loop; the result is an adapter folder that stock diffusers loads, too."""
+"""Fine-tuning: methods, the training loop, adapters on disk, formats of other tools."""

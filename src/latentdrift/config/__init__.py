@@ -3,8 +3,8 @@
 The command line, the YAML form (`--config`), the docs table and the record of a run are all derived from these classes.
 """
 
-from latentdrift.config.adapters import PRESETS, AdoptOptions, ExportOptions, FitOptions
-from latentdrift.config.benches import (
+from latentdrift.config.base import Options
+from latentdrift.config.benchmark import (
     BenchDrawnOptions,
     BenchDriftOptions,
     BenchEditorsOptions,
@@ -14,14 +14,14 @@ from latentdrift.config.benches import (
     BenchTable3Options,
     BenchTable4Options,
 )
-from latentdrift.config.cohorts import ImportOptions, InspectOptions, PhantomOptions
+from latentdrift.config.data import ImportOptions, InspectOptions, PhantomOptions
+from latentdrift.config.demo import DemoOptions, ReplayOptions
 from latentdrift.config.drift import DriftEstimateOptions, DriftOptions, DriftSearchOptions
-from latentdrift.config.judges import AuditOptions, EvaluateOptions, ReaderMakeOptions, ReaderScoreOptions
+from latentdrift.config.evaluate import AuditOptions, EvaluateOptions, ReaderMakeOptions, ReaderScoreOptions
+from latentdrift.config.fit import PRESETS, AdoptOptions, ExportOptions, FitOptions
+from latentdrift.config.generate import EditOptions, GenerateOptions
 from latentdrift.config.names import NAMES, check_names
 from latentdrift.config.parts import BY_METHOD, PARTS, check_parts
-from latentdrift.config.pictures import EditOptions, GenerateOptions
-from latentdrift.config.runs import DemoOptions, ReplayOptions
-from latentdrift.config.shared import Options
 
 __all__ = [
     "BY_METHOD",

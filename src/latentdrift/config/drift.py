@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from latentdrift.config.shared import Count, Options
+from latentdrift.config.base import Count, Options
 
 
 class DriftOptions(Options):

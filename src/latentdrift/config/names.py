@@ -1,6 +1,6 @@
 """NAMES: which names an option takes, known before anything heavy is imported.
 
-The tables behind these names lie with the code that they call: METHODS in `adapt/methods.py`, and so
+The tables behind these names lie with the code that they call: METHODS in `adapt/methods/methods.py`, and so
 on. A test compares the two.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from latentdrift.config.shared import Options
+from latentdrift.config.base import Options
 from latentdrift.errors import unknown
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from latentdrift.config.adapters import PRESETS
+from latentdrift.config.base import Options
+from latentdrift.config.fit import PRESETS
 from latentdrift.config.names import METHODS
-from latentdrift.config.shared import Options
 from latentdrift.errors import OptionError
 
 LORAS = ("lora", "dreambooth-lora")
@@ -31,7 +31,7 @@ BY_METHOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("instruction",): ("instruct-pix2pix",),
     ("caption_dropout",): tuple(name for name in METHODS.known if name != "textual-inversion"),
 }
-# What a method gives an option that is not given (METHODS in adapt/methods.py): to say it aloud changes nothing.
+# What a method gives an option that is not given (METHODS in adapt/methods/methods.py): to say it aloud changes nothing.
 SAME = {"vectors": (None, 1), "prior_images": (None, 0)}
 
 

@@ -1,1 +1,1 @@
-"""Change one thing about an image: `inversion`, `editors`, `counterfactual`."""
+"""Counterfactuals: one image, one attribute changed."""

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from latentdrift.errors import BaseModelError, InputError, OptionError, unknown
-from latentdrift.model import folder as folders
+from latentdrift.model import model_files as folders
 from latentdrift.model.schedule import Denoiser, Schedule
 
 __all__ = ["Base", "Denoiser", "Schedule"]

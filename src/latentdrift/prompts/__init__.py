@@ -12,12 +12,10 @@ A missing attribute is never invented: it leaves the sentence. An empty cell of 
 a word of its own ("No Finding").
 """
 
-from latentdrift.prompts.assignments import Years, parse_assignment, parse_finding, parse_series, parse_wanted, parse_years
-from latentdrift.prompts.changes import GAPS, INSTRUCTIONS, instruction, pair, sentence_sets, single_changes, states
+from latentdrift.prompts.attribute_parsing import Years, parse_assignment, parse_finding, parse_series, parse_wanted, parse_years
 from latentdrift.prompts.departures import OF_THE_PICTURE, departures, of_text, spelled, taken_for_granted
-from latentdrift.prompts.manner import Manner
-from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
-from latentdrift.prompts.wording import (
+from latentdrift.prompts.edit_prompts import GAPS, INSTRUCTIONS, instruction, pair, sentence_sets, single_changes, states
+from latentdrift.prompts.phrases import (
     AGES,
     NO_FINDING,
     SEX_WORDS,
@@ -31,6 +29,8 @@ from latentdrift.prompts.wording import (
     slug,
     split_findings,
 )
+from latentdrift.prompts.prompt_style import Manner
+from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
 
 __all__ = [
     "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "OF_THE_PICTURE", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "Years", "absent",

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from latentdrift.prompts.wording import Spec, article, is_missing, split_findings
+from latentdrift.prompts.phrases import Spec, article, is_missing, split_findings
 
 OF_THE_PICTURE = ("view",)
 """Attributes that describe the picture and not the patient: a value that all training images had can be taken for granted."""

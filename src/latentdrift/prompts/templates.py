@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts import wording
+from latentdrift.prompts import phrases
 
 # {image}: what the picture shows; {who}: "75 year old female"; {what}: "dementia", "mass, nodule and no effusion".
 # The simple one is the paper's; the wordings of its 21 diverse ones are not known, and these are ours.
@@ -65,13 +65,13 @@ def sentence(
     """
     if style not in TEMPLATES:
         raise unknown("prompt style", style, TEMPLATES)
-    describe, known = wording.named(describe, {k: v for k, v in attributes.items() if not wording.is_missing(v)})
+    describe, known = phrases.named(describe, {k: v for k, v in attributes.items() if not phrases.is_missing(v)})
     said = known if patient_info else {}
     return fill(
         TEMPLATES[style][index % len(TEMPLATES[style])],
-        image=wording.image(describe, known),
-        who=wording.who(said, age_encoding),
-        what=wording.join(wording.conditions(said)),
+        image=phrases.image(describe, known),
+        who=phrases.who(said, age_encoding),
+        what=phrases.join(phrases.conditions(said)),
     )
 
 
@@ -103,5 +103,5 @@ def sentences(describe: str, attributes: Mapping[str, Any], n: int, style: str =
 def fill(template: str, **slots: str) -> str:
     """A template with its slots filled and the parts left out whose slot is empty; "a" before a slot is the right article."""
     kept = re.sub(r"\[([^\]]*?\{(\w+)\}[^\]]*)\]", lambda part: part[1] if slots[part[2]] else "", template)
-    said = re.sub(r"(\ba )?\{(\w+)\}", lambda slot: wording.article(slots[slot[2]]) if slot[1] else slots[slot[2]], kept)
+    said = re.sub(r"(\ba )?\{(\w+)\}", lambda slot: phrases.article(slots[slot[2]]) if slot[1] else slots[slot[2]], kept)
     return " ".join(said.split())

@@ -13,8 +13,8 @@ from torch import Tensor
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics, begin, check
 from latentdrift.model.schedule import Denoiser
-from latentdrift.model.start import Statistics, begin, check
 from latentdrift.prompts import composition
 from latentdrift.sample.guidance import compose, guide
 from latentdrift.sample.samplers import first_time, rows, run

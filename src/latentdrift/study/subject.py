@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.adapt.methods import METHODS, method
-from latentdrift.data.cohort import Cohort
-from latentdrift.edit.editors import EDITORS
+from latentdrift.adapt.methods.methods import METHODS, method
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.model.start import Statistics
+from latentdrift.model.initial_noise import Statistics
 from latentdrift.sample.generate import generate
-from latentdrift.sample.synthetic import follow_cohort, follow_rows
+from latentdrift.sample.synthetic_cohort import follow_cohort, follow_rows
 
 
 @dataclass(frozen=True)

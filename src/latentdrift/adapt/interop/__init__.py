@@ -1,1 +1,1 @@
-"""Adapters of other tools in ours (foreign, formats, adopting), ours in other tools (exports)."""
+"""Adapters of other tools in ours, and ours in theirs."""

@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latentdrift.adapt import adapter, controlnet, custom_diffusion, full, lora, shelf, textual_inversion
-from latentdrift.adapt.card import drifts
-from latentdrift.adapt.interop.loras import kohya_name
-from latentdrift.adapt.tensors import save_tensors
+from latentdrift.adapt.adapters import adapter, adapter_files
+from latentdrift.adapt.adapters.model_card import drifts
+from latentdrift.adapt.interop.lora_keys import kohya_name
+from latentdrift.adapt.methods import controlnet, custom_diffusion, full_finetuning, lora, textual_inversion
+from latentdrift.adapt.methods.tensors import save_tensors
 from latentdrift.errors import AdapterError, OptionError, unknown
-from latentdrift.model import folder as folders
+from latentdrift.model import model_files as folders
 
 DRIFT = "drift.json"
 Writer = Callable[[Path, Mapping[str, Any], str | None, Path], dict[str, str]]
@@ -110,7 +111,7 @@ EXPORTS: dict[str, dict[str, Writer]] = {
         lora.FILE: _diffusers_lora,
         textual_inversion.FILE: _diffusers_words,
         custom_diffusion.FILE: _diffusers_custom,
-        full.FILE: _diffusers_model,
+        full_finetuning.FILE: _diffusers_model,
         controlnet.FILE: _diffusers_controlnet,
     },
     "a1111": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
@@ -133,12 +134,12 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
     """
     if to not in EXPORTS:
         raise unknown("format", to, EXPORTS)
-    source = shelf.locate(path)
-    info = shelf.read(source)
+    source = adapter_files.locate(path)
+    info = adapter_files.read(source)
     here = {file for row in EXPORTS.values() for file in row if (source / file).is_file()}
     if not here or here - EXPORTS[to].keys():
         raise AdapterError(_no_form(info["method"], to, here))
-    if base is not None and full.FILE not in here:
+    if base is not None and full_finetuning.FILE not in here:
         raise OptionError(
             f"--base says where a whole model's base lies, and method '{info['method']}' is written without it; leave it out"
         )
@@ -226,7 +227,7 @@ def _readme(info: Mapping[str, Any], made: Mapping[str, str]) -> str:
 
 
 def _no_form(method: str, to: str, here: set[str]) -> str:
-    if full.FILE in here:
+    if full_finetuning.FILE in here:
         return (
             f"{to} wants the whole model of method '{method}' in a single file, which diffusers does not write: take --to "
             "diffusers, and convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on from there"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from latentdrift.adapt import lora
-from latentdrift.adapt.interop import loras, networks
-from latentdrift.adapt.interop.foreign import Foreign
-from latentdrift.adapt.interop.foreign import read as open_file
-from latentdrift.adapt.interop.networks import Network
+from latentdrift.adapt.adapters.checkpoint_reader import Foreign
+from latentdrift.adapt.adapters.checkpoint_reader import read as open_file
+from latentdrift.adapt.interop import lora_keys, network_weights
+from latentdrift.adapt.interop.network_weights import Network
+from latentdrift.adapt.methods import lora
 from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
 
@@ -73,12 +73,12 @@ def _is_cloneofsimo(foreign: Foreign) -> bool:
 
 def _cloneofsimo(foreign: Foreign, base: Base) -> Found:
     words = {word(key): _rows(rows) for key, rows in foreign.tensors.items() if foreign.metadata.get(key) == "<embed>"}
-    return Found(loras.cloneofsimo(foreign, base), words)
+    return Found(lora_keys.cloneofsimo(foreign, base), words)
 
 
 def _numbered_width(foreign: Foreign) -> int | None:
     """The cross-attention's keys of the first block are the sixth pair, or the seventh behind a gate eight times as wide."""
-    found = loras.numbered_pairs(foreign)
+    found = lora_keys.numbered_pairs(foreign)
     if "unet" not in found:
         return found["text_encoder"][0][1].shape[1]
     up, down = found["unet"][min(4, len(found["unet"]) - 1)]
@@ -122,7 +122,7 @@ def _custom(foreign: Foreign, base: Base) -> Found:
         words |= _words(other, base).words if _is_words(other) else {}
     if not words:
         raise AdapterError(f"{foreign.path} comes without its word; put that file, such as <new1>.bin, beside it")
-    return Found(words=words, network=networks.custom(foreign))
+    return Found(words=words, network=network_weights.custom(foreign))
 
 
 def _beside(path: Path) -> Iterator[Path]:
@@ -168,20 +168,20 @@ def word(name: str) -> str:
 # The first row that recognises a file has it.
 FORMATS: dict[str, Format] = {
     "cloneofsimo LoRA": Format(_is_cloneofsimo, _cloneofsimo, _numbered_width),
-    "kohya LoRA": Format(_any("lora_unet_", "lora_te_", "lora_te1_"), _bundled(loras.kohya), _named_width),
-    "peft LoRA": Format(_any("base_model.model."), lambda f, b: Found(loras.peft(f, b)), _named_width),
+    "kohya LoRA": Format(_any("lora_unet_", "lora_te_", "lora_te1_"), _bundled(lora_keys.kohya), _named_width),
+    "peft LoRA": Format(_any("base_model.model."), lambda f, b: Found(lora_keys.peft(f, b)), _named_width),
     "diffusers LoRA": Format(
         _any(".lora_A.", ".lora.down.", "_lora.down.", ".lora_linear_layer.down."),
-        _bundled(loras.by_name),
+        _bundled(lora_keys.by_name),
         _named_width,
     ),
     "diffusers Custom Diffusion": Format(_any("_custom_diffusion."), _custom, _network_width),
     "diffusers ControlNet": Format(
-        _any("controlnet_cond_embedding.conv_in.weight"), lambda f, b: Found(network=networks.control(f)), _network_width
+        _any("controlnet_cond_embedding.conv_in.weight"), lambda f, b: Found(network=network_weights.control(f)), _network_width
     ),
     "diffusers U-Net": Format(
         lambda f: {"conv_in.weight", "time_embedding.linear_1.weight"} <= f.tensors.keys(),
-        lambda f, b: Found(network=networks.whole(f, b)),
+        lambda f, b: Found(network=network_weights.whole(f, b)),
         _network_width,
     ),
     # diffusers' advanced DreamBooth script: the vectors of all its new words, which its prompts say one after the other

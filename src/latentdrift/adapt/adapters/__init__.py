@@ -1,0 +1,1 @@
+"""Adapters on disk: their files, typed adapter.json, stacking, model card."""

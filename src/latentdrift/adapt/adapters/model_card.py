@@ -1,0 +1,226 @@
+"""README.md of an adapter: model card and datasheet in one, from adapter.json alone.
+
+Counts and ranges, never a row of the cohort: what adapter.json does not say cannot leak here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from latentdrift.adapt.adapters.preview_verdict import Judgement
+from latentdrift.html_report import estimate
+from latentdrift.model import model_files as folders
+
+NAME = "README.md"
+FEW = 5  # a value that fewer images have is not counted out
+OLDEST = 90  # years; ages from here on are one class (45 CFR 164.514(b)(2)(i)(C))
+SETTINGS = ("steps", "batch_size", "learning_rate", "resolution", "precision", "seed")
+PIPE = 'pipe = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)\n'
+UNET = (
+    'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
+    'pipe = StableDiffusionPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
+)
+LORA = PIPE + 'pipe.load_lora_weights("ADAPTER")'
+WORDS = 'pipe.load_textual_inversion("ADAPTER/learned_embeds.safetensors")  # {tokens} in a prompt'
+LOAD = {
+    "lora": LORA,
+    "dreambooth-lora": LORA,
+    "textual-inversion": PIPE + WORDS,
+    "custom-diffusion": PIPE
+    + 'pipe.unet.load_attn_procs("ADAPTER", weight_name="pytorch_custom_diffusion_weights.safetensors", _pipeline=pipe)\n'
+    + WORDS,
+    "full": UNET,
+    "dreambooth": UNET,
+    "instruct-pix2pix": (
+        'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
+        'pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
+    ),
+    "controlnet": (
+        'net = ControlNetModel.from_pretrained("ADAPTER/controlnet")\n'
+        'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, safety_checker=None)  # image=hint'
+    ),
+}
+USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age=85 --out edits"}
+"""How an adapter is used that is no `generate` one."""
+
+
+def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the images of a cohort are like, for adapter.json: ranges of numbers, counts of values, nothing of few patients."""
+    found: dict[str, Any] = {}
+    for name, spec in attributes.items():
+        values = rows[name].dropna() if name in rows else pd.Series(dtype=object)
+        if spec["type"] == "number":
+            found[name] = _range(values, spec.get("unit"))
+        else:
+            counts = values.astype(str).str.split("|").explode().value_counts() if len(values) else {}
+            known = [str(value) for value in spec.get("vocabulary", [])]
+            found[name] = {value: _count(int(counts.get(value, 0))) for value in known}
+    return found
+
+
+def bounds(values: pd.Series, unit: str | None) -> tuple[float, float] | None:
+    """Lowest and highest, rounded outwards so that they are nobody's own: ages to tens, all else to a tenth of the range or more.
+
+    Ages from OLDEST on are one class, and end it a decade later. None of no values.
+    """
+    numbers = pd.to_numeric(values, errors="coerce").dropna()
+    if numbers.empty:
+        return None
+    low, high = float(numbers.min()), float(numbers.max())
+    step = 10.0 if unit == "years" else 10.0 ** math.floor(math.log10((high - low) or abs(high) or 1))
+    first, last = math.floor(low / step) * step, (math.floor(high / step) + 1) * step
+    return (min(first, OLDEST), min(last, OLDEST + step)) if unit == "years" else (first, last)
+
+
+def _range(values: pd.Series, unit: str | None) -> str | None:
+    """The bounds in words."""
+    found = bounds(values, unit)
+    if found is None:
+        return None
+    first, last = found
+    if unit != "years":
+        return f"{first:g} to {last:g}" + (f" {unit}" if unit else "")
+    oldest, last_word = f"{OLDEST} or more", f"{last:g}"
+    if first >= OLDEST:
+        return f"{oldest} years"
+    return f"{first:g} to {oldest if last > OLDEST else last_word} years"
+
+
+def _count(number: int) -> str:
+    return str(number) if number == 0 or number >= FEW else f"fewer than {FEW}"
+
+
+def card(info: Mapping[str, Any]) -> str:
+    """The page."""
+    name = Path(info["base"]["name"]).name
+    parts = [
+        f"---\nlibrary_name: diffusers\nlicense: {_licence(info)[1]}\n"
+        f"tags: [latentdrift, synthetic, medical, {info['method']}]\n---\n",
+        f"# {info['pictures']}: {info['method']} for {name}\n",
+        _section("What it is", _what(info, name)),
+        _section("What it was trained on", _data(info)),
+        _section("Drift", _drift(info["drift"])),
+        _section("Settings and losses", _settings(info)),
+        f"## Scores\n\n{_scores(info.get('scores'))}\n",
+        f"## How to load it\n\n{_load(info, name)}\n",
+        _section("Use and limits", _limits(info)),
+    ]
+    return "\n".join(parts)
+
+
+def drifts(drift: Mapping[str, Any]) -> bool:
+    """Whether a stock pipeline lacks something."""
+    values = [*(drift.get("train") or ()), *(drift.get("infer") or ())]
+    return any(values) or bool(drift.get("groups")) or drift.get("start", "shift") != "shift"
+
+
+def _section(title: str, lines: Iterator[str]) -> str:
+    return f"## {title}\n\n" + "".join(f"- {line}\n" for line in lines)
+
+
+def _what(info: Mapping[str, Any], name: str) -> Iterator[str]:
+    yield f"Method `{info['method']}`, made with latentdrift {info['versions'].get('latentdrift', '(version unknown)')}."
+    yield f"For base `{name}` (hash `{info['base']['hash'][:12]}`) and no other. Licence of the base: {_licence(info)[0]}."
+    if any(part["needed"] for part in info.get("start", ())):
+        yield "It lies on top of another adapter, and needs it: adapter.json says which, under `start`."
+    if info.get("tokens"):
+        yield f"New words: {', '.join(f'`{token}`' for token in info['tokens'])}."
+    yield "Licence of this adapter: for those to say who own the images, within the base's and the images' terms."
+
+
+def _data(info: Mapping[str, Any]) -> Iterator[str]:
+    if "cohort" not in info:
+        made = info.get("adopted", {}).get("format", "unknown")
+        yield f"Unknown: it was made with another tool ({made}) and brought in with `latentdrift adopt`."
+        return
+    cohort = info["cohort"]
+    images = ", ".join(f"{number} {split}" for split, number in cohort["images"].items())
+    yield f"Pictures of: {info['pictures']}. Images: {images}. Patients: {cohort['patients']}; splits are by patient."
+    for name, found in (cohort.get("attributes") or {}).items():
+        values = ", ".join(f"{value} {number}" for value, number in found.items()) if isinstance(found, Mapping) else found
+        yield f"{name} (of the training images): {values or 'not recorded'}"
+    yield f"Cohort fingerprint `{cohort['fingerprint'][:12]}`. No image, name, date or identifier of a patient is in this folder."
+    yield "How the images were collected and de-identified is said where the cohort is kept, and not known here."
+
+
+def _drift(drift: Mapping[str, Any]) -> Iterator[str]:
+    if not drifts(drift):
+        yield "None."
+        return
+    for name in ("train", "infer"):
+        values = ", ".join(f"{value:.4g}" for value in drift.get(name) or ()) or "none"
+        yield f"{name}: {values} (per latent channel, in standard deviations of unit noise)"
+    yield f"form `{drift['form']}`, start `{drift.get('start', 'shift')}`, source: {drift.get('source', 'unknown')}"
+    for group in drift.get("groups", ()):
+        yield f'for "{group["phrase"]}": train {group["train"] or "none"}, infer {group["infer"] or "none"}'
+
+
+def _settings(info: Mapping[str, Any]) -> Iterator[str]:
+    for name in SETTINGS:
+        if name in info:
+            yield f"{name.replace('_', ' ')}: {info[name]}"
+    for name, value in {**info["options"], **info.get("trainer", {})}.items():
+        if value not in (None, False, ()):
+            yield f"{name.replace('_', ' ')}: {value}"
+    for name, value in (info.get("losses") or {}).items():
+        yield (
+            f"loss, {name.replace('_', ' ')}: {value:.5g}"
+            if isinstance(value, float)
+            else f"loss, {name.replace('_', ' ')}: {value}"
+        )
+    if info.get("judgement"):
+        yield f"At the end of the fit: {Judgement.from_dict(info['judgement']).words}"
+
+
+def _scores(found: Mapping[str, Any] | None) -> str:
+    """The latest report on its images: answers, and a table of measures."""
+    if not found:
+        return "Not evaluated yet: `latentdrift evaluate --adapter ADAPTER` writes its scores here.\n"
+    n, answers = found["n"], "; ".join(f"{question} {colour}" for question, colour in found["lights"])
+    rows = [
+        f"| {one['title']} | {estimate(one['value'], one['ci']) or '–'} | {estimate(one['floor'], None) or '–'} |"
+        for one in found["metrics"].values()
+    ]
+    return "\n".join(
+        [
+            f"{n['synthetic']} synthetic images against {n['real']} real ones ({found['split'] or 'all'} images of the cohort "
+            f"with fingerprint `{found['cohort'][:12]}`), by latentdrift {found['version']}. Lights: {answers}.\n",
+            "| measure | synthetic [95 % interval] | real vs real |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _load(info: Mapping[str, Any], name: str) -> str:
+    words = {"base": name, "tokens": " ".join(info.get("tokens", ()))}
+    called = (info.get("tokens") or [""])[0] if "{" in info["describe"] else info["describe"]  # a word per class: the first
+    prompt = f'"a {called}"' + (" --hint-image HINT" if info.get("hint") else "")
+    use = USE.get(info["method"], f"latentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures")
+    lines = [f"```\n{use}\n```"]
+    if info["method"] in LOAD:
+        lines.append(f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```")
+        lines.append("Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give it to them.")
+    return "\n\n".join(lines)
+
+
+def _limits(info: Mapping[str, Any]) -> Iterator[str]:
+    yield "For research: methods, teaching, augmentation that is itself evaluated. Not a medical device, not for diagnosis."
+    yield "Every picture is synthetic and is to be labelled so wherever it goes; an edited one is a hypothesis, no forecast."
+    yield "It knows the patients above and no others: do not expect it to hold for other ages, scanners or hospitals."
+    yield "Models trained on few images can repeat them. Look for copies before pictures, or this file, leave the hospital."
+
+
+def _licence(info: Mapping[str, Any]) -> tuple[str, str]:
+    """In words, and as a hub's identifier, where cards.yaml knows the base."""
+    name = info["base"]["name"]
+    rows = folders.cards()
+    card = rows.get(name) or next((row for row in rows.values() if row.get("repository") == name), {})
+    licence = str(card.get("licence", "unknown"))
+    return licence, licence.lower() if licence == "Apache-2.0" else "other" if card else "unknown"

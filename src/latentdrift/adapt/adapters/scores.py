@@ -1,0 +1,51 @@
+"""What `evaluate` found of an adapter's images, in its adapter.json and its model card."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from latentdrift.adapt.adapters import adapter_files, model_card
+from latentdrift.adapt.methods.methods import METHODS
+from latentdrift.errors import OptionError
+from latentdrift.record import sha256
+
+
+def check(path: Path, synthetic: Mapping[str, Any]) -> None:
+    """See that scores of a set can be written into an adapter.
+
+    Args:
+        path: An adapter or run folder.
+        synthetic: cohort.json of the set; empty for a folder of images, of which nobody knows what drew it.
+
+    Raises:
+        AdapterError: There is no adapter, or it is damaged.
+        OptionError: The images were drawn with other adapters.
+    """
+    folder = adapter_files.locate(path)
+    info, drawn = adapter_files.read(folder), [part.get("sha256") for part in synthetic.get("adapters", ())]
+    own = sha256(folder / METHODS[info["method"]].file)
+    if drawn and own not in drawn:
+        raise OptionError(
+            f"--adapter {path} did not draw these images: their cohort.json names another adapter; give the adapter that "
+            "drew them, or leave --adapter out"
+        )
+
+
+def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
+    """Put the scores of the latest report into adapter.json and README.md; earlier ones are replaced.
+
+    Args:
+        path: An adapter or run folder.
+        scores: From `evaluate.report.scores_of`.
+    """
+    folder = adapter_files.locate(path)
+    info = {**adapter_files.read(folder), "scores": dict(scores)}
+    text = json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, words in ((model_card.NAME, model_card.card(info)), (adapter_files.NAME, text)):
+        aside = folder / f".{name}.partial"
+        aside.write_text(words, encoding="utf-8")
+        os.replace(aside, folder / name)

@@ -1,0 +1,1 @@
+"""METHODS: one file per fine-tuning method."""

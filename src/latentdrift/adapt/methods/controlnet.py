@@ -1,0 +1,71 @@
+"""ControlNet: a copy of the U-Net's encoder that reads a hint picture and adds to the U-Net's levels (Zhang et al. 2023).
+
+The U-Net stays as it is. Files are those of diffusers' `ControlNetModel`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentdrift.adapt.methods import lora
+from latentdrift.config import FitOptions
+from latentdrift.errors import OptionError
+from latentdrift.model.base import Base
+from latentdrift.seeds import derive
+
+FOLDER = "controlnet"
+FILE = f"{FOLDER}/diffusion_pytorch_model.safetensors"
+WIDTHS = (16, 32, 96, 256)  # channels in which the hint is brought down to the latent's size (diffusers' default, for f8)
+
+
+def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, torch.nn.Parameter]]:
+    """A float32 ControlNet beside the U-Net, all of it trained; its last convolutions are zero: nothing changes at first.
+
+    Raises:
+        OptionError: The U-Net is shown something already.
+    """
+    from diffusers import ControlNetModel
+
+    if base.sees_source:
+        raise OptionError(
+            "the U-Net is shown a picture to start from; a ControlNet is trained beside one that is shown noise alone"
+        )
+    unet = base.unet
+    if hasattr(unet, "peft_config"):  # copied as it is with the matrices that stand beside its modules
+        unet = copy.deepcopy(unet)
+        lora.fold(unet)
+    halvings = (base.factor - 1).bit_length()
+    widths = (WIDTHS + WIDTHS[-1:] * halvings)[: halvings + 1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(options.seed, "controlnet"))  # of the convolutions that read the hint
+        net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
+    net.requires_grad_(True).eval().to(base.device)
+    return replace(base, controls=((net, 1.0),)), dict(net.named_parameters())
+
+
+def save(base: Base, folder: Path) -> None:
+    """A `controlnet` folder of the last one, as `ControlNetModel.from_pretrained` reads it."""
+    from diffusers.utils import logging
+
+    logging.disable_progress_bar()  # a bar for one file
+    base.controls[-1][0].save_pretrained(folder / FOLDER)
+
+
+def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+    """The base with the ControlNet beside those that are there already, with its `weight`."""
+    from diffusers import ControlNetModel
+
+    net = ControlNetModel.from_pretrained(folder / FOLDER, torch_dtype=base.dtype, use_safetensors=True)
+    net.requires_grad_(False).eval().to(base.device)
+    return replace(base, controls=(*base.controls, (net, info.get("weight", 1.0))))
+
+
+def remove(base: Base) -> Base:
+    """The base without the last ControlNet."""
+    return replace(base, controls=base.controls[:-1])

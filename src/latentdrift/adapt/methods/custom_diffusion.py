@@ -1,0 +1,68 @@
+"""Custom Diffusion: what the U-Net makes of a prompt's tokens, the keys and values of its cross-attention, and a new word.
+
+Kumari et al. 2023, section 3.2. The file is the one that `pipe.unet.load_attn_procs` of diffusers reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from latentdrift.adapt.methods import full_finetuning, textual_inversion
+from latentdrift.config import FitOptions
+from latentdrift.errors import AdapterError
+from latentdrift.model.base import Base
+
+FILE = "pytorch_custom_diffusion_weights.safetensors"
+
+
+def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, nn.Parameter]]:
+    """The projections in place, and the new words; the base comes in float32."""
+    base, parameters = textual_inversion.prepare(base, options, words)
+    for name, projection in projections(base).items():
+        parameters[name] = projection.requires_grad_(True).get_parameter("weight")
+    return base, parameters
+
+
+def save(base: Base, folder: Path) -> None:
+    """The projections under diffusers' names, and the words in a file of their own."""
+    tensors = {name: projection.weight.detach().float().cpu().contiguous() for name, projection in projections(base).items()}
+    # diffusers wants an entry for every attention layer, and reads one without elements as a layer that is not changed
+    tensors |= {name: torch.zeros(0) for name in base.unet.attn_processors if not name.endswith("attn2.processor")}
+    save_file(tensors, folder / FILE, metadata={"format": "pt"})
+    textual_inversion.save(base, folder)
+
+
+def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+    """The base with the projections in place of its own, and the words.
+
+    Raises:
+        AdapterError: The file holds other projections than this base has.
+    """
+    found = {name: tensor for name, tensor in load_file(folder / FILE).items() if tensor.numel()}
+    here = projections(base)
+    if {name: tensor.shape for name, tensor in found.items()} != {name: layer.weight.shape for name, layer in here.items()}:
+        raise AdapterError(f"{folder / FILE} does not fit base '{base.name}': its cross-attention is another network's")
+    with torch.no_grad():
+        for name, layer in here.items():
+            layer.weight.copy_(found[name])
+    return textual_inversion.apply(base, folder, info)
+
+
+def remove(base: Base) -> Base:
+    """The base with its own networks and words, read again from where it lies."""
+    return full_finetuning.remove(base)
+
+
+def projections(base: Base) -> dict[str, nn.Linear]:
+    """Name in the file -> layer."""
+    found: dict[str, nn.Linear] = {}
+    for name, module in base.unet.named_modules():
+        if name.endswith("attn2"):
+            found |= {f"{name}.processor.{part}_custom_diffusion.weight": getattr(module, part) for part in ("to_k", "to_v")}
+    return found

@@ -1,0 +1,283 @@
+"""LoRA: a low-rank change alpha / r B A of projections (Hu et al. 2021), by peft.
+
+`fit` puts one beside every module that a row of TARGETS names. Files of other trainers have other ranks and alphas per module,
+and parts in the text encoder: what is kept, applied and taken away here is any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from latentdrift.adapt.methods import textual_inversion
+from latentdrift.adapt.methods.tensors import save_tensors
+from latentdrift.config import FitOptions
+from latentdrift.errors import AdapterError, unknown
+from latentdrift.model.base import Base
+from latentdrift.seeds import derive
+
+FILE = "pytorch_lora_weights.safetensors"  # the name that `pipe.load_lora_weights(folder)` looks for
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+# Name -> how the names of the U-Net's modules end that get matrices.
+TARGETS: dict[str, tuple[str, ...]] = {
+    "attention": ATTENTION,  # self- and cross-attention, as in diffusers' examples
+    "cross-attention": tuple(f"attn2.{name}" for name in ATTENTION),  # as in cloneofsimo's first release
+    "attention-mlp": (*ATTENTION, "ff.net.0.proj", "ff.net.2"),
+    "all": (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),
+}
+TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")  # of the text encoder (diffusers' train_dreambooth_lora example)
+OURS = "default"  # the name of matrices in peft
+UNET, TEXT = "unet.", "text_encoder.text_model."  # how names of their modules begin in a file; TEXT is as older diffusers has it
+METADATA = "lora_adapter_metadata"  # where diffusers keeps what a state dict cannot say
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The change of one module."""
+
+    a: Tensor
+    """[r, in], or [r, in, k, k] of a convolution."""
+    b: Tensor
+    """[out, r], or [out, r, 1, 1]."""
+    alpha: float
+    """The change is alpha / r B A."""
+
+    @property
+    def rank(self) -> int:
+        """r."""
+        return self.a.shape[0]
+
+
+Lora = dict[str, Pair]
+"""Module, `unet.down_blocks...to_q` or `text_encoder.text_model.encoder...q_proj` -> its change."""
+
+
+def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, nn.Parameter]]:
+    """Matrices A (random, from the seed) and B (zero) beside each module: nothing changes before the first step.
+
+    Raises:
+        OptionError: An unknown row of TARGETS.
+    """
+    if options.targets not in TARGETS:
+        raise unknown("row of TARGETS for --targets", options.targets, TARGETS)
+    how = {"r": options.rank, "lora_alpha": options.alpha or options.rank}
+    wanted = [("", base.unet, TARGETS[options.targets])]
+    if options.train_text_encoder:
+        wanted.append((TEXT, base.text_encoder, TEXT_TARGETS))
+    parameters: dict[str, nn.Parameter] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(options.seed, "lora"))  # peft draws A from torch's own generator
+        for prefix, model, targets in wanted:
+            ours = _beside(model, {**how, "target_modules": list(targets)})
+            named = [(name, weight) for name, weight in model.named_parameters() if f".{ours}." in name]
+            parameters |= {prefix + name.replace(f".{ours}.", "."): weight.requires_grad_(True) for name, weight in named}
+    return base, parameters
+
+
+def save(base: Base, folder: Path) -> None:
+    """The matrices under diffusers' names, and the words that came with them."""
+    write(collect(base), folder / FILE)
+    if isinstance(base.tokenizer, textual_inversion.Words):
+        textual_inversion.save(base, folder)
+
+
+def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+    """The base with the matrices beside its projections, kept apart so that they can be taken away exactly.
+
+    Raises:
+        AdapterError: The file holds other matrices than this base has places for.
+    """
+    lora, rank = read(folder / FILE), info["options"].get("rank")
+    ranks = sorted({pair.rank for pair in lora.values()})
+    wrong = f"its matrices are of rank {', '.join(map(str, ranks))}, and not what rank {rank} needs here"
+    reason = wrong if rank is not None and ranks != [rank] else misfit(base, lora)
+    if reason:
+        raise AdapterError(f"{folder / FILE} does not fit base '{base.name}': {reason}; it was made for another U-Net")
+    inject(base, lora, info.get("weight", 1.0))
+    return textual_inversion.apply(base, folder, info) if (folder / textual_inversion.FILE).is_file() else base
+
+
+def remove(base: Base) -> Base:
+    """The base's own projections back in their places, and its own words."""
+    from diffusers.utils import recurse_remove_peft_layers
+
+    for model in (base.unet, base.text_encoder):
+        if hasattr(model, "peft_config"):
+            recurse_remove_peft_layers(model)
+            del model.peft_config
+    return textual_inversion.remove(base) if isinstance(base.tokenizer, textual_inversion.Words) else base
+
+
+def places(base: Base) -> dict[str, Any]:
+    """Name in a file -> module, of all that can have a change."""
+    found = {UNET + name: module for name, module in base.unet.named_modules()}
+    # transformers 5 has no `text_model` between the encoder and its parts, older ones have
+    found |= {TEXT + name.removeprefix("text_model."): module for name, module in base.text_encoder.named_modules()}
+    return {
+        name.removesuffix(".base_layer"): module  # what stands beside matrices already
+        for name, module in found.items()
+        if isinstance(module, nn.Linear | nn.Conv2d) and ".lora_" not in name
+    }
+
+
+def shaped(base: Base, lora: Lora) -> Lora:
+    """The matrices as their modules keep them: a convolution of one pixel and a linear layer are the same change."""
+    there = places(base)
+
+    def like(tensor: Tensor, dimensions: int) -> Tensor:
+        flat = tensor.flatten(1) if tensor.shape[2:].numel() == 1 else tensor
+        return flat[..., None, None] if dimensions == 4 and flat.ndim == 2 else flat if dimensions == 2 else tensor
+
+    found = {}
+    for name, pair in lora.items():
+        dimensions = there[name].weight.ndim if name in there else pair.a.ndim
+        found[name] = Pair(like(pair.a, dimensions), like(pair.b, dimensions), pair.alpha)
+    return found
+
+
+def misfit(base: Base, lora: Lora) -> str | None:
+    """Why the matrices have no place in this base; None where they have."""
+    there = places(base)
+    for name, pair in lora.items():
+        if name not in there:
+            return f"it changes {name}, which this base does not have"
+        out, into, *window = there[name].weight.shape
+        need = ((pair.rank, into, *window), (out, pair.rank, *[1 for _ in window]))
+        if (pair.a.shape, pair.b.shape) != need:
+            shapes = f"{tuple(pair.b.shape)} and {tuple(pair.a.shape)}"
+            return f"its matrices for {name} are {shapes}, and {need[1]} and {need[0]} fit there"
+    return None
+
+
+def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
+    """Put the matrices beside their modules, frozen, and beside those that are there already; `misfit` has found none.
+
+    Args:
+        base: Changed in place.
+        lora: The matrices.
+        weight: What the change counts.
+    """
+    for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
+        own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
+        if own:
+            inner = "text_model." if prefix == TEXT and hasattr(model, "text_model") else ""
+            own = {inner + name: pair for name, pair in own.items()}
+            ours = _beside(model, _config({name: replace(pair, alpha=pair.alpha * weight) for name, pair in own.items()}))
+            with torch.no_grad():
+                for name, pair in own.items():
+                    layer = model.get_submodule(name)
+                    layer.lora_A[ours].weight.copy_(pair.a)
+                    layer.lora_B[ours].weight.copy_(pair.b)
+
+
+def merge(base: Base) -> None:
+    """Add the matrices to the weights beside which they stand, for good."""
+    for model in (base.unet, base.text_encoder):
+        if hasattr(model, "peft_config"):
+            fold(model)
+
+
+def fold(model: Any) -> None:
+    """The same for one network that has matrices."""
+    from diffusers.utils import recurse_remove_peft_layers
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.merge()
+    recurse_remove_peft_layers(model)
+    del model.peft_config
+
+
+def collect(base: Base) -> Lora:
+    """The matrices that stand beside modules of the base; of several adapters, those of the last."""
+    found = {}
+    for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
+        ours = list(getattr(model, "peft_config", {OURS: None}))[-1]
+        for name, layer in model.named_modules():
+            if ours in getattr(layer, "lora_A", {}):
+                a, b = (part[ours].weight.detach().float().cpu().contiguous() for part in (layer.lora_A, layer.lora_B))
+                found[prefix + name.removeprefix("text_model.")] = Pair(a, b, float(layer.lora_alpha[ours]))
+    return found
+
+
+def write(lora: Lora, path: Path) -> None:
+    """As `pipe.load_lora_weights` reads it; where alpha is not the rank of every module, it stands in the metadata."""
+    tensors: dict[str, Tensor] = {}
+    metadata: dict[str, Any] = {}
+    for name, pair in lora.items():
+        tensors |= {f"{name}.lora_A.weight": pair.a, f"{name}.lora_B.weight": pair.b}
+    if len({pair.rank for pair in lora.values()} | {pair.alpha for pair in lora.values()}) > 1:
+        for part, prefix in (("unet", UNET), ("text_encoder", TEXT)):
+            own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
+            metadata |= {f"{part}.{key}": value for key, value in _config(own).items()} if own else {}
+    about = {METADATA: json.dumps(metadata, sort_keys=True)} if metadata else {}
+    save_tensors(tensors, path, {"format": "pt", **about})
+
+
+def read(path: Path) -> Lora:
+    """What `write` wrote."""
+    with safe_open(path, "pt") as file:
+        tensors, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    return pairs(tensors, json.loads(about.get(METADATA, "{}")))
+
+
+def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
+    """Matrices under peft's names, with the alphas that diffusers' metadata has for them; alpha is the rank where it has none."""
+    from peft.utils.other import get_pattern_key
+
+    found = {}
+    for key, a in tensors.items():
+        if not key.endswith(".lora_A.weight"):
+            continue
+        name = key.removesuffix(".lora_A.weight")
+        part, short = name.split(".")[0], name.removeprefix(TEXT).removeprefix(UNET)
+        settings = {name.removeprefix(f"{part}."): value for name, value in metadata.items() if name.startswith(f"{part}.")}
+        pattern, alpha = settings.get("alpha_pattern") or {}, float(settings.get("lora_alpha", a.shape[0]))
+        alpha = float(pattern.get(get_pattern_key(list(pattern), short), alpha))
+        if settings.get("use_rslora"):
+            alpha *= math.sqrt(a.shape[0])  # scaled by alpha / sqrt(r) (Kalajdzievski 2023)
+        found[name] = Pair(a.float(), tensors[f"{name}.lora_B.weight"].float(), alpha)
+    return found
+
+
+def _config(lora: Lora) -> dict[str, Any]:
+    """peft's configuration of these modules: the usual rank and alpha, and the exceptions by name."""
+    rank = Counter(pair.rank for pair in lora.values()).most_common(1)[0][0]
+    alpha = Counter(pair.alpha for pair in lora.values()).most_common(1)[0][0]
+    return {
+        "r": rank,
+        "lora_alpha": alpha,
+        "rank_pattern": {name: pair.rank for name, pair in lora.items() if pair.rank != rank},
+        "alpha_pattern": {name: pair.alpha for name, pair in lora.items() if pair.alpha != alpha},
+        "target_modules": sorted(lora),
+    }
+
+
+def _beside(model: Any, config: Mapping[str, Any]) -> str:
+    """New matrices, frozen, in float32 whatever the weights are; returns the name that peft keeps them under."""
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    there = list(getattr(model, "peft_config", {}))
+    ours = f"{OURS}{len(there) or ''}"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
+        inject_adapter_in_model(LoraConfig(**config), model, adapter_name=ours)
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.set_adapter([*there, ours])
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            parameter.data = parameter.requires_grad_(False).data.float()
+    return ours

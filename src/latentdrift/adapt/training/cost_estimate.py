@@ -1,0 +1,137 @@
+"""What a fit will cost, before it is begun: parameters, time, memory, disk."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from latentdrift.adapt.adapters.adapter_stack import begin
+from latentdrift.adapt.training import checkpoint, drift_calibration, latent_cache, preview, prior_preservation
+from latentdrift.adapt.training.batches import AT_A_TIME, HELD_OUT, Batch
+from latentdrift.adapt.training.distributed import Team
+from latentdrift.adapt.training.losses import draw_times
+from latentdrift.adapt.training.trainer import Trainer
+from latentdrift.adapt.training.training_setup import SHOWN, Job, job, scheduled
+from latentdrift.config import FitOptions
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.seeds import generator
+
+TIMED = 2  # times that a thing is done, the fastest of which counts; the first is slower
+FLOAT = 4  # bytes
+
+
+def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, images: int) -> int:
+    """Bytes that a run on a cohort of so many images writes.
+
+    Latent moments, prompt embeddings, checkpoints (of `memory`, all but gradients), the adapter.
+    """
+    kept = memory(parameters, todo)
+    kept.pop("gradients")
+    checkpoints = checkpoint.KEEP + 1 + (todo.options.patience is not None)  # one is being written, and the best one stays
+    each = base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT
+    latents = 2 * each * images + each * (todo.options.prior_images or 0)
+    context = (base.token_limit + 2) * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
+    masks = each // base.latent_channels * images if todo.options.mask else 0
+    hints = todo.resolution**2 * FLOAT * len(todo.sources) if todo.hint else 0  # thrice as much where they are in colour
+    return latents + masks + hints + (0 if todo.reads else context) + sum(kept.values()) * checkpoints + kept["weights"]
+
+
+def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str, int]:
+    """Bytes that training keeps of what it trains; activations and frozen weights come on top."""
+    trained = sum(weight.numel() for weight in parameters.values())
+    return {
+        "weights": trained * FLOAT,
+        "gradients": trained * FLOAT,
+        "optimizer": round(trained * todo.optimizer.state),
+        "average": trained * FLOAT if todo.options.ema else 0,
+    }
+
+
+def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
+    """The cost of a fit, from a few real steps on noise; nothing is written, and `base` is used up.
+
+    Raises:
+        OptionError, CohortError: What `fit` would say before work starts.
+    """
+    base = scheduled(base, options)
+    todo, number, images = job(base, cohort, options), base.dtype, len(cohort.rows())
+    options = todo.options
+    base, parameters = begin(base, todo)
+    longest = todo.check_prompts(base)
+    drift = Drift.of([0.1] * base.latent_channels)  # its cost does not depend on its values
+    team = Team.join(options.device)
+    team.check(options.batch_size)
+    trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number, team)
+    batch = _noise(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
+    step = _seconds(lambda: trainer.update(batch))
+    pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
+    encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
+    drawing = prior_preservation.seconds(base, todo) + drift_calibration.seconds(base, todo) + preview.seconds(base, todo)
+    watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
+    look = _noise(base, todo, AT_A_TIME)
+    watching = watches and watches * _seconds(lambda: trainer.watch([look]), once=True) * HELD_OUT / AT_A_TIME
+    return {
+        "method": options.method,
+        "what": todo.row.summary,
+        "trainable_parameters": sum(weight.numel() for weight in parameters.values()),
+        "images": {"train": len(todo.train), "validation": len(todo.validation)},
+        "resolution": todo.resolution,
+        "steps": options.steps,
+        "images_per_step": todo.images_per_step,
+        "processes": team.count,
+        "epochs": round(options.steps * todo.images_per_step / len(todo.train), 2),
+        "learning_rate": todo.rate,
+        "precision": todo.settings["precision"],
+        "device": base.device.type,
+        "prompt": todo.train[0].caption,
+        "longest_prompt": {"text": longest, "tokens": base.count(longest), "limit": base.token_limit},
+        "seconds_per_step": round(step, 4),
+        "seconds": round(encoding + drawing + watching + step * options.steps, 1),
+        "memory_bytes": _peak_memory(base.device),
+        "memory_of_what_is_trained": memory(parameters, todo),
+        "disk_bytes": disk(base, parameters, todo, images),
+    }
+
+
+def _contexts(base: Base, todo: Job) -> Callable[..., torch.Tensor]:
+    if todo.reads:
+        return latent_cache.live_contexts(base, todo.prompts)
+    context = base.embed([todo.train[0].caption])
+    return lambda asked: context.expand(len(asked), -1, -1)
+
+
+def _noise(base: Base, todo: Job, count: int) -> Batch:
+    """A batch of so many images."""
+    source, size = generator(0, "plan"), base.latent_size(todo.resolution)
+    x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
+    said = (todo.train[0].caption,) * count
+    beside = torch.zeros(count, *SHOWN[todo.row.shown].shape(base, todo.resolution)) if todo.row.shown else None
+    return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said, beside=beside)
+
+
+def _seconds(work: Callable[[], Any], *, once: bool = False) -> float:
+    """Wall time of `work`, which waits for its own result; once: without warming up."""
+    times = []
+    for _ in range(1 if once else TIMED):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Bytes that this process has taken at most, on the graphics card if that is where it computes; None where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB (getrusage(2))

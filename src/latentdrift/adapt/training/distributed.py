@@ -1,0 +1,106 @@
+"""Several processes on one fit: each takes its share of every batch, gradients are added up, the first one writes.
+
+Weights, optimiser and averages are the same in all of them at any time, so a checkpoint needs nobody but the first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor
+
+from latentdrift import distributed_ranks
+from latentdrift.errors import OptionError
+
+PATIENCE = timedelta(hours=12)  # how long the others wait while the first fills the caches; its death ends them at once
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a fit; `Team()` is one alone, for which nothing distributed is loaded or started."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def join(cls, device: str) -> Team:
+        """Meet the other processes that were started with this one, if there are any.
+
+        Args:
+            device: `--device`; each process takes a graphics card of its own, or they share the processor.
+        """
+        if distributed_ranks.fell_short():
+            log.warning(
+                "accelerate launch --cpu has started one process, as it does without MPI (--mpirun_hostfile); for several on the "
+                "processor of this machine: accelerate launch --multi_gpu --num_processes N -m latentdrift fit ... --device cpu"
+            )
+        if distributed_ranks.count() == 1:
+            return cls()
+        from accelerate import PartialState
+
+        state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
+        return cls(state.process_index, state.num_processes)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and speaks for all."""
+        return self.rank == 0
+
+    def share(self, images: int) -> slice:
+        """Which of so many images are this process's."""
+        each = images // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def check(self, batch_size: int) -> None:
+        """See that a batch can be shared.
+
+        Raises:
+            OptionError: It has not the same number of images for each.
+        """
+        if batch_size % self.count:
+            near = max(self.count, round(batch_size / self.count) * self.count)
+            raise OptionError(
+                f"--batch-size {batch_size} cannot be shared by {self.count} processes; take a multiple of {self.count}: {near}"
+            )
+
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        """Put the sum over all processes into each tensor."""
+        if self.count > 1:
+            for work in [torch.distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
+                work.wait()
+
+    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """The sum over all processes of each parameter's gradient; None where no process has one, as in a process alone."""
+        if self.count == 1:
+            return
+        found = torch.tensor([float(weight.grad is not None) for weight in parameters], device=parameters[0].device)
+        self.add([found])
+        used = [weight for weight, times in zip(parameters, found.tolist(), strict=True) if times]
+        for weight in used:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        self.add([weight.grad for weight in used if weight.grad is not None])
+
+    @contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """A block that the first process has left before the others enter it."""
+        if not self.first:
+            self.meet()
+        yield
+        if self.first:
+            self.meet()
+
+    def meet(self) -> None:
+        """Wait until every process is here."""
+        if self.count > 1:
+            torch.distributed.barrier()
+
+
+ALONE = Team()

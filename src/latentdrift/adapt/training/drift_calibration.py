@@ -1,0 +1,117 @@
+"""`--drift calibrated`: after training, a fit is asked which start makes its pictures as bright as those that it learned from.
+
+The closed form is right for a network that has learned the cohort to the end. One that stopped earlier is still too bright or too
+dark by itself, and by how much only its own pictures say (docs/latent-drifting.md).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentdrift.adapt.methods.examples import Example
+from latentdrift.adapt.training.batches import Beside
+from latentdrift.adapt.training.copy_slope import channel_means, copy_slope, response
+from latentdrift.adapt.training.latent_cache import Moments
+from latentdrift.adapt.training.training_setup import SHOWN, Job
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.progress import Report
+from latentdrift.sample.generate import SLOTS, How, latents
+from latentdrift.sample.samplers import first_time
+from latentdrift.seeds import derive, generator
+
+PICTURES = 32  # drawn in all; ours: the mean of so many is known to a sixth of their spread
+OF_A_CLASS = 8  # drawn of a class that has a drift of its own, where that makes more
+OPEN = ("infer", "both", "pin")  # rows of MODES whose start has a mean to choose
+HOW: How = {"seed": 0, "steps": 25, "guidance": 2.5, "sampler": "ddim"}  # as `generate` draws by default, with half its steps
+
+
+def asks(todo: Job) -> bool:
+    """Whether the fit is asked: where the mean of its start is open."""
+    return todo.options.drift.strip().lower() == "calibrated" and (todo.options.drift_mode or "infer") in OPEN
+
+
+def calibrated(
+    base: Base,
+    todo: Job,
+    drift: Drift,
+    told: Mapping[str, Any],
+    moments: Moments,
+    beside: Beside | None,
+    classes: Mapping[str, Sequence[int]],
+    report: Report,
+) -> dict[str, Any]:
+    """What adapter.json says of the drift with the start that the fit asks for.
+
+    Args:
+        base: as it is after training.
+        todo: its training examples are what pictures are asked for.
+        drift: with the closed form as its start.
+        told: what adapter.json was to say of that.
+        moments: of the images that were learned.
+        beside: what the network is shown beside noise and text.
+        classes: phrase of a class that has a drift of its own -> positions of its images.
+        report: told (done, all) of the pictures that are drawn.
+    """
+    examples = _examples(todo, classes)
+    prompts = {index: example.caption for index, example in enumerate(examples)}
+    shown = {index: [part] for index, part in enumerate(beside(examples))} if beside else None
+    how: Any = {**HOW, "seed": derive(todo.options.seed, "calibrate"), "resolution": todo.resolution}
+    t0, n, wanted = first_time(HOW["sampler"], base.schedule, HOW["steps"]), len(examples), _mean(moments, todo.positions)
+
+    def drawn(shift: Tensor) -> tuple[Tensor, Tensor]:
+        return channel_means(base, drift.plain.moved(shift.tolist()), prompts, None, shown, report, **how)
+
+    found = response(drawn, wanted)
+    slope, again = copy_slope(*found.first(n), float(base.schedule.a(t0))), len(found.starts) // n
+
+    def asked(trained: Sequence[float], positions: Sequence[int]) -> tuple[float, ...]:
+        own = set(positions)
+        of = [index for index, example in enumerate(examples * again) if example.row in own]
+        delta = found.start(_mean(moments, positions), of)
+        return tuple(a + b for a, b in zip(delta, trained or (0.0,) * len(delta), strict=True))
+
+    groups = tuple(replace(group, infer=asked(group.train, classes[group.phrase])) for group in drift.groups)
+    started = replace(drift, infer=asked(drift.train, todo.positions), groups=groups)
+    trained, interval = drift.train or (0.0,) * len(wanted), found.interval(wanted, todo.options.seed)
+    calibration = {
+        "pictures": n * again, "slope": list(slope.slope), "full": slope.full, "drawn_mean": found.x0[:n].mean(0).tolist(),
+        "wanted_mean": wanted.tolist(),
+        "interval": [[low + value, high + value] for (low, high), value in zip(interval, trained, strict=True)],
+    }  # fmt: skip
+    return {**told, **started.to_dict(), "source": "calibrated", "t0": int(t0), "calibration": calibration}
+
+
+def seconds(base: Base, todo: Job) -> float:
+    """How long it takes, from a few real steps."""
+    if not asks(todo):
+        return 0.0
+    few: Any = {**HOW, "resolution": todo.resolution, "steps": 2}
+    shown = {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]} if todo.row.shown else None
+    began = time.perf_counter()
+    list(latents(base, Drift(), {0: todo.train[0].caption}, None, shown, **few))
+    return (time.perf_counter() - began) * HOW["steps"] / few["steps"] * math.ceil(PICTURES / SLOTS)
+
+
+def _examples(todo: Job, classes: Mapping[str, Sequence[int]]) -> list[Example]:
+    """PICTURES training examples by chance, and as many more as a class needs; fewer examples come again."""
+    order = torch.randperm(len(todo.train), generator=generator(todo.options.seed, "calibrate", "examples")).tolist()
+    shuffled = [todo.train[place] for place in order]
+    chosen = [shuffled[turn % len(shuffled)] for turn in range(PICTURES)]
+    for positions in classes.values():
+        own = [example for example in shuffled if example.row in set(positions)]
+        lacking = OF_A_CLASS - sum(example.row in set(positions) for example in chosen)
+        chosen += [own[turn % len(own)] for turn in range(max(0, lacking))]
+    return chosen
+
+
+def _mean(moments: Moments, positions: Sequence[int]) -> Tensor:
+    """Channel means [C] over images, float64."""
+    return torch.stack([x0.double().mean((1, 2)) for x0 in moments.each(positions)]).mean(0)

@@ -1,0 +1,135 @@
+"""Hints in editing: made from the image that is edited, and the same on its way to noise and on both ways back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentdrift.adapt.training.hint_batches import hints
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.cohort.controlnet_hints import Hint, from_file
+from latentdrift.data.images.letterbox import Fit
+from latentdrift.errors import CohortError, OptionError
+from latentdrift.record import sha256
+
+log = logging.getLogger(__name__)
+
+
+class Placed(Protocol):
+    """An image to edit."""
+
+    @property
+    def row(self) -> int | None:
+        """Its position in the cohort; None of a file."""
+
+
+Image = TypeVar("Image", bound=Placed)
+
+
+@dataclass(frozen=True, eq=False)
+class Sourced:
+    """What each image to edit is shown beside: a hint for each ControlNet, in the stack's order."""
+
+    wanted: tuple[Hint, ...] = ()
+    files: tuple[Path | None, ...] = ()
+    """Where a hint is given and not made from the image."""
+    cohort: Cohort | None = None
+    """Whose masks are shown, where masks are."""
+    part: Mapping[str, Any] = field(default_factory=dict)
+    """Which slice, where a given hint is a volume: `plane` and `position`."""
+
+    def having(self, images: Sequence[Image]) -> list[Image]:
+        """The images that have every mask; of the others their number is said.
+
+        Raises:
+            CohortError: None has.
+        """
+        kept = list(images)
+        for hint in self._masks:
+            there = hint.sources(self.cohort) if self.cohort is not None else {}
+            kept = [image for image in kept if image.row in there]
+            if images and not kept:
+                raise CohortError(f"none of {len(images)} images has a hint '{hint}'; give it with --hint-image FILE")
+        if len(kept) < len(images):
+            log.warning("%d of %d images have no mask to be shown: left out", len(images) - len(kept), len(images))
+        return kept
+
+    def facts(self, row: int | None) -> dict[str, Any]:
+        """For the record of one image: which hints, and a hash of each file that the image itself is not; nothing without any."""
+        told = [{"hint": str(hint), "file": self._hash(hint, file, row)} for hint, file in self._pairs]
+        return {"hints": told} if told else {}
+
+    def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> list[Tensor]:
+        """The hints [3, R, R] in [0, 1] of one image.
+
+        Args:
+            picture: It [C, R, R] in [0, 1].
+            fit: How it was brought to the square.
+            row: Its position in the cohort; None of a file.
+
+        Raises:
+            InputError, CohortError: One cannot be read.
+        """
+        made = [self._made(hint, file, picture, fit, row) for hint, file in self._pairs]
+        return [torch.from_numpy(hint).expand(3, -1, -1) for hint in made]
+
+    @property
+    def _pairs(self) -> list[tuple[Hint, Path | None]]:
+        return list(zip(self.wanted, self.files, strict=True))
+
+    @property
+    def _masks(self) -> list[Hint]:
+        """Those that the cohort has to have."""
+        return [hint for hint, file in self._pairs if hint.column and file is None]
+
+    def _hash(self, hint: Hint, file: Path | None, row: int | None) -> str | None:
+        if file is not None:
+            return sha256(file)
+        return hint.fingerprint(self.cohort, [row])[0] if hint.column and self.cohort is not None and row is not None else None
+
+    def _made(self, hint: Hint, file: Path | None, picture: np.ndarray, fit: Fit, row: int | None) -> np.ndarray:
+        if file is not None:
+            return from_file(file, fit.resolution, hint, beside=fit, **self.part)
+        if hint.column and self.cohort is not None and row is not None:
+            return hint.picture(self.cohort, row, fit.resolution)
+        return hint.of_picture(picture)
+
+
+def sourced(info: Mapping[str, Any], cohort: Path | None, files: Sequence[Path] = (), **part: Any) -> Sourced:
+    """How hints are made of the images that are edited; nothing where the network is shown none.
+
+    Edges are those of the image, its earlier visit is the image as it is, and its mask is its row's.
+
+    Args:
+        info: `Adapted.info`.
+        cohort: Whose images are edited, if they are a cohort's.
+        files: Given hints: one for each ControlNet, or one for each that is shown a mask.
+        part: As `Sourced.part`.
+
+    Raises:
+        OptionError: Another number of files, or a mask that is nowhere.
+    """
+    wanted = tuple(hints(info))
+    masks = [place for place, hint in enumerate(wanted) if hint.column]
+    if files and len(files) not in (len(wanted), len(masks)):
+        some = f", or for {len(masks)} that are shown masks" if 0 < len(masks) < len(wanted) else ""
+        raise OptionError(
+            f"--hint-image gives {len(files)} pictures, and this network has {len(wanted)} ControlNets; give one for each{some}"
+        )
+    places = range(len(wanted)) if len(files) == len(wanted) else masks
+    given = dict(zip(places, files, strict=False))
+    lacking = [wanted[place] for place in masks if place not in given]
+    if lacking and cohort is None:
+        raise OptionError(
+            f"this network is shown a hint '{lacking[0]}', which an image alone has not; give it with --hint-image FILE, or edit "
+            f"a cohort whose column {lacking[0].column} names it"
+        )
+    whose = Cohort.load(cohort) if lacking and cohort is not None else None
+    return Sourced(wanted, tuple(given.get(place) for place in range(len(wanted))), whose, part)

@@ -1,0 +1,184 @@
+"""Hints in training and in drawing: who has one, and what the network is shown of whom."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentdrift.adapt.adapters.adapter_files import read
+from latentdrift.adapt.methods.examples import Example
+from latentdrift.adapt.methods.methods import METHODS
+from latentdrift.adapt.training.batches import Beside
+from latentdrift.adapt.training.latent_cache import cached, key
+from latentdrift.config import GenerateOptions
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.cohort.controlnet_hints import HINTS, Hint, from_file
+from latentdrift.errors import CohortError, OptionError
+from latentdrift.model.base import Base
+from latentdrift.record import sha256
+
+log = logging.getLogger(__name__)
+RECENT = 16  # hint pictures of images being drawn that are kept at hand
+
+
+def examples(cohort: Cohort, split: str, found: Sequence[Example], hint: Hint) -> tuple[Example, ...]:
+    """The examples that have a hint, and where it comes from; of the others their number is said.
+
+    Raises:
+        CohortError: There are training images, and none has one.
+    """
+    sources = hint.sources(cohort)
+    kept = tuple(replace(example, shown=sources[example.row]) for example in found if example.row in sources)
+    if found and not kept and split == "train":
+        raise CohortError(_none(cohort, hint, len(found)))
+    if len(kept) < len(found):
+        log.warning("%d of %d %s images have no hint '%s': left out", len(found) - len(kept), len(found), split, hint)
+    return kept
+
+
+def _none(cohort: Cohort, hint: Hint, images: int) -> str:
+    return (
+        f"none of {images} images of cohort {cohort.folder} has a hint '{hint}' ({HINTS[hint.kind].summary}); take another one "
+        f"of {', '.join(HINTS)}, or give the cohort what it needs"
+    )
+
+
+def beside(cohort: Cohort, hint: Hint, shown: Sequence[int], resolution: int, root: Path) -> Beside:
+    """Examples -> their hints [B, 3, R, R] in [0, 1], from a cache below `root`.
+
+    Args:
+        cohort: With what hints are made from.
+        hint: Which.
+        shown: `Example.shown` of all examples, each once.
+        resolution: R.
+        root: Folder of all caches of a run.
+    """
+    channels = hint.channels(cohort, shown)
+
+    def compute(first: int, last: int) -> Mapping[str, Tensor]:
+        pictures = [_of(hint.picture(cohort, source, resolution), channels) for source in shown[first:last]]
+        return {"hint": torch.stack(pictures)}
+
+    name = key(hint, hint.labels, resolution, channels, *hint.fingerprint(cohort, shown))
+    made, place = cached(root, "hints", name, len(shown), compute)["hint"], {source: row for row, source in enumerate(shown)}
+    return lambda drawn: torch.from_numpy(made[[place[example.shown or 0] for example in drawn]]).expand(-1, 3, -1, -1)
+
+
+def _of(picture: np.ndarray, channels: int = 3) -> Tensor:
+    """[C, R, R] with so many channels."""
+    return torch.from_numpy(picture).expand(channels, -1, -1)
+
+
+def hints(info: Mapping[str, Any]) -> list[Hint]:
+    """What each ControlNet of a stack was trained on, in the stack's order.
+
+    Args:
+        info: `Adapted.info`.
+    """
+    parts = [info, *(read(part["adapter"]) for part in info.get("also", ()))]
+    return [Hint.from_dict(part["hint"]) for part in parts if part["method"] and METHODS[part["method"]].shown == "hint"]
+
+
+def followed(cohort: Cohort, split: str | None, info: Mapping[str, Any]) -> list[int]:
+    """Positions of the rows of a split that have every hint; of the others their number is said.
+
+    Raises:
+        CohortError: None has.
+    """
+    rows = [int(position) for position in cohort.rows(split).index]
+    for hint in hints(info):
+        there = hint.sources(cohort)
+        kept = [row for row in rows if row in there]
+        if rows and not kept:
+            raise CohortError(_none(cohort, hint, len(rows)))
+        if len(kept) < len(rows):
+            none = len(rows) - len(kept)
+            log.warning("%d of %d images of %s have no hint '%s': they are not followed", none, len(rows), cohort.folder, hint)
+        rows = kept
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures(Mapping[int, list[Tensor]]):
+    """Index of an image to draw -> a hint [3, R, R] in [0, 1] for each ControlNet, made when it is asked for."""
+
+    count: int
+    """Of images."""
+    make: Callable[[int], list[Tensor]]
+    key: str
+    """A hash of all that they are made from."""
+    mask: Callable[[int], np.ndarray] | None = None
+    """The mask behind an image's hint, uint8 or uint16 [R, R], where a ControlNet is shown one."""
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        if index not in range(self.count):
+            raise KeyError(index)
+        return self.make(index)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.count))
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def pictures(
+    options: GenerateOptions, base: Base, info: Mapping[str, Any], rows: Sequence[int | None], resolution: int
+) -> Pictures | None:
+    """What the images to draw are shown; None where the network is shown no hints.
+
+    Args:
+        options: `--like` or `--hint-image`.
+        base: With its ControlNets.
+        info: `Adapted.info`.
+        rows: Position in the cohort of `--like` of the row that each image follows.
+        resolution: R.
+
+    Raises:
+        OptionError: Hints are needed and not given, or given and not needed, or of another number.
+        InputError, CohortError: One cannot be read.
+    """
+    wanted, files = len(base.controls), options.hint_image
+    if files and len(files) != wanted:
+        raise OptionError(
+            f"--hint-image gives {len(files)} pictures, and this network has {wanted} ControlNets; give one for each"
+        )
+    if not wanted:
+        return None
+    if files:
+        given = [_of(from_file(file, resolution, hint)) for file, hint in zip(files, hints(info), strict=True)]
+        return Pictures(len(rows), lambda index: given, key(*map(sha256, files)))
+    if options.like is None:
+        raise OptionError(
+            f"this network is shown {base.shows} beside noise and text: give --like COHORT, from whose images hints are made, or "
+            "--hint-image FILE, one for each ControlNet"
+        )
+    return of_rows(Cohort.load(options.like), hints(info), [row for row in rows if row is not None], resolution)
+
+
+def of_rows(cohort: Cohort, wanted: Sequence[Hint], rows: Sequence[int], resolution: int) -> Pictures:
+    """The hints of rows of a cohort, each of which has every hint; index i is of the row at place i."""
+    sources = [hint.sources(cohort) for hint in wanted]
+
+    @lru_cache(maxsize=RECENT)
+    def of_row(row: int) -> list[Tensor]:
+        found = zip(wanted, sources, strict=True)
+        return [_of(hint.picture(cohort, there[row], resolution)) for hint, there in found]
+
+    files = [hint.fingerprint(cohort, [there[row] for row in rows]) for hint, there in zip(wanted, sources, strict=True)]
+    masked = [(hint, there) for hint, there in zip(wanted, sources, strict=True) if hint.column]
+
+    def mask(index: int) -> np.ndarray:
+        hint, there = masked[0]
+        return hint.mask(cohort, there[rows[index]], resolution)
+
+    name = key(*wanted, *files)
+    return Pictures(len(rows), lambda index: of_row(rows[index]), name, mask if masked else None)

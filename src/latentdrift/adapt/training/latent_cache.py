@@ -1,0 +1,167 @@
+"""What the frozen parts of the base say about a cohort, worked out once: latent moments of images, embeddings of prompts.
+
+A cache is a folder of memory-mapped `.npy` files whose name is a hash of all that shaped them, so a stale one is never read.
+Moments, not samples: one cached sample fixes its noise into the data (a quarter of the latents' variance in some autoencoders).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.model.base import Base
+
+VERSION = 1  # of the files' meaning; a new number makes old caches stale
+BATCH = 4  # rows worked out at a time: at Stable Diffusion's size an autoencoder takes more memory for them than a step does
+
+Compute = Callable[[int, int], Mapping[str, Tensor]]
+"""(first, last) -> arrays for the rows [first, last)."""
+
+
+def key(*parts: object) -> str:
+    """A short hash of everything that shapes a cache."""
+    return hashlib.sha256(json.dumps([VERSION, *map(str, parts)]).encode()).hexdigest()[:16]
+
+
+def cached(
+    root: Path,
+    kind: str,
+    name: str,
+    rows: int,
+    compute: Compute,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    shared: bool = False,
+) -> dict[str, np.ndarray]:
+    """Memory-mapped float32 arrays of `rows` rows under `root/kind-name`, worked out where they are not there yet.
+
+    An interrupted cache is continued; caches of this kind under other names are stale and removed, unless they are shared.
+
+    Args:
+        root: Folder of all caches of a run.
+        kind: "latents" or "prompts".
+        name: A `key`.
+        rows: Length of every array.
+        compute: Makes the arrays of a range of rows.
+        progress: Told (rows done, rows) after each range.
+        shared: `root` is that of several runs: one works a cache out, the others wait for it.
+    """
+    folder = root / f"{kind}-{name}"
+    if shared:
+        from filelock import FileLock
+
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            return _completed(folder, rows, compute, progress)
+    for stale in root.glob(f"{kind}-*"):
+        if stale != folder:
+            shutil.rmtree(stale)
+    return _completed(folder, rows, compute, progress)
+
+
+def _completed(folder: Path, rows: int, compute: Compute, progress: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:
+    """The arrays of a folder, gone on with from where they end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = folder / "done.json"
+    done = json.loads(state.read_text())["rows"] if state.exists() else 0
+    arrays = {path.stem: np.load(path, mmap_mode="r+") for path in folder.glob("*.npy")} if done else {}
+    if not arrays:
+        done = 0
+    while done < rows:
+        last = min(done + BATCH, rows)
+        for label, values in compute(done, last).items():
+            if label not in arrays:
+                arrays[label] = _new_array(folder / f"{label}.npy", (rows, *values.shape[1:]))
+            arrays[label][done:last] = values.detach().float().cpu().numpy()
+            arrays[label].flush()
+        done = last
+        written = state.with_suffix(".partial")
+        written.write_text(json.dumps({"rows": done}))
+        written.replace(state)
+        if progress:
+            progress(done, rows)
+    return arrays
+
+
+def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A float32 array on disk that has all of its room: of a full disk below a mapped file, the kernel tells by SIGBUS alone."""
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:  # some file systems cannot
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+    return array
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Scaled latents of images as the autoencoder's mean and standard deviation, [N, C, h, w] float32 on disk."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def means(self, rows: Sequence[int]) -> Tensor:
+        """Posterior means [len(rows), C, h, w]."""
+        return torch.from_numpy(self.mean[list(rows)])
+
+    def each(self, rows: Sequence[int]) -> Iterator[Tensor]:
+        """Posterior means [C, h, w], one after another."""
+        return (torch.from_numpy(self.mean[row]) for row in rows)
+
+    def sample(self, rows: Sequence[int], noise: Tensor) -> Tensor:
+        """A fresh sample of each row's posterior: mean + std * noise."""
+        return self.means(rows) + torch.from_numpy(self.std[list(rows)]) * noise
+
+
+def latents(
+    base: Base, cohort: Cohort, resolution: int, root: Path, *, progress: Callable[[int, int], None] | None = None
+) -> Moments:
+    """The latent moments of every image of a cohort, in the order of its metadata.csv."""
+    table = cohort.rows()
+
+    def encode(first: int, last: int) -> Mapping[str, Tensor]:
+        pixels = torch.from_numpy(cohort.batch(table.iloc[first:last], resolution))
+        mean, std = base.moments(pixels)
+        return {"mean": mean, "std": std}
+
+    name = key(base.hash, cohort.fingerprint, list(table["sha256"]), resolution, base.vae.dtype)
+    arrays = cached(root, "latents", name, len(table), encode, progress=progress)
+    return Moments(arrays["mean"], arrays["std"])
+
+
+def contexts(base: Base, prompts: Sequence[str], root: Path) -> Callable[[Sequence[str]], Tensor]:
+    """A function from prompts to their embeddings [B, L, D] by the frozen text encoder, each worked out once.
+
+    Args:
+        base: Its text encoder reads them.
+        prompts: Every prompt that will be asked for, once.
+        root: Folder of all caches of a run.
+    """
+    name = key(base.hash, base.text_encoder.dtype, *prompts)
+    arrays = cached(root, "prompts", name, len(prompts), lambda first, last: {"context": base.embed(prompts[first:last])})
+    row = {prompt: place for place, prompt in enumerate(prompts)}
+    return lambda asked: torch.from_numpy(arrays["context"][[row[prompt] for prompt in asked]])
+
+
+def live_contexts(base: Base, prompts: Sequence[str]) -> Callable[[Sequence[str]], Tensor]:
+    """The same by a text encoder that is trained: read anew each time, with a gradient; only the token ids are kept."""
+    length = base.token_limit + 2  # and the first and the last token
+    ids = base.tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt").input_ids.to(base.device)
+    row = {prompt: place for place, prompt in enumerate(prompts)}
+    return lambda asked: base.text_encoder(ids[[row[prompt] for prompt in asked]]).last_hidden_state

@@ -1,0 +1,75 @@
+"""Pictures of a network in training, and of the finished one, and what a judge of real anatomy says of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from latentdrift.adapt.adapters.preview_verdict import Judgement
+from latentdrift.adapt.training.batches import Beside
+from latentdrift.adapt.training.training_setup import SHOWN, Job
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics
+from latentdrift.sample.generate import SLOTS, How, latents
+
+PICTURES = 4  # in each preview
+LAST_PICTURES = 16  # drawn by the finished network, to be judged (ours)
+HOW: How = {"seed": 0, "steps": 20, "guidance": 2.5, "sampler": "ddim"}
+
+Draw = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
+"""(base as it is now, drift, statistics of the training latents, prompts, what the network is shown) -> [N, H, W, 3] uint8."""
+
+
+Judge = Callable[[np.ndarray], Judgement]
+"""Pictures [N, H, W, 3] uint8 -> what is said of them."""
+
+
+class Previews:
+    """Draws prompts of the training split, evenly chosen.
+
+    Args:
+        draw: how pictures are drawn; None: none are.
+        todo: the fit.
+        statistics: of the training latents.
+        beside: what the network is shown beside noise and text.
+    """
+
+    def __init__(self, draw: Draw | None, todo: Job, statistics: Statistics | None, beside: Beside | None) -> None:
+        self._draw, self.todo, self.statistics, self.beside = draw, todo, statistics, beside
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any pictures are drawn."""
+        return self._draw is not None and self.todo.options.preview_every > 0
+
+    def due(self, done: int) -> bool:
+        """Whether a preview is due after so many steps."""
+        return self.wanted and done % self.todo.options.preview_every == 0
+
+    @torch.no_grad()
+    def draw(self, base: Base, drift: Drift, count: int = PICTURES) -> np.ndarray:
+        """Pictures [count, H, W, 3] uint8 of the network as it is."""
+        assert self._draw is not None
+        spread = np.linspace(0, len(self.todo.train) - 1, count).astype(int)
+        examples = [self.todo.train[place] for place in spread]
+        prompts = [example.caption for example in examples]
+        shown = self.beside(examples) if self.beside else None
+        return self._draw(base, drift, self.statistics, prompts, shown)
+
+
+def seconds(base: Base, todo: Job) -> float:
+    """How long all pictures of a fit take, from a few real steps; the judge's own time is not counted."""
+    every = todo.options.preview_every
+    if not every:
+        return 0.0
+    few: Any = {**HOW, "resolution": todo.resolution, "steps": 2}
+    shown = {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]} if todo.row.shown else None
+    began = time.perf_counter()
+    list(latents(base, Drift(), {0: todo.train[0].caption}, None, shown, **few))
+    each = (time.perf_counter() - began) * HOW["steps"] / few["steps"] / SLOTS
+    return each * (todo.options.steps // every * max(PICTURES, SLOTS) + LAST_PICTURES)

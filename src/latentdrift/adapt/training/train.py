@@ -1,0 +1,236 @@
+"""THE loop: every method, with or without drift, from a cohort to an adapter. START READING HERE.
+
+A run that was interrupted, even by kill -9, goes on by itself and ends bit-identical to one that was not (float32, one process).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentdrift.adapt.adapters import adapter
+from latentdrift.adapt.adapters.adapter_files import read
+from latentdrift.adapt.adapters.adapter_stack import begin as begin_with
+from latentdrift.adapt.adapters.preview_verdict import Judgement
+from latentdrift.adapt.training import checkpoint, drift_calibration, latent_cache, prior_preservation
+from latentdrift.adapt.training.batches import Batch, Batches, Beside, held_out
+from latentdrift.adapt.training.cost_estimate import disk
+from latentdrift.adapt.training.distributed import Team
+from latentdrift.adapt.training.preview import LAST_PICTURES, Draw, Judge, Previews
+from latentdrift.adapt.training.run_folder import Run
+from latentdrift.adapt.training.trainer import Trainer
+from latentdrift.adapt.training.training_log import Journal, Silence
+from latentdrift.adapt.training.training_setup import Job, drift_classes, job, learned, resolve_drift, scheduled
+from latentdrift.config import FitOptions
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics
+from latentdrift.model.schedule import Schedule
+from latentdrift.sample.synthetic_cohort import contact_sheet
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit made."""
+
+    adapter: Path
+    info: dict[str, Any]
+    """adapter.json."""
+    resumed: int
+    """The step that this call went on from; 0 for a fresh run."""
+    already: bool
+    """The run was finished before this call, which did nothing."""
+
+
+def fit(
+    base: Base,
+    cohort: Cohort,
+    options: FitOptions,
+    run_folder: Path,
+    *,
+    preview: Draw | None = None,
+    judge: Judge | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+    quiet: bool = False,
+    class_pictures: Path | None = None,
+) -> FitResult:
+    """Adapt a base to a cohort; `base` is used up.
+
+    Args:
+        base: From `Base.load`.
+        cohort: Its train split is learned, its validation split watched.
+        options: What to do.
+        run_folder: Where everything goes; the same call continues an interrupted run.
+        preview: Draws pictures every `preview_every` steps, and of the finished adapter.
+        judge: Says of these pictures whether they look real.
+        on_step: Told (steps done, loss) after each step.
+        quiet: No progress bar.
+        class_pictures: A folder where several fits of one base keep the pictures that it draws of the class; default: the run's.
+
+    Raises:
+        OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss stops being a number.
+        KeyboardInterrupt: After a checkpoint was written.
+    """
+    own = learned(base, options)
+    base = scheduled(base, options)
+    todo, run, team = job(base, cohort, options), Run(Path(run_folder)), Team.join(options.device)
+    options = todo.options
+    team.check(options.batch_size)
+    run.check(todo.settings)
+    if run.finished:
+        return FitResult(run.adapter, read(run.adapter), options.steps, already=True)
+    with team.first_before_others():
+        last = checkpoint.newest(run.checkpoints)
+    begin, number = last.step if last else 0, base.dtype
+    base, parameters = begin_with(base, todo)
+    todo.check_prompts(base)
+    run.need(disk(base, parameters, todo, len(cohort.rows())))
+    if team.first:
+        run.claim(todo.settings)
+    with Journal(run, options, begin, quiet=quiet) if team.first else Silence() as journal:
+        with team.first_before_others():
+            moments = latent_cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
+            contexts = (
+                latent_cache.live_contexts(base, todo.prompts)
+                if todo.reads
+                else latent_cache.contexts(base, todo.prompts, run.cache)
+            )
+            weights, beside = todo.weights(base, cohort, run.cache), todo.beside(base, cohort, moments, run.cache)
+            known = _class_latents(base, own, todo, run, journal, class_pictures)
+            stream = _stream(base, todo, moments, weights, beside, known)
+        drift, drift_info = resolve_drift(todo, base, cohort, moments)
+        trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
+        trainer.restore(last)
+        statistics = Statistics.measure(moments.each(todo.positions)) if len(todo.positions) > 1 else None
+        previews = Previews(preview if team.first else None, todo, statistics, beside)
+        watched = held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside)
+        _loop(trainer, todo, stream, watched, run, journal, _drawing(previews, drift, judge, journal), on_step)
+        if team.first:
+            trainer.settle(run.checkpoints)
+            if drift_calibration.asks(todo):
+                classes, bar = drift_classes(todo, cohort), journal.bar("drift")
+                drift_info = drift_calibration.calibrated(base, todo, drift, drift_info, moments, beside, classes, bar)
+        judgement = _last(previews, trainer, Drift.from_dict(drift_info), judge, journal)
+    if team.first:
+        info = adapter.describe(base, cohort, todo, drift_info, run.losses())
+        if trainer.patience:
+            info["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
+            info["losses"]["held_out"] = trainer.patience.loss
+        if judgement:
+            info["judgement"] = judgement.to_dict()
+        adapter.write(run.adapter, base, todo.row, info, statistics)
+    team.meet()
+    return FitResult(run.adapter, read(run.adapter), begin, already=False)
+
+
+def _stream(
+    base: Base,
+    todo: Job,
+    moments: latent_cache.Moments,
+    weights: np.ndarray | None,
+    beside: Beside | None,
+    known: latent_cache.Moments | None,
+) -> Batches | prior_preservation.Preserving:
+    """What each step sees."""
+    options, length = todo.options, len(base.schedule.alpha_bar)
+    own = Batches(
+        moments, todo.train, todo.images_per_step, todo.dropout, length, options.seed, todo.noise, weights, beside,
+        blinds=base.sees_source,
+    )  # fmt: skip
+    return prior_preservation.Preserving.of(own, known, todo) if known else own
+
+
+def _class_latents(
+    base: Base, own: Schedule, todo: Job, run: Run, journal: Journal | Silence, shared: Path | None
+) -> latent_cache.Moments | None:
+    """Pictures that the base draws of the class; None where training does not keep to any."""
+    if not todo.options.prior_images:
+        return None
+    root, bar = shared or run.cache, journal.bar("class")
+    return prior_preservation.class_latents(base, own, todo, root, progress=bar, shared=shared is not None)
+
+
+def _loop(
+    trainer: Trainer,
+    todo: Job,
+    batches: Callable[[int], Batch],
+    watched: Sequence[Batch],
+    run: Run,
+    journal: Journal | Silence,
+    draw: Callable[[Trainer], None],
+    on_step: Callable[[int, float], None] | None,
+) -> None:
+    """From where the trainer stands to the last step, or to where patience ends."""
+    options = todo.options
+
+    def look() -> None:
+        """Where a checkpoint is due: the held-out loss, and the checkpoint."""
+        due = trainer.done % options.checkpoint_every == 0 or trainer.done == options.steps
+        if due and trainer.watched < trainer.done:
+            journal.held_out(trainer.done, trainer.watch(watched))
+            if trainer.done and trainer.team.first:
+                trainer.save(run.checkpoints)
+
+    try:
+        look()
+        while trainer.done < options.steps and not trainer.over:
+            outcome = trainer.update(batches(trainer.done))
+            if not outcome.finite:
+                raise OptionError(_not_finite(trainer, todo, run))
+            journal.step(trainer.done, outcome)
+            look()
+            draw(trainer)
+            if on_step:
+                on_step(trainer.done, outcome.loss)
+    except KeyboardInterrupt:
+        if trainer.done and trainer.team.first:
+            trainer.save(run.checkpoints)
+            log.warning("stopped after step %d, of which there is a checkpoint", trainer.done)
+        raise
+    if trainer.patience:
+        journal.kept(trainer.done, trainer.patience)
+
+
+def _drawing(previews: Previews, drift: Drift, judge: Judge | None, journal: Journal | Silence) -> Callable[[Trainer], None]:
+    """A function of the trainer, which draws and judges a preview where one is due."""
+
+    def draw(trainer: Trainer) -> None:
+        if not previews.due(trainer.done):
+            return
+        with trainer.kept():
+            pictures = previews.draw(trainer.base, drift)
+        journal.picture(trainer.done, contact_sheet([*pictures]))
+        if judge and trainer.done < previews.todo.options.steps:  # the last step is judged by more pictures
+            journal.judged(trainer.done, judge(pictures))
+
+    return draw
+
+
+def _last(
+    previews: Previews, trainer: Trainer, drift: Drift, judge: Judge | None, journal: Journal | Silence
+) -> Judgement | None:
+    """What the judge says of pictures of the finished adapter; None where none are drawn."""
+    if judge is None or not previews.wanted:
+        return None
+    judgement = judge(previews.draw(trainer.base, drift, LAST_PICTURES))
+    journal.judged(trainer.done, judgement)
+    return judgement
+
+
+def _not_finite(trainer: Trainer, todo: Job, run: Run) -> str:
+    last = checkpoint.newest(run.checkpoints)
+    kept = f"the last good checkpoint is step {last.step} in {run.checkpoints}" if last else "there is no checkpoint yet"
+    return (
+        f"the loss or its gradient is not a number at step {trainer.done + 1}, with learning rate {todo.rate:g} and "
+        f"{todo.settings['precision']} arithmetic; {kept}. Start again with another --out and a lower --learning-rate, "
+        "or with --precision fp32"
+    )

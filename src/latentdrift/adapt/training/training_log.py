@@ -1,0 +1,119 @@
+"""What a run tells while it runs: log.jsonl, a tracker, a progress bar with an estimate, preview pictures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from latentdrift.adapt.adapters.preview_verdict import Judgement
+from latentdrift.adapt.training.early_stopping import Patience
+from latentdrift.adapt.training.run_folder import Run
+from latentdrift.adapt.training.trackers import tracker
+from latentdrift.adapt.training.trainer import Outcome
+from latentdrift.config import FitOptions
+from latentdrift.data.images.image_writers import write_png
+from latentdrift.storage import write_whole
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Opened for the time of a run, from step `begin` on; what the logs say of later steps is forgotten."""
+
+    def __init__(self, run: Run, options: FitOptions, begin: int, *, quiet: bool) -> None:
+        run.rewind(begin)
+        self.run = run
+        self.board = tracker(options.tracker).open(run.folder, begin)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self.training = self.progress.add_task(options.method, total=options.steps, completed=begin, note="", visible=False)
+
+    def __enter__(self) -> Journal:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+        self.board.close()
+
+    def bar(self, name: str) -> Callable[[int, int], None]:
+        """A bar for work before training, which appears when it is first told (done, total)."""
+        task = self.progress.add_task(name, total=None, visible=False, note="")
+        return lambda done, total: self.progress.update(task, completed=done, total=total, visible=True)
+
+    def step(self, done: int, outcome: Outcome) -> None:
+        """A step was made."""
+        self.run.log(step=done, loss=outcome.loss, norm=outcome.norm, rate=outcome.rate)
+        self.board.log({"loss/train": outcome.loss, "gradient norm": outcome.norm}, done)
+        self.progress.update(self.training, completed=done, note=f"loss {outcome.loss:.4f}", visible=True)
+
+    def held_out(self, done: int, loss: float | None) -> None:
+        """The held-out loss after `done` steps, where there are held-out images."""
+        if loss is not None:
+            self.run.log(step=done, held_out=loss)
+            self.board.log({"loss/held-out": loss}, done)
+
+    def picture(self, done: int, pixels: np.ndarray) -> None:
+        """A preview [H, W, 3] uint8, labelled as synthetic in the file."""
+        path = self.run.folder / "previews" / f"step-{done:06d}.png"
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, partial(write_png, pixels=pixels, synthetic=True))
+        self.board.picture(pixels, done)
+
+    def judged(self, done: int, judgement: Judgement) -> None:
+        """What a judge said of the pictures after `done` steps."""
+        self.run.log(step=done, judged=judgement.colour, sentence=judgement.sentence)
+        level = logging.WARNING if judgement.colour == "red" else logging.INFO
+        log.log(level, "after %d steps: %s", done, judgement.words)
+
+    def kept(self, done: int, best: Patience) -> None:
+        """Of a run with early stopping: when it ended, and which checkpoint is the adapter."""
+        self.run.log(step=done, kept=best.step, kept_held_out=best.loss, waited=best.waited)
+        log.info(
+            "%s after %d steps; the adapter is the checkpoint of step %d, with the lowest held-out loss, %s",
+            "stopped early" if best.over else "finished", done, best.step, best.loss,
+        )  # fmt: skip
+
+
+class Silence:
+    """What the processes beside the first one tell: nothing."""
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Nothing was opened."""
+
+    def bar(self, name: str) -> Callable[[int, int], None]:
+        """No bar."""
+        return lambda done, total: None
+
+    def step(self, done: int, outcome: Outcome) -> None:
+        """A step was made."""
+
+    def held_out(self, done: int, loss: float | None) -> None:
+        """The held-out loss after `done` steps."""
+
+    def picture(self, done: int, pixels: np.ndarray) -> None:
+        """A preview."""
+
+    def judged(self, done: int, judgement: Judgement) -> None:
+        """What a judge said of pictures."""
+
+    def kept(self, done: int, best: Patience) -> None:
+        """Which checkpoint is the adapter."""

@@ -1,0 +1,251 @@
+"""`--dry-run`: what each verb would do and cost, before it does anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from latentdrift import config, preflight
+from latentdrift.opening import adapted, edited_by, edits, gatekeeper, requests, subject
+from latentdrift.service import VERBS, Result
+
+
+def run(verb: str, options: config.Options) -> Result:
+    """What a verb would do under these options; errors that can be known before work starts are raised."""
+    preflight.check(verb, options)
+    return PLANS[verb](options)
+
+
+def import_(options: config.ImportOptions) -> Result:
+    from latentdrift.data.importing.import_plan import survey
+
+    return survey(options)
+
+
+def fit(options: config.FitOptions) -> Result:
+    from latentdrift.adapt.training.cost_estimate import plan
+    from latentdrift.adapt.training.distributed import Team
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.model.base import Base
+
+    Team.join(options.device)  # before the base is put onto this process's device
+    return plan(Base.load(options.base, device=options.device, precision=options.precision), Cohort.load(options.cohort), options)
+
+
+def generate(options: config.GenerateOptions) -> Result:
+    from latentdrift.adapt.training.hint_batches import pictures
+    from latentdrift.sample.medical_objects import bits, check_format
+    from latentdrift.sample.start_override import restart
+
+    base, drift, info, statistics = adapted(options, options.also)
+    drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
+    how: Any = {name: getattr(options, name) for name in ("seed", "guidance", "sampler", "rescale")}
+    how["resolution"] = options.resolution or info["resolution"]
+    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    gatekeeper(options, info)
+    bits(options.depth, info)
+    check_format(options.format, info)
+    each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how, hints)
+    return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
+            "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip
+
+
+def _seconds_per_image(base: Any, drift: Any, prompt: str, statistics: Any, steps: int, how: Any, shown: Any = None) -> float:
+    """Wall time of one of the images that are drawn together, from a few real steps."""
+    from latentdrift.sample.generate import SLOTS
+    from latentdrift.sample.generate import generate as draw
+
+    tried = min(4, steps)
+    for _ in range(2):  # the first call warms up
+        began = time.perf_counter()
+        list(draw(base, drift, {0: prompt}, statistics, shown, steps=tried, **how))
+    return (time.perf_counter() - began) / tried * steps / SLOTS
+
+
+def drift_estimate(options: config.DriftEstimateOptions) -> Result:
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.study.drift.estimate import first_signal
+
+    cohort, model = Cohort.load(options.cohort), subject(options)
+    a_t0, drawn = first_signal(model.base, options), options.n if options.copy_slope else 0
+    how = {"seed": options.seed, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
+    each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
+    images = len(cohort.rows("train"))
+    return {
+        "images_encoded": images,
+        "images_drawn": drawn,
+        "seconds": round(each * drawn, 2),
+        "a_t0": a_t0,
+        "out": str(options.out),
+    }
+
+
+def drift_search(options: config.DriftSearchOptions) -> Result:
+    from latentdrift.adapt.training import cost_estimate
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.study.drift.search import FINE, Question
+
+    cohort, model = Cohort.load(options.cohort), subject(options)
+    asked = Question.of(model.about(cohort), cohort, options)
+    trains, deltas = options.stage == "train", len(asked.grid)
+    how = {name: asked.how[name] for name in ("seed", "guidance", "sampler", "resolution")}
+    each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
+    images = options.n * (deltas + (len(FINE) if trains else 0))
+    fitting = cost_estimate.plan(model.base, cohort, asked.fitting(0.0))["seconds"] * deltas if trains else 0.0
+    return {"deltas": list(asked.grid), "target": asked.target.to_dict(), "images": images, "fits": deltas if trains else 0,
+            "seconds": round(each * images + fitting, 2), "out": str(options.out)}  # fmt: skip
+
+
+def bench(options: config.BenchOptions) -> Result:
+    from latentdrift.adapt.training.cost_estimate import plan as cost
+    from latentdrift.adapt.training.run_folder import Run
+    from latentdrift.evaluate.evaluations.tstr import seconds_per_step
+    from latentdrift.model.base import Base
+    from latentdrift.model.drift import Drift
+    from latentdrift.study.benchmarks.benchmark import Bench
+
+    asked = Bench(options)
+    cells = asked.all_cells
+    missing = asked.missing(cells)
+    wanted = {cell.name: cell for cell in (*asked.firsts(missing), *missing) if cell.fit}
+    fits = {name: cell for name, cell in wanted.items() if not Run(asked.fitting(cell).out).finished}
+    shared = [variants for _, variants in asked.shared(missing)]
+    images = sum(max(variants.values()) for variants in shared)
+    seconds = 0.0
+    for name in {cell.method for cell in fits.values()}:
+        base = Base.load(options.base, device=options.device, precision=options.precision)
+        same = [cell for cell in fits.values() if cell.method == name]
+        alone = asked.fitting(same[0]).model_copy(update={"start": ()})  # which may not be there yet, and costs no time
+        seconds += len(same) * cost(base, asked.cohort, alone)["seconds"]
+    if images and asked.table.editor:
+        seconds += images * _seconds_per_visit(asked)
+    elif isinstance(options, config.BenchDrawnOptions) and images:
+        base = Base.load(options.base, device=options.device, precision=options.precision)
+        how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
+        seconds += images * _seconds_per_image(base, Drift(), "", None, options.steps, how)
+    told: Result = {"fits": len(fits), "images": images}
+    if isinstance(options, config.BenchTable1Options):
+        told |= {"by": str(asked.classes), "classifiers": sum(map(len, shared))}
+        seconds += sum(map(len, shared)) * options.classifier_steps * seconds_per_step()
+    there = sum(len(cell.variants) for cell in cells) - sum(map(len, shared))
+    return {**told, "results_there": there, "seconds": round(seconds / options.workers, 1),
+            "out": str(options.out)}  # fmt: skip
+
+
+def _seconds_per_visit(asked: Any) -> float:
+    """Wall time of one edit, by the base in the shape that fits give it."""
+    from latentdrift.adapt.methods.methods import METHODS
+    from latentdrift.model.base import Base
+    from latentdrift.study.benchmarks.bench_edits import trial
+
+    options, (method, *_) = asked.options, asked.options.methods
+    base = Base.load(options.base, device=options.device, precision=options.precision)
+    shaped, _ = METHODS[method].prepare(base, asked.fitting(asked.all_cells[0]), {})
+    began = time.perf_counter()
+    trial(asked, shaped)
+    return time.perf_counter() - began
+
+
+def bench_editors(options: config.BenchEditorsOptions) -> Result:
+    from latentdrift.study.editors import round_trip
+    from latentdrift.study.editors.editor_benchmark import edited, unmade
+
+    asked = edited_by(options)
+    todo = [(row, case) for row, case in unmade(asked) if row in asked.editors]
+    seconds = 0.0
+    for row, case in dict(todo).items():  # one edit by each editor: they differ by an order of magnitude
+        began = time.perf_counter()
+        edited(asked, row, case, shelf=None)
+        seconds += (time.perf_counter() - began) * sum(row == other for other, _ in todo)
+    trips = round_trip.unmade(asked)
+    for editor, steps, case in {one[:2]: one for one in trips}.values():
+        began = time.perf_counter()
+        edited(asked, editor, case, shelf=None, steps=steps)
+        seconds += (time.perf_counter() - began) * sum((editor, steps) == other[:2] for other in trips)
+    return {"editors": list(asked.editors), "cases": len(asked.cases), "edits": len(todo), "round_trips": len(trips),
+            "seconds": round(seconds, 1),
+            "out": str(options.out)}  # fmt: skip
+
+
+def evaluate(options: config.EvaluateOptions) -> Result:
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.images import image_sets, subgroups
+    from latentdrift.evaluate.report.downstream import Questions
+
+    cohort, size = Cohort.load(options.real), image_sets.native_size(options.synthetic)
+    asked = Questions(options, cohort)
+    made = image_sets.named((options.synthetic, *options.compare), size)
+    subgroups.check(image_sets.from_cohort(cohort, options.split, size), made, options.by)
+    return {"real": len(cohort.rows(options.split)), **{name: len(images) for name, images in made.items()},
+            "classifiers": asked.classifiers, "seconds_of_training": round(asked.seconds(), 1),
+            "out": str(options.out)}  # fmt: skip
+
+
+def edit(options: config.EditOptions) -> Result:
+    work = edits(options)
+    gatekeeper(options, work.wish.info)
+    missing = work.missing()
+    inversion, each = _seconds_per_edit(work, missing[0]) if missing else (0.0, 0.0)
+    seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds
+    seconds *= 2 if options.reverse else 1
+    return {
+        "images": len({asked.entry.name for asked in work.requests}),
+        "counterfactuals": len(work.requests),
+        "counterfactuals_there": len(work.requests) - len(missing),
+        "edited_back": len(work.requests) if options.reverse else 0,
+        "seeds": options.seeds,
+        "seconds_per_inversion": round(inversion, 3),
+        "seconds_per_counterfactual": round(each, 3),
+        "seconds": round(seconds, 2),
+        "base": work.base.name,
+        "editor": work.wish.editor,
+        **work.requests[0].facts,
+    }
+
+
+def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
+    """Wall time of an inversion and of the edit that starts from it, from real ones of few steps: both grow along a line."""
+    from latentdrift.edit.inversions.inversion_cache import Shelf
+
+    def timed(depth: int) -> tuple[float, float, int]:
+        steps = min(work.options.steps, max(depth, round(depth / share)))
+        with TemporaryDirectory() as folder:
+            found = []
+            for _ in range(2):  # the second finds the inversion of the first
+                began = time.perf_counter()
+                work.make(asked, Shelf(Path(folder), {}), steps=steps, seeds=1)
+                found.append(time.perf_counter() - began)
+        return found[0] - found[1], found[1], max(1, round(share * steps))
+
+    share, wanted = work.share, max(1, round(work.share * work.options.steps))
+    timed(1)  # warms up
+    few, more = timed(1), timed(3)
+    along = (wanted - few[2]) / max(more[2] - few[2], 1)
+    inversion, each = (max(one + along * (other - one), 0.0) for one, other in zip(few[:2], more[:2], strict=True))
+    return (inversion if work.inversions([asked]) else 0.0), each
+
+
+def echo(options: config.Options) -> Result:
+    """For verbs that cost seconds: what they would do is what they were asked."""
+    return options.model_dump(mode="json")
+
+
+PLANS: dict[str, Callable[..., Result]] = {
+    **dict.fromkeys(VERBS, echo),
+    "import": import_,
+    "fit": fit,
+    "generate": generate,
+    "edit": edit,
+    "evaluate": evaluate,
+    "drift estimate": drift_estimate,
+    "drift search": drift_search,
+    "bench drift": bench,
+    "bench table1": bench,
+    "bench table2": bench,
+    "bench table3": bench,
+    "bench table4": bench,
+    "bench editors": bench_editors,
+}

@@ -1,0 +1,1 @@
+"""The cohort on disk: rows, splits, visits, masks, hint images."""

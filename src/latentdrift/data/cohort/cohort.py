@@ -1,0 +1,322 @@
+"""Cohort: a folder of PNGs with a table and a description, which Hugging Face `datasets` loads as an `imagefolder`.
+
+    images/000000.png   8- or 16-bit grey, or 8-bit RGB
+    metadata.csv        one row per image: COLUMNS, then further attributes; an empty cell is a missing value
+    cohort.json         what the pictures show, the attributes' types and words, where all of it came from, what was left out
+
+A PNG value v of b bits stands for the intensity window_low + v / (2^b - 1) * (window_high - window_low), and reaches a model as
+v / (2^b - 1) * 2 - 1. A cohort appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift.data.cohort.description import CohortInfo
+from latentdrift.data.images.image_writers import write_png
+from latentdrift.data.images.letterbox import Fit
+from latentdrift.data.images.thumbnails import pixel_hash
+from latentdrift.data.tables.cells import defuse, restore
+from latentdrift.data.tables.tables import clean
+from latentdrift.errors import CohortError, unknown
+from latentdrift.storage import document
+
+FORMAT = 1
+"""Version of what lies on disk; it changes when an older latentdrift could not read it."""
+COLUMNS = (
+    "file_name", "patient", "visit", "days", "age", "sex", "findings", "view", "modality", "split",
+    "row_mm", "col_mm", "window_low", "window_high", "sha256",
+)  # fmt: skip
+NUMBERS = ("days", "age", "row_mm", "col_mm", "window_low", "window_high")
+CONDITIONS = ("age", "sex", "findings", "view")
+"""Columns of COLUMNS that describe the patient or the picture, and so can stand in a prompt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A cohort on disk.
+
+    Attributes:
+        folder: Where it lies.
+        table: metadata.csv; numbers as float (missing: NaN), everything else as str (missing: None).
+        info: cohort.json.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    info: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Cohort:
+        """Open a cohort.
+
+        Raises:
+            CohortError: Not a cohort, of another version, or with files missing.
+        """
+        folder = Path(folder)
+        check_cohort(folder)
+        info = _read_info(folder)
+        if not (folder / "metadata.csv").is_file():
+            raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
+        kinds = info["attributes"] | info.get("kept", {})
+        table = _read_table(folder, [name for name, spec in kinds.items() if spec["type"] == "number"])
+        lost = [name for name in table["file_name"] if not member(folder, name).is_file()]
+        if lost:
+            raise CohortError(
+                f"the cohort {folder} has lost {len(lost)} of {len(table)} images, the first {lost[0]}; import it again"
+            )
+        return cls(folder, table, info)
+
+    @property
+    def attributes(self) -> dict[str, dict[str, Any]]:
+        """What can stand in a prompt: name -> {"type": "number" | "category" | "findings", "vocabulary": [...], ...}."""
+        return self.info["attributes"]
+
+    @property
+    def texts(self) -> list[str]:
+        """Columns of words, attributes and kept ones: what can stand as a caption."""
+        kinds = self.attributes | self.info.get("kept", {})
+        return [name for name, spec in kinds.items() if spec["type"] == "category"]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What its import found odd about all pictures together, in sentences."""
+        return list(self.info.get("warnings", []))
+
+    @property
+    def describe(self) -> str:
+        """What the pictures show, as it stands in a prompt: "brain MRI"."""
+        return self.info["describe"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of pixels, splits and attributes; neither file names, order nor pseudonyms change it."""
+        columns = ["sha256", "split", *sorted(self.attributes)]
+        rows = sorted(json.dumps([str(row[name]) for name in columns]) for row in self.table.to_dict("records"))
+        return hashlib.sha256("\n".join([self.describe, *columns, *rows]).encode()).hexdigest()
+
+    def rows(self, split: str | None = None) -> pd.DataFrame:
+        """The rows of a split, or all; the index is the position in metadata.csv."""
+        if split is None:
+            return self.table
+        if split not in ("train", "validation", "test"):
+            raise unknown("split", split, ("train", "validation", "test"))
+        return self.table[self.table["split"] == split]
+
+    def stored(self, row: Mapping[str, Any]) -> np.ndarray:
+        """The PNG's values: uint8 or uint16 [H, W], or uint8 [H, W, 3]."""
+        from PIL import Image
+
+        path = member(self.folder, row["file_name"])
+        try:
+            with Image.open(path) as picture:
+                if picture.mode not in ("L", "RGB", "I;16"):
+                    raise CohortError(
+                        f"{path} is a picture of mode {picture.mode}; a cohort holds 8- or 16-bit grey, or 8-bit RGB"
+                    )
+                return np.asarray(picture)
+        except (OSError, SyntaxError) as error:
+            raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
+
+    def pixels(self, row: Mapping[str, Any]) -> np.ndarray:
+        """float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        values = self.stored(row)
+        return values.astype(np.float32) * np.float32(2 / np.iinfo(values.dtype).max) - 1
+
+    def batch(self, rows: pd.DataFrame, resolution: int) -> np.ndarray:
+        """float32 [N, 3, R, R] in [-1, 1]: padded to a square of background, resized; grey repeated in the three channels."""
+        out = np.empty((len(rows), 3, resolution, resolution), dtype=np.float32)
+        for position, row in enumerate(rows.to_dict("records")):
+            pixels = self.pixels(row)
+            fitted = self.fit(row, pixels, resolution).apply(pixels, fill=background(pixels))
+            out[position] = fitted if fitted.ndim == 2 else np.moveaxis(fitted, -1, 0)
+        return out
+
+    @staticmethod
+    def fit(row: Mapping[str, Any], pixels: np.ndarray, resolution: int) -> Fit:
+        """How a row's picture is brought to the model's square; pixels that are not square keep their proportions in mm."""
+        aspect = row["row_mm"] / row["col_mm"]
+        return Fit(
+            pixels.shape[0], pixels.shape[1], resolution, aspect=float(aspect) if np.isfinite(aspect) and aspect > 0 else 1.0
+        )
+
+
+def background(pixels: np.ndarray) -> float:
+    """The value around the subject: the median of the outermost rows and columns."""
+    return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))
+
+
+def quantise(pixels: np.ndarray, range: tuple[float, float]) -> tuple[np.ndarray, tuple[float, float]]:
+    """Pixels as a PNG can hold them, and the intensities of its lowest and highest value.
+
+    8-bit pictures over their full range stay as they are, colour becomes 8-bit, everything else 16-bit over the range.
+    """
+    low, high = range
+    if pixels.dtype == np.uint8 and (low, high) == (0, 255):
+        return pixels, (0.0, 255.0)
+    if pixels.dtype == np.uint16 and pixels.ndim == 2 and (low, high) == (0, 65535):
+        return pixels, (0.0, 65535.0)
+    kind = np.uint16 if pixels.ndim == 2 else np.uint8
+    share = (np.nan_to_num(pixels.astype(np.float64), nan=low) - low) / (high - low)
+    return np.rint(np.clip(share, 0, 1) * np.iinfo(kind).max).astype(kind), (float(low), float(high))
+
+
+def write_cohort(
+    out: Path | str,
+    images: Iterable[tuple[np.ndarray, Mapping[str, Any]]],
+    info: Mapping[str, Any],
+    mask: Callable[[int], np.ndarray] | None = None,
+    finish: Callable[[Path], object] | None = None,
+) -> Cohort:
+    """Write a cohort whole or not at all.
+
+    Args:
+        out: The folder to make.
+        images: Pixels (uint8 or uint16 [H, W], uint8 [H, W, 3]) and their row: names of COLUMNS, and further attributes.
+        info: `describe`; `synthetic` where the pictures were made; whatever else cohort.json should say.
+        mask: Position of an image -> its mask, uint8 or uint16 [H, W], kept below `masks/` and named in the column `mask`.
+        finish: What else is to be written into the folder before it appears.
+
+    Raises:
+        CohortError: `out` is in use, or there are no images.
+    """
+    out = Path(out)
+    check_free(out)
+    staging = out.with_name(f".{out.name}.writing")
+    shutil.rmtree(staging, ignore_errors=True)
+    (staging / "images").mkdir(parents=True)
+    try:
+        rows = []
+        for position, (pixels, row) in enumerate(images):
+            name = f"images/{position:06d}.png"
+            write_png(staging / name, pixels, synthetic=bool(info.get("synthetic")))
+            window: dict[str, Any] = {"window_low": 0.0, "window_high": float(np.iinfo(pixels.dtype).max)}
+            if mask:
+                (staging / "masks").mkdir(exist_ok=True)
+                window["mask"] = f"masks/{position:06d}.png"
+                write_png(staging / window["mask"], mask(position), synthetic=False)
+            rows.append(window | {"split": "train", "sha256": pixel_hash(pixels)} | dict(row) | {"file_name": name})
+        write_tables(staging, rows, info)
+        if finish:
+            finish(staging)
+        publish(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Cohort.load(out)
+
+
+def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, Any]) -> None:
+    """metadata.csv and cohort.json; types and words of the attributes are found in the rows unless `info` gives them."""
+    if not rows:
+        raise CohortError("no images: a cohort needs at least one")
+    further = list(dict.fromkeys(name for row in rows for name in row if name not in COLUMNS))
+    columns = [*COLUMNS, *further]
+    table = pd.DataFrame([[_plain(row.get(name)) for name in columns] for row in rows], columns=columns, dtype=object)
+    kept = [name for name in further if name in info.get("kept", ())]
+    spoken = [name for name in (*CONDITIONS, *further) if name not in kept and table[name].notna().any()]
+    described = {
+        "format": FORMAT,
+        "describe": info.get("describe") or "medical image",
+        "images": len(table),
+        "patients": int(table["patient"].nunique()),
+        "splits": {name: int((table["split"] == name).sum()) for name in ("train", "validation", "test")},
+        "attributes": {name: specification(name, table[name]) for name in spoken},
+    }
+    given = {name: value for name, value in info.items() if name not in ("kept", *described)}
+    given["attributes"] = info.get("attributes") or described["attributes"]
+    given["kept"] = {name: specification(name, table[name]) for name in kept}
+    safe = [[defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in table.to_numpy()]
+    pd.DataFrame(safe, columns=columns, dtype=object).to_csv(folder / "metadata.csv", index=False, lineterminator="\n")
+    text = json.dumps(described | given, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "cohort.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """A cell as it is written: whole numbers without `.0`, nothing for what is no finite number, text on one line."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else float(value) if math.isfinite(value) else None
+    return clean(value) if isinstance(value, str) else value
+
+
+def specification(name: str, values: pd.Series) -> dict[str, Any]:
+    """An attribute's type, and its unit and extent or its words."""
+    present = values.dropna()
+    if name != "findings" and len(present) and all(isinstance(value, Real) and not isinstance(value, bool) for value in present):
+        spec = {"type": "number", "low": float(present.min()), "high": float(present.max())}
+        return spec | ({"unit": "years"} if name == "age" else {})
+    words = {part for value in present for part in (str(value).split("|") if name == "findings" else [str(value)]) if part}
+    return {"type": "findings" if name == "findings" else "category", "vocabulary": sorted(words)}
+
+
+def check_cohort(folder: Path) -> None:
+    """See that a folder is a cohort, without reading it.
+
+    Raises:
+        CohortError: It is not.
+    """
+    if not (folder / "cohort.json").is_file():
+        found = "is no folder" if not folder.is_dir() else "has no cohort.json"
+        raise CohortError(f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out COHORT`")
+
+
+def check_free(out: Path) -> None:
+    """Refuse a folder that holds something."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise CohortError(f"{out} exists and is not empty; a cohort is never changed: choose another --out, or delete it first")
+
+
+def publish(staging: Path, out: Path) -> None:
+    """The finished folder takes its name: the one step by which a cohort appears."""
+    if out.is_dir():
+        out.rmdir()  # empty, as `check_free` saw
+    os.replace(staging, out)
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    info = document(folder / "cohort.json", CohortInfo, CohortError, "cohort", "import the cohort again")
+    if info["format"] != FORMAT:
+        raise CohortError(f"the cohort {folder} has format version {info['format']} and {FORMAT} is needed; import it again")
+    return info
+
+
+def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
+    path = folder / "metadata.csv"
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").astype(object)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
+    absent = [name for name in (*COLUMNS, *numbers) if name not in table]
+    if absent:
+        raise CohortError(f"{path} has no column {', '.join(absent)}; import the cohort again")
+    for name in table:
+        if name in NUMBERS or name in numbers:
+            table[name] = pd.to_numeric(table[name].where(table[name] != "", None), errors="coerce").astype(float)
+        else:
+            table[name] = pd.Series([restore(cell) or None for cell in table[name]], table.index, dtype=object)
+    return table
+
+
+def member(folder: Path, name: str) -> Path:
+    """The path of a file that a cohort names.
+
+    Raises:
+        CohortError: It lies outside of the cohort's folder, by its name or by a link.
+    """
+    path, parts = folder / name, PurePosixPath(name.replace("\\", "/"))
+    leaves = parts.is_absolute() or ".." in parts.parts or ":" in name
+    if leaves or (path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())):
+        raise CohortError(f"the cohort {folder} names a file outside of its folder, {name}; get it again from whom you trust")
+    return path

@@ -1,0 +1,281 @@
+"""What is taken from a DICOM header, and nothing else: an allow-list of attributes, the geometry, the raw identity.
+
+De-identification works by allow-list: an attribute leaves the header only if it is named here or asked for by name.
+Ages over 89 are identifiers under HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C)), which groups them as "90 or older";
+they are passed on as they are, because ageing is what many studies are about. Group them before publishing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.datadict import dictionary_has_tag, dictionary_keyword, keyword_dict, tag_for_keyword
+from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
+
+from latentdrift.ages import OLDEST, AgeError, parse_age
+from latentdrift.data.images.dicom_terms import BODY_PARTS, MODALITIES, VIEWS
+from latentdrift.errors import OptionError
+
+CODE_STRINGS = {
+    "view": ("ViewPosition", VIEWS),
+    "modality": ("Modality", MODALITIES),
+    "body_part": ("BodyPartExamined", BODY_PARTS),
+}
+"""Our attribute -> DICOM keyword, and the terms that pass: free text may name someone."""
+
+NUMBERS = {
+    "WindowCenter": 1,
+    "WindowWidth": 1,
+    "PixelSpacing": 2,
+    "ImagerPixelSpacing": 2,
+    "NominalScannedPixelSpacing": 2,
+    "SliceThickness": 1,
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+    "PixelPaddingValue": 1,
+    "PixelPaddingRangeLimit": 1,
+}
+"""Keyword -> how many numbers it holds. A value that cannot be read is left out, with a note."""
+
+_TAG = re.compile(r"\(?\s*([0-9A-Fa-f]{4})\s*,?\s*([0-9A-Fa-f]{4})\s*\)?")
+_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")  # PS3.3 10.7.1.3: patient, detector, film
+
+BAD_VALUE = (
+    BytesLengthException, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
+)  # fmt: skip
+"""What pydicom raises when a malformed value is converted."""
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it logs quotes odd values, which may be a patient's
+
+
+def find(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
+    """An attribute's value for one frame: its functional groups first (PS3.3 C.7.6.16), then the top level; None if absent."""
+    for item in _groups(dataset, frame):
+        value = _value(item, keyword)
+        if value is not None:
+            return value
+    return _value(dataset, keyword)
+
+
+def _groups(dataset: Dataset, frame: int) -> Iterator[Dataset]:
+    for name, index in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        sequence = _value(dataset, name) or ()
+        if index < len(sequence):
+            for element in sequence[index]:
+                if element.VR == "SQ" and element.value:
+                    yield element.value[0]
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    try:
+        value = dataset.get(keyword)
+    except BAD_VALUE:
+        return None
+    return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
+
+
+def _float(value: Any) -> float:
+    """A number; one written with a comma, too (`0,75`): DICOM knows no other meaning of it (PS3.5 table 6.2-1, DS)."""
+    decimal_comma = isinstance(value, str) and "," in value and "." not in value
+    return float(value.replace(",", ".") if decimal_comma else value)
+
+
+def is_there(dataset: Dataset, keyword: str, frame: int = 0) -> bool:
+    """Whether an attribute has a value for a frame, whether or not it can be read."""
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    elements = [item.get_item(tag) for item in (*_groups(dataset, frame), dataset) if tag in item]
+    values = [element.value for element in elements if element is not None]
+    return any(str(value, "latin-1").strip(" \0") if isinstance(value, bytes) else value not in (None, "") for value in values)
+
+
+def is_unreadable(dataset: Dataset, keyword: str, count: int = 1, frame: int = 0) -> bool:
+    """Whether an attribute is there, and is not as many finite numbers as it should be."""
+    return is_there(dataset, keyword, frame) and numbers(dataset, keyword, count, frame) is None
+
+
+def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
+    """What is there and is left out because it cannot be read or is not allowed; values are never quoted."""
+    found = [
+        f"its {keyword} cannot be read and is left out"
+        for keyword, count in NUMBERS.items()
+        if is_unreadable(dataset, keyword, count, frame)
+    ]
+    for keyword in _SPACINGS:
+        mm = numbers(dataset, keyword, 2, frame)
+        if mm is not None and not (mm > 0).all():
+            found.append(f"its {keyword} is not above 0 mm and is left out")
+    for keyword, terms in CODE_STRINGS.values():
+        code = (text(dataset, keyword) or "").upper()
+        if code and code not in terms:
+            found.append(f"its {keyword} is no defined term and is left out")
+    try:
+        _stated_age(dataset)
+    except AgeError as error:
+        found.append(f"its PatientAge is left out ({error.reason})")
+    return tuple(found)
+
+
+def numbers(dataset: Dataset, keyword: str, count: int, frame: int = 0) -> np.ndarray | None:
+    """The first `count` values of an attribute as finite float64, or None where it has fewer or malformed ones."""
+    value = find(dataset, keyword, frame)
+    values: list[Any] = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+    try:
+        array = np.array([_float(v) for v in values[:count]])
+    except BAD_VALUE:
+        return None
+    return array if len(array) == count and np.isfinite(array).all() else None
+
+
+def number(dataset: Dataset, keyword: str, frame: int = 0) -> float | None:
+    """The first value of an attribute, or None where it is absent or malformed."""
+    found = numbers(dataset, keyword, 1, frame)
+    return None if found is None else float(found[0])
+
+
+def text(dataset: Dataset, keyword: str) -> str | None:
+    """The (first) value of an attribute as stripped text, or None where it is empty."""
+    value = find(dataset, keyword)
+    if isinstance(value, MultiValue | list | tuple):
+        value = value[0]
+    stripped = "" if value is None else str(value).strip(" \0\t\r\n")
+    return stripped or None
+
+
+def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | float]:
+    """Age in years, sex (M or F), view, modality and body part where the header has them, then the fields kept by name."""
+    found: dict[str, str | float] = {}
+    years = age(dataset)
+    if years is not None:
+        found["age"] = years
+    sex = (text(dataset, "PatientSex") or "").upper()
+    if sex in ("M", "F"):
+        found["sex"] = sex
+    for name, (keyword, terms) in CODE_STRINGS.items():
+        code = (text(dataset, keyword) or "").upper()
+        if code in terms:
+            found[name] = code
+    for name in keep:
+        tag = field_tag(name)
+        kept = _kept(dataset, tag)
+        if kept is not None:
+            found[dictionary_keyword(tag) if dictionary_has_tag(tag) else str(tag)] = kept
+    return found
+
+
+def age(dataset: Dataset) -> float | None:
+    """Years, from PatientAge (`065Y`, `018M`, ...), else completed years (months under two) between birth and study.
+
+    One rule holds for the ages of headers, tables and the command line; see `ages.py`.
+    """
+    try:
+        stated = _stated_age(dataset)
+    except AgeError:
+        stated = None
+    if stated is not None:
+        return stated
+    born, seen = _day(text(dataset, "PatientBirthDate")), _day(study_date(dataset))
+    if born is None or seen is None or seen < born:
+        return None
+    months = (seen.year - born.year) * 12 + seen.month - born.month - (seen.day < born.day)
+    years = float(months // 12) if months >= 24 else round(months / 12, 3)
+    return years if years <= OLDEST else None
+
+
+def _stated_age(dataset: Dataset) -> float | None:
+    """Years of PatientAge; None where it is empty.
+
+    Raises:
+        AgeError: no age.
+    """
+    stated = text(dataset, "PatientAge")
+    return None if stated is None else parse_age(stated, unit=None)
+
+
+def study_date(dataset: Dataset) -> str | None:
+    """YYYYMMDD of the study, else of the acquisition, series or content."""
+    for keyword in _DATES:
+        day = (text(dataset, keyword) or "").replace(".", "").replace("-", "")[:8]  # PS3.5 DA: YYYY.MM.DD in old objects
+        if _day(day):
+            return day
+    return None
+
+
+def _day(value: str | None) -> date | None:
+    try:
+        return date(int(value[:4]), int(value[4:6]), int(value[6:8])) if value and len(value) >= 8 else None
+    except ValueError:
+        return None
+
+
+def field_tag(name: str) -> BaseTag:
+    """The tag of a field asked for by keyword (`StudyDescription`) or tag (`0008,1030`, `(0008,1030)`, `00081030`).
+
+    Raises:
+        OptionError: neither a keyword of the DICOM dictionary nor a tag.
+    """
+    match = _TAG.fullmatch(name.strip())
+    if match:
+        return Tag(int(match[1], 16), int(match[2], 16))
+    tag = tag_for_keyword(name.strip())
+    if tag is None:
+        near = get_close_matches(name, [keyword for keyword in keyword_dict if keyword], n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise OptionError(f"'{name}' is no DICOM field: write its keyword (as StudyDescription) or its tag (as 0008,1030){hint}")
+    return Tag(tag)
+
+
+def _kept(dataset: Dataset, tag: BaseTag) -> str | float | None:
+    try:
+        element = dataset.get(tag)
+        if element is None or element.VR in ("SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN") or element.is_empty:
+            return None
+        if element.VM == 1 and element.VR in ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV"):
+            return _float(element.value)
+        values = element.value if element.VM > 1 else [element.value]
+        return "\\".join(str(value).strip() for value in values)
+    except BAD_VALUE:
+        return None
+
+
+def spacing(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
+    """mm from row to row and from column to column (PS3.3 10.7.1.3), in the patient where known, else at the detector."""
+    for keyword in _SPACINGS:
+        found = numbers(dataset, keyword, 2, frame)
+        if found is not None and (found > 0).all():
+            return float(found[0]), float(found[1])
+    return None
+
+
+def affine(dataset: Dataset, frame: int = 0) -> np.ndarray | None:
+    """4 x 4 from (row, column, slice) to RAS mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1), or None where it is not known.
+
+    The third column is the slice's normal, as long as the slice is thick.
+    """
+    position = numbers(dataset, "ImagePositionPatient", 3, frame)
+    orientation = numbers(dataset, "ImageOrientationPatient", 6, frame)
+    step = numbers(dataset, "PixelSpacing", 2, frame)
+    if position is None or orientation is None or step is None or not (step > 0).all():
+        return None
+    along_row, along_column = orientation[:3], orientation[3:]  # unit vectors: columns count along a row, rows along a column
+    normal = np.cross(along_row, along_column)
+    if not np.isclose(np.linalg.norm(normal), 1.0, atol=0.05):
+        return None
+    offsets = numbers(dataset, "GridFrameOffsetVector", frame + 1) if frame else None  # PS3.3 C.8.8.3.2, dose grids
+    if frame and offsets is None and "PerFrameFunctionalGroupsSequence" not in dataset:
+        return None  # one position for many frames says where the first lies, and not the others
+    if offsets is not None and offsets[0] == 0:
+        position = position + normal * offsets[frame]
+    thickness = number(dataset, "SliceThickness", frame) or 1.0
+    lps = np.eye(4)
+    lps[:3, 0], lps[:3, 1], lps[:3, 2], lps[:3, 3] = along_column * step[0], along_row * step[1], normal * thickness, position
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps  # DICOM's L and P axes are RAS reversed

@@ -1,0 +1,161 @@
+"""Intensities <-> [-1, 1]: windows, percentiles and full ranges, with the exact inverse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from latentdrift.data.images.image import ImageError
+from latentdrift.errors import OptionError
+
+Range = tuple[float, float]
+
+FORMAT_RANGES: tuple[Range, ...] = ((0.0, 255.0), (0.0, 65535.0))
+"""Ranges of number formats, which windows of pictures without one are."""
+
+_NUMBER = r"\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*"
+_VALUES = re.compile(rf"{_NUMBER},{_NUMBER}")
+_PERCENTILES = re.compile(rf"\s*p{_NUMBER},\s*p?{_NUMBER}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which intensities are kept: two values, two percentiles, the header's own window, or all of them."""
+
+    kind: Literal["header", "voi", "full", "values", "percentiles"]
+    low: float = 0.0
+    high: float = 0.0
+
+
+def parse_window(text: str | Window | None) -> Window:
+    """`LOW,HIGH` | `p1,p99` | `voi` (the header's or nothing) | `full` | None (the header's, else full).
+
+    Raises:
+        OptionError: the text is none of these, or its second value is not above its first.
+    """
+    if isinstance(text, Window):
+        return text
+    if text is None:
+        return Window("header")
+    if text.strip().lower() in ("voi", "full"):
+        return Window("voi" if text.strip().lower() == "voi" else "full")
+    percentiles = _PERCENTILES.fullmatch(text)
+    found = percentiles or _VALUES.fullmatch(text)
+    if not found:
+        raise OptionError(f"the window '{text}' is none of: voi, full, LOW,HIGH (as -160,240), percentiles (as p1,p99)")
+    low, high = float(found[1]), float(found[2])
+    if not is_range(low, high):
+        raise OptionError(f"the window '{text}' ends at {high:g}, which is not above its start {low:g}: write LOW,HIGH")
+    if percentiles and not 0 <= low < high <= 100:
+        raise OptionError(f"the window '{text}' has a percentile outside 0 to 100")
+    return Window("percentiles" if percentiles else "values", low, high)
+
+
+def choose_range(window: Window, values: np.ndarray, *, header: Range | None, full: Range | None, path: Path | str) -> Range:
+    """The intensities that map to -1 and 1.
+
+    Args:
+        values: the picture's valid pixels, any shape: padding is left out by the caller.
+        header: what the file says should be shown, if it says so.
+        full: the range of the number format, or None where only the data have one.
+        path: named in the error.
+
+    Raises:
+        ImageError: `voi` was asked for and the file has no window ("no window").
+    """
+    if window.kind == "values":
+        return window.low, window.high
+    if window.kind == "voi" and header is None:
+        raise ImageError("no window", path, "the header has no window; ask for full, LOW,HIGH or p1,p99 instead of voi")
+    if window.kind in ("header", "voi") and header is not None and is_range(*header):
+        return header
+    finite = values[np.isfinite(values)]
+    if window.kind == "percentiles" and finite.size:
+        low, high = np.percentile(finite, (window.low, window.high))
+        if is_range(low, high):
+            return float(low), float(high)
+    if full is not None and window.kind != "percentiles":
+        return full
+    return data_range(finite)
+
+
+def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
+    """Refuse a picture whose values differ, and of which its window leaves nothing.
+
+    Raises:
+        ImageError: every pixel lies above the window, or every one below ("blank").
+    """
+    (low, high), lowest, highest = range, float(pixels.min()), float(pixels.max())
+    if lowest < highest and (lowest >= high or highest <= low):
+        side = "above" if lowest >= high else "below"
+        finding = f"every pixel ({lowest:g} to {highest:g}) lies {side} the window {low:g} to {high:g}"
+        raise ImageError("blank", path, f"{finding}; give another with --window")
+
+
+def constant_window(info: Mapping[str, Any]) -> Range | None:
+    """The one intensity window that all images of an adapter's cohort had; None where each had its own.
+
+    The range of a number format is no window: pictures of 8 bits say nothing of the intensities of other sources.
+
+    Args:
+        info: adapter.json.
+    """
+    low, high = ((info.get("intensity") or {}).get(name) for name in ("window_low", "window_high"))
+    if not low or not high or low["low"] != low["high"] or high["low"] != high["high"]:
+        return None
+    found = float(low["low"]), float(high["low"])
+    return None if found in FORMAT_RANGES else found
+
+
+def is_range(low: float, high: float) -> bool:
+    """Whether two ends can be mapped to -1 and 1 in floating point."""
+    return bool(np.isfinite(high - low)) and high - low > 1e-30
+
+
+def data_range(values: np.ndarray) -> Range:
+    """Smallest and largest finite value; a constant picture gets a range one unit wide, so that it maps to -1."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    return (low, high) if is_range(low, high) else (low, low + max(1.0, abs(low) * 1e-6))
+
+
+def without_gaps(values: np.ndarray) -> np.ndarray:
+    """Float32 with the smallest finite value wherever there is none: outside a mask or a field of view.
+
+    Raises:
+        ValueError: no value is finite.
+    """
+    with np.errstate(over="ignore"):
+        single = np.asarray(values).astype(np.float32)
+    finite = np.isfinite(single)
+    return single if finite.all() else np.where(finite, single, single[finite].min())
+
+
+def to_unit(pixels: np.ndarray, range: Range) -> np.ndarray:
+    """Intensities to float32 in [-1, 1]; what lies outside the range is clipped."""
+    low, high = range
+    x = (np.asarray(pixels, dtype=np.float64) - low) * (2.0 / (high - low)) - 1.0
+    return np.clip(x, -1.0, 1.0).astype(np.float32)
+
+
+def from_unit(x: np.ndarray, range: Range, dtype: Any = np.float32) -> np.ndarray:
+    """[-1, 1] to intensities: the inverse of `to_unit` inside the range; see `as_dtype` for integer types."""
+    low, high = range
+    values = low + (np.asarray(x, dtype=np.float64) + 1.0) * ((high - low) / 2.0)
+    return as_dtype(values, dtype)
+
+
+def as_dtype(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Cast without surprises: integer types are rounded to nearest and clipped to their limits, never wrapped."""
+    kind = np.dtype(dtype)
+    if kind.kind not in "iu":
+        return np.asarray(values).astype(kind)
+    limits = np.iinfo(kind)
+    return np.clip(np.rint(values), limits.min, limits.max).astype(kind)

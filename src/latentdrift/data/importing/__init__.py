@@ -1,0 +1,1 @@
+"""Scans and a table to a cohort, restartable."""

@@ -1,0 +1,259 @@
+"""Import: a folder of scans and a table in, a Cohort out. The story is `import_cohort`.
+
+prepare      (plan.py) what is asked for, checked before work starts: source, table, map, which file has which row, disk
+read_files   every file read once, its pixels staged; a bad file says why and stops nothing
+join         pixels meet their row of the table; copies are found
+publish      (publishing.py) pseudonyms, days, splits; the private folder; the cohort takes its name
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from latentdrift.config import ImportOptions
+from latentdrift.data.cohort.cohort import Cohort, quantise
+from latentdrift.data.images import image_readers, thumbnails
+from latentdrift.data.images.image import Image
+from latentdrift.data.images.image_writers import write_png
+from latentdrift.data.images.series import Series, read_series
+from latentdrift.data.images.volume import MIDDLE
+from latentdrift.data.importing import isolation
+from latentdrift.data.importing.finalize import Taken, counted, publish
+from latentdrift.data.importing.import_plan import Plan, prepare, size_and_time
+from latentdrift.data.importing.row_matching import HeaderLinks
+from latentdrift.data.importing.staging import Staging
+from latentdrift.data.importing.walk import Refusal, readable
+from latentdrift.data.tables.cell_parsing import CellError, Doubt, parse_date, read_outright
+from latentdrift.data.tables.pseudonymization import repeats
+from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
+
+log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+"""Called with the number of files done and of all files."""
+
+
+def import_cohort(options: ImportOptions, progress: Progress | None = None) -> Cohort:
+    """Read scans and a table into a cohort; the same call again continues after an interruption.
+
+    Raises:
+        OptionError, InputError: Source, table, map or an option cannot be used.
+        CohortError: `out` is in use, or not one image could be taken.
+        ResourceError: The disk is too small.
+    """
+    plan = prepare(options)
+    if plan.finished(options):
+        log.info("%s was finished by the same command; delete it to read its source again", options.out)
+        Staging.forget(options.out)
+        return Cohort.load(options.out)
+    staging = Staging.open(options.out, plan.key)
+    read_files(plan, staging, options, progress)
+    taken, refused = join(plan, staging)
+    if not taken:
+        hint = f"; {said}" if (said := _hint(plan, _patients(staging))) else ""
+        if any(refusal.reason == "no plane" for refusal in refused):
+            hint += "; a volume needs --plane axial, coronal or sagittal"
+        staging.discard()
+        raise CohortError(f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}")
+    publish(plan, staging, taken, refused, options)
+    if plan.links and plan.links.cure:
+        log.warning("%d rows of the table have no file here: %s", len(plan.links.rows_without_file), plan.links.hint)
+    return Cohort.load(options.out)
+
+
+def read_files(plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None) -> None:
+    """Read every file that has a row, unless it was read before; what came of it is recorded one by one."""
+    wanted = [name for name in plan.files if plan.refusal(name) is None]
+    waiting = {name: stamp for name in wanted if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan, name))}
+    sizes = [(name, stamp[0]) for name, stamp in waiting.items()]
+    read = partial(_read_file, _Reading.of(plan, staging, options))
+    done = len(wanted) - len(waiting)
+    for name, result in isolation.each(read, sizes, options.workers):
+        if isinstance(result, isolation.Lost):
+            sentence = f"{plan.root / name}: {result.finding} ({result.reason})"
+            result = {"images": [], "reason": result.reason, "sentence": sentence}
+        staging.record(name, {"stamp": waiting[name], **result})
+        done += 1
+        if progress:
+            progress(done, len(wanted))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What decides what is read of a file, and where its pixels go."""
+
+    root: Path
+    pixels: Path
+    asked: dict[str, Any]
+    """Arguments of `readers.read`."""
+    volumes: Mapping[str, Series]
+    """As of the plan."""
+
+    def images(self, name: str) -> list[Image]:
+        """The pictures of a file, or of the series that it stands for."""
+        if name in self.volumes:
+            return read_series(self.root, self.volumes[name], **self.asked)
+        return image_readers.read(self.root / name, **self.asked)
+
+    @classmethod
+    def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
+        asked = {"plane": plan.plane, "position": options.position or MIDDLE, "slab": options.slab, "window": plan.window}
+        more = {"keep": plan.header_fields, "leave_out": plan.leave_out}
+        return cls(plan.root, staging.pixels(""), asked | more, plan.volumes)
+
+
+def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
+    """Everything that a file gives, as plain values; its pixels go to the staging folder."""
+    result: dict[str, Any] = {"images": [], "reason": None, "sentence": None}
+    try:
+        for position, image in enumerate(reading.images(name)):
+            png = f"{hashlib.sha256(os.fsencode(f'{name}#{position}')).hexdigest()[:24]}.png"
+            result["images"].append(_stage(image, reading.pixels / png))
+    except InputError as error:
+        return result | {"images": [], "reason": getattr(error, "reason", "damaged"), "sentence": str(error)}
+    except (OptionError, ResourceError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  one bad file never stops an import, whatever its decoder raises
+        return result | {"images": [], "reason": "unreadable", "sentence": f"{name}: {type(error).__name__}: {error}"}
+    return result
+
+
+def _stage(image: Image, target: Path) -> dict[str, Any]:
+    pixels, window = quantise(image.pixels, image.range)
+    partial = target.with_name(f"{target.stem}.partial.png")
+    try:
+        write_png(partial, pixels, synthetic="synthetic" in image.notes)
+        os.replace(partial, target)
+    except OSError as error:
+        why = "the disk is full at" if error.errno == errno.ENOSPC else f"nothing can be written ({error.strerror or error}) at"
+        raise ResourceError(f"{why} {target.parent}; free some space and start this import again") from error
+    plane = image.plane
+    known = {"modality": image.modality, "view": plane} | dict(image.attributes)
+    return {
+        "png": target.name,
+        "sha256": thumbnails.pixel_hash(pixels),
+        "window": window,
+        "extent": [float(image.pixels.min()), float(image.pixels.max())],
+        "spacing": image.spacing,
+        "unit": image.unit,
+        "kind": image.source.kind if image.source else None,
+        "plane": plane,
+        "frame": image.source.frame if image.source else None,
+        "notes": list(image.notes),
+        "header": known | {"patient": image.patient, "date": parse_date(image.date or "")},
+    }
+
+
+def _stamp(plan: Plan, name: str) -> list[int]:
+    """Size and time of a file, or of all files of the series that it stands for."""
+    names = [slice.name for slice in plan.volumes[name].slices] if name in plan.volumes else [name]
+    sizes, times = zip(*(size_and_time(plan.root / each) for each in names), strict=True)
+    return [sum(sizes), max(times)]
+
+
+def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
+    """Pictures meet their rows; what has none, and what was there before, is refused."""
+    by_header = _header_links(plan, staging)
+    taken: list[Taken] = []
+    refused = list(plan.refused)
+    first: dict[tuple[str, float, float], str] = {}
+    for name in plan.files:
+        before = plan.refusal(name)
+        if before:
+            refused.append(before)
+            continue
+        result = staging.done[name]
+        if result["reason"]:
+            refused.append(Refusal(name, result["reason"], result["sentence"]))
+        for staged in result["images"]:
+            if plan.plane and staged["plane"] not in (None, plan.plane):
+                refused.append(Refusal(name, "other plane", f"a {staged['plane']} slice where {plan.plane} ones were asked for"))
+                continue
+            try:
+                rows, values = _rows(plan, by_header, name, staged)
+            except CellError as error:
+                refused.append(Refusal(name, error.reason, str(error)))
+                continue
+            if (same := (staged["sha256"], *staged["window"])) in first:  # equal PNGs are equal only under one window
+                refused.append(Refusal(name, "duplicate", f"the same pixels as {first[same]}"))
+            else:
+                first[same] = name
+                outright, doubts = _values(plan, name, staged)
+                known = _without_identity(outright | values, doubts)
+                taken.append(Taken(name, staged, rows, known, tuple(doubts)))
+    return taken, refused
+
+
+def _rows(plan: Plan, by_header: HeaderLinks | None, name: str, staged: dict[str, Any]) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """The rows of a picture, by its file's name or by its header, and what they say together; none without a table.
+
+    Raises:
+        CellError: No row can be used.
+    """
+    if by_header:
+        patient = staged["header"]["patient"]
+        patient = plan.map.patient.part(patient) if plan.map.patient and patient else patient
+        numbers, why = by_header.find(patient, staged["header"]["date"])
+        if why:
+            raise CellError(why, f"the patient and date of the header lead to {why}")
+        return plan.united(numbers)
+    return plan.united(plan.links.rows_of[name]) if plan.links else ((), {})
+
+
+def _header_links(plan: Plan, staging: Staging) -> HeaderLinks | None:
+    """Rows by the patient and date of headers, where the map gives no file names; rejected rows too, because they say why."""
+    if plan.table is None or plan.links is not None:
+        return None
+    pattern = plan.map.patient
+    cells = plan.table.frame[plan.titles["patient"]].map(pattern.part if pattern else str)
+    rows = {row: {"patient": cells[row]} | plan.rows.values.get(row, {}) for row in plan.table.frame.index}
+    return HeaderLinks.of(rows, _patients(staging))
+
+
+def _patients(staging: Staging) -> list[str]:
+    """The patients of all headers, sorted."""
+    found = (image["header"]["patient"] for result in staging.done.values() for image in result["images"])
+    return sorted({patient for patient in found if patient})
+
+
+def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
+    """Where rows and pictures do not meet: an example of both sides, and the cure where it is known."""
+    if plan.links:
+        return plan.links.hint
+    if plan.table is None:
+        return None
+    said = "the map has no `file`, so rows are found by the patient in DICOM headers only"
+    cells = plan.table.frame[plan.titles["patient"]]
+    if not headers or cells.empty:
+        return said
+    return f"{said}: the table has patients such as '{cells.iloc[0]}', and the headers such as '{headers[0]}'"
+
+
+def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Any], list[Doubt]]:
+    """What is known of a picture without a table: its header, then what the map says outright; and what of it cannot be read."""
+    folders = readable(name).split("/")[:-1]
+    places = {"parent": folders[-1:], "top": folders[:1], None: []}
+    said = {ours: next(iter(places[column.folder]), column.value) for ours, column in plan.map.columns.items()}
+    said |= {ours: staged["plane"] or plan.plane for ours, column in plan.map.columns.items() if column.plane}
+    values, doubts = dict(staged["header"]), []
+    for ours, text in said.items():
+        try:
+            values[ours] = read_outright(ours, plan.map.columns[ours], text) if text else values.get(ours)
+        except CellError as error:
+            doubts.append(Doubt(ours, str(text), error.reason))
+    return {ours: value for ours, value in values.items() if value not in (None, "")}, doubts
+
+
+def _without_identity(values: dict[str, Any], doubts: list[Doubt]) -> dict[str, Any]:
+    """The values of a picture but those whose text repeats the patient's id, which become doubts."""
+    who = str(values.get("patient", ""))
+    telling = [ours for ours, value in values.items() if ours != "patient" and isinstance(value, str) and repeats(value, who)]
+    doubts += [Doubt(ours, values[ours], "repeats the patient's id") for ours in telling]
+    return {ours: value for ours, value in values.items() if ours not in telling}

@@ -1,0 +1,94 @@
+"""Unfinished work of an import: a hidden folder beside the cohort, so that an import that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from latentdrift.data.cohort.cohort import publish
+
+
+def staging_folder(out: Path) -> Path:
+    """Where the unfinished work of a cohort lies."""
+    return out.with_name(f".{out.name}.partial")
+
+
+@dataclass(frozen=True)
+class Staging:
+    """`.<cohort>.partial/`: the options' key, the pixels read so far, and one line of JSON per source file that is done.
+
+    It holds raw patient ids, so only its owner can open it, and it goes away when the cohort appears.
+    """
+
+    folder: Path
+    done: dict[str, dict[str, Any]]
+    """Relative path -> what came out of the file."""
+    lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def open(cls, out: Path, key: str) -> Staging:
+        """Continue the work under the same key, or begin anew."""
+        folder = staging_folder(out)
+        if not (folder / "key").is_file() or (folder / "key").read_text(encoding="utf-8") != key:
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / "pixels").mkdir(parents=True)
+            folder.chmod(0o700)
+            (folder / "key").write_text(key, encoding="utf-8")
+        return cls(folder, dict(_read(folder)))
+
+    @staticmethod
+    def forget(out: Path) -> None:
+        """Remove what a finished import left beside its cohort: it was killed before it could."""
+        shutil.rmtree(staging_folder(out), ignore_errors=True)
+
+    def record(self, path: str, result: dict[str, Any]) -> None:
+        """A source file is done: its pixels are on disk, and now this is known; safe to call from several threads."""
+        self.done[path] = result
+        with self.lock, open(self.folder / "progress.jsonl", "a", encoding="utf-8") as handle:
+            handle.write(json.dumps([path, result]) + "\n")
+
+    def pixels(self, name: str) -> Path:
+        """The path of a staged PNG."""
+        return self.folder / "pixels" / name
+
+    def assemble(self) -> Path:
+        """An empty folder for the cohort's files, on the same disk."""
+        folder = self.folder / "cohort"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "images").mkdir(parents=True)
+        return folder
+
+    def place(self, staged: str, target: Path) -> None:
+        """A staged PNG takes its final name; it also stays here until all is done."""
+        try:
+            os.link(self.pixels(staged), target)
+        except OSError:  # a file system without hard links
+            shutil.copy2(self.pixels(staged), target)
+
+    def finish(self, out: Path) -> None:
+        """The cohort appears, and the unfinished work goes away."""
+        publish(self.folder / "cohort", out)
+        self.discard()
+
+    def discard(self) -> None:
+        """Nothing here is needed any more."""
+        shutil.rmtree(self.folder)
+
+
+def _read(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    """What is done; a line cut off by a kill, and files whose pixels are gone, are not."""
+    path = folder / "progress.jsonl"
+    results = []
+    for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
+        try:
+            name, result = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if all((folder / "pixels" / image["png"]).is_file() for image in result["images"]):
+            results.append((name, result))
+    return results

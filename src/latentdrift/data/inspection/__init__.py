@@ -1,0 +1,1 @@
+"""Counts and leaks of a cohort, and the page that shows them."""

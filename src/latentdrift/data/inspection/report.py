@@ -1,0 +1,175 @@
+"""What `inspect` found, as inspect.json and one HTML page with plots and a contact sheet."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentdrift import html_report
+from latentdrift.data.cohort.cohort import Cohort, background
+from latentdrift.data.cohort.splits import SPLITS
+from latentdrift.data.images.letterbox import Fit
+from latentdrift.data.inspection.statistics import inspect
+
+INK = {"train": "#2f6f8f", "validation": "#c98a12", "test": "#7a4f9a"}
+SHOWN = 12
+"""Images of each split on the contact sheet."""
+SHOWN_KINDS = 5
+"""Sizes, spacings and windows listed by name."""
+TILE = 160
+"""Pixels of a contact sheet image's side."""
+
+
+def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
+    """Write `inspect.html` and `inspect.json` into `out`; returns what was found."""
+    found = inspect(cohort)
+    html_report.write_page(out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, found))
+    partial = out / ".inspect.json.partial"
+    partial.write_text(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, out / "inspect.json")
+    return found
+
+
+def _blocks(cohort: Cohort, found: dict[str, Any]) -> list[html_report.Block]:
+    people = f" of {found['patients']} patients" if found["patients"] else ", patients unknown"
+    return [
+        html_report.text(f"{found['images']} images{people}. Fingerprint {found['fingerprint'][:16]}."),
+        html_report.lights(_lights(found)),
+        html_report.heading("Splits"),
+        html_report.table([{"split": split, **numbers} for split, numbers in found["splits"].items()], caption=_split_caption(cohort)),
+        html_report.heading("Attributes"),
+        *_attributes(found),
+        html_report.heading("Ages and visits"),
+        *_ages_and_visits(found),
+        html_report.heading("Intensities and sizes"),
+        _intensities(found),
+        html_report.table(_counts("size", found["sizes"]) + _counts("spacing (mm)", found["spacing_mm"]) + _counts("bits", found["bits"])
+                   + _counts("window", found["intensity"]["windows"])),
+        *_left_out(found),
+        *_near_duplicates(cohort, found),
+        html_report.heading("Contact sheet"),
+        *_contact_sheet(cohort),
+    ]  # fmt: skip
+
+
+def _lights(found: dict[str, Any]) -> list[tuple[str, html_report.Colour, str]]:
+    leak = found["leaks"]
+    rows: list[tuple[str, html_report.Colour, str]] = [
+        _light("patients", len(leak["patients"]), "red", "No patient is in two splits.", "patients are in more than one split.")
+        if found["patients"]
+        else ("patients", "grey", "Patients are not known, so it cannot be checked that none is in two splits."),
+        _light("copies", len(leak["pixels"]), "red", "No picture is in two splits.", "pictures are in more than one split."),
+        _light(
+            "near-duplicates", len(leak["near_duplicates"]), "amber", "No pair lies in two splits.", "pairs lie in two splits."
+        ),
+    ]
+    return rows + [("note", "amber", sentence) for sentence in found["warnings"] if "more than one split" not in sentence]
+
+
+def _light(label: str, number: int, colour: html_report.Colour, none: str, some: str) -> tuple[str, html_report.Colour, str]:
+    return (label, colour, f"{number} {some}") if number else (label, "green", none)
+
+
+def _split_caption(cohort: Cohort) -> str:
+    made = cohort.info.get("split", {})
+    label = f", keeping the shares of {made['stratified_by']}" if made.get("stratified_by") else ""
+    return f"Split by {made['by']}{label}, seed {made['seed']}." if "by" in made else ""
+
+
+def _attributes(found: dict[str, Any]) -> list[html_report.Block]:
+    numbers = [
+        {"attribute": name, "split": part, **numbers}
+        for name, attribute in found["attributes"].items()
+        for part, numbers in attribute.get("by_split", {}).items()
+    ]
+    words = [
+        {"attribute": name, "value": word, **counts}
+        for name, attribute in found["attributes"].items()
+        for word, counts in attribute.get("counts", {}).items()
+    ]
+    missing = [{"column": name, "missing": number} for name, number in found["missing"].items()]
+    tables = ((words, "Images with each value"), (numbers, "Numbers"), (missing, "Empty cells"))
+    blocks = [html_report.table(rows, caption=caption) for rows, caption in tables if rows]
+    return blocks or [html_report.text("None: every prompt is the same.")]
+
+
+def _ages_and_visits(found: dict[str, Any]) -> list[html_report.Block]:
+    blocks = []
+    visits = found["visits"]
+    figure, axes = html_report.figure(columns=3, width=9.6)
+    if found["ages"]:
+        edges = np.array(found["ages"]["edges"])
+        base = np.zeros(len(edges) - 1)
+        for split in SPLITS:
+            counts = np.array(found["ages"]["counts"][split])
+            axes[0].bar(edges[:-1], counts, width=4.6, align="edge", bottom=base, color=INK[split], label=split)
+            base += counts
+        axes[0].legend(frameon=False, fontsize=8)
+    axes[0].set(xlabel="age (years)", ylabel="images")
+    axes[1].bar(list(visits["images_per_patient"]), list(visits["images_per_patient"].values()), color=INK["train"])
+    axes[1].set(xlabel="images per patient", ylabel="patients")
+    if visits["days_between"]:
+        axes[2].hist(visits["days_between"], bins=24, color=INK["train"])
+    axes[2].set(xlabel="days between visits", ylabel="pairs of visits")
+    if found["ages"] or visits["images_per_patient"]:
+        blocks.append(html_report.picture(figure, "Ages by split, images per patient, time from one visit to the next"))
+    return blocks or [html_report.text("Neither ages nor patients are known.")]
+
+
+def _intensities(found: dict[str, Any]) -> html_report.Block:
+    figure, (axis,) = html_report.figure(height=2.6)
+    edges = np.array(found["intensity"]["edges"])
+    for split, shares in found["intensity"]["by_split"].items():
+        axis.stairs(shares, edges, color=INK[split], label=split)
+    axis.set(xlabel="intensity in the window, -1 to 1", ylabel="share of pixels", yscale="log")
+    axis.legend(frameon=False, fontsize=8)
+    low, high = found["intensity"]["clipped_low"], found["intensity"]["clipped_high"]
+    return html_report.picture(
+        figure, f"Intensities: {low:.1%} of the pixels lie at the lower end of the window, {high:.1%} at the upper"
+    )
+
+
+def _counts(what: str, counts: dict[str, int]) -> list[dict[str, Any]]:
+    shown, others = list(counts.items())[:SHOWN_KINDS], list(counts.values())[SHOWN_KINDS:]
+    rest = [(f"{len(others)} others", sum(others))] if others else []
+    return [{"": what, "value": value, "images": number} for value, number in [*shown, *rest]]
+
+
+def _left_out(found: dict[str, Any]) -> list[html_report.Block]:
+    rows = [{"reason": reason, "files": number} for reason, number in found["rejected"].items()]
+    return [html_report.heading("Not taken at import"), html_report.table(rows)] if rows else []
+
+
+def _near_duplicates(cohort: Cohort, found: dict[str, Any]) -> list[html_report.Block]:
+    by_name = cohort.table.set_index("file_name", drop=False)
+    tiles = [
+        (_tile(cohort, by_name.loc[name].to_dict()), f"{name} · {split} · r = {pair['correlation']}")
+        for pair in found["leaks"]["near_duplicates"][:8]
+        for name, split in zip(pair["files"], pair["splits"], strict=True)
+    ]
+    return [html_report.heading("Near-duplicates in different splits"), html_report.gallery(tiles)] if tiles else []
+
+
+def _contact_sheet(cohort: Cohort) -> list[html_report.Block]:
+    """Images evenly spaced through each split."""
+    blocks = []
+    for split in SPLITS:
+        rows = cohort.rows(split).to_dict("records")
+        chosen = [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, SHOWN)})] if rows else []
+        blocks.append(html_report.gallery([(_tile(cohort, row), f"{split} · {_caption(cohort, row)}") for row in chosen]))
+    return blocks
+
+
+def _tile(cohort: Cohort, row: dict[str, Any]) -> np.ndarray:
+    pixels = cohort.pixels(row)
+    return Fit(pixels.shape[0], pixels.shape[1], TILE).apply(pixels, fill=background(pixels))
+
+
+def _caption(cohort: Cohort, row: dict[str, Any]) -> str:
+    values = [row["patient"], row["visit"] and f"visit {row['visit']}"] + [row.get(name) for name in cohort.attributes]
+    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values if value is not None and value == value]
+    return " · ".join(shown) or str(row["file_name"])

@@ -1,0 +1,1 @@
+"""What every editor needs: the task, attention control, masks."""

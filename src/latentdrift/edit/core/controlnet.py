@@ -1,0 +1,56 @@
+"""Hints in an edit: a network that is shown the same ones at every call, and an editor that draws from them alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from latentdrift.edit.core.task import Task
+from latentdrift.errors import OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.schedule import Denoiser
+
+
+def shown(base: Base, hints: Sequence[Tensor]) -> Denoiser:
+    """The base's network, whose ControlNets have their hints already: every editor calls it as it calls one without any.
+
+    Args:
+        base: with its ControlNets.
+        hints: [3, R, R] in [0, 1], one for each, in the stack's order.
+
+    Raises:
+        OptionError: it has another number of ControlNets.
+    """
+    if len(hints) != len(base.controls):
+        raise OptionError(
+            f"{len(hints)} hints were given to edit by a network with {len(base.controls)} ControlNets; give one for each"
+        )
+    network = base.denoiser()
+    if not hints:
+        return network
+
+    def denoise(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
+        parts = context if isinstance(context, tuple) else (context,)
+        return network(xt, t, (*parts, *(hint.expand(len(xt), -1, -1, -1) for hint in hints)))
+
+    return denoise
+
+
+def hashes(hints: Sequence[Tensor]) -> list[str]:
+    """Of hints, each sha256."""
+    return [hashlib.sha256(hint.contiguous().cpu().numpy().tobytes()).hexdigest() for hint in hints]
+
+
+def controlnet(task: Task) -> tuple[Tensor, Tensor]:
+    """Noise to a picture under either prompt, both from the same noise, beside the source's hint (Zhang et al. 2023).
+
+    The source is seen through its hint alone. So the reconstruction is what the network draws from that under the source's own
+    prompt: it differs from the original by all that the hint does not say, and from the counterfactual by what the prompts do.
+    From the source's own noised latent it is SDEdit.
+    """
+    source, target = task.drawn
+    guided = task.under(task.denoiser, task.guidance, task.empty, task.source)
+    return task.back(guided, source), task.back(task.changes(task.empty), target)

@@ -1,0 +1,71 @@
+"""Whether an image is of the kind that an adapter was trained on: grey or colour, its modality, its intensities."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from latentdrift.data.images.image import Image
+from latentdrift.errors import InputError
+
+log = logging.getLogger(__name__)
+
+TINT, TINTED = 0.05, 0.01
+"""A picture is in colour where the channels of more than TINTED of its pixels differ by more than TINT of the range; ours."""
+
+BLANK, POOR, MOST = 0.01, 0.10, 0.50
+"""Shares of the values inside the window: below BLANK an image is refused, below POOR it is said; of values without a physical
+unit under another's window it is said below MOST. A CT's air lies outside of any window, and is no fault. Ours."""
+
+
+def check_colour(pixels: np.ndarray, info: Mapping[str, Any]) -> None:
+    """See that an adapter of grey images is given one.
+
+    Raises:
+        InputError: It is given a picture in colour.
+    """
+    if info.get("colour", True) or pixels.ndim == 2:
+        return
+    spread = pixels.max(-1).astype(float) - pixels.min(-1)
+    scale = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else float(np.ptp(pixels)) or 1.0
+    if (spread > TINT * scale).mean() > TINTED:
+        raise InputError(
+            "the image is in colour, and the adapter was trained on grey images only; give a grey "
+            "image, or save this one in grey if it is one"
+        )
+
+
+def check_modality(image: Image, info: Mapping[str, Any]) -> None:
+    """Say where the header names a modality that the adapter has not seen."""
+    seen = info.get("modalities") or ()
+    if image.modality and seen and image.modality not in seen:
+        log.warning("the image is of modality %s, and the adapter was trained on %s", image.modality, ", ".join(seen))
+
+
+def check_window(image: Image, whose: str) -> None:
+    """See that an image is not lost outside of its window.
+
+    Args:
+        image: With the window as its range.
+        whose: Where the window comes from.
+
+    Raises:
+        InputError: Nearly all of it is.
+    """
+    low, high = image.range
+    inside = float(((image.pixels >= low) & (image.pixels <= high)).mean())
+    foreign = whose != "the image" and image.unit != "HU"
+    if inside >= (MOST if foreign else POOR):
+        return
+    ends = f"{float(image.pixels.min()):g} to {float(image.pixels.max()):g}"
+    found = (
+        f"{100 * (1 - inside):.0f} % of the image's values ({ends}) lie outside of the window "
+        f"{low:g} to {high:g} of {whose}, and become black or white; give its own with --window "
+        "LOW,HIGH, or --window full"
+    )
+    if inside < BLANK:
+        raise InputError(found)
+    log.warning(found)

@@ -1,0 +1,36 @@
+"""Where editors start that draw from noise: as sampling does, drifted as the adapter's is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics, begin, check
+from latentdrift.sample.samplers import first_time
+
+SAMPLER = "ddim"
+
+
+def start(
+    base: Base, drift: Drift, statistics: Statistics | None, prompt: str, steps: int, side: int, noise: torch.Generator
+) -> Tensor:
+    """The start yT [1, C, h, w] of an edit.
+
+    Args:
+        base: the model.
+        drift: of the adapter.
+        statistics: of its cohort, for a start that is drawn from them.
+        prompt: decides the class's drift.
+        steps: of the trajectory.
+        side: pixels R.
+        noise: of the edit.
+
+    Raises:
+        OptionError: a start that cannot be drawn.
+    """
+    latents = base.latent_size(side)
+    size, t0 = (base.latent_channels, latents, latents), first_time(SAMPLER, base.schedule, steps)
+    check(drift.start, statistics, size)
+    return begin(drift.of_prompt(prompt), statistics, base.schedule, t0, size, noise)[None].to(base.device)

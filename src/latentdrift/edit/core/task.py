@@ -1,0 +1,183 @@
+"""Task: one edit by a prompt pair, in latents, and the ways back from noise that editors are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentdrift.edit.core.attention import Attention
+from latentdrift.edit.core.latent_blending import blend
+from latentdrift.edit.core.token_alignment import Alignment
+from latentdrift.errors import OptionError
+from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.sample.guidance import guide
+from latentdrift.sample.samplers import run
+
+MEAN: Mapping[str, Any] = {"eta": 1.0, "variance_noise": 0.0}
+"""Makes a step of DDIM the mean of a step of DDPM (Song et al. 2021, eq. 12 with eta = 1, its noise left out)."""
+
+Mix = Callable[[Tensor, Tensor, int], Tensor]
+"""(source's xt, counterfactual's xt, steps done) -> the counterfactual's xt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inverted:
+    """From where, and along what, the source's own prompt leads back to the source."""
+
+    xt: Tensor
+    """[1, C, h, w], `depth` steps up."""
+    references: Tensor
+    """Contexts that guidance leads away from, [depth, L, D]: one per step, the noisiest first; or one for all, [1, L, D]."""
+    residuals: Tensor | None = None
+    """[depth, C, h, w]: what is added to the mean of each step; None where steps are DDIM's."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As they are kept on disk."""
+        found = {"xt": self.xt, "references": self.references, "residuals": self.residuals}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items() if tensor is not None}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One edit by a prompt pair, in latents."""
+
+    denoiser: Denoiser
+    """The network with drift wrapped around it, that of the source's class."""
+    changed: Denoiser
+    """The same with that of the class that the image is changed to; one network where drift does not differ by class."""
+    schedule: Schedule
+    x0: Tensor
+    """Scaled latent of the source image [1, C, h, w]."""
+    source: Tensor
+    """Context of the prompt that describes the source [1, L, D]."""
+    target: Tensor
+    """Context of the changed prompt."""
+    empty: Tensor
+    """Context of the empty prompt."""
+    strength: float
+    """Share of the trajectory that is run back, (0, 1]."""
+    steps: int
+    """Steps of the full trajectory."""
+    guidance: float
+    """Weight w of the changed prompt; 1 is none."""
+    generator: torch.Generator
+    """All that is random about the edit."""
+    found: Inverted | None = None
+    """The source's inversion, for editors that start from one."""
+    starts: tuple[Tensor, Tensor] | None = None
+    """Where sampling starts under either prompt, [1, C, h, w] each, for editors that draw from noise."""
+    parts: tuple[Tensor, ...] = ()
+    """Contexts of the source's prompt with one of several changes each."""
+    inside: Tensor | None = None
+    """Where the image may change [1, 1, h, w] in [0, 1]; everywhere, if None."""
+    attention: Attention = field(default_factory=Attention)
+    """Of the network."""
+    words: Alignment | None = None
+    """How the tokens of the two prompts correspond; None for a network that reads no tokens."""
+    how: Mapping[str, Any] = field(default_factory=dict)
+    """The editor's own options."""
+
+    @property
+    def depth(self) -> int:
+        """Steps that are run back and forth again."""
+        return max(1, round(self.strength * self.steps))
+
+    @cached_property
+    def times(self) -> list[int]:
+        """The times [depth] of these steps, the noisiest first."""
+        return [int(t) for t in self.schedule.timesteps(self.steps)[self.steps - self.depth :]]
+
+    @property
+    def inverted(self) -> Inverted:
+        """The source's inversion.
+
+        Raises:
+            OptionError: There is none.
+        """
+        if self.found is None:
+            raise OptionError("this editor starts from an inverted image, and none was inverted; give the task its `found`")
+        return self.found
+
+    @property
+    def drawn(self) -> tuple[Tensor, Tensor]:
+        """The starts under either prompt.
+
+        Raises:
+            OptionError: There are none.
+        """
+        if self.starts is None:
+            raise OptionError("this editor draws from noise, and none was drawn; give the task its `starts`")
+        return self.starts
+
+    def noised(self, t: int) -> Tensor:
+        """The source with fresh noise, at time t."""
+        eps = torch.randn(self.x0.shape, generator=self.generator).to(self.x0)
+        return self.schedule.add_noise(self.x0, eps, t)
+
+    def reconstructs(self, references: Tensor) -> Denoiser:
+        """The network under the source's prompt, guided away from `references`; from the source's prompt itself, not guided."""
+        itself = references.shape == self.source.shape and torch.equal(references, self.source)
+        return self.under(self.denoiser, 1 if itself else self.guidance, references, self.source)
+
+    def changes(self, references: Tensor) -> Denoiser:
+        """The network under the changed prompt, guided away from `references`."""
+        return self.under(self.changed, self.guidance, references, self.target)
+
+    def under(self, network: Denoiser, w: float, references: Tensor, condition: Tensor) -> Denoiser:
+        """A network that has its contexts already: the reference is that of the time it is called at."""
+        denoiser, index = guide(network, w), {t: i for i, t in enumerate(self.times)}
+        if self.inside is not None:
+            denoiser = blend(denoiser, self.schedule, self.x0, self.inside)
+
+        def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:
+            i = index[int(t)] if len(references) > 1 else 0
+            return denoiser(xt, t, (references[i : i + 1], condition))
+
+        return denoise
+
+    def back(self, denoiser: Denoiser, xt: Tensor, residuals: Tensor | None = None) -> Tensor:
+        """DDIM from xt to x0; with residuals, the mean of DDPM and the residual of each step.
+
+        Args:
+            denoiser: has its contexts already.
+            xt: [1, C, h, w], `depth` steps up.
+            residuals: [depth, C, h, w].
+        """
+        if residuals is None:
+            return self._run(denoiser, xt)
+        return self._run(denoiser, xt, lambda xt, done, *_: xt + residuals[done - 1 : done], MEAN)
+
+    def together(
+        self, source: Denoiser, target: Denoiser, xt: Tensor, mix: Mix | None = None, *, other: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Both trajectories step by step, the source's first, so that the counterfactual's can look at it.
+
+        Args:
+            source: denoiser of the reconstruction; it and the next have their contexts already.
+            target: denoiser of the counterfactual.
+            xt: where both start, [1, C, h, w].
+            mix: changes the counterfactual's xt after each step.
+            other: where the counterfactual starts, if elsewhere.
+        """
+
+        def both(pair: Tensor, t: Any, _: Any) -> Tensor:
+            one, other = pair.chunk(2)
+            return torch.cat([source(one, t, None), target(other, t, None)])
+
+        def after(pair: Tensor, done: int, *_: Any) -> Tensor:
+            one, other = pair.chunk(2)
+            return pair if mix is None else torch.cat([one, mix(one, other, done)])
+
+        x0, changed = self._run(both, torch.cat([xt, xt if other is None else other]), after).chunk(2)
+        return x0, changed
+
+    def _run(self, denoiser: Denoiser, xt: Tensor, after: Any = None, step: Mapping[str, Any] | None = None) -> Tensor:
+        start = self.steps - self.depth
+        how: dict[str, Any] = {"start_index": start, "after": after, "step": step or {}}
+        x0 = run(denoiser, self.schedule, "ddim", self.steps, xt, None, [self.generator], **how)
+        return x0 if self.inside is None else torch.lerp(self.x0, x0, self.inside)  # DDIM ends at s_0 > 0

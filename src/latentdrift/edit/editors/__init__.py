@@ -1,0 +1,1 @@
+"""EDITORS: one file per editing method."""

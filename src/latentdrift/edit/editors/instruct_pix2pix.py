@@ -1,0 +1,85 @@
+"""InstructPix2Pix: the network is shown the source and told what to change; nothing is inverted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentdrift.edit.core.sampling_start import SAMPLER, start
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics
+from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.sample.generate import branches
+from latentdrift.sample.guidance import guide
+from latentdrift.sample.samplers import run
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One edit by an instruction, in latents."""
+
+    denoiser: Denoiser
+    """The network with drift wrapped around it."""
+    schedule: Schedule
+    x0: Tensor
+    """Scaled latent of the source image [1, C, h, w]."""
+    start: Tensor
+    """yT [1, C, h, w], noise that is drifted as the adapter's sampling is."""
+    contexts: tuple[Any, ...]
+    """Of neither image nor text, of the image, of both: see `branches`."""
+    steps: int
+    guidance: float
+    """Weight s_T of the text; 1 is none."""
+    image_guidance: float
+    """Weight s_I of the image; 1 is none."""
+    generator: torch.Generator
+    """All that is random about the edit."""
+
+    @classmethod
+    def of(
+        cls,
+        base: Base,
+        network: Denoiser,
+        drift: Drift,
+        statistics: Statistics | None,
+        x: Tensor,
+        instruction: str,
+        steps: int,
+        guidance: float,
+        image_guidance: float,
+        noise: torch.Generator,
+    ) -> Instruction:
+        """The edit of pixels x [1, 3, R, R] in [-1, 1] by the base's network; what else is in `counterfactual.edit`.
+
+        Raises:
+            OptionError: An instruction past the token limit, or a start that cannot be drawn.
+        """
+        said, silent = base.embed([instruction]), base.embed([""])
+        x0 = base.moments(x)[0]
+        return cls(
+            denoiser=drift.wrap(network, base.schedule, [instruction]),
+            schedule=base.schedule,
+            x0=x0,
+            start=start(base, drift, statistics, instruction, steps, x.shape[-1], noise),
+            contexts=branches(base, silent, said, [base.source(x0)]),
+            steps=steps,
+            guidance=guidance,
+            image_guidance=image_guidance,
+            generator=noise,
+        )
+
+
+def instruct_pix2pix(task: Instruction) -> tuple[Tensor, Tensor]:
+    """Noise to the picture that the instruction asks for, the source shown at every step (Brooks et al. 2023, eq. 3).
+
+        eps = eps(0, 0) + s_I (eps(image, 0) - eps(0, 0)) + s_T (eps(image, text) - eps(image, 0))
+
+    The network has no prompt under which it would draw the source again. So the reconstruction is the source's own latent: from
+    the original it differs by the autoencoder alone, and from the counterfactual by all that the network changed, asked or not.
+    """
+    denoiser = guide(task.denoiser, task.image_guidance - task.guidance, task.guidance)
+    return task.x0, run(denoiser, task.schedule, SAMPLER, task.steps, task.start, task.contexts, [task.generator])

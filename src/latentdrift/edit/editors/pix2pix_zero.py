@@ -1,0 +1,75 @@
+"""pix2pix-zero: a direction between two sets of sentences, and steps that keep the cross-attention (Parmar et al. 2023)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentdrift.edit.core.attention import Layer
+from latentdrift.edit.core.task import Task
+
+LONGEST = 0.01
+"""Root mean square of a step at most, in standard deviations of noise (ours: where attention is sharp the gradient has spikes, of
+which one leads xt away from all pictures)."""
+
+
+def direction(source: Tensor, befores: Tensor, afters: Tensor) -> Tensor:
+    """The source's context, moved by the difference of two sets' means (section 3.1).
+
+    Args:
+        source: [1, L, D].
+        befores: [n, L, D], sentences that describe images as the source is.
+        afters: [m, L, D], as it should be.
+    """
+    return source + afters.mean(0, keepdim=True) - befores.mean(0, keepdim=True)
+
+
+def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
+    """Both trajectories side by side; before each step the counterfactual's xt is moved towards the reconstruction's attention.
+
+        xt <- xt - weight * gradient of the squared difference of the cross-attention maps (section 3.3), at most LONGEST
+
+    The maps of one step are held at a time, and not those of the whole reconstruction.
+    """
+    attention, found, weight = task.attention, task.inverted, task.how["attention_weight"]
+    kept: dict[str, Tensor] = {}
+    losses: list[Tensor] = []
+
+    def remember(layer: Layer, maps: Tensor) -> Tensor:
+        if layer.cross:
+            kept[layer.name] = maps[-1:]
+        return maps
+
+    def compare(layer: Layer, maps: Tensor) -> Tensor:
+        if layer.cross:  # per head, summed over places and words, as theirs
+            losses.append((maps - kept[layer.name]).float().pow(2).sum((2, 3)).mean())
+        return maps
+
+    source = attention.watched(task.reconstructs(found.references), remember)
+    compared = attention.watched(task.under(task.changed, 1, task.target, task.target), compare)
+    target = task.changes(found.references)
+    said: list[Tensor] = []
+
+    def moved(one: Tensor, other: Tensor, t: int | Tensor) -> Tensor:
+        said[:] = [source(one, t, None)]
+        with torch.enable_grad():
+            moving = other.detach().requires_grad_()
+            losses.clear()
+            compared(moving, t, None)
+            if not losses:
+                return other
+            (slope,) = torch.autograd.grad(torch.stack(losses).sum(), moving)
+        step = weight * slope
+        return other - step * (LONGEST / step.pow(2).mean().sqrt().clamp(min=LONGEST))
+
+    def mix(one: Tensor, other: Tensor, done: int) -> Tensor:
+        return moved(one, other, task.times[done]) if done < task.depth else other
+
+    def remembered(xt: Tensor, t: Any, context: Any) -> Tensor:
+        return said[0]
+
+    with attention.held():
+        first = moved(found.xt, found.xt, task.times[0])
+        return task.together(remembered, target, found.xt, mix, other=first)

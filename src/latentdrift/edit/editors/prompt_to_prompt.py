@@ -1,0 +1,93 @@
+"""Prompt-to-prompt: the counterfactual looks at the picture as the reconstruction does (Hertz et al. 2023)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from latentdrift.edit.core.attention import Layer
+from latentdrift.edit.core.task import Task
+from latentdrift.edit.core.token_alignment import Alignment
+from latentdrift.model.schedule import Denoiser
+
+BLEND_AT = 0.3
+"""Attention from which on a place belongs to a word, between the least (0) and the most (1) that it gets (Hertz et al. 2023,
+section 3.2; theirs is a share of the most, and small networks look at a word with nearly that everywhere)."""
+
+
+def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
+    """Both trajectories side by side; at each step the source's attention maps go into the counterfactual's condition.
+
+    Cross-attention goes over for the words that both prompts have (and, with `exchange` replace, for those in each other's place)
+    in the first `cross_share` of the steps, self-attention in the first `self_share`. Memory is that of one step's maps.
+    With `local_blend` the counterfactual stays the reconstruction where the words that differ are not looked at.
+    """
+    control = _Control(task)
+    with task.attention.held():
+        found = task.inverted
+        source = task.attention.watched(task.reconstructs(found.references), control.remember)
+        target = task.attention.watched(control.counted(task.changes(found.references)), control.inject)
+        return task.together(source, target, found.xt, control.mix if task.how["local_blend"] else None)
+
+
+class _Control:
+    """What is remembered of the reconstruction's step at hand, and where the words were looked at so far."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.words, self.step = task, task.words, 0
+        self.maps: dict[str, Tensor] = {}
+        self.looks: list[Tensor | None] = [None, None]
+        """Sums of the attention [1, 1, h, w] to what is gone from the source, and to what is new in the target."""
+
+    def counted(self, denoiser: Denoiser) -> Denoiser:
+        """The denoiser, before whose calls the step is known."""
+        index = {t: i for i, t in enumerate(self.task.times)}
+
+        def denoise(xt: Tensor, t: int | Tensor, context: object) -> Tensor:
+            self.step = index[int(t)]
+            return denoiser(xt, t, context)
+
+        return denoise
+
+    def remember(self, layer: Layer, maps: Tensor) -> Tensor:
+        """Of the reconstruction, the condition's maps."""
+        self.maps[layer.name] = maps[-1:]
+        if layer.cross:
+            self._look(0, maps[-1:], self.words)
+        return maps
+
+    def inject(self, layer: Layer, maps: Tensor) -> Tensor:
+        """Into the counterfactual's condition; the reference stays as it is."""
+        how, words = self.task.how, self.words
+        share = how["cross_share"] if layer.cross else how["self_share"]
+        own, source = maps[-1:], self.maps.pop(layer.name)
+        if layer.cross:
+            self._look(1, own, words)
+        if self.step < round(share * self.task.depth):
+            own = words.apply(source, own) if layer.cross and words else source
+        if layer.cross and words:
+            own = own * words.factors.to(own)
+        return torch.cat([maps[:-1], own])
+
+    def _look(self, side: int, maps: Tensor, words: Alignment | None) -> None:
+        """Add a layer's attention to the words that differ; pictures are square."""
+        places = (words.gone, words.new)[side] if words else ()
+        if not places or not self.task.how["local_blend"]:
+            return
+        edge = math.isqrt(maps.shape[2])
+        seen = maps[..., list(places)].float().mean((1, 3)).reshape(1, 1, edge, edge)
+        seen = functional.interpolate(seen, self.task.x0.shape[-2:], mode="bilinear")
+        before = self.looks[side]
+        self.looks[side] = seen if before is None else before + seen
+
+    def mix(self, one: Tensor, other: Tensor, done: int) -> Tensor:
+        """The counterfactual where the differing words are looked at, the reconstruction elsewhere."""
+        inside = torch.zeros_like(one[:, :1], dtype=torch.bool)
+        for seen in self.looks:
+            if seen is not None:
+                wide = functional.max_pool2d(seen, 3, stride=1, padding=1)
+                inside |= wide > torch.lerp(wide.amin(), wide.amax(), BLEND_AT)
+        return torch.where(inside, other, one)

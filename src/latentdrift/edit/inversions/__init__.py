@@ -1,0 +1,1 @@
+"""Inversion of a source image: the noise that leads back to it."""

@@ -1,0 +1,54 @@
+"""Null-text inversion: embeddings in the empty prompt's place, one per step, under which guided sampling returns to the image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentdrift.edit.core.task import Task
+from latentdrift.sample.samplers import configure
+
+# Mokady et al. 2023, section 3.2 and their code: Adam, ten iterations per step, a rate that falls along the trajectory.
+ITERATIONS = 10
+RATE = 1e-2
+FALL = 100  # steps over which the rate would reach 0
+ENOUGH = (1e-5, 2e-5)  # mean squared error at which a step is left, and how much more with each step
+
+
+def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> Tensor:
+    """The references [depth, L, D] (Mokady et al. 2023, eq. 3 and algorithm 1).
+
+        min over r_t of || x*_prev - DDIM(xt, eps(r_t) + w (eps(source) - eps(r_t))) ||^2,    from the r of the step before
+
+    One call per step for the source's prompt, and one with its gradient per iteration.
+
+    Args:
+        task: its source and its guidance w; at w = 1 references have no part, and stay the empty prompt's.
+        path: x0 and the xt of each step up, without guidance: what the guided trajectory has to follow.
+        iterations: at most, per step.
+    """
+    if task.guidance == 1:
+        return task.empty
+    scheduler, w = configure("ddim", task.schedule, task.steps), task.guidance
+    xt, reference, found = path[-1], task.empty.float() if task.empty.dtype != torch.float64 else task.empty, []
+    for i, (t, goal) in enumerate(zip(scheduler.timesteps[-task.depth :], reversed(path[:-1]), strict=True)):
+        said = task.denoiser(xt, t, task.source)
+
+        def step(context: Tensor, xt: Tensor = xt, t: Tensor = t, said: Tensor = said) -> Tensor:
+            eps_0 = task.denoiser(xt, t, context)
+            return scheduler.step(eps_0 + w * (said - eps_0), t, xt).prev_sample
+
+        with torch.enable_grad():
+            reference = reference.detach().clone().requires_grad_()
+            optimizer = torch.optim.Adam([reference], lr=RATE * max(1 - i / FALL, 0.0))
+            for _ in range(iterations):
+                loss = (step(reference) - goal).pow(2).mean()
+                if loss.item() < ENOUGH[0] + i * ENOUGH[1]:
+                    break
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        reference = reference.detach()
+        found.append(reference)
+        xt = step(reference).detach()
+    return torch.cat(found).to(task.empty)

@@ -1,0 +1,1 @@
+"""Edit requests in; counterfactuals, series and records out."""

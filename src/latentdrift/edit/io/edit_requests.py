@@ -1,0 +1,187 @@
+"""What `edit` was asked for, in words: the two prompts of each image, or the instruction."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from latentdrift import prompts
+from latentdrift.config import EditOptions
+from latentdrift.edit.editors.editors import EDITORS, check, chosen
+from latentdrift.edit.io.attribute_sweep import check_animation
+from latentdrift.edit.io.edit_inputs import Entry
+from latentdrift.errors import OptionError
+from latentdrift.model.base import Base
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """The edit of one image."""
+
+    entry: Entry
+    source: str
+    """The prompt that describes it."""
+    target: str
+    """The prompt that describes it as it should be; empty where only a free instruction says so."""
+    instruction: str | None
+    """What leads from one to the other, where the editor takes that."""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """What else the editor takes: `parts` or `sentences` of `counterfactual.edit`."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What is recorded of the wish: the editor, the changes as they are for this image, findings added and removed."""
+    step: Mapping[str, Any] = field(default_factory=dict)
+    """The values of a grid that it is; empty without one."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return "-".join([self.entry.name, *(f"{prompts.slug(name)}-{_slug(value)}" for name, value in self.step.items())])
+
+    @property
+    def title(self) -> str:
+        """What a person reads: "age 85, dementia"."""
+        return ", ".join(f"{name} {_shown(value)}" if _is_number(value) else str(value) for name, value in self.step.items())
+
+    @property
+    def told(self) -> str:
+        """What the network is told to draw."""
+        return self.instruction or self.target
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the record."""
+        said = {"source_prompt": self.source, "target_prompt": self.target, "instruction": self.instruction}
+        return {**self.asked, **{name: text for name, text in said.items() if text}, **self.words, **self.entry.facts}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | prompts.Years)
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, prompts.Years) else f"{value:g}"
+
+
+def _slug(value: Any) -> str:
+    """A value as part of a folder's name; a sign is part of it."""
+    text = _shown(value) if _is_number(value) else str(value)
+    return prompts.slug(text.replace("+", "plus ").replace("-", "minus ") if _is_number(value) else text)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to change, whoever's image it is."""
+
+    changes: Mapping[str, Any]
+    """An age may be `Years` from the image's own."""
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+    editor: str
+    """A row of EDITORS."""
+    sentences: int
+    """Of each state, where the editor takes sets of them."""
+    info: Mapping[str, Any]
+    """adapter.json: how prompts are worded."""
+    grid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    """Attributes that take several values in turn."""
+    instruction: str | None = None
+    """In free words, where the editor takes one."""
+
+    @classmethod
+    def of(cls, options: EditOptions, base: Base, info: Mapping[str, Any]) -> Wish:
+        """From the options.
+
+        Raises:
+            OptionError: An attribute or a value that the adapter's cohort has not, an editor that is not for this network, or
+            options that do not go together.
+        """
+        editor, spec = chosen(options.editor, base), info["attributes"]
+        check(editor, options.model_dump())
+        check_animation(options.animate, options.grid)
+        wanted = prompts.parse_wanted(options, spec)
+        if wanted.grid and options.instruction:
+            raise OptionError("--instruction is one text for all, and --grid would draw the same picture at every step: give one")
+        said = wanted.changes, wanted.add, wanted.remove
+        return cls(*said, editor, options.sentences, info, wanted.grid, options.instruction)
+
+    @property
+    def steps(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the grid's values, the last attribute's the fastest; one empty one without a grid."""
+        for values in itertools.product(*(values for _, values in self.grid)):
+            yield dict(zip((name for name, _ in self.grid), values, strict=True))
+
+    def request(self, entry: Entry, step: Mapping[str, Any] | None = None) -> Request:
+        """In the words of one image, at one step of the grid.
+
+        Raises:
+            OptionError: It would change nothing, or cannot be said.
+        """
+        known, wanted = entry.attributes, {**self.changes, **(step or {})}
+        changes = {name: value.after(known) if isinstance(value, prompts.Years) else value for name, value in wanted.items()}
+        describe, manner = self.info["describe"], prompts.Manner.of(self.info["prompt"])
+        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
+        if self.instruction and not (changes or self.add or self.remove):  # what should come of it is not known
+            source, target = prompts.sentence(describe, known, style=manner.style, age_encoding=manner.age_encoding), ""
+        else:
+            source, target = prompts.pair(describe, known, changes, **how, **manner.of_edit)
+        asked = {"editor": self.editor, "changes": changes, "add": self.add, "remove": self.remove}
+        if not EDITORS[self.editor].instructed:
+            return Request(entry, source, target, None, self._words(known, changes), asked, step or {})
+        if self.instruction:
+            return Request(entry, source, target, self.instruction, {}, asked, step or {})
+        before, after = prompts.states(known, changes, **how)
+        instruction = prompts.instruction(describe, before, after, manner.instruction or "numerical")
+        return Request(entry, source, target, instruction, {}, asked, step or {})
+
+    def _words(self, known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """What the editor takes beside the two prompts.
+
+        Raises:
+            OptionError: There are not so many sentences.
+        """
+        says = EDITORS[self.editor].says
+        if says == "prompts":
+            return {}
+        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
+        how |= prompts.Manner.of(self.info["prompt"]).of_edit
+        describe = self.info["describe"]
+        if says == "parts":
+            return {"parts": prompts.single_changes(describe, known, changes, **how)}
+        return {"sentences": prompts.sentence_sets(describe, known, changes, n=self.sentences, **how | {"style": "diverse"})}
+
+    def requests(self, entries: Sequence[Entry]) -> list[Request]:
+        """In the words of several, every step of an image after the other; what the change does not concern is left out.
+
+        Raises:
+            OptionError: It concerns none of them, or two steps of a grid would have one name.
+        """
+        kept, refusals, steps = [], [], list(self.steps)
+        for entry in entries:
+            for step in steps:
+                try:
+                    kept.append(self.request(entry, step))
+                except OptionError as error:
+                    refusals.append(error)
+        if not kept and refusals:
+            raise refusals[0]
+        if len({request.name for request in kept}) < len(kept):
+            raise OptionError("two values of --grid would have folders of one name; edit them one after the other with --set")
+        if refusals:
+            what = "edits" if self.grid else "images"
+            log.info("left out: %d of %d %s, the first because %s", len(refusals), len(entries) * len(steps), what, refusals[0])
+        self._warn_of_departures(kept)
+        return kept
+
+    def _warn_of_departures(self, requests: Sequence[Request]) -> None:
+        """Say where the prompts, before and after, depart from those of training."""
+        before = [dict(request.entry.attributes) for request in requests]
+        after = [known | dict(request.asked["changes"]) for known, request in zip(before, requests, strict=True)]
+        if EDITORS[self.editor].instructed:  # says the change, and of the source what is known
+            before = []
+        for sentence in prompts.departures([*before, *after], self.info):
+            log.warning(sentence)

@@ -1,0 +1,179 @@
+"""Work = all that `edit` was asked for and the model that does it, an image at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from latentdrift import prompts
+from latentdrift.config import EditOptions
+from latentdrift.data.images.image import Image
+from latentdrift.data.images.letterbox import Fit
+from latentdrift.edit.editors.editors import EDITORS
+from latentdrift.edit.inversions.inversion import INVERSIONS
+from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.io.counterfactual import Counterfactual, How, edit
+from latentdrift.edit.io.edit_inputs import Entry, Subject
+from latentdrift.edit.io.edit_requests import Request, Wish
+from latentdrift.edit.io.edit_writer import differing, is_made, on_square, quarantine
+from latentdrift.errors import InputError, OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics
+
+log = logging.getLogger(__name__)
+
+
+class Hints(Protocol):
+    """What ControlNets are shown of an image; see `adapt.shown`."""
+
+    def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> Sequence[Tensor]:
+        """The hints [3, R, R] of a picture."""
+
+    def facts(self, row: int | None) -> Mapping[str, Any]:
+        """For the record."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is to be edited, how and by whom."""
+
+    options: EditOptions
+    base: Base
+    drift: Drift
+    """As an edit of so many steps takes it (`starting`)."""
+    statistics: Statistics | None
+    adapters: Sequence[Any]
+    """In the base, for the record."""
+    wish: Wish
+    hints: Hints
+    requests: Sequence[Request]
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """What the network is."""
+        return {"drift": self.drift.to_dict(), "base": self.base.hash, "adapters": self.adapters}
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where its inversions are."""
+        return Shelf(self.options.inversions or self.options.out / "cache", self.model)
+
+    @property
+    def share(self) -> float:
+        """Of the steps that are run."""
+        return 1.0 if EDITORS[self.wish.editor].draws else self.options.strength
+
+    @property
+    def detail(self) -> bool:
+        """Whether changes are put on the images themselves."""
+        return EDITORS[self.wish.editor].keeps(self.options.detail)
+
+    def folder(self, asked: Request) -> Path:
+        """Of one counterfactual."""
+        return self.options.out / asked.name
+
+    def facts(self, asked: Request) -> dict[str, Any]:
+        """All that decides it."""
+        return {**self._used, "detail": self.detail, **asked.facts, **self.hints.facts(asked.entry.row), **self.model}
+
+    def missing(self) -> list[Request]:
+        """Those that are not made yet."""
+        return [asked for asked in self.requests if not any(is_made(place, self.facts(asked)) for place in self._places(asked))]
+
+    def check_free(self) -> None:
+        """See that `--out` holds no edits of other images under the same names; edits that are made again are counted.
+
+        Raises:
+            InputError: It does.
+        """
+        other = {asked.name: differing(self.folder(asked), self.facts(asked)) for asked in self.requests}
+        if clash := next((name for name, facts in other.items() if "image" in facts), None):
+            raise InputError(
+                f"{self.options.out / clash} holds an edit of another image, or of this image in another window; "
+                "give another --out"
+            )
+        again = [facts for facts in other.values() if facts]
+        if again:
+            names = ", ".join(dict.fromkeys(name for facts in again for name in facts))
+            log.info(
+                "%d of %d edits in %s are made again, for they differ in: %s", len(again), len(other), self.options.out, names
+            )
+
+    def _places(self, asked: Request) -> tuple[Path, Path]:
+        """Where it lies: in `--out`, or held back."""
+        return self.folder(asked), quarantine(self.options.out) / asked.name
+
+    def kept(self) -> list[Request]:
+        """Those that are made, and not held back."""
+        return [asked for asked in self.requests if is_made(self.folder(asked), self.facts(asked))]
+
+    def shown(self, asked: Request, name: str) -> np.ndarray:
+        """One of its pictures on the model's square, [R, R, 3] in [0, 1]."""
+        return on_square(self.folder(asked) / f"{name}.png", asked.entry.read().fit)
+
+    def make(self, asked: Request, shelf: Shelf, **other: Any) -> tuple[Subject, Counterfactual]:
+        """One of them.
+
+        Args:
+            asked: which.
+            shelf: where inversions are kept.
+            other: options that differ from those that were asked for, to see what an edit costs.
+        """
+        subject = asked.entry.open()
+        how: Any = {name: value for name, value in self._used.items() if name in How.__annotations__} | other
+        hints = self.hints.of(subject.picture(), subject.fit, asked.entry.row)
+        said: Any = {"mask": subject.mask(), "hints": hints, "shelf": shelf, "statistics": self.statistics, **asked.words, **how}
+        told = asked.source, asked.told
+        return subject, edit(self.base, self.drift, subject.tensor(), *told, editor=self.wish.editor, **said)
+
+    def back(self, asked: Request) -> Request:
+        """The edit that undoes one: its counterfactual, from the folder it lies in, into the attributes of the original.
+
+        Raises:
+            OptionError: An attribute that changes is not known of the original, or only an instruction says what changes.
+        """
+        entry, changes, wish = asked.entry, asked.asked["changes"], self.wish
+        unknown = [name for name in changes if prompts.is_missing(entry.attributes.get(name))]
+        if unknown:
+            raise OptionError(
+                f"--reverse edits back to the {unknown[0]} of image {entry.name}, which is not known; give it with --given, or "
+                "leave --reverse out"
+            )
+        how: Any = {"add": wish.add, "remove": wish.remove, "spec": wish.info["attributes"]}
+        before, after = prompts.states(entry.attributes, changes, **how)
+        read = partial(_made, entry, self.folder(asked) / "counterfactual.png", after)
+        undone = replace(wish, changes={name: before[name] for name in changes}, add=wish.remove, remove=wish.add, grid=())
+        return replace(undone, instruction=None).request(replace(entry, attributes=after, read=read, sha256=None))
+
+    def folder_back(self, asked: Request) -> Path:
+        """Where the edit that undoes one lies, and where `evaluate --edits` looks for it."""
+        return self.folder(asked) / "reverse" / asked.entry.name
+
+    def inversions(self, requests: Sequence[Request]) -> int:
+        """How many inversions these take: one for each image, and for each seed where that shapes it."""
+        row = INVERSIONS.get(EDITORS[self.wish.editor].inversion(self.options.inversion) or "")
+        images = len({asked.entry.name for asked in requests})
+        return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)
+
+    @property
+    def _used(self) -> dict[str, Any]:
+        """The options that reach the editor; a mask's file is known by its hash."""
+        names = EDITORS[self.wish.editor].options
+        return {name: getattr(self.options, name) for name in names if name not in ("mask", "protect")}
+
+
+def _made(entry: Entry, path: Path, attributes: Mapping[str, Any]) -> Subject:
+    """A counterfactual as the image to edit, in the geometry of its original."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(path) as file:
+        image = Image(np.asarray(file), (0.0, 255.0))
+    return replace(entry.read(), image=image, attributes=attributes)

@@ -1,0 +1,1 @@
+"""One file per question: realism, utility, attributes, prompts, counterfactuals."""

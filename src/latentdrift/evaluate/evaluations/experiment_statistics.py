@@ -1,0 +1,107 @@
+"""Scores of learners that were tested on the same pictures, over the same resamples of test patients and of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from latentdrift.evaluate.images import subgroups as classes
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
+
+Measure = Callable[[np.ndarray, np.ndarray], float]
+"""(what a learner said of each picture [N, ...], weights of the pictures [N]) -> a number; NaN where they leave nothing."""
+
+
+class Reading:
+    """Every number is a mean over seeds, and its interval comes from the same resamples as that of any other."""
+
+    def __init__(
+        self, measure: Measure, members: np.ndarray, patients: list[str] | None, *, bootstrap: int, seed: int, repeats: int
+    ) -> None:
+        """Draw the resamples.
+
+        Args:
+            measure: What is made of a learner's scores.
+            members: bool [G, N]: which pictures are of each group that there must be enough patients of.
+            patients: Whose picture each one is.
+            bootstrap: Resamples; none are drawn where a group has fewer than FEWEST patients.
+            seed: Of the resamples.
+            repeats: Seeds that learners were trained with.
+        """
+        self.measure, self.members = measure, members
+        self.units = groups(members.shape[1], patients)
+        self.patients = self._count(np.ones(members.shape[1], bool))
+        source = rng(seed, "reading")
+        weights = draws(self.units, bootstrap, source, 2) if min(self.patients) >= FEWEST else ()
+        self.resamples = [(w, source.integers(repeats, size=repeats)) for w in weights]
+
+    @property
+    def tested(self) -> dict[str, Any]:
+        """What stands behind every number, one for each group."""
+        return {"images": self.members.sum(1).tolist(), "patients": self.patients}
+
+    def subgroups(self, images: ImageSet, by: str) -> dict[str, np.ndarray]:
+        """Value of an attribute -> which pictures have it, where each group has FEWEST patients; ages by decades."""
+        places = classes.places(images, by, "real")
+        found = {value: np.isin(np.arange(len(images)), some) for value, some in places.items()}
+        return {value: mask for value, mask in found.items() if min(self._count(mask)) >= FEWEST}
+
+    def series(self, scores: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+        """The mean over seeds, and then that of every resample: float64 [1 + R].
+
+        Args:
+            scores: [S, N, ...], of each seed.
+            among: bool [N]: only these pictures.
+        """
+        whole = (np.ones(len(self.units)), np.arange(len(scores)))
+        return np.array(
+            [
+                np.mean([self.measure(scores[seed], w if among is None else w * among) for seed in seeds])
+                for w, seeds in [whole, *self.resamples]
+            ]
+        )
+
+    def value(self, scores: np.ndarray) -> dict[str, Any]:
+        """The mean over seeds with its interval, and the standard deviation from seed to seed."""
+        return self._value(scores, self.series(scores))
+
+    def arm(self, scores: np.ndarray, others: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """An arm: its value, its differences from others, and the same per subgroup with the largest gap between two.
+
+        Args:
+            scores: [S, N, ...].
+            others: Name of a difference -> the series of the arm that is taken from this one.
+            masks: From `subgroups`.
+        """
+        own = self.series(scores)
+        found = self._value(scores, own)
+        for name, other in others.items():
+            found[name], found[f"{name}_ci"] = told(own - other)
+        if len(masks) > 1:
+            each = np.stack([self.series(scores, mask) for mask in masks.values()])
+            found["subgroups"] = dict(zip(masks, each[:, 0].tolist(), strict=True))
+            found["gap"], ci = told(each.max(0) - each.min(0))
+            found["gap_ci"] = _within(ci)
+        return found
+
+    def _value(self, scores: np.ndarray, series: np.ndarray) -> dict[str, Any]:
+        value, ci = told(series)
+        each = [self.measure(one, np.ones(len(self.units))) for one in scores]
+        return {"value": value, "ci": _within(ci), "sd": float(np.std(each, ddof=1)) if len(each) > 1 else None}
+
+    def _count(self, among: np.ndarray) -> list[int]:
+        """Patients of each group."""
+        return [len(np.unique(self.units[own & among])) for own in self.members]
+
+
+def told(series: np.ndarray) -> tuple[float, list[float] | None]:
+    """A number and its 95 % interval, from `Reading.series`; None where there are too few patients."""
+    again = series[1:][np.isfinite(series[1:])]
+    return float(series[0]), interval(float(series[0]), again) if len(again) > 1 else None
+
+
+def _within(ci: list[float] | None) -> list[float] | None:
+    return ci and [max(0.0, ci[0]), min(1.0, ci[1])]

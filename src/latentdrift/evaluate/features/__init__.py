@@ -1,0 +1,1 @@
+"""Images to vectors: named feature spaces, networks that are trained here, caches."""

@@ -1,0 +1,141 @@
+"""A small encoder that learns from the cohort itself what its images differ in, without any label (VICReg: Bardes et al. 2022).
+
+Two views of one image shall have the same vector (invariance), and the vectors of a batch shall fill their space (variance,
+covariance). Views are crops with another brightness, contrast and noise: what a view changes, the features forget. They are
+never mirrored, because left and right differ, and two visits of a patient are never taken for views of one thing, because what
+changes between them, such as age, is what a judge of medical images has to see.
+
+In-domain features notice what networks for photographs overlook, but they compare with nothing outside the cohort, and they have
+seen the training images: a general space always stands beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latentdrift.errors import InputError
+from latentdrift.evaluate.features.features import resize
+from latentdrift.evaluate.images.image_sets import ImageSet, contents
+from latentdrift.evaluate.images.lazy_images import Pictures
+from latentdrift.seeds import derive, generator
+
+log = logging.getLogger(__name__)
+
+SIZE = 64  # pixels on a side
+WIDTHS = (32, 64, 128, 128)  # channels; the last is the dimension of the features
+EXPANDED = 256  # dimension in which the loss is taken
+STEPS, BATCH, RATE, DECAY = 600, 64, 1e-3, 1e-4  # ours
+LEAST = 16  # images to learn from
+CHUNK = 256  # images that are resized at a time
+INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0  # (Bardes et al. 2022, sec. 4.2)
+CROP, GAIN, GAMMA, NOISE = 0.6, 0.2, 0.3, 0.03  # of a view at most: side that is kept, share, |log gamma|, sd
+
+
+class Encoder(nn.Module):
+    """Pictures [B, 3, SIZE, SIZE] in [0, 1] -> features [B, WIDTHS[-1]]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.GroupNorm(8, after), nn.SiLU()]
+        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(2 * x - 1)
+
+    def last_map(self, x: Tensor) -> Tensor:
+        """The last layer before it is averaged, [B, WIDTHS[-1], SIZE / 16, SIZE / 16]."""
+        return self.body[:-2](2 * x - 1)
+
+
+def load_encoder(images: ImageSet, folder: Path, seed: int, device: str) -> Encoder:
+    """The encoder of these images: from the folder, or learned and kept there.
+
+    Raises:
+        InputError: Fewer than LEAST images.
+    """
+    path = folder / f"ssl-{key(images, seed)}.safetensors"
+    network = Encoder()
+    if path.is_file():
+        network.load_state_dict(load_file(path))
+    else:
+        log.info("learning the features 'ssl' from %d training images, in %d steps", len(images), STEPS)
+        network = learn(images, seed, device).cpu()
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        save_file(network.state_dict(), partial)
+        os.replace(partial, path)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def key(images: ImageSet, seed: int) -> str:
+    """What an encoder is kept under: its images, its seed and this recipe."""
+    keys = images.images.keys if isinstance(images.images, Pictures) else contents(images)
+    recipe = (SIZE, WIDTHS, EXPANDED, STEPS, BATCH, RATE, DECAY, CROP, GAIN, GAMMA, NOISE, seed)
+    return hashlib.sha256("\n".join([str(recipe), *keys]).encode()).hexdigest()
+
+
+def learn(images: ImageSet, seed: int, device: str = "cpu", steps: int = STEPS) -> Encoder:
+    """Train an encoder; the same seed gives the same one."""
+    if len(images) < LEAST:
+        raise InputError(
+            f"the features 'ssl' are learned from at least {LEAST} training images, and there are {len(images)}; take others"
+        )
+    pictures = images.images
+    parts = [resize(pictures[start : start + CHUNK], SIZE) for start in range(0, len(images), CHUNK)]
+    x = torch.cat([(255 * part).round().byte() for part in parts])  # 12 kB each
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "ssl"))
+        network = Encoder()
+        expand = nn.Sequential(
+            nn.Linear(WIDTHS[-1], EXPANDED), nn.BatchNorm1d(EXPANDED), nn.ReLU(), nn.Linear(EXPANDED, EXPANDED)
+        )
+    network, expand, source = network.to(device), expand.to(device), generator(seed, "ssl", "views")
+    parameters = [*network.parameters(), *expand.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        batch = x[torch.randperm(len(x), generator=source)[:BATCH]].float() / 255
+        a, b = (expand(network(view(batch, source).to(device))) for _ in range(2))
+        optimizer.zero_grad(set_to_none=True)
+        loss(a, b).backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+def view(x: Tensor, source: torch.Generator) -> Tensor:
+    """Pictures [B, 3, S, S] in [0, 1], each cropped, brightened, gamma-corrected and given some noise; never mirrored."""
+    side, row, column, gain, gamma, noise = torch.rand(6, len(x), generator=source)
+    side = CROP + (1 - CROP) * side
+    shift = [(1 - side) * (2 * at - 1) for at in (column, row)]
+    zero = torch.zeros_like(side)
+    places = torch.stack([torch.stack([side, zero, shift[0]], 1), torch.stack([zero, side, shift[1]], 1)], 1)
+    grid = functional.affine_grid(places, list(x.shape), align_corners=False)
+    x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    gain, gamma, noise = (z.view(-1, 1, 1, 1) for z in (1 + GAIN * (2 * gain - 1), torch.exp(GAMMA * (2 * gamma - 1)), noise))
+    grain = torch.randn(len(x), 1, *x.shape[2:], generator=source)
+    return (gain * x.clamp(0, 1) ** gamma + NOISE * noise * grain).clamp(0, 1)
+
+
+def loss(a: Tensor, b: Tensor) -> Tensor:
+    """Of the expanded vectors [B, E] of two views (Bardes et al. 2022, eqs. 1 to 6)."""
+    spread = sum((1 - (z.var(0) + 1e-4).sqrt()).relu().mean() for z in (a, b))
+    covariances = [torch.cov(z.T).fill_diagonal_(0) for z in (a, b)]
+    together = sum(c.square().sum() / len(c) for c in covariances)
+    return INVARIANCE * functional.mse_loss(a, b) + VARIANCE * spread + COVARIANCE * together
+
+
+def encode(network: Encoder, images: np.ndarray, device: str) -> Tensor:
+    """[N, H, W, 3] in [0, 1] -> [N, WIDTHS[-1]]."""
+    return network(resize(images, SIZE).to(device))

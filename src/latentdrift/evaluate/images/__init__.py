@@ -1,0 +1,1 @@
+"""Images to judge: sets on disk, their subgroups, registration, and real images ruined on purpose."""

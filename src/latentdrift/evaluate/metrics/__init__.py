@@ -1,0 +1,1 @@
+"""Two sets of vectors or images to numbers: distances, coverage, similarity, diversity."""

@@ -1,0 +1,152 @@
+"""The gate: synthetic pictures that are copies of training pictures are held back before they leave.
+
+An edit is near its own patient, and is meant to be. So it is held against all other training patients: whose image it repeats
+must not be handed out in its stead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import CohortError
+from latentdrift.evaluate.features.nearest_neighbours import same
+from latentdrift.evaluate.images.image_sets import ImageSet, from_rows
+from latentdrift.evaluate.images.registration import Overlaid
+from latentdrift.evaluate.privacy.copy_detection import Ruler
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A cohort that a model was trained on, and what the model says of its training.
+
+    Attributes:
+        cohort: Its train split is where copies are looked for, its other splits set the threshold.
+        trained_on: Fingerprints of the cohorts that the model's adapters were trained on.
+    """
+
+    cohort: Cohort
+    trained_on: Collection[str]
+
+    @classmethod
+    def of(cls, cohort: Cohort, trained_on: Collection[str]) -> Gate:
+        """See that there is something to compare with.
+
+        Raises:
+            CohortError: No training pictures.
+        """
+        if not len(cohort.rows("train")):
+            raise CohortError(f"cohort {cohort.folder} has no image in its train split, so --gate has nothing to compare with")
+        return cls(cohort, trained_on)
+
+    @property
+    def matches(self) -> bool:
+        """Whether it is the cohort, and the only one, that the model was trained on."""
+        return set(self.trained_on) == {self.cohort.fingerprint}
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence where it is not."""
+        if self.matches:
+            return None
+        if not self.trained_on:
+            said = "the model does not say which cohort it was trained on"
+        elif self.cohort.fingerprint in self.trained_on:
+            said = f"the model was trained on {len(set(self.trained_on)) - 1} more cohort(s) than this one"
+        else:
+            said = "the model says that it was trained on another cohort, or on another split of it"
+        return f"--gate {self.cohort.folder}: {said}; copies of images that are not in its train split cannot be found"
+
+    def judge(self, synthetic: ImageSet, size: int) -> Verdict:
+        """Look for copies of the training pictures, all `size` pixels on a side."""
+        train, held_out = self._sides(size)
+        ruler = Ruler.of(train, held_out or train)
+        return self._verdict(ruler, ruler.nearest(synthetic.images))
+
+    def judge_edits(self, originals: ImageSet, changed: ImageSet, size: int) -> Verdict:
+        """Look for copies of other training patients than an edit's own, all `size` pixels on a side.
+
+        Its own patient is the one of whom the original is a training picture; of others' originals every training picture is
+        another patient's.
+
+        Args:
+            originals: What was edited [N].
+            changed: The counterfactuals [N].
+        """
+        train, held_out = self._sides(size)
+        ruler = Ruler.of(train, held_out or train)
+        before = ruler.nearest(originals.images)
+        own = ruler.yardstick.similarity(before) > ruler.yardstick.threshold
+        known = train.patients if train.patients is not None else train.names
+        whose = np.array([known[place] if is_own else "" for place, is_own in zip(before.index, own, strict=True)], dtype=str)
+        after = ruler.nearest(changed.images, same(whose, np.asarray(known, dtype=str)))
+        return self._verdict(ruler, after, int(own.sum()))
+
+    def _sides(self, size: int) -> tuple[ImageSet, ImageSet | None]:
+        """Pictures of the train split, and of the others, if there are any."""
+        train, others = self.cohort.rows("train"), self.cohort.rows()
+        others = others[others["split"] != "train"]
+        return from_rows(self.cohort, train, size), from_rows(self.cohort, others, size) if len(others) else None
+
+    def _verdict(self, ruler: Ruler, found: Overlaid, own: int | None = None) -> Verdict:
+        table = self.cohort.rows()
+        files = tuple(self.cohort.rows("train")["file_name"])
+        yardstick = ruler.yardstick
+        others = len(table) - len(files)
+        return Verdict(self, yardstick.threshold, yardstick.similarity(found), found, len(files), others, files, own)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate found of N synthetic pictures."""
+
+    gate: Gate
+    threshold: float
+    similarity: np.ndarray
+    nearest: Overlaid
+    train: int
+    held_out: int
+    files: tuple[str, ...]
+    """Of the training pictures."""
+    own: int | None = None
+    """Of edits: how many originals are training pictures themselves."""
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """Positions of the pictures that are held back."""
+        return tuple(int(i) for i in np.flatnonzero(self.similarity > self.threshold))
+
+    def why(self, position: int) -> dict[str, Any]:
+        """What the table of the quarantine says of a picture that is held back."""
+        return {
+            "similarity": round(float(self.similarity[position]), 4),
+            "training_image": self.files[self.nearest.index[position]],
+            "mirrored": bool(self.nearest.mirrored[position]),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in cohort.json and record.json: nothing of any one image."""
+        return {
+            "cohort": self.gate.cohort.fingerprint,
+            "matches": self.gate.matches,
+            "threshold": self.threshold,
+            "train": self.train,
+            "held_out": self.held_out,
+            "drawn": len(self.similarity),
+            "quarantined": len(self.copies),
+            **({} if self.own is None else {"of_training_images": self.own}),
+        }
+
+    @property
+    def sentence(self) -> str:
+        """How many, and why."""
+        drawn = len(self.similarity)
+        others = "" if self.own is None else " of other patients"
+        above = f"similarity above {self.threshold:.3f} to one of {self.train} training images{others}"
+        if not self.copies:
+            return f"gate: none of {drawn} images is a copy ({above})"
+        return f"gate: {len(self.copies)} of {drawn} images are held back as copies ({above})"

@@ -1,0 +1,96 @@
+"""What two visits of a patient have in common: how far judgements move between them, and how alike their features are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.statistics.bootstrap import Resampling, rng
+
+Space = Callable[[np.ndarray], np.ndarray]
+"""Pictures [N, H, W, 3] in [0, 1] -> features [N, D]."""
+
+LEAST = 5  # pairs of visits, below which pairs of different patients stand in (ours)
+MOST = 2000  # pairs that are looked at
+QUANTILE = 0.05  # of the similarity of two visits: what is below it is not like the same patient
+
+
+def pairs_of(real: ImageSet) -> np.ndarray:
+    """All pairs of pictures of one patient, as places [P, 2]."""
+    if real.patients is None:
+        return np.empty((0, 2), int)
+    places: dict[str, list[int]] = {}
+    for place, patient in enumerate(real.patients):
+        places.setdefault(patient, []).append(place)
+    found = [pair for own in places.values() for pair in combinations(own, 2)]
+    return np.array(found[:MOST], int).reshape(-1, 2)
+
+
+def strangers(real: ImageSet, seed: int) -> np.ndarray:
+    """Pairs of pictures of different patients, by chance, as places [P, 2]."""
+    found = rng(seed, "strangers").integers(len(real), size=(MOST, 2))
+    patients = np.arange(len(real)) if real.patients is None else np.asarray(real.patients)
+    return found[patients[found[:, 0]] != patients[found[:, 1]]]
+
+
+def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
+    """How far judgements [N, K] move between two visits, root mean square [K], and whose visits these are.
+
+    Where fewer than LEAST pairs are there, between different pictures instead.
+    """
+    whose, pairs = "visits", visits
+    if len(pairs) < LEAST:
+        whose, pairs = "patients", rng(seed, "spread").integers(len(seen), size=(MOST, 2))
+    size = np.sqrt(np.square(seen[pairs[:, 0]] - seen[pairs[:, 1]]).mean(0))
+    return np.maximum(size, 1e-6), whose
+
+
+def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """What judgements [N, K] put between real classes: the difference of their means [K]; of a number, two standard deviations.
+
+    NaN where one class is all there is.
+    """
+    found = np.full(seen.shape[1], np.nan)
+    for place in range(seen.shape[1]):
+        sides = [seen[truths[:, place] == label, place] for label in (0, 1)]
+        if numbers[place]:
+            found[place] = 2 * seen[:, place].std()
+        elif min(map(len, sides)):
+            found[place] = abs(sides[1].mean() - sides[0].mean())
+    return np.where(found > 0, found, np.nan)
+
+
+def identity(space: Space, sets: Mapping[str, ImageSet], real: ImageSet, people: Resampling) -> dict[str, Any] | None:
+    """Are counterfactuals as like their originals as two visits of a patient? None where no patient came twice often enough.
+
+    Similarity is the cosine of features less the mean of the real ones.
+    """
+    visits = pairs_of(real)
+    if len(visits) < LEAST:
+        return None
+    features = np.asarray(space(real.images), dtype=np.float64)
+    mean = features.mean(0)
+    original, again, made = (np.asarray(space(sets[name].images), dtype=np.float64) for name in sets)
+    same, other = (_cosine(features[p[:, 0]] - mean, features[p[:, 1]] - mean) for p in (visits, strangers(real, people.seed)))
+    limit = float(np.quantile(same, QUANTILE))
+    kept = _cosine(made - mean, original - mean)
+    hits = kept >= limit
+    return {
+        "counterfactual": float(kept.mean()),
+        "reconstruction": float(_cosine(again - mean, original - mean).mean()),
+        "visits": float(same.mean()),
+        "strangers": float(other.mean()) if len(other) else None,
+        "limit": limit,
+        "kept": float(hits.mean()),
+        "kept_ci": people.share(hits),
+        "strangers_kept": float((other >= limit).mean()) if len(other) else None,
+        "n": {"edits": len(kept), "patients": people.patients, "visits": len(visits)},
+    }
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)

@@ -1,0 +1,152 @@
+"""A blinded reader study: can people tell synthetic images from real ones?
+
+Pictures of both kinds, shuffled, as one HTML page that works without a network; the answers leave it as a CSV file, which
+reader_score.py reads.
+
+Nothing on the page tells the kinds apart but the pictures: all of one size, grey or colour alike, 8 bit, written anew without
+metadata, numbered after shuffling. The key lies in another file. At most one picture of a real patient is shown, so that answers
+are independent.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from latentdrift.errors import InputError, OptionError
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.strips import pixels
+from latentdrift.evaluate.statistics.bootstrap import rng
+
+KINDS = ("real", "synthetic")
+COLUMNS = ("study", "item", "answer", "confidence", "seconds")
+FORMAT = 1  # of the key
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture of the study."""
+
+    kind: str
+    picture: np.ndarray
+    """uint8 [H, W, 3]."""
+    name: str
+    group: str | None
+    """The value of the attribute by which answers are also counted."""
+
+
+def choose(real: ImageSet, synthetic: ImageSet, n: int, by: str | None, seed: int) -> list[Item]:
+    """n pictures of each kind in the order in which they are shown.
+
+    Args:
+        real, synthetic: pictures of one size.
+        n: of each kind.
+        by: an attribute of both, of whose values the synthetic pictures get as many as the real ones where they can.
+        seed: of the choice and of the order.
+
+    Raises:
+        OptionError: `by` is no attribute of both.
+        InputError: Fewer than n patients or pictures, or pictures of two sizes.
+    """
+    if real.images.shape[1:] != synthetic.images.shape[1:]:
+        raise InputError(
+            "real and synthetic pictures differ in size, which would give them away; give sets that are judged at one"
+        )
+    source = rng(seed, "reader")
+    ours = _one_each(real, source)
+    if min(len(ours), len(synthetic)) < n:
+        raise InputError(
+            f"{n} pictures of each kind are asked for, and there are {len(ours)} real patients and {len(synthetic)} synthetic "
+            "pictures; give a smaller --n, or --split train"
+        )
+    words = [_values(images, by, whose) for images, whose in ((real, "real"), (synthetic, "synthetic"))]
+    shown = ours[:n]
+    theirs = _alike([words[0][place] for place in shown], words[1], source)
+    items = [Item(KINDS[0], pixels(real.images[place]), real.names[place], words[0][place]) for place in shown]
+    items += [Item(KINDS[1], pixels(synthetic.images[place]), synthetic.names[place], words[1][place]) for place in theirs]
+    return [items[place] for place in source.permutation(len(items))]
+
+
+def _one_each(real: ImageSet, source: np.random.Generator) -> list[int]:
+    """One picture of each patient, by chance and in no order."""
+    order, seen, found = source.permutation(len(real)), set(), []
+    for place in order.tolist():
+        whose = place if real.patients is None else real.patients[place]
+        if whose not in seen:
+            seen.add(whose)
+            found.append(place)
+    return found
+
+
+def _values(images: ImageSet, by: str | None, whose: str) -> list[str | None]:
+    if by is None:
+        return [None] * len(images)
+    if images.attributes is None or by not in images.attributes:
+        raise OptionError(f"--by {by}: the {whose} images have no such attribute; give one that both have")
+    return [None if pd.isna(value) else str(value) for value in images.attributes[by]]
+
+
+def _alike(wanted: Sequence[str | None], have: Sequence[str | None], source: np.random.Generator) -> list[int]:
+    """As many places as are wanted, of the same values where there are any left, else of others."""
+    left = source.permutation(len(have)).tolist()
+    found: list[int] = []
+    for value in wanted:
+        place = next((place for place in left if have[place] == value), left[0])
+        left.remove(place)
+        found.append(place)
+    return found
+
+
+def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, seed: int) -> str:
+    """Write `out`/study.html, and the key; returns the study's name.
+
+    Raises:
+        InputError: The key would lie beside the page, or another study is there already.
+    """
+    if key.resolve().parent == out.resolve():
+        raise InputError(f"the key {key} would lie beside the page that readers get; give another --key")
+    sources = [_png(item.picture) for item in items]
+    study = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
+    truth = [{"item": place, "kind": item.kind, "name": item.name, "group": item.group} for place, item in enumerate(items, 1)]
+    told = {"format": FORMAT, "study": study, "seed": seed, "by": by, "items": truth}
+    files = {key: json.dumps(told, indent=1) + "\n", out / "study.html": _page(study, sources)}
+    for path, text in files.items():
+        if path.exists() and path.read_text(encoding="utf-8") != text:  # the same is of the same command, stopped or not
+            raise InputError(f"{path} is there already, and answers belong to one study; give another --out or --key")
+    for path, text in files.items():
+        write_whole(path, text)
+    return study
+
+
+def _png(picture: np.ndarray) -> str:
+    """A picture as a data URI; grey ones as grey, whatever they were."""
+    from PIL import Image
+
+    grey = bool((picture == picture[..., :1]).all())
+    buffer = io.BytesIO()
+    Image.fromarray(picture[..., 0] if grey else picture).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _page(study: str, sources: Sequence[str]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("latentdrift", "")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("reader.jinja").render(study=study, sources=sources, columns=COLUMNS)
+
+
+def write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

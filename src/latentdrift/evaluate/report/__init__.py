@@ -1,0 +1,1 @@
+"""All evaluations as report.json and one HTML page."""

@@ -1,0 +1,1 @@
+"""Confidence intervals that resample patients, and the area under the ROC curve."""

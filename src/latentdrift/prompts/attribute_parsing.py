@@ -1,0 +1,216 @@
+"""`age=85`, `+10`, `age=60:90:5` -> typed values, checked against the attributes that a cohort had."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from latentdrift.ages import OLDEST, AgeError, parse_age
+from latentdrift.config import EditOptions
+from latentdrift.errors import OptionError, unknown
+from latentdrift.prompts.phrases import NO_FINDING, SEX_WORDS, Spec, is_missing, split_findings
+
+MOST = 100
+"""Values of a series; ours."""
+
+
+@dataclass(frozen=True)
+class Years:
+    """An age that is counted from the image's own."""
+
+    number: float
+
+    def __str__(self) -> str:
+        return f"{self.number:+g}"
+
+    def after(self, attributes: Mapping[str, Any]) -> float:
+        """The age that an image with these attributes comes to.
+
+        Raises:
+            OptionError: Its own age is not known, or the age it comes to cannot be.
+        """
+        known: Any = attributes.get("age")
+        if is_missing(known):
+            raise OptionError(
+                f"an age of {self} years counts from the image's own, which is not known; say it with --given age=70"
+            )
+        own = float(known)
+        age = own + self.number
+        if not 0 <= age <= OLDEST:
+            raise OptionError(
+                f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and {OLDEST:g} years; "
+                "go less far, or set the age itself with --set age=85"
+            )
+        return age
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to change, as `edit` was asked for it."""
+
+    changes: Mapping[str, Any]
+    """An age may be `Years` from the image's own."""
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+    grid: tuple[tuple[str, tuple[Any, ...]], ...]
+    """Attributes that take several values in turn."""
+
+
+def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
+    """`--set`, `--age`, `--add`, `--remove` and `--grid`, in the words of an adapter's cohort.
+
+    Raises:
+        OptionError: An attribute or a value that the cohort has not, something said twice, or a model without a cohort.
+    """
+    asked = [name for name in ("set", "age", "add", "remove", "grid", "given") if getattr(options, name)]
+    if asked and not spec:
+        raise OptionError(
+            f"--{asked[0]} speaks of attributes, and {options.adapter} knows none: it is a base, or was not fitted on a cohort; "
+            "give an adapter that `fit` made"
+        )
+    changes = [parse_assignment(text, spec) for text in options.set]
+    changes += [] if options.age is None else [("age", parse_years(options.age, spec))]
+    grid = tuple((name, tuple(values)) for name, values in (parse_series(text, spec) for text in options.grid))
+    said = [name for name, _ in (*changes, *grid)]
+    if twice := next((name for name in said if said.count(name) > 1), None):
+        raise OptionError(f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it once")
+    add, remove = (tuple(parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
+    if both := next((finding for finding in add if finding in remove), None):
+        raise OptionError(f"--add and --remove both name '{both}'; leave one of them out")
+    if not (changes or grid or add or remove or options.instruction):
+        raise OptionError("nothing is to change; say what with --set, --age, --add, --remove, --grid or --instruction")
+    return Wanted(dict(changes), add, remove, grid)
+
+
+def parse_years(text: str, spec: Spec) -> Years:
+    """`+10` or `-5`: years from each image's own age.
+
+    Raises:
+        OptionError: The adapter's cohort had no ages, or no sign and number.
+    """
+    if "age" not in spec:
+        raise unknown("attribute", "age", spec)
+    if not re.fullmatch(r"[+-]\d+(\.\d+)?", text.strip()):
+        raise OptionError(f"--age {text} is no number of years from an image's own age: write +10 or -5, or --set age=85")
+    return Years(float(text))
+
+
+def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
+    """`age=60:90:5` (start, stop and step, both ends included), `age=+5,+10` or `diagnosis=dementia,no dementia`.
+
+    Returns:
+        The attribute and its values, as `parse_assignment` returns them, or `Years` where an age has a sign.
+
+    Raises:
+        OptionError: As `parse_assignment`; a range that leads nowhere or has too many values, or a value that is there twice.
+    """
+    name, equals, said = (part.strip() for part in text.partition("="))
+    if not (name and equals and said):
+        raise OptionError(f"'{text}' is not a series; write name=start:stop:step or name=value,value, for example age=60:90:5")
+    attribute = {known.lower(): known for known in spec}.get(name.lower(), name)
+    values = [part.strip() for part in said.split(",") if part.strip()]
+    if spec.get(attribute, {}).get("type") == "number" and ":" in said:
+        values = _range(text, said)
+    if len(values) > MOST:
+        raise OptionError(f"'{text}' has {len(values)} values; a series has at most {MOST}: take a longer step")
+    signed = attribute == "age" and any(value[0] in "+-" for value in values)
+    parsed = [parse_years(value, spec) if signed else parse_assignment(f"{name}={value}", spec)[1] for value in values]
+    if len(set(parsed)) < len(parsed) or not parsed:
+        raise OptionError(f"'{text}' names no value, or one twice; a series has each of its values once")
+    return attribute, parsed
+
+
+def _range(text: str, said: str) -> list[str]:
+    """Values of start:stop:step as they would be written out, the stop among them where a whole number of steps leads to it."""
+    parts = [part.strip() for part in said.split(":")]
+    try:
+        start, stop, step = (float(part) for part in parts)
+        steps = (stop - start) / step
+    except (ValueError, ZeroDivisionError):
+        steps = math.nan
+    if not 0 <= steps < math.inf:
+        raise OptionError(f"'{text}' is not a range that leads anywhere; write start:stop:step, for example age=60:90:5")
+    if steps >= MOST:
+        raise OptionError(f"'{text}' has {steps + 1:.0f} values; a series has at most {MOST}: take a longer step")
+    sign = "+" if parts[0][0] in "+-" else ""
+    return [f"{round(start + step * i, 6):{sign}.12g}" for i in range(math.floor(steps + 1e-9) + 1)]
+
+
+def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
+    """`age=85` -> ("age", 85.0), checked against the attributes that the adapter's cohort had.
+
+    Raises:
+        OptionError: No `=`, an unknown attribute or value, a number that is none, an age that cannot be.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not (name and equals and value):
+        raise OptionError(f"'{text}' is not an assignment; write name=value, for example age=85")
+    name = {known.lower(): known for known in spec}.get(name.lower(), name)
+    if name not in spec:
+        raise unknown("attribute", name, spec)
+    kind, vocabulary = spec[name]["type"], spec[name].get("vocabulary") or []
+    if kind == "number":
+        return name, _number(name, value, spec[name].get("unit"))
+    if kind == "findings":
+        return name, _findings(value, spec)
+    return name, _word(name, value, vocabulary)
+
+
+def _findings(value: str, spec: Spec) -> str:
+    """Findings joined with `|`; a word that says there are none stands alone."""
+    findings = [parse_finding(part, spec) for part in split_findings(value)]
+    none = next((finding for finding in findings if finding.lower() in NO_FINDING), None)
+    if none and len(findings) > 1:
+        raise OptionError(f"findings={value}: '{none}' says that there are no findings, and others are named; leave one out")
+    return "|".join(findings)
+
+
+def parse_finding(text: str, spec: Spec) -> str:
+    """A finding as the cohort's vocabulary spells it.
+
+    Raises:
+        OptionError: The cohort has no findings, or not this one.
+    """
+    if "findings" not in spec:
+        known = ", ".join(sorted(spec))
+        raise OptionError(
+            f"unknown attribute 'findings'; known: {known} ('{text}' would be a finding, and this adapter's cohort has none)"
+        )
+    return _word("finding", text.strip(), spec["findings"].get("vocabulary") or [])
+
+
+def _word(kind: str, value: str, vocabulary: Iterable[Any]) -> str:
+    """The entry of the vocabulary that `value` means; M and male mean the same."""
+    fold = {str(entry).lower(): str(entry) for entry in vocabulary}
+    if kind == "sex":
+        fold = {SEX_WORDS.get(lower) or lower: entry for lower, entry in fold.items()}
+        value = SEX_WORDS.get(value.lower()) or value
+    if fold and value.lower() not in fold:
+        raise unknown(kind, value, fold.values())
+    return fold.get(value.lower(), value)
+
+
+def _number(name: str, value: str, unit: str | None) -> float:
+    if name == "age":
+        return _age(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise OptionError(f"{name}={value}: '{value}' is not a number; give it in {unit or 'digits'}, for example {name}=70")
+    return number
+
+
+def _age(value: str) -> float:
+    """Years, by the one rule for ages; an age that is not known is no value to assign."""
+    try:
+        years = parse_age(value)
+    except AgeError as error:
+        raise OptionError(f"age={value}: an age lies between 0 and {OLDEST:g} years; {error}") from error
+    if years is None:
+        raise OptionError(f"age={value}: '{value}' is not a number; give it in years, for example age=70")
+    return years

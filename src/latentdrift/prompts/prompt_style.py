@@ -1,0 +1,102 @@
+"""How the prompts of one adapter are worded: chosen by `fit`, kept in adapter.json, followed by `generate` and `edit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from latentdrift.config import FitOptions
+from latentdrift.errors import OptionError, unknown
+from latentdrift.prompts.edit_prompts import instruction
+from latentdrift.prompts.phrases import Spec, attributes_of, is_missing, named, negated
+from latentdrift.prompts.templates import sentence
+
+
+@dataclass(frozen=True)
+class Manner:
+    """The choices that adapter.json keeps under "prompt"."""
+
+    style: str = "simple"
+    """A row of TEMPLATES."""
+    patient_info: bool = True
+    """Say age, sex, findings and other attributes."""
+    age_encoding: str = "numerical"
+    """A row of AGES."""
+    negate_findings: bool = False
+    """Deny some of the findings that an image has not."""
+    caption: str | None = None
+    """The column whose text is the prompt, in place of a template."""
+    instruction: str | None = None
+    """A row of INSTRUCTIONS, where what is said is how one visit becomes a later one."""
+
+    @classmethod
+    def asked(cls, options: FitOptions) -> Manner:
+        """As `fit` was asked to word its prompts."""
+        return cls(
+            options.prompt_style, options.patient_info, options.age_encoding, options.negate_findings, options.caption,
+            options.instruction,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Manner:
+        """As adapter.json["prompt"] says; what adapters of older versions do not say is the default."""
+        return cls(**{field.name: said[field.name] for field in fields(cls) if field.name in said})
+
+    def check(self, spec: Spec, texts: Iterable[str]) -> None:
+        """See that a cohort has what these choices need.
+
+        Args:
+            spec: The cohort's attributes.
+            texts: Its columns of words.
+
+        Raises:
+            OptionError: No such column, nothing to deny, or no place for it.
+        """
+        if self.caption is not None and self.caption not in texts:
+            raise unknown("column of words for --caption", self.caption, texts)
+        if self.negate_findings and not self.patient_info:
+            raise OptionError("--negate-findings says what is not found, which --no-patient-info leaves out; give one of them")
+        if self.negate_findings and "findings" not in spec:
+            raise OptionError(
+                "--negate-findings needs findings, and the cohort has none; leave it out, or import with a `findings:` column"
+            )
+
+    def words(self, describe: str, row: Mapping[str, Any], spec: Spec, index: int, *, learned: bool = False) -> str:
+        """The prompt of a table's row.
+
+        Args:
+            describe: What the pictures show, or the word that is learned for it.
+            row: Its cells.
+            spec: The attributes that may stand in a sentence.
+            index: Of the image: it chooses the wording and what is denied.
+            learned: `describe` is a word that is learned, and leads a caption that does not hold it.
+        """
+        text, known = self._caption(row), attributes_of(row, spec)
+        if not is_missing(text):
+            name = named(describe, known)[0]
+            return f"{name}: {text}" if learned and name not in text else text
+        said = negated(known, spec, index) if self.negate_findings else known
+        return sentence(
+            describe, said, style=self.style, index=index, patient_info=self.patient_info, age_encoding=self.age_encoding
+        )
+
+    def instructs(self, describe: str, earlier: Mapping[str, Any], later: Mapping[str, Any], spec: Spec) -> str:
+        """The instruction that leads from one row of a table to a later one: the later one's caption, where it has one.
+
+        Raises:
+            OptionError: There is nothing to say, or the later one is younger.
+        """
+        text = self._caption(later)
+        if not is_missing(text):
+            return text
+        return instruction(describe, attributes_of(earlier, spec), attributes_of(later, spec), self.instruction or "numerical")
+
+    def _caption(self, row: Mapping[str, Any]) -> str:
+        """The text of a row, in one line; nothing where prompts are templates."""
+        return " ".join(str(row.get(self.caption)).split()) if self.caption else ""
+
+    @property
+    def of_edit(self) -> dict[str, Any]:
+        """Options of `pair`; an edit says what is known even where training did not."""
+        return {"style": self.style, "age_encoding": self.age_encoding, "negate_findings": self.negate_findings}

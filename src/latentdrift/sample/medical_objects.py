@@ -1,0 +1,111 @@
+"""OBJECTS: a synthetic cohort's pictures once more, as DICOM or NIfTI, each of which says that it is synthetic."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.images.image import Image
+from latentdrift.data.images.image_writers import SUFFIXES, write_dicom, write_nifti
+from latentdrift.data.images.intensity import Range, constant_window, from_unit
+from latentdrift.errors import OptionError
+from latentdrift.prompts import is_missing
+
+VIEW_POSITIONS = ("AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO")
+"""Defined terms of View Position (PS3.3 C.8.1.2): a plane is none of them."""
+LONGEST = 1024
+"""Characters of a Derivation Description (PS3.5 table 6.2-1, ST)."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One picture in its own unit."""
+
+    pixels: np.ndarray
+    """[H, W] in the unit, or uint8 [H, W, 3]."""
+    range: Range
+    unit: str
+    row: Mapping[str, Any]
+    """Of metadata.csv."""
+    modality: str | None
+    """The one that the adapter was trained on; None where it was several, or nobody knows."""
+
+
+def _dicom(path: Path, drawn: Drawn) -> None:
+    shown = {name: drawn.row[name] for name in ("age", "sex") if not is_missing(drawn.row.get(name))}
+    view = str(drawn.row.get("view", "")).upper()
+    shown |= {"view": view} if view in VIEW_POSITIONS else {}
+    shown |= {"modality": drawn.modality} if drawn.modality else {}
+    said = f"Synthetic image, drawn by a generative model: {drawn.row['prompt']}"[:LONGEST]
+    how: Any = {"description": said, "range": drawn.range, "unit": drawn.unit, "attributes": shown}
+    write_dicom(path, None, drawn.pixels, **how)
+
+
+def _nifti(path: Path, drawn: Drawn) -> None:
+    write_nifti(path, Image(drawn.pixels, drawn.range, drawn.unit), drawn.pixels)
+
+
+OBJECTS: dict[str, Callable[[Path, Drawn], None]] = {"dicom": _dicom, "nifti": _nifti}
+
+
+def bits(asked: int | None, info: Mapping[str, Any]) -> int:
+    """Bits of each picture: as asked, or by default those of the adapter's cohort.
+
+    Raises:
+        OptionError: 16 bits in colour.
+    """
+    if asked == 16 and info["colour"]:
+        raise OptionError("--depth 16 is for grey pictures, and this model draws in colour; leave --depth out")
+    return 8 if info["colour"] else asked or int(info.get("depth", 8))
+
+
+def check_format(form: str, info: Mapping[str, Any]) -> None:
+    """See that pictures of this model have a place in a format.
+
+    Raises:
+        OptionError: NIfTI in colour.
+    """
+    if form == "nifti" and info["colour"]:
+        raise OptionError("--format nifti is for grey pictures, and this model draws in colour; take --format dicom")
+
+
+def write_objects(cohort: Cohort, form: str, info: Mapping[str, Any]) -> list[str]:
+    """Write `dicom/000000.dcm` or `nifti/000000.nii.gz` into a synthetic cohort's folder, all or none; returns their names.
+
+    Where all training images had one intensity window, values are in it: HU, where they were HU. Else they are the PNG's.
+
+    Args:
+        cohort: Of synthetic pictures.
+        form: A row of OBJECTS.
+        info: adapter.json.
+    """
+    place = cohort.folder / form
+    aside = place.with_name(f".{form}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    made = []
+    for row in cohort.rows().to_dict("records"):
+        name = f"{Path(row['file_name']).stem}{SUFFIXES[form]}"
+        OBJECTS[form](aside / name, _drawn(cohort, row, info))
+        made.append(f"{form}/{name}")
+    shutil.rmtree(place, ignore_errors=True)
+    aside.replace(place)
+    return made
+
+
+def _drawn(cohort: Cohort, row: dict[str, Any], info: Mapping[str, Any]) -> Drawn:
+    stored = cohort.stored(row)
+    modalities = list(info.get("modalities") or [])
+    modality = modalities[0] if len(modalities) == 1 else None
+    window = constant_window(info)
+    if window is None or stored.ndim == 3:
+        most = float(np.iinfo(stored.dtype).max)
+        return Drawn(stored, (0.0, most), "intensity", row, modality)
+    unit = info.get("unit") or "intensity"
+    return Drawn(from_unit(cohort.pixels(row), window), window, unit, row, modality)

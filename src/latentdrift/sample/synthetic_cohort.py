@@ -1,0 +1,264 @@
+"""Synthetic images as a cohort: what is to be drawn, and the folder that comes of it, labelled as synthetic."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image as Pillow
+
+from latentdrift import prompts
+from latentdrift.data.cohort.cohort import Cohort, check_free, write_cohort
+from latentdrift.data.images.image_writers import write_png
+from latentdrift.data.images.intensity import from_unit
+from latentdrift.errors import CohortError, OptionError, ResourceError
+from latentdrift.prompts import composition
+
+log = logging.getLogger(__name__)
+TOLD = 3  # prompts of which is said what was cut off; of more only their number
+
+
+@dataclass(frozen=True)
+class Request:
+    """One image to draw."""
+
+    prompt: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """What the prompt was made from: they label the image."""
+    row: int | None = None
+    """Position in metadata.csv of the row that it follows."""
+    parts: tuple[composition.Part, ...] = ()
+    """Where it is drawn from several prompts: they, with their weights."""
+
+    @classmethod
+    def of(cls, prompt: str, attributes: Mapping[str, Any] | None = None) -> Request:
+        """From a prompt in which AND stands between several."""
+        found = composition.parts(prompt)
+        return cls(prompt, attributes or {}, parts=tuple(found) if len(found) > 1 else ())
+
+    @property
+    def drawn(self) -> str | tuple[composition.Part, ...]:
+        """What it is drawn from."""
+        return self.parts or self.prompt
+
+
+def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
+    """Image i follows prompt i modulo their number.
+
+    Raises:
+        OptionError: There are none.
+    """
+    if not texts:
+        raise OptionError(
+            "there is nothing to draw: give --prompt, --compose or --interpolate, or --like COHORT whose table the images follow"
+        )
+    return [Request.of(texts[i % len(texts)]) for i in range(n)]
+
+
+def follow_cohort(
+    cohort: Cohort, split: str | None, n: int, info: Mapping[str, Any], only: Sequence[int] | None = None
+) -> list[Request]:
+    """Image i has the attributes of row i modulo their number, in the adapter's words.
+
+    Args:
+        cohort: Its table is followed, its pictures are not looked at.
+        split: Only these rows.
+        n: Number of images.
+        info: adapter.json; attributes that the adapter does not know are left out.
+        only: Positions of the rows that can be followed; default: all.
+    """
+    table = cohort.rows(split)
+    rows = (table if only is None else table.loc[list(only)]).to_dict("index")
+    if not rows:
+        raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
+    positions = list(rows)
+    followed = [positions[i % len(rows)] for i in range(n)]
+    found = follow_rows([rows[position] for position in followed], info)
+    return [replace(request, row=int(position)) for request, position in zip(found, followed, strict=True)]
+
+
+def follow_rows(rows: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[Request]:
+    """Image i has the attributes of row i of a cohort's table, in the adapter's words."""
+    manner, spec, found = prompts.Manner.of(info["prompt"]), info["attributes"], []
+    for i, row in enumerate(rows):
+        text = manner.words(info["describe"], row, spec, i, learned=info["describe"] != info["pictures"])
+        found.append(Request(text, prompts.attributes_of(row, spec)))
+    return found
+
+
+def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Request]:
+    """The requests with prompts that the text encoder reads to their end; what is cut off is said.
+
+    Args:
+        requests: With prompts of any length.
+        cut: `Base.readable`.
+    """
+    every = dict.fromkeys(text for request in requests for text, _ in request.parts or ((request.prompt, 1.0),))
+    read = {text: cut(text) for text in every}
+    long = [text for text in read if text != read[text]]
+    for text in long[:TOLD]:
+        dropped = " ".join(text.split()[len(read[text].split()) :])
+        log.warning("the prompt '%s' is longer than the text encoder reads: '%s' is dropped", text, dropped)
+    if long[TOLD:]:
+        log.warning("the ends of %d further prompts are dropped, too", len(long[TOLD:]))
+    cut_to = [tuple((read[text], weight) for text, weight in request.parts) for request in requests]
+    return [
+        replace(request, prompt=composition.compose(parts) if parts else read[request.prompt], parts=parts)
+        for request, parts in zip(requests, cut_to, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """`.<out>.partial/`: the images drawn so far, so that an interrupted run goes on; the cohort appears whole or not at all."""
+
+    out: Path
+    folder: Path
+
+    @classmethod
+    def open(cls, out: Path, settings: Mapping[str, Any]) -> Sheet:
+        """Continue under the same settings, or begin anew.
+
+        Raises:
+            CohortError: `out` is in use, or what an earlier gate held back lies beside it.
+        """
+        check_free(out)
+        folder, key = _unfinished(out), cls.key(settings)
+        if not (folder / key).is_file():
+            check_free(quarantine(out))
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / key).touch()
+        return cls(out, folder)
+
+    @staticmethod
+    def key(settings: Mapping[str, Any]) -> str:
+        """Hash of all that decides the images."""
+        return hashlib.sha256(json.dumps(dict(settings), sort_keys=True, default=str).encode()).hexdigest()
+
+    @staticmethod
+    def finished(out: Path) -> dict[str, Any]:
+        """What there is to say of images that the same command drew before; its last traces go away."""
+        shutil.rmtree(_unfinished(out), ignore_errors=True)
+        return {"cohort": str(out), "images": len(Cohort.load(out).table), "already finished": True}
+
+    def missing(self, requests: Sequence[Request]) -> dict[int, str | tuple[composition.Part, ...]]:
+        """Index -> what is still to be drawn from."""
+        return {i: request.drawn for i, request in enumerate(requests) if not self._path(i).exists()}
+
+    def keep(self, index: int, picture: np.ndarray, *, colour: bool, depth: int = 8) -> None:
+        """Store a picture [R, R, 3] in [-1, 1] in 8 bits, or grey ones in 16; grey is the mean of the channels.
+
+        Raises:
+            ResourceError: Its pixels are no numbers.
+        """
+        if not np.isfinite(picture).all():
+            raise ResourceError(
+                f"image {index} came out as no numbers: those of the network overflowed. "
+                "Draw with --precision fp32, or with a lower --guidance"
+            )
+        kind = np.uint16 if depth == 16 else np.uint8
+        values = from_unit(picture if colour else picture.mean(-1), (0.0, float(np.iinfo(kind).max)), kind)
+        aside = self._path(index).with_suffix(".writing")
+        write_png(aside, values, synthetic=True)
+        aside.replace(self._path(index))
+
+    def pictures(self, number: int) -> np.ndarray:
+        """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal channels, and 8 bits here."""
+        stored = [_eight_bits(self._read(index)) for index in range(number)]
+        return np.stack([np.broadcast_to(x if x.ndim == 3 else x[..., None], (*x.shape[:2], 3)) for x in stored])
+
+    def publish(
+        self,
+        requests: Sequence[Request],
+        info: Mapping[str, Any],
+        seed: int,
+        mask: Callable[[int], np.ndarray] | None = None,
+        held_back: Mapping[int, Mapping[str, Any]] | None = None,
+        finish: Callable[[Path], object] | None = None,
+    ) -> Cohort:
+        """The cohort: every image is its own patient, and all say that they are synthetic; beside each its `mask`, if any.
+
+        Args:
+            requests: All that was drawn.
+            info: What cohort.json is to say.
+            seed: Of the images.
+            mask: Index -> mask.
+            held_back: Index -> why. These images go to `quarantine(out)`, and not into the cohort.
+            finish: What else is to be written into the folder before it appears.
+
+        Raises:
+            CohortError: All are held back.
+        """
+        apart = held_back or {}
+        kept = [index for index in range(len(requests)) if index not in apart]
+        self._set_apart(requests, seed, apart)
+        if not kept:
+            shutil.rmtree(self.folder)
+            raise CohortError(
+                f"all {len(requests)} images are copies of training images and lie in {quarantine(self.out)}: no cohort was "
+                "made. The adapter has learned its images by heart; fit it again with fewer --steps, --patience, or more images"
+            )
+        about = {**info, "synthetic": True, "kept": ("prompt", "seed", "index", *["mask"] * bool(mask))}
+        rows = ((self._read(i), _row(requests[i], i, seed)) for i in kept)
+        cohort = write_cohort(self.out, rows, about, (lambda place: mask(kept[place])) if mask else None, finish)
+        shutil.rmtree(self.folder)
+        return cohort
+
+    def _set_apart(self, requests: Sequence[Request], seed: int, why: Mapping[int, Mapping[str, Any]]) -> None:
+        """The folder of what is held back, whole or not at all; none where that is nothing."""
+        place = quarantine(self.out)
+        shutil.rmtree(place, ignore_errors=True)
+        if not why:
+            return
+        aside = self.folder / "quarantine"
+        shutil.rmtree(aside, ignore_errors=True)
+        (aside / "images").mkdir(parents=True)
+        rows = []
+        for index, reasons in why.items():
+            name = f"images/{self._path(index).name}"
+            shutil.copy2(self._path(index), aside / name)
+            rows.append({"file_name": name, **_row(requests[index], index, seed), **reasons})
+        pd.DataFrame(rows).to_csv(aside / "quarantine.csv", index=False, lineterminator="\n")
+        aside.replace(place)
+
+    def _read(self, index: int) -> np.ndarray:
+        with Pillow.open(self._path(index)) as picture:
+            return np.asarray(picture)
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.png"
+
+
+def _eight_bits(picture: np.ndarray) -> np.ndarray:
+    """Of 16 bits the nearest of 8, whose steps are 257 wide."""
+    return picture if picture.dtype == np.uint8 else np.rint(picture / 257).astype(np.uint8)
+
+
+def _row(request: Request, index: int, seed: int) -> dict[str, Any]:
+    return {**request.attributes, "patient": f"synthetic-{index:06d}", "prompt": request.prompt, "seed": seed, "index": index}
+
+
+def _unfinished(out: Path) -> Path:
+    return out.with_name(f".{out.name}.partial")
+
+
+def quarantine(out: Path) -> Path:
+    """Where images lie that the gate kept out of the cohort `out`: beside it, so that nothing takes them for a part of it."""
+    return out.with_name(f"{out.name}-quarantine")
+
+
+def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 8) -> np.ndarray:
+    """Pictures of one size, uint8 [H, W] or [H, W, 3], side by side in rows: [., ., 3] uint8."""
+    tiles = [np.repeat(p[..., None], 3, -1) if p.ndim == 2 else p for p in pictures]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % min(columns, len(tiles)))
+    wide = min(columns, len(tiles))
+    return np.concatenate([np.concatenate(tiles[i : i + wide], axis=1) for i in range(0, len(tiles), wide)])

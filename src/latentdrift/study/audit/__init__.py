@@ -1,0 +1,1 @@
+"""Does an adapter's loss betray its training patients?"""

@@ -1,0 +1,64 @@
+"""What a classifier that learned from a variant's pictures makes of the test split."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.evaluate.evaluations.class_labels import Classes
+from latentdrift.evaluate.evaluations.tstr import Labelled, utility
+from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.statistics import bootstrap
+
+MOST = 1000  # real pictures that a classifier learns from; a larger split is sampled down
+
+
+def taught(cohort: Cohort, classes: Classes, seed: int) -> pd.DataFrame:
+    """Rows of the train split whose class is known, at most MOST."""
+    rows = cohort.rows("train")
+    rows = rows[~np.isnan(classes.labels(rows))]
+    if len(rows) > MOST:
+        rows = rows.iloc[np.sort(bootstrap.rng(seed, "taught").choice(len(rows), MOST, replace=False))]
+    return rows
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Real pictures of the two classes: the train split to learn from, the test split to be tested on."""
+
+    cohort: Cohort
+    classes: Classes
+    resolution: int
+    """Of the pictures to come: real ones pass through the same size."""
+    steps: int
+    resamples: int
+    device: str
+    seed: int
+    """Of the choice of real training pictures."""
+
+    @cached_property
+    def train(self) -> Labelled:
+        return self._read(taught(self.cohort, self.classes, self.seed))
+
+    @cached_property
+    def test(self) -> Labelled:
+        rows = self.cohort.rows("test")
+        return self._read(rows[~np.isnan(self.classes.labels(rows))])
+
+    def __call__(self, pictures: Sequence[np.ndarray], rows: pd.DataFrame, *, real: bool, seed: int) -> dict[str, Any]:
+        """The AUC after learning from synthetic pictures [R, R, 3] of rows; `real`: filled up with real ones to their number."""
+        learned = [Labelled.of(ImageSet(np.stack(pictures)), self.classes.labels(rows))] if len(pictures) else []
+        learned += [self.train.take(len(self.train) - len(pictures), seed)] if real else []
+        how: Any = {"steps": self.steps, "seed": seed, "bootstrap": self.resamples, "device": self.device}
+        return utility([reduce(operator.add, learned)], self.test, **how).to_dict()
+
+    def _read(self, rows: pd.DataFrame) -> Labelled:
+        return Labelled.of(image_sets.from_rows(self.cohort, rows, self.resolution), self.classes.labels(rows))

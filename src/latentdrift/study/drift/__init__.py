@@ -1,0 +1,1 @@
+"""Which drift suits a cohort: closed form, grid search, copy slope."""

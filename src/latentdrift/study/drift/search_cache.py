@@ -1,0 +1,120 @@
+"""One point of the curve per delta: a JSON and a picture, each written aside and renamed, reused under the same settings.
+
+Every process opens the model by itself and draws whole points, so what a point holds depends neither on how many processes there
+are nor on which points are there already.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentdrift.data.images.image_writers import write_png
+from latentdrift.errors import ResourceError
+from latentdrift.progress import Report
+from latentdrift.study.drift.image_statistics import Numbers, compare
+
+Draw = Callable[[float], tuple[np.ndarray, Numbers]]
+"""delta -> one synthetic picture [R, R, 3] uint8 to show, and the numbers of all that were drawn."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """A folder of points and all that a process needs to make one."""
+
+    folder: Path
+    key: str
+    """Of all settings that shape a point."""
+    open: Callable[[], Draw]
+    """Loads the model; called once per process."""
+    target: Numbers
+    patients: list[str] | None
+    resamples: int
+    seed: int
+
+    def read(self, delta: float) -> dict[str, Any] | None:
+        """A point made earlier under the same settings."""
+        path = self._path(delta, "json")
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return found if found.get("settings") == self.key else None
+
+    def picture(self, delta: float) -> np.ndarray:
+        """The picture that was kept of a point."""
+        from PIL import Image
+
+        with Image.open(self._path(delta, "png")) as picture:
+            return np.asarray(picture)
+
+    def make(self, draw: Draw, delta: float) -> None:
+        """Draw, compare, write."""
+        picture, numbers = draw(delta)
+        found = compare(self.target, numbers, self.patients, resamples=self.resamples, seed=self.seed)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self._path(delta, "writing.png")
+        write_png(aside, picture, synthetic=True)
+        aside.replace(self._path(delta, "png"))
+        text = json.dumps({"delta": delta, "settings": self.key, "distances": found}, indent=1)
+        aside = self._path(delta, "writing.json")
+        aside.write_text(text + "\n", encoding="utf-8")
+        aside.replace(self._path(delta, "json"))
+
+    def all(self, deltas: Sequence[float], workers: int, report: Report) -> list[dict[str, Any]]:
+        """The points of all deltas, in rising order; those that are missing are made.
+
+        Raises:
+            ResourceError: A process was killed.
+        """
+        missing = [delta for delta in sorted(deltas) if self.read(delta) is None]
+        made = len(deltas) - len(missing)
+        report(made, len(deltas))
+        for done, _ in enumerate(self._make_each(missing, min(workers, len(missing))), start=made + 1):
+            report(done, len(deltas))
+        return [json.loads(self._path(delta, "json").read_text(encoding="utf-8")) for delta in sorted(deltas)]
+
+    def _make_each(self, deltas: Sequence[float], workers: int) -> Iterator[None]:
+        if not deltas:
+            return
+        if workers == 1:
+            draw = self.open()
+            for delta in deltas:
+                self.make(draw, delta)
+                yield
+            return
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (self,))
+        try:
+            for future in as_completed([pool.submit(_make, delta) for delta in deltas]):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise ResourceError(
+                f"one of {workers} processes was killed, most likely for lack of memory: each holds a model of its own; "
+                "take fewer --workers, finished points are kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _path(self, delta: float, suffix: str) -> Path:
+        return self.folder / f"{delta:+.6f}.{suffix}"
+
+
+_here: dict[str, Any] = {}
+"""What a process of its own works on: `points`, and `draw` once it is open."""
+
+
+def _begin(points: Points) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupted process ends without a traceback of its own
+    _here["points"] = points
+
+
+def _make(delta: float) -> None:
+    if "draw" not in _here:
+        _here["draw"] = _here["points"].open()
+    _here["points"].make(_here["draw"], delta)

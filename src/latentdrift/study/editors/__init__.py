@@ -1,0 +1,1 @@
+"""Editors on edits whose right answer is known."""

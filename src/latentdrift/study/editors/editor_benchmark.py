@@ -1,0 +1,321 @@
+"""`bench editors`: every editor on edits whose right answer is known, beside doing nothing. START READING AT `run`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from latentdrift.adapt.training.edit_hints import Sourced
+from latentdrift.adapt.training.latent_cache import key
+from latentdrift.config import BenchEditorsOptions
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.images.image_writers import write_png
+from latentdrift.edit.editors.editors import EDITORS, starting
+from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.io.counterfactual import Counterfactual, How, edit
+from latentdrift.edit.io.edit_inputs import Entry
+from latentdrift.edit.io.edit_requests import Wish
+from latentdrift.errors import OptionError, unknown
+from latentdrift.evaluate.evaluations.ground_truth import against_truth, against_visit, tissue_fraction
+from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, rng
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics
+from latentdrift.progress import Report
+from latentdrift.sample.synthetic_cohort import contact_sheet
+from latentdrift.storage import write_whole
+from latentdrift.study.editors.reference_edits import Case, mean_change, of_phantoms, of_visits
+
+SHOWN = 6  # cases whose pictures are kept
+COARSE = 0.03  # share of the picture's side: structure that is larger says little of a person (ours)
+NOTHING, ROUND_TRIP, MEAN = "no change", "autoencoder", "mean change"
+BASELINES: dict[str, str] = {
+    NOTHING: "the picture as it is",
+    ROUND_TRIP: "encoded and decoded, which every editor does",
+    MEAN: "plus what changes in training patients on the mean",
+}
+"""What is put in place of an edit, and what it is."""
+
+# Name -> its title, and how it is better: up, down, nearer to 1, or nearer to the row below it. Of a phantom, then of visits.
+METRICS: dict[str, str] = {
+    "inside": "error where the truth changes",
+    "outside": "change where it does not",
+    "effect": "share of the true change",
+    "ssim": "SSIM with the truth",
+    "psnr": "PSNR (dB)",
+    "difference_ssim": "SSIM of the differences",
+    "tissue": "change of tissue fraction",
+    "true_tissue": "true change of it",
+    "ventricle": "change of ventricle area, share of the picture",
+    "true_ventricle": "true change of ventricle area",
+    "heart": "change of heart width, share of the picture",
+    "true_heart": "true change of heart width",
+    "identity": "share still most like their own original",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Editing:
+    """What is edited, by which model and which editors."""
+
+    options: BenchEditorsOptions
+    base: Base
+    drift: Drift
+    statistics: Statistics | None
+    info: Mapping[str, Any]
+    """adapter.json, and the adapters in the base."""
+    hints: Sourced
+    """What ControlNets are shown."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run.
+
+        Raises:
+            OptionError: Neither a cohort nor a phantom, or both; an editor that is unknown, for other networks, or needs a mask.
+        """
+        if (self.options.cohort is None) == (self.options.phantom is None):
+            raise OptionError("give a cohort whose patients came twice, or --phantom brain or chest: one of them")
+        for name in self.options.editors:
+            if name not in EDITORS:
+                raise unknown("editor", name, EDITORS)
+            if name not in self.able:
+                raise OptionError(
+                    f"editor '{name}' needs a mask, a ControlNet or another network; this bench can run {', '.join(self.able)}"
+                )
+
+    @cached_property
+    def able(self) -> tuple[str, ...]:
+        """Editors that this network can be edited by, without a mask from outside."""
+        return tuple(name for name, row in EDITORS.items() if row.fits(self.base) and not row.needs_mask)
+
+    @property
+    def editors(self) -> tuple[str, ...]:
+        """Those that are asked for; all of them by default."""
+        return self.options.editors or self.able
+
+    @property
+    def resolution(self) -> int:
+        """Pixels on a side."""
+        return int(self.info["resolution"])
+
+    @cached_property
+    def cohort(self) -> Cohort | None:
+        """Whose visits are followed."""
+        return Cohort.load(self.options.cohort) if self.options.cohort else None
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """What is edited."""
+        options, spec = self.options, self.info["attributes"]
+        if self.cohort is not None:
+            return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[: options.n]
+        return of_phantoms(str(options.phantom), options.n, options.seed, self.resolution, spec)
+
+    @cached_property
+    def fine(self) -> np.ndarray:
+        """Fine structure of the originals of all cases, without what they have in common [N, R * R]."""
+        found = fine_structure(np.stack([picture_of(case) for case in self.cases]))
+        return found - found.mean(0)
+
+    @cached_property
+    def mean_change(self) -> np.ndarray | None:
+        """Of the training patients' visits; None of a phantom."""
+        return None if self.cohort is None else mean_change(self.cohort, self.resolution)
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Those that there is something for."""
+        return tuple(name for name in BASELINES if name != MEAN or self.mean_change is not None)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Baselines and editors, and of those that put their changes on the image also what they drew."""
+        return (*self.baselines, *(name for editor in self.editors for name in rows_of(editor)))
+
+    @cached_property
+    def key(self) -> str:
+        """Of everything that shapes every result."""
+        asked = self.options.model_dump(mode="json", exclude={"out", "editors", "n", "bootstrap", "device", "round_trip"})
+        return key(asked, self.base.hash, self.info["adapters"], self.cohort.fingerprint if self.cohort else None)
+
+    def how(self, editor: str) -> dict[str, Any]:
+        """The options of the bench that reach an editor."""
+        return {name: getattr(self.options, name) for name in ("steps", "strength", "guidance", "image_guidance", "seed")
+                if name in EDITORS[editor].options and name in How.__annotations__}  # fmt: skip
+
+    def result(self, row: str, case: Case) -> dict[str, Any] | None:
+        """A result made earlier under the same settings."""
+        path = self.options.out / "results" / row.replace(" ", "-") / f"{case.subject.name}.json"
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return found["metrics"] if found.get("settings") == self.key else None
+
+    def keep(self, row: str, case: Case, metrics: Mapping[str, float], picture: np.ndarray | None) -> None:
+        """Write a case's result, and its picture where it is one of the first."""
+        folder = self.options.out / "results" / row.replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        if picture is not None:
+            write = partial(write_png, pixels=eight_bits(picture), synthetic=True)
+            write_whole(folder / f"{case.subject.name}.png", write)
+        told = {"settings": self.key, "group": case.group, "patient": case.patient, "metrics": dict(metrics)}
+        aside = folder / f"{case.subject.name}.writing"
+        aside.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        aside.replace(aside.with_suffix(".json"))
+
+
+def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
+    """Every row of the table, made or found: means over cases with their intervals."""
+    missing, shelf = unmade(asked), shelf_of(asked)
+    first = {case.subject.name for case in asked.cases[:SHOWN]}
+    for done, (row, case) in enumerate(missing, start=1):
+        original = picture_of(case)
+        made = {row: baseline(asked, row, case, original)} if row in BASELINES else outcomes(row, edited(asked, row, case, shelf))
+        for name, picture in made.items():
+            asked.keep(name, case, score(asked, case, original, picture), picture if case.subject.name in first else None)
+        report(done, len(missing))
+    return list(summarise(asked))
+
+
+def shelf_of(asked: Editing) -> Shelf:
+    """Where its inversions are kept."""
+    told = {"base": asked.base.hash, "adapters": asked.info["adapters"], "drift": asked.drift.to_dict()}
+    return Shelf(asked.options.out / "cache", told)
+
+
+def unmade(asked: Editing) -> list[tuple[str, Case]]:
+    """Baselines and edits that are not there yet."""
+    every = {name: (name,) for name in asked.baselines} | {name: rows_of(name) for name in asked.editors}
+    return [
+        (name, case)
+        for name, rows in every.items()
+        for case in asked.cases
+        if any(asked.result(row, case) is None for row in rows)
+    ]
+
+
+def rows_of(editor: str) -> tuple[str, ...]:
+    """An editor's rows in the table."""
+    return (editor, f"{editor}, as drawn") if EDITORS[editor].keeps(None) else (editor,)
+
+
+def outcomes(editor: str, made: Counterfactual) -> dict[str, np.ndarray]:
+    """An edit's picture [R, R] in [0, 1] for each of its rows."""
+    kept, drawn = unit(made.on_original), unit(made.counterfactual)
+    return dict(zip(rows_of(editor), (kept, drawn) if EDITORS[editor].keeps(None) else (drawn,), strict=True))
+
+
+def picture_of(case: Case) -> np.ndarray:
+    """[R, R] in [0, 1], in the model's geometry."""
+    return (case.subject.tensor()[0].mean(0).double().numpy() + 1) / 2
+
+
+def baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.ndarray:
+    """What a row of BASELINES makes of a case's picture [R, R] in [0, 1]."""
+    if row == MEAN:
+        return np.asarray((original + asked.mean_change).clip(0, 1))
+    if row == NOTHING:
+        return original
+    with torch.no_grad():
+        return unit(asked.base.decode(asked.base.moments(case.subject.tensor())[0]).cpu())
+
+
+def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None, steps: int | None = None) -> Counterfactual:
+    """A case under an editor; `steps` in place of those of the options."""
+    options, base = asked.options, asked.base
+    wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
+    wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
+    drift = starting(editor, asked.drift, base, asked.info, steps or options.steps)
+    hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
+    said: Any = {"hints": hints, "shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
+    said |= {"steps": steps} if steps else {}
+    return edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
+
+
+def unit(x: torch.Tensor) -> np.ndarray:
+    """[1, 3, R, R] in [-1, 1] -> grey [R, R] in [0, 1]."""
+    return ((x[0].double().mean(0).numpy() + 1) / 2).clip(0, 1)
+
+
+def score(asked: Editing, case: Case, original: np.ndarray, made: np.ndarray) -> dict[str, float]:
+    """What is said of one edit."""
+    three = original[None], made[None], case.truth[None]
+    found = dict(against_truth(*three)) if asked.cohort is None else {}
+    found |= against_visit(*three)
+    if "brain" in str(asked.info["pictures"]).lower():
+        before, after, true = (tissue_fraction(part)[0] for part in three)
+        found |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
+    found |= _of_structure(case, original, made)
+    found["identity"] = np.array([recognised(asked, case, made)])
+    return {name: float(values[0]) for name, values in found.items() if name in METRICS and np.isfinite(values[0])}
+
+
+def _of_structure(case: Case, original: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
+    """The change of a phantom's structure, and the true change; nothing of visits."""
+    if case.structure is None:
+        return {}
+    before, after, true = (case.structure.size(picture, original) for picture in (original, made, case.truth))
+    name = case.structure.measure.label
+    return {name: np.array([after - before]), f"true_{name}": np.array([true - before])}
+
+
+def fine_structure(pictures: np.ndarray) -> np.ndarray:
+    """Pictures [N, R, R] without their smooth part, as unit vectors [N, R * R]."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(pictures, (0, COARSE * pictures.shape[1], COARSE * pictures.shape[1]))
+    detail = (pictures - smooth).reshape(len(pictures), -1)
+    return detail / np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-12)
+
+
+def recognised(asked: Editing, case: Case, made: np.ndarray) -> float:
+    """1 where an edit is more like its own original than like any other person's, 0 elsewhere; NaN where nobody else is there."""
+    others = [place for place, other in enumerate(asked.cases) if other.patient != case.patient]
+    if not others:
+        return float("nan")
+    own = next(place for place, other in enumerate(asked.cases) if other is case)
+    alike = asked.fine @ fine_structure(made[None])[0]
+    return float(alike[own] > alike[others].max())
+
+
+def summarise(asked: Editing) -> Iterator[dict[str, Any]]:
+    """Rows of the table, a change at a time."""
+    for group in dict.fromkeys(case.group for case in asked.cases):
+        cases = [case for case in asked.cases if case.group == group]
+        for row in asked.rows:
+            results = [asked.result(row, case) or {} for case in cases]
+            metrics = {name: mean([one.get(name) for one in results], cases, asked.options) for name in METRICS}
+            yield {"change": group, "editor": row, "n": len(cases), "metrics": {k: v for k, v in metrics.items() if v}}
+
+
+def mean(values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions) -> dict[str, Any] | None:
+    """Over cases, with its interval; None where no value is known."""
+    known = [(value, case.patient) for value, case in zip(values, cases, strict=True) if value is not None]
+    if not known:
+        return None
+    numbers, patients = np.array([value for value, _ in known]), [patient for _, patient in known]
+    ci = mean_interval(numbers, groups(len(known), patients), options.bootstrap, rng(options.seed, "bench", "editors"))
+    return {"value": float(numbers.mean()), "ci": ci, "n": len(known)}
+
+
+def strips(asked: Editing) -> Iterator[tuple[np.ndarray, str]]:
+    """Pictures of the first cases for the page: as they are, as they should be, and each row's."""
+    from PIL import Image
+
+    shown = asked.cases[:SHOWN]
+    yield contact_sheet([eight_bits(picture_of(case)) for case in shown]), "the original"
+    yield contact_sheet([eight_bits(case.truth) for case in shown]), "what should come of it"
+    for row in asked.rows:
+        paths = [asked.options.out / "results" / row.replace(" ", "-") / f"{case.subject.name}.png" for case in shown]
+        with_pictures = [np.asarray(Image.open(path)) for path in paths if path.is_file()]
+        if with_pictures:
+            yield contact_sheet(with_pictures), f"synthetic; {row}"
+
+
+def eight_bits(picture: np.ndarray) -> np.ndarray:
+    """[R, R] in [0, 1] -> uint8."""
+    return np.rint(np.asarray(picture).clip(0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,175 @@
+"""Edits whose right answer is known: phantoms under other attributes, and patients who came again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentdrift import prompts
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.cohort.visits import clocks, pairs
+from latentdrift.data.images import image_readers
+from latentdrift.data.images.image import Image
+from latentdrift.data.images.letterbox import Fit
+from latentdrift.data.phantom import phantom
+from latentdrift.edit.io.edit_inputs import Subject
+from latentdrift.errors import CohortError, OptionError
+from latentdrift.seeds import derive
+from latentdrift.study.editors.structures import Structure
+
+YEARS = 15  # that a phantom ages
+VISIT = 1  # seed of the scanner: the same for a phantom and its counterfactual
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image, one change, and what should come of it."""
+
+    subject: Subject
+    group: str
+    """Which change it is."""
+    changes: Mapping[str, Any]
+    add: tuple[str, ...]
+    truth: np.ndarray
+    """[R, R] in [0, 1], in the model's geometry."""
+    patient: str
+    row: int | None = None
+    """Position in the cohort; None of a phantom."""
+    structure: Structure | None = None
+    """Of a phantom: what is measured in its pictures."""
+
+
+# Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the findings that are added.
+CHANGES: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]]] = {
+    "brain": {
+        f"age +{YEARS}": ({"diagnosis": "no dementia"}, {"age": YEARS}, ()),
+        "dementia": ({"diagnosis": "no dementia"}, {"diagnosis": "dementia"}, ()),
+    },
+    "chest": {
+        "effusion": ({"findings": ()}, {}, ("effusion",)),
+        "cardiomegaly": ({"findings": ()}, {}, ("cardiomegaly",)),
+    },
+}
+
+
+def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spec) -> list[Case]:
+    """n phantoms that no cohort holds, as many of each row of CHANGES; two pictures of one differ by the change alone.
+
+    Args:
+        kind: A row of `phantom.KINDS`.
+        n: Number of edits.
+        seed: Of the phantoms.
+        resolution: R.
+        spec: The adapter's attributes.
+
+    Raises:
+        OptionError: An unknown kind, or an adapter that does not know its attributes.
+    """
+    kinds = phantom.of(kind)
+    lacking = [name for name in ("age", "sex", kinds.column) if name not in spec]
+    if lacking:
+        raise OptionError(
+            f"the adapter does not know {' and '.join(lacking)} of a {kind} phantom; fit one on a cohort that "
+            f"`latentdrift phantom --kind {kind}` and `import` make"
+        )
+    found, names = [], list(CHANGES[kind])
+    for index in range(n):
+        name, number = names[index % len(names)], derive(seed, "bench", kind, index) % 2**31
+        before, change, add = CHANGES[kind][name]
+        row = {**kinds.history(np.random.default_rng(number), 1)[0], **before}
+        after = {**row, **{key: row[key] + value if key == "age" else value for key, value in change.items()}}
+        if add:
+            after["findings"] = add
+        first, second = (kinds.render(number, kinds.attributes(state), visit=VISIT, size=resolution) for state in (row, after))
+        was, becomes = (kinds.labels(number, kinds.attributes(state), resolution) for state in (row, after))
+        structure = Structure.of(kind, was, becomes, kinds.tissues)
+        known = {key: _cell(value) for key, value in row.items() if key != "days"}
+        subject = Subject(f"{index:06d}", Image(first, (0.0, 1.0)), known, Fit(resolution, resolution, resolution))
+        changes, truth = {key: after[key] for key in change}, second.astype(np.float64)
+        found.append(Case(subject, name, changes, add, truth, f"{index:06d}", structure=structure))
+    return found
+
+
+def _cell(value: Any) -> Any:
+    """A phantom's value as a cohort's table has it."""
+    return ("|".join(value) or phantom.NO_FINDING) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class Visits:
+    """First and last visit of a patient in one view."""
+
+    first: int
+    """Position in metadata.csv."""
+    last: int
+    known: Mapping[str, Any]
+    """Attributes at the first one."""
+    changes: Mapping[str, Any]
+    """Age and diagnosis at the last one, where they are others."""
+
+
+def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
+    """The ends of every patient and view of a split that came twice, where a prompt can tell them apart."""
+    table, found = cohort.rows(split), []
+    for first, last in _ends(table):
+        known, later = (prompts.attributes_of(table.loc[position].to_dict(), spec) for position in (first, last))
+        changes = {name: value for name, value in later.items() if name in ("age", "diagnosis") and value != known.get(name)}
+        said = [prompts.sentence(cohort.describe, state) for state in (known, {**known, **changes})]
+        found += [Visits(first, last, known, changes)] if said[0] != said[1] else []
+    return found
+
+
+def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -> list[Case]:
+    """First visit of each patient of a split, to be changed into what the table says of the last one.
+
+    Args:
+        cohort: With patients who came twice or more.
+        split: Train, validation or test.
+        resolution: R.
+        spec: The adapter's attributes.
+
+    Raises:
+        CohortError: No patient of the split came twice.
+    """
+    table = cohort.rows(split)
+    found = []
+    for ends in visits(cohort, split, spec):
+        row = table.loc[ends.first].to_dict()
+        (image,) = image_readers.read(cohort.folder / row["file_name"])
+        subject = Subject(str(ends.first), image, ends.known, cohort.fit(row, image.pixels, resolution))
+        truth = (cohort.batch(table.loc[[ends.last]], resolution)[0].mean(0) + 1) / 2
+        patient, position = str(row["patient"]), int(ends.first)
+        found.append(Case(subject, "next visits", ends.changes, (), truth.astype(np.float64), patient, position))
+    if not found:
+        raise CohortError(f"no patient of the {split} split of {cohort.folder} came twice; take another --split or --phantom")
+    return found
+
+
+def mean_change(cohort: Cohort, resolution: int) -> np.ndarray:
+    """What changes between first and last visit of the training patients, on the mean: [R, R], 1 is the whole range."""
+    table = cohort.rows("train")
+    ends = list(_ends(table))
+    if not ends:
+        return np.zeros((resolution, resolution))
+    first, last = ((cohort.batch(table.loc[list(rows)], resolution).mean(1) + 1) / 2 for rows in zip(*ends, strict=True))
+    return np.asarray((last - first).mean(0), dtype=np.float64)
+
+
+def _ends(table: Any) -> Iterator[tuple[int, int]]:
+    """(first, last) visit of each patient and view that has two, as positions."""
+    times = dict(zip(table.index, clocks(table)[:, 0], strict=True))
+    longest: dict[tuple[str, str], tuple[int, int]] = {}
+    for first, last in pairs(table):
+        key = (str(table.loc[first, "patient"]), str(table.loc[first, "view"]))
+        known = longest.get(key)
+        if known is None or _gap(times, first, last) > _gap(times, *known):
+            longest[key] = (first, last)
+    yield from longest.values()
+
+
+def _gap(times: Mapping[int, float], first: int, last: int) -> float:
+    """Days between two visits; 0 where they are not known."""
+    return float(np.nan_to_num(times[last] - times[first]))

@@ -1,0 +1,163 @@
+"""README.md of an adapter says what it takes to judge it, and nothing of any patient."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from latentdrift.adapt.adapters import adapter_files, model_card, scores
+from latentdrift.adapt.training.train import fit
+from latentdrift.config import FitOptions
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import OptionError
+from latentdrift.evaluate.report.report import scores_of
+from latentdrift.model.base import Base
+from latentdrift.record import sha256
+
+
+@pytest.fixture(scope="module")
+def made(tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The adapter of a short fit."""
+    cohort, out = Cohort.load(tiny_cohort_folder), tmp_path_factory.mktemp("card") / "run"
+    options = FitOptions(
+        cohort=cohort.folder,
+        out=out,
+        base=str(tiny_base_folder),
+        method="lora",
+        steps=2,
+        batch_size=2,
+        drift="0.1",
+        preview_every=0,
+    )
+    fit(Base.load(tiny_base_folder, device="cpu", precision="fp32"), cohort, options, out, quiet=True)
+    return out / "adapter"
+
+
+def test_it_says_what_was_learned_from_what(made: Path) -> None:
+    text = (made / "README.md").read_text()
+    for part in (
+        "Pictures of: brain MRI. Images: 8 train, 2 validation, 2 test. Patients: 6; splits are by patient.",
+        "age (of the training images): 60 to 70 years",
+        "diagnosis (of the training images): dementia fewer than 5, no dementia fewer than 5",
+        "sex (of the training images): F fewer than 5, M fewer than 5",
+        "train: 0.1, 0.1, 0.1, 0.1 (per latent channel, in standard deviations of unit noise)",
+        "- steps: 2\n",
+        "- rank: 8\n",
+        "- loss, held out: ",
+        "Licence of the base: unknown.",
+        "For research",
+        "Every picture is synthetic",
+        'pipe.load_lora_weights("ADAPTER")',
+        "docs/export.md",
+        "latentdrift generate ADAPTER",
+    ):
+        assert part in text
+
+
+def test_no_patient_stands_in_it(made: Path, tiny_cohort_folder: Path, tiny_base_folder: Path) -> None:
+    text = (made / "README.md").read_text() + (made / "adapter.json").read_text()
+    cohort = Cohort.load(tiny_cohort_folder)
+    for row in cohort.rows().to_dict("records"):
+        for field in ("patient", "file_name", "sha256"):
+            assert str(row[field]) not in text
+    page = (made / "README.md").read_text()
+    assert not re.search(r"P\d{4}|\d{4}\.png", page)
+    assert str(tiny_cohort_folder) not in text
+    assert str(tiny_base_folder.parent) not in page  # of the base's place only its name
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "expected"),
+    [
+        ([61.0, 72.0, 88.0], "years", "60 to 90 years"),
+        ([61.0, 97.0], "years", "60 to 90 or more years"),
+        ([93.0, 97.0], "years", "90 or more years"),
+        ([71.0], "years", "70 to 80 years"),
+        ([18.0, 30.0], None, "10 to 40"),
+        ([0.712, 0.84], "ml", "0.7 to 0.9 ml"),
+        ([0.0], None, "0 to 1"),
+        ([], "years", None),
+    ],
+)
+def test_numbers_are_ranges_and_nobodys_own(values: list[float], unit: str | None, expected: str | None) -> None:
+    rows, spec = pd.DataFrame({"x": values}), {"x": {"type": "number", "unit": unit}}
+    assert model_card.summary(rows, spec) == {"x": expected}
+
+
+def test_values_of_few_images_are_not_counted_out() -> None:
+    rows = pd.DataFrame({"findings": ["effusion|nodule"] * 5 + ["effusion", None], "sex": ["F"] * 7})
+    spec = {
+        "findings": {"type": "findings", "vocabulary": ["effusion", "nodule", "cardiomegaly"]},
+        "sex": {"type": "category", "vocabulary": ["F", "M"]},
+    }
+    assert model_card.summary(rows, spec) == {
+        "findings": {"effusion": "6", "nodule": "5", "cardiomegaly": "0"},
+        "sex": {"F": "7", "M": "0"},
+    }
+    assert model_card.summary(rows.head(4), spec)["sex"] == {"F": "fewer than 5", "M": "0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "licence", "identifier"),
+    [
+        ("pocket", "Apache-2.0", "apache-2.0"),
+        ("sd15", "CreativeML Open RAIL-M", "other"),
+        ("stable-diffusion-v1-5/stable-diffusion-v1-5", "CreativeML Open RAIL-M", "other"),
+        ("/somewhere/else", "unknown", "unknown"),
+    ],
+)
+def test_the_licence_of_the_base_where_it_is_known(name: str, licence: str, identifier: str, made: Path) -> None:
+    info: dict[str, Any] = adapter_files.read(made)
+    text = model_card.card({**info, "base": {**info["base"], "name": name}})
+    assert f"Licence of the base: {licence}." in text
+    assert f"\nlicense: {identifier}\n" in text
+
+
+def test_older_and_adopted_adapters_have_one_too(made: Path) -> None:
+    info = adapter_files.read(made)
+    del info["cohort"]["attributes"]
+    assert "8 train" in model_card.card(info)
+    del info["cohort"], info["losses"]
+    text = model_card.card({**info, "drift": {**info["drift"], "train": [], "infer": []}, "adopted": {"format": "kohya LoRA"}})
+    assert "made with another tool (kohya LoRA)" in text
+    assert "## Drift\n\n- None.\n" in text
+
+
+def report() -> dict[str, Any]:
+    kid = {"value": 0.04, "ci": [0.01, 0.08], "floor": 0.002, "n": {"real": 6, "synthetic": 12}, "matched": 0.03}
+    unknown = {"value": None, "ci": None, "floor": None, "n": {}}
+    lights = [["Copies?", "green", "0 of 12, the nearest is P0001"]]
+    return {
+        "n": {"real": 6, "synthetic": 12},
+        "seed": 0,
+        "metrics": {"kid.pocket": kid, "psnr.nearest": unknown},
+        "lights": lights,
+    }
+
+
+def test_scores_of_a_report_go_into_the_card(made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made, tmp_path / "adapter")
+    assert "Not evaluated yet" in (folder / "README.md").read_text()
+    about = {"cohort": "abcdef0123456789", "split": "test", "version": "0.1.0"}
+    for _ in range(2):  # the latest report replaces an earlier one
+        scores.write_scores(folder, {**scores_of(report()), **about})
+        text = (folder / "README.md").read_text()
+        assert "| Kernel distance (KID), pocket features | 0.04 [0.01,\u00a00.08] | 0.002 |" in text
+        assert text.count("Kernel distance") == 1 and "Copies? green" in text and "12 synthetic images against 6 real" in text
+        assert "Not evaluated yet" not in text and "P0001" not in text + (folder / "adapter.json").read_text()
+    before = adapter_files.read(made)
+    assert {name: value for name, value in adapter_files.read(folder).items() if name != "scores"} == before
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in made.iterdir())
+
+
+def test_images_of_another_adapter_give_it_no_scores(made: Path) -> None:
+    own = sha256(made / "pytorch_lora_weights.safetensors")
+    scores.check(made.parent, {"adapters": [{"sha256": "0" * 64}, {"sha256": own}]})
+    scores.check(made, {})  # a folder of images, of which nobody knows what drew it
+    with pytest.raises(OptionError, match="did not draw these images"):
+        scores.check(made, {"adapters": [{"sha256": "0" * 64}]})

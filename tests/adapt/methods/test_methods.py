@@ -1,0 +1,330 @@
+"""Every row of METHODS through one table of properties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latentdrift.adapt.adapters.adapter_stack import begin
+from latentdrift.adapt.methods import controlnet, custom_diffusion, full_finetuning, lora, textual_inversion
+from latentdrift.adapt.methods.methods import METHODS, method
+from latentdrift.adapt.training import latent_cache
+from latentdrift.adapt.training.batches import Batch
+from latentdrift.adapt.training.lr_schedules import Rates
+from latentdrift.adapt.training.optimizers import optimizer
+from latentdrift.adapt.training.trainer import Trainer
+from latentdrift.adapt.training.training_setup import Job
+from latentdrift.config import FitOptions
+from latentdrift.errors import AdapterError, OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.noise import Noise
+
+PLAIN = ["a brain MRI of a 75 year old female", ""]
+rows = pytest.mark.parametrize("name", METHODS)
+
+
+def options(name: str, **more: Any) -> FitOptions:
+    given = FitOptions(cohort=Path("c"), out=Path("o"), method=name, **{"rank": 4, "vectors": 3, **more})
+    return METHODS[name].completed(given)
+
+
+def words(name: str) -> dict[str, str]:
+    """What a fit of this method would learn, and what it starts as."""
+    return {"<cohort>": "brain MRI"} if METHODS[name].learns_word else {}
+
+
+def job(name: str, **more: Any) -> Job:
+    asked = options(name, **more)
+    rates = Rates.of(1e-2, "constant", None, asked.steps)
+    return Job(asked, METHODS[name], rates, optimizer("adamw"), 32, "", "brain MRI", words(name), (), (), Noise(), {})
+
+
+def prepared(base: Base, name: str, **more: Any) -> tuple[Base, dict[str, torch.nn.Parameter]]:
+    return begin(base, job(name, **more))
+
+
+def load(folder: Path, precision: str = "fp32") -> Base:
+    return Base.load(folder, device="cpu", precision=precision)
+
+
+def prompts(name: str) -> list[str]:
+    return ["a <cohort> of a male", "the <cohort>"] if METHODS[name].learns_word else PLAIN
+
+
+def beside(base: Base, images: int) -> list[torch.Tensor]:
+    """What the network is shown beside noise and text: a source, where it sees one, and a hint for each ControlNet."""
+    source = torch.Generator().manual_seed(2)
+    pictures = list(torch.randn((int(base.sees_source), images, 4, 8, 8), generator=source))
+    return pictures + list(torch.rand((len(base.controls), images, 3, 32, 32), generator=source))
+
+
+def told(base: Base, texts: list[str]) -> Any:
+    """The context of prompts, with what the network is shown."""
+    shown = beside(base, len(texts))
+    return (base.embed(texts), *shown) if shown else base.embed(texts)
+
+
+def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
+    xt = torch.randn((len(texts), 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), told(base, texts))
+
+
+def trained(
+    base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = (), **more: Any
+) -> tuple[Base, Trainer, list[float]]:
+    """The base after a few updates on one batch, and the losses."""
+    number, source, todo = base.dtype, torch.Generator().manual_seed(1), job(name, steps=steps, **more)
+    base, parameters = begin(base, todo)
+    texts = prompts(name)
+    if todo.reads:
+        contexts = latent_cache.live_contexts(base, texts)
+    else:
+        embedded = dict(zip(texts, base.embed(texts), strict=True))
+
+        def contexts(asked: Any) -> torch.Tensor:
+            return torch.stack([embedded[text] for text in asked])
+
+    trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
+    x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
+    shown = next(iter(beside(base, 2)), None)
+    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts), beside=shown)
+    return base, trainer, [trainer.update(batch).loss for _ in range(steps)]
+
+
+def modules(base: Base) -> dict[str, torch.nn.Module]:
+    return {"vae": base.vae, "text": base.text_encoder, "unet": base.unet} | {
+        f"control {place}": net for place, (net, _) in enumerate(base.controls)
+    }
+
+
+def tensors(base: Base) -> dict[str, torch.Tensor]:
+    parts = modules(base).items()
+    return {f"{part}.{name}": tensor.clone() for part, module in parts for name, tensor in module.state_dict().items()}
+
+
+@rows
+def test_nothing_changes_before_the_first_step(name: str, tiny_base_folder: Path) -> None:
+    begun, parameters = prepared(load(tiny_base_folder), name)
+    assert parameters
+    assert torch.equal(predict(begun), predict(load(tiny_base_folder)))
+
+
+@rows
+def test_only_its_parameters_move_and_all_of_them_do(name: str, tiny_base_folder: Path) -> None:
+    begun, parameters = prepared(load(tiny_base_folder), name)
+    before, expected = tensors(begun), {id(parameter) for parameter in parameters.values()}
+    base, trainer, _ = trained(load(tiny_base_folder), name)
+    assert {key for key, value in tensors(base).items() if not torch.equal(value, before[key])} == {
+        f"{part}.{key}"
+        for part, module in modules(base).items()
+        for key, value in module.named_parameters()
+        if any(value is parameter for parameter in trainer.parameters.values())
+    }
+    assert len(expected) == len(trainer.parameters)
+
+
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.trains_network])
+def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(name: str, tiny_base_folder: Path) -> None:
+    _, _, losses = trained(load(tiny_base_folder), name, steps=30)
+    kind = {"full.": 0.5, "instruct_pix2pix": 0.5, "lora.": 0.97, "custom_diffusion": 0.97, "controlnet": 0.97}
+    share = next(share for part, share in kind.items() if part in f"{METHODS[name].prepare.__module__}.")
+    assert losses[-1] < share * losses[0]
+    assert min(losses) == min(losses[20:])
+
+
+def test_a_word_is_found_that_another_one_stands_for(tiny_base_folder: Path) -> None:
+    """The target is what the network predicts under other vectors of the word, where the loss is 0: the fit gets nearly there."""
+    todo, source = job("textual-inversion", steps=30), torch.Generator().manual_seed(2)
+    base, parameters = begin(load(tiny_base_folder), todo)
+    (word,), texts = parameters.values(), prompts("textual-inversion")
+    contexts, start = latent_cache.live_contexts(base, texts), word.detach().clone()
+    xt, t = torch.randn((2, 4, 8, 8), generator=source), torch.tensor([300, 800])
+    with torch.no_grad():
+        word.copy_(start.std() * torch.randn(start.shape, generator=source))
+        eps = base.denoiser()(xt, t, contexts(texts))
+        word.copy_(start)
+    a, s = base.schedule.scales(t, xt)
+    batch = Batch((xt - s * eps) / a, eps, t, tuple(texts), tuple(texts))
+    trainer = Trainer(base, parameters, contexts, Drift(), todo, base.dtype)
+    losses = [trainer.update(batch).loss for _ in range(30)]
+    assert losses[-1] < 0.1 * losses[0]
+
+
+@rows
+def test_saved_and_loaded_is_the_same_to_the_bit(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+    base, _, _ = trained(load(tiny_base_folder), name)
+    METHODS[name].save(base, tmp_path)
+    again = METHODS[name].apply(load(tiny_base_folder), tmp_path, info(name))
+    for texts in (PLAIN, prompts(name)):
+        assert torch.equal(predict(again, texts), predict(base, texts))
+    assert not torch.equal(predict(again, prompts(name)), plain_prediction(name, tiny_base_folder))
+
+
+def info(name: str) -> dict[str, Any]:
+    return {"options": {field: getattr(options(name), field) for field in METHODS[name].options}}
+
+
+def plain_prediction(name: str, folder: Path) -> torch.Tensor:
+    """What the base says without training; of a new word, what the words say that it starts from."""
+    return predict(prepared(load(folder), name)[0], prompts(name))
+
+
+@rows
+def test_taken_away_leaves_the_base_to_the_bit(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+    row = METHODS[name]
+    row.save(trained(load(tiny_base_folder), name)[0], tmp_path)
+    untouched, restored = load(tiny_base_folder), row.remove(row.apply(load(tiny_base_folder), tmp_path, info(name)))
+    before, after = tensors(untouched), tensors(restored)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert torch.equal(predict(restored), predict(untouched))
+    assert len(restored.tokenizer.get_vocab()) == len(untouched.tokenizer.get_vocab())
+
+
+@rows
+def test_drift_of_zero_is_no_drift_and_any_other_is_not(name: str, tiny_base_folder: Path) -> None:
+    plain, zero, drifted = (
+        trained(load(tiny_base_folder), name, delta=delta)[1].parameters for delta in ((), (0.0,) * 4, (0.1,) * 4)
+    )
+    assert all(torch.equal(plain[key], zero[key]) for key in plain)
+    assert any(not torch.equal(plain[key], drifted[key]) for key in plain)
+
+
+def _stock_unet(pipe: Any, folder: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    pipe.unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+
+
+def _stock_custom_diffusion(pipe: Any, folder: Path) -> None:
+    pipe.unet.load_attn_procs(folder, weight_name=custom_diffusion.FILE, _pipeline=pipe)
+    pipe.load_textual_inversion(folder, weight_name=textual_inversion.FILE)
+
+
+def _stock_controlnet(pipe: Any, folder: Path) -> None:
+    from diffusers import ControlNetModel
+
+    net = ControlNetModel.from_pretrained(folder / "controlnet")
+
+    class Controlled(torch.nn.Module):
+        """The two networks as a stock pipeline calls them."""
+
+        def __init__(self, unet: torch.nn.Module) -> None:
+            super().__init__()
+            self.unet = unet
+
+        def forward(self, xt: torch.Tensor, t: torch.Tensor, context: torch.Tensor, hint: torch.Tensor) -> Any:
+            down, mid = net(xt, t, context, controlnet_cond=hint, return_dict=False)
+            return self.unet(xt, t, context, down_block_additional_residuals=down, mid_block_additional_residual=mid)
+
+    pipe.unet = Controlled(pipe.unet)
+
+
+# File of a method -> how stock diffusers loads it.
+STOCK: dict[str, Any] = {
+    full_finetuning.FILE: _stock_unet,
+    lora.FILE: lambda pipe, folder: pipe.load_lora_weights(folder),
+    textual_inversion.FILE: lambda pipe, folder: pipe.load_textual_inversion(folder),
+    custom_diffusion.FILE: _stock_custom_diffusion,
+    controlnet.FILE: _stock_controlnet,
+}
+
+
+@rows
+def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    base, _, _ = trained(load(tiny_base_folder), name)
+    METHODS[name].save(base, tmp_path)
+    pipe = StableDiffusionPipeline.from_pretrained(tiny_base_folder, safety_checker=None, feature_extractor=None)
+    STOCK[METHODS[name].file](pipe, tmp_path)
+    context = torch.cat([pipe.encode_prompt(text, "cpu", 1, False)[0] for text in prompts(name)])
+    torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
+    xt = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        shown = beside(base, 2)
+        wide = torch.cat([xt, shown.pop(0)], dim=1) if base.sees_source else xt
+        theirs = pipe.unet(wide, torch.tensor([10, 700]), context, *shown).sample
+    torch.testing.assert_close(theirs, predict(base, prompts(name)), rtol=0, atol=1e-6)
+
+
+@rows
+def test_16_bit_bases_are_trained_by_32_bit_parameters(name: str, tiny_base_folder: Path) -> None:
+    _, trainer, losses = trained(load(tiny_base_folder, "bf16"), name)
+    exact = trained(load(tiny_base_folder), name)[2]
+    assert all(parameter.dtype == torch.float32 for parameter in trainer.parameters.values())
+    assert losses == pytest.approx(exact, rel=0.05)
+
+
+@rows
+def test_v_prediction_is_trained_too(name: str, tiny_v_folder: Path) -> None:
+    _, _, losses = trained(load(tiny_v_folder), name, steps=30)
+    assert losses[-1] < losses[0]
+
+
+def test_an_unknown_method_names_the_known() -> None:
+    with pytest.raises(OptionError, match=r"unknown method 'lorra'; known: .*full, .*lora, .* \(did you mean 'lora'"):
+        method("lorra")
+
+
+def test_default_rates_follow_the_width_of_the_network(tiny_base_folder: Path) -> None:
+    base = load(tiny_base_folder)  # 32 channels against Stable Diffusion's 320
+    assert METHODS["lora"].learning_rate(base) == pytest.approx(1e-3)
+    assert METHODS["textual-inversion"].learning_rate(base) == 5e-3
+
+
+def test_lora_starts_from_the_seed(tiny_base_folder: Path) -> None:
+    draws = [prepared(load(tiny_base_folder), "lora", seed=seed)[1] for seed in (1, 1, 2)]
+    key = next(key for key in draws[0] if "lora_A" in key)
+    assert torch.equal(draws[0][key], draws[1][key])
+    assert not torch.equal(draws[0][key], draws[2][key])
+
+
+def test_a_new_word_starts_as_the_words_it_stands_for(tiny_base_folder: Path) -> None:
+    base = load(tiny_base_folder)
+    plain = base.embed(["a brain mri with dementia"])
+    count = len(base.tokenizer("brain MRI", add_special_tokens=False).input_ids)
+    taught, parameters = prepared(base, "textual-inversion", vectors=count)
+    assert torch.equal(taught.embed(["a <cohort> with dementia"]), plain)
+    assert parameters["<cohort>"].shape == (count, 32)
+
+
+def test_rows_kept_apart_have_the_gradients_that_they_have_in_the_whole_table(tiny_base_folder: Path) -> None:
+    base, parameters = prepared(load(tiny_base_folder), "textual-inversion")
+    ids = base.tokenizer(["a <cohort>"], return_tensors="pt").input_ids
+    base.text_encoder(ids).last_hidden_state.square().sum().backward()
+
+    other = load(tiny_base_folder)
+    old = other.text_encoder.get_input_embeddings().weight.detach()
+    whole = torch.nn.Embedding.from_pretrained(torch.cat([old, parameters["<cohort>"].detach()]), freeze=False)
+    other.text_encoder.set_input_embeddings(whole)
+    other.text_encoder(ids).last_hidden_state.square().sum().backward()
+    torch.testing.assert_close(parameters["<cohort>"].grad, whole.weight.grad[len(old) :], rtol=0, atol=1e-6)
+
+
+def test_an_embedding_of_another_width_is_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"<cohort>": torch.zeros(8, 512)}, tmp_path / textual_inversion.FILE)
+    with pytest.raises(AdapterError, match=r"'<cohort>' in .* is 512 wide and the text encoder of .* is 32 wide; it was made"):
+        METHODS["textual-inversion"].apply(load(tiny_base_folder), tmp_path, {})
+
+
+def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
+    base, _ = prepared(load(tiny_base_folder), "lora", rank=2)
+    METHODS["lora"].save(base, tmp_path)
+    fresh = load(tiny_base_folder)
+    with pytest.raises(AdapterError, match=r"does not fit base .* rank 4 needs here; it was made for another U-Net"):
+        METHODS["lora"].apply(fresh, tmp_path, info("lora"))
+    assert torch.equal(predict(fresh), predict(load(tiny_base_folder)))
+
+
+def test_a_word_that_the_base_knows_is_refused(tiny_base_folder: Path) -> None:
+    taught, _ = prepared(load(tiny_base_folder), "textual-inversion")
+    with pytest.raises(OptionError, match="'<cohort>' is already a word of this base"):
+        prepared(taught, "textual-inversion")

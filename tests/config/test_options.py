@@ -1,0 +1,357 @@
+"""Options: each has a part in what it is given to, or is refused; and a mistake is answered before anything heavy is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom.data
+import pytest
+from fits import short_fit
+from PIL import Image
+from tiny import tiny_cohort
+
+from latentdrift import config, preflight
+from latentdrift.adapt.interop.exports import EXPORTS
+from latentdrift.adapt.methods.lora import TARGETS
+from latentdrift.adapt.methods.methods import METHODS
+from latentdrift.adapt.training.lr_schedules import SCHEDULES
+from latentdrift.adapt.training.optimizers import OPTIMIZERS
+from latentdrift.adapt.training.trackers import TRACKERS
+from latentdrift.cli import main
+from latentdrift.config.parts import given
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.cohort.controlnet_hints import HINTS
+from latentdrift.edit.editors.editors import EDITORS
+from latentdrift.edit.editors.editors import check as check_editor
+from latentdrift.edit.inversions.inversion import INVERSIONS
+from latentdrift.errors import LatentDriftError, OptionError
+from latentdrift.model.noise import NOISES
+from latentdrift.sample.samplers import FLOW_SAMPLERS, SAMPLERS
+
+TABLES: dict[str, Any] = {
+    "method": METHODS, "methods": METHODS, "editor": EDITORS, "editors": EDITORS, "sampler": {**SAMPLERS, **FLOW_SAMPLERS},
+    "inversion": INVERSIONS, "rate_schedule": SCHEDULES, "optimizer": OPTIMIZERS, "tracker": TRACKERS, "targets": TARGETS,
+    "noise": NOISES, "hint": HINTS, "to": EXPORTS,
+}  # fmt: skip
+
+
+def test_the_names_are_those_of_the_tables() -> None:
+    assert {option: sorted(names.known) for option, names in config.NAMES.items()} == {
+        option: sorted(table) for option, table in TABLES.items()
+    }
+
+
+def test_every_row_speaks_of_options_that_are_there() -> None:
+    for verb, rows in config.PARTS.items():
+        assert {name for row in rows for name in row.options} <= set(main.VERBS[verb][0].model_fields)
+    for names, methods in config.BY_METHOD.items():
+        assert set(names) <= set(config.FitOptions.model_fields) and set(methods) <= set(METHODS)
+        for name, row in METHODS.items():  # what shapes a method's parameters has a part in it
+            assert not set(names) & set(row.options) or name in methods
+
+
+def fit(**options: Any) -> config.FitOptions:
+    return config.FitOptions(cohort=Path("c"), out=Path("o"), **options)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "sentence"),
+    [
+        ("fit", fit(vectors=9), "--vectors has no part in --method lora, but in textual-inversion, custom-diffusion"),
+        ("fit", fit(token="<x>"), "--token has no part in --method lora"),
+        ("fit", fit(hint="mask=m"), "--hint has no part in --method lora, but in controlnet"),
+        ("fit", fit(class_prompt="a scan"), "--class-prompt has no part without --prior-images above 0"),
+        ("fit", fit(mask_outside=0.5), "--mask-outside has no part without --mask COLUMN"),
+        ("fit", fit(method="full", rank=4), "--rank has no part in --method full, but in lora, dreambooth-lora"),
+        ("fit", fit(method="textual-inversion", caption_dropout=0.2), "--caption-dropout has no part in"),
+        ("fit", fit(preset="ti-small", method="lora"), r"--vectors \(of --preset ti-small\) has no part in --method lora"),
+        ("fit", fit(drift="none", drift_mode="train"), "--drift-mode has no part without a --drift other than none"),
+        ("fit", fit(patient_info=False, age_encoding="word"), "--age-encoding has no part without a sentence that says"),
+        ("generate", config.GenerateOptions(adapter="a", out=Path("o"), split="test"), "--split has no part without --like"),
+        (
+            "generate",
+            config.GenerateOptions(adapter="a", out=Path("o"), prompt=("x",), guidance=1, rescale=0.7),
+            "--rescale has no part without a --guidance other than 1",
+        ),
+        (
+            "evaluate",
+            config.EvaluateOptions(real=Path("r"), synthetic=Path("s"), out=Path("o"), card=False),
+            "--no-card has no part without --edits",
+        ),
+        (
+            "drift search",
+            config.DriftSearchOptions(cohort=Path("c"), out=Path("o"), fit_steps=3),
+            "--fit-steps has no part without --stage train",
+        ),
+        (
+            "drift estimate",
+            config.DriftEstimateOptions(cohort=Path("c"), out=Path("o"), copy_slope=False, n=9),
+            "--n has no part without --copy-slope",
+        ),
+        (
+            "bench editors",
+            config.BenchEditorsOptions(adapter="a", out=Path("o"), phantom="brain", split="train"),
+            "--split has no part without a cohort",
+        ),
+    ],
+)
+def test_an_option_without_a_part_is_refused(verb: str, options: config.Options, sentence: str) -> None:
+    with pytest.raises(OptionError, match=sentence):
+        preflight.check(verb, options)
+
+
+def test_what_has_a_part_is_not_refused() -> None:
+    config.check_parts("fit", fit(method="full", prior_images=4, class_prompt="a scan"))
+    config.check_parts("fit", fit(method="dreambooth", class_prompt="a scan", rare_word="zwx"))
+    config.check_parts("fit", fit(drift="none", drift_mode="pin"))
+    config.check_parts("fit", fit(prior_images=0))  # said aloud what is so anyway
+    for preset in config.PRESETS:
+        config.check_parts("fit", fit(preset=preset))
+
+
+OTHER: dict[str, Any] = {
+    "rank": 3, "alpha": 5.0, "targets": "all", "train_text_encoder": True, "token": "<new>", "vectors": 3,
+    "concept_by": "diagnosis", "rare_word": "zwx", "prior_images": 3, "prior_weight": 0.25, "class_prompt": "a photo",
+    "hint": "earlier", "instruction": "word", "caption_dropout": 0.9, "mask_outside": 0.5, "age_encoding": "word",
+    "negate_findings": True, "drift_form": "prediction", "drift_mode": "pin",
+}  # fmt: skip
+"""Another value of every option that some fit has no part for."""
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """With a category, two visits a patient, and findings that some have not."""
+    folder = tiny_cohort(tmp_path_factory.mktemp("options") / "cohort", 8)
+    table = Cohort.load(folder).table
+    table["findings"] = ["nodule|effusion" if place % 3 else "nodule" for place in range(len(table))]
+    table.to_csv(folder / "metadata.csv", index=False)
+    info = json.loads((folder / "cohort.json").read_text())
+    info["attributes"]["findings"] = {"type": "findings", "vocabulary": ["effusion", "nodule"]}
+    (folder / "cohort.json").write_text(json.dumps(info))
+    return Cohort.load(folder)
+
+
+def test_the_other_values_are_of_every_option_in_the_tables() -> None:
+    rows = [*config.BY_METHOD, *(part.options for part in config.PARTS["fit"])]
+    assert {name for names in rows for name in names} == set(OTHER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_every_option_changes_a_fit_or_is_refused(method: str, cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
+    def made(**options: Any) -> str:
+        """All that a fit leaves behind, but for what was asked, times and versions."""
+        out = tmp_path / (next(iter(options), "plain"))
+        few = {"steps": 2, "rank": 8, "vectors": None, "prior_images": None, "drift": "auto", "batch_size": 2}
+        result = short_fit(tiny_base_folder, cohort, out, method=method, **{**few, **prior, **options})
+        files = sorted(result.adapter.glob("**/*.safetensors"))
+        info = {name: result.info[name] for name in ("drift", "losses", "prompt", "describe", "tokens")}
+        bytes_ = b"".join(path.read_bytes() for path in files)
+        return hashlib.sha256(bytes_ + json.dumps(info, sort_keys=True, default=str).encode()).hexdigest()
+
+    prior = {"prior_images": 2} if "prior_images" in METHODS[method].defaults else {}
+    plain = made()
+    for name, value in OTHER.items():
+        asked = fit(**{"method": method, "drift": "auto", **prior, name: value})
+        assert given(asked, name)
+        try:
+            config.check_parts("fit", asked)
+            changed = made(**{name: value})
+        except LatentDriftError as error:
+            assert f"--{name.replace('_', '-')}" in str(error), (name, error)
+            continue
+        assert changed != plain, f"--{name} changes nothing in {method}"
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """What is read of an adapter before it is loaded."""
+    (tmp_path / "run" / "adapter").mkdir(parents=True)
+    attributes = {"age": {"type": "number", "unit": "years"}, "diagnosis": {"type": "category", "vocabulary": ["ill", "well"]}}
+    (tmp_path / "run" / "adapter" / "adapter.json").write_text(json.dumps({"attributes": attributes}))
+    Image.new("L", (8, 8)).save(tmp_path / "scan.png")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "cohort").mkdir()
+    (tmp_path / "cohort" / "cohort.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"adapter": "rnu"}, "there is no adapter or base 'rnu' .did you mean 'run'"),
+        ({"adapter": "pockt"}, "there is no adapter or base 'pockt' .did you mean 'pocket'"),
+        ({"source": Path("scn.png")}, "scn.png does not exist .did you mean 'scan.png'"),
+        ({"also": ("rnu=0.5",)}, "there is no adapter at rnu .did you mean 'run'"),
+        ({"base": "pockte"}, "no base 'pockte' .did you mean 'pocket'"),
+        ({"adapter": "pocket", "base": "pocket"}, "leave --base out"),
+        ({"set": ("agee=85",)}, "unknown attribute 'agee'; known: age, diagnosis .did you mean 'age'"),
+        ({"set": ("diagnosis=il",)}, "did you mean 'ill'"),
+        ({"given": ("agee=85",)}, "unknown attribute 'agee'"),
+        ({"adapter": "pocket"}, "--set speaks of attributes, and pocket knows none: it is a base"),
+        ({"split": "test"}, "--split is of a cohort, and scan.png is a file; leave it out"),
+        ({"patient": ("p-1",)}, "--patient is of a cohort"),
+        ({"plane": "axial"}, "--plane chooses a slice of a volume, and scan.png is none"),
+        ({"position": "40%"}, "--position chooses a slice of a volume, and scan.png is none"),
+        ({"source": Path("cohort"), "window": "0,80"}, "--window is of a file, and cohort is a cohort"),
+        ({"source": Path("cohort"), "plane": "axial"}, "--plane chooses a slice of a volume, and cohort is none"),
+        ({"source": Path("folder")}, "folder is a folder but not a cohort"),
+        ({"adapter": "scan.png", "source": Path("run")}, "run is an adapter, which comes first"),
+    ],
+)
+def test_a_mistake_in_an_edit_is_said_before_anything_is_loaded(
+    changed: dict[str, Any], sentence: str, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(adapter)
+    asked = {"adapter": "run", "source": Path("scan.png"), "out": Path("o"), "set": ("age=85",)}
+    preflight.check("edit", config.EditOptions(**asked))
+    with pytest.raises(LatentDriftError, match=sentence):
+        preflight.check("edit", config.EditOptions(**{**asked, **changed}))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("fit nope --out O", "nope is not a cohort"),
+        ("generate nope --out O --prompt x", "there is no adapter or base 'nope'"),
+        ("edit run scan.png --out O --set agee=85", "did you mean 'age'"),
+    ],
+)
+def test_a_mistake_imports_no_torch(line: str, sentence: str, adapter: Path) -> None:
+    probe = (
+        "import sys; from latentdrift import cli; cli.main(sys.argv[1:]); "
+        "print(sorted({'torch', 'diffusers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe, *line.split()], capture_output=True, text=True, cwd=adapter, check=True)
+    assert sentence in done.stderr and done.stdout.strip() == "[]"
+
+
+def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
+    drift = {"train": [], "infer": [0.012345678901234567, -0.1], "start": "shift"}
+    shown = main._show({"cohort": "o", "drift": drift, "seconds": 12.3456789, "same": True, "gate": None, "files": ["a", "b"]})
+    assert shown.splitlines() == [
+        "cohort: o", "drift:", "  train: none", "  infer: 0.01235, -0.1", "  start: shift", "seconds: 12.35", "same: True",
+        "gate: none", "files: a, b",
+    ]  # fmt: skip
+
+
+EVERY_SOURCE = ("png", "nifti slice", "nifti slice without orientation", "nifti volume", "dicom", "cohort")
+FILES = EVERY_SOURCE[:-1]
+PARTS_BY_SOURCE: dict[str, tuple[tuple[str, ...], Any]] = {
+    "window": (FILES, "0,80"),
+    "split": (("cohort",), "test"),
+    "patient": (("cohort",), ("p-1",)),
+    "plane": (("nifti slice", "nifti volume"), "axial"),
+    "position": (("nifti volume",), "40%"),
+    "private": (("dicom",), Path("private")),
+}
+"""Option of `edit` whose part depends on the source -> the sources that it has a part in, and another value than its default."""
+
+EVERY_EDITOR = tuple(EDITORS)
+BY_ATTENTION = ("prompt-to-prompt", "null-text")
+INVERTING = ("ddim", *BY_ATTENTION, "pix2pix-zero", "edit-friendly", "ledits", "diffedit")
+MASKED = ("sdedit", "ddim", *BY_ATTENTION, "pix2pix-zero", "inpaint", "controlnet")
+DRAWN = ("sdedit", "edit-friendly", "ledits", "inpaint", "diffedit", "controlnet", "instruct-pix2pix")
+PARTS_BY_EDITOR: dict[str, tuple[tuple[str, ...], Any]] = {
+    "strength": (tuple(name for name in EVERY_EDITOR if name not in ("controlnet", "instruct-pix2pix")), 0.3),
+    "steps": (EVERY_EDITOR, 7),
+    "guidance": (EVERY_EDITOR, 4.0),
+    "seed": (EVERY_EDITOR, 3),
+    "seeds": (DRAWN, 3),
+    "image_guidance": (("instruct-pix2pix",), 3.0),
+    "instruction": (("instruct-pix2pix",), "Age this brain"),
+    "inversion": (("ddim", "prompt-to-prompt", "pix2pix-zero", "diffedit"), "ddim"),
+    "inversions": (INVERTING, Path("kept")),
+    "mask": (MASKED, Path("mask.png")),
+    "protect": (MASKED, Path("mask.png")),
+    "mask_edge": (MASKED, 5.0),
+    "mask_threshold": (("diffedit",), 0.2),
+    "cross_share": (BY_ATTENTION, 0.1),
+    "self_share": (BY_ATTENTION, 0.1),
+    "exchange": (BY_ATTENTION, "refine"),
+    "emphasis": (BY_ATTENTION, ("dementia=2",)),
+    "local_blend": (BY_ATTENTION, True),
+    "sentences": (("pix2pix-zero",), 3),
+    "attention_weight": (("pix2pix-zero",), 0.3),
+    "focus": (("ledits",), 0.2),
+}
+"""Option of `edit` whose part depends on the editor -> the editors of docs/counterfactuals.md that have it, and another value."""
+
+OF_EVERY_EDIT = {
+    "adapter", "source", "out", "also", "set", "add", "remove", "age", "grid", "animate", "given", "editor", "hint_image", "gate",
+    "detail", "reverse", "limit", "base", "precision", "device",
+}  # fmt: skip
+"""Options that have a part in every source and editor, or whose part depends on one another or on the network."""
+
+
+def test_every_option_of_edit_stands_in_a_matrix() -> None:
+    matrices = {*PARTS_BY_SOURCE, *PARTS_BY_EDITOR}
+    assert matrices | OF_EVERY_EDIT == set(config.EditOptions.model_fields) and not matrices & OF_EVERY_EDIT
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of each kind that `edit` takes, a cohort, and an adapter."""
+    folder = tmp_path_factory.mktemp("sources")
+    Image.new("L", (8, 8)).save(folder / "png", "PNG")
+    for name, shape, affine in (
+        ("nifti slice", (8, 8, 1), np.eye(4)),
+        ("nifti slice without orientation", (8, 8, 1), None),
+        ("nifti volume", (8, 8, 8), np.eye(4)),
+    ):
+        path = folder / f"{name}.nii"
+        nibabel.save(nibabel.Nifti1Image(np.zeros(shape, np.uint8), affine), path)
+        path.rename(folder / name)
+    shutil.copy(pydicom.data.get_testdata_file("CT_small.dcm"), folder / "dicom")
+    (folder / "cohort").mkdir()
+    (folder / "cohort" / "cohort.json").write_text("{}")
+    (folder / "run" / "adapter").mkdir(parents=True)
+    (folder / "run" / "adapter" / "adapter.json").write_text(json.dumps({"attributes": {"age": {"type": "number"}}}))
+    return folder
+
+
+@pytest.mark.parametrize("source", EVERY_SOURCE)
+@pytest.mark.parametrize("option", PARTS_BY_SOURCE)
+def test_an_option_has_a_part_in_a_source_or_is_refused(option: str, source: str, sources: Path) -> None:
+    able, value = PARTS_BY_SOURCE[option]
+    asked: dict[str, Any] = {"adapter": str(sources / "run"), "source": sources / source, "out": Path("o"), "set": ("age=85",)}
+    options = config.EditOptions(**asked, **{option: value})
+    if source in able:
+        preflight.check("edit", options)
+    else:
+        with pytest.raises(OptionError, match=f"--{option} .*; leave it out"):
+            preflight.check("edit", options)
+
+
+@pytest.mark.parametrize("editor", EVERY_EDITOR)
+@pytest.mark.parametrize("option", PARTS_BY_EDITOR)
+def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: str) -> None:
+    able, value = PARTS_BY_EDITOR[option]
+    mask = {"mask": Path("mask.png")} if editor == "inpaint" or (option == "mask_edge" and editor in MASKED) else {}
+    if editor in able:
+        check_editor(editor, {**mask, option: value})
+    else:
+        with pytest.raises(OptionError, match=f"--{option.replace('_', '-')}.*leave one of them out"):
+            check_editor(editor, {**mask, option: value})
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"set": ()}, "nothing is to change; say what with --set"),
+        ({"set": (), "given": ("age=70",)}, "nothing is to change; say what with --set"),
+        ({"add": ("effusion",)}, "known: age .'effusion' would be a finding, and this adapter's cohort has none"),
+    ],
+)
+def test_an_edit_of_nothing_is_refused_before_anything_is_loaded(changed: dict[str, Any], sentence: str, sources: Path) -> None:
+    asked: dict[str, Any] = {"adapter": str(sources / "run"), "source": sources / "png", "out": Path("o"), "set": ("age=85",)}
+    with pytest.raises(OptionError, match=sentence):
+        preflight.check("edit", config.EditOptions(**{**asked, **changed}))

@@ -1,0 +1,190 @@
+"""One bad file costs itself: it hangs, takes all memory, crashes its decoder, leads elsewhere, and the rest goes in."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from latentdrift.config import ImportOptions
+from latentdrift.data.images import image_readers
+from latentdrift.data.importing import isolation
+from latentdrift.data.importing.importer import import_cohort
+from latentdrift.errors import InputError, OptionError
+from latentdrift.service import run
+
+NAMES = [("good", 10), ("bad", 10), ("good too", 10), ("last", 10)]
+
+
+def hang(_):
+    ctypes.PyDLL(None).sleep(60)  # in C, and with the interpreter's lock held
+
+
+def devour(_):
+    np.ones(isolation.MEMORY)
+
+
+def crash(_):
+    faulthandler.disable()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def leave(_):
+    os._exit(3)
+
+
+def panic(_):
+    raise BaseException("a panic in Rust")
+
+
+def nest(_):
+    def deeper(x):
+        return deeper([x])
+
+    sys.setrecursionlimit(1000)
+    return deeper(0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (hang, "too slow"), (devour, "too large"), (crash, "crashed"), (leave, "crashed"), (panic, "crashed"), (nest, "crashed"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_bad_file_is_lost_and_the_others_are_read(monkeypatch, fault, reason, workers):
+    monkeypatch.setattr(isolation, "SECONDS", 1.0)
+    monkeypatch.setattr(isolation, "MEMORY", 64 << 20)
+    found = dict(isolation.each(lambda name: fault(name) if name == "bad" else name.upper(), NAMES, workers))
+    assert found.pop("bad").reason == reason
+    assert found == {"good": "GOOD", "good too": "GOOD TOO", "last": "LAST"}
+
+
+def test_a_larger_file_has_more_time_and_memory(monkeypatch):
+    monkeypatch.setattr(isolation, "SECONDS", 0.2)
+    monkeypatch.setattr(isolation, "SPEED", 100)
+    found = dict(isolation.each(lambda name: time.sleep(0.5), [("small", 1), ("large", 1000)], 1))
+    assert found["small"].reason == "too slow" and found["large"] is None
+
+
+def test_errors_of_the_import_itself_pass():
+    def refuse(name):
+        raise OptionError("no such window")
+
+    with pytest.raises(OptionError, match="no such window"):
+        list(isolation.each(refuse, NAMES, 2))
+
+
+def test_no_reader_outlives_the_import(tmp_path):
+    """Killed with -9 in the middle, while a reader would go on for a minute."""
+    code = f"""
+import os, time
+from latentdrift.data import isolation
+isolation.SECONDS = 1.5
+def read(name):
+    open({str(tmp_path / "pid")!r} + name, "w").write(str(os.getpid()))
+    time.sleep(60) if name == "b" else None
+for name, _ in isolation.each(read, [("a", 1), ("b", 1), ("c", 1)], 2): pass
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while not (tmp_path / "pidb").exists() or not (tmp_path / "pidb").read_text():
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    left = {int((tmp_path / f"pid{name}").read_text()) for name in "ab"}
+    for _ in range(100):
+        left = {pid for pid in left if running(pid)}
+        if not left:
+            break
+        time.sleep(0.05)
+    assert not left
+
+
+def running(pid):
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().split()[2] != "Z"
+
+
+# --- an import ------------------------------------------------------------------------------------------------------------
+
+
+def picture(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(np.random.default_rng(seed).integers(0, 255, (16, 16), dtype=np.uint8)).save(path)
+
+
+@pytest.fixture
+def source(tmp_path):
+    for seed in range(6):
+        picture(tmp_path / "scans" / f"{seed}.png", seed)
+    return tmp_path / "scans"
+
+
+def taken(source, **options):
+    cohort = import_cohort(ImportOptions(source=source, out=source.with_name("cohort"), **options))
+    return len(cohort.table), cohort.info["rejected_by_reason"]
+
+
+def test_an_import_goes_on_after_a_hanging_file(source, monkeypatch):
+    real = image_readers.read
+    monkeypatch.setattr(isolation, "SECONDS", 2.0)
+    monkeypatch.setattr(image_readers, "read", lambda path, **asked: hang(path) if path.name == "3.png" else real(path, **asked))
+    assert taken(source) == (5, {"too slow": 1})
+    private = source.with_name("cohort-private") / "rejected.csv"
+    assert "longer than" in private.read_text() and "3.png" in private.read_text()
+
+
+def test_links_that_lead_nowhere_or_out_are_listed(source, tmp_path):
+    picture(tmp_path / "elsewhere" / "secret.png", 99)
+    (source / "dangling.png").symlink_to("gone.png")
+    (source / "loop.png").symlink_to("loop.png")
+    (source / "out.png").symlink_to(tmp_path / "elsewhere" / "secret.png")
+    (source / "folder").symlink_to(tmp_path / "elsewhere")
+    (source / "inner").mkdir()
+    (source / "inner" / "up").symlink_to(source)
+    (source / "inner" / "same.png").symlink_to(source / "0.png")
+    assert taken(source) == (6, {"missing": 2, "link outside": 2, "duplicate": 1})
+
+
+def test_links_out_are_followed_where_that_is_asked_for(source, tmp_path):
+    picture(tmp_path / "elsewhere" / "more.png", 99)
+    (tmp_path / "elsewhere" / "round").symlink_to(tmp_path / "elsewhere")
+    (source / "folder").symlink_to(tmp_path / "elsewhere")
+    (source / "again").symlink_to(tmp_path / "elsewhere")
+    assert taken(source, follow_links=True) == (7, {})
+
+
+def test_a_name_that_is_not_utf8_goes_in(source):
+    os.rename(source / "2.png", os.fsencode(source) + b"/M\xfcller.png")
+    os.symlink(b"nowhere", os.fsencode(source) + b"/\xff.png")
+    assert taken(source) == (6, {"missing": 1})
+    assert "M\\xfcller.png" in (source.with_name("cohort-private") / "files.csv").read_text()
+
+
+def test_a_folder_that_stays_shut_is_listed(source, monkeypatch):
+    (source / "shut").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert taken(source) == (6, {"unreadable": 1})
+
+
+def test_a_source_of_bad_links_alone_says_so(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.png").symlink_to("gone.png")
+    with pytest.raises(InputError, match=r"no files that can be read: a.png: a symbolic link that leads nowhere"):
+        run("import", ImportOptions(source=tmp_path / "scans", out=tmp_path / "cohort"), quiet=True)

@@ -1,0 +1,150 @@
+"""Inspection counts what was planted, and finds what leaks."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import places
+import pytest
+
+from latentdrift.config import ImportOptions
+from latentdrift.data.cohort.cohort import write_cohort
+from latentdrift.data.images.thumbnails import thumbnail
+from latentdrift.data.importing.importer import import_cohort
+from latentdrift.data.inspection.report import write_inspection
+from latentdrift.data.inspection.statistics import inspect, leaks
+
+DATA = places.SHARED / "data"
+
+
+def blocks(seed: int, size: int = 48) -> np.ndarray:
+    return np.kron(np.random.default_rng(seed).integers(1, 250, (6, 6)), np.ones((size // 6, size // 6))).astype(np.uint8)
+
+
+def planted():
+    """Forty patients with two visits, then a patient, a picture and a near-copy that are where they should not be."""
+    for patient in range(40):
+        for visit in range(2):
+            split = "train" if patient < 24 else "validation" if patient < 32 else "test"
+            yield (
+                blocks(patient * 2 + visit),
+                {
+                    "patient": f"p-{patient}",
+                    "visit": str(visit + 1),
+                    "days": visit * 100.0 * (1 + patient % 2),
+                    "age": 50.0 + patient,
+                    "sex": "FM"[patient % 2],
+                    "findings": ["Mass", "Mass|Edema", None][patient % 3],
+                    "view": "PA",
+                    "split": split,
+                    "row_mm": 1.0,
+                    "col_mm": 1.0,
+                    "site": "A",
+                    "score": float(patient),
+                },
+            )
+    yield blocks(1000), {"patient": "p-0", "visit": "3", "age": 50.0, "sex": "F", "split": "test"}
+    yield blocks(2), {"patient": "p-101", "age": 60.0, "sex": "F", "split": "test"}  # the pixels of p-1, visit 1
+    yield (
+        np.clip(blocks(4) + 4, 0, 255).astype(np.uint8),
+        {"patient": "p-102", "split": "validation"},
+    )  # nearly those of p-2, visit 1
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return write_cohort(tmp_path_factory.mktemp("inspect") / "cohort", planted(), {"describe": "chest X-ray", "kept": ["score"]})
+
+
+@pytest.fixture(scope="module")
+def found(cohort):
+    return inspect(cohort)
+
+
+def test_counts(found):
+    assert (found["images"], found["patients"]) == (83, 42)
+    assert found["splits"]["train"] == {"images": 48, "patients": 24}
+    assert found["attributes"]["sex"]["counts"]["F"] == {"all": 42, "train": 24, "validation": 8, "test": 10}
+    assert (
+        found["attributes"]["findings"]["counts"]["Mass"]["all"] == 54
+        and found["attributes"]["findings"]["counts"]["Edema"]["all"] == 26
+    )
+    assert found["attributes"]["age"]["by_split"]["train"] == {
+        "n": 48,
+        "mean": 61.5,
+        "sd": 6.9222,
+        "low": 50.0,
+        "median": 61.5,
+        "high": 73.0,
+    }
+    assert found["missing"]["age"] == 1 and "sha256" not in found["missing"]
+    assert found["sizes"] == {"48 x 48": 83} and found["spacing_mm"] == {"1 x 1": 80, "unknown": 3}
+
+
+def test_ages_and_visits(found):
+    assert sum(sum(counts) for counts in found["ages"]["counts"].values()) == 82
+    assert found["ages"]["edges"][0] == 50 and found["ages"]["edges"][-1] > 89
+    assert found["visits"]["images_per_patient"] == {"1": 2, "2": 39, "3": 1}
+    assert sorted(found["visits"]["days_between"]) == [100.0] * 20 + [200.0] * 20
+    assert found["visits"]["days_between_median"] == 150
+
+
+def test_intensities(cohort, found):
+    shares = found["intensity"]["by_split"]
+    assert set(shares) == {"train", "validation", "test"}
+    assert all(abs(sum(values) - 1) < 1e-4 for values in shares.values())
+    pixels = np.concatenate([cohort.pixels(row).ravel() for row in cohort.rows("test").to_dict("records")])
+    assert np.allclose(shares["test"], np.histogram(pixels, 64, (-1, 1))[0] / pixels.size, atol=1e-5)
+
+
+def test_planted_leaks_are_found_and_nothing_else(cohort, found):
+    assert found["leaks"]["patients"] == ["p-0"]
+    assert found["leaks"]["pixels"] == [cohort.table["sha256"][2]]
+    (pair,) = found["leaks"]["near_duplicates"]
+    assert pair["splits"] == ["train", "validation"] and pair["correlation"] > 0.99
+    assert cohort.table.set_index("file_name").loc[pair["files"], "patient"].tolist() == ["p-2", "p-102"]
+
+
+def test_warnings_are_sentences(found):
+    for expected in (
+        "1 patients are in more than one split: scores on held-out images will flatter.",
+        "1 pictures are, pixel by pixel, in more than one split.",
+        "1 pairs of near-duplicates lie in different splits; look at them below.",
+        "The validation split has only 17 images.",
+        "1 of 83 images have no age; their prompts leave it out.",
+        "All images have the same site; the model cannot learn what it means.",
+    ):
+        assert expected in found["warnings"]
+    assert not any("score" in sentence for sentence in found["warnings"] if "scores on" not in sentence)
+
+
+def test_the_page_and_the_numbers_are_written(cohort, tmp_path):
+    found = write_inspection(cohort, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["inspect.html", "inspect.json"]
+    assert json.loads((tmp_path / "out" / "inspect.json").read_text()) == found
+    html = (tmp_path / "out" / "inspect.html").read_text()
+    assert html.count("data:image/svg+xml") == 2
+    assert html.count("data:image/png") == 12 * 3 + 2
+    assert not re.search(r"https?://", html)
+    assert "1 patients are in more than one split." in html and 'aria-label="red"' in html
+
+
+def test_a_cohort_without_anything_but_pictures(tmp_path):
+    cohort = write_cohort(tmp_path / "c", [(blocks(0), {}), (np.zeros((10, 12, 3), np.uint8), {})], {})
+    found = write_inspection(cohort, tmp_path / "out")
+    assert found["patients"] == 0 and found["ages"] is None and found["visits"]["images_per_patient"] == {}
+    assert "The test split is empty." in found["warnings"]
+    assert "The images have 2 different sizes; each is padded to a square and resized." in found["warnings"]
+    assert "Patients are not known" in (tmp_path / "out" / "inspect.html").read_text()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")
+def test_visits_of_one_patient_that_are_cut_apart_are_seen_in_real_scans(tmp_path):
+    cohort = import_cohort(ImportOptions(source=DATA / "oasis2", out=tmp_path / "c", preset="oasis2"))
+    thumbnails = np.stack([thumbnail(cohort.stored(row)) for row in cohort.table.to_dict("records")])
+    assert not any(leaks(cohort, thumbnails).values())
+    cohort.table["patient"] = [None] * len(cohort.table)  # nobody knows who is who
+    cohort.table["split"] = [("train", "test")[i % 2] for i in range(len(cohort.table))]
+    assert len(leaks(cohort, thumbnails)["near_duplicates"]) > 50

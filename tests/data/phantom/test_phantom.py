@@ -1,0 +1,274 @@
+"""The phantom: the same subject twice, truths that move as anatomy does, and counterfactuals that touch nothing else."""
+
+import csv
+import time
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latentdrift.data.phantom.phantom import (  # fmt: skip
+    DIAGNOSES,
+    FINDINGS,
+    KINDS,
+    BrainAttributes,
+    ChestAttributes,
+    brain,
+    chest,
+    cohort_table,
+    labels,
+    truth,
+    write_phantom,
+)
+from latentdrift.data.phantom.phantom_brain import VIEW as BRAIN_VIEW
+from latentdrift.data.phantom.phantom_chest import anatomy as chest_anatomy
+from latentdrift.errors import InputError, OptionError
+
+SUBJECTS = range(100, 108)
+WELL, ILL = DIAGNOSES
+
+
+def old(age=70.0, sex="F", diagnosis=WELL):
+    return BrainAttributes(age, sex, diagnosis)
+
+
+def adult(*findings, age=55.0, sex="M"):
+    return ChestAttributes(age, sex, findings)
+
+
+def brains(name, **attributes):
+    return np.array([truth(subject, old(**attributes), "brain")[name] for subject in SUBJECTS])
+
+
+def chests(name, *findings, **attributes):
+    return np.array([truth(subject, adult(*findings, **attributes), "chest")[name] for subject in SUBJECTS])
+
+
+@pytest.mark.parametrize(("render", "attributes"), [(brain, old()), (chest, adult("nodule"))])
+def test_a_seed_is_a_picture(render, attributes):
+    first = render(5, attributes, visit=1)
+    assert first.shape == (128, 128) and first.dtype == np.float32
+    assert first.min() >= 0.0 and first.max() <= 1.0 and first.std() > 0.15
+    for module in ("latentdrift.data.phantom.phantom_cortex", "latentdrift.data.phantom.phantom_chest"):
+        import_module(module).anatomy.cache_clear()
+    np.testing.assert_array_equal(first, render(5, attributes, visit=1))
+    other_visit, other_subject = render(5, attributes, visit=2), render(6, attributes, visit=1)
+    assert 0 < np.abs(first - other_visit).mean() < 0.05 < np.abs(first - other_subject).mean()
+    assert np.corrcoef(first.ravel(), other_visit.ravel())[0, 1] > np.corrcoef(first.ravel(), other_subject.ravel())[0, 1]
+
+
+@pytest.mark.parametrize(("render", "attributes"), [(brain, old()), (chest, adult())])
+def test_size_changes_the_sampling_and_not_the_anatomy(render, attributes):
+    kind = "brain" if render is brain else "chest"
+    small, large = (np.bincount(labels(3, attributes, kind, size=size).ravel(), minlength=7) / size**2 for size in (96, 192))
+    np.testing.assert_allclose(small, large, atol=0.015)
+
+
+def test_old_brains_shrink_by_half_a_percent_a_year():
+    """OASIS-2 loses 0.0050 of nWBV a year; dementia is faster (Marcus et al. 2010)."""
+    ages = (65.0, 85.0)
+    slope = {d: np.subtract(*[brains("brain_fraction", age=age, diagnosis=d) for age in ages[::-1]]) / 20 for d in DIAGNOSES}
+    assert slope[WELL].mean() == pytest.approx(-0.005, abs=0.0006)
+    assert (slope[ILL] < slope[WELL]).all() and slope[ILL].mean() > -0.010
+    young = (brains("brain_fraction", age=45.0) - brains("brain_fraction", age=25.0)) / 20
+    assert (young < 0).all() and (young > slope[WELL]).all()
+
+
+@pytest.mark.parametrize(("name", "sign"), [("brain_fraction", -1), ("ventricle_fraction", 1)])
+def test_age_and_dementia_move_the_truth_of_every_subject(name, sign):
+    base = brains(name, age=78.0)
+    assert (sign * (brains(name, age=86.0) - base) > 0).all()
+    assert (sign * (brains(name, age=78.0, diagnosis=ILL) - base) > 0).all()
+
+
+def test_lesions_grow_with_age_and_dementia():
+    """On average only: a ventricle that widens may swallow a lesion beside it."""
+    aged = [brains("lesion_fraction", age=age).mean() for age in (40.0, 60.0, 70.0, 80.0, 90.0)]
+    assert aged[0] == 0 and (np.diff(aged) > 0).all() and aged[-1] < 0.03
+    assert brains("lesion_fraction", diagnosis=ILL).mean() > aged[2]
+
+
+def test_ventricles_have_the_size_of_ventricles():
+    assert 0.01 < brains("ventricle_fraction", age=25.0).mean() < 0.05 < brains("ventricle_fraction", age=80.0).mean() < 0.14
+
+
+def test_fractions_agree_with_the_label_map():
+    counts = np.bincount(labels(100, old(80.0), "brain", size=384).ravel(), minlength=7)
+    head = counts.sum() - counts[KINDS["brain"].tissues["background"]]
+    expected = truth(100, old(80.0), "brain")["ventricle_fraction"]
+    assert counts[KINDS["brain"].tissues["ventricle"]] / head == pytest.approx(expected, abs=0.01)
+
+
+def test_cortex_is_a_folded_ribbon():
+    """Grey matter borders on fluid deep inside the brain: its border is several times as long as the brain's outline."""
+    tissue, size = labels(100, old(60.0), "brain", size=192), 192
+    names = KINDS["brain"].tissues
+    white = tissue == names["white matter"]
+    border = (white[1:] != white[:-1]).sum() + (white[:, 1:] != white[:, :-1]).sum()
+    head = tissue != names["background"]
+    outline = (head[1:] != head[:-1]).sum() + (head[:, 1:] != head[:, :-1]).sum()
+    assert border > 3.0 * outline
+    cortex = (tissue == names["cortex"]).sum() * (BRAIN_VIEW / size) ** 2
+    assert 0.2 < cortex / (head.sum() * (BRAIN_VIEW / size) ** 2) < 0.5
+
+
+def test_dementia_leaves_what_it_does_not_touch_exactly_as_it_was():
+    for subject in (100, 101):
+        before, after = (brain(subject, old(75.0, diagnosis=d), visit=3, noise=0.0) for d in DIAGNOSES)
+        change = np.abs(after - before)
+        maps = [labels(subject, old(75.0, diagnosis=d), "brain") for d in DIAGNOSES]
+        assert change[maps[0] != maps[1]].mean() > 0.1
+        assert (change[maps[0] == 0] < 0.05).all()
+        same = change < 1e-6
+        assert same[maps[0] == 0].mean() > 0.9  # air, but for the pixels beside the brain
+        assert same[(maps[0] == 3) & (maps[1] == 3)].mean() > 0.3  # the middle of white matter
+        assert same[(maps[0] == 4) & (maps[1] == 4)].mean() > 0.3  # nuclei
+
+
+def test_men_have_larger_heads():
+    area = {sex: np.mean([(labels(s, old(sex=sex), "brain", size=96) > 0).mean() for s in SUBJECTS]) for sex in "MF"}
+    assert 1.05 < area["M"] / area["F"] < 1.25
+
+
+def test_left_is_on_the_right_of_the_image():
+    ventricle = np.mean([labels(s, old(80.0), "brain") == KINDS["brain"].tissues["ventricle"] for s in range(200, 230)], 0)
+    assert ventricle[:, 64:].sum() > 1.03 * ventricle[:, :64].sum()  # the left lateral ventricle is the larger one
+    heart = labels(100, adult(), "chest") == KINDS["chest"].tissues["heart"]
+    assert heart[:, 64:].sum() > 1.3 * heart[:, :64].sum()
+
+
+def test_the_front_of_the_head_is_up():
+    """The atria of the ventricles, behind, lie further apart than the frontal horns."""
+    ventricle = labels(100, old(80.0), "brain") == KINDS["brain"].tissues["ventricle"]
+    rows = np.flatnonzero(ventricle.any(1))
+    spread = [np.ptp(np.flatnonzero(ventricle[row])) for row in (rows[3], rows[-4])]
+    assert spread[1] > 1.5 * spread[0]
+
+
+def test_cardiomegaly_is_a_ratio_above_one_half():
+    assert (chests("cardiothoracic_ratio") < 0.5).all() and (chests("cardiothoracic_ratio", "cardiomegaly") > 0.5).all()
+    np.testing.assert_array_equal(chests("cardiothoracic_ratio"), chests("cardiothoracic_ratio", "effusion", "nodule"))
+
+
+def test_findings_are_measured_where_they_are_and_only_there():
+    assert not chests("effusion_height", "cardiomegaly", "nodule").any()
+    assert not chests("nodule_area", "effusion", "cardiomegaly").any()
+    assert (chests("effusion_height", "effusion") > 25.0).all()
+    assert (chests("nodule_area", "nodule") > 150.0).all() and (chests("nodule_area", "nodule") < 800.0).all()
+
+
+def test_effusion_whitens_the_lower_lung_of_its_side_and_nothing_else():
+    for subject in SUBJECTS:
+        before, after = chest(subject, adult(), noise=0.0), chest(subject, adult("effusion"), noise=0.0)
+        change = after - before
+        left = chest_anatomy(subject, "M", 128).side > 0
+        other = change[:, :56] if left else change[:, 72:]
+        assert not other.any() and not change[:48].any()
+        assert change.max() > 0.15
+        bulk = labels(subject, adult("effusion"), "chest") == KINDS["chest"].tissues["effusion"]
+        assert change[bulk].mean() > 0.03 and bulk.sum() > 100
+
+
+def test_a_nodule_is_one_round_opacity():
+    for subject in SUBJECTS:
+        change = chest(subject, adult("nodule"), noise=0.0) - chest(subject, adult(), noise=0.0)
+        rows, columns = np.nonzero(np.abs(change) > 1e-6)
+        assert np.ptp(rows) < 18 and np.ptp(columns) < 18 and change.max() > 0.05
+
+
+def test_age_and_sex_show_in_a_chest():
+    young, aged = (chest(100, adult(age=age), noise=0.0) for age in (30.0, 85.0))
+    assert np.abs(aged - young).max() > 0.05
+    assert not np.array_equal(chest(100, adult(), noise=0.0), chest(100, adult(sex="F"), noise=0.0))
+
+
+@pytest.mark.parametrize("make", [
+    lambda: BrainAttributes(70, "F", "demntia"), lambda: BrainAttributes(7, "F"), lambda: ChestAttributes(50, "X"),
+    lambda: ChestAttributes(50, "F", ("effusoin",)), lambda: truth(1, adult(), "knee"), lambda: cohort_table("brain", 0, 1, 0),
+])  # fmt: skip
+def test_what_the_phantom_does_not_know_is_a_sentence(make):
+    with pytest.raises(OptionError, match=r"known|allowed|at least"):
+        make()
+
+
+def test_cohorts_are_plausible():
+    for kind, spec in KINDS.items():
+        rows = cohort_table(kind, 200, 3, seed=4)
+        assert rows == cohort_table(kind, 200, 3, seed=4) != cohort_table(kind, 200, 3, seed=5)
+        assert len(rows) == 600 and rows[0]["patient"] == "P0001" and len({row["subject"] for row in rows}) == 200
+        for first, second in pairwise(rows):
+            if first["patient"] == second["patient"]:
+                assert second["visit"] == first["visit"] + 1 and second["sex"] == first["sex"]
+                years = (second["days"] - first["days"]) / 365.25
+                assert years > 0 and second["age"] - first["age"] == pytest.approx(years, abs=0.11)
+            else:
+                assert second["days"] == 0
+        affected = np.mean([row[spec.column] not in ((), WELL) for row in rows])
+        assert 0.4 < affected < 0.6
+        assert 0.4 < np.mean([row["sex"] == "M" for row in rows]) < 0.6
+    assert {name for row in rows for name in row["findings"]} == set(FINDINGS)
+
+
+def test_brain_folder_reads_back_with_its_orientation(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    folder = write_phantom(tmp_path / "raw", kind="brain", patients=2, visits=2, size=96, seed=1)
+    table = list(csv.DictReader((folder / "table.csv").open()))
+    assert list(table[0]) == ["Patient", "Visit", "Days", "Age", "Sex", "Diagnosis", "File"] and len(table) == 4
+    rows = cohort_table("brain", 2, 2, seed=1)
+    for cells, row in zip(table, rows, strict=True):
+        stored = nibabel.load(folder / cells["File"])
+        assert stored.shape == (96, 96, 1) and stored.header.get_zooms()[:2] == (2.0, 2.0)
+        assert nibabel.aff2axcodes(stored.affine) == ("P", "L", "S")  # rows run backwards, columns to the patient's left
+        attributes = BrainAttributes(float(cells["Age"]), cells["Sex"], cells["Diagnosis"])
+        expected = brain(row["subject"], attributes, visit=int(cells["Visit"]), size=96)
+        np.testing.assert_allclose(np.asarray(stored.dataobj)[..., 0] / 4095, expected, atol=0.5 / 4095 + 1e-6)
+        upright = nibabel.as_closest_canonical(stored).get_fdata()[..., 0]  # RAS+: first axis to the right, second to the front
+        np.testing.assert_allclose(upright[::-1, ::-1].T / 4095, expected, atol=0.5 / 4095 + 1e-6)
+
+
+def test_chest_folder_reads_back(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    folder = write_phantom(tmp_path / "raw", kind="chest", patients=3, visits=2, size=64, seed=2)
+    table = list(csv.DictReader((folder / "table.csv").open()))
+    for cells, row in zip(table, cohort_table("chest", 3, 2, seed=2), strict=True):
+        assert cells["Findings"] == ("|".join(row["findings"]) or "No Finding")
+        with image.open(folder / cells["File"]) as stored:
+            assert "phantom" in stored.text["Synthetic"]
+            pixels = np.asarray(stored)
+        expected = chest(row["subject"], ChestAttributes(row["age"], row["sex"], row["findings"]), visit=row["visit"], size=64)
+        np.testing.assert_allclose(pixels / 65535, expected, atol=0.5 / 65535 + 1e-6)
+
+
+@pytest.mark.parametrize("other", [{"patients": 1}, {"seed": 1}, {"kind": "brain"}])
+def test_a_folder_of_others_is_left_as_it_is(tmp_path, other):
+    asked = {"kind": "chest", "patients": 2, "visits": 1, "size": 64, "seed": 0}
+    folder = write_phantom(tmp_path / "raw", **asked)
+    (folder / "scans" / "P0002_1.png").unlink()  # as a stop leaves it
+
+    def held():
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    before = held()
+    with pytest.raises(InputError, match="is not empty and holds no phantom of these options"):
+        write_phantom(folder, **asked | other)
+    assert held() == before
+    write_phantom(folder, **asked)
+    assert held().keys() - before.keys() == {Path("scans/P0002_1.png")}
+
+
+def test_a_table_of_others_is_not_written_over(tmp_path):
+    (tmp_path / "table.csv").write_text("Patient,Age\nmine,70\n")
+    with pytest.raises(InputError, match="is not empty"):
+        write_phantom(tmp_path, kind="chest", patients=1, visits=1, size=64)
+    assert (tmp_path / "table.csv").read_text() == "Patient,Age\nmine,70\n"
+
+
+@pytest.mark.parametrize(("render", "attributes"), [(brain, old()), (chest, adult())])
+def test_a_picture_takes_milliseconds(render, attributes):
+    render(1, attributes)
+    start = time.process_time()
+    for visit in range(10):
+        render(1, attributes, visit=visit)
+    assert (time.process_time() - start) / 10 < 0.05  # seconds; about 0.006 on a laptop core, with room for a busy machine

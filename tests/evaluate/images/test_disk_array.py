@@ -1,0 +1,34 @@
+"""What is kept on disk comes back as it went in, wherever it lies."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from latentdrift.evaluate.images import disk_array
+from latentdrift.evaluate.images.disk_array import Spool, blocks, mean
+
+
+@pytest.mark.parametrize("most", [10, 2**20])
+def test_rows_are_read_back_from_memory_and_from_disk(monkeypatch, most):
+    monkeypatch.setattr(disk_array, "IN_MEMORY", most)
+    rows, kept = torch.randn(23, 2, 3), Spool((2, 3))
+    for block in blocks(23, 5):
+        kept.add(rows[block])
+        assert torch.equal(kept[block], rows[block])  # between writes, too
+    assert len(kept) == 23 and torch.equal(kept[:], rows) and torch.equal(kept[20:40], rows[20:])
+    places = torch.tensor([22, 0, 5, 0])
+    assert torch.equal(kept[places], rows[places])
+
+
+def test_blocks_are_every_place_once():
+    assert list(blocks(7, 3)) == [slice(0, 3), slice(3, 6), slice(6, 7)] and list(blocks(3, 9)) == [slice(0, 3)]
+
+
+def test_the_mean_is_that_of_all_rows_of_all_spools():
+    rows = torch.randn(23, 4)
+    one, other = Spool((4,)), Spool((4,))
+    one.add(rows[:20])
+    other.add(rows[20:])
+    for size in (1, 6, 100):
+        assert torch.allclose(mean([one, other], size), rows.mean(0, keepdim=True), atol=1e-7)
