@@ -1,4 +1,5 @@
-"""How many copies of training images the search finds, by disguise, and how many honest images it flags.
+"""How many copies of training images the search finds, by disguise, and how many honest images it
+flags.
 
 python benchmarks/copies.py [brain] [chest] [COHORT ...]      phantoms (default: both), or cohort folders of your own
 """
@@ -30,17 +31,29 @@ AUTOENCODER = "through the pocket's autoencoder"
 
 def drawn(kind: str, patients: int, seed: int) -> ImageSet:
     """Phantoms of patients, one visit each."""
-    spec, rows = phantom.of(kind), phantom.cohort_table(kind, patients, 1, seed)
-    grey = np.stack([spec.render(row["subject"], spec.attributes(row), visit=row["visit"]) for row in rows])
-    return ImageSet(np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row['patient']}" for row in rows])
+    spec = phantom.of(kind)
+    rows = phantom.cohort_table(kind, patients, 1, seed)
+    grey = np.stack(
+        [spec.render(row["subject"], spec.attributes(row), visit=row["visit"]) for row in rows]
+    )
+    return ImageSet(
+        np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row['patient']}" for row in rows]
+    )
 
 
 def images(name: str) -> tuple[ImageSet, ImageSet, ImageSet]:
     """Training images, held-out ones that set the threshold, and further patients."""
     if name in phantom.KINDS:
-        return drawn(name, 150, 31), drawn(name, 100, 32), drawn(name, 200, 33)  # seeds that no setting was chosen on
-    cohort, size = Cohort.load(name), min(SIZE, image_sets.native_size(Path(name)))
-    train, held_out, others = (image_sets.from_cohort(cohort, split, size) for split in ("train", "test", "validation"))
+        return (
+            drawn(name, 150, 31),
+            drawn(name, 100, 32),
+            drawn(name, 200, 33),
+        )  # seeds that no setting was chosen on
+    cohort = Cohort.load(name)
+    size = min(SIZE, image_sets.native_size(Path(name)))
+    train, held_out, others = (
+        image_sets.from_cohort(cohort, split, size) for split in ("train", "test", "validation")
+    )
     return train, held_out, others
 
 
@@ -50,7 +63,9 @@ def decoded(pictures: np.ndarray) -> np.ndarray:
 
     base = Base.load("pocket", device="cpu", precision="fp32")
     with torch.no_grad():
-        parts = [base.decode(base.moments(2 * resize(x[None], base.resolution) - 1)[0]) for x in pictures]
+        parts = [
+            base.decode(base.moments(2 * resize(x[None], base.resolution) - 1)[0]) for x in pictures
+        ]
     return ((torch.cat(parts) + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).numpy()
 
 
@@ -63,11 +78,13 @@ def share(hits: int, n: int) -> str:
 def column(name: str) -> dict[str, Any]:
     """A column of the table: row -> cell."""
     train, held_out, others = images(name)
-    known, usual = structure(train.images), structure(held_out.images)
+    known = structure(train.images)
+    usual = structure(held_out.images)
     people = (known, usual)
     strangers = nearest(held_out.images, known, same_patient(held_out, train), people)
     yardstick = Yardstick.of(strangers)
-    found, limit = yardstick.similarity(strangers), yardstick.threshold
+    found = yardstick.similarity(strangers)
+    limit = yardstick.threshold
     more = yardstick.similarity(nearest(others.images, known, same_patient(others, train), people))
     cells = {
         "training / held-out / further images": f"{len(train)} / {len(held_out)} / {len(others)}",
@@ -81,7 +98,9 @@ def column(name: str) -> dict[str, Any]:
         taken = train.images[pick]
         made = decoded(taken) if row == AUTOENCODER else disguise(row, taken, rng(0, row))
         values = yardstick.similarity(nearest(made, known, None, people))
-        cells[f"found: {row}"] = f"{share(int((values > limit).sum()), len(values))}, lowest {values.min():.3f}"
+        cells[f"found: {row}"] = (
+            f"{share(int((values > limit).sum()), len(values))}, lowest {values.min():.3f}"
+        )
     return cells
 
 
@@ -89,7 +108,9 @@ def main() -> None:
     """One table."""
     names = sys.argv[1:] or list(phantom.KINDS)
     columns = [column(name) for name in names]
-    sys.stdout.write(f"| | {' | '.join(Path(name).name for name in names)} |\n|{'---|' * (len(names) + 1)}\n")
+    sys.stdout.write(
+        f"| | {' | '.join(Path(name).name for name in names)} |\n|{'---|' * (len(names) + 1)}\n"
+    )
     for row in columns[0]:
         sys.stdout.write(f"| {row} | {' | '.join(cells[row] for cells in columns)} |\n")
 

@@ -1,11 +1,13 @@
-"""Peak memory and time of judging N phantom images against N training images, from features to distances and neighbours.
+"""Peak memory and time of judging N phantom images against N training images, from features to
+distances and neighbours.
 
     python benchmarks/judge_memory.py [N ...]              default: 2000 20000
     python benchmarks/judge_memory.py --copies [N ...]     the search for copies instead, among 100 training images
 
-Each N runs in a process of its own. 64 phantom brains of 128 pixels lie on disk; image i is one of them, read anew each time,
-with a grain of its own, so no two are the same. The features are 256 means of tiles: reading, keeping, distances and neighbours
-are what is measured, and not a network. The reference is N / 10 further images.
+Each N runs in a process of its own. 64 phantom brains of 128 pixels lie on disk; image i is one of
+them, read anew each time, with a grain of its own, so no two are the same. The features are 256
+means of tiles: reading, keeping, distances and neighbours are what is measured, and not a network.
+The reference is N / 10 further images.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SIZE, DISTINCT, TILES = 128, 64, 16
+SIZE = 128
+DISTINCT = 64
+TILES = 16
 BOOTSTRAP = 20
 
 
@@ -42,7 +46,9 @@ def images(folder: Path, kind: str, n: int):
     def read(i: int) -> np.ndarray:
         grey = np.asarray(Image.open(folder / f"{i % DISTINCT}.png"), dtype=np.float32) / 255
         grain = rng(0, kind, i).normal(0, 0.03, (TILES, TILES)).astype(np.float32)
-        grey = np.clip(grey + np.kron(grain, np.ones((SIZE // TILES, SIZE // TILES), np.float32)), 0, 1)
+        grey = np.clip(
+            grey + np.kron(grain, np.ones((SIZE // TILES, SIZE // TILES), np.float32)), 0, 1
+        )
         return np.repeat(grey[..., None], 3, -1)
 
     names = [f"{kind}{i}" for i in range(n)]
@@ -64,9 +70,12 @@ def judge(folder: Path, n: int) -> None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     spaces = keep(load_features(["pocket"], pocket=tiles, resolution=SIZE), folder / "cache")
-    real, synthetic, train = (images(folder, kind, m) for kind, m in (("real", n // 10), ("made", n), ("train", n)))
+    real, synthetic, train = (
+        images(folder, kind, m) for kind, m in (("real", n // 10), ("made", n), ("train", n))
+    )
     spaces["pocket"](images(folder, "warm", 64).images)
-    before, began = used(), time.perf_counter()
+    before = used()
+    began = time.perf_counter()
     vectors = feature_metrics.Vectors.of("pocket", spaces["pocket"], real, synthetic, train)
     encoded = time.perf_counter() - began
     metrics, _ = feature_metrics.distances(vectors, real.patients, bootstrap=BOOTSTRAP, seed=0)
@@ -83,22 +92,30 @@ def search(folder: Path, n: int) -> None:
     def used() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    real, synthetic, train = (images(folder, kind, m) for kind, m in (("real", 20), ("made", n), ("train", 100)))
-    before, began = used(), time.perf_counter()
+    real, synthetic, train = (
+        images(folder, kind, m) for kind, m in (("real", 20), ("made", n), ("train", 100))
+    )
+    before = used()
+    began = time.perf_counter()
     find_copies(real, synthetic, train, bootstrap=BOOTSTRAP)
     numbers = (n, before, used(), n * SIZE * SIZE * 3 * 4 / 2**20, time.perf_counter() - began)
     sys.stdout.write(f"| {' | '.join(f'{number:,.0f}' for number in numbers)} |\n")
 
 
 TABLES = {
-    "--features": (judge, ("N", "MB before", "MB at most", "MB of all images", "s for features", "s for the rest")),
+    "--features": (
+        judge,
+        ("N", "MB before", "MB at most", "MB of all images", "s for features", "s for the rest"),
+    ),
     "--copies": (search, ("N", "MB before", "MB at most", "MB of all images", "s")),
 }
 
 
 def main() -> None:
     """The table."""
-    which, *rest = sys.argv[1:] if sys.argv[1:2] and sys.argv[1] in TABLES else ["--features", *sys.argv[1:]]
+    which, *rest = (
+        sys.argv[1:] if sys.argv[1:2] and sys.argv[1] in TABLES else ["--features", *sys.argv[1:]]
+    )
     fill, header = TABLES[which]
     if rest[:1] == ["--one"]:
         fill(Path(rest[1]), int(rest[2]))

@@ -1,13 +1,16 @@
-"""Time of judging N images against N others, beside torchmetrics and torch-fidelity: same images, network, resize and machine.
+"""Time of judging N images against N others, beside torchmetrics and torch-fidelity: same images,
+network, resize and machine.
 
     pip install --no-deps --target FOLDER torch-fidelity
     python benchmarks/judge_time.py FOLDER [N]             default: 1000
 
-Each tool is given phantom brains of 128 pixels in memory and the same SqueezeNet 1.1 (random weights: time and agreement do not
-depend on them) behind the same resize, and computes the Fréchet distance and KID over 100 subsets of N / 2, which each draws in
-its own way. Each round runs all of them, each in a process of its own, in an order of its own; imports are not counted. Printed
-are the medians over rounds, and the range. torch-fidelity imports torchvision, of which nothing is used here: an empty one stands
-in for it in that process alone, because torchmetrics, too, would take it for a whole one.
+Each tool is given phantom brains of 128 pixels in memory and the same SqueezeNet 1.1 (random
+weights: time and agreement do not depend on them) behind the same resize, and computes the Fréchet
+    distance and KID over 100 subsets of N / 2, which each draws in
+its own way. Each round runs all of them, each in a process of its own, in an order of its own;
+imports are not counted. Printed are the medians over rounds, and the range. torch-fidelity imports
+torchvision, of which nothing is used here: an empty one stands in for it in that process alone,
+because torchmetrics, too, would take it for a whole one.
 """
 
 from __future__ import annotations
@@ -33,8 +36,12 @@ from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.statistics.bootstrap import choose, rng
 
-ROUNDS, BATCH, PIXELS, DISTINCT = 3, 16, 128, 200
-SUBSETS, FEATURES = 100, 512
+ROUNDS = 3
+BATCH = 16
+PIXELS = 128
+DISTINCT = 200
+SUBSETS = 100
+FEATURES = 512
 
 
 class Encoder(nn.Module):
@@ -55,10 +62,20 @@ class Encoder(nn.Module):
 
 def pictures(n: int, first: int) -> Tensor:
     """uint8 [n, 3, PIXELS, PIXELS]: phantoms, each with a grain of its own."""
-    drawn = [brain(first + i, BrainAttributes(60 + i % 30, "FM"[i % 2]), visit=0, size=PIXELS) for i in range(min(n, DISTINCT))]
+    drawn = [
+        brain(first + i, BrainAttributes(60 + i % 30, "FM"[i % 2]), visit=0, size=PIXELS)
+        for i in range(min(n, DISTINCT))
+    ]
     grain = np.random.default_rng(first)
-    noisy = [np.clip(drawn[i % DISTINCT] + grain.normal(0, 0.03, (PIXELS, PIXELS)), 0, 1) for i in range(n)]
-    return torch.from_numpy((255 * np.stack(noisy)).astype(np.uint8))[:, None].expand(-1, 3, -1, -1).contiguous()
+    noisy = [
+        np.clip(drawn[i % DISTINCT] + grain.normal(0, 0.03, (PIXELS, PIXELS)), 0, 1)
+        for i in range(n)
+    ]
+    return (
+        torch.from_numpy((255 * np.stack(noisy)).astype(np.uint8))[:, None]
+        .expand(-1, 3, -1, -1)
+        .contiguous()
+    )
 
 
 def network(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
@@ -75,15 +92,22 @@ def _vectors(encoder: Encoder, real: Tensor, made: Tensor) -> feature_metrics.Ve
 
 
 def ours(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
-    vectors, draw = _vectors(encoder, real, made), rng(0)
+    vectors = _vectors(encoder, real, made)
+    draw = rng(0)
     everything = np.ones(len(real), bool), np.ones(len(made), bool)
-    frechet, kid = (DISTANCES[name].prepare(vectors.real, vectors.synthetic) for name in ("frechet", "kid"))
-    subsets = [kid(*(choose(every, len(real) // 2, draw) for every in everything)) for _ in range(SUBSETS)]
+    frechet, kid = (
+        DISTANCES[name].prepare(vectors.real, vectors.synthetic) for name in ("frechet", "kid")
+    )
+    subsets = [
+        kid(*(choose(every, len(real) // 2, draw) for every in everything)) for _ in range(SUBSETS)
+    ]
     return {"frechet": frechet(*everything), "kid": float(np.mean(subsets))}
 
 
 def report(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
-    metrics, _ = feature_metrics.distances(_vectors(encoder, real, made), None, bootstrap=200, seed=0)
+    metrics, _ = feature_metrics.distances(
+        _vectors(encoder, real, made), None, bootstrap=200, seed=0
+    )
     return {name: metrics[f"{name}.squeezenet"]["value"] for name in ("frechet", "kid")}
 
 
@@ -99,7 +123,10 @@ def torchmetrics(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, floa
         for part in images.split(BATCH):
             both.update(part, real=is_real)
     told = both.compute()
-    return {"frechet": float(told["FrechetInceptionDistance"]), "kid": float(told["KernelInceptionDistance"][0])}
+    return {
+        "frechet": float(told["FrechetInceptionDistance"]),
+        "kid": float(told["KernelInceptionDistance"][0]),
+    }
 
 
 def fidelity(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
@@ -128,10 +155,23 @@ def fidelity(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
     name = f"same-{time.perf_counter_ns()}"  # a name may be registered once
     torch_fidelity.register_feature_extractor(name, Extractor)
     told = torch_fidelity.calculate_metrics(
-        input1=Images(real), input2=Images(made), cuda=False, batch_size=BATCH, fid=True, kid=True, feature_extractor=name,
-        kid_subsets=SUBSETS, kid_subset_size=len(real) // 2, cache=False, verbose=False, save_cpu_ram=True,
-    )  # fmt: skip
-    return {"frechet": told["frechet_inception_distance"], "kid": told["kernel_inception_distance_mean"]}
+        input1=Images(real),
+        input2=Images(made),
+        cuda=False,
+        batch_size=BATCH,
+        fid=True,
+        kid=True,
+        feature_extractor=name,
+        kid_subsets=SUBSETS,
+        kid_subset_size=len(real) // 2,
+        cache=False,
+        verbose=False,
+        save_cpu_ram=True,
+    )
+    return {
+        "frechet": told["frechet_inception_distance"],
+        "kid": told["kernel_inception_distance_mean"],
+    }
 
 
 class Images(torch.utils.data.Dataset):
@@ -160,9 +200,12 @@ def no_torchvision() -> None:
     """An empty one, where there is none."""
     if importlib.util.find_spec("torchvision") is None:
         made = {
-            name: types.ModuleType(f"torchvision{name}") for name in ("", ".datasets", ".transforms", ".transforms.functional")
+            name: types.ModuleType(f"torchvision{name}")
+            for name in ("", ".datasets", ".transforms", ".transforms.functional")
         }
-        vars(made[".datasets"]).update(dict.fromkeys(("CIFAR10", "STL10", "CIFAR100"), torch.utils.data.Dataset))
+        vars(made[".datasets"]).update(
+            dict.fromkeys(("CIFAR10", "STL10", "CIFAR100"), torch.utils.data.Dataset)
+        )
         sys.modules.update({module.__name__: module for module in made.values()})
 
 
@@ -171,7 +214,9 @@ def one(name: str, folder: str, n: int) -> None:
     if name.startswith("torch-fidelity"):
         no_torchvision()
         sys.path.insert(0, folder)
-    encoder, real, made = Encoder(), pictures(n, 0), pictures(n, 10_000)
+    encoder = Encoder()
+    real = pictures(n, 0)
+    made = pictures(n, 10_000)
     TOOLS[name](encoder, real[:BATCH], made[:BATCH])  # imports, and first calls
     began = time.perf_counter()
     found = TOOLS[name](encoder, real, made)
@@ -183,7 +228,8 @@ def main() -> None:
     if sys.argv[1] == "--one":
         one(sys.argv[2], sys.argv[3], int(sys.argv[4]))
         return
-    folder, n = sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else 1000
+    folder = sys.argv[1]
+    n = int(sys.argv[2]) if sys.argv[2:] else 1000
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in TOOLS}
     for turn in range(ROUNDS):
         for name in random.Random(turn).sample(list(TOOLS), len(TOOLS)):
@@ -192,9 +238,13 @@ def main() -> None:
             rounds[name].append(json.loads(told.splitlines()[-1]))
     seconds = {name: [each["seconds"] * 500 / n for each in told] for name, told in rounds.items()}
     base = float(np.median(seconds["latentdrift, Fréchet and KID"]))
-    sys.stdout.write(f"| {n} against {n} images | s per 1,000 images | range | ratio | Fréchet |\n|---|---|---|---|---|\n")
+    sys.stdout.write(
+        f"| {n} against {n} images | s per 1,000 images | range | ratio | Fréchet "
+        "|\n|---|---|---|---|---|\n"
+    )
     for name, each in seconds.items():
-        middle, found = float(np.median(each)), rounds[name][0].get("frechet")
+        middle = float(np.median(each))
+        found = rounds[name][0].get("frechet")
         row = [
             name,
             f"{middle:.1f}",

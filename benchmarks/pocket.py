@@ -1,10 +1,12 @@
-"""What the pocket base can do: autoencoder PSNR on pictures it never saw, and whether captions steer it.
+"""What the pocket base can do: autoencoder PSNR on pictures it never saw, and whether captions
+steer it.
 
     python benchmarks/pocket.py [COHORT ...]
 
-Probe: logistic regression from what the base's own encoder sees, on a grid of 4 x 4 places, to the kind of picture. It is
-learned on new pictures of the captioned world and tried on others, which is its ceiling; then it is asked what the base's
-samples show under new captions of each kind.
+Probe: logistic regression from what the base's own encoder sees, on a grid of 4 x 4 places, to the
+    kind of picture. It is
+learned on new pictures of the captioned world and tried on others, which is its ceiling; then it is
+asked what the base's samples show under new captions of each kind.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from latentdrift.evaluate.statistics.bootstrap import proportion_interval
 from latentdrift.sample.generate import generate
 from recipes.pocket.pictures import KINDS, picture
 
-SEED, EACH, STEPS, GUIDANCE = 777, 16, 25, 2.5
+SEED = 777
+EACH = 16
+STEPS = 25
+GUIDANCE = 2.5
 QUANTILES = 16
 PICTURES = 250  # of each kind, to learn the probe on, and as many to try it on
 FAR = 500_000_000  # pictures from here on were not in the base's training
@@ -42,22 +47,31 @@ def psnr(base: Base, cohort: Cohort) -> str:
 def pictures(first: int) -> tuple[torch.Tensor, list[str]]:
     """PICTURES new ones of every kind, [N, 3, 128, 128] in [-1, 1], and their kinds."""
     made = [(picture(first + i, SEED, kind)[0], kind) for kind in KINDS for i in range(PICTURES)]
-    return torch.from_numpy(np.stack([pixels for pixels, _ in made])).permute(0, 3, 1, 2) * 2 - 1, [kind for _, kind in made]
+    return torch.from_numpy(np.stack([pixels for pixels, _ in made])).permute(0, 3, 1, 2) * 2 - 1, [
+        kind for _, kind in made
+    ]
 
 
 @torch.no_grad()
 def seen(base: Base, x: torch.Tensor) -> np.ndarray:
-    """[N, D] of pictures: by channel of the encoder, mean and spread on a 4 x 4 grid and over all, and quantiles."""
+    """[N, D] of pictures: by channel of the encoder, mean and spread on a 4 x 4 grid and over all,
+    and quantiles."""
     parts = []
     for batch in x.split(16):
-        hidden, found = base.vae.encoder.conv_in(batch.contiguous()), []
+        hidden = base.vae.encoder.conv_in(batch.contiguous())
+        found = []
         for block in base.vae.encoder.down_blocks:
             hidden = block(hidden)
             ordered = hidden.flatten(2).sort(-1).values
             found.append(ordered[..., :: ordered.shape[-1] // QUANTILES])
             for places in (4, 1):
                 mean = F.adaptive_avg_pool2d(hidden, places)
-                found += [mean, (F.adaptive_avg_pool2d(hidden.square(), places) - mean.square()).clamp(min=0).sqrt()]
+                found += [
+                    mean,
+                    (F.adaptive_avg_pool2d(hidden.square(), places) - mean.square())
+                    .clamp(min=0)
+                    .sqrt(),
+                ]
         parts.append(torch.cat([part.flatten(1) for part in found], dim=1))
     return torch.cat(parts).numpy()
 
@@ -77,10 +91,14 @@ def probe(base: Base) -> str:
     ceiling = learned.predict(seen(base, others)) == np.array(truth)
     asked = [(kind, picture(FAR + 1000 + i, SEED, kind)[1]) for kind in KINDS for i in range(EACH)]
     how = {"seed": SEED, "steps": STEPS, "guidance": GUIDANCE, "sampler": "ddim"}
-    drawn = dict(generate(base, Drift(), {i: caption for i, (_, caption) in enumerate(asked)}, **how))
+    drawn = dict(
+        generate(base, Drift(), {i: caption for i, (_, caption) in enumerate(asked)}, **how)
+    )
     samples = torch.from_numpy(np.stack([drawn[i] for i in range(len(asked))])).permute(0, 3, 1, 2)
     right = learned.predict(seen(base, samples)) == np.array([kind for kind, _ in asked])
-    each = ", ".join(f"{kind} {right[i * EACH : (i + 1) * EACH].mean():.0%}" for i, kind in enumerate(KINDS))
+    each = ", ".join(
+        f"{kind} {right[i * EACH : (i + 1) * EACH].mean():.0%}" for i, kind in enumerate(KINDS)
+    )
     return f"{share(right)} ({each}); of new pictures: {share(ceiling)}"
 
 
@@ -88,7 +106,9 @@ def main() -> None:
     """Print it all."""
     base = Base.load("pocket", precision="fp32")
     for folder in sys.argv[1:]:
-        sys.stdout.write(f"autoencoder PSNR on the test images of {folder}: {psnr(base, Cohort.load(folder))}\n")
+        sys.stdout.write(
+            f"autoencoder PSNR on the test images of {folder}: {psnr(base, Cohort.load(folder))}\n"
+        )
     sys.stdout.write(f"captioned kind recovered from samples: {probe(base)}\n")
 
 

@@ -12,22 +12,36 @@ from latentdrift.evaluate.evaluations.counterfactual_metrics import card
 N = 8
 
 
-def edits(*, changes: dict[str, Any], add: tuple[str, ...] = (), **drawn: Any) -> list[dict[str, Any]]:
+def edits(
+    *, changes: dict[str, Any], add: tuple[str, ...] = (), **drawn: Any
+) -> list[dict[str, Any]]:
     """Edits of N people without findings; `drawn`: what the counterfactual shows."""
     found = []
     for i in range(N):
         source = np.random.default_rng(100 + i)
-        noise, person = (
-            source.normal(0, 0.03, (shapes.SIDE,) * 2),
-            {"age": 62.0 + i, "sex": "FM"[i % 2], "findings": "No Finding"},
-        )
+        noise = source.normal(0, 0.03, (shapes.SIDE,) * 2)
+        person = {"age": 62.0 + i, "sex": "FM"[i % 2], "findings": "No Finding"}
         original, made = (shapes.draw(**{**person, **shown}, noise=noise) for shown in ({}, drawn))
         record = {"attributes": person, "changes": changes, "add": list(add), "remove": []}
-        pictures = {"original": original, "reconstruction": original, "counterfactual": made, "difference": made}
+        pictures = {
+            "original": original,
+            "reconstruction": original,
+            "counterfactual": made,
+            "difference": made,
+        }
         found.append({"name": f"{i:06d}", "record": record, **pictures})
     return found
 
 
 def judged(some: list[dict[str, Any]], **how: Any) -> dict[str, Any]:
     spaces = {"tiles": lambda images: np.asarray(images)[:, ::4, ::4, 0].reshape(len(images), -1)}
-    return card(shapes.judges(), some, shapes.held_out(), spaces, shapes.SPEC, size=shapes.SIDE, bootstrap=40, **how)
+    return card(
+        shapes.judges(),
+        some,
+        shapes.held_out(),
+        spaces,
+        shapes.SPEC,
+        size=shapes.SIDE,
+        bootstrap=40,
+        **how,
+    )

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # parallel test processes must not fight for the cores
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # parallel test processes must not fight for the cores
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from tiny import tiny_base, tiny_cohort
@@ -18,7 +20,8 @@ from latentdrift.data.tables import pseudonymization
 
 @pytest.fixture(scope="session", autouse=True)
 def one_salt() -> Iterator[None]:
-    """Imports without `--salt` draw the same one, so that pseudonyms, and with them splits and fits, are every run's."""
+    """Imports without `--salt` draw the same one, so that pseudonyms, and with them splits and
+    fits, are every run's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pseudonymization.secrets, "token_hex", lambda length: "5a" * length)
         yield

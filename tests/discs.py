@@ -13,5 +13,9 @@ def pictures(n: int, seed: int, *, side: int = 32) -> Labelled:
     source, (row, col) = np.random.default_rng(seed), np.mgrid[:side, :side] / (side - 1) * 2 - 1
     labels = np.arange(n) // 2 % 2
     radius = np.where(labels, 0.6, 0.3)[:, None, None]
-    images = np.clip(0.5 * (np.hypot(row, col) < radius) + source.normal(0.2, 0.05, (n, side, side)), 0, 1)
-    return Labelled.of(ImageSet(np.repeat(images[..., None], 3, -1), [f"P{i // 2}" for i in range(n)]), labels)
+    images = np.clip(
+        0.5 * (np.hypot(row, col) < radius) + source.normal(0.2, 0.05, (n, side, side)), 0, 1
+    )
+    return Labelled.of(
+        ImageSet(np.repeat(images[..., None], 3, -1), [f"P{i // 2}" for i in range(n)]), labels
+    )

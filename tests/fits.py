@@ -25,8 +25,20 @@ class KilledError(Exception):
 
 def small(method: str = "lora", **more: Any) -> dict[str, Any]:
     """Options of a fit of any row of METHODS that takes a second."""
-    given = {"method": method, "steps": STEPS, "batch_size": 2, "checkpoint_every": 3, "rank": 2, "vectors": 2, "drift": "auto"}
-    prior = {"prior_images": 4} if method in METHODS and "prior_images" in METHODS[method].defaults else {}
+    given = {
+        "method": method,
+        "steps": STEPS,
+        "batch_size": 2,
+        "checkpoint_every": 3,
+        "rank": 2,
+        "vectors": 2,
+        "drift": "auto",
+    }
+    prior = (
+        {"prior_images": 4}
+        if method in METHODS and "prior_images" in METHODS[method].defaults
+        else {}
+    )
     return {**given, **prior, **more}
 
 
@@ -46,7 +58,8 @@ def short_fit(
     **more: Any,
 ) -> FitResult:
     """A fit of STEPS steps in float32, unless told otherwise."""
-    loaded, options = Base.load(base, device="cpu", precision="fp32"), asked(base, cohort, out, **more)
+    loaded = Base.load(base, device="cpu", precision="fp32")
+    options = asked(base, cohort, out, **more)
     how: Any = {"on_step": on_step, "preview": preview, "class_pictures": class_pictures}
     return fit(loaded, cohort, options, out, quiet=True, **how)
 
@@ -68,7 +81,8 @@ def weights(result: FitResult) -> dict[str, torch.Tensor]:
 
 def same(one: FitResult, other: FitResult) -> bool:
     """Whether two adapters are the same to the bit."""
-    mine, theirs = weights(one), weights(other)
+    mine = weights(one)
+    theirs = weights(other)
     return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 

@@ -1,4 +1,5 @@
-"""A data distribution whose denoiser is known exactly: every element N(mean, std^2), independent."""
+"""A data distribution whose denoiser is known exactly: every element N(mean, std^2),
+independent."""
 
 from __future__ import annotations
 
@@ -22,18 +23,26 @@ def schedule_of(kind: str) -> Process:
 
 
 def gaussian(
-    schedule: Process, mean: float | Tensor = -0.5, std: float = 0.35, *, delta: float | Tensor = 0.0, noise: float = 1.0
+    schedule: Process,
+    mean: float | Tensor = -0.5,
+    std: float = 0.35,
+    *,
+    delta: float | Tensor = 0.0,
+    noise: float = 1.0,
 ) -> Denoiser:
-    """The exact network of x0 ~ N(mean, std^2), trained on noise of mean `delta` and standard deviation `noise`.
+    """The exact network of x0 ~ N(mean, std^2), trained on noise of mean `delta` and standard
+    deviation `noise`.
 
-    With y = xt - s delta: x0 = m + a std^2 / (a^2 std^2 + s^2 noise^2) (y - a m), and eps = (y - a x0) / s. It says what the
-    schedule asks for of x0 and eps + delta. The context, if a number, is added to the mean.
+    With y = xt - s delta: x0 = m + a std^2 / (a^2 std^2 + s^2 noise^2) (y - a m), and eps = (y - a
+    x0) / s. It says what the schedule asks for of x0 and eps + delta. The context, if a number, is
+    added to the mean.
     """
 
     def denoise(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
         a, s = schedule.scales(t, xt)
         shift = context.reshape(-1, 1, 1, 1) if isinstance(context, Tensor) else (context or 0.0)
-        m, y = mean + shift, xt - s * delta
+        m = mean + shift
+        y = xt - s * delta
         x0 = m + a * std**2 / (a**2 * std**2 + s**2 * noise**2) * (y - a * m)
         return schedule.target(x0, (y - a * x0) / s + delta, t)
 

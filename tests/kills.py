@@ -1,4 +1,5 @@
-"""Verbs that are stopped: in processes of their own by signals, or here at a chosen change of the disk."""
+"""Verbs that are stopped: in processes of their own by signals, or here at a chosen change of the
+disk."""
 
 from __future__ import annotations
 
@@ -12,7 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "shutil.rmtree", "shutil.copyfile"}
+CHANGES = {
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.mkdir",
+    "os.link",
+    "shutil.rmtree",
+    "shutil.copyfile",
+}
 CLOCKED = ("made", "versions", "machine", "seconds")
 state: dict[str, Any] = {"folder": None}
 
@@ -23,7 +32,9 @@ class KilledError(BaseException):
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     """An audit hook: counts changes below a folder, and from one on lets none happen."""
-    if state["folder"] is None or not (event in CHANGES or (event == "open" and _writes(arguments))):
+    if state["folder"] is None or not (
+        event in CHANGES or (event == "open" and _writes(arguments))
+    ):
         return
     if str(arguments[0]).startswith(state["folder"]):
         state["seen"] += 1
@@ -32,7 +43,9 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:
-    return bool(isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    return bool(
+        isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    )
 
 
 sys.addaudithook(_watch)
@@ -49,11 +62,14 @@ def stopped(folder: Path, allowed: int, error: BaseException) -> Iterator[dict[s
 
 
 def contents(folder: Path, leave: Sequence[str] = ()) -> dict[str, str]:
-    """Hashes of all files below a folder but records, logs and those whose path holds one of `leave`."""
+    """Hashes of all files below a folder but records, logs and those whose path holds one of
+    `leave`."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not any(part in name for part in ("record.json", "log.jsonl", "tensorboard", *leave)):
+        if path.is_file() and not any(
+            part in name for part in ("record.json", "log.jsonl", "tensorboard", *leave)
+        ):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
@@ -61,11 +77,16 @@ def contents(folder: Path, leave: Sequence[str] = ()) -> dict[str, str]:
 def leftovers(folder: Path) -> list[str]:
     """Unfinished work and locks."""
     ends = (".partial", ".writing", ".lock")
-    return [path.name for path in folder.rglob("*") if path.name.endswith(ends) and "cache" not in path.parts]
+    return [
+        path.name
+        for path in folder.rglob("*")
+        if path.name.endswith(ends) and "cache" not in path.parts
+    ]
 
 
 def forked(arguments: Sequence[str], log: Path) -> int:
-    """Start `latentdrift ARGUMENTS` as a copy of this process, which has everything imported; returns its number."""
+    """Start `latentdrift ARGUMENTS` as a copy of this process, which has everything imported;
+    returns its number."""
     pid = os.fork()
     if pid:
         return pid
@@ -83,7 +104,9 @@ def forked(arguments: Sequence[str], log: Path) -> int:
         from latentdrift import stopping
         from latentdrift.cli import main
 
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would ignore
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # which a background job would ignore
         stopping.leave_at_once()
         code = main.main(list(arguments))
     except SystemExit as stop:
@@ -95,7 +118,8 @@ def forked(arguments: Sequence[str], log: Path) -> int:
 
 
 def ended(pid: int, seconds: float, number: int) -> tuple[int, float]:
-    """Wait, send a signal after so many seconds, and wait for the end; (exit code as Popen has it, seconds it took)."""
+    """Wait, send a signal after so many seconds, and wait for the end; (exit code as Popen has it,
+    seconds it took)."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         done, status = os.waitpid(pid, os.WNOHANG)

@@ -1,4 +1,5 @@
-"""Pictures whose every attribute is one thing to see: a disc as large as the age, stripes for men, a bright bar for effusion."""
+"""Pictures whose every attribute is one thing to see: a disc as large as the age, stripes for men,
+a bright bar for effusion."""
 
 from __future__ import annotations
 
@@ -32,14 +33,25 @@ def table(n: int, seed: int) -> pd.DataFrame:
     """Attributes that have nothing to do with each other."""
     source = np.random.default_rng(seed)
     found = np.where(source.random(n) < 0.5, "Effusion", "No Finding")
-    return pd.DataFrame({"age": source.uniform(60, 85, n).round(), "sex": source.choice(["F", "M"], n), "findings": found})
+    return pd.DataFrame(
+        {
+            "age": source.uniform(60, 85, n).round(),
+            "sex": source.choice(["F", "M"], n),
+            "findings": found,
+        }
+    )
 
 
 def shapes(rows: pd.DataFrame, seed: int, *, patients: int = 1, who: str = "p") -> ImageSet:
     """A picture of each row; `patients` is the number of pictures of each."""
     source = np.random.default_rng(seed)
-    pictures = [draw(row.age, row.sex, row.findings, source.normal(0, 0.03, (SIDE, SIDE))) for row in rows.itertuples()]
-    return ImageSet(np.stack(pictures), [f"{who}{i // patients}" for i in range(len(rows))], attributes=rows)
+    pictures = [
+        draw(row.age, row.sex, row.findings, source.normal(0, 0.03, (SIDE, SIDE)))
+        for row in rows.itertuples()
+    ]
+    return ImageSet(
+        np.stack(pictures), [f"{who}{i // patients}" for i in range(len(rows))], attributes=rows
+    )
 
 
 def train() -> ImageSet:
@@ -48,7 +60,9 @@ def train() -> ImageSet:
 
 def held_out() -> ImageSet:
     """Twice the same row: two visits of each patient."""
-    return shapes(table(40, 1).loc[np.repeat(np.arange(40), 2)].reset_index(drop=True), 1, patients=2)
+    return shapes(
+        table(40, 1).loc[np.repeat(np.arange(40), 2)].reset_index(drop=True), 1, patients=2
+    )
 
 
 @cache

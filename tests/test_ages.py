@@ -1,4 +1,5 @@
-"""Ages as people write them: what is an age, what is none, and the same rule for headers, tables and the command line."""
+"""Ages as people write them: what is an age, what is none, and the same rule for headers, tables
+and the command line."""
 
 from __future__ import annotations
 
@@ -83,7 +84,16 @@ def test_what_is_no_age_says_why_and_never_at_length(text: str, reason: str) -> 
 
 @pytest.mark.parametrize(
     ("text", "years"),
-    [("045Y", 45), ("018M", 1.5), ("065 Y", 65), ("90+", 90), ("42", None), ("-05Y", None), ("238Y", None), ("999Y", None)],
+    [
+        ("045Y", 45),
+        ("018M", 1.5),
+        ("065 Y", 65),
+        ("90+", 90),
+        ("42", None),
+        ("-05Y", None),
+        ("238Y", None),
+        ("999Y", None),
+    ],
 )
 def test_in_a_header_a_bare_number_is_no_age(text: str, years: float | None) -> None:
     if years is not None:

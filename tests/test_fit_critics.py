@@ -1,4 +1,5 @@
-"""The judge of a fit's pictures: phantoms pass, ruined phantoms do not, and too few images are said to be too few."""
+"""The judge of a fit's pictures: phantoms pass, ruined phantoms do not, and too few images are said
+to be too few."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def as_drawn(images: np.ndarray) -> np.ndarray:
 def test_phantoms_are_not_red_and_ruined_ones_are(judge: FitCritics) -> None:
     others = brains(200, 16, SIZE)
     good = judge(as_drawn(others.images))
-    bad = judge(as_drawn(ruined("patches-4", others.images, others.patients, np.random.default_rng(0))))
+    bad = judge(
+        as_drawn(ruined("patches-4", others.images, others.patients, np.random.default_rng(0)))
+    )
     assert good.colour != "red" and good.pictures == 16 and ADVICE not in good.sentence
     assert bad.colour == "red" and bad.sentence.endswith(ADVICE)
     assert "16 pictures" in bad.words and "red" in bad.words
@@ -46,7 +49,9 @@ def test_phantoms_are_not_red_and_ruined_ones_are(judge: FitCritics) -> None:
 def test_the_training_split_serves_where_the_validation_split_is_small() -> None:
     few = critics({"train": brains(0, 40, SIZE), "validation": brains(100, 2, SIZE)})
     none = critics({"train": brains(0, 40, SIZE)})
-    noise = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 1), dtype=np.uint8).repeat(3, -1)
+    noise = (
+        np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 1), dtype=np.uint8).repeat(3, -1)
+    )
     assert few(noise).colour == none(noise).colour == "red"
 
 

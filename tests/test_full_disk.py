@@ -1,4 +1,5 @@
-"""Disks that are full: a sentence, nothing half-written, and the same command finishes when there is room.
+"""Disks that are full: a sentence, nothing half-written, and the same command finishes when there
+is room.
 
 The disk is a tmpfs of so many pages, which takes root; elsewhere these tests are skipped.
 """
@@ -25,7 +26,8 @@ VERBS = ("import", "fit", "generate", "edit", "evaluate", "adopt", "export", "be
 SHARES = (0.1, 0.5, 0.9)
 """Room on the disk, of what the work takes in the end."""
 
-PAGE, ROOM = 4096, 1 << 28
+PAGE = 4096
+ROOM = 1 << 28
 Resize = Callable[[int], None]
 
 
@@ -42,11 +44,18 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Resize]]:
     place.mkdir()
 
     def mount(options: str) -> int:
-        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(place)], capture_output=True).returncode
+        return subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", str(place)], capture_output=True
+        ).returncode
 
     if not shutil.which("mount") or mount(f"size={ROOM}"):
         pytest.skip("no disk can be mounted here")
-    yield place, lambda size: None if mount(f"remount,size={size}") == 0 else pytest.fail("the disk keeps its size")
+    yield (
+        place,
+        lambda size: (
+            None if mount(f"remount,size={size}") == 0 else pytest.fail("the disk keeps its size")
+        ),
+    )
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
@@ -62,7 +71,8 @@ def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(
     (place, resize), log = disk, tmp_path / "log.txt"
     arguments = [*COMMANDS[verb], "--out", str(place / "out")]
     whole(world, verb, arguments)
-    reference, taken = state(place), shutil.disk_usage(place).used
+    reference = state(place)
+    taken = shutil.disk_usage(place).used
     asked = SimpleNamespace(free=ROOM)  # as if others filled the disk after it was asked
     monkeypatch.setattr(shutil, "disk_usage", lambda place: asked)
     full = 0
@@ -77,8 +87,12 @@ def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(
             assert code == 1 and len(complaints) == 1, lines
             assert "the disk is full" in complaints[0], lines
             assert "Traceback" not in log.read_text() and "Exception ignored" not in log.read_text()
-        there = {name: hashed for name, hashed in state(place).items() if "cache" not in Path(name).parts}  # unfinished by design
-        assert {name: there[name] for name in there.keys() & reference.keys()}.items() <= reference.items()
+        there = {
+            name: hashed for name, hashed in state(place).items() if "cache" not in Path(name).parts
+        }  # unfinished by design
+        assert {
+            name: there[name] for name in there.keys() & reference.keys()
+        }.items() <= reference.items()
         resize(ROOM)
         whole(world, verb, arguments)
         assert state(place) == reference
@@ -88,7 +102,9 @@ def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(
         print(f"\n{verb}: full {full} times of {len(SHARES)}; {taken // 1024} KiB in the end")  # noqa: T201
 
 
-def test_embeddings_in_the_older_layout_say_that_the_disk_is_full(disk: tuple[Path, Resize], tmp_path: Path) -> None:
+def test_embeddings_in_the_older_layout_say_that_the_disk_is_full(
+    disk: tuple[Path, Resize], tmp_path: Path
+) -> None:
     place, resize = disk
     save_file({"<disc>": torch.zeros(1, 768)}, tmp_path / textual_inversion.FILE)
     resize(2 * PAGE)

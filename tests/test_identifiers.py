@@ -1,6 +1,8 @@
-"""Identifiers are planted in headers, paths and tables; nothing that a verb writes or prints has one of them.
+"""Identifiers are planted in headers, paths and tables; nothing that a verb writes or prints has
+one of them.
 
-Only the private folder beside a cohort may. Files are searched as bytes, and what is compressed in them unpacked.
+Only the private folder beside a cohort may. Files are searched as bytes, and what is compressed in
+them unpacked.
 """
 
 from __future__ import annotations
@@ -22,17 +24,42 @@ from latentdrift.cli import main
 
 PATIENTS = 4
 MARKERS = (
-    "NOBODYSON", "JANETTA", "MARK-47", "MRK-47-1", "1931-05-17", "19310517", "20110304", "2011-03-04", "04.03.2011",
-    "1.2.826.0.1.47", "SECRETWARD", "555-0147", "HOMESTREET", "DR-WHO-X", "FREETEXT",
-)  # fmt: skip
+    "NOBODYSON",
+    "JANETTA",
+    "MARK-47",
+    "MRK-47-1",
+    "1931-05-17",
+    "19310517",
+    "20110304",
+    "2011-03-04",
+    "04.03.2011",
+    "1.2.826.0.1.47",
+    "SECRETWARD",
+    "555-0147",
+    "HOMESTREET",
+    "DR-WHO-X",
+    "FREETEXT",
+)
 """None of them is a word or a number that a cohort, a model or a report could have by chance."""
 PERSONS = (
-    "PatientName", "OtherPatientNames", "OperatorsName", "ReferringPhysicianName", "PerformingPhysicianName", "PatientBirthName",
-)  # fmt: skip
+    "PatientName",
+    "OtherPatientNames",
+    "OperatorsName",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "PatientBirthName",
+)
 FREE_TEXTS = (
-    "PatientComments", "StudyDescription", "SeriesDescription", "ImageComments", "ProtocolName", "AdditionalPatientHistory",
-    "RequestedProcedureDescription", "ViewPosition", "BodyPartExamined",
-)  # fmt: skip
+    "PatientComments",
+    "StudyDescription",
+    "SeriesDescription",
+    "ImageComments",
+    "ProtocolName",
+    "AdditionalPatientHistory",
+    "RequestedProcedureDescription",
+    "ViewPosition",
+    "BodyPartExamined",
+)
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 FIELDS = {
     **dict.fromkeys(PERSONS, "NOBODYSON^JANETTA"),
@@ -58,10 +85,15 @@ def scan(path: Path, who: int, number: int) -> Path:
     dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
     for keyword, value in FIELDS.items():
         setattr(dataset, keyword, value)
-    dataset.PatientID, dataset.StudyDate = f"MARK-47{who}", f"2011030{4 + number}"
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.1.47.9.{who}.{number}"
+    dataset.PatientID = f"MARK-47{who}"
+    dataset.StudyDate = f"2011030{4 + number}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = (
+        f"1.2.826.0.1.47.9.{who}.{number}"
+    )
     dataset.private_block(0x0009, "NOBODYSON", create=True).add_new(1, "LO", "JANETTA")
-    pixels = np.random.default_rng(10 * who + number).integers(-500, 900, dataset.pixel_array.shape, dtype=np.int16)
+    pixels = np.random.default_rng(10 * who + number).integers(
+        -500, 900, dataset.pixel_array.shape, dtype=np.int16
+    )
     dataset.PixelData = pixels.tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path)
@@ -69,7 +101,9 @@ def scan(path: Path, who: int, number: int) -> Path:
 
 
 def volume(path: Path, who: int) -> Path:
-    image = nibabel.Nifti1Image(np.random.default_rng(who).normal(500, 100, (20, 20, 3)).astype(np.float32), np.eye(4))
+    image = nibabel.Nifti1Image(
+        np.random.default_rng(who).normal(500, 100, (20, 20, 3)).astype(np.float32), np.eye(4)
+    )
     image.header["descrip"] = b"NOBODYSON JANETTA 20110304"
     image.header["aux_file"] = b"MARK-47.nii"
     image.header["intent_name"] = b"JANETTA"
@@ -89,7 +123,8 @@ def photograph(path: Path, who: int) -> Path:
 
 
 def source(kind: str, root: Path) -> list[str]:
-    """A hospital's folder of one format, with a broken file and a table; returns the arguments of `import`."""
+    """A hospital's folder of one format, with a broken file and a table; returns the arguments of
+    `import`."""
     place = root / "NOBODYSON_JANETTA_1931-05-17" / "Thorax 04.03.2011"
     rows = ["Name,MRN,Phone,file,patient,Age,Sex,Stage,Scan date"]
     for who in range(PATIENTS):
@@ -105,9 +140,13 @@ def source(kind: str, root: Path) -> list[str]:
             else:
                 photograph(place / f"{name}.png", 10 * who + visit)
     (place / "MARK-470 report of JANETTA.txt").write_text("FREETEXT")
-    (place / "NOBODYSON^JANETTA cut.dcm").write_bytes(Path(get_testdata_file("CT_small.dcm")).read_bytes()[:3000])
+    (place / "NOBODYSON^JANETTA cut.dcm").write_bytes(
+        Path(get_testdata_file("CT_small.dcm")).read_bytes()[:3000]
+    )
     (root / "NOBODYSON.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    columns = "patient: patient\nage: Age\nsex: Sex\nstage: Stage\ndate: Scan date\ndescribe: CT scan\n"
+    columns = (
+        "patient: patient\nage: Age\nsex: Sex\nstage: Stage\ndate: Scan date\ndescribe: CT scan\n"
+    )
     (root / "JANETTA.yaml").write_text(columns + ("" if kind == "dicom" else "file: file\n"))
     named = ["--table", str(root / "NOBODYSON.csv"), "--map", str(root / "JANETTA.yaml")]
     return [str(root), *named, *(["--plane", "axial"] if kind == "nifti" else [])]
@@ -134,7 +173,11 @@ def leaks(folder: Path) -> list[str]:
         for name in names:
             path = Path(place) / name
             inside = b"\n".join([str(path.relative_to(folder)).encode(), *unpacked(path)]).upper()
-            found += [f"{marker} in {path.relative_to(folder)}" for marker in MARKERS if marker.encode() in inside]
+            found += [
+                f"{marker} in {path.relative_to(folder)}"
+                for marker in MARKERS
+                if marker.encode() in inside
+            ]
     return found
 
 
@@ -165,7 +208,11 @@ def test_a_cohort_and_its_inspection_are_clean(tmp_path: Path, told: Said, kind:
     told("inspect", out / "cohort", "--out", out / "seen")
     assert leaks(out) == []
     info = json.loads((out / "cohort" / "cohort.json").read_text())
-    assert info["images"] == 2 * PATIENTS and info["patients"] == PATIENTS and len(info["rejected"]) >= 2
+    assert (
+        info["images"] == 2 * PATIENTS
+        and info["patients"] == PATIENTS
+        and len(info["rejected"]) >= 2
+    )
     assert leaks(out / "cohort-private"), "the search finds what is there"
 
 
@@ -173,15 +220,39 @@ def test_a_cohort_and_its_inspection_are_clean(tmp_path: Path, told: Said, kind:
 def adapted(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Path:
     """A folder with a `cohort` of CT slices and a `run` of two steps."""
     folder = tmp_path_factory.mktemp("adapted")
-    assert main.main(["import", *source("dicom", folder / "in"), "--out", str(folder / "cohort")]) == 0
-    argv = ["fit", folder / "cohort", "--base", tiny_base_folder, "--out", folder / "run", "--steps", 2, "--batch-size", 2]
+    assert (
+        main.main(["import", *source("dicom", folder / "in"), "--out", str(folder / "cohort")]) == 0
+    )
+    argv = [
+        "fit",
+        folder / "cohort",
+        "--base",
+        tiny_base_folder,
+        "--out",
+        folder / "run",
+        "--steps",
+        2,
+        "--batch-size",
+        2,
+    ]
     assert main.main([str(part) for part in [*argv, "--precision", "fp32", "--drift", 0.1]]) == 0
     return folder
 
 
 def test_an_adapter_and_what_it_draws_are_clean(adapted: Path, tmp_path: Path, told: Said) -> None:
     assert leaks(adapted / "run") == []
-    told("generate", adapted / "run", "--like", adapted / "cohort", "--n", 2, "--steps", 2, "--out", tmp_path / "made")
+    told(
+        "generate",
+        adapted / "run",
+        "--like",
+        adapted / "cohort",
+        "--n",
+        2,
+        "--steps",
+        2,
+        "--out",
+        tmp_path / "made",
+    )
     assert leaks(tmp_path) == []
 
 
@@ -194,7 +265,11 @@ def test_an_edit_is_clean(adapted: Path, tmp_path: Path, told: Said, kind: str) 
     }
     suffix = {"dicom": ".dcm", "nifti": ".nii.gz", "png": ".png"}
     place = tmp_path / "in" / "NOBODYSON_JANETTA_1931-05-17" / "NOBODYSON^JANETTA_MARK-471"
-    picture = adapted / "cohort" if kind == "cohort" else make[kind](place.with_name(place.name + suffix[kind]))
+    picture = (
+        adapted / "cohort"
+        if kind == "cohort"
+        else make[kind](place.with_name(place.name + suffix[kind]))
+    )
     window = [] if kind in ("cohort", "dicom") else ["--window", "full"]
     given = [] if kind == "cohort" else ["--given", "age=70", "sex=F", "stage=I"]
     plane = ["--plane", "axial"] if kind == "nifti" else []
@@ -206,14 +281,54 @@ def test_an_edit_is_clean(adapted: Path, tmp_path: Path, told: Said, kind: str) 
 
 
 @pytest.mark.slow
-def test_everything_else_is_clean(adapted: Path, tmp_path: Path, told: Said, tiny_base_folder: Path) -> None:
-    run, cohort = adapted / "run", adapted / "cohort"
+def test_everything_else_is_clean(
+    adapted: Path, tmp_path: Path, told: Said, tiny_base_folder: Path
+) -> None:
+    run = adapted / "run"
+    cohort = adapted / "cohort"
     told("generate", run, "--like", cohort, "--n", 12, "--steps", 2, "--out", tmp_path / "made")
-    told("edit", run, cohort, "--split", "test", "--set", "age=85", "--editor", "ddim", "--steps", 2, "--out", tmp_path / "edits")
-    told("evaluate", "--real", cohort, "--synthetic", tmp_path / "made", "--edits", tmp_path / "edits", "--bootstrap", 20,
-         "--out", tmp_path / "report")  # fmt: skip
-    told("reader", "make", "--real", cohort, "--synthetic", tmp_path / "made", "--split", "train", "--n", 2,
-         "--out", tmp_path / "reader")  # fmt: skip
+    told(
+        "edit",
+        run,
+        cohort,
+        "--split",
+        "test",
+        "--set",
+        "age=85",
+        "--editor",
+        "ddim",
+        "--steps",
+        2,
+        "--out",
+        tmp_path / "edits",
+    )
+    told(
+        "evaluate",
+        "--real",
+        cohort,
+        "--synthetic",
+        tmp_path / "made",
+        "--edits",
+        tmp_path / "edits",
+        "--bootstrap",
+        20,
+        "--out",
+        tmp_path / "report",
+    )
+    told(
+        "reader",
+        "make",
+        "--real",
+        cohort,
+        "--synthetic",
+        tmp_path / "made",
+        "--split",
+        "train",
+        "--n",
+        2,
+        "--out",
+        tmp_path / "reader",
+    )
     told("audit", run, "--cohort", cohort, "--out", tmp_path / "audit")
     told("drift", "estimate", cohort, "--base", tiny_base_folder, "--out", tmp_path / "drift")
     for tool in ("diffusers", "kohya", "a1111"):

@@ -1,6 +1,8 @@
-"""Markup in a cell, a name, a prompt or a caption is shown as text on every page: nothing of it runs.
+"""Markup in a cell, a name, a prompt or a caption is shown as text on every page: nothing of it
+runs.
 
-The fast tests look at the tags of a page; the slow ones open it in Chromium with a script that would mark the page.
+The fast tests look at the tags of a page; the slow ones open it in Chromium with a script that
+would mark the page.
 """
 
 from __future__ import annotations
@@ -20,16 +22,48 @@ from latentdrift.data.cohort.cohort import write_cohort
 from latentdrift.data.inspection.report import write_inspection
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.reader_study import reader_study
-from latentdrift.evaluate.report.downstream_sections import alignment_blocks, card_blocks, retrieval_blocks, utility_blocks
+from latentdrift.evaluate.report.downstream_sections import (
+    alignment_blocks,
+    card_blocks,
+    retrieval_blocks,
+    utility_blocks,
+)
 from latentdrift.evaluate.report.report_sections import draw_blocks
 
 MARK = "document.documentElement.setAttribute('data-ran','1')"
-HOSTILE = f'"><img src=x onerror="{MARK}"><script>{MARK}</script></style></title><svg onload={MARK}>{{{{7*7}}}} $\\bad{{'
+HOSTILE = (
+    f'"><img src=x onerror="{MARK}"><script>{MARK}</script></style></title><svg '
+    f"onload={MARK}>{{{{7*7}}}} $\\bad{{"
+)
 GREY = np.full((16, 16, 3), 0.5)
 TAGS = {
-    "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "div", "table", "thead", "tbody", "tr", "th", "td",
-    "figure", "img", "figcaption", "ul", "li", "span", "b", "i", "footer",
-}  # fmt: skip
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "main",
+    "h1",
+    "h2",
+    "p",
+    "div",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "figure",
+    "img",
+    "figcaption",
+    "ul",
+    "li",
+    "span",
+    "b",
+    "i",
+    "footer",
+}
 
 
 class Tags(HTMLParser):
@@ -77,17 +111,34 @@ def report() -> list[html_report.Block]:
     """A report whose every name, value, prompt and sentence is hostile."""
     kid = metric(floor_ci=[0, 1], matched=0.5, floor_n=2, n={HOSTILE: 3, "synthetic": 2}, k=5)
     judged = {
-        f"{HOSTILE}={HOSTILE}": {"unit": None, "n": {"synthetic": 1, "real": 1}, "verdict": HOSTILE, "metrics": {"auc": metric()}}
+        f"{HOSTILE}={HOSTILE}": {
+            "unit": None,
+            "n": {"synthetic": 1, "real": 1},
+            "verdict": HOSTILE,
+            "metrics": {"auc": metric()},
+        }
     }
-    rule = {"values": [f"a={HOSTILE}", HOSTILE], "expected": 5.0, "asked": 1, "seen": 1, "seen_share": 0.1, "seen_real": 0.1}
+    rule = {
+        "values": [f"a={HOSTILE}", HOSTILE],
+        "expected": 5.0,
+        "asked": 1,
+        "seen": 1,
+        "seen_share": 0.1,
+        "seen_real": 0.1,
+    }
     curve = {"x": [0, 1], "real": [0, 1], "synthetic": [0, 1]}
     ranked = metric(n={"synthetic": 1, "real": 1})
     ways = {way: ranked for way in ("contradicted", "withheld")}
     retrieval = {
-        "prompts": 2, "among": 2, "scorer": HOSTILE, "n": {"synthetic": 1, "real": 1}, "curve": curve,
-        "metrics": {"first": metric(blind=0.5)}, "attributes": {HOSTILE: ways},
+        "prompts": 2,
+        "among": 2,
+        "scorer": HOSTILE,
+        "n": {"synthetic": 1, "real": 1},
+        "curve": curve,
+        "metrics": {"first": metric(blind=0.5)},
+        "attributes": {HOSTILE: ways},
         "worst": [{"name": HOSTILE, "asked": HOSTILE, "best": HOSTILE}],
-    }  # fmt: skip
+    }
     arm = {
         "value": 0.5,
         "ci": [0.4, 0.6],
@@ -99,55 +150,129 @@ def report() -> list[html_report.Block]:
     }
     other = arm | {"difference": 0.1, "difference_ci": [0.0, 0.2]}
     utility = {
-        "measure": "AUC", "classes": f"{HOSTILE}={HOSTILE}", "network": HOSTILE, "steps": 1, "repeats": 1, "chance": 0.5,
-        "by": HOSTILE, "groups": [HOSTILE, HOSTILE], "tested": {"images": [1, 1], "patients": [1, 1]},
+        "measure": "AUC",
+        "classes": f"{HOSTILE}={HOSTILE}",
+        "network": HOSTILE,
+        "steps": 1,
+        "repeats": 1,
+        "chance": 0.5,
+        "by": HOSTILE,
+        "groups": [HOSTILE, HOSTILE],
+        "tested": {"images": [1, 1], "patients": [1, 1]},
         "arms": {"real": arm, "real + synthetic": other},
-        "curves": {name: [{"n": 1, "value": 0.5, "ci": None}] for name in ("synthetic", "real + synthetic")},
-    }  # fmt: skip
-    edit = {"name": HOSTILE, "record": {}} | dict.fromkeys(("original", "reconstruction", "counterfactual"), GREY)
+        "curves": {
+            name: [{"n": 1, "value": 0.5, "ci": None}] for name in ("synthetic", "real + synthetic")
+        },
+    }
+    edit = {"name": HOSTILE, "record": {}} | dict.fromkeys(
+        ("original", "reconstruction", "counterfactual"), GREY
+    )
     known = {
-        "metrics": {f"kid.{HOSTILE}": kid}, "spaces": {HOSTILE: {"dimension": 1, "protocol": HOSTILE}},
+        "metrics": {f"kid.{HOSTILE}": kid},
+        "spaces": {HOSTILE: {"dimension": 1, "protocol": HOSTILE}},
         "map": {HOSTILE: {"real": [[0, 0]], "synthetic": [[1, 1]], "explained": [0.5, 0.5]}},
-        "realism": {HOSTILE: {"reason": HOSTILE}}, "lights": [[HOSTILE, "red", HOSTILE]], "warnings": [HOSTILE],
+        "realism": {HOSTILE: {"reason": HOSTILE}},
+        "lights": [[HOSTILE, "red", HOSTILE]],
+        "warnings": [HOSTILE],
         "by": {"column": HOSTILE, "values": {HOSTILE: {"metrics": {f"kid.{HOSTILE}": kid}}}},
-        "copies": {"threshold": 0.8, "held_out": [0.1], "pairs": [
-            {"synthetic": HOSTILE, "train": HOSTILE, "similarity": 0.5, "mirrored": False, "copy": False}
-        ]},
+        "copies": {
+            "threshold": 0.8,
+            "held_out": [0.1],
+            "pairs": [
+                {
+                    "synthetic": HOSTILE,
+                    "train": HOSTILE,
+                    "similarity": 0.5,
+                    "mirrored": False,
+                    "copy": False,
+                }
+            ],
+        },
         "duplicates": {"pairs": [{"first": HOSTILE, "second": HOSTILE, "similarity": 0.9}]},
-        "edits": [{"name": HOSTILE, "detail": False, "ssim.reconstruction": 1.0, "ssim.counterfactual": 1.0}],
-    }  # fmt: skip
+        "edits": [
+            {
+                "name": HOSTILE,
+                "detail": False,
+                "ssim.reconstruction": 1.0,
+                "ssim.counterfactual": 1.0,
+            }
+        ],
+    }
     images = ImageSet(GREY[None], names=[HOSTILE])
     blocks = draw_blocks(known, {"real": images, "synthetic": images, "train": images}, [edit])
     blocks += alignment_blocks({"judged": judged, "left_out": [HOSTILE], "rules": [rule]})
-    return blocks + retrieval_blocks(retrieval, images) + utility_blocks(utility) + card_blocks(hostile_card(), [edit])
+    return (
+        blocks
+        + retrieval_blocks(retrieval, images)
+        + utility_blocks(utility)
+        + card_blocks(hostile_card(), [edit])
+    )
 
 
 def hostile_card():
     mean = {"value": 0.1, "ci": [0.0, 0.2], "n": 3}
     kind = f"{HOSTILE}={HOSTILE}"
     cell = mean | {"share": 0.1, "share_ci": [0, 0.2], "asked": False, "beyond": True}
-    classes = {"change": kind, "judged": kind, "unit": None, "n": 3, "patients": 3, "reached": 0.5, "reached_ci": None,
-               "untouched": 0.1, "ceiling": 0.9, "moved": mean}  # fmt: skip
-    one = {"counterfactual": 1.0, "reconstruction": 1.0, "visits": 1.0, "strangers": 0.0, "kept": 1.0, "kept_ci": None,
-           "strangers_kept": 0.0}  # fmt: skip
-    realism = {"change": kind, "features": HOSTILE, "n": {"edits": 1, "patients": 1, "real": 1}, "value": 0.1, "ci": None,
-               "floor": 0.1, "floor_ci": None, "matched": 0.1, "original": 0.1}  # fmt: skip
+    classes = {
+        "change": kind,
+        "judged": kind,
+        "unit": None,
+        "n": 3,
+        "patients": 3,
+        "reached": 0.5,
+        "reached_ci": None,
+        "untouched": 0.1,
+        "ceiling": 0.9,
+        "moved": mean,
+    }
+    one = {
+        "counterfactual": 1.0,
+        "reconstruction": 1.0,
+        "visits": 1.0,
+        "strangers": 0.0,
+        "kept": 1.0,
+        "kept_ci": None,
+        "strangers_kept": 0.0,
+    }
+    realism = {
+        "change": kind,
+        "features": HOSTILE,
+        "n": {"edits": 1, "patients": 1, "real": 1},
+        "value": 0.1,
+        "ci": None,
+        "floor": 0.1,
+        "floor_ci": None,
+        "matched": 0.1,
+        "original": 0.1,
+    }
     return {
-        "effectiveness": [classes], "by": HOSTILE, "subgroups": {HOSTILE: [classes]}, "composition": mean, "minimality": {},
-        "reversibility": mean, "realism": [realism], "follow_ups": None,
+        "effectiveness": [classes],
+        "by": HOSTILE,
+        "subgroups": {HOSTILE: [classes]},
+        "composition": mean,
+        "minimality": {},
+        "reversibility": mean,
+        "realism": [realism],
+        "follow_ups": None,
         "collateral": {"columns": [kind], "rows": {kind: [cell]}, "unit_of": "visits"},
-        "identity": {HOSTILE: one}, "worst": {"reconstruction": [HOSTILE]},
-    }  # fmt: skip
+        "identity": {HOSTILE: one},
+        "worst": {"reconstruction": [HOSTILE]},
+    }
 
 
 def written(kind: str, folder: Path) -> Path:
     """A page full of hostile text."""
     if kind in ("primitives", "report"):
-        html_report.write_page(folder / "page.html", HOSTILE, primitives() if kind == "primitives" else report())
+        html_report.write_page(
+            folder / "page.html", HOSTILE, primitives() if kind == "primitives" else report()
+        )
         return folder / "page.html"
     cells = pd.DataFrame({"finding": [HOSTILE, "none"] * 4, "view": [HOSTILE] * 8})
     if kind == "reader":
-        sets = [ImageSet(np.full((4, 16, 16, 3), level), None, [HOSTILE] * 4, cells[:4]) for level in (0.2, 0.8)]
+        sets = [
+            ImageSet(np.full((4, 16, 16, 3), level), None, [HOSTILE] * 4, cells[:4])
+            for level in (0.2, 0.8)
+        ]
         items = reader_study.choose(*sets, n=3, by="finding", seed=0)
         reader_study.write_study(folder / "study", items, folder / "key.json", by=HOSTILE, seed=0)
         return folder / "study" / "study.html"
@@ -180,17 +305,35 @@ def test_no_text_becomes_a_tag(kind: str, tmp_path: Path) -> None:
 
 def test_no_template_turns_escaping_off() -> None:
     source = Path(html_report.__file__).parent
-    texts = [path.read_text(encoding="utf-8") for path in (*source.rglob("*.jinja"), *source.rglob("*.py"))]
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in (*source.rglob("*.jinja"), *source.rglob("*.py"))
+    ]
     assert not [text for text in texts if re.search(r"\|\s*safe\b|Markup\(|autoescape=False", text)]
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 
 def ran(path: Path, folder: Path) -> bool:
     """Whether a script marked the page."""
-    how = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", "--virtual-time-budget=2000", "--dump-dom"]
-    told = subprocess.run([str(CHROMIUM), *how, path.as_uri()], capture_output=True, text=True, timeout=300, check=False)
+    how = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={folder}",
+        "--virtual-time-budget=2000",
+        "--dump-dom",
+    ]
+    told = subprocess.run(
+        [str(CHROMIUM), *how, path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert "</html>" in told.stdout, told.stderr[-500:]
     return bool(re.search(r"<html[^>]*data-ran", told.stdout))
 
@@ -205,5 +348,7 @@ def test_nothing_runs_in_chromium(kind: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_chromium_would_have_run_it(tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(f"<!doctype html><html><body>{HOSTILE}</body></html>", encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        f"<!doctype html><html><body>{HOSTILE}</body></html>", encoding="utf-8"
+    )
     assert ran(tmp_path / "page.html", tmp_path / "profile")

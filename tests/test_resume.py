@@ -49,17 +49,27 @@ def scans(tmp_path: Path) -> Path:
 
 
 def importing(scans: Path, out: Path, **more: Any) -> config.ImportOptions:
-    return config.ImportOptions(source=scans, table=scans.with_name("table.csv"), out=out, salt="s", **more)
+    return config.ImportOptions(
+        source=scans, table=scans.with_name("table.csv"), out=out, salt="s", **more
+    )
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are read in this process, so that all changes of the disk are counted."""
-    monkeypatch.setattr(isolation, "each", lambda read, files, workers: ((name, read(name)) for name, _ in files))
+    monkeypatch.setattr(
+        isolation, "each", lambda read, files, workers: ((name, read(name)) for name, _ in files)
+    )
 
 
-@pytest.mark.parametrize("error", [KilledError(), OSError(errno.ENOSPC, "No space left on device")], ids=["killed", "disk full"])
-def test_an_import_is_finished_from_any_instant(scans: Path, tmp_path: Path, here: None, error: BaseException) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [KilledError(), OSError(errno.ENOSPC, "No space left on device")],
+    ids=["killed", "disk full"],
+)
+def test_an_import_is_finished_from_any_instant(
+    scans: Path, tmp_path: Path, here: None, error: BaseException
+) -> None:
     with stopped(tmp_path, 10**6, error) as state:
         run("import", importing(scans, tmp_path / "whole"))
         changes = state["seen"]
@@ -68,7 +78,10 @@ def test_an_import_is_finished_from_any_instant(scans: Path, tmp_path: Path, her
     for allowed in sorted({*range(0, changes, 5), *range(changes - 8, changes)}):
         out = tmp_path / f"c{allowed}" / "cohort"
         out.parent.mkdir()
-        with stopped(tmp_path, allowed, error), pytest.raises((KilledError, OSError, ResourceError)):
+        with (
+            stopped(tmp_path, allowed, error),
+            pytest.raises((KilledError, OSError, ResourceError)),
+        ):
             run("import", importing(scans, out))
         run("import", importing(scans, out))
         assert (contents(out), contents(out.with_name("cohort-private"))) == whole, allowed
@@ -77,7 +90,9 @@ def test_an_import_is_finished_from_any_instant(scans: Path, tmp_path: Path, her
         shutil.rmtree(out.parent)
 
 
-def test_a_finished_import_is_the_same_command_again_and_nothing_else(scans: Path, tmp_path: Path) -> None:
+def test_a_finished_import_is_the_same_command_again_and_nothing_else(
+    scans: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "cohort"
     run("import", importing(scans, out))
     before = (out / "cohort.json").stat().st_mtime_ns
@@ -99,7 +114,11 @@ def test_a_salt_that_a_full_disk_cut_off_is_no_secret(left: str, tmp_path: Path)
     assert len(Uids.open(tmp_path / "out-private").salt) > 30
 
 
-@pytest.mark.parametrize("error", [KilledError(), OSError(errno.ENOSPC, "No space left on device")], ids=["killed", "disk full"])
+@pytest.mark.parametrize(
+    "error",
+    [KilledError(), OSError(errno.ENOSPC, "No space left on device")],
+    ids=["killed", "disk full"],
+)
 def test_private_files_appear_whole_or_not_at_all(tmp_path: Path, error: BaseException) -> None:
     tables = {"patients.csv": (("patient", "pseudonym"), [("a", "b")])}
 
@@ -112,9 +131,12 @@ def test_private_files_appear_whole_or_not_at_all(tmp_path: Path, error: BaseExc
     assert not (tmp_path / "out-private" / "salt.txt").exists()
     pseudonymization.write_private(tmp_path / "out", "secret", tables)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out-private").iterdir()} == {
-        "salt.txt": b"secret\n", "patients.csv": b"patient,pseudonym\r\na,b\r\n",
-    }  # fmt: skip
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "out-private").iterdir())
+        "salt.txt": b"secret\n",
+        "patients.csv": b"patient,pseudonym\r\na,b\r\n",
+    }
+    assert all(
+        stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "out-private").iterdir()
+    )
 
 
 def test_only_its_owner_reads_the_private_record(scans: Path, tmp_path: Path) -> None:
@@ -123,15 +145,32 @@ def test_only_its_owner_reads_the_private_record(scans: Path, tmp_path: Path) ->
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_cohort_folder: Path) -> Path:
+def fitted(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> Path:
     out = tmp_path_factory.mktemp("fitted") / "run"
     run("fit", fitting(tiny_base_folder, tiny_cohort_folder, out))
     return out
 
 
 def fitting(base: Path, cohort: Path, out: Path) -> config.FitOptions:
-    how: dict[str, Any] = {"method": "lora", "rank": 2, "steps": 3, "batch_size": 1, "preview_every": 0, "drift": "none"}
-    return config.FitOptions(cohort=cohort, base=str(base), out=out, **how, checkpoint_every=1, device="cpu", precision="fp32")
+    how: dict[str, Any] = {
+        "method": "lora",
+        "rank": 2,
+        "steps": 3,
+        "batch_size": 1,
+        "preview_every": 0,
+        "drift": "none",
+    }
+    return config.FitOptions(
+        cohort=cohort,
+        base=str(base),
+        out=out,
+        **how,
+        checkpoint_every=1,
+        device="cpu",
+        precision="fp32",
+    )
 
 
 def everywhere(changes: int) -> list[int]:
@@ -152,16 +191,30 @@ def check(verb: str, options: Any, folder: Path, **kept: Any) -> None:
         run(verb, options(place / "out"))
         assert contents(place, **kept) == whole, allowed
         assert leftovers(place) == [], allowed
-        assert (place / "out" / "record.json").is_file() == (folder / "whole" / "out" / "record.json").is_file()
+        assert (place / "out" / "record.json").is_file() == (
+            folder / "whole" / "out" / "record.json"
+        ).is_file()
         shutil.rmtree(place)
 
 
 def test_images_are_finished_from_any_instant(fitted: Path, tmp_path: Path) -> None:
-    how: dict[str, Any] = {"prompt": ("a brain mri",), "n": 2, "steps": 2, "device": "cpu", "precision": "fp32"}
-    check("generate", lambda out: config.GenerateOptions(adapter=str(fitted), out=out, **how), tmp_path)
+    how: dict[str, Any] = {
+        "prompt": ("a brain mri",),
+        "n": 2,
+        "steps": 2,
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    check(
+        "generate",
+        lambda out: config.GenerateOptions(adapter=str(fitted), out=out, **how),
+        tmp_path,
+    )
 
 
-def test_finished_images_are_the_same_command_again_and_nothing_else(fitted: Path, tmp_path: Path) -> None:
+def test_finished_images_are_the_same_command_again_and_nothing_else(
+    fitted: Path, tmp_path: Path
+) -> None:
     how: dict[str, Any] = {"prompt": ("a brain mri",), "n": 2, "device": "cpu", "precision": "fp32"}
     options = config.GenerateOptions(adapter=str(fitted), out=tmp_path / "out", steps=2, **how)
     run("generate", options)
@@ -171,22 +224,44 @@ def test_finished_images_are_the_same_command_again_and_nothing_else(fitted: Pat
 
 
 @pytest.mark.slow
-def test_edits_are_finished_from_any_instant(fitted: Path, tiny_cohort_folder: Path, tmp_path: Path) -> None:
-    how: dict[str, Any] = {"set": ("age=80",), "limit": 1, "split": "test", "steps": 2, "device": "cpu", "precision": "fp32"}
-    edit = lambda out: config.EditOptions(adapter=str(fitted), source=tiny_cohort_folder, out=out, **how)  # noqa: E731
+def test_edits_are_finished_from_any_instant(
+    fitted: Path, tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {
+        "set": ("age=80",),
+        "limit": 1,
+        "split": "test",
+        "steps": 2,
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    edit = lambda out: config.EditOptions(  # noqa: E731
+        adapter=str(fitted), source=tiny_cohort_folder, out=out, **how
+    )
     check("edit", edit, tmp_path, leave=("cache",))
 
 
 @pytest.mark.slow
-def test_a_fit_is_finished_from_any_instant(tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path) -> None:
-    check("fit", lambda out: fitting(tiny_base_folder, tiny_cohort_folder, out), tmp_path, leave=("cache", "adapter.json"))
+def test_a_fit_is_finished_from_any_instant(
+    tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    check(
+        "fit",
+        lambda out: fitting(tiny_base_folder, tiny_cohort_folder, out),
+        tmp_path,
+        leave=("cache", "adapter.json"),
+    )
 
 
 @pytest.mark.slow
-def test_an_adopted_adapter_is_finished_from_any_instant(fitted: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_an_adopted_adapter_is_finished_from_any_instant(
+    fitted: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "theirs.safetensors"
     shutil.copy(fitted / "adapter" / "pytorch_lora_weights.safetensors", file)
-    adopt = lambda out: config.AdoptOptions(file=file, base=str(tiny_base_folder), out=out, device="cpu")  # noqa: E731
+    adopt = lambda out: config.AdoptOptions(  # noqa: E731
+        file=file, base=str(tiny_base_folder), out=out, device="cpu"
+    )
     check("adopt", adopt, tmp_path)
 
 
@@ -195,7 +270,9 @@ def test_an_export_is_finished_from_any_instant(fitted: Path, tmp_path: Path) ->
     check("export", export, tmp_path, leave=(".safetensors",))
 
 
-def test_a_demo_folder_that_is_half_deleted_is_still_a_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_folder_that_is_half_deleted_is_still_a_demos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "demo"
     for name in ("a", "cohort", "zz"):
         (out / name).mkdir(parents=True)
@@ -225,7 +302,8 @@ with held(Path({str(tmp_path / "out")!r})):
     assert first.stdout and first.stdout.readline() == b"held\n"
     phantom = config.PhantomOptions(out=tmp_path / "out", patients=1, visits=1, size=64)
     with pytest.raises(
-        ResourceError, match=r"another process is writing to .*out; wait until it has finished, or give another --out"
+        ResourceError,
+        match=r"another process is writing to .*out; wait until it has finished, or give another --out",
     ):
         run("phantom", phantom)
     first.kill()
@@ -240,27 +318,859 @@ def test_a_place_that_cannot_be_written_to_is_said_before_work(tmp_path: Path) -
         run("phantom", config.PhantomOptions(out=tmp_path / "file" / "out"))
 
 
-# --- signals -----------------------------------------------------------------------------------------------------------------
+# --- signals
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "sentence"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM")]
+    ("number", "code", "sentence"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM")],
 )
 def test_a_signal_ends_in_a_checkpoint_and_a_sentence(
-    number: int, code: int, sentence: str, tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    number: int,
+    code: int,
+    sentence: str,
+    tiny_base_folder: Path,
+    tiny_cohort_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from latentdrift.adapt.training.training_log import Journal
 
     real = Journal.step
     monkeypatch.setattr(
-        Journal, "step", lambda self, done, outcome: (real(self, done, outcome), done == 2 and os.kill(os.getpid(), number))
+        Journal,
+        "step",
+        lambda self, done, outcome: (
+            real(self, done, outcome),
+            done == 2 and os.kill(os.getpid(), number),
+        ),
     )
-    options = fitting(tiny_base_folder, tiny_cohort_folder, tmp_path / "run").model_dump(mode="json")
-    asked = {name: options[name] for name in ("method", "rank", "batch_size", "drift", "base", "device", "precision", "steps")}
+    options = fitting(tiny_base_folder, tiny_cohort_folder, tmp_path / "run").model_dump(
+        mode="json"
+    )
+    asked = {
+        name: options[name]
+        for name in (
+            "method",
+            "rank",
+            "batch_size",
+            "drift",
+            "base",
+            "device",
+            "precision",
+            "steps",
+        )
+    }
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
-    assert main.main(["fit", str(tiny_cohort_folder), "--out", str(tmp_path / "run"), "--json", *arguments]) == code
-    assert f"latentdrift fit: {sentence}; the same command again continues" in capsys.readouterr().err
+    assert (
+        main.main(
+            ["fit", str(tiny_cohort_folder), "--out", str(tmp_path / "run"), "--json", *arguments]
+        )
+        == code
+    )
+    assert (
+        f"latentdrift fit: {sentence}; the same command again continues" in capsys.readouterr().err
+    )
     assert (tmp_path / "run" / "checkpoints" / "step-000002").is_dir()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # as it was
 
@@ -281,7 +1191,9 @@ def test_ctrl_c_in_the_first_moments_has_no_traceback(delay: float, tmp_path: Pa
     ]
     with open(tmp_path / "err", "w") as err:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err)
-        while "latentdrift.stopping" not in (tmp_path / "err").read_text():  # before it, Python itself is not ready
+        while (
+            "latentdrift.stopping" not in (tmp_path / "err").read_text()
+        ):  # before it, Python itself is not ready
             time.sleep(0.005)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
@@ -289,28 +1201,37 @@ def test_ctrl_c_in_the_first_moments_has_no_traceback(delay: float, tmp_path: Pa
     assert "Traceback" not in (tmp_path / "err").read_text()
 
 
-# --- streams, environment, files ---------------------------------------------------------------------------------------------
+# --- streams, environment, files
+# ---------------------------------------------------------------------------------------------
 
 
 def shell(line: str, **environment: str) -> tuple[int, str]:
     """Exit code and stderr of a line in which `ld` is latentdrift."""
     done = subprocess.run(
         ["bash", "-c", line.replace("ld ", f"{sys.executable} -m latentdrift ")],
-        capture_output=True, text=True, env={**os.environ, **environment},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
     return done.returncode, done.stderr
 
 
 def test_a_stdout_that_takes_nothing_is_said(tmp_path: Path) -> None:
     phantom = f"ld phantom --patients 1 --visits 1 --size 64 --out {tmp_path}/out"
     code, err = shell(f"{phantom} > /dev/full")
-    assert code == 1 and err.count("\n") == 1 and "cannot be written to stdout: No space left on device" in err
+    assert (
+        code == 1
+        and err.count("\n") == 1
+        and "cannot be written to stdout: No space left on device" in err
+    )
     assert shell(f"{phantom} >&-") == (0, "")
     assert shell("ld --help > /dev/full")[1] == ""
 
 
 def test_signs_that_an_encoding_lacks_are_escaped(tmp_path: Path) -> None:
-    code, err = shell(f"ld phantom --patients 1 --visits 1 --size 64 --out {tmp_path}/α", PYTHONIOENCODING="ascii")
+    code, err = shell(
+        f"ld phantom --patients 1 --visits 1 --size 64 --out {tmp_path}/α", PYTHONIOENCODING="ascii"
+    )
     assert (code, err) == (0, "")
 
 
@@ -332,13 +1253,25 @@ def test_a_rank_that_is_no_number_is_a_sentence(
     ("error", "sentence"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
-        (OSError(errno.EROFS, "Read-only file system", "/x/y"), "/x/y cannot be used: Read-only file system"),
-        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "the disk is full"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/x/y"),
+            "/x/y cannot be used: Read-only file system",
+        ),
+        (
+            RuntimeError(
+                "Error while serializing: I/O error: No space left on device (os error 28)"
+            ),
+            "the disk is full",
+        ),
         (MemoryError(), "there is not enough memory"),
     ],
 )
 def test_errors_of_the_machine_are_sentences(
-    error: Exception, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fail(*_: Any) -> None:
         raise error
@@ -351,11 +1284,17 @@ def test_errors_of_the_machine_are_sentences(
 @pytest.mark.parametrize(
     ("text", "finding"),
     [
-        ("[]", "no table of names"), ("7", "no table of names"), ('{"verb": 3, "options": {}}', "`verb`"), ("{", "damaged"),
-        ('{"verb": "fit", "options": []}', "`options`"), ('{"verb": "fit"}', "`options`"), ("[" * 50_000, "damaged"),
-        ('{"verb": "fit", "options": {}, "results": 3}', "`results`"), ("\udcff", "damaged"),
+        ("[]", "no table of names"),
+        ("7", "no table of names"),
+        ('{"verb": 3, "options": {}}', "`verb`"),
+        ("{", "damaged"),
+        ('{"verb": "fit", "options": []}', "`options`"),
+        ('{"verb": "fit"}', "`options`"),
+        ("[" * 50_000, "damaged"),
+        ('{"verb": "fit", "options": {}, "results": 3}', "`results`"),
+        ("\udcff", "damaged"),
     ],
-)  # fmt: skip
+)
 def test_a_record_of_wrong_types_is_a_sentence(text: str, finding: str, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(text, errors="surrogateescape")
     with pytest.raises(InputError, match="no record of latentdrift") as error:
@@ -389,13 +1328,18 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_reader_study_is_finished_after_a_stop_and_never_replaced(tmp_path: Path) -> None:
     from latentdrift.evaluate.reader_study import reader_study
 
-    items = [reader_study.Item("real", np.full((8, 8, 3), shade, np.uint8), f"{shade}.png", None) for shade in (10, 20)]
+    items = [
+        reader_study.Item("real", np.full((8, 8, 3), shade, np.uint8), f"{shade}.png", None)
+        for shade in (10, 20)
+    ]
     key = tmp_path / "key.json"
     reader_study.write_study(tmp_path / "whole", items, tmp_path / "whole.json", by=None, seed=0)
     for allowed in range(6):
         with stopped(tmp_path, allowed, KilledError()), contextlib.suppress(KilledError):
             reader_study.write_study(tmp_path / "out", items, key, by=None, seed=0)
     reader_study.write_study(tmp_path / "out", items, key, by=None, seed=0)
-    assert (tmp_path / "out" / "study.html").read_bytes() == (tmp_path / "whole" / "study.html").read_bytes()
+    assert (tmp_path / "out" / "study.html").read_bytes() == (
+        tmp_path / "whole" / "study.html"
+    ).read_bytes()
     with pytest.raises(InputError, match="is there already"):
         reader_study.write_study(tmp_path / "out", items[::-1], key, by=None, seed=0)

@@ -1,4 +1,5 @@
-"""The verbs end to end, on a tiny base and a phantom cohort: what a user gets on disk, and that it can be made again."""
+"""The verbs end to end, on a tiny base and a phantom cohort: what a user gets on disk, and that it
+can be made again."""
 
 from __future__ import annotations
 
@@ -20,9 +21,15 @@ from latentdrift.errors import AdapterError, InputError, OptionError
 def study(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Path:
     """A folder with `scans`, the `cohort` made of them, and a finished `run`."""
     folder = tmp_path_factory.mktemp("study")
-    service.run("phantom", config.PhantomOptions(out=folder / "scans", patients=8, visits=2, size=64), quiet=True)
+    service.run(
+        "phantom",
+        config.PhantomOptions(out=folder / "scans", patients=8, visits=2, size=64),
+        quiet=True,
+    )
     scans = folder / "scans"
-    wanted = config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=folder / "cohort")
+    wanted = config.ImportOptions(
+        source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=folder / "cohort"
+    )
     service.run("import", wanted, quiet=True)
     service.run("fit", fit_options(folder, tiny_base_folder), quiet=True)
     return folder
@@ -30,13 +37,21 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> P
 
 def fit_options(study: Path, base: Path) -> config.FitOptions:
     return config.FitOptions(
-        cohort=study / "cohort", base=str(base), out=study / "run", steps=3, batch_size=2, preview_every=2, precision="fp32"
+        cohort=study / "cohort",
+        base=str(base),
+        out=study / "run",
+        steps=3,
+        batch_size=2,
+        preview_every=2,
+        precision="fp32",
     )
 
 
 def generate(study: Path, out: Path, **options: object) -> dict:
     asked = {"like": study / "cohort", "split": "train", "n": 5, "steps": 3, **options}
-    return service.run("generate", config.GenerateOptions(adapter=str(study / "run"), out=out, **asked), quiet=True)
+    return service.run(
+        "generate", config.GenerateOptions(adapter=str(study / "run"), out=out, **asked), quiet=True
+    )
 
 
 def pictures(folder: Path) -> list[np.ndarray]:
@@ -45,10 +60,14 @@ def pictures(folder: Path) -> list[np.ndarray]:
 
 def test_import_names_nobody(study: Path) -> None:
     cohort = Cohort.load(study / "cohort")
-    said = (study / "cohort" / "metadata.csv").read_text() + (study / "cohort" / "cohort.json").read_text()
+    said = (study / "cohort" / "metadata.csv").read_text() + (
+        study / "cohort" / "cohort.json"
+    ).read_text()
     assert not [f"P{n:04d}" for n in range(1, 9) if f"P{n:04d}" in said]
     assert not (study / "cohort" / "record.json").exists()
-    assert len(cohort.table) == 16 and cohort.stored(cohort.table.iloc[0].to_dict()).dtype == np.uint16
+    assert (
+        len(cohort.table) == 16 and cohort.stored(cohort.table.iloc[0].to_dict()).dtype == np.uint16
+    )
 
 
 def test_fit_writes_a_record_previews_and_an_adapter(study: Path) -> None:
@@ -65,7 +84,8 @@ def test_fit_again_says_that_it_is_finished(study: Path, tiny_base_folder: Path)
 
 def test_generate_follows_the_table_and_labels_what_it_made(study: Path, tmp_path: Path) -> None:
     generate(study, tmp_path / "made")
-    made, real = Cohort.load(tmp_path / "made"), Cohort.load(study / "cohort").rows("train")
+    made = Cohort.load(tmp_path / "made")
+    real = Cohort.load(study / "cohort").rows("train")
     assert list(made.table["age"]) == list(real["age"])[:5]
     assert list(made.table["diagnosis"]) == list(real["diagnosis"])[:5]
     assert made.info["synthetic"] is True
@@ -74,12 +94,22 @@ def test_generate_follows_the_table_and_labels_what_it_made(study: Path, tmp_pat
     assert all("year old" in prompt for prompt in made.table["prompt"])
 
 
-def test_generate_warns_of_what_the_text_encoder_drops(study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_generate_warns_of_what_the_text_encoder_drops(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name, prompt in (("long", "brain " * 75 + "with dementia"), ("short", "brain " * 75)):
         generate(study, tmp_path / name, like=None, split=None, n=1, prompt=(prompt,))
-    assert [message for message in caplog.messages if "is dropped" in message and "'with dementia'" in message]
-    long, short = (Cohort.load(tmp_path / name).table["prompt"][0].split() for name in ("long", "short"))
-    assert long == short and (pictures(tmp_path / "long")[0] == pictures(tmp_path / "short")[0]).all()
+    assert [
+        message
+        for message in caplog.messages
+        if "is dropped" in message and "'with dementia'" in message
+    ]
+    long, short = (
+        Cohort.load(tmp_path / name).table["prompt"][0].split() for name in ("long", "short")
+    )
+    assert (
+        long == short and (pictures(tmp_path / "long")[0] == pictures(tmp_path / "short")[0]).all()
+    )
 
 
 def test_a_picture_depends_on_seed_and_index_alone(study: Path, tmp_path: Path) -> None:
@@ -91,11 +121,14 @@ def test_a_picture_depends_on_seed_and_index_alone(study: Path, tmp_path: Path) 
     assert not (five[0] == other[0]).all()
 
 
-def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_generate_goes_on(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from latentdrift.sample import synthetic_cohort
 
     generate(study, tmp_path / "whole")
-    keep, kept = synthetic_cohort.Sheet.keep, []
+    keep = synthetic_cohort.Sheet.keep
+    kept = []
 
     def stop_at_the_third(sheet, index, picture, **how):
         if len(kept) == 2:
@@ -111,11 +144,17 @@ def test_an_interrupted_generate_goes_on(study: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(
         synthetic_cohort.Sheet,
         "keep",
-        lambda sheet, index, picture, **how: (later.append(index), keep(sheet, index, picture, **how)),
+        lambda sheet, index, picture, **how: (
+            later.append(index),
+            keep(sheet, index, picture, **how),
+        ),
     )
     generate(study, tmp_path / "cut")
     assert not set(kept) & set(later)
-    assert all((a == b).all() for a, b in zip(pictures(tmp_path / "whole"), pictures(tmp_path / "cut"), strict=True))
+    assert all(
+        (a == b).all()
+        for a, b in zip(pictures(tmp_path / "whole"), pictures(tmp_path / "cut"), strict=True)
+    )
 
 
 def test_drift_reaches_the_pixels(study: Path, tmp_path: Path) -> None:
@@ -127,11 +166,18 @@ def test_drift_reaches_the_pixels(study: Path, tmp_path: Path) -> None:
 
 def edit(study: Path, source: Path, out: Path, **options: object) -> dict:
     asked = {"set": ("diagnosis=dementia", "age=90"), "steps": 4, "guidance": 3.0, **options}
-    return service.run("edit", config.EditOptions(adapter=str(study / "run"), source=source, out=out, **asked), quiet=True)
+    return service.run(
+        "edit",
+        config.EditOptions(adapter=str(study / "run"), source=source, out=out, **asked),
+        quiet=True,
+    )
 
 
-def test_an_edit_that_does_as_good_as_nothing_is_said(study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    scan, known = study / "scans" / "scans" / "P0001_1.nii.gz", ("age=70", "sex=F", "diagnosis=no dementia")
+def test_an_edit_that_does_as_good_as_nothing_is_said(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scan = study / "scans" / "scans" / "P0001_1.nii.gz"
+    known = ("age=70", "sex=F", "diagnosis=no dementia")
     edit(study, scan, tmp_path / "same", given=known, guidance=0.0)
     (message,) = [message for message in caplog.messages if "In no image" in message]
     assert "the most was 0.0 %" in message and "70 year old" in message
@@ -140,37 +186,55 @@ def test_an_edit_that_does_as_good_as_nothing_is_said(study: Path, tmp_path: Pat
     assert not [message for message in caplog.messages if "In no image" in message]
 
 
-def test_detail_reaches_the_pixels_and_is_the_default_of_editors_that_invert(study: Path, tmp_path: Path) -> None:
-    scan, known = study / "scans" / "scans" / "P0001_1.nii.gz", ("age=70", "sex=F", "diagnosis=no dementia")
+def test_detail_reaches_the_pixels_and_is_the_default_of_editors_that_invert(
+    study: Path, tmp_path: Path
+) -> None:
+    scan = study / "scans" / "scans" / "P0001_1.nii.gz"
+    known = ("age=70", "sex=F", "diagnosis=no dementia")
     made = {}
     for name, how in {"default": {}, "on": {"detail": True}, "off": {"detail": False}}.items():
         edit(study, scan, tmp_path / name, given=known, **how)
         folder = tmp_path / name / "000000"
         made[name] = np.asarray(Image.open(folder / "counterfactual.png")).astype(int)
         assert json.loads((folder / "record.json").read_text())["detail"] is (name != "off")
-    assert np.array_equal(made["default"], made["on"]) and not np.array_equal(made["on"], made["off"])
+    assert np.array_equal(made["default"], made["on"]) and not np.array_equal(
+        made["on"], made["off"]
+    )
     edit(study, scan, tmp_path / "noise", given=known, editor="sdedit")
-    assert json.loads((tmp_path / "noise" / "000000" / "record.json").read_text())["detail"] is False
+    assert (
+        json.loads((tmp_path / "noise" / "000000" / "record.json").read_text())["detail"] is False
+    )
 
 
 def test_edit_of_a_nifti_keeps_its_grid(study: Path, tmp_path: Path) -> None:
     scan = study / "scans" / "scans" / "P0001_1.nii.gz"
     edit(study, scan, tmp_path / "edit", given=("age=70", "sex=F", "diagnosis=no dementia"))
     folder = tmp_path / "edit" / "000000"
-    assert {"original.png", "reconstruction.png", "counterfactual.png", "difference.png", "record.json"} <= {
-        p.name for p in folder.iterdir()
-    }
-    source, made = nibabel.load(scan), nibabel.load(folder / "counterfactual.nii.gz")
+    assert {
+        "original.png",
+        "reconstruction.png",
+        "counterfactual.png",
+        "difference.png",
+        "record.json",
+    } <= {p.name for p in folder.iterdir()}
+    source = nibabel.load(scan)
+    made = nibabel.load(folder / "counterfactual.nii.gz")
     assert made.shape == source.shape and np.allclose(made.affine, source.affine)
     assert made.get_data_dtype() == source.get_data_dtype()
     assert b"synthetic" in made.header["descrip"].tobytes()
     said = json.loads((folder / "record.json").read_text())
-    assert "90 year old female with dementia" in said["target_prompt"] and "70 year old female" in said["source_prompt"]
+    assert (
+        "90 year old female with dementia" in said["target_prompt"]
+        and "70 year old female" in said["source_prompt"]
+    )
     assert "P0001" not in (folder / "record.json").read_text()
 
 
-def test_an_edit_replaces_none_of_another_image(study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    known, out = ("age=70", "sex=F", "diagnosis=no dementia"), tmp_path / "edit"
+def test_an_edit_replaces_none_of_another_image(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = ("age=70", "sex=F", "diagnosis=no dementia")
+    out = tmp_path / "edit"
     first, second = (study / "scans" / "scans" / f"P0001_{visit}.nii.gz" for visit in (1, 2))
     edit(study, first, out, given=known)
     before = (out / "000000" / "record.json").read_bytes()
@@ -184,16 +248,46 @@ def test_an_edit_replaces_none_of_another_image(study: Path, tmp_path: Path, cap
 
 
 @pytest.mark.parametrize("editor", ["ddim", "sdedit"])
-def test_edit_of_a_cohort_is_restartable_and_replays(study: Path, tmp_path: Path, editor: str) -> None:
-    edit(study, study / "cohort", tmp_path / "edits", limit=2, split="train", editor=editor, set=("age=90",))
-    first = {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "edits").glob("*/record.json")}
-    edit(study, study / "cohort", tmp_path / "edits", limit=2, split="train", editor=editor, set=("age=90",))
-    assert first == {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "edits").glob("*/record.json")} and len(first) == 2
-    again = service.run("replay", config.ReplayOptions(record=tmp_path / "edits", out=tmp_path / "again"), quiet=True)
+def test_edit_of_a_cohort_is_restartable_and_replays(
+    study: Path, tmp_path: Path, editor: str
+) -> None:
+    edit(
+        study,
+        study / "cohort",
+        tmp_path / "edits",
+        limit=2,
+        split="train",
+        editor=editor,
+        set=("age=90",),
+    )
+    first = {
+        p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "edits").glob("*/record.json")
+    }
+    edit(
+        study,
+        study / "cohort",
+        tmp_path / "edits",
+        limit=2,
+        split="train",
+        editor=editor,
+        set=("age=90",),
+    )
+    assert (
+        first
+        == {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "edits").glob("*/record.json")}
+        and len(first) == 2
+    )
+    again = service.run(
+        "replay",
+        config.ReplayOptions(record=tmp_path / "edits", out=tmp_path / "again"),
+        quiet=True,
+    )
     assert again["same"] and again["files"] == 10
 
 
-def test_patients_whom_the_change_does_not_concern_are_left_out(study: Path, tmp_path: Path) -> None:
+def test_patients_whom_the_change_does_not_concern_are_left_out(
+    study: Path, tmp_path: Path
+) -> None:
     ill = Cohort.load(study / "cohort").table["diagnosis"] == "dementia"
     made = edit(study, study / "cohort", tmp_path / "edits", set=("diagnosis=dementia",), steps=1)
     assert made["images"] == (~ill).sum() > 0 and ill.sum() > 0
@@ -201,16 +295,24 @@ def test_patients_whom_the_change_does_not_concern_are_left_out(study: Path, tmp
 
 def test_generate_replays(study: Path, tmp_path: Path) -> None:
     generate(study, tmp_path / "made", n=2)
-    assert service.run("replay", config.ReplayOptions(record=tmp_path / "made", out=tmp_path / "again"), quiet=True)["same"]
+    assert service.run(
+        "replay", config.ReplayOptions(record=tmp_path / "made", out=tmp_path / "again"), quiet=True
+    )["same"]
 
 
 def test_fit_replays(study: Path, tmp_path: Path) -> None:
-    assert service.run("replay", config.ReplayOptions(record=study / "run", out=tmp_path / "again"), quiet=True)["same"]
+    assert service.run(
+        "replay", config.ReplayOptions(record=study / "run", out=tmp_path / "again"), quiet=True
+    )["same"]
 
 
 def test_an_import_does_not_replay(study: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="known to replay: fit, generate, edit"):
-        service.run("replay", config.ReplayOptions(record=study / "cohort-private", out=tmp_path / "again"), quiet=True)
+        service.run(
+            "replay",
+            config.ReplayOptions(record=study / "cohort-private", out=tmp_path / "again"),
+            quiet=True,
+        )
 
 
 def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
@@ -233,15 +335,23 @@ def test_evaluate_reports(study: Path, tmp_path: Path) -> None:
     assert "data:image/png" in page and "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_dry_runs_cost_and_write_nothing(study: Path, tmp_path: Path, tiny_base_folder: Path) -> None:
+def test_dry_runs_cost_and_write_nothing(
+    study: Path, tmp_path: Path, tiny_base_folder: Path
+) -> None:
     cost = dry_run.run("fit", fit_options(study, tiny_base_folder))
     assert cost["trainable_parameters"] > 0 and cost["seconds"] > 0
     cost = dry_run.run(
-        "generate", config.GenerateOptions(adapter=str(study / "run"), prompt=("a brain MRI",), out=tmp_path / "x", n=3, steps=5)
+        "generate",
+        config.GenerateOptions(
+            adapter=str(study / "run"), prompt=("a brain MRI",), out=tmp_path / "x", n=3, steps=5
+        ),
     )
     assert cost["images"] == 3 and cost["seconds"] > 0
     cost = dry_run.run(
-        "edit", config.EditOptions(adapter=str(study / "run"), source=study / "cohort", set=("age=90",), out=tmp_path / "y")
+        "edit",
+        config.EditOptions(
+            adapter=str(study / "run"), source=study / "cohort", set=("age=90",), out=tmp_path / "y"
+        ),
     )
     assert "90 year old" in cost["target_prompt"]
     assert not list(tmp_path.iterdir())
@@ -252,14 +362,21 @@ def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
         edit(study, study / "cohort", tmp_path / "e", set=("age=-3",))
     with pytest.raises(OptionError, match=r"unknown diagnosis 'demencia'.*did you mean 'dementia'"):
         edit(study, study / "cohort", tmp_path / "e", set=("diagnosis=demencia",))
-    with pytest.raises(OptionError, match="unknown editor 'ddmi'; known: controlnet, ddim, diffedit"):
+    with pytest.raises(
+        OptionError, match="unknown editor 'ddmi'; known: controlnet, ddim, diffedit"
+    ):
         edit(study, study / "cohort", tmp_path / "e", editor="ddmi")
     with pytest.raises(OptionError, match="nothing to draw"):
         generate(study, tmp_path / "g", like=None, split=None)
     with pytest.raises(OptionError, match="one per latent channel"):
         generate(study, tmp_path / "g", drift="0.1,0.2")
     with pytest.raises(AdapterError, match="not an adapter"):
-        service.run("generate", config.GenerateOptions(adapter=str(study / "cohort"), prompt=("x",), out=tmp_path / "g"))
+        service.run(
+            "generate",
+            config.GenerateOptions(
+                adapter=str(study / "cohort"), prompt=("x",), out=tmp_path / "g"
+            ),
+        )
 
 
 def test_an_adapter_refuses_another_base(study: Path, tmp_path: Path, tiny_v_folder: Path) -> None:
@@ -274,7 +391,9 @@ def test_demo_never_deletes_a_folder_of_others(tmp_path: Path) -> None:
     assert (tmp_path / "precious").exists()
 
 
-def test_the_command_line_reaches_the_verbs(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_reaches_the_verbs(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [
         "generate",
         str(study / "run"),
@@ -298,15 +417,24 @@ def test_edit_of_a_dicom_writes_a_derived_synthetic_object(study: Path, tmp_path
 
     scan = get_testdata_file("CT_small.dcm")
     edit(study, Path(scan), tmp_path / "edit", given=("age=70",), set=("age=90",))
-    source, made = pydicom.dcmread(scan), pydicom.dcmread(tmp_path / "edit" / "000000" / "counterfactual.dcm")
+    source = pydicom.dcmread(scan)
+    made = pydicom.dcmread(tmp_path / "edit" / "000000" / "counterfactual.dcm")
     assert list(made.ImageType) == ["DERIVED", "SECONDARY"] and made.SyntheticData == "YES"
-    assert made.SourceImageSequence[0].ReferencedSOPInstanceUID not in (source.SOPInstanceUID, made.SOPInstanceUID)
-    assert (made.Rows, made.Columns, made.PixelSpacing) == (source.Rows, source.Columns, source.PixelSpacing)
+    assert made.SourceImageSequence[0].ReferencedSOPInstanceUID not in (
+        source.SOPInstanceUID,
+        made.SOPInstanceUID,
+    )
+    assert (made.Rows, made.Columns, made.PixelSpacing) == (
+        source.Rows,
+        source.Columns,
+        source.PixelSpacing,
+    )
     assert not made.PatientName and not made.PatientID
 
 
 def test_outside_of_a_mask_every_pixel_stays(study: Path, tmp_path: Path) -> None:
-    """A volume's own format, and a mask that is a volume, too: the slice that is edited, value for value."""
+    """A volume's own format, and a mask that is a volume, too: the slice that is edited, value for
+    value."""
     scan = study / "scans" / "scans" / "P0001_1.nii.gz"
     volume = nibabel.load(scan)
     inside = np.zeros(volume.shape[:3], np.uint8)
@@ -333,20 +461,41 @@ def test_a_mask_of_a_picture_keeps_its_values_to_the_bit(study: Path, tmp_path: 
     mask[10:30, 5:25] = 255
     Image.fromarray(values).save(tmp_path / "picture.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    edit(study, tmp_path / "picture.png", tmp_path / "edit", given=("age=70",), mask=tmp_path / "mask.png", window="full")
+    edit(
+        study,
+        tmp_path / "picture.png",
+        tmp_path / "edit",
+        given=("age=70",),
+        mask=tmp_path / "mask.png",
+        window="full",
+    )
     made = np.asarray(Image.open(tmp_path / "edit" / "000000" / "counterfactual.png"))
-    assert (made[mask == 0] == values[mask == 0]).all() and (made[mask > 0] != values[mask > 0]).mean() > 0.5
+    assert (made[mask == 0] == values[mask == 0]).all() and (
+        made[mask > 0] != values[mask > 0]
+    ).mean() > 0.5
 
 
 @pytest.mark.parametrize(
     ("mask", "message"),
-    [(np.ones((5, 5), np.uint8), r"has the shape \(5, 5\)"), (np.zeros((48, 40), np.uint8), "all of it is 0")],
+    [
+        (np.ones((5, 5), np.uint8), r"has the shape \(5, 5\)"),
+        (np.zeros((48, 40), np.uint8), "all of it is 0"),
+    ],
 )
-def test_a_mask_that_does_not_fit_is_a_sentence(study: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:
+def test_a_mask_that_does_not_fit_is_a_sentence(
+    study: Path, tmp_path: Path, mask: np.ndarray, message: str
+) -> None:
     Image.fromarray(np.zeros((48, 40), np.uint8)).save(tmp_path / "picture.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match=message):
-        edit(study, tmp_path / "picture.png", tmp_path / "e", given=("age=70",), mask=tmp_path / "mask.png", editor="inpaint")
+        edit(
+            study,
+            tmp_path / "picture.png",
+            tmp_path / "e",
+            given=("age=70",),
+            mask=tmp_path / "mask.png",
+            editor="inpaint",
+        )
     assert not (tmp_path / "e").exists()
 
 
@@ -360,7 +509,10 @@ def test_options_that_do_not_go_together_are_sentences(study: Path, tmp_path: Pa
             "--local-blend has no part in editor 'ddim', but in prompt",
         ),
         ({"editor": "ddim", "mask_edge": 5.0}, "--mask-edge says how a mask ends"),
-        ({"editor": "ddim", "image_guidance": 3.0}, "--image-guidance has no part in editor 'ddim', but in instruct-pix2pix"),
+        (
+            {"editor": "ddim", "image_guidance": 3.0},
+            "--image-guidance has no part in editor 'ddim', but in instruct-pix2pix",
+        ),
     ]
     for options, message in wrong:
         with pytest.raises(OptionError, match=message):
@@ -369,7 +521,9 @@ def test_options_that_do_not_go_together_are_sentences(study: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("editor", ["ledits", "pix2pix-zero"])
-def test_editors_are_told_of_changes_in_their_own_way(study: Path, tmp_path: Path, editor: str) -> None:
+def test_editors_are_told_of_changes_in_their_own_way(
+    study: Path, tmp_path: Path, editor: str
+) -> None:
     scan = study / "scans" / "scans" / "P0001_1.nii.gz"
     edit(study, scan, tmp_path / "edit", given=("age=70", "diagnosis=no dementia"), editor=editor)
     said = json.loads((tmp_path / "edit" / "000000" / "record.json").read_text())

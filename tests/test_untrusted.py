@@ -16,18 +16,37 @@ from latentdrift import config, record, service
 from latentdrift.adapt.adapters import adapter_files, checkpoint_reader
 from latentdrift.adapt.adapters.adapter import load_adapter
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import AdapterError, BaseModelError, CohortError, InputError, LatentDriftError
+from latentdrift.errors import (
+    AdapterError,
+    BaseModelError,
+    CohortError,
+    InputError,
+    LatentDriftError,
+)
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_cohort_folder: Path) -> Path:
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> Path:
     out = tmp_path_factory.mktemp("whole") / "run"
-    how: dict[str, Any] = {"method": "lora", "rank": 1, "steps": 1, "batch_size": 1, "preview_every": 0, "drift": "0.1"}
+    how: dict[str, Any] = {
+        "method": "lora",
+        "rank": 1,
+        "steps": 1,
+        "batch_size": 1,
+        "preview_every": 0,
+        "drift": "0.1",
+    }
     service.run(
-        "fit", config.FitOptions(cohort=tiny_cohort_folder, base=str(tiny_base_folder), out=out, **how, **CPU), quiet=True
+        "fit",
+        config.FitOptions(
+            cohort=tiny_cohort_folder, base=str(tiny_base_folder), out=out, **how, **CPU
+        ),
+        quiet=True,
     )
     return out / "adapter"
 
@@ -52,7 +71,9 @@ def test_weights_that_are_no_numbers_are_refused(adapter: Path, file: str, value
     name = next(key for key, tensor in tensors.items() if tensor.numel())
     tensors[name].view(-1)[0] = value
     save_file(tensors, adapter / file)
-    with pytest.raises(AdapterError, match=rf"{file} holds weights that are no numbers \(in {name}\)"):
+    with pytest.raises(
+        AdapterError, match=rf"{file} holds weights that are no numbers \(in {name}\)"
+    ):
         load_adapter(adapter, **CPU)
 
 
@@ -60,18 +81,27 @@ def test_weights_that_are_no_numbers_are_refused(adapter: Path, file: str, value
 def test_a_drift_of_another_number_of_channels_is_refused(adapter: Path, count: int) -> None:
     drift = json.loads((adapter / "adapter.json").read_text())["drift"]
     change(adapter, drift=drift | {"infer": [0.1] * count, "train": [0.1] * count})
-    with pytest.raises(AdapterError, match=rf"the drift of .* has {count}, {count} values, and latents 4 channels"):
+    with pytest.raises(
+        AdapterError, match=rf"the drift of .* has {count}, {count} values, and latents 4 channels"
+    ):
         load_adapter(adapter, **CPU)
 
 
 def test_statistics_of_another_number_of_channels_are_refused(adapter: Path) -> None:
     tensors = load_file(adapter / "start.safetensors")
-    save_file({name: torch.cat([tensor, tensor]) for name, tensor in tensors.items()}, adapter / "start.safetensors")
-    with pytest.raises(AdapterError, match=r"the statistics of .* are of 8 channels, and latents have 4"):
+    save_file(
+        {name: torch.cat([tensor, tensor]) for name, tensor in tensors.items()},
+        adapter / "start.safetensors",
+    )
+    with pytest.raises(
+        AdapterError, match=r"the statistics of .* are of 8 channels, and latents have 4"
+    ):
         load_adapter(adapter, **CPU)
 
 
-def test_a_hub_id_in_an_adapter_is_not_fetched(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_id_in_an_adapter_is_not_fetched(
+    adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[bool] = []
 
     def fetch(repository: str, *, local_files_only: bool, **_: Any) -> str:
@@ -79,8 +109,15 @@ def test_a_hub_id_in_an_adapter_is_not_fetched(adapter: Path, monkeypatch: pytes
         raise OSError("not in the cache")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    change(adapter, base=json.loads((adapter / "adapter.json").read_text())["base"] | {"name": "stranger/model"})
-    with pytest.raises(BaseModelError, match=r"'stranger/model' is not on this machine, and nobody asked for the network"):
+    change(
+        adapter,
+        base=json.loads((adapter / "adapter.json").read_text())["base"]
+        | {"name": "stranger/model"},
+    )
+    with pytest.raises(
+        BaseModelError,
+        match=r"'stranger/model' is not on this machine, and nobody asked for the network",
+    ):
         load_adapter(adapter, **CPU)
     with pytest.raises(BaseModelError, match="could not be fetched"):
         load_adapter(adapter, base="stranger/model", **CPU)
@@ -88,19 +125,32 @@ def test_a_hub_id_in_an_adapter_is_not_fetched(adapter: Path, monkeypatch: pytes
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"format": "1"}, "`format`"), ({"method": None}, "`method`"), ({"base": []}, "`base`"),
+    ({"format": "1"}, "`format`"),
+    ({"method": None}, "`method`"),
+    ({"base": []}, "`base`"),
     ({"base": {"name": "x"}}, "`base.hash`"),
-    ({"drift": 3}, "`drift`"), ({"drift": {"form": "noise_mean", "mode": "off", "train": "0.1", "infer": []}}, "`drift.train`"),
-    ({"tokens": "word"}, "`tokens`"), ({"tokens": [1]}, "`tokens.0`"), ({"resolution": "32"}, "`resolution`"),
-    ({"resolution": 0}, "`resolution`"), ({"attributes": ["age"]}, "`attributes`"), ({"prompt": "simple"}, "`prompt`"),
-    ({"attributes": {"age": {"type": "date"}}}, "`attributes.age.type`"), ({"start": [{"adapter": 3}]}, "`start.0.adapter`"),
+    ({"drift": 3}, "`drift`"),
+    (
+        {"drift": {"form": "noise_mean", "mode": "off", "train": "0.1", "infer": []}},
+        "`drift.train`",
+    ),
+    ({"tokens": "word"}, "`tokens`"),
+    ({"tokens": [1]}, "`tokens.0`"),
+    ({"resolution": "32"}, "`resolution`"),
+    ({"resolution": 0}, "`resolution`"),
+    ({"attributes": ["age"]}, "`attributes`"),
+    ({"prompt": "simple"}, "`prompt`"),
+    ({"attributes": {"age": {"type": "date"}}}, "`attributes.age.type`"),
+    ({"start": [{"adapter": 3}]}, "`start.0.adapter`"),
     ({"attributes": {"sex": {"type": "category"}}}, "has a vocabulary"),
     ({"schedule": {"zero_snr": "yes"}}, "`schedule.zero_snr`"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("values", "finding"), WRONG)
-def test_an_adapter_of_wrong_types_is_a_sentence(adapter: Path, values: dict[str, Any], finding: str) -> None:
+def test_an_adapter_of_wrong_types_is_a_sentence(
+    adapter: Path, values: dict[str, Any], finding: str
+) -> None:
     change(adapter, **values)
     with pytest.raises(AdapterError, match="no adapter of latentdrift") as error:
         adapter_files.read(adapter)
@@ -123,11 +173,16 @@ def test_an_adapter_or_cohort_that_is_no_table_is_a_sentence(
 @pytest.mark.parametrize(
     ("values", "finding"),
     [
-        ({"describe": 3}, "`describe`"), ({"attributes": []}, "`attributes`"), ({"attributes": {"age": 3}}, "`attributes.age`"),
-        ({"kept": {"x": {"type": 1}}}, "`kept.x.type`"), ({"splits": [1]}, "`splits`"), ({"rejected": "none"}, "`rejected`"),
-        ({"format": True}, "`format`"), ({"notes": {"a": "b"}}, "`notes.a`"),
+        ({"describe": 3}, "`describe`"),
+        ({"attributes": []}, "`attributes`"),
+        ({"attributes": {"age": 3}}, "`attributes.age`"),
+        ({"kept": {"x": {"type": 1}}}, "`kept.x.type`"),
+        ({"splits": [1]}, "`splits`"),
+        ({"rejected": "none"}, "`rejected`"),
+        ({"format": True}, "`format`"),
+        ({"notes": {"a": "b"}}, "`notes.a`"),
     ],
-)  # fmt: skip
+)
 def test_a_cohort_of_wrong_types_is_a_sentence(
     tiny_cohort_folder: Path, tmp_path: Path, values: dict[str, Any], finding: str
 ) -> None:
@@ -163,17 +218,24 @@ def circular() -> Any:
 
 
 @pytest.mark.parametrize(
-    "value", [doubled(60), doubled(18), nested(200), circular()], ids=["60 doublings", "18", "deep", "circle"]
+    "value",
+    [doubled(60), doubled(18), nested(200), circular()],
+    ids=["60 doublings", "18", "deep", "circle"],
 )
 def test_a_pickle_whose_parts_are_shared_is_not_walked_for_ever(tmp_path: Path, value: Any) -> None:
     torch.save(value, tmp_path / "a.pt")
-    with pytest.raises(AdapterError, match=r"cannot be read as tensors \(it holds more than|recursion"):
+    with pytest.raises(
+        AdapterError, match=r"cannot be read as tensors \(it holds more than|recursion"
+    ):
         checkpoint_reader.read(tmp_path / "a.pt")
 
 
 def test_a_packed_pickle_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     torch.save({"<s>": torch.zeros(4)}, tmp_path / "a.pt")
-    with zipfile.ZipFile(tmp_path / "a.pt") as plain, zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+    with (
+        zipfile.ZipFile(tmp_path / "a.pt") as plain,
+        zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
         packed.writestr("archive/data/9", bytes(50_000_000))
@@ -196,7 +258,807 @@ def test_a_cut_pickle_is_a_sentence(tmp_path: Path, cut: int) -> None:
         checkpoint_reader.read(tmp_path / "a.pt")
 
 
-# --- records -----------------------------------------------------------------------------------------------------------------
+# --- records
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def recorded(tmp_path: Path, verb: str, asked: config.Options, **values: Any) -> Path:
@@ -206,15 +1068,23 @@ def recorded(tmp_path: Path, verb: str, asked: config.Options, **values: Any) ->
     return tmp_path / "record.json"
 
 
-def test_a_replay_writes_below_out_alone_and_reaches_for_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_writes_below_out_alone_and_reaches_for_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     where = config.EditOptions(
-        adapter="pocket", source=tmp_path, out=tmp_path / "a", inversions=tmp_path / "elsewhere", set=("age=1",)
+        adapter="pocket",
+        source=tmp_path,
+        out=tmp_path / "a",
+        inversions=tmp_path / "elsewhere",
+        set=("age=1",),
     )
     old = record.read(recorded(tmp_path, "edit", where))
     asked = service.replayed(old, config.ReplayOptions(record=tmp_path, out=tmp_path / "b"))
     paths = {name: value for name, value in asked if name in ("out", "inversions")}
     assert paths == {"out": tmp_path / "b", "inversions": None}
-    fitted = config.FitOptions(cohort=tmp_path, out=tmp_path / "a", base="stranger/model", tracker="wandb")
+    fitted = config.FitOptions(
+        cohort=tmp_path, out=tmp_path / "a", base="stranger/model", tracker="wandb"
+    )
     old = record.read(recorded(tmp_path, "fit", fitted))
     with pytest.raises(BaseModelError, match="nobody asked for the network"):
         service.replayed(old, config.ReplayOptions(record=tmp_path, out=tmp_path / "b"))
@@ -223,13 +1093,19 @@ def test_a_replay_writes_below_out_alone_and_reaches_for_no_network(tmp_path: Pa
 @pytest.mark.parametrize(
     ("values", "finding"),
     [
-        ({"results": {}}, "no hashes of outputs"), ({"results": {"outputs": []}}, "no hashes"), ({"options": {}}, "(cohort: "),
+        ({"results": {}}, "no hashes of outputs"),
+        ({"results": {"outputs": []}}, "no hashes"),
+        ({"options": {}}, "(cohort: "),
         ({"options": {"cohort": "c", "out": "o", "steps": "many"}}, "(steps: "),
         ({"options": {"colour": 3}}, "`fit` does not take"),
     ],
-)  # fmt: skip
-def test_a_record_that_cannot_be_replayed_says_why(tmp_path: Path, values: dict[str, Any], finding: str) -> None:
-    path = recorded(tmp_path, "fit", config.FitOptions(cohort=tmp_path, out=tmp_path / "a"), **values)
+)
+def test_a_record_that_cannot_be_replayed_says_why(
+    tmp_path: Path, values: dict[str, Any], finding: str
+) -> None:
+    path = recorded(
+        tmp_path, "fit", config.FitOptions(cohort=tmp_path, out=tmp_path / "a"), **values
+    )
     with pytest.raises(InputError) as error:
         service.replay(config.ReplayOptions(record=path, out=tmp_path / "b"))
     assert finding in str(error.value) and isinstance(error.value, LatentDriftError)

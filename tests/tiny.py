@@ -13,15 +13,23 @@ from typing import Any
 import numpy as np
 
 WORDS = (
-    "a an the of with no and brain mri scan chest x ray year old female male dementia effusion cardiomegaly nodule findings "
-    "image picture axial frontal healthy patient normal photo red blue disc"
+    "a an the of with no and brain mri scan chest x ray year old female male dementia effusion "
+    "cardiomegaly nodule findings image picture axial frontal healthy patient normal photo red "
+    "blue disc"
 )
 
 
 def tiny_base(
-    folder: Path, *, prediction_type: str = "epsilon", width: int = 32, context: int = 32, seed: int = 0, factor: int = 4
+    folder: Path,
+    *,
+    prediction_type: str = "epsilon",
+    width: int = 32,
+    context: int = 32,
+    seed: int = 0,
+    factor: int = 4,
 ) -> Path:
-    """Write a random diffusers folder: 32 px, f4 (or f8) autoencoder with 4 channels, ~100k parameter U-Net.
+    """Write a random diffusers folder: 32 px, f4 (or f8) autoencoder with 4 channels, ~100k
+    parameter U-Net.
 
     Args:
         folder: where to write; made if absent.
@@ -75,10 +83,20 @@ def tiny_base(
         )
     # The configuration of Stable Diffusion 1.5, key for key.
     scheduler = PNDMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, set_alpha_to_one=False,
-        steps_offset=1, prediction_type=prediction_type,
-    )  # fmt: skip
-    for name, part in {"vae": vae, "unet": unet, "text_encoder": text_encoder, "scheduler": scheduler}.items():
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        skip_prk_steps=True,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction_type,
+    )
+    for name, part in {
+        "vae": vae,
+        "unet": unet,
+        "text_encoder": text_encoder,
+        "scheduler": scheduler,
+    }.items():
         part.save_pretrained(folder / name)
     index = {
         "_class_name": "StableDiffusionPipeline",
@@ -101,7 +119,9 @@ def random_control(base: Any, seed: int) -> Any:
     from latentdrift.adapt.methods import controlnet
     from latentdrift.config import FitOptions
 
-    net = controlnet.prepare(base, FitOptions(cohort=Path("c"), out=Path("o"), seed=seed), {})[0].controls[0][0]
+    net = controlnet.prepare(base, FitOptions(cohort=Path("c"), out=Path("o"), seed=seed), {})[
+        0
+    ].controls[0][0]
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
         for weight in net.parameters():
@@ -113,13 +133,20 @@ def _tokenizer(folder: Path) -> int:
     """Write a small CLIP byte-pair tokenizer; returns the size of its vocabulary."""
     from tokenizers.pre_tokenizers import ByteLevel
 
-    alphabet, merges = sorted(ByteLevel.alphabet()), _merges(WORDS.split())
+    alphabet = sorted(ByteLevel.alphabet())
+    merges = _merges(WORDS.split())
     words = [*alphabet, *(letter + "</w>" for letter in alphabet), *map("".join, merges)]
-    vocabulary = {word: index for index, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
+    vocabulary = {
+        word: index for index, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])
+    }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n")
-    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    special = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+    }
     special |= {"unk_token": "<|endoftext|>"}
     (folder / "special_tokens_map.json").write_text(json.dumps(special))
     (folder / "tokenizer_config.json").write_text(
@@ -129,8 +156,10 @@ def _tokenizer(folder: Path) -> int:
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
-    """Byte-pair merges that make one token of each word; ties by the alphabet, so that every run has the same tokenizer."""
-    spelled, merges = [[*word[:-1], word[-1] + "</w>"] for word in words], list[tuple[str, str]]()
+    """Byte-pair merges that make one token of each word; ties by the alphabet, so that every run
+    has the same tokenizer."""
+    spelled = [[*word[:-1], word[-1] + "</w>"] for word in words]
+    merges = list[tuple[str, str]]()
     while pairs := Counter(pair for parts in spelled for pair in pairwise(parts)):
         merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
         for parts in spelled:
@@ -145,13 +174,20 @@ def tiny_clip(folder: Path, base: Path) -> Path:
     import torch
     import transformers
 
-    small: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    small: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     tokenizer = transformers.CLIPTokenizer.from_pretrained(base / "tokenizer")
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = {**small, **ends, "vocab_size": len(tokenizer), "max_position_embeddings": 77}
     picture = {**small, "image_size": 32, "patch_size": 8}
     torch.manual_seed(0)
-    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=picture, projection_dim=8))
+    model = transformers.CLIPModel(
+        transformers.CLIPConfig(text_config=text, vision_config=picture, projection_dim=8)
+    )
     how: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
     for part in (model, tokenizer, transformers.CLIPImageProcessorPil(**how)):
         part.save_pretrained(folder)
@@ -159,7 +195,8 @@ def tiny_clip(folder: Path, base: Path) -> Path:
 
 
 def tiny_cohort(folder: Path, n: int = 12, *, size: int = 32, seed: int = 0) -> Path:
-    """Write a cohort by its contract on disk: `n` 8-bit grey pictures, two visits per patient, bright disc = dementia."""
+    """Write a cohort by its contract on disk: `n` 8-bit grey pictures, two visits per patient,
+    bright disc = dementia."""
     import pandas as pd
     from PIL import Image
 
@@ -169,7 +206,8 @@ def tiny_cohort(folder: Path, n: int = 12, *, size: int = 32, seed: int = 0) -> 
     row, col = np.mgrid[:size, :size] / (size - 1) * 2 - 1
     rows = []
     for index in range(n):
-        patient, ill = index // 2, index // 2 % 2 == 1
+        patient = index // 2
+        ill = index // 2 % 2 == 1
         head = np.exp(-((row / 0.8) ** 4) - (col / 0.7) ** 4) * 120
         hole = (np.hypot(row, col) < (0.45 if ill else 0.2)) * -80.0
         pixels = np.clip(head + hole + rng.normal(0, 3, (size, size)), 0, 255).astype(np.uint8)

@@ -25,26 +25,130 @@ DRAWN = ["--steps", "2", "--bootstrap", "10", *CPU]
 
 COMMANDS: dict[str, list[str]] = {
     "phantom": ["--patients", "4", "--visits", "2", "--size", "64"],
-    "import": ["scans", "--table", "scans/table.csv", "--map", "scans/map.yaml", "--plane", "axial", "--salt", "s"],
+    "import": [
+        "scans",
+        "--table",
+        "scans/table.csv",
+        "--map",
+        "scans/map.yaml",
+        "--plane",
+        "axial",
+        "--salt",
+        "s",
+    ],
     "inspect": ["cohort"],
-    "fit": ["cohort", "--base", "base", "--method", "lora", "--rank", "2", "--steps", "6", "--batch-size", "2",
-            "--checkpoint-every", "2", "--preview-every", "0", "--drift", "none", *CPU],
-    "generate": ["run", "--prompt", "a brain mri", "--n", "4", "--steps", "3", "--batch-size", "2", *CPU],
-    "edit": ["run", "cohort", "--set", "age=80", "--split", "test", "--limit", "2", "--steps", "3", *CPU],
-    "evaluate": ["--real", "cohort", "--synthetic", "made", "--split", "train", "--bootstrap", "10", "--device", "cpu"],
+    "fit": [
+        "cohort",
+        "--base",
+        "base",
+        "--method",
+        "lora",
+        "--rank",
+        "2",
+        "--steps",
+        "6",
+        "--batch-size",
+        "2",
+        "--checkpoint-every",
+        "2",
+        "--preview-every",
+        "0",
+        "--drift",
+        "none",
+        *CPU,
+    ],
+    "generate": [
+        "run",
+        "--prompt",
+        "a brain mri",
+        "--n",
+        "4",
+        "--steps",
+        "3",
+        "--batch-size",
+        "2",
+        *CPU,
+    ],
+    "edit": [
+        "run",
+        "cohort",
+        "--set",
+        "age=80",
+        "--split",
+        "test",
+        "--limit",
+        "2",
+        "--steps",
+        "3",
+        *CPU,
+    ],
+    "evaluate": [
+        "--real",
+        "cohort",
+        "--synthetic",
+        "made",
+        "--split",
+        "train",
+        "--bootstrap",
+        "10",
+        "--device",
+        "cpu",
+    ],
     "audit": ["run", "--cohort", "cohort", "--draws", "4", "--bootstrap", "10", *CPU],
     "adopt": ["run/adapter/pytorch_lora_weights.safetensors", "--base", "base", "--device", "cpu"],
     "export": ["run", "--to", "diffusers"],
     "reader make": ["--real", "cohort", "--synthetic", "made", "--n", "4", "--split", "train"],
     "reader score": ["--answers", "answers.csv", "--key", "study-key.json", "--bootstrap", "10"],
     "drift estimate": ["cohort", "--adapter", "base", "--n", "4", *DRAWN],
-    "drift search": ["cohort", "--base", "base", "--stage", "train", "--grid", "0.1", "--fit-steps", "2", "--n", "4", *DRAWN],
-    "bench table1": ["cohort", "--base", "base", "--methods", "lora", "--variants", "none", "real", "--seeds", "1",
-                     "--fit-steps", "2", "--classifier-steps", "2", "--n", "4", *DRAWN],
-    "bench editors": ["run", "--cohort", "cohort", "--editors", "ddim", "sdedit", "--n", "2", "--round-trip", "2", *DRAWN],
+    "drift search": [
+        "cohort",
+        "--base",
+        "base",
+        "--stage",
+        "train",
+        "--grid",
+        "0.1",
+        "--fit-steps",
+        "2",
+        "--n",
+        "4",
+        *DRAWN,
+    ],
+    "bench table1": [
+        "cohort",
+        "--base",
+        "base",
+        "--methods",
+        "lora",
+        "--variants",
+        "none",
+        "real",
+        "--seeds",
+        "1",
+        "--fit-steps",
+        "2",
+        "--classifier-steps",
+        "2",
+        "--n",
+        "4",
+        *DRAWN,
+    ],
+    "bench editors": [
+        "run",
+        "--cohort",
+        "cohort",
+        "--editors",
+        "ddim",
+        "sdedit",
+        "--n",
+        "2",
+        "--round-trip",
+        "2",
+        *DRAWN,
+    ],
     "replay": ["run"],
     "demo": [],
-}  # fmt: skip
+}
 
 
 DEMO: dict[str, dict[str, Any]] = {
@@ -60,7 +164,8 @@ CRITICS = {"SIDE": 32, "SEEN": 32, "LEARNED": 60, "TRIED": 80}
 
 @contextlib.contextmanager
 def light() -> Iterator[None]:
-    """Small demos, which have no options for that, and reports whose critics see few and small images."""
+    """Small demos, which have no options for that, and reports whose critics see few and small
+    images."""
     from latentdrift import service
     from latentdrift.evaluate.evaluations import realism
     from latentdrift.evaluate.report import report
@@ -78,16 +183,29 @@ def light() -> Iterator[None]:
 
 
 LAZY = (
-    "diffusers.models.unets.unet_2d_condition", "diffusers.models.autoencoders.autoencoder_kl", "diffusers.schedulers",
-    "transformers.models.clip.modeling_clip", "transformers.models.clip.tokenization_clip", "peft", "accelerate",
-    "matplotlib.pyplot", "sklearn.linear_model", "sklearn.metrics", "scipy.ndimage", "scipy.stats", "scipy.optimize",
-    "skimage.metrics", "torch.utils.tensorboard", "torch.optim",
-)  # fmt: skip
+    "diffusers.models.unets.unet_2d_condition",
+    "diffusers.models.autoencoders.autoencoder_kl",
+    "diffusers.schedulers",
+    "transformers.models.clip.modeling_clip",
+    "transformers.models.clip.tokenization_clip",
+    "peft",
+    "accelerate",
+    "matplotlib.pyplot",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "scipy.ndimage",
+    "scipy.stats",
+    "scipy.optimize",
+    "skimage.metrics",
+    "torch.utils.tensorboard",
+    "torch.optim",
+)
 """What latentdrift imports where it needs it."""
 
 
 def import_all() -> None:
-    """Import each module of latentdrift, so that processes that are copied from this one need not."""
+    """Import each module of latentdrift, so that processes that are copied from this one need
+    not."""
     for module in pkgutil.walk_packages(latentdrift.__path__, "latentdrift."):
         if not module.name.endswith("__main__") and ".recipe" not in module.name:
             importlib.import_module(module.name)
@@ -113,15 +231,24 @@ def make_world(folder: Path, base: Path) -> Path:
 def whole(folder: Path, verb: str, arguments: list[str]) -> float:
     """Run a command to its end; the seconds it took."""
     os.chdir(folder)
-    code, seconds = ended(forked([*verb.split(), *arguments], folder / "log.txt"), 600, signal.SIGKILL)
+    code, seconds = ended(
+        forked([*verb.split(), *arguments], folder / "log.txt"), 600, signal.SIGKILL
+    )
     assert code == 0, (folder / "log.txt").read_text()
     return seconds
 
 
 def state(place: Path) -> dict[str, str]:
     """Hashes of all files below a folder; those of logs, which hold times, by their names alone."""
-    files = [path for path in sorted(place.rglob("*")) if path.is_file() and "tensorboard" not in path.parts]
-    return {path.relative_to(place).as_posix(): hashlib.sha256(content(path)).hexdigest() for path in files}
+    files = [
+        path
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and "tensorboard" not in path.parts
+    ]
+    return {
+        path.relative_to(place).as_posix(): hashlib.sha256(content(path)).hexdigest()
+        for path in files
+    }
 
 
 def content(path: Path) -> bytes:

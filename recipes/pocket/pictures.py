@@ -1,7 +1,8 @@
-"""The captioned world that the pocket base is made of: photographs that scikit-image and scikit-learn carry, procedural
-pictures, and the phantoms. No patient image.
+"""The captioned world that the pocket base is made of: photographs that scikit-image and
+scikit-learn carry, procedural pictures, and the phantoms. No patient image.
 
-`picture(index, seed)` is deterministic: the same index and seed give the same picture and caption on every machine.
+`picture(index, seed)` is deterministic: the same index and seed give the same picture and caption
+on every machine.
 """
 
 from __future__ import annotations
@@ -19,19 +20,40 @@ SIZE = 128  # pixels on a side
 Picture = tuple[np.ndarray, str]  # [128, 128, 3] float32 in [0, 1], caption
 
 COLOURS = {
-    "red": (0.85, 0.12, 0.12), "green": (0.13, 0.65, 0.20), "blue": (0.14, 0.26, 0.85), "yellow": (0.95, 0.85, 0.15),
-    "orange": (0.96, 0.55, 0.10), "purple": (0.52, 0.18, 0.65), "pink": (0.96, 0.60, 0.74), "brown": (0.45, 0.28, 0.14),
-    "black": (0.02, 0.02, 0.02), "white": (0.98, 0.98, 0.98), "grey": (0.5, 0.5, 0.5), "cyan": (0.15, 0.80, 0.85),
-}  # fmt: skip
+    "red": (0.85, 0.12, 0.12),
+    "green": (0.13, 0.65, 0.20),
+    "blue": (0.14, 0.26, 0.85),
+    "yellow": (0.95, 0.85, 0.15),
+    "orange": (0.96, 0.55, 0.10),
+    "purple": (0.52, 0.18, 0.65),
+    "pink": (0.96, 0.60, 0.74),
+    "brown": (0.45, 0.28, 0.14),
+    "black": (0.02, 0.02, 0.02),
+    "white": (0.98, 0.98, 0.98),
+    "grey": (0.5, 0.5, 0.5),
+    "cyan": (0.15, 0.80, 0.85),
+}
 
-# name in skimage.data (or scikit-learn's sample images) -> what it shows. Pictures of patients or tissue are left out.
+# name in skimage.data (or scikit-learn's sample images) -> what it shows. Pictures of patients or
+# tissue are left out.
 PHOTOGRAPHS = {
-    "astronaut": "an astronaut", "brick": "a brick wall", "camera": "a man with a camera", "cat": "a cat",
-    "coffee": "a cup of coffee", "coins": "old coins", "grass": "grass", "gravel": "gravel",
-    "hubble_deep_field": "galaxies in deep space", "moon": "the surface of the moon", "page": "a printed page",
-    "rocket": "a rocket", "text": "handwritten text", "motorcycle": "a motorcycle", "china.jpg": "a chinese temple",
+    "astronaut": "an astronaut",
+    "brick": "a brick wall",
+    "camera": "a man with a camera",
+    "cat": "a cat",
+    "coffee": "a cup of coffee",
+    "coins": "old coins",
+    "grass": "grass",
+    "gravel": "gravel",
+    "hubble_deep_field": "galaxies in deep space",
+    "moon": "the surface of the moon",
+    "page": "a printed page",
+    "rocket": "a rocket",
+    "text": "handwritten text",
+    "motorcycle": "a motorcycle",
+    "china.jpg": "a chinese temple",
     "flower.jpg": "a flower",
-}  # fmt: skip
+}
 
 
 @functools.cache
@@ -61,16 +83,21 @@ def _pyramid(name: str) -> list[np.ndarray]:
     image = photograph(name)
     short = min(image.shape[:2])
     sides = [s for s in (128, 181, 256, 362) if s <= short] or [128]
-    return [_resize(image, round(image.shape[0] * s / short), round(image.shape[1] * s / short)) for s in sides]
+    return [
+        _resize(image, round(image.shape[0] * s / short), round(image.shape[1] * s / short))
+        for s in sides
+    ]
 
 
 def photo(rng: np.random.Generator) -> Picture:
     name = str(rng.choice(list(PHOTOGRAPHS)))
     levels = _pyramid(name)
     image = levels[rng.integers(len(levels))]
-    top, left = rng.integers(image.shape[0] - SIZE + 1), rng.integers(image.shape[1] - SIZE + 1)
+    top = rng.integers(image.shape[0] - SIZE + 1)
+    left = rng.integers(image.shape[1] - SIZE + 1)
     crop = image[top : top + SIZE, left : left + SIZE]
-    gain, gamma = rng.uniform(0.8, 1.15), np.exp(rng.normal(0, 0.2))
+    gain = rng.uniform(0.8, 1.15)
+    gamma = np.exp(rng.normal(0, 0.2))
     crop = np.clip(crop * gain, 0, 1) ** gamma
     words = rng.choice(["a photo of {}", "a photograph of {}", "{}", "a picture of {}"])
     if rng.random() < 0.3:
@@ -86,7 +113,8 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _soft(distance: np.ndarray) -> np.ndarray:
-    """Coverage of a pixel by a region with signed distance in pixels (negative inside): an antialiased edge."""
+    """Coverage of a pixel by a region with signed distance in pixels (negative inside): an
+    antialiased edge."""
     return np.clip(0.5 - distance, 0, 1)[..., None]
 
 
@@ -105,7 +133,9 @@ SHAPES: dict[str, Callable[..., np.ndarray]] = {
     "cross": lambda y, x, r, turn: np.minimum(
         np.maximum(np.abs(y) - r / 3, np.abs(x) - r), np.maximum(np.abs(x) - r / 3, np.abs(y) - r)
     ),
-    "star": lambda y, x, r, turn: np.hypot(y, x) - r * (0.72 + 0.32 * np.cos(5 * (np.arctan2(y, x) - turn))),
+    "star": lambda y, x, r, turn: (
+        np.hypot(y, x) - r * (0.72 + 0.32 * np.cos(5 * (np.arctan2(y, x) - turn)))
+    ),
 }
 NUMBERS = {1: "a", 2: "two", 3: "three"}
 
@@ -151,14 +181,21 @@ def shapes(rng: np.random.Generator) -> Picture:
 def texture(rng: np.random.Generator) -> Picture:
     a, b = rng.choice(list(COLOURS), 2, replace=False)
     y, x = _grid()
-    kind = str(rng.choice(["stripes", "checkerboard", "dots", "clouds", "cells", "waves", "gradient"]))
-    turn, period = rng.uniform(0, np.pi), rng.uniform(8, 40)
-    u, v = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
-    u, v = u + rng.uniform(0, period), v + rng.uniform(0, period)
+    kind = str(
+        rng.choice(["stripes", "checkerboard", "dots", "clouds", "cells", "waves", "gradient"])
+    )
+    turn = rng.uniform(0, np.pi)
+    period = rng.uniform(8, 40)
+    u = np.cos(turn) * x + np.sin(turn) * y
+    v = np.cos(turn) * y - np.sin(turn) * x
+    u = u + rng.uniform(0, period)
+    v = v + rng.uniform(0, period)
     if kind == "stripes":
         weight = np.clip(np.sin(2 * np.pi * u / period) * period / 6 + 0.5, 0, 1)
     elif kind == "checkerboard":
-        weight = np.clip(np.sin(2 * np.pi * u / period) * np.sin(2 * np.pi * v / period) * period / 4 + 0.5, 0, 1)
+        weight = np.clip(
+            np.sin(2 * np.pi * u / period) * np.sin(2 * np.pi * v / period) * period / 4 + 0.5, 0, 1
+        )
     elif kind == "dots":
         distance = np.hypot(u % period - period / 2, v % period - period / 2) - period * 0.3
         weight = np.clip(0.5 - distance, 0, 1)
@@ -171,32 +208,52 @@ def texture(rng: np.random.Generator) -> Picture:
         distance = ndimage.distance_transform_edt(mask)
         weight = np.clip(distance / np.percentile(distance, 98), 0, 1)
     elif kind == "waves":
-        weight = 0.5 + 0.5 * np.sin(2 * np.pi * (u + 6 * np.sin(2 * np.pi * v / (2 * period))) / period)
+        weight = 0.5 + 0.5 * np.sin(
+            2 * np.pi * (u + 6 * np.sin(2 * np.pi * v / (2 * period))) / period
+        )
     else:
         weight = (u - u.min()) / (u.max() - u.min())
     image = _blend(COLOURS[a], COLOURS[b], weight[..., None])
     join = "from {} to {}" if kind == "gradient" else "in {} and {}"
-    return image, f"{'a ' if kind in ('checkerboard', 'gradient') else ''}{kind} {join.format(a, b)}"
+    return (
+        image,
+        f"{'a ' if kind in ('checkerboard', 'gradient') else ''}{kind} {join.format(a, b)}",
+    )
 
 
 def landscape(rng: np.random.Generator) -> Picture:
     y, x = _grid()
     time = str(rng.choice(["by day", "at night", "at sunset"]))
-    top, low = {"by day": ((0.3, 0.55, 0.9), (0.8, 0.9, 1)), "at night": ((0.0, 0.0, 0.06), (0.06, 0.08, 0.2)),
-                "at sunset": ((0.35, 0.2, 0.45), (0.98, 0.6, 0.25))}[time]  # fmt: skip
+    top, low = {
+        "by day": ((0.3, 0.55, 0.9), (0.8, 0.9, 1)),
+        "at night": ((0.0, 0.0, 0.06), (0.06, 0.08, 0.2)),
+        "at sunset": ((0.35, 0.2, 0.45), (0.98, 0.6, 0.25)),
+    }[time]
     image = _blend(top, low, (y / SIZE)[..., None])
     disc = _soft(np.hypot(y - rng.uniform(15, 45), x - rng.uniform(20, 108)) - rng.uniform(6, 12))
-    sun = {"by day": (1, 0.95, 0.5), "at night": (0.9, 0.9, 0.85), "at sunset": (1, 0.45, 0.15)}[time]
+    sun = {"by day": (1, 0.95, 0.5), "at night": (0.9, 0.9, 0.85), "at sunset": (1, 0.45, 0.15)}[
+        time
+    ]
     image = image * (1 - disc) + np.asarray(sun, np.float32) * disc
     kind = str(rng.choice(["mountains", "hills", "the sea"]))
     light = {"by day": 1.0, "at night": 0.25, "at sunset": 0.6}[time]
     for depth in range(1 if kind == "the sea" else 3):
         line = np.cumsum(rng.normal(size=SIZE) * (2.2 if kind == "mountains" else 0.5))
-        line = ndimage.gaussian_filter1d(line, 1 if kind == "mountains" else 8) if kind != "the sea" else np.zeros(SIZE)
+        line = (
+            ndimage.gaussian_filter1d(line, 1 if kind == "mountains" else 8)
+            if kind != "the sea"
+            else np.zeros(SIZE)
+        )
         horizon = 60 + 20 * depth + (line - line.mean())
-        tint = {"mountains": (0.45, 0.42, 0.42), "hills": (0.2, 0.5, 0.2), "the sea": (0.05, 0.3, 0.5)}[kind]
+        tint = {
+            "mountains": (0.45, 0.42, 0.42),
+            "hills": (0.2, 0.5, 0.2),
+            "the sea": (0.05, 0.3, 0.5),
+        }[kind]
         cover = _soft(horizon[None] - y)
-        ground = np.asarray(tint, np.float32) * light * (1 - 0.2 * depth) * (0.85 + 0.3 * _noise(rng))
+        ground = (
+            np.asarray(tint, np.float32) * light * (1 - 0.2 * depth) * (0.85 + 0.3 * _noise(rng))
+        )
         image = image * (1 - cover) + ground * cover
     return np.clip(image, 0, 1), f"a landscape with {kind} {time}"
 
@@ -218,36 +275,58 @@ def digit(rng: np.random.Generator) -> Picture:
     top, left = rng.integers(SIZE - big.shape[0] + 1, size=2)
     canvas[top : top + big.shape[0], left : left + big.shape[1]] = np.clip(1.6 * big - 0.3, 0, 1)
     ink, paper = rng.choice(list(COLOURS), 2, replace=False)
-    return _blend(COLOURS[paper], COLOURS[ink], canvas[..., None]), f"the handwritten digit {targets[i]} in {ink} on {paper}"
+    return _blend(
+        COLOURS[paper], COLOURS[ink], canvas[..., None]
+    ), f"the handwritten digit {targets[i]} in {ink} on {paper}"
 
 
 SEX = {"M": ("male", "man"), "F": ("female", "woman")}
 
 
 def _grey(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    gain, gamma = rng.uniform(0.85, 1.1), np.exp(rng.normal(0, 0.1))
+    gain = rng.uniform(0.85, 1.1)
+    gamma = np.exp(rng.normal(0, 0.1))
     return np.repeat((np.clip(image * gain, 0, 1) ** gamma)[..., None], 3, -1).astype(np.float32)
 
 
 def brain(rng: np.random.Generator) -> Picture:
-    age, sex = float(np.clip(rng.normal(70, 13), 20, 98).round()), str(rng.choice(["M", "F"]))
+    age = float(np.clip(rng.normal(70, 13), 20, 98).round())
+    sex = str(rng.choice(["M", "F"]))
     diagnosis = str(rng.choice(["no dementia", "dementia"]))
-    subject, visit = int(rng.integers(2**31)), int(rng.integers(2**31))
-    image = phantom.brain(subject, phantom.BrainAttributes(age, sex, diagnosis), visit=visit, size=SIZE)  # type: ignore[arg-type]
-    person = str(rng.choice([f"{age:.0f} year old {SEX[sex][0]}", f"{age:.0f} year old {SEX[sex][1]}"]))
-    words = [f"an axial brain MRI of a {person} with {diagnosis}"] * 3 + [f"a brain MRI of a {person} with {diagnosis}"] * 2
-    words += ["a brain MRI", "an axial brain MRI", f"a brain MRI with {diagnosis}", f"an axial brain MRI of a {person}"]
+    subject = int(rng.integers(2**31))
+    visit = int(rng.integers(2**31))
+    image = phantom.brain(
+        subject, phantom.BrainAttributes(age, sex, diagnosis), visit=visit, size=SIZE
+    )  # type: ignore[arg-type]
+    person = str(
+        rng.choice([f"{age:.0f} year old {SEX[sex][0]}", f"{age:.0f} year old {SEX[sex][1]}"])
+    )
+    words = [f"an axial brain MRI of a {person} with {diagnosis}"] * 3 + [
+        f"a brain MRI of a {person} with {diagnosis}"
+    ] * 2
+    words += [
+        "a brain MRI",
+        "an axial brain MRI",
+        f"a brain MRI with {diagnosis}",
+        f"an axial brain MRI of a {person}",
+    ]
     return _grey(image, rng), str(rng.choice(words))
 
 
 def chest(rng: np.random.Generator) -> Picture:
-    age, sex = float(np.clip(rng.normal(55, 17), 18, 95).round()), str(rng.choice(["M", "F"]))
+    age = float(np.clip(rng.normal(55, 17), 18, 95).round())
+    sex = str(rng.choice(["M", "F"]))
     findings = tuple(f for f in phantom.FINDINGS if rng.random() < 0.35)
-    subject, visit = int(rng.integers(2**31)), int(rng.integers(2**31))
-    image = phantom.chest(subject, phantom.ChestAttributes(age, sex, findings), visit=visit, size=SIZE)  # type: ignore[arg-type]
+    subject = int(rng.integers(2**31))
+    visit = int(rng.integers(2**31))
+    image = phantom.chest(
+        subject, phantom.ChestAttributes(age, sex, findings), visit=visit, size=SIZE
+    )  # type: ignore[arg-type]
     person = f"{age:.0f} year old {SEX[sex][0]}"
     named = " and ".join(filter(None, [", ".join(findings[:-1]), *findings[-1:]])) or "no finding"
-    words = [f"a chest X-ray of a {person} with {named}"] * 3 + [f"a PA chest X-ray of a {person} with {named}"] * 2
+    words = [f"a chest X-ray of a {person} with {named}"] * 3 + [
+        f"a PA chest X-ray of a {person} with {named}"
+    ] * 2
     words += [
         "a chest X-ray",
         f"a chest X-ray with {named}",
@@ -259,9 +338,14 @@ def chest(rng: np.random.Generator) -> Picture:
 
 # kind -> (share of the pictures, maker)
 KINDS: dict[str, tuple[float, Callable[[np.random.Generator], Picture]]] = {
-    "brain": (0.22, brain), "chest": (0.18, chest), "photo": (0.12, photo), "shapes": (0.20, shapes),
-    "texture": (0.12, texture), "landscape": (0.05, landscape), "digit": (0.11, digit),
-}  # fmt: skip
+    "brain": (0.22, brain),
+    "chest": (0.18, chest),
+    "photo": (0.12, photo),
+    "shapes": (0.20, shapes),
+    "texture": (0.12, texture),
+    "landscape": (0.05, landscape),
+    "digit": (0.11, digit),
+}
 
 
 def picture(index: int, seed: int = 0, kind: str | None = None) -> tuple[np.ndarray, str, str]:

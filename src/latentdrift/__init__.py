@@ -1,6 +1,7 @@
 """latentdrift: medical images from a latent diffusion model with a drifted noise mean.
 
-Public names load on first use, so that `import latentdrift` is quick and needs neither torch nor diffusers.
+Public names load on first use, so that `import latentdrift` is quick and needs neither torch nor
+diffusers.
 """
 
 from __future__ import annotations
@@ -28,5 +29,7 @@ __all__ = ["Base", "Cohort", "Drift", "__version__", "load_adapter"]
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'latentdrift' has no attribute '{name}'; public names: {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'latentdrift' has no attribute '{name}'; public names: {', '.join(__all__)}"
+        )
     return getattr(import_module(_PUBLIC[name]), name)

@@ -1,4 +1,5 @@
-"""`python -m latentdrift` is `latentdrift`; it is also what `accelerate launch -m latentdrift` starts.
+"""`python -m latentdrift` is `latentdrift`; it is also what `accelerate launch -m latentdrift`
+starts.
 
 Nothing is imported before signals are in order, and they stay so until the interpreter is gone.
 """
@@ -11,7 +12,8 @@ from latentdrift import stopping
 
 
 def main() -> int:
-    """Entry point of the `latentdrift` command: the exit code, 130 from the first moment to the last where Ctrl-C came."""
+    """Entry point of the `latentdrift` command: the exit code, 130 from the first moment to the
+    last where Ctrl-C came."""
     stopping.leave_at_once()
     from latentdrift.cli.main import main as run
 

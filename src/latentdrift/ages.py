@@ -1,7 +1,9 @@
-"""Ages as people write them -> years: `58`, `058Y`, `58,5`, `2y6m`, `6 months`, `90+`, `> 89`, `90 or older`.
+"""Ages as people write them -> years: `58`, `058Y`, `58,5`, `2y6m`, `6 months`, `90+`, `> 89`, `90
+or older`.
 
-This is the one rule for DICOM headers, tables and the command line. Ages over 89 are often capped to one open group (HIPAA's safe
-harbour, 45 CFR 164.514(b)(2)(i)(C)). A capped age counts as the lowest age of its group.
+This is the one rule for DICOM headers, tables and the command line. Ages over 89 are often capped
+to one open group (HIPAA's safe harbour, 45 CFR 164.514(b)(2)(i)(C)). A capped age counts as the
+lowest age of its group.
 """
 
 from __future__ import annotations
@@ -14,14 +16,37 @@ from latentdrift.errors import InputError
 OLDEST = 120.0
 """Years. Published tables and headers hold typing errors such as 238 or 412."""
 CAPPED_FROM = 80.0
-"""Years from which an open group (`85+`) is a capped age. Lower ones (`18+`) are groups of unlike ages, such as `45-50`."""
+"""Years from which an open group (`85+`) is a capped age. Lower ones (`18+`) are groups of unlike
+ages, such as `45-50`."""
 LONGEST = 60
 """Characters of an age; longer texts are not searched."""
 PER_YEAR = {"years": 1.0, "months": 12.0, "weeks": 365.25 / 7, "days": 365.25}
 UNSTATED = {
-    "", "?", "-", "--", ".", "#n/a", "#na", "missing", "n.a.", "n/a", "na", "nan", "nil", "none", "null", "not available",
-    "not known", "not reported", "not stated", "u", "unk", "unknown", "unspecified", "x",
-}  # fmt: skip
+    "",
+    "?",
+    "-",
+    "--",
+    ".",
+    "#n/a",
+    "#na",
+    "missing",
+    "n.a.",
+    "n/a",
+    "na",
+    "nan",
+    "nil",
+    "none",
+    "null",
+    "not available",
+    "not known",
+    "not reported",
+    "not stated",
+    "u",
+    "unk",
+    "unknown",
+    "unspecified",
+    "x",
+}
 """Words of a person that say: no age is given."""
 
 _UNITS = {
@@ -30,12 +55,17 @@ _UNITS = {
     "weeks": r"weeks|week|wks|wk|w",
     "days": r"days|day|d",
 }
-_UNIT = "(?:" + "|".join(f"(?P<{name}>(?:{words})(?![a-z]))" for name, words in _UNITS.items()) + r")\.?"
+_UNIT = (
+    "(?:"
+    + "|".join(f"(?P<{name}>(?:{words})(?![a-z]))" for name, words in _UNITS.items())
+    + r")\.?"
+)
 _NUMBER = r"(?:\d+(?:[.,]\d*)?|[.,]\d+)"
 _PART = re.compile(rf"\s*(?P<number>{_NUMBER})\s*{_UNIT}\s*(?:and\s+|,\s*)?")
 _PLAIN = re.compile(rf"\+?({_NUMBER}(?:e[+-]?\d+)?)")
 _ZERO_YEARS = re.compile(rf"[0.,]+\s*(?:{_UNITS['years']})\.?")
-"""`000Y` of a header or a table: a newborn's age is written in days, weeks or months (PS3.5 table 6.2-1, AS)."""
+"""`000Y` of a header or a table: a newborn's age is written in days, weeks or months (PS3.5 table
+6.2-1, AS)."""
 _ANY_UNIT = "(?:" + "|".join(_UNITS.values()) + r")\.?"
 _AGE = rf"{_NUMBER}(?:\s*{_ANY_UNIT}(?![a-z]))?"
 _ABOVE = re.compile(rf"(?:>|over|above|more than|older than|greater than)\s*({_AGE})")
@@ -43,7 +73,10 @@ _FROM = re.compile(
     rf"(?:>=|=>|≥|⩾|at least|from)\s*({_AGE})"
     rf"|({_AGE})\s*(?:\+|plus|(?:and|or|&)\s*(?:older|over|above|more|up|greater)|\(?capped\)?)"
 )
-_RANGE = re.compile(rf"{_AGE}\s*(?:-|/|to|\.\.)\s*{_AGE}|(?:<|<=|=<|≤|under|below|up to|less than|younger than)\s*{_AGE}")
+_RANGE = re.compile(
+    rf"{_AGE}\s*(?:-|/|to|\.\.)\s*{_AGE}|(?:<|<=|=<|≤|under|below|up to|less than|younger "
+    rf"than)\s*{_AGE}"
+)
 _DASHES = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), "-")
 _THOUSANDS = {
     ".": re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])"),
@@ -68,7 +101,8 @@ def parse_age(text: str, unit: str | None = "years", decimal: str = ".") -> floa
 
     Args:
         text: The age. A unit in the text wins over `unit`.
-        unit: Unit of a bare number, a key of PER_YEAR; None where a bare number is no age, as in an Age String (PS3.5 6.2).
+        unit: Unit of a bare number, a key of PER_YEAR; None where a bare number is no age, as in an
+            Age String (PS3.5 6.2).
         decimal: Decimal sign, which says whether `1,500` is 1500 or 1.5.
 
     Returns:
@@ -82,12 +116,17 @@ def parse_age(text: str, unit: str | None = "years", decimal: str = ".") -> floa
     if plain in UNSTATED:
         return None
     if len(plain) > LONGEST:
-        raise AgeError("age is not a number", f"the age '{text}' is not a number; give it in {unit or 'years'}, as in 58")
+        raise AgeError(
+            "age is not a number",
+            f"the age '{text}' is not a number; give it in {unit or 'years'}, as in 58",
+        )
     plain = _THOUSANDS[decimal].sub(lambda found: re.sub(r"\D", "", found[0]), plain)
     plain = re.sub(r"^(aged|age)\s+|\s+(old|of age)(?=$|\s)", "", plain)
     open_group = _ABOVE.fullmatch(plain) or _FROM.fullmatch(plain)
     if open_group:
-        return _lowest(text, next(filter(None, open_group.groups())), unit, above=bool(_ABOVE.fullmatch(plain)))
+        return _lowest(
+            text, next(filter(None, open_group.groups())), unit, above=bool(_ABOVE.fullmatch(plain))
+        )
     if _RANGE.fullmatch(plain):
         raise AgeError("age is a range", f"the age '{text}' is a range; give one age in years")
     negative = plain.startswith("-") and _amount(plain[1:], unit or "years") is not None
@@ -95,12 +134,20 @@ def parse_age(text: str, unit: str | None = "years", decimal: str = ".") -> floa
         raise AgeError("negative age", f"the age '{text}' is negative; give 0 to {OLDEST:g} years")
     years = _amount(plain, unit)
     if years is None and _PLAIN.fullmatch(plain):
-        raise AgeError("age without a unit", f"the age '{text}' has no unit; an age is written as 065Y, 018M, 006W or 010D")
+        raise AgeError(
+            "age without a unit",
+            f"the age '{text}' has no unit; an age is written as 065Y, 018M, 006W or 010D",
+        )
     if years is None:
-        raise AgeError("age is not a number", f"the age '{text}' is not a number; give it in {unit or 'years'}, as in 58")
+        raise AgeError(
+            "age is not a number",
+            f"the age '{text}' is not a number; give it in {unit or 'years'}, as in 58",
+        )
     if years == 0 and _ZERO_YEARS.fullmatch(plain):
         raise AgeError(
-            "age of 0 years", f"the age '{text}' stands for no age; write a newborn's in days, as 003D, or as a bare 0"
+            "age of 0 years",
+            f"the age '{text}' stands for no age; write a newborn's in days, as 003D, or as a bare "
+            "0",
         )
     return _checked(text, years)
 
@@ -110,14 +157,17 @@ def _amount(plain: str, unit: str | None) -> float | None:
     bare = _PLAIN.fullmatch(plain)
     if bare:
         return float(bare[1].replace(",", ".")) / PER_YEAR[unit] if unit else None
-    years, position, units = 0.0, 0, list(PER_YEAR)
+    years = 0.0
+    position = 0
+    units = list(PER_YEAR)
     while position < len(plain):
         part = _PART.match(plain, position)
         named = next((name for name in units if part and part[name]), None)
         if part is None or named is None:
             return None
         years += float(part["number"].replace(",", ".")) / PER_YEAR[named]
-        position, units = part.end(), units[units.index(named) + 1 :]
+        position = part.end()
+        units = units[units.index(named) + 1 :]
     return years
 
 
@@ -125,11 +175,16 @@ def _lowest(text: str, bound: str, unit: str | None, *, above: bool) -> float:
     """The lowest age of an open group: 90 of `90+`, and of `>89` in completed years."""
     years = _amount(bound, unit or "years")
     if years is None or years < CAPPED_FROM:
-        raise AgeError("age is a range", f"the age '{text}' is an open group; it is an age from {CAPPED_FROM:g} years only")
+        raise AgeError(
+            "age is a range",
+            f"the age '{text}' is an open group; it is an age from {CAPPED_FROM:g} years only",
+        )
     return _checked(text, years // 1 + 1 if above else years)
 
 
 def _checked(text: str, years: float) -> float:
     if years > OLDEST:
-        raise AgeError("age out of range", f"the age '{text}' is above {OLDEST:g} years; give a lower one")
+        raise AgeError(
+            "age out of range", f"the age '{text}' is above {OLDEST:g} years; give a lower one"
+        )
     return round(years, 3)

@@ -1,4 +1,5 @@
-"""Several processes on one job, as `accelerate launch` starts them: what their environment says, before anything is loaded."""
+"""Several processes on one job, as `accelerate launch` starts them: what their environment says,
+before anything is loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +7,12 @@ import os
 
 from latentdrift.errors import OptionError
 
-COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # torchrun, and MPI's of several makers
+COUNTS = (
+    "WORLD_SIZE",
+    "PMI_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+)  # torchrun, and MPI's of several makers
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
@@ -16,7 +22,10 @@ def _first(names: tuple[str, ...], otherwise: int) -> int:
         return otherwise
     value = os.environ[name]
     if not (value.isascii() and value.isdigit()):
-        raise OptionError(f"the environment variable {name} is {value!r}; a launcher sets it to a whole number: unset it")
+        raise OptionError(
+            f"the environment variable {name} is {value!r}; a launcher sets it to a whole number: "
+            "unset it"
+        )
     return int(value)
 
 
@@ -31,5 +40,10 @@ def rank() -> int:
 
 
 def fell_short() -> bool:
-    """Whether `accelerate launch --cpu` was asked for several processes and started one, as it does without MPI."""
-    return count() == 1 and os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_ADDR" in os.environ
+    """Whether `accelerate launch --cpu` was asked for several processes and started one, as it does
+    without MPI."""
+    return (
+        count() == 1
+        and os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+        and "MASTER_ADDR" in os.environ
+    )

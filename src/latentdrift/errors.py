@@ -46,7 +46,8 @@ class ResourceError(LatentDriftError):
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> OptionError:
-    """The error for a name that is not a row of its table: `unknown editor 'ddmi'; known: ddim, sdedit`."""
+    """The error for a name that is not a row of its table: `unknown editor 'ddmi'; known: ddim,
+    sdedit`."""
     names = sorted(known)
     near = get_close_matches(value, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""

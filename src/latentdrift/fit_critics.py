@@ -18,14 +18,18 @@ from latentdrift.model.base import Base
 
 IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
 BOOTSTRAP = 200  # resamples behind each interval
-ADVICE = "Look at the previews before you use this adapter. --method full or other --steps may do better."
+ADVICE = (
+    "Look at the previews before you use this adapter. --method full or other --steps may do "
+    "better."
+)
 
 
 class FitCritics:
-    """Judges pictures of a fit: critics learn from the training split and are tried on the validation split.
+    """Judges pictures of a fit: critics learn from the training split and are tried on the
+    validation split.
 
-    They are learned when the first pictures come. Without a validation split of enough patients they are tried on
-    the training split, cross-fitted by patient.
+    They are learned when the first pictures come. Without a validation split of enough patients
+    they are tried on the training split, cross-fitted by patient.
 
     Args:
         cohort: The cohort of the fit.
@@ -34,7 +38,9 @@ class FitCritics:
     """
 
     def __init__(self, cohort: Cohort, size: int, seed: int) -> None:
-        self.cohort, self.size, self.seed = cohort, size, seed
+        self.cohort = cohort
+        self.size = size
+        self.seed = seed
 
     @cached_property
     def critics(self) -> Judge | str:
@@ -50,7 +56,9 @@ class FitCritics:
 
     def _images(self, split: str) -> ImageSet:
         images = image_sets.from_cohort(self.cohort, split, self.size)
-        return images.take(part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split)))
+        return images.take(
+            part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split))
+        )
 
     def __call__(self, pictures: np.ndarray) -> Judgement:
         """What the critics say of pictures [N, H, W, 3] uint8."""
@@ -58,4 +66,6 @@ class FitCritics:
             return Judgement("grey", self.critics, len(pictures))
         views = self.critics.views(ImageSet(pictures / np.float32(255)))
         colour, sentence = anatomy_light(self.critics(views).to_dict())
-        return Judgement(colour, f"{sentence} {ADVICE}" if colour == "red" else sentence, len(pictures))
+        return Judgement(
+            colour, f"{sentence} {ADVICE}" if colour == "red" else sentence, len(pictures)
+        )

@@ -1,7 +1,7 @@
 """One self-contained HTML page: headings, text, tables, pictures, galleries, traffic lights.
 
-Blocks hold plain values; `page.jinja` draws them. Pictures travel inside the page as data URIs, all text is escaped and nothing
-is fetched, so a page can be mailed or archived as one file.
+Blocks hold plain values; `page.jinja` draws them. Pictures travel inside the page as data URIs, all
+text is escaped and nothing is fetched, so a page can be mailed or archived as one file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-WIDEST = 136  # characters of a table's row that fit the page's width, on screen at 1280 px and on A4
+WIDEST = (
+    136  # characters of a table's row that fit the page's width, on screen at 1280 px and on A4
+)
 PADDING = 2  # characters of space beside a column
 WORD = 28  # characters from which on words, such as hashes and names of files, are broken
 SENTENCE = 14  # characters that a column of longer cells, which wrap, gets at least
@@ -72,13 +74,17 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters that the column needs: its longest word, and more for sentences, which wrap."""
+        """Characters that the column needs: its longest word, and more for sentences, which
+        wrap."""
         longest = max(map(len, self.cells), default=0)
         return PADDING + max(min(self.word, WORD), min(longest, SENTENCE))
 
 
-def table(rows: Sequence[dict[str, Any]] | pd.DataFrame, caption: str | None = None, keys: int = 1) -> Block:
-    """A table from records or a data frame; numbers to four figures and right-aligned, missing values as a dash.
+def table(
+    rows: Sequence[dict[str, Any]] | pd.DataFrame, caption: str | None = None, keys: int = 1
+) -> Block:
+    """A table from records or a data frame; numbers to four figures and right-aligned, missing
+    values as a dash.
 
     A table that is wider than the page is laid out as several, one below the other.
 
@@ -99,7 +105,8 @@ def table(rows: Sequence[dict[str, Any]] | pd.DataFrame, caption: str | None = N
 
 def _parts(columns: list[Column], keys: int) -> list[dict[str, Any]]:
     """Parts of a table that fit the page, each with the columns `keys`."""
-    named, others = columns[:keys], columns[keys:]
+    named = columns[:keys]
+    others = columns[keys:]
     room = WIDEST - sum(column.width for column in named)
     parts: list[list[Column]] = [[]]
     for column in others:
@@ -107,7 +114,10 @@ def _parts(columns: list[Column], keys: int) -> list[dict[str, Any]]:
             parts.append([])
         parts[-1].append(column)
     shown = [[*named, *part] for part in parts]
-    return [{"columns": part, "rows": list(zip(*(one.cells for one in part), strict=True))} for part in shown]
+    return [
+        {"columns": part, "rows": list(zip(*(one.cells for one in part), strict=True))}
+        for part in shown
+    ]
 
 
 def picture(source: np.ndarray | Figure, caption: str = "") -> Block:
@@ -118,10 +128,13 @@ def picture(source: np.ndarray | Figure, caption: str = "") -> Block:
 
 
 def gallery(items: Iterable[tuple[np.ndarray, str]]) -> Block:
-    """A grid of images with captions; strips, more than three times as wide as high, lie below one another."""
+    """A grid of images with captions; strips, more than three times as wide as high, lie below one
+    another."""
     shown = list(items)
     strips = any(array.shape[1] > 3 * array.shape[0] for array, _ in shown)
-    return Block("strips" if strips else "gallery", [(_png(array), caption) for array, caption in shown])
+    return Block(
+        "strips" if strips else "gallery", [(_png(array), caption) for array, caption in shown]
+    )
 
 
 def lights(items: Iterable[tuple[str, Colour, str]]) -> Block:
@@ -134,7 +147,8 @@ def lights(items: Iterable[tuple[str, Colour, str]]) -> Block:
 
 
 def figure(width: float = 7.0, height: float = 2.8, columns: int = 1) -> tuple[Figure, list[Any]]:
-    """A matplotlib figure (size in inches) in the page's style, and its axes from left to right; needs no display."""
+    """A matplotlib figure (size in inches) in the page's style, and its axes from left to right;
+    needs no display."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(width, height), layout="constrained")
@@ -149,7 +163,11 @@ def estimate(value: float | None, ends: Sequence[float] | None) -> str | None:
     """A value and its interval in one cell: "0.31 [0.22, 0.41]"."""
     if value is None:
         return None
-    return f"{_figures(value)} [{_figures(ends[0])},\u00a0{_figures(ends[1])}]" if ends else _figures(value)
+    return (
+        f"{_figures(value)} [{_figures(ends[0])},\u00a0{_figures(ends[1])}]"
+        if ends
+        else _figures(value)
+    )
 
 
 def _figures(value: float) -> str:
@@ -166,7 +184,11 @@ def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("latentdrift", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("latentdrift", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     html = environment.get_template("page.jinja").render(title=title, blocks=blocks)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +202,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, (float, np.floating)) and math.isnan(value))
+    return (
+        value is None
+        or value == ""
+        or (isinstance(value, (float, np.floating)) and math.isnan(value))
+    )
 
 
 def _cell(value: Any) -> str:
@@ -213,10 +239,14 @@ def _svg(drawing: Figure) -> str:
     buffer = io.BytesIO()
     for words in drawing.findobj(Text):
         words.set_parse_math(False)  # a dollar in a finding or a name is a dollar
-    for axis in (axis for ax in drawing.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"):
+    for axis in (
+        axis for ax in drawing.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"
+    ):
         for words in axis.get_ticklabels(which="both"):
             words.set_parse_math(True)  # powers of ten
-    with rc_context({"svg.hashsalt": "latentdrift"}):  # the same figure has the same ids, and the page the same bytes
+    with rc_context(
+        {"svg.hashsalt": "latentdrift"}
+    ):  # the same figure has the same ids, and the page the same bytes
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
@@ -228,7 +258,10 @@ def markdown(rows: Sequence[Mapping[str, str]]) -> str:
     """The table for a document."""
     head = list(rows[0])
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row[name] for name in head) + " |" for row in rows]) + "\n"
+    return (
+        "\n".join(lines + ["| " + " | ".join(row[name] for name in head) + " |" for row in rows])
+        + "\n"
+    )
 
 
 def bounds(pair: Sequence[float] | None) -> str | None:

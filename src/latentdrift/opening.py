@@ -14,13 +14,18 @@ log = logging.getLogger(__name__)
 
 
 def adapted(
-    options: config.GenerateOptions | config.EditOptions | config.DriftOptions | config.AuditOptions | config.BenchEditorsOptions,
+    options: config.GenerateOptions
+    | config.EditOptions
+    | config.DriftOptions
+    | config.AuditOptions
+    | config.BenchEditorsOptions,
     also: Sequence[str] = (),
 ) -> tuple[Any, Any, Mapping[str, Any], Any]:
-    """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and what there is to say of it.
+    """(base, drift, adapter.json, statistics) of an adapter folder; of a base alone, itself and
+    what there is to say of it.
 
-    Beside what adapter.json says, `adapters` has method, weight and sha256 of each adapter in the base, the lowest first, and
-    `trained_on` the fingerprints of their cohorts.
+    Beside what adapter.json says, `adapters` has method, weight and sha256 of each adapter in the
+    base, the lowest first, and `trained_on` the fingerprints of their cohorts.
 
     Args:
         options: Which, and where to put it.
@@ -33,10 +38,16 @@ def adapted(
 
     where: Any = {"device": options.device, "precision": options.precision}
     place = Path(options.adapter)
-    if place.exists() and not (place / "vae").is_dir():  # a base has an autoencoder, an adapter never has
+    if (
+        place.exists() and not (place / "vae").is_dir()
+    ):  # a base has an autoencoder, an adapter never has
         adapted = add(load_adapter(options.adapter, base=options.base, **where), also)
         if "adopted" in adapted.info:  # its words are another's choice
-            log.info("%s, words in a prompt: %s", adapted.info["adopted"]["format"], ", ".join(adapted.info["tokens"]) or "none")
+            log.info(
+                "%s, words in a prompt: %s",
+                adapted.info["adopted"]["format"],
+                ", ".join(adapted.info["tokens"]) or "none",
+            )
         return adapted.base, adapted.drift, _listed(adapted), adapted.statistics
     base = Base.load(options.adapter, **where)
     alone = Subject.alone(base)
@@ -45,19 +56,30 @@ def adapted(
 
 
 def _listed(adapted: Any) -> Mapping[str, Any]:
-    """adapter.json and, without the places where they lie, the adapters in the base and the cohorts they were trained on."""
+    """adapter.json and, without the places where they lie, the adapters in the base and the cohorts
+    they were trained on."""
     from latentdrift.adapt.adapters.adapter_files import read
 
-    parts = [{name: part[name] for name in ("method", "weight", "sha256") if name in part} for part in adapted.parts]
-    ours = [read(part["adapter"]) for part in adapted.parts if "adapter" in part]  # another tool's says nothing of a cohort
-    return {**adapted.info, "adapters": parts, "trained_on": [one["cohort"]["fingerprint"] for one in ours if "cohort" in one]}
+    parts = [
+        {name: part[name] for name in ("method", "weight", "sha256") if name in part}
+        for part in adapted.parts
+    ]
+    ours = [
+        read(part["adapter"]) for part in adapted.parts if "adapter" in part
+    ]  # another tool's says nothing of a cohort
+    return {
+        **adapted.info,
+        "adapters": parts,
+        "trained_on": [one["cohort"]["fingerprint"] for one in ours if "cohort" in one],
+    }
 
 
 def edits(options: config.EditOptions) -> Any:
     """What `edit` edits, and by which model.
 
     Raises:
-        OptionError, InputError, CohortError: It cannot be asked for, or read, or the network cannot be shown its hints.
+        OptionError, InputError, CohortError: It cannot be asked for, or read, or the network cannot
+            be shown its hints.
     """
     from latentdrift.adapt.training.edit_hints import sourced
     from latentdrift.edit.editors.editors import starting
@@ -66,8 +88,11 @@ def edits(options: config.EditOptions) -> Any:
     from latentdrift.edit.io.edit_run import Work
 
     base, drift, info, statistics = adapted(options, options.also)
-    wish, cohort = Wish.of(options, base, info), options.source if (options.source / "cohort.json").is_file() else None
-    hints = sourced(info, cohort, options.hint_image, plane=options.plane, position=options.position)
+    wish = Wish.of(options, base, info)
+    cohort = options.source if (options.source / "cohort.json").is_file() else None
+    hints = sourced(
+        info, cohort, options.hint_image, plane=options.plane, position=options.position
+    )
     found = wish.requests(hints.having(entries(options, info, info["resolution"])))
     drift = starting(wish.editor, drift, base, info, options.steps)
     work = Work(options, base, drift, statistics, info["adapters"], wish, hints, found)
@@ -96,12 +121,19 @@ def without(options: config.AuditOptions, info: Mapping[str, Any]) -> Any:
     from latentdrift.model.base import Base
     from latentdrift.study.subject import Subject
 
-    how: Any = {"device": options.device, "precision": options.precision, "fetch": options.base is not None}
+    how: Any = {
+        "device": options.device,
+        "precision": options.precision,
+        "fetch": options.base is not None,
+    }
     return Subject.alone(Base.load(options.base or info["base"]["name"], **how), info["resolution"])
 
 
-def gatekeeper(options: config.GenerateOptions | config.EditOptions, info: Mapping[str, Any]) -> Any:
-    """What holds copies of training images back, with a warning where it cannot know all of them; None where there is none.
+def gatekeeper(
+    options: config.GenerateOptions | config.EditOptions, info: Mapping[str, Any]
+) -> Any:
+    """What holds copies of training images back, with a warning where it cannot know all of them;
+    None where there is none.
 
     Raises:
         CohortError: There is nothing to compare with.
@@ -115,8 +147,8 @@ def gatekeeper(options: config.GenerateOptions | config.EditOptions, info: Mappi
     if folder is None:
         if info["trained_on"]:
             log.info(
-                "no gate: the cohort that this adapter was trained on is not where it was; --gate COHORT names it, and then "
-                "copies of its training images are held back"
+                "no gate: the cohort that this adapter was trained on is not where it was; --gate "
+                "COHORT names it, and then copies of its training images are held back"
             )
         return None
     gate = Gate.of(Cohort.load(folder), info["trained_on"])
@@ -126,7 +158,8 @@ def gatekeeper(options: config.GenerateOptions | config.EditOptions, info: Mappi
 
 
 def own_cohort(adapter: str, trained_on: Sequence[str]) -> Path | None:
-    """The cohort of an adapter's run, as its record names it, if that is there and the same; None if not."""
+    """The cohort of an adapter's run, as its record names it, if that is there and the same; None
+    if not."""
     from latentdrift import record
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.errors import LatentDriftError
@@ -164,18 +197,23 @@ def passed_edits(gate: Any, work: Any, made: Sequence[Any]) -> Any:
 
     if gate is None or not made:
         return None
-    side, names = int(work.wish.info["resolution"]), [asked.name for asked in made]
+    side = int(work.wish.info["resolution"])
+    names = [asked.name for asked in made]
 
     def of(name: str) -> ImageSet:
-        return ImageSet(Pictures(lambda place: work.shown(made[place], name), (side, side), names, names))
+        return ImageSet(
+            Pictures(lambda place: work.shown(made[place], name), (side, side), names, names)
+        )
 
     verdict = gate.judge_edits(of("original"), of("counterfactual"), side)
     log.info(verdict.sentence)
     if verdict.own:
         log.info(
-            "%d of %d edits are of images that the adapter was trained on: keep them as you keep the cohort",
-            verdict.own, len(made),
-        )  # fmt: skip
+            "%d of %d edits are of images that the adapter was trained on: keep them as you keep "
+            "the cohort",
+            verdict.own,
+            len(made),
+        )
     return verdict
 
 
@@ -193,15 +231,23 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
 
     if base.sees_source:
         raise OptionError(
-            f"{options.adapter} edits: its network is shown a picture to start from, and generate has none; "
-            f"write latentdrift edit {options.adapter} IMAGE --set age=85 --out FOLDER"
+            f"{options.adapter} edits: its network is shown a picture to start from, and generate "
+            f"has none; write latentdrift edit {options.adapter} IMAGE --set age=85 --out FOLDER"
         )
-    said = [f"--{name}" for name in ("prompt", "like", "compose", "interpolate") if getattr(options, name)]
+    said = [
+        f"--{name}"
+        for name in ("prompt", "like", "compose", "interpolate")
+        if getattr(options, name)
+    ]
     if len(said) > 1:
         raise OptionError(f"{' and '.join(said)} both say what to draw; give one of them")
     if options.like:
         like = Cohort.load(options.like)
-        only = followed(like, options.split, info) if base.controls and not options.hint_image else None
+        only = (
+            followed(like, options.split, info)
+            if base.controls and not options.hint_image
+            else None
+        )
         wanted = follow_cohort(like, options.split, options.n, info, only)
     elif options.compose:
         wanted = combined(options.compose, options.n, info)

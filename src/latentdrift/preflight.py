@@ -1,4 +1,5 @@
-"""What can be wrong before anything heavy is imported: names, options without a part, paths that are not there.
+"""What can be wrong before anything heavy is imported: names, options without a part, paths that
+are not there.
 
 Loading torch, diffusers and a base takes seconds; a typing mistake is answered in less than one.
 """
@@ -43,7 +44,8 @@ def check(verb: str, options: config.Options) -> None:
 
 
 def _check_models(options: config.Options) -> None:
-    adapter, base = getattr(options, "adapter", None), getattr(options, "base", None)
+    adapter = getattr(options, "adapter", None)
+    base = getattr(options, "base", None)
     if adapter is not None:
         check_model(adapter)
     for reference in (*getattr(options, "also", ()), *getattr(options, "start", ())):
@@ -51,7 +53,10 @@ def _check_models(options: config.Options) -> None:
     if base is not None:
         folders.check_name(base)
     if adapter is not None and base is not None and is_base(adapter):
-        raise OptionError(f"--base says where an adapter's base lies, and {adapter} is a base itself; leave --base out")
+        raise OptionError(
+            f"--base says where an adapter's base lies, and {adapter} is a base itself; leave "
+            "--base out"
+        )
 
 
 def _check_paths(options: config.Options) -> None:
@@ -62,15 +67,21 @@ def _check_paths(options: config.Options) -> None:
             if name in COHORTS:
                 check_cohort(path)
             elif not path.exists():
-                raise InputError(f"the {name.replace('_', ' ')} {path} does not exist{_near(path)}; give one that is there")
+                raise InputError(
+                    f"the {name.replace('_', ' ')} {path} does not exist{_near(path)}; give one "
+                    "that is there"
+                )
 
 
 def _paths(value: Any) -> Iterator[Path]:
-    yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Path))
+    yield from (
+        part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Path)
+    )
 
 
 def is_base(name: str) -> bool:
-    """Whether a model is a base by its name or folder: a base has an autoencoder, an adapter never has."""
+    """Whether a model is a base by its name or folder: a base has an autoencoder, an adapter never
+    has."""
     place = Path(name)
     return (place / "vae").is_dir() if place.exists() else True
 
@@ -87,8 +98,8 @@ def check_model(name: str) -> None:
     near = get_close_matches(name, folders.cards(), n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else _near(place)
     raise AdapterError(
-        f"there is no adapter or base '{name}'{hint}: it is neither a folder on this machine, nor a hub id `owner/name`, "
-        f"nor one of {', '.join(folders.cards())}"
+        f"there is no adapter or base '{name}'{hint}: it is neither a folder on this machine, nor "
+        f"a hub id `owner/name`, nor one of {', '.join(folders.cards())}"
     )
 
 
@@ -96,7 +107,9 @@ def _check_reference(reference: str) -> None:
     """See that `RUN` or `RUN=WEIGHT` is there."""
     places = (Path(reference), Path(reference.rpartition("=")[0] or reference))
     if not any(place.exists() for place in places):
-        raise AdapterError(f"there is no adapter at {places[1]}{_near(places[1])}; give the folder that `fit` made")
+        raise AdapterError(
+            f"there is no adapter at {places[1]}{_near(places[1])}; give the folder that `fit` made"
+        )
 
 
 def _near(path: Path) -> str:
@@ -121,14 +134,21 @@ def _check_edit(options: config.EditOptions) -> None:
     """See that an edit can be said in the adapter's words, and that its options go with its source.
 
     Raises:
-        OptionError: An attribute or value that the adapter does not know, or an option that this source has no use for.
+        OptionError: An attribute or value that the adapter does not know, or an option that this
+            source has no use for.
         InputError: The source is a folder and no cohort.
     """
     is_cohort = (options.source / "cohort.json").is_file()
     if options.source.is_dir() and not is_cohort:
         if attributes(str(options.source)):
-            raise InputError(f"{options.source} is an adapter, which comes first: latentdrift edit {options.source} IMAGE ...")
-        raise InputError(f"{options.source} is a folder but not a cohort; give one image, or import the folder first")
+            raise InputError(
+                f"{options.source} is an adapter, which comes first: latentdrift edit "
+                f"{options.source} IMAGE ..."
+            )
+        raise InputError(
+            f"{options.source} is a folder but not a cohort; give one image, or import the folder "
+            "first"
+        )
     spec = attributes(options.adapter)
     if spec is not None:
         parse_wanted(options, spec)
@@ -147,16 +167,28 @@ def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
     """See that options about cohorts go with a cohort, and those about files with a file."""
     for name in FILE_ONLY if is_cohort else COHORT_ONLY:
         if getattr(options, name):
-            kind, other = ("a cohort, whose images have theirs", "a file") if is_cohort else ("a file", "a cohort")
-            raise OptionError(f"--{name} is of {other}, and {options.source} is {kind}; leave it out")
+            kind, other = (
+                ("a cohort, whose images have theirs", "a file")
+                if is_cohort
+                else ("a file", "a cohort")
+            )
+            raise OptionError(
+                f"--{name} is of {other}, and {options.source} is {kind}; leave it out"
+            )
     file = not is_cohort and options.source.is_file()
-    beside = [path for path in (options.mask, options.protect, *options.hint_image) if path is not None]
+    beside = [
+        path for path in (options.mask, options.protect, *options.hint_image) if path is not None
+    ]
     read = [options.source, *beside] if file else beside
     for name in SLICES:
         if given(options, name) and not any(_chooses(name, path) for path in read):
-            raise OptionError(f"--{name} chooses a slice of a volume, and {options.source} is none; leave it out")
+            raise OptionError(
+                f"--{name} chooses a slice of a volume, and {options.source} is none; leave it out"
+            )
     if options.private is not None and not (file and _kind(options.source) == "dicom"):
-        raise OptionError(f"--private keeps UIDs of DICOM files, and {options.source} has none; leave it out")
+        raise OptionError(
+            f"--private keeps UIDs of DICOM files, and {options.source} has none; leave it out"
+        )
 
 
 def _kind(path: Path) -> str:
@@ -166,7 +198,8 @@ def _kind(path: Path) -> str:
 
 
 def _chooses(option: str, path: Path) -> bool:
-    """Whether an option about slices has a part in a file: a single slice has no other, but its plane may be confirmed."""
+    """Whether an option about slices has a part in a file: a single slice has no other, but its
+    plane may be confirmed."""
     from latentdrift.data.images.nifti import open_volume
 
     if _kind(path) != "nifti":

@@ -1,6 +1,7 @@
 """record.json: what made an output, so that it can be made again.
 
-It holds the resolved options, the hashes of what went in and came out, the drift, the versions and the machine.
+It holds the resolved options, the hashes of what went in and came out, the drift, the versions and
+the machine.
 """
 
 from __future__ import annotations
@@ -24,11 +25,23 @@ from latentdrift.storage import document, write_text
 NAME = "record.json"
 PRIVATE = "sources.json"
 SCHEMA = 1
-PACKAGES = ("latentdrift", "torch", "diffusers", "transformers", "accelerate", "peft", "numpy", "pillow", "pydicom", "nibabel")
+PACKAGES = (
+    "latentdrift",
+    "torch",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "peft",
+    "numpy",
+    "pillow",
+    "pydicom",
+    "nibabel",
+)
 
 
 def versions() -> dict[str, str]:
-    """Version of every package that shapes a result; packages that are not installed are left out."""
+    """Version of every package that shapes a result; packages that are not installed are left
+    out."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -50,14 +63,19 @@ def sha256(path: Path) -> str:
 
 
 def outputs(folder: Path) -> dict[str, str]:
-    """Hashes of the pictures, weights and tables below a folder: what a replay has to make again."""
+    """Hashes of the pictures, weights and tables below a folder: what a replay has to make
+    again."""
     made = (
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix in (".png", ".gif", ".safetensors") or path.name == "metadata.csv"
     )
     kept = (path.relative_to(folder) for path in made)
-    return {str(path): sha256(folder / path) for path in kept if not {"previews", "cache", "checkpoints"} & set(path.parts)}
+    return {
+        str(path): sha256(folder / path)
+        for path in kept
+        if not {"previews", "cache", "checkpoints"} & set(path.parts)
+    }
 
 
 def write(
@@ -79,7 +97,8 @@ def write(
         options: Resolved.
         inputs: Names to hashes.
         results: Whatever the verb has to say.
-        private: Options that name files of patients, whose paths may hold a name: they stand in `private_place(home)` alone.
+        private: Options that name files of patients, whose paths may hold a name: they stand in
+            `private_place(home)` alone.
         home: Where the folder will be when all of it is written; default: where it is.
         mode: Who may read it.
     """
@@ -120,7 +139,8 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         InputError: They are not there any more.
     """
-    options, apart = dict(record["options"]), record.get("private") or []
+    options = dict(record["options"])
+    apart = record.get("private") or []
     if not apart:
         return options
     place = private_place(path if path.is_dir() else path.parent)
@@ -134,13 +154,18 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def is_of(folder: Path, verb: str, options: Options, inputs: Mapping[str, Any]) -> bool:
-    """Whether a folder's record is of the same verb, options and inputs: the work was finished by the same command."""
+    """Whether a folder's record is of the same verb, options and inputs: the work was finished by
+    the same command."""
     try:
         found = read(folder)
         found["options"] = complete(found, folder)
     except InputError:
         return False
-    asked = {"verb": verb, "options": options.model_dump(mode="json"), "inputs": json.loads(json.dumps(inputs, default=str))}
+    asked = {
+        "verb": verb,
+        "options": options.model_dump(mode="json"),
+        "inputs": json.loads(json.dumps(inputs, default=str)),
+    }
     return all(found.get(name) == value for name, value in asked.items())
 
 

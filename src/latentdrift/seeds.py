@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def derive(seed: int, *path: int | str) -> int:
-    """A 63-bit seed for a named place under `seed`; the same on every machine and Python version."""
+    """A 63-bit seed for a named place under `seed`; the same on every machine and Python
+    version."""
     text = "/".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

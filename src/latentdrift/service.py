@@ -1,6 +1,7 @@
 """The verbs: each a story of one call per stage. START READING HERE.
 
-`run` is what the command line and the studio call; a verb takes its options and returns what there is to say, as a dict.
+`run` is what the command line and the studio call; a verb takes its options and returns what there
+is to say, as a dict.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from pydantic import ValidationError
 
 from latentdrift import config, distributed_ranks, preflight, record
 from latentdrift.errors import InputError
-from latentdrift.opening import adapted, edited_by, edits, gatekeeper, passed, passed_edits, requests, subject, without
+from latentdrift.opening import (
+    adapted,
+    edited_by,
+    edits,
+    gatekeeper,
+    passed,
+    passed_edits,
+    requests,
+    subject,
+    without,
+)
 from latentdrift.progress import bar
 from latentdrift.storage import held
 
@@ -27,10 +38,10 @@ DEMO = "made-by-demo.txt"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
 UNHEARD = (
-    "In no image did more than a pixel in a hundred change by %.0f %% of the range (the most was %.1f %%): "
-    "this network hardly tells '%s' from '%s'. "
-    "Raise --strength or --guidance; if `generate --same-noise` draws the two alike, too, train longer, and "
-    "where a finding or diagnosis was changed with `--train-text-encoder` and `--prompt-style findings-first`."
+    "In no image did more than a pixel in a hundred change by %.0f %% of the range (the most was "
+    "%.1f %%): this network hardly tells '%s' from '%s'. Raise --strength or --guidance; if "
+    "`generate --same-noise` draws the two alike, too, train longer, and where a finding or "
+    "diagnosis was changed with `--train-text-encoder` and `--prompt-style findings-first`."
 )
 
 
@@ -42,7 +53,9 @@ def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
     """
     preflight.check(verb, options)
     out = getattr(options, "out", None)
-    with held(out) if out and not distributed_ranks.rank() else nullcontext():  # of several processes, the first one writes
+    with (
+        held(out) if out and not distributed_ranks.rank() else nullcontext()
+    ):  # of several processes, the first one writes
         return VERBS[verb](options, quiet)
 
 
@@ -56,7 +69,10 @@ def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
         cohort = import_cohort(options, report)
     for line in summary(cohort.info, read_private(options.out, "cells.csv")):
         log.info(line)
-    return {"cohort": str(options.out), **{name: cohort.info[name] for name in ("images", "patients", "splits")}}
+    return {
+        "cohort": str(options.out),
+        **{name: cohort.info[name] for name in ("images", "patients", "splits")},
+    }
 
 
 def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
@@ -69,7 +85,11 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
     found = write_inspection(cohort, out)
     for warning in found["warnings"]:
         log.warning(warning)
-    return {"page": str(out / "inspect.html"), "images": found["images"], "warnings": found["warnings"]}
+    return {
+        "page": str(out / "inspect.html"),
+        "images": found["images"],
+        "warnings": found["warnings"],
+    }
 
 
 def fit(options: config.FitOptions, quiet: bool = False) -> Result:
@@ -87,10 +107,18 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     critics = FitCritics(cohort, options.resolution or base.resolution, options.seed)
     draw = partial(_preview, seed=options.seed)
     made = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
-    results = {"drift": made.info["drift"], "losses": made.info["losses"], "outputs": record.outputs(made.adapter)}
+    results = {
+        "drift": made.info["drift"],
+        "losses": made.info["losses"],
+        "outputs": record.outputs(made.adapter),
+    }
     if team.first and not (made.already and (options.out / record.NAME).is_file()):
         record.write(options.out, "fit", options, inputs=inputs, results=results)
-    return {"adapter": str(made.adapter), "already finished": made.already, **{k: results[k] for k in ("drift", "losses")}}
+    return {
+        "adapter": str(made.adapter),
+        "already finished": made.already,
+        **{k: results[k] for k in ("drift", "losses")},
+    }
 
 
 def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
@@ -103,13 +131,27 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     from latentdrift.sample.synthetic_cohort import Sheet, quarantine
 
     base, drift, info, statistics = adapted(options, options.also)
-    drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
-    how: Any = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")}
-    how |= {"resolution": options.resolution or info["resolution"], "same_noise": options.same_noise or bool(options.interpolate)}
-    hints, gate = pictures(options, base, info, [one.row for one in wanted], how["resolution"]), gatekeeper(options, info)
+    drift = restart(drift, options, base, info, statistics)
+    wanted = requests(options, base, info)
+    how: Any = {
+        name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")
+    }
+    how |= {
+        "resolution": options.resolution or info["resolution"],
+        "same_noise": options.same_noise or bool(options.interpolate),
+    }
+    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    gate = gatekeeper(options, info)
     depth = bits(options.depth, info)
     check_format(options.format, info)
-    settings = {**how, "depth": depth, "base": base.hash, "drift": drift, "prompts": [w.prompt for w in wanted], "info": info}
+    settings = {
+        **how,
+        "depth": depth,
+        "base": base.hash,
+        "drift": drift,
+        "prompts": [w.prompt for w in wanted],
+        "info": info,
+    }
     settings["hints"] = hints and hints.key
     inputs = {"base": base.hash, "adapters": info["adapters"], "settings": Sheet.key(settings)}
     if record.is_of(options.out, "generate", options, inputs):
@@ -121,43 +163,79 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
         for done, (index, picture) in enumerate(drawn, 1):
             sheet.keep(index, picture, colour=info["colour"], depth=depth)
             report(done, len(missing))
-    about = {"describe": info["pictures"], "drift": drift.to_dict(), "base": info["base"], "method": info["method"],
-             "adapters": info["adapters"]}  # fmt: skip
+    about = {
+        "describe": info["pictures"],
+        "drift": drift.to_dict(),
+        "base": info["base"],
+        "method": info["method"],
+        "adapters": info["adapters"],
+    }
     verdict = passed(gate, sheet.pictures(len(wanted)))
-    about["gate"], apart = verdict and verdict.to_dict(), {i: verdict.why(i) for i in verdict.copies} if verdict else {}
+    about["gate"], apart = (
+        verdict and verdict.to_dict(),
+        {i: verdict.why(i) for i in verdict.copies} if verdict else {},
+    )
 
     def signed(folder: Path) -> None:
         if options.format in OBJECTS:
             write_objects(Cohort.load(folder), options.format, info)
         results = {"outputs": record.outputs(folder), "gate": about["gate"]}
-        record.write(folder, "generate", options, inputs=inputs, results=results, private=("hint_image",), home=options.out)
+        record.write(
+            folder,
+            "generate",
+            options,
+            inputs=inputs,
+            results=results,
+            private=("hint_image",),
+            home=options.out,
+        )
 
     sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart, signed)
     told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
-    return {"cohort": str(options.out), "images": len(wanted) - len(apart), **told, "drift": drift.to_dict()}
+    return {
+        "cohort": str(options.out),
+        "images": len(wanted) - len(apart),
+        **told,
+        "drift": drift.to_dict(),
+    }
 
 
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
-    """One patient, one thing changed -> original, reconstruction, counterfactual, differences, record."""
+    """One patient, one thing changed -> original, reconstruction, counterfactual, differences,
+    record."""
     from latentdrift.data.images.uids import Uids
     from latentdrift.data.tables.pseudonymization import private_folder
     from latentdrift.edit.io.attribute_sweep import write_series
-    from latentdrift.edit.io.edit_writer import HARDLY, hold_back, is_made, quarantine, write_counterfactual
+    from latentdrift.edit.io.edit_writer import (
+        HARDLY,
+        hold_back,
+        is_made,
+        quarantine,
+        write_counterfactual,
+    )
 
     work = edits(options)
     backs = [(asked, work.back(asked)) for asked in work.requests] if options.reverse else []
-    missing, changes, gate = work.missing(), [], gatekeeper(options, work.wish.info)
+    missing = work.missing()
+    changes = []
+    gate = gatekeeper(options, work.wish.info)
     uids = Uids.open(options.private or private_folder(options.out))
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(missing, start=1):
             subject, drawn = work.make(asked, work.shelf)
-            changes.append(write_counterfactual(work.folder(asked), subject, drawn, work.facts(asked), uids))
+            changes.append(
+                write_counterfactual(work.folder(asked), subject, drawn, work.facts(asked), uids)
+            )
             uids.save()
             report(done, len(missing) + len(backs))
         for done, (asked, back) in enumerate(backs, start=len(missing) + 1):
-            if work.folder(asked).is_dir() and not is_made(work.folder_back(asked), work.facts(back)):  # not held back
+            if work.folder(asked).is_dir() and not is_made(
+                work.folder_back(asked), work.facts(back)
+            ):  # not held back
                 subject, drawn = work.make(back, work.shelf)
-                write_counterfactual(work.folder_back(asked), subject, drawn, work.facts(back), uids)
+                write_counterfactual(
+                    work.folder_back(asked), subject, drawn, work.facts(back), uids
+                )
             report(done, len(missing) + len(backs))
     if changes and max(changes) < HARDLY:
         log.warning(UNHEARD, 100 * HARDLY, 100 * max(changes), missing[0].source, missing[0].told)
@@ -170,7 +248,9 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
         write_series(options.out, made, work.wish.grid, options.animate)
     inputs = {"base": work.base.hash, "adapters": work.adapters}
     results = {"outputs": record.outputs(options.out), "gate": verdict and verdict.to_dict()}
-    record.write(options.out, "edit", options, inputs=inputs, results=results, private=PATIENT_FILES)
+    record.write(
+        options.out, "edit", options, inputs=inputs, results=results, private=PATIENT_FILES
+    )
     images = len({asked.entry.name for asked in work.requests})
     told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
     return {"folder": str(options.out), "images": images, "counterfactuals": len(made), **told}
@@ -188,32 +268,44 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.evaluate.report.downstream import Questions
     from latentdrift.model.base import Base
 
-    cohort, size = Cohort.load(options.real), image_sets.native_size(options.synthetic)
+    cohort = Cohort.load(options.real)
+    size = image_sets.native_size(options.synthetic)
     drawn = Cohort.load(options.synthetic).info if image_sets.is_cohort(options.synthetic) else {}
     if options.adapter is not None:
         scores.check(options.adapter, drawn)
     asked = Questions(options, cohort)
     made = image_sets.named((options.synthetic, *options.compare), size)
-    real, folder = image_sets.from_cohort(cohort, options.split, size), options.cache or options.out / "cache"
+    real = image_sets.from_cohort(cohort, options.split, size)
+    folder = options.cache or options.out / "cache"
     subgroups.check(real, made, options.by)
     train = image_sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
     learned = Learned(train, folder, options.seed) if train else None
     encoder = Base.load("pocket", device=options.device, precision="fp32")
     at: Any = {"resolution": encoder.resolution, "device": str(encoder.device)}
     own: Any = {"pocket": encoder.features, "pocket_maps": encoder.feature_maps}
-    spaces = feature_cache.keep(load_features(options.features, learned=learned, **own, **at), folder)
+    spaces = feature_cache.keep(
+        load_features(options.features, learned=learned, **own, **at), folder
+    )
     how: Any = {"bootstrap": options.bootstrap, "seed": options.seed, "by": options.by}
-    found, shown = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how), {"real": real, **made}
+    found = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how)
+    shown = {"real": real, **made}
     shown |= {"train": train} if train else {}
     with bar("classifiers", quiet=quiet) as tell:
         found = report.joined(found, asked(shown, spaces, at["device"], tell))
     found["warnings"] += gate_advice(drawn) + cohort.warnings
     page = report.write_report(options.out, found, shown, options.edits)
     if options.adapter is not None:
-        about = {"cohort": cohort.fingerprint, "split": options.split, "version": record.versions()["latentdrift"]}
+        about = {
+            "cohort": cohort.fingerprint,
+            "split": options.split,
+            "version": record.versions()["latentdrift"],
+        }
         scores.write_scores(options.adapter, {**report.scores_of(found), **about})
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
-    return {**{name: metric["value"] for name, metric in found["metrics"].items()}, "report": str(page)}
+    return {
+        **{name: metric["value"] for name, metric in found["metrics"].items()},
+        "report": str(page),
+    }
 
 
 def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:
@@ -222,20 +314,37 @@ def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Resul
     from latentdrift.evaluate.images import image_sets
     from latentdrift.evaluate.reader_study import reader_study
 
-    size, key = image_sets.native_size(options.synthetic), options.key or options.out.with_name(f"{options.out.name}-key.json")
+    size = image_sets.native_size(options.synthetic)
+    key = options.key or options.out.with_name(f"{options.out.name}-key.json")
     real = image_sets.from_cohort(Cohort.load(options.real), options.split, size)
-    items = reader_study.choose(real, image_sets.load_set(options.synthetic, None, size), options.n, options.by, options.seed)
+    items = reader_study.choose(
+        real,
+        image_sets.load_set(options.synthetic, None, size),
+        options.n,
+        options.by,
+        options.seed,
+    )
     study = reader_study.write_study(options.out, items, key, by=options.by, seed=options.seed)
-    return {"page": str(options.out / "study.html"), "key": str(key), "study": study, "images": len(items)}
+    return {
+        "page": str(options.out / "study.html"),
+        "key": str(key),
+        "study": study,
+        "images": len(items),
+    }
 
 
 def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Result:
     """Answers and the key -> how well readers told real and synthetic images apart."""
     from latentdrift.evaluate.reader_study import reader_score as study
 
-    found = study.scored(study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed)
+    found = study.scored(
+        study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed
+    )
     study.write_score(options.out, found)
-    return {"file": str(options.out), **{name: one["verdict"] for name, one in found["readers"].items()}}
+    return {
+        "file": str(options.out),
+        **{name: one["verdict"] for name, one in found["readers"].items()},
+    }
 
 
 def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
@@ -245,17 +354,24 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
 
     cohort = Cohort.load(options.cohort)
     with bar("audit", quiet=quiet) as report:
-        told = study.audit(subject(options), lambda info: without(options, info), cohort, options, report)
+        told = study.audit(
+            subject(options), lambda info: without(options, info), cohort, options, report
+        )
     study.write_audit(options.out, told)
     log.info(told["verdict"]["sentence"])
     found = {name: told[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
     inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
     record.write(options.out, "audit", options, inputs=inputs, results=found)
-    return {"file": str(options.out / "audit.json"), "page": str(options.out / "audit.html"), **found}
+    return {
+        "file": str(options.out / "audit.json"),
+        "page": str(options.out / "audit.html"),
+        **found,
+    }
 
 
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
-    """A cohort and a model -> the drift that its starts lack, and whether the model would take it."""
+    """A cohort and a model -> the drift that its starts lack, and whether the model would take
+    it."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.study.drift.drift_report import write_estimate
     from latentdrift.study.drift.estimate import estimate
@@ -265,10 +381,16 @@ def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) ->
         told = estimate(subject(options), cohort, options, report)
     write_estimate(options.out, told)
     found = {name: told[name] for name in ("delta", "interval", "sd")}
-    found["copy_slope"] = told["copy_slope"] and {name: told["copy_slope"][name] for name in ("slope", "full", "r2", "sentence")}
+    found["copy_slope"] = told["copy_slope"] and {
+        name: told["copy_slope"][name] for name in ("slope", "full", "r2", "sentence")
+    }
     inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
     record.write(options.out, "drift estimate", options, inputs=inputs, results=found)
-    return {"file": str(options.out / "estimate.json"), "page": str(options.out / "estimate.html"), **found}
+    return {
+        "file": str(options.out / "estimate.json"),
+        "page": str(options.out / "estimate.html"),
+        **found,
+    }
 
 
 def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Result:
@@ -287,7 +409,11 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
     found = {name: told[name] for name in ("delta", "sd", "mode", "start", "lowest", "flags")}
     inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
     record.write(options.out, "drift search", options, inputs=inputs, results=found)
-    return {"file": str(options.out / "search.json"), "page": str(options.out / "search.html"), **found}
+    return {
+        "file": str(options.out / "search.json"),
+        "page": str(options.out / "search.html"),
+        **found,
+    }
 
 
 def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Result:
@@ -302,7 +428,11 @@ def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Resul
     made = bench_page.write_bench(options.out, asked, results, answers)
     inputs = {"cohort": asked.cohort.fingerprint, "settings": asked.key}
     record.write(options.out, verb, options, inputs=inputs, results={"results": len(results)})
-    return {"file": str(options.out / "bench.json"), "table": str(options.out / "bench.md"), "page": str(made)}
+    return {
+        "file": str(options.out / "bench.json"),
+        "table": str(options.out / "bench.md"),
+        "page": str(made),
+    }
 
 
 def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> Result:
@@ -318,7 +448,11 @@ def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> R
     made = write_editors(options.out, asked, rows, trips)
     inputs = {"base": asked.base.hash, "adapters": asked.info["adapters"], "settings": asked.key}
     record.write(options.out, "bench editors", options, inputs=inputs, results={"rows": len(rows)})
-    return {"file": str(options.out / "editors.json"), "table": str(options.out / "editors.md"), "page": str(made)}
+    return {
+        "file": str(options.out / "editors.json"),
+        "table": str(options.out / "editors.md"),
+        "page": str(made),
+    }
 
 
 def export(options: config.ExportOptions, quiet: bool = False) -> Result:
@@ -347,9 +481,18 @@ def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
     from latentdrift.data.phantom.phantom import write_phantom
 
     folder = write_phantom(
-        options.out, kind=options.kind, patients=options.patients, visits=options.visits, size=options.size, seed=options.seed
+        options.out,
+        kind=options.kind,
+        patients=options.patients,
+        visits=options.visits,
+        size=options.size,
+        seed=options.seed,
     )
-    return {"folder": str(folder), "table": str(folder / "table.csv"), "map": str(folder / "map.yaml")}
+    return {
+        "folder": str(folder),
+        "table": str(folder / "table.csv"),
+        "map": str(folder / "map.yaml"),
+    }
 
 
 def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
@@ -357,7 +500,9 @@ def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
     old = record.read(options.record)
     VERBS[old["verb"]](replayed(old, options), quiet)
     before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
-    different = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    different = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
     return {"same": not different, "files": len(before), "different": different}
 
 
@@ -370,9 +515,14 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     from latentdrift.model import model_files as folders
 
     if old["verb"] not in REPLAYED:
-        raise InputError(f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}")
+        raise InputError(
+            f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}"
+        )
     if not isinstance(old.get("results", {}).get("outputs"), dict):
-        raise InputError(f"the record {options.record} has no hashes of outputs, with which the new ones could be compared")
+        raise InputError(
+            f"the record {options.record} has no hashes of outputs, with which the new ones could "
+            "be compared"
+        )
     model = REPLAYED[old["verb"]]
     instead: dict[str, Any] = {"inversions": None, "private": None, "tracker": "tensorboard"}
     if not old["results"].get("gate"):
@@ -384,7 +534,8 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"the record {options.record} has options that `{old['verb']}` does not take ({name}: {first['msg']})"
+            f"the record {options.record} has options that `{old['verb']}` does not take ({name}: "
+            f"{first['msg']})"
         ) from None
     for place in (getattr(asked, "base", None), getattr(asked, "adapter", None)):
         if place is not None and not Path(place).exists():
@@ -394,7 +545,8 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
 
 def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     """The main job on the embedded base and a phantom cohort."""
-    out, seed = options.out, options.seed
+    out = options.out
+    seed = options.seed
     if (out / DEMO).is_file():  # an earlier demo's folder, and nothing else, is made anew
         for made in [*out.iterdir()]:
             if made.name != DEMO:  # which says so to the last, also after a kill
@@ -402,33 +554,61 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     elif out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty and was not made by a demo; give another --out")
     out.mkdir(parents=True, exist_ok=True)
-    (out / DEMO).write_text("This folder was made by `latentdrift demo`, which deletes and makes it again.\n")
+    (out / DEMO).write_text(
+        "This folder was made by `latentdrift demo`, which deletes and makes it again.\n"
+    )
     log.info("1/7 phantom: 48 patients, 2 visits each, as a hospital would hand them over")
     phantom(config.PhantomOptions(out=out / "scans", patients=48, visits=2, seed=seed))
     log.info("2/7 import")
-    scans, cohort = out / "scans", out / "cohort"
-    import_(config.ImportOptions(source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed), quiet)
+    scans = out / "scans"
+    cohort = out / "cohort"
+    import_(
+        config.ImportOptions(
+            source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed
+        ),
+        quiet,
+    )
     log.info("3/7 inspect")
     inspect(config.InspectOptions(cohort=cohort), quiet)
     log.info("4/7 fit: the whole U-Net, and then the start that it asks for")
-    fit(config.FitOptions(cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed), quiet)
+    fit(
+        config.FitOptions(
+            cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed
+        ),
+        quiet,
+    )
     log.info("5/7 generate")
-    drawn = config.GenerateOptions(adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic")
+    drawn = config.GenerateOptions(
+        adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic"
+    )
     generate(drawn, quiet)
     log.info("6/7 edit: what if these patients had dementia?")
     edited = config.EditOptions(
-        adapter=str(out / "run"), source=cohort, split="test", set=("diagnosis=dementia",), strength=0.8, guidance=5, seed=seed,
+        adapter=str(out / "run"),
+        source=cohort,
+        split="test",
+        set=("diagnosis=dementia",),
+        strength=0.8,
+        guidance=5,
+        seed=seed,
         out=out / "edits",
-    )  # fmt: skip
+    )
     edit(edited, quiet)
     log.info("7/7 evaluate")
     judged = config.EvaluateOptions(
-        real=cohort, synthetic=out / "synthetic", out=out / "report", edits=out / "edits", classifier_seeds=1, seed=seed
+        real=cohort,
+        synthetic=out / "synthetic",
+        out=out / "report",
+        edits=out / "edits",
+        classifier_seeds=1,
+        seed=seed,
     )
     return evaluate(judged, quiet)
 
 
-def _preview(base: Any, drift: Any, statistics: Any, texts: list[str], shown: Any, *, seed: int) -> Any:
+def _preview(
+    base: Any, drift: Any, statistics: Any, texts: list[str], shown: Any, *, seed: int
+) -> Any:
     """Pictures [N, H, W, 3] uint8 of a network in training."""
     import numpy as np
 

@@ -27,13 +27,15 @@ def _leave(number: int, _frame: Any) -> None:
 
 
 def leave_at_once() -> None:
-    """From now on a signal ends the process where it meets it: before there is work, and after all of it is done."""
+    """From now on a signal ends the process where it meets it: before there is work, and after all
+    of it is done."""
     _set({signal.SIGINT: _leave, signal.SIGTERM: _leave})
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Raise KeyboardInterrupt for Ctrl-C and Terminated for SIGTERM; outside of the main thread nothing is changed."""
+    """Raise KeyboardInterrupt for Ctrl-C and Terminated for SIGTERM; outside of the main thread
+    nothing is changed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -15,10 +15,16 @@ from latentdrift.errors import LatentDriftError, ResourceError
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all: a reader sees the old one or the new one, also after a kill."""
+    """Write a file whole or not at all: a reader sees the old one or the new one, also after a
+    kill."""
     aside = path.with_name(f".{path.name}.writing")
     aside.unlink(missing_ok=True)
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8", newline="") as file:
+    with open(
+        os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode),
+        "w",
+        encoding="utf-8",
+        newline="",
+    ) as file:
         file.write(text)
     os.replace(aside, path)
 
@@ -37,7 +43,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """Hold the place of an output, so that no second process writes to it; the lock lies beside it and falls with its process.
+    """Hold the place of an output, so that no second process writes to it; the lock lies beside it
+    and falls with its process.
 
     Raises:
         ResourceError: Another process holds it, or nothing can be written there.
@@ -50,9 +57,14 @@ def held(out: Path) -> Iterator[None]:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise ResourceError(f"another process is writing to {out}; wait until it has finished, or give another --out") from None
+        raise ResourceError(
+            f"another process is writing to {out}; wait until it has finished, or give another "
+            "--out"
+        ) from None
     except OSError as error:
-        raise ResourceError(f"nothing can be written beside {out} ({error.strerror or error}); give another --out") from error
+        raise ResourceError(
+            f"nothing can be written beside {out} ({error.strerror or error}); give another --out"
+        ) from error
     try:
         yield
     finally:
@@ -60,7 +72,9 @@ def held(out: Path) -> Iterator[None]:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def document(path: Path, model: type[BaseModel], error: type[LatentDriftError], kind: str, cure: str) -> dict[str, Any]:
+def document(
+    path: Path, model: type[BaseModel], error: type[LatentDriftError], kind: str, cure: str
+) -> dict[str, Any]:
     """Read a JSON file as it is, where its values have the types of a model.
 
     Args:
@@ -79,7 +93,11 @@ def document(path: Path, model: type[BaseModel], error: type[LatentDriftError], 
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        found = f"`{place}`: {first['msg'][:1].lower()}{first['msg'][1:]}" if place else "it is no table of names and values"
+        found = (
+            f"`{place}`: {first['msg'][:1].lower()}{first['msg'][1:]}"
+            if place
+            else "it is no table of names and values"
+        )
         raise error(f"{path} is no {kind} of latentdrift ({found}); {cure}") from None
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} is damaged ({problem}) and no {kind} of latentdrift; {cure}") from None

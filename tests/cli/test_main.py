@@ -19,7 +19,10 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 
 def test_the_package_and_the_shell_load_no_torch() -> None:
-    probe = "import sys, latentdrift, latentdrift.cli.main; print({'torch', 'diffusers', 'transformers'} & set(sys.modules))"
+    probe = (
+        "import sys, latentdrift, latentdrift.cli.main; print({'torch', 'diffusers', "
+        "'transformers'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -75,14 +78,24 @@ def test_a_verb_of_two_words_has_options_config_and_dry_runs(tmp_path) -> None:
     ]
     given = vars(main.parser().parse_args(main._with_negative_values(line)))
     assert given.pop("verb") == "drift search" and given.pop("dry_run")
-    options = main.resolve("drift search", {name: value for name, value in given.items() if name not in ("json", "debug")})
+    options = main.resolve(
+        "drift search",
+        {name: value for name, value in given.items() if name not in ("json", "debug")},
+    )
     assert isinstance(options, config.DriftSearchOptions)
     assert (options.grid, options.n, options.fit_steps) == ("-0.1,0.1", 5, 7)
-    assert (options.adapter, options.base) == ("B", None)  # a base without an adapter is the model that is asked
+    assert (options.adapter, options.base) == (
+        "B",
+        None,
+    )  # a base without an adapter is the model that is asked
 
 
 def test_values_may_begin_with_a_minus() -> None:
-    given = vars(main.parser().parse_args(main._with_negative_values(["fit", "C", "--out", "O", "--drift", "-0.1,0.2,0,0"])))
+    given = vars(
+        main.parser().parse_args(
+            main._with_negative_values(["fit", "C", "--out", "O", "--drift", "-0.1,0.2,0,0"])
+        )
+    )
     assert given["drift"] == "-0.1,0.2,0,0"
 
 
@@ -104,14 +117,19 @@ def test_the_command_line_wins_over_yaml(tmp_path) -> None:
         (["fit", "C", "--out", "O", "--precision", "fp8"], "'fp32', 'bf16' or 'fp16'"),
         (["fit", "no-such-folder", "--out", "O"], "not a cohort"),
         (["drift", "search", "C", "--out", "O", "--stage", "fit"], "'infer' or 'train'"),
-        (["drift", "estimate", "no-such-folder", "--out", "O"], "latentdrift drift estimate: no-such-folder is not a cohort"),
+        (
+            ["drift", "estimate", "no-such-folder", "--out", "O"],
+            "latentdrift drift estimate: no-such-folder is not a cohort",
+        ),
         (["edit", "no-such-adapter", "x.png", "--out", "O", "--set", "age=80"], "no-such-adapter"),
         (["replay", "no-such-record", "--out", "O"], "there is no record"),
         (["generate", "pocket", "--config", "none.yaml"], "--config none.yaml does not exist"),
         (["generate", "pocket", "--config", "/dev/null/x"], "--config /dev/null/x cannot be read"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_exits_with_1(arguments, sentence, capsys, tmp_path, monkeypatch) -> None:
+def test_a_mistake_is_a_sentence_and_exits_with_1(
+    arguments, sentence, capsys, tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, err = told(capsys, *arguments)
     assert code == 1
@@ -132,8 +150,14 @@ def test_an_unknown_yaml_option_names_the_near_one(tmp_path, capsys) -> None:
         ("improt scans --out C", "unknown verb 'improt'; did you mean import?"),
         ("drift estimat C", "unknown verb 'drift estimat'; did you mean drift estimate?"),
         ("bench table C", "did you mean bench table"),
-        ("drift estimate --cohort C", "COHORT stands without a flag: latentdrift drift estimate COHORT."),
-        ("edit --sorce x.png --adapter=run", "SOURCE stands without a flag: latentdrift edit ADAPTER SOURCE."),
+        (
+            "drift estimate --cohort C",
+            "COHORT stands without a flag: latentdrift drift estimate COHORT.",
+        ),
+        (
+            "edit --sorce x.png --adapter=run",
+            "SOURCE stands without a flag: latentdrift edit ADAPTER SOURCE.",
+        ),
         ("fit C --stepz 3", "did you mean --steps?"),
     ],
 )
@@ -187,7 +211,9 @@ def test_an_unforeseen_error_is_a_sentence_unless_debug(capsys, monkeypatch) -> 
         ("seed: 2011-99-99", "is not YAML"),
     ],
 )
-def test_a_config_that_is_no_page_of_options_is_one_sentence(tmp_path, capsys, text: str, message: str) -> None:
+def test_a_config_that_is_no_page_of_options_is_one_sentence(
+    tmp_path, capsys, text: str, message: str
+) -> None:
     (tmp_path / "o.yaml").write_text(text)
     code, _, err = told(capsys, "fit", "C", "--out", "O", "--config", str(tmp_path / "o.yaml"))
     assert code == 1 and message in err and "Error" not in err

@@ -1,4 +1,5 @@
-"""Options: each has a part in what it is given to, or is refused; and a mistake is answered before anything heavy is imported."""
+"""Options: each has a part in what it is given to, or is refused; and a mistake is answered before
+anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -37,10 +38,20 @@ from latentdrift.model.noise import NOISES
 from latentdrift.sample.samplers import FLOW_SAMPLERS, SAMPLERS
 
 TABLES: dict[str, Any] = {
-    "method": METHODS, "methods": METHODS, "editor": EDITORS, "editors": EDITORS, "sampler": {**SAMPLERS, **FLOW_SAMPLERS},
-    "inversion": INVERSIONS, "rate_schedule": SCHEDULES, "optimizer": OPTIMIZERS, "tracker": TRACKERS, "targets": TARGETS,
-    "noise": NOISES, "hint": HINTS, "to": EXPORTS,
-}  # fmt: skip
+    "method": METHODS,
+    "methods": METHODS,
+    "editor": EDITORS,
+    "editors": EDITORS,
+    "sampler": {**SAMPLERS, **FLOW_SAMPLERS},
+    "inversion": INVERSIONS,
+    "rate_schedule": SCHEDULES,
+    "optimizer": OPTIMIZERS,
+    "tracker": TRACKERS,
+    "targets": TARGETS,
+    "noise": NOISES,
+    "hint": HINTS,
+    "to": EXPORTS,
+}
 
 
 def test_the_names_are_those_of_the_tables() -> None:
@@ -51,7 +62,9 @@ def test_the_names_are_those_of_the_tables() -> None:
 
 def test_every_row_speaks_of_options_that_are_there() -> None:
     for verb, rows in config.PARTS.items():
-        assert {name for row in rows for name in row.options} <= set(main.VERBS[verb][0].model_fields)
+        assert {name for row in rows for name in row.options} <= set(
+            main.VERBS[verb][0].model_fields
+        )
     for names, methods in config.BY_METHOD.items():
         assert set(names) <= set(config.FitOptions.model_fields) and set(methods) <= set(METHODS)
         for name, row in METHODS.items():  # what shapes a method's parameters has a part in it
@@ -65,20 +78,54 @@ def fit(**options: Any) -> config.FitOptions:
 @pytest.mark.parametrize(
     ("verb", "options", "sentence"),
     [
-        ("fit", fit(vectors=9), "--vectors has no part in --method lora, but in textual-inversion, custom-diffusion"),
+        (
+            "fit",
+            fit(vectors=9),
+            "--vectors has no part in --method lora, but in textual-inversion, custom-diffusion",
+        ),
         ("fit", fit(token="<x>"), "--token has no part in --method lora"),
         ("fit", fit(hint="mask=m"), "--hint has no part in --method lora, but in controlnet"),
-        ("fit", fit(class_prompt="a scan"), "--class-prompt has no part without --prior-images above 0"),
+        (
+            "fit",
+            fit(class_prompt="a scan"),
+            "--class-prompt has no part without --prior-images above 0",
+        ),
         ("fit", fit(mask_outside=0.5), "--mask-outside has no part without --mask COLUMN"),
-        ("fit", fit(method="full", rank=4), "--rank has no part in --method full, but in lora, dreambooth-lora"),
-        ("fit", fit(method="textual-inversion", caption_dropout=0.2), "--caption-dropout has no part in"),
-        ("fit", fit(preset="ti-small", method="lora"), r"--vectors \(of --preset ti-small\) has no part in --method lora"),
-        ("fit", fit(drift="none", drift_mode="train"), "--drift-mode has no part without a --drift other than none"),
-        ("fit", fit(patient_info=False, age_encoding="word"), "--age-encoding has no part without a sentence that says"),
-        ("generate", config.GenerateOptions(adapter="a", out=Path("o"), split="test"), "--split has no part without --like"),
+        (
+            "fit",
+            fit(method="full", rank=4),
+            "--rank has no part in --method full, but in lora, dreambooth-lora",
+        ),
+        (
+            "fit",
+            fit(method="textual-inversion", caption_dropout=0.2),
+            "--caption-dropout has no part in",
+        ),
+        (
+            "fit",
+            fit(preset="ti-small", method="lora"),
+            r"--vectors \(of --preset ti-small\) has no part in --method lora",
+        ),
+        (
+            "fit",
+            fit(drift="none", drift_mode="train"),
+            "--drift-mode has no part without a --drift other than none",
+        ),
+        (
+            "fit",
+            fit(patient_info=False, age_encoding="word"),
+            "--age-encoding has no part without a sentence that says",
+        ),
         (
             "generate",
-            config.GenerateOptions(adapter="a", out=Path("o"), prompt=("x",), guidance=1, rescale=0.7),
+            config.GenerateOptions(adapter="a", out=Path("o"), split="test"),
+            "--split has no part without --like",
+        ),
+        (
+            "generate",
+            config.GenerateOptions(
+                adapter="a", out=Path("o"), prompt=("x",), guidance=1, rescale=0.7
+            ),
             "--rescale has no part without a --guidance other than 1",
         ),
         (
@@ -103,7 +150,9 @@ def fit(**options: Any) -> config.FitOptions:
         ),
     ],
 )
-def test_an_option_without_a_part_is_refused(verb: str, options: config.Options, sentence: str) -> None:
+def test_an_option_without_a_part_is_refused(
+    verb: str, options: config.Options, sentence: str
+) -> None:
     with pytest.raises(OptionError, match=sentence):
         preflight.check(verb, options)
 
@@ -118,11 +167,26 @@ def test_what_has_a_part_is_not_refused() -> None:
 
 
 OTHER: dict[str, Any] = {
-    "rank": 3, "alpha": 5.0, "targets": "all", "train_text_encoder": True, "token": "<new>", "vectors": 3,
-    "concept_by": "diagnosis", "rare_word": "zwx", "prior_images": 3, "prior_weight": 0.25, "class_prompt": "a photo",
-    "hint": "earlier", "instruction": "word", "caption_dropout": 0.9, "mask_outside": 0.5, "age_encoding": "word",
-    "negate_findings": True, "drift_form": "prediction", "drift_mode": "pin",
-}  # fmt: skip
+    "rank": 3,
+    "alpha": 5.0,
+    "targets": "all",
+    "train_text_encoder": True,
+    "token": "<new>",
+    "vectors": 3,
+    "concept_by": "diagnosis",
+    "rare_word": "zwx",
+    "prior_images": 3,
+    "prior_weight": 0.25,
+    "class_prompt": "a photo",
+    "hint": "earlier",
+    "instruction": "word",
+    "caption_dropout": 0.9,
+    "mask_outside": 0.5,
+    "age_encoding": "word",
+    "negate_findings": True,
+    "drift_form": "prediction",
+    "drift_mode": "pin",
+}
 """Another value of every option that some fit has no part for."""
 
 
@@ -131,7 +195,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """With a category, two visits a patient, and findings that some have not."""
     folder = tiny_cohort(tmp_path_factory.mktemp("options") / "cohort", 8)
     table = Cohort.load(folder).table
-    table["findings"] = ["nodule|effusion" if place % 3 else "nodule" for place in range(len(table))]
+    table["findings"] = [
+        "nodule|effusion" if place % 3 else "nodule" for place in range(len(table))
+    ]
     table.to_csv(folder / "metadata.csv", index=False)
     info = json.loads((folder / "cohort.json").read_text())
     info["attributes"]["findings"] = {"type": "findings", "vocabulary": ["effusion", "nodule"]}
@@ -146,16 +212,31 @@ def test_the_other_values_are_of_every_option_in_the_tables() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_every_option_changes_a_fit_or_is_refused(method: str, cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_every_option_changes_a_fit_or_is_refused(
+    method: str, cohort: Cohort, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     def made(**options: Any) -> str:
         """All that a fit leaves behind, but for what was asked, times and versions."""
         out = tmp_path / (next(iter(options), "plain"))
-        few = {"steps": 2, "rank": 8, "vectors": None, "prior_images": None, "drift": "auto", "batch_size": 2}
-        result = short_fit(tiny_base_folder, cohort, out, method=method, **{**few, **prior, **options})
+        few = {
+            "steps": 2,
+            "rank": 8,
+            "vectors": None,
+            "prior_images": None,
+            "drift": "auto",
+            "batch_size": 2,
+        }
+        result = short_fit(
+            tiny_base_folder, cohort, out, method=method, **{**few, **prior, **options}
+        )
         files = sorted(result.adapter.glob("**/*.safetensors"))
-        info = {name: result.info[name] for name in ("drift", "losses", "prompt", "describe", "tokens")}
+        info = {
+            name: result.info[name] for name in ("drift", "losses", "prompt", "describe", "tokens")
+        }
         bytes_ = b"".join(path.read_bytes() for path in files)
-        return hashlib.sha256(bytes_ + json.dumps(info, sort_keys=True, default=str).encode()).hexdigest()
+        return hashlib.sha256(
+            bytes_ + json.dumps(info, sort_keys=True, default=str).encode()
+        ).hexdigest()
 
     prior = {"prior_images": 2} if "prior_images" in METHODS[method].defaults else {}
     plain = made()
@@ -175,8 +256,13 @@ def test_every_option_changes_a_fit_or_is_refused(method: str, cohort: Cohort, t
 def adapter(tmp_path: Path) -> Path:
     """What is read of an adapter before it is loaded."""
     (tmp_path / "run" / "adapter").mkdir(parents=True)
-    attributes = {"age": {"type": "number", "unit": "years"}, "diagnosis": {"type": "category", "vocabulary": ["ill", "well"]}}
-    (tmp_path / "run" / "adapter" / "adapter.json").write_text(json.dumps({"attributes": attributes}))
+    attributes = {
+        "age": {"type": "number", "unit": "years"},
+        "diagnosis": {"type": "category", "vocabulary": ["ill", "well"]},
+    }
+    (tmp_path / "run" / "adapter" / "adapter.json").write_text(
+        json.dumps({"attributes": attributes})
+    )
     Image.new("L", (8, 8)).save(tmp_path / "scan.png")
     (tmp_path / "folder").mkdir()
     (tmp_path / "cohort").mkdir()
@@ -193,7 +279,10 @@ def adapter(tmp_path: Path) -> Path:
         ({"also": ("rnu=0.5",)}, "there is no adapter at rnu .did you mean 'run'"),
         ({"base": "pockte"}, "no base 'pockte' .did you mean 'pocket'"),
         ({"adapter": "pocket", "base": "pocket"}, "leave --base out"),
-        ({"set": ("agee=85",)}, "unknown attribute 'agee'; known: age, diagnosis .did you mean 'age'"),
+        (
+            {"set": ("agee=85",)},
+            "unknown attribute 'agee'; known: age, diagnosis .did you mean 'age'",
+        ),
         ({"set": ("diagnosis=il",)}, "did you mean 'ill'"),
         ({"given": ("agee=85",)}, "unknown attribute 'agee'"),
         ({"adapter": "pocket"}, "--set speaks of attributes, and pocket knows none: it is a base"),
@@ -201,8 +290,14 @@ def adapter(tmp_path: Path) -> Path:
         ({"patient": ("p-1",)}, "--patient is of a cohort"),
         ({"plane": "axial"}, "--plane chooses a slice of a volume, and scan.png is none"),
         ({"position": "40%"}, "--position chooses a slice of a volume, and scan.png is none"),
-        ({"source": Path("cohort"), "window": "0,80"}, "--window is of a file, and cohort is a cohort"),
-        ({"source": Path("cohort"), "plane": "axial"}, "--plane chooses a slice of a volume, and cohort is none"),
+        (
+            {"source": Path("cohort"), "window": "0,80"},
+            "--window is of a file, and cohort is a cohort",
+        ),
+        (
+            {"source": Path("cohort"), "plane": "axial"},
+            "--plane chooses a slice of a volume, and cohort is none",
+        ),
         ({"source": Path("folder")}, "folder is a folder but not a cohort"),
         ({"adapter": "scan.png", "source": Path("run")}, "run is an adapter, which comes first"),
     ],
@@ -230,20 +325,49 @@ def test_a_mistake_imports_no_torch(line: str, sentence: str, adapter: Path) -> 
         "import sys; from latentdrift import cli; cli.main(sys.argv[1:]); "
         "print(sorted({'torch', 'diffusers'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", probe, *line.split()], capture_output=True, text=True, cwd=adapter, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *line.split()],
+        capture_output=True,
+        text=True,
+        cwd=adapter,
+        check=True,
+    )
     assert sentence in done.stderr and done.stdout.strip() == "[]"
 
 
 def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
     drift = {"train": [], "infer": [0.012345678901234567, -0.1], "start": "shift"}
-    shown = main._show({"cohort": "o", "drift": drift, "seconds": 12.3456789, "same": True, "gate": None, "files": ["a", "b"]})
+    shown = main._show(
+        {
+            "cohort": "o",
+            "drift": drift,
+            "seconds": 12.3456789,
+            "same": True,
+            "gate": None,
+            "files": ["a", "b"],
+        }
+    )
     assert shown.splitlines() == [
-        "cohort: o", "drift:", "  train: none", "  infer: 0.01235, -0.1", "  start: shift", "seconds: 12.35", "same: True",
-        "gate: none", "files: a, b",
-    ]  # fmt: skip
+        "cohort: o",
+        "drift:",
+        "  train: none",
+        "  infer: 0.01235, -0.1",
+        "  start: shift",
+        "seconds: 12.35",
+        "same: True",
+        "gate: none",
+        "files: a, b",
+    ]
 
 
-EVERY_SOURCE = ("png", "nifti slice", "nifti slice without orientation", "nifti volume", "dicom", "cohort")
+EVERY_SOURCE = (
+    "png",
+    "nifti slice",
+    "nifti slice without orientation",
+    "nifti volume",
+    "dicom",
+    "cohort",
+)
 FILES = EVERY_SOURCE[:-1]
 PARTS_BY_SOURCE: dict[str, tuple[tuple[str, ...], Any]] = {
     "window": (FILES, "0,80"),
@@ -253,15 +377,27 @@ PARTS_BY_SOURCE: dict[str, tuple[tuple[str, ...], Any]] = {
     "position": (("nifti volume",), "40%"),
     "private": (("dicom",), Path("private")),
 }
-"""Option of `edit` whose part depends on the source -> the sources that it has a part in, and another value than its default."""
+"""Option of `edit` whose part depends on the source -> the sources that it has a part in, and
+another value than its default."""
 
 EVERY_EDITOR = tuple(EDITORS)
 BY_ATTENTION = ("prompt-to-prompt", "null-text")
 INVERTING = ("ddim", *BY_ATTENTION, "pix2pix-zero", "edit-friendly", "ledits", "diffedit")
 MASKED = ("sdedit", "ddim", *BY_ATTENTION, "pix2pix-zero", "inpaint", "controlnet")
-DRAWN = ("sdedit", "edit-friendly", "ledits", "inpaint", "diffedit", "controlnet", "instruct-pix2pix")
+DRAWN = (
+    "sdedit",
+    "edit-friendly",
+    "ledits",
+    "inpaint",
+    "diffedit",
+    "controlnet",
+    "instruct-pix2pix",
+)
 PARTS_BY_EDITOR: dict[str, tuple[tuple[str, ...], Any]] = {
-    "strength": (tuple(name for name in EVERY_EDITOR if name not in ("controlnet", "instruct-pix2pix")), 0.3),
+    "strength": (
+        tuple(name for name in EVERY_EDITOR if name not in ("controlnet", "instruct-pix2pix")),
+        0.3,
+    ),
     "steps": (EVERY_EDITOR, 7),
     "guidance": (EVERY_EDITOR, 4.0),
     "seed": (EVERY_EDITOR, 3),
@@ -283,18 +419,41 @@ PARTS_BY_EDITOR: dict[str, tuple[tuple[str, ...], Any]] = {
     "attention_weight": (("pix2pix-zero",), 0.3),
     "focus": (("ledits",), 0.2),
 }
-"""Option of `edit` whose part depends on the editor -> the editors of docs/counterfactuals.md that have it, and another value."""
+"""Option of `edit` whose part depends on the editor -> the editors of docs/counterfactuals.md that
+have it, and another value."""
 
 OF_EVERY_EDIT = {
-    "adapter", "source", "out", "also", "set", "add", "remove", "age", "grid", "animate", "given", "editor", "hint_image", "gate",
-    "detail", "reverse", "limit", "base", "precision", "device",
-}  # fmt: skip
-"""Options that have a part in every source and editor, or whose part depends on one another or on the network."""
+    "adapter",
+    "source",
+    "out",
+    "also",
+    "set",
+    "add",
+    "remove",
+    "age",
+    "grid",
+    "animate",
+    "given",
+    "editor",
+    "hint_image",
+    "gate",
+    "detail",
+    "reverse",
+    "limit",
+    "base",
+    "precision",
+    "device",
+}
+"""Options that have a part in every source and editor, or whose part depends on one another or on
+the network."""
 
 
 def test_every_option_of_edit_stands_in_a_matrix() -> None:
     matrices = {*PARTS_BY_SOURCE, *PARTS_BY_EDITOR}
-    assert matrices | OF_EVERY_EDIT == set(config.EditOptions.model_fields) and not matrices & OF_EVERY_EDIT
+    assert (
+        matrices | OF_EVERY_EDIT == set(config.EditOptions.model_fields)
+        and not matrices & OF_EVERY_EDIT
+    )
 
 
 @pytest.fixture(scope="module")
@@ -314,15 +473,24 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cohort").mkdir()
     (folder / "cohort" / "cohort.json").write_text("{}")
     (folder / "run" / "adapter").mkdir(parents=True)
-    (folder / "run" / "adapter" / "adapter.json").write_text(json.dumps({"attributes": {"age": {"type": "number"}}}))
+    (folder / "run" / "adapter" / "adapter.json").write_text(
+        json.dumps({"attributes": {"age": {"type": "number"}}})
+    )
     return folder
 
 
 @pytest.mark.parametrize("source", EVERY_SOURCE)
 @pytest.mark.parametrize("option", PARTS_BY_SOURCE)
-def test_an_option_has_a_part_in_a_source_or_is_refused(option: str, source: str, sources: Path) -> None:
+def test_an_option_has_a_part_in_a_source_or_is_refused(
+    option: str, source: str, sources: Path
+) -> None:
     able, value = PARTS_BY_SOURCE[option]
-    asked: dict[str, Any] = {"adapter": str(sources / "run"), "source": sources / source, "out": Path("o"), "set": ("age=85",)}
+    asked: dict[str, Any] = {
+        "adapter": str(sources / "run"),
+        "source": sources / source,
+        "out": Path("o"),
+        "set": ("age=85",),
+    }
     options = config.EditOptions(**asked, **{option: value})
     if source in able:
         preflight.check("edit", options)
@@ -335,11 +503,17 @@ def test_an_option_has_a_part_in_a_source_or_is_refused(option: str, source: str
 @pytest.mark.parametrize("option", PARTS_BY_EDITOR)
 def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: str) -> None:
     able, value = PARTS_BY_EDITOR[option]
-    mask = {"mask": Path("mask.png")} if editor == "inpaint" or (option == "mask_edge" and editor in MASKED) else {}
+    mask = (
+        {"mask": Path("mask.png")}
+        if editor == "inpaint" or (option == "mask_edge" and editor in MASKED)
+        else {}
+    )
     if editor in able:
         check_editor(editor, {**mask, option: value})
     else:
-        with pytest.raises(OptionError, match=f"--{option.replace('_', '-')}.*leave one of them out"):
+        with pytest.raises(
+            OptionError, match=f"--{option.replace('_', '-')}.*leave one of them out"
+        ):
             check_editor(editor, {**mask, option: value})
 
 
@@ -348,10 +522,20 @@ def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: st
     [
         ({"set": ()}, "nothing is to change; say what with --set"),
         ({"set": (), "given": ("age=70",)}, "nothing is to change; say what with --set"),
-        ({"add": ("effusion",)}, "known: age .'effusion' would be a finding, and this adapter's cohort has none"),
+        (
+            {"add": ("effusion",)},
+            "known: age .'effusion' would be a finding, and this adapter's cohort has none",
+        ),
     ],
 )
-def test_an_edit_of_nothing_is_refused_before_anything_is_loaded(changed: dict[str, Any], sentence: str, sources: Path) -> None:
-    asked: dict[str, Any] = {"adapter": str(sources / "run"), "source": sources / "png", "out": Path("o"), "set": ("age=85",)}
+def test_an_edit_of_nothing_is_refused_before_anything_is_loaded(
+    changed: dict[str, Any], sentence: str, sources: Path
+) -> None:
+    asked: dict[str, Any] = {
+        "adapter": str(sources / "run"),
+        "source": sources / "png",
+        "out": Path("o"),
+        "set": ("age=85",),
+    }
     with pytest.raises(OptionError, match=sentence):
         preflight.check("edit", config.EditOptions(**{**asked, **changed}))

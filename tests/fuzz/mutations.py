@@ -6,7 +6,15 @@ import random
 import re
 from collections.abc import Callable
 
-INTERESTING = (b"\x00", b"\xff", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\xff" * 8)
+INTERESTING = (
+    b"\x00",
+    b"\xff",
+    b"\x7f\xff\xff\xff",
+    b"\x80\x00\x00\x00",
+    b"\xff\xff\xff\xff",
+    b"\x00\x00\x00\x00",
+    b"\xff" * 8,
+)
 WORDS = (
     b"NaN",
     b"-1",
@@ -59,7 +67,8 @@ def repeat(data: bytearray, source: random.Random) -> None:
 def swap(data: bytearray, source: random.Random) -> None:
     """Put one part in place of another."""
     size = source.choice((2, 4, 16, 128))
-    a, b = source.randrange(len(data)), source.randrange(len(data))
+    a = source.randrange(len(data))
+    b = source.randrange(len(data))
     data[a : a + size] = data[b : b + size]
 
 
@@ -71,7 +80,15 @@ def number(data: bytearray, source: random.Random) -> None:
         data[one.start() : one.end()] = source.choice(WORDS)
 
 
-MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flip, overwrite, cut, drop, repeat, swap, number)
+MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
+    flip,
+    overwrite,
+    cut,
+    drop,
+    repeat,
+    swap,
+    number,
+)
 
 
 def mutated(data: bytes, source: random.Random) -> bytes:

@@ -1,7 +1,9 @@
-"""Damage files by seeded mutations and read them: `python tests/fuzz/run.py --kind dicom --n 10000 --seed 0`.
+"""Damage files by seeded mutations and read them: `python tests/fuzz/run.py --kind dicom --n 10000
+--seed 0`.
 
-Every input has to be taken or refused in a sentence. What does not is printed with its seed: `raw` is an exception that a reader
-did not foresee, `crashed`, `too slow` and `too large` are inputs that cost their process. `--keep FOLDER` writes those inputs.
+Every input has to be taken or refused in a sentence. What does not is printed with its seed: `raw`
+is an exception that a reader did not foresee, `crashed`, `too slow` and `too large` are inputs that
+cost their process. `--keep FOLDER` writes those inputs.
 """
 
 from __future__ import annotations
@@ -86,7 +88,9 @@ def read_document(path: Path) -> None:
         elif kind == "adapter":
             Drift.from_dict(adapter_files.read(folder)["drift"])
         else:
-            service.replayed(record.read(place), config.ReplayOptions(record=place, out=folder / "out"))
+            service.replayed(
+                record.read(place), config.ReplayOptions(record=place, out=folder / "out")
+            )
     finally:
         shutil.rmtree(folder)
 
@@ -139,7 +143,7 @@ def attempt(kind: str, files: dict[str, bytes], seed: int, folder: Path, index: 
         return "refused"
     except (MemoryError, RecursionError):
         raise
-    except Exception as error:  # noqa: BLE001  this is what is looked for
+    except Exception as error:  # noqa: BLE001
         return f"raw: {type(error).__name__}: {str(error)[:100]}"
     return "taken"
 
@@ -151,7 +155,9 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=1000, help="inputs of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="folder for the inputs that were neither taken nor refused")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the inputs that were neither taken nor refused"
+    )
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
@@ -163,14 +169,23 @@ def main() -> int:
 
 def fuzz(kind: str, options: Any) -> int:
     """One kind; how many inputs were neither taken nor refused."""
-    files, began, odd = TARGETS[kind].seeds(), time.monotonic(), dict[str, str]()
+    files = TARGETS[kind].seeds()
+    began = time.monotonic()
+    odd = dict[str, str]()
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for name, data in files.items():  # whole files are taken, and what reads them is imported before processes are copied
+        for (
+            name,
+            data,
+        ) in (
+            files.items()
+        ):  # whole files are taken, and what reads them is imported before processes are copied
             (Path(folder) / name).write_bytes(data)
             TARGETS[kind].read(Path(folder) / name)
         read = partial(attempt, kind, files, options.seed, Path(folder))
-        for index, answer in isolation.each(read, ((str(i), 0) for i in range(options.n)), options.workers):
+        for index, answer in isolation.each(
+            read, ((str(i), 0) for i in range(options.n)), options.workers
+        ):
             lost = isinstance(answer, isolation.Lost)
             word = answer.reason if lost else answer
             counts[word.partition(":")[0]] += 1

@@ -1,4 +1,5 @@
-"""A base loads from a folder, says what is wrong with one that does not, and knows its own latents."""
+"""A base loads from a folder, says what is wrong with one that does not, and knows its own
+latents."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def broken(tiny_base_folder: Path, tmp_path: Path) -> Path:
 def test_shapes_go_round(base: Base) -> None:
     x = torch.rand(2, 3, 32, 64) * 2 - 1
     mean, std = base.moments(x)
-    assert mean.shape == std.shape == (2, base.latent_channels, 32 // base.factor, 64 // base.factor)
+    assert (
+        mean.shape == std.shape == (2, base.latent_channels, 32 // base.factor, 64 // base.factor)
+    )
     assert (std > 0).all()
     y = base.decode(mean)
     assert y.shape == x.shape and y.abs().max() <= 1
@@ -56,14 +59,19 @@ def test_parts_are_frozen_and_in_evaluation_mode(base: Base) -> None:
 
 
 def test_denoiser_is_the_unet(base: Base) -> None:
-    xt, context = torch.randn(2, 4, 8, 8), base.embed(["a brain", "a chest"])
+    xt = torch.randn(2, 4, 8, 8)
+    context = base.embed(["a brain", "a chest"])
     assert context.shape == (2, 77, 32)
     expected = base.unet(xt, 10, encoder_hidden_states=context).sample
     assert torch.equal(base.denoiser()(xt, 10, context), expected)
-    assert torch.allclose(base.denoiser()(xt, torch.tensor([10.0, 10.0]), context), expected, atol=1e-6)
+    assert torch.allclose(
+        base.denoiser()(xt, torch.tensor([10.0, 10.0]), context), expected, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("x", [torch.full((1, 3, 32, 32), 1.5), torch.full((1, 3, 32, 32), float("nan"))])
+@pytest.mark.parametrize(
+    "x", [torch.full((1, 3, 32, 32), 1.5), torch.full((1, 3, 32, 32), float("nan"))]
+)
 def test_pixels_out_of_range_are_refused(base: Base, x: torch.Tensor) -> None:
     with pytest.raises(InputError, match=r"\[-1, 1\]"):
         base.moments(x)
@@ -77,7 +85,10 @@ def test_pixels_of_the_wrong_shape_are_refused(base: Base, shape: tuple[int, ...
 
 def test_a_prompt_past_the_token_limit_is_refused_with_what_would_be_lost(base: Base) -> None:
     base.embed(["brain " * 75])
-    with pytest.raises(OptionError, match=r"77 tokens and the text encoder .* reads 75: 'chest mri' would be dropped"):
+    with pytest.raises(
+        OptionError,
+        match=r"77 tokens and the text encoder .* reads 75: 'chest mri' would be dropped",
+    ):
         base.embed(["a scan", "brain " * 75 + "chest MRI"])
 
 
@@ -88,12 +99,16 @@ def test_resolution_has_to_fit_the_network(base: Base) -> None:
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-def test_prediction_type_is_read_from_the_scheduler(kind: str, tiny_base_folder: Path, tiny_v_folder: Path) -> None:
+def test_prediction_type_is_read_from_the_scheduler(
+    kind: str, tiny_base_folder: Path, tiny_v_folder: Path
+) -> None:
     folder = tiny_base_folder if kind == "epsilon" else tiny_v_folder
     assert Base.load(folder).schedule.prediction_type == kind
 
 
-def test_hash_follows_the_weights_and_nothing_else(base: Base, broken: Path, tiny_v_folder: Path) -> None:
+def test_hash_follows_the_weights_and_nothing_else(
+    base: Base, broken: Path, tiny_v_folder: Path
+) -> None:
     assert Base.load(broken).hash == base.hash
     (broken / "README.md").write_text("a note")
     assert Base.load(broken).hash == base.hash
@@ -102,7 +117,9 @@ def test_hash_follows_the_weights_and_nothing_else(base: Base, broken: Path, tin
     data[-3] ^= 1
     file.write_bytes(data)
     assert Base.load(broken).hash != base.hash
-    assert Base.load(tiny_v_folder).hash != base.hash  # the same weights, trained to say something else
+    assert (
+        Base.load(tiny_v_folder).hash != base.hash
+    )  # the same weights, trained to say something else
 
 
 @pytest.mark.parametrize("part", ["vae", "text_encoder", "unet", "tokenizer", "scheduler"])
@@ -115,7 +132,9 @@ def test_a_missing_component_is_named(broken: Path, part: str) -> None:
 def test_pickled_weights_are_refused(broken: Path) -> None:
     folder = broken / "unet"
     (folder / "diffusion_pytorch_model.safetensors").rename(folder / "diffusion_pytorch_model.bin")
-    with pytest.raises(BaseModelError, match=r"unet .* only diffusion_pytorch_model.bin, which can carry code"):
+    with pytest.raises(
+        BaseModelError, match=r"unet .* only diffusion_pytorch_model.bin, which can carry code"
+    ):
         Base.load(broken)
 
 
@@ -150,19 +169,27 @@ def test_parts_of_different_models_are_refused(broken: Path, tmp_path: Path) -> 
     other = tiny_base(tmp_path / "other", context=16)
     shutil.rmtree(broken / "text_encoder")
     shutil.copytree(other / "text_encoder", broken / "text_encoder")
-    with pytest.raises(BaseModelError, match="reads 32 numbers per token and the text encoder gives 16"):
+    with pytest.raises(
+        BaseModelError, match="reads 32 numbers per token and the text encoder gives 16"
+    ):
         Base.load(broken)
 
 
 @pytest.mark.parametrize(
-    ("channels", "says"), [(8, ";.* latentdrift adopt .* --base BASE"), (9, ";.* every base inpaints here"), (5, "$")]
+    ("channels", "says"),
+    [(8, ";.* latentdrift adopt .* --base BASE"), (9, ";.* every base inpaints here"), (5, "$")],
 )
-def test_a_u_net_that_reads_more_than_noise_is_told_what_it_is(channels: int, says: str, broken: Path) -> None:
+def test_a_u_net_that_reads_more_than_noise_is_told_what_it_is(
+    channels: int, says: str, broken: Path
+) -> None:
     from diffusers import UNet2DConditionModel
 
     config = json.loads((broken / "unet" / "config.json").read_text()) | {"in_channels": channels}
     UNet2DConditionModel.from_config(config).save_pretrained(broken / "unet")
-    with pytest.raises(BaseModelError, match=f"the U-Net reads {channels} latent channels and the autoencoder makes 4{says}"):
+    with pytest.raises(
+        BaseModelError,
+        match=f"the U-Net reads {channels} latent channels and the autoencoder makes 4{says}",
+    ):
         Base.load(broken)
 
 
@@ -189,20 +216,26 @@ def test_another_family_is_refused_by_its_own_name(kind: str, name: str, broken:
     index = json.loads((broken / "model_index.json").read_text())
     (broken / "model_index.json").write_text(json.dumps({**index, "_class_name": kind}))
     (broken / "text_encoder_2").mkdir()  # which SDXL, SD3 and FLUX have alike
-    with pytest.raises(BaseModelError, match=rf"is {re.escape(name)}\b.*{kind}|is {re.escape(name)};"):
+    with pytest.raises(
+        BaseModelError, match=rf"is {re.escape(name)}\b.*{kind}|is {re.escape(name)};"
+    ):
         Base.load(broken)
 
 
 def test_pipelines_of_the_same_parts_are_bases(broken: Path, base: Base) -> None:
     index = json.loads((broken / "model_index.json").read_text())
-    (broken / "model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionImg2ImgPipeline"}))
+    (broken / "model_index.json").write_text(
+        json.dumps({**index, "_class_name": "StableDiffusionImg2ImgPipeline"})
+    )
     assert Base.load(broken).hash == base.hash
     (broken / "model_index.json").unlink()
     assert Base.load(broken).hash == base.hash
 
 
 @pytest.mark.parametrize("part", ["text_encoder_2", "transformer"])
-def test_components_of_another_family_are_refused_where_no_class_is_named(part: str, broken: Path) -> None:
+def test_components_of_another_family_are_refused_where_no_class_is_named(
+    part: str, broken: Path
+) -> None:
     (broken / "model_index.json").unlink()
     (broken / part).mkdir()
     with pytest.raises(BaseModelError, match=f"has a {part} .*FLUX"):
@@ -216,7 +249,9 @@ def test_components_of_another_family_are_refused_where_no_class_is_named(part: 
         ("text_encoder", {"architectures": ["T5EncoderModel"]}, "T5EncoderModel"),
     ],
 )
-def test_components_of_another_class_are_refused(part: str, change: dict[str, object], name: str, broken: Path) -> None:
+def test_components_of_another_class_are_refused(
+    part: str, change: dict[str, object], name: str, broken: Path
+) -> None:
     file = broken / part / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(BaseModelError, match=f"the {part} of base folder .* is a {name}"):
@@ -226,21 +261,42 @@ def test_components_of_another_class_are_refused(part: str, change: dict[str, ob
 @pytest.mark.parametrize(
     "config",
     [
-        {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0, "beta_start": 0.00085},
+        {
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "num_train_timesteps": 1000,
+            "shift": 3.0,
+            "beta_start": 0.00085,
+        },
         {"_class_name": "FlowMatchSomethingNewScheduler"},
-        {"_class_name": "DPMSolverMultistepScheduler", "use_flow_sigmas": True, "prediction_type": "epsilon"},
+        {
+            "_class_name": "DPMSolverMultistepScheduler",
+            "use_flow_sigmas": True,
+            "prediction_type": "epsilon",
+        },
         {"_class_name": "EDMEulerScheduler", "prediction_type": "epsilon"},
         {"_class_name": "CogVideoXDDIMScheduler", "prediction_type": "v_prediction"},
     ],
 )
-def test_another_process_than_a_schedule_of_betas_is_refused(config: dict[str, object], broken: Path) -> None:
+def test_another_process_than_a_schedule_of_betas_is_refused(
+    config: dict[str, object], broken: Path
+) -> None:
     (broken / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
-    with pytest.raises(BaseModelError, match=f"names {config['_class_name']}.*not for a noise schedule of betas"):
+    with pytest.raises(
+        BaseModelError, match=f"names {config['_class_name']}.*not for a noise schedule of betas"
+    ):
         Base.load(broken)
 
 
 @pytest.mark.parametrize(
-    "name", ["DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler", "LCMScheduler"]
+    "name",
+    [
+        "DDIMScheduler",
+        "DDPMScheduler",
+        "PNDMScheduler",
+        "EulerDiscreteScheduler",
+        "HeunDiscreteScheduler",
+        "LCMScheduler",
+    ],
 )
 def test_what_a_scheduler_does_not_say_is_what_it_takes_itself(name: str) -> None:
     """alpha_bar and times of the stock scheduler of the same few words."""
@@ -257,17 +313,25 @@ def test_what_a_scheduler_does_not_say_is_what_it_takes_itself(name: str) -> Non
 def test_a_scheduler_without_its_class_is_that_of_the_index(broken: Path) -> None:
     from diffusers import DDIMScheduler
 
-    file, index = broken / "scheduler" / "scheduler_config.json", json.loads((broken / "model_index.json").read_text())
+    file = broken / "scheduler" / "scheduler_config.json"
+    index = json.loads((broken / "model_index.json").read_text())
     file.write_text(json.dumps({"prediction_type": "epsilon"}))
-    (broken / "model_index.json").write_text(json.dumps({**index, "scheduler": ["diffusers", "DDIMScheduler"]}))
-    assert torch.equal(Base.load(broken).schedule.alpha_bar, DDIMScheduler().alphas_cumprod.double())
+    (broken / "model_index.json").write_text(
+        json.dumps({**index, "scheduler": ["diffusers", "DDIMScheduler"]})
+    )
+    assert torch.equal(
+        Base.load(broken).schedule.alpha_bar, DDIMScheduler().alphas_cumprod.double()
+    )
 
 
 @pytest.mark.parametrize("gone", [("vocab.json",), ("merges.txt",), ("vocab.json", "merges.txt")])
 def test_a_tokenizer_without_its_words_is_refused(gone: tuple[str, ...], broken: Path) -> None:
     for name in gone:
         (broken / "tokenizer" / name).unlink()
-    with pytest.raises(BaseModelError, match=r"no vocabulary: it holds .*tokenizer_config.json.* needed; fetch the tokenizer"):
+    with pytest.raises(
+        BaseModelError,
+        match=r"no vocabulary: it holds .*tokenizer_config.json.* needed; fetch the tokenizer",
+    ):
         Base.load(broken)
 
 
@@ -282,19 +346,28 @@ def test_a_tokenizer_may_be_one_file(broken: Path, base: Base) -> None:
 
 
 def test_a_damaged_tokenizer_is_refused(broken: Path) -> None:
-    (broken / "tokenizer" / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1")
+    (broken / "tokenizer" / "tokenizer.json").write_text(
+        "version https://git-lfs.github.com/spec/v1"
+    )
     with pytest.raises(BaseModelError, match=r"tokenizer cannot be loaded .* fetch it again"):
         Base.load(broken)
 
 
 @pytest.mark.parametrize("rows", [300, 1000])
-def test_a_vocabulary_of_another_size_than_the_text_encoders_is_refused(rows: int, broken: Path, base: Base) -> None:
+def test_a_vocabulary_of_another_size_than_the_text_encoders_is_refused(
+    rows: int, broken: Path, base: Base
+) -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     config = json.loads((broken / "text_encoder" / "config.json").read_text())
     ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    CLIPTextModel(CLIPTextConfig(**{**config, **ends, "vocab_size": rows})).save_pretrained(broken / "text_encoder")
-    with pytest.raises(BaseModelError, match=f"has a vocabulary of {len(base.tokenizer)} and the text encoder one of {rows}"):
+    CLIPTextModel(CLIPTextConfig(**{**config, **ends, "vocab_size": rows})).save_pretrained(
+        broken / "text_encoder"
+    )
+    with pytest.raises(
+        BaseModelError,
+        match=f"has a vocabulary of {len(base.tokenizer)} and the text encoder one of {rows}",
+    ):
         Base.load(broken)
 
 
@@ -304,13 +377,17 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["sd15", "someone/some-model"])
-def test_a_hub_id_without_a_network_says_what_to_do(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_id_without_a_network_says_what_to_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(BaseModelError, match=r"Without a network: .* pass its path"):
         Base.load(name)
 
 
-def test_of_another_family_on_the_hub_nothing_but_its_name_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_another_family_on_the_hub_nothing_but_its_name_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetched: list[str] = []
 
     def snapshot(repository: str, *, allow_patterns: list[str], **_: object) -> str:
@@ -331,7 +408,9 @@ def test_of_another_family_on_the_hub_nothing_but_its_name_is_fetched(tmp_path: 
         ({"device": "cup"}, "unknown device 'cup'; known: auto, cpu"),
     ],
 )
-def test_unknown_options_list_the_known_ones(tiny_base_folder: Path, option: dict[str, str], message: str) -> None:
+def test_unknown_options_list_the_known_ones(
+    tiny_base_folder: Path, option: dict[str, str], message: str
+) -> None:
     with pytest.raises(OptionError, match=message):
         Base.load(tiny_base_folder, **option)
 
@@ -360,9 +439,11 @@ def test_an_eight_pixel_autoencoder_and_a_tiny_one_fit(tmp_path: Path) -> None:
     assert Base.load(folder).latent_size() == 4
     shutil.rmtree(folder / "vae")
     AutoencoderTiny(
-        encoder_block_out_channels=(16, 16, 16, 16), decoder_block_out_channels=(16, 16, 16, 16),
-        num_encoder_blocks=(1, 1, 1, 1), num_decoder_blocks=(1, 1, 1, 1),
-    ).save_pretrained(folder / "vae")  # fmt: skip
+        encoder_block_out_channels=(16, 16, 16, 16),
+        decoder_block_out_channels=(16, 16, 16, 16),
+        num_encoder_blocks=(1, 1, 1, 1),
+        num_decoder_blocks=(1, 1, 1, 1),
+    ).save_pretrained(folder / "vae")
     base = Base.load(folder)
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     mean, std = base.moments(x)
@@ -378,9 +459,17 @@ def test_cards_say_what_they_are() -> None:
 
 
 def test_schedule_is_that_of_stable_diffusion() -> None:
-    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
-    schedule = Schedule.from_config({"_class_name": "PNDMScheduler", "skip_prk_steps": True, **betas})
-    # Constants of SD 1.x: alpha_bar_0 = 0.99915, s_0 = 0.02915, a_999 = 0.06826, s_999 = 0.99767, a_981 = 0.07600.
+    betas = {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "steps_offset": 1,
+    }
+    schedule = Schedule.from_config(
+        {"_class_name": "PNDMScheduler", "skip_prk_steps": True, **betas}
+    )
+    # Constants of SD 1.x: alpha_bar_0 = 0.99915, s_0 = 0.02915, a_999 = 0.06826, s_999 = 0.99767,
+    # a_981 = 0.07600.
     assert schedule.alpha_bar[0] == pytest.approx(0.99915, abs=1e-5)
     assert schedule.s(0) == pytest.approx(0.02915, abs=1e-5)
     assert schedule.a(999) == pytest.approx(0.06826, abs=1e-5)
@@ -390,21 +479,28 @@ def test_schedule_is_that_of_stable_diffusion() -> None:
 
 def test_schedule_between_times_is_straight_in_log_sigma() -> None:
     schedule = Schedule.from_config({})
-    sigma = schedule.s(torch.tensor([500, 500.25, 501])) / schedule.a(torch.tensor([500, 500.25, 501]))
+    sigma = schedule.s(torch.tensor([500, 500.25, 501])) / schedule.a(
+        torch.tensor([500, 500.25, 501])
+    )
     low, middle, high = sigma.log().tolist()
     assert middle == pytest.approx(0.75 * low + 0.25 * high, abs=1e-12)
 
 
 def test_schedule_with_zero_terminal_snr_ends_in_pure_noise() -> None:
-    schedule = Schedule.from_config({"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"})
+    schedule = Schedule.from_config(
+        {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    )
     assert schedule.a(999) < 1e-3 and schedule.s(999).isfinite()
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_a_perfect_prediction_splits_into_what_it_was_mixed_from(kind: str) -> None:
     schedule = Schedule.from_config({"prediction_type": kind})
-    x0, eps = torch.randn(2, 4, 8, 8, dtype=torch.float64), torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    x0 = torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    eps = torch.randn(2, 4, 8, 8, dtype=torch.float64)
     t = torch.tensor([3, 700])
     xt = schedule.add_noise(x0, eps, t)
-    for found, expected in zip(schedule.split(schedule.target(x0, eps, t), xt, t), (x0, eps), strict=True):
+    for found, expected in zip(
+        schedule.split(schedule.target(x0, eps, t), xt, t), (x0, eps), strict=True
+    ):
         assert torch.allclose(found, expected, atol=1e-12)

@@ -1,4 +1,5 @@
-"""Drift against closed forms: what the wrapped network sees and says, how it is written, stored and estimated."""
+"""Drift against closed forms: what the wrapped network sees and says, how it is written, stored and
+estimated."""
 
 from __future__ import annotations
 
@@ -20,8 +21,11 @@ KINDS = ["epsilon", "v_prediction"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_network_sees_the_forward_process_with_drifted_noise(kind: str) -> None:
-    schedule, seen = sd_schedule(kind), []
-    x0, eps, t = randn(3, 4, 8, 8, seed=1), randn(3, 4, 8, 8, seed=2), torch.tensor([0, 500, 999])
+    schedule = sd_schedule(kind)
+    seen = []
+    x0 = randn(3, 4, 8, 8, seed=1)
+    eps = randn(3, 4, 8, 8, seed=2)
+    t = torch.tensor([0, 500, 999])
     wrapped = Drift.of(DELTA).wrap(lambda xt, *_: seen.append(xt) or torch.zeros_like(xt), schedule)
     wrapped(schedule.add_noise(x0, eps, t), t, None)
     assert torch.allclose(seen[0], schedule.add_noise(x0, eps + channels(*DELTA), t), atol=1e-12)
@@ -32,7 +36,9 @@ def test_network_sees_the_forward_process_with_drifted_noise(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_targets_move_by_delta_or_a_delta(kind: str) -> None:
     schedule = sd_schedule(kind)
-    x0, eps, t = randn(2, 4, 8, 8, seed=1), randn(2, 4, 8, 8, seed=2), torch.tensor([10, 900])
+    x0 = randn(2, 4, 8, 8, seed=1)
+    eps = randn(2, 4, 8, 8, seed=2)
+    t = torch.tensor([10, 900])
     moved = schedule.target(x0, eps + channels(*DELTA), t) - schedule.target(x0, eps, t)
     expected = channels(*DELTA) * (1 if kind == "epsilon" else schedule.scales(t, x0)[0])
     assert torch.allclose(moved, expected.expand_as(moved), atol=1e-12)
@@ -40,25 +46,38 @@ def test_targets_move_by_delta_or_a_delta(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_and_gradients_are_those_of_drifted_noise(kind: str) -> None:
-    schedule, t = sd_schedule(kind), torch.tensor([1, 300, 990])
+    schedule = sd_schedule(kind)
+    t = torch.tensor([1, 300, 990])
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 4, 3, padding=1)).double()
-    x0, eps = randn(3, 4, 8, 8, seed=1), randn(3, 4, 8, 8, seed=2)
+    network = nn.Sequential(
+        nn.Conv2d(4, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 4, 3, padding=1)
+    ).double()
+    x0 = randn(3, 4, 8, 8, seed=1)
+    eps = randn(3, 4, 8, 8, seed=2)
 
     def gradients(loss: torch.Tensor) -> list[torch.Tensor]:
         return [loss.detach(), *torch.autograd.grad(loss, list(network.parameters()))]
 
     drifted = eps + channels(*DELTA)
-    direct = (network(schedule.add_noise(x0, drifted, t)) - schedule.target(x0, drifted, t)).square().mean()
+    direct = (
+        (network(schedule.add_noise(x0, drifted, t)) - schedule.target(x0, drifted, t))
+        .square()
+        .mean()
+    )
     wrapped = Drift.of(DELTA).wrap(lambda xt, *_: network(xt), schedule)
-    ours = (wrapped(schedule.add_noise(x0, eps, t), t, None) - schedule.target(x0, eps, t)).square().mean()
+    ours = (
+        (wrapped(schedule.add_noise(x0, eps, t), t, None) - schedule.target(x0, eps, t))
+        .square()
+        .mean()
+    )
     for found, expected in zip(gradients(ours), gradients(direct), strict=True):
         assert torch.allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_wrapped_drifted_network_is_the_undrifted_one(kind: str) -> None:
-    schedule, xt = sd_schedule(kind), randn(2, 4, 8, 8)
+    schedule = sd_schedule(kind)
+    xt = randn(2, 4, 8, 8)
     wrapped = Drift.of(DELTA).wrap(gaussian(schedule, delta=channels(*DELTA)), schedule)
     for t in (0, 1, 499.5, 999, torch.tensor([20, 980])):
         assert torch.allclose(wrapped(xt, t, None), gaussian(schedule)(xt, t, None), atol=1e-12)
@@ -66,7 +85,12 @@ def test_wrapped_drifted_network_is_the_undrifted_one(kind: str) -> None:
 
 def test_no_drift_is_the_network_itself() -> None:
     network = gaussian(sd_schedule())
-    for drift in (Drift(), Drift.of((0.0,) * 4), Drift.of(DELTA, "infer"), Drift((0.0,) * 4, (0.0,) * 4)):
+    for drift in (
+        Drift(),
+        Drift.of((0.0,) * 4),
+        Drift.of(DELTA, "infer"),
+        Drift((0.0,) * 4, (0.0,) * 4),
+    ):
         assert drift.wrap(network, sd_schedule()) is network
     assert not Drift().shift(0.9).any()
 
@@ -110,7 +134,9 @@ def test_drift_as_it_is_written(text: str, delta: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("mode", ["pin-sample", "leak-pixel", "leak-low"])
 def test_a_value_is_refused_where_the_cohort_decides_the_mean(mode: str) -> None:
-    with pytest.raises(OptionError, match=f"'0.3' has no part in a '{mode}' start.*--drift-mode infer or pin"):
+    with pytest.raises(
+        OptionError, match=f"'0.3' has no part in a '{mode}' start.*--drift-mode infer or pin"
+    ):
         Drift.parse("0.3", channels=4, latent_size=64, mode=mode)
     assert Drift.parse("none", channels=4, latent_size=64, mode=mode) == Drift((), (), mode)
 
@@ -138,7 +164,9 @@ def test_drift_that_is_not_understood(text: str, message: str) -> None:
 
 
 def test_unknown_mode_lists_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="unknown drift mode 'tarin'; known: both, infer, leak-low"):
+    with pytest.raises(
+        OptionError, match="unknown drift mode 'tarin'; known: both, infer, leak-low"
+    ):
         Drift.parse("0.1", channels=4, latent_size=64, mode="tarin")
 
 
@@ -162,14 +190,20 @@ def test_drift_survives_being_stored(mode: str) -> None:
         ({"mode": "infer"}, "mode 'infer' and its values are those of 'both'"),
     ],
 )
-def test_stored_drift_that_cannot_be_applied_is_refused(change: dict[str, object], message: str) -> None:
+def test_stored_drift_that_cannot_be_applied_is_refused(
+    change: dict[str, object], message: str
+) -> None:
     with pytest.raises(AdapterError, match=message):
         Drift.from_dict({**Drift.of(DELTA).to_dict(), **change})
 
 
 def test_estimate_is_the_mean_latent_times_the_leaked_signal() -> None:
-    """Latents of known mean: a m lies in the interval, which has the width of the standard error."""
-    m, sd, n, a_t0 = channels(-0.6, 0.0, 0.3, 0.2), 0.5, 200, 0.076
+    """Latents of known mean: a m lies in the interval, which has the width of the standard
+    error."""
+    m = channels(-0.6, 0.0, 0.3, 0.2)
+    sd = 0.5
+    n = 200
+    a_t0 = 0.076
     per_image = m + sd * randn(n, 4, 1, 1, seed=3)
     delta, interval = estimate(per_image.expand(n, 4, 8, 8), a_t0)
     assert delta == pytest.approx((per_image.mean(0).flatten() * a_t0).tolist(), abs=1e-12)
@@ -192,7 +226,11 @@ def test_estimate_needs_images(means: torch.Tensor) -> None:
         estimate(means, 0.07)
 
 
-GROUPS = (Group("dementia", DELTA, (0.3,) * 4), Group("no dementia", (0.2,) * 4, DELTA), Group("male"))
+GROUPS = (
+    Group("dementia", DELTA, (0.3,) * 4),
+    Group("no dementia", (0.2,) * 4, DELTA),
+    Group("male"),
+)
 CLASSES = Drift((0.05,) * 4, (0.02,) * 4, groups=GROUPS)
 
 
@@ -206,7 +244,9 @@ CLASSES = Drift((0.05,) * 4, (0.02,) * 4, groups=GROUPS)
         ("", (0.05,) * 4, (0.02,) * 4),
     ],
 )
-def test_a_class_is_the_longest_phrase_of_the_prompt(prompt: str, train: tuple[float, ...], infer: tuple[float, ...]) -> None:
+def test_a_class_is_the_longest_phrase_of_the_prompt(
+    prompt: str, train: tuple[float, ...], infer: tuple[float, ...]
+) -> None:
     found = CLASSES.of_prompt(prompt)
     assert (found.train, found.infer, found.groups) == (train, infer, ())
 
@@ -214,10 +254,17 @@ def test_a_class_is_the_longest_phrase_of_the_prompt(prompt: str, train: tuple[f
 @pytest.mark.parametrize("branches", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_every_image_of_a_batch_has_its_own_class(kind: str, branches: int) -> None:
-    """The exact network of each class's own drift, wrapped, is the undrifted one, in every branch of guidance."""
-    schedule, prompts = sd_schedule(kind), ["with dementia", "with no dementia", "of a male"]
-    deltas = torch.tensor([DELTA, (0.2,) * 4, (0.0,) * 4], dtype=torch.float64).reshape(3, 4, 1, 1).repeat(branches, 1, 1, 1)
-    xt, t = randn(3, 4, 8, 8).repeat(branches, 1, 1, 1), torch.tensor([10, 500, 900]).repeat(branches)
+    """The exact network of each class's own drift, wrapped, is the undrifted one, in every branch
+    of guidance."""
+    schedule = sd_schedule(kind)
+    prompts = ["with dementia", "with no dementia", "of a male"]
+    deltas = (
+        torch.tensor([DELTA, (0.2,) * 4, (0.0,) * 4], dtype=torch.float64)
+        .reshape(3, 4, 1, 1)
+        .repeat(branches, 1, 1, 1)
+    )
+    xt = randn(3, 4, 8, 8).repeat(branches, 1, 1, 1)
+    t = torch.tensor([10, 500, 900]).repeat(branches)
     wrapped = CLASSES.wrap(gaussian(schedule, delta=deltas), schedule, prompts)
     assert torch.allclose(wrapped(xt, t, None), gaussian(schedule)(xt, t, None), atol=1e-12)
     with pytest.raises(OptionError, match="differs by class, and no prompts were given"):
@@ -233,13 +280,21 @@ def test_classes_survive_being_stored() -> None:
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_unshifted_target_is_drifted_noise_against_plain(kind: str) -> None:
     """Form B: the network's own loss sees a x0 + s (eps + delta) and learns eps."""
-    schedule, network = sd_schedule(kind), gaussian(sd_schedule(kind))
-    x0, eps, t, delta = randn(2, 4, 8, 8), randn(2, 4, 8, 8, seed=1), torch.tensor([50, 800]), channels(*DELTA)
+    schedule = sd_schedule(kind)
+    network = gaussian(sd_schedule(kind))
+    x0 = randn(2, 4, 8, 8)
+    eps = randn(2, 4, 8, 8, seed=1)
+    t = torch.tensor([50, 800])
+    delta = channels(*DELTA)
     drift = Drift.of(DELTA, form="target_unshifted")
     seen = schedule.add_noise(x0, eps + delta, t)
     loss = (network(seen, t, None) - schedule.target(x0, eps, t)).square().mean()
     plain = schedule.add_noise(x0, eps, t)
-    ours = (drift.wrap_training(network, schedule)(plain, t, None) - schedule.target(x0, eps, t)).square().mean()
+    ours = (
+        (drift.wrap_training(network, schedule)(plain, t, None) - schedule.target(x0, eps, t))
+        .square()
+        .mean()
+    )
     assert ours.item() == pytest.approx(loss.item(), rel=1e-12)
     assert drift.wrap(network, schedule) is network  # sampled as it is, from a drifted start
     assert drift.shift(0.9).tolist() == pytest.approx([0.9 * value for value in DELTA])
@@ -247,17 +302,23 @@ def test_unshifted_target_is_drifted_noise_against_plain(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_drifted_predictions_read_as_drifted_noise(kind: str) -> None:
-    schedule, xt, t = sd_schedule(kind), randn(2, 4, 8, 8), torch.tensor([50, 800])
+    schedule = sd_schedule(kind)
+    xt = randn(2, 4, 8, 8)
+    t = torch.tensor([50, 800])
     drift = Drift.of(DELTA, "infer", "prediction")
     said = drift.wrap(gaussian(schedule), schedule)(xt, t, None)
     eps = schedule.split(gaussian(schedule)(xt, t, None), xt, t)[1]
     moved = schedule.split(said, xt, t)[1] - eps
-    scale = torch.ones(2, 1, 1, 1) if kind == "epsilon" else schedule.a(t).reshape(2, 1, 1, 1) ** 2  # eps = s xt + a v
+    scale = (
+        torch.ones(2, 1, 1, 1) if kind == "epsilon" else schedule.a(t).reshape(2, 1, 1, 1) ** 2
+    )  # eps = s xt + a v
     assert torch.allclose(moved, (scale * channels(*DELTA)).expand_as(moved), atol=1e-12)
     assert not drift.shift(0.9).any()
 
 
-@pytest.mark.parametrize(("form", "each"), [("per_step", 1.0), ("per_step_scaled", 1 / 50), ("noise_mean", None)])
+@pytest.mark.parametrize(
+    ("form", "each"), [("per_step", 1.0), ("per_step_scaled", 1 / 50), ("noise_mean", None)]
+)
 def test_forms_that_add_at_every_step(form: str, each: float | None) -> None:
     drift = Drift.of(DELTA, "infer", form)
     added = drift.after_step(50)
@@ -275,7 +336,9 @@ def test_what_is_added_at_every_step_does_not_differ_by_class() -> None:
 def test_a_closed_form_follows_the_first_time() -> None:
     assert Drift((), DELTA).at(0.5).infer == pytest.approx([0.5 * value for value in DELTA])
     both = Drift(DELTA, tuple(3 * value for value in DELTA)).at(0.5)
-    assert both.infer == pytest.approx([2 * value for value in DELTA])  # the trained part is noise and stays
+    assert both.infer == pytest.approx(
+        [2 * value for value in DELTA]
+    )  # the trained part is noise and stays
 
 
 @pytest.mark.parametrize(
@@ -285,11 +348,16 @@ def test_a_closed_form_follows_the_first_time() -> None:
         ("{", "holds no `delta`"),
         ("[1]", "holds no `delta`"),
         ('{"delta": []}', r"says delta \[\]"),
-        ('{"delta": [0.1], "mode": "up"}', "in mode 'up'; it must be finite numbers in one of infer, train"),
+        (
+            '{"delta": [0.1], "mode": "up"}',
+            "in mode 'up'; it must be finite numbers in one of infer, train",
+        ),
         ('{"delta": [0.1, 0.2]}', "has 2 values; give one, or 4"),
     ],
 )
-def test_result_files_that_cannot_be_read(content: str | None, message: str, tmp_path: Path) -> None:
+def test_result_files_that_cannot_be_read(
+    content: str | None, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "search.json"
     if content is not None:
         path.write_text(content)

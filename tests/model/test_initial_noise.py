@@ -1,4 +1,5 @@
-"""Starts against the moments that they are to have, and the statistics that they are drawn from against known ones."""
+"""Starts against the moments that they are to have, and the statistics that they are drawn from
+against known ones."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def statistics(latents: torch.Tensor) -> Statistics:
     return Statistics.measure(latents)
 
 
-def draw(start: str, statistics: Statistics | None = None, drift: Drift | None = None, n: int = 400) -> torch.Tensor:
+def draw(
+    start: str, statistics: Statistics | None = None, drift: Drift | None = None, n: int = 400
+) -> torch.Tensor:
     """n starts [n, C, h, w] where a 50-step DDIM begins."""
     schedule = sd_schedule()
     t0 = first_time("ddim", schedule, 50)
@@ -60,7 +63,9 @@ def test_statistics_survive_being_stored(statistics: Statistics, tmp_path: Path)
     statistics.save(tmp_path)
     again = Statistics.load(tmp_path)
     assert again is not None
-    assert all(torch.equal(getattr(again, name), getattr(statistics, name)) for name in vars(statistics))
+    assert all(
+        torch.equal(getattr(again, name), getattr(statistics, name)) for name in vars(statistics)
+    )
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:100])
     with pytest.raises(AdapterError, match="is damaged"):
         Statistics.load(tmp_path)
@@ -72,7 +77,9 @@ def test_few_images_leave_no_mean_picture(latents: torch.Tensor) -> None:
     assert not few.pixel_mean.numel()
     assert not few.low_mean.numel()
     check("pin-sample", few, SIZE)
-    with pytest.raises(OptionError, match="at least 10 training images; take infer, pin or pin-sample"):
+    with pytest.raises(
+        OptionError, match="at least 10 training images; take infer, pin or pin-sample"
+    ):
         check("leak-low", few, SIZE)
 
 
@@ -83,13 +90,18 @@ def test_statistics_need_images(bad: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_every_start_has_the_mean_and_spread_it_promises(start: str, latents: torch.Tensor, statistics: Statistics) -> None:
-    """Means to 4 standard errors; the spread of a channel's spatial mean, and of the latents around it, to a fifth."""
+def test_every_start_has_the_mean_and_spread_it_promises(
+    start: str, latents: torch.Tensor, statistics: Statistics
+) -> None:
+    """Means to 4 standard errors; the spread of a channel's spatial mean, and of the latents around
+    it, to a fifth."""
     schedule = sd_schedule()
     t0 = first_time("ddim", schedule, 50)
-    a, s = schedule.a(t0).item(), schedule.s(t0).item()
+    a = schedule.a(t0).item()
+    s = schedule.s(t0).item()
     drawn = draw(start, statistics).double()
-    level, around = drawn.mean((2, 3)), drawn - drawn.mean((2, 3), keepdim=True)
+    level = drawn.mean((2, 3))
+    around = drawn - drawn.mean((2, 3), keepdim=True)
     data = latents.mean((2, 3))
     given = torch.tensor(DELTA, dtype=torch.float64) * s
     chance = torch.full((4,), 1 / 16, dtype=torch.float64)  # of the mean of 16 x 16 unit normals
@@ -97,7 +109,10 @@ def test_every_start_has_the_mean_and_spread_it_promises(start: str, latents: to
         "shift": (given, chance),
         "pin": (given, torch.zeros(4, dtype=torch.float64)),
         "pin-sample": (a * data.mean(0), a * data.std(0)),
-        "leak-pixel": (a * data.mean(0), (chance**2 * (s**2 + a**2 * latents.var(0).mean((1, 2)))).sqrt()),
+        "leak-pixel": (
+            a * data.mean(0),
+            (chance**2 * (s**2 + a**2 * latents.var(0).mean((1, 2)))).sqrt(),
+        ),
         "leak-low": (a * data.mean(0), (chance**2 * s**2 + a**2 * data.var(0)).sqrt()),
     }
     mean, spread = expected[start]
@@ -114,7 +129,12 @@ def test_channel_means_are_drawn_together(statistics: Statistics) -> None:
 def test_leaks_carry_the_picture_that_pins_do_not(statistics: Statistics) -> None:
     schedule = sd_schedule()
     a = schedule.a(first_time("ddim", schedule, 50)).item()
-    for start, there in [("leak-pixel", True), ("leak-low", True), ("pin", False), ("shift", False)]:
+    for start, there in [
+        ("leak-pixel", True),
+        ("leak-low", True),
+        ("pin", False),
+        ("shift", False),
+    ]:
         columns = draw(start, statistics).mean((0, 2))[2]
         slope = (columns[-4:].mean() - columns[:4].mean()).item()  # of latents: -0.8 to 0.8
         assert slope == pytest.approx(a * 1.6 if there else 0.0, abs=0.03)
@@ -122,26 +142,38 @@ def test_leaks_carry_the_picture_that_pins_do_not(statistics: Statistics) -> Non
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("form", ["noise_mean", "target_unshifted"])
-def test_in_the_networks_own_coordinates_leak_and_trained_drift_add(form: str, start: str, statistics: Statistics) -> None:
-    """xT = s delta_infer + s z of a plain start; xT = a x + s (z + delta_train) of one that leaks an image x."""
-    s, delta = sd_schedule().s(981).item(), torch.tensor(DELTA).reshape(4, 1, 1)
+def test_in_the_networks_own_coordinates_leak_and_trained_drift_add(
+    form: str, start: str, statistics: Statistics
+) -> None:
+    """xT = s delta_infer + s z of a plain start; xT = a x + s (z + delta_train) of one that leaks
+    an image x."""
+    s = sd_schedule().s(981).item()
+    delta = torch.tensor(DELTA).reshape(4, 1, 1)
     plain = draw(start, statistics, Drift((), DELTA), n=4)
     trained = draw(start, statistics, Drift(DELTA, DELTA, form=form), n=4)
-    wrapped = s * delta if form == "noise_mean" else torch.zeros(4, 1, 1)  # what the wrapper adds to yT
+    wrapped = (
+        s * delta if form == "noise_mean" else torch.zeros(4, 1, 1)
+    )  # what the wrapper adds to yT
     added = torch.zeros(4, 1, 1) if start in PLAIN else s * delta
     assert torch.allclose(trained + wrapped - plain, added.expand_as(plain), atol=1e-6)
 
 
 @pytest.mark.parametrize("start", [name for name in STARTS if name not in PLAIN])
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-def test_the_data_come_back_from_a_network_that_was_trained_with_drift(kind: str, start: str) -> None:
-    """The exact network of data N(-0.5, 0.02^2) and noise of mean 0.1: yT has the mean a (-0.5) = -0.038, x0 the mean -0.5."""
-    schedule, delta = sd_schedule(kind), 0.1
+def test_the_data_come_back_from_a_network_that_was_trained_with_drift(
+    kind: str, start: str
+) -> None:
+    """The exact network of data N(-0.5, 0.02^2) and noise of mean 0.1: yT has the mean a (-0.5) =
+    -0.038, x0 the mean -0.5."""
+    schedule = sd_schedule(kind)
+    delta = 0.1
     found = Statistics.measure(randn(40, *SIZE, seed=5) * 0.02 - 0.5)
     yT = draw(start, found, Drift((delta,) * 4), n=50).double()
     assert yT.mean().item() == pytest.approx(-0.038, abs=4 / (50 * 1024) ** 0.5)
     level = yT.mean((0, 2, 3)).reshape(1, 4, 1, 1)
-    network = Drift((delta,) * 4).wrap(gaussian(schedule, -0.5, 0.02, delta=delta, noise=1 / 16 / 50**0.5), schedule)
+    network = Drift((delta,) * 4).wrap(
+        gaussian(schedule, -0.5, 0.02, delta=delta, noise=1 / 16 / 50**0.5), schedule
+    )
     x0 = run(network, schedule, "ddim", 50, level, None, [])
     assert x0.mean().item() == pytest.approx(-0.5, abs=0.03)
 
@@ -155,11 +187,15 @@ def test_the_images_generator_decides(start: str, statistics: Statistics) -> Non
 
 
 def test_a_pinned_start_gives_every_image_the_level_it_asks_for() -> None:
-    """The exact network of data N(-0.5, 0.05^2) with the noise of a 16 x 16 mean; its outputs' means do not differ by image."""
+    """The exact network of data N(-0.5, 0.05^2) with the noise of a 16 x 16 mean; its outputs'
+    means do not differ by image."""
     schedule = sd_schedule()
     t0 = first_time("ddim", schedule, 50)
     drift = Drift((), (schedule.a(t0).item() * -0.5,) * 4, "pin")
-    starts = [begin(drift, None, schedule, t0, SIZE, torch.Generator().manual_seed(i)).double() for i in range(8)]
+    starts = [
+        begin(drift, None, schedule, t0, SIZE, torch.Generator().manual_seed(i)).double()
+        for i in range(8)
+    ]
     level = torch.stack(starts).mean((2, 3), keepdim=True)
     x0 = run(gaussian(schedule, -0.5, 0.05, noise=1 / 16), schedule, "ddim", 50, level, None, [])
     assert x0.flatten().tolist() == pytest.approx([-0.5] * 32, abs=0.002)
@@ -168,12 +204,26 @@ def test_a_pinned_start_gives_every_image_the_level_it_asks_for() -> None:
 @pytest.mark.parametrize(
     ("start", "statistics_of", "size", "message"),
     [
-        ("pin-sample", lambda _: None, SIZE, "neither a base alone nor an adapter of an older version has"),
-        ("leak-pixel", lambda found: found, (4, 8, 8), "works at the resolution of the training only"),
+        (
+            "pin-sample",
+            lambda _: None,
+            SIZE,
+            "neither a base alone nor an adapter of an older version has",
+        ),
+        (
+            "leak-pixel",
+            lambda found: found,
+            (4, 8, 8),
+            "works at the resolution of the training only",
+        ),
     ],
 )
 def test_starts_that_cannot_be_drawn(
-    start: str, statistics_of: Callable, size: tuple[int, int, int], message: str, statistics: Statistics
+    start: str,
+    statistics_of: Callable,
+    size: tuple[int, int, int],
+    message: str,
+    statistics: Statistics,
 ) -> None:
     with pytest.raises(OptionError, match=message):
         check(start, statistics_of(statistics), size)

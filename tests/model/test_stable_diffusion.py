@@ -3,7 +3,8 @@
     LATENTDRIFT_SD=./sd15 pytest -m slow tests/model/test_stable_diffusion.py                            # sampling, minutes on a GPU
     LATENTDRIFT_SD=./sd15 LATENTDRIFT_COHORT=./brains pytest -m slow tests/model/test_stable_diffusion.py    # and two fine-tunes
 
-Expected values are those of the paper's figures 2 and 3, as digitised, and of the exact Gaussian denoiser.
+Expected values are those of the paper's figures 2 and 3, as digitised, and of the exact Gaussian
+denoiser.
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ from latentdrift.study.benchmarks.sensitivity import GRID, Answer, answers
 from latentdrift.study.drift.search import load_fit
 from latentdrift.study.subject import Subject
 
-SD, COHORT = os.environ.get("LATENTDRIFT_SD"), os.environ.get("LATENTDRIFT_COHORT")
+SD = os.environ.get("LATENTDRIFT_SD")
+COHORT = os.environ.get("LATENTDRIFT_COHORT")
 STEPS = int(os.environ.get("LATENTDRIFT_STEPS", "500"))  # of a fine-tune
 HOW = {"seed": 0, "steps": 50, "guidance": 7.5, "sampler": "ddim"}
-PROMPTS = {0: "Elon Musk on a mountain", 1: "Barack Obama on a plane"}  # (Yeganeh et al. 2025, fig. 2)
+PROMPTS = {
+    0: "Elon Musk on a mountain",
+    1: "Barack Obama on a plane",
+}  # (Yeganeh et al. 2025, fig. 2)
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SD, reason="LATENTDRIFT_SD names no folder with Stable Diffusion 1.x")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SD, reason="LATENTDRIFT_SD names no folder with Stable Diffusion 1.x"),
+]
 with_cohort = pytest.mark.skipif(not COHORT, reason="LATENTDRIFT_COHORT names no cohort")
 
 
@@ -39,11 +47,19 @@ def plain() -> list[Answer]:
 
 
 @pytest.fixture(scope="module", params=["none", "0.1"])
-def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, config.FitOptions]:
+def fitted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, config.FitOptions]:
     """A full fine-tune without and with drift."""
     out = tmp_path_factory.mktemp("fits") / request.param
     asked = config.FitOptions(
-        cohort=Path(str(COHORT)), base=str(SD), method="full", drift=request.param, steps=STEPS, preview_every=0, out=out
+        cohort=Path(str(COHORT)),
+        base=str(SD),
+        method="full",
+        drift=request.param,
+        steps=STEPS,
+        preview_every=0,
+        out=out,
     )
     service.run("fit", asked)
     return request.param, asked
@@ -51,13 +67,17 @@ def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_a_drifted_start_tints_green_or_purple(plain: list[Answer]) -> None:
     """Latents (1, 1, 1, 1) are RGB (0.14, 0.41, 0.17) in SD 1.x's usual linear map."""
-    tint = {answer.delta: answer.picture[..., 1].mean() - answer.picture[..., [0, 2]].mean() for answer in plain}
+    tint = {
+        answer.delta: answer.picture[..., 1].mean() - answer.picture[..., [0, 2]].mean()
+        for answer in plain
+    }
     assert tint[0.2] > tint[0.0] + 10
     assert tint[-0.2] < tint[0.0] - 10
 
 
 def test_a_drifted_start_is_magnified_to_the_end(plain: list[Answer]) -> None:
-    """Figure 3 without drift in training: the latent mean ends at 1.95 for 0.2, 0.68 for 0.1 and -1.45 for -0.2; to 20 %."""
+    """Figure 3 without drift in training: the latent mean ends at 1.95 for 0.2, 0.68 for 0.1 and
+    -1.45 for -0.2; to 20 %."""
     ends = {answer.delta: answer.mean[-1] for answer in plain}
     for delta, expected in [(0.2, 1.95), (0.1, 0.68), (-0.2, -1.45)]:
         assert ends[delta] - ends[0.0] == pytest.approx(expected, rel=0.2, abs=0.1)
@@ -70,7 +90,9 @@ def spread() -> dict[str, float]:
 
 
 @with_cohort
-def test_drift_in_training_makes_the_start_matter_less(fitted: tuple[str, config.FitOptions], spread: dict[str, float]) -> None:
+def test_drift_in_training_makes_the_start_matter_less(
+    fitted: tuple[str, config.FitOptions], spread: dict[str, float]
+) -> None:
     drift, asked = fitted
     subject = load_fit(asked)
     found = answers(subject, subject.prompts(Cohort.load(asked.cohort), "test", 4), HOW, GRID)
@@ -91,9 +113,14 @@ def test_drift_brings_the_background_nearer_to_the_real_one(
     fitted: tuple[str, config.FitOptions], behind: dict[str, float]
 ) -> None:
     drift, asked = fitted
-    subject, cohort = load_fit(asked), Cohort.load(asked.cohort)
-    real = (np.moveaxis(cohort.batch(cohort.rows("test"), subject.info["resolution"]), 1, -1) + 1) / 2
-    pictures = np.stack(list(subject.pictures(subject.drift, subject.prompts(cohort, "test", 16), HOW)))
+    subject = load_fit(asked)
+    cohort = Cohort.load(asked.cohort)
+    real = (
+        np.moveaxis(cohort.batch(cohort.rows("test"), subject.info["resolution"]), 1, -1) + 1
+    ) / 2
+    pictures = np.stack(
+        list(subject.pictures(subject.drift, subject.prompts(cohort, "test", 16), HOW))
+    )
     found = levels(pictures, real)
     if found["background"] is None or found["real_background"] is None:
         pytest.skip("the cohort has no common background")

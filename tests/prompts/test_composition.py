@@ -1,4 +1,5 @@
-"""Several conditions in one picture: the syntax, the sum, and that one condition is what it is alone."""
+"""Several conditions in one picture: the syntax, the sum, and that one condition is what it is
+alone."""
 
 from __future__ import annotations
 
@@ -24,12 +25,13 @@ from latentdrift.sample.synthetic_cohort import Request, follow_cohort, readable
 
 HOW: Any = {"seed": 3, "steps": 4, "guidance": 2.5, "sampler": "ddim"}
 INFO: dict[str, Any] = {
-    "describe": "chest X-ray", "prompt": {"style": "simple", "patient_info": True},
+    "describe": "chest X-ray",
+    "prompt": {"style": "simple", "patient_info": True},
     "attributes": {
         "findings": {"type": "set", "vocabulary": ["No Finding", "Effusion", "Pneumonia"]},
         "diagnosis": {"type": "category", "vocabulary": ["CN", "AD"]},
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +39,20 @@ def base(tiny_base_folder: Path) -> Base:
     return Base.load(tiny_base_folder, device="cpu", precision="fp32")
 
 
-def drawn(base: Base, *prompts: str, indices: tuple[int, ...] | None = None, **how: Any) -> list[np.ndarray]:
+def drawn(
+    base: Base, *prompts: str, indices: tuple[int, ...] | None = None, **how: Any
+) -> list[np.ndarray]:
     asked = [Request.of(prompt).drawn for prompt in prompts]
     wanted = dict(zip(indices or range(len(prompts)), asked, strict=True))
     return [picture for _, picture in generate(base, Drift(), wanted, **{**HOW, **how})]
 
 
 def test_the_syntax_is_the_web_interfaces() -> None:
-    assert parts("effusion:0.5 AND pneumonia: -0.25 AND a heart") == [("effusion", 0.5), ("pneumonia", -0.25), ("a heart", 1.0)]
+    assert parts("effusion:0.5 AND pneumonia: -0.25 AND a heart") == [
+        ("effusion", 0.5),
+        ("pneumonia", -0.25),
+        ("a heart", 1.0),
+    ]
     assert parts("a ratio of 3:2") == [("a ratio of 3:2", 1.0)]  # without AND nothing is a weight
     assert parts("sand AND sea AND 2:.5") == [("sand", 1.0), ("sea", 1.0), ("2", 0.5)]
     assert parts(compose([("a", 0.5), ("b: c", 2.0)])) == [("a", 0.5), ("b: c", 2.0)]
@@ -55,21 +63,29 @@ def test_the_syntax_is_the_web_interfaces() -> None:
 
 @pytest.mark.parametrize("t", [500, torch.tensor([100, 900])])
 def test_every_image_has_its_own_sum(t: Any) -> None:
-    network, xt, three = gaussian(sd_schedule()), randn(2, 4, 8, 8), contexts(0.0, 1.0, -2.0)
+    network = gaussian(sd_schedule())
+    xt = randn(2, 4, 8, 8)
+    three = contexts(0.0, 1.0, -2.0)
     weights = torch.tensor([[2.0, 0.5], [-1.0, 0.0]], dtype=torch.float64)
     eps_0, eps_1, eps_2 = (network(xt, t, context) for context in three)
     for image, (w_1, w_2) in enumerate(weights):
         expected = (eps_0 + w_1 * (eps_1 - eps_0) + w_2 * (eps_2 - eps_0))[image]
-        assert torch.allclose(guidance.compose(network, weights)(xt, t, three)[image], expected, atol=1e-12)
+        assert torch.allclose(
+            guidance.compose(network, weights)(xt, t, three)[image], expected, atol=1e-12
+        )
     alike = weights[:1].expand(2, 2)
     for rescale in (0.0, 0.7):
         theirs = guidance.guide(network, 2.0, 0.5, rescale=rescale)(xt, t, three)
-        assert torch.allclose(guidance.compose(network, alike, rescale)(xt, t, three), theirs, atol=1e-12)
+        assert torch.allclose(
+            guidance.compose(network, alike, rescale)(xt, t, three), theirs, atol=1e-12
+        )
 
 
 def test_one_condition_is_to_the_bit_what_it_is_alone(base: Base) -> None:
     alone = drawn(base, "a brain MRI", "a red disc", guidance=2.3)
-    mixed = drawn(base, "a brain MRI", "a red disc", "a chest x ray:0.5 AND a red disc:0.5", guidance=2.3)
+    mixed = drawn(
+        base, "a brain MRI", "a red disc", "a chest x ray:0.5 AND a red disc:0.5", guidance=2.3
+    )
     for one, other in zip(alone, mixed, strict=False):
         assert np.array_equal(one, other)  # although an image of its four is composed
     (zero,) = drawn(base, "a brain MRI:1 AND a red disc:0", guidance=2.3)
@@ -77,18 +93,33 @@ def test_one_condition_is_to_the_bit_what_it_is_alone(base: Base) -> None:
 
 
 def test_equal_conditions_whose_weights_add_up_to_one_are_that_condition(base: Base) -> None:
-    (alone,), (halves,) = drawn(base, "a brain MRI"), drawn(base, "a brain MRI:0.5 AND a brain MRI:0.5")
+    (alone,), (halves,) = (
+        drawn(base, "a brain MRI"),
+        drawn(base, "a brain MRI:0.5 AND a brain MRI:0.5"),
+    )
     np.testing.assert_allclose(halves, alone, atol=2e-4)
-    (both,), (first,) = drawn(base, "a brain MRI:0.5 AND a red disc:0.5"), drawn(base, "a brain MRI")
+    (both,), (first,) = (
+        drawn(base, "a brain MRI:0.5 AND a red disc:0.5"),
+        drawn(base, "a brain MRI"),
+    )
     assert np.abs(both - first).max() > 1e-3
 
 
-def test_a_report_with_an_and_of_its_own_is_one_prompt(base: Base, tiny_cohort_folder: Path) -> None:
+def test_a_report_with_an_and_of_its_own_is_one_prompt(
+    base: Base, tiny_cohort_folder: Path
+) -> None:
     cohort = Cohort.load(tiny_cohort_folder)
     table = cohort.table.assign(report="NO MASS: 3 AND HEART")
-    captioned = {"describe": "scan", "pictures": "scan", "attributes": {}, "prompt": {"caption": "report"}}
+    captioned = {
+        "describe": "scan",
+        "pictures": "scan",
+        "attributes": {},
+        "prompt": {"caption": "report"},
+    }
     (one,) = follow_cohort(Cohort(cohort.folder, table, cohort.info), "train", 1, captioned)
-    assert one.prompt == one.drawn == "NO MASS: 3 AND HEART"  # a table's words are never taken apart
+    assert (
+        one.prompt == one.drawn == "NO MASS: 3 AND HEART"
+    )  # a table's words are never taken apart
     assert Request.of(one.prompt).drawn == (("NO MASS", 3.0), ("HEART", 1.0))
     (whole,) = (picture for _, picture in generate(base, Drift(), {0: one.drawn}, **HOW))
     (split,) = drawn(base, one.prompt)
@@ -96,7 +127,9 @@ def test_a_report_with_an_and_of_its_own_is_one_prompt(base: Base, tiny_cohort_f
 
 
 def test_long_prompts_are_cut_part_by_part() -> None:
-    (found,) = readable([Request.of("one two three:0.5 AND four five")], lambda text: text.split()[0])
+    (found,) = readable(
+        [Request.of("one two three:0.5 AND four five")], lambda text: text.split()[0]
+    )
     assert found.drawn == (("one", 0.5), ("four", 1.0)) and found.prompt == "one:0.5 AND four:1"
 
 
@@ -108,24 +141,32 @@ def test_the_same_noise_for_all(base: Base) -> None:
 
 
 def test_conditions_are_said_in_the_adapters_words() -> None:
-    found = combined(["effusion:0.5", "Pneumonia:0.5", "diagnosis=AD:-0.2", "a lateral view"], 2, INFO)
+    found = combined(
+        ["effusion:0.5", "Pneumonia:0.5", "diagnosis=AD:-0.2", "a lateral view"], 2, INFO
+    )
     assert len(found) == 2 and found[0] == found[1]
     assert parts(found[0].prompt) == [
-        ("a chest X-ray with Effusion", 0.5), ("a chest X-ray with Pneumonia", 0.5), ("a chest X-ray with AD", -0.2),
+        ("a chest X-ray with Effusion", 0.5),
+        ("a chest X-ray with Pneumonia", 0.5),
+        ("a chest X-ray with AD", -0.2),
         ("a lateral view", 1.0),
-    ]  # fmt: skip
+    ]
     assert found[0].attributes == {"findings": "Effusion|Pneumonia"}
     series = between(["no finding", "effusion"], 5, INFO)
     weights = [dict(parts(one.prompt)).get("a chest X-ray with Effusion", 0.0) for one in series]
     assert weights == pytest.approx([0, 0.25, 0.5, 0.75, 1])
     assert series[0].attributes == {"findings": "No Finding"} and series[2].attributes == {}
-    assert series[-1].prompt == "a chest X-ray with Effusion" and series[-1].attributes == {"findings": "Effusion"}
+    assert series[-1].prompt == "a chest X-ray with Effusion" and series[-1].attributes == {
+        "findings": "Effusion"
+    }
 
 
 def test_what_cannot_be_mixed_is_refused() -> None:
     with pytest.raises(OptionError, match="is one condition"):
         combined(["effusion:0.5"], 2, INFO)
-    with pytest.raises(OptionError, match="takes two conditions and --n 2 or more, and got 2 and 1"):
+    with pytest.raises(
+        OptionError, match="takes two conditions and --n 2 or more, and got 2 and 1"
+    ):
         between(["effusion", "pneumonia"], 1, INFO)
     silent = {**INFO, "prompt": {"style": "bare", "patient_info": False}}
     with pytest.raises(OptionError, match="read the same to this adapter"):
@@ -134,18 +175,29 @@ def test_what_cannot_be_mixed_is_refused() -> None:
         combined(["diagnosis=MCI", "effusion"], 1, INFO)
 
 
-def test_generate_draws_a_series_and_labels_its_ends(tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_generate_draws_a_series_and_labels_its_ends(
+    tiny_base_folder: Path, tmp_path: Path
+) -> None:
     def made(out: str, **more: Any) -> Cohort:
-        options = config.GenerateOptions(adapter=str(tiny_base_folder), out=tmp_path / out, steps=3, precision="fp32", **more)
+        options = config.GenerateOptions(
+            adapter=str(tiny_base_folder), out=tmp_path / out, steps=3, precision="fp32", **more
+        )
         service.run("generate", options, quiet=True)
         return Cohort.load(tmp_path / out)
 
     series = made("series", interpolate=("a brain MRI", "a red disc"), n=3)
-    assert list(series.rows()["prompt"]) == ["a brain MRI", "a brain MRI:0.5 AND a red disc:0.5", "a red disc"]
+    assert list(series.rows()["prompt"]) == [
+        "a brain MRI",
+        "a brain MRI:0.5 AND a red disc:0.5",
+        "a red disc",
+    ]
     assert json.loads((tmp_path / "series" / "record.json").read_text())["options"]["interpolate"]
     ends = made("ends", prompt=("a brain MRI", "a red disc"), same_noise=True, n=2)
     for here, there in ((0, 0), (2, 1)):
-        pictures = [cohort.stored(cohort.rows().iloc[i].to_dict()) for cohort, i in ((series, here), (ends, there))]
+        pictures = [
+            cohort.stored(cohort.rows().iloc[i].to_dict())
+            for cohort, i in ((series, here), (ends, there))
+        ]
         assert np.array_equal(*pictures)
     with pytest.raises(OptionError, match="--prompt and --compose both say what to draw"):
         made("both", prompt=("x",), compose=("a", "b"))

@@ -1,4 +1,5 @@
-"""One picture per (seed, index), whatever is generated beside it; and the picture that stock diffusers makes."""
+"""One picture per (seed, index), whatever is generated beside it; and the picture that stock
+diffusers makes."""
 
 from __future__ import annotations
 
@@ -21,10 +22,16 @@ PROMPTS = ["a brain MRI", "a chest x ray", "a red disc"]
 
 @pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
 def base(request: pytest.FixtureRequest, tiny_base_folder: Path, tiny_v_folder: Path) -> Base:
-    return Base.load(tiny_base_folder if request.param == "epsilon" else tiny_v_folder, device="cpu", precision="fp32")
+    return Base.load(
+        tiny_base_folder if request.param == "epsilon" else tiny_v_folder,
+        device="cpu",
+        precision="fp32",
+    )
 
 
-def pictures(base: Base, indices: list[int], drift: Drift | None = None, **options: object) -> dict[int, np.ndarray]:
+def pictures(
+    base: Base, indices: list[int], drift: Drift | None = None, **options: object
+) -> dict[int, np.ndarray]:
     prompts = {index: PROMPTS[index % len(PROMPTS)] for index in indices}
     return dict(generate(base, drift or Drift(), prompts, **{**OPTIONS, **options}))
 
@@ -41,7 +48,11 @@ def test_a_picture_does_not_depend_on_what_is_generated_beside_it(base: Base, sa
 def test_pictures_are_as_promised(base: Base) -> None:
     images = pictures(base, [0, 1])
     for picture in images.values():
-        assert picture.shape == (32, 32, 3) and picture.dtype == np.float32 and np.abs(picture).max() <= 1
+        assert (
+            picture.shape == (32, 32, 3)
+            and picture.dtype == np.float32
+            and np.abs(picture).max() <= 1
+        )
     assert pictures(base, [0], resolution=64)[0].shape == (64, 64, 3)
 
 
@@ -55,16 +66,21 @@ def test_index_seed_prompt_and_guidance_each_matter(base: Base) -> None:
 
 @pytest.mark.parametrize("mode", ["infer", "both"])
 def test_drift_reaches_the_picture(base: Base, mode: str) -> None:
-    plain, drifted = (pictures(base, [0], drift)[0] for drift in (Drift(), Drift.of((0.5,) * 4, mode)))
+    plain, drifted = (
+        pictures(base, [0], drift)[0] for drift in (Drift(), Drift.of((0.5,) * 4, mode))
+    )
     assert np.abs(plain - drifted).mean() > 1e-3
 
 
 def test_rescaled_guidance_and_ablations_reach_the_picture(base: Base) -> None:
     plain = pictures(base, [0])[0]
     high, rescaled = (pictures(base, [0], guidance=60.0, rescale=share)[0] for share in (0.0, 0.7))
-    assert np.abs(high - rescaled).mean() > 1e-3  # a random network hardly heeds its prompt, so the weight is high
+    assert (
+        np.abs(high - rescaled).mean() > 1e-3
+    )  # a random network hardly heeds its prompt, so the weight is high
     forms = [
-        pictures(base, [0], Drift.of((0.5,) * 4, "infer", form))[0] for form in ("per_step", "per_step_scaled", "prediction")
+        pictures(base, [0], Drift.of((0.5,) * 4, "infer", form))[0]
+        for form in ("per_step", "per_step_scaled", "prediction")
     ]
     for picture in forms:
         assert np.abs(plain - picture).mean() > 1e-3
@@ -79,11 +95,15 @@ def test_no_drift_is_bit_identical(base: Base) -> None:
 def test_stock_diffusers_makes_the_same_picture(base: Base, guidance: float) -> None:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    pipeline = StableDiffusionPipeline.from_pretrained(base.name, safety_checker=None, feature_extractor=None)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        base.name, safety_checker=None, feature_extractor=None
+    )
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
     pipeline.set_progress_bar_config(disable=True)
     noise = torch.randn(1, 4, 8, 8, generator=generator(3, "image", 0))
-    theirs = pipeline(PROMPTS[0], num_inference_steps=10, guidance_scale=guidance, latents=noise, output_type="np").images[0]
+    theirs = pipeline(
+        PROMPTS[0], num_inference_steps=10, guidance_scale=guidance, latents=noise, output_type="np"
+    ).images[0]
     ours = pictures(base, [0], steps=10, guidance=guidance)[0]
     assert np.abs((ours + 1) / 2 - theirs).max() < 1e-4
 
@@ -116,12 +136,20 @@ def test_every_sampler_runs_a_real_network(base: Base) -> None:
 def test_what_is_added_at_every_step_is_added_as_often_as_there_are_steps(
     sampler: str, form: str, tiny_base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a network xt is scaled by a_end / a, and in sigma units not at all: so the sum of what is added is known."""
-    base, steps, delta = Base.load(tiny_base_folder, device="cpu", precision="fp32"), 5, 0.1
+    """Without a network xt is scaled by a_end / a, and in sigma units not at all: so the sum of
+    what is added is known."""
+    base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
+    steps = 5
+    delta = 0.1
     monkeypatch.setattr(Base, "denoiser", lambda self: lambda xt, t, context: torch.zeros_like(xt))
     how = {**OPTIONS, "sampler": sampler, "steps": steps}
-    (plain,), (added,) = (list(latents(base, drift, {0: ""}, **how)) for drift in (Drift(), Drift((), (delta,) * 4, form=form)))
-    a = base.schedule.a(torch.tensor([0, 1, 201, 401, 601]))  # where the steps of a fifth of 1000 times arrive, the last first
+    (plain,), (added,) = (
+        list(latents(base, drift, {0: ""}, **how))
+        for drift in (Drift(), Drift((), (delta,) * 4, form=form))
+    )
+    a = base.schedule.a(
+        torch.tensor([0, 1, 201, 401, 601])
+    )  # where the steps of a fifth of 1000 times arrive, the last first
     shares = [1.0] * steps if SAMPLERS[sampler].sigma_units else (a[0] / a).tolist()
     each = delta if form == "per_step" else delta / steps
     assert (added[2] - plain[2]).mean().item() == pytest.approx(each * sum(shares), rel=1e-4)

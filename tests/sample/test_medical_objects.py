@@ -1,4 +1,5 @@
-"""Synthetic cohorts as DICOM and NIfTI: labelled, valid, in the right unit, with the pixels of the PNGs."""
+"""Synthetic cohorts as DICOM and NIfTI: labelled, valid, in the right unit, with the pixels of the
+PNGs."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from latentdrift.sample.synthetic_cohort import Request, Sheet
 
 INFO: dict[str, Any] = {"colour": False, "modalities": ["CT"]}
 WINDOW = {
-    name: {"low": value, "median": value, "high": value} for name, value in (("window_low", -160.0), ("window_high", 240.0))
+    name: {"low": value, "median": value, "high": value}
+    for name, value in (("window_low", -160.0), ("window_high", 240.0))
 }
 
 
@@ -29,7 +31,10 @@ def drawn(out: Path, *, depth: int = 16, colour: bool = False) -> Cohort:
     """Three ramps as `generate` would publish them."""
     ramp = np.linspace(-1, 1, 32 * 32).reshape(32, 32)
     sheet = Sheet.open(out, {})
-    wanted = [Request.of("a CT", {"age": 61.0 + i, "sex": "FMF"[i], "view": ("PA", "axial", None)[i]}) for i in range(3)]
+    wanted = [
+        Request.of("a CT", {"age": 61.0 + i, "sex": "FMF"[i], "view": ("PA", "axial", None)[i]})
+        for i in range(3)
+    ]
     for index in range(3):
         picture = np.stack([ramp, ramp, ramp * (0.5 if colour else 1)], -1)
         sheet.keep(index, picture, colour=colour, depth=depth)
@@ -50,7 +55,12 @@ def test_the_copy_search_sees_the_same_of_either_depth(tmp_path: Path) -> None:
     pictures = {}
     for depth in (8, 16):
         sheet = Sheet.open(tmp_path / str(depth), {})
-        sheet.keep(0, np.broadcast_to(np.linspace(-1, 1, 1024).reshape(32, 32, 1), (32, 32, 3)), colour=False, depth=depth)
+        sheet.keep(
+            0,
+            np.broadcast_to(np.linspace(-1, 1, 1024).reshape(32, 32, 1), (32, 32, 3)),
+            colour=False,
+            depth=depth,
+        )
         pictures[depth] = sheet.pictures(1)
     assert pictures[8].dtype == pictures[16].dtype == np.uint8
     np.testing.assert_array_equal(pictures[8], pictures[16])
@@ -58,10 +68,17 @@ def test_the_copy_search_sees_the_same_of_either_depth(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "info", "found"),
-    [(None, {"colour": False}, 8), (None, {"colour": False, "depth": 16}, 16), (8, {"colour": False, "depth": 16}, 8),
-     (16, {"colour": False}, 16), (None, {"colour": True, "depth": 16}, 8)],
-)  # fmt: skip
-def test_the_default_depth_is_the_cohorts(asked: int | None, info: dict[str, Any], found: int) -> None:
+    [
+        (None, {"colour": False}, 8),
+        (None, {"colour": False, "depth": 16}, 16),
+        (8, {"colour": False, "depth": 16}, 8),
+        (16, {"colour": False}, 16),
+        (None, {"colour": True, "depth": 16}, 8),
+    ],
+)
+def test_the_default_depth_is_the_cohorts(
+    asked: int | None, info: dict[str, Any], found: int
+) -> None:
     assert bits(asked, info) == found
 
 
@@ -79,26 +96,44 @@ def valid(path: Path) -> None:
     if validator:
         report = subprocess.run([validator, path], capture_output=True, text=True, check=False)
         lines = (report.stdout + report.stderr).splitlines()
-        assert [line for line in lines if line.startswith("Error") and "0x0008,0x001c" not in line] == []
+        assert [
+            line for line in lines if line.startswith("Error") and "0x0008,0x001c" not in line
+        ] == []
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_dicom_objects_are_valid_and_say_that_they_are_synthetic(colour: bool, tmp_path: Path) -> None:
+def test_dicom_objects_are_valid_and_say_that_they_are_synthetic(
+    colour: bool, tmp_path: Path
+) -> None:
     cohort = drawn(tmp_path / "c", depth=8 if colour else 16, colour=colour)
     names = write_objects(cohort, "dicom", {**INFO, "colour": colour})
     assert names == [f"dicom/{i:06d}.dcm" for i in range(3)]
     for index, name in enumerate(names):
         path = tmp_path / "c" / name
         found = pydicom.dcmread(path)
-        assert found.SyntheticData == "YES" and found.ImageType[:2] == ["DERIVED", "SECONDARY"] and found.ConversionType == "SYN"
-        assert found.PatientAge == f"0{61 + index}Y" and found.PatientSex == "FMF"[index] and not found.PatientID
+        assert (
+            found.SyntheticData == "YES"
+            and found.ImageType[:2] == ["DERIVED", "SECONDARY"]
+            and found.ConversionType == "SYN"
+        )
+        assert (
+            found.PatientAge == f"0{61 + index}Y"
+            and found.PatientSex == "FMF"[index]
+            and not found.PatientID
+        )
         assert found.Modality == "CT" and "a CT" in found.DerivationDescription
-        assert found.get("ViewPosition") == ("PA" if index == 0 else None)  # a plane is no view position
+        assert found.get("ViewPosition") == (
+            "PA" if index == 0 else None
+        )  # a plane is no view position
         (image,) = image_readers.read(path, window="full")
-        np.testing.assert_array_equal(image.pixels, cohort.stored(cohort.table.iloc[index].to_dict()))
+        np.testing.assert_array_equal(
+            image.pixels, cohort.stored(cohort.table.iloc[index].to_dict())
+        )
         valid(path)
     assert len({pydicom.dcmread(tmp_path / "c" / name).SOPInstanceUID for name in names}) == 3
-    assert Cohort.load(tmp_path / "c").fingerprint == cohort.fingerprint  # and it is the cohort that it was
+    assert (
+        Cohort.load(tmp_path / "c").fingerprint == cohort.fingerprint
+    )  # and it is the cohort that it was
 
 
 def test_values_are_in_the_window_that_all_training_images_had(tmp_path: Path) -> None:
@@ -107,7 +142,9 @@ def test_values_are_in_the_window_that_all_training_images_had(tmp_path: Path) -
     for form, name in (("dicom", "000000.dcm"), ("nifti", "000000.nii.gz")):
         write_objects(cohort, form, info)
         (image,) = image_readers.read(tmp_path / "c" / form / name, window="full")
-        np.testing.assert_allclose(image.pixels.ravel(), np.linspace(-160, 240, 1024), atol=400 / 65535)
+        np.testing.assert_allclose(
+            image.pixels.ravel(), np.linspace(-160, 240, 1024), atol=400 / 65535
+        )
         assert image.unit == ("HU" if form == "dicom" else "intensity")
     (header,) = image_readers.read(tmp_path / "c" / "dicom" / "000000.dcm")
     np.testing.assert_allclose(header.range, (-160, 240), atol=1)

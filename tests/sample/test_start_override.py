@@ -32,9 +32,15 @@ class Shape:
         return resolution // 4
 
 
-def ask(stored: Drift, info: dict[str, Any] = GIVEN, statistics: bool = True, **options: Any) -> Drift:
+def ask(
+    stored: Drift, info: dict[str, Any] = GIVEN, statistics: bool = True, **options: Any
+) -> Drift:
     spread = torch.zeros(0)
-    found = Statistics(torch.tensor(MEAN), torch.eye(4), spread, spread, spread, spread) if statistics else None
+    found = (
+        Statistics(torch.tensor(MEAN), torch.eye(4), spread, spread, spread, spread)
+        if statistics
+        else None
+    )
     asked = GenerateOptions(adapter="a", out="o", resolution=32, **options)
     return restart(stored, asked, Shape(sd_schedule()), {"drift": info, "resolution": 32}, found)  # type: ignore[arg-type]
 
@@ -44,25 +50,38 @@ def closed_form(t: int) -> list[float]:
 
 
 def test_nothing_asked_is_the_adapters_own() -> None:
-    for drift in (Drift(), Drift.of((0.1,) * 4), Drift((), (0.1,) * 4, "pin"), Drift(form="target_unshifted", train=(0.1,) * 4)):
+    for drift in (
+        Drift(),
+        Drift.of((0.1,) * 4),
+        Drift((), (0.1,) * 4, "pin"),
+        Drift(form="target_unshifted", train=(0.1,) * 4),
+    ):
         assert ask(drift) == drift
 
 
-@pytest.mark.parametrize(("sampler", "steps", "t0"), [("ddim", 50, 981), ("ddim", 20, 951), ("ddim", 998, 998)])
-def test_a_closed_form_follows_the_first_time_of_the_sampler(sampler: str, steps: int, t0: int) -> None:
+@pytest.mark.parametrize(
+    ("sampler", "steps", "t0"), [("ddim", 50, 981), ("ddim", 20, 951), ("ddim", 998, 998)]
+)
+def test_a_closed_form_follows_the_first_time_of_the_sampler(
+    sampler: str, steps: int, t0: int
+) -> None:
     stored = Drift((), tuple(closed_form(981)), groups=(Group("ill", (), (0.1,) * 4),))
     found = ask(stored, CLOSED, sampler=sampler, steps=steps)
     assert found.infer == pytest.approx(closed_form(t0), rel=1e-6)
     ratio = (sd_schedule().a(t0) / sd_schedule().a(981)).item()
     assert found.groups[0].infer == pytest.approx([0.1 * ratio] * 4)
-    assert ask(stored, GIVEN, sampler=sampler, steps=steps) == stored  # values that somebody gave are not touched
+    assert (
+        ask(stored, GIVEN, sampler=sampler, steps=steps) == stored
+    )  # values that somebody gave are not touched
 
 
 @pytest.mark.parametrize("trained", [(), (0.1, -0.05, 0.2, 0.0)])
 def test_auto_adds_what_leaks_to_what_was_trained(trained: tuple[float, ...]) -> None:
     found = ask(Drift(trained, (0.3,) * 4), drift="auto")
     added = trained or (0.0,) * 4
-    assert found.infer == pytest.approx([a + b for a, b in zip(closed_form(981), added, strict=True)], rel=1e-6)
+    assert found.infer == pytest.approx(
+        [a + b for a, b in zip(closed_form(981), added, strict=True)], rel=1e-6
+    )
     assert found.train == trained
 
 
@@ -75,7 +94,9 @@ def test_a_mode_alone_keeps_values_or_takes_the_closed_form(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["pin-sample", "leak-pixel", "leak-low"])
 def test_drawn_starts_have_no_values(mode: str) -> None:
-    assert ask(Drift((0.1,) * 4, (0.3,) * 4), drift="auto", drift_mode=mode) == Drift((0.1,) * 4, (), mode)
+    assert ask(Drift((0.1,) * 4, (0.3,) * 4), drift="auto", drift_mode=mode) == Drift(
+        (0.1,) * 4, (), mode
+    )
 
 
 @pytest.mark.parametrize("mode", ["pin-sample", "leak-pixel", "leak-low"])
@@ -104,10 +125,15 @@ def test_a_value_replaces_the_start_of_every_class_and_leaves_the_training() -> 
 def test_forms_of_sampling_can_be_asked_for_and_that_of_training_cannot() -> None:
     assert ask(Drift(), drift="0.1", drift_form="per_step").form == "per_step"
     for stored, asked in [("noise_mean", "target_unshifted"), ("target_unshifted", "noise_mean")]:
-        with pytest.raises(OptionError, match=f"trained with drift of form '{stored}' and cannot be sampled as '{asked}'"):
+        with pytest.raises(
+            OptionError,
+            match=f"trained with drift of form '{stored}' and cannot be sampled as '{asked}'",
+        ):
             ask(Drift(form=stored), drift_form=asked)
 
 
 def test_a_base_alone_has_no_closed_form() -> None:
-    with pytest.raises(OptionError, match="needs statistics of the training latents, which a base alone has not"):
+    with pytest.raises(
+        OptionError, match="needs statistics of the training latents, which a base alone has not"
+    ):
         ask(Drift(), statistics=False, drift="auto")

@@ -14,7 +14,8 @@ from latentdrift.service import VERBS, Result
 
 
 def run(verb: str, options: config.Options) -> Result:
-    """What a verb would do under these options; errors that can be known before work starts are raised."""
+    """What a verb would do under these options; errors that can be known before work starts are
+    raised."""
     preflight.check(verb, options)
     return PLANS[verb](options)
 
@@ -32,7 +33,11 @@ def fit(options: config.FitOptions) -> Result:
     from latentdrift.model.base import Base
 
     Team.join(options.device)  # before the base is put onto this process's device
-    return plan(Base.load(options.base, device=options.device, precision=options.precision), Cohort.load(options.cohort), options)
+    return plan(
+        Base.load(options.base, device=options.device, precision=options.precision),
+        Cohort.load(options.cohort),
+        options,
+    )
 
 
 def generate(options: config.GenerateOptions) -> Result:
@@ -41,7 +46,8 @@ def generate(options: config.GenerateOptions) -> Result:
     from latentdrift.sample.start_override import restart
 
     base, drift, info, statistics = adapted(options, options.also)
-    drift, wanted = restart(drift, options, base, info, statistics), requests(options, base, info)
+    drift = restart(drift, options, base, info, statistics)
+    wanted = requests(options, base, info)
     how: Any = {name: getattr(options, name) for name in ("seed", "guidance", "sampler", "rescale")}
     how["resolution"] = options.resolution or info["resolution"]
     hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
@@ -49,11 +55,18 @@ def generate(options: config.GenerateOptions) -> Result:
     bits(options.depth, info)
     check_format(options.format, info)
     each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how, hints)
-    return {"images": len(wanted), "seconds_per_image": round(each, 3), "seconds": round(each * len(wanted), 2),
-            "first_prompt": wanted[0].prompt, "out": str(options.out)}  # fmt: skip
+    return {
+        "images": len(wanted),
+        "seconds_per_image": round(each, 3),
+        "seconds": round(each * len(wanted), 2),
+        "first_prompt": wanted[0].prompt,
+        "out": str(options.out),
+    }
 
 
-def _seconds_per_image(base: Any, drift: Any, prompt: str, statistics: Any, steps: int, how: Any, shown: Any = None) -> float:
+def _seconds_per_image(
+    base: Any, drift: Any, prompt: str, statistics: Any, steps: int, how: Any, shown: Any = None
+) -> float:
     """Wall time of one of the images that are drawn together, from a few real steps."""
     from latentdrift.sample.generate import SLOTS
     from latentdrift.sample.generate import generate as draw
@@ -69,9 +82,16 @@ def drift_estimate(options: config.DriftEstimateOptions) -> Result:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.study.drift.estimate import first_signal
 
-    cohort, model = Cohort.load(options.cohort), subject(options)
-    a_t0, drawn = first_signal(model.base, options), options.n if options.copy_slope else 0
-    how = {"seed": options.seed, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
+    cohort = Cohort.load(options.cohort)
+    model = subject(options)
+    a_t0 = first_signal(model.base, options)
+    drawn = options.n if options.copy_slope else 0
+    how = {
+        "seed": options.seed,
+        "guidance": options.guidance,
+        "sampler": options.sampler,
+        "resolution": options.resolution,
+    }
     each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
     images = len(cohort.rows("train"))
     return {
@@ -88,15 +108,27 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.study.drift.search import FINE, Question
 
-    cohort, model = Cohort.load(options.cohort), subject(options)
+    cohort = Cohort.load(options.cohort)
+    model = subject(options)
     asked = Question.of(model.about(cohort), cohort, options)
-    trains, deltas = options.stage == "train", len(asked.grid)
+    trains = options.stage == "train"
+    deltas = len(asked.grid)
     how = {name: asked.how[name] for name in ("seed", "guidance", "sampler", "resolution")}
     each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
     images = options.n * (deltas + (len(FINE) if trains else 0))
-    fitting = cost_estimate.plan(model.base, cohort, asked.fitting(0.0))["seconds"] * deltas if trains else 0.0
-    return {"deltas": list(asked.grid), "target": asked.target.to_dict(), "images": images, "fits": deltas if trains else 0,
-            "seconds": round(each * images + fitting, 2), "out": str(options.out)}  # fmt: skip
+    fitting = (
+        cost_estimate.plan(model.base, cohort, asked.fitting(0.0))["seconds"] * deltas
+        if trains
+        else 0.0
+    )
+    return {
+        "deltas": list(asked.grid),
+        "target": asked.target.to_dict(),
+        "images": images,
+        "fits": deltas if trains else 0,
+        "seconds": round(each * images + fitting, 2),
+        "out": str(options.out),
+    }
 
 
 def bench(options: config.BenchOptions) -> Result:
@@ -111,28 +143,41 @@ def bench(options: config.BenchOptions) -> Result:
     cells = asked.all_cells
     missing = asked.missing(cells)
     wanted = {cell.name: cell for cell in (*asked.firsts(missing), *missing) if cell.fit}
-    fits = {name: cell for name, cell in wanted.items() if not Run(asked.fitting(cell).out).finished}
+    fits = {
+        name: cell for name, cell in wanted.items() if not Run(asked.fitting(cell).out).finished
+    }
     shared = [variants for _, variants in asked.shared(missing)]
     images = sum(max(variants.values()) for variants in shared)
     seconds = 0.0
     for name in {cell.method for cell in fits.values()}:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         same = [cell for cell in fits.values() if cell.method == name]
-        alone = asked.fitting(same[0]).model_copy(update={"start": ()})  # which may not be there yet, and costs no time
+        alone = asked.fitting(same[0]).model_copy(
+            update={"start": ()}
+        )  # which may not be there yet, and costs no time
         seconds += len(same) * cost(base, asked.cohort, alone)["seconds"]
     if images and asked.table.editor:
         seconds += images * _seconds_per_visit(asked)
     elif isinstance(options, config.BenchDrawnOptions) and images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
-        how = {"seed": 0, "guidance": options.guidance, "sampler": options.sampler, "resolution": options.resolution}
+        how = {
+            "seed": 0,
+            "guidance": options.guidance,
+            "sampler": options.sampler,
+            "resolution": options.resolution,
+        }
         seconds += images * _seconds_per_image(base, Drift(), "", None, options.steps, how)
     told: Result = {"fits": len(fits), "images": images}
     if isinstance(options, config.BenchTable1Options):
         told |= {"by": str(asked.classes), "classifiers": sum(map(len, shared))}
         seconds += sum(map(len, shared)) * options.classifier_steps * seconds_per_step()
     there = sum(len(cell.variants) for cell in cells) - sum(map(len, shared))
-    return {**told, "results_there": there, "seconds": round(seconds / options.workers, 1),
-            "out": str(options.out)}  # fmt: skip
+    return {
+        **told,
+        "results_there": there,
+        "seconds": round(seconds / options.workers, 1),
+        "out": str(options.out),
+    }
 
 
 def _seconds_per_visit(asked: Any) -> float:
@@ -156,7 +201,9 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
     asked = edited_by(options)
     todo = [(row, case) for row, case in unmade(asked) if row in asked.editors]
     seconds = 0.0
-    for row, case in dict(todo).items():  # one edit by each editor: they differ by an order of magnitude
+    for row, case in dict(
+        todo
+    ).items():  # one edit by each editor: they differ by an order of magnitude
         began = time.perf_counter()
         edited(asked, row, case, shelf=None)
         seconds += (time.perf_counter() - began) * sum(row == other for other, _ in todo)
@@ -164,10 +211,17 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
     for editor, steps, case in {one[:2]: one for one in trips}.values():
         began = time.perf_counter()
         edited(asked, editor, case, shelf=None, steps=steps)
-        seconds += (time.perf_counter() - began) * sum((editor, steps) == other[:2] for other in trips)
-    return {"editors": list(asked.editors), "cases": len(asked.cases), "edits": len(todo), "round_trips": len(trips),
-            "seconds": round(seconds, 1),
-            "out": str(options.out)}  # fmt: skip
+        seconds += (time.perf_counter() - began) * sum(
+            (editor, steps) == other[:2] for other in trips
+        )
+    return {
+        "editors": list(asked.editors),
+        "cases": len(asked.cases),
+        "edits": len(todo),
+        "round_trips": len(trips),
+        "seconds": round(seconds, 1),
+        "out": str(options.out),
+    }
 
 
 def evaluate(options: config.EvaluateOptions) -> Result:
@@ -175,13 +229,18 @@ def evaluate(options: config.EvaluateOptions) -> Result:
     from latentdrift.evaluate.images import image_sets, subgroups
     from latentdrift.evaluate.report.downstream import Questions
 
-    cohort, size = Cohort.load(options.real), image_sets.native_size(options.synthetic)
+    cohort = Cohort.load(options.real)
+    size = image_sets.native_size(options.synthetic)
     asked = Questions(options, cohort)
     made = image_sets.named((options.synthetic, *options.compare), size)
     subgroups.check(image_sets.from_cohort(cohort, options.split, size), made, options.by)
-    return {"real": len(cohort.rows(options.split)), **{name: len(images) for name, images in made.items()},
-            "classifiers": asked.classifiers, "seconds_of_training": round(asked.seconds(), 1),
-            "out": str(options.out)}  # fmt: skip
+    return {
+        "real": len(cohort.rows(options.split)),
+        **{name: len(images) for name, images in made.items()},
+        "classifiers": asked.classifiers,
+        "seconds_of_training": round(asked.seconds(), 1),
+        "out": str(options.out),
+    }
 
 
 def edit(options: config.EditOptions) -> Result:
@@ -207,7 +266,8 @@ def edit(options: config.EditOptions) -> Result:
 
 
 def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
-    """Wall time of an inversion and of the edit that starts from it, from real ones of few steps: both grow along a line."""
+    """Wall time of an inversion and of the edit that starts from it, from real ones of few steps:
+    both grow along a line."""
     from latentdrift.edit.inversions.inversion_cache import Shelf
 
     def timed(depth: int) -> tuple[float, float, int]:
@@ -222,9 +282,12 @@ def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
 
     share, wanted = work.share, max(1, round(work.share * work.options.steps))
     timed(1)  # warms up
-    few, more = timed(1), timed(3)
+    few = timed(1)
+    more = timed(3)
     along = (wanted - few[2]) / max(more[2] - few[2], 1)
-    inversion, each = (max(one + along * (other - one), 0.0) for one, other in zip(few[:2], more[:2], strict=True))
+    inversion, each = (
+        max(one + along * (other - one), 0.0) for one, other in zip(few[:2], more[:2], strict=True)
+    )
     return (inversion if work.inversions([asked]) else 0.0), each
 
 

@@ -1,4 +1,5 @@
-"""`latentdrift <verb>`: derived from the option models of `config`; parses and shows, and loads no torch itself.
+"""`latentdrift <verb>`: derived from the option models of `config`; parses and shows, and loads no
+torch itself.
 
 Exit codes: 0 done, 1 the input or the options, 2 usage, 130 interrupted, 143 terminated.
 """
@@ -28,7 +29,8 @@ from latentdrift import __version__, config, distributed_ranks, stopping
 from latentdrift.config.documents import read_yaml
 from latentdrift.errors import LatentDriftError, OptionError, unknown
 
-# verb -> its options, and which of them stand without a flag; a verb of two words is a verb of its first word's
+# verb -> its options, and which of them stand without a flag; a verb of two words is a verb of its
+# first word's
 VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
     "import": (config.ImportOptions, ("source",)),
     "inspect": (config.InspectOptions, ("cohort",)),
@@ -56,19 +58,26 @@ VERBS: dict[str, tuple[type[config.Options], tuple[str, ...]]] = {
 
 
 def _is_sequence(field: FieldInfo) -> bool:
-    kinds = typing.get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+    kinds = (
+        typing.get_args(field.annotation)
+        if isinstance(field.annotation, UnionType)
+        else (field.annotation,)
+    )
     return any(typing.get_origin(kind) is tuple for kind in kinds)
 
 
 def _help(field: FieldInfo) -> str:
-    default = "" if field.is_required() or field.default in (None, ()) else f" (default: {field.default})"
+    default = (
+        "" if field.is_required() or field.default in (None, ()) else f" (default: {field.default})"
+    )
     return f"{field.description}{default}".replace("%", "%%")
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line; every value is left to the option models to judge."""
     root = argparse.ArgumentParser(
-        prog="latentdrift", description="Medical images from a latent diffusion model with a drifted noise mean."
+        prog="latentdrift",
+        description="Medical images from a latent diffusion model with a drifted noise mean.",
     )
     root.add_argument("--version", action="version", version=f"latentdrift {__version__}")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -81,7 +90,9 @@ def parser() -> argparse.ArgumentParser:
                 above = verbs.add_parser(name, help=f"verbs of their own: {', '.join(members)}")
                 families[name] = above.add_subparsers(required=True, metavar="VERB")
         parent = families[family[0]] if family else verbs
-        sub = parent.add_parser(word, help=summary, description=summary, argument_default=argparse.SUPPRESS)
+        sub = parent.add_parser(
+            word, help=summary, description=summary, argument_default=argparse.SUPPRESS
+        )
         sub.set_defaults(verb=verb)
         for name, field in model.model_fields.items():
             if name in positional:
@@ -94,12 +105,34 @@ def parser() -> argparse.ArgumentParser:
                 kind |= {"action": "extend", "nargs": "+"}
             flag = name.replace("_", "-")
             sub.add_argument(f"--{flag}", help=_help(field), **kind)
-            if Literal[False] in typing.get_args(field.annotation):  # a value, nothing, or not at all
-                sub.add_argument(f"--no-{flag}", dest=name, action="store_const", const=False, help=f"leave the {flag} out")
-        sub.add_argument("--config", type=Path, help="YAML file with any of these options; the command line wins")
-        sub.add_argument("--dry-run", action="store_true", default=False, help="say what it would do and cost, and do nothing")
-        sub.add_argument("--json", action="store_true", default=False, help="print the result as JSON, and no progress")
-        sub.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
+            if Literal[False] in typing.get_args(
+                field.annotation
+            ):  # a value, nothing, or not at all
+                sub.add_argument(
+                    f"--no-{flag}",
+                    dest=name,
+                    action="store_const",
+                    const=False,
+                    help=f"leave the {flag} out",
+                )
+        sub.add_argument(
+            "--config", type=Path, help="YAML file with any of these options; the command line wins"
+        )
+        sub.add_argument(
+            "--dry-run",
+            action="store_true",
+            default=False,
+            help="say what it would do and cost, and do nothing",
+        )
+        sub.add_argument(
+            "--json",
+            action="store_true",
+            default=False,
+            help="print the result as JSON, and no progress",
+        )
+        sub.add_argument(
+            "--debug", action="store_true", default=False, help="show the traceback of an error"
+        )
     return root
 
 
@@ -109,9 +142,13 @@ def _from_yaml(path: Path, known: Sequence[str]) -> dict[str, Any]:
     except FileNotFoundError:
         raise OptionError(f"--config {path} does not exist; give a YAML file of options") from None
     except OSError as error:
-        raise OptionError(f"--config {path} cannot be read ({error.strerror}); give a YAML file of options") from None
+        raise OptionError(
+            f"--config {path} cannot be read ({error.strerror}); give a YAML file of options"
+        ) from None
     if not isinstance(values, dict):
-        raise OptionError(f"--config {path} holds a {type(values).__name__}; it must hold `option: value` lines")
+        raise OptionError(
+            f"--config {path} holds a {type(values).__name__}; it must hold `option: value` lines"
+        )
     values = {str(key).replace("-", "_"): value for key, value in values.items()}
     for key in values:
         if key not in known:
@@ -131,7 +168,9 @@ def resolve(verb: str, given: dict[str, Any]) -> config.Options:
     try:
         return model(**values)
     except ValidationError as error:
-        raise OptionError("; ".join(_sentence(positional, problem) for problem in error.errors())) from None
+        raise OptionError(
+            "; ".join(_sentence(positional, problem) for problem in error.errors())
+        ) from None
 
 
 def _sentence(positional: Sequence[str], problem: Any) -> str:
@@ -147,7 +186,11 @@ def _show(result: Mapping[str, Any], indent: str = "") -> str:
     lines = []
     for key, value in result.items():
         if isinstance(value, Mapping):
-            lines += [f"{indent}{key}:", _show(value, indent + "  ")] if value else [f"{indent}{key}: none"]
+            lines += (
+                [f"{indent}{key}:", _show(value, indent + "  ")]
+                if value
+                else [f"{indent}{key}: none"]
+            )
         else:
             lines.append(f"{indent}{key}: {_shown(value)}")
     return "\n".join(lines)
@@ -159,7 +202,13 @@ def _shown(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, list | tuple):
-        return ", ".join(f"({_shown(part)})" if isinstance(part, list | tuple) else _shown(part) for part in value) or "none"
+        return (
+            ", ".join(
+                f"({_shown(part)})" if isinstance(part, list | tuple) else _shown(part)
+                for part in value
+            )
+            or "none"
+        )
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
     return str(value)
@@ -178,7 +227,8 @@ def _parsed(arguments: Sequence[str]) -> dict[str, Any]:
     hint = _nearest_option(given.verb, extra[0].partition("=")[0])
     sys.stderr.write(
         f"usage: latentdrift {given.verb} ...\n"
-        f"latentdrift {given.verb}: unrecognized arguments: {' '.join(extra)}{hint} See latentdrift {given.verb} --help\n"
+        f"latentdrift {given.verb}: unrecognized arguments: {' '.join(extra)}{hint} See "
+        f"latentdrift {given.verb} --help\n"
     )
     raise SystemExit(2)
 
@@ -199,7 +249,8 @@ def _check_verb(arguments: Sequence[str]) -> None:
         return
     usage = f"usage: latentdrift {' '.join([*above, 'VERB'])} ...\n"
     sys.stderr.write(
-        f"{usage}latentdrift: unknown verb '{' '.join([*above, word])}'; did you mean {' '.join([*above, *near])}?\n"
+        f"{usage}latentdrift: unknown verb '{' '.join([*above, word])}'; did you mean "
+        f"{' '.join([*above, *near])}?\n"
     )
     raise SystemExit(2)
 
@@ -207,18 +258,25 @@ def _check_verb(arguments: Sequence[str]) -> None:
 def _nearest_option(verb: str, flag: str) -> str:
     """The hint for an unknown option: the nearest one, or that the value stands without a flag."""
     model, positional = VERBS[verb]
-    flags = {f"--{name.replace('_', '-')}": name for name in (*model.model_fields, "config", "dry_run", "json", "debug")}
+    flags = {
+        f"--{name.replace('_', '-')}": name
+        for name in (*model.model_fields, "config", "dry_run", "json", "debug")
+    }
     near = get_close_matches(flag, flags, n=1)
     if not near:
         return ""
     name = flags[near[0]]
     if name in positional:
-        return f"; {name.upper()} stands without a flag: latentdrift {verb} {' '.join(map(str.upper, positional))}."
+        return (
+            f"; {name.upper()} stands without a flag: latentdrift {verb} "
+            f"{' '.join(map(str.upper, positional))}."
+        )
     return f"; did you mean {near[0]}?"
 
 
 def _with_negative_values(arguments: Sequence[str]) -> list[str]:
-    """`--drift -0.1,0.2` -> `--drift=-0.1,0.2`; argparse takes a value that begins with a minus for a flag."""
+    """`--drift -0.1,0.2` -> `--drift=-0.1,0.2`; argparse takes a value that begins with a minus for
+    a flag."""
     joined: list[str] = []
     for argument in arguments:
         if re.match(r"-[\d.]", argument) and joined and re.fullmatch(r"--[a-z-]+", joined[-1]):
@@ -257,7 +315,9 @@ def _run(arguments: Sequence[str]) -> int:
         if dry:
             result = import_module("latentdrift.cli.dry_run").run(verb, options)
         else:
-            result = import_module("latentdrift.service").run(verb, options, quiet=as_json or rank > 0)
+            result = import_module("latentdrift.service").run(
+                verb, options, quiet=as_json or rank > 0
+            )
     except Exception as error:
         if debug:
             raise
@@ -265,7 +325,9 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
     if rank:
         return 0
-    failed = _write((json.dumps(result, indent=1, default=str) if as_json else _show(result)) + "\n")
+    failed = _write(
+        (json.dumps(result, indent=1, default=str) if as_json else _show(result)) + "\n"
+    )
     if failed:
         _complain(f"{verb}: the work is done, but its result cannot be written to stdout: {failed}")
     return 1 if failed else 0
@@ -280,7 +342,9 @@ def _log(rank: int, as_json: bool) -> None:
 
 def _verb(arguments: Sequence[str]) -> str:
     """The verb that arguments begin with."""
-    return next((verb for verb in VERBS if list(arguments[: len(verb.split())]) == verb.split()), "")
+    return next(
+        (verb for verb in VERBS if list(arguments[: len(verb.split())]) == verb.split()), ""
+    )
 
 
 def _process() -> str:
@@ -301,17 +365,24 @@ def _problem(error: Exception) -> str:
     if isinstance(error, LatentDriftError):
         return str(error)
     if any(sign in str(error) for sign in NO_ROOM):
-        return f"the disk is full ({error}); free some space and give the same command again, which goes on where it can"
+        return (
+            f"the disk is full ({error}); free some space and give the same command again, which "
+            "goes on where it can"
+        )
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
         return f"{where}: {error.strerror}; see that it is there and that you may read and write it"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return f"there is not enough memory ({str(error) or 'MemoryError'}); take fewer images at a time or a lower resolution"
+        return (
+            f"there is not enough memory ({str(error) or 'MemoryError'}); take fewer images at a "
+            "time or a lower resolution"
+        )
     return f"{type(error).__name__}: {error}; run it again with --debug for the traceback"
 
 
 def _ready_streams() -> None:
-    """Let every text through: a closed stream swallows it, and signs that an encoding lacks are written as escapes."""
+    """Let every text through: a closed stream swallows it, and signs that an encoding lacks are
+    written as escapes."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -1,6 +1,7 @@
 """One frozen model per verb: the only place where a default lives.
 
-The command line, the YAML form (`--config`), the docs table and the record of a run are all derived from these classes.
+The command line, the YAML form (`--config`), the docs table and the record of a run are all derived
+from these classes.
 """
 
 from latentdrift.config.base import Options
@@ -17,7 +18,12 @@ from latentdrift.config.benchmark import (
 from latentdrift.config.data import ImportOptions, InspectOptions, PhantomOptions
 from latentdrift.config.demo import DemoOptions, ReplayOptions
 from latentdrift.config.drift import DriftEstimateOptions, DriftOptions, DriftSearchOptions
-from latentdrift.config.evaluate import AuditOptions, EvaluateOptions, ReaderMakeOptions, ReaderScoreOptions
+from latentdrift.config.evaluate import (
+    AuditOptions,
+    EvaluateOptions,
+    ReaderMakeOptions,
+    ReaderScoreOptions,
+)
 from latentdrift.config.fit import PRESETS, AdoptOptions, ExportOptions, FitOptions
 from latentdrift.config.generate import EditOptions, GenerateOptions
 from latentdrift.config.names import NAMES, check_names

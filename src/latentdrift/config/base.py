@@ -1,4 +1,5 @@
-"""What every option model has: frozen, nothing unknown, and the types that several of them share."""
+"""What every option model has: frozen, nothing unknown, and the types that several of them
+share."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from latentdrift.config.base import Count, Fraction, Options
 
 
 class ImportOptions(Options):
-    """Read scans and a table into a cohort: pixels, attributes, patient-wise splits, nothing that identifies anyone."""
+    """Read scans and a table into a cohort: pixels, attributes, patient-wise splits, nothing that
+    identifies anyone."""
 
     source: Path
     """Folder (or file) with PNG, JPEG, TIFF, DICOM or NIfTI images."""
@@ -30,18 +31,21 @@ class ImportOptions(Options):
     keep: tuple[str, ...] = ()
     """Header fields or table columns to keep by name, beyond the allow-list."""
     follow_links: bool = False
-    """Follow symbolic links that lead out of the source folder; else what they lead to is left out, and listed."""
+    """Follow symbolic links that lead out of the source folder; else what they lead to is left out,
+    and listed."""
     include: tuple[Literal["localizer", "screen-save", "segmentation"], ...] = ()
     """DICOM objects that are otherwise left out, because they are no scans."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
-    """Plane of the slice taken from a 3-D volume; of DICOM slices, those in this plane are taken."""
+    """Plane of the slice taken from a 3-D volume; of DICOM slices, those in this plane are
+    taken."""
     position: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(%|mm)?$")] | None = None
-    """Where the slice lies in the volume: percent of its extent, millimetres in RAS, or a voxel index; default: 50%. If given, it
-    also holds for DICOM series: one slice of each is taken."""
+    """Where the slice lies in the volume: percent of its extent, millimetres in RAS, or a voxel
+    index; default: 50%. If given, it also holds for DICOM series: one slice of each is taken."""
     slab: Annotated[float, Field(ge=0)] = 0.0
     """Thickness in mm over which slices are averaged; 0 takes one slice."""
     window: str | None = None
-    """Intensities kept: `voi` (the header's), `full`, `LOW,HIGH`, or percentiles `p1,p99`; default: the header's, else full."""
+    """Intensities kept: `voi` (the header's), `full`, `LOW,HIGH`, or percentiles `p1,p99`; default:
+    the header's, else full."""
     split: tuple[Fraction, Fraction, Fraction] = (0.70, 0.15, 0.15)
     """Shares of patients in train, validation and test."""
     stratify: str | None = None
@@ -49,7 +53,8 @@ class ImportOptions(Options):
     seed: int = 0
     """Seed of the split."""
     salt: str | None = None
-    """Secret for the patients' pseudonyms; default: a fresh random one, stored beside the mapping."""
+    """Secret for the patients' pseudonyms; default: a fresh random one, stored beside the
+    mapping."""
     workers: Count = 2
     """Images read at a time."""
 
@@ -64,7 +69,8 @@ class InspectOptions(Options):
 
 
 class PhantomOptions(Options):
-    """Write a folder of phantom scans with their table: a data set whose true counterfactuals are known."""
+    """Write a folder of phantom scans with their table: a data set whose true counterfactuals are
+    known."""
 
     out: Path
     """The folder to make."""

@@ -20,7 +20,10 @@ DEEPEST = 20
 
 
 def read_yaml(
-    path: Path, name: str, loader: type[yaml.BaseLoader] | type[yaml.SafeLoader], form: Literal["NFC"] | None = None
+    path: Path,
+    name: str,
+    loader: type[yaml.BaseLoader] | type[yaml.SafeLoader],
+    form: Literal["NFC"] | None = None,
 ) -> Any:
     """Read a YAML file.
 
@@ -32,10 +35,13 @@ def read_yaml(
 
     Raises:
         OSError: It cannot be read.
-        InputError: It is not YAML, too large, nested too deeply, or repeats parts of itself by aliases (`*name`).
+        InputError: It is not YAML, too large, nested too deeply, or repeats parts of itself by
+            aliases (`*name`).
     """
     if path.stat().st_size > LARGEST:
-        raise InputError(f"{name} has more than {LARGEST / 1e6:g} MB; it must be a page of `name: value` lines")
+        raise InputError(
+            f"{name} has more than {LARGEST / 1e6:g} MB; it must be a page of `name: value` lines"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
         text = unicodedata.normalize(form, text) if form else text
@@ -48,8 +54,13 @@ def read_yaml(
 def _check_form(text: str, name: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         if depth > DEEPEST:
-            raise InputError(f"{name} is nested more than {DEEPEST} levels deep; it must be a page of `name: value` lines")
+            raise InputError(
+                f"{name} is nested more than {DEEPEST} levels deep; it must be a page of `name: "
+                "value` lines"
+            )
         if isinstance(event, yaml.AliasEvent):
             raise InputError(f"{name} has a YAML alias (*{event.anchor}); write the value out")

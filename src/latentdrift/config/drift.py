@@ -11,7 +11,8 @@ from latentdrift.config.base import Count, Options
 
 
 class DriftOptions(Options):
-    """What the verbs of drift share: a cohort, the model that is asked about it, how its pictures are drawn."""
+    """What the verbs of drift share: a cohort, the model that is asked about it, how its pictures
+    are drawn."""
 
     cohort: Path
     """A cohort folder."""
@@ -20,7 +21,8 @@ class DriftOptions(Options):
     adapter: str = "pocket"
     """An adapter or run folder that is asked instead of a base."""
     base: str | None = None
-    """The base that is asked: a name, folder or hub id; beside `--adapter`, where the adapter's base lies on this machine."""
+    """The base that is asked: a name, folder or hub id; beside `--adapter`, where the adapter's
+    base lies on this machine."""
     steps: Count = 50
     """Sampling steps."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
@@ -48,7 +50,8 @@ class DriftOptions(Options):
 
 
 class DriftEstimateOptions(DriftOptions):
-    """Find the mean that the starts of sampling lack, in closed form, and how much of a start's mean the model copies."""
+    """Find the mean that the starts of sampling lack, in closed form, and how much of a start's
+    mean the model copies."""
 
     copy_slope: bool = True
     """Draw images to see whether the model copies a start's mean at all."""
@@ -59,12 +62,15 @@ class DriftEstimateOptions(DriftOptions):
 
 
 class DriftSearchOptions(DriftOptions):
-    """Try drifts: pictures for every value of a grid against the validation split, by L1 distances."""
+    """Try drifts: pictures for every value of a grid against the validation split, by L1
+    distances."""
 
     grid: str = "-0.2,-0.1,-0.05,0,0.05,0.1,0.2"
-    """Values of delta in sd of unit noise, or in sds of a channel's mean (`3.2sd`); 0 is always among them."""
+    """Values of delta in sd of unit noise, or in sds of a channel's mean (`3.2sd`); 0 is always
+    among them."""
     stage: Literal["infer", "train"] = "infer"
-    """`infer` drifts the start of the model as it is; `train` makes a short fit per value from `--base`."""
+    """`infer` drifts the start of the model as it is; `train` makes a short fit per value from
+    `--base`."""
     n: Annotated[int, Field(ge=4)] = 64
     """Images per value."""
     method: str = "lora"
@@ -76,6 +82,7 @@ class DriftSearchOptions(DriftOptions):
     rank: Count = 8
     """With `--stage train`: rank of the LoRA matrices."""
     workers: Count = 1
-    """Processes, each with a model of its own; give each its share of the cores with OMP_NUM_THREADS. Results do not change."""
+    """Processes, each with a model of its own; give each its share of the cores with
+    OMP_NUM_THREADS. Results do not change."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients and images behind each interval."""

@@ -11,7 +11,8 @@ from latentdrift.config.base import Count, Options, Split
 
 
 class EvaluateOptions(Options):
-    """Judge synthetic images against real ones: fidelity, coverage, copies; each number with its interval and floor."""
+    """Judge synthetic images against real ones: fidelity, coverage, copies; each number with its
+    interval and floor."""
 
     real: Path
     """A cohort of real images."""
@@ -20,39 +21,48 @@ class EvaluateOptions(Options):
     out: Path
     """Folder for `report.json` and `report.html`."""
     features: tuple[str, ...] = ("pocket",)
-    """Rows of FEATURES, optionally `name=PATH` for local weights, or a Hugging Face vision model's folder or id."""
+    """Rows of FEATURES, optionally `name=PATH` for local weights, or a Hugging Face vision model's
+    folder or id."""
     split: Split | None = "test"
     """Which real images are the reference; the train split is where copies are looked for."""
     by: str | None = None
-    """An attribute of both sets: every distance is also given for each of its values (findings one by one, age by decades)."""
+    """An attribute of both sets: every distance is also given for each of its values (findings one
+    by one, age by decades)."""
     compare: tuple[Path, ...] = ()
     """Further synthetic sets, judged against the same real images and shown side by side."""
     cache: Path | None = None
-    """Folder where features are kept, which come from patients' images; default: `cache` in --out."""
+    """Folder where features are kept, which come from patients' images; default: `cache` in
+    --out."""
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
     utility: str | None = None
-    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from real images, and from both;
-    or `mask=COLUMN`, masks that a column names, which segmenters learn to outline."""
+    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from
+    real images, and from both; or `mask=COLUMN`, masks that a column names, which segmenters learn
+    to outline."""
     alignment: bool = False
-    """Judge whether the first synthetic set shows what its table says, by classifiers that learn it from real images."""
+    """Judge whether the first synthetic set shows what its table says, by classifiers that learn it
+    from real images."""
     scorer: str = "judges"
-    """With --alignment: what ranks prompts against images: `judges`, the same classifiers, or the folder or id of a Hugging Face
-    dual encoder of images and texts, such as CLIP."""
+    """With --alignment: what ranks prompts against images: `judges`, the same classifiers, or the
+    folder or id of a Hugging Face dual encoder of images and texts, such as CLIP."""
     card: bool = True
-    """With --edits: judge by the same classifiers whether edits did what was asked for, and nothing else."""
+    """With --edits: judge by the same classifiers whether edits did what was asked for, and nothing
+    else."""
     classifier: str = "small"
-    """What classifiers are made of: `small`, or the folder or id of a Hugging Face vision model (`timm/...` needs timm)."""
+    """What classifiers are made of: `small`, or the folder or id of a Hugging Face vision model
+    (`timm/...` needs timm)."""
     classifier_steps: Count = 200
     """Optimiser steps of each classifier, whatever it learns from."""
     classifier_seeds: Count = 3
     """Seeds that each classifier is trained with."""
     gan_steps: Annotated[int, Field(ge=0)] = 0
-    """With --utility ATTRIBUTE=VALUE: steps of a small GAN whose images are two more rows to beat; thousands, or 0: none."""
+    """With --utility ATTRIBUTE=VALUE: steps of a small GAN whose images are two more rows to beat;
+    thousands, or 0: none."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients behind each interval."""
     adapter: Path | None = None
-    """The adapter or run folder that drew the images: its model card and adapter.json get the scores."""
+    """The adapter or run folder that drew the images: its model card and adapter.json get the
+    scores."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""
     seed: int = 0
@@ -60,7 +70,8 @@ class EvaluateOptions(Options):
 
 
 class ReaderMakeOptions(Options):
-    """Make a blinded reader study: real and synthetic images, shuffled, as one page whose answers are saved as a CSV file."""
+    """Make a blinded reader study: real and synthetic images, shuffled, as one page whose answers
+    are saved as a CSV file."""
 
     real: Path
     """A cohort of real images, of which each patient is shown once at the most."""
@@ -75,13 +86,15 @@ class ReaderMakeOptions(Options):
     split: Split | None = "test"
     """Which real images."""
     by: str | None = None
-    """An attribute of both: the synthetic images get its values as often as the real ones, and answers are counted for each."""
+    """An attribute of both: the synthetic images get its values as often as the real ones, and
+    answers are counted for each."""
     seed: int = 0
     """Seed of the choice and of the order."""
 
 
 class ReaderScoreOptions(Options):
-    """Score the answers of a reader study: accuracy with its interval, kappa with the truth and between readers, per class."""
+    """Score the answers of a reader study: accuracy with its interval, kappa with the truth and
+    between readers, per class."""
 
     answers: tuple[Path, ...]
     """CSV files that the page saved, one for each reader."""
@@ -101,7 +114,8 @@ class AuditOptions(Options):
     adapter: str
     """An adapter or run folder."""
     cohort: Path
-    """The cohort that it was trained on: patients of the train split are looked for among the others."""
+    """The cohort that it was trained on: patients of the train split are looked for among the
+    others."""
     out: Path
     """Folder for `audit.json` and `audit.html`."""
     draws: Annotated[int, Field(ge=4)] = 24

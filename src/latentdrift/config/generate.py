@@ -22,10 +22,11 @@ class GenerateOptions(Options):
     prompt: tuple[str, ...] = ()
     """Prompts; image i follows prompt i modulo their number."""
     compose: tuple[str, ...] = ()
-    """Conditions in one picture, `effusion:0.5 pneumonia:0.5`: findings, `name=value` or prompts, with weights that may be
-    negative. The same in a prompt: `one:0.5 AND other:0.5`."""
+    """Conditions in one picture, `effusion:0.5 pneumonia:0.5`: findings, `name=value` or prompts,
+    with weights that may be negative. The same in a prompt: `one:0.5 AND other:0.5`."""
     interpolate: tuple[str, ...] = ()
-    """Two conditions; the images go from the first to the second in equal steps, with the same noise."""
+    """Two conditions; the images go from the first to the second in equal steps, with the same
+    noise."""
     same_noise: bool = False
     """All images have the noise of the first, and differ by their prompts alone."""
     like: Path | None = None
@@ -33,10 +34,12 @@ class GenerateOptions(Options):
     split: Split | None = None
     """With `--like`: only the rows of this split."""
     hint_image: tuple[Path, ...] = ()
-    """Hints that all images are drawn from, a picture for each ControlNet in the stack's order; default: those of `--like`."""
+    """Hints that all images are drawn from, a picture for each ControlNet in the stack's order;
+    default: those of `--like`."""
     gate: Path | Literal[False] | None = None
-    """The cohort that the adapter was trained on: copies of its training images are held back, see docs/privacy.md. Default: that
-    cohort, where it is still where `fit` found it; `--no-gate` leaves the gate out."""
+    """The cohort that the adapter was trained on: copies of its training images are held back, see
+    docs/privacy.md. Default: that cohort, where it is still where `fit` found it; `--no-gate`
+    leaves the gate out."""
     n: Count = 16
     """Number of images."""
     steps: Count = 50
@@ -44,11 +47,13 @@ class GenerateOptions(Options):
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Classifier-free guidance weight; 1 is none."""
     rescale: Fraction = 0.0
-    """Share of guidance rescale, which keeps high weights from raising the contrast; 0 is none, 0.7 is usual."""
+    """Share of guidance rescale, which keeps high weights from raising the contrast; 0 is none, 0.7
+    is usual."""
     sampler: str = "ddim"
     """A row of SAMPLERS."""
     drift: str | None = None
-    """Drift of the start: `none`, a value, `auto` for the closed form, `calibrated` if the adapter is, or a result's file;
+    """Drift of the start: `none`, a value, `auto` for the closed form, `calibrated` if the adapter
+    is, or a result's file;
     default: what the adapter stores."""
     drift_mode: Start | None = None
     """How sampling starts; default: as the adapter stores."""
@@ -59,7 +64,8 @@ class GenerateOptions(Options):
     depth: Annotated[int, Field(ge=8, le=16, multiple_of=8)] | None = None
     """Bits of grey pictures, 8 or 16; default: as the adapter's cohort has them."""
     format: Literal["png", "dicom", "nifti"] = "png"
-    """What is written beside the cohort's PNGs: labelled synthetic DICOM objects or NIfTI files, in a folder of that name."""
+    """What is written beside the cohort's PNGs: labelled synthetic DICOM objects or NIfTI files, in
+    a folder of that name."""
     batch_size: Count = 4
     """Images drawn together, in fours; it takes memory and never changes a picture."""
     base: str | None = None
@@ -92,21 +98,25 @@ class EditOptions(Options):
     age: str | None = None
     """Years from each image's own age: `+10` or `-5`."""
     grid: tuple[str, ...] = ()
-    """Values that are tried in turn, a counterfactual for each and all of them in one picture: `age=60:90:5` (both ends
-    included), `age=+5,+10`, `diagnosis=dementia,no dementia`; of several, every combination."""
+    """Values that are tried in turn, a counterfactual for each and all of them in one picture:
+    `age=60:90:5` (both ends included), `age=+5,+10`, `diagnosis=dementia,no dementia`; of several,
+    every combination."""
     animate: Literal["none", "gif", "mp4"] = "none"
-    """With --grid: the counterfactuals of each image in turn, as a moving picture; mp4 needs imageio-ffmpeg."""
+    """With --grid: the counterfactuals of each image in turn, as a moving picture; mp4 needs
+    imageio-ffmpeg."""
     given: tuple[str, ...] = ()
     """Attributes of the source image where no table says them, `name=value`; may be repeated."""
     editor: str | None = None
-    """A row of EDITORS: sdedit, ddim, prompt-to-prompt, null-text, pix2pix-zero, edit-friendly, ledits, inpaint, diffedit,
-    controlnet, instruct-pix2pix; default: instruct-pix2pix for its own adapters, controlnet where there is a ControlNet, else
-    ddim. See docs/counterfactuals.md."""
+    """A row of EDITORS: sdedit, ddim, prompt-to-prompt, null-text, pix2pix-zero, edit-friendly,
+    ledits, inpaint, diffedit, controlnet, instruct-pix2pix; default: instruct-pix2pix for its own
+    adapters, controlnet where there is a ControlNet, else ddim. See docs/counterfactuals.md."""
     hint_image: tuple[Path, ...] = ()
-    """Hints that all images are edited beside: a picture for each ControlNet in the stack's order, or for each that is shown
-    masks; default: made from each image, masks from its cohort's column."""
+    """Hints that all images are edited beside: a picture for each ControlNet in the stack's order,
+    or for each that is shown masks; default: made from each image, masks from its cohort's
+    column."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """How far back towards noise the edit goes; controlnet and instruct-pix2pix always draw from noise, and take none."""
+    """How far back towards noise the edit goes; controlnet and instruct-pix2pix always draw from
+    noise, and take none."""
     steps: Count = 50
     """Steps of the full trajectory."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
@@ -114,46 +124,57 @@ class EditOptions(Options):
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
     """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
     instruction: Annotated[str, Field(min_length=1)] | None = None
-    """With instruct-pix2pix: what to do, in free words ("Age this brain by ten years"), of all images; --set, --age, --add and
-    --remove then only say for the record what should come of it. Default: the instruction that they lead to, as in training."""
+    """With instruct-pix2pix: what to do, in free words ("Age this brain by ten years"), of all
+    images; --set, --age, --add and --remove then only say for the record what should come of it.
+    Default: the instruction that they lead to, as in training."""
     gate: Path | Literal[False] | None = None
-    """The cohort that the adapter was trained on: edits that repeat a training image of another patient are held back, see
-    docs/privacy.md. Default: that cohort, where it is still where `fit` found it; `--no-gate` leaves the gate out."""
+    """The cohort that the adapter was trained on: edits that repeat a training image of another
+    patient are held back, see docs/privacy.md. Default: that cohort, where it is still where `fit`
+    found it; `--no-gate` leaves the gate out."""
     detail: bool | None = None
-    """Put the change on the image itself, at its own resolution, instead of handing out what was drawn: nothing that the
-    reconstruction loses is lost. Default: with editors that invert the image."""
+    """Put the change on the image itself, at its own resolution, instead of handing out what was
+    drawn: nothing that the reconstruction loses is lost. Default: with editors that invert the
+        image."""
     reverse: bool = False
-    """Also edit each counterfactual back, into `reverse` in its folder: `evaluate --edits` says how near that comes."""
+    """Also edit each counterfactual back, into `reverse` in its folder: `evaluate --edits` says how
+    near that comes."""
     inversion: str | None = None
-    """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text, regularised, edit-friendly; default: the
-    editor's own."""
+    """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text,
+    regularised, edit-friendly; default: the editor's own."""
     inversions: Path | None = None
-    """Folder in which inversions are kept and found again, as private as the images; default: `cache` in --out."""
+    """Folder in which inversions are kept and found again, as private as the images; default:
+    `cache` in --out."""
     private: Path | None = None
-    """Folder with the secret under which UIDs of DICOM sources are mapped, and with the map. Edits that share it stay together
-    and lie over each other in viewers. Default: `<out>-private`."""
+    """Folder with the secret under which UIDs of DICOM sources are mapped, and with the map. Edits
+    that share it stay together and lie over each other in viewers. Default: `<out>-private`."""
     mask: Path | None = None
-    """Where the image may change: a picture of its rows and columns (or a volume with the same slices), 0 outside, where every
-    pixel stays."""
+    """Where the image may change: a picture of its rows and columns (or a volume with the same
+    slices), 0 outside, where every pixel stays."""
     protect: Path | None = None
-    """Where the image may not change: the same, 0 where it may. With --mask, what is in the mask and not protected may."""
+    """Where the image may not change: the same, 0 where it may. With --mask, what is in the mask
+    and not protected may."""
     mask_edge: Annotated[float, Field(ge=0)] = 2.0
     """With --mask or --protect: pixels inside the edge over which the change sets in."""
     mask_threshold: Fraction = 0.5
-    """With diffedit: share of the largest difference between the prompts' noise from which on a place may change; what is more
-    than three times the mean difference counts as the largest."""
+    """With diffedit: share of the largest difference between the prompts' noise from which on a
+    place may change; what is more than three times the mean difference counts as the largest."""
     cross_share: Fraction = 0.8
-    """With prompt-to-prompt and null-text: share of the steps in which words keep the attention they had in the source."""
+    """With prompt-to-prompt and null-text: share of the steps in which words keep the attention
+    they had in the source."""
     self_share: Fraction = 0.4
     """With prompt-to-prompt and null-text: the same for the attention of the picture to itself."""
     exchange: Literal["replace", "refine"] = "replace"
-    """With prompt-to-prompt and null-text: whether a word in another's place takes over its attention, or has its own."""
+    """With prompt-to-prompt and null-text: whether a word in another's place takes over its
+    attention, or has its own."""
     emphasis: tuple[str, ...] = ()
-    """With prompt-to-prompt and null-text: `WORD=FACTOR`, what the attention to a word of the changed prompt is multiplied by."""
+    """With prompt-to-prompt and null-text: `WORD=FACTOR`, what the attention to a word of the
+    changed prompt is multiplied by."""
     local_blend: bool = False
-    """With prompt-to-prompt and null-text: change nothing where the words that differ are not looked at."""
+    """With prompt-to-prompt and null-text: change nothing where the words that differ are not
+    looked at."""
     sentences: Annotated[int, Field(ge=1, le=24)] = 8
-    """With pix2pix-zero: wordings of each state, between whose means the direction of the edit leads."""
+    """With pix2pix-zero: wordings of each state, between whose means the direction of the edit
+    leads."""
     attention_weight: Annotated[float, Field(ge=0)] = 0.1
     """With pix2pix-zero: size of the steps that keep the cross-attention."""
     focus: Annotated[float, Field(ge=0, lt=1)] = 0.7
@@ -161,7 +182,8 @@ class EditOptions(Options):
     split: Split | None = None
     """Of a cohort: only this split."""
     patient: tuple[str, ...] = ()
-    """Of a cohort: only the images of these patients, by their pseudonyms (`p-3f0c...`, as in its metadata.csv)."""
+    """Of a cohort: only the images of these patients, by their pseudonyms (`p-3f0c...`, as in its
+    metadata.csv)."""
     limit: Count | None = None
     """Of a cohort, or of a file with several pictures: at most this many images."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
@@ -169,7 +191,8 @@ class EditOptions(Options):
     position: str = "50%"
     """Position of the slice, where the source is a 3-D volume."""
     window: str | None = None
-    """Intensity range that maps to [-1, 1]; default: the header's, else that of the cohort the adapter saw."""
+    """Intensity range that maps to [-1, 1]; default: the header's, else that of the cohort the
+    adapter saw."""
     base: str | None = None
     """Where the adapter's base lies on this machine, if not where it was trained."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -179,5 +202,5 @@ class EditOptions(Options):
     seed: int = 0
     """Seed of the editor's noise."""
     seeds: Count = 1
-    """With editors that draw noise: so many counterfactuals, with this seed and the next ones; the first is the counterfactual,
-    and all give a mean and an uncertainty."""
+    """With editors that draw noise: so many counterfactuals, with this seed and the next ones; the
+    first is the counterfactual, and all give a mean and an uncertainty."""

@@ -1,7 +1,7 @@
 """NAMES: which names an option takes, known before anything heavy is imported.
 
-The tables behind these names lie with the code that they call: METHODS in `adapt/methods/methods.py`, and so
-on. A test compares the two.
+The tables behind these names lie with the code that they call: METHODS in
+`adapt/methods/methods.py`, and so on. A test compares the two.
 """
 
 from __future__ import annotations
@@ -24,16 +24,49 @@ class Names:
 
 METHODS = Names(
     "method",
-    ("full", "lora", "textual-inversion", "custom-diffusion", "dreambooth", "dreambooth-lora", "controlnet", "instruct-pix2pix"),
+    (
+        "full",
+        "lora",
+        "textual-inversion",
+        "custom-diffusion",
+        "dreambooth",
+        "dreambooth-lora",
+        "controlnet",
+        "instruct-pix2pix",
+    ),
 )
 EDITORS = Names(
     "editor",
-    ("sdedit", "ddim", "prompt-to-prompt", "null-text", "pix2pix-zero", "edit-friendly", "ledits", "inpaint", "diffedit",
-     "controlnet", "instruct-pix2pix"),
-)  # fmt: skip
+    (
+        "sdedit",
+        "ddim",
+        "prompt-to-prompt",
+        "null-text",
+        "pix2pix-zero",
+        "edit-friendly",
+        "ledits",
+        "inpaint",
+        "diffedit",
+        "controlnet",
+        "instruct-pix2pix",
+    ),
+)
 SAMPLERS = Names(
     "sampler",
-    ("ddim", "ddim-eta1", "ddpm", "pndm", "dpmpp-2m", "dpmpp-2m-sde", "unipc", "deis", "euler", "euler-a", "heun", "lms"),
+    (
+        "ddim",
+        "ddim-eta1",
+        "ddpm",
+        "pndm",
+        "dpmpp-2m",
+        "dpmpp-2m-sde",
+        "unipc",
+        "deis",
+        "euler",
+        "euler-a",
+        "heun",
+        "lms",
+    ),
 )
 
 # Option -> its names, whatever the verb. Of `name=value` the name counts.
@@ -43,11 +76,15 @@ NAMES: dict[str, Names] = {
     "editor": EDITORS,
     "editors": EDITORS,
     "sampler": SAMPLERS,
-    "inversion": Names("inversion", ("ddim", "negative-prompt", "null-text", "regularised", "edit-friendly")),
+    "inversion": Names(
+        "inversion", ("ddim", "negative-prompt", "null-text", "regularised", "edit-friendly")
+    ),
     "rate_schedule": Names("rate schedule", ("constant", "cosine", "linear")),
     "optimizer": Names("optimizer", ("adamw", "adamw-8bit")),
     "tracker": Names("tracker", ("tensorboard", "mlflow", "wandb", "none")),
-    "targets": Names("row of TARGETS for --targets", ("attention", "cross-attention", "attention-mlp", "all")),
+    "targets": Names(
+        "row of TARGETS for --targets", ("attention", "cross-attention", "attention-mlp", "all")
+    ),
     "noise": Names("noise", ("pyramid", "offset", "input-perturbation")),
     "hint": Names("hint", ("edges", "mask", "earlier")),
     "to": Names("format", ("diffusers", "a1111", "kohya")),

@@ -1,6 +1,8 @@
-"""PARTS: which options of a verb have a part in what, so that none is given and silently left aside.
+"""PARTS: which options of a verb have a part in what, so that none is given and silently left
+aside.
 
-Only what the options themselves decide stands here. What a file, a cohort or a network decides is checked where it is read.
+Only what the options themselves decide stands here. What a file, a cohort or a network decides is
+checked where it is read.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ BY_METHOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("instruction",): ("instruct-pix2pix",),
     ("caption_dropout",): tuple(name for name in METHODS.known if name != "textual-inversion"),
 }
-# What a method gives an option that is not given (METHODS in adapt/methods/methods.py): to say it aloud changes nothing.
+# What a method gives an option that is not given (METHODS in adapt/methods/methods.py): to say it
+# aloud changes nothing.
 SAME = {"vectors": (None, 1), "prior_images": (None, 0)}
 
 
@@ -47,7 +50,9 @@ class Part:
 
 
 def _draws_class(options: Any) -> bool:
-    return bool(options.prior_images) if options.prior_images is not None else options.method in PRIORS
+    return (
+        bool(options.prior_images) if options.prior_images is not None else options.method in PRIORS
+    )
 
 
 def _says_patient(options: Any) -> bool:
@@ -59,18 +64,31 @@ def _trains_classifiers(options: Any) -> bool:
 
 
 def _guides(options: Any) -> bool:
-    return options.guidance != 1 or bool(options.compose) or any(" AND " in text for text in options.prompt)
+    return (
+        options.guidance != 1
+        or bool(options.compose)
+        or any(" AND " in text for text in options.prompt)
+    )
 
 
 PARTS: dict[str, tuple[Part, ...]] = {
     "fit": (
         Part(("mask_outside",), "--mask COLUMN", lambda o: o.mask is not None),
         Part(("prior_weight", "class_prompt"), "--prior-images above 0", _draws_class),
-        Part(("age_encoding", "negate_findings"), "a sentence that says the patient", _says_patient),
-        Part(("drift_form",), "a --drift other than none", lambda o: o.drift.strip().lower() != "none"),
         Part(
-            ("drift_mode",), "a --drift other than none",
-            lambda o: o.drift.strip().lower() != "none" or o.drift_mode not in ("infer", "train", "both"),
+            ("age_encoding", "negate_findings"), "a sentence that says the patient", _says_patient
+        ),
+        Part(
+            ("drift_form",),
+            "a --drift other than none",
+            lambda o: o.drift.strip().lower() != "none",
+        ),
+        Part(
+            ("drift_mode",),
+            "a --drift other than none",
+            lambda o: (
+                o.drift.strip().lower() != "none" or o.drift_mode not in ("infer", "train", "both")
+            ),
         ),
     ),
     "generate": (
@@ -79,23 +97,38 @@ PARTS: dict[str, tuple[Part, ...]] = {
     ),
     "evaluate": (
         Part(
-            ("classifier", "classifier_steps", "classifier_seeds"), "--utility, --alignment, or a card of --edits",
+            ("classifier", "classifier_steps", "classifier_seeds"),
+            "--utility, --alignment, or a card of --edits",
             _trains_classifiers,
         ),
         Part(("card",), "--edits FOLDER", lambda o: o.edits is not None),
         Part(("scorer",), "--alignment", lambda o: o.alignment),
     ),
-    "drift estimate": (Part(("n", "guidance", "batch_size"), "--copy-slope", lambda o: o.copy_slope),),
+    "drift estimate": (
+        Part(("n", "guidance", "batch_size"), "--copy-slope", lambda o: o.copy_slope),
+    ),
     "drift search": (
-        Part(("method", "fit_steps", "learning_rate", "rank"), "--stage train", lambda o: o.stage == "train"),
+        Part(
+            ("method", "fit_steps", "learning_rate", "rank"),
+            "--stage train",
+            lambda o: o.stage == "train",
+        ),
         Part(("rank",), f"--method {' or '.join(LORAS)}", lambda o: o.method in LORAS),
     ),
     "bench editors": (
         Part(("split",), "a cohort", lambda o: o.cohort is not None),
-        Part(("image_guidance",), "--editors instruct-pix2pix", lambda o: not o.editors or "instruct-pix2pix" in o.editors),
-        Part(("sentences",), "--editors pix2pix-zero", lambda o: not o.editors or "pix2pix-zero" in o.editors),
+        Part(
+            ("image_guidance",),
+            "--editors instruct-pix2pix",
+            lambda o: not o.editors or "instruct-pix2pix" in o.editors,
+        ),
+        Part(
+            ("sentences",),
+            "--editors pix2pix-zero",
+            lambda o: not o.editors or "pix2pix-zero" in o.editors,
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def check_parts(verb: str, options: Options) -> None:
@@ -107,7 +140,10 @@ def check_parts(verb: str, options: Options) -> None:
     for part in PARTS.get(verb, ()):
         for name in part.options:
             if given(options, name) and not part.there(options):
-                raise OptionError(f"{_flag(options, name)} has no part without {part.needed}; give that, or leave it out")
+                raise OptionError(
+                    f"{_flag(options, name)} has no part without {part.needed}; give that, or "
+                    "leave it out"
+                )
     if verb == "fit":
         _check_method(options)
 
@@ -123,14 +159,15 @@ def _check_method(options: Any) -> None:
         for name in names:
             if given(options, name) and options.method not in methods:
                 raise OptionError(
-                    f"{_flag(options, name)} has no part in --method {options.method}, but in {', '.join(methods)}; "
-                    "leave one of them out"
+                    f"{_flag(options, name)} has no part in --method {options.method}, but in "
+                    f"{', '.join(methods)}; leave one of them out"
                 )
 
 
 def _flag(options: Any, name: str) -> str:
     """The option as it is written, and the preset that gives it."""
-    no, preset = "no-" * (getattr(options, name) is False), getattr(options, "preset", None)
+    no = "no-" * (getattr(options, name) is False)
+    preset = getattr(options, "preset", None)
     flag = f"--{no}{name.replace('_', '-')}"
     gives = PRESETS.get(preset or "", {}).get(name, ...) == getattr(options, name)
     return f"{flag} (of --preset {preset})" if gives else flag

@@ -1,1 +1,2 @@
-"""Pixels and tables in, pixels out: the only layer that knows file formats. Numpy arrays leave it, never tensors."""
+"""Pixels and tables in, pixels out: the only layer that knows file formats. Numpy arrays leave it,
+never tensors."""

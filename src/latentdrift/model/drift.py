@@ -1,13 +1,17 @@
-"""Drift: one signed number per latent channel, the mean of the noise (Yeganeh et al. 2025, Latent Drifting).
+"""Drift: one signed number per latent channel, the mean of the noise (Yeganeh et al. 2025, Latent
+Drifting).
 
-With noise eps + delta, xt = a x0 + s (eps + delta). Then yt = xt - s delta is an ordinary diffusion of the same x0, so
-the network is wrapped instead of anything around it: it sees yt + s delta, and delta (for eps) or a delta (for v) is taken off
-what it says. Training on plain noise against the wrapped network has the loss of training on drifted noise, and every sampler,
-inversion, editor and guidance works on the wrapped network as it is, exactly. What is left of drift is where sampling starts:
+With noise eps + delta, xt = a x0 + s (eps + delta). Then yt = xt - s delta is an ordinary diffusion
+of the same x0, so the network is wrapped instead of anything around it: it sees yt + s delta, and
+delta (for eps) or a delta (for v) is taken off what it says. Training on plain noise against the
+wrapped network has the loss of training on drifted noise, and every sampler, inversion, editor and
+guidance works on the wrapped network as it is, exactly. What is left of drift is where sampling
+starts:
 
     yT ~ N((delta_infer - delta_train) s_T, I)
 
-which makes off, infer, train and both four settings of the two deltas. The other starts are rows of `start.py`.
+which makes off, infer, train and both four settings of the two deltas. The other starts are rows of
+`start.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +30,8 @@ from torch import Tensor
 from latentdrift.errors import AdapterError, OptionError, unknown
 from latentdrift.model.schedule import Denoiser, Process
 
-# Mode -> whether drift acts in training, and the row of STARTS (start.py) that sampling begins with.
+# Mode -> whether drift acts in training, and the row of STARTS (start.py) that sampling begins
+# with.
 MODES: dict[str, tuple[bool, str | None]] = {
     "infer": (False, "shift"),
     "train": (True, None),
@@ -36,7 +41,10 @@ MODES: dict[str, tuple[bool, str | None]] = {
     "leak-pixel": (False, "leak-pixel"),
     "leak-low": (False, "leak-low"),
 }
-PLAIN = ("shift", "pin")  # starts whose mean is drift; the mean of the others is drawn from the cohort's statistics
+PLAIN = (
+    "shift",
+    "pin",
+)  # starts whose mean is drift; the mean of the others is drawn from the cohort's statistics
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ class Form:
 
     summary: str
     target: bool = True
-    """In training the target is drifted as the input is, and the network is wrapped when sampling."""
+    """In training the target is drifted as the input is, and the network is wrapped when
+    sampling."""
     start: bool = True
     """delta_infer moves the start of sampling."""
     per_step: Callable[[int], float] | None = None
@@ -54,12 +63,23 @@ class Form:
     """delta_infer is added to what the network predicts."""
 
 
-# The first is the only self-consistent reading of the paper; the others, of it and of its reimplementations, are for ablation.
+# The first is the only self-consistent reading of the paper; the others, of it and of its
+# reimplementations, are for ablation.
 FORMS: dict[str, Form] = {
-    "noise_mean": Form("the mean of the noise is shifted, in what the network sees and in its target"),
-    "target_unshifted": Form("ablation: the network sees shifted noise and learns the unshifted", target=False),
-    "per_step": Form("ablation: delta after every step, eq. 4 to the letter", start=False, per_step=lambda steps: 1.0),
-    "per_step_scaled": Form("ablation: delta / steps after every step", start=False, per_step=lambda steps: 1 / steps),
+    "noise_mean": Form(
+        "the mean of the noise is shifted, in what the network sees and in its target"
+    ),
+    "target_unshifted": Form(
+        "ablation: the network sees shifted noise and learns the unshifted", target=False
+    ),
+    "per_step": Form(
+        "ablation: delta after every step, eq. 4 to the letter",
+        start=False,
+        per_step=lambda steps: 1.0,
+    ),
+    "per_step_scaled": Form(
+        "ablation: delta / steps after every step", start=False, per_step=lambda steps: 1 / steps
+    ),
     "prediction": Form("ablation: delta added to every prediction", start=False, prediction=True),
 }
 
@@ -75,7 +95,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Drift:
-    """Drift of the noise in training and of the start when sampling, in standard deviations of unit noise; `Drift()` is none."""
+    """Drift of the noise in training and of the start when sampling, in standard deviations of unit
+    noise; `Drift()` is none."""
 
     train: tuple[float, ...] = ()
     """One value per latent channel; empty for none."""
@@ -97,31 +118,51 @@ class Drift:
             raise unknown("drift form", form, FORMS)
         values = tuple(float(value) for value in delta) if any(delta) else ()
         train, start = MODES[mode]
-        return cls(values if train else (), values if start in PLAIN else (), start or "shift", form)
+        return cls(
+            values if train else (), values if start in PLAIN else (), start or "shift", form
+        )
 
     @classmethod
-    def parse(cls, text: str, *, channels: int, latent_size: int, mode: str | None = None, form: str = "noise_mean") -> Drift:
-        """Drift as a user writes it: `none`, `0.1`, `6.4sd`, one value per channel, `0.1,-0.05,0.2,0`, or a result's file.
+    def parse(
+        cls,
+        text: str,
+        *,
+        channels: int,
+        latent_size: int,
+        mode: str | None = None,
+        form: str = "noise_mean",
+    ) -> Drift:
+        """Drift as a user writes it: `none`, `0.1`, `6.4sd`, one value per channel,
+        `0.1,-0.05,0.2,0`, or a result's file.
 
         Args:
-            text: the option's value; `auto` and `calibrated` are no values but estimates. A path ending in .json is what
-                `drift estimate` and `drift search` write: `delta`, one value per channel, and the `mode` it was found for.
+            text: the option's value; `auto` and `calibrated` are no values but estimates. A path
+                ending in .json is what `drift estimate` and `drift search` write: `delta`, one
+                value per channel, and the `mode` it was found for.
             channels: latent channels of the base.
-            latent_size: latents on a side; `sd` counts in standard deviations of a noise channel's mean, 1 / latent_size.
+            latent_size: latents on a side; `sd` counts in standard deviations of a noise channel's
+                mean, 1 / latent_size.
             mode: a row of MODES; default both, or the file's.
             form: a row of FORMS.
 
         Raises:
-            OptionError: not a number, not finite, not one value per channel, not such a file, or a value that the mode has no
-                place for.
+            OptionError: not a number, not finite, not one value per channel, not such a file, or a
+                value that the mode has no place for.
         """
         if text.strip().endswith(".json"):
             values, found = _read(Path(text.strip()))
             mode = mode or found
         else:
-            values = [0.0] if text.strip().lower() == "none" else [_value(part, text, latent_size) for part in text.split(",")]
+            values = (
+                [0.0]
+                if text.strip().lower() == "none"
+                else [_value(part, text, latent_size) for part in text.split(",")]
+            )
         if len(values) not in (1, channels):
-            raise OptionError(f"drift '{text}' has {len(values)} values; give one, or {channels}: one per latent channel")
+            raise OptionError(
+                f"drift '{text}' has {len(values)} values; give one, or {channels}: one per latent "
+                "channel"
+            )
         mode = mode or "both"
         if any(values) and mode in MODES:
             check_given(text, MODES[mode][1] or "shift")
@@ -129,7 +170,8 @@ class Drift:
 
     @property
     def mode(self) -> str:
-        """`off`, or the row of MODES that these values are; trained drift under a start that is no row is `train+` that start."""
+        """`off`, or the row of MODES that these values are; trained drift under a start that is no
+        row is `train+` that start."""
         train = any(any(part.train) for part in self._parts)
         start = self.start if self.has_start or self.start != "shift" else None
         known = {row: mode for mode, row in MODES.items()} | {(False, None): "off"}
@@ -142,12 +184,14 @@ class Drift:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Number of values of each drift in it, in training and at the start; 0 where there is none."""
+        """Number of values of each drift in it, in training and at the start; 0 where there is
+        none."""
         return tuple(len(values) for part in self._parts for values in (part.train, part.infer))
 
     @property
     def plain(self) -> Drift:
-        """The same with the start that training prepared the network for: unit noise, drifted as in training."""
+        """The same with the start that training prepared the network for: unit noise, drifted as in
+        training."""
         groups = tuple(replace(group, infer=group.train) for group in self.groups)
         return replace(self, infer=self.train, start="shift", groups=groups)
 
@@ -165,72 +209,100 @@ class Drift:
         return [self, *self.groups]
 
     def of_prompt(self, prompt: str) -> Drift:
-        """The drift of an image with this prompt: its class's, which is the longest phrase in it, or the one for all."""
-        fitting = [group for group in self.groups if re.search(rf"(?<!\w){re.escape(group.phrase)}(?!\w)", prompt)]
+        """The drift of an image with this prompt: its class's, which is the longest phrase in it,
+        or the one for all."""
+        fitting = [
+            group
+            for group in self.groups
+            if re.search(rf"(?<!\w){re.escape(group.phrase)}(?!\w)", prompt)
+        ]
         if not fitting:
             return replace(self, groups=())
         group = max(fitting, key=lambda found: len(found.phrase))
         return replace(self, train=group.train, infer=group.infer, groups=())
 
     def wrap(self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()) -> Denoiser:
-        """The network as a denoiser of undrifted latents; without drift in training, the network itself.
+        """The network as a denoiser of undrifted latents; without drift in training, the network
+        itself.
 
-        Input channels past the latent's own (a mask, a source image) are not noise and stay as they are.
+        Input channels past the latent's own (a mask, a source image) are not noise and stay as they
+        are.
 
         Args:
             denoiser: the network.
             schedule: of the base.
-            prompts: one per image of a batch, where drift differs by class; a batch of several branches repeats them.
+            prompts: one per image of a batch, where drift differs by class; a batch of several
+                branches repeats them.
         """
-        form, each = FORMS[self.form], self._each(prompts)
+        form = FORMS[self.form]
+        each = self._each(prompts)
         if form.prediction:
-            denoiser = _shifted(denoiser, schedule, torch.zeros(1, 1), -_stack([drift.infer for drift in each]))
+            denoiser = _shifted(
+                denoiser, schedule, torch.zeros(1, 1), -_stack([drift.infer for drift in each])
+            )
         trained = _stack([drift.train for drift in each])
         return _shifted(denoiser, schedule, trained, trained) if form.target else denoiser
 
-    def wrap_training(self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()) -> Denoiser:
+    def wrap_training(
+        self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()
+    ) -> Denoiser:
         """The same for training on plain noise; it differs where a form leaves the target alone."""
         trained = _stack([drift.train for drift in self._each(prompts)])
-        return _shifted(denoiser, schedule, trained, trained if FORMS[self.form].target else torch.zeros(1, 1))
+        return _shifted(
+            denoiser, schedule, trained, trained if FORMS[self.form].target else torch.zeros(1, 1)
+        )
 
     def _each(self, prompts: Sequence[str]) -> list[Drift]:
         """Per prompt where there are classes, else one for all."""
         if not self.groups:
             return [self]
         if not prompts:
-            raise OptionError("this drift differs by class, and no prompts were given that say which class an image is of")
+            raise OptionError(
+                "this drift differs by class, and no prompts were given that say which class an "
+                "image is of"
+            )
         return [self.of_prompt(prompt) for prompt in prompts]
 
     def shift(self, s_T: float | Tensor) -> Tensor:
-        """Mean [C] (or [1], if zero) of a plain start yT, float64, where s_T is the noise level that sampling starts from."""
+        """Mean [C] (or [1], if zero) of a plain start yT, float64, where s_T is the noise level
+        that sampling starts from."""
         form = FORMS[self.form]
-        start, trained = self.infer if form.start else (), self.train if form.target else ()
+        start = self.infer if form.start else ()
+        trained = self.train if form.target else ()
         return (_values(start) - _values(trained)) * s_T
 
     def noise_shift(self, s_T: float | Tensor) -> Tensor:
         """Mean [C] (or [1], if zero) of the noise in a start that leaks an image, float64.
 
-        A network trained with drift expects xT = a x0 + s (eps + delta_train): the image and the drift add. The wrapped network
-        sees yT + s delta_train, so that yT has plain noise; a network that is not wrapped is given xT itself.
+        A network trained with drift expects xT = a x0 + s (eps + delta_train): the image and the
+        drift add. The wrapped network sees yT + s delta_train, so that yT has plain noise; a
+        network that is not wrapped is given xT itself.
         """
         return _values(() if FORMS[self.form].target else self.train) * s_T
 
     def after_step(self, steps: int) -> Tensor | None:
-        """What is added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add nothing."""
+        """What is added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add
+        nothing."""
         part = FORMS[self.form].per_step
         if part is not None and self.groups:
-            raise OptionError(f"drift of form '{self.form}' has one value for all and cannot differ by class; take noise_mean")
+            raise OptionError(
+                f"drift of form '{self.form}' has one value for all and cannot differ by class; "
+                "take noise_mean"
+            )
         if part is None or not self.infer:
             return None
         return torch.tensor(self.infer, dtype=torch.float64).reshape(-1, 1, 1) * part(steps)
 
     def at(self, ratio: float) -> Drift:
-        """A start of the same leaked signal where it is `ratio` times as large: another first time of the sampler."""
+        """A start of the same leaked signal where it is `ratio` times as large: another first time
+        of the sampler."""
         if ratio == 1:
             return self
 
         def moved(part: Drift | Group) -> tuple[float, ...]:
-            if not part.infer:  # no signal is leaked: the mode is train, or the cohort's statistics are the start
+            if (
+                not part.infer
+            ):  # no signal is leaked: the mode is train, or the cohort's statistics are the start
                 return ()
             train = part.train or (0.0,) * len(part.infer)
             return tuple((i - t) * ratio + t for i, t in zip(part.infer, train, strict=True))
@@ -240,8 +312,17 @@ class Drift:
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in adapter.json and record.json."""
-        stored = {"mode": self.mode, "form": self.form, "start": self.start, "train": list(self.train), "infer": list(self.infer)}
-        groups = [{"phrase": g.phrase, "train": list(g.train), "infer": list(g.infer)} for g in self.groups]
+        stored = {
+            "mode": self.mode,
+            "form": self.form,
+            "start": self.start,
+            "train": list(self.train),
+            "infer": list(self.infer),
+        }
+        groups = [
+            {"phrase": g.phrase, "train": list(g.train), "infer": list(g.infer)}
+            for g in self.groups
+        ]
         return {**stored, "groups": groups} if groups else stored
 
     @classmethod
@@ -251,19 +332,36 @@ class Drift:
         Raises:
             AdapterError: another form of drift, or values that are not finite numbers.
         """
-        form, start = stored.get("form"), stored.get("start", "shift")
+        form = stored.get("form")
+        start = stored.get("start", "shift")
         if form not in FORMS or start not in {row for _, row in MODES.values()}:
-            raise AdapterError(f"the adapter has drift of form '{form}', start '{start}'; this version knows {', '.join(FORMS)}")
+            raise AdapterError(
+                f"the adapter has drift of form '{form}', start '{start}'; this version knows "
+                f"{', '.join(FORMS)}"
+            )
         parts = [stored, *stored.get("groups", [])]
         for part in parts:
             for delta in (part.get("train"), part.get("infer")):
-                if not isinstance(delta, list) or not all(isinstance(v, int | float) and math.isfinite(v) for v in delta):
-                    raise AdapterError(f"the adapter's drift is {delta!r}; it must be a list of finite numbers, one per channel")
-        (train, infer), *rest = [(tuple(map(float, part["train"])), tuple(map(float, part["infer"]))) for part in parts]
-        groups = tuple(Group(str(part["phrase"]), *values) for part, values in zip(parts[1:], rest, strict=True))
+                if not isinstance(delta, list) or not all(
+                    isinstance(v, int | float) and math.isfinite(v) for v in delta
+                ):
+                    raise AdapterError(
+                        f"the adapter's drift is {delta!r}; it must be a list of finite numbers, "
+                        "one per channel"
+                    )
+        (train, infer), *rest = [
+            (tuple(map(float, part["train"])), tuple(map(float, part["infer"]))) for part in parts
+        ]
+        groups = tuple(
+            Group(str(part["phrase"]), *values)
+            for part, values in zip(parts[1:], rest, strict=True)
+        )
         drift = cls(train, infer, start, form, groups)
         if drift.mode != stored.get("mode"):
-            raise AdapterError(f"the adapter's drift says mode '{stored.get('mode')}' and its values are those of '{drift.mode}'")
+            raise AdapterError(
+                f"the adapter's drift says mode '{stored.get('mode')}' and its values are those of "
+                f"'{drift.mode}'"
+            )
         return drift
 
 
@@ -275,8 +373,9 @@ def check_given(text: str, start: str) -> None:
     """
     if start not in PLAIN:
         raise OptionError(
-            f"drift '{text}' has no part in a '{start}' start, whose mean is that of the training latents; give --drift auto or "
-            "none, or --drift-mode infer or pin, which start from the value"
+            f"drift '{text}' has no part in a '{start}' start, whose mean is that of the training "
+            "latents; give --drift auto or none, or --drift-mode infer or pin, which start from "
+            "the value"
         )
 
 
@@ -292,24 +391,30 @@ def _stack(deltas: Sequence[tuple[float, ...]]) -> Tensor:
 
 
 def _shifted(denoiser: Denoiser, schedule: Process, seen: Tensor, said: Tensor) -> Denoiser:
-    """The network, which sees its latent plus s `seen`, and from whose prediction `said` is taken off; [B or 1, C] each."""
+    """The network, which sees its latent plus s `seen`, and from whose prediction `said` is taken
+    off; [B or 1, C] each."""
     if not seen.any() and not said.any():
         return denoiser
     channels = max(seen.shape[1], said.shape[1])
 
     def wrapped(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
         into, off = (_over(delta, xt, channels) for delta in (seen, said))
-        shifted = torch.cat([xt[:, :channels] + schedule.scales(t, xt)[1] * into, xt[:, channels:]], dim=1)
+        shifted = torch.cat(
+            [xt[:, :channels] + schedule.scales(t, xt)[1] * into, xt[:, channels:]], dim=1
+        )
         prediction = denoiser(shifted, t, context)
         if prediction.shape[1] != channels:
-            raise AdapterError(f"the drift has {channels} values, but the latents {prediction.shape[1]} channels")
+            raise AdapterError(
+                f"the drift has {channels} values, but the latents {prediction.shape[1]} channels"
+            )
         return prediction - schedule.shift(t, xt) * off
 
     return wrapped
 
 
 def _over(delta: Tensor, xt: Tensor, channels: int) -> Tensor:
-    """delta [B or 1, C] for every row of xt, whose B images may be there in several branches: [rows or 1, C, 1, 1]."""
+    """delta [B or 1, C] for every row of xt, whose B images may be there in several branches: [rows
+    or 1, C, 1, 1]."""
     rows = delta.repeat(len(xt) // len(delta), 1) if len(delta) > 1 else delta
     return rows.expand(-1, channels).to(xt).reshape(-1, channels, 1, 1)
 
@@ -318,29 +423,39 @@ def _read(path: Path) -> tuple[list[float], str | None]:
     """delta and mode of a result's file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        values, mode = [float(value) for value in found["delta"]], found.get("mode")
+        values = [float(value) for value in found["delta"]]
+        mode = found.get("mode")
     except FileNotFoundError:
-        raise OptionError(f"drift file {path} does not exist; give what `drift estimate` or `drift search` wrote") from None
+        raise OptionError(
+            f"drift file {path} does not exist; give what `drift estimate` or `drift search` wrote"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OptionError(
-            f"drift file {path} holds no `delta`, one number per channel ({error!r}); give what `drift search` wrote"
+            f"drift file {path} holds no `delta`, one number per channel ({error!r}); give what "
+            "`drift search` wrote"
         ) from error
     if not values or not all(map(math.isfinite, values)) or mode not in (None, *MODES):
         raise OptionError(
-            f"drift file {path} says delta {values} in mode {mode!r}; it must be finite numbers in one of {', '.join(MODES)}"
+            f"drift file {path} says delta {values} in mode {mode!r}; it must be finite numbers in "
+            f"one of {', '.join(MODES)}"
         )
     return values, mode
 
 
 def _value(part: str, text: str, latent_size: int) -> float:
     """One number of a drift, in standard deviations of unit noise."""
-    number, unit = (part.strip()[:-2], 1 / latent_size) if part.strip().endswith("sd") else (part, 1.0)
+    number, unit = (
+        (part.strip()[:-2], 1 / latent_size) if part.strip().endswith("sd") else (part, 1.0)
+    )
     try:
-        value = float(number) * unit  # the mean of h w unit normals has standard deviation 1 / sqrt(h w)
+        value = (
+            float(number) * unit
+        )  # the mean of h w unit normals has standard deviation 1 / sqrt(h w)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise OptionError(
-            f"drift '{text}' is not understood; write none, auto, calibrated, 0.1, 6.4sd, or one number per channel: a,b,c,d"
+            f"drift '{text}' is not understood; write none, auto, calibrated, 0.1, 6.4sd, or one "
+            "number per channel: a,b,c,d"
         )
     return value

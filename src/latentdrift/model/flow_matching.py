@@ -1,7 +1,9 @@
-"""Flow matching: xt = (1 - sigma) x0 + sigma eps, and networks that predict eps - x0 (Lipman et al. 2023; Esser et al. 2024).
+"""Flow matching: xt = (1 - sigma) x0 + sigma eps, and networks that predict eps - x0 (Lipman et al.
+2023; Esser et al. 2024).
 
-Drift is what it is elsewhere: noise eps + delta has the target eps + delta - x0, yt = xt - sigma delta is an ordinary flow of the
-same x0, and the network is wrapped by the same `Drift.wrap`. Time t is 1000 sigma, as in the stock schedulers.
+Drift is what it is elsewhere: noise eps + delta has the target eps + delta - x0, yt = xt - sigma
+delta is an ordinary flow of the same x0, and the network is wrapped by the same `Drift.wrap`. Time
+t is 1000 sigma, as in the stock schedulers.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ from latentdrift.model.schedule import Denoiser, Process
 
 @dataclass(frozen=True, eq=False)
 class FlowSchedule(Process):
-    """The straight path from image to noise: a = 1 - sigma, s = sigma. It starts from pure noise (a_T = 0)."""
+    """The straight path from image to noise: a = 1 - sigma, s = sigma. It starts from pure noise
+    (a_T = 0)."""
 
-    config: Mapping[str, Any] = field(default_factory=lambda: {"num_train_timesteps": 1000, "shift": 1.0})
+    config: Mapping[str, Any] = field(
+        default_factory=lambda: {"num_train_timesteps": 1000, "shift": 1.0}
+    )
     """Configuration for the flow-matching schedulers."""
     prediction_type = "flow_prediction"
     zero_snr = True
@@ -33,7 +38,8 @@ class FlowSchedule(Process):
 
         Args:
             config: of a FlowMatchEulerDiscreteScheduler.
-            tokens: image tokens that the network reads; some bases (FLUX.1 dev) lay their times by them.
+            tokens: image tokens that the network reads; some bases (FLUX.1 dev) lay their times by
+                them.
 
         Raises:
             BaseModelError: the times depend on the number of tokens, and it is not given.
@@ -41,12 +47,20 @@ class FlowSchedule(Process):
         shift = float(config.get("shift", 1.0))
         if config.get("use_dynamic_shifting", False):
             if tokens is None:
-                raise BaseModelError("the base's times depend on the size of the picture (use_dynamic_shifting); give its tokens")
-            # mu is linear in the tokens, and its exponential is a shift (diffusers, `calculate_shift`; Esser et al. 2024, eq. 23)
-            few, many = config["base_image_seq_len"], config["max_image_seq_len"]
-            low, high = config["base_shift"], config["max_shift"]
+                raise BaseModelError(
+                    "the base's times depend on the size of the picture (use_dynamic_shifting); "
+                    "give its tokens"
+                )
+            # mu is linear in the tokens, and its exponential is a shift (diffusers,
+            # `calculate_shift`; Esser et al. 2024, eq. 23)
+            few = config["base_image_seq_len"]
+            many = config["max_image_seq_len"]
+            low = config["base_shift"]
+            high = config["max_shift"]
             shift = math.exp(low + (high - low) * (tokens - few) / (many - few))
-        return cls({"num_train_timesteps": int(config.get("num_train_timesteps", 1000)), "shift": shift})
+        return cls(
+            {"num_train_timesteps": int(config.get("num_train_timesteps", 1000)), "shift": shift}
+        )
 
     @property
     def length(self) -> int:
@@ -59,15 +73,23 @@ class FlowSchedule(Process):
 
     def s(self, t: float | Tensor) -> Tensor:
         """Noise standard deviation sigma = t / T, float64, in the shape of t."""
-        return torch.as_tensor(t, dtype=torch.float64, device="cpu").clamp(0, self.length) / self.length
+        return (
+            torch.as_tensor(t, dtype=torch.float64, device="cpu").clamp(0, self.length)
+            / self.length
+        )
 
 
 def sd3_denoiser(transformer: Any) -> Denoiser:
-    """An SD3-shaped transformer as a function: (xt [B, C, h, w], t, (embeddings [B, L, D], pooled [B, P])) -> eps - x0."""
+    """An SD3-shaped transformer as a function: (xt [B, C, h, w], t, (embeddings [B, L, D], pooled
+    [B, P])) -> eps - x0."""
 
     def denoise(xt: Tensor, t: float | Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
         embeddings, pooled = (part.to(transformer.dtype) for part in context)
-        parts = {"encoder_hidden_states": embeddings, "pooled_projections": pooled, "timestep": _times(t, xt)}
+        parts = {
+            "encoder_hidden_states": embeddings,
+            "pooled_projections": pooled,
+            "timestep": _times(t, xt),
+        }
         return transformer(xt.to(transformer.dtype), **parts, return_dict=False)[0].to(xt.dtype)
 
     return denoise
@@ -78,21 +100,27 @@ def flux_denoiser(transformer: Any, guidance: float | None = None) -> Denoiser:
 
     Args:
         transformer: of in_channels 4 C.
-        guidance: the weight that a guidance-distilled transformer (`guidance_embeds`) is told; it replaces guidance by `guide`.
+        guidance: the weight that a guidance-distilled transformer (`guidance_embeds`) is told; it
+            replaces guidance by `guide`.
     """
 
     def denoise(xt: Tensor, t: float | Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
         embeddings, pooled = (part.to(transformer.dtype) for part in context)
-        rows, columns = xt.shape[2] // 2, xt.shape[3] // 2
+        rows = xt.shape[2] // 2
+        columns = xt.shape[3] // 2
         places = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
         prediction = transformer(
             torch.nn.functional.pixel_unshuffle(xt, 2).flatten(2).mT.to(transformer.dtype),
             encoder_hidden_states=embeddings,
             pooled_projections=pooled,
-            timestep=(_times(t, xt) / 1000).to(transformer.dtype),  # the transformer multiplies it by 1000 again
+            timestep=(_times(t, xt) / 1000).to(
+                transformer.dtype
+            ),  # the transformer multiplies it by 1000 again
             img_ids=places.to(xt.device, transformer.dtype),
             txt_ids=torch.zeros(embeddings.shape[1], 3).to(xt.device, transformer.dtype),
-            guidance=None if guidance is None else torch.full((len(xt),), guidance, device=xt.device, dtype=transformer.dtype),
+            guidance=None
+            if guidance is None
+            else torch.full((len(xt),), guidance, device=xt.device, dtype=transformer.dtype),
             return_dict=False,
         )[0]
         grid = prediction.mT.unflatten(2, (rows, columns))

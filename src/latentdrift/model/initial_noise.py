@@ -1,9 +1,11 @@
-"""STARTS: where sampling begins, and the statistics of a cohort's latents that some of them are drawn from.
+"""STARTS: where sampling begins, and the statistics of a cohort's latents that some of them are
+drawn from.
 
-A network expects xt = a x0 + s eps even at its noisiest time, where a is small and not zero: the signal leaks into the noise
-(Lin et al. 2023; Everaert et al. 2024). A plain start N(0, I) lacks that signal. Every row returns yT [C, h, w], the start of
-the network with drift wrapped around it: a start xT in the network's own coordinates less s delta_train. An image that leaks and
-drift add, xT = a x + s (z + delta_train), so that yT = a x + s z.
+A network expects xt = a x0 + s eps even at its noisiest time, where a is small and not zero: the
+signal leaks into the noise (Lin et al. 2023; Everaert et al. 2024). A plain start N(0, I) lacks
+that signal. Every row returns yT [C, h, w], the start of the network with drift wrapped around it:
+a start xT in the network's own coordinates less s delta_train. An image that leaks and drift add,
+xT = a x + s (z + delta_train), so that yT = a x + s z.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from latentdrift.errors import AdapterError, CohortError, OptionError
 from latentdrift.model.drift import PLAIN, Drift
 from latentdrift.model.schedule import Process
 
-LOW = 4  # frequencies per axis of the low-frequency leak; ours: 16 numbers per channel, coarser than any organ's outline
+# frequencies per axis of the low-frequency leak; ours: 16 numbers per channel, coarser than any
+# organ's outline
+LOW = 4
 FEWEST = 10  # images; a per-pixel mean of fewer would nearly be a picture of someone
 FILE = "start.safetensors"
 
@@ -49,22 +53,37 @@ class Statistics:
         Raises:
             CohortError: fewer than two images, or latents that are not finite.
         """
-        levels, sums = list[Tensor](), list[Tensor]()
+        levels = list[Tensor]()
+        sums = list[Tensor]()
         for mean in means:
             x0 = mean.detach().double().cpu()
             low = _basis(x0.shape[1]) @ x0 @ _basis(x0.shape[2]).T
             levels.append(x0.mean((1, 2)))
             parts = [x0, x0.square(), low, low.square()]
-            sums = [total + part for total, part in zip(sums, parts, strict=True)] if sums else parts
+            sums = (
+                [total + part for total, part in zip(sums, parts, strict=True)] if sums else parts
+            )
         n = len(levels)
         if n < 2 or not torch.stack(levels).isfinite().all():
-            raise CohortError(f"the statistics of a cohort need at least two images with finite latents, found {n}")
+            raise CohortError(
+                "the statistics of a cohort need at least two images with finite latents, found "
+                f"{n}"
+            )
         spread = [torch.zeros(0)] * 4
         if n >= FEWEST:
-            (x_mean, x_square), (low_mean, low_square) = ((a / n, b / n) for a, b in (sums[:2], sums[2:]))
-            spread = [x_mean, _deviation(x_mean, x_square, n), low_mean, _deviation(low_mean, low_square, n)]
+            (x_mean, x_square), (low_mean, low_square) = (
+                (a / n, b / n) for a, b in (sums[:2], sums[2:])
+            )
+            spread = [
+                x_mean,
+                _deviation(x_mean, x_square, n),
+                low_mean,
+                _deviation(low_mean, low_square, n),
+            ]
         level = torch.stack(levels)
-        return cls(*(part.float().contiguous() for part in [level.mean(0), torch.cov(level.T), *spread]))
+        return cls(
+            *(part.float().contiguous() for part in [level.mean(0), torch.cov(level.T), *spread])
+        )
 
     def save(self, folder: Path) -> None:
         """Write FILE into an adapter folder."""
@@ -86,7 +105,10 @@ class Statistics:
         try:
             return cls(**load_file(folder / FILE))
         except (SafetensorError, TypeError, OSError) as error:
-            raise AdapterError(f"{folder / FILE} is damaged ({error}); copy the adapter again from where it was made") from error
+            raise AdapterError(
+                f"{folder / FILE} is damaged ({error}); copy the adapter again from where it was "
+                "made"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -112,25 +134,37 @@ def pin(place: Place) -> Tensor:
 
 
 def pin_sample(place: Place) -> Tensor:
-    """The same with a spatial mean drawn per image, a N(m, cov), as the cohort's images have theirs."""
+    """The same with a spatial mean drawn per image, a N(m, cov), as the cohort's images have
+    theirs."""
     found = place.statistics
-    values, vectors = torch.linalg.eigh(found.covariance)  # a matrix of low rank is allowed, unlike for Cholesky
+    values, vectors = torch.linalg.eigh(
+        found.covariance
+    )  # a matrix of low rank is allowed, unlike for Cholesky
     root = vectors * values.clamp(min=0).sqrt()
     level = found.mean + root @ torch.randn(len(found.mean), generator=place.generator)
-    return place.z - place.z.mean((1, 2), keepdim=True) + place.a * level.reshape(-1, 1, 1) + place.noise
+    return (
+        place.z
+        - place.z.mean((1, 2), keepdim=True)
+        + place.a * level.reshape(-1, 1, 1)
+        + place.noise
+    )
 
 
 def leak_pixel(place: Place) -> Tensor:
-    """a x + s z with x from every latent pixel's own mean and spread (Everaert et al. 2024, section 4.1)."""
+    """a x + s z with x from every latent pixel's own mean and spread (Everaert et al. 2024, section
+    4.1)."""
     found = place.statistics
     x = found.pixel_mean + found.pixel_std * torch.randn(place.z.shape, generator=place.generator)
     return place.a * x + place.s * place.z + place.noise
 
 
 def leak_low(place: Place) -> Tensor:
-    """a x + s z with x from the lowest frequencies' means and spreads (Everaert et al. 2024, section 4.2, in our basis)."""
+    """a x + s z with x from the lowest frequencies' means and spreads (Everaert et al. 2024,
+    section 4.2, in our basis)."""
     found = place.statistics
-    low = found.low_mean + found.low_std * torch.randn(found.low_mean.shape, generator=place.generator)
+    low = found.low_mean + found.low_std * torch.randn(
+        found.low_mean.shape, generator=place.generator
+    )
     x = _basis(place.z.shape[1]).T.float() @ low @ _basis(place.z.shape[2]).float()
     return place.a * x + place.s * place.z + place.noise
 
@@ -152,7 +186,8 @@ def begin(
     size: tuple[int, int, int],
     source: torch.Generator,
 ) -> Tensor:
-    """The start yT [C, h, w] of one image, float32; without drift, the generator's unit noise as it is.
+    """The start yT [C, h, w] of one image, float32; without drift, the generator's unit noise as it
+    is.
 
     Args:
         drift: of the image's prompt (`Drift.of_prompt`).
@@ -162,10 +197,15 @@ def begin(
         size: (C, h, w).
         source: of everything random about the image.
     """
-    z, s = torch.randn(size, generator=source), schedule.s(t0)
-    shift, noise = (delta.float().reshape(-1, 1, 1) for delta in (drift.shift(s), drift.noise_shift(s)))
+    z = torch.randn(size, generator=source)
+    s = schedule.s(t0)
+    shift, noise = (
+        delta.float().reshape(-1, 1, 1) for delta in (drift.shift(s), drift.noise_shift(s))
+    )
     found = statistics if statistics is not None else Statistics(*[torch.zeros(0)] * 6)
-    return STARTS[drift.start](Place(z, shift, noise, schedule.a(t0).item(), s.item(), found, source))
+    return STARTS[drift.start](
+        Place(z, shift, noise, schedule.a(t0).item(), s.item(), found, source)
+    )
 
 
 def check(start: str, statistics: Statistics | None, size: tuple[int, int, int]) -> None:
@@ -178,19 +218,22 @@ def check(start: str, statistics: Statistics | None, size: tuple[int, int, int])
         return
     if statistics is None:
         raise OptionError(
-            f"a '{start}' start is drawn from statistics of the training latents, which neither a base alone nor an adapter of "
-            "an older version has; sample an adapter that this version's `fit` made, or take infer or pin"
+            f"a '{start}' start is drawn from statistics of the training latents, which neither a "
+            "base alone nor an adapter of an older version has; sample an adapter that this "
+            "version's `fit` made, or take infer or pin"
         )
     if start == "pin-sample":
         return
     if not statistics.pixel_mean.numel():
         raise OptionError(
-            f"a '{start}' start needs an adapter of at least {FEWEST} training images; take infer, pin or pin-sample"
+            f"a '{start}' start needs an adapter of at least {FEWEST} training images; take infer, "
+            "pin or pin-sample"
         )
     if start == "leak-pixel" and tuple(statistics.pixel_mean.shape) != size:
         raise OptionError(
-            f"the adapter's latents are {tuple(statistics.pixel_mean.shape)} and this resolution's {size}: a 'leak-pixel' start "
-            "works at the resolution of the training only; leave --resolution out, or take another start"
+            f"the adapter's latents are {tuple(statistics.pixel_mean.shape)} and this resolution's "
+            f"{size}: a 'leak-pixel' start works at the resolution of the training only; leave "
+            "--resolution out, or take another start"
         )
 
 
@@ -200,8 +243,10 @@ def _deviation(mean: Tensor, square: Tensor, n: int) -> Tensor:
 
 
 def _basis(size: int) -> Tensor:
-    """Rows are the lowest LOW functions of the orthonormal DCT-II [min(LOW, size), size] (Ahmed et al. 1974), float64."""
-    k, i = torch.arange(min(LOW, size), dtype=torch.float64), torch.arange(size, dtype=torch.float64)
+    """Rows are the lowest LOW functions of the orthonormal DCT-II [min(LOW, size), size] (Ahmed et
+    al. 1974), float64."""
+    k = torch.arange(min(LOW, size), dtype=torch.float64)
+    i = torch.arange(size, dtype=torch.float64)
     rows = torch.cos(torch.pi / size * k[:, None] * (i + 0.5)) * (2 / size) ** 0.5
     rows[0] /= 2**0.5
     return rows

@@ -1,4 +1,5 @@
-"""Where a base lies on this machine, and whether it is complete, before anything heavy is loaded."""
+"""Where a base lies on this machine, and whether it is complete, before anything heavy is
+loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ WEIGHTS = {
 PIPELINE = "StableDiffusion"
 """What the class of a pipeline of our parts begins with."""
 
-# Beginning of a pipeline's class -> the name that its models are known by; of several that fit, the longest.
+# Beginning of a pipeline's class -> the name that its models are known by; of several that fit, the
+# longest.
 FOREIGN = {
     "StableDiffusionXL": "SDXL",
     "StableDiffusion3": "Stable Diffusion 3",
@@ -54,7 +56,10 @@ FOREIGN = {
 # Component -> key of its config.json, and what it may say.
 KINDS = {
     "unet": ("_class_name", ("UNet2DConditionModel",)),
-    "text_encoder": ("architectures", ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel")),
+    "text_encoder": (
+        "architectures",
+        ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel"),
+    ),
 }
 
 
@@ -101,40 +106,61 @@ def check_name(name: str) -> None:
 
 def is_hub_id(name: str) -> bool:
     """Whether a name can be a repository's on the Hugging Face hub."""
-    looks_like_path = name.startswith((".", "/", "~")) or Path(name).suffix in (".safetensors", ".ckpt", ".bin")
+    looks_like_path = name.startswith((".", "/", "~")) or Path(name).suffix in (
+        ".safetensors",
+        ".ckpt",
+        ".bin",
+    )
     return not looks_like_path and name.count("/") == 1
 
 
 def _download(repository: str, revision: str | None, fetch: bool) -> Path:
-    """A hub repository's parts that we read, from the local cache or the network; of another family only its index is fetched."""
+    """A hub repository's parts that we read, from the local cache or the network; of another family
+    only its index is fetched."""
     from huggingface_hub import snapshot_download
 
     wanted = ["model_index.json", "scheduler/*.json", "tokenizer/*"]
-    wanted += [f"{part}/{name}" for part, stem in WEIGHTS.items() for name in ("config.json", f"{stem}.safetensors")]
+    wanted += [
+        f"{part}/{name}"
+        for part, stem in WEIGHTS.items()
+        for name in ("config.json", f"{stem}.safetensors")
+    ]
     try:
-        fetched = partial(snapshot_download, repository, revision=revision, local_files_only=not fetch)
+        fetched = partial(
+            snapshot_download, repository, revision=revision, local_files_only=not fetch
+        )
         _check_family(Path(fetched(allow_patterns=["model_index.json"])))
         return Path(fetched(allow_patterns=wanted))
-    except (OSError, ValueError) as error:  # no network, no such repository, no permission, not an id
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # no network, no such repository, no permission, not an id
         if not fetch:
             raise BaseModelError(
                 f"base '{repository}' is not on this machine, and nobody asked for the network: "
-                f"give its folder with --base, or --base {repository} to fetch it from the Hugging Face hub"
+                f"give its folder with --base, or --base {repository} to fetch it from the Hugging "
+                "Face hub"
             ) from error
         raise BaseModelError(
-            f"base '{repository}' could not be fetched from the Hugging Face hub ({type(error).__name__}). Without a network: on "
-            f"another machine run `hf download {repository}`, bring the folder here and pass its path, `--base ./FOLDER`"
+            f"base '{repository}' could not be fetched from the Hugging Face hub "
+            f"({type(error).__name__}). Without a network: on another machine run `hf download "
+            f"{repository}`, bring the folder here and pass its path, `--base ./FOLDER`"
         ) from error
 
 
 def check(folder: Path) -> dict[str, str | None]:
-    """What is there before anything heavy is loaded: component -> variant of its weights (None or 'fp16')."""
+    """What is there before anything heavy is loaded: component -> variant of its weights (None or
+    'fp16')."""
     _check_family(folder)
-    for part, file in {**dict.fromkeys(WEIGHTS, "config.json"), "scheduler": "scheduler_config.json", "tokenizer": ""}.items():
+    for part, file in {
+        **dict.fromkeys(WEIGHTS, "config.json"),
+        "scheduler": "scheduler_config.json",
+        "tokenizer": "",
+    }.items():
         if not (folder / part / file).exists():
             raise BaseModelError(
-                f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers Stable Diffusion folder holds "
-                "scheduler, text_encoder, tokenizer, unet and vae"
+                f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers "
+                "Stable Diffusion folder holds scheduler, text_encoder, tokenizer, unet and vae"
             )
     _check_kinds(folder)
     _check_vocabulary(folder / "tokenizer")
@@ -145,8 +171,9 @@ def check(folder: Path) -> dict[str, str | None]:
             foreign = sorted(path.name for path in (folder / part).glob("*.bin"))
             why = f"only {', '.join(foreign)}, which can carry code" if foreign else "no weights"
             raise BaseModelError(
-                f"the {part} of base folder {folder} has {why}: latentdrift reads {stem}.safetensors; "
-                "get the safetensors files of this model, or save it again with diffusers' save_pretrained"
+                f"the {part} of base folder {folder} has {why}: latentdrift reads "
+                f"{stem}.safetensors; get the safetensors files of this model, or save it again "
+                "with diffusers' save_pretrained"
             )
         if instead := instead_of_weights(weights(folder, part, found[0])):
             raise BaseModelError(f"{weights(folder, part, found[0])} is {instead}")
@@ -155,29 +182,41 @@ def check(folder: Path) -> dict[str, str | None]:
 
 
 def index(folder: Path) -> dict[str, Any]:
-    """model_index.json, which names the pipeline and the class of each component; empty where there is none."""
+    """model_index.json, which names the pipeline and the class of each component; empty where there
+    is none."""
     path = folder / "model_index.json"
     return config(path) if path.is_file() else {}
 
 
 def _check_family(folder: Path) -> None:
-    """Refuse another family of models by its name: by the pipeline's class, and without one by its components.
+    """Refuse another family of models by its name: by the pipeline's class, and without one by its
+    components.
 
     Raises:
         BaseModelError: it is not of SD 1.x or 2.x shape.
     """
     named = index(folder).get("_class_name") or ""
-    kind = str(named[-1] if isinstance(named, list) else named)  # [module, class] of a pipeline with code of its own
+    kind = str(
+        named[-1] if isinstance(named, list) else named
+    )  # [module, class] of a pipeline with code of its own
     beginnings = [beginning for beginning in FOREIGN if kind.startswith(beginning)]
-    ours = "latentdrift works with SD 1.x and 2.x shapes, whose folders are of class StableDiffusionPipeline"
+    ours = (
+        "latentdrift works with SD 1.x and 2.x shapes, whose folders are of class "
+        "StableDiffusionPipeline"
+    )
     if beginnings:
-        raise BaseModelError(f"base {folder} is {FOREIGN[max(beginnings, key=len)]} ({kind}); {ours}")
+        raise BaseModelError(
+            f"base {folder} is {FOREIGN[max(beginnings, key=len)]} ({kind}); {ours}"
+        )
     if kind and not kind.startswith(PIPELINE):
         raise BaseModelError(
-            f"base {folder} is a {kind}; {ours}. If its parts are those of Stable Diffusion, write that class as _class_name "
-            "into its model_index.json"
+            f"base {folder} is a {kind}; {ours}. If its parts are those of Stable Diffusion, write "
+            "that class as _class_name into its model_index.json"
         )
-    for part, families in {"text_encoder_2": "SDXL, SD3 or FLUX", "transformer": "SD3, FLUX or another transformer"}.items():
+    for part, families in {
+        "text_encoder_2": "SDXL, SD3 or FLUX",
+        "transformer": "SD3, FLUX or another transformer",
+    }.items():
         if (folder / part).exists():
             raise BaseModelError(f"base {folder} has a {part} ({families}); {ours}")
 
@@ -193,8 +232,8 @@ def _check_kinds(folder: Path) -> None:
         found = said if isinstance(said, list) else [said]
         if said and not set(found) & set(known):
             raise BaseModelError(
-                f"the {part} of base folder {folder} is a {' or '.join(map(str, found))}; latentdrift reads {known[0]}: choose a "
-                "base of SD 1.x or 2.x shape"
+                f"the {part} of base folder {folder} is a {' or '.join(map(str, found))}; "
+                f"latentdrift reads {known[0]}: choose a base of SD 1.x or 2.x shape"
             )
 
 
@@ -207,10 +246,15 @@ def _check_vocabulary(folder: Path) -> None:
     ways = (("tokenizer.json",), ("vocab.json", "merges.txt"))
     if any(all((folder / name).is_file() for name in way) for way in ways):
         return
-    there = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())) if folder.is_dir() else ""
+    there = (
+        ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file()))
+        if folder.is_dir()
+        else ""
+    )
     raise BaseModelError(
-        f"the tokenizer folder {folder} has no vocabulary: it holds {there or 'no file'}, and tokenizer.json, or vocab.json and "
-        "merges.txt, are needed; fetch the tokenizer of this model again"
+        f"the tokenizer folder {folder} has no vocabulary: it holds {there or 'no file'}, and "
+        "tokenizer.json, or vocab.json and merges.txt, are needed; fetch the tokenizer of this "
+        "model again"
     )
 
 
@@ -219,11 +263,14 @@ def instead_of_weights(path: Path) -> str | None:
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer and not the weights: run `git lfs pull` where it was cloned, or download the file itself"
+        return (
+            "a Git LFS pointer and not the weights: run `git lfs pull` where it was cloned, or "
+            "download the file itself"
+        )
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return (
-            "a web page and not the weights: the download led to a page (a login, or the file's description); download the "
-            "file itself"
+            "a web page and not the weights: the download led to a page (a login, or the file's "
+            "description); download the file itself"
         )
     return None
 
@@ -233,7 +280,9 @@ def config(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BaseModelError(f"{path} is not JSON ({error}): it is damaged; fetch it again") from error
+        raise BaseModelError(
+            f"{path} is not JSON ({error}): it is damaged; fetch it again"
+        ) from error
 
 
 def weights(folder: Path, part: str, variant: str | None) -> Path:

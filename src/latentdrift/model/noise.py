@@ -1,6 +1,8 @@
-"""NOISES: other noise to train on than white Gaussian; the rivals of drift, which changes the mean where these change the spread.
+"""NOISES: other noise to train on than white Gaussian; the rivals of drift, which changes the mean
+where these change the spread.
 
-All are zero-mean, act in training only, and go with any drift: the wrapped network takes them as it takes plain noise.
+All are zero-mean, act in training only, and go with any drift: the wrapped network takes them as it
+takes plain noise.
 """
 
 from __future__ import annotations
@@ -21,13 +23,17 @@ Draw = Callable[[tuple[int, ...]], Tensor]
 
 
 def pyramid(eps: Tensor, discount: float, draw: Draw) -> Tensor:
-    """Noise of ever coarser grids on top, level i weighted by discount^i, and the sum scaled to variance 1 (Whitaker 2023).
+    """Noise of ever coarser grids on top, level i weighted by discount^i, and the sum scaled to
+    variance 1 (Whitaker 2023).
 
-    Each level halves the one before it, down to a single value per channel; the published code draws a ratio from [2, 4), and
-    divides by the standard deviation that a batch happens to have. Here every latent is divided by its exact one.
+    Each level halves the one before it, down to a single value per channel; the published code
+    draws a ratio from [2, 4), and divides by the standard deviation that a batch happens to have.
+    Here every latent is divided by its exact one.
     """
-    size, levels = eps.shape[-2:], math.floor(math.log2(max(eps.shape[-2:])))
-    total, variance = eps, torch.ones(())
+    size = eps.shape[-2:]
+    levels = math.floor(math.log2(max(eps.shape[-2:])))
+    total = eps
+    variance = torch.ones(())
     for level in range(1, levels + 1):
         coarse = [max(1, side >> level) for side in size]
         finer = interpolate(draw((*eps.shape[:2], *coarse)), size, mode="bilinear")
@@ -43,7 +49,8 @@ def _power(few: int, side: int) -> Tensor:
 
 
 def offset(eps: Tensor, strength: float, draw: Draw) -> Tensor:
-    """eps + strength n, with one n ~ N(0, 1) per image and channel (Guttenberg 2023); with n = 1 it is drift."""
+    """eps + strength n, with one n ~ N(0, 1) per image and channel (Guttenberg 2023); with n = 1 it
+    is drift."""
     return eps + strength * draw((*eps.shape[:2], 1, 1))
 
 
@@ -67,9 +74,13 @@ class Row:
 
 # In the order in which they act.
 NOISES: dict[str, Row] = {
-    "pyramid": Row("coarse noise at every scale", 0.8, pyramid),  # the discount of Whitaker's published model
+    "pyramid": Row(
+        "coarse noise at every scale", 0.8, pyramid
+    ),  # the discount of Whitaker's published model
     "offset": Row("a random offset per image and channel", 0.1, offset),  # Guttenberg 2023
-    "input-perturbation": Row("more noise in the input than in the target", 0.1, perturb, target=False),  # Ning et al. 2023
+    "input-perturbation": Row(
+        "more noise in the input than in the target", 0.1, perturb, target=False
+    ),  # Ning et al. 2023
 }
 
 
@@ -97,7 +108,8 @@ class Noise:
         return cls(tuple((name, given[name]) for name in NOISES if given.get(name)))
 
     def apply(self, eps: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The noise that the network sees and the noise that is its target, from plain noise [B, C, h, w].
+        """The noise that the network sees and the noise that is its target, from plain noise [B, C,
+        h, w].
 
         Plain noise comes back as it is, and nothing is drawn.
         """
@@ -120,5 +132,8 @@ def _strength(text: str, number: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise OptionError(f"noise '{text}' is not understood; give a strength from 0 (none) to 1, as in offset=0.1")
+        raise OptionError(
+            f"noise '{text}' is not understood; give a strength from 0 (none) to 1, as in "
+            "offset=0.1"
+        )
     return value

@@ -1,7 +1,7 @@
 """How signal and noise mix at time t, and how the network's prediction reads as noise or as image.
 
-Variance-preserving (VP) units throughout: xt = a x0 + s eps, a = sqrt(alpha_bar), s = sqrt(1 - alpha_bar)
-(Ho et al. 2020, eq. 4).
+Variance-preserving (VP) units throughout: xt = a x0 + s eps, a = sqrt(alpha_bar), s = sqrt(1 -
+alpha_bar) (Ho et al. 2020, eq. 4).
 """
 
 from __future__ import annotations
@@ -26,13 +26,18 @@ PREDICTIONS = ("epsilon", "v_prediction")
 MIXED: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
     "epsilon": lambda a, s: (torch.ones_like(a), torch.zeros_like(s)),
     "v_prediction": lambda a, s: (a, s),  # v = a eps - s x0 (Salimans & Ho 2022, eq. 11)
-    "flow_prediction": lambda a, s: (torch.ones_like(a), torch.ones_like(s)),  # eps - x0 (Lipman et al. 2023; Esser et al. 2024)
+    "flow_prediction": lambda a, s: (
+        torch.ones_like(a),
+        torch.ones_like(s),
+    ),  # eps - x0 (Lipman et al. 2023; Esser et al. 2024)
 }
 
-# What every sampler is told where neither the base's scheduler_config.json nor the class that it names says otherwise.
+# What every sampler is told where neither the base's scheduler_config.json nor the class that it
+# names says otherwise.
 DEFAULTS: dict[str, Any] = {
     "num_train_timesteps": 1000,
-    "beta_start": 0.00085,  # Stable Diffusion 1.x (Rombach et al. 2022, configs/stable-diffusion/v1-inference.yaml)
+    # Stable Diffusion 1.x (Rombach et al. 2022, configs/stable-diffusion/v1-inference.yaml)
+    "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
     "trained_betas": None,
@@ -72,7 +77,10 @@ class Process(ABC):
 
     def scales(self, t: float | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """a and s at t as [B or 1, 1, 1, 1], on the device and in the dtype of `like`."""
-        a, s = (scale.reshape(-1, 1, 1, 1).to(like.device, like.dtype) for scale in (self.a(t), self.s(t)))
+        a, s = (
+            scale.reshape(-1, 1, 1, 1).to(like.device, like.dtype)
+            for scale in (self.a(t), self.s(t))
+        )
         return a, s
 
     def add_noise(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
@@ -86,14 +94,18 @@ class Process(ABC):
         return p * eps - q * x0
 
     def shift(self, t: float | Tensor, like: Tensor) -> Tensor:
-        """What the prediction moves by when the mean of the noise moves by one: p, as [B or 1, 1, 1, 1]."""
+        """What the prediction moves by when the mean of the noise moves by one: p, as [B or 1, 1,
+        1, 1]."""
         return MIXED[self.prediction_type](*self.scales(t, like))[0]
 
     def split(self, prediction: Tensor, xt: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The (x0, eps) that a prediction at xt stands for: two linear equations in two unknowns."""
+        """The (x0, eps) that a prediction at xt stands for: two linear equations in two
+        unknowns."""
         a, s = self.scales(t, xt)
         p, q = MIXED[self.prediction_type](a, s)
-        return (p * xt - s * prediction) / (a * p + s * q), (q * xt + a * prediction) / (a * p + s * q)
+        return (p * xt - s * prediction) / (a * p + s * q), (q * xt + a * prediction) / (
+            a * p + s * q
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,28 +123,34 @@ class Schedule(Process):
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
         """From the contents of a diffusers `scheduler_config.json`.
 
-        A key that the file lacks is what the scheduler that it names takes by default; then a row of DEFAULTS.
+        A key that the file lacks is what the scheduler that it names takes by default; then a row
+        of DEFAULTS.
 
         Raises:
-            BaseModelError: the scheduler is not for a noise schedule of betas, such as one for flow matching; or the network
-                predicts something that is neither eps nor v, or eps where no signal is left.
+            BaseModelError: the scheduler is not for a noise schedule of betas, such as one for flow
+                matching; or the network predicts something that is neither eps nor v, or eps where
+                no signal is left.
         """
         from diffusers import DDIMScheduler
 
         stated = {**class_defaults(config.get("_class_name")), **config}
         if stated.get("use_flow_sigmas"):
-            raise BaseModelError(_not_diffusion(str(config.get("_class_name")), "with use_flow_sigmas"))
+            raise BaseModelError(
+                _not_diffusion(str(config.get("_class_name")), "with use_flow_sigmas")
+            )
         known = {**DEFAULTS, **{key: stated[key] for key in DEFAULTS if key in stated}}
         if known["prediction_type"] not in PREDICTIONS:
             raise BaseModelError(
-                f"the base's scheduler_config.json says prediction_type '{known['prediction_type']}'; "
-                f"latentdrift works with {' and '.join(PREDICTIONS)}: choose an SD 1.x or 2.x shaped base"
+                "the base's scheduler_config.json says prediction_type "
+                f"'{known['prediction_type']}'; latentdrift works with "
+                f"{' and '.join(PREDICTIONS)}: choose an SD 1.x or 2.x shaped base"
             )
         if known["rescale_betas_zero_snr"] and known["prediction_type"] == "epsilon":
             raise BaseModelError(
-                "with zero terminal SNR the last time holds no signal, and a network that predicts eps says nothing of the image "
-                "there (Lin et al. 2023, section 3.3): add --prediction v_prediction to --zero-snr, which `fit` then trains; "
-                "a base needs prediction_type v_prediction in its scheduler_config.json"
+                "with zero terminal SNR the last time holds no signal, and a network that predicts "
+                "eps says nothing of the image there (Lin et al. 2023, section 3.3): add "
+                "--prediction v_prediction to --zero-snr, which `fit` then trains; a base needs "
+                "prediction_type v_prediction in its scheduler_config.json"
             )
         known["clip_sample"] = False  # latents are not bounded by [-1, 1]
         alpha_bar = DDIMScheduler.from_config(known).alphas_cumprod.double()
@@ -153,8 +171,8 @@ class Schedule(Process):
 
         Args:
             prediction_type: a row of PREDICTIONS; default, as it is.
-            zero_snr: a'_t = (a_t - a_T) a_0 / (a_0 - a_T), and trailing times, which begin at T (Lin et al. 2023, algorithms 1
-                and 2).
+            zero_snr: a'_t = (a_t - a_T) a_0 / (a_0 - a_T), and trailing times, which begin at T
+                (Lin et al. 2023, algorithms 1 and 2).
 
         Raises:
             BaseModelError: zero SNR for a network that predicts eps.
@@ -174,13 +192,20 @@ class Schedule(Process):
         return (1 - self._at(t)).sqrt()
 
     def _at(self, t: float | Tensor) -> Tensor:
-        """alpha_bar at t; between integers, log(s / a) is linear in t (as in diffusers' `_sigma_to_t`)."""
-        time = torch.as_tensor(t, dtype=torch.float64, device="cpu").clamp(0, len(self.alpha_bar) - 1)
-        low, part = time.floor().long(), time.frac()
+        """alpha_bar at t; between integers, log(s / a) is linear in t (as in diffusers'
+        `_sigma_to_t`)."""
+        time = torch.as_tensor(t, dtype=torch.float64, device="cpu").clamp(
+            0, len(self.alpha_bar) - 1
+        )
+        low = time.floor().long()
+        part = time.frac()
         high = (low + 1).clamp(max=len(self.alpha_bar) - 1)
-        # log(alpha_bar / (1 - alpha_bar)) = -2 log(s / a), at zero SNR that of diffusers' samplers in sigma units
+        # log(alpha_bar / (1 - alpha_bar)) = -2 log(s / a), at zero SNR that of diffusers' samplers
+        # in sigma units
         logit = torch.special.logit(self.alpha_bar, eps=2**-24)
-        return torch.where(part == 0, self.alpha_bar[low], torch.sigmoid(torch.lerp(logit[low], logit[high], part)))
+        return torch.where(
+            part == 0, self.alpha_bar[low], torch.sigmoid(torch.lerp(logit[low], logit[high], part))
+        )
 
     def timesteps(self, steps: int) -> Tensor:
         """The times [steps], from noisy to clean, that DDIM visits."""
@@ -192,7 +217,8 @@ class Schedule(Process):
 
 
 def class_defaults(name: str | None) -> dict[str, Any]:
-    """What a diffusers scheduler takes where its configuration says nothing; nothing of a class that is not named or installed.
+    """What a diffusers scheduler takes where its configuration says nothing; nothing of a class
+    that is not named or installed.
 
     Raises:
         BaseModelError: the class is not for a noise schedule of betas.
@@ -208,12 +234,17 @@ def class_defaults(name: str | None) -> dict[str, Any]:
     stands_in = "kwargs" in parameters  # for a class whose own requirements are not installed
     if not stands_in and ("beta_start" not in parameters or "snr_shift_scale" in parameters):
         raise BaseModelError(_not_diffusion(kind.__name__))
-    return {key: parameters[key].default for key in parameters if parameters[key].default is not Parameter.empty}
+    return {
+        key: parameters[key].default
+        for key in parameters
+        if parameters[key].default is not Parameter.empty
+    }
 
 
 def _not_diffusion(name: str, how: str = "") -> str:
     flow = " (flow matching)" if "Flow" in name or how else ""
     return (
-        f"the base's scheduler_config.json names {' '.join(filter(None, (name, how)))}{flow}, which is not for a noise schedule "
-        "of betas; latentdrift works with bases of SD 1.x and 2.x shape, whose networks predict eps or v: choose one of these"
+        f"the base's scheduler_config.json names {' '.join(filter(None, (name, how)))}{flow}, "
+        "which is not for a noise schedule of betas; latentdrift works with bases of SD 1.x and "
+        "2.x shape, whose networks predict eps or v: choose one of these"
     )

@@ -1,6 +1,7 @@
 """The closed form of drift: the mean that a plain start lacks (signal leak, Everaert et al. 2024).
 
-A network trained without drift expects xt of mean a x0 where sampling starts, and a plain start has mean 0.
+A network trained without drift expects xt of mean a x0 where sampling starts, and a plain start has
+mean 0.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ def estimate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
-    """The start's mean that images like these would have had: delta_c = a_t0 mean(x0_c) (signal leak, Everaert et al. 2024).
+    """The start's mean that images like these would have had: delta_c = a_t0 mean(x0_c) (signal
+    leak, Everaert et al. 2024).
 
-    A network trained without drift expects xt of mean a x0 where sampling starts, and a plain start has mean 0.
+    A network trained without drift expects xt of mean a x0 where sampling starts, and a plain start
+    has mean 0.
 
     Args:
         means: posterior means of the scaled latents [N, C, h, w], or their channel means [N, C].
-        a_t0: signal scale at the first time that the sampler visits, `schedule.a(schedule.timesteps(steps)[0])`.
-        groups: whose each image is; the images of one patient are resampled together. Default: each on its own.
+        a_t0: signal scale at the first time that the sampler visits,
+            `schedule.a(schedule.timesteps(steps)[0])`.
+        groups: whose each image is; the images of one patient are resampled together. Default: each
+            on its own.
         confidence: of the intervals, by bootstrap over groups.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -39,23 +44,38 @@ def estimate(
         delta per channel, and its (low, high) per channel.
 
     Raises:
-        OptionError: sampling starts from pure noise (a_t0 = 0), where no start is better than another.
+        OptionError: sampling starts from pure noise (a_t0 = 0), where no start is better than
+            another.
         CohortError: fewer than two images, or latents that are not finite.
     """
     if not a_t0 > 0:
-        raise OptionError("drift 'auto' has no meaning for this base: it starts from pure noise (zero terminal SNR); take none")
-    per_image = means.detach().double().cpu().flatten(2).mean(2) if means.ndim == 4 else means.detach().double().cpu()
+        raise OptionError(
+            "drift 'auto' has no meaning for this base: it starts from pure noise (zero terminal "
+            "SNR); take none"
+        )
+    per_image = (
+        means.detach().double().cpu().flatten(2).mean(2)
+        if means.ndim == 4
+        else means.detach().double().cpu()
+    )
     count = len(per_image)
     if count < 2 or not per_image.isfinite().all():
-        raise CohortError(f"drift 'auto' needs at least two images with finite latents, found {count}; give a value, or none")
+        raise CohortError(
+            f"drift 'auto' needs at least two images with finite latents, found {count}; give a "
+            "value, or none"
+        )
     names = range(count) if groups is None else groups
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}
     member = torch.tensor([place[name] for name in names])
     sums = per_image.new_zeros(len(place), per_image.shape[1]).index_add_(0, member, per_image)
     sizes = torch.bincount(member).double()
-    picks = torch.randint(len(place), (resamples, len(place)), generator=generator(seed, "drift", "bootstrap"))
+    picks = torch.randint(
+        len(place), (resamples, len(place)), generator=generator(seed, "drift", "bootstrap")
+    )
     resampled = torch.stack([sums[drawn].sum(0) / sizes[drawn].sum() for drawn in picks])
     tail = (1 - confidence) / 2
-    ends = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0) * a_t0
+    ends = (
+        torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0) * a_t0
+    )
     delta = tuple((per_image.mean(0) * a_t0).tolist())
     return delta, tuple((low, high) for low, high in ends.T.tolist())

@@ -1,4 +1,5 @@
-"""Attributes <-> text: the sentence for an image, an assignment such as `age=85`, the two sentences of an edit.
+"""Attributes <-> text: the sentence for an image, an assignment such as `age=85`, the two sentences
+of an edit.
 
     wording.py       one attribute in words: AGES, findings and what is not found
     templates.py     TEMPLATES, and the sentences made of them
@@ -8,13 +9,34 @@
     changes.py       source and target of an edit, the instruction for a pair of visits
     assignments.py   `age=85`, `+10`, `age=60:90:5` -> typed values
 
-A missing attribute is never invented: it leaves the sentence. An empty cell of `findings` says nothing; that nothing was found is
-a word of its own ("No Finding").
+A missing attribute is never invented: it leaves the sentence. An empty cell of `findings` says
+nothing; that nothing was found is a word of its own ("No Finding").
 """
 
-from latentdrift.prompts.attribute_parsing import Years, parse_assignment, parse_finding, parse_series, parse_wanted, parse_years
-from latentdrift.prompts.departures import OF_THE_PICTURE, departures, of_text, spelled, taken_for_granted
-from latentdrift.prompts.edit_prompts import GAPS, INSTRUCTIONS, instruction, pair, sentence_sets, single_changes, states
+from latentdrift.prompts.attribute_parsing import (
+    Years,
+    parse_assignment,
+    parse_finding,
+    parse_series,
+    parse_wanted,
+    parse_years,
+)
+from latentdrift.prompts.departures import (
+    OF_THE_PICTURE,
+    departures,
+    of_text,
+    spelled,
+    taken_for_granted,
+)
+from latentdrift.prompts.edit_prompts import (
+    GAPS,
+    INSTRUCTIONS,
+    instruction,
+    pair,
+    sentence_sets,
+    single_changes,
+    states,
+)
 from latentdrift.prompts.phrases import (
     AGES,
     NO_FINDING,
@@ -33,8 +55,38 @@ from latentdrift.prompts.prompt_style import Manner
 from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
 
 __all__ = [
-    "AGES", "GAPS", "INSTRUCTIONS", "NO_FINDING", "OF_THE_PICTURE", "SEX_WORDS", "TEMPLATES", "Manner", "Spec", "Years", "absent",
-    "attributes_of", "departures", "instruction", "is_missing", "named", "negated", "of_text", "pair", "parse_assignment",
-    "parse_finding", "parse_series", "parse_wanted", "parse_years", "phrase", "sentence", "sentence_sets", "sentences",
-    "single_changes", "slug", "spelled", "split_findings", "states", "taken_for_granted",
-]  # fmt: skip
+    "AGES",
+    "GAPS",
+    "INSTRUCTIONS",
+    "NO_FINDING",
+    "OF_THE_PICTURE",
+    "SEX_WORDS",
+    "TEMPLATES",
+    "Manner",
+    "Spec",
+    "Years",
+    "absent",
+    "attributes_of",
+    "departures",
+    "instruction",
+    "is_missing",
+    "named",
+    "negated",
+    "of_text",
+    "pair",
+    "parse_assignment",
+    "parse_finding",
+    "parse_series",
+    "parse_wanted",
+    "parse_years",
+    "phrase",
+    "sentence",
+    "sentence_sets",
+    "sentences",
+    "single_changes",
+    "slug",
+    "spelled",
+    "split_findings",
+    "states",
+    "taken_for_granted",
+]

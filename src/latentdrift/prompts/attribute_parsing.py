@@ -1,4 +1,5 @@
-"""`age=85`, `+10`, `age=60:90:5` -> typed values, checked against the attributes that a cohort had."""
+"""`age=85`, `+10`, `age=60:90:5` -> typed values, checked against the attributes that a cohort
+had."""
 
 from __future__ import annotations
 
@@ -35,14 +36,15 @@ class Years:
         known: Any = attributes.get("age")
         if is_missing(known):
             raise OptionError(
-                f"an age of {self} years counts from the image's own, which is not known; say it with --given age=70"
+                f"an age of {self} years counts from the image's own, which is not known; say it "
+                "with --given age=70"
             )
         own = float(known)
         age = own + self.number
         if not 0 <= age <= OLDEST:
             raise OptionError(
-                f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and {OLDEST:g} years; "
-                "go less far, or set the age itself with --set age=85"
+                f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and "
+                f"{OLDEST:g} years; go less far, or set the age itself with --set age=85"
             )
         return age
 
@@ -63,25 +65,40 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
     """`--set`, `--age`, `--add`, `--remove` and `--grid`, in the words of an adapter's cohort.
 
     Raises:
-        OptionError: An attribute or a value that the cohort has not, something said twice, or a model without a cohort.
+        OptionError: An attribute or a value that the cohort has not, something said twice, or a
+            model without a cohort.
     """
-    asked = [name for name in ("set", "age", "add", "remove", "grid", "given") if getattr(options, name)]
+    asked = [
+        name for name in ("set", "age", "add", "remove", "grid", "given") if getattr(options, name)
+    ]
     if asked and not spec:
         raise OptionError(
-            f"--{asked[0]} speaks of attributes, and {options.adapter} knows none: it is a base, or was not fitted on a cohort; "
-            "give an adapter that `fit` made"
+            f"--{asked[0]} speaks of attributes, and {options.adapter} knows none: it is a base, "
+            "or was not fitted on a cohort; give an adapter that `fit` made"
         )
     changes = [parse_assignment(text, spec) for text in options.set]
     changes += [] if options.age is None else [("age", parse_years(options.age, spec))]
-    grid = tuple((name, tuple(values)) for name, values in (parse_series(text, spec) for text in options.grid))
+    grid = tuple(
+        (name, tuple(values))
+        for name, values in (parse_series(text, spec) for text in options.grid)
+    )
     said = [name for name, _ in (*changes, *grid)]
     if twice := next((name for name in said if said.count(name) > 1), None):
-        raise OptionError(f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it once")
-    add, remove = (tuple(parse_finding(text, spec) for text in texts) for texts in (options.add, options.remove))
+        raise OptionError(
+            f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it "
+            "once"
+        )
+    add, remove = (
+        tuple(parse_finding(text, spec) for text in texts)
+        for texts in (options.add, options.remove)
+    )
     if both := next((finding for finding in add if finding in remove), None):
         raise OptionError(f"--add and --remove both name '{both}'; leave one of them out")
     if not (changes or grid or add or remove or options.instruction):
-        raise OptionError("nothing is to change; say what with --set, --age, --add, --remove, --grid or --instruction")
+        raise OptionError(
+            "nothing is to change; say what with --set, --age, --add, --remove, --grid or "
+            "--instruction"
+        )
     return Wanted(dict(changes), add, remove, grid)
 
 
@@ -94,37 +111,54 @@ def parse_years(text: str, spec: Spec) -> Years:
     if "age" not in spec:
         raise unknown("attribute", "age", spec)
     if not re.fullmatch(r"[+-]\d+(\.\d+)?", text.strip()):
-        raise OptionError(f"--age {text} is no number of years from an image's own age: write +10 or -5, or --set age=85")
+        raise OptionError(
+            f"--age {text} is no number of years from an image's own age: write +10 or -5, or "
+            "--set age=85"
+        )
     return Years(float(text))
 
 
 def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
-    """`age=60:90:5` (start, stop and step, both ends included), `age=+5,+10` or `diagnosis=dementia,no dementia`.
+    """`age=60:90:5` (start, stop and step, both ends included), `age=+5,+10` or
+    `diagnosis=dementia,no dementia`.
 
     Returns:
-        The attribute and its values, as `parse_assignment` returns them, or `Years` where an age has a sign.
+        The attribute and its values, as `parse_assignment` returns them, or `Years` where an age
+        has a sign.
 
     Raises:
-        OptionError: As `parse_assignment`; a range that leads nowhere or has too many values, or a value that is there twice.
+        OptionError: As `parse_assignment`; a range that leads nowhere or has too many values, or a
+            value that is there twice.
     """
     name, equals, said = (part.strip() for part in text.partition("="))
     if not (name and equals and said):
-        raise OptionError(f"'{text}' is not a series; write name=start:stop:step or name=value,value, for example age=60:90:5")
+        raise OptionError(
+            f"'{text}' is not a series; write name=start:stop:step or name=value,value, for "
+            "example age=60:90:5"
+        )
     attribute = {known.lower(): known for known in spec}.get(name.lower(), name)
     values = [part.strip() for part in said.split(",") if part.strip()]
     if spec.get(attribute, {}).get("type") == "number" and ":" in said:
         values = _range(text, said)
     if len(values) > MOST:
-        raise OptionError(f"'{text}' has {len(values)} values; a series has at most {MOST}: take a longer step")
+        raise OptionError(
+            f"'{text}' has {len(values)} values; a series has at most {MOST}: take a longer step"
+        )
     signed = attribute == "age" and any(value[0] in "+-" for value in values)
-    parsed = [parse_years(value, spec) if signed else parse_assignment(f"{name}={value}", spec)[1] for value in values]
+    parsed = [
+        parse_years(value, spec) if signed else parse_assignment(f"{name}={value}", spec)[1]
+        for value in values
+    ]
     if len(set(parsed)) < len(parsed) or not parsed:
-        raise OptionError(f"'{text}' names no value, or one twice; a series has each of its values once")
+        raise OptionError(
+            f"'{text}' names no value, or one twice; a series has each of its values once"
+        )
     return attribute, parsed
 
 
 def _range(text: str, said: str) -> list[str]:
-    """Values of start:stop:step as they would be written out, the stop among them where a whole number of steps leads to it."""
+    """Values of start:stop:step as they would be written out, the stop among them where a whole
+    number of steps leads to it."""
     parts = [part.strip() for part in said.split(":")]
     try:
         start, stop, step = (float(part) for part in parts)
@@ -132,9 +166,14 @@ def _range(text: str, said: str) -> list[str]:
     except (ValueError, ZeroDivisionError):
         steps = math.nan
     if not 0 <= steps < math.inf:
-        raise OptionError(f"'{text}' is not a range that leads anywhere; write start:stop:step, for example age=60:90:5")
+        raise OptionError(
+            f"'{text}' is not a range that leads anywhere; write start:stop:step, for example "
+            "age=60:90:5"
+        )
     if steps >= MOST:
-        raise OptionError(f"'{text}' has {steps + 1:.0f} values; a series has at most {MOST}: take a longer step")
+        raise OptionError(
+            f"'{text}' has {steps + 1:.0f} values; a series has at most {MOST}: take a longer step"
+        )
     sign = "+" if parts[0][0] in "+-" else ""
     return [f"{round(start + step * i, 6):{sign}.12g}" for i in range(math.floor(steps + 1e-9) + 1)]
 
@@ -143,7 +182,8 @@ def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
     """`age=85` -> ("age", 85.0), checked against the attributes that the adapter's cohort had.
 
     Raises:
-        OptionError: No `=`, an unknown attribute or value, a number that is none, an age that cannot be.
+        OptionError: No `=`, an unknown attribute or value, a number that is none, an age that
+            cannot be.
     """
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (name and equals and value):
@@ -151,7 +191,8 @@ def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
     name = {known.lower(): known for known in spec}.get(name.lower(), name)
     if name not in spec:
         raise unknown("attribute", name, spec)
-    kind, vocabulary = spec[name]["type"], spec[name].get("vocabulary") or []
+    kind = spec[name]["type"]
+    vocabulary = spec[name].get("vocabulary") or []
     if kind == "number":
         return name, _number(name, value, spec[name].get("unit"))
     if kind == "findings":
@@ -164,7 +205,10 @@ def _findings(value: str, spec: Spec) -> str:
     findings = [parse_finding(part, spec) for part in split_findings(value)]
     none = next((finding for finding in findings if finding.lower() in NO_FINDING), None)
     if none and len(findings) > 1:
-        raise OptionError(f"findings={value}: '{none}' says that there are no findings, and others are named; leave one out")
+        raise OptionError(
+            f"findings={value}: '{none}' says that there are no findings, and others are named; "
+            "leave one out"
+        )
     return "|".join(findings)
 
 
@@ -177,7 +221,8 @@ def parse_finding(text: str, spec: Spec) -> str:
     if "findings" not in spec:
         known = ", ".join(sorted(spec))
         raise OptionError(
-            f"unknown attribute 'findings'; known: {known} ('{text}' would be a finding, and this adapter's cohort has none)"
+            f"unknown attribute 'findings'; known: {known} ('{text}' would be a finding, and this "
+            "adapter's cohort has none)"
         )
     return _word("finding", text.strip(), spec["findings"].get("vocabulary") or [])
 
@@ -201,7 +246,10 @@ def _number(name: str, value: str, unit: str | None) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise OptionError(f"{name}={value}: '{value}' is not a number; give it in {unit or 'digits'}, for example {name}=70")
+        raise OptionError(
+            f"{name}={value}: '{value}' is not a number; give it in {unit or 'digits'}, for "
+            f"example {name}=70"
+        )
     return number
 
 
@@ -210,7 +258,11 @@ def _age(value: str) -> float:
     try:
         years = parse_age(value)
     except AgeError as error:
-        raise OptionError(f"age={value}: an age lies between 0 and {OLDEST:g} years; {error}") from error
+        raise OptionError(
+            f"age={value}: an age lies between 0 and {OLDEST:g} years; {error}"
+        ) from error
     if years is None:
-        raise OptionError(f"age={value}: '{value}' is not a number; give it in years, for example age=70")
+        raise OptionError(
+            f"age={value}: '{value}' is not a number; give it in years, for example age=70"
+        )
     return years

@@ -1,7 +1,9 @@
-"""Several prompts in one picture: `a chest X-ray with effusion:0.5 AND a chest X-ray with pneumonia:0.5`.
+"""Several prompts in one picture: `a chest X-ray with effusion:0.5 AND a chest X-ray with
+pneumonia:0.5`.
 
-The way in which AUTOMATIC1111's web interface writes a composition of conditions (Liu et al. 2022), and de Wilde et al. 2024
-theirs; scores are mixed, never embeddings. A prompt without AND is one prompt, whatever colons it holds.
+The way in which AUTOMATIC1111's web interface writes a composition of conditions (Liu et al. 2022),
+and de Wilde et al. 2024 theirs; scores are mixed, never embeddings. A prompt without AND is one
+prompt, whatever colons it holds.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ def parts(prompt: str) -> list[Part]:
         return [(prompt, 1.0)]
     found = [weighted(text) for text in prompt.split(AND)]
     if not all(text for text, _ in found):
-        raise OptionError(f"the prompt '{prompt}' has an AND with nothing on one side; write `one:0.5 AND other:0.5`")
+        raise OptionError(
+            f"the prompt '{prompt}' has an AND with nothing on one side; write `one:0.5 AND "
+            "other:0.5`"
+        )
     return found
 
 

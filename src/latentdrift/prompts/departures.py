@@ -1,4 +1,5 @@
-"""Where a prompt departs from what training said: what it leaves out, ages beyond the cohort's, values it never had.
+"""Where a prompt departs from what training said: what it leaves out, ages beyond the cohort's,
+values it never had.
 
 A network answers to any words; to those that it never read in training, its answer means little.
 """
@@ -13,18 +14,25 @@ from typing import Any
 from latentdrift.prompts.phrases import Spec, article, is_missing, split_findings
 
 OF_THE_PICTURE = ("view",)
-"""Attributes that describe the picture and not the patient: a value that all training images had can be taken for granted."""
+"""Attributes that describe the picture and not the patient: a value that all training images had
+can be taken for granted."""
 _AGES = re.compile(r"(\d+(?:\.\d+)?)[ -]years?[ -]old")
 
 
 def taken_for_granted(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """Values that no header and nobody says, and that were the same in all training images: "axial" of axial slices."""
+    """Values that no header and nobody says, and that were the same in all training images: "axial"
+    of axial slices."""
     words = {name: spec[name].get("vocabulary") or [] for name in OF_THE_PICTURE if name in spec}
-    return {name: known[0] for name, known in words.items() if len(known) == 1 and is_missing(attributes.get(name))}
+    return {
+        name: known[0]
+        for name, known in words.items()
+        if len(known) == 1 and is_missing(attributes.get(name))
+    }
 
 
 def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """The same with categories as the cohort's vocabulary spells them: a header's AXIAL is axial."""
+    """The same with categories as the cohort's vocabulary spells them: a header's AXIAL is
+    axial."""
     found = dict(attributes)
     for name, value in attributes.items():
         fold = {str(word).lower(): word for word in spec.get(name, {}).get("vocabulary") or ()}
@@ -33,22 +41,28 @@ def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
 
 
 def departures(states: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[str]:
-    """Sentences, one for each kind of departure of some images' attributes, with how many images it concerns.
+    """Sentences, one for each kind of departure of some images' attributes, with how many images it
+    concerns.
 
     Args:
         states: Attributes that are said of each image.
         info: adapter.json.
     """
-    spec, said = info.get("attributes", {}), info.get("said", ())
+    spec = info.get("attributes", {})
+    said = info.get("said", ())
     silent = _silent(states, info)
     unsaid = Counter(name for state in states for name in said if is_missing(state.get(name)))
     found = [
-        f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts leave it out; "
-        f"say it with --given {name}={_example(spec.get(name, {}))}"
+        f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts "
+        f"leave it out; say it with --given {name}={_example(spec.get(name, {}))}"
         for name, number in unsaid.items()
     ]
-    found += [_beyond(name, states, spec[name]) for name in spec if spec[name].get("type") == "number"]
-    found += [_unseen(name, states, spec[name]) for name in spec if spec[name].get("type") != "number"]
+    found += [
+        _beyond(name, states, spec[name]) for name in spec if spec[name].get("type") == "number"
+    ]
+    found += [
+        _unseen(name, states, spec[name]) for name in spec if spec[name].get("type") != "number"
+    ]
     return [sentence for sentence in [*found, silent] if sentence]
 
 
@@ -57,8 +71,14 @@ def _silent(states: Iterable[Mapping[str, Any]], info: Mapping[str, Any]) -> str
     manner = info.get("prompt", {})
     if manner.get("patient_info", True) and manner.get("style") != "bare":
         return ""
-    spoken = {name for state in states for name, value in state.items() if not is_missing(value)} - set(OF_THE_PICTURE)
-    return f"training said nothing of the patient, and these prompts say {', '.join(sorted(spoken))}" if spoken else ""
+    spoken = {
+        name for state in states for name, value in state.items() if not is_missing(value)
+    } - set(OF_THE_PICTURE)
+    return (
+        f"training said nothing of the patient, and these prompts say {', '.join(sorted(spoken))}"
+        if spoken
+        else ""
+    )
 
 
 def _title(name: str) -> str:
@@ -70,8 +90,10 @@ def _example(spec: Mapping[str, Any]) -> str:
 
 
 def _beyond(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
-    """A number outside of the range that training had; nothing where the adapter does not say the range."""
-    low, high = spec.get("low"), spec.get("high")
+    """A number outside of the range that training had; nothing where the adapter does not say the
+    range."""
+    low = spec.get("low")
+    high = spec.get("high")
     if low is None or high is None:
         return ""
     values = [float(state[name]) for state in states if not is_missing(state.get(name))]
@@ -80,8 +102,8 @@ def _beyond(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, A
         return ""
     return (
         f"the adapter's cohort had {article(_title(name))} from {low:g} to {high:g}, and "
-        f"{len(outside)} of {len(values)} prompts lie beyond, the first {outside[0]:g}: "
-        "what the network makes of it was never learned"
+        f"{len(outside)} of {len(values)} prompts lie beyond, the first {outside[0]:g}: what the "
+        "network makes of it was never learned"
     )
 
 
@@ -89,14 +111,25 @@ def _unseen(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, A
     """A word that the vocabulary has not."""
     known = {str(word).lower() for word in spec.get("vocabulary") or ()}
     words = [word for state in states for word in _words(name, state.get(name))]
-    strange = sorted({word for word in words if known and word.lower().removeprefix("no ") not in known | _bare(known)})
+    strange = sorted(
+        {
+            word
+            for word in words
+            if known and word.lower().removeprefix("no ") not in known | _bare(known)
+        }
+    )
     if not strange:
         return ""
-    return f"the adapter's cohort had no {_title(name)} '{strange[0]}'; it had {', '.join(map(str, spec['vocabulary']))}"
+    return (
+        f"the adapter's cohort had no {_title(name)} '{strange[0]}'; it had "
+        f"{', '.join(map(str, spec['vocabulary']))}"
+    )
 
 
 def _words(name: str, value: Any) -> tuple[str, ...]:
-    return () if is_missing(value) else split_findings(value) if name == "findings" else (str(value),)
+    return (
+        () if is_missing(value) else split_findings(value) if name == "findings" else (str(value),)
+    )
 
 
 def _bare(known: Iterable[str]) -> set[str]:
@@ -112,14 +145,22 @@ def of_text(prompt: str, info: Mapping[str, Any]) -> list[str]:
     """
     if info.get("prompt", {}).get("caption"):
         return []
-    spec, lower, found = info.get("attributes", {}), prompt.lower(), []
+    spec = info.get("attributes", {})
+    lower = prompt.lower()
+    found = []
     called = str(info.get("describe", "")).partition("{")[0].strip("-<> ")
     if info.get("method") and called and called.lower() not in lower:
-        found.append(f"the prompt '{prompt}' does not say '{info['describe']}', which every prompt in training did")
+        found.append(
+            f"the prompt '{prompt}' does not say '{info['describe']}', which every prompt in "
+            "training did"
+        )
     for name in OF_THE_PICTURE:
         words = [str(word) for word in spec.get(name, {}).get("vocabulary") or ()]
         if name in info.get("said", ()) and not any(word.lower() in lower for word in words):
-            found.append(f"the prompt '{prompt}' says no {_title(name)}, which every prompt in training did: {', '.join(words)}")
+            found.append(
+                f"the prompt '{prompt}' says no {_title(name)}, which every prompt in training "
+                f"did: {', '.join(words)}"
+            )
     ages = [{"age": float(number)} for number in _AGES.findall(lower)]
     beyond = _beyond("age", ages, spec.get("age", {}))
     return [*found, *([f"the prompt '{prompt}': {beyond}"] if beyond else [])]

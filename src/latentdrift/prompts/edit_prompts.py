@@ -1,4 +1,5 @@
-"""What changes, in words: source and target prompt of an edit, and the instruction that leads from one visit to the next."""
+"""What changes, in words: source and target prompt of an edit, and the instruction that leads from
+one visit to the next."""
 
 from __future__ import annotations
 
@@ -6,7 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.phrases import NO_FINDING, Spec, absent, age, conditions, image, is_missing, join, sex, split_findings
+from latentdrift.prompts.phrases import (
+    NO_FINDING,
+    Spec,
+    absent,
+    age,
+    conditions,
+    image,
+    is_missing,
+    join,
+    sex,
+    split_findings,
+)
 from latentdrift.prompts.templates import fill, sentence, sentences
 
 # Years between two visits in a word (Latent Drifting, "binned").
@@ -16,7 +28,8 @@ GAPS: dict[str, Callable[[float], bool]] = {
     "significantly": lambda years: years > 10,
 }
 
-# Numerical and word are the paper's wording, "Age this CN 70 years old female brain MRI into a 77 brain MRI with MCI"; where it
+# Numerical and word are the paper's wording, "Age this CN 70 years old female brain MRI into a 77
+# brain MRI with MCI"; where it
 # puts the word for the gap is not known, and the place here is ours.
 INSTRUCTIONS: dict[str, str] = {
     "numerical": "Age this {source} into a {target}[ with {what}]",
@@ -43,27 +56,40 @@ def pair(
 
     Args:
         describe: What the pictures show.
-        attributes: What is known of the source image; where it says nothing, the target speaks only of the change.
+        attributes: What is known of the source image; where it says nothing, the target speaks only
+            of the change.
         changes: Attributes of the counterfactual, as `parse_assignment` returns them.
         add: Findings that the counterfactual has and the source has not.
-        remove: Findings that the source has and the counterfactual has not; where none is left, the vocabulary's own
-            word for "no finding" is said, if it has one.
+        remove: Findings that the source has and the counterfactual has not; where none is left, the
+            vocabulary's own word for "no finding" is said, if it has one.
         spec: The cohort's attributes.
         style: A row of TEMPLATES.
         index: Which wording.
         patient_info: As in `sentence`; an edit needs it, except for a change of the view.
         age_encoding: A row of AGES.
-        negate_findings: Say of a removed finding "no effusion" in the target, and of an added one in the source, where the
-            source's findings are known.
+        negate_findings: Say of a removed finding "no effusion" in the target, and of an added one
+            in the source, where the source's findings are known.
 
     Raises:
-        OptionError: Nothing would change, a finding to add is there already, or one to remove is known not to be there.
+        OptionError: Nothing would change, a finding to add is there already, or one to remove is
+            known not to be there.
     """
-    source, target = states(attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings)
-    how: dict[str, Any] = {"style": style, "index": index, "patient_info": patient_info, "age_encoding": age_encoding}
-    before, after = sentence(describe, source, **how), sentence(describe, target, **how)
+    source, target = states(
+        attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings
+    )
+    how: dict[str, Any] = {
+        "style": style,
+        "index": index,
+        "patient_info": patient_info,
+        "age_encoding": age_encoding,
+    }
+    before = sentence(describe, source, **how)
+    after = sentence(describe, target, **how)
     if before == after:
-        raise OptionError(f"the edit changes nothing: both prompts read '{before}'; set, add or remove something that differs")
+        raise OptionError(
+            f"the edit changes nothing: both prompts read '{before}'; set, add or remove something "
+            "that differs"
+        )
     return before, after
 
 
@@ -77,30 +103,43 @@ def states(
     negate_findings: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The attributes before and after an edit; arguments and errors of `pair`."""
-    source, target = dict(attributes), {**attributes, **changes}
+    source = dict(attributes)
+    target = {**attributes, **changes}
     if add or remove:
-        cells = _edit_findings(target.get("findings", ""), tuple(add), tuple(remove), spec or {}, negate_findings)
+        cells = _edit_findings(
+            target.get("findings", ""), tuple(add), tuple(remove), spec or {}, negate_findings
+        )
         source["findings"], target["findings"] = cells
     return source, target
 
 
-def _edit_findings(cell: Any, add: tuple[str, ...], remove: tuple[str, ...], spec: Spec, negate: bool) -> tuple[str, str]:
-    """The findings before and after, as cells. A source whose findings are unknown is taken to have what is removed."""
+def _edit_findings(
+    cell: Any, add: tuple[str, ...], remove: tuple[str, ...], spec: Spec, negate: bool
+) -> tuple[str, str]:
+    """The findings before and after, as cells. A source whose findings are unknown is taken to have
+    what is removed."""
     known = split_findings(cell)
     present = [finding for finding in known if finding.lower() not in NO_FINDING]
     lower = [finding.lower() for finding in present]
     for finding in (*add, *remove):
         if finding.lower() in NO_FINDING:
             raise OptionError(
-                f"'{finding}' says that there is no finding, so it can be neither added nor removed; "
-                f"write --remove with the findings that are to go, or --set 'findings={finding}'"
+                f"'{finding}' says that there is no finding, so it can be neither added nor "
+                "removed; write --remove with the findings that are to go, or --set "
+                f"'findings={finding}'"
             )
     for finding in add:
         if finding.lower() in lower:
-            raise OptionError(f"cannot add '{finding}': the image has it already; its findings: {', '.join(present)}")
+            raise OptionError(
+                f"cannot add '{finding}': the image has it already; its findings: "
+                f"{', '.join(present)}"
+            )
     for finding in remove:
         if known and finding.lower() not in lower:
-            raise OptionError(f"cannot remove '{finding}': the image has not got it; its findings: {', '.join(known)}")
+            raise OptionError(
+                f"cannot remove '{finding}': the image has not got it; its findings: "
+                f"{', '.join(known)}"
+            )
     gone = [finding.lower() for finding in remove]
     after = [finding for finding in present if finding.lower() not in gone] + list(add)
     if negate:
@@ -125,16 +164,26 @@ def single_changes(
     negate_findings: bool = False,
     **manner: Any,
 ) -> list[str]:
-    """The source's sentence with each of several changes alone, for editors that take them one by one.
+    """The source's sentence with each of several changes alone, for editors that take them one by
+    one.
 
-    Arguments and errors are those of `pair`; `manner` is style, index, patient_info and age_encoding.
+    Arguments and errors are those of `pair`; `manner` is style, index, patient_info and
+    age_encoding.
     """
-    source, _ = states(attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings)
+    source, _ = states(
+        attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings
+    )
     single = [{**source, name: value} for name, value in changes.items()]
     for side, findings in (("add", add), ("remove", remove)):
         for finding in findings:
-            said = [entry for entry in split_findings(source["findings"]) if entry != f"no {finding}"]
-            one: dict[str, Any] = {side: (finding,), "spec": spec, "negate_findings": negate_findings}
+            said = [
+                entry for entry in split_findings(source["findings"]) if entry != f"no {finding}"
+            ]
+            one: dict[str, Any] = {
+                side: (finding,),
+                "spec": spec,
+                "negate_findings": negate_findings,
+            }
             single.append(states({**source, "findings": "|".join(said)}, {}, **one)[1])
     before = sentence(describe, source, **manner)
     return [after for state in single if (after := sentence(describe, state, **manner)) != before]
@@ -152,51 +201,69 @@ def sentence_sets(
     negate_findings: bool = False,
     **manner: Any,
 ) -> tuple[list[str], list[str]]:
-    """n wordings of an image as it is, and n as it should be, for editors that take the difference of their means.
+    """n wordings of an image as it is, and n as it should be, for editors that take the difference
+    of their means.
 
     Arguments and errors are those of `pair` and `sentences`; `manner` is style and age_encoding.
     """
-    both = states(attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings)
+    both = states(
+        attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings
+    )
     befores, afters = (sentences(describe, state, n, **manner) for state in both)
     return befores, afters
 
 
-def instruction(describe: str, source: Mapping[str, Any], target: Mapping[str, Any], encoding: str = "numerical") -> str:
-    """What leads from one visit to a later one: "Age this CN 70 years old female brain MRI into a 77 brain MRI with MCI".
+def instruction(
+    describe: str, source: Mapping[str, Any], target: Mapping[str, Any], encoding: str = "numerical"
+) -> str:
+    """What leads from one visit to a later one: "Age this CN 70 years old female brain MRI into a
+    77 brain MRI with MCI".
 
-    Missing attributes leave the sentence. A condition of the source stands in front where it is an abbreviation (CN), as in the
-    paper, and behind where it is words ("... brain MRI with no dementia into ...").
+    Missing attributes leave the sentence. A condition of the source stands in front where it is an
+    abbreviation (CN), as in the paper, and behind where it is words ("... brain MRI with no
+    dementia into ...").
 
     Args:
         describe: What the pictures show.
         source: Attributes of the earlier visit.
         target: Attributes of the later one.
-        encoding: A row of INSTRUCTIONS: the later age as a number or in words, or the years between the visits as a row of GAPS.
+        encoding: A row of INSTRUCTIONS: the later age as a number or in words, or the years between
+            the visits as a row of GAPS.
 
     Raises:
-        OptionError: The target is younger, or nothing is known of it that the instruction could say.
+        OptionError: The target is younger, or nothing is known of it that the instruction could
+            say.
     """
     if encoding not in INSTRUCTIONS:
         raise unknown("encoding of an instruction", encoding, INSTRUCTIONS)
-    earlier, later = ({name: value for name, value in of.items() if not is_missing(value)} for of in (source, target))
+    earlier, later = (
+        {name: value for name, value in of.items() if not is_missing(value)}
+        for of in (source, target)
+    )
     numbers = "word" if encoding == "word" else "numerical"
-    years = " ".join(age(float(later["age"]), numbers)).removesuffix(" year") if "age" in later else ""
+    years = (
+        " ".join(age(float(later["age"]), numbers)).removesuffix(" year") if "age" in later else ""
+    )
     slots = {
         "source": _source(describe, earlier, numbers),
-        "gap": _gap(float(earlier["age"]), float(later["age"])) if "age" in earlier and "age" in later else "",
+        "gap": _gap(float(earlier["age"]), float(later["age"]))
+        if "age" in earlier and "age" in later
+        else "",
         "image": image(describe, later),
         "target": f"{years} {image(describe, later)}".strip(),
         "what": join(conditions(later)),
     }
     if not (slots["what"] or (slots["gap"] if encoding == "binned" else years)):
         raise OptionError(
-            f"an instruction has nothing to say of the later {describe}: neither age nor condition are known; leave the pair out"
+            f"an instruction has nothing to say of the later {describe}: neither age nor condition "
+            "are known; leave the pair out"
         )
     return fill(INSTRUCTIONS[encoding], **slots)
 
 
 def _source(describe: str, known: Mapping[str, Any], numbers: str) -> str:
-    """The earlier picture: "CN 70 years old female brain MRI", "70 years old male chest X-ray with effusion"."""
+    """The earlier picture: "CN 70 years old female brain MRI", "70 years old male chest X-ray with
+    effusion"."""
     said = conditions(known)
     short = [word for word in said if word.isupper() and " " not in word]
     number, unit = age(float(known["age"]), numbers) if "age" in known else ("", "")
@@ -214,5 +281,8 @@ def _gap(earlier: float, later: float) -> str:
         OptionError: The later age is the lower one.
     """
     if later < earlier:
-        raise OptionError(f"an instruction ages, and {later:g} is younger than {earlier:g} years; give the earlier visit first")
+        raise OptionError(
+            f"an instruction ages, and {later:g} is younger than {earlier:g} years; give the "
+            "earlier visit first"
+        )
     return next(word for word, holds in GAPS.items() if holds(later - earlier))

@@ -1,4 +1,5 @@
-"""One attribute in words: an age, a sex, findings and what is not found, any other category or number."""
+"""One attribute in words: an age, a sex, findings and what is not found, any other category or
+number."""
 
 from __future__ import annotations
 
@@ -10,12 +11,31 @@ from latentdrift.errors import OptionError, unknown
 from latentdrift.seeds import derive
 
 Spec = Mapping[str, Mapping[str, Any]]
-"""Attribute name -> {"type": "number" | "category" | "findings", "vocabulary": [...], "unit": "years"}, as in cohort.json."""
+"""Attribute name -> {"type": "number" | "category" | "findings", "vocabulary": [...], "unit":
+"years"}, as in cohort.json."""
 
 UNITS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+)
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
@@ -33,22 +53,44 @@ def decade(number: int) -> str:
     return f"{number // 10 * 10} to {number // 10 * 10 + 9}"
 
 
-# How an age in whole years is said; numerical and word as in the paper on Latent Drifting, the decade is ours.
+# How an age in whole years is said; numerical and word as in the paper on Latent Drifting, the
+# decade is ours.
 AGES: dict[str, Callable[[int], str]] = {"numerical": str, "word": in_words, "decade": decade}
 
 # M, F, O are DICOM's (0010,0040); U stands in tables for unknown
 SEX_WORDS = {"m": "male", "male": "male", "f": "female", "female": "female", "o": "", "u": ""}
 NO_FINDING = (
-    "no finding", "no findings", "none", "normal", "no abnormality", "no abnormalities", "unremarkable",
-    "ohne befund", "o.b.", "o. b.", "kein befund", "unauffällig", "normalbefund",
-    "aucune anomalie", "sans anomalie", "sin hallazgos", "sin alteraciones", "nessuna anomalia",
-)  # fmt: skip
+    "no finding",
+    "no findings",
+    "none",
+    "normal",
+    "no abnormality",
+    "no abnormalities",
+    "unremarkable",
+    "ohne befund",
+    "o.b.",
+    "o. b.",
+    "kein befund",
+    "unauffällig",
+    "normalbefund",
+    "aucune anomalie",
+    "sans anomalie",
+    "sin hallazgos",
+    "sin alteraciones",
+    "nessuna anomalia",
+)
 NEGATIONS = 2
 """Findings that a sentence denies at most: it has to stay within the text encoder's 75 tokens."""
 SLOT = re.compile(r"\{([^{}]+)\}")
 """In what pictures are called: the attribute whose value is part of the word."""
 _MISSING = {"", "nan", "none", "<na>", "nat"}
-_NOT_SPOKEN = {"age", "sex", "findings", "view", "modality"}  # they have their own place in the sentence, or {image} says them
+_NOT_SPOKEN = {
+    "age",
+    "sex",
+    "findings",
+    "view",
+    "modality",
+}  # they have their own place in the sentence, or {image} says them
 # "a" becomes "an" before a vowel sound
 _VOWEL = re.compile(
     r"""
@@ -83,7 +125,8 @@ def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
 def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """What a picture is called, and what is then left to say of it.
 
-    Where every value of an attribute has a word of its own, `<cohort-{diagnosis}>`, the word says the value.
+    Where every value of an attribute has a word of its own, `<cohort-{diagnosis}>`, the word says
+    the value.
 
     Raises:
         OptionError: The attribute is not known.
@@ -93,7 +136,8 @@ def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, 
         value = said.pop(name, "")
         if is_missing(value):
             raise OptionError(
-                f"the pictures are called '{describe}', by a word for each {name}, and that of this one is not known: give it"
+                f"the pictures are called '{describe}', by a word for each {name}, and that of "
+                "this one is not known: give it"
             )
         describe = describe.replace(f"{{{name}}}", slug(value))
     return describe, said
@@ -107,11 +151,16 @@ def slug(value: Any) -> str:
 def image(describe: str, attributes: Mapping[str, Any]) -> str:
     """What the picture shows, with its view: "axial brain MRI"."""
     view = attributes.get("view", "")
-    return describe if is_missing(view) or str(view).lower() in describe.lower() else f"{view} {describe}"
+    return (
+        describe
+        if is_missing(view) or str(view).lower() in describe.lower()
+        else f"{view} {describe}"
+    )
 
 
 def age(years: float, encoding: str = "numerical") -> tuple[str, str]:
-    """Number and unit of an age by a row of AGES: ("77", "year"); below one year in months, except by decade."""
+    """Number and unit of an age by a row of AGES: ("77", "year"); below one year in months, except
+    by decade."""
     if encoding not in AGES:
         raise unknown("age encoding", encoding, AGES)
     if years < 1 and encoding != "decade":
@@ -126,17 +175,23 @@ def sex(value: Any) -> str:
 
 def who(attributes: Mapping[str, Any], encoding: str = "numerical") -> str:
     """The patient: "75 year old female"."""
-    words = ["{} {} old".format(*age(float(attributes["age"]), encoding))] if "age" in attributes else []
+    words = (
+        ["{} {} old".format(*age(float(attributes["age"]), encoding))]
+        if "age" in attributes
+        else []
+    )
     return " ".join(filter(None, [*words, sex(attributes.get("sex", ""))]))
 
 
 def conditions(attributes: Mapping[str, Any]) -> list[str]:
-    """Findings first, then every other attribute by its value; a yes or no by its name; a number by both."""
+    """Findings first, then every other attribute by its value; a yes or no by its name; a number by
+    both."""
     spoken = list(split_findings(attributes.get("findings", "")))
     for name, value in attributes.items():
         if name in _NOT_SPOKEN or is_missing(value):
             continue
-        word, title = str(value), name.replace("_", " ")
+        word = str(value)
+        title = name.replace("_", " ")
         if isinstance(value, bool) or word.lower() in {"yes", "no", "true", "false"}:
             spoken.append(title if word.lower() in {"yes", "true"} else f"no {title}")
         elif isinstance(value, (int, float)):
@@ -155,23 +210,40 @@ def split_findings(value: Any) -> tuple[str, ...]:
     """Findings of a cell: `a|b` or a list of names; an empty cell says nothing."""
     if is_missing(value):
         return ()
-    return tuple(part.strip() for part in (value.split("|") if isinstance(value, str) else value) if part.strip())
+    return tuple(
+        part.strip()
+        for part in (value.split("|") if isinstance(value, str) else value)
+        if part.strip()
+    )
 
 
 def absent(cell: Any, spec: Spec) -> list[str]:
     """Findings of the vocabulary that an image is known not to have.
 
-    A cell that names findings, or says that there are none, names them all; an empty one says nothing, so nothing is absent.
+    A cell that names findings, or says that there are none, names them all; an empty one says
+    nothing, so nothing is absent.
     """
     named = {finding.lower() for finding in split_findings(cell)}
     vocabulary = map(str, spec.get("findings", {}).get("vocabulary") or [])
-    positive = [word for word in vocabulary if word.lower() not in NO_FINDING and not word.lower().startswith("no ")]
-    return [word for word in positive if not named & {word.lower(), f"no {word.lower()}"}] if named else []
+    positive = [
+        word
+        for word in vocabulary
+        if word.lower() not in NO_FINDING and not word.lower().startswith("no ")
+    ]
+    return (
+        [word for word in positive if not named & {word.lower(), f"no {word.lower()}"}]
+        if named
+        else []
+    )
 
 
 def negated(attributes: Mapping[str, Any], spec: Spec, index: int) -> dict[str, Any]:
-    """The attributes with some of the findings that the image has not, as "no effusion"; the image's index draws them."""
-    drawn = sorted(absent(attributes.get("findings"), spec), key=lambda finding: derive(index, "negation", finding))[:NEGATIONS]
+    """The attributes with some of the findings that the image has not, as "no effusion"; the
+    image's index draws them."""
+    drawn = sorted(
+        absent(attributes.get("findings"), spec),
+        key=lambda finding: derive(index, "negation", finding),
+    )[:NEGATIONS]
     if not drawn:
         return dict(attributes)
     said = [*split_findings(attributes["findings"]), *(f"no {finding}" for finding in drawn)]

@@ -1,4 +1,5 @@
-"""How the prompts of one adapter are worded: chosen by `fit`, kept in adapter.json, followed by `generate` and `edit`."""
+"""How the prompts of one adapter are worded: chosen by `fit`, kept in adapter.json, followed by
+`generate` and `edit`."""
 
 from __future__ import annotations
 
@@ -34,13 +35,18 @@ class Manner:
     def asked(cls, options: FitOptions) -> Manner:
         """As `fit` was asked to word its prompts."""
         return cls(
-            options.prompt_style, options.patient_info, options.age_encoding, options.negate_findings, options.caption,
+            options.prompt_style,
+            options.patient_info,
+            options.age_encoding,
+            options.negate_findings,
+            options.caption,
             options.instruction,
-        )  # fmt: skip
+        )
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Manner:
-        """As adapter.json["prompt"] says; what adapters of older versions do not say is the default."""
+        """As adapter.json["prompt"] says; what adapters of older versions do not say is the
+        default."""
         return cls(**{field.name: said[field.name] for field in fields(cls) if field.name in said})
 
     def check(self, spec: Spec, texts: Iterable[str]) -> None:
@@ -56,13 +62,25 @@ class Manner:
         if self.caption is not None and self.caption not in texts:
             raise unknown("column of words for --caption", self.caption, texts)
         if self.negate_findings and not self.patient_info:
-            raise OptionError("--negate-findings says what is not found, which --no-patient-info leaves out; give one of them")
+            raise OptionError(
+                "--negate-findings says what is not found, which --no-patient-info leaves out; "
+                "give one of them"
+            )
         if self.negate_findings and "findings" not in spec:
             raise OptionError(
-                "--negate-findings needs findings, and the cohort has none; leave it out, or import with a `findings:` column"
+                "--negate-findings needs findings, and the cohort has none; leave it out, or "
+                "import with a `findings:` column"
             )
 
-    def words(self, describe: str, row: Mapping[str, Any], spec: Spec, index: int, *, learned: bool = False) -> str:
+    def words(
+        self,
+        describe: str,
+        row: Mapping[str, Any],
+        spec: Spec,
+        index: int,
+        *,
+        learned: bool = False,
+    ) -> str:
         """The prompt of a table's row.
 
         Args:
@@ -70,19 +88,29 @@ class Manner:
             row: Its cells.
             spec: The attributes that may stand in a sentence.
             index: Of the image: it chooses the wording and what is denied.
-            learned: `describe` is a word that is learned, and leads a caption that does not hold it.
+            learned: `describe` is a word that is learned, and leads a caption that does not hold
+                it.
         """
-        text, known = self._caption(row), attributes_of(row, spec)
+        text = self._caption(row)
+        known = attributes_of(row, spec)
         if not is_missing(text):
             name = named(describe, known)[0]
             return f"{name}: {text}" if learned and name not in text else text
         said = negated(known, spec, index) if self.negate_findings else known
         return sentence(
-            describe, said, style=self.style, index=index, patient_info=self.patient_info, age_encoding=self.age_encoding
+            describe,
+            said,
+            style=self.style,
+            index=index,
+            patient_info=self.patient_info,
+            age_encoding=self.age_encoding,
         )
 
-    def instructs(self, describe: str, earlier: Mapping[str, Any], later: Mapping[str, Any], spec: Spec) -> str:
-        """The instruction that leads from one row of a table to a later one: the later one's caption, where it has one.
+    def instructs(
+        self, describe: str, earlier: Mapping[str, Any], later: Mapping[str, Any], spec: Spec
+    ) -> str:
+        """The instruction that leads from one row of a table to a later one: the later one's
+        caption, where it has one.
 
         Raises:
             OptionError: There is nothing to say, or the later one is younger.
@@ -90,7 +118,12 @@ class Manner:
         text = self._caption(later)
         if not is_missing(text):
             return text
-        return instruction(describe, attributes_of(earlier, spec), attributes_of(later, spec), self.instruction or "numerical")
+        return instruction(
+            describe,
+            attributes_of(earlier, spec),
+            attributes_of(later, spec),
+            self.instruction or "numerical",
+        )
 
     def _caption(self, row: Mapping[str, Any]) -> str:
         """The text of a row, in one line; nothing where prompts are templates."""
@@ -99,4 +132,8 @@ class Manner:
     @property
     def of_edit(self) -> dict[str, Any]:
         """Options of `pair`; an edit says what is known even where training did not."""
-        return {"style": self.style, "age_encoding": self.age_encoding, "negate_findings": self.negate_findings}
+        return {
+            "style": self.style,
+            "age_encoding": self.age_encoding,
+            "negate_findings": self.negate_findings,
+        }

@@ -1,4 +1,5 @@
-"""The wordings of a sentence; a part of a template in square brackets is left out when its slot is empty."""
+"""The wordings of a sentence; a part of a template in square brackets is left out when its slot is
+empty."""
 
 from __future__ import annotations
 
@@ -9,12 +10,18 @@ from typing import Any
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts import phrases
 
-# {image}: what the picture shows; {who}: "75 year old female"; {what}: "dementia", "mass, nodule and no effusion".
-# The simple one is the paper's; the wordings of its 21 diverse ones are not known, and these are ours.
+# {image}: what the picture shows; {who}: "75 year old female"; {what}: "dementia", "mass, nodule
+# and no effusion".
+# The simple one is the paper's; the wordings of its 21 diverse ones are not known, and these are
+# ours.
 TEMPLATES: dict[str, tuple[str, ...]] = {
-    "bare": ("{image}",),  # the word alone, as embeddings of 64 vectors are asked for (de Wilde et al. 2024)
+    "bare": (
+        "{image}",
+    ),  # the word alone, as embeddings of 64 vectors are asked for (de Wilde et al. 2024)
     "simple": ("a {image}[ of a {who}][ with {what}]",),
-    "findings-first": ("[{what}: ]{image}[ of a {who}]",),  # where small text encoders hear them (docs/methods.md)
+    "findings-first": (
+        "[{what}: ]{image}[ of a {who}]",
+    ),  # where small text encoders hear them (docs/methods.md)
     "diverse": (
         "a {image}[ of a {who}][ with {what}]",
         "the {image}[ of a {who}][ with {what}]",
@@ -56,16 +63,20 @@ def sentence(
     """The prompt of an image: "a brain MRI of a 75 year old female with dementia".
 
     Args:
-        describe: What the pictures show, e.g. "brain MRI", or what they are called, see `wording.named`.
+        describe: What the pictures show, e.g. "brain MRI", or what they are called, see
+            `wording.named`.
         attributes: Name -> value; missing ones leave the sentence.
         style: A row of TEMPLATES.
         index: Which wording, modulo the number of the style's templates.
-        patient_info: Say age, sex, findings and other attributes; the view is the picture's, and always said.
+        patient_info: Say age, sex, findings and other attributes; the view is the picture's, and
+            always said.
         age_encoding: A row of AGES.
     """
     if style not in TEMPLATES:
         raise unknown("prompt style", style, TEMPLATES)
-    describe, known = phrases.named(describe, {k: v for k, v in attributes.items() if not phrases.is_missing(v)})
+    describe, known = phrases.named(
+        describe, {k: v for k, v in attributes.items() if not phrases.is_missing(v)}
+    )
     said = known if patient_info else {}
     return fill(
         TEMPLATES[style][index % len(TEMPLATES[style])],
@@ -75,8 +86,11 @@ def sentence(
     )
 
 
-def sentences(describe: str, attributes: Mapping[str, Any], n: int, style: str = "diverse", **manner: Any) -> list[str]:
-    """n different wordings of one meaning, for editors that take the mean over a set (pix2pix-zero).
+def sentences(
+    describe: str, attributes: Mapping[str, Any], n: int, style: str = "diverse", **manner: Any
+) -> list[str]:
+    """n different wordings of one meaning, for editors that take the mean over a set
+    (pix2pix-zero).
 
     Args:
         describe: What the pictures show.
@@ -86,22 +100,34 @@ def sentences(describe: str, attributes: Mapping[str, Any], n: int, style: str =
         manner: `patient_info` and `age_encoding`, as in `sentence`.
 
     Raises:
-        OptionError: The style has not so many; the less is known, the more of its wordings are the same.
+        OptionError: The style has not so many; the less is known, the more of its wordings are the
+            same.
     """
     if style not in TEMPLATES:
         raise unknown("prompt style", style, TEMPLATES)
-    every = [sentence(describe, attributes, style=style, index=index, **manner) for index in range(len(TEMPLATES[style]))]
+    every = [
+        sentence(describe, attributes, style=style, index=index, **manner)
+        for index in range(len(TEMPLATES[style]))
+    ]
     different = list(dict.fromkeys(every))
     if n > len(different):
         raise OptionError(
-            f"{n} different sentences were asked for and the prompt style '{style}' has {len(different)} for '{different[0]}'; "
-            f"ask for {len(different)} at most, or take another style"
+            f"{n} different sentences were asked for and the prompt style '{style}' has "
+            f"{len(different)} for '{different[0]}'; ask for {len(different)} at most, or take "
+            "another style"
         )
     return different[:n]
 
 
 def fill(template: str, **slots: str) -> str:
-    """A template with its slots filled and the parts left out whose slot is empty; "a" before a slot is the right article."""
-    kept = re.sub(r"\[([^\]]*?\{(\w+)\}[^\]]*)\]", lambda part: part[1] if slots[part[2]] else "", template)
-    said = re.sub(r"(\ba )?\{(\w+)\}", lambda slot: phrases.article(slots[slot[2]]) if slot[1] else slots[slot[2]], kept)
+    """A template with its slots filled and the parts left out whose slot is empty; "a" before a
+    slot is the right article."""
+    kept = re.sub(
+        r"\[([^\]]*?\{(\w+)\}[^\]]*)\]", lambda part: part[1] if slots[part[2]] else "", template
+    )
+    said = re.sub(
+        r"(\ba )?\{(\w+)\}",
+        lambda slot: phrases.article(slots[slot[2]]) if slot[1] else slots[slot[2]],
+        kept,
+    )
     return " ".join(said.split())

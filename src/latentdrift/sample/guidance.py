@@ -13,20 +13,24 @@ from latentdrift.model.schedule import Denoiser
 def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> Denoiser:
     """The denoiser of (reference, condition, ...): eps = eps_0 + sum_i w_i (eps_i - eps_0).
 
-    One weight is classifier-free guidance (Ho & Salimans 2022, eq. 6 with w = 1 + theirs), several are a composition of
-    conditions (Liu et al. 2022, eq. 11). The same rule holds for v, which is linear in eps at a given xt. Every branch carries
-    drift alike, so guiding the wrapped network and wrapping the guided one are the same. All branches are one call of the
-    network; without guidance (w = 1) only the condition is evaluated.
+    One weight is classifier-free guidance (Ho & Salimans 2022, eq. 6 with w = 1 + theirs), several
+    are a composition of conditions (Liu et al. 2022, eq. 11). The same rule holds for v, which is
+    linear in eps at a given xt. Every branch carries drift alike, so guiding the wrapped network
+    and wrapping the guided one are the same. All branches are one call of the network; without
+    guidance (w = 1) only the condition is evaluated.
 
-    High weights make the prediction's standard deviation over an image too large; `rescale` brings it back to that of the
-    conditional prediction (Lin et al. 2023, eq. 15 and 16). It multiplies the whole prediction, and would multiply the mean that
-    drift puts there: so the network has to come with drift wrapped around it, not the other way round.
+    High weights make the prediction's standard deviation over an image too large; `rescale` brings
+    it back to that of the conditional prediction (Lin et al. 2023, eq. 15 and 16). It multiplies
+    the whole prediction, and would multiply the mean that drift puts there: so the network has to
+    come with drift wrapped around it, not the other way round.
 
     Args:
-        denoiser: takes one context, [B, L, D] or a tuple of tensors; what is returned takes a tuple of them, reference first.
+        denoiser: takes one context, [B, L, D] or a tuple of tensors; what is returned takes a tuple
+            of them, reference first.
         weights: one per condition.
-        rescale: phi, the share of the rescaled prediction in what is returned. With several conditions the mean of their
-            predictions stands for the conditional one (ours; the paper has one condition).
+        rescale: phi, the share of the rescaled prediction in what is returned. With several
+            conditions the mean of their predictions stands for the conditional one (ours; the paper
+            has one condition).
     """
 
     def guided(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
@@ -42,16 +46,21 @@ def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> Denoiser
 
 
 def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> Denoiser:
-    """The same where every image has weights of its own, [B, K]: eps = eps_0 + sum_k w_k (eps_k - eps_0).
+    """The same where every image has weights of its own, [B, K]: eps = eps_0 + sum_k w_k (eps_k -
+    eps_0).
 
-    One condition and the reference are a call of the network, as in plain guidance. So an image with one weight is to the bit
-    what `guide` makes of it, whatever other images are composed of; a weight of 0 changes nothing.
+    One condition and the reference are a call of the network, as in plain guidance. So an image
+    with one weight is to the bit what `guide` makes of it, whatever other images are composed of; a
+    weight of 0 changes nothing.
     """
 
     def composed(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
         reference, *conditions = contexts
         times = t.repeat(2) if isinstance(t, Tensor) and t.ndim else t
-        pairs = [denoiser(torch.cat([xt, xt]), times, _joined((reference, each))).chunk(2) for each in conditions]
+        pairs = [
+            denoiser(torch.cat([xt, xt]), times, _joined((reference, each))).chunk(2)
+            for each in conditions
+        ]
         total: Tensor = pairs[0][0]
         for w, (eps_0, eps_k) in zip(weights.T, pairs, strict=True):
             total = total + w.reshape(-1, 1, 1, 1).to(xt) * (eps_k - eps_0)

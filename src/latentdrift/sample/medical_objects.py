@@ -1,4 +1,5 @@
-"""OBJECTS: a synthetic cohort's pictures once more, as DICOM or NIfTI, each of which says that it is synthetic."""
+"""OBJECTS: a synthetic cohort's pictures once more, as DICOM or NIfTI, each of which says that it
+is synthetic."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ class Drawn:
 
 
 def _dicom(path: Path, drawn: Drawn) -> None:
-    shown = {name: drawn.row[name] for name in ("age", "sex") if not is_missing(drawn.row.get(name))}
+    shown = {
+        name: drawn.row[name] for name in ("age", "sex") if not is_missing(drawn.row.get(name))
+    }
     view = str(drawn.row.get("view", "")).upper()
     shown |= {"view": view} if view in VIEW_POSITIONS else {}
     shown |= {"modality": drawn.modality} if drawn.modality else {}
@@ -61,7 +64,9 @@ def bits(asked: int | None, info: Mapping[str, Any]) -> int:
         OptionError: 16 bits in colour.
     """
     if asked == 16 and info["colour"]:
-        raise OptionError("--depth 16 is for grey pictures, and this model draws in colour; leave --depth out")
+        raise OptionError(
+            "--depth 16 is for grey pictures, and this model draws in colour; leave --depth out"
+        )
     return 8 if info["colour"] else asked or int(info.get("depth", 8))
 
 
@@ -72,13 +77,18 @@ def check_format(form: str, info: Mapping[str, Any]) -> None:
         OptionError: NIfTI in colour.
     """
     if form == "nifti" and info["colour"]:
-        raise OptionError("--format nifti is for grey pictures, and this model draws in colour; take --format dicom")
+        raise OptionError(
+            "--format nifti is for grey pictures, and this model draws in colour; take --format "
+            "dicom"
+        )
 
 
 def write_objects(cohort: Cohort, form: str, info: Mapping[str, Any]) -> list[str]:
-    """Write `dicom/000000.dcm` or `nifti/000000.nii.gz` into a synthetic cohort's folder, all or none; returns their names.
+    """Write `dicom/000000.dcm` or `nifti/000000.nii.gz` into a synthetic cohort's folder, all or
+    none; returns their names.
 
-    Where all training images had one intensity window, values are in it: HU, where they were HU. Else they are the PNG's.
+    Where all training images had one intensity window, values are in it: HU, where they were HU.
+    Else they are the PNG's.
 
     Args:
         cohort: Of synthetic pictures.

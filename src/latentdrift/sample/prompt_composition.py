@@ -1,4 +1,5 @@
-"""What is to be drawn of several conditions at once: combined, or from one to another in steps, in an adapter's words."""
+"""What is to be drawn of several conditions at once: combined, or from one to another in steps, in
+an adapter's words."""
 
 from __future__ import annotations
 
@@ -12,29 +13,37 @@ from latentdrift.sample.synthetic_cohort import Request
 
 
 def combined(texts: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Request]:
-    """n images of all conditions together, `effusion:0.5`, `pneumonia:0.5` (Liu et al. 2022; de Wilde et al. 2024).
+    """n images of all conditions together, `effusion:0.5`, `pneumonia:0.5` (Liu et al. 2022; de
+    Wilde et al. 2024).
 
     An image is labelled with the findings that it is drawn towards.
 
     Args:
         texts: Conditions with their weights; without one it is 1.
         n: Number of images.
-        info: adapter.json, whose words turn a finding or `diagnosis=dementia` into a prompt; anything else is one as it is.
+        info: adapter.json, whose words turn a finding or `diagnosis=dementia` into a prompt;
+            anything else is one as it is.
 
     Raises:
         OptionError: Fewer than two.
     """
     if len(texts) < 2:
-        raise OptionError(f"--compose {' '.join(texts)} is one condition; give two or more, such as effusion:0.5 pneumonia:0.5")
+        raise OptionError(
+            f"--compose {' '.join(texts)} is one condition; give two or more, such as effusion:0.5 "
+            "pneumonia:0.5"
+        )
     found = [(*_condition(text, info), weight) for text, weight in map(composition.weighted, texts)]
     _differ([text for text, _, _ in found])
     prompt = composition.compose([(text, weight) for text, _, weight in found])
-    findings = [known["findings"] for _, known, weight in found if weight > 0 and "findings" in known]
+    findings = [
+        known["findings"] for _, known, weight in found if weight > 0 and "findings" in known
+    ]
     return [Request.of(prompt, {"findings": "|".join(findings)} if findings else {})] * n
 
 
 def between(ends: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Request]:
-    """n images from one condition to another: weights (1 - a, a), a from 0 to 1 in equal steps (de Wilde et al. 2024).
+    """n images from one condition to another: weights (1 - a, a), a from 0 to 1 in equal steps (de
+    Wilde et al. 2024).
 
     Only the two ends are labelled: what lies between has no name.
 
@@ -43,8 +52,8 @@ def between(ends: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Reques
     """
     if len(ends) != 2 or n < 2:
         raise OptionError(
-            f"--interpolate takes two conditions and --n 2 or more, and got {len(ends)} and {n}; write --interpolate "
-            "'No Finding' effusion --n 5"
+            f"--interpolate takes two conditions and --n 2 or more, and got {len(ends)} and {n}; "
+            "write --interpolate 'No Finding' effusion --n 5"
         )
     (first, one), (last, other) = (_condition(text, info) for text in ends)
     _differ([first, last])
@@ -52,7 +61,9 @@ def between(ends: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Reques
     for i in range(n):
         a = i / (n - 1)
         shares = [(text, weight) for text, weight in ((first, 1 - a), (last, a)) if weight]
-        found.append(Request.of(composition.compose(shares), one if i == 0 else other if i == n - 1 else {}))
+        found.append(
+            Request.of(composition.compose(shares), one if i == 0 else other if i == n - 1 else {})
+        )
     return found
 
 
@@ -64,15 +75,19 @@ def _differ(texts: Sequence[str]) -> None:
     """
     if len(set(texts)) < len(texts):
         raise OptionError(
-            f"the conditions read the same to this adapter: '{max(texts, key=texts.count)}'; it was trained without what tells "
-            "them apart, so give prompts of your own, or fit again with it or with --concept-by"
+            f"the conditions read the same to this adapter: '{max(texts, key=texts.count)}'; it "
+            "was trained without what tells them apart, so give prompts of your own, or fit again "
+            "with it or with --concept-by"
         )
 
 
 def _condition(text: str, info: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A prompt, and what it says of an image: of a finding, of `name=value`, or of nothing that is known."""
+    """A prompt, and what it says of an image: of a finding, of `name=value`, or of nothing that is
+    known."""
     spec = info["attributes"]
-    findings = {str(word).lower(): str(word) for word in spec.get("findings", {}).get("vocabulary") or ()}
+    findings = {
+        str(word).lower(): str(word) for word in spec.get("findings", {}).get("vocabulary") or ()
+    }
     if text.lower() in findings:
         known: dict[str, Any] = {"findings": findings[text.lower()]}
     elif text.partition("=")[0].strip() in spec:

@@ -13,7 +13,8 @@ from latentdrift.errors import OptionError, unknown
 from latentdrift.model.schedule import Denoiser, Process
 
 After = Callable[[Tensor, int, int, Any], Tensor]
-"""(xt in the scheduler's own units, calls done, calls in all, scheduler) -> xt. Next comes scheduler.timesteps[done - all]."""
+"""(xt in the scheduler's own units, calls done, calls in all, scheduler) -> xt. Next comes
+scheduler.timesteps[done - all]."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Sampler:
     scales_input: bool = True
     """It has a `scale_model_input`."""
     guesses: Callable[[int, int], bool] = lambda done, calls: False
-    """(calls done, calls in all) -> whether xt is a guess, which the next call corrects, and no step is done."""
+    """(calls done, calls in all) -> whether xt is a guess, which the next call corrects, and no
+    step is done."""
 
 
 def _guesses_of_heun(done: int, calls: int) -> bool:
@@ -47,20 +49,30 @@ def _guesses_of_heun(done: int, calls: int) -> bool:
 
 SAMPLERS: dict[str, Sampler] = {
     "ddim": Sampler("DDIMScheduler"),
-    # At a = 0 it takes the root of a rounded 0, which may be negative; ddpm is the same sampler without that root.
+    # At a = 0 it takes the root of a rounded 0, which may be negative; ddpm is the same sampler
+    # without that root.
     "ddim-eta1": Sampler("DDIMScheduler", step={"eta": 1.0}, fresh_noise=True, zero_snr=False),
     "ddpm": Sampler("DDPMScheduler", fresh_noise=True),
-    # Its first step is a guess and a correction (Liu et al. 2022, eq. 12 and 13, as diffusers' `step_plms`).
+    # Its first step is a guess and a correction (Liu et al. 2022, eq. 12 and 13, as diffusers'
+    # `step_plms`).
     "pndm": Sampler(
-        "PNDMScheduler", {"skip_prk_steps": True}, midway=False, zero_snr=False, guesses=lambda done, calls: done == 1 < calls
+        "PNDMScheduler",
+        {"skip_prk_steps": True},
+        midway=False,
+        zero_snr=False,
+        guesses=lambda done, calls: done == 1 < calls,
     ),
     "dpmpp-2m": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
-    "dpmpp-2m-sde": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, fresh_noise=True),
+    "dpmpp-2m-sde": Sampler(
+        "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, fresh_noise=True
+    ),
     "unipc": Sampler("UniPCMultistepScheduler"),
     "deis": Sampler("DEISMultistepScheduler", zero_snr=False),
     "euler": Sampler("EulerDiscreteScheduler", sigma_units=True),
     "euler-a": Sampler("EulerAncestralDiscreteScheduler", fresh_noise=True, sigma_units=True),
-    "heun": Sampler("HeunDiscreteScheduler", sigma_units=True, zero_snr=False, guesses=_guesses_of_heun),
+    "heun": Sampler(
+        "HeunDiscreteScheduler", sigma_units=True, zero_snr=False, guesses=_guesses_of_heun
+    ),
     "lms": Sampler("LMSDiscreteScheduler", sigma_units=True, zero_snr=False),
 }
 
@@ -80,7 +92,8 @@ def configure(sampler: str, schedule: Process, steps: int) -> Any:
     """The diffusers scheduler of a row, with its times set.
 
     Raises:
-        OptionError: no such row, a row that cannot start where the base does, or more steps than the base has times.
+        OptionError: no such row, a row that cannot start where the base does, or more steps than
+            the base has times.
     """
     import diffusers
 
@@ -93,7 +106,10 @@ def configure(sampler: str, schedule: Process, steps: int) -> Any:
     row = known[sampler]
     if schedule.zero_snr and not row.zero_snr:
         able = ", ".join(name for name, other in known.items() if other.zero_snr)
-        raise OptionError(f"sampler '{sampler}' cannot start from pure noise, as zero terminal SNR asks for; take one of: {able}")
+        raise OptionError(
+            f"sampler '{sampler}' cannot start from pure noise, as zero terminal SNR asks for; "
+            f"take one of: {able}"
+        )
     scheduler = getattr(diffusers, row.scheduler).from_config(schedule.config, **row.options)
     scheduler.set_timesteps(steps)
     return scheduler
@@ -121,8 +137,10 @@ def run(
 ) -> Tensor:
     """From a start to x0 [B, C, h, w].
 
-    The denoiser always sees VP units and the time that defines s, whatever units the scheduler keeps, so one start serves all
-    rows: xT in VP units becomes xT sqrt(sigma^2 + 1) = xT / a in sigma units, in which a start of mean s delta has the mean
+    The denoiser always sees VP units and the time that defines s, whatever units the scheduler
+    keeps, so one start serves all
+    rows: xT in VP units becomes xT sqrt(sigma^2 + 1) = xT / a in sigma units, in which a start of
+        mean s delta has the mean
     sigma delta.
 
     Args:
@@ -144,9 +162,15 @@ def run(
         raise OptionError(f"sampler '{sampler}' cannot start in the middle; take ddim")
     times = scheduler.timesteps[start_index * scheduler.order :]
     noise = {"generator": list(generators)} if row.fresh_noise else {}
-    xt = xT * (scheduler.sigmas[start_index * scheduler.order] ** 2 + 1).sqrt().to(xT) if row.sigma_units else xT
+    xt = (
+        xT * (scheduler.sigmas[start_index * scheduler.order] ** 2 + 1).sqrt().to(xT)
+        if row.sigma_units
+        else xT
+    )
     for done, t in enumerate(times, 1):
-        prediction = denoiser(scheduler.scale_model_input(xt, t) if row.scales_input else xt, t, context)
+        prediction = denoiser(
+            scheduler.scale_model_input(xt, t) if row.scales_input else xt, t, context
+        )
         xt = scheduler.step(prediction, t, xt, **row.step, **noise, **(step or {})).prev_sample
         if after:
             xt = after(xt, done, len(times), scheduler)

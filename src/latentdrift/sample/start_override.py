@@ -18,11 +18,17 @@ from latentdrift.sample.samplers import first_time
 Values = tuple[float, ...]
 
 
-def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[str, Any], statistics: Statistics | None) -> Drift:
+def restart(
+    drift: Drift,
+    options: GenerateOptions,
+    base: Base,
+    info: Mapping[str, Any],
+    statistics: Statistics | None,
+) -> Drift:
     """The adapter's drift as `--drift`, `--drift-mode` and `--drift-form` ask for it.
 
-    Without `--drift` the adapter's own values stay; a closed form follows the first time that this sampler visits. Where it has
-    none and a mode asks for some, they are the closed form.
+    Without `--drift` the adapter's own values stay; a closed form follows the first time that this
+    sampler visits. Where it has none and a mode asks for some, they are the closed form.
 
     Args:
         drift: as the adapter stores it.
@@ -32,22 +38,28 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
         statistics: of the adapter's cohort.
 
     Raises:
-        OptionError: the value is not understood, or has no part in the start; the closed form is asked for and there are no
-            statistics; or the network was trained with another form of drift.
+        OptionError: the value is not understood, or has no part in the start; the closed form is
+            asked for and there are no statistics; or the network was trained with another form of
+            drift.
     """
-    value, mode, form = options.drift, options.drift_mode, options.drift_form or drift.form
+    value = options.drift
+    mode = options.drift_mode
+    form = options.drift_form or drift.form
     if form != drift.form and "target_unshifted" in (form, drift.form):
         raise OptionError(
-            f"the network was trained with drift of form '{drift.form}' and cannot be sampled as '{form}'; leave --drift-form out"
+            f"the network was trained with drift of form '{drift.form}' and cannot be sampled as "
+            f"'{form}'; leave --drift-form out"
         )
     start = MODES[mode][1] or "shift" if mode else drift.start
-    drift, t0 = replace(drift, form=form, start=start), first_time(options.sampler, base.schedule, options.steps)
+    drift = replace(drift, form=form, start=start)
+    t0 = first_time(options.sampler, base.schedule, options.steps)
     if value is not None and value.strip().lower() == "calibrated":
         value = None
         if info["drift"]["source"] != "calibrated":
             raise OptionError(
-                "this adapter was not calibrated when it was fitted; `latentdrift drift estimate COHORT --adapter RUN --out E` "
-                "does it now, and --drift E/estimate.json takes the answer"
+                "this adapter was not calibrated when it was fitted; `latentdrift drift estimate "
+                "COHORT --adapter RUN --out E` does it now, and --drift E/estimate.json takes the "
+                "answer"
             )
     if value is None and (mode is None or drift.has_start):
         return starting_at(drift, base, info, t0)
@@ -56,11 +68,16 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
             return _with(drift, lambda _: ())
         if statistics is None:
             raise OptionError(
-                "the closed form needs statistics of the training latents, which a base alone has not; "
-                "sample an adapter that `fit` made, or give --drift a value"
+                "the closed form needs statistics of the training latents, which a base alone has "
+                "not; sample an adapter that `fit` made, or give --drift a value"
             )
         leaked = (statistics.mean.double() * base.schedule.a(t0)).tolist()
-        return _with(drift, lambda trained: tuple(map(sum, zip(leaked, trained or (0.0,) * len(leaked), strict=True))))
+        return _with(
+            drift,
+            lambda trained: tuple(
+                map(sum, zip(leaked, trained or (0.0,) * len(leaked), strict=True))
+            ),
+        )
     size = base.latent_size(options.resolution or info["resolution"])
     asked = Drift.parse(value, channels=base.latent_channels, latent_size=size, mode="infer")
     if asked.infer:
@@ -69,9 +86,14 @@ def restart(drift: Drift, options: GenerateOptions, base: Base, info: Mapping[st
 
 
 def starting_at(drift: Drift, base: Base, info: Mapping[str, Any], t0: Tensor) -> Drift:
-    """The adapter's drift where sampling starts at t0: one that was estimated follows, given values stay; as of `restart`."""
+    """The adapter's drift where sampling starts at t0: one that was estimated follows, given values
+    stay; as of `restart`."""
     found = info["drift"]["source"] in ("auto", "calibrated")
-    return drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item()) if found else drift
+    return (
+        drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item())
+        if found
+        else drift
+    )
 
 
 def _with(drift: Drift, infer: Callable[[Values], Values]) -> Drift:

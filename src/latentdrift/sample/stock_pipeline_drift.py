@@ -1,15 +1,18 @@
-"""Drift in stock pipelines, which know nothing of it: what to start from, and what to add after each step.
+"""Drift in stock pipelines, which know nothing of it: what to start from, and what to add after
+each step.
 
-Here the network is wrapped, and the latents are yt = xt - s delta. A stock pipeline calls the bare network, so its latents are xt
-themselves and have to keep the mean s delta. A step takes xt = a x0 + s (eps + delta) to a mean in which eps + delta has some
-coefficient c, and fresh noise makes up for the rest of the next level s_next; but fresh noise has mean zero. What is lost is
+Here the network is wrapped, and the latents are yt = xt - s delta. A stock pipeline calls the bare
+network, so its latents are xt themselves and have to keep the mean s delta. A step takes xt = a x0
++ s (eps + delta) to a mean in which eps + delta has some coefficient c, and fresh noise makes up
+for the rest of the next level s_next; but fresh noise has mean zero. What is lost is
 
     k delta,   k = s_next - c = s_next (1 - sqrt(1 - eta^2 (1 - e^-2h))),   e^-h = sigma_next / sigma,   sigma = s / a
 
-which is 0 for deterministic samplers (eta = 0), and s_next (1 - e^-h) where all of the posterior's noise is drawn (eta = 1).
-Levels are in the scheduler's own units: s, or sigma. It is exact for all schedulers of STOCK but PNDM with v, which averages
-predictions of several times; not with guidance rescale, which multiplies the mean too; and not for stock inversion, whose
-network is called at another time than its latents have. Inside this package none of it is needed.
+which is 0 for deterministic samplers (eta = 0), and s_next (1 - e^-h) where all of the posterior's
+noise is drawn (eta = 1). Levels are in the scheduler's own units: s, or sigma. It is exact for all
+schedulers of STOCK but PNDM with v, which averages predictions of several times; not with guidance
+rescale, which multiplies the mean too; and not for stock inversion, whose network is called at
+another time than its latents have. Inside this package none of it is needed.
 """
 
 from __future__ import annotations
@@ -34,9 +37,12 @@ def _listed(scheduler: Any) -> tuple[Tensor, Tensor]:
 
 def _strided(scheduler: Any) -> tuple[Tensor, Tensor]:
     """The same where a step goes down by T / n, and at last to `final_alpha_cumprod`."""
-    alpha_bar, times = scheduler.alphas_cumprod.double(), scheduler.timesteps
+    alpha_bar = scheduler.alphas_cumprod.double()
+    times = scheduler.timesteps
     before = times - scheduler.config.num_train_timesteps // scheduler.num_inference_steps
-    after = torch.where(before >= 0, alpha_bar[before.clamp(min=0)], scheduler.final_alpha_cumprod.double())
+    after = torch.where(
+        before >= 0, alpha_bar[before.clamp(min=0)], scheduler.final_alpha_cumprod.double()
+    )
     return _sigma(alpha_bar[times]), _sigma(after)
 
 
@@ -65,7 +71,9 @@ class Stock:
 # Class of a diffusers scheduler, with its algorithm where it has several.
 STOCK: dict[str, Stock] = {
     "DDIMScheduler": Stock(_strided, eta=None),
-    "DDPMScheduler": Stock(_visited, eta=1.0),  # whatever `variance_type` is: it is the mean that counts
+    "DDPMScheduler": Stock(
+        _visited, eta=1.0
+    ),  # whatever `variance_type` is: it is the mean that counts
     "PNDMScheduler": Stock(_strided),
     "DPMSolverMultistepScheduler dpmsolver++": Stock(),
     "DPMSolverMultistepScheduler sde-dpmsolver++": Stock(eta=1.0),
@@ -88,21 +96,28 @@ def lost(scheduler: Any, eta: float = 0.0) -> tuple[Tensor, Tensor]:
     Raises:
         OptionError: not a row of STOCK.
     """
-    name = " ".join(filter(None, (type(scheduler).__name__, scheduler.config.get("algorithm_type"))))
+    name = " ".join(
+        filter(None, (type(scheduler).__name__, scheduler.config.get("algorithm_type")))
+    )
     if name not in STOCK:
         raise unknown("scheduler", name, STOCK)
     row = STOCK[name]
     now, after = row.levels(scheduler)
     level = after if row.sigma_units else after / (1 + after**2).sqrt()
     noise = eta if row.eta is None else row.eta
-    return level * (1 - (1 - noise**2 * (1 - (after / now) ** 2)).sqrt()), level  # (Song et al. 2021, eq. 12 and 16)
+    return level * (
+        1 - (1 - noise**2 * (1 - (after / now) ** 2)).sqrt()
+    ), level  # (Song et al. 2021, eq. 12 and 16)
 
 
-def on_step_end(drift: Drift, eta: float = 0.0) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
+def on_step_end(
+    drift: Drift, eta: float = 0.0
+) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
     """`callback_on_step_end` of a stock pipeline with a network that was trained with drift.
 
-    It adds k delta_train after each step, and takes off what is left of the mean after the last one, where a scheduler ends at
-    alpha_bar[0] and not at 1. Then the latents are those of the wrapped network.
+    It adds k delta_train after each step, and takes off what is left of the mean after the last
+    one, where a scheduler ends at alpha_bar[0] and not at 1. Then the latents are those of the
+    wrapped network.
 
     Args:
         drift: of the adapter; where it differs by class, `drift.of_prompt(prompt)`.
@@ -115,7 +130,9 @@ def on_step_end(drift: Drift, eta: float = 0.0) -> Callable[[Any, int, Any, dict
     delta = torch.tensor(drift.train or (0.0,)).reshape(-1, 1, 1)
 
     def callback(pipe: Any, step: int, timestep: Any, found: dict[str, Any]) -> dict[str, Any]:
-        index = int((pipe.scheduler.timesteps == timestep).nonzero()[-1])  # `step` counts from where an image was put in
+        index = int(
+            (pipe.scheduler.timesteps == timestep).nonzero()[-1]
+        )  # `step` counts from where an image was put in
         k, level = lost(pipe.scheduler, eta)
         share = k[index] - level[-1] if index == len(k) - 1 else k[index]
         return {**found, "latents": found["latents"] + (share * delta).to(found["latents"])}
@@ -131,15 +148,19 @@ def start(
     source: torch.Generator,
     statistics: Statistics | None = None,
 ) -> Tensor:
-    """`latents` [1, C, h, w] of a stock pipeline: unit noise of mean s_T delta_infer, or another start of the adapter.
+    """`latents` [1, C, h, w] of a stock pipeline: unit noise of mean s_T delta_infer, or another
+    start of the adapter.
 
-    Not multiplied by anything: diffusers does that (`init_noise_sigma`). Arguments are those of `begin`.
+    Not multiplied by anything: diffusers does that (`init_noise_sigma`). Arguments are those of
+    `begin`.
 
     Raises:
         AdapterError: drift of another form, or of several classes.
     """
     _check(drift)
-    trained = torch.tensor(drift.train or (0.0,), dtype=torch.float64).reshape(-1, 1, 1) * schedule.s(t0)
+    trained = torch.tensor(drift.train or (0.0,), dtype=torch.float64).reshape(
+        -1, 1, 1
+    ) * schedule.s(t0)
     return (begin(drift, statistics, schedule, t0, size, source) + trained.float())[None]
 
 
@@ -150,6 +171,11 @@ def _check(drift: Drift) -> None:
         AdapterError: drift of another form, or of several classes.
     """
     if drift.form != "noise_mean":
-        raise AdapterError(f"drift of form '{drift.form}' is an ablation; stock pipelines are given 'noise_mean' only")
+        raise AdapterError(
+            f"drift of form '{drift.form}' is an ablation; stock pipelines are given 'noise_mean' "
+            "only"
+        )
     if drift.groups:
-        raise AdapterError("this drift differs by class; give that of one prompt, drift.of_prompt(prompt)")
+        raise AdapterError(
+            "this drift differs by class; give that of one prompt, drift.of_prompt(prompt)"
+        )

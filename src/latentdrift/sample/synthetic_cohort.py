@@ -1,4 +1,5 @@
-"""Synthetic images as a cohort: what is to be drawn, and the folder that comes of it, labelled as synthetic."""
+"""Synthetic images as a cohort: what is to be drawn, and the folder that comes of it, labelled as
+synthetic."""
 
 from __future__ import annotations
 
@@ -58,13 +59,18 @@ def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
     """
     if not texts:
         raise OptionError(
-            "there is nothing to draw: give --prompt, --compose or --interpolate, or --like COHORT whose table the images follow"
+            "there is nothing to draw: give --prompt, --compose or --interpolate, or --like COHORT "
+            "whose table the images follow"
         )
     return [Request.of(texts[i % len(texts)]) for i in range(n)]
 
 
 def follow_cohort(
-    cohort: Cohort, split: str | None, n: int, info: Mapping[str, Any], only: Sequence[int] | None = None
+    cohort: Cohort,
+    split: str | None,
+    n: int,
+    info: Mapping[str, Any],
+    only: Sequence[int] | None = None,
 ) -> list[Request]:
     """Image i has the attributes of row i modulo their number, in the adapter's words.
 
@@ -78,18 +84,27 @@ def follow_cohort(
     table = cohort.rows(split)
     rows = (table if only is None else table.loc[list(only)]).to_dict("index")
     if not rows:
-        raise CohortError(f"the {split} split of cohort {cohort.folder} is empty; take another --split")
+        raise CohortError(
+            f"the {split} split of cohort {cohort.folder} is empty; take another --split"
+        )
     positions = list(rows)
     followed = [positions[i % len(rows)] for i in range(n)]
     found = follow_rows([rows[position] for position in followed], info)
-    return [replace(request, row=int(position)) for request, position in zip(found, followed, strict=True)]
+    return [
+        replace(request, row=int(position))
+        for request, position in zip(found, followed, strict=True)
+    ]
 
 
 def follow_rows(rows: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[Request]:
     """Image i has the attributes of row i of a cohort's table, in the adapter's words."""
-    manner, spec, found = prompts.Manner.of(info["prompt"]), info["attributes"], []
+    manner = prompts.Manner.of(info["prompt"])
+    spec = info["attributes"]
+    found = []
     for i, row in enumerate(rows):
-        text = manner.words(info["describe"], row, spec, i, learned=info["describe"] != info["pictures"])
+        text = manner.words(
+            info["describe"], row, spec, i, learned=info["describe"] != info["pictures"]
+        )
         found.append(Request(text, prompts.attributes_of(row, spec)))
     return found
 
@@ -101,24 +116,33 @@ def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Req
         requests: With prompts of any length.
         cut: `Base.readable`.
     """
-    every = dict.fromkeys(text for request in requests for text, _ in request.parts or ((request.prompt, 1.0),))
+    every = dict.fromkeys(
+        text for request in requests for text, _ in request.parts or ((request.prompt, 1.0),)
+    )
     read = {text: cut(text) for text in every}
     long = [text for text in read if text != read[text]]
     for text in long[:TOLD]:
         dropped = " ".join(text.split()[len(read[text].split()) :])
-        log.warning("the prompt '%s' is longer than the text encoder reads: '%s' is dropped", text, dropped)
+        log.warning(
+            "the prompt '%s' is longer than the text encoder reads: '%s' is dropped", text, dropped
+        )
     if long[TOLD:]:
         log.warning("the ends of %d further prompts are dropped, too", len(long[TOLD:]))
     cut_to = [tuple((read[text], weight) for text, weight in request.parts) for request in requests]
     return [
-        replace(request, prompt=composition.compose(parts) if parts else read[request.prompt], parts=parts)
+        replace(
+            request,
+            prompt=composition.compose(parts) if parts else read[request.prompt],
+            parts=parts,
+        )
         for request, parts in zip(requests, cut_to, strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """`.<out>.partial/`: the images drawn so far, so that an interrupted run goes on; the cohort appears whole or not at all."""
+    """`.<out>.partial/`: the images drawn so far, so that an interrupted run goes on; the cohort
+    appears whole or not at all."""
 
     out: Path
     folder: Path
@@ -131,7 +155,8 @@ class Sheet:
             CohortError: `out` is in use, or what an earlier gate held back lies beside it.
         """
         check_free(out)
-        folder, key = _unfinished(out), cls.key(settings)
+        folder = _unfinished(out)
+        key = cls.key(settings)
         if not (folder / key).is_file():
             check_free(quarantine(out))
             shutil.rmtree(folder, ignore_errors=True)
@@ -142,39 +167,50 @@ class Sheet:
     @staticmethod
     def key(settings: Mapping[str, Any]) -> str:
         """Hash of all that decides the images."""
-        return hashlib.sha256(json.dumps(dict(settings), sort_keys=True, default=str).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(dict(settings), sort_keys=True, default=str).encode()
+        ).hexdigest()
 
     @staticmethod
     def finished(out: Path) -> dict[str, Any]:
-        """What there is to say of images that the same command drew before; its last traces go away."""
+        """What there is to say of images that the same command drew before; its last traces go
+        away."""
         shutil.rmtree(_unfinished(out), ignore_errors=True)
         return {"cohort": str(out), "images": len(Cohort.load(out).table), "already finished": True}
 
     def missing(self, requests: Sequence[Request]) -> dict[int, str | tuple[composition.Part, ...]]:
         """Index -> what is still to be drawn from."""
-        return {i: request.drawn for i, request in enumerate(requests) if not self._path(i).exists()}
+        return {
+            i: request.drawn for i, request in enumerate(requests) if not self._path(i).exists()
+        }
 
     def keep(self, index: int, picture: np.ndarray, *, colour: bool, depth: int = 8) -> None:
-        """Store a picture [R, R, 3] in [-1, 1] in 8 bits, or grey ones in 16; grey is the mean of the channels.
+        """Store a picture [R, R, 3] in [-1, 1] in 8 bits, or grey ones in 16; grey is the mean of
+        the channels.
 
         Raises:
             ResourceError: Its pixels are no numbers.
         """
         if not np.isfinite(picture).all():
             raise ResourceError(
-                f"image {index} came out as no numbers: those of the network overflowed. "
-                "Draw with --precision fp32, or with a lower --guidance"
+                f"image {index} came out as no numbers: those of the network overflowed. Draw with "
+                "--precision fp32, or with a lower --guidance"
             )
         kind = np.uint16 if depth == 16 else np.uint8
-        values = from_unit(picture if colour else picture.mean(-1), (0.0, float(np.iinfo(kind).max)), kind)
+        values = from_unit(
+            picture if colour else picture.mean(-1), (0.0, float(np.iinfo(kind).max)), kind
+        )
         aside = self._path(index).with_suffix(".writing")
         write_png(aside, values, synthetic=True)
         aside.replace(self._path(index))
 
     def pictures(self, number: int) -> np.ndarray:
-        """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal channels, and 8 bits here."""
+        """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal
+        channels, and 8 bits here."""
         stored = [_eight_bits(self._read(index)) for index in range(number)]
-        return np.stack([np.broadcast_to(x if x.ndim == 3 else x[..., None], (*x.shape[:2], 3)) for x in stored])
+        return np.stack(
+            [np.broadcast_to(x if x.ndim == 3 else x[..., None], (*x.shape[:2], 3)) for x in stored]
+        )
 
     def publish(
         self,
@@ -185,7 +221,8 @@ class Sheet:
         held_back: Mapping[int, Mapping[str, Any]] | None = None,
         finish: Callable[[Path], object] | None = None,
     ) -> Cohort:
-        """The cohort: every image is its own patient, and all say that they are synthetic; beside each its `mask`, if any.
+        """The cohort: every image is its own patient, and all say that they are synthetic; beside
+        each its `mask`, if any.
 
         Args:
             requests: All that was drawn.
@@ -204,16 +241,25 @@ class Sheet:
         if not kept:
             shutil.rmtree(self.folder)
             raise CohortError(
-                f"all {len(requests)} images are copies of training images and lie in {quarantine(self.out)}: no cohort was "
-                "made. The adapter has learned its images by heart; fit it again with fewer --steps, --patience, or more images"
+                f"all {len(requests)} images are copies of training images and lie in "
+                f"{quarantine(self.out)}: no cohort was made. The adapter has learned its images "
+                "by heart; fit it again with fewer --steps, --patience, or more images"
             )
-        about = {**info, "synthetic": True, "kept": ("prompt", "seed", "index", *["mask"] * bool(mask))}
+        about = {
+            **info,
+            "synthetic": True,
+            "kept": ("prompt", "seed", "index", *["mask"] * bool(mask)),
+        }
         rows = ((self._read(i), _row(requests[i], i, seed)) for i in kept)
-        cohort = write_cohort(self.out, rows, about, (lambda place: mask(kept[place])) if mask else None, finish)
+        cohort = write_cohort(
+            self.out, rows, about, (lambda place: mask(kept[place])) if mask else None, finish
+        )
         shutil.rmtree(self.folder)
         return cohort
 
-    def _set_apart(self, requests: Sequence[Request], seed: int, why: Mapping[int, Mapping[str, Any]]) -> None:
+    def _set_apart(
+        self, requests: Sequence[Request], seed: int, why: Mapping[int, Mapping[str, Any]]
+    ) -> None:
         """The folder of what is held back, whole or not at all; none where that is nothing."""
         place = quarantine(self.out)
         shutil.rmtree(place, ignore_errors=True)
@@ -244,7 +290,13 @@ def _eight_bits(picture: np.ndarray) -> np.ndarray:
 
 
 def _row(request: Request, index: int, seed: int) -> dict[str, Any]:
-    return {**request.attributes, "patient": f"synthetic-{index:06d}", "prompt": request.prompt, "seed": seed, "index": index}
+    return {
+        **request.attributes,
+        "patient": f"synthetic-{index:06d}",
+        "prompt": request.prompt,
+        "seed": seed,
+        "index": index,
+    }
 
 
 def _unfinished(out: Path) -> Path:
@@ -252,7 +304,8 @@ def _unfinished(out: Path) -> Path:
 
 
 def quarantine(out: Path) -> Path:
-    """Where images lie that the gate kept out of the cohort `out`: beside it, so that nothing takes them for a part of it."""
+    """Where images lie that the gate kept out of the cohort `out`: beside it, so that nothing takes
+    them for a part of it."""
     return out.with_name(f"{out.name}-quarantine")
 
 
@@ -261,4 +314,6 @@ def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 8) -> np.ndarra
     tiles = [np.repeat(p[..., None], 3, -1) if p.ndim == 2 else p for p in pictures]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % min(columns, len(tiles)))
     wide = min(columns, len(tiles))
-    return np.concatenate([np.concatenate(tiles[i : i + wide], axis=1) for i in range(0, len(tiles), wide)])
+    return np.concatenate(
+        [np.concatenate(tiles[i : i + wide], axis=1) for i in range(0, len(tiles), wide)]
+    )

@@ -1,4 +1,5 @@
-"""The model that is asked: a base or an adapter, how it is prompted about a cohort, and the pictures that it draws."""
+"""The model that is asked: a base or an adapter, how it is prompted about a cohort, and the
+pictures that it draws."""
 
 from __future__ import annotations
 
@@ -32,30 +33,50 @@ class Subject:
     @classmethod
     def alone(cls, base: Base, resolution: int | None = None) -> Subject:
         """A base as it is, and what there is to say of it."""
-        return cls(base, Drift(), {
-            "method": None, "base": {"name": base.name, "hash": base.hash}, "resolution": resolution or base.resolution,
-            "colour": True, "describe": "image", "pictures": "image", "attributes": {},
-            "prompt": {"style": "simple", "patient_info": True}, "drift": {"source": "none"},
-        })  # fmt: skip
+        return cls(
+            base,
+            Drift(),
+            {
+                "method": None,
+                "base": {"name": base.name, "hash": base.hash},
+                "resolution": resolution or base.resolution,
+                "colour": True,
+                "describe": "image",
+                "pictures": "image",
+                "attributes": {},
+                "prompt": {"style": "simple", "patient_info": True},
+                "drift": {"source": "none"},
+            },
+        )
 
     def about(self, cohort: Cohort) -> Subject:
-        """The same; a base alone is prompted in the cohort's words and draws grey pictures of a grey cohort."""
+        """The same; a base alone is prompted in the cohort's words and draws grey pictures of a
+        grey cohort."""
         if self.info["method"] is not None:
             return self
         first = cohort.stored(cohort.rows().iloc[0].to_dict())
-        words = {"describe": cohort.describe, "attributes": cohort.attributes, "colour": first.ndim == 3}
+        words = {
+            "describe": cohort.describe,
+            "attributes": cohort.attributes,
+            "colour": first.ndim == 3,
+        }
         return replace(self, info={**self.info, **words})
 
     def prompts(self, cohort: Cohort, split: str, n: int) -> dict[int, str]:
         """Index -> prompt of n images that follow a split's table."""
-        return {i: wanted.prompt for i, wanted in enumerate(follow_cohort(cohort, split, n, self.info))}
+        return {
+            i: wanted.prompt for i, wanted in enumerate(follow_cohort(cohort, split, n, self.info))
+        }
 
     def prompts_of(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, str]:
         """Index -> prompt of images that follow rows of a cohort's table."""
         return {i: wanted.prompt for i, wanted in enumerate(follow_rows(rows, self.info))}
 
-    def pictures(self, drift: Drift, prompts: Mapping[int, str], how: Mapping[str, Any]) -> Iterator[np.ndarray]:
-        """[R, R, 3] in [0, 1] in the order of their index, grey where the cohort is; `how` as in `sample.generate.How`."""
+    def pictures(
+        self, drift: Drift, prompts: Mapping[int, str], how: Mapping[str, Any]
+    ) -> Iterator[np.ndarray]:
+        """[R, R, 3] in [0, 1] in the order of their index, grey where the cohort is; `how` as in
+        `sample.generate.How`."""
         for _, picture in generate(self.base, drift, prompts, self.statistics, **how):
             unit = (picture + 1) / 2
             yield unit if self.info["colour"] else np.repeat(unit.mean(-1, keepdims=True), 3, -1)
@@ -73,7 +94,10 @@ def check_method(name: str) -> None:
     """
     if method(name).shown:
         able = ", ".join(other for other, row in METHODS.items() if not row.shown)
-        raise OptionError(f"studies of drift draw from text alone, and a network of method '{name}' is shown more; take {able}")
+        raise OptionError(
+            f"studies of drift draw from text alone, and a network of method '{name}' is shown "
+            f"more; take {able}"
+        )
 
 
 def check_editing(name: str, editor: str) -> None:
@@ -85,7 +109,9 @@ def check_editing(name: str, editor: str) -> None:
     shown = "source" if EDITORS[editor].instructed else None
     if method(name).shown != shown:
         able = ", ".join(other for other, row in METHODS.items() if row.shown == shown)
-        raise OptionError(f"editor '{editor}' is not for the network of method '{name}'; take {able}")
+        raise OptionError(
+            f"editor '{editor}' is not for the network of method '{name}'; take {able}"
+        )
 
 
 def check_words(subject: Subject, instead: str = "") -> None:
@@ -100,11 +126,18 @@ def check_words(subject: Subject, instead: str = "") -> None:
     """
     if subject.base.sees_source or subject.base.controls:
         raise OptionError(
-            f"studies of drift draw from text alone, and this network is shown {subject.base.shows} beside it{instead}"
+            "studies of drift draw from text alone, and this network is shown "
+            f"{subject.base.shows} beside it{instead}"
         )
 
 
 def starting(drift: Drift, delta: float, channels: int) -> Drift:
-    """The drift with a start of mean delta in every channel and class; what was trained in stays."""
+    """The drift with a start of mean delta in every channel and class; what was trained in
+    stays."""
     values = (delta,) * channels
-    return replace(drift, infer=values, start="shift", groups=tuple(replace(group, infer=values) for group in drift.groups))
+    return replace(
+        drift,
+        infer=values,
+        start="shift",
+        groups=tuple(replace(group, infer=values) for group in drift.groups),
+    )

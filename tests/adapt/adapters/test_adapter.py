@@ -1,4 +1,5 @@
-"""An adapter says what it is and what it fits, carries no patient, and goes nowhere it does not belong."""
+"""An adapter says what it is and what it fits, carries no patient, and goes nowhere it does not
+belong."""
 
 from __future__ import annotations
 
@@ -26,12 +27,18 @@ rows = pytest.mark.parametrize("name", METHODS)
 
 
 @pytest.fixture(scope="module")
-def runs(tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(
+    tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
     """A finished run of each method."""
-    root, cohort = tmp_path_factory.mktemp("runs"), Cohort.load(tiny_cohort_folder)
+    root = tmp_path_factory.mktemp("runs")
+    cohort = Cohort.load(tiny_cohort_folder)
     for name in METHODS:
         options = FitOptions(
-            cohort=cohort.folder, out=root / name, base=str(tiny_base_folder), **small(name, steps=3, drift="0.1")
+            cohort=cohort.folder,
+            out=root / name,
+            base=str(tiny_base_folder),
+            **small(name, steps=3, drift="0.1"),
         )
         fit(load(tiny_base_folder), cohort, options, root / name, quiet=True)
     return {name: root / name for name in METHODS}
@@ -56,12 +63,17 @@ def predict(base: Base, prompt: str) -> torch.Tensor:
     shown = [torch.full_like(xt, 0.3)] * base.sees_source
     shown += [torch.linspace(0, 1, 32).expand(1, 3, 32, 32) for _ in base.controls]
     with torch.no_grad():
-        return base.denoiser()(xt, 500, (base.embed([prompt]), *shown) if shown else base.embed([prompt]))
+        return base.denoiser()(
+            xt, 500, (base.embed([prompt]), *shown) if shown else base.embed([prompt])
+        )
 
 
 @rows
-def test_a_run_and_its_adapter_folder_load_alike(name: str, runs: dict[str, Path], tiny_base_folder: Path) -> None:
-    one, other = loaded(runs[name]), loaded(runs[name] / "adapter")
+def test_a_run_and_its_adapter_folder_load_alike(
+    name: str, runs: dict[str, Path], tiny_base_folder: Path
+) -> None:
+    one = loaded(runs[name])
+    other = loaded(runs[name] / "adapter")
     prompt = f"a {one.info['describe']} of a male"
     assert torch.equal(predict(one.base, prompt), predict(other.base, prompt))
     assert one.drift.train == one.drift.infer == (0.1,) * 4
@@ -69,7 +81,9 @@ def test_a_run_and_its_adapter_folder_load_alike(name: str, runs: dict[str, Path
 
 
 @rows
-def test_without_the_adapter_the_base_is_as_it_was(name: str, runs: dict[str, Path], tiny_base_folder: Path) -> None:
+def test_without_the_adapter_the_base_is_as_it_was(
+    name: str, runs: dict[str, Path], tiny_base_folder: Path
+) -> None:
     plain = predict(load(tiny_base_folder), "a brain MRI")
     adapted = loaded(runs[name])
     assert torch.equal(predict(adapted.base, "a brain MRI"), plain) == (name == "textual-inversion")
@@ -77,15 +91,26 @@ def test_without_the_adapter_the_base_is_as_it_was(name: str, runs: dict[str, Pa
 
 
 @rows
-def test_adapter_json_says_what_it_takes_to_use_it(name: str, runs: dict[str, Path], tiny_base_folder: Path) -> None:
-    info, base = adapter_files.read(runs[name]), load(tiny_base_folder)
-    word, row = METHODS[name].learns_word, METHODS[name]
+def test_adapter_json_says_what_it_takes_to_use_it(
+    name: str, runs: dict[str, Path], tiny_base_folder: Path
+) -> None:
+    info = adapter_files.read(runs[name])
+    base = load(tiny_base_folder)
+    word = METHODS[name].learns_word
+    row = METHODS[name]
     assert info["method"] == name
     assert info["base"]["hash"] == base.hash
-    assert info["describe"] == row.called.format(token="<cohort>", rare_word="sks", images="brain MRI")
+    assert info["describe"] == row.called.format(
+        token="<cohort>", rare_word="sks", images="brain MRI"
+    )
     assert info["tokens"] == (["<cohort>"] if word else [])
     assert info["attributes"]["diagnosis"]["vocabulary"] == ["dementia", "no dementia"]
-    assert info["attributes"]["age"] == {"type": "number", "unit": "years", "low": 60.0, "high": 70.0}
+    assert info["attributes"]["age"] == {
+        "type": "number",
+        "unit": "years",
+        "low": 60.0,
+        "high": 70.0,
+    }
     assert info["resolution"] == 32
     assert info["colour"] is False
     assert info["intensity"]["window_high"] == {"low": 255.0, "median": 255.0, "high": 255.0}
@@ -106,7 +131,9 @@ def test_no_patient_stands_in_it(runs: dict[str, Path], tiny_cohort_folder: Path
             assert row[field] not in text
 
 
-def test_it_finds_its_base_elsewhere(runs: dict[str, Path], tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_it_finds_its_base_elsewhere(
+    runs: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+) -> None:
     moved = shutil.copytree(tiny_base_folder, tmp_path / "moved")
     assert loaded(runs["lora"], base=str(moved)).base.name == str(moved)
 
@@ -114,7 +141,10 @@ def test_it_finds_its_base_elsewhere(runs: dict[str, Path], tiny_base_folder: Pa
 @rows
 def test_another_base_is_refused(name: str, runs: dict[str, Path], tmp_path: Path) -> None:
     other = tiny_base(tmp_path / "other", seed=1)
-    with pytest.raises(AdapterError, match=r"was made for base '.*tiny' \(hash \w{12}\) and does not fit '.*other' \(hash"):
+    with pytest.raises(
+        AdapterError,
+        match=r"was made for base '.*tiny' \(hash \w{12}\) and does not fit '.*other' \(hash",
+    ):
         loaded(runs[name], base=str(other))
 
 
@@ -132,7 +162,8 @@ def test_another_base_is_refused(name: str, runs: dict[str, Path], tmp_path: Pat
     ],
 )
 def test_damage_is_said(damage: str, message: str, copied: Path) -> None:
-    weights, described = copied / "pytorch_lora_weights.safetensors", copied / "adapter.json"
+    weights = copied / "pytorch_lora_weights.safetensors"
+    described = copied / "adapter.json"
     info = json.loads(described.read_text())
     if damage == "file gone":
         weights.unlink()
@@ -159,16 +190,23 @@ def test_a_pickle_is_never_opened(name: str, as_folder: bool, tmp_path: Path) ->
             return (pytest.fail, ("the pickle was opened",))
 
     torch.save(Trap(), tmp_path / name)
-    with pytest.raises(AdapterError, match="is a pickle, which can run code when it is opened; latentdrift loads safetensors"):
+    with pytest.raises(
+        AdapterError,
+        match="is a pickle, which can run code when it is opened; latentdrift loads safetensors",
+    ):
         loaded(tmp_path if as_folder else tmp_path / name)
 
 
 def test_an_unfinished_run_says_how_to_finish(runs: dict[str, Path], tmp_path: Path) -> None:
     shutil.copy(runs["lora"] / "fit.json", tmp_path)
-    with pytest.raises(AdapterError, match="is not finished and has no adapter yet; give its `fit` command again"):
+    with pytest.raises(
+        AdapterError, match="is not finished and has no adapter yet; give its `fit` command again"
+    ):
         loaded(tmp_path)
 
 
 def test_no_folder_at_all(tmp_path: Path) -> None:
-    with pytest.raises(AdapterError, match=r"there is no adapter at .*nowhere; give the folder that `fit` made"):
+    with pytest.raises(
+        AdapterError, match=r"there is no adapter at .*nowhere; give the folder that `fit` made"
+    ):
         loaded(tmp_path / "nowhere")

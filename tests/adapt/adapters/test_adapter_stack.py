@@ -25,9 +25,12 @@ def cohort(tiny_cohort_folder: Path) -> Cohort:
 
 
 @pytest.fixture(scope="module")
-def runs(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
     """Finished runs whose changes are large enough to be seen."""
-    root, found = tmp_path_factory.mktemp("stack"), {}
+    root = tmp_path_factory.mktemp("stack")
+    found = {}
     given: dict[str, dict[str, Any]] = {
         "lora": {"rank": 2},
         "other": {"rank": 3, "targets": "cross-attention", "seed": 1},
@@ -37,7 +40,12 @@ def runs(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPa
         "drifted": {"drift": "0.1"},
     }
     for name, more in given.items():
-        short_fit(tiny_base_folder, cohort, root / name, **{"steps": 4, "learning_rate": 1e-2, "drift": "none", **more})
+        short_fit(
+            tiny_base_folder,
+            cohort,
+            root / name,
+            **{"steps": 4, "learning_rate": 1e-2, "drift": "none", **more},
+        )
         found[name] = root / name
     return found
 
@@ -68,10 +76,15 @@ def layer_sum(base: Base, *parts: tuple[Path, float]) -> Base:
 
 def test_two_loras_add_up_with_their_weights(runs: dict[str, Path], tiny_base_folder: Path) -> None:
     stacked = add(load(runs["lora"]), [f"{runs['other']}=0.5"])
-    expected = predict(layer_sum(plain(tiny_base_folder), (runs["lora"], 1.0), (runs["other"], 0.5)))
+    expected = predict(
+        layer_sum(plain(tiny_base_folder), (runs["lora"], 1.0), (runs["other"], 0.5))
+    )
     torch.testing.assert_close(predict(stacked.base), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(expected, predict(load(runs["lora"]).base), atol=1e-4)
-    assert [(part["method"], part["weight"]) for part in stacked.parts] == [("lora", 1.0), ("lora", 0.5)]
+    assert [(part["method"], part["weight"]) for part in stacked.parts] == [
+        ("lora", 1.0),
+        ("lora", 0.5),
+    ]
     assert stacked.info["also"][0]["sha256"] == stacked.parts[1]["sha256"]
     assert torch.equal(predict(stacked.without()), predict(plain(tiny_base_folder)))
 
@@ -86,16 +99,24 @@ def test_an_adapter_that_says_no_schedule_follows_the_base(
     assert len(add(load(runs["lora"]), [str(other)]).parts) == 2
     more = {"prediction": "v_prediction", "method": "full", "steps": 1, "drift": "none"}
     short_fit(tiny_base_folder, cohort, tmp_path / "v", **more)
-    with pytest.raises(AdapterError, match=r"were trained with another schedule \(\{'prediction': 'epsilon', 'zero SNR': False"):
+    with pytest.raises(
+        AdapterError,
+        match=r"were trained with another schedule \(\{'prediction': 'epsilon', 'zero SNR': False",
+    ):
         add(load(tmp_path / "v"), [str(other)])
 
 
-def test_words_and_matrices_lie_on_a_whole_network(runs: dict[str, Path], tiny_base_folder: Path) -> None:
+def test_words_and_matrices_lie_on_a_whole_network(
+    runs: dict[str, Path], tiny_base_folder: Path
+) -> None:
     stacked = add(load(runs["full"]), [str(runs["lora"]), str(runs["word"]), str(runs["second"])])
     assert stacked.info["tokens"] == ["<cohort>", "<second>"]
     both = stacked.base.embed(["a <cohort> and a <second>"])
-    word, second = load(runs["word"]).base, load(runs["second"]).base
-    ids = stacked.base.tokenizer("<cohort> <second>", add_special_tokens=False, return_tensors="pt").input_ids
+    word = load(runs["word"]).base
+    second = load(runs["second"]).base
+    ids = stacked.base.tokenizer(
+        "<cohort> <second>", add_special_tokens=False, return_tensors="pt"
+    ).input_ids
     rows = stacked.base.text_encoder.get_input_embeddings()(ids)[0]
     expected = [base.text_encoder.get_input_embeddings().rows for base in (word, second)]
     assert torch.equal(rows, torch.cat(expected).detach())
@@ -107,15 +128,37 @@ def test_words_and_matrices_lie_on_a_whole_network(runs: dict[str, Path], tiny_b
 @pytest.mark.parametrize(
     ("below", "above", "error", "message"),
     [
-        ("lora", "full", AdapterError, "replaces the whole network, and what lies under it would be lost: give it first"),
-        ("lora", "word=0.5", OptionError, "an adapter of method 'textual-inversion' has no weight; those of lora"),
-        ("lora", "lora=much", OptionError, "is neither a folder nor RUN=WEIGHT; write for example run=0.7"),
-        ("lora", "drifted", AdapterError, r"were trained with another drift in training \(\[0.1, 0.1, 0.1, 0.1\] and \[\]\)"),
+        (
+            "lora",
+            "full",
+            AdapterError,
+            "replaces the whole network, and what lies under it would be lost: give it first",
+        ),
+        (
+            "lora",
+            "word=0.5",
+            OptionError,
+            "an adapter of method 'textual-inversion' has no weight; those of lora",
+        ),
+        (
+            "lora",
+            "lora=much",
+            OptionError,
+            "is neither a folder nor RUN=WEIGHT; write for example run=0.7",
+        ),
+        (
+            "lora",
+            "drifted",
+            AdapterError,
+            r"were trained with another drift in training \(\[0.1, 0.1, 0.1, 0.1\] and \[\]\)",
+        ),
         ("word", "word", OptionError, "'<cohort>' is already a word of this base"),
         ("lora", "nowhere", AdapterError, "there is no adapter at"),
     ],
 )
-def test_what_cannot_lie_on_what(below: str, above: str, error: type, message: str, runs: dict[str, Path]) -> None:
+def test_what_cannot_lie_on_what(
+    below: str, above: str, error: type, message: str, runs: dict[str, Path]
+) -> None:
     name, equals, weight = above.partition("=")
     with pytest.raises(error, match=message):
         add(load(runs[below]), [f"{runs['lora'].with_name(name)}{equals}{weight}"])
@@ -125,10 +168,20 @@ def test_a_lora_on_a_fine_tuned_network_needs_it(
     runs: dict[str, Path], tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     below = shutil.copytree(runs["full"], tmp_path / "below")
-    made = short_fit(tiny_base_folder, cohort, tmp_path / "top", start=(str(below),), drift="none", steps=3, learning_rate=1e-2)
+    made = short_fit(
+        tiny_base_folder,
+        cohort,
+        tmp_path / "top",
+        start=(str(below),),
+        drift="none",
+        steps=3,
+        learning_rate=1e-2,
+    )
     (start,) = made.info["start"]
     assert (
-        start["needed"] and start["method"] == "full" and "on top of another adapter" in (made.adapter / "README.md").read_text()
+        start["needed"]
+        and start["method"] == "full"
+        and "on top of another adapter" in (made.adapter / "README.md").read_text()
     )
     top = load(made.adapter)
     assert [part["method"] for part in top.parts] == ["full", "lora"]
@@ -137,7 +190,10 @@ def test_a_lora_on_a_fine_tuned_network_needs_it(
     assert torch.equal(predict(onto.base), predict(top.base)) and len(onto.parts) == 2
     assert torch.equal(predict(top.without()), predict(plain(tiny_base_folder)))
     shutil.rmtree(below)
-    with pytest.raises(AdapterError, match=r"was trained on top of .*below.*, which is not there; put that one back"):
+    with pytest.raises(
+        AdapterError,
+        match=r"was trained on top of .*below.*, which is not there; put that one back",
+    ):
         load(made.adapter)
 
 
@@ -147,19 +203,36 @@ def test_a_whole_network_stands_alone_and_begins_where_it_was_told(
     start = shutil.copytree(runs["lora"], tmp_path / "start")
     begun: list[float] = []
     made = short_fit(
-        tiny_base_folder, cohort, tmp_path / "top", method="full", start=(f"{start}=0.5",), drift="none", steps=1,
-        learning_rate=1e-12, on_step=lambda done, loss: begun.append(loss),
-    )  # fmt: skip
+        tiny_base_folder,
+        cohort,
+        tmp_path / "top",
+        method="full",
+        start=(f"{start}=0.5",),
+        drift="none",
+        steps=1,
+        learning_rate=1e-12,
+        on_step=lambda done, loss: begun.append(loss),
+    )
     assert not made.info["start"][0]["needed"]
     shutil.rmtree(start)
-    expected = predict(layer_sum(plain(tiny_base_folder), (runs["lora"], 0.5)))  # nothing moves at this rate
+    expected = predict(
+        layer_sum(plain(tiny_base_folder), (runs["lora"], 0.5))
+    )  # nothing moves at this rate
     torch.testing.assert_close(predict(load(made.adapter).base), expected, rtol=0, atol=1e-5)
 
 
-def test_another_start_is_another_run(runs: dict[str, Path], tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_another_start_is_another_run(
+    runs: dict[str, Path], tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     from fits import KilledError, killer
 
     with pytest.raises(KilledError):
-        short_fit(tiny_base_folder, cohort, tmp_path / "run", start=(str(runs["lora"]),), on_step=killer(4))
+        short_fit(
+            tiny_base_folder,
+            cohort,
+            tmp_path / "run",
+            start=(str(runs["lora"]),),
+            on_step=killer(4),
+        )
     with pytest.raises(OptionError, match=r"holds a run with other settings: start \("):
         short_fit(tiny_base_folder, cohort, tmp_path / "run", start=(str(runs["other"]),))

@@ -21,9 +21,12 @@ from latentdrift.record import sha256
 
 
 @pytest.fixture(scope="module")
-def made(tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(
+    tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The adapter of a short fit."""
-    cohort, out = Cohort.load(tiny_cohort_folder), tmp_path_factory.mktemp("card") / "run"
+    cohort = Cohort.load(tiny_cohort_folder)
+    out = tmp_path_factory.mktemp("card") / "run"
     options = FitOptions(
         cohort=cohort.folder,
         out=out,
@@ -34,14 +37,21 @@ def made(tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path_factory: pyt
         drift="0.1",
         preview_every=0,
     )
-    fit(Base.load(tiny_base_folder, device="cpu", precision="fp32"), cohort, options, out, quiet=True)
+    fit(
+        Base.load(tiny_base_folder, device="cpu", precision="fp32"),
+        cohort,
+        options,
+        out,
+        quiet=True,
+    )
     return out / "adapter"
 
 
 def test_it_says_what_was_learned_from_what(made: Path) -> None:
     text = (made / "README.md").read_text()
     for part in (
-        "Pictures of: brain MRI. Images: 8 train, 2 validation, 2 test. Patients: 6; splits are by patient.",
+        "Pictures of: brain MRI. Images: 8 train, 2 validation, 2 test. Patients: 6; splits are by "
+        "patient.",
         "age (of the training images): 60 to 70 years",
         "diagnosis (of the training images): dementia fewer than 5, no dementia fewer than 5",
         "sex (of the training images): F fewer than 5, M fewer than 5",
@@ -59,7 +69,9 @@ def test_it_says_what_was_learned_from_what(made: Path) -> None:
         assert part in text
 
 
-def test_no_patient_stands_in_it(made: Path, tiny_cohort_folder: Path, tiny_base_folder: Path) -> None:
+def test_no_patient_stands_in_it(
+    made: Path, tiny_cohort_folder: Path, tiny_base_folder: Path
+) -> None:
     text = (made / "README.md").read_text() + (made / "adapter.json").read_text()
     cohort = Cohort.load(tiny_cohort_folder)
     for row in cohort.rows().to_dict("records"):
@@ -84,13 +96,18 @@ def test_no_patient_stands_in_it(made: Path, tiny_cohort_folder: Path, tiny_base
         ([], "years", None),
     ],
 )
-def test_numbers_are_ranges_and_nobodys_own(values: list[float], unit: str | None, expected: str | None) -> None:
-    rows, spec = pd.DataFrame({"x": values}), {"x": {"type": "number", "unit": unit}}
+def test_numbers_are_ranges_and_nobodys_own(
+    values: list[float], unit: str | None, expected: str | None
+) -> None:
+    rows = pd.DataFrame({"x": values})
+    spec = {"x": {"type": "number", "unit": unit}}
     assert model_card.summary(rows, spec) == {"x": expected}
 
 
 def test_values_of_few_images_are_not_counted_out() -> None:
-    rows = pd.DataFrame({"findings": ["effusion|nodule"] * 5 + ["effusion", None], "sex": ["F"] * 7})
+    rows = pd.DataFrame(
+        {"findings": ["effusion|nodule"] * 5 + ["effusion", None], "sex": ["F"] * 7}
+    )
     spec = {
         "findings": {"type": "findings", "vocabulary": ["effusion", "nodule", "cardiomegaly"]},
         "sex": {"type": "category", "vocabulary": ["F", "M"]},
@@ -111,7 +128,9 @@ def test_values_of_few_images_are_not_counted_out() -> None:
         ("/somewhere/else", "unknown", "unknown"),
     ],
 )
-def test_the_licence_of_the_base_where_it_is_known(name: str, licence: str, identifier: str, made: Path) -> None:
+def test_the_licence_of_the_base_where_it_is_known(
+    name: str, licence: str, identifier: str, made: Path
+) -> None:
     info: dict[str, Any] = adapter_files.read(made)
     text = model_card.card({**info, "base": {**info["base"], "name": name}})
     assert f"Licence of the base: {licence}." in text
@@ -123,13 +142,25 @@ def test_older_and_adopted_adapters_have_one_too(made: Path) -> None:
     del info["cohort"]["attributes"]
     assert "8 train" in model_card.card(info)
     del info["cohort"], info["losses"]
-    text = model_card.card({**info, "drift": {**info["drift"], "train": [], "infer": []}, "adopted": {"format": "kohya LoRA"}})
+    text = model_card.card(
+        {
+            **info,
+            "drift": {**info["drift"], "train": [], "infer": []},
+            "adopted": {"format": "kohya LoRA"},
+        }
+    )
     assert "made with another tool (kohya LoRA)" in text
     assert "## Drift\n\n- None.\n" in text
 
 
 def report() -> dict[str, Any]:
-    kid = {"value": 0.04, "ci": [0.01, 0.08], "floor": 0.002, "n": {"real": 6, "synthetic": 12}, "matched": 0.03}
+    kid = {
+        "value": 0.04,
+        "ci": [0.01, 0.08],
+        "floor": 0.002,
+        "n": {"real": 6, "synthetic": 12},
+        "matched": 0.03,
+    }
     unknown = {"value": None, "ci": None, "floor": None, "n": {}}
     lights = [["Copies?", "green", "0 of 12, the nearest is P0001"]]
     return {
@@ -148,11 +179,22 @@ def test_scores_of_a_report_go_into_the_card(made: Path, tmp_path: Path) -> None
         scores.write_scores(folder, {**scores_of(report()), **about})
         text = (folder / "README.md").read_text()
         assert "| Kernel distance (KID), pocket features | 0.04 [0.01,\u00a00.08] | 0.002 |" in text
-        assert text.count("Kernel distance") == 1 and "Copies? green" in text and "12 synthetic images against 6 real" in text
-        assert "Not evaluated yet" not in text and "P0001" not in text + (folder / "adapter.json").read_text()
+        assert (
+            text.count("Kernel distance") == 1
+            and "Copies? green" in text
+            and "12 synthetic images against 6 real" in text
+        )
+        assert (
+            "Not evaluated yet" not in text
+            and "P0001" not in text + (folder / "adapter.json").read_text()
+        )
     before = adapter_files.read(made)
-    assert {name: value for name, value in adapter_files.read(folder).items() if name != "scores"} == before
-    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in made.iterdir())
+    assert {
+        name: value for name, value in adapter_files.read(folder).items() if name != "scores"
+    } == before
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        path.name for path in made.iterdir()
+    )
 
 
 def test_images_of_another_adapter_give_it_no_scores(made: Path) -> None:

@@ -35,7 +35,9 @@ from latentdrift.sample.generate import generate
 from latentdrift.seeds import generator
 
 REAL = places.SHARED / "data" / "foreign-adapters"
-real = pytest.mark.skipif(not REAL.is_dir(), reason="other tools' files are not at ../shared/data/foreign-adapters")
+real = pytest.mark.skipif(
+    not REAL.is_dir(), reason="other tools' files are not at ../shared/data/foreign-adapters"
+)
 BLOCK = UNET + "down_blocks.0.attentions.0"
 MIXED = {  # module -> rank, alpha: nothing alike, a convolution, the text encoder
     f"{BLOCK}.transformer_blocks.0.attn1.to_q": (4, 4.0),
@@ -45,7 +47,11 @@ MIXED = {  # module -> rank, alpha: nothing alike, a convolution, the text encod
     f"{TEXT}encoder.layers.1.self_attn.q_proj": (2, 0.5),
     f"{TEXT}encoder.layers.0.mlp.fc1": (2, 2.0),
 }
-EVEN = {f"{BLOCK}.transformer_blocks.0.{attn}.{part}": (4, 4.0) for attn in ("attn1", "attn2") for part in lora.ATTENTION}
+EVEN = {
+    f"{BLOCK}.transformer_blocks.0.{attn}.{part}": (4, 4.0)
+    for attn in ("attn1", "attn2")
+    for part in lora.ATTENTION
+}
 PROMPT = "a brain mri"
 
 
@@ -55,11 +61,14 @@ def load(folder: Path) -> Base:
 
 def random_changes(base: Base, modules: dict[str, tuple[int, float]]) -> Lora:
     """Matrices large enough to be seen."""
-    source, found = torch.Generator().manual_seed(3), {}
+    source = torch.Generator().manual_seed(3)
+    found = {}
     for name, (rank, alpha) in modules.items():
         out, into, *window = lora.places(base)[name].weight.shape
         a = torch.randn((rank, into, *window), generator=source) * 0.3
-        found[name] = Pair(a, torch.randn((out, rank, *[1 for _ in window]), generator=source) * 0.3, alpha)
+        found[name] = Pair(
+            a, torch.randn((out, rank, *[1 for _ in window]), generator=source) * 0.3, alpha
+        )
     return found
 
 
@@ -69,19 +78,29 @@ def words(vectors: int = 3, width: int = 32) -> torch.Tensor:
 
 def same(one: Lora, other: Lora) -> bool:
     return one.keys() == other.keys() and all(
-        torch.equal(one[k].a, other[k].a) and torch.equal(one[k].b, other[k].b) and one[k].alpha == other[k].alpha for k in one
+        torch.equal(one[k].a, other[k].a)
+        and torch.equal(one[k].b, other[k].b)
+        and one[k].alpha == other[k].alpha
+        for k in one
     )
 
 
 def drawn(base: Base, prompt: str = PROMPT) -> np.ndarray:
     """Our sampler's picture of index 0, seed 5."""
-    return next(picture for _, picture in generate(base, Drift(), {0: prompt}, seed=5, steps=3, guidance=2.0, sampler="ddim"))
+    return next(
+        picture
+        for _, picture in generate(
+            base, Drift(), {0: prompt}, seed=5, steps=3, guidance=2.0, sampler="ddim"
+        )
+    )
 
 
 def stock(folder: Path) -> Any:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, feature_extractor=None)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=None, feature_extractor=None
+    )
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -90,7 +109,13 @@ def stock(folder: Path) -> Any:
 def drawn_by(pipe: Any, prompt: str = PROMPT) -> np.ndarray:
     """A stock pipeline's picture from the same noise."""
     latents = torch.randn((1, 4, 8, 8), generator=generator(5, "image", 0))
-    return pipe(prompt, latents=latents, num_inference_steps=3, guidance_scale=2.0, output_type="np").images[0] * 2 - 1
+    return (
+        pipe(
+            prompt, latents=latents, num_inference_steps=3, guidance_scale=2.0, output_type="np"
+        ).images[0]
+        * 2
+        - 1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +147,10 @@ def kohya(changes: Lora, path: Path) -> None:
 
 def kohya_te1(changes: Lora, path: Path) -> None:
     kohya(changes, path)
-    save_file({key.replace("lora_te_", "lora_te1_"): tensor for key, tensor in load_file(path).items()}, path)
+    save_file(
+        {key.replace("lora_te_", "lora_te1_"): tensor for key, tensor in load_file(path).items()},
+        path,
+    )
 
 
 def by_sides(between: str) -> Callable[[Lora, Path], None]:
@@ -131,8 +159,15 @@ def by_sides(between: str) -> Callable[[Lora, Path], None]:
     def write(changes: Lora, path: Path) -> None:
         tensors = {}
         for name, pair in changes.items():
-            module = name.removesuffix(".0") if between.startswith("_") and name.endswith("to_out.0") else name
-            tensors |= {f"{module}{between}down.weight": pair.a, f"{module}{between}up.weight": pair.b}
+            module = (
+                name.removesuffix(".0")
+                if between.startswith("_") and name.endswith("to_out.0")
+                else name
+            )
+            tensors |= {
+                f"{module}{between}down.weight": pair.a,
+                f"{module}{between}up.weight": pair.b,
+            }
         save_file(tensors, path)
 
     return write
@@ -145,7 +180,12 @@ def peft(changes: Lora, path: Path) -> None:
         stem = f"base_model.model.{name.removeprefix(UNET)}"
         tensors |= {f"{stem}.lora_A.weight": pair.a, f"{stem}.lora_B.weight": pair.b}
     save_file(tensors, path)
-    config = {"peft_type": "LORA", "r": 4, "lora_alpha": next(iter(changes.values())).alpha, "alpha_pattern": {}}
+    config = {
+        "peft_type": "LORA",
+        "r": 4,
+        "lora_alpha": next(iter(changes.values())).alpha,
+        "alpha_pattern": {},
+    }
     path.with_name("adapter_config.json").write_text(json.dumps(config))
 
 
@@ -161,12 +201,18 @@ MADE: dict[str, tuple[Callable[[Lora, Path], None], bool]] = {
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_every_way_of_writing_a_lora_holds_the_same_change(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_every_way_of_writing_a_lora_holds_the_same_change(
+    name: str, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     write, has_alpha = MADE[name]
-    modules = MIXED if has_alpha else {module: (rank, float(rank)) for module, (rank, _) in MIXED.items()}
+    modules = (
+        MIXED if has_alpha else {module: (rank, float(rank)) for module, (rank, _) in MIXED.items()}
+    )
     changes = random_changes(load(tiny_base_folder), modules)
     write(changes, tmp_path / "some.safetensors")
-    found = load_adapter(tmp_path / "some.safetensors", base=str(tiny_base_folder), device="cpu", precision="fp32")
+    found = load_adapter(
+        tmp_path / "some.safetensors", base=str(tiny_base_folder), device="cpu", precision="fp32"
+    )
     assert same(lora.collect(found.base), changes)
     assert found.info["method"] == "lora"
     assert name.split()[0].strip(",") in found.info["adopted"]["format"]
@@ -179,21 +225,30 @@ def test_peft_keeps_its_scale_beside_the_file(tiny_base_folder: Path, tmp_path: 
     found = load_adapter(tmp_path, base=str(tiny_base_folder), device="cpu", precision="fp32")
     assert same(lora.collect(found.base), changes)
     (tmp_path / "adapter_config.json").unlink()
-    with pytest.raises(AdapterError, match=r"its scale stands in adapter_config.json: put that file beside it"):
+    with pytest.raises(
+        AdapterError, match=r"its scale stands in adapter_config.json: put that file beside it"
+    ):
         load_adapter(tmp_path, base=str(tiny_base_folder), device="cpu", precision="fp32")
 
 
 def test_a_change_is_alpha_over_rank_b_a(tiny_base_folder: Path) -> None:
-    base, merged = load(tiny_base_folder), load(tiny_base_folder)
+    base = load(tiny_base_folder)
+    merged = load(tiny_base_folder)
     changes = random_changes(base, MIXED)
     lora.inject(base, changes)
     with torch.no_grad():
         for name, pair in changes.items():
             weight = lora.places(merged)[name].weight
-            weight += pair.alpha / pair.rank * (pair.b.flatten(1) @ pair.a.flatten(1)).reshape(weight.shape)
+            weight += (
+                pair.alpha
+                / pair.rank
+                * (pair.b.flatten(1) @ pair.a.flatten(1)).reshape(weight.shape)
+            )
     xt = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours, theirs = (model.denoiser()(xt, 300, model.embed([PROMPT])) for model in (base, merged))
+        ours, theirs = (
+            model.denoiser()(xt, 300, model.embed([PROMPT])) for model in (base, merged)
+        )
         plain = load(tiny_base_folder)
         untouched = plain.denoiser()(xt, 300, plain.embed([PROMPT]))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
@@ -212,16 +267,33 @@ def test_cloneofsimo_numbers_its_pairs(tiny_base_folder: Path, tmp_path: Path) -
     inner = [f"attn1.{n}" for n in ("to_q", "to_k", "to_v", "to_out.0")]
     for gate in (["ff.net.0.proj"], []):
         parts = [*inner, *gate, *(name.replace("attn1", "attn2") for name in inner)]
-        unet = random_changes(base, {f"{block}.{part}": (2, 2.0) for block in blocks for part in parts})
-        text = random_changes(
-            base, {f"{TEXT}encoder.layers.{i}.self_attn.{n}_proj": (3, 3.0) for i in (0, 1) for n in ("k", "v", "q", "out")}
+        unet = random_changes(
+            base, {f"{block}.{part}": (2, 2.0) for block in blocks for part in parts}
         )
-        tensors = {f"unet:{i}:{side}": m for i, p in enumerate(unet.values()) for side, m in (("up", p.b), ("down", p.a))}
+        text = random_changes(
+            base,
+            {
+                f"{TEXT}encoder.layers.{i}.self_attn.{n}_proj": (3, 3.0)
+                for i in (0, 1)
+                for n in ("k", "v", "q", "out")
+            },
+        )
+        tensors = {
+            f"unet:{i}:{side}": m
+            for i, p in enumerate(unet.values())
+            for side, m in (("up", p.b), ("down", p.a))
+        }
         tensors |= {
-            f"text_encoder:{i}:{side}": m for i, p in enumerate(text.values()) for side, m in (("up", p.b), ("down", p.a))
+            f"text_encoder:{i}:{side}": m
+            for i, p in enumerate(text.values())
+            for side, m in (("up", p.b), ("down", p.a))
         }
         about = {"unet": "[]", "text_encoder": "[]", "<s1>": "<embed>", "<s2>": "<embed>"}
-        save_file({**tensors, "<s1>": words()[0], "<s2>": words()[1]}, tmp_path / "simo.safetensors", metadata=about)
+        save_file(
+            {**tensors, "<s1>": words()[0], "<s2>": words()[1]},
+            tmp_path / "simo.safetensors",
+            metadata=about,
+        )
         adopt(load(tiny_base_folder), tmp_path / "simo.safetensors", tmp_path / f"run-{len(gate)}")
         found = load_adapter(tmp_path / f"run-{len(gate)}", device="cpu", precision="fp32")
         assert same(lora.collect(found.base), unet | text)
@@ -230,10 +302,17 @@ def test_cloneofsimo_numbers_its_pairs(tiny_base_folder: Path, tmp_path: Path) -
         plain = load(tiny_base_folder).tokenizer.get_vocab()
         assert found.without().tokenizer.get_vocab() == plain
 
-        torch.save([m for p in unet.values() for m in (torch.nn.Parameter(p.b), p.a)], tmp_path / "simo.pt")
+        torch.save(
+            [m for p in unet.values() for m in (torch.nn.Parameter(p.b), p.a)], tmp_path / "simo.pt"
+        )
         assert same(formats.read(checkpoint_reader.read(tmp_path / "simo.pt"), base).changes, unet)
-        torch.save([m for p in text.values() for m in (p.b, p.a)], tmp_path / "simo.text_encoder.pt")
-        assert same(formats.read(checkpoint_reader.read(tmp_path / "simo.text_encoder.pt"), base).changes, text)
+        torch.save(
+            [m for p in text.values() for m in (p.b, p.a)], tmp_path / "simo.text_encoder.pt"
+        )
+        assert same(
+            formats.read(checkpoint_reader.read(tmp_path / "simo.text_encoder.pt"), base).changes,
+            text,
+        )
 
 
 # --- words ---------------------------------------------------------------------------------------------------------------------
@@ -241,7 +320,12 @@ def test_cloneofsimo_numbers_its_pairs(tiny_base_folder: Path, tmp_path: Path) -
 
 def a1111_pt(rows: torch.Tensor) -> dict[str, Any]:
     """The layout of AUTOMATIC1111."""
-    about = {"name": "pleural effusion-50000", "step": 50000, "sd_checkpoint": None, "sd_checkpoint_name": None}
+    about = {
+        "name": "pleural effusion-50000",
+        "step": 50000,
+        "sd_checkpoint": None,
+        "sd_checkpoint_name": None,
+    }
     return {"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, **about}
 
 
@@ -256,7 +340,11 @@ def a1111_pt(rows: torch.Tensor) -> dict[str, Any]:
     ],
 )
 def test_every_way_of_writing_a_word_holds_the_same_vectors(
-    name: str, content: Callable[[torch.Tensor], Any], word: str, tiny_base_folder: Path, tmp_path: Path
+    name: str,
+    content: Callable[[torch.Tensor], Any],
+    word: str,
+    tiny_base_folder: Path,
+    tmp_path: Path,
 ) -> None:
     rows = words(64)  # the vectors of de Wilde et al. 2024: all but 11 tokens of a prompt
     (save_file if name.endswith("safetensors") else torch.save)(content(rows), tmp_path / name)
@@ -264,18 +352,28 @@ def test_every_way_of_writing_a_word_holds_the_same_vectors(
     assert info["tokens"] == [word]
     base = load_adapter(tmp_path / "run", device="cpu", precision="fp32").base
     assert torch.equal(textual_inversion.collect(base)[word], rows)
-    assert (base.tokens([word]) != base.tokenizer.plain.pad_token_id).sum() == 64 + 1  # and one end, which is the padding, too
+    assert (
+        base.tokens([word]) != base.tokenizer.plain.pad_token_id
+    ).sum() == 64 + 1  # and one end, which is the padding, too
 
     pipe = stock(tiny_base_folder)
     pipe.load_textual_inversion({word: rows})
-    torch.testing.assert_close(pipe.encode_prompt(word, "cpu", 1, False)[0], base.embed([word]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        pipe.encode_prompt(word, "cpu", 1, False)[0], base.embed([word]), rtol=0, atol=1e-6
+    )
 
 
-def test_a_word_can_be_renamed_and_is_never_too_long(tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_a_word_can_be_renamed_and_is_never_too_long(
+    tiny_base_folder: Path, tmp_path: Path
+) -> None:
     save_file({"emb_params": words()}, tmp_path / "a.safetensors")
-    assert adopt(load(tiny_base_folder), tmp_path / "a.safetensors", tmp_path / "run", "<mine>")["tokens"] == ["<mine>"]
+    assert adopt(load(tiny_base_folder), tmp_path / "a.safetensors", tmp_path / "run", "<mine>")[
+        "tokens"
+    ] == ["<mine>"]
     save_file({"<a>": words(), "<b>": words()}, tmp_path / "two.safetensors")
-    with pytest.raises(OptionError, match=r"--token renames the one word of a file, and .* has 2: <a>, <b>"):
+    with pytest.raises(
+        OptionError, match=r"--token renames the one word of a file, and .* has 2: <a>, <b>"
+    ):
         adopt(load(tiny_base_folder), tmp_path / "two.safetensors", tmp_path / "other", "<mine>")
     save_file({"emb_params": words(76)}, tmp_path / "long.safetensors")
     with pytest.raises(AdapterError, match=r"has 76 vectors, and a prompt has room for 75"):
@@ -303,7 +401,10 @@ def test_a_pickle_that_would_run_code_is_refused_before_it_is_opened(
     torch.save({"<a>": words(), "x": Trap(mark)}, tmp_path / "trap.pt", pickle_protocol=protocol)
     with monkeypatch.context() as patch:
         patch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
-        with pytest.raises(AdapterError, match=r"trap.pt is refused: it is a pickle that would have .* called when it is opened"):
+        with pytest.raises(
+            AdapterError,
+            match=r"trap.pt is refused: it is a pickle that would have .* called when it is opened",
+        ):
             adopt(load(tiny_base_folder), tmp_path / "trap.pt", tmp_path / "run")
     assert not mark.exists()
     assert not (tmp_path / "run").exists()
@@ -335,43 +436,80 @@ def test_other_pickles_and_files_are_not_opened(tiny_base_folder: Path, tmp_path
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({"<cat>": torch.zeros(8, 768)}, r"is a diffusers textual inversion for prompts 768 wide, which fits Stable Diffusion 1"),
-        ({"emb_params": torch.zeros(64, 1024)}, r"A1111 textual inversion for prompts 1024 wide, which fits Stable Diffusion 2"),
-        ({"clip_g": torch.zeros(8, 1280), "clip_l": torch.zeros(8, 768)}, r"is a textual inversion for SDXL; latentdrift reads"),
-        ({"clip_l": torch.zeros(2, 768)}, r"pivotal tuning.s textual inversion for prompts 768 wide"),
-        ({"lora_unet_x.hada_w1_a": torch.zeros(4, 4)}, r"is a LoHa or LoKr"),
-        ({"model.diffusion_model.out.weight": torch.zeros(4, 4)}, r"is a whole model; latentdrift reads cloneofsimo LoRA, kohya"),
-        ({"linear.weight": torch.zeros(4, 4)}, r"is not an adapter that latentdrift knows \(it holds linear.weight\)"),
         (
-            {f"lora_unet_a_attn2_to_k.lora_{side}.weight": torch.zeros(4, 768) for side in ("down", "up")},
+            {"<cat>": torch.zeros(8, 768)},
+            r"is a diffusers textual inversion for prompts 768 wide, which fits Stable Diffusion 1",
+        ),
+        (
+            {"emb_params": torch.zeros(64, 1024)},
+            r"A1111 textual inversion for prompts 1024 wide, which fits Stable Diffusion 2",
+        ),
+        (
+            {"clip_g": torch.zeros(8, 1280), "clip_l": torch.zeros(8, 768)},
+            r"is a textual inversion for SDXL; latentdrift reads",
+        ),
+        (
+            {"clip_l": torch.zeros(2, 768)},
+            r"pivotal tuning.s textual inversion for prompts 768 wide",
+        ),
+        ({"lora_unet_x.hada_w1_a": torch.zeros(4, 4)}, r"is a LoHa or LoKr"),
+        (
+            {"model.diffusion_model.out.weight": torch.zeros(4, 4)},
+            r"is a whole model; latentdrift reads cloneofsimo LoRA, kohya",
+        ),
+        (
+            {"linear.weight": torch.zeros(4, 4)},
+            r"is not an adapter that latentdrift knows \(it holds linear.weight\)",
+        ),
+        (
+            {
+                f"lora_unet_a_attn2_to_k.lora_{side}.weight": torch.zeros(4, 768)
+                for side in ("down", "up")
+            },
             r"a kohya LoRA for prompts 768 wide, which fits Stable Diffusion 1.x; base '.*' has prompts 32 wide",
         ),
         (
-            {"unet.up.to_q.lora_A.weight": torch.zeros(4, 8), "unet.up.to_q.lora_B.weight": torch.zeros(8, 4)},
+            {
+                "unet.up.to_q.lora_A.weight": torch.zeros(4, 8),
+                "unet.up.to_q.lora_B.weight": torch.zeros(8, 4),
+            },
             r"does not fit base '.*': it changes unet.up.to_q, which this base does not have",
         ),
-        ({"unet.up.to_q.lora_A.weight": torch.zeros(4, 8)}, r"lacks unet.up.to_q.lora_B.weight, the other half of a change"),
+        (
+            {"unet.up.to_q.lora_A.weight": torch.zeros(4, 8)},
+            r"lacks unet.up.to_q.lora_B.weight, the other half of a change",
+        ),
         (
             {f"{BLOCK}.proj_in.lora_{side}.weight": torch.zeros(4, 4, 1, 1) for side in "AB"},
             r"its matrices for unet.*proj_in are \(4, 4, 1, 1\) and \(4, 4, 1, 1\), and \(32, 4, 1, 1\) and \(4, 32, 1, 1\) fit",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_file_for_something_else_is_refused_with_what_it_is(
     tensors: dict[str, torch.Tensor], message: str, tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     save_file(tensors, tmp_path / "some.safetensors")
     with pytest.raises(AdapterError, match=message):
-        load_adapter(tmp_path / "some.safetensors", base=str(tiny_base_folder), device="cpu", precision="fp32")
+        load_adapter(
+            tmp_path / "some.safetensors",
+            base=str(tiny_base_folder),
+            device="cpu",
+            precision="fp32",
+        )
 
 
 def test_a_file_alone_asks_for_its_base(tmp_path: Path) -> None:
     save_file({"<cat>": torch.zeros(768)}, tmp_path / "cat.safetensors")
-    with pytest.raises(AdapterError, match=r"is a diffusers textual inversion for prompts 768 .* give that one with --base"):
+    with pytest.raises(
+        AdapterError,
+        match=r"is a diffusers textual inversion for prompts 768 .* give that one with --base",
+    ):
         load_adapter(tmp_path / "cat.safetensors")
 
 
-def test_clip_l_alone_is_a_word_of_the_bases_own_width(tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_clip_l_alone_is_a_word_of_the_bases_own_width(
+    tiny_base_folder: Path, tmp_path: Path
+) -> None:
     save_file({"clip_l": words(2)}, tmp_path / "pivot.safetensors")
     info = adopt(load(tiny_base_folder), tmp_path / "pivot.safetensors", tmp_path / "run")
     assert info["method"] == "textual-inversion" and info["tokens"] == ["<pivot>"]
@@ -379,11 +517,14 @@ def test_clip_l_alone_is_a_word_of_the_bases_own_width(tiny_base_folder: Path, t
 
 
 @pytest.mark.parametrize("write", [kohya, lora.write], ids=["kohya", "diffusers"])
-def test_a_lora_brings_the_words_in_its_file(write: Any, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_a_lora_brings_the_words_in_its_file(
+    write: Any, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     changes = random_changes(load(tiny_base_folder), MIXED)
     write(changes, tmp_path / "bundle.safetensors")
     with safe_open(tmp_path / "bundle.safetensors", "pt") as file:
-        about, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        about = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     bundled = {**tensors, "bundle_emb.lesion.string_to_param.*": words()}
     save_file(bundled, tmp_path / "bundle.safetensors", metadata=about)
     info = adopt(load(tiny_base_folder), tmp_path / "bundle.safetensors", tmp_path / "run")
@@ -394,7 +535,10 @@ def test_a_lora_brings_the_words_in_its_file(write: Any, tiny_base_folder: Path,
 
 def test_vectors_in_a_parameter_dict_are_read(tiny_base_folder: Path, tmp_path: Path) -> None:
     """AUTOMATIC1111's own layout, whose pickle names a class of torch beside tensors."""
-    held = {"string_to_token": {"*": 265}, "string_to_param": torch.nn.ParameterDict({"*": torch.nn.Parameter(words())})}
+    held = {
+        "string_to_token": {"*": 265},
+        "string_to_param": torch.nn.ParameterDict({"*": torch.nn.Parameter(words())}),
+    }
     torch.save({**held, "name": "lesion", "step": 7, "sd_checkpoint": None}, tmp_path / "any.pt")
     info = adopt(load(tiny_base_folder), tmp_path / "any.pt", tmp_path / "run")
     assert info["adopted"]["format"] == "A1111 textual inversion" and info["tokens"] == ["<lesion>"]
@@ -403,9 +547,15 @@ def test_vectors_in_a_parameter_dict_are_read(tiny_base_folder: Path, tmp_path: 
 
 def test_ranks_may_differ_and_alphas_may_be_missing(tiny_base_folder: Path, tmp_path: Path) -> None:
     """Without an alpha it is each module's own rank, whatever the names; to the bit."""
-    changes = random_changes(load(tiny_base_folder), {name: (rank, float(rank)) for name, (rank, _) in MIXED.items()})
+    changes = random_changes(
+        load(tiny_base_folder), {name: (rank, float(rank)) for name, (rank, _) in MIXED.items()}
+    )
     kohya(changes, tmp_path / "k.safetensors")
-    bare = {key: tensor for key, tensor in load_file(tmp_path / "k.safetensors").items() if not key.endswith(".alpha")}
+    bare = {
+        key: tensor
+        for key, tensor in load_file(tmp_path / "k.safetensors").items()
+        if not key.endswith(".alpha")
+    }
     save_file(bare, tmp_path / "kohya.safetensors")
     by_sides(".lora.")(changes, tmp_path / "diffusers.safetensors")
     for name in ("kohya", "diffusers"):
@@ -413,9 +563,14 @@ def test_ranks_may_differ_and_alphas_may_be_missing(tiny_base_folder: Path, tmp_
         assert same(lora.read(tmp_path / name / lora.FILE), changes), name
 
 
-def test_a_convolution_of_one_pixel_may_be_written_as_a_linear_layer(tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_a_convolution_of_one_pixel_may_be_written_as_a_linear_layer(
+    tiny_base_folder: Path, tmp_path: Path
+) -> None:
     changes = random_changes(load(tiny_base_folder), {f"{BLOCK}.proj_in": (3, 1.5)})
-    flat = {name: Pair(pair.a.flatten(1), pair.b.flatten(1), pair.alpha) for name, pair in changes.items()}
+    flat = {
+        name: Pair(pair.a.flatten(1), pair.b.flatten(1), pair.alpha)
+        for name, pair in changes.items()
+    }
     kohya(flat, tmp_path / "flat.safetensors")
     adopt(load(tiny_base_folder), tmp_path / "flat.safetensors", tmp_path / "run")
     assert same(lora.read(tmp_path / "run" / lora.FILE), changes)
@@ -426,7 +581,8 @@ PAGE = "\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
 
 
 @pytest.mark.parametrize(
-    ("text", "what"), [(POINTER, "a Git LFS pointer .*git lfs pull"), (PAGE, "a web page .*download the file")]
+    ("text", "what"),
+    [(POINTER, "a Git LFS pointer .*git lfs pull"), (PAGE, "a web page .*download the file")],
 )
 def test_what_is_no_weights_is_said(
     text: str, what: str, adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
@@ -444,7 +600,9 @@ def test_what_is_no_weights_is_said(
         load(tmp_path / "base")
 
 
-def test_a_place_of_the_base_is_for_whole_models(adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_a_place_of_the_base_is_for_whole_models(
+    adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(OptionError, match="--base says where a whole model's base lies"):
         export(adopted["word"], "diffusers", tmp_path / "out", base=str(tiny_base_folder))
 
@@ -455,20 +613,31 @@ def test_a_place_of_the_base_is_for_whole_models(adopted: dict[str, Path], tiny_
 @pytest.mark.parametrize(("name", "modules"), [("mixed", MIXED), ("even", EVEN)])
 @pytest.mark.parametrize("to", EXPORTS)
 def test_a_lora_there_and_back_is_the_same(
-    to: str, name: str, modules: Any, adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+    to: str,
+    name: str,
+    modules: Any,
+    adopted: dict[str, Path],
+    tiny_base_folder: Path,
+    tmp_path: Path,
 ) -> None:
     files = export(adopted[name], to, tmp_path / "out")
     base = load(tiny_base_folder)
-    assert same(formats.read(checkpoint_reader.read(tmp_path / "out" / files[0]), base).changes, random_changes(base, modules))
+    assert same(
+        formats.read(checkpoint_reader.read(tmp_path / "out" / files[0]), base).changes,
+        random_changes(base, modules),
+    )
 
 
 # from kohya's names diffusers 0.42 takes several alphas or ranks wrongly, and no text encoder's part without out_proj
-@pytest.mark.parametrize(("to", "name"), [("diffusers", "mixed"), ("diffusers", "even"), ("kohya", "even")])
+@pytest.mark.parametrize(
+    ("to", "name"), [("diffusers", "mixed"), ("diffusers", "even"), ("kohya", "even")]
+)
 def test_a_lora_draws_the_same_in_stock_diffusers(
     to: str, name: str, adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     files = export(adopted[name], to, tmp_path / "out")
-    pipe, base = stock(tiny_base_folder), load(tiny_base_folder)
+    pipe = stock(tiny_base_folder)
+    base = load(tiny_base_folder)
     pipe.load_lora_weights(tmp_path / "out", weight_name=files[0])
     ours = drawn(load_adapter(adopted[name], device="cpu", precision="fp32").base)
     np.testing.assert_allclose(drawn_by(pipe), ours, atol=2e-5)
@@ -479,10 +648,18 @@ def test_a_lora_draws_the_same_in_stock_diffusers(
 def test_a_word_there_and_back_is_the_same_and_draws_the_same_in_stock_diffusers(
     to: str, adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
-    files = [name for name in export(adopted["word"], to, tmp_path / "out") if Path(name).suffix in (".safetensors", ".pt")]
-    ours = drawn(load_adapter(adopted["word"], device="cpu", precision="fp32").base, "a <lesion> brain")
+    files = [
+        name
+        for name in export(adopted["word"], to, tmp_path / "out")
+        if Path(name).suffix in (".safetensors", ".pt")
+    ]
+    ours = drawn(
+        load_adapter(adopted["word"], device="cpu", precision="fp32").base, "a <lesion> brain"
+    )
     for name in files:
-        (found,) = formats.read(checkpoint_reader.read(tmp_path / "out" / name), load(tiny_base_folder)).words.items()
+        (found,) = formats.read(
+            checkpoint_reader.read(tmp_path / "out" / name), load(tiny_base_folder)
+        ).words.items()
         assert found[0] == "<lesion>"
         assert torch.equal(found[1], words())
         pipe = stock(tiny_base_folder)
@@ -509,7 +686,9 @@ def adopted_facts(base_folder: Path, folder: Path) -> tuple[Path, dict[str, Any]
     return folder, adopt(load(base_folder), folder / "a.safetensors", folder / "a")
 
 
-def test_a_whole_model_is_exported_as_a_folder_with_its_drift(whole: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_a_whole_model_is_exported_as_a_folder_with_its_drift(
+    whole: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     export(whole, "diffusers", tmp_path / "out")
     ours = load_adapter(whole, device="cpu", precision="fp32").base
     np.testing.assert_allclose(drawn_by(stock(tmp_path / "out")), drawn(ours), atol=2e-5)
@@ -518,7 +697,10 @@ def test_a_whole_model_is_exported_as_a_folder_with_its_drift(whole: Path, tiny_
     readme = (tmp_path / "out" / "README.md").read_text()
     assert "**other tools ignore it**" in readme
     assert "docs/export.md" in readme
-    with pytest.raises(AdapterError, match=r"a1111 wants the whole model .* in a single file, .* take --to diffusers"):
+    with pytest.raises(
+        AdapterError,
+        match=r"a1111 wants the whole model .* in a single file, .* take --to diffusers",
+    ):
         export(whole, "a1111", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -529,26 +711,38 @@ def half(tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     from transformers import CLIPTextModel
 
     folder = shutil.copytree(tiny_base_folder, tmp_path_factory.mktemp("half") / "base")
-    CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float16).save_pretrained(folder / "text_encoder")
+    CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float16).save_pretrained(
+        folder / "text_encoder"
+    )
     return folder
 
 
 @pytest.mark.parametrize("method", ["full", "instruct-pix2pix", "text encoder"])
-def test_an_exported_folder_loads_and_draws_with_no_format_given(method: str, half: Path, tmp_path: Path) -> None:
+def test_an_exported_folder_loads_and_draws_with_no_format_given(
+    method: str, half: Path, tmp_path: Path
+) -> None:
     import diffusers
 
     name, trains_text = ("full", True) if method == "text encoder" else (method, False)
-    row, options = METHODS[name], FitOptions(cohort=tmp_path, out=tmp_path, method=name, train_text_encoder=trains_text)
+    row = METHODS[name]
+    options = FitOptions(cohort=tmp_path, out=tmp_path, method=name, train_text_encoder=trains_text)
     base, _ = row.prepare(load(half), options, {})
     _, info = adopted_facts(half, tmp_path)
-    facts = {**info, "method": options.method, "tokens": [], "drift": {**Drift().to_dict(), "source": "none"}}
+    facts = {
+        **info,
+        "method": options.method,
+        "tokens": [],
+        "drift": {**Drift().to_dict(), "source": "none"},
+    }
     adapter.write(tmp_path / "run", base, row, facts, None)
     export(tmp_path / "run", "diffusers", tmp_path / "out")
     kind = json.loads((tmp_path / "out" / "model_index.json").read_text())["_class_name"]
     pipe = getattr(diffusers, kind).from_pretrained(tmp_path / "out")
     pipe.set_progress_bar_config(disable=True)
     picture = {"image": torch.zeros(1, 3, 32, 32)} if method == "instruct-pix2pix" else {}
-    assert np.isfinite(pipe("a brain", num_inference_steps=1, output_type="np", **picture).images).all()
+    assert np.isfinite(
+        pipe("a brain", num_inference_steps=1, output_type="np", **picture).images
+    ).all()
     assert {part.dtype for part in (pipe.unet, pipe.vae, pipe.text_encoder)} == {torch.float32}
 
 
@@ -566,11 +760,24 @@ def test_a_schedule_that_was_changed_travels_with_the_model(whole: Path, tmp_pat
 def test_words_beside_a_lora_are_exported_too(tiny_base_folder: Path, tmp_path: Path) -> None:
     base = load(tiny_base_folder)
     pair = random_changes(
-        base, {f"{TEXT}encoder.layers.{i}.self_attn.{n}_proj": (1, 1.0) for i in (0, 1) for n in ("k", "v", "q", "out")}
+        base,
+        {
+            f"{TEXT}encoder.layers.{i}.self_attn.{n}_proj": (1, 1.0)
+            for i in (0, 1)
+            for n in ("k", "v", "q", "out")
+        },
     )
-    tensors = {f"text_encoder:{i}:{side}": m for i, p in enumerate(pair.values()) for side, m in (("up", p.b), ("down", p.a))}
+    tensors = {
+        f"text_encoder:{i}:{side}": m
+        for i, p in enumerate(pair.values())
+        for side, m in (("up", p.b), ("down", p.a))
+    }
     about = {"<s1>": "<embed>", "<s2>": "<embed>"}
-    save_file({**tensors, "<s1>": words()[0], "<s2>": words()[1]}, tmp_path / "simo.safetensors", metadata=about)
+    save_file(
+        {**tensors, "<s1>": words()[0], "<s2>": words()[1]},
+        tmp_path / "simo.safetensors",
+        metadata=about,
+    )
     adopt(base, tmp_path / "simo.safetensors", tmp_path / "run")
     export(tmp_path / "run", "diffusers", tmp_path / "out")
     pipe = stock(tiny_base_folder)
@@ -579,11 +786,15 @@ def test_words_beside_a_lora_are_exported_too(tiny_base_folder: Path, tmp_path: 
         pipe.load_textual_inversion(tmp_path / "out", weight_name=f"{word}.safetensors")
     prompt = "a <s1> in the <s2>"
     ours = load_adapter(tmp_path / "run", device="cpu", precision="fp32").base
-    torch.testing.assert_close(pipe.encode_prompt(prompt, "cpu", 1, False)[0], ours.embed([prompt]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        pipe.encode_prompt(prompt, "cpu", 1, False)[0], ours.embed([prompt]), rtol=0, atol=1e-5
+    )
 
 
 def test_an_export_says_what_it_cannot_do(adopted: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"unknown format 'comfy'; known: a1111, diffusers, kohya"):
+    with pytest.raises(
+        OptionError, match=r"unknown format 'comfy'; known: a1111, diffusers, kohya"
+    ):
         export(adopted["even"], "comfy", tmp_path / "out")
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "mine.txt").write_text("mine")
@@ -600,32 +811,891 @@ def _exported_readme(path: Path, out: Path) -> str:
 # --- the verbs -----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_verbs(adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verbs(
+    adopted: dict[str, Path],
+    tiny_base_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Export, draw from the file as it is, adopt it, draw from that: the same pictures."""
-    assert main.main(["export", str(adopted["word"]), "--to", "a1111", "--out", str(tmp_path / "a1111"), "--json"]) == 0
+    assert (
+        main.main(
+            [
+                "export",
+                str(adopted["word"]),
+                "--to",
+                "a1111",
+                "--out",
+                str(tmp_path / "a1111"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
-    draw = ["--prompt", "a <lesion>", "--n", "2", "--steps", "2", "--precision", "fp32", "--device", "cpu", "--json"]
-    file, base = str(tmp_path / "a1111" / "lesion.safetensors"), str(tiny_base_folder)
-    assert main.main(["generate", file, "--base", base, "--out", str(tmp_path / "direct"), *draw]) == 0
+    draw = [
+        "--prompt",
+        "a <lesion>",
+        "--n",
+        "2",
+        "--steps",
+        "2",
+        "--precision",
+        "fp32",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    file = str(tmp_path / "a1111" / "lesion.safetensors")
+    base = str(tiny_base_folder)
+    assert (
+        main.main(["generate", file, "--base", base, "--out", str(tmp_path / "direct"), *draw]) == 0
+    )
     capsys.readouterr()
     pickled = str(tmp_path / "a1111" / "lesion.pt")
-    assert main.main(["generate", pickled, "--base", base, "--out", str(tmp_path / "no"), *draw]) == 1
+    assert (
+        main.main(["generate", pickled, "--base", base, "--out", str(tmp_path / "no"), *draw]) == 1
+    )
     assert "latentdrift adopt" in capsys.readouterr().err
-    assert main.main(["adopt", pickled, "--base", base, "--out", str(tmp_path / "run"), "--device", "cpu", "--json"]) == 0
+    assert (
+        main.main(
+            [
+                "adopt",
+                pickled,
+                "--base",
+                base,
+                "--out",
+                str(tmp_path / "run"),
+                "--device",
+                "cpu",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["words"] == ["<lesion>"]
-    assert main.main(["generate", str(tmp_path / "run"), "--out", str(tmp_path / "adopted"), *draw]) == 0
-    pictures = [sorted((tmp_path / name / "images").glob("*.png")) for name in ("direct", "adopted")]
+    assert (
+        main.main(["generate", str(tmp_path / "run"), "--out", str(tmp_path / "adopted"), *draw])
+        == 0
+    )
+    pictures = [
+        sorted((tmp_path / name / "images").glob("*.png")) for name in ("direct", "adopted")
+    ]
     assert len(pictures[0]) == 2
-    assert [path.read_bytes() for path in pictures[0]] == [path.read_bytes() for path in pictures[1]]
+    assert [path.read_bytes() for path in pictures[0]] == [
+        path.read_bytes() for path in pictures[1]
+    ]
 
 
 def test_an_adopted_adapter_belongs_to_its_base(adopted: dict[str, Path], tmp_path: Path) -> None:
     other = tiny_base(tmp_path / "other", seed=1)
-    with pytest.raises(AdapterError, match=r"was made for base '.*tiny' \(hash \w{12}\) and does not fit '.*other'"):
+    with pytest.raises(
+        AdapterError, match=r"was made for base '.*tiny' \(hash \w{12}\) and does not fit '.*other'"
+    ):
         load_adapter(adopted["even"], base=str(other), device="cpu", precision="fp32")
 
 
-# --- real files ----------------------------------------------------------------------------------------------------------------
+# --- real files
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def stable_diffusion(width: int) -> Any:
@@ -637,14 +1707,22 @@ def stable_diffusion(width: int) -> Any:
     heads = {768: 8, 1024: [5, 10, 20, 20]}[width]
     with torch.device("meta"):
         unet = UNet2DConditionModel(
-            sample_size=64, cross_attention_dim=width, attention_head_dim=heads, use_linear_projection=width == 1024
+            sample_size=64,
+            cross_attention_dim=width,
+            attention_head_dim=heads,
+            use_linear_projection=width == 1024,
         )
         text = CLIPTextModel(
             CLIPTextConfig(
-                hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=width // 64
+                hidden_size=width,
+                intermediate_size=4 * width,
+                num_hidden_layers=layers,
+                num_attention_heads=width // 64,
             )
         )
-    return SimpleNamespace(unet=unet, text_encoder=text, token_limit=75, name="sd")  # 77 with the first and the last
+    return SimpleNamespace(
+        unet=unet, text_encoder=text, token_limit=75, name="sd"
+    )  # 77 with the first and the last
 
 
 @real
@@ -665,6 +1743,7 @@ def test_files_of_other_tools_fit_the_shapes_of_stable_diffusion(
     read = formats.read(opened, stable_diffusion(width))  # type: ignore[arg-type]
     assert (len(read.changes), list(read.words)) == (changes, found)
     with pytest.raises(
-        AdapterError, match=rf"{kind} for prompts {width} wide, which fits Stable Diffusion [12].x; base '.*' .* 32"
+        AdapterError,
+        match=rf"{kind} for prompts {width} wide, which fits Stable Diffusion [12].x; base '.*' .* 32",
     ):
         formats.read(opened, load(tiny_base_folder))

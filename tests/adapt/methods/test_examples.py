@@ -1,4 +1,5 @@
-"""What is learned of a cohort: a sentence per image, and a word per class where that is asked for."""
+"""What is learned of a cohort: a sentence per image, and a word per class where that is asked
+for."""
 
 from __future__ import annotations
 
@@ -52,7 +53,10 @@ def test_what_the_pictures_are_called(method: str, first: str, base: Base, cohor
 
 def test_each_value_of_a_category_has_a_word_which_says_it(base: Base, cohort: Cohort) -> None:
     made = todo(base, cohort, method="textual-inversion", concept_by="diagnosis")
-    assert made.words == {"<cohort-dementia>": "brain MRI dementia", "<cohort-no-dementia>": "brain MRI no dementia"}
+    assert made.words == {
+        "<cohort-dementia>": "brain MRI dementia",
+        "<cohort-no-dementia>": "brain MRI no dementia",
+    }
     rows = cohort.rows()
     for example in made.train:
         word = f"<cohort-{prompts.slug(rows['diagnosis'].iloc[example.row])}>"
@@ -68,7 +72,9 @@ def test_images_without_the_value_are_left_out_and_counted(
     table.loc[[0, 3], "diagnosis"] = None
     table.to_csv(tmp_path / "some" / "metadata.csv", index=False)
     with caplog.at_level(logging.WARNING):
-        made = todo(base, Cohort.load(tmp_path / "some"), method="textual-inversion", concept_by="diagnosis")
+        made = todo(
+            base, Cohort.load(tmp_path / "some"), method="textual-inversion", concept_by="diagnosis"
+        )
     assert [example.row for example in made.train] == [1, 2, 4, 5, 6, 7]
     assert "2 of 8 train images say no diagnosis" in caplog.text
 
@@ -77,7 +83,9 @@ def test_images_without_the_value_are_left_out_and_counted(
 def test_both_words_get_gradients_and_generate_and_edit_speak_them(
     method: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, concept_by="diagnosis", vectors=2)
+    made = short_fit(
+        tiny_base_folder, cohort, tmp_path / "run", method=method, concept_by="diagnosis", vectors=2
+    )
     adapted = load_adapter(made.adapter, device="cpu", precision="fp32")
     start = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     table = start.text_encoder.get_input_embeddings().weight
@@ -91,17 +99,32 @@ def test_both_words_get_gradients_and_generate_and_edit_speak_them(
     known = {"age": 70.0, "diagnosis": "no dementia"}
     source, target = prompts.pair(made.info["describe"], known, {"diagnosis": "dementia"})
     assert source.replace("<cohort-no-dementia>", "<cohort-dementia>") == target
-    with pytest.raises(OptionError, match="by a word for each diagnosis, and that of this one is not known: give it"):
+    with pytest.raises(
+        OptionError,
+        match="by a word for each diagnosis, and that of this one is not known: give it",
+    ):
         prompts.pair(made.info["describe"], {"age": 70.0}, {"age": 80.0})
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"method": "lora", "concept_by": "diagnosis"}, "--method lora learns none; take textual-inversion or custom-diffusion"),
-        ({"method": "textual-inversion", "concept_by": "age"}, "unknown category for --concept-by 'age'; known: diagnosis, sex"),
-        ({"method": "textual-inversion", "train_text_encoder": True}, "--train-text-encoder does not go with --method textual"),
-        ({"method": "lora", "targets": "attn"}, "unknown row of TARGETS for --targets 'attn'; known: all, attention"),
+        (
+            {"method": "lora", "concept_by": "diagnosis"},
+            "--method lora learns none; take textual-inversion or custom-diffusion",
+        ),
+        (
+            {"method": "textual-inversion", "concept_by": "age"},
+            "unknown category for --concept-by 'age'; known: diagnosis, sex",
+        ),
+        (
+            {"method": "textual-inversion", "train_text_encoder": True},
+            "--train-text-encoder does not go with --method textual",
+        ),
+        (
+            {"method": "lora", "targets": "attn"},
+            "unknown row of TARGETS for --targets 'attn'; known: all, attention",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_said(
@@ -114,31 +137,61 @@ def test_what_does_not_go_together_is_said(
 def test_a_preset_gives_defaults_and_what_is_said_wins() -> None:
     where = {"cohort": Path("c"), "out": Path("o")}
     paper = FitOptions(preset="ti-budget", **where)
-    assert (paper.method, paper.vectors, paper.learning_rate, paper.rate_schedule, paper.warm_up) == (
-        "textual-inversion", 64, 0.005, "constant", 0,
-    )  # fmt: skip
+    assert (
+        paper.method,
+        paper.vectors,
+        paper.learning_rate,
+        paper.rate_schedule,
+        paper.warm_up,
+    ) == (
+        "textual-inversion",
+        64,
+        0.005,
+        "constant",
+        0,
+    )
     assert FitOptions(preset="ti-budget", steps=10, **where).steps == 10
     with pytest.raises(OptionError, match="unknown preset 'ti-budgte'; known: ti-budget, ti-small"):
         FitOptions(preset="ti-budgte", **where)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_says_the_word_alone(preset: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
-    options = FitOptions(cohort=cohort.folder, out=tmp_path / "run", base=str(tiny_base_folder), preset=preset, steps=2)
+def test_a_preset_says_the_word_alone(
+    preset: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    options = FitOptions(
+        cohort=cohort.folder,
+        out=tmp_path / "run",
+        base=str(tiny_base_folder),
+        preset=preset,
+        steps=2,
+    )
     made = job(Base.load(tiny_base_folder, device="cpu", precision="fp32"), cohort, options)
-    assert {example.caption for example in made.train} == {"<cohort>"} or {e.caption for e in made.train} == {"axial <cohort>"}
+    assert {example.caption for example in made.train} == {"<cohort>"} or {
+        e.caption for e in made.train
+    } == {"axial <cohort>"}
 
 
-def test_targets_alpha_and_the_text_encoder_reach_the_file(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_targets_alpha_and_the_text_encoder_reach_the_file(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     def names(to: str, **more: Any) -> dict[str, torch.Tensor]:
         return weights(short_fit(tiny_base_folder, cohort, tmp_path / to, steps=2, **more))
 
-    plain, cross, every = names("plain"), names("cross", targets="cross-attention"), names("all", targets="all")
+    plain = names("plain")
+    cross = names("cross", targets="cross-attention")
+    every = names("all", targets="all")
     assert cross.keys() == {name for name in plain if ".attn2." in name}
     assert plain.keys() < every.keys() and any("conv1" in name for name in every)
     text = names("text", train_text_encoder=True)
-    assert {name for name in text if name.startswith("text_encoder.")} and text.keys() > plain.keys()
-    assert all(text[name].abs().sum() > 0 for name in text if name.startswith("text_encoder.") and "lora_B" in name)
+    assert {
+        name for name in text if name.startswith("text_encoder.")
+    } and text.keys() > plain.keys()
+    assert all(
+        text[name].abs().sum() > 0
+        for name in text
+        if name.startswith("text_encoder.") and "lora_B" in name
+    )
     first = next(iter(plain))
     assert not torch.equal(plain[first], names("alpha", alpha=8.0)[first])
 
@@ -147,7 +200,9 @@ def test_targets_alpha_and_the_text_encoder_reach_the_file(tiny_base_folder: Pat
 def test_a_trained_text_encoder_comes_back_and_leaves(
     method: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, train_text_encoder=True, steps=3)
+    made = short_fit(
+        tiny_base_folder, cohort, tmp_path / "run", method=method, train_text_encoder=True, steps=3
+    )
     plain = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     adapted = load_adapter(made.adapter, device="cpu", precision="fp32")
     assert not torch.equal(adapted.base.embed(["a brain MRI"]), plain.embed(["a brain MRI"]))

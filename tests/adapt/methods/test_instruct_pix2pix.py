@@ -63,9 +63,18 @@ def run(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPat
     """A finished run of a few steps, with previews, made by the verb."""
     out = tmp_path_factory.mktemp("ip2p") / "run"
     wanted = config.FitOptions(
-        cohort=cohort.folder, base=str(tiny_base_folder), out=out, method=METHOD, steps=4, batch_size=2, preview_every=2,
-        learning_rate=1e-2, precision="fp32", tracker="none", instruction="word",
-    )  # fmt: skip
+        cohort=cohort.folder,
+        base=str(tiny_base_folder),
+        out=out,
+        method=METHOD,
+        steps=4,
+        batch_size=2,
+        preview_every=2,
+        learning_rate=1e-2,
+        precision="fp32",
+        tracker="none",
+        instruction="word",
+    )
     service.run("fit", wanted, quiet=True)
     return out
 
@@ -73,11 +82,15 @@ def run(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module")
 def plain(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The adapter of an ordinary fine-tuning."""
-    return short_fit(tiny_base_folder, cohort, tmp_path_factory.mktemp("full") / "full", method="full", steps=2).adapter
+    return short_fit(
+        tiny_base_folder, cohort, tmp_path_factory.mktemp("full") / "full", method="full", steps=2
+    ).adapter
 
 
 def fit_options(cohort: Cohort, **more: Any) -> config.FitOptions:
-    return METHODS[METHOD].completed(config.FitOptions(cohort=cohort.folder, out=Path("o"), method=METHOD, **more))
+    return METHODS[METHOD].completed(
+        config.FitOptions(cohort=cohort.folder, out=Path("o"), method=METHOD, **more)
+    )
 
 
 @contextmanager
@@ -94,9 +107,18 @@ def changed(cohort: Cohort, folder: Path, **columns: Any) -> Iterator[Cohort]:
 @pytest.mark.parametrize(
     ("encoding", "expected"),
     [
-        (None, "Age this 60 years old female brain MRI with no dementia into a 61 brain MRI with no dementia"),
-        ("word", "Age this sixty years old female brain MRI with no dementia into a sixty-one brain MRI with no dementia"),
-        ("binned", "Age this 60 years old female brain MRI with no dementia slightly into a brain MRI with no dementia"),
+        (
+            None,
+            "Age this 60 years old female brain MRI with no dementia into a 61 brain MRI with no dementia",
+        ),
+        (
+            "word",
+            "Age this sixty years old female brain MRI with no dementia into a sixty-one brain MRI with no dementia",
+        ),
+        (
+            "binned",
+            "Age this 60 years old female brain MRI with no dementia slightly into a brain MRI with no dementia",
+        ),
     ],
 )
 def test_a_pair_is_the_later_picture_an_instruction_and_the_earlier_one(
@@ -105,14 +127,20 @@ def test_a_pair_is_the_later_picture_an_instruction_and_the_earlier_one(
     found = of_pairs(cohort, "train", fit_options(cohort, instruction=encoding), cohort.describe)
     assert [(example.shown, example.row) for example in found] == [(0, 1), (2, 3), (4, 5), (6, 7)]
     assert found[0].caption == expected
-    assert [(one.shown, one.row) for one in of_pairs(cohort, "validation", fit_options(cohort), "brain MRI")] == [(8, 9)]
+    assert [
+        (one.shown, one.row)
+        for one in of_pairs(cohort, "validation", fit_options(cohort), "brain MRI")
+    ] == [(8, 9)]
 
 
 def test_a_caption_of_the_later_visit_is_the_instruction(cohort: Cohort, tmp_path: Path) -> None:
     notes = ["", "one year on", "ignored", "", *[f"note {row}" for row in range(4, 12)]]
     with changed(cohort, tmp_path / "noted", note=notes) as noted:
         noted.info["kept"] = {"note": {"type": "category", "vocabulary": []}}
-        said = [one.caption for one in of_pairs(noted, "train", fit_options(noted, caption="note"), "brain MRI")]
+        said = [
+            one.caption
+            for one in of_pairs(noted, "train", fit_options(noted, caption="note"), "brain MRI")
+        ]
     assert [said[0], *said[2:]] == ["one year on", "note 5", "note 7"]
     assert said[1].startswith("Age this 61 years old male brain MRI with dementia into a 62")
 
@@ -124,14 +152,22 @@ def test_pairs_that_cannot_be_worded_are_left_out_and_counted(
     ages[3] = 40  # younger than before
     with changed(cohort, tmp_path / "odd", age=ages) as odd:
         assert len(of_pairs(odd, "train", fit_options(odd), "brain MRI")) == 3
-    assert "1 of 4 train pairs left out, the first: an instruction ages, and 40 is younger than 61" in caplog.text
+    assert (
+        "1 of 4 train pairs left out, the first: an instruction ages, and 40 is younger than 61"
+        in caplog.text
+    )
 
 
-def test_a_cohort_without_pairs_says_what_is_needed(cohort: Cohort, tmp_path: Path, tiny_base_folder: Path) -> None:
+def test_a_cohort_without_pairs_says_what_is_needed(
+    cohort: Cohort, tmp_path: Path, tiny_base_folder: Path
+) -> None:
     patients = [f"P{row}" for row in range(12)]
     with (
         changed(cohort, tmp_path / "single", patient=patients) as single,
-        pytest.raises(CohortError, match=r"has none in its train split: two pictures of one `patient` and `view`, in an order"),
+        pytest.raises(
+            CohortError,
+            match=r"has none in its train split: two pictures of one `patient` and `view`, in an order",
+        ),
     ):
         short_fit(tiny_base_folder, single, tmp_path / "run", method=METHOD)
     assert not (tmp_path / "run").exists()
@@ -141,12 +177,21 @@ def test_a_cohort_without_pairs_says_what_is_needed(cohort: Cohort, tmp_path: Pa
     ("given", "message"),
     [
         ({"patient_info": False}, "--no-patient-info is about sentences for single pictures"),
-        ({"prompt_style": "diverse"}, "--prompt-style is about sentences .*; --instruction says how they are worded"),
+        (
+            {"prompt_style": "diverse"},
+            "--prompt-style is about sentences .*; --instruction says how they are worded",
+        ),
         ({"age_encoding": "word"}, "--age-encoding"),
         ({"drift_by": "diagnosis"}, "--drift-by is about"),
         ({"prior_images": 5}, "shows it what the base was never shown"),
-        ({"train_text_encoder": True}, "--train-text-encoder does not go with --method instruct-pix2pix"),
-        ({"method": "full", "instruction": "word"}, "--method full learns single pictures; take instruct-pix2pix"),
+        (
+            {"train_text_encoder": True},
+            "--train-text-encoder does not go with --method instruct-pix2pix",
+        ),
+        (
+            {"method": "full", "instruction": "word"},
+            "--method full learns single pictures; take instruct-pix2pix",
+        ),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(
@@ -159,27 +204,41 @@ def test_options_that_would_do_nothing_are_refused(
 @pytest.mark.parametrize("dropout", [0.1, 0.3])
 def test_text_source_and_both_are_left_out_each_as_often(dropout: float) -> None:
     """Brooks et al. 2023, section 3.2.1: 5 % each; diffusers' script: text below 2 p, source from p to 3 p, with p = 5 %."""
-    moments = latent_cache.Moments(np.zeros((8, 1, 2, 2), np.float32), np.zeros((8, 1, 2, 2), np.float32))
+    moments = latent_cache.Moments(
+        np.zeros((8, 1, 2, 2), np.float32), np.zeros((8, 1, 2, 2), np.float32)
+    )
     examples = [Example(row, f"picture {row}", row) for row in range(8)]
 
     def beside(drawn: Any) -> torch.Tensor:
         return torch.stack([torch.full((1, 2, 2), 1.0 + example.row) for example in drawn])
 
-    batches, steps = Batches(moments, examples, 8, dropout, 1000, seed=1, beside=beside, blinds=True), 1000
+    batches = Batches(moments, examples, 8, dropout, 1000, seed=1, beside=beside, blinds=True)
+    steps = 1000
     seen: Counter[tuple[bool, bool]] = Counter()
     for step in range(steps):
         batch = batches(step)
         assert batch.beside is not None
         for prompt, caption, shown in zip(batch.prompts, batch.captions, batch.beside, strict=True):
-            told, blank = prompt != "", not shown.any()
-            assert prompt in ("", caption) and (blank or shown.unique().tolist() == [1.0 + int(caption.split()[1])])
+            told = prompt != ""
+            blank = not shown.any()
+            assert prompt in ("", caption) and (
+                blank or shown.unique().tolist() == [1.0 + int(caption.split()[1])]
+            )
             seen[told, blank] += 1
     draws = 8 * steps
-    for what, share in {(False, False): dropout / 2, (False, True): dropout / 2, (True, True): dropout / 2}.items():
-        assert seen[what] / draws == pytest.approx(share, abs=4 * (share * (1 - share) / draws) ** 0.5)
+    for what, share in {
+        (False, False): dropout / 2,
+        (False, True): dropout / 2,
+        (True, True): dropout / 2,
+    }.items():
+        assert seen[what] / draws == pytest.approx(
+            share, abs=4 * (share * (1 - share) / draws) ** 0.5
+        )
 
 
-def test_what_is_shown_is_what_stock_diffusers_shows(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_what_is_shown_is_what_stock_diffusers_shows(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     base = load(tiny_base_folder)
     moments = latent_cache.latents(base, cohort, 32, tmp_path)
     todo = job(base, cohort, asked(tiny_base_folder, cohort, tmp_path / "run", method=METHOD))
@@ -187,7 +246,9 @@ def test_what_is_shown_is_what_stock_diffusers_shows(tiny_base_folder: Path, coh
     assert beside is not None
     shown = beside([Example(3, "", 2), Example(1, "", 0)])
     with torch.no_grad():
-        mode = base.vae.encode(torch.from_numpy(cohort.batch(cohort.rows().iloc[[2, 0]], 32))).latent_dist.mode()
+        mode = base.vae.encode(
+            torch.from_numpy(cohort.batch(cohort.rows().iloc[[2, 0]], 32))
+        ).latent_dist.mode()
     torch.testing.assert_close(shown, mode, rtol=0, atol=1e-5)
 
 
@@ -222,7 +283,8 @@ def test_training_makes_it_read_the_source(run: Path) -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_drift_moves_the_noise_and_never_the_source(training: bool, tiny_base_folder: Path) -> None:
-    delta, base = (0.1, -0.05, 0.2, 0.0), load(tiny_base_folder)
+    delta = (0.1, -0.05, 0.2, 0.0)
+    base = load(tiny_base_folder)
     seen = []
 
     def unet(x: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor]:
@@ -232,10 +294,12 @@ def test_drift_moves_the_noise_and_never_the_source(training: bool, tiny_base_fo
     echo: Any = unet
     echo.config = SimpleNamespace(in_channels=8)
     xt, source = torch.randn((2, 2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    drift, network = Drift.of(delta), replace(base, unet=echo).denoiser()
+    drift = Drift.of(delta)
+    network = replace(base, unet=echo).denoiser()
     wrapped = (drift.wrap_training if training else drift.wrap)(network, base.schedule)
     said = wrapped(xt, 700, (base.embed(["a", "b"]), source))
-    shift, s = torch.tensor(delta).reshape(1, 4, 1, 1), base.schedule.s(700).float()
+    shift = torch.tensor(delta).reshape(1, 4, 1, 1)
+    s = base.schedule.s(700).float()
     assert torch.equal(seen[0][:, 4:], source)
     torch.testing.assert_close(seen[0][:, :4], xt + s * shift)
     torch.testing.assert_close(said, xt + s * shift - shift)
@@ -246,33 +310,72 @@ def test_it_starts_from_another_adapter_and_comes_back(
     method: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     few = {"prior_images": 0} if METHODS[method].defaults.get("prior_images") else {}
-    first = short_fit(tiny_base_folder, cohort, tmp_path / "first", method=method, steps=2, learning_rate=1e-2, **few)
-    started, start = load_adapter(first.adapter, device="cpu", precision="fp32").base, (str(tmp_path / "first"),)
-    made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method=METHOD, start=start, steps=1, learning_rate=1e-12)
+    first = short_fit(
+        tiny_base_folder,
+        cohort,
+        tmp_path / "first",
+        method=method,
+        steps=2,
+        learning_rate=1e-2,
+        **few,
+    )
+    started = load_adapter(first.adapter, device="cpu", precision="fp32").base
+    start = (str(tmp_path / "first"),)
+    made = short_fit(
+        tiny_base_folder,
+        cohort,
+        tmp_path / "run",
+        method=METHOD,
+        start=start,
+        steps=1,
+        learning_rate=1e-12,
+    )
     again = load_adapter(made.adapter, device="cpu", precision="fp32")
     torch.testing.assert_close(said_of(again.base, drawn(1)), said_of(started), rtol=0, atol=1e-5)
     assert (said_of(started) - said_of(load(tiny_base_folder))).abs().max() > 1e-4
     assert [part["method"] for part in made.info["start"]] == [method]
-    assert made.info["start"][0]["needed"] == (method == "custom-diffusion")  # its words; the rest is in the whole network
+    assert made.info["start"][0]["needed"] == (
+        method == "custom-diffusion"
+    )  # its words; the rest is in the whole network
     assert torch.equal(said_of(again.without()), said_of(load(tiny_base_folder)))
 
 
 def test_it_goes_on_from_its_own_kind_and_nothing_else_does(
     run: Path, plain: Path, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    more = short_fit(tiny_base_folder, cohort, tmp_path / "more", method=METHOD, start=(str(run),), steps=1)
+    more = short_fit(
+        tiny_base_folder, cohort, tmp_path / "more", method=METHOD, start=(str(run),), steps=1
+    )
     assert load_adapter(more.adapter).base.unet.config.in_channels == 8
-    with pytest.raises(OptionError, match="is shown a picture to start from, which --method lora has none of"):
+    with pytest.raises(
+        OptionError, match="is shown a picture to start from, which --method lora has none of"
+    ):
         short_fit(tiny_base_folder, cohort, tmp_path / "lora", method="lora", start=(str(run),))
-    with pytest.raises(AdapterError, match="replaces the whole network, and what lies under it would be lost"):
+    with pytest.raises(
+        AdapterError, match="replaces the whole network, and what lies under it would be lost"
+    ):
         add(load_adapter(plain), [str(run)])
 
 
-def test_studies_that_draw_from_prompts_refuse_it(cohort: Cohort, tiny_base_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="draw from text alone, and a network of method 'instruct-pix2pix' is shown more"):
-        Bench(config.BenchDriftOptions(cohort=cohort.folder, out=tmp_path, methods=(METHOD,), base=str(tiny_base_folder)))
+def test_studies_that_draw_from_prompts_refuse_it(
+    cohort: Cohort, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        OptionError,
+        match="draw from text alone, and a network of method 'instruct-pix2pix' is shown more",
+    ):
+        Bench(
+            config.BenchDriftOptions(
+                cohort=cohort.folder, out=tmp_path, methods=(METHOD,), base=str(tiny_base_folder)
+            )
+        )
     searched = config.DriftSearchOptions(
-        cohort=cohort.folder, out=tmp_path, base=str(tiny_base_folder), stage="train", method=METHOD, precision="fp32"
+        cohort=cohort.folder,
+        out=tmp_path,
+        base=str(tiny_base_folder),
+        stage="train",
+        method=METHOD,
+        precision="fp32",
     )
     with pytest.raises(OptionError, match="take full, lora"):
         dry_run.run("drift search", searched)
@@ -282,10 +385,13 @@ def test_studies_that_draw_from_prompts_refuse_it(cohort: Cohort, tiny_base_fold
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize(("s_I", "s_T"), [(0.0, 0.0), (1.0, 1.0), (1.5, 7.5), (0.0, 2.0), (2.0, 0.0)])
+@pytest.mark.parametrize(
+    ("s_I", "s_T"), [(0.0, 0.0), (1.0, 1.0), (1.5, 7.5), (0.0, 2.0), (2.0, 0.0)]
+)
 def test_two_scales_move_the_mean_by_their_sum(s_I: float, s_T: float, kind: str) -> None:
     """A linear network whose mean is 0.3 for the image and 0.1 more for the text: guided, it is that of s_I 0.3 + s_T 0.1."""
-    schedule, start = sd_schedule(kind), randn(1, 4, 8, 8)
+    schedule = sd_schedule(kind)
+    start = randn(1, 4, 8, 8)
 
     def network(xt: torch.Tensor, t: Any, context: Any) -> torch.Tensor:
         text, image = context
@@ -296,7 +402,11 @@ def test_two_scales_move_the_mean_by_their_sum(s_I: float, s_T: float, kind: str
     contexts = branches(SimpleNamespace(sees_source=True), silent, said, [source])
     task = Instruction(network, schedule, source, start, contexts, 20, s_T, s_I, torch.Generator())
     plainly = (silent, torch.zeros_like(source))
-    mean = replace(task, denoiser=lambda xt, t, _: gaussian(schedule, s_I * 0.3 + s_T * 0.1, 0.2)(xt, t, None), guidance=0.0)
+    mean = replace(
+        task,
+        denoiser=lambda xt, t, _: gaussian(schedule, s_I * 0.3 + s_T * 0.1, 0.2)(xt, t, None),
+        guidance=0.0,
+    )
     expected = redraw(replace(mean, image_guidance=0.0, contexts=(plainly, plainly, plainly)))[1]
     reconstruction, counterfactual = redraw(task)
     torch.testing.assert_close(counterfactual, expected, rtol=0, atol=1e-9)
@@ -310,7 +420,11 @@ def stock_picture(pipe: Any, guidance: float, image_guidance: float) -> torch.Te
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
     pipe.set_progress_bar_config(disable=True)
     latents = torch.randn((1, 4, 8, 8), generator=generator(0, "edit", METHOD))
-    how = {"num_inference_steps": 4, "guidance_scale": guidance, "image_guidance_scale": image_guidance}
+    how = {
+        "num_inference_steps": 4,
+        "guidance_scale": guidance,
+        "image_guidance_scale": image_guidance,
+    }
     drawn = pipe(INSTRUCTION, image=(X + 1) / 2, latents=latents, output_type="np", **how).images[0]
     return torch.from_numpy(drawn * 2 - 1).permute(2, 0, 1)[None]
 
@@ -322,37 +436,860 @@ def test_the_stock_pipeline_makes_the_same_picture(
     from diffusers import StableDiffusionInstructPix2PixPipeline as Pipeline
     from diffusers import UNet2DConditionModel
 
-    base, how = load_adapter(run, precision="fp32").base, {**HOW, "guidance": guidance, "image_guidance": image_guidance}
+    base = load_adapter(run, precision="fp32").base
+    how = {**HOW, "guidance": guidance, "image_guidance": image_guidance}
     ours = edit(base, Drift(), X, "not read", INSTRUCTION, editor=METHOD, **how)
     files = export(run, "diffusers", tmp_path / "model")
     assert "model_index.json" in files
-    assert 'StableDiffusionInstructPix2PixPipeline.from_pretrained("model")' in (tmp_path / "model" / "README.md").read_text()
+    assert (
+        'StableDiffusionInstructPix2PixPipeline.from_pretrained("model")'
+        in (tmp_path / "model" / "README.md").read_text()
+    )
     whole = Pipeline.from_pretrained(tmp_path / "model", safety_checker=None)
-    assert "StableDiffusionInstructPix2PixPipeline" in model_card.card(json.loads((run / "adapter" / "adapter.json").read_text()))
+    assert "StableDiffusionInstructPix2PixPipeline" in model_card.card(
+        json.loads((run / "adapter" / "adapter.json").read_text())
+    )
     unet = UNet2DConditionModel.from_pretrained(run / "adapter" / "unet")
-    parts = Pipeline.from_pretrained(tiny_base_folder, unet=unet, safety_checker=None)  # as the card says
+    parts = Pipeline.from_pretrained(
+        tiny_base_folder, unet=unet, safety_checker=None
+    )  # as the card says
     for pipe in (whole, parts):
-        torch.testing.assert_close(stock_picture(pipe, guidance, image_guidance), ours.counterfactual, rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            stock_picture(pipe, guidance, image_guidance), ours.counterfactual, rtol=0, atol=1e-4
+        )
 
 
 def test_every_scale_and_the_seed_reach_the_picture_and_strength_is_refused(run: Path) -> None:
     adapted = load_adapter(run, precision="fp32")
 
     def picture(**how: Any) -> torch.Tensor:
-        made = edit(adapted.base, adapted.drift, X, "", INSTRUCTION, editor=METHOD, statistics=adapted.statistics, **HOW | how)
+        made = edit(
+            adapted.base,
+            adapted.drift,
+            X,
+            "",
+            INSTRUCTION,
+            editor=METHOD,
+            statistics=adapted.statistics,
+            **HOW | how,
+        )
         assert torch.equal(made.reconstruction, adapted.base.decode(adapted.base.moments(X)[0]))
         return made.counterfactual
 
     first = picture()
     assert torch.equal(picture(), first)
-    for change in ({"seed": 1}, {"seed": 2}, {"guidance": 1.0}, {"image_guidance": 3.0}, {"steps": 5}):
+    for change in (
+        {"seed": 1},
+        {"seed": 2},
+        {"guidance": 1.0},
+        {"image_guidance": 3.0},
+        {"steps": 5},
+    ):
         assert not torch.equal(picture(**change), first)
     assert not torch.equal(picture(seed=1), picture(seed=2))
     with pytest.raises(OptionError, match="--strength has no part in editor 'instruct-pix2pix'"):
         picture(strength=0.2)
 
 
-# --- the verbs -----------------------------------------------------------------------------------------------------------------
+# --- the verbs
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def test_fit_keeps_the_encoding_and_draws_previews(run: Path) -> None:
@@ -366,32 +1303,62 @@ def test_fit_keeps_the_encoding_and_draws_previews(run: Path) -> None:
 
 def edited(run: Path, cohort: Cohort, out: Path, **options: Any) -> dict[str, Any]:
     asked = {"set": ("age=85",), "steps": 4, "split": "test", "limit": 1, **options}
-    return service.run("edit", config.EditOptions(adapter=str(run), source=cohort.folder, out=out, **asked), quiet=True)
+    return service.run(
+        "edit",
+        config.EditOptions(adapter=str(run), source=cohort.folder, out=out, **asked),
+        quiet=True,
+    )
 
 
-def test_edit_takes_its_own_editor_and_its_own_words(run: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_edit_takes_its_own_editor_and_its_own_words(
+    run: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     assert edited(run, cohort, tmp_path / "edits")["images"] == 1
     (folder,) = (path.parent for path in (tmp_path / "edits").glob("*/record.json"))
-    said, info = json.loads((folder / "record.json").read_text()), json.loads((run / "adapter" / "adapter.json").read_text())
+    said = json.loads((folder / "record.json").read_text())
+    info = json.loads((run / "adapter" / "adapter.json").read_text())
     assert said["instruction"] == (
-        "Age this sixty-five years old male brain MRI with dementia into an eighty-five brain MRI with dementia"
+        "Age this sixty-five years old male brain MRI with dementia into an eighty-five brain MRI "
+        "with dementia"
     )
     assert said["editor"] == METHOD and said["image_guidance"] == 1.5 and "strength" not in said
-    assert {"original.png", "reconstruction.png", "counterfactual.png", "difference.png"} < {p.name for p in folder.iterdir()}
-    schedule = load_adapter(run).base.schedule  # 4 steps start at time 751, and the closed form is of 981
+    assert {"original.png", "reconstruction.png", "counterfactual.png", "difference.png"} < {
+        p.name for p in folder.iterdir()
+    }
+    schedule = load_adapter(
+        run
+    ).base.schedule  # 4 steps start at time 751, and the closed form is of 981
     ratio = (schedule.a(751) / schedule.a(info["drift"]["t0"])).item()
-    assert said["drift"]["infer"] == pytest.approx([ratio * value for value in info["drift"]["infer"]])
-    again = service.run("replay", config.ReplayOptions(record=tmp_path / "edits", out=tmp_path / "again"), quiet=True)
+    assert said["drift"]["infer"] == pytest.approx(
+        [ratio * value for value in info["drift"]["infer"]]
+    )
+    again = service.run(
+        "replay",
+        config.ReplayOptions(record=tmp_path / "edits", out=tmp_path / "again"),
+        quiet=True,
+    )
     assert again["same"] and again["files"] == 5
-    planned = dry_run.run("edit", config.EditOptions(adapter=str(run), source=cohort.folder, out=tmp_path / "x", set=("age=85",)))
-    assert planned["editor"] == METHOD and planned["instruction"].startswith("Age this sixty years old")
+    planned = dry_run.run(
+        "edit",
+        config.EditOptions(
+            adapter=str(run), source=cohort.folder, out=tmp_path / "x", set=("age=85",)
+        ),
+    )
+    assert planned["editor"] == METHOD and planned["instruction"].startswith(
+        "Age this sixty years old"
+    )
 
 
-def test_an_instruction_in_free_words_is_what_the_network_is_told(run: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_an_instruction_in_free_words_is_what_the_network_is_told(
+    run: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     said = {}
     for name, options in {
         "alone": {"set": (), "instruction": "make this brain old"},
-        "aged": {"set": ("age=50",), "instruction": "make this brain old"},  # the record may say what words do not: younger, too
+        "aged": {
+            "set": ("age=50",),
+            "instruction": "make this brain old",
+        },  # the record may say what words do not: younger, too
         "other": {"set": (), "instruction": "make this brain red"},
     }.items():
         edited(run, cohort, tmp_path / name, **options)
@@ -399,8 +1366,13 @@ def test_an_instruction_in_free_words_is_what_the_network_is_told(run: Path, coh
         with Image.open(path.with_name("counterfactual.png")) as picture:
             said[name] = json.loads(path.read_text()), np.asarray(picture).astype(int)
     (alone, one), (aged, same), (other, another) = said.values()
-    assert alone["instruction"] == aged["instruction"] == "make this brain old" and other["instruction"] == "make this brain red"
-    assert alone["source_prompt"] == aged["source_prompt"] and "65 year old" in alone["source_prompt"]
+    assert (
+        alone["instruction"] == aged["instruction"] == "make this brain old"
+        and other["instruction"] == "make this brain red"
+    )
+    assert (
+        alone["source_prompt"] == aged["source_prompt"] and "65 year old" in alone["source_prompt"]
+    )
     assert "target_prompt" not in alone and "50 year old" in aged["target_prompt"]
     assert alone["changes"] == {} and aged["changes"] == {"age": 50.0}
     assert np.array_equal(one, same) and not np.array_equal(one, another)
@@ -409,15 +1381,22 @@ def test_an_instruction_in_free_words_is_what_the_network_is_told(run: Path, coh
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"set": (), "grid": ("age=70,80",), "instruction": "age"}, "--grid would draw the same picture at every step: give one"),
+        (
+            {"set": (), "grid": ("age=70,80",), "instruction": "age"},
+            "--grid would draw the same picture at every step: give one",
+        ),
         ({"set": (), "instruction": "old " * 80}, "has 80 tokens and the text encoder of base"),
         ({"set": ("age=50",)}, "an instruction ages, and 50 is younger than 65 years"),
         ({"set": ("age=65",)}, "the edit changes nothing"),
         (
             {"editor": "ddim"},
-            "editor 'ddim' is not for this network, which is shown a picture and told what to change; take",
+            "editor 'ddim' is not for this network, which is shown a picture and told what to "
+            "change; take",
         ),
-        ({"editor": "ddmi"}, "unknown editor 'ddmi'; known: controlnet, ddim, diffedit, edit-friendly"),
+        (
+            {"editor": "ddmi"},
+            "unknown editor 'ddmi'; known: controlnet, ddim, diffedit, edit-friendly",
+        ),
     ],
 )
 def test_edits_that_cannot_be_are_sentences(
@@ -428,13 +1407,21 @@ def test_edits_that_cannot_be_are_sentences(
 
 
 def test_its_editor_needs_its_network(plain: Path, cohort: Cohort, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="this network, which is not shown the picture to change; take sdedit or ddim"):
+    with pytest.raises(
+        OptionError,
+        match="this network, which is not shown the picture to change; take sdedit or ddim",
+    ):
         edited(plain, cohort, tmp_path / "edits", editor=METHOD)
-    with pytest.raises(OptionError, match="--instruction has no part in editor 'ddim', but in instruct-pix2pix"):
+    with pytest.raises(
+        OptionError, match="--instruction has no part in editor 'ddim', but in instruct-pix2pix"
+    ):
         edited(plain, cohort, tmp_path / "edits", instruction="age")
 
 
 def test_generate_says_that_it_edits(run: Path, tmp_path: Path) -> None:
     asked = config.GenerateOptions(adapter=str(run), prompt=("a brain MRI",), out=tmp_path / "g")
-    with pytest.raises(OptionError, match=rf"edits: .*write latentdrift edit {re.escape(str(run))} IMAGE --set age=85"):
+    with pytest.raises(
+        OptionError,
+        match=rf"edits: .*write latentdrift edit {re.escape(str(run))} IMAGE --set age=85",
+    ):
         service.run("generate", asked, quiet=True)

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from latentdrift.adapt.adapters.adapter_stack import begin
-from latentdrift.adapt.methods import controlnet, custom_diffusion, full_finetuning, lora, textual_inversion
+from latentdrift.adapt.methods import (
+    controlnet,
+    custom_diffusion,
+    full_finetuning,
+    lora,
+    textual_inversion,
+)
 from latentdrift.adapt.methods.methods import METHODS, method
 from latentdrift.adapt.training import latent_cache
 from latentdrift.adapt.training.batches import Batch
@@ -28,7 +34,9 @@ rows = pytest.mark.parametrize("name", METHODS)
 
 
 def options(name: str, **more: Any) -> FitOptions:
-    given = FitOptions(cohort=Path("c"), out=Path("o"), method=name, **{"rank": 4, "vectors": 3, **more})
+    given = FitOptions(
+        cohort=Path("c"), out=Path("o"), method=name, **{"rank": 4, "vectors": 3, **more}
+    )
     return METHODS[name].completed(given)
 
 
@@ -40,7 +48,20 @@ def words(name: str) -> dict[str, str]:
 def job(name: str, **more: Any) -> Job:
     asked = options(name, **more)
     rates = Rates.of(1e-2, "constant", None, asked.steps)
-    return Job(asked, METHODS[name], rates, optimizer("adamw"), 32, "", "brain MRI", words(name), (), (), Noise(), {})
+    return Job(
+        asked,
+        METHODS[name],
+        rates,
+        optimizer("adamw"),
+        32,
+        "",
+        "brain MRI",
+        words(name),
+        (),
+        (),
+        Noise(),
+        {},
+    )
 
 
 def prepared(base: Base, name: str, **more: Any) -> tuple[Base, dict[str, torch.nn.Parameter]]:
@@ -56,7 +77,8 @@ def prompts(name: str) -> list[str]:
 
 
 def beside(base: Base, images: int) -> list[torch.Tensor]:
-    """What the network is shown beside noise and text: a source, where it sees one, and a hint for each ControlNet."""
+    """What the network is shown beside noise and text: a source, where it sees one, and a hint for
+    each ControlNet."""
     source = torch.Generator().manual_seed(2)
     pictures = list(torch.randn((int(base.sees_source), images, 4, 8, 8), generator=source))
     return pictures + list(torch.rand((len(base.controls), images, 3, 32, 32), generator=source))
@@ -78,7 +100,9 @@ def trained(
     base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = (), **more: Any
 ) -> tuple[Base, Trainer, list[float]]:
     """The base after a few updates on one batch, and the losses."""
-    number, source, todo = base.dtype, torch.Generator().manual_seed(1), job(name, steps=steps, **more)
+    number = base.dtype
+    source = torch.Generator().manual_seed(1)
+    todo = job(name, steps=steps, **more)
     base, parameters = begin(base, todo)
     texts = prompts(name)
     if todo.reads:
@@ -104,7 +128,11 @@ def modules(base: Base) -> dict[str, torch.nn.Module]:
 
 def tensors(base: Base) -> dict[str, torch.Tensor]:
     parts = modules(base).items()
-    return {f"{part}.{name}": tensor.clone() for part, module in parts for name, tensor in module.state_dict().items()}
+    return {
+        f"{part}.{name}": tensor.clone()
+        for part, module in parts
+        for name, tensor in module.state_dict().items()
+    }
 
 
 @rows
@@ -117,7 +145,8 @@ def test_nothing_changes_before_the_first_step(name: str, tiny_base_folder: Path
 @rows
 def test_only_its_parameters_move_and_all_of_them_do(name: str, tiny_base_folder: Path) -> None:
     begun, parameters = prepared(load(tiny_base_folder), name)
-    before, expected = tensors(begun), {id(parameter) for parameter in parameters.values()}
+    before = tensors(begun)
+    expected = {id(parameter) for parameter in parameters.values()}
     base, trainer, _ = trained(load(tiny_base_folder), name)
     assert {key for key, value in tensors(base).items() if not torch.equal(value, before[key])} == {
         f"{part}.{key}"
@@ -129,21 +158,35 @@ def test_only_its_parameters_move_and_all_of_them_do(name: str, tiny_base_folder
 
 
 @pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.trains_network])
-def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(name: str, tiny_base_folder: Path) -> None:
+def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(
+    name: str, tiny_base_folder: Path
+) -> None:
     _, _, losses = trained(load(tiny_base_folder), name, steps=30)
-    kind = {"full.": 0.5, "instruct_pix2pix": 0.5, "lora.": 0.97, "custom_diffusion": 0.97, "controlnet": 0.97}
-    share = next(share for part, share in kind.items() if part in f"{METHODS[name].prepare.__module__}.")
+    kind = {
+        "full.": 0.5,
+        "instruct_pix2pix": 0.5,
+        "lora.": 0.97,
+        "custom_diffusion": 0.97,
+        "controlnet": 0.97,
+    }
+    share = next(
+        share for part, share in kind.items() if part in f"{METHODS[name].prepare.__module__}."
+    )
     assert losses[-1] < share * losses[0]
     assert min(losses) == min(losses[20:])
 
 
 def test_a_word_is_found_that_another_one_stands_for(tiny_base_folder: Path) -> None:
-    """The target is what the network predicts under other vectors of the word, where the loss is 0: the fit gets nearly there."""
-    todo, source = job("textual-inversion", steps=30), torch.Generator().manual_seed(2)
+    """The target is what the network predicts under other vectors of the word, where the loss is 0:
+    the fit gets nearly there."""
+    todo = job("textual-inversion", steps=30)
+    source = torch.Generator().manual_seed(2)
     base, parameters = begin(load(tiny_base_folder), todo)
     (word,), texts = parameters.values(), prompts("textual-inversion")
-    contexts, start = latent_cache.live_contexts(base, texts), word.detach().clone()
-    xt, t = torch.randn((2, 4, 8, 8), generator=source), torch.tensor([300, 800])
+    contexts = latent_cache.live_contexts(base, texts)
+    start = word.detach().clone()
+    xt = torch.randn((2, 4, 8, 8), generator=source)
+    t = torch.tensor([300, 800])
     with torch.no_grad():
         word.copy_(start.std() * torch.randn(start.shape, generator=source))
         eps = base.denoiser()(xt, t, contexts(texts))
@@ -156,7 +199,9 @@ def test_a_word_is_found_that_another_one_stands_for(tiny_base_folder: Path) -> 
 
 
 @rows
-def test_saved_and_loaded_is_the_same_to_the_bit(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_saved_and_loaded_is_the_same_to_the_bit(
+    name: str, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     base, _, _ = trained(load(tiny_base_folder), name)
     METHODS[name].save(base, tmp_path)
     again = METHODS[name].apply(load(tiny_base_folder), tmp_path, info(name))
@@ -170,16 +215,21 @@ def info(name: str) -> dict[str, Any]:
 
 
 def plain_prediction(name: str, folder: Path) -> torch.Tensor:
-    """What the base says without training; of a new word, what the words say that it starts from."""
+    """What the base says without training; of a new word, what the words say that it starts
+    from."""
     return predict(prepared(load(folder), name)[0], prompts(name))
 
 
 @rows
-def test_taken_away_leaves_the_base_to_the_bit(name: str, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_taken_away_leaves_the_base_to_the_bit(
+    name: str, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     row = METHODS[name]
     row.save(trained(load(tiny_base_folder), name)[0], tmp_path)
-    untouched, restored = load(tiny_base_folder), row.remove(row.apply(load(tiny_base_folder), tmp_path, info(name)))
-    before, after = tensors(untouched), tensors(restored)
+    untouched = load(tiny_base_folder)
+    restored = row.remove(row.apply(load(tiny_base_folder), tmp_path, info(name)))
+    before = tensors(untouched)
+    after = tensors(restored)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert torch.equal(predict(restored), predict(untouched))
@@ -189,7 +239,8 @@ def test_taken_away_leaves_the_base_to_the_bit(name: str, tiny_base_folder: Path
 @rows
 def test_drift_of_zero_is_no_drift_and_any_other_is_not(name: str, tiny_base_folder: Path) -> None:
     plain, zero, drifted = (
-        trained(load(tiny_base_folder), name, delta=delta)[1].parameters for delta in ((), (0.0,) * 4, (0.1,) * 4)
+        trained(load(tiny_base_folder), name, delta=delta)[1].parameters
+        for delta in ((), (0.0,) * 4, (0.1,) * 4)
     )
     assert all(torch.equal(plain[key], zero[key]) for key in plain)
     assert any(not torch.equal(plain[key], drifted[key]) for key in plain)
@@ -218,9 +269,17 @@ def _stock_controlnet(pipe: Any, folder: Path) -> None:
             super().__init__()
             self.unet = unet
 
-        def forward(self, xt: torch.Tensor, t: torch.Tensor, context: torch.Tensor, hint: torch.Tensor) -> Any:
+        def forward(
+            self, xt: torch.Tensor, t: torch.Tensor, context: torch.Tensor, hint: torch.Tensor
+        ) -> Any:
             down, mid = net(xt, t, context, controlnet_cond=hint, return_dict=False)
-            return self.unet(xt, t, context, down_block_additional_residuals=down, mid_block_additional_residual=mid)
+            return self.unet(
+                xt,
+                t,
+                context,
+                down_block_additional_residuals=down,
+                mid_block_additional_residual=mid,
+            )
 
     pipe.unet = Controlled(pipe.unet)
 
@@ -241,7 +300,9 @@ def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: P
 
     base, _, _ = trained(load(tiny_base_folder), name)
     METHODS[name].save(base, tmp_path)
-    pipe = StableDiffusionPipeline.from_pretrained(tiny_base_folder, safety_checker=None, feature_extractor=None)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        tiny_base_folder, safety_checker=None, feature_extractor=None
+    )
     STOCK[METHODS[name].file](pipe, tmp_path)
     context = torch.cat([pipe.encode_prompt(text, "cpu", 1, False)[0] for text in prompts(name)])
     torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
@@ -268,7 +329,10 @@ def test_v_prediction_is_trained_too(name: str, tiny_v_folder: Path) -> None:
 
 
 def test_an_unknown_method_names_the_known() -> None:
-    with pytest.raises(OptionError, match=r"unknown method 'lorra'; known: .*full, .*lora, .* \(did you mean 'lora'"):
+    with pytest.raises(
+        OptionError,
+        match=r"unknown method 'lorra'; known: .*full, .*lora, .* \(did you mean 'lora'",
+    ):
         method("lorra")
 
 
@@ -294,24 +358,33 @@ def test_a_new_word_starts_as_the_words_it_stands_for(tiny_base_folder: Path) ->
     assert parameters["<cohort>"].shape == (count, 32)
 
 
-def test_rows_kept_apart_have_the_gradients_that_they_have_in_the_whole_table(tiny_base_folder: Path) -> None:
+def test_rows_kept_apart_have_the_gradients_that_they_have_in_the_whole_table(
+    tiny_base_folder: Path,
+) -> None:
     base, parameters = prepared(load(tiny_base_folder), "textual-inversion")
     ids = base.tokenizer(["a <cohort>"], return_tensors="pt").input_ids
     base.text_encoder(ids).last_hidden_state.square().sum().backward()
 
     other = load(tiny_base_folder)
     old = other.text_encoder.get_input_embeddings().weight.detach()
-    whole = torch.nn.Embedding.from_pretrained(torch.cat([old, parameters["<cohort>"].detach()]), freeze=False)
+    whole = torch.nn.Embedding.from_pretrained(
+        torch.cat([old, parameters["<cohort>"].detach()]), freeze=False
+    )
     other.text_encoder.set_input_embeddings(whole)
     other.text_encoder(ids).last_hidden_state.square().sum().backward()
-    torch.testing.assert_close(parameters["<cohort>"].grad, whole.weight.grad[len(old) :], rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        parameters["<cohort>"].grad, whole.weight.grad[len(old) :], rtol=0, atol=1e-6
+    )
 
 
 def test_an_embedding_of_another_width_is_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"<cohort>": torch.zeros(8, 512)}, tmp_path / textual_inversion.FILE)
-    with pytest.raises(AdapterError, match=r"'<cohort>' in .* is 512 wide and the text encoder of .* is 32 wide; it was made"):
+    with pytest.raises(
+        AdapterError,
+        match=r"'<cohort>' in .* is 512 wide and the text encoder of .* is 32 wide; it was made",
+    ):
         METHODS["textual-inversion"].apply(load(tiny_base_folder), tmp_path, {})
 
 
@@ -319,7 +392,9 @@ def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folde
     base, _ = prepared(load(tiny_base_folder), "lora", rank=2)
     METHODS["lora"].save(base, tmp_path)
     fresh = load(tiny_base_folder)
-    with pytest.raises(AdapterError, match=r"does not fit base .* rank 4 needs here; it was made for another U-Net"):
+    with pytest.raises(
+        AdapterError, match=r"does not fit base .* rank 4 needs here; it was made for another U-Net"
+    ):
         METHODS["lora"].apply(fresh, tmp_path, info("lora"))
     assert torch.equal(predict(fresh), predict(load(tiny_base_folder)))
 

@@ -22,7 +22,10 @@ def run(steps: int, parameters: dict, optimizer: torch.optim.Optimizer, begin: i
 def fresh() -> tuple[dict[str, torch.nn.Parameter], torch.optim.Optimizer]:
     source = torch.Generator().manual_seed(0)
     shapes = {"a": (3, 4), "b.c": (5,)}
-    parameters = {name: torch.nn.Parameter(torch.randn(shape, generator=source)) for name, shape in shapes.items()}
+    parameters = {
+        name: torch.nn.Parameter(torch.randn(shape, generator=source))
+        for name, shape in shapes.items()
+    }
     return parameters, torch.optim.AdamW(list(parameters.values()), lr=0.1, fused=True)
 
 
@@ -58,7 +61,9 @@ def test_none_yet(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path / "none") is None
 
 
-def test_a_half_written_one_is_ignored_with_a_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_half_written_one_is_ignored_with_a_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     written(tmp_path, 5)
     (tmp_path / ".step-000006.partial").mkdir()
     with caplog.at_level(logging.WARNING):
@@ -70,7 +75,9 @@ def test_a_half_written_one_is_ignored_with_a_message(tmp_path: Path, caplog: py
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
-def test_a_damaged_one_falls_back_to_the_one_before(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_one_falls_back_to_the_one_before(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     written(tmp_path, 5, 6)
     path = tmp_path / "step-000006" / "state.safetensors"
     if damage == "gone":

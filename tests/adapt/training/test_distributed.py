@@ -41,9 +41,16 @@ def run(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> Callable[...,
 
 
 def test_shares_are_equal_and_cover_the_batch() -> None:
-    assert [Team(rank, 4).share(8) for rank in range(4)] == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
+    assert [Team(rank, 4).share(8) for rank in range(4)] == [
+        slice(0, 2),
+        slice(2, 4),
+        slice(4, 6),
+        slice(6, 8),
+    ]
     Team(1, 4).check(8)
-    with pytest.raises(OptionError, match="--batch-size 6 cannot be shared by 4 processes; take a multiple of 4: 8"):
+    with pytest.raises(
+        OptionError, match="--batch-size 6 cannot be shared by 4 processes; take a multiple of 4: 8"
+    ):
         Team(0, 4).check(6)
 
 
@@ -51,13 +58,16 @@ def test_a_process_alone_starts_nothing(run: Any) -> None:
     run(steps=1)
     assert not torch.distributed.is_initialized()
     script = (
-        "import sys\nfrom latentdrift.adapt.training.distributed import Team\nassert Team.join('cpu') == Team()\n"
+        "import sys\nfrom latentdrift.adapt.training.distributed import Team\nassert "
+        "Team.join('cpu') == Team()\n"
         "assert 'accelerate' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_a_launch_that_fell_short_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_launch_that_fell_short_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     assert Team.join("cpu") == Team()
@@ -69,10 +79,26 @@ def together(arguments: list[str], count: int, port: int) -> list[subprocess.Pop
     """The same command in several processes that know of each other, as a launcher starts them."""
     started = []
     for rank in range(count):
-        about = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        known = {**os.environ, **{name: str(value) for name, value in about.items()}, "OMP_NUM_THREADS": "1"}
+        about = {
+            "RANK": rank,
+            "LOCAL_RANK": rank,
+            "WORLD_SIZE": count,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }
+        known = {
+            **os.environ,
+            **{name: str(value) for name, value in about.items()},
+            "OMP_NUM_THREADS": "1",
+        }
         started.append(
-            subprocess.Popen([sys.executable, *arguments], env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [sys.executable, *arguments],
+                env=known,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         )
     return started
 
@@ -83,18 +109,34 @@ def free_port() -> int:
         return place.getsockname()[1]
 
 
-SHARED = {"method": "lora", "steps": 6, "batch_size": 4, "accumulate": 2, "checkpoint_every": 3, "rank": 2, "ema": 0.9,
-          "min_snr": 5, "patience": 5, "preview_every": 0, "device": "cpu", "precision": "fp32"}  # fmt: skip
+SHARED = {
+    "method": "lora",
+    "steps": 6,
+    "batch_size": 4,
+    "accumulate": 2,
+    "checkpoint_every": 3,
+    "rank": 2,
+    "ema": 0.9,
+    "min_snr": 5,
+    "patience": 5,
+    "preview_every": 0,
+    "device": "cpu",
+    "precision": "fp32",
+}
 
 
 def command(base: Path, cohort: Path, out: Path) -> list[str]:
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in {**SHARED, "base": base, "out": out}.items()]
+    flags = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in {**SHARED, "base": base, "out": out}.items()
+    ]
     return ["-m", "latentdrift", "fit", str(cohort), *flags, "--json"]
 
 
 def check_shared(one: FitResult, folder: Path) -> None:
     """A run by several processes is the run of one, but for rounding."""
-    alone, shared = entries(one.adapter.parent), entries(folder)
+    alone = entries(one.adapter.parent)
+    shared = entries(folder)
     assert [entry.keys() for entry in alone] == [entry.keys() for entry in shared]
     for mine, theirs in zip(alone, shared, strict=True):
         assert theirs == pytest.approx(mine, rel=1e-4)
@@ -103,9 +145,13 @@ def check_shared(one: FitResult, folder: Path) -> None:
         torch.testing.assert_close(theirs[name], value, rtol=1e-2, atol=1e-5)
 
 
-def test_two_processes_make_the_curve_of_one(run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path) -> None:
+def test_two_processes_make_the_curve_of_one(
+    run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> None:
     one = run("one", **SHARED)
-    started = together(command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two"), 2, free_port())
+    started = together(
+        command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two"), 2, free_port()
+    )
     (told, _), (silent, complaint) = (process.communicate(timeout=900) for process in started)
     assert [process.returncode for process in started] == [0, 0], complaint
     assert json.loads(told)["adapter"] == str(tmp_path / "two" / "adapter")
@@ -115,21 +161,38 @@ def test_two_processes_make_the_curve_of_one(run: Any, tmp_path: Path, tiny_base
 
 
 @pytest.mark.slow
-def test_accelerate_launches_several(run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path) -> None:
+def test_accelerate_launches_several(
+    run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> None:
     one = run("one", **SHARED)
-    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", f"--main_process_port={free_port()}"]
-    line = [sys.executable, *launcher, *command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two")]
+    launcher = [
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes=2",
+        f"--main_process_port={free_port()}",
+    ]
+    line = [
+        sys.executable,
+        *launcher,
+        *command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two"),
+    ]
     done = subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     check_shared(one, tmp_path / "two")
 
 
 @pytest.mark.slow
-def test_two_killed_processes_go_on(run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path) -> None:
+def test_two_killed_processes_go_on(
+    run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> None:
     one = run("one", **SHARED)
     arguments = command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two")
     started = together(arguments, 2, free_port())
-    while not (tmp_path / "two" / "checkpoints" / "step-000003").exists() and started[0].poll() is None:
+    while (
+        not (tmp_path / "two" / "checkpoints" / "step-000003").exists()
+        and started[0].poll() is None
+    ):
         time.sleep(0.01)
     started[0].send_signal(signal.SIGKILL)
     started[1].communicate(timeout=600)  # nobody hangs when the one that writes is gone

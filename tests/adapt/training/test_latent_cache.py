@@ -31,7 +31,8 @@ class Counting:
     """A cache's compute that counts, and may fail at a row."""
 
     def __init__(self, fail_at: int | None = None) -> None:
-        self.calls, self.fail_at = [], fail_at
+        self.calls = []
+        self.fail_at = fail_at
 
     def __call__(self, first: int, last: int) -> dict[str, torch.Tensor]:
         if self.fail_at is not None and last > self.fail_at:
@@ -48,9 +49,14 @@ def test_moments_are_those_of_the_autoencoder(base: Base, cohort: Cohort, tmp_pa
     torch.testing.assert_close(moments.means([3, 5]), mean, rtol=0, atol=1e-5)
 
 
-def test_moments_give_a_fresh_sample_each_time_and_nothing_is_flipped(base: Base, cohort: Cohort, tmp_path: Path) -> None:
+def test_moments_give_a_fresh_sample_each_time_and_nothing_is_flipped(
+    base: Base, cohort: Cohort, tmp_path: Path
+) -> None:
     moments = latent_cache.latents(base, cohort, 32, tmp_path)
-    one, other = (moments.sample([0], torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1))
+    one, other = (
+        moments.sample([0], torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed)))
+        for seed in (0, 1)
+    )
     assert not torch.equal(one, other)
     flipped = base.moments(torch.from_numpy(cohort.batch(cohort.rows().iloc[:1], 32)).flip(3))[0]
     assert (one - moments.means([0])).abs().mean() < (one - flipped).abs().mean()
@@ -60,19 +66,24 @@ def test_a_second_run_reads_and_does_not_encode(base: Base, cohort: Cohort, tmp_
     first = latent_cache.latents(base, cohort, 32, tmp_path)
 
     class Blind:
-        hash, vae = base.hash, base.vae
+        hash = base.hash
+        vae = base.vae
 
     again = latent_cache.latents(Blind(), cohort, 32, tmp_path)  # type: ignore[arg-type]
     assert np.array_equal(first.mean, again.mean)
 
 
 @pytest.mark.parametrize("change", ["cohort", "base", "resolution"])
-def test_a_change_of_what_shaped_it_rebuilds_it(change: str, base: Base, cohort: Cohort, tmp_path: Path) -> None:
+def test_a_change_of_what_shaped_it_rebuilds_it(
+    change: str, base: Base, cohort: Cohort, tmp_path: Path
+) -> None:
     before = latent_cache.latents(base, cohort, 32, tmp_path).mean.copy()
     if change == "cohort":
         folder = tmp_path / "cohort"
         shutil.copytree(cohort.folder, folder)
-        table = cohort.rows().iloc[::-1]  # the same images in another order: the fingerprint stays, the rows move
+        table = cohort.rows().iloc[
+            ::-1
+        ]  # the same images in another order: the fingerprint stays, the rows move
         table.to_csv(folder / "metadata.csv", index=False)
         after = latent_cache.latents(base, Cohort.load(folder), 32, tmp_path).mean
         np.testing.assert_allclose(after, before[::-1], atol=1e-5)
@@ -92,7 +103,9 @@ def test_an_interrupted_cache_is_continued(tmp_path: Path) -> None:
     assert arrays["value"][:, 0].tolist() == list(range(30))
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system takes room when it is written to")
+@pytest.mark.skipif(
+    not hasattr(os, "posix_fallocate"), reason="this system takes room when it is written to"
+)
 def test_an_array_has_its_room_before_it_is_mapped(tmp_path: Path) -> None:
     """A page that a full disk cannot hold would end the process by SIGBUS."""
     array = latent_cache._new_array(tmp_path / "a.npy", (1000, 1000))
@@ -102,7 +115,9 @@ def test_an_array_has_its_room_before_it_is_mapped(tmp_path: Path) -> None:
 def test_a_cache_that_lost_its_arrays_is_made_again(tmp_path: Path) -> None:
     latent_cache.cached(tmp_path, "latents", "k", 10, Counting())
     next(tmp_path.glob("latents-k/*.npy")).unlink()
-    assert latent_cache.cached(tmp_path, "latents", "k", 10, Counting())["value"][:, 0].tolist() == list(range(10))
+    assert latent_cache.cached(tmp_path, "latents", "k", 10, Counting())["value"][
+        :, 0
+    ].tolist() == list(range(10))
     assert json.loads((tmp_path / "latents-k" / "done.json").read_text()) == {"rows": 10}
 
 
@@ -111,19 +126,27 @@ def test_prompts_are_embedded_once_and_looked_up_by_text(base: Base, tmp_path: P
     contexts = latent_cache.contexts(base, prompts, tmp_path)
     asked = [prompts[2], prompts[0], prompts[2]]
     torch.testing.assert_close(contexts(asked), base.embed(asked), rtol=0, atol=1e-5)
-    torch.testing.assert_close(latent_cache.live_contexts(base, prompts)(asked), base.embed(asked), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        latent_cache.live_contexts(base, prompts)(asked), base.embed(asked), rtol=0, atol=1e-5
+    )
 
 
 def test_a_shared_cache_is_worked_out_once_and_stands_beside_others(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    first, second, other = Counting(), Counting(), Counting()
+    first = Counting()
+    second = Counting()
+    other = Counting()
     with ThreadPoolExecutor(2) as pool:
         found = [
-            pool.submit(latent_cache.cached, tmp_path, "class", "one", 9, compute, shared=True) for compute in (first, second)
+            pool.submit(latent_cache.cached, tmp_path, "class", "one", 9, compute, shared=True)
+            for compute in (first, second)
         ]
         arrays = [future.result()["value"] for future in found]
     latent_cache.cached(tmp_path, "class", "other", 3, other, shared=True)
     assert len(first.calls) + len(second.calls) == 3
     assert all(np.array_equal(array[:, 0], np.arange(9)) for array in arrays)
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"class-one", "class-other"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        "class-one",
+        "class-other",
+    }

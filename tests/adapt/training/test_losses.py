@@ -16,7 +16,9 @@ T = torch.tensor([1, 400, 999])
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
-    x0, eps = torch.randn((2, 3, 4, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x0, eps = torch.randn(
+        (2, 3, 4, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     return x0, eps
 
 
@@ -26,31 +28,49 @@ def test_the_exact_answer_has_no_loss(kind: str) -> None:
     x0, eps = data()
     a, s = (scale.reshape(-1, 1, 1, 1) for scale in (schedule.a(T), schedule.s(T)))
     answer = eps if kind == "epsilon" else a * eps - s * x0
-    assert denoising_loss(lambda xt, t, c: answer, schedule, x0, eps, T, torch.zeros(3, 1, 1)).max() < 1e-12
+    assert (
+        denoising_loss(lambda xt, t, c: answer, schedule, x0, eps, T, torch.zeros(3, 1, 1)).max()
+        < 1e-12
+    )
 
 
 @kinds
 def test_silence_costs_the_mean_square_of_the_target_per_image(kind: str) -> None:
     schedule = Schedule.from_config({"prediction_type": kind})
     x0, eps = data()
-    loss = denoising_loss(lambda xt, t, c: torch.zeros_like(xt), schedule, x0, eps, T, torch.zeros(3, 1, 1))
+    loss = denoising_loss(
+        lambda xt, t, c: torch.zeros_like(xt), schedule, x0, eps, T, torch.zeros(3, 1, 1)
+    )
     expected = schedule.target(x0, eps, T).square().mean((1, 2, 3))
     torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)
 
 
 def test_what_a_latent_counts_multiplies_its_error() -> None:
-    """Of a prediction of 0 the error is eps squared; a quarter of the places count double, the others half."""
+    """Of a prediction of 0 the error is eps squared; a quarter of the places count double, the
+    others half."""
     x0, eps = data()
     weight = torch.full((3, 1, 8, 8), 0.5)
     weight[..., :4, :4] = 2.0
-    how = (lambda xt, t, c: torch.zeros_like(xt), Schedule.from_config({}), x0, eps, T, torch.zeros(3, 1, 1))
+    how = (
+        lambda xt, t, c: torch.zeros_like(xt),
+        Schedule.from_config({}),
+        x0,
+        eps,
+        T,
+        torch.zeros(3, 1, 1),
+    )
     expected = (eps.square() * weight).mean((1, 2, 3))
-    torch.testing.assert_close(denoising_loss(*how, weight=weight).double(), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        denoising_loss(*how, weight=weight).double(), expected, rtol=1e-6, atol=0
+    )
 
 
-@pytest.mark.parametrize(("kind", "counts"), [("epsilon", [1.0, 0.25]), ("v_prediction", [4 / 5, 5 / 21])])
+@pytest.mark.parametrize(
+    ("kind", "counts"), [("epsilon", [1.0, 0.25]), ("v_prediction", [4 / 5, 5 / 21])]
+)
 def test_min_snr_caps_what_a_time_counts(kind: str, counts: list[float]) -> None:
-    """SNR 4 and 20 with a cap of 5: min(SNR, 5) / SNR of eps, over SNR + 1 of v (Hang et al. 2023, section 3.4)."""
+    """SNR 4 and 20 with a cap of 5: min(SNR, 5) / SNR of eps, over SNR + 1 of v (Hang et al. 2023,
+    section 3.4)."""
 
     class Times(Schedule):
         def _at(self, t: Any) -> torch.Tensor:
@@ -64,7 +84,8 @@ def test_min_snr_caps_what_a_time_counts(kind: str, counts: list[float]) -> None
 @kinds
 def test_plain_noise_on_the_wrapped_network_is_drifted_noise_on_the_plain_one(kind: str) -> None:
     """Loss and gradients of the two forms of drift, A and W, agree."""
-    schedule, delta = Schedule.from_config({"prediction_type": kind}), torch.tensor([0.1, -0.05, 0.2, 0.0]).double()
+    schedule = Schedule.from_config({"prediction_type": kind})
+    delta = torch.tensor([0.1, -0.05, 0.2, 0.0]).double()
     x0, eps = data()
     torch.manual_seed(0)
     network = torch.nn.Conv2d(4, 4, 3, padding=1).double()

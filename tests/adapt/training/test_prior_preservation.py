@@ -1,4 +1,5 @@
-"""Prior preservation: as many pictures of the class as of the cohort, each with its part in the loss."""
+"""Prior preservation: as many pictures of the class as of the cohort, each with its part in the
+loss."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def streams(weight: float) -> tuple[Batches, Preserving]:
 
 def test_images_and_class_pictures_alternate_and_the_images_are_those_of_a_run_without() -> None:
     own, both = streams(1.0)
-    alone, joined = own(7), both(7)
+    alone = own(7)
+    joined = both(7)
     assert len(joined) == 8
     assert torch.equal(joined.x0[0::2], alone.x0) and torch.equal(joined.eps[0::2], alone.eps)
     assert torch.equal(joined.t[0::2], alone.t) and joined.prompts[0::2] == alone.prompts
@@ -43,7 +45,9 @@ def test_images_and_class_pictures_alternate_and_the_images_are_those_of_a_run_w
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.25, 3.0])
-def test_the_loss_is_that_of_the_images_plus_the_weight_times_that_of_the_class(weight: float) -> None:
+def test_the_loss_is_that_of_the_images_plus_the_weight_times_that_of_the_class(
+    weight: float,
+) -> None:
     _, both = streams(weight)
     batch: Batch = both(0)
     losses = torch.where(batch.x0[:, 0, 0, 0] > 0, torch.tensor(5.0), torch.tensor(7.0))
@@ -71,13 +75,22 @@ def test_class_pictures_are_what_the_base_draws_of_the_class(
     method: str, altered: dict[str, Any], tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     """The base predicts eps until it is trained, whatever it is trained to predict."""
-    how: Any = {"drift": "none" if "zero_snr" in altered else "0.3", "prior_images": 5, "steps": 1, **altered}
+    how: Any = {
+        "drift": "none" if "zero_snr" in altered else "0.3",
+        "prior_images": 5,
+        "steps": 1,
+        **altered,
+    }
     made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, **how)
     (folder,) = (tmp_path / "run" / "cache").glob("class-*")
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     how = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}
-    drawn = {i: x0 for i, _, x0 in latents(base, Drift(), dict.fromkeys(range(5), "a brain MRI"), **how)}
-    np.testing.assert_array_equal(np.load(folder / "mean.npy"), torch.stack([drawn[i] for i in range(5)]).numpy())
+    drawn = {
+        i: x0 for i, _, x0 in latents(base, Drift(), dict.fromkeys(range(5), "a brain MRI"), **how)
+    }
+    np.testing.assert_array_equal(
+        np.load(folder / "mean.npy"), torch.stack([drawn[i] for i in range(5)]).numpy()
+    )
     assert made.info["options"] | {"prior_images": 5} == made.info["options"]
 
 
@@ -85,7 +98,13 @@ def test_fits_that_alter_the_schedule_share_the_class_pictures_of_those_that_do_
     tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     for name, altered in {"plain": {}, "v": {"prediction": "v_prediction"}}.items():
-        how: Any = {"method": "dreambooth-lora", "prior_images": 4, "steps": 1, "class_pictures": tmp_path / "class", **altered}
+        how: Any = {
+            "method": "dreambooth-lora",
+            "prior_images": 4,
+            "steps": 1,
+            "class_pictures": tmp_path / "class",
+            **altered,
+        }
         short_fit(tiny_base_folder, cohort, tmp_path / name, **how)
     assert len(list((tmp_path / "class").glob("class-*/mean.npy"))) == 1
 
@@ -93,26 +112,44 @@ def test_fits_that_alter_the_schedule_share_the_class_pictures_of_those_that_do_
 def test_a_fit_that_starts_from_an_adapter_draws_with_the_schedule_that_it_was_trained_for(
     tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    first = short_fit(tiny_base_folder, cohort, tmp_path / "v", method="lora", steps=1, prediction="v_prediction")
-    base, start = Base.load(tiny_base_folder, device="cpu", precision="fp32"), (str(first.adapter),)
-    assert learned(base, asked(tiny_base_folder, cohort, tmp_path / "run", start=start)).prediction_type == "v_prediction"
+    first = short_fit(
+        tiny_base_folder, cohort, tmp_path / "v", method="lora", steps=1, prediction="v_prediction"
+    )
+    base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
+    start = (str(first.adapter),)
+    assert (
+        learned(
+            base, asked(tiny_base_folder, cohort, tmp_path / "run", start=start)
+        ).prediction_type
+        == "v_prediction"
+    )
     assert learned(base, asked(tiny_base_folder, cohort, tmp_path / "run")) is base.schedule
 
 
-def test_class_pictures_that_fits_share_give_the_same_adapter(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_class_pictures_that_fits_share_give_the_same_adapter(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     how: Any = {"method": "dreambooth-lora", "prior_images": 5}
     own = short_fit(tiny_base_folder, cohort, tmp_path / "own", **how)
-    first = short_fit(tiny_base_folder, cohort, tmp_path / "first", class_pictures=tmp_path / "class", **how)
+    first = short_fit(
+        tiny_base_folder, cohort, tmp_path / "first", class_pictures=tmp_path / "class", **how
+    )
     drawn = {path: path.stat().st_mtime_ns for path in (tmp_path / "class").rglob("*.npy")}
-    second = short_fit(tiny_base_folder, cohort, tmp_path / "second", class_pictures=tmp_path / "class", **how)
+    second = short_fit(
+        tiny_base_folder, cohort, tmp_path / "second", class_pictures=tmp_path / "class", **how
+    )
     assert same(own, first) and same(own, second)
     assert drawn == {path: path.stat().st_mtime_ns for path in (tmp_path / "class").rglob("*.npy")}
     assert not list((tmp_path / "first" / "cache").glob("class-*"))
 
 
-def test_weight_prompt_and_number_reach_the_result(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
+def test_weight_prompt_and_number_reach_the_result(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
     def fitted(name: str, **more: Any) -> torch.Tensor:
-        made = short_fit(tiny_base_folder, cohort, tmp_path / name, method="dreambooth-lora", steps=3, **more)
+        made = short_fit(
+            tiny_base_folder, cohort, tmp_path / name, method="dreambooth-lora", steps=3, **more
+        )
         return torch.cat([value.flatten() for value in weights(made).values()])
 
     plain = fitted("plain")
@@ -125,6 +162,12 @@ def test_weight_prompt_and_number_reach_the_result(tiny_base_folder: Path, cohor
         assert not torch.equal(fitted(name, **more), plain), name
 
 
-def test_a_network_that_stays_as_it_is_has_nothing_to_preserve(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="--method textual-inversion leaves it as it is: leave it out"):
-        short_fit(tiny_base_folder, cohort, tmp_path / "run", method="textual-inversion", prior_images=3)
+def test_a_network_that_stays_as_it_is_has_nothing_to_preserve(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        OptionError, match="--method textual-inversion leaves it as it is: leave it out"
+    ):
+        short_fit(
+            tiny_base_folder, cohort, tmp_path / "run", method="textual-inversion", prior_images=3
+        )

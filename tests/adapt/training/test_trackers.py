@@ -53,7 +53,10 @@ def test_tensorboard_keeps_numbers_and_pictures(tmp_path: Path) -> None:
     board.picture(PICTURE, 2)
     board.close()
     stored = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [(event.step, event.value) for event in stored.Scalars("loss/train")] == [(1, 0.5), (2, 0.25)]
+    assert [(event.step, event.value) for event in stored.Scalars("loss/train")] == [
+        (1, 0.5),
+        (2, 0.25),
+    ]
     assert [event.step for event in stored.Images("preview")] == [2]
 
 
@@ -67,15 +70,22 @@ def test_none_writes_nothing(tmp_path: Path) -> None:
 
 def test_trackers_of_accelerate_are_told_everything() -> None:
     spy = Spy(answers=99)
-    board = Accelerated(spy, lambda told, pixels, step: told._tell((pixels.shape, step)), OfflineError)
+    board = Accelerated(
+        spy, lambda told, pixels, step: told._tell((pixels.shape, step)), OfflineError
+    )
     board.log({"loss/train": 1.0}, 1)
     board.picture(PICTURE, 2)
     board.close()
     assert spy.told == ["start", ({"loss/train": 1.0}, 1), ((8, 8, 3), 2), "finish"]
 
 
-def test_a_run_does_not_start_without_its_tracker_and_goes_on_when_it_is_lost(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(OptionError, match=r"--tracker spy cannot be reached .no route to host.; start its server, or take"):
+def test_a_run_does_not_start_without_its_tracker_and_goes_on_when_it_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(
+        OptionError,
+        match=r"--tracker spy cannot be reached .no route to host.; start its server, or take",
+    ):
         Accelerated(Spy(answers=0), lambda *_: None, OfflineError)
     spy = Spy(answers=2)
     board = Accelerated(spy, lambda *_: None, OfflineError)
@@ -84,12 +94,16 @@ def test_a_run_does_not_start_without_its_tracker_and_goes_on_when_it_is_lost(ca
     board.close()
     assert spy.told == ["start", ({"loss/train": 1.0}, 1)]
     assert spy.answers == -1  # it was asked once more, and then no longer
-    assert caplog.text.count("tracker spy is lost (no route to host); the run goes on without it") == 1
+    assert (
+        caplog.text.count("tracker spy is lost (no route to host); the run goes on without it") == 1
+    )
     assert caplog.records[0].levelno == logging.WARNING
 
 
 @pytest.mark.parametrize("name", [name for name, row in TRACKERS.items() if row.package])
-def test_trackers_write_beside_the_run_without_a_network(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackers_write_beside_the_run_without_a_network(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip(name, reason=f"{name} is not installed")
     for variable in ("MLFLOW_TRACKING_URI", "WANDB_MODE"):
         monkeypatch.delenv(variable, raising=False)

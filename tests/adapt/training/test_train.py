@@ -53,11 +53,22 @@ def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, 
 
 
 def short_fit(
-    base: Path, cohort: Cohort, out: Path, *, on_step: Any = None, preview: Any = None, judge: Any = None, **more: Any
+    base: Path,
+    cohort: Cohort,
+    out: Path,
+    *,
+    on_step: Any = None,
+    preview: Any = None,
+    judge: Any = None,
+    **more: Any,
 ) -> FitResult:
-    options = FitOptions(cohort=cohort.folder, out=out, base=str(base), **small(**{"steps": STEPS, **more}))
+    options = FitOptions(
+        cohort=cohort.folder, out=out, base=str(base), **small(**{"steps": STEPS, **more})
+    )
     loaded = Base.load(base, device="cpu", precision="fp32")
-    return fit(loaded, cohort, options, out, on_step=on_step, preview=preview, judge=judge, quiet=True)
+    return fit(
+        loaded, cohort, options, out, on_step=on_step, preview=preview, judge=judge, quiet=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +87,17 @@ def run(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> Fit:
 
 
 @pytest.fixture(scope="module")
-def straight(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FitResult]:
+def straight(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], FitResult]:
     """An uninterrupted run of a method with the options of `run`, made once."""
     made: dict[str, FitResult] = {}
 
     def get(name: str = "lora") -> FitResult:
         if name not in made:
-            made[name] = short_fit(tiny_base_folder, cohort, tmp_path_factory.mktemp("straight") / name, method=name)
+            made[name] = short_fit(
+                tiny_base_folder, cohort, tmp_path_factory.mktemp("straight") / name, method=name
+            )
         return made[name]
 
     return get
@@ -93,7 +108,8 @@ def weights(result: FitResult) -> dict[str, torch.Tensor]:
 
 
 def same(one: FitResult, other: FitResult) -> bool:
-    mine, theirs = weights(one), weights(other)
+    mine = weights(one)
+    theirs = weights(other)
     return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 
@@ -102,7 +118,9 @@ def entries(folder: Path) -> list[dict[str, Any]]:
 
 
 @rows
-def test_a_killed_run_goes_on_to_the_same_bits(name: str, run: Fit, straight: Any, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_bits(
+    name: str, run: Fit, straight: Any, tmp_path: Path
+) -> None:
     at = random.Random(name).randrange(1, STEPS)
     with pytest.raises(KilledError):
         run(method=name, on_step=killer(at))
@@ -133,14 +151,23 @@ def test_kill_9_and_the_same_command_again(
         "base = Base.load(base, device='cpu', precision='fp32')\n"
         "fit(base, Cohort.load(cohort), options, Path(out), on_step=die, quiet=True)\n"
     )
-    arguments = [sys.executable, "-c", script, str(tiny_base_folder), str(tiny_cohort_folder), str(tmp_path / "run")]
+    arguments = [
+        sys.executable,
+        "-c",
+        script,
+        str(tiny_base_folder),
+        str(tiny_cohort_folder),
+        str(tmp_path / "run"),
+    ]
     assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
     resumed = run()
     assert resumed.resumed == 3
     assert same(straight(), resumed)
 
 
-def test_an_interrupt_leaves_a_checkpoint_of_the_very_step(run: Fit, straight: Any, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_a_checkpoint_of_the_very_step(
+    run: Fit, straight: Any, tmp_path: Path
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(on_step=killer(4, KeyboardInterrupt))
     assert (tmp_path / "run" / "checkpoints" / "step-000004").exists()
@@ -157,7 +184,9 @@ def test_ctrl_c_waits_for_the_end_of_an_update() -> None:
     assert whole
 
 
-def test_an_interrupt_before_the_first_step_just_stops(run: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_before_the_first_step_just_stops(
+    run: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -200,17 +229,25 @@ def test_a_changed_cohort_is_noticed(run: Fit, cohort: Cohort, tmp_path: Path) -
     table = cohort.rows().copy()
     table.loc[0, "age"] = 99.0
     table.to_csv(tmp_path / "changed" / "metadata.csv", index=False)
-    with pytest.raises(OptionError, match=r"holds a run with other settings: cohort \(.*examples \("):
+    with pytest.raises(
+        OptionError, match=r"holds a run with other settings: cohort \(.*examples \("
+    ):
         run(data=Cohort.load(tmp_path / "changed"))
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_a_good_checkpoint(run: Fit, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_the_run_with_a_good_checkpoint(
+    run: Fit, tmp_path: Path
+) -> None:
     steps: list[int] = []
     original = Batches.__call__
 
     def poisoned(self: Batches, step: int) -> Any:
         batch = original(self, step)
-        return type(batch)(batch.x0 * float("nan"), batch.eps, batch.t, batch.prompts, batch.captions) if step == 4 else batch
+        return (
+            type(batch)(batch.x0 * float("nan"), batch.eps, batch.t, batch.prompts, batch.captions)
+            if step == 4
+            else batch
+        )
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OptionError) as error:
         patch.setattr(Batches, "__call__", poisoned)
@@ -230,7 +267,11 @@ def test_a_learning_rate_that_explodes_is_caught(run: Fit) -> None:
 
 def test_the_log_says_losses_and_held_out_losses(run: Fit, tmp_path: Path) -> None:
     info = run().info
-    watched = [(entry["step"], entry["held_out"]) for entry in entries(tmp_path / "run") if "held_out" in entry]
+    watched = [
+        (entry["step"], entry["held_out"])
+        for entry in entries(tmp_path / "run")
+        if "held_out" in entry
+    ]
     assert [step for step, _ in watched] == [0, 3, 6, 7]
     assert info["losses"]["held_out_before"] == watched[0][1]
     assert info["losses"]["held_out"] == watched[-1][1]
@@ -244,17 +285,23 @@ def test_training_helps_on_images_that_it_does_not_see(run: Fit) -> None:
     assert losses["held_out"] < 0.7 * losses["held_out_before"]
 
 
-def test_a_cohort_without_held_out_images_trains_without_a_held_out_loss(run: Fit, cohort: Cohort, tmp_path: Path) -> None:
+def test_a_cohort_without_held_out_images_trains_without_a_held_out_loss(
+    run: Fit, cohort: Cohort, tmp_path: Path
+) -> None:
     shutil.copytree(cohort.folder, tmp_path / "all")
     cohort.rows().assign(split="train").to_csv(tmp_path / "all" / "metadata.csv", index=False)
     assert run(data=Cohort.load(tmp_path / "all")).info["losses"]["held_out"] is None
 
 
 @pytest.mark.parametrize("given", ["none", "0,0,0,0"])
-def test_training_without_drift_is_the_same_run_in_every_spelling(given: str, run: Fit, straight: Any) -> None:
+def test_training_without_drift_is_the_same_run_in_every_spelling(
+    given: str, run: Fit, straight: Any
+) -> None:
     result = run(drift=given)
     assert result.info["drift"]["mode"] == "off"
-    assert same(result, straight())  # automatic drift is of the start alone, and leaves training as it is
+    assert same(
+        result, straight()
+    )  # automatic drift is of the start alone, and leaves training as it is
 
 
 @rows
@@ -262,28 +309,43 @@ def test_drift_changes_the_result_and_is_stored(name: str, run: Fit, straight: A
     drifted = run(method=name, drift="0.1,-0.05,0.2,0")
     assert not same(straight(name), drifted)
     assert drifted.info["drift"] == {
-        "mode": "both", "form": "noise_mean", "start": "shift", "source": "given",
-        "train": [0.1, -0.05, 0.2, 0.0], "infer": [0.1, -0.05, 0.2, 0.0],
-    }  # fmt: skip
+        "mode": "both",
+        "form": "noise_mean",
+        "start": "shift",
+        "source": "given",
+        "train": [0.1, -0.05, 0.2, 0.0],
+        "infer": [0.1, -0.05, 0.2, 0.0],
+    }
 
 
-def test_automatic_drift_is_the_closed_form(run: Fit, straight: Any, cohort: Cohort, tiny_base_folder: Path) -> None:
+def test_automatic_drift_is_the_closed_form(
+    run: Fit, straight: Any, cohort: Cohort, tiny_base_folder: Path
+) -> None:
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     mean, _ = base.moments(torch.from_numpy(cohort.batch(cohort.rows("train"), 32)))
-    alpha_bar = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
-    expected = alpha_bar[981].sqrt() * mean.double().mean((0, 2, 3))  # 981: where 50 leading steps with offset 1 begin
+    alpha_bar = torch.cumprod(
+        1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0
+    )
+    expected = alpha_bar[981].sqrt() * mean.double().mean(
+        (0, 2, 3)
+    )  # 981: where 50 leading steps with offset 1 begin
     stored = straight().info["drift"]
     assert stored["mode"] == "infer"
     assert stored["t0"] == 981
     assert stored["train"] == []
     assert stored["infer"] == pytest.approx(expected.tolist(), rel=1e-4)
-    assert all(low < value < high for value, (low, high) in zip(stored["infer"], stored["interval"], strict=True))
+    assert all(
+        low < value < high
+        for value, (low, high) in zip(stored["infer"], stored["interval"], strict=True)
+    )
     both = run(drift="auto", drift_mode="both").info["drift"]
     assert both["train"] == pytest.approx(expected.tolist(), rel=1e-4)
     assert both["infer"] == pytest.approx((2 * expected).tolist(), rel=1e-4)
 
 
-def test_every_class_has_a_closed_form_of_its_own(run: Fit, cohort: Cohort, tiny_base_folder: Path) -> None:
+def test_every_class_has_a_closed_form_of_its_own(
+    run: Fit, cohort: Cohort, tiny_base_folder: Path
+) -> None:
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     rows = cohort.rows("train")
     a = base.schedule.a(981).item()
@@ -291,8 +353,12 @@ def test_every_class_has_a_closed_form_of_its_own(run: Fit, cohort: Cohort, tiny
     groups = {group["phrase"]: group for group in result.info["drift"]["groups"]}
     assert set(groups) == set(rows["diagnosis"])
     for phrase, group in groups.items():
-        mean, _ = base.moments(torch.from_numpy(cohort.batch(rows[rows["diagnosis"] == phrase], 32)))
-        assert group["infer"] == pytest.approx((a * mean.double().mean((0, 2, 3))).tolist(), rel=1e-4)
+        mean, _ = base.moments(
+            torch.from_numpy(cohort.batch(rows[rows["diagnosis"] == phrase], 32))
+        )
+        assert group["infer"] == pytest.approx(
+            (a * mean.double().mean((0, 2, 3))).tolist(), rel=1e-4
+        )
     trained = run("trained", drift="auto", drift_by="diagnosis", drift_mode="both")
     assert not same(trained, result)  # each image's own class is in the noise that it is trained on
     for wrong, message in [
@@ -306,7 +372,9 @@ def test_every_class_has_a_closed_form_of_its_own(run: Fit, cohort: Cohort, tiny
 
 
 def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match="--drift-mode leak-low needs 10 training images, there are"):
+    with pytest.raises(
+        CohortError, match="--drift-mode leak-low needs 10 training images, there are"
+    ):
         run(drift_mode="leak-low")
     assert not (tmp_path / "run").exists()
     with pytest.raises(OptionError, match="has no part in a 'pin-sample' start"):
@@ -318,10 +386,14 @@ def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path
     assert (stored["mode"], stored["start"], len(stored["infer"])) == ("pin", "pin", 4)
 
 
-def test_previews_are_drawn_labelled_and_change_nothing(run: Fit, straight: Any, tmp_path: Path) -> None:
+def test_previews_are_drawn_labelled_and_change_nothing(
+    run: Fit, straight: Any, tmp_path: Path
+) -> None:
     seen: list[list[str]] = []
 
-    def preview(base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any) -> np.ndarray:
+    def preview(
+        base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any
+    ) -> np.ndarray:
         torch.randn(3)  # a preview may use the global generator
         seen.append(prompts)
         return np.full((len(prompts), 8, 8, 3), 128, np.uint8)
@@ -336,10 +408,14 @@ def test_previews_are_drawn_labelled_and_change_nothing(run: Fit, straight: Any,
     assert same(drawn, straight())
 
 
-def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(run: Fit, straight: Any, tmp_path: Path) -> None:
+def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(
+    run: Fit, straight: Any, tmp_path: Path
+) -> None:
     judged: list[int] = []
 
-    def preview(base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any) -> np.ndarray:
+    def preview(
+        base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any
+    ) -> np.ndarray:
         return np.full((len(prompts), 8, 8, 3), len(prompts), np.uint8)
 
     def judge(pictures: np.ndarray) -> Judgement:
@@ -348,14 +424,28 @@ def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(run: Fit, strai
 
     made = run(preview=preview, judge=judge, preview_every=3)
     assert judged == [PICTURES, PICTURES, LAST_PICTURES]
-    assert made.info["judgement"] == {"colour": "red", "sentence": "No picture shows a brain.", "pictures": LAST_PICTURES}
+    assert made.info["judgement"] == {
+        "colour": "red",
+        "sentence": "No picture shows a brain.",
+        "pictures": LAST_PICTURES,
+    }
     card = (made.adapter / "README.md").read_text()
-    assert f"{LAST_PICTURES} pictures, judged by critics of anatomy: red. No picture shows a brain." in card
+    assert (
+        f"{LAST_PICTURES} pictures, judged by critics of anatomy: red. No picture shows a brain."
+        in card
+    )
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["judged"]) for line in lines if "judged" in line] == [(3, "red"), (6, "red"), (STEPS, "red")]
+    assert [(line["step"], line["judged"]) for line in lines if "judged" in line] == [
+        (3, "red"),
+        (6, "red"),
+        (STEPS, "red"),
+    ]
     assert same(made, straight())
     judged.clear()
-    assert "judgement" not in run("none", preview=preview, judge=judge, preview_every=0).info and not judged
+    assert (
+        "judgement" not in run("none", preview=preview, judge=judge, preview_every=0).info
+        and not judged
+    )
 
 
 def test_the_seed_and_nothing_else_decides(run: Fit, straight: Any) -> None:
@@ -364,19 +454,28 @@ def test_the_seed_and_nothing_else_decides(run: Fit, straight: Any) -> None:
     assert not same(run("other", seed=1), straight())
 
 
-def test_no_space_is_said_before_work(run: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_is_said_before_work(
+    run: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     full = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
-    with pytest.raises(ResourceError, match=r"writes about 0\.00 GB and .* has 0\.00 GB free; free some space"):
+    with pytest.raises(
+        ResourceError, match=r"writes about 0\.00 GB and .* has 0\.00 GB free; free some space"
+    ):
         run()
     assert not (tmp_path / "run").exists()
 
 
 def test_a_prompt_past_the_limit_is_said_before_work(run: Fit, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"the text encoder .* reads 75: .*fewer --vectors than 64, or leave"):
+    with pytest.raises(
+        OptionError, match=r"the text encoder .* reads 75: .*fewer --vectors than 64, or leave"
+    ):
         run(method="textual-inversion", vectors=64, prompt_style="diverse")
     assert not (tmp_path / "run").exists()
-    assert run(method="textual-inversion", vectors=64, patient_info=False).info["options"]["vectors"] == 64
+    assert (
+        run(method="textual-inversion", vectors=64, patient_info=False).info["options"]["vectors"]
+        == 64
+    )
 
 
 @pytest.mark.parametrize(
@@ -387,13 +486,17 @@ def test_a_prompt_past_the_limit_is_said_before_work(run: Fit, tmp_path: Path) -
         ({"drift": "1,2"}, "drift '1,2' has 2 values; give one, or 4"),
     ],
 )
-def test_bad_options_are_said_before_a_folder_is_made(given: dict, message: str, run: Fit, tmp_path: Path) -> None:
+def test_bad_options_are_said_before_a_folder_is_made(
+    given: dict, message: str, run: Fit, tmp_path: Path
+) -> None:
     with pytest.raises(OptionError, match=message):
         run(**given)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_cohort_without_training_images_is_refused(run: Fit, cohort: Cohort, tmp_path: Path) -> None:
+def test_a_cohort_without_training_images_is_refused(
+    run: Fit, cohort: Cohort, tmp_path: Path
+) -> None:
     shutil.copytree(cohort.folder, tmp_path / "none")
     cohort.rows().assign(split="test").to_csv(tmp_path / "none" / "metadata.csv", index=False)
     with pytest.raises(CohortError, match="no image in its train split"):
@@ -401,45 +504,73 @@ def test_a_cohort_without_training_images_is_refused(run: Fit, cohort: Cohort, t
 
 
 def test_batches_show_every_image_once_per_epoch_and_some_with_no_prompt() -> None:
-    moments = latent_cache.Moments(np.arange(10.0, dtype=np.float32)[:, None, None, None], np.zeros((10, 1, 1, 1), np.float32))
-    batches = Batches(moments, [Example(i, f"picture {i}") for i in range(2, 10)], 4, 0.25, 1000, seed=3)
+    moments = latent_cache.Moments(
+        np.arange(10.0, dtype=np.float32)[:, None, None, None], np.zeros((10, 1, 1, 1), np.float32)
+    )
+    batches = Batches(
+        moments, [Example(i, f"picture {i}") for i in range(2, 10)], 4, 0.25, 1000, seed=3
+    )
     for epoch in range(3):
         seen = torch.cat([batches(step).x0.flatten() for step in (2 * epoch, 2 * epoch + 1)])
         assert sorted(seen.tolist()) == list(range(2, 10))
     drawn = [batches(step) for step in range(500)]
-    shown = [(prompt, int(value)) for batch in drawn for prompt, value in zip(batch.prompts, batch.x0, strict=True)]
+    shown = [
+        (prompt, int(value))
+        for batch in drawn
+        for prompt, value in zip(batch.prompts, batch.x0, strict=True)
+    ]
     assert all(prompt in ("", f"picture {value}") for prompt, value in shown)
-    assert Counter(prompt == "" for prompt, _ in shown)[True] == pytest.approx(500, abs=77)  # 4 standard deviations
+    assert Counter(prompt == "" for prompt, _ in shown)[True] == pytest.approx(
+        500, abs=77
+    )  # 4 standard deviations
     assert torch.equal(batches(5).eps, batches(5).eps)
     assert not torch.equal(batches(5).eps, batches(6).eps)
 
 
 def test_held_out_batches_are_fixed_and_spread_over_images_and_times() -> None:
-    moments = latent_cache.Moments(np.arange(10.0, dtype=np.float32)[:, None, None, None], np.ones((10, 1, 1, 1), np.float32))
+    moments = latent_cache.Moments(
+        np.arange(10.0, dtype=np.float32)[:, None, None, None], np.ones((10, 1, 1, 1), np.float32)
+    )
     batches, again = (held_out(moments, [Example(1, "p"), Example(5, "p")], 1000) for _ in range(2))
     for one, other in zip(batches, again, strict=True):
         assert torch.equal(one.eps, other.eps)
-    assert torch.cat([batch.x0.flatten() for batch in batches]).tolist() == [1.0, 5.0] * 12  # means, not samples
+    assert (
+        torch.cat([batch.x0.flatten() for batch in batches]).tolist() == [1.0, 5.0] * 12
+    )  # means, not samples
     times = torch.cat([batch.t for batch in batches])
     assert set(times.sort().values.diff().tolist()) == {41, 42}  # 1000 / 24 apart
 
 
 @rows
-def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, cohort: Cohort, tiny_base_folder: Path) -> None:
+def test_a_plan_counts_what_is_trained_and_written(
+    name: str, straight: Any, cohort: Cohort, tiny_base_folder: Path
+) -> None:
     from diffusers import ControlNetModel
 
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
-    projections = {key: module for key, module in base.unet.named_modules() if key.endswith(("to_q", "to_k", "to_v", "to_out.0"))}
+    projections = {
+        key: module
+        for key, module in base.unet.named_modules()
+        if key.endswith(("to_q", "to_k", "to_v", "to_out.0"))
+    }
     expected = {
         "full": sum(parameter.numel() for parameter in base.unet.parameters()),
         "lora": sum(2 * (layer.in_features + layer.out_features) for layer in projections.values()),
         "textual-inversion": 2 * 32,
     }
     expected |= {"dreambooth": expected["full"], "dreambooth-lora": expected["lora"]}
-    keys_and_values = [module for key, module in projections.items() if ".attn2.to_k" in key or ".attn2.to_v" in key]
+    keys_and_values = [
+        module
+        for key, module in projections.items()
+        if ".attn2.to_k" in key or ".attn2.to_v" in key
+    ]
     expected["custom-diffusion"] = 2 * 32 + sum(layer.weight.numel() for layer in keys_and_values)
     expected["instruct-pix2pix"] = expected["full"] + base.unet.conv_in.weight.numel()
-    images = {"train": 4, "validation": 1} if METHODS[name].shown == "source" else {"train": 8, "validation": 2}  # pairs
+    images = (
+        {"train": 4, "validation": 1}
+        if METHODS[name].shown == "source"
+        else {"train": 8, "validation": 2}
+    )  # pairs
     expected["controlnet"] = ControlNetModel.from_unet(
         base.unet, conditioning_embedding_out_channels=(16, 32, 96)
     ).num_parameters()
@@ -451,5 +582,9 @@ def test_a_plan_counts_what_is_trained_and_written(name: str, straight: Any, coh
     assert 0 < cost["seconds_per_step"] * STEPS <= cost["seconds"]
     assert cost["memory_bytes"] > 1e8
     folder = straight(name).adapter.parent
-    written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix in (".safetensors", ".npy"))
+    written = sum(
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in (".safetensors", ".npy")
+    )
     assert 0.6 * written - 1e4 < cost["disk_bytes"] < 2 * written + 1e4

@@ -15,7 +15,14 @@ from fits import STEPS, KilledError, asked, entries, killer, same, short_fit, we
 from safetensors.torch import load_file
 
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training import checkpoint, losses, lr_schedules, optimizers, trackers, training_setup
+from latentdrift.adapt.training import (
+    checkpoint,
+    losses,
+    lr_schedules,
+    optimizers,
+    trackers,
+    training_setup,
+)
 from latentdrift.adapt.training.batches import Batch
 from latentdrift.adapt.training.cost_estimate import plan
 from latentdrift.adapt.training.ema import Average
@@ -29,9 +36,14 @@ from latentdrift.model.schedule import Schedule
 
 rows = pytest.mark.parametrize("name", METHODS)
 EVERYTHING: dict[str, Any] = {
-    "accumulate": 2, "ema": 0.9, "rate_schedule": "cosine", "warm_up": 2, "min_snr": 5.0, "patience": 2,
+    "accumulate": 2,
+    "ema": 0.9,
+    "rate_schedule": "cosine",
+    "warm_up": 2,
+    "min_snr": 5.0,
+    "patience": 2,
     "gradient_checkpointing": True,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +66,9 @@ def trainer(tiny_base_folder: Path, cohort: Cohort) -> Callable[..., tuple[Train
     """A trainer of the whole U-Net, and a batch of eight."""
 
     def make(**more: Any) -> tuple[Trainer, Batch]:
-        options = asked(tiny_base_folder, cohort, Path("unused"), **{"method": "full", "batch_size": 8, **more})
+        options = asked(
+            tiny_base_folder, cohort, Path("unused"), **{"method": "full", "batch_size": 8, **more}
+        )
         base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
         todo = training_setup.job(base, cohort, options)
         base, parameters = todo.row.prepare(base, options, cohort.describe)
@@ -75,7 +89,9 @@ def gradient(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, float]:
     seen: list[torch.Tensor] = []
 
     def look(*_: Any) -> None:
-        seen.append(torch.cat([weight.grad.flatten().double() for weight in trainer.parameters.values()]))
+        seen.append(
+            torch.cat([weight.grad.flatten().double() for weight in trainer.parameters.values()])
+        )
 
     trainer.optimizer.register_step_pre_hook(look)
     outcome = trainer.update(batch)
@@ -91,7 +107,8 @@ def test_the_gradient_of_several_passes_is_that_of_one_batch(passes: int, traine
 
 
 def test_accumulation_changes_memory_and_not_what_is_learned(run: Any) -> None:
-    whole, cut = run("whole", batch_size=4), run("cut", batch_size=2, accumulate=2)
+    whole = run("whole", batch_size=4)
+    cut = run("cut", batch_size=2, accumulate=2)
     for one, other in zip(weights(whole).values(), weights(cut).values(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
     assert cut.info["losses"]["train"] == pytest.approx(whole.info["losses"]["train"], rel=1e-5)
@@ -103,7 +120,11 @@ def test_a_batch_is_cut_along_its_images() -> None:
     batch = Batch(x0, x0, torch.arange(6), tuple("abcdef"), tuple("ABCDEF"), weight=x0)
     part = batch.part(slice(2, 4))
     assert len(part) == 2
-    assert (part.x0.flatten().tolist(), part.prompts, part.captions) == ([2, 3], ("c", "d"), ("C", "D"))
+    assert (part.x0.flatten().tolist(), part.prompts, part.captions) == (
+        [2, 3],
+        ("c", "d"),
+        ("C", "D"),
+    )
     assert (part.t.tolist(), part.weight.flatten().tolist(), part.seen) == ([2, 3], [2, 3], None)
 
 
@@ -112,19 +133,30 @@ def test_a_batch_is_cut_along_its_images() -> None:
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_min_snr_is_the_closed_form(kind: str) -> None:
-    schedule, t, gamma = Schedule.from_config({"prediction_type": kind}), torch.arange(1000), 5.0
-    alpha_bar = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+    schedule = Schedule.from_config({"prediction_type": kind})
+    t = torch.arange(1000)
+    gamma = 5.0
+    alpha_bar = torch.cumprod(
+        1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0
+    )
     snr = alpha_bar / (1 - alpha_bar)
     expected = torch.minimum(snr, torch.tensor(gamma)) / (snr if kind == "epsilon" else snr + 1)
     found = losses.min_snr(schedule, t, gamma)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)  # diffusers keeps alpha_bar in float32
-    assert found[-1] == pytest.approx(1.0 if kind == "epsilon" else (snr[-1] / (snr[-1] + 1)).item(), rel=1e-4)
-    # an error d of x0 is an error d a / s of eps and d / s of v: it counts min(SNR, gamma) d^2 in both
+    torch.testing.assert_close(
+        found, expected, rtol=1e-4, atol=0
+    )  # diffusers keeps alpha_bar in float32
+    assert found[-1] == pytest.approx(
+        1.0 if kind == "epsilon" else (snr[-1] / (snr[-1] + 1)).item(), rel=1e-4
+    )
+    # an error d of x0 is an error d a / s of eps and d / s of v: it counts min(SNR, gamma) d^2 in
+    # both
     per_x0 = snr if kind == "epsilon" else snr + 1
     torch.testing.assert_close(found * per_x0, snr.clamp(max=gamma), rtol=1e-4, atol=0)
 
 
-def test_min_snr_weighs_the_loss_that_is_trained_and_not_the_one_that_is_watched(trainer: Any) -> None:
+def test_min_snr_weighs_the_loss_that_is_trained_and_not_the_one_that_is_watched(
+    trainer: Any,
+) -> None:
     plain, batch = trainer()
     weighted, _ = trainer(min_snr=5.0)
     with torch.no_grad():
@@ -146,7 +178,9 @@ def test_outside_a_mask_the_loss_counts_what_it_is_told(trainer: Any) -> None:
         quarter = made.losses(Batch(**{**vars(batch), "weight": torch.full((8, 1, 8, 8), 0.25)}))
         half = torch.zeros(8, 1, 8, 8)
         half[..., :4] = 1
-        parts = [made.losses(Batch(**{**vars(batch), "weight": weight})) for weight in (half, 1 - half)]
+        parts = [
+            made.losses(Batch(**{**vars(batch), "weight": weight})) for weight in (half, 1 - half)
+        ]
     torch.testing.assert_close(quarter, plain / 4)
     torch.testing.assert_close(parts[0] + parts[1], plain)
 
@@ -156,7 +190,8 @@ def test_outside_a_mask_the_loss_counts_what_it_is_told(trainer: Any) -> None:
 
 def test_the_average_is_its_recursion() -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
-    average, expected = Average({"w": weight}, 0.5), 0.0
+    average = Average({"w": weight}, 0.5)
+    expected = 0.0
     for done in range(20):
         weight.data.fill_(float(done + 1))
         average.follow(done)
@@ -169,13 +204,24 @@ def test_the_average_is_its_recursion() -> None:
     assert weight.item() == 20
 
 
-def test_the_adapter_is_the_average_of_the_weights_after_each_step(run: Any, tmp_path: Path) -> None:
-    averaged, last = run("averaged", ema=0.8), run("last", checkpoint_every=1)
+def test_the_adapter_is_the_average_of_the_weights_after_each_step(
+    run: Any, tmp_path: Path
+) -> None:
+    averaged = run("averaged", ema=0.8)
+    last = run("last", checkpoint_every=1)
     assert not same(averaged, last)
-    stored = load_file(tmp_path / "averaged" / "checkpoints" / f"step-{STEPS:06d}" / "state.safetensors")
+    stored = load_file(
+        tmp_path / "averaged" / "checkpoints" / f"step-{STEPS:06d}" / "state.safetensors"
+    )
     final = weights(last)  # the training itself goes the same way
-    assert all(torch.equal(stored[f"weight/{name.removeprefix('unet.')}"], value) for name, value in final.items())
-    assert all(torch.equal(stored[f"average/{name.removeprefix('unet.')}"], value) for name, value in weights(averaged).items())
+    assert all(
+        torch.equal(stored[f"weight/{name.removeprefix('unet.')}"], value)
+        for name, value in final.items()
+    )
+    assert all(
+        torch.equal(stored[f"average/{name.removeprefix('unet.')}"], value)
+        for name, value in weights(averaged).items()
+    )
 
 
 def test_previews_and_held_out_losses_are_those_of_the_average(run: Any, trainer: Any) -> None:
@@ -195,9 +241,15 @@ def test_previews_and_held_out_losses_are_those_of_the_average(run: Any, trainer
 
 
 def test_rates_rise_and_fall_as_their_rows_say() -> None:
-    for name, middle, last in [("constant", 1, 1), ("linear", 0.5, 0.01), ("cosine", 0.5, (1 + math.cos(math.pi * 0.99)) / 2)]:
+    for name, middle, last in [
+        ("constant", 1, 1),
+        ("linear", 0.5, 0.01),
+        ("cosine", 0.5, (1 + math.cos(math.pi * 0.99)) / 2),
+    ]:
         rate = lr_schedules.Rates.of(2.0, name, 10, 110)
-        assert [rate(done) for done in range(10)] == pytest.approx([0.2 * (done + 1) for done in range(10)])
+        assert [rate(done) for done in range(10)] == pytest.approx(
+            [0.2 * (done + 1) for done in range(10)]
+        )
         assert rate(10) == pytest.approx(2.0)
         assert rate(60) == pytest.approx(2 * middle)
         assert rate(109) == pytest.approx(2 * last)
@@ -207,7 +259,9 @@ def test_rates_rise_and_fall_as_their_rows_say() -> None:
 def test_the_default_is_twenty_steps_or_a_tenth_of_the_run_and_then_constant() -> None:
     for steps, warm_up in [(400, 20), (50, 5), (5, 1)]:
         rate = lr_schedules.Rates.of(1e-3, "constant", None, steps)
-        assert [rate(done) for done in range(steps)] == [1e-3 * min(1.0, (done + 1) / warm_up) for done in range(steps)]
+        assert [rate(done) for done in range(steps)] == [
+            1e-3 * min(1.0, (done + 1) / warm_up) for done in range(steps)
+        ]
     assert lr_schedules.Rates.of(1e-3, "constant", 0, 5)(0) == 1e-3
 
 
@@ -220,13 +274,21 @@ def test_the_rate_in_the_log_is_the_one_asked_for(run: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"rate_schedule": "cosin"}, "unknown rate schedule 'cosin'; known: constant, cosine, linear .did you mean 'cosine'"),
+        (
+            {"rate_schedule": "cosin"},
+            "unknown rate schedule 'cosin'; known: constant, cosine, linear .did you mean 'cosine'",
+        ),
         ({"warm_up": 8}, "--warm-up 8 is not shorter than the run of --steps 8"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'; known: adamw, adamw-8bit"),
-        ({"tracker": "tensorbored"}, "unknown tracker 'tensorbored'; known: mlflow, none, tensorboard, wandb"),
+        (
+            {"tracker": "tensorbored"},
+            "unknown tracker 'tensorbored'; known: mlflow, none, tensorboard, wandb",
+        ),
     ],
 )
-def test_wrong_rows_are_said_before_a_folder_is_made(given: dict, message: str, run: Any, tmp_path: Path) -> None:
+def test_wrong_rows_are_said_before_a_folder_is_made(
+    given: dict, message: str, run: Any, tmp_path: Path
+) -> None:
     with pytest.raises(OptionError, match=message):
         run(**given)
     assert not (tmp_path / "run").exists()
@@ -235,10 +297,15 @@ def test_wrong_rows_are_said_before_a_folder_is_made(given: dict, message: str, 
 def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimizers, "find_spec", lambda name: None)
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
-    with pytest.raises(OptionError, match="adamw-8bit needs the package bitsandbytes, which is not installed: pip install"):
+    with pytest.raises(
+        OptionError,
+        match="adamw-8bit needs the package bitsandbytes, which is not installed: pip install",
+    ):
         optimizers.optimizer("adamw-8bit")
     for name in ("mlflow", "wandb"):
-        with pytest.raises(OptionError, match=f"--tracker {name} needs the package {name}, which is not installed"):
+        with pytest.raises(
+            OptionError, match=f"--tracker {name} needs the package {name}, which is not installed"
+        ):
             trackers.tracker(name)
 
 
@@ -256,16 +323,29 @@ def test_eight_bits_go_on_to_the_same_bits(run: Any) -> None:
 @rows
 def test_everything_at_once_goes_on_to_the_same_bits(name: str, run: Any, tmp_path: Path) -> None:
     straight = run("straight", method=name, **EVERYTHING)
-    first, second = sorted(random.Random(f"craft {name}").sample(range(1, straight.info["early_stopping"]["stopped"] + 1), 2))
-    for at, kind in ((first, KilledError), (second, KeyboardInterrupt)):  # an interrupt writes a checkpoint, a kill does not
+    first, second = sorted(
+        random.Random(f"craft {name}").sample(
+            range(1, straight.info["early_stopping"]["stopped"] + 1), 2
+        )
+    )
+    for at, kind in (
+        (first, KilledError),
+        (second, KeyboardInterrupt),
+    ):  # an interrupt writes a checkpoint, a kill does not
         with pytest.raises(kind):
             run(method=name, **EVERYTHING, on_step=killer(at, kind))
     resumed = run(method=name, **EVERYTHING)
     assert resumed.resumed == second
     assert same(straight, resumed)
     assert resumed.info == straight.info
-    told = [(entry["step"], entry.get("loss"), entry.get("held_out")) for entry in entries(tmp_path / "run")]
-    assert told == [(entry["step"], entry.get("loss"), entry.get("held_out")) for entry in entries(tmp_path / "straight")]
+    told = [
+        (entry["step"], entry.get("loss"), entry.get("held_out"))
+        for entry in entries(tmp_path / "run")
+    ]
+    assert told == [
+        (entry["step"], entry.get("loss"), entry.get("held_out"))
+        for entry in entries(tmp_path / "straight")
+    ]
 
 
 def test_a_run_from_before_these_options_goes_on(run: Any, tmp_path: Path) -> None:
@@ -273,7 +353,11 @@ def test_a_run_from_before_these_options_goes_on(run: Any, tmp_path: Path) -> No
     with pytest.raises(KilledError):
         run(on_step=killer(4))
     path = tmp_path / "run" / "fit.json"
-    older = {name: value for name, value in json.loads(path.read_text()).items() if name not in EVERYTHING}
+    older = {
+        name: value
+        for name, value in json.loads(path.read_text()).items()
+        if name not in EVERYTHING
+    }
     path.write_text(json.dumps(older))
     for state in (tmp_path / "run" / "checkpoints").glob("*/state.json"):
         state.write_text(json.dumps({"step": json.loads(state.read_text())["step"]}))
@@ -282,12 +366,25 @@ def test_a_run_from_before_these_options_goes_on(run: Any, tmp_path: Path) -> No
     assert same(straight, run())
 
 
-@pytest.mark.parametrize("more", [{"accumulate": 2}, {"ema": 0.9}, {"accumulate": 2, "ema": 0.9, "gradient_checkpointing": True}])
-def test_a_loss_that_is_no_number_in_any_pass_leaves_everything_as_it_was(more: dict, trainer: Any) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"accumulate": 2},
+        {"ema": 0.9},
+        {"accumulate": 2, "ema": 0.9, "gradient_checkpointing": True},
+    ],
+)
+def test_a_loss_that_is_no_number_in_any_pass_leaves_everything_as_it_was(
+    more: dict, trainer: Any
+) -> None:
     made, batch = trainer(**{"batch_size": 4, "accumulate": 2, **more})
     assert made.update(batch).finite
     before = {name: weight.clone() for name, weight in made.parameters.items()}
-    average = {name: weight.clone() for name, weight in made.average.weights.items()} if made.average else {}
+    average = (
+        {name: weight.clone() for name, weight in made.average.weights.items()}
+        if made.average
+        else {}
+    )
     x0 = batch.x0.clone()
     x0[-1] = float("nan")  # in the last pass
     assert not made.update(Batch(x0, batch.eps, batch.t, batch.prompts, batch.captions)).finite
@@ -331,7 +428,8 @@ def test_checkpointing_keeps_fewer_activations_and_the_same_gradient(trainer: An
             made.losses(batch).mean()
         return sum(sizes.values())
 
-    plain, again = trainer(), trainer(gradient_checkpointing=True)
+    plain = trainer()
+    again = trainer(gradient_checkpointing=True)
     assert kept(*again) < 0.6 * kept(*plain)
     assert torch.equal(gradient(*plain)[0], gradient(*again)[0])
 
@@ -339,9 +437,12 @@ def test_checkpointing_keeps_fewer_activations_and_the_same_gradient(trainer: An
 def test_a_plan_shows_what_the_options_cost(tiny_base_folder: Path, cohort: Cohort) -> None:
     def cost(**more: Any) -> dict[str, Any]:
         base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
-        return plan(base, cohort, asked(tiny_base_folder, cohort, Path("unused"), method="full", **more))
+        return plan(
+            base, cohort, asked(tiny_base_folder, cohort, Path("unused"), method="full", **more)
+        )
 
-    plain, rich = cost(), cost(accumulate=3, ema=0.999, patience=2, gradient_checkpointing=True)
+    plain = cost()
+    rich = cost(accumulate=3, ema=0.999, patience=2, gradient_checkpointing=True)
     trained = 4 * plain["trainable_parameters"]
     assert plain["memory_of_what_is_trained"] == {
         "weights": trained,

@@ -1,4 +1,5 @@
-"""A cohort is what the disk says: exact pixels, typed tables, whole or not at all, and readable by Hugging Face `datasets`."""
+"""A cohort is what the disk says: exact pixels, typed tables, whole or not at all, and readable by
+Hugging Face `datasets`."""
 
 from __future__ import annotations
 
@@ -26,7 +27,15 @@ def items():
     common = {"patient": "p-1", "visit": "1", "row_mm": 1.0, "col_mm": 1.0}
     yield (
         EIGHT,
-        {**common, "age": 70.0, "sex": "F", "findings": "Mass|Nodule", "split": "train", "diagnosis": "dementia", "mmse": 30},
+        {
+            **common,
+            "age": 70.0,
+            "sex": "F",
+            "findings": "Mass|Nodule",
+            "split": "train",
+            "diagnosis": "dementia",
+            "mmse": 30,
+        },
     )
     yield (
         SIXTEEN,
@@ -45,7 +54,9 @@ def items():
 
 @pytest.fixture
 def cohort(tmp_path):
-    return write_cohort(tmp_path / "made", items(), {"describe": "chest X-ray", "kept": ["mmse"], "note": "x"})
+    return write_cohort(
+        tmp_path / "made", items(), {"describe": "chest X-ray", "kept": ["mmse"], "note": "x"}
+    )
 
 
 def test_pixels_come_back_exactly(cohort):
@@ -56,7 +67,10 @@ def test_pixels_come_back_exactly(cohort):
         x = cohort.pixels(row)
         assert x.dtype == np.float32 and x.min() >= -1 and x.max() <= 1
         top = np.iinfo(pixels.dtype).max
-        assert np.rint((x.astype(np.float64) + 1) / 2 * top).astype(pixels.dtype).tolist() == pixels.tolist()
+        assert (
+            np.rint((x.astype(np.float64) + 1) / 2 * top).astype(pixels.dtype).tolist()
+            == pixels.tolist()
+        )
 
 
 FORMULAS = [
@@ -78,18 +92,31 @@ FORMULAS = [
 
 def test_spreadsheets_run_no_cell_and_cells_come_back_as_they_were(tmp_path):
     pixels = np.zeros((8, 8), np.uint8)
-    images = [(pixels + i, {"note": text, "crp": math.inf if i else 1.5}) for i, text in enumerate(FORMULAS)]
+    images = [
+        (pixels + i, {"note": text, "crp": math.inf if i else 1.5})
+        for i, text in enumerate(FORMULAS)
+    ]
     cohort = write_cohort(tmp_path / "c", images, {"describe": "x", "kept": ["note", "crp"]})
     with open(tmp_path / "c" / "metadata.csv", newline="", encoding="utf-8") as handle:
         written = [row["note"] for row in csv.DictReader(handle)]
     assert written[:8] == [f"'{text}" for text in FORMULAS[:6]] + ["++", "-"]
     assert not any("\n" in cell or "\u202e" in cell for cell in written)
     assert cohort.table["note"].tolist() == [*FORMULAS[:9], "a b", "ab", "Zöe", "'tis"]
-    assert cohort.table["crp"].dropna().tolist() == [1.5] and cohort.info["kept"]["crp"]["high"] == 1.5
+    assert (
+        cohort.table["crp"].dropna().tolist() == [1.5] and cohort.info["kept"]["crp"]["high"] == 1.5
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.png", "/etc/secret.png", "images/../../secret.png", "..\\secret.png", "C:/x.png", "link.png"]
+    "name",
+    [
+        "../secret.png",
+        "/etc/secret.png",
+        "images/../../secret.png",
+        "..\\secret.png",
+        "C:/x.png",
+        "link.png",
+    ],
 )
 def test_a_table_that_leads_out_of_the_folder_is_refused(tmp_path, name):
     cohort = write_cohort(tmp_path / "c", [(np.zeros((8, 8), np.uint8), {})], {"describe": "x"})
@@ -107,7 +134,9 @@ def test_tables_are_typed_and_missing_stays_missing(cohort):
     assert cohort.table["sex"].tolist() == ["F", None, "M"]
     assert cohort.table["visit"].tolist() == ["1", "1", None]
     text = (cohort.folder / "metadata.csv").read_text()
-    assert text.splitlines()[1].startswith("images/000000.png,p-1,1,,70,F,Mass|Nodule,,,train,1,1,0,255,")
+    assert text.splitlines()[1].startswith(
+        "images/000000.png,p-1,1,,70,F,Mass|Nodule,,,train,1,1,0,255,"
+    )
     assert cohort.rows("test").index.tolist() == [1]
     assert len(cohort.rows()) == 3
 
@@ -121,7 +150,11 @@ def test_attributes_have_types_words_and_units(cohort):
         "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
     }
     assert cohort.info["kept"] == {"mmse": {"type": "number", "low": 12.5, "high": 30.0}}
-    assert cohort.info["note"] == "x" and cohort.info["splits"] == {"train": 1, "validation": 1, "test": 1}
+    assert cohort.info["note"] == "x" and cohort.info["splits"] == {
+        "train": 1,
+        "validation": 1,
+        "test": 1,
+    }
 
 
 def test_a_batch_is_padded_with_background_and_grey_is_repeated(tmp_path):
@@ -129,7 +162,10 @@ def test_a_batch_is_padded_with_background_and_grey_is_repeated(tmp_path):
     wide[4:6, 8:12] = 255
     square = np.zeros((20, 20, 3), np.uint8)
     square[..., 0] = 255
-    tall_pixels = {"row_mm": 2.0, "col_mm": 1.0}  # 10 rows of 2 mm are as long as 20 columns of 1 mm: no padding
+    tall_pixels = {
+        "row_mm": 2.0,
+        "col_mm": 1.0,
+    }  # 10 rows of 2 mm are as long as 20 columns of 1 mm: no padding
     cohort = write_cohort(tmp_path / "c", [(wide, {}), (square, {}), (wide, tall_pixels)], {})
     batch = cohort.batch(cohort.rows(), 20)
     assert batch.shape == (3, 3, 20, 20) and batch.dtype == np.float32
@@ -145,7 +181,10 @@ def test_a_batch_is_padded_with_background_and_grey_is_repeated(tmp_path):
 def test_the_fingerprint_sees_pixels_and_attributes_and_not_names_or_order(tmp_path):
     made = list(items())
     one = write_cohort(tmp_path / "one", made, {}).fingerprint
-    renamed = [(pixels, row | ({"patient": "p-2"} if "patient" in row else {})) for pixels, row in reversed(made)]
+    renamed = [
+        (pixels, row | ({"patient": "p-2"} if "patient" in row else {}))
+        for pixels, row in reversed(made)
+    ]
     assert write_cohort(tmp_path / "two", renamed, {}).fingerprint == one
     older = [(pixels, row | {"age": 99.0}) for pixels, row in made]
     darker = [(pixels // 2, row) for pixels, row in made]
@@ -172,7 +211,9 @@ def test_a_cohort_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(CohortError, match="no images"):
         write_cohort(tmp_path / "c", [], {})
     (tmp_path / "c").mkdir()
-    assert len(write_cohort(tmp_path / "c", items(), {}).table) == 3  # an empty folder may be filled
+    assert (
+        len(write_cohort(tmp_path / "c", items(), {}).table) == 3
+    )  # an empty folder may be filled
     with pytest.raises(CohortError, match="exists and is not empty; a cohort is never changed"):
         write_cohort(tmp_path / "c", items(), {})
 
@@ -187,15 +228,23 @@ def test_synthetic_pictures_say_so(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: shutil.rmtree(f), "is not a cohort: it is no folder; make one with `latentdrift import"),
+        (
+            lambda f: shutil.rmtree(f),
+            "is not a cohort: it is no folder; make one with `latentdrift import",
+        ),
         (lambda f: (f / "cohort.json").unlink(), "is not a cohort: it has no cohort.json"),
         (lambda f: (f / "metadata.csv").unlink(), "has lost its metadata.csv"),
-        (lambda f: (f / "images/000001.png").unlink(), "has lost 1 of 3 images, the first images/000001.png"),
+        (
+            lambda f: (f / "images/000001.png").unlink(),
+            "has lost 1 of 3 images, the first images/000001.png",
+        ),
         (lambda f: (f / "cohort.json").write_text("{"), "cohort.json is damaged"),
         (lambda f: (f / "cohort.json").write_text("{}"), "`format`: field required"),
         (lambda f: (f / "metadata.csv").write_text("file_name\n"), "has no column patient, visit"),
         (
-            lambda f: (f / "cohort.json").write_text((f / "cohort.json").read_text().replace('"format": 1', '"format": 7')),
+            lambda f: (f / "cohort.json").write_text(
+                (f / "cohort.json").read_text().replace('"format": 1', '"format": 7')
+            ),
             "has format version 7 and 1 is needed",
         ),
     ],
@@ -207,7 +256,9 @@ def test_damage_gets_a_sentence(cohort, damage, message):
 
 
 def test_damaged_pictures_and_unknown_splits_get_a_sentence(cohort):
-    with pytest.raises(OptionError, match="unknown split 'training'; known: test, train, validation"):
+    with pytest.raises(
+        OptionError, match="unknown split 'training'; known: test, train, validation"
+    ):
         cohort.rows("training")
     (cohort.folder / "images/000000.png").write_bytes(b"nothing")
     with pytest.raises(CohortError, match=r"000000.png cannot be read"):
@@ -232,13 +283,18 @@ def test_quantise_keeps_what_fits_and_clips_what_is_outside():
     assert quantise(COLOUR, (0, 255))[0] is COLOUR
     stored, window = quantise(np.array([[-5.0, 0, 5, 10, np.nan]], dtype=np.float32), (0.0, 5.0))
     assert stored.tolist() == [[0, 0, 65535, 65535, 0]] and window == (0, 5)
-    assert quantise(np.full((2, 2, 3), 65535, np.uint16), (0, 65535))[0].tolist() == np.full((2, 2, 3), 255).tolist()
+    assert (
+        quantise(np.full((2, 2, 3), 65535, np.uint16), (0, 65535))[0].tolist()
+        == np.full((2, 2, 3), 255).tolist()
+    )
 
 
 def test_hugging_face_loads_it_as_an_imagefolder(cohort, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset("imagefolder", data_dir=str(cohort.folder), split="train", cache_dir=str(tmp_path / "cache"))
+    loaded = datasets.load_dataset(
+        "imagefolder", data_dir=str(cohort.folder), split="train", cache_dir=str(tmp_path / "cache")
+    )
     assert set(loaded.column_names) == {"image", *COLUMNS, "diagnosis", "mmse"} - {"file_name"}
     assert loaded["patient"] == ["p-1", "p-1", None]
     by_hash = {row["sha256"]: row for row in loaded}

@@ -10,7 +10,14 @@ import pytest
 
 from latentdrift.data.cohort.visits import pairs, previous
 
-ROW = {"patient": "A", "split": "train", "view": "axial", "days": np.nan, "visit": None, "age": np.nan}
+ROW = {
+    "patient": "A",
+    "split": "train",
+    "view": "axial",
+    "days": np.nan,
+    "visit": None,
+    "age": np.nan,
+}
 
 
 def table(*rows: dict[str, Any], index: list[int] | None = None) -> pd.DataFrame:
@@ -47,7 +54,9 @@ def test_every_earlier_visit_pairs_with_every_later_one() -> None:
         ({"days": 0, "view": None}, {"days": 1}, []),
     ],
 )
-def test_two_pictures(first: dict[str, Any], second: dict[str, Any], expected: list[tuple[int, int]]) -> None:
+def test_two_pictures(
+    first: dict[str, Any], second: dict[str, Any], expected: list[tuple[int, int]]
+) -> None:
     assert pairs(table(first, second)) == expected
 
 
@@ -65,25 +74,44 @@ def whose(*cells: dict[str, Any]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("column", "values"),
-    [("days", (400.0, 0.0, 30.0)), ("visit", ("10", "2", "9")), ("visit", ("MR10", "MR2", "MR9")), ("age", (61.5, 60.0, 61.0))],
+    [
+        ("days", (400.0, 0.0, 30.0)),
+        ("visit", ("10", "2", "9")),
+        ("visit", ("MR10", "MR2", "MR9")),
+        ("age", (61.5, 60.0, 61.0)),
+    ],
 )
-def test_visits_follow_one_another_in_time_and_not_in_the_table(column: str, values: tuple[Any, ...]) -> None:
+def test_visits_follow_one_another_in_time_and_not_in_the_table(
+    column: str, values: tuple[Any, ...]
+) -> None:
     mine = [{"patient": "A", column: value} for value in values]
     assert previous(whose(*mine, {"patient": "B", column: values[1]})) == {0: 2, 2: 1}
 
 
 def test_the_most_exact_order_that_a_patient_has_throughout_counts() -> None:
-    both = [{"patient": "A", "days": 5.0, "visit": "1"}, {"patient": "A", "days": 1.0, "visit": "2"}]
+    both = [
+        {"patient": "A", "days": 5.0, "visit": "1"},
+        {"patient": "A", "days": 1.0, "visit": "2"},
+    ]
     assert previous(whose(*both)) == {0: 1}
     assert previous(whose(both[0], {**both[1], "days": float("nan")})) == {1: 0}
-    named = [{"patient": "A", "visit": "first", "age": 70.0}, {"patient": "A", "visit": "second", "age": 71.0}]
+    named = [
+        {"patient": "A", "visit": "first", "age": 70.0},
+        {"patient": "A", "visit": "second", "age": 71.0},
+    ]
     assert previous(whose(*named)) == {1: 0}
     assert previous(whose({"patient": "A"}, {"patient": "A"})) == {}
     assert previous(whose({"days": 1.0}, {"days": 2.0})) == {}  # nobody's
 
 
 def test_of_several_pictures_of_a_visit_it_is_the_same_view() -> None:
-    visits = [("frontal", 0.0), ("lateral", 0.0), ("lateral", 9.0), ("oblique", 9.0), ("frontal", 9.0)]
+    visits = [
+        ("frontal", 0.0),
+        ("lateral", 0.0),
+        ("lateral", 9.0),
+        ("oblique", 9.0),
+        ("frontal", 9.0),
+    ]
     shown = [{"patient": "A", "view": view, "days": days} for view, days in visits]
     assert previous(whose(*shown)) == {2: 1, 3: 0, 4: 0}
 

@@ -20,9 +20,22 @@ from latentdrift.data.images.intensity import to_unit
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 255, (40, 30)).astype(np.uint8)
 VOLUME = RANDOM.integers(0, 999, (12, 13, 14)).astype(np.int16)
-DICOM = ("CT_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_gdcm.dcm",
-         "image_dfl.dcm", "examples_palette.dcm", "SC_ybr_full_422_uncompressed.dcm", "liver_1frame.dcm", "rtdose.dcm",
-         "MR_small_bigendian.dcm", "examples_overlay.dcm", "no_meta_group_length.dcm", "reportsi.dcm")  # fmt: skip
+DICOM = (
+    "CT_small.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "SC_rgb_jpeg_gdcm.dcm",
+    "image_dfl.dcm",
+    "examples_palette.dcm",
+    "SC_ybr_full_422_uncompressed.dcm",
+    "liver_1frame.dcm",
+    "rtdose.dcm",
+    "MR_small_bigendian.dcm",
+    "examples_overlay.dcm",
+    "no_meta_group_length.dcm",
+    "reportsi.dcm",
+)
 
 
 def dicom(name: str) -> Path:
@@ -37,8 +50,12 @@ def folder(tmp_path: Path) -> Path:
     for suffix in ("png", "jpg", "tif"):
         Pillow.fromarray(PIXELS).save(tmp_path / f"raster.{suffix}")
     Pillow.fromarray(PIXELS).save(tmp_path / "raster-lzw.tif", compression="tiff_lzw")
-    for make, name in ((nib.Nifti1Image, "nifti.nii"), (nib.Nifti1Image, "nifti.nii.gz"), (nib.Nifti2Image, "nifti2.nii"),
-                       (nib.Nifti1Pair, "nifti.hdr")):  # fmt: skip
+    for make, name in (
+        (nib.Nifti1Image, "nifti.nii"),
+        (nib.Nifti1Image, "nifti.nii.gz"),
+        (nib.Nifti2Image, "nifti2.nii"),
+        (nib.Nifti1Pair, "nifti.hdr"),
+    ):
         nib.save(make(VOLUME, np.eye(4)), tmp_path / name)
     for name in DICOM:
         shutil.copy(dicom(name), tmp_path / f"dicom-{name}")
@@ -88,7 +105,11 @@ def test_a_pair_is_read_through_its_header(folder: Path) -> None:
         ("scans.zip", b"PK\x03\x04" + bytes(400), "compressed"),
         ("scans.7z", b"7z\xbc\xaf\x27\x1c" + bytes(400), "compressed"),
         ("scans.tar", bytes(257) + b"ustar\x0000" + bytes(400), "compressed"),
-        ("scans.tgz", gzip.compress(bytes(257) + b"ustar\x0000" + bytes(400), mtime=0), "compressed"),
+        (
+            "scans.tgz",
+            gzip.compress(bytes(257) + b"ustar\x0000" + bytes(400), mtime=0),
+            "compressed",
+        ),
         ("scan.dcm.xz", b"\xfd7zXZ\x00" + bytes(400), "compressed"),
         ("scan.dcm.gz", gzip.compress(bytes(128) + b"DICM" + bytes(400), mtime=0), "compressed"),
         ("scan.png.gz", gzip.compress(b"\x89PNG\r\n\x1a\n" + bytes(400), mtime=0), "compressed"),
@@ -97,7 +118,9 @@ def test_a_pair_is_read_through_its_header(folder: Path) -> None:
         ("Thumbs.db", b"\xd0\xcf\x11\xe0" + bytes(400), "system file"),
     ],
 )
-def test_other_files_are_refused_with_a_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+def test_other_files_are_refused_with_a_reason(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ImageError, match=name) as error:
         read(tmp_path / name)
@@ -106,13 +129,17 @@ def test_other_files_are_refused_with_a_reason(tmp_path: Path, name: str, conten
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_analyze_is_told_apart_from_nifti_and_what_to_do_is_said(tmp_path: Path, order: str) -> None:
+def test_analyze_is_told_apart_from_nifti_and_what_to_do_is_said(
+    tmp_path: Path, order: str
+) -> None:
     header = nib.AnalyzeHeader(endianness=order)
     header.set_data_shape((4, 5, 6))
     header.set_data_dtype(np.int16)
     (tmp_path / "brain.hdr").write_bytes(header.binaryblock)
     (tmp_path / "brain.img").write_bytes(bytes(240))
-    with pytest.raises(ImageError, match=r"ANALYZE 7\.5 header, .* convert the pair to NIfTI") as error:
+    with pytest.raises(
+        ImageError, match=r"ANALYZE 7\.5 header, .* convert the pair to NIfTI"
+    ) as error:
         read(tmp_path / "brain.hdr", plane="axial")
     assert error.value.reason == "unsupported"
     with pytest.raises(ImageError, match=r"the pixels of brain\.hdr") as error:
@@ -141,7 +168,9 @@ def test_sizes_are_checked_before_memory_is_taken() -> None:
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.8, 0.99])
-def test_files_that_end_anywhere_are_read_or_refused_and_nothing_else(folder: Path, share: float) -> None:
+def test_files_that_end_anywhere_are_read_or_refused_and_nothing_else(
+    folder: Path, share: float
+) -> None:
     for path in sorted(folder.iterdir()):
         whole = path.read_bytes()
         path.write_bytes(whole[: int(len(whole) * share)])
@@ -149,7 +178,9 @@ def test_files_that_end_anywhere_are_read_or_refused_and_nothing_else(folder: Pa
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_files_with_wrong_bytes_are_read_or_refused_and_nothing_else(folder: Path, seed: int) -> None:
+def test_files_with_wrong_bytes_are_read_or_refused_and_nothing_else(
+    folder: Path, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     for path in sorted(folder.iterdir()):
         data = bytearray(path.read_bytes())
@@ -170,13 +201,19 @@ def assert_read_or_refused(path: Path) -> None:
         assert np.isfinite(x).all() and np.abs(x).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["raster.png", "nifti.nii.gz", "dicom-CT_small.dcm", "dicom-examples_palette.dcm"])
+@pytest.mark.parametrize(
+    "name", ["raster.png", "nifti.nii.gz", "dicom-CT_small.dcm", "dicom-examples_palette.dcm"]
+)
 def test_a_changed_picture_goes_into_the_format_it_came_from(folder: Path, name: str) -> None:
-    (image,) = read(folder / name, plane="axial", position="3", window=None if "nifti" not in name else "0,999")
+    (image,) = read(
+        folder / name, plane="axial", position="3", window=None if "nifti" not in name else "0,999"
+    )
     written = write_like(folder / "edited", image, image.pixels, description="nothing")
     assert kind_of(written) == kind_of(folder / name) and written.stem.startswith("edited")
     (back,) = read(written, window=None if "nifti" not in name else "0,999")
-    np.testing.assert_allclose(to_unit(back.pixels, back.range), to_unit(image.pixels, image.range), atol=1 / 255)
+    np.testing.assert_allclose(
+        to_unit(back.pixels, back.range), to_unit(image.pixels, image.range), atol=1 / 255
+    )
     if image.affine is not None:
         np.testing.assert_allclose(back.affine, image.affine, atol=1e-4)  # type: ignore[arg-type]
 
@@ -185,5 +222,9 @@ def test_a_sixteen_bit_picture_is_written_at_sixteen_bits(tmp_path: Path) -> Non
     deep = RANDOM.integers(0, 65536, (5, 6)).astype(np.uint16)
     Pillow.fromarray(deep).save(tmp_path / "a.png")
     (image,) = read(tmp_path / "a.png")
-    written = write_like(tmp_path / "b", image, image.pixels.astype(np.float32), description="nothing")
-    assert np.array_equal(read(written)[0].pixels, deep) and read(written)[0].notes == ("synthetic",)
+    written = write_like(
+        tmp_path / "b", image, image.pixels.astype(np.float32), description="nothing"
+    )
+    assert np.array_equal(read(written)[0].pixels, deep) and read(written)[0].notes == (
+        "synthetic",
+    )

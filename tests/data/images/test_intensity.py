@@ -63,7 +63,9 @@ def test_sixteen_bits_survive_the_round_trip() -> None:
 
 def test_float_round_trip_is_exact_to_float_precision() -> None:
     values = np.linspace(-1024, 3071, 4096)
-    np.testing.assert_allclose(from_unit(to_unit(values, (-1024, 3071)), (-1024, 3071)), values, atol=4e-4)
+    np.testing.assert_allclose(
+        from_unit(to_unit(values, (-1024, 3071)), (-1024, 3071)), values, atol=4e-4
+    )
 
 
 def test_integer_types_are_rounded_and_never_wrap() -> None:
@@ -73,13 +75,19 @@ def test_integer_types_are_rounded_and_never_wrap() -> None:
 
 def test_percentiles_are_those_of_the_valid_pixels() -> None:
     window = parse_window("p10,p90")
-    assert choose_range(window, np.arange(101.0), header=(0, 1), full=(0, 255), path="x") == (10.0, 90.0)
+    assert choose_range(window, np.arange(101.0), header=(0, 1), full=(0, 255), path="x") == (
+        10.0,
+        90.0,
+    )
 
 
 def test_percentiles_of_a_nearly_constant_picture_fall_back_to_its_range() -> None:
     values = np.zeros(1000)
     values[0] = 7
-    assert choose_range(parse_window("p5,p95"), values, header=None, full=(0, 255), path="x") == (0.0, 7.0)
+    assert choose_range(parse_window("p5,p95"), values, header=None, full=(0, 255), path="x") == (
+        0.0,
+        7.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,12 @@ def test_percentiles_of_a_nearly_constant_picture_fall_back_to_its_range() -> No
     ],
 )
 def test_which_range_counts(text: str | None, header: tuple, full: tuple, expected: tuple) -> None:
-    assert choose_range(parse_window(text), np.array([3.0, np.nan, 9.0]), header=header, full=full, path="x") == expected
+    assert (
+        choose_range(
+            parse_window(text), np.array([3.0, np.nan, 9.0]), header=header, full=full, path="x"
+        )
+        == expected
+    )
 
 
 def test_a_header_window_that_is_not_there_is_refused() -> None:
@@ -111,15 +124,24 @@ def test_a_constant_picture_maps_to_the_dark_end(constant: float) -> None:
 
 
 def test_gaps_take_the_smallest_value() -> None:
-    np.testing.assert_array_equal(without_gaps(np.array([np.nan, 2.0, np.inf, -3.0])), [-3, 2, -3, -3])
+    np.testing.assert_array_equal(
+        without_gaps(np.array([np.nan, 2.0, np.inf, -3.0])), [-3, 2, -3, -3]
+    )
 
 
-@pytest.mark.parametrize(("window", "side"), [((-20.0, 79.0), "above"), ((2000.0, 3000.0), "below"), ((991.0, 1489.0), None)])
-def test_a_picture_that_its_window_blanks_is_refused_with_its_values(window: tuple, side: str | None) -> None:
+@pytest.mark.parametrize(
+    ("window", "side"),
+    [((-20.0, 79.0), "above"), ((2000.0, 3000.0), "below"), ((991.0, 1489.0), None)],
+)
+def test_a_picture_that_its_window_blanks_is_refused_with_its_values(
+    window: tuple, side: str | None
+) -> None:
     pixels = np.array([[991.0, 1489.0]])
     if side is None:
         return check_seen(pixels, window, "x")
-    with pytest.raises(ImageError, match=f"991 to 1489.* lies {side} the window .*; give another with --window") as error:
+    with pytest.raises(
+        ImageError, match=f"991 to 1489.* lies {side} the window .*; give another with --window"
+    ) as error:
         check_seen(pixels, window, "x")
     assert error.value.reason == "blank"
 

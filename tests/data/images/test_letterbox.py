@@ -13,10 +13,14 @@ SHAPES = [(207, 256), (256, 207), (64, 64), (33, 90), (91, 32), (1, 5)]
 
 
 @pytest.mark.parametrize(
-    ("shape", "corner"), [((4, 10), (3, 0)), ((5, 10), (2, 0)), ((10, 5), (0, 2)), ((7, 7), (0, 0)), ((10, 4), (0, 3))]
+    ("shape", "corner"),
+    [((4, 10), (3, 0)), ((5, 10), (2, 0)), ((10, 5), (0, 2)), ((7, 7), (0, 0)), ((10, 4), (0, 3))],
 )
-def test_padding_is_centred_and_the_odd_line_goes_below_or_right(shape: tuple[int, int], corner: tuple[int, int]) -> None:
-    side, picture = max(shape), np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+def test_padding_is_centred_and_the_odd_line_goes_below_or_right(
+    shape: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    side = max(shape)
+    picture = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     expected = np.full((side, side), -7.0)
     expected[corner[0] : corner[0] + shape[0], corner[1] : corner[1] + shape[1]] = picture
     np.testing.assert_array_equal(Fit(*shape, side).apply(picture, fill=-7.0), expected)
@@ -31,7 +35,9 @@ def test_without_resizing_the_inverse_is_exact(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES[:5])
 @pytest.mark.parametrize("resolution", [32, 128, 300])
-def test_the_inverse_returns_the_shape_and_nearly_the_picture(shape: tuple[int, int], resolution: int) -> None:
+def test_the_inverse_returns_the_shape_and_nearly_the_picture(
+    shape: tuple[int, int], resolution: int
+) -> None:
     noise = gaussian_filter(np.random.default_rng(1).normal(size=shape), max(shape) / 10)
     picture = (noise / np.abs(noise).max()).astype(np.float32)
     fit = Fit(*shape, resolution)
@@ -43,16 +49,22 @@ def test_the_inverse_returns_the_shape_and_nearly_the_picture(shape: tuple[int, 
 @pytest.mark.parametrize("shape", SHAPES[:5])
 @pytest.mark.parametrize("resolution", [48, 128])
 @pytest.mark.parametrize("at", [(0.3, 0.35), (0.7, 0.3), (0.35, 0.7)])
-def test_nothing_is_flipped_turned_or_shifted(shape: tuple[int, int], resolution: int, at: tuple[float, float]) -> None:
+def test_nothing_is_flipped_turned_or_shifted(
+    shape: tuple[int, int], resolution: int, at: tuple[float, float]
+) -> None:
     """A blob stays where the closed form of padding and scaling puts it, to a tenth of a pixel."""
     rows, columns = np.indices(shape)
     centre = np.array([shape[0] * at[0], shape[1] * at[1]])
-    picture = np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 2 / (min(shape) / 16) ** 2)
+    picture = np.exp(
+        -((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 2 / (min(shape) / 16) ** 2
+    )
     fit = Fit(*shape, resolution)
     scale = resolution / max(shape)
     expected = (centre + fit.corner + 0.5) * scale - 0.5
     np.testing.assert_allclose(center_of_mass(fit.apply(picture, fill=0.0)), expected, atol=0.1)
-    np.testing.assert_allclose(center_of_mass(fit.invert(fit.apply(picture, fill=0.0))), centre, atol=0.15 / min(scale, 1))
+    np.testing.assert_allclose(
+        center_of_mass(fit.invert(fit.apply(picture, fill=0.0))), centre, atol=0.15 / min(scale, 1)
+    )
 
 
 def test_a_fine_pattern_does_not_alias_when_shrunk() -> None:

@@ -19,14 +19,20 @@ from latentdrift.data.phantom.phantom_brain import BrainAttributes, render
 N = 14
 COPIED = 3
 DISGUISES = {
-    "brighter, flatter, shifted, noisy": lambda picture: noisy(np.roll(0.1 + 0.8 * picture, (2, -2), (0, 1))),
+    "brighter, flatter, shifted, noisy": lambda picture: noisy(
+        np.roll(0.1 + 0.8 * picture, (2, -2), (0, 1))
+    ),
     "turned by 5 degrees": lambda picture: moved(picture, angle=5),
     "turned by 10 degrees": lambda picture: moved(picture, angle=10),
     "mirrored": lambda picture: picture[:, ::-1],
     "smaller by 5 %": lambda picture: moved(picture, scale=1.05),
-    "half the pixels": lambda picture: np.asarray(Image.fromarray(picture).resize((48, 48), Image.Resampling.BOX)),
+    "half the pixels": lambda picture: np.asarray(
+        Image.fromarray(picture).resize((48, 48), Image.Resampling.BOX)
+    ),
     "gamma": lambda picture: picture**0.7,
-    "turned, smaller, brighter, noisy": lambda picture: noisy(moved(picture, angle=5, scale=1.05) ** 0.7),
+    "turned, smaller, brighter, noisy": lambda picture: noisy(
+        moved(picture, angle=5, scale=1.05) ** 0.7
+    ),
 }
 
 
@@ -36,14 +42,23 @@ def brain(subject: int) -> np.ndarray:
 
 
 def noisy(picture: np.ndarray) -> np.ndarray:
-    return (picture + np.random.default_rng(0).normal(0, 0.01, picture.shape)).astype(np.float32).clip(0, 1)
+    return (
+        (picture + np.random.default_rng(0).normal(0, 0.01, picture.shape))
+        .astype(np.float32)
+        .clip(0, 1)
+    )
 
 
 def moved(picture: np.ndarray, angle: float = 0, scale: float = 1) -> np.ndarray:
     """Turned about the centre, and smaller."""
     turned = Image.fromarray(picture).rotate(angle, Image.Resampling.BICUBIC)
     aside = picture.shape[0] * (1 - scale) / 2
-    smaller = turned.transform(turned.size, Image.Transform.AFFINE, (scale, 0, aside, 0, scale, aside), Image.Resampling.BICUBIC)
+    smaller = turned.transform(
+        turned.size,
+        Image.Transform.AFFINE,
+        (scale, 0, aside, 0, scale, aside),
+        Image.Resampling.BICUBIC,
+    )
     return np.asarray(smaller).clip(0, 1)
 
 
@@ -69,9 +84,14 @@ def test_a_copy_in_disguise_is_told_from_strangers(brains: list[np.ndarray], nam
 
 def test_inspect_names_the_copy_and_no_stranger(brains: list[np.ndarray], tmp_path: Path) -> None:
     pictures = [*brains, DISGUISES["turned by 5 degrees"](brains[COPIED])]
-    rows = [{"patient": f"p-{place}", "split": ("train", "test")[place >= N // 2]} for place in range(N + 1)]
+    rows = [
+        {"patient": f"p-{place}", "split": ("train", "test")[place >= N // 2]}
+        for place in range(N + 1)
+    ]
     stored = [to_file(picture) for picture in pictures]
-    cohort = write_cohort(tmp_path / "cohort", zip(stored, rows, strict=True), {"describe": "brain MRI"})
+    cohort = write_cohort(
+        tmp_path / "cohort", zip(stored, rows, strict=True), {"describe": "brain MRI"}
+    )
     (pair,) = inspect(cohort)["leaks"]["near_duplicates"]
     assert set(pair["files"]) == {f"images/{COPIED:06d}.png", f"images/{N:06d}.png"}
     assert pair["splits"] == ["train", "test"] and pair["correlation"] > SAME
@@ -86,7 +106,8 @@ def texture(number: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cohort, dict[str, str]]:
-    """Twenty pictures without a patient, each beside a turned and a mirrored copy that no thumbnail tells; split by file."""
+    """Twenty pictures without a patient, each beside a turned and a mirrored copy that no thumbnail
+    tells; split by file."""
     folder = tmp_path_factory.mktemp("leak")
     (folder / "in").mkdir()
     for number in range(20):
@@ -103,14 +124,18 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cohort, dict[str
 
 def test_copies_that_thumbnails_miss_stay_together(imported: tuple[Cohort, dict[str, str]]) -> None:
     split_of = imported[1]
-    mirrored = [thumbnail(texture(number)) @ thumbnail(texture(number)[:, ::-1]) for number in range(20)]
+    mirrored = [
+        thumbnail(texture(number)) @ thumbnail(texture(number)[:, ::-1]) for number in range(20)
+    ]
     assert max(mirrored) < 0.97
     for number in range(20):
         assert len({split_of[f"{number}{name}.png"] for name in "abc"}) == 1
     assert set(split_of.values()) == {"train", "validation", "test"}
 
 
-def test_inspect_finds_nothing_after_such_an_import(imported: tuple[Cohort, dict[str, str]]) -> None:
+def test_inspect_finds_nothing_after_such_an_import(
+    imported: tuple[Cohort, dict[str, str]],
+) -> None:
     assert inspect(imported[0])["leaks"]["near_duplicates"] == []
 
 
@@ -121,7 +146,10 @@ def test_of_too_many_pairs_those_most_alike_are_looked_at() -> None:
     thumbnails -= thumbnails.mean(1, keepdims=True)
     thumbnails = (thumbnails / np.linalg.norm(thumbnails, axis=1, keepdims=True)).astype(np.float32)
     correlation = np.triu(thumbnails @ thumbnails.T, 1)
-    best = {tuple(map(int, np.unravel_index(place, correlation.shape))) for place in np.argsort(-correlation.ravel())[:5]}
+    best = {
+        tuple(map(int, np.unravel_index(place, correlation.shape)))
+        for place in np.argsort(-correlation.ravel())[:5]
+    }
     assert set(candidates(thumbnails, most=5)) == best
 
 

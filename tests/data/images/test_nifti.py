@@ -1,4 +1,5 @@
-"""NIfTI: a volume whose voxels say where they are, stored in all 48 ways, looks the same and goes back where it was."""
+"""NIfTI: a volume whose voxels say where they are, stored in all 48 ways, looks the same and goes
+back where it was."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ VOLUME = np.fromfunction(lambda x, y, z: 100 * x + 10 * y + z, SHAPE).astype(np.
 
 def stored(order: str = "RAS", volume: np.ndarray = VOLUME) -> tuple[np.ndarray, np.ndarray]:
     """The RAS volume as it is stored under axis codes, with its affine."""
-    ras = nib.Nifti1Image(volume, np.vstack([np.column_stack([np.diag(ZOOMS), ORIGIN]), [0, 0, 0, 1]]))
+    ras = nib.Nifti1Image(
+        volume, np.vstack([np.column_stack([np.diag(ZOOMS), ORIGIN]), [0, 0, 0, 1]])
+    )
     codes = nib.orientations.axcodes2ornt
     turned = ras.as_reoriented(nib.orientations.ornt_transform(codes("RAS"), codes(order)))
     return np.asarray(turned.dataobj), turned.affine
@@ -65,7 +68,12 @@ def test_every_storage_order_looks_the_same_and_goes_back(tmp_path: Path, order:
         write_nifti(tmp_path / "w.nii.gz", image, image.pixels)
         (back,) = read_nifti(tmp_path / "w.nii.gz")
         np.testing.assert_array_equal(back.pixels, image.pixels)
-        assert image.affine is not None and back.affine is not None and image.source is not None and back.source is not None
+        assert (
+            image.affine is not None
+            and back.affine is not None
+            and image.source is not None
+            and back.source is not None
+        )
         np.testing.assert_allclose(back.affine, image.affine, atol=1e-5)
         assert (back.source.plane, back.spacing) == (plane, image.spacing)
         voxels = np.asarray(nib.load(source).dataobj), nib.load(source).affine
@@ -78,7 +86,9 @@ def assert_affine_is_true(image: Image) -> None:
     for row, column in ((0, 0), (1, 3), (image.pixels.shape[0] - 1, image.pixels.shape[1] - 1)):
         x, rest = divmod(int(image.pixels[row, column]), 100)
         voxel = np.array([x, *divmod(rest, 10)])
-        np.testing.assert_allclose((image.affine @ [row, column, 0, 1])[:3], voxel * ZOOMS + ORIGIN, atol=1e-6)
+        np.testing.assert_allclose(
+            (image.affine @ [row, column, 0, 1])[:3], voxel * ZOOMS + ORIGIN, atol=1e-6
+        )
 
 
 def assert_lies_in(written: nib.Nifti1Image, voxels: np.ndarray, affine: np.ndarray) -> None:
@@ -91,10 +101,22 @@ def assert_lies_in(written: nib.Nifti1Image, voxels: np.ndarray, affine: np.ndar
 
 @pytest.mark.parametrize(
     ("position", "index"),
-    [("0%", 0), ("50%", 4), ("100%", 8), ("3", 3), ("10mm", 0), ("26mm", 8), ("13.1mm", 2), ("12.9mm", 1), ("9.5mm", 0)],
+    [
+        ("0%", 0),
+        ("50%", 4),
+        ("100%", 8),
+        ("3", 3),
+        ("10mm", 0),
+        ("26mm", 8),
+        ("13.1mm", 2),
+        ("12.9mm", 1),
+        ("9.5mm", 0),
+    ],
 )
 @pytest.mark.parametrize("order", ["RAS", "LPI", "SPL"])
-def test_positions_in_percent_millimetres_and_voxels(tmp_path: Path, order: str, position: str, index: int) -> None:
+def test_positions_in_percent_millimetres_and_voxels(
+    tmp_path: Path, order: str, position: str, index: int
+) -> None:
     """Coronal slices lie 2 mm apart, from y = 10 mm."""
     (image,) = read_nifti(saved(tmp_path / "a.nii", order), "coronal", position)
     np.testing.assert_array_equal(image.pixels, expected("coronal", index))
@@ -102,9 +124,12 @@ def test_positions_in_percent_millimetres_and_voxels(tmp_path: Path, order: str,
 
 
 @pytest.mark.parametrize(
-    ("position", "limits"), [("9", "from 0 to 8"), ("-1", "from 0 to 8"), ("30mm", "from 9 to 27 mm"), ("101%", "100 %")]
+    ("position", "limits"),
+    [("9", "from 0 to 8"), ("-1", "from 0 to 8"), ("30mm", "from 9 to 27 mm"), ("101%", "100 %")],
 )
-def test_positions_outside_the_volume_are_refused(tmp_path: Path, position: str, limits: str) -> None:
+def test_positions_outside_the_volume_are_refused(
+    tmp_path: Path, position: str, limits: str
+) -> None:
     with pytest.raises(ImageError, match=limits) as error:
         read_nifti(saved(tmp_path / "a.nii"), "coronal", position)
     assert error.value.reason == "outside"
@@ -119,25 +144,42 @@ def test_positions_and_planes_that_mean_nothing_are_refused(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("slab", "shares"),
-    [(2.0, {4: 1}), (0.5, {4: 1}), (6.0, {3: 1, 4: 1, 5: 1}), (4.0, {3: 0.5, 4: 1, 5: 0.5}), (100.0, dict.fromkeys(range(9), 1))],
+    [
+        (2.0, {4: 1}),
+        (0.5, {4: 1}),
+        (6.0, {3: 1, 4: 1, 5: 1}),
+        (4.0, {3: 0.5, 4: 1, 5: 0.5}),
+        (100.0, dict.fromkeys(range(9), 1)),
+    ],
 )
 @pytest.mark.parametrize("order", ["RAS", "SPL"])
-def test_a_slab_is_the_mean_over_its_thickness(tmp_path: Path, order: str, slab: float, shares: dict[int, float]) -> None:
+def test_a_slab_is_the_mean_over_its_thickness(
+    tmp_path: Path, order: str, slab: float, shares: dict[int, float]
+) -> None:
     volume = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.int16)
     (image,) = read_nifti(saved(tmp_path / "a.nii", order, volume), "coronal", "4", slab)
-    mean = sum(share * volume[:, at].astype(float) for at, share in shares.items()) / sum(shares.values())
+    mean = sum(share * volume[:, at].astype(float) for at, share in shares.items()) / sum(
+        shares.values()
+    )
     np.testing.assert_allclose(image.pixels, mean[::-1, ::-1].T, rtol=1e-6)
     write_nifti(tmp_path / "w.nii", image, image.pixels)
     (back,) = read_nifti(tmp_path / "w.nii")
     np.testing.assert_array_equal(back.pixels, image.pixels)
     assert image.affine is not None and back.affine is not None
     np.testing.assert_allclose(back.affine, image.affine, atol=1e-5)
-    assert nib.load(tmp_path / "w.nii").header.get_zooms()[nib.io_orientation(back.affine)[:, 0].tolist().index(1)] >= 1
+    assert (
+        nib.load(tmp_path / "w.nii").header.get_zooms()[
+            nib.io_orientation(back.affine)[:, 0].tolist().index(1)
+        ]
+        >= 1
+    )
 
 
 def test_an_oblique_volume_keeps_its_place(tmp_path: Path) -> None:
     angle = np.deg2rad(20)
-    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    turn = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
     affine = np.vstack([np.column_stack([turn @ np.diag(ZOOMS), ORIGIN]), [0, 0, 0, 1]])
     nib.save(nib.Nifti1Image(VOLUME, affine), tmp_path / "a.nii")
     (image,) = read_nifti(tmp_path / "a.nii", "axial", "2")
@@ -154,7 +196,9 @@ def test_one_slice_needs_no_plane(tmp_path: Path, shape: tuple[int, ...]) -> Non
     nib.save(nib.Nifti1Image(volume, np.diag([*ZOOMS, 1])), tmp_path / "a.nii")
     (image,) = read_nifti(tmp_path / "a.nii", position="90%")
     np.testing.assert_array_equal(image.pixels, volume.squeeze()[::-1, ::-1].T)
-    assert image.source is not None and image.source.plane == next(p for p, (axis, *_) in PLANES.items() if shape[axis] == 1)
+    assert image.source is not None and image.source.plane == next(
+        p for p, (axis, *_) in PLANES.items() if shape[axis] == 1
+    )
     write_nifti(tmp_path / "w.nii", image, image.pixels)
     again = nib.load(tmp_path / "w.nii")
     assert again.shape == shape and np.array_equal(again.dataobj, volume)
@@ -175,7 +219,11 @@ def test_without_orientation_it_is_shown_as_stored_and_says_so(tmp_path: Path) -
     assert image.notes == ("no orientation in the header: left and right are not known",)
     write_nifti(tmp_path / "w.nii.gz", image, image.pixels)
     again = nib.load(tmp_path / "w.nii.gz")
-    assert again.shape == (6, 8) and again.get_data_dtype() == np.uint8 and np.array_equal(again.dataobj, picture)
+    assert (
+        again.shape == (6, 8)
+        and again.get_data_dtype() == np.uint8
+        and np.array_equal(again.dataobj, picture)
+    )
     assert int(again.header["qform_code"]) == int(again.header["sform_code"]) == 0
 
 
@@ -198,7 +246,9 @@ def test_a_volume_without_orientation_goes_back_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("scaling", [(1.0, 0.0), (0.25, -1024.0)])
 @pytest.mark.parametrize("version", [nib.Nifti1Image, nib.Nifti2Image])
-def test_types_byte_orders_and_scaling_survive(tmp_path: Path, kind: str, order: str, scaling: tuple, version: type) -> None:
+def test_types_byte_orders_and_scaling_survive(
+    tmp_path: Path, kind: str, order: str, scaling: tuple, version: type
+) -> None:
     raw = np.random.default_rng(0).integers(0, 200, SHAPE).astype(order + kind)
     header = version.header_class(endianness=order)
     header.set_data_dtype(kind)
@@ -206,13 +256,21 @@ def test_types_byte_orders_and_scaling_survive(tmp_path: Path, kind: str, order:
     image.header.set_slope_inter(*scaling)
     nib.save(image, tmp_path / "a.nii")
     (shown,) = read_nifti(tmp_path / "a.nii", "axial", "1")
-    np.testing.assert_allclose(shown.pixels, (raw[::-1, ::-1, 1].T.astype(float)) * scaling[0] + scaling[1])
-    write_nifti(tmp_path / "w.nii", shown, from_unit(to_unit(shown.pixels, shown.range), shown.range))
+    np.testing.assert_allclose(
+        shown.pixels, (raw[::-1, ::-1, 1].T.astype(float)) * scaling[0] + scaling[1]
+    )
+    write_nifti(
+        tmp_path / "w.nii", shown, from_unit(to_unit(shown.pixels, shown.range), shown.range)
+    )
     written = nib.load(tmp_path / "w.nii")
     assert isinstance(written, version) and written.get_data_dtype() == np.dtype(kind)
     assert (written.dataobj.slope, written.dataobj.inter) == scaling
     tolerance = 1e-4 if kind[0] == "f" else 0
-    np.testing.assert_allclose(np.asarray(written.dataobj.get_unscaled())[..., 0], raw[..., 1].astype(float), atol=tolerance)
+    np.testing.assert_allclose(
+        np.asarray(written.dataobj.get_unscaled())[..., 0],
+        raw[..., 1].astype(float),
+        atol=tolerance,
+    )
 
 
 def test_the_display_range_of_the_header_is_the_window(tmp_path: Path) -> None:
@@ -228,7 +286,9 @@ def test_the_writing_says_synthetic_and_copies_no_text(tmp_path: Path) -> None:
     (image,) = read_nifti(source, "axial")
     write_nifti(tmp_path / "w.nii", image, image.pixels)
     assert b"synthetic" in bytes(nib.load(tmp_path / "w.nii").header["descrip"])
-    assert not any(word in (tmp_path / "w.nii").read_bytes() for word in (b"DOE", b"12345", b"jane"))
+    assert not any(
+        word in (tmp_path / "w.nii").read_bytes() for word in (b"DOE", b"12345", b"jane")
+    )
 
 
 def test_gaps_take_the_smallest_value(tmp_path: Path) -> None:
@@ -243,19 +303,27 @@ def test_coloured_voxels(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (4, 5, 1, 3)).astype(np.uint8)
     voxels = colours.copy().view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
     nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")
-    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii")[0].pixels, colours[::-1, ::-1, 0].swapaxes(0, 1))
+    np.testing.assert_array_equal(
+        read_nifti(tmp_path / "a.nii")[0].pixels, colours[::-1, ::-1, 0].swapaxes(0, 1)
+    )
 
 
 @pytest.mark.parametrize(
     ("volume", "reason", "message"),
     [
-        (np.zeros((4, 5, 6, 3), np.int16), "4-D", r"4 x 5 x 6 x 3 voxels\) came where one is wanted"),
+        (
+            np.zeros((4, 5, 6, 3), np.int16),
+            "4-D",
+            r"4 x 5 x 6 x 3 voxels\) came where one is wanted",
+        ),
         (np.zeros((4, 5, 6), np.complex64), "unsupported", "save their magnitude"),
         (np.zeros((4, 1, 1), np.int16), "not an image", "no rows and columns"),
         (np.full((4, 5, 6), np.nan, np.float32), "damaged", "no finite|cannot be read"),
     ],
 )
-def test_what_is_no_picture_is_refused(tmp_path: Path, volume: np.ndarray, reason: str, message: str) -> None:
+def test_what_is_no_picture_is_refused(
+    tmp_path: Path, volume: np.ndarray, reason: str, message: str
+) -> None:
     nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(ImageError, match=message) as error:
         read_nifti(tmp_path / "a.nii", "axial")
@@ -270,8 +338,13 @@ def test_a_volume_needs_a_plane(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("share", [0.5, 0.97])
-def test_a_volume_that_ends_too_early_is_refused_wherever_the_slice_lies(tmp_path: Path, suffix: str, share: float) -> None:
-    path = saved(tmp_path / f"a{suffix}", volume=np.random.default_rng(0).integers(0, 999, (20, 20, 20)).astype(np.int16))
+def test_a_volume_that_ends_too_early_is_refused_wherever_the_slice_lies(
+    tmp_path: Path, suffix: str, share: float
+) -> None:
+    path = saved(
+        tmp_path / f"a{suffix}",
+        volume=np.random.default_rng(0).integers(0, 999, (20, 20, 20)).astype(np.int16),
+    )
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ImageError) as error:
@@ -291,9 +364,13 @@ def test_a_header_that_promises_too_much_is_refused_before_memory_is_taken(tmp_p
 
 
 def test_other_images_are_written_with_their_own_affine(tmp_path: Path) -> None:
-    affine = np.array([[0, -0.5, 0, 30], [-0.7, 0, 0, 40], [0, 0, 2, -5], [0, 0, 0, 1.0]])  # an axial DICOM slice in RAS
+    affine = np.array(
+        [[0, -0.5, 0, 30], [-0.7, 0, 0, 40], [0, 0, 2, -5], [0, 0, 0, 1.0]]
+    )  # an axial DICOM slice in RAS
     pixels = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
-    write_nifti(tmp_path / "a.nii", Image(pixels, (-1, 1), affine=affine, spacing=(0.7, 0.5)), pixels)
+    write_nifti(
+        tmp_path / "a.nii", Image(pixels, (-1, 1), affine=affine, spacing=(0.7, 0.5)), pixels
+    )
     (back,) = read_nifti(tmp_path / "a.nii")
     np.testing.assert_array_equal(back.pixels, pixels)
     np.testing.assert_allclose(back.affine, affine, atol=1e-6)  # type: ignore[arg-type]
@@ -319,7 +396,9 @@ def test_real_volumes_go_and_return(tmp_path: Path, name: str, slab: float, plan
     canonical = nib.as_closest_canonical(nib.load(path))
     normal, rows, columns = PLANES[plane]
     if slab == 0 and image.source is not None:
-        there = np.moveaxis(np.asarray(canonical.dataobj), (normal, rows, columns), (0, 1, 2))[image.source.frame]
+        there = np.moveaxis(np.asarray(canonical.dataobj), (normal, rows, columns), (0, 1, 2))[
+            image.source.frame
+        ]
         np.testing.assert_allclose(image.pixels, there[::-1, ::-1], rtol=1e-6)
 
 
@@ -329,9 +408,15 @@ def test_real_slices_stand_upright_and_go_back(tmp_path: Path) -> None:
         pytest.skip(f"the real slices are not here: {SHARED / 'oasis2'}")
     for path in files:
         (image,) = read_nifti(path)
-        assert image.pixels.shape in ((256, 207), (215, 207)) and image.pixels.dtype == np.uint8 and image.affine is None
+        assert (
+            image.pixels.shape in ((256, 207), (215, 207))
+            and image.pixels.dtype == np.uint8
+            and image.affine is None
+        )
         write_nifti(tmp_path / "w.nii.gz", image, image.pixels)
-        assert np.array_equal(np.asarray(nib.load(tmp_path / "w.nii.gz").dataobj), np.asarray(nib.load(path).dataobj))
+        assert np.array_equal(
+            np.asarray(nib.load(tmp_path / "w.nii.gz").dataobj), np.asarray(nib.load(path).dataobj)
+        )
 
 
 def test_a_real_series_of_volumes_is_refused() -> None:
@@ -342,7 +427,8 @@ def test_a_real_series_of_volumes_is_refused() -> None:
         read_nifti(path, "axial")
 
 
-# --- headers as other tools write them --------------------------------------------------------------------------------
+# --- headers as other tools write them
+# --------------------------------------------------------------------------------
 
 
 def with_header(path: Path, **fields: object) -> Path:
@@ -381,8 +467,16 @@ def test_a_sform_counts_whatever_the_quaternion_beside_it(tmp_path: Path, qform_
 
 @pytest.mark.parametrize("longer", [1e-7, 1e-5, 1e-4])
 def test_a_quaternion_too_long_by_rounding_is_a_half_turn(tmp_path: Path, longer: float) -> None:
-    """b = 1 turns by 180 degrees about the first axis: the second and third run backwards, to single precision."""
-    path = with_header(tmp_path / "a.nii", sform_code=0, qform_code=1, quatern_b=1 + longer, quatern_c=0, quatern_d=0)
+    """b = 1 turns by 180 degrees about the first axis: the second and third run backwards, to
+    single precision."""
+    path = with_header(
+        tmp_path / "a.nii",
+        sform_code=0,
+        qform_code=1,
+        quatern_b=1 + longer,
+        quatern_c=0,
+        quatern_d=0,
+    )
     (image,) = read_nifti(path, "axial", "1")
     assert image.notes == () and image.affine is not None
     shown = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
@@ -395,8 +489,12 @@ def test_a_half_turn_about_any_axis_stays_one(tmp_path: Path, axis: np.ndarray) 
     """A rotation by 180 degrees is 2 n n' - 1."""
     n = axis / np.linalg.norm(axis)
     b, c, d = n * (1 + 1e-6)
-    path = with_header(tmp_path / "a.nii", sform_code=0, qform_code=1, quatern_b=b, quatern_c=c, quatern_d=d)
-    np.testing.assert_allclose(open_volume(path).grid.affine[:3, :3] / ZOOMS, 2 * np.outer(n, n) - np.eye(3), atol=1e-6)
+    path = with_header(
+        tmp_path / "a.nii", sform_code=0, qform_code=1, quatern_b=b, quatern_c=c, quatern_d=d
+    )
+    np.testing.assert_allclose(
+        open_volume(path).grid.affine[:3, :3] / ZOOMS, 2 * np.outer(n, n) - np.eye(3), atol=1e-6
+    )
 
 
 def test_a_quaternion_that_is_none_is_no_orientation(tmp_path: Path) -> None:
@@ -418,16 +516,22 @@ def test_a_quaternion_that_is_none_is_no_orientation(tmp_path: Path) -> None:
         (0.5, -1000, (0.5, -1000)),
     ],
 )
-def test_a_slope_that_scales_nothing_leaves_the_stored_values(tmp_path: Path, slope: float, inter: float, scale: tuple) -> None:
+def test_a_slope_that_scales_nothing_leaves_the_stored_values(
+    tmp_path: Path, slope: float, inter: float, scale: tuple
+) -> None:
     """NIfTI-1, `scl_slope`: where it is 0, the stored values count."""
     path = with_header(tmp_path / "a.nii", scl_slope=slope, scl_inter=inter)
     (image,) = read_nifti(path, "axial", "2")
     np.testing.assert_allclose(image.pixels, expected("axial", 2) * scale[0] + scale[1])
     write_nifti(tmp_path / "w.nii", image, image.pixels)
-    np.testing.assert_allclose(nib.load(tmp_path / "w.nii").get_fdata()[..., 0], VOLUME[..., 2] * scale[0] + scale[1])
+    np.testing.assert_allclose(
+        nib.load(tmp_path / "w.nii").get_fdata()[..., 0], VOLUME[..., 2] * scale[0] + scale[1]
+    )
 
 
-def test_odd_headers_are_mended_with_one_sentence_and_nothing_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+def test_odd_headers_are_mended_with_one_sentence_and_nothing_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
     path = with_header(tmp_path / "a.nii", pixdim=[0, -1, 2, 0, 0, 0, 0, 0], xyzt_units=7)
     (image,) = read_nifti(path, "axial", "1")
     (note,) = image.notes
@@ -437,13 +541,17 @@ def test_odd_headers_are_mended_with_one_sentence_and_nothing_on_stderr(tmp_path
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a", "A.NII.GZ", "a.img", "a.png"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
-def test_the_content_decides_how_a_volume_is_unpacked(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+def test_the_content_decides_how_a_volume_is_unpacked(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
     content = saved(tmp_path / "source.nii").read_bytes()
     (tmp_path / name).write_bytes(pack(content))
     (image,) = read(tmp_path / name, plane="sagittal", position="4")
     np.testing.assert_array_equal(image.pixels, expected("sagittal", 4))
     write_nifti(tmp_path / "w.nii.gz", image, image.pixels)
-    assert_lies_in(nib.load(tmp_path / "w.nii.gz"), VOLUME, nib.load(tmp_path / "source.nii").affine)
+    assert_lies_in(
+        nib.load(tmp_path / "w.nii.gz"), VOLUME, nib.load(tmp_path / "source.nii").affine
+    )
 
 
 def test_a_volume_too_large_for_memory_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
@@ -464,6 +572,8 @@ def test_voxels_without_extent_are_damaged(tmp_path: Path) -> None:
     image = nib.Nifti2Image(np.zeros((4, 5, 6), np.int16), None)
     image.header["pixdim"][1:4] = [1, 1e-300, 1e-300]
     nib.save(image, tmp_path / "flat.nii")
-    with pytest.raises(ImageError, match=r"voxels of 1 x .* mm, from which no plane is known") as error:
+    with pytest.raises(
+        ImageError, match=r"voxels of 1 x .* mm, from which no plane is known"
+    ) as error:
         read(tmp_path / "flat.nii", plane="axial")
     assert error.value.reason == "damaged"

@@ -54,12 +54,28 @@ def messy(tmp_path):
     for patient in range(10):
         for visit in range(2):
             name = f"CASE_{patient:04d}_{visit}"
-            save(source / f"batch{visit}" / f"{name}.png", scan(2 * patient + visit, dtype=np.uint16 if visit else np.uint8))
-            age, date = f"{60 + patient},5", f"{10 + patient}.03.{2000 + visit}"
-            sex, finding = "mw"[patient % 2], "Erguss|Stau" if visit else "o.B."
-            lines.append(f"CASE_{patient:04d};{name}.png;{age};{sex};{date};{finding};1,{patient};Jörg Müller")
-    extra = {"negative": "-4", "words": "alt", "cut": "70", "text": "70", "copy": "70", "absent": "70"}
-    lines += [f"CASE_0100;{name}.png;{age};m;01.01.2001;o.B.;1,0;Eva" for name, age in extra.items()]
+            save(
+                source / f"batch{visit}" / f"{name}.png",
+                scan(2 * patient + visit, dtype=np.uint16 if visit else np.uint8),
+            )
+            age = f"{60 + patient},5"
+            date = f"{10 + patient}.03.{2000 + visit}"
+            sex = "mw"[patient % 2]
+            finding = "Erguss|Stau" if visit else "o.B."
+            lines.append(
+                f"CASE_{patient:04d};{name}.png;{age};{sex};{date};{finding};1,{patient};Jörg Müller"
+            )
+    extra = {
+        "negative": "-4",
+        "words": "alt",
+        "cut": "70",
+        "text": "70",
+        "copy": "70",
+        "absent": "70",
+    }
+    lines += [
+        f"CASE_0100;{name}.png;{age};m;01.01.2001;o.B.;1,0;Eva" for name, age in extra.items()
+    ]
     for name in ("negative", "words", "orphan", "CASE_0777_0"):
         save(source / f"{name}.png", scan(len(name) + 100))
     save(source / "copy.png", scan(0))
@@ -73,7 +89,12 @@ def messy(tmp_path):
         "describe: chest X-ray\nfile: Bild\npatient: Fall-Nr\nage: Alter\nsex: {column: Geschl., values: {m: M, w: F}}\n"
         "date: Untersuchung\nfindings: {column: Befund, none: o.B.}\nkeep: [Score]\nmodality: {value: CR}\n"
     )
-    return ImportOptions(source=source, out=tmp_path / "cohort", table=source / "liste.csv", map=tmp_path / "map.yaml")
+    return ImportOptions(
+        source=source,
+        out=tmp_path / "cohort",
+        table=source / "liste.csv",
+        map=tmp_path / "map.yaml",
+    )
 
 
 @pytest.fixture
@@ -89,7 +110,9 @@ def records(path: Path) -> list[dict[str, str]]:
 def everything_in(folder: Path) -> str:
     """Names and texts of a folder's files, without hashes and pseudonyms: chance may write a year into those."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".png"]
-    text = "\n".join(path.read_text(errors="replace") + str(path.relative_to(folder)) for path in files)
+    text = "\n".join(
+        path.read_text(errors="replace") + str(path.relative_to(folder)) for path in files
+    )
     return re.sub(r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "", text)
 
 
@@ -109,23 +132,40 @@ def test_every_file_is_taken_or_has_a_reason(cohort, messy):
         "liesmich.txt": "not an image",
         "CASE_0777_0.png": "no row in the table",
     }
-    files = [path for path in messy.source.rglob("*") if path.is_file() and path.name != "liste.csv"]
+    files = [
+        path for path in messy.source.rglob("*") if path.is_file() and path.name != "liste.csv"
+    ]
     assert len(cohort.table) + len(cohort.info["rejected"]) == len(files)
     assert cohort.info["rejected_by_reason"] == dict(Counter(reasons.values()).most_common())
     assert [list(entry) for entry in cohort.info["rejected"]] == [["reason"]] * 7
     said = summary(cohort.info, read_private(messy.out, "cells.csv"))
     assert said[0].startswith("Taken: 22 images of 11 patients (16 train,")
-    assert "Not taken: 7 (" in said[1] and "1 truncated" in said[1] and "2 no row in the table" in said[1]
+    assert (
+        "Not taken: 7 (" in said[1]
+        and "1 truncated" in said[1]
+        and "2 no row in the table" in said[1]
+    )
     assert "1 of 26 rows of the table have no file here." in said
-    assert "2 cells of age are left empty: 1 negative age ('-4' in row 23), 1 age is not a number ('alt' in row 24)." in said
+    assert (
+        "2 cells of age are left empty: 1 negative age ('-4' in row 23), 1 age is not a number ('alt' in row 24)."
+        in said
+    )
     assert cohort.info["table"]["cells"] == {"age": {"negative age": 1, "age is not a number": 1}}
 
 
 def test_the_table_is_understood(cohort):
     first = cohort.table.iloc[0]
-    assert (first["age"], first["sex"], first["findings"], first["score"], first["modality"]) == (60.5, "M", "o.B.", 1.0, "CR")
+    assert (first["age"], first["sex"], first["findings"], first["score"], first["modality"]) == (
+        60.5,
+        "M",
+        "o.B.",
+        1.0,
+        "CR",
+    )
     assert cohort.attributes["findings"]["vocabulary"] == ["Erguss", "Stau", "o.B."]
-    assert set(cohort.attributes) == {"age", "sex", "findings"} and set(cohort.info["kept"]) == {"score"}
+    assert set(cohort.attributes) == {"age", "sex", "findings"} and set(cohort.info["kept"]) == {
+        "score"
+    }
     assert cohort.describe == "chest X-ray"
     assert sorted(cohort.table["visit"]) == ["1"] * 12 + ["2"] * 10
     assert set(cohort.table.loc[cohort.table["visit"] == "2", "days"]) == {365.0, 366.0} - {366.0}
@@ -146,11 +186,15 @@ def test_pixels_keep_their_bits(cohort, messy):
 
 def test_splits_are_by_patient_and_the_same_for_any_salt(cohort, messy):
     assert cohort.table.groupby("patient")["split"].nunique().max() == 1
-    again = import_cohort(messy.model_copy(update={"out": messy.out.with_name("again"), "salt": "other"}))
+    again = import_cohort(
+        messy.model_copy(update={"out": messy.out.with_name("again"), "salt": "other"})
+    )
     assert again.table["split"].tolist() == cohort.table["split"].tolist()
     assert again.fingerprint == cohort.fingerprint
     assert set(again.table["patient"]).isdisjoint(cohort.table["patient"])
-    shuffled = import_cohort(messy.model_copy(update={"out": messy.out.with_name("seed"), "seed": 1}))
+    shuffled = import_cohort(
+        messy.model_copy(update={"out": messy.out.with_name("seed"), "seed": 1})
+    )
     assert shuffled.table["split"].tolist() != cohort.table["split"].tolist()
 
 
@@ -183,12 +227,21 @@ def test_a_second_import_to_the_same_place_keeps_the_pseudonyms(cohort, messy):
     assert import_cohort(messy).table["patient"].tolist() == names
 
 
-@pytest.mark.parametrize("line", ["visit: Bild", "keep: [Bild]", "stage: Fall-Nr", "keep: [Fall-Nr]"])
+@pytest.mark.parametrize(
+    "line", ["visit: Bild", "keep: [Bild]", "stage: Fall-Nr", "keep: [Fall-Nr]"]
+)
 def test_columns_that_carry_ids_cannot_stay(messy, line):
     with open(messy.map, "a") as handle:
         handle.write(f"\n{line}\n")
-    messy.map.write_text(messy.map.read_text().replace("keep: [Score]\n", "" if line.startswith("keep") else "keep: [Score]\n"))
-    with pytest.raises(OptionError, match=r"the column '(Bild|Fall-Nr)' (carries patient ids|tells who the patients are)"):
+    messy.map.write_text(
+        messy.map.read_text().replace(
+            "keep: [Score]\n", "" if line.startswith("keep") else "keep: [Score]\n"
+        )
+    )
+    with pytest.raises(
+        OptionError,
+        match=r"the column '(Bild|Fall-Nr)' (carries patient ids|tells who the patients are)",
+    ):
         import_cohort(messy)
 
 
@@ -234,7 +287,12 @@ def test_an_interrupted_import_continues(messy, reads):
     assert 8 <= len(before) <= 9 and len(resumed) == 17 and set(before[:8]).isdisjoint(resumed)
     assert progress[0] == (9, 25) and progress[-1] == (25, 25)
     assert not partial.exists()
-    assert sorted(path.name for path in messy.out.parent.iterdir()) == ["Klinik", "cohort", "cohort-private", "map.yaml"]
+    assert sorted(path.name for path in messy.out.parent.iterdir()) == [
+        "Klinik",
+        "cohort",
+        "cohort-private",
+        "map.yaml",
+    ]
     untouched = import_cohort(messy.model_copy(update={"out": messy.out.with_name("other")}))
     assert untouched.fingerprint == cohort.fingerprint
 
@@ -242,7 +300,10 @@ def test_an_interrupted_import_continues(messy, reads):
 def test_other_options_do_not_reuse_the_unfinished_work(messy, reads, monkeypatch):
     partial = messy.out.with_name(".cohort.partial")
     with monkeypatch.context() as patch:
-        patch.setattr("latentdrift.data.importing.importer.publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "latentdrift.data.importing.importer.publish",
+            lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
         with pytest.raises(KeyboardInterrupt):
             import_cohort(messy)
     with open(partial / "progress.jsonl", "a") as handle:
@@ -276,7 +337,9 @@ def test_a_folder_per_class_without_patients(tmp_path):
             save(tmp_path / "in" / label / f"{number}.jpg", scan(number + 50 * (label == "dog")))
         noisy = np.clip(scan(50 * (label == "dog")).astype(int) + 3, 0, 255).astype(np.uint8)
         save(tmp_path / "in" / label / "again.png", noisy)  # a near-copy of number 0
-    cohort = import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c", preset="imagefolder"))
+    cohort = import_cohort(
+        ImportOptions(source=tmp_path / "in", out=tmp_path / "c", preset="imagefolder")
+    )
     assert cohort.attributes == {"label": {"type": "category", "vocabulary": ["cat scan", "dog"]}}
     assert cohort.table["patient"].isna().all()
     assert cohort.info["split"]["by"] == "near-duplicate group"
@@ -285,7 +348,9 @@ def test_a_folder_per_class_without_patients(tmp_path):
         "No image has a patient id. The split is by groups: all 26 images form 24,"
     )
     assert cohort.rows("test")["label"].nunique() == 2
-    origin = {row["file"]: row["file_name"] for row in records(tmp_path / "c-private" / "files.csv")}
+    origin = {
+        row["file"]: row["file_name"] for row in records(tmp_path / "c-private" / "files.csv")
+    }
     split = dict(zip(cohort.table["file_name"], cohort.table["split"], strict=True))
     for label in ("cat scan", "dog"):
         assert split[origin[f"{label}/0.jpg"]] == split[origin[f"{label}/again.png"]]
@@ -300,7 +365,9 @@ def test_one_folder_of_pictures_without_anything(tmp_path):
 
 def dicom(path: Path, patient: str, date: str, number: int) -> None:
     dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
-    dataset.PatientID, dataset.StudyDate, dataset.PatientName = patient, date, "Secret^Sue"
+    dataset.PatientID = patient
+    dataset.StudyDate = date
+    dataset.PatientName = "Secret^Sue"
     for keyword in ("SeriesDate", "AcquisitionDate", "ContentDate"):
         setattr(dataset, keyword, date)
     dataset.SOPInstanceUID = f"1.2.3.4.5.{number}"
@@ -312,7 +379,12 @@ def dicom(path: Path, patient: str, date: str, number: int) -> None:
 
 
 def test_a_dicom_tree_meets_its_table_by_patient_and_date(tmp_path):
-    moments = [("MRN-445566", "20010101"), ("MRN-445566", "20010221"), ("MRN-778899", "19990101"), ("MRN-000001", "20000101")]
+    moments = [
+        ("MRN-445566", "20010101"),
+        ("MRN-445566", "20010221"),
+        ("MRN-778899", "19990101"),
+        ("MRN-000001", "20000101"),
+    ]
     for number, (patient, date) in enumerate(moments):
         dicom(tmp_path / "in" / patient / f"{date}.dcm", patient, date, number)
     (tmp_path / "t.csv").write_text(
@@ -320,7 +392,11 @@ def test_a_dicom_tree_meets_its_table_by_patient_and_date(tmp_path):
     )
     (tmp_path / "m.yaml").write_text("patient: PatientID\ndate: When\nstage: Stage\n")
     options = ImportOptions(
-        source=tmp_path / "in", out=tmp_path / "c", table=tmp_path / "t.csv", map=tmp_path / "m.yaml", keep=("KVP",)
+        source=tmp_path / "in",
+        out=tmp_path / "c",
+        table=tmp_path / "t.csv",
+        map=tmp_path / "m.yaml",
+        keep=("KVP",),
     )
     cohort = import_cohort(options)
     assert cohort.table["stage"].tolist() == ["I", "II", "III"]
@@ -335,20 +411,33 @@ def test_a_dicom_tree_meets_its_table_by_patient_and_date(tmp_path):
     for identity in ("Secret", "MRN", "445566", "1999", "2001", "1.2.3.4"):
         assert identity not in text
     row = cohort.table.to_dict("records")[0]
-    hounsfield = row["window_low"] + cohort.stored(row) / 65535 * (row["window_high"] - row["window_low"])
+    hounsfield = row["window_low"] + cohort.stored(row) / 65535 * (
+        row["window_high"] - row["window_low"]
+    )
     image = image_readers.read(tmp_path / "in" / "MRN-445566" / "20010101.dcm")[0]
-    assert np.allclose(hounsfield, np.clip(image.pixels, *image.range), atol=(row["window_high"] - row["window_low"]) / 65535)
+    assert np.allclose(
+        hounsfield,
+        np.clip(image.pixels, *image.range),
+        atol=(row["window_high"] - row["window_low"]) / 65535,
+    )
 
 
 def test_volumes_give_a_slice_and_say_their_plane(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         nibabel.save(
-            nibabel.Nifti1Image(rng.normal(size=(20, 24, 28)).astype(np.float32), np.diag([1, 2, 3, 1])),
+            nibabel.Nifti1Image(
+                rng.normal(size=(20, 24, 28)).astype(np.float32), np.diag([1, 2, 3, 1])
+            ),
             tmp_path / f"{name}.nii.gz",
         )
-    nibabel.save(nibabel.Nifti1Image(rng.normal(size=(8, 8, 8, 5)).astype(np.float32), np.eye(4)), tmp_path / "four.nii")
-    cohort = import_cohort(ImportOptions(source=tmp_path, out=tmp_path / "out" / "c", plane="axial"))
+    nibabel.save(
+        nibabel.Nifti1Image(rng.normal(size=(8, 8, 8, 5)).astype(np.float32), np.eye(4)),
+        tmp_path / "four.nii",
+    )
+    cohort = import_cohort(
+        ImportOptions(source=tmp_path, out=tmp_path / "out" / "c", plane="axial")
+    )
     assert cohort.table["view"].tolist() == ["axial", "axial"]
     assert cohort.table[["row_mm", "col_mm"]].to_numpy().tolist() == [[2, 1], [2, 1]]
     assert cohort.info["rejected_by_reason"] == {"4-D": 1}
@@ -359,19 +448,29 @@ def test_volumes_give_a_slice_and_say_their_plane(tmp_path):
 
 def test_volumes_without_a_plane_say_what_to_give(tmp_path):
     (tmp_path / "in").mkdir()
-    volume = nibabel.Nifti1Image(np.random.default_rng(0).normal(size=(6, 7, 8)).astype(np.float32), np.eye(4))
+    volume = nibabel.Nifti1Image(
+        np.random.default_rng(0).normal(size=(6, 7, 8)).astype(np.float32), np.eye(4)
+    )
     nibabel.save(volume, tmp_path / "in" / "a.nii")
-    with pytest.raises(CohortError, match=r"1 no plane; no cohort was made; a volume needs --plane axial, coronal"):
+    with pytest.raises(
+        CohortError, match=r"1 no plane; no cohort was made; a volume needs --plane axial, coronal"
+    ):
         import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c"))
 
 
-@pytest.mark.parametrize(("option", "value"), [("plane", "axial"), ("position", "40%"), ("slab", 3.0)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("plane", "axial"), ("position", "40%"), ("slab", 3.0)]
+)
 def test_options_about_slices_are_refused_for_pictures(tmp_path, option, value):
     save(tmp_path / "in" / "a.png", scan(0))
     asked = ImportOptions(source=tmp_path / "in", out=tmp_path / "out", **{option: value})
-    with pytest.raises(OptionError, match=f"--{option} is about slices, and no file of .* is DICOM or NIfTI"):
+    with pytest.raises(
+        OptionError, match=f"--{option} is about slices, and no file of .* is DICOM or NIfTI"
+    ):
         survey(asked)
-    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.uint8), np.eye(4)), tmp_path / "in" / "b.nii")
+    nibabel.save(
+        nibabel.Nifti1Image(np.zeros((8, 8, 8), np.uint8), np.eye(4)), tmp_path / "in" / "b.nii"
+    )
     assert survey(asked)["files_to_read"] == 2
 
 
@@ -382,7 +481,9 @@ def test_an_import_of_nothing_is_an_error(tmp_path):
         import_cohort(options)
     (tmp_path / "in" / "a.txt").write_text("a")
     (tmp_path / "in" / "b.png").write_bytes(b"")
-    with pytest.raises(CohortError, match=r"nothing was taken from .*: 1 not an image, 1 empty; no cohort was made"):
+    with pytest.raises(
+        CohortError, match=r"nothing was taken from .*: 1 not an image, 1 empty; no cohort was made"
+    ):
         import_cohort(options)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
@@ -390,7 +491,11 @@ def test_an_import_of_nothing_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"source": Path("/nowhere/at/all")}, InputError, "does not exist; give a folder or file of images"),
+        (
+            {"source": Path("/nowhere/at/all")},
+            InputError,
+            "does not exist; give a folder or file of images",
+        ),
         ({"table": Path("/nowhere.csv")}, InputError, "check --table"),
         ({"preset": "oasis2"}, OptionError, "give one of them"),
         (
@@ -400,7 +505,11 @@ def test_an_import_of_nothing_is_an_error(tmp_path):
         ),
         ({"table": None}, OptionError, "give the table with --table"),
         ({"split": (0.5, 0.1, 0.1)}, OptionError, "sums to 0.7; it must sum to 1"),
-        ({"stratify": "colour"}, OptionError, "unknown attribute to stratify by 'colour'; known: age, findings"),
+        (
+            {"stratify": "colour"},
+            OptionError,
+            "unknown attribute to stratify by 'colour'; known: age, findings",
+        ),
         ({"keep": ("Scor",)}, OptionError, "unknown field to keep 'Scor'.*did you mean 'Score'"),
         ({"window": "wide"}, OptionError, "the window 'wide' is none of"),
     ],
@@ -423,7 +532,8 @@ def test_a_small_disk_is_noticed_before_work_starts(messy, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 1000))
     with pytest.raises(
-        ResourceError, match=r"needs about \d+ MB and 0 MB are free at .*; free some space or choose another --out"
+        ResourceError,
+        match=r"needs about \d+ MB and 0 MB are free at .*; free some space or choose another --out",
     ):
         import_cohort(messy)
     assert not messy.out.with_name(".cohort.partial").exists()
@@ -438,12 +548,812 @@ def test_a_survey_reads_no_pixels(messy, monkeypatch):
     assert found["disk_bytes"] > 0 and not messy.out.exists()
 
 
-# --- real data ---------------------------------------------------------------------------------------------------------------
+# --- real data
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @needs_data
 def test_oasis2_goes_in_with_one_command(tmp_path):
-    cohort = import_cohort(ImportOptions(source=DATA / "oasis2", out=tmp_path / "c", preset="oasis2", plane="axial"))
+    cohort = import_cohort(
+        ImportOptions(source=DATA / "oasis2", out=tmp_path / "c", preset="oasis2", plane="axial")
+    )
     assert len(cohort.table) == 243 and cohort.table["patient"].nunique() == 100
     assert cohort.info["rejected_by_reason"] == {"other plane": 246}
     assert cohort.info["table"]["rows_without_file"] == 3
@@ -453,16 +1363,23 @@ def test_oasis2_goes_in_with_one_command(tmp_path):
     assert "OAS2" not in everything_in(cohort.folder)
     assert cohort.table.groupby("patient")["split"].nunique().max() == 1
     row = cohort.table.to_dict("records")[0]
-    original = np.asanyarray(nibabel.load(DATA / "oasis2" / "axial" / "OAS2_0001_MR1_axl.nii.gz").dataobj).squeeze()
+    original = np.asanyarray(
+        nibabel.load(DATA / "oasis2" / "axial" / "OAS2_0001_MR1_axl.nii.gz").dataobj
+    ).squeeze()
     stored = np.rint(
-        row["window_low"] + cohort.stored(row) / np.iinfo(cohort.stored(row).dtype).max * (row["window_high"] - row["window_low"])
+        row["window_low"]
+        + cohort.stored(row)
+        / np.iinfo(cohort.stored(row).dtype).max
+        * (row["window_high"] - row["window_low"])
     )
     assert sorted(stored.ravel()) == sorted(original.ravel().astype(float))
 
 
 @needs_data
 def test_the_nih_sample_goes_in_with_one_command(tmp_path):
-    cohort = import_cohort(ImportOptions(source=DATA / "nih1000", out=tmp_path / "c", preset="nih-chestxray14"))
+    cohort = import_cohort(
+        ImportOptions(source=DATA / "nih1000", out=tmp_path / "c", preset="nih-chestxray14")
+    )
     assert len(cohort.table) == 708 and cohort.table["patient"].nunique() == 179
     assert cohort.info["rejected"] == []
     assert len(cohort.attributes["findings"]["vocabulary"]) == 15
@@ -472,13 +1389,22 @@ def test_the_nih_sample_goes_in_with_one_command(tmp_path):
 def test_the_official_nih_table_is_understood(tmp_path):
     save(tmp_path / "images_001" / "images" / "00000001_000.png", scan(0))
     (tmp_path / "Data_Entry_2017_v2020.csv").write_text(
-        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,OriginalImage[Width,Height],"
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View "
+        "Position,OriginalImage[Width,Height],"
         "OriginalImagePixelSpacing[x,y],\n00000001_000.png,Cardiomegaly|Emphysema,0,1,058Y,M,PA,2682,2749,0.143,0.143,\n"
         "00000002_000.png,No Finding,0,2,413,M,PA,2500,2048,0.171,0.171,\n"
     )
-    cohort = import_cohort(ImportOptions(source=tmp_path, out=tmp_path / "c", preset="nih-chestxray14"))
+    cohort = import_cohort(
+        ImportOptions(source=tmp_path, out=tmp_path / "c", preset="nih-chestxray14")
+    )
     row = cohort.table.iloc[0]
-    assert (row["age"], row["sex"], row["findings"], row["visit"], row["view"]) == (58, "M", "Cardiomegaly|Emphysema", "0", "PA")
+    assert (row["age"], row["sex"], row["findings"], row["visit"], row["view"]) == (
+        58,
+        "M",
+        "Cardiomegaly|Emphysema",
+        "0",
+        "PA",
+    )
     assert cohort.info["table"]["rows_without_file"] == 1 and cohort.info["table"]["cells"] == {}
 
 
@@ -487,51 +1413,83 @@ def test_a_dicom_tree_goes_in_and_one_plane_of_it_can_be_asked_for(tmp_path):
     whole = import_cohort(ImportOptions(source=DATA / "ct-dicom", out=tmp_path / "whole"))
     assert len(whole.table) == 30 and whole.table["patient"].nunique() == 5
     assert Counter(whole.table["view"]) == {"axial": 10, "coronal": 10, "sagittal": 10}
-    axial = import_cohort(ImportOptions(source=DATA / "ct-dicom", out=tmp_path / "axial", plane="axial"))
-    assert set(axial.table["view"]) == {"axial"} and axial.info["rejected_by_reason"] == {"other plane": 20}
-    assert not any(name in everything_in(whole.folder) for name in ("A002304", "A048383", "1900", "1.3.6.1"))
+    axial = import_cohort(
+        ImportOptions(source=DATA / "ct-dicom", out=tmp_path / "axial", plane="axial")
+    )
+    assert set(axial.table["view"]) == {"axial"} and axial.info["rejected_by_reason"] == {
+        "other plane": 20
+    }
+    assert not any(
+        name in everything_in(whole.folder) for name in ("A002304", "A048383", "1900", "1.3.6.1")
+    )
 
 
 @needs_data
 def test_a_class_folder_of_brain_tumours_goes_in(tmp_path):
-    cohort = import_cohort(ImportOptions(source=DATA / "brain-tumour", out=tmp_path / "c", preset="imagefolder"))
+    cohort = import_cohort(
+        ImportOptions(source=DATA / "brain-tumour", out=tmp_path / "c", preset="imagefolder")
+    )
     assert len(cohort.table) == 581 and cohort.info["rejected_by_reason"] == {"duplicate": 19}
-    assert cohort.attributes["label"]["vocabulary"] == ["glioma", "meningioma", "notumor", "pituitary"]
+    assert cohort.attributes["label"]["vocabulary"] == [
+        "glioma",
+        "meningioma",
+        "notumor",
+        "pituitary",
+    ]
 
 
 def test_a_cohort_is_itself_a_source(cohort, tmp_path):
-    again = import_cohort(ImportOptions(source=cohort.folder, out=tmp_path / "again", table=cohort.folder / "metadata.csv"))
+    again = import_cohort(
+        ImportOptions(
+            source=cohort.folder, out=tmp_path / "again", table=cohort.folder / "metadata.csv"
+        )
+    )
     assert sorted(again.table["sha256"]) == sorted(cohort.table["sha256"])
     assert np.array_equal(again.table["age"], cohort.table["age"], equal_nan=True)
-    assert json.loads((again.folder / "cohort.json").read_text())["rejected_by_reason"] == {"not an image": 1}
+    assert json.loads((again.folder / "cohort.json").read_text())["rejected_by_reason"] == {
+        "not an image": 1
+    }
     assert Cohort.load(again.folder).table["findings"].tolist() == cohort.table["findings"].tolist()
 
 
 def test_a_single_file_is_a_source(tmp_path):
     save(tmp_path / "a.png", scan(3))
-    assert len(import_cohort(ImportOptions(source=tmp_path / "a.png", out=tmp_path / "c")).table) == 1
+    assert (
+        len(import_cohort(ImportOptions(source=tmp_path / "a.png", out=tmp_path / "c")).table) == 1
+    )
 
 
 def test_compressed_volumes_that_end_early_are_truncated(tmp_path):
     nibabel.save(
-        nibabel.Nifti1Image(np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32), np.eye(4)), tmp_path / "a.nii.gz"
+        nibabel.Nifti1Image(
+            np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32), np.eye(4)
+        ),
+        tmp_path / "a.nii.gz",
     )
     (tmp_path / "b.nii.gz").write_bytes((tmp_path / "a.nii.gz").read_bytes()[:700])
     (tmp_path / "c.gz").write_bytes(gzip.compress(b"text"))
     cohort = import_cohort(ImportOptions(source=tmp_path, out=tmp_path / "out"))
     assert len(cohort.table) == 1
-    assert [entry["reason"] in ("truncated", "damaged", "not an image") for entry in cohort.info["rejected"]] == [True, True]
+    assert [
+        entry["reason"] in ("truncated", "damaged", "not an image")
+        for entry in cohort.info["rejected"]
+    ] == [True, True]
 
 
-# --- windows and what is no scan --------------------------------------------------------------------------------------
+# --- windows and what is no scan
+# --------------------------------------------------------------------------------------
 
 
 def taken_from(tmp_path: Path, **options) -> Cohort:
-    return import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "cohort", workers=1, **options))
+    return import_cohort(
+        ImportOptions(source=tmp_path / "in", out=tmp_path / "cohort", workers=1, **options)
+    )
 
 
 @pytest.mark.parametrize(("bits", "window"), [(12, "0,4095"), (1, "0,1")])
-def test_pictures_that_use_little_of_their_number_format_are_named_with_the_cure(tmp_path, bits, window):
+def test_pictures_that_use_little_of_their_number_format_are_named_with_the_cure(
+    tmp_path, bits, window
+):
     depth = np.uint16 if bits > 8 else np.uint8
     for number in range(3):
         pixels = np.random.default_rng(number).integers(0, 2**bits, (16, 16)).astype(depth)
@@ -539,7 +1497,10 @@ def test_pictures_that_use_little_of_their_number_format_are_named_with_the_cure
         save(tmp_path / "in" / f"{number}.png", pixels)
     cohort = taken_from(tmp_path)
     (warning,) = cohort.warnings
-    assert f"values up to {2**bits - 1} of" in warning and f"nearly black; import them with --window {window}" in warning
+    assert (
+        f"values up to {2**bits - 1} of" in warning
+        and f"nearly black; import them with --window {window}" in warning
+    )
     assert warning in summary(cohort.info, []) and warning in inspect(cohort)["warnings"]
     shutil.rmtree(tmp_path / "cohort")
     assert taken_from(tmp_path, window=window).info["warnings"] == []
@@ -549,9 +1510,16 @@ def test_a_cohort_of_several_ct_windows_is_named_with_the_cure(tmp_path):
     (tmp_path / "in").mkdir()
     windows = {"lung": ("-600", "1500"), "soft": ("40", "400"), "soft2": ("40", "400")}
     for number, (name, (centre, width)) in enumerate(windows.items()):
-        values = {"WindowCenter": centre, "WindowWidth": width, "RescaleSlope": "1", "RescaleIntercept": "-1024"}
+        values = {
+            "WindowCenter": centre,
+            "WindowWidth": width,
+            "RescaleSlope": "1",
+            "RescaleIntercept": "-1024",
+        }
         stored = np.random.default_rng(number).integers(0, 2000, (6, 8)).astype(np.uint16)
-        dicoms.saved(tmp_path / "in" / f"{name}.dcm", stored, Modality="CT", PatientID=name, **values)
+        dicoms.saved(
+            tmp_path / "in" / f"{name}.dcm", stored, Modality="CT", PatientID=name, **values
+        )
     (warning,) = taken_from(tmp_path).info["warnings"]
     assert "The 3 CT images have 2 different windows" in warning and "--window -160,239" in warning
     shutil.rmtree(tmp_path / "cohort")
@@ -562,7 +1530,11 @@ def test_a_blank_picture_is_refused_by_name_and_the_others_are_taken(tmp_path):
     (tmp_path / "in").mkdir()
     window = {"WindowCenter": "30", "WindowWidth": "100"}
     for name, base in (("seen", 0), ("white", 991)):
-        dicoms.saved(tmp_path / "in" / f"{name}.dcm", (base + np.arange(48).reshape(6, 8)).astype(np.uint16), **window)
+        dicoms.saved(
+            tmp_path / "in" / f"{name}.dcm",
+            (base + np.arange(48).reshape(6, 8)).astype(np.uint16),
+            **window,
+        )
     cohort = taken_from(tmp_path)
     assert len(cohort.table) == 1 and cohort.info["rejected_by_reason"] == {"blank": 1}
     assert "white.dcm" in (tmp_path / "cohort-private" / "rejected.csv").read_text()
@@ -572,7 +1544,11 @@ def test_objects_that_are_no_scans_are_left_out_unless_asked_for(tmp_path):
     (tmp_path / "in").mkdir()
     kinds = {"scan": {}, "scout": {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}}
     for number, (name, values) in enumerate(kinds.items()):
-        dicoms.saved(tmp_path / "in" / name, np.arange(48).reshape(6, 8).astype(np.uint16) * (number + 1), **values)
+        dicoms.saved(
+            tmp_path / "in" / name,
+            np.arange(48).reshape(6, 8).astype(np.uint16) * (number + 1),
+            **values,
+        )
     cohort = taken_from(tmp_path)
     assert len(cohort.table) == 1 and cohort.info["rejected_by_reason"] == {"localizer": 1}
     shutil.rmtree(tmp_path / "cohort")

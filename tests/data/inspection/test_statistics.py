@@ -20,11 +20,14 @@ DATA = places.SHARED / "data"
 
 
 def blocks(seed: int, size: int = 48) -> np.ndarray:
-    return np.kron(np.random.default_rng(seed).integers(1, 250, (6, 6)), np.ones((size // 6, size // 6))).astype(np.uint8)
+    return np.kron(
+        np.random.default_rng(seed).integers(1, 250, (6, 6)), np.ones((size // 6, size // 6))
+    ).astype(np.uint8)
 
 
 def planted():
-    """Forty patients with two visits, then a patient, a picture and a near-copy that are where they should not be."""
+    """Forty patients with two visits, then a patient, a picture and a near-copy that are where they
+    should not be."""
     for patient in range(40):
         for visit in range(2):
             split = "train" if patient < 24 else "validation" if patient < 32 else "test"
@@ -46,7 +49,10 @@ def planted():
                 },
             )
     yield blocks(1000), {"patient": "p-0", "visit": "3", "age": 50.0, "sex": "F", "split": "test"}
-    yield blocks(2), {"patient": "p-101", "age": 60.0, "sex": "F", "split": "test"}  # the pixels of p-1, visit 1
+    yield (
+        blocks(2),
+        {"patient": "p-101", "age": 60.0, "sex": "F", "split": "test"},
+    )  # the pixels of p-1, visit 1
     yield (
         np.clip(blocks(4) + 4, 0, 255).astype(np.uint8),
         {"patient": "p-102", "split": "validation"},
@@ -55,7 +61,11 @@ def planted():
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    return write_cohort(tmp_path_factory.mktemp("inspect") / "cohort", planted(), {"describe": "chest X-ray", "kept": ["score"]})
+    return write_cohort(
+        tmp_path_factory.mktemp("inspect") / "cohort",
+        planted(),
+        {"describe": "chest X-ray", "kept": ["score"]},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +76,12 @@ def found(cohort):
 def test_counts(found):
     assert (found["images"], found["patients"]) == (83, 42)
     assert found["splits"]["train"] == {"images": 48, "patients": 24}
-    assert found["attributes"]["sex"]["counts"]["F"] == {"all": 42, "train": 24, "validation": 8, "test": 10}
+    assert found["attributes"]["sex"]["counts"]["F"] == {
+        "all": 42,
+        "train": 24,
+        "validation": 8,
+        "test": 10,
+    }
     assert (
         found["attributes"]["findings"]["counts"]["Mass"]["all"] == 54
         and found["attributes"]["findings"]["counts"]["Edema"]["all"] == 26
@@ -95,8 +110,12 @@ def test_intensities(cohort, found):
     shares = found["intensity"]["by_split"]
     assert set(shares) == {"train", "validation", "test"}
     assert all(abs(sum(values) - 1) < 1e-4 for values in shares.values())
-    pixels = np.concatenate([cohort.pixels(row).ravel() for row in cohort.rows("test").to_dict("records")])
-    assert np.allclose(shares["test"], np.histogram(pixels, 64, (-1, 1))[0] / pixels.size, atol=1e-5)
+    pixels = np.concatenate(
+        [cohort.pixels(row).ravel() for row in cohort.rows("test").to_dict("records")]
+    )
+    assert np.allclose(
+        shares["test"], np.histogram(pixels, 64, (-1, 1))[0] / pixels.size, atol=1e-5
+    )
 
 
 def test_planted_leaks_are_found_and_nothing_else(cohort, found):
@@ -104,7 +123,10 @@ def test_planted_leaks_are_found_and_nothing_else(cohort, found):
     assert found["leaks"]["pixels"] == [cohort.table["sha256"][2]]
     (pair,) = found["leaks"]["near_duplicates"]
     assert pair["splits"] == ["train", "validation"] and pair["correlation"] > 0.99
-    assert cohort.table.set_index("file_name").loc[pair["files"], "patient"].tolist() == ["p-2", "p-102"]
+    assert cohort.table.set_index("file_name").loc[pair["files"], "patient"].tolist() == [
+        "p-2",
+        "p-102",
+    ]
 
 
 def test_warnings_are_sentences(found):
@@ -117,12 +139,17 @@ def test_warnings_are_sentences(found):
         "All images have the same site; the model cannot learn what it means.",
     ):
         assert expected in found["warnings"]
-    assert not any("score" in sentence for sentence in found["warnings"] if "scores on" not in sentence)
+    assert not any(
+        "score" in sentence for sentence in found["warnings"] if "scores on" not in sentence
+    )
 
 
 def test_the_page_and_the_numbers_are_written(cohort, tmp_path):
     found = write_inspection(cohort, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["inspect.html", "inspect.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "inspect.html",
+        "inspect.json",
+    ]
     assert json.loads((tmp_path / "out" / "inspect.json").read_text()) == found
     html = (tmp_path / "out" / "inspect.html").read_text()
     assert html.count("data:image/svg+xml") == 2
@@ -132,18 +159,31 @@ def test_the_page_and_the_numbers_are_written(cohort, tmp_path):
 
 
 def test_a_cohort_without_anything_but_pictures(tmp_path):
-    cohort = write_cohort(tmp_path / "c", [(blocks(0), {}), (np.zeros((10, 12, 3), np.uint8), {})], {})
+    cohort = write_cohort(
+        tmp_path / "c", [(blocks(0), {}), (np.zeros((10, 12, 3), np.uint8), {})], {}
+    )
     found = write_inspection(cohort, tmp_path / "out")
-    assert found["patients"] == 0 and found["ages"] is None and found["visits"]["images_per_patient"] == {}
+    assert (
+        found["patients"] == 0
+        and found["ages"] is None
+        and found["visits"]["images_per_patient"] == {}
+    )
     assert "The test split is empty." in found["warnings"]
-    assert "The images have 2 different sizes; each is padded to a square and resized." in found["warnings"]
+    assert (
+        "The images have 2 different sizes; each is padded to a square and resized."
+        in found["warnings"]
+    )
     assert "Patients are not known" in (tmp_path / "out" / "inspect.html").read_text()
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")
 def test_visits_of_one_patient_that_are_cut_apart_are_seen_in_real_scans(tmp_path):
-    cohort = import_cohort(ImportOptions(source=DATA / "oasis2", out=tmp_path / "c", preset="oasis2"))
-    thumbnails = np.stack([thumbnail(cohort.stored(row)) for row in cohort.table.to_dict("records")])
+    cohort = import_cohort(
+        ImportOptions(source=DATA / "oasis2", out=tmp_path / "c", preset="oasis2")
+    )
+    thumbnails = np.stack(
+        [thumbnail(cohort.stored(row)) for row in cohort.table.to_dict("records")]
+    )
     assert not any(leaks(cohort, thumbnails).values())
     cohort.table["patient"] = [None] * len(cohort.table)  # nobody knows who is who
     cohort.table["split"] = [("train", "test")[i % 2] for i in range(len(cohort.table))]

@@ -1,4 +1,5 @@
-"""The phantom: the same subject twice, truths that move as anatomy does, and counterfactuals that touch nothing else."""
+"""The phantom: the same subject twice, truths that move as anatomy does, and counterfactuals that
+touch nothing else."""
 
 import csv
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latentdrift.data.phantom.phantom import (  # fmt: skip
+from latentdrift.data.phantom.phantom import (
     DIAGNOSES,
     FINDINGS,
     KINDS,
@@ -43,7 +44,9 @@ def brains(name, **attributes):
 
 
 def chests(name, *findings, **attributes):
-    return np.array([truth(subject, adult(*findings, **attributes), "chest")[name] for subject in SUBJECTS])
+    return np.array(
+        [truth(subject, adult(*findings, **attributes), "chest")[name] for subject in SUBJECTS]
+    )
 
 
 @pytest.mark.parametrize(("render", "attributes"), [(brain, old()), (chest, adult("nodule"))])
@@ -51,25 +54,38 @@ def test_a_seed_is_a_picture(render, attributes):
     first = render(5, attributes, visit=1)
     assert first.shape == (128, 128) and first.dtype == np.float32
     assert first.min() >= 0.0 and first.max() <= 1.0 and first.std() > 0.15
-    for module in ("latentdrift.data.phantom.phantom_cortex", "latentdrift.data.phantom.phantom_chest"):
+    for module in (
+        "latentdrift.data.phantom.phantom_cortex",
+        "latentdrift.data.phantom.phantom_chest",
+    ):
         import_module(module).anatomy.cache_clear()
     np.testing.assert_array_equal(first, render(5, attributes, visit=1))
-    other_visit, other_subject = render(5, attributes, visit=2), render(6, attributes, visit=1)
+    other_visit = render(5, attributes, visit=2)
+    other_subject = render(6, attributes, visit=1)
     assert 0 < np.abs(first - other_visit).mean() < 0.05 < np.abs(first - other_subject).mean()
-    assert np.corrcoef(first.ravel(), other_visit.ravel())[0, 1] > np.corrcoef(first.ravel(), other_subject.ravel())[0, 1]
+    assert (
+        np.corrcoef(first.ravel(), other_visit.ravel())[0, 1]
+        > np.corrcoef(first.ravel(), other_subject.ravel())[0, 1]
+    )
 
 
 @pytest.mark.parametrize(("render", "attributes"), [(brain, old()), (chest, adult())])
 def test_size_changes_the_sampling_and_not_the_anatomy(render, attributes):
     kind = "brain" if render is brain else "chest"
-    small, large = (np.bincount(labels(3, attributes, kind, size=size).ravel(), minlength=7) / size**2 for size in (96, 192))
+    small, large = (
+        np.bincount(labels(3, attributes, kind, size=size).ravel(), minlength=7) / size**2
+        for size in (96, 192)
+    )
     np.testing.assert_allclose(small, large, atol=0.015)
 
 
 def test_old_brains_shrink_by_half_a_percent_a_year():
     """OASIS-2 loses 0.0050 of nWBV a year; dementia is faster (Marcus et al. 2010)."""
     ages = (65.0, 85.0)
-    slope = {d: np.subtract(*[brains("brain_fraction", age=age, diagnosis=d) for age in ages[::-1]]) / 20 for d in DIAGNOSES}
+    slope = {
+        d: np.subtract(*[brains("brain_fraction", age=age, diagnosis=d) for age in ages[::-1]]) / 20
+        for d in DIAGNOSES
+    }
     assert slope[WELL].mean() == pytest.approx(-0.005, abs=0.0006)
     assert (slope[ILL] < slope[WELL]).all() and slope[ILL].mean() > -0.010
     young = (brains("brain_fraction", age=45.0) - brains("brain_fraction", age=25.0)) / 20
@@ -91,7 +107,13 @@ def test_lesions_grow_with_age_and_dementia():
 
 
 def test_ventricles_have_the_size_of_ventricles():
-    assert 0.01 < brains("ventricle_fraction", age=25.0).mean() < 0.05 < brains("ventricle_fraction", age=80.0).mean() < 0.14
+    assert (
+        0.01
+        < brains("ventricle_fraction", age=25.0).mean()
+        < 0.05
+        < brains("ventricle_fraction", age=80.0).mean()
+        < 0.14
+    )
 
 
 def test_fractions_agree_with_the_label_map():
@@ -102,8 +124,10 @@ def test_fractions_agree_with_the_label_map():
 
 
 def test_cortex_is_a_folded_ribbon():
-    """Grey matter borders on fluid deep inside the brain: its border is several times as long as the brain's outline."""
-    tissue, size = labels(100, old(60.0), "brain", size=192), 192
+    """Grey matter borders on fluid deep inside the brain: its border is several times as long as
+    the brain's outline."""
+    tissue = labels(100, old(60.0), "brain", size=192)
+    size = 192
     names = KINDS["brain"].tissues
     white = tissue == names["white matter"]
     border = (white[1:] != white[:-1]).sum() + (white[:, 1:] != white[:, :-1]).sum()
@@ -116,7 +140,9 @@ def test_cortex_is_a_folded_ribbon():
 
 def test_dementia_leaves_what_it_does_not_touch_exactly_as_it_was():
     for subject in (100, 101):
-        before, after = (brain(subject, old(75.0, diagnosis=d), visit=3, noise=0.0) for d in DIAGNOSES)
+        before, after = (
+            brain(subject, old(75.0, diagnosis=d), visit=3, noise=0.0) for d in DIAGNOSES
+        )
         change = np.abs(after - before)
         maps = [labels(subject, old(75.0, diagnosis=d), "brain") for d in DIAGNOSES]
         assert change[maps[0] != maps[1]].mean() > 0.1
@@ -128,13 +154,24 @@ def test_dementia_leaves_what_it_does_not_touch_exactly_as_it_was():
 
 
 def test_men_have_larger_heads():
-    area = {sex: np.mean([(labels(s, old(sex=sex), "brain", size=96) > 0).mean() for s in SUBJECTS]) for sex in "MF"}
+    area = {
+        sex: np.mean([(labels(s, old(sex=sex), "brain", size=96) > 0).mean() for s in SUBJECTS])
+        for sex in "MF"
+    }
     assert 1.05 < area["M"] / area["F"] < 1.25
 
 
 def test_left_is_on_the_right_of_the_image():
-    ventricle = np.mean([labels(s, old(80.0), "brain") == KINDS["brain"].tissues["ventricle"] for s in range(200, 230)], 0)
-    assert ventricle[:, 64:].sum() > 1.03 * ventricle[:, :64].sum()  # the left lateral ventricle is the larger one
+    ventricle = np.mean(
+        [
+            labels(s, old(80.0), "brain") == KINDS["brain"].tissues["ventricle"]
+            for s in range(200, 230)
+        ],
+        0,
+    )
+    assert (
+        ventricle[:, 64:].sum() > 1.03 * ventricle[:, :64].sum()
+    )  # the left lateral ventricle is the larger one
     heart = labels(100, adult(), "chest") == KINDS["chest"].tissues["heart"]
     assert heart[:, 64:].sum() > 1.3 * heart[:, :64].sum()
 
@@ -148,20 +185,27 @@ def test_the_front_of_the_head_is_up():
 
 
 def test_cardiomegaly_is_a_ratio_above_one_half():
-    assert (chests("cardiothoracic_ratio") < 0.5).all() and (chests("cardiothoracic_ratio", "cardiomegaly") > 0.5).all()
-    np.testing.assert_array_equal(chests("cardiothoracic_ratio"), chests("cardiothoracic_ratio", "effusion", "nodule"))
+    assert (chests("cardiothoracic_ratio") < 0.5).all() and (
+        chests("cardiothoracic_ratio", "cardiomegaly") > 0.5
+    ).all()
+    np.testing.assert_array_equal(
+        chests("cardiothoracic_ratio"), chests("cardiothoracic_ratio", "effusion", "nodule")
+    )
 
 
 def test_findings_are_measured_where_they_are_and_only_there():
     assert not chests("effusion_height", "cardiomegaly", "nodule").any()
     assert not chests("nodule_area", "effusion", "cardiomegaly").any()
     assert (chests("effusion_height", "effusion") > 25.0).all()
-    assert (chests("nodule_area", "nodule") > 150.0).all() and (chests("nodule_area", "nodule") < 800.0).all()
+    assert (chests("nodule_area", "nodule") > 150.0).all() and (
+        chests("nodule_area", "nodule") < 800.0
+    ).all()
 
 
 def test_effusion_whitens_the_lower_lung_of_its_side_and_nothing_else():
     for subject in SUBJECTS:
-        before, after = chest(subject, adult(), noise=0.0), chest(subject, adult("effusion"), noise=0.0)
+        before = chest(subject, adult(), noise=0.0)
+        after = chest(subject, adult("effusion"), noise=0.0)
         change = after - before
         left = chest_anatomy(subject, "M", 128).side > 0
         other = change[:, :56] if left else change[:, 72:]
@@ -184,10 +228,17 @@ def test_age_and_sex_show_in_a_chest():
     assert not np.array_equal(chest(100, adult(), noise=0.0), chest(100, adult(sex="F"), noise=0.0))
 
 
-@pytest.mark.parametrize("make", [
-    lambda: BrainAttributes(70, "F", "demntia"), lambda: BrainAttributes(7, "F"), lambda: ChestAttributes(50, "X"),
-    lambda: ChestAttributes(50, "F", ("effusoin",)), lambda: truth(1, adult(), "knee"), lambda: cohort_table("brain", 0, 1, 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BrainAttributes(70, "F", "demntia"),
+        lambda: BrainAttributes(7, "F"),
+        lambda: ChestAttributes(50, "X"),
+        lambda: ChestAttributes(50, "F", ("effusoin",)),
+        lambda: truth(1, adult(), "knee"),
+        lambda: cohort_table("brain", 0, 1, 0),
+    ],
+)
 def test_what_the_phantom_does_not_know_is_a_sentence(make):
     with pytest.raises(OptionError, match=r"known|allowed|at least"):
         make()
@@ -197,7 +248,11 @@ def test_cohorts_are_plausible():
     for kind, spec in KINDS.items():
         rows = cohort_table(kind, 200, 3, seed=4)
         assert rows == cohort_table(kind, 200, 3, seed=4) != cohort_table(kind, 200, 3, seed=5)
-        assert len(rows) == 600 and rows[0]["patient"] == "P0001" and len({row["subject"] for row in rows}) == 200
+        assert (
+            len(rows) == 600
+            and rows[0]["patient"] == "P0001"
+            and len({row["subject"] for row in rows}) == 200
+        )
         for first, second in pairwise(rows):
             if first["patient"] == second["patient"]:
                 assert second["visit"] == first["visit"] + 1 and second["sex"] == first["sex"]
@@ -215,16 +270,27 @@ def test_brain_folder_reads_back_with_its_orientation(tmp_path):
     nibabel = pytest.importorskip("nibabel")
     folder = write_phantom(tmp_path / "raw", kind="brain", patients=2, visits=2, size=96, seed=1)
     table = list(csv.DictReader((folder / "table.csv").open()))
-    assert list(table[0]) == ["Patient", "Visit", "Days", "Age", "Sex", "Diagnosis", "File"] and len(table) == 4
+    assert (
+        list(table[0]) == ["Patient", "Visit", "Days", "Age", "Sex", "Diagnosis", "File"]
+        and len(table) == 4
+    )
     rows = cohort_table("brain", 2, 2, seed=1)
     for cells, row in zip(table, rows, strict=True):
         stored = nibabel.load(folder / cells["File"])
         assert stored.shape == (96, 96, 1) and stored.header.get_zooms()[:2] == (2.0, 2.0)
-        assert nibabel.aff2axcodes(stored.affine) == ("P", "L", "S")  # rows run backwards, columns to the patient's left
+        assert nibabel.aff2axcodes(stored.affine) == (
+            "P",
+            "L",
+            "S",
+        )  # rows run backwards, columns to the patient's left
         attributes = BrainAttributes(float(cells["Age"]), cells["Sex"], cells["Diagnosis"])
         expected = brain(row["subject"], attributes, visit=int(cells["Visit"]), size=96)
-        np.testing.assert_allclose(np.asarray(stored.dataobj)[..., 0] / 4095, expected, atol=0.5 / 4095 + 1e-6)
-        upright = nibabel.as_closest_canonical(stored).get_fdata()[..., 0]  # RAS+: first axis to the right, second to the front
+        np.testing.assert_allclose(
+            np.asarray(stored.dataobj)[..., 0] / 4095, expected, atol=0.5 / 4095 + 1e-6
+        )
+        upright = nibabel.as_closest_canonical(stored).get_fdata()[
+            ..., 0
+        ]  # RAS+: first axis to the right, second to the front
         np.testing.assert_allclose(upright[::-1, ::-1].T / 4095, expected, atol=0.5 / 4095 + 1e-6)
 
 
@@ -237,7 +303,12 @@ def test_chest_folder_reads_back(tmp_path):
         with image.open(folder / cells["File"]) as stored:
             assert "phantom" in stored.text["Synthetic"]
             pixels = np.asarray(stored)
-        expected = chest(row["subject"], ChestAttributes(row["age"], row["sex"], row["findings"]), visit=row["visit"], size=64)
+        expected = chest(
+            row["subject"],
+            ChestAttributes(row["age"], row["sex"], row["findings"]),
+            visit=row["visit"],
+            size=64,
+        )
         np.testing.assert_allclose(pixels / 65535, expected, atol=0.5 / 65535 + 1e-6)
 
 
@@ -248,7 +319,11 @@ def test_a_folder_of_others_is_left_as_it_is(tmp_path, other):
     (folder / "scans" / "P0002_1.png").unlink()  # as a stop leaves it
 
     def held():
-        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return {
+            path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
 
     before = held()
     with pytest.raises(InputError, match="is not empty and holds no phantom of these options"):
@@ -271,4 +346,6 @@ def test_a_picture_takes_milliseconds(render, attributes):
     start = time.process_time()
     for visit in range(10):
         render(1, attributes, visit=visit)
-    assert (time.process_time() - start) / 10 < 0.05  # seconds; about 0.006 on a laptop core, with room for a busy machine
+    assert (
+        time.process_time() - start
+    ) / 10 < 0.05  # seconds; about 0.006 on a laptop core, with room for a busy machine

@@ -1,4 +1,5 @@
-"""What a new user reads after an import: joined spellings, ages read from text, class folders, ages of 0."""
+"""What a new user reads after an import: joined spellings, ages read from text, class folders, ages
+of 0."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ CELLS = [
 
 def picture(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24), dtype=np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24), dtype=np.uint8)).save(
+        path
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
         picture(folder / "in" / f"{number}.png", number)
         lines.append(f"{number}.png,P{number},{word},{age},{findings},{'Mm'[number % 2]}.png")
     (folder / "table.csv").write_text("\n".join(lines), encoding="utf-8")
-    options = ImportOptions(source=folder / "in", table=folder / "table.csv", out=folder / "c", keep=("mask",))
+    options = ImportOptions(
+        source=folder / "in", table=folder / "table.csv", out=folder / "c", keep=("mask",)
+    )
     return import_cohort(options)
 
 
@@ -58,7 +63,10 @@ def test_kept_columns_may_hold_file_names_and_stay(cohort: Cohort) -> None:
 
 def test_the_joined_spellings_and_the_read_ages_are_named(cohort: Cohort) -> None:
     told = " ".join(summary(cohort.info))
-    assert "'GLIOMA' (1), 'Glioma' (2), 'glioma' (1) of diagnosis differ only by case, blanks or Unicode form" in told
+    assert (
+        "'GLIOMA' (1), 'Glioma' (2), 'glioma' (1) of diagnosis differ only by case, blanks or "
+        "Unicode form" in told
+    )
     assert "count as 'Glioma'" in told
     assert "Ages read from text: '>89' as 90 (2), '24M' as 2 (1)." in told
 
@@ -70,7 +78,9 @@ def test_unicode_forms_are_one_word() -> None:
     assert unite_spellings(images, ("site",)) == []
 
 
-def test_an_age_of_0_years_with_its_unit_is_left_out_and_a_bare_0_is_an_infant(cohort: Cohort) -> None:
+def test_an_age_of_0_years_with_its_unit_is_left_out_and_a_bare_0_is_an_infant(
+    cohort: Cohort,
+) -> None:
     ages = cohort.table["age"].tolist()
     assert ages[4] == 0 and np.isnan(ages[5])
 

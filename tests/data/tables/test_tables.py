@@ -11,20 +11,42 @@ import places
 import pytest
 
 from latentdrift.data.importing.row_matching import HeaderLinks, link
-from latentdrift.data.tables.cell_parsing import NOT_NAMED, CellError, Doubt, parse_date, read_rows, unite
-from latentdrift.data.tables.column_map import TableMap, check_columns, guess_map, load_map, load_preset, slug
+from latentdrift.data.tables.cell_parsing import (
+    NOT_NAMED,
+    CellError,
+    Doubt,
+    parse_date,
+    read_rows,
+    unite,
+)
+from latentdrift.data.tables.column_map import (
+    TableMap,
+    check_columns,
+    guess_map,
+    load_map,
+    load_preset,
+    slug,
+)
 from latentdrift.data.tables.pseudonymization import patient_key, pseudonym
 from latentdrift.data.tables.tables import decode, number, read_table
 from latentdrift.errors import InputError, OptionError
 
 DATA = places.SHARED / "data"
 HEADER = ["Subject ID", "Größe", "Volume", "Note"]
-BODY = [["S1", "1,5", "0,696", 'says "yes"; no|maybe, x'], ["S2", "2", "0,700", ""], ["S3", "", "1,046", "é"]]
+BODY = [
+    ["S1", "1,5", "0,696", 'says "yes"; no|maybe, x'],
+    ["S2", "2", "0,700", ""],
+    ["S3", "", "1,046", "é"],
+]
 
 
 def written(sep: str, end: str, encoding: str, header=HEADER, body=BODY) -> bytes:
     def cell(text):
-        return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in (sep, '"', ",")) else text
+        return (
+            '"' + text.replace('"', '""') + '"'
+            if any(sign in text for sign in (sep, '"', ","))
+            else text
+        )
 
     return (end.join(sep.join(map(cell, row)) for row in [header, *body]) + end).encode(encoding)
 
@@ -32,7 +54,10 @@ def written(sep: str, end: str, encoding: str, header=HEADER, body=BODY) -> byte
 @pytest.mark.parametrize(
     ("sep", "end", "encoding"),
     list(product(",;\t|", ["\n", "\r\n", "\r"], ["utf-8"]))
-    + [(";", "\r", e) for e in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32")],
+    + [
+        (";", "\r", e)
+        for e in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32")
+    ],
 )
 def test_any_dialect_reads_the_same(tmp_path, sep, end, encoding):
     path = tmp_path / "table.csv"
@@ -47,7 +72,8 @@ def test_any_dialect_reads_the_same(tmp_path, sep, end, encoding):
 def test_clutter_is_left_out(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(
-        "sep=;\n\nExport of 2020\n;;;\n ID ; Age;;Age;\n\n a ; 1 ;x;2;\n;;;;\nb;3;;4;\nc;5;;6;;;late\n\n", encoding="utf-8"
+        "sep=;\n\nExport of 2020\n;;;\n ID ; Age;;Age;\n\n a ; 1 ;x;2;\n;;;;\nb;3;;4;\nc;5;;6;;;late\n\n",
+        encoding="utf-8",
     )
     table = read_table(path)
     assert list(table.frame.columns) == ["ID", "Age", "column 3", "Age (2)"]
@@ -98,8 +124,14 @@ def test_numbers(text, decimal, value):
         (b"PK\x03\x04junk", "damaged or not Excel"),
         (bytes(range(256)) * 8, "neither a text table nor an Excel workbook"),
         (b"", "has no rows"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n", "is a Git-LFS pointer, .*git lfs pull"),
-        (b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>", "is a web page, as a failed download leaves it"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n",
+            "is a Git-LFS pointer, .*git lfs pull",
+        ),
+        (
+            b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>",
+            "is a web page, as a failed download leaves it",
+        ),
     ],
     ids=["header", "old-excel", "gzip", "bzip2", "zip", "bytes", "empty", "git-lfs", "web-page"],
 )
@@ -135,9 +167,14 @@ def rows_of(tmp_path, text, **given):
 
 def test_a_missing_column_names_those_present_and_the_nearest(tmp_path):
     table = table_of(tmp_path, "Subject ID,Age,File\na,1,x\n")
-    for given in ({"file": "File", "patient": "SubjectID"}, {"file": "{SubjectID}.png"}, {"file": "File", "keep": ["SubjectID"]}):
+    for given in (
+        {"file": "File", "patient": "SubjectID"},
+        {"file": "{SubjectID}.png"},
+        {"file": "File", "keep": ["SubjectID"]},
+    ):
         with pytest.raises(
-            InputError, match=r"no column 'SubjectID'; its columns are: Subject ID, Age, File \(did you mean 'Subject ID'"
+            InputError,
+            match=r"no column 'SubjectID'; its columns are: Subject ID, Age, File \(did you mean 'Subject ID'",
         ):
             check_columns(TableMap.model_validate(given), table)
     with pytest.raises(InputError, match="which row belongs to which image"):
@@ -176,7 +213,8 @@ def test_presets_are_valid_and_unknown_ones_name_the_known():
     for name in ("oasis2", "nih-chestxray14", "imagefolder"):
         load_preset(name)
     with pytest.raises(
-        OptionError, match=r"unknown preset 'oasis3'; known: imagefolder, nih-chestxray14, oasis2 \(did you mean 'oasis2'"
+        OptionError,
+        match=r"unknown preset 'oasis3'; known: imagefolder, nih-chestxray14, oasis2 \(did you mean 'oasis2'",
     ):
         load_preset("oasis3")
 
@@ -194,8 +232,14 @@ def test_well_known_titles_need_no_map(tmp_path):
 
 
 def test_yaml_words_stay_words(tmp_path):
-    (tmp_path / "map.yaml").write_text("file: file\ndementia: {column: d, values: {0: no, 1: yes, Y: on}}\n")
-    assert load_map(tmp_path / "map.yaml").attributes["dementia"].values == {"0": "no", "1": "yes", "Y": "on"}
+    (tmp_path / "map.yaml").write_text(
+        "file: file\ndementia: {column: d, values: {0: no, 1: yes, Y: on}}\n"
+    )
+    assert load_map(tmp_path / "map.yaml").attributes["dementia"].values == {
+        "0": "no",
+        "1": "yes",
+        "Y": "on",
+    }
 
 
 # --- values ------------------------------------------------------------------------------------------------------------------
@@ -214,16 +258,34 @@ def test_rows_are_typed(tmp_path):
         keep=["mmse"],
     )
     assert rows.values == {
-        2: {"age": 87.5, "sex": "M", "findings": "Mass|No Finding", "diagnosis": "healthy", "mmse": 30.0, "grade": "1"},
+        2: {
+            "age": 87.5,
+            "sex": "M",
+            "findings": "Mass|No Finding",
+            "diagnosis": "healthy",
+            "mmse": 30.0,
+            "grade": "1",
+        },
         3: {"age": 58.0, "sex": "F", "diagnosis": "dementia", "grade": "2"},
-        4: {"age": 1.5, "findings": "No Finding", "diagnosis": "dementia", "mmse": 12.0, "grade": "1"},
+        4: {
+            "age": 1.5,
+            "findings": "No Finding",
+            "diagnosis": "dementia",
+            "mmse": 12.0,
+            "grade": "1",
+        },
     }
     assert rows.kinds == {"diagnosis": "category", "grade": "category", "mmse": "number"}
 
 
 @pytest.mark.parametrize(
     ("cell", "reason"),
-    [("-3", "negative age"), ("old", "age is not a number"), ("412", "age out of range"), ("45-50", "age is a range")],
+    [
+        ("-3", "negative age"),
+        ("old", "age is not a number"),
+        ("412", "age out of range"),
+        ("45-50", "age is a range"),
+    ],
 )
 def test_a_doubtful_age_is_left_empty_and_its_row_stays(tmp_path, cell, reason):
     rows = rows_of(tmp_path, f"file,age\na,50\nb,{cell}\nc,\nd,unknown\n", age="age")
@@ -232,7 +294,9 @@ def test_a_doubtful_age_is_left_empty_and_its_row_stays(tmp_path, cell, reason):
 
 
 def test_birth_dates_are_no_ages(tmp_path):
-    with pytest.raises(InputError, match="the column 'DOB' holds dates, and an age is a number of years"):
+    with pytest.raises(
+        InputError, match="the column 'DOB' holds dates, and an age is a number of years"
+    ):
         rows_of(tmp_path, "file,DOB\na,1940-03-01\nb,1951-04-02\n", age="DOB")
 
 
@@ -262,10 +326,21 @@ def test_infinities_and_errors_of_spreadsheets_are_no_numbers_and_no_words(tmp_p
     text = "file,crp\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))
     rows = rows_of(tmp_path, text, keep=["crp"])
     assert rows.kinds == {"crp": "number"}
-    assert [rows.values[row].get("crp") for row in range(2, 9)] == [1.5, None, 2, None, None, None, None]
+    assert [rows.values[row].get("crp") for row in range(2, 9)] == [
+        1.5,
+        None,
+        2,
+        None,
+        None,
+        None,
+        None,
+    ]
     assert {row: doubts[0].reason for row, doubts in rows.doubts.items()} == {
-        3: "not a finite number", 5: "not a finite number", 6: "not a finite number", 8: "crp is not a number"
-    }  # fmt: skip
+        3: "not a finite number",
+        5: "not a finite number",
+        6: "not a finite number",
+        8: "crp is not a number",
+    }
 
 
 def test_a_few_words_make_no_category_of_a_measurement_and_grades_stay_words(tmp_path):
@@ -286,8 +361,12 @@ def test_only_rows_with_the_values_of_keep_rows_are_used(tmp_path):
     assert sorted(rows.values) == [2, 4]
     assert {error.reason for error in rows.rejected.values()} == {"left out by keep_rows"}
     assert "row 3 has modality 'CT'" in str(rows.rejected[3])
-    assert sorted(rows_of(tmp_path, text, keep_rows={"modality": ["CT", "X-ray"], "grade": ["1"]}).values) == [2, 3]
-    with pytest.raises(InputError, match="keep_rows: no row has modality 'MRI'; its values are: X-ray, CT, x-RAY"):
+    assert sorted(
+        rows_of(tmp_path, text, keep_rows={"modality": ["CT", "X-ray"], "grade": ["1"]}).values
+    ) == [2, 3]
+    with pytest.raises(
+        InputError, match="keep_rows: no row has modality 'MRI'; its values are: X-ray, CT, x-RAY"
+    ):
         rows_of(tmp_path, text, keep_rows={"modality": "MRI"})
     with pytest.raises(InputError, match=r"no column 'Modality'.*did you mean 'modality'"):
         rows_of(tmp_path, text, keep_rows={"Modality": "CT"})
@@ -313,15 +392,23 @@ def test_a_pattern_marks_the_part_of_a_cell_that_counts(tmp_path, pattern, text,
 
 def test_a_hostile_pattern_ends_soon(tmp_path):
     began = time.perf_counter()
-    rows = rows_of(tmp_path, f"file;id\nx;{'a' * 400}\n", patient={"column": "id", "pattern": "*a*a{*}b"})
+    rows = rows_of(
+        tmp_path, f"file;id\nx;{'a' * 400}\n", patient={"column": "id", "pattern": "*a*a{*}b"}
+    )
     assert rows.values[2]["patient"] == "a" * 400
     assert time.perf_counter() - began < 5
 
 
 def test_several_rows_of_one_picture_are_united(tmp_path):
     text = "file,p,f,x,age\na,P1,Mass,1,50\na, p1,Edema,2,\na,P1,Normal,3,50\na,P1,Mass,4,51\n"
-    rows = rows_of(tmp_path, text, patient="p", findings={"column": "f", "none": "Normal"}, age="age")
-    assert unite(rows, [2, 3, 4], "Normal") == {"patient": "P1", "findings": "Mass|Edema", "age": 50.0}
+    rows = rows_of(
+        tmp_path, text, patient="p", findings={"column": "f", "none": "Normal"}, age="age"
+    )
+    assert unite(rows, [2, 3, 4], "Normal") == {
+        "patient": "P1",
+        "findings": "Mass|Edema",
+        "age": 50.0,
+    }
     assert unite(rows, [4], "Normal")["findings"] == "Normal"
     with pytest.raises(CellError, match="rows 2, 5 are of one picture and differ in age") as caught:
         unite(rows, [2, 5], "Normal")
@@ -330,8 +417,19 @@ def test_several_rows_of_one_picture_are_united(tmp_path):
 
 def test_a_date_that_is_free_text_is_left_empty_and_others_are_read(tmp_path):
     cells = ["January 22, 2020", "March 1, 2020", "2020", "2020-02-03", "03/04/2020", "in spring"]
-    rows = rows_of(tmp_path, "file;date\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells)), date="date")
-    assert [rows.values[row].get("date") for row in range(2, 8)] == ["2020-01-22", "2020-03-01", None, "2020-02-03", None, None]
+    rows = rows_of(
+        tmp_path,
+        "file;date\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells)),
+        date="date",
+    )
+    assert [rows.values[row].get("date") for row in range(2, 8)] == [
+        "2020-01-22",
+        "2020-03-01",
+        None,
+        "2020-02-03",
+        None,
+        None,
+    ]
     assert [rows.doubts[row][0].reason for row in (4, 6, 7)] == ["date cannot be read"] * 3
 
 
@@ -347,7 +445,11 @@ def test_a_date_that_is_free_text_is_left_empty_and_others_are_read(tmp_path):
     ],
 )
 def test_dates_are_read_as_the_whole_column_says(tmp_path, cells, read):
-    rows = rows_of(tmp_path, "file;date\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells)), date="date")
+    rows = rows_of(
+        tmp_path,
+        "file;date\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells)),
+        date="date",
+    )
     assert [values["date"] for values in rows.values.values()] == read
 
 
@@ -362,7 +464,807 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_about(tmp_path):
     assert parse_date("19991231") == "1999-12-31" and parse_date("1999") is None
 
 
-# --- files and rows ----------------------------------------------------------------------------------------------------------
+# --- files and rows
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+#
+# ----------------------------------------------------------------------------------------------------------
 
 FILES = [
     "x/a1.png",
@@ -413,7 +1315,11 @@ def test_several_rows_of_a_file_are_kept_and_several_files_of_a_name_are_not_lin
 
 
 def test_headers_find_their_row_by_patient_and_date():
-    rows = {1: {"patient": "A", "date": "2000-01-01"}, 2: {"patient": "A", "date": "2001-01-01"}, 3: {"patient": "B"}}
+    rows = {
+        1: {"patient": "A", "date": "2000-01-01"},
+        2: {"patient": "A", "date": "2001-01-01"},
+        3: {"patient": "B"},
+    }
     links = HeaderLinks.of(rows)
     assert links.find("A", "2001-01-01") == ((2,), "")
     assert links.find(" b", "1999-01-01") == ((3,), "")
@@ -433,7 +1339,14 @@ def test_slugs():
 
 @pytest.mark.parametrize(
     ("text", "kept"),
-    [("AB-01", True), ("ab-01", True), (" AB - 01", True), ("ＡＢ-01", True), ("AB-1", False), ("AB-011", False)],
+    [
+        ("AB-01", True),
+        ("ab-01", True),
+        (" AB - 01", True),
+        ("ＡＢ-01", True),
+        ("AB-1", False),
+        ("AB-011", False),
+    ],
 )
 def test_ids_that_differ_by_case_and_blanks_are_one_patient(text, kept):
     assert (patient_key(text) == patient_key("AB-01")) == kept
@@ -453,15 +1366,22 @@ def test_leading_zeros_that_keep_rows_and_files_apart_are_shown_with_the_cure(tm
     frame = table_of(tmp_path, "id,age\n1,50\n2,51\n").frame
     links = link("{id}_ax.png", frame, ["in/0001_ax.png", "in/0002_ax.png"])
     assert links.example == ("1_ax.png", "in/0001_ax.png") and links.cure == '"{id:0>4}_ax.png"'
-    assert str(links.hint).endswith('they differ by leading zeros: write file: "{id:0>4}_ax.png" in the map')
+    assert str(links.hint).endswith(
+        'they differ by leading zeros: write file: "{id:0>4}_ax.png" in the map'
+    )
     assert set(link("{id:0>4}_ax.png", frame, ["in/0001_ax.png"]).rows_of) == {"in/0001_ax.png"}
-    assert link("{id}", frame, ["z.png"]).hint == "the table leads to names such as '1', and files are named such as 'z.png'"
+    assert (
+        link("{id}", frame, ["z.png"]).hint
+        == "the table leads to names such as '1', and files are named such as 'z.png'"
+    )
     assert link("{id}", frame, ["1.png", "2.png"]).hint is None
 
 
 def test_names_meet_in_any_unicode_form(tmp_path):
     for theirs, ours in (("é.png", "e\u0301.png"), ("e\u0301.png", "é.png")):
-        assert set(link("{id}", table_of(tmp_path, f"id;z\n{theirs};1\n").frame, [f"x/{ours}"]).rows_of) == {f"x/{ours}"}
+        assert set(
+            link("{id}", table_of(tmp_path, f"id;z\n{theirs};1\n").frame, [f"x/{ours}"]).rows_of
+        ) == {f"x/{ours}"}
     (tmp_path / "map.yaml").write_text("file: Ro\u0308ntgen\n", encoding="utf-8")
     check_columns(load_map(tmp_path / "map.yaml"), table_of(tmp_path, "Röntgen;z\na;1\n"))
 

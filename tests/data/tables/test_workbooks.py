@@ -1,4 +1,5 @@
-"""Excel workbooks: what a person sees in a sheet is what is read, and what is damaged or huge is a sentence."""
+"""Excel workbooks: what a person sees in a sheet is what is read, and what is damaged or huge is a
+sentence."""
 
 from __future__ import annotations
 
@@ -37,11 +38,21 @@ def rewritten(path: Path, part: str, change: tuple[str, str]) -> None:
             archive.writestr(name, data)
 
 
-ROWS: list[list[object]] = [["ID", "File", "Volume"], ["S1", "a.png", 0.696], ["S2", "b.png", 0.7], ["S3", "c.png", 1.046]]
+ROWS: list[list[object]] = [
+    ["ID", "File", "Volume"],
+    ["S1", "a.png", 0.696],
+    ["S2", "b.png", 0.7],
+    ["S3", "c.png", 1.046],
+]
 
 
 def test_a_sheet_reads_as_it_looks(tmp_path: Path) -> None:
-    saved(tmp_path / "t.xlsx", ("empty", []), ("data", [["", None], *ROWS, [None] * 9]), ("legend", [["ID", "a code"]]))
+    saved(
+        tmp_path / "t.xlsx",
+        ("empty", []),
+        ("data", [["", None], *ROWS, [None] * 9]),
+        ("legend", [["ID", "a code"]]),
+    )
     table = read_table(tmp_path / "t.xlsx")
     assert table.frame["Volume"].tolist() == ["0.696", "0.7", "1.046"]
     assert table.frame["ID"].tolist() == ["S1", "S2", "S3"]
@@ -54,7 +65,9 @@ def test_a_sheet_can_be_chosen_and_an_unknown_one_names_the_known(tmp_path: Path
     with pytest.raises(OptionError, match="has no sheet 'newer'; its sheets are: old, new"):
         read_table(tmp_path / "t.xlsx", sheet="newer")
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(OptionError, match=r"--sheet names a sheet of a workbook, and the table t.csv is none"):
+    with pytest.raises(
+        OptionError, match=r"--sheet names a sheet of a workbook, and the table t.csv is none"
+    ):
         read_table(tmp_path / "t.csv", sheet="new")
 
 
@@ -68,7 +81,11 @@ def test_every_row_of_a_merged_cell_has_its_value_and_titles_stay_above(tmp_path
     book.save(tmp_path / "t.xlsx")
     frame = read_table(tmp_path / "t.xlsx").frame
     assert list(frame.columns) == ["ID", "File", "Volume"]
-    assert frame.to_numpy().tolist() == [["S1", "a.png", "0.696"], ["S1", "b.png", "0.7"], ["S1", "c.png", "0.7"]]
+    assert frame.to_numpy().tolist() == [
+        ["S1", "a.png", "0.696"],
+        ["S1", "b.png", "0.7"],
+        ["S1", "c.png", "0.7"],
+    ]
 
 
 def test_leading_zeros_of_a_number_format_are_read(tmp_path: Path) -> None:
@@ -76,38 +93,56 @@ def test_leading_zeros_of_a_number_format_are_read(tmp_path: Path) -> None:
     for row in (2, 3):
         book["data"].cell(row, 1).number_format = "0000"
     book.save(tmp_path / "t.xlsx")
-    assert read_table(tmp_path / "t.xlsx").frame.to_numpy().tolist() == [["0007", "7"], ["0012", "12"]]
+    assert read_table(tmp_path / "t.xlsx").frame.to_numpy().tolist() == [
+        ["0007", "7"],
+        ["0012", "12"],
+    ]
 
 
 @pytest.mark.parametrize("claim", ["A1:B2", "A1", "A1:XFD1048576"])
 def test_the_size_that_a_sheet_claims_is_not_believed(tmp_path: Path, claim: str) -> None:
     saved(tmp_path / "t.xlsx", ("data", ROWS))
-    rewritten(tmp_path / "t.xlsx", "xl/worksheets/sheet1.xml", ('<dimension ref="[^"]*"', f'<dimension ref="{claim}"'))
+    rewritten(
+        tmp_path / "t.xlsx",
+        "xl/worksheets/sheet1.xml",
+        ('<dimension ref="[^"]*"', f'<dimension ref="{claim}"'),
+    )
     assert read_table(tmp_path / "t.xlsx").frame["ID"].tolist() == ["S1", "S2", "S3"]
 
 
-def test_a_row_that_claims_to_be_the_trillionth_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_claims_to_be_the_trillionth_ends_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workbooks, "MOST_ROWS", 1000)
     saved(tmp_path / "t.xlsx", ("data", ROWS))
-    rewritten(tmp_path / "t.xlsx", "xl/worksheets/sheet1.xml", ('<row r="4"', '<row r="1000000000000"'))
+    rewritten(
+        tmp_path / "t.xlsx", "xl/worksheets/sheet1.xml", ('<row r="4"', '<row r="1000000000000"')
+    )
     with pytest.raises(InputError, match="has more than 1,000 rows"):
         read_table(tmp_path / "t.xlsx")
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(tmp_path / "t.xlsx", ("data", ROWS))
     with zipfile.ZipFile(tmp_path / "t.xlsx", "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/media/zeros.bin", b"\0" * 5_000_000)
     monkeypatch.setattr(workbooks, "LARGEST_UNPACKED", 4_000_000)
     monkeypatch.setattr("openpyxl.load_workbook", None)
     with pytest.raises(
-        InputError, match=r"the workbook t.xlsx unpacks to 5 MB, and at most 4 MB are read; save the sheet as CSV"
+        InputError,
+        match=r"the workbook t.xlsx unpacks to 5 MB, and at most 4 MB are read; save the sheet as CSV",
     ):
         read_table(tmp_path / "t.xlsx")
 
 
 BOMB = (
-    '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "' + "&a;" * 50 + '"><!ENTITY c "' + "&b;" * 50 + '">]><row r="2"><c><v>&c;'
+    '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "'
+    + "&a;" * 50
+    + '"><!ENTITY c "'
+    + "&b;" * 50
+    + '">]><row r="2"><c><v>&c;'
 )
 
 
@@ -123,11 +158,17 @@ BOMB = (
 def test_a_damaged_workbook_is_one_sentence(tmp_path: Path, damage) -> None:
     saved(tmp_path / "t.xlsx", ("data", ROWS))
     (tmp_path / "t.xlsx").write_bytes(damage((tmp_path / "t.xlsx").read_bytes()))
-    with pytest.raises(InputError, match=r"the workbook t.xlsx is damaged or not Excel \(.*\); save it again as .xlsx or CSV"):
+    with pytest.raises(
+        InputError,
+        match=r"the workbook t.xlsx is damaged or not Excel \(.*\); save it again as .xlsx or CSV",
+    ):
         read_table(tmp_path / "t.xlsx")
 
 
-@pytest.mark.parametrize("change", [('<row r="2"', "<row r=&quot;"), ("<worksheet", "<!DOCTYPE x [" + BOMB[14:] + "<worksheet")])
+@pytest.mark.parametrize(
+    "change",
+    [('<row r="2"', "<row r=&quot;"), ("<worksheet", "<!DOCTYPE x [" + BOMB[14:] + "<worksheet")],
+)
 def test_a_sheet_that_is_no_xml_is_one_sentence(tmp_path: Path, change: tuple[str, str]) -> None:
     saved(tmp_path / "t.xlsx", ("data", ROWS))
     rewritten(tmp_path / "t.xlsx", "xl/worksheets/sheet1.xml", change)
@@ -137,7 +178,10 @@ def test_a_sheet_that_is_no_xml_is_one_sentence(tmp_path: Path, change: tuple[st
 
 @pytest.mark.parametrize(
     ("part", "message"),
-    [("patients.csv", "is a zip archive and no workbook; .*patients.csv"), ("content.xml", "is an OpenDocument")],
+    [
+        ("patients.csv", "is a zip archive and no workbook; .*patients.csv"),
+        ("content.xml", "is an OpenDocument"),
+    ],
 )
 def test_other_archives_say_what_they_are(tmp_path: Path, part: str, message: str) -> None:
     with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:

@@ -1,4 +1,5 @@
-"""Attention maps of a random network: they are what the layers compute, and nothing stays behind."""
+"""Attention maps of a random network: they are what the layers compute, and nothing stays
+behind."""
 
 from __future__ import annotations
 
@@ -20,32 +21,50 @@ def base(tiny_base_folder: Path) -> Base:
 
 
 def call(base: Base, see=None) -> torch.Tensor:
-    watching, context = Attention(base.unet), base.embed(["a brain MRI", "a chest X ray"])
+    watching = Attention(base.unet)
+    context = base.embed(["a brain MRI", "a chest X ray"])
     with watching.held():
-        return watching.watched(base.denoiser(), see)(XT, 500, context) if see else base.denoiser()(XT, 500, context)
+        return (
+            watching.watched(base.denoiser(), see)(XT, 500, context)
+            if see
+            else base.denoiser()(XT, 500, context)
+        )
 
 
 def test_looking_changes_nothing_and_maps_are_probabilities(base: Base) -> None:
     seen: dict[Layer, torch.Tensor] = {}
     looked = call(base, lambda layer, maps: seen.setdefault(layer, maps))
-    assert torch.allclose(looked, base.denoiser()(XT, 500, base.embed(["a brain MRI", "a chest X ray"])), atol=1e-5)
-    assert {layer.name for layer in seen} == {name.removesuffix(".processor") for name in base.unet.attn_processors}
+    assert torch.allclose(
+        looked, base.denoiser()(XT, 500, base.embed(["a brain MRI", "a chest X ray"])), atol=1e-5
+    )
+    assert {layer.name for layer in seen} == {
+        name.removesuffix(".processor") for name in base.unet.attn_processors
+    }
     for layer, maps in seen.items():
-        assert len(maps) == 2 and maps.shape[1] > 1 and maps.shape[3] == (77 if layer.cross else maps.shape[2])
+        assert (
+            len(maps) == 2
+            and maps.shape[1] > 1
+            and maps.shape[3] == (77 if layer.cross else maps.shape[2])
+        )
         assert torch.allclose(maps.sum(-1), torch.ones(()), atol=1e-5)
 
 
 def test_changed_maps_are_used(base: Base) -> None:
-    even = call(base, lambda layer, maps: torch.full_like(maps, 1 / maps.shape[-1]) if layer.cross else maps)
+    even = call(
+        base, lambda layer, maps: torch.full_like(maps, 1 / maps.shape[-1]) if layer.cross else maps
+    )
     assert not torch.allclose(even, call(base), atol=1e-3)
 
 
 def test_nobody_looking_is_the_network_itself_to_the_bit(base: Base) -> None:
-    assert torch.equal(call(base), base.denoiser()(XT, 500, base.embed(["a brain MRI", "a chest X ray"])))
+    assert torch.equal(
+        call(base), base.denoiser()(XT, 500, base.embed(["a brain MRI", "a chest X ray"]))
+    )
 
 
 def test_after_an_error_the_network_is_as_it_was(base: Base) -> None:
-    before, plain = dict(base.unet.attn_processors), call(base)
+    before = dict(base.unet.attn_processors)
+    plain = call(base)
 
     def fail(layer: Layer, maps: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("in the middle")
@@ -79,4 +98,7 @@ def test_lora_matrices_act_on_the_maps(base: Base) -> None:
 def test_a_network_without_attention_has_none() -> None:
     nothing = Attention()
     with nothing.held():
-        assert nothing.watched(lambda xt, t, context: xt + t, lambda layer, maps: maps)(1, 2, None) == 3
+        assert (
+            nothing.watched(lambda xt, t, context: xt + t, lambda layer, maps: maps)(1, 2, None)
+            == 3
+        )

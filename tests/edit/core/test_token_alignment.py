@@ -8,11 +8,19 @@ import pytest
 import torch
 
 from latentdrift.adapt.methods import textual_inversion
-from latentdrift.edit.core.token_alignment import EXCHANGES, Alignment, align, of_prompts, parse_emphasis
+from latentdrift.edit.core.token_alignment import (
+    EXCHANGES,
+    Alignment,
+    align,
+    of_prompts,
+    parse_emphasis,
+)
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 
-FIRST, LAST, LENGTH = 90, 91, 8
+FIRST = 90
+LAST = 91
+LENGTH = 8
 
 
 def of(source: list[int], target: list[int], exchange: str = "replace") -> Alignment:
@@ -22,14 +30,23 @@ def of(source: list[int], target: list[int], exchange: str = "replace") -> Align
 
 def taken(alignment: Alignment, target: int) -> dict[int, float]:
     """Source token -> share of it that a target token takes over."""
-    return {int(i): float(alignment.matrix[i, target]) for i in alignment.matrix[:, target].nonzero().flatten()}
+    return {
+        int(i): float(alignment.matrix[i, target])
+        for i in alignment.matrix[:, target].nonzero().flatten()
+    }
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_the_same_prompt_takes_over_everything(exchange: str) -> None:
     same = of([1, 2, 3], [1, 2, 3], exchange)
-    assert torch.equal(same.matrix, torch.eye(LENGTH)) and same.kept.all() and not same.gone and not same.new
-    maps, own = torch.rand(2, 5, LENGTH), torch.rand(2, 5, LENGTH)
+    assert (
+        torch.equal(same.matrix, torch.eye(LENGTH))
+        and same.kept.all()
+        and not same.gone
+        and not same.new
+    )
+    maps = torch.rand(2, 5, LENGTH)
+    own = torch.rand(2, 5, LENGTH)
     assert torch.equal(same.apply(maps, own), maps)
 
 
@@ -38,14 +55,18 @@ def test_a_word_in_anothers_place() -> None:
     assert replaced.gone == refined.gone == (2,) and replaced.new == refined.new == (2,)
     assert taken(replaced, 2) == {2: 1.0} and replaced.kept[2] == 1
     assert taken(refined, 2) == {} and refined.kept[2] == 0
-    maps, own = torch.rand(2, 5, LENGTH), torch.rand(2, 5, LENGTH)
+    maps = torch.rand(2, 5, LENGTH)
+    own = torch.rand(2, 5, LENGTH)
     made = refined.apply(maps, own)
-    assert torch.equal(made[..., 2], own[..., 2]) and torch.equal(made[..., [0, 1, 3, 4]], maps[..., [0, 1, 3, 4]])
+    assert torch.equal(made[..., 2], own[..., 2]) and torch.equal(
+        made[..., [0, 1, 3, 4]], maps[..., [0, 1, 3, 4]]
+    )
 
 
 @pytest.mark.parametrize(("target", "count"), [([1, 7, 8, 9, 3], 3), ([1, 7, 3], 1)])
 def test_words_of_other_lengths_share_what_the_old_ones_had(target: list[int], count: int) -> None:
-    """`seventy-seven` (two tokens) for `80` (one) and the other way: the attention over the place stays as much as it was."""
+    """`seventy-seven` (two tokens) for `80` (one) and the other way: the attention over the place
+    stays as much as it was."""
     made = of([1, 5, 6, 3], target)
     assert made.gone == (2, 3) and made.new == tuple(range(2, 2 + count))
     assert made.matrix[2:4].sum() == pytest.approx(2.0)
@@ -55,7 +76,8 @@ def test_words_of_other_lengths_share_what_the_old_ones_had(target: list[int], c
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_words_that_come_and_go(exchange: str) -> None:
-    longer, shorter = of([1, 2], [1, 8, 2], exchange), of([1, 8, 2], [1, 2], exchange)
+    longer = of([1, 2], [1, 8, 2], exchange)
+    shorter = of([1, 8, 2], [1, 2], exchange)
     assert (longer.gone, longer.new) == ((), (2,)) and (shorter.gone, shorter.new) == ((2,), ())
     assert longer.kept[2] == 0 and taken(longer, 3) == {2: 1.0}
     assert taken(shorter, 2) == {3: 1.0} and shorter.kept.all()
@@ -74,7 +96,11 @@ def base(tiny_base_folder: Path) -> Base:
 
 def test_prompts_of_a_base(base: Base) -> None:
     made = of_prompts(
-        base, "a brain MRI of a 70 year old", "a brain MRI of an 85 year old with dementia", "replace", ("dementia=2.5",)
+        base,
+        "a brain MRI of a 70 year old",
+        "a brain MRI of an 85 year old with dementia",
+        "replace",
+        ("dementia=2.5",),
     )
     ids = base.tokens(["a brain MRI of an 85 year old with dementia"])[0]
     (word,) = base.tokenizer("dementia", add_special_tokens=False).input_ids

@@ -1,4 +1,5 @@
-"""Every editor against data of known mean: the prompt is the mean, so the true counterfactual is known."""
+"""Every editor against data of known mean: the prompt is the mean, so the true counterfactual is
+known."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def number(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=torch.float64)
 
 
-def task(kind: str = "epsilon", *, target: float = 0.5, drifted: bool = False, **options: object) -> Task:
+def task(
+    kind: str = "epsilon", *, target: float = 0.5, drifted: bool = False, **options: object
+) -> Task:
     """The source has mean 0; the context, a number, is added to it."""
     schedule = sd_schedule(kind)
     network = gaussian(schedule, 0.0, STD, delta=channels(*DELTA) if drifted else 0.0)
@@ -52,7 +55,9 @@ def task(kind: str = "epsilon", *, target: float = 0.5, drifted: bool = False, *
     return Task(**values)
 
 
-def edited(editor: str, asked: Task, inversion: str | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def edited(
+    editor: str, asked: Task, inversion: str | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(reconstruction, counterfactual) by an editor, from the inversion that it takes."""
     row = EDITORS[editor]
     if name := row.inversion(inversion):
@@ -77,12 +82,17 @@ def change(editor: str, **options: object) -> float:
 def expected(asked: Task, stochastic: bool) -> float:
     """The change in closed form, from one xt at the task's depth to the time 0 at which DDIM ends.
 
-    With v = a^2 std^2 + s^2, the flow of DDIM keeps the quantile, (x_0 - a_0 m) / sqrt(v_0) = (x_t - a m) / sqrt(v); steps of
-    DDPM with the same noise for both keep the conditional mean, E[x_0 | x_t] = a_0 m + Cov / v (x_t - a m), with the process's
-    own Cov(x_0, x_t) = a_0 a std^2 + a / a_0 s_0^2 (Song et al. 2021, eq. 12; Ho et al. 2020, eq. 6).
+    With v = a^2 std^2 + s^2, the flow of DDIM keeps the quantile, (x_0 - a_0 m) / sqrt(v_0) = (x_t
+    - a m) / sqrt(v); steps of DDPM with the same noise for both keep the conditional mean, E[x_0 |
+        x_t] = a_0 m + Cov / v (x_t - a m), with the process's
+    own Cov(x_0, x_t) = a_0 a std^2 + a / a_0 s_0^2 (Song et al. 2021, eq. 12; Ho et al. 2020, eq.
+    6).
     """
-    (a, s), (a_0, s_0) = ((part.item() for part in asked.schedule.scales(t, UNIT)) for t in (asked.times[0], 0))
-    v, v_0 = a**2 * STD**2 + s**2, a_0**2 * STD**2 + s_0**2
+    (a, s), (a_0, s_0) = (
+        (part.item() for part in asked.schedule.scales(t, UNIT)) for t in (asked.times[0], 0)
+    )
+    v = a**2 * STD**2 + s**2
+    v_0 = a_0**2 * STD**2 + s_0**2
     kept = (a_0 * a * STD**2 + a / a_0 * s_0**2) / v if stochastic else (v_0 / v) ** 0.5
     return 0.5 * (a_0 - a * kept)
 
@@ -93,12 +103,15 @@ BY_STRENGTH = [name for name in BY_PROMPTS if "strength" in EDITORS[name].option
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("editor", BY_STRENGTH)
 def test_strength_changes_as_much_as_theory_says(editor: str, kind: str) -> None:
-    """DDIM is a method of first order: twice the steps halve its error. Steps of DDPM are exact where the network is linear."""
+    """DDIM is a method of first order: twice the steps halve its error. Steps of DDPM are exact
+    where the network is linear."""
     stochastic = EDITORS[editor].inversions == ("edit-friendly",)
     changes = []
     for strength in (0.1, 0.3, 0.6, 1.0):
         few, many = ({"strength": strength, "steps": steps, "kind": kind} for steps in (100, 200))
-        one, other = (change(editor, **how) - expected(task(**how), stochastic) for how in (few, many))
+        one, other = (
+            change(editor, **how) - expected(task(**how), stochastic) for how in (few, many)
+        )
         assert max(abs(one), abs(other)) < 1e-6 if stochastic else 1.8 < one / other < 2.1
         changes.append(other + expected(task(**many), stochastic))
     assert changes == sorted(changes)
@@ -114,7 +127,9 @@ def test_guidance_multiplies_the_change(editor: str) -> None:
 @pytest.mark.parametrize("editor", BY_PROMPTS)
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_no_change_is_the_reconstruction(editor: str, guidance: float) -> None:
-    reconstruction, counterfactual = edited(editor, task(target=0.0, guidance=guidance, strength=0.6))
+    reconstruction, counterfactual = edited(
+        editor, task(target=0.0, guidance=guidance, strength=0.6)
+    )
     assert torch.allclose(reconstruction, counterfactual, atol=1e-12)
 
 
@@ -130,7 +145,9 @@ def test_wrapped_drift_edits_as_the_undrifted_model(editor: str, kind: str) -> N
 
 
 def test_inversion_keeps_the_image_and_noise_does_not() -> None:
-    inverted, noised = (edited(editor, task(strength=0.6, steps=50))[0] for editor in ("ddim", "sdedit"))
+    inverted, noised = (
+        edited(editor, task(strength=0.6, steps=50))[0] for editor in ("ddim", "sdedit")
+    )
     assert (inverted - STD * UNIT).abs().max() < 0.01
     assert (noised - STD * UNIT).abs().mean() > 0.05
 
@@ -142,7 +159,9 @@ def test_inversion_edits_the_same_anatomy() -> None:
     assert difference.std() < 0.01 * STD
 
 
-@pytest.mark.parametrize(("strength", "steps", "depth"), [(1.0, 50, 50), (0.6, 50, 30), (0.001, 50, 1), (0.5, 1, 1)])
+@pytest.mark.parametrize(
+    ("strength", "steps", "depth"), [(1.0, 50, 50), (0.6, 50, 30), (0.001, 50, 1), (0.5, 1, 1)]
+)
 def test_strength_is_a_share_of_the_steps(strength: float, steps: int, depth: int) -> None:
     assert task(strength=strength, steps=steps).depth == depth
 
@@ -161,7 +180,8 @@ def test_an_inverted_image_comes_back_as_its_inversion_leads(editor: str, kind: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_edit_friendly_noise_moves_the_picture_and_keeps_its_anatomy(kind: str) -> None:
-    """With one noise for both, the two trajectories differ by a number at every step: the same picture, moved to the target."""
+    """With one noise for both, the two trajectories differ by a number at every step: the same
+    picture, moved to the target."""
     reconstruction, counterfactual = edited("edit-friendly", task(kind))
     assert torch.allclose(reconstruction, STD * UNIT, atol=1e-12)
     difference = counterfactual - reconstruction
@@ -169,7 +189,8 @@ def test_edit_friendly_noise_moves_the_picture_and_keeps_its_anatomy(kind: str) 
 
 
 def test_several_changes_add_up() -> None:
-    """Where every change is a number, and the network is linear in it, the changes of both are the sum of each."""
+    """Where every change is a number, and the network is linear in it, the changes of both are the
+    sum of each."""
     half = task(strength=0.6)
     start = replace(half, found=INVERSIONS["edit-friendly"].invert(half))
     moves = []
@@ -185,7 +206,9 @@ def split_network(schedule: object, delta: object = 0.0) -> object:
     left[..., :8] = 1.0
 
     def denoise(xt: torch.Tensor, t: object, context: torch.Tensor) -> torch.Tensor:
-        return gaussian(schedule, left * context.reshape(-1, 1, 1, 1), STD, delta=delta)(xt, t, None)
+        return gaussian(schedule, left * context.reshape(-1, 1, 1, 1), STD, delta=delta)(
+            xt, t, None
+        )
 
     return denoise
 
@@ -195,13 +218,18 @@ def split_network(schedule: object, delta: object = 0.0) -> object:
 def test_a_change_stays_where_the_prompts_differ(editor: str, keeps: float, kind: str) -> None:
     network = split_network(sd_schedule(kind))
     how = {**DEFAULTS, "focus": 0.5}
-    reconstruction, counterfactual = edited(editor, task(kind, denoiser=network, changed=network, how=how))
+    reconstruction, counterfactual = edited(
+        editor, task(kind, denoiser=network, changed=network, how=how)
+    )
     difference = counterfactual - reconstruction
-    assert difference[..., 8:].abs().max() <= keeps and difference[..., :8].mean().item() == pytest.approx(0.5, abs=0.05)
+    assert difference[..., 8:].abs().max() <= keeps and difference[
+        ..., :8
+    ].mean().item() == pytest.approx(0.5, abs=0.05)
 
 
 def test_one_spike_does_not_hide_where_else_the_prompts_differ() -> None:
-    """The mean of one place follows the prompt twenty times as far as that of the left half: both change."""
+    """The mean of one place follows the prompt twenty times as far as that of the left half: both
+    change."""
     weight = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
     weight[..., :8], weight[..., 3, 3] = 1.0, 20.0
 
@@ -220,7 +248,8 @@ def test_every_step_is_guided_away_from_its_own_reference(depth: int) -> None:
         seen.append(said.tolist())
         return torch.zeros_like(xt)
 
-    asked, references = task(steps=10, strength=depth / 10), torch.arange(depth, dtype=torch.float64) + 0.5
+    asked = task(steps=10, strength=depth / 10)
+    references = torch.arange(depth, dtype=torch.float64) + 0.5
     asked.back(asked.under(network, 2.0, references, number(9.0)), UNIT)
     assert seen == [[step + 0.5, 9.0] for step in range(depth)]
 
@@ -253,20 +282,33 @@ def test_a_mask_that_is_half_goes_half_way(kind: str) -> None:
 def test_what_is_kept_takes_part_with_drifted_noise(kind: str) -> None:
     inside = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
     inside[..., 4:12] = 1.0
-    plain, drifted = (edited("inpaint", task(kind, drifted=drifted, inside=inside))[1] for drifted in (False, True))
+    plain, drifted = (
+        edited("inpaint", task(kind, drifted=drifted, inside=inside))[1]
+        for drifted in (False, True)
+    )
     assert torch.allclose(plain, drifted, atol=1e-9)
 
 
-D, PARTS = 12, 2
+D = 12
+PARTS = 2
 BRANCHES = {
-    "sdedit": 4 * D, "ddim": 3 * D, "prompt-to-prompt": 3 * D, "null-text": 4 * D, "pix2pix-zero": 4 * D, "edit-friendly": 3 * D,
-    "ledits": (2 + PARTS) * D, "inpaint": 4 * D, "diffedit": 3 * D + 20, "controlnet": 4 * D,
-}  # fmt: skip
+    "sdedit": 4 * D,
+    "ddim": 3 * D,
+    "prompt-to-prompt": 3 * D,
+    "null-text": 4 * D,
+    "pix2pix-zero": 4 * D,
+    "edit-friendly": 3 * D,
+    "ledits": (2 + PARTS) * D,
+    "inpaint": 4 * D,
+    "diffedit": 3 * D + 20,
+    "controlnet": 4 * D,
+}
 
 
 @pytest.mark.parametrize("editor", BY_PROMPTS)
 def test_the_costs_that_the_docs_state(editor: str) -> None:
-    network, calls = gaussian(sd_schedule(), 0.0, STD), []
+    network = gaussian(sd_schedule(), 0.0, STD)
+    calls = []
 
     def counted(xt: torch.Tensor, t: object, context: object) -> torch.Tensor:
         calls.append(len(xt))
@@ -280,7 +322,14 @@ def test_the_costs_that_the_docs_state(editor: str) -> None:
 
 
 def test_a_direction_leads_from_one_mean_to_the_other() -> None:
-    source, befores, afters = randn(1, 3, 2), randn(4, 3, 2, seed=1), randn(2, 3, 2, seed=2)
+    source = randn(1, 3, 2)
+    befores = randn(4, 3, 2, seed=1)
+    afters = randn(2, 3, 2, seed=2)
     moved = direction(source, befores, afters)
-    assert torch.allclose(moved - source, (afters.mean(0) - befores.mean(0))[None]) and moved.shape == source.shape
-    assert torch.allclose(direction(source, source, afters[:1]), afters[:1])  # one sentence each: the changed prompt itself
+    assert (
+        torch.allclose(moved - source, (afters.mean(0) - befores.mean(0))[None])
+        and moved.shape == source.shape
+    )
+    assert torch.allclose(
+        direction(source, source, afters[:1]), afters[:1]
+    )  # one sentence each: the changed prompt itself

@@ -31,7 +31,15 @@ def entry(name: str = "000000", **attributes: Any) -> Entry:
 
 
 def wish(changes: Any = (), *series: str, editor: str = "ddim") -> Wish:
-    return Wish(dict(changes), (), (), editor, 2, INFO, tuple((n, tuple(v)) for n, v in (parse_series(s, SPEC) for s in series)))
+    return Wish(
+        dict(changes),
+        (),
+        (),
+        editor,
+        2,
+        INFO,
+        tuple((n, tuple(v)) for n, v in (parse_series(s, SPEC) for s in series)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +93,9 @@ def test_years_have_a_sign(text: str) -> None:
 
 
 def test_a_relative_age_is_each_images_own() -> None:
-    found = wish({"age": parse_years("+10", SPEC)}.items()).requests([entry("a", age=62.0), entry("b", age=71.5)])
+    found = wish({"age": parse_years("+10", SPEC)}.items()).requests(
+        [entry("a", age=62.0), entry("b", age=71.5)]
+    )
     assert [request.asked["changes"]["age"] for request in found] == [72.0, 81.5]
     assert "62 year" in found[0].source and "72 year" in found[0].target
     assert [request.name for request in found] == ["a", "b"]
@@ -105,11 +115,16 @@ def test_a_relative_age_that_cannot_be_is_a_sentence(known: dict[str, float], me
         wish({"age": Years(-70.0)}.items()).request(entry(age=60.0))
 
 
-def test_images_without_an_age_are_left_out_with_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+def test_images_without_an_age_are_left_out_with_a_sentence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     found = wish({"age": Years(5.0)}.items()).requests([entry("a", age=70.0), entry("b")])
     assert [request.entry.name for request in found] == ["a"]
-    assert "left out: 1 of 2 images, the first because an age of +5 years counts from the image's own" in caplog.text
+    assert (
+        "left out: 1 of 2 images, the first because an age of +5 years counts from the image's own"
+        in caplog.text
+    )
 
 
 def test_ages_that_the_adapter_has_not_seen_are_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,28 +135,46 @@ def test_ages_that_the_adapter_has_not_seen_are_said(caplog: pytest.LogCaptureFi
     assert not caplog.messages
 
 
-def test_a_grid_is_every_combination_in_folders_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_grid_is_every_combination_in_folders_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     asked = wish((), "age=60:80:10", "diagnosis=dementia,no dementia")
     found = asked.requests([entry("a", age=70.0, diagnosis="no dementia")])
     assert [request.name for request in found] == [
-        "a-age-60-diagnosis-dementia", "a-age-60-diagnosis-no-dementia", "a-age-70-diagnosis-dementia",
-        "a-age-80-diagnosis-dementia", "a-age-80-diagnosis-no-dementia",
-    ]  # fmt: skip
-    assert found[0].title == "age 60, dementia" and found[0].asked["changes"] == {"age": 60.0, "diagnosis": "dementia"}
+        "a-age-60-diagnosis-dementia",
+        "a-age-60-diagnosis-no-dementia",
+        "a-age-70-diagnosis-dementia",
+        "a-age-80-diagnosis-dementia",
+        "a-age-80-diagnosis-no-dementia",
+    ]
+    assert found[0].title == "age 60, dementia" and found[0].asked["changes"] == {
+        "age": 60.0,
+        "diagnosis": "dementia",
+    }
     assert "left out: 1 of 6 edits, the first because the edit changes nothing" in caplog.text
     assert len({request.source for request in found}) == 1  # one inversion serves them all
 
 
 def test_a_grid_stands_beside_what_is_set() -> None:
-    (request, _) = wish({"diagnosis": "dementia"}.items(), "age=+5,-5").requests([entry("a", age=70.0)])
+    (request, _) = wish({"diagnosis": "dementia"}.items(), "age=+5,-5").requests(
+        [entry("a", age=70.0)]
+    )
     assert request.asked["changes"] == {"diagnosis": "dementia", "age": 75.0}
     assert (request.name, request.title) == ("a-age-plus-5", "age +5")
 
 
 def test_signs_are_part_of_a_folders_name() -> None:
     spec = {**SPEC, "score": SPEC["score"]}
-    asked = Wish({}, (), (), "ddim", 2, {**INFO, "attributes": spec}, (("score", (-1.0, 1.0)), ("age", (65.0,))))
+    asked = Wish(
+        {},
+        (),
+        (),
+        "ddim",
+        2,
+        {**INFO, "attributes": spec},
+        (("score", (-1.0, 1.0)), ("age", (65.0,))),
+    )
     names = [request.name for request in asked.requests([entry("a", age=70.0)])]
     assert names == ["a-score-minus-1-age-65", "a-score-1-age-65"]
 
@@ -155,7 +188,11 @@ def test_two_folders_of_one_name_are_refused() -> None:
 
 def test_facts_say_what_was_asked_of_this_image() -> None:
     facts = wish({"age": Years(10.0)}.items()).request(entry(age=62.0)).facts
-    assert facts["changes"] == {"age": 72.0} and facts["editor"] == "ddim" and {"image", "mask", "target_prompt"} <= facts.keys()
+    assert (
+        facts["changes"] == {"age": 72.0}
+        and facts["editor"] == "ddim"
+        and {"image", "mask", "target_prompt"} <= facts.keys()
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +203,11 @@ def test_facts_say_what_was_asked_of_this_image() -> None:
     ],
 )
 def test_films_are_refused_before_work(
-    animate: str, grid: tuple[str, ...], installed: bool, message: str, monkeypatch: pytest.MonkeyPatch
+    animate: str,
+    grid: tuple[str, ...],
+    installed: bool,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from latentdrift.edit.io import attribute_sweep
 
@@ -177,7 +218,9 @@ def test_films_are_refused_before_work(
 
 @pytest.mark.parametrize("editor", ["ddim", "prompt-to-prompt", "null-text", "pix2pix-zero"])
 def test_editors_that_draw_nothing_at_random_refuse_seeds(editor: str) -> None:
-    with pytest.raises(OptionError, match=f"--seeds has no part in editor '{editor}', but in sdedit"):
+    with pytest.raises(
+        OptionError, match=f"--seeds has no part in editor '{editor}', but in sdedit"
+    ):
         check(editor, {"seeds": 4})
 
 

@@ -28,12 +28,20 @@ BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed and no
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_cohort_folder: Path) -> Path:
+def run(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> Path:
     out = tmp_path_factory.mktemp("run") / "run"
     asked = config.FitOptions(
-        cohort=tiny_cohort_folder, base=str(tiny_base_folder), out=out, steps=2, batch_size=2, preview_every=0, precision="fp32",
+        cohort=tiny_cohort_folder,
+        base=str(tiny_base_folder),
+        out=out,
+        steps=2,
+        batch_size=2,
+        preview_every=0,
+        precision="fp32",
         drift="none",
-    )  # fmt: skip
+    )
     service.run("fit", asked, quiet=True)
     return out
 
@@ -42,7 +50,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_c
 def edit(run: Path, tiny_cohort_folder: Path) -> Callable[..., dict]:
     def one(out: Path, **options: Any) -> dict:
         asked = {"source": tiny_cohort_folder, "split": "test", "limit": 1, "steps": 3, **options}
-        return service.run("edit", config.EditOptions(adapter=str(run), out=out, **asked), quiet=True)
+        return service.run(
+            "edit", config.EditOptions(adapter=str(run), out=out, **asked), quiet=True
+        )
 
     return one
 
@@ -52,7 +62,11 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     row = INVERSIONS["negative-prompt"]
     invert = row.invert
-    monkeypatch.setitem(INVERSIONS, "negative-prompt", replace(row, invert=lambda task: (made.append("x"), invert(task))[1]))
+    monkeypatch.setitem(
+        INVERSIONS,
+        "negative-prompt",
+        replace(row, invert=lambda task: (made.append("x"), invert(task))[1]),
+    )
     return made
 
 
@@ -61,17 +75,29 @@ def stamps(out: Path) -> dict[str, int]:
 
 
 def test_a_series_is_one_inversion_and_a_folder_for_each_value(
-    edit: Callable[..., dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_cohort_folder: Path
+    edit: Callable[..., dict],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_cohort_folder: Path,
 ) -> None:
     made = counted(monkeypatch)
     told = edit(tmp_path / "e", grid=("age=70:80:5",), animate="gif", limit=2)
-    names = [Path(name).stem for name in Cohort.load(tiny_cohort_folder).rows("test")["file_name"]][:2]
+    names = [Path(name).stem for name in Cohort.load(tiny_cohort_folder).rows("test")["file_name"]][
+        :2
+    ]
     assert told["images"] == len(made) == 2 and told["counterfactuals"] == 6
-    assert sorted(stamps(tmp_path / "e")) == sorted(f"{name}-age-{age}" for name in names for age in (70, 75, 80))
+    assert sorted(stamps(tmp_path / "e")) == sorted(
+        f"{name}-age-{age}" for name in names for age in (70, 75, 80)
+    )
     for name in names:
-        with Image.open(tmp_path / "e" / f"{name}.gif") as film, Image.open(tmp_path / "e" / f"{name}-strip.png") as strip:
+        with (
+            Image.open(tmp_path / "e" / f"{name}.gif") as film,
+            Image.open(tmp_path / "e" / f"{name}-strip.png") as strip,
+        ):
             assert film.n_frames == 3 and b"generative model" in film.info["comment"]
-            assert "Synthetic" in strip.text and strip.width == 5 * film.width  # original, reconstruction, three ages
+            assert (
+                "Synthetic" in strip.text and strip.width == 5 * film.width
+            )  # original, reconstruction, three ages
     edits = read_edits(tmp_path / "e")
     assert [one["record"]["changes"]["age"] for one in edits] == [70.0, 75.0, 80.0] * 2
     assert np.array_equal(edits[0]["reconstruction"], edits[2]["reconstruction"])
@@ -81,30 +107,48 @@ def test_a_series_is_one_inversion_and_a_folder_for_each_value(
 def test_a_series_goes_on_and_grows_and_replays(edit: Callable[..., dict], tmp_path: Path) -> None:
     out = tmp_path / "e"
     edit(out, grid=("age=70:75:5",), animate="gif")
-    first, film = stamps(out), next(out.glob("*.gif")).read_bytes()
+    first = stamps(out)
+    film = next(out.glob("*.gif")).read_bytes()
     edit(out, grid=("age=70:75:5",), animate="gif")
     assert stamps(out) == first and next(out.glob("*.gif")).read_bytes() == film
     edit(out, grid=("age=70:80:5",), animate="gif")
     later = stamps(out)
-    assert len(later) == 3 and first.items() <= later.items() and next(out.glob("*.gif")).read_bytes() != film
-    again = service.run("replay", config.ReplayOptions(record=out, out=tmp_path / "again"), quiet=True)
+    assert (
+        len(later) == 3
+        and first.items() <= later.items()
+        and next(out.glob("*.gif")).read_bytes() != film
+    )
+    again = service.run(
+        "replay", config.ReplayOptions(record=out, out=tmp_path / "again"), quiet=True
+    )
     assert again["same"] and again["files"] == 3 * 5 + 2
 
 
-def test_a_table_of_two_attributes_leaves_out_what_is_no_change(edit: Callable[..., dict], tmp_path: Path) -> None:
+def test_a_table_of_two_attributes_leaves_out_what_is_no_change(
+    edit: Callable[..., dict], tmp_path: Path
+) -> None:
     told = edit(tmp_path / "e", grid=("age=+0,+10", "diagnosis=dementia,no dementia"))
     assert told["counterfactuals"] == 3 and len(list((tmp_path / "e").glob("*-age-plus-0-*"))) == 1
     (strip,) = (tmp_path / "e").glob("*-strip.png")
     picture = np.asarray(Image.open(strip).convert("L"))
-    height, width = picture.shape[0] // 3, picture.shape[1] // 2
-    tiles = [picture[height * r : height * (r + 1), width * c : width * (c + 1)].any() for r in range(3) for c in range(2)]
+    height = picture.shape[0] // 3
+    width = picture.shape[1] // 2
+    tiles = [
+        picture[height * r : height * (r + 1), width * c : width * (c + 1)].any()
+        for r in range(3)
+        for c in range(2)
+    ]
     assert tiles.count(False) == 1 and not all(tiles[2:4]) and all(tiles[:2] + tiles[4:])
 
 
-def test_another_image_of_the_same_name_is_not_taken_for_it(edit: Callable[..., dict], tmp_path: Path) -> None:
+def test_another_image_of_the_same_name_is_not_taken_for_it(
+    edit: Callable[..., dict], tmp_path: Path
+) -> None:
     """A file's image has its number for a name, whatever the file."""
     for name, level in (("a", 50), ("b", 150)):
-        Image.fromarray(np.full((32, 32), level, np.uint8) + np.eye(32, dtype=np.uint8)).save(tmp_path / f"{name}.png")
+        Image.fromarray(np.full((32, 32), level, np.uint8) + np.eye(32, dtype=np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
     how: Any = {"split": None, "given": ("age=70",), "age": "+10"}
     edit(tmp_path / "e", source=tmp_path / "a.png", **how)
     first = stamps(tmp_path / "e")
@@ -122,15 +166,24 @@ def test_several_seeds_are_the_edits_of_each(edit: Callable[..., dict], tmp_path
     for seed in (3, 4, 5):
         edit(tmp_path / f"{seed}", **{**how, "seed": seed})
     (folder,) = (path.parent for path in (tmp_path / "three").glob("*/mean.png"))
-    single = [np.asarray(Image.open(tmp_path / f"{seed}" / folder.name / "counterfactual.png")) for seed in (3, 4, 5)]
+    single = [
+        np.asarray(Image.open(tmp_path / f"{seed}" / folder.name / "counterfactual.png"))
+        for seed in (3, 4, 5)
+    ]
     assert np.array_equal(np.asarray(Image.open(folder / "counterfactual.png")), single[0])
     assert np.abs(np.asarray(Image.open(folder / "mean.png")) - np.mean(single, 0)).max() <= 1
     said = json.loads((folder / "record.json").read_text())["measured"]["uncertainty"]
-    assert said["seeds"] == [3, 4, 5] and said["mean_sd"] == pytest.approx(np.std(single, 0, ddof=1).mean() / 255, abs=0.003)
+    assert said["seeds"] == [3, 4, 5] and said["mean_sd"] == pytest.approx(
+        np.std(single, 0, ddof=1).mean() / 255, abs=0.003
+    )
     first = stamps(tmp_path / "three")
     edit(tmp_path / "three", seeds=3, **how)
     assert stamps(tmp_path / "three") == first
-    assert service.run("replay", config.ReplayOptions(record=tmp_path / "three", out=tmp_path / "again"), quiet=True)["same"]
+    assert service.run(
+        "replay",
+        config.ReplayOptions(record=tmp_path / "three", out=tmp_path / "again"),
+        quiet=True,
+    )["same"]
 
 
 @pytest.mark.parametrize("editor", BY_PROMPTS)
@@ -143,16 +196,26 @@ def test_seeds_are_for_editors_that_draw_at_random(editor: str, tiny_base_folder
         said = ("a brain MRI", "a normal chest MRI")
         return change(base, Drift(), x, *said, editor=editor, steps=4, mask=mask, **how)
 
-    one, other = made(seed=0).counterfactual, made(seed=1).counterfactual
+    one = made(seed=0).counterfactual
+    other = made(seed=1).counterfactual
     assert ("seeds" in EDITORS[editor].options) == (not torch.equal(one, other))
     if "seeds" in EDITORS[editor].options:
         both = made(seed=0, seeds=2)
-        assert torch.equal(both.counterfactual, one) and torch.equal(both.others[0], other) and len(both.others) == 1
+        assert (
+            torch.equal(both.counterfactual, one)
+            and torch.equal(both.others[0], other)
+            and len(both.others) == 1
+        )
 
 
-def test_what_cannot_be_asked_is_a_sentence_before_work(edit: Callable[..., dict], tmp_path: Path) -> None:
+def test_what_cannot_be_asked_is_a_sentence_before_work(
+    edit: Callable[..., dict], tmp_path: Path
+) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"age": "+10", "set": ("age=85",)}, "the age of the counterfactual is said twice, by --set, --age or --grid"),
+        (
+            {"age": "+10", "set": ("age=85",)},
+            "the age of the counterfactual is said twice, by --set, --age or --grid",
+        ),
         ({"age": "+10", "grid": ("age=60:90:5",)}, "is said twice"),
         ({"age": "85"}, r"write \+10 or -5, or --set age=85"),
         ({"age": "+100"}, "ages lie between 0 and 120 years"),
@@ -165,9 +228,16 @@ def test_what_cannot_be_asked_is_a_sentence_before_work(edit: Callable[..., dict
     assert not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_counts_what_a_grid_comes_to(run: Path, tiny_cohort_folder: Path, tmp_path: Path) -> None:
+def test_a_dry_run_counts_what_a_grid_comes_to(
+    run: Path, tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
     options = config.EditOptions(
-        adapter=str(run), source=tiny_cohort_folder, split="test", limit=2, grid=("age=70:80:5",), out=tmp_path / "e"
+        adapter=str(run),
+        source=tiny_cohort_folder,
+        split="test",
+        limit=2,
+        grid=("age=70:80:5",),
+        out=tmp_path / "e",
     )
     told = dry_run.run("edit", options)
     assert (told["images"], told["counterfactuals"]) == (2, 6) and not list(tmp_path.iterdir())
@@ -178,7 +248,18 @@ def test_the_command_line_takes_signs(
 ) -> None:
     from latentdrift.cli import main
 
-    words = ["edit", str(run), str(tiny_cohort_folder), "--split", "test", "--limit", "1", "--steps", "2", "--json"]
+    words = [
+        "edit",
+        str(run),
+        str(tiny_cohort_folder),
+        "--split",
+        "test",
+        "--limit",
+        "1",
+        "--steps",
+        "2",
+        "--json",
+    ]
     assert main.main([*words, "--age", "-5", "--out", str(tmp_path / "e")]) == 0
     assert json.loads(capsys.readouterr().out)["counterfactuals"] == 1
     (path,) = (tmp_path / "e").glob("*/record.json")
@@ -186,17 +267,30 @@ def test_the_command_line_takes_signs(
     assert said["changes"]["age"] == said["attributes"]["age"] - 5
 
 
-def test_a_counterfactual_is_edited_back(edit: Callable[..., dict], tiny_cohort_folder: Path, tmp_path: Path) -> None:
-    out, asked = tmp_path / "e", {"set": ("age=90",), "reverse": True, "editor": "ddim"}
+def test_a_counterfactual_is_edited_back(
+    edit: Callable[..., dict], tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "e"
+    asked = {"set": ("age=90",), "reverse": True, "editor": "ddim"}
     edit(out, **asked)
     (folder,) = (path.parent for path in out.glob("*/record.json"))
     (back,) = (path.parent for path in folder.glob("reverse/*/record.json"))
     there, again = (json.loads((place / "record.json").read_text()) for place in (folder, back))
-    assert again["changes"] == {"age": there["attributes"]["age"]} and again["attributes"]["age"] == 90
-    assert again["source_prompt"] == there["target_prompt"] and again["target_prompt"] == there["source_prompt"]
-    shown = [np.asarray(Image.open(place)) for place in (folder / "counterfactual.png", back / "original.png")]
+    assert (
+        again["changes"] == {"age": there["attributes"]["age"]} and again["attributes"]["age"] == 90
+    )
+    assert (
+        again["source_prompt"] == there["target_prompt"]
+        and again["target_prompt"] == there["source_prompt"]
+    )
+    shown = [
+        np.asarray(Image.open(place))
+        for place in (folder / "counterfactual.png", back / "original.png")
+    ]
     assert (shown[0] == shown[1]).all()
-    assert {there["patient"], again["patient"]} <= set(Cohort.load(tiny_cohort_folder).rows("test")["patient"])
+    assert {there["patient"], again["patient"]} <= set(
+        Cohort.load(tiny_cohort_folder).rows("test")["patient"]
+    )
     (read,) = read_edits(out)
     assert read["reverse"].shape == read["original"].shape
     before = (back / "record.json").stat().st_mtime_ns

@@ -1,4 +1,5 @@
-"""What an edit leaves on disk, from pictures that are known: maps, seeds, records, and every kind of DICOM source."""
+"""What an edit leaves on disk, from pictures that are known: maps, seeds, records, and every kind
+of DICOM source."""
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ def as_it_was(subject: Subject, **parts: torch.Tensor) -> Counterfactual:
 
 
 def raster(tmp_path: Path) -> Subject:
-    Image.fromarray(np.random.default_rng(0).integers(0, 200, (SIZE, SIZE), dtype=np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 200, (SIZE, SIZE), dtype=np.uint8)).save(
+        tmp_path / "a.png"
+    )
     return of_file(tmp_path / "a.png")
 
 
@@ -56,12 +59,16 @@ def test_mean_and_standard_deviation_over_seeds(tmp_path: Path) -> None:
     x = torch.zeros(1, 3, SIZE, SIZE)
     left = torch.zeros_like(x)
     left[..., : SIZE // 2] = 1.0
-    made = as_it_was(subject, counterfactual=x - 0.2 * left, others=(x, x + 0.2 * left, x + 0.4 * left))
+    made = as_it_was(
+        subject, counterfactual=x - 0.2 * left, others=(x, x + 0.2 * left, x + 0.4 * left)
+    )
     write_counterfactual(tmp_path / "e", subject, made, FACTS)
     said = json.loads((tmp_path / "e" / "record.json").read_text())["measured"]["uncertainty"]
     sd = np.std([-0.2, 0, 0.2, 0.4], ddof=1) / 2
     assert said["seeds"] == [7, 8, 9, 10]
-    assert said["largest_sd"] == pytest.approx(sd, abs=1e-6) and said["mean_sd"] == pytest.approx(sd / 2, abs=1e-6)
+    assert said["largest_sd"] == pytest.approx(sd, abs=1e-6) and said["mean_sd"] == pytest.approx(
+        sd / 2, abs=1e-6
+    )
     mean = np.asarray(Image.open(tmp_path / "e" / "mean.png"))
     assert (mean[:, : SIZE // 2] == 140).all() and abs(mean[:, SIZE // 2 :] - 127.5).max() <= 0.5
     first = np.asarray(Image.open(tmp_path / "e" / "counterfactual.png"))
@@ -71,57 +78,81 @@ def test_mean_and_standard_deviation_over_seeds(tmp_path: Path) -> None:
 
 
 def test_a_change_on_the_image_itself_loses_nothing_of_it(tmp_path: Path) -> None:
-    """A model of a quarter of the rows and columns, whose reconstruction is a flat grey, and a change of its left half."""
+    """A model of a quarter of the rows and columns, whose reconstruction is a flat grey, and a
+    change of its left half."""
     noise = np.random.default_rng(0).integers(60, 180, (4 * SIZE, 3 * SIZE), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
     image = image_readers.read(tmp_path / "a.png", window="full")[0]
     subject = Subject("000000", image, {}, Fit(*noise.shape, SIZE))
-    flat, change = torch.zeros(1, 3, SIZE, SIZE), torch.zeros(1, 3, SIZE, SIZE)
+    flat = torch.zeros(1, 3, SIZE, SIZE)
+    change = torch.zeros(1, 3, SIZE, SIZE)
     change[..., : SIZE // 2] = 40 / 127.5
     made = replace(as_it_was(subject), reconstruction=flat, counterfactual=flat + change)
     found = {}
     for detail in (True, False):
         write_counterfactual(tmp_path / str(detail), subject, made, {**FACTS, "detail": detail})
-        pictures = {path.stem: np.asarray(Image.open(path)).astype(int) for path in (tmp_path / str(detail)).glob("*al.png")}
+        pictures = {
+            path.stem: np.asarray(Image.open(path)).astype(int)
+            for path in (tmp_path / str(detail)).glob("*al.png")
+        }
         assert (pictures["original"] == noise).all()
         found[detail] = pictures["counterfactual"] - noise
         said = json.loads((tmp_path / str(detail) / "record.json").read_text())["measured"]
-        assert said["largest_absolute_change"] == pytest.approx(40 / 255, abs=1e-3)  # of the change alone, either way
+        assert said["largest_absolute_change"] == pytest.approx(
+            40 / 255, abs=1e-3
+        )  # of the change alone, either way
         assert said["mean_absolute_reconstruction_error"] > 0.1
     edge = 3 * SIZE // 2
-    assert abs(found[True][:, : edge - 12] - 40).max() <= 1 and abs(found[True][:, edge + 12 :]).max() <= 1  # Lanczos rings
+    assert (
+        abs(found[True][:, : edge - 12] - 40).max() <= 1
+        and abs(found[True][:, edge + 12 :]).max() <= 1
+    )  # Lanczos rings
     assert abs(found[False]).max() > 60  # what was drawn has none of the image's noise
 
 
 def test_how_much_changed_is_said(tmp_path: Path) -> None:
-    subject, x = raster(tmp_path), torch.zeros(1, 3, SIZE, SIZE)
+    subject = raster(tmp_path)
+    x = torch.zeros(1, 3, SIZE, SIZE)
     spot = x.clone()
     spot[..., :4, :4] = 0.2  # 16 of 1024 pixels
     for number, (change, expected) in enumerate([(x, 0.0), (spot, 0.1), (spot / 20, 0.005)]):
         made = as_it_was(subject, reconstruction=x, counterfactual=change)
-        assert write_counterfactual(tmp_path / str(number), subject, made, FACTS) == pytest.approx(expected, abs=1e-6)
+        assert write_counterfactual(tmp_path / str(number), subject, made, FACTS) == pytest.approx(
+            expected, abs=1e-6
+        )
     weight = np.zeros((SIZE, SIZE), np.float32)
     weight[:4, :4] = 1
     masked = replace(subject, weight=weight)
     made = as_it_was(masked, reconstruction=x, counterfactual=spot)
-    assert write_counterfactual(tmp_path / "m", masked, made, FACTS | {"detail": True}) == pytest.approx(0.1, abs=1e-6)
+    assert write_counterfactual(
+        tmp_path / "m", masked, made, FACTS | {"detail": True}
+    ) == pytest.approx(0.1, abs=1e-6)
 
 
 def test_outside_of_a_mask_no_change_is_put_on_the_image(tmp_path: Path) -> None:
     subject = raster(tmp_path)
     weight = np.zeros((SIZE, SIZE), np.float32)
     weight[:4] = 1
-    subject, change = replace(subject, weight=weight), torch.full((1, 3, SIZE, SIZE), 0.1)
+    subject = replace(subject, weight=weight)
+    change = torch.full((1, 3, SIZE, SIZE), 0.1)
     made = subject.onto(change)
-    assert np.allclose(made[:4], (subject.unit[:4] + 0.1).clip(-1, 1)) and (made[4:] == subject.unit[4:]).all()
+    assert (
+        np.allclose(made[:4], (subject.unit[:4] + 0.1).clip(-1, 1))
+        and (made[4:] == subject.unit[4:]).all()
+    )
 
 
 def test_one_seed_has_no_uncertainty(tmp_path: Path) -> None:
     subject = raster(tmp_path)
     write_counterfactual(tmp_path / "e", subject, as_it_was(subject), FACTS)
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
-        "original.png", "reconstruction.png", "counterfactual.png", "difference.png", "absolute.png", "record.json",
-    }  # fmt: skip
+        "original.png",
+        "reconstruction.png",
+        "counterfactual.png",
+        "difference.png",
+        "absolute.png",
+        "record.json",
+    }
     assert "uncertainty" not in json.loads((tmp_path / "e" / "record.json").read_text())["measured"]
 
 
@@ -131,7 +162,8 @@ def test_maps_tell_sign_and_size(tmp_path: Path) -> None:
     write_map(tmp_path / "signed.png", change, "a", signed=True)
     write_map(tmp_path / "absolute.png", np.abs(change), "a")
     signed, absolute = (
-        np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int) for name in ("signed", "absolute")
+        np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int)
+        for name in ("signed", "absolute")
     )
     height, width, _ = signed.shape
     at = [(height // 2, width // 5), (height // 2, width // 2)]
@@ -141,36 +173,74 @@ def test_maps_tell_sign_and_size(tmp_path: Path) -> None:
 
 
 def test_the_record_is_complete_and_names_nobody(tmp_path: Path) -> None:
-    path = saved(tmp_path / "DOE.dcm", PatientName="DOE^JANE", PatientID="MRN-0042", PatientAge="070Y", PixelSpacing=[0.5, 0.7])
+    path = saved(
+        tmp_path / "DOE.dcm",
+        PatientName="DOE^JANE",
+        PatientID="MRN-0042",
+        PatientAge="070Y",
+        PixelSpacing=[0.5, 0.7],
+    )
     subject = of_file(path)
     write_counterfactual(tmp_path / "e", subject, as_it_was(subject), FACTS)
     text = (tmp_path / "e" / "record.json").read_text()
     said = json.loads(text)
-    assert FACTS.items() <= said.items() and said["attributes"] == {"age": 70.0} and said["synthetic"] is True
-    assert said["source"] == {"kind": "dicom", "frame": None, "plane": None, "shape": [6, 8], "spacing_mm": [0.5, 0.7],
-                              "unit": "intensity", "notes": []}  # fmt: skip
+    assert (
+        FACTS.items() <= said.items()
+        and said["attributes"] == {"age": 70.0}
+        and said["synthetic"] is True
+    )
+    assert said["source"] == {
+        "kind": "dicom",
+        "frame": None,
+        "plane": None,
+        "shape": [6, 8],
+        "spacing_mm": [0.5, 0.7],
+        "unit": "intensity",
+        "notes": [],
+    }
     assert {"torch", "diffusers", "pydicom", "latentdrift"} <= said["versions"].keys()
-    assert "DOE" not in text and "MRN" not in text and subject.image.source and subject.image.source.uid not in text
+    assert (
+        "DOE" not in text
+        and "MRN" not in text
+        and subject.image.source
+        and subject.image.source.uid not in text
+    )
     assert is_made(tmp_path / "e", FACTS) and not is_made(tmp_path / "e", {**FACTS, "seed": 8})
 
 
-# --- sources in DICOM -------------------------------------------------------------------------------------------------
+# --- sources in DICOM
+# -------------------------------------------------------------------------------------------------
 
 RAMP = np.linspace(0, 4000, 8 * SIZE).reshape(8, SIZE)
-PLACE = {"ImagePositionPatient": [-10, 20, 30.5], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [0.7, 0.6]}
+PLACE = {
+    "ImagePositionPatient": [-10, 20, 30.5],
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "PixelSpacing": [0.7, 0.6],
+}
 ODD: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
     "plain": (RAMP.astype(np.uint16), PLACE),
     "monochrome1": (RAMP.astype(np.uint16), {"PhotometricInterpretation": "MONOCHROME1"}),
-    "eight bits, monochrome1": ((RAMP / 16).astype(np.uint8), {"PhotometricInterpretation": "MONOCHROME1"}),
+    "eight bits, monochrome1": (
+        (RAMP / 16).astype(np.uint8),
+        {"PhotometricInterpretation": "MONOCHROME1"},
+    ),
     "signed": ((RAMP - 1000).astype(np.int16), {}),
     "twelve of sixteen bits": (RAMP.astype(np.uint16), {"BitsStored": 12, "HighBit": 11}),
     "rescale": (RAMP.astype(np.uint16), {"RescaleSlope": "0.5", "RescaleIntercept": "-100"}),
-    "hounsfield": (RAMP.astype(np.uint16), {"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "-1000"}),
-    "window, monochrome1": (RAMP.astype(np.uint16), {"WindowCenter": "2000", "WindowWidth": "2001",
-                                                     "PhotometricInterpretation": "MONOCHROME1"}),
+    "hounsfield": (
+        RAMP.astype(np.uint16),
+        {"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "-1000"},
+    ),
+    "window, monochrome1": (
+        RAMP.astype(np.uint16),
+        {"WindowCenter": "2000", "WindowWidth": "2001", "PhotometricInterpretation": "MONOCHROME1"},
+    ),
     "no spacing": (RAMP.astype(np.uint16), {}),
-    "detector's spacing": (RAMP.astype(np.uint16), {"Modality": "DX", "ImagerPixelSpacing": [0.2, 0.2]}),
-}  # fmt: skip
+    "detector's spacing": (
+        RAMP.astype(np.uint16),
+        {"Modality": "DX", "ImagerPixelSpacing": [0.2, 0.2]},
+    ),
+}
 
 
 def written(subject: Subject, folder: Path, **facts: Any) -> pydicom.Dataset:
@@ -179,11 +249,18 @@ def written(subject: Subject, folder: Path, **facts: Any) -> pydicom.Dataset:
 
 
 def is_the_same_picture(subject: Subject, folder: Path) -> None:
-    """As displayed, within a step of 16 bits; the window's clipping is the model's range and the source's own."""
+    """As displayed, within a step of 16 bits; the window's clipping is the model's range and the
+    source's own."""
     (after,) = image_readers.read(folder / "counterfactual.dcm")
     before = subject.image
-    np.testing.assert_allclose(to_unit(after.pixels, after.range), to_unit(before.pixels, before.range), atol=3e-4)
-    assert after.range == pytest.approx(before.range, abs=1e-3) and after.unit == before.unit and after.spacing == before.spacing
+    np.testing.assert_allclose(
+        to_unit(after.pixels, after.range), to_unit(before.pixels, before.range), atol=3e-4
+    )
+    assert (
+        after.range == pytest.approx(before.range, abs=1e-3)
+        and after.unit == before.unit
+        and after.spacing == before.spacing
+    )
     assert (after.affine is None) == (before.affine is None)
     if before.affine is not None:
         np.testing.assert_allclose(after.affine, before.affine)
@@ -200,8 +277,15 @@ def test_an_edit_that_changes_nothing_is_the_same_picture(tmp_path: Path, kind: 
     assert ("NominalScannedPixelSpacing" in made) == ("ImagerPixelSpacing" in values)
 
 
-CODED = ["MR_small_bigendian.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm",
-         "MR_small_implicit.dcm", "CT_small.dcm", "ExplVR_BigEnd.dcm"]  # fmt: skip
+CODED = [
+    "MR_small_bigendian.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "MR_small_implicit.dcm",
+    "CT_small.dcm",
+    "ExplVR_BigEnd.dcm",
+]
 
 
 @pytest.mark.parametrize("name", CODED)
@@ -213,13 +297,18 @@ def test_whatever_coding_the_source_has_ours_is_plain(tmp_path: Path, name: str)
     made = written(subject, tmp_path / "e")
     if subject.image.pixels.ndim == 2:
         is_the_same_picture(subject, tmp_path / "e")
-    assert made.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian and made.SyntheticData == "YES"
+    assert (
+        made.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+        and made.SyntheticData == "YES"
+    )
 
 
 @pytest.mark.parametrize("kind", list(ODD))
 def test_a_validator_finds_no_error_in_an_edit_of_any_source(tmp_path: Path, kind: str) -> None:
     stored, values = ODD[kind]
-    subject = of_file(saved(tmp_path / "s.dcm", stored, PatientAge="070Y", PatientSex="F", **values))
+    subject = of_file(
+        saved(tmp_path / "s.dcm", stored, PatientAge="070Y", PatientSex="F", **values)
+    )
     written(subject, tmp_path / "e")
     assert dicom_errors(tmp_path / "e" / "counterfactual.dcm") == []
 
@@ -242,15 +331,36 @@ def test_each_frame_is_written_by_itself(tmp_path: Path) -> None:
         assert "NumberOfFrames" not in made and (made.Rows, made.Columns) == (8, 12)
         assert made.SourceImageSequence[0].ReferencedFrameNumber == number + 1
         is_the_same_picture(subject, tmp_path / f"{number}")
-    assert len({pydicom.dcmread(tmp_path / f"{n}" / "counterfactual.dcm").SOPInstanceUID for n in range(3)}) == 3
+    assert (
+        len(
+            {
+                pydicom.dcmread(tmp_path / f"{n}" / "counterfactual.dcm").SOPInstanceUID
+                for n in range(3)
+            }
+        )
+        == 3
+    )
 
 
 def test_the_object_says_the_age_and_sex_of_whom_it_shows(tmp_path: Path) -> None:
-    path = saved(tmp_path / "s.dcm", PatientAge="070Y", PatientSex="F", BodyPartExamined="BRAIN", ViewPosition="PA")
+    path = saved(
+        tmp_path / "s.dcm",
+        PatientAge="070Y",
+        PatientSex="F",
+        BodyPartExamined="BRAIN",
+        ViewPosition="PA",
+    )
     made = written(of_file(path), tmp_path / "older", changes={"age": 85.0})
-    assert (made.PatientAge, made.PatientSex, made.BodyPartExamined, made.ViewPosition) == ("085Y", "F", "BRAIN", "PA")
+    assert (made.PatientAge, made.PatientSex, made.BodyPartExamined, made.ViewPosition) == (
+        "085Y",
+        "F",
+        "BRAIN",
+        "PA",
+    )
     made = written(of_file(path), tmp_path / "other", changes={"sex": "M", "diagnosis": "dementia"})
-    assert (made.PatientAge, made.PatientSex) == ("070Y", "M") and "dementia" not in str(made.PatientName)
+    assert (made.PatientAge, made.PatientSex) == ("070Y", "M") and "dementia" not in str(
+        made.PatientName
+    )
     assert made.DerivationDescription == "Synthetic counterfactual: a brain MRI -> an old brain MRI"
 
 
@@ -264,5 +374,7 @@ def test_a_nifti_keeps_its_affine(tmp_path: Path) -> None:
     place = np.linalg.inv(affine) @ made.affine
     np.testing.assert_allclose(place[:3, :3], np.eye(3), atol=1e-6)
     index = round(place[2, 3])
-    np.testing.assert_allclose(made.get_fdata()[..., 0], volume[..., index].clip(*subject.image.range), rtol=1e-4)
+    np.testing.assert_allclose(
+        made.get_fdata()[..., 0], volume[..., index].clip(*subject.image.range), rtol=1e-4
+    )
     assert b"synthetic" in made.header["descrip"].tobytes()

@@ -12,7 +12,9 @@ from latentdrift.evaluate.evaluations.tstr import Labelled
 
 ROW, COL = np.mgrid[: gan.SIZE, : gan.SIZE] / (gan.SIZE - 1) * 2 - 1
 RADIUS = np.hypot(ROW, COL)
-RING = (RADIUS > 0.35) & (RADIUS < 0.55)  # inside of the large disc of class 1, outside of the small one of class 0
+RING = (RADIUS > 0.35) & (
+    RADIUS < 0.55
+)  # inside of the large disc of class 1, outside of the small one of class 0
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +37,23 @@ def test_as_many_of_each_class_as_are_asked_for_in_their_size(made: Labelled) ->
     few = gan.imitate(pictures(48, 0), like, steps=1, seed=0)
     assert few.x.shape == (5, 3, 32, 32) and sorted(few.labels) == [0, 0, 0, 0, 1]
     assert made.x.shape == (12, 3, 64, 64) and made.labels.sum() == 6
-    assert made.x.min() >= 0 and made.x.max() <= 1 and torch.equal(made.x[:, 0], made.x[:, 2])  # grey, as what it learned from
+    assert (
+        made.x.min() >= 0 and made.x.max() <= 1 and torch.equal(made.x[:, 0], made.x[:, 2])
+    )  # grey, as what it learned from
 
 
 def test_the_same_seed_draws_the_same_and_torch_is_left_alone() -> None:
     before = torch.random.get_rng_state()
-    one, same, other = (gan.imitate(pictures(8, 0), pictures(4, 1), steps=2, seed=seed).x for seed in (3, 3, 4))
+    one, same, other = (
+        gan.imitate(pictures(8, 0), pictures(4, 1), steps=2, seed=seed).x for seed in (3, 3, 4)
+    )
     assert torch.equal(one, same) and not torch.equal(one, other)
     assert torch.equal(before, torch.random.get_rng_state())
     colour = pictures(8, 0)
     colour.x[:, 2] = 0.1
-    assert gan.train(colour, 1, 0)(torch.zeros(2, gan.LATENT), torch.arange(2)).shape == (2, 3, gan.SIZE, gan.SIZE)
+    assert gan.train(colour, 1, 0)(torch.zeros(2, gan.LATENT), torch.arange(2)).shape == (
+        2,
+        3,
+        gan.SIZE,
+        gan.SIZE,
+    )

@@ -1,4 +1,5 @@
-"""Pictures read when needed, and features that are kept: the same as those that are not, and never twice."""
+"""Pictures read when needed, and features that are kept: the same as those that are not, and never
+twice."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def test_pictures_are_indexed_as_an_array_is(pictures, values):
     assert pictures.shape == values.shape and len(pictures) == N
     for at in (3, slice(2, 7), np.array([5, 1, 1]), values[:, 0, 0, 0] > 0.5, slice(None)):
         assert np.array_equal(pictures[at], values[at])
-    assert np.array_equal(np.asarray(pictures), values) and np.array_equal(np.stack(list(pictures)), values)
+    assert np.array_equal(np.asarray(pictures), values) and np.array_equal(
+        np.stack(list(pictures)), values
+    )
     assert np.array_equal(pictures.take(np.array([4, 9])).take(np.array([1]))[:], values[[9]])
 
 
@@ -90,11 +93,16 @@ def test_nothing_is_encoded_twice(tmp_path, pictures, read):
 
 
 def test_other_contents_order_or_weights_have_another_name(pictures, values):
-    plain, places = space()["pocket"], np.arange(N)
+    plain = space()["pocket"]
+    places = np.arange(N)
     names = [
-        key(plain, pictures), key(plain, pictures.take(places[::-1])), key(plain, pictures.take(places[1:])),
-        key(space(2.0)["pocket"], pictures), key(plain, values), key(plain, values[:-1]),
-    ]  # fmt: skip
+        key(plain, pictures),
+        key(plain, pictures.take(places[::-1])),
+        key(plain, pictures.take(places[1:])),
+        key(space(2.0)["pocket"], pictures),
+        key(plain, values),
+        key(plain, values[:-1]),
+    ]
     assert len(set(names)) == len(names) and key(plain, values) == key(plain, values.copy())
 
 
@@ -111,7 +119,9 @@ def test_what_a_killed_process_left_goes_when_the_features_are_there(tmp_path, p
     (tmp_path / f"{name}.1.partial").write_bytes(b"half")
     (tmp_path / "other.1.partial").write_bytes(b"another's")
     kept(pictures)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}.npy", "other.1.partial"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f"{name}.npy", "other.1.partial"]
+    )
 
 
 def test_a_folder_is_checked_first_and_read_when_needed(tmp_path):

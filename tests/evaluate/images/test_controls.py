@@ -16,7 +16,10 @@ def images() -> np.ndarray:
     """Five images [5, 64, 64, 3] of smooth structure, of three patients."""
     rng = np.random.default_rng(0)
     places = np.linspace(0, 3 * np.pi, 64)
-    planes = [0.5 + 0.4 * np.sin(places + shift)[:, None] * np.cos(places)[None] for shift in rng.uniform(0, 3, 5)]
+    planes = [
+        0.5 + 0.4 * np.sin(places + shift)[:, None] * np.cos(places)[None]
+        for shift in rng.uniform(0, 3, 5)
+    ]
     return np.repeat(np.stack(planes)[..., None], 3, -1).astype(np.float32)
 
 
@@ -44,14 +47,20 @@ def test_a_shuffled_patch_is_a_patch_of_the_same_image(side: int, images: np.nda
     width = 64 // side
     for before, after in zip(images, made(f"patches-{side}", images), strict=True):
         grid = [
-            {part[r : r + width, c : c + width].tobytes() for r in range(0, 64, width) for c in range(0, 64, width)}
+            {
+                part[r : r + width, c : c + width].tobytes()
+                for r in range(0, 64, width)
+                for c in range(0, 64, width)
+            }
             for part in (before, after)
         ]
         assert grid[0] == grid[1]
 
 
 @pytest.mark.parametrize("cycles", [4, 8])
-def test_scrambled_phases_keep_the_histogram_and_the_slow_waves(cycles: int, images: np.ndarray) -> None:
+def test_scrambled_phases_keep_the_histogram_and_the_slow_waves(
+    cycles: int, images: np.ndarray
+) -> None:
     rng = np.random.default_rng(1)
     grey = images[0, ..., 0] + 0.2 * rng.standard_normal((64, 64)).clip(-2, 2)
     noisy = np.repeat(((grey - grey.min()) / np.ptp(grey))[None, ..., None], 3, -1).repeat(2, 0)
@@ -60,7 +69,9 @@ def test_scrambled_phases_keep_the_histogram_and_the_slow_waves(cycles: int, ima
 
     def waves(image: np.ndarray, low: float, high: float) -> np.ndarray:
         frequency = np.hypot(*np.meshgrid(*2 * [np.fft.fftfreq(64) * 64]))
-        return np.fft.ifft2(np.fft.fft2(image) * ((frequency > low) & (frequency <= high))).real.ravel()
+        return np.fft.ifft2(
+            np.fft.fft2(image) * ((frequency > low) & (frequency <= high))
+        ).real.ravel()
 
     kept = np.corrcoef(waves(result, 0, cycles - 2), waves(noisy[0, ..., 0], 0, cycles - 2))[0, 1]
     lost = np.corrcoef(waves(result, cycles + 2, 40), waves(noisy[0, ..., 0], cycles + 2, 40))[0, 1]
@@ -71,10 +82,15 @@ def test_mixtures_are_of_two_patients(images: np.ndarray) -> None:
     flat = np.stack([np.full((8, 8, 3), value) for value in (0.0, 0.0, 0.4, 0.4, 0.8)])
     partners = {0.0: {0.4, 0.8}, 0.4: {0.0, 0.8}, 0.8: {0.0, 0.4}}
     for seed in range(5):
-        for own, average, joined in zip(flat, made("average", flat, seed), made("joined", flat, seed), strict=True):
+        for own, average, joined in zip(
+            flat, made("average", flat, seed), made("joined", flat, seed), strict=True
+        ):
             value = float(own[0, 0, 0])
             assert round(float(2 * average[0, 0, 0]) - value, 5) in partners[value]
-            assert np.allclose(joined[:, :4], value) and round(float(joined[0, 7, 0]), 5) in partners[value]
+            assert (
+                np.allclose(joined[:, :4], value)
+                and round(float(joined[0, 7, 0]), 5) in partners[value]
+            )
 
 
 def test_torn_images_lie_within_the_share_of_the_side() -> None:

@@ -12,7 +12,8 @@ from latentdrift.evaluate.images.disk_array import Spool, blocks, mean
 @pytest.mark.parametrize("most", [10, 2**20])
 def test_rows_are_read_back_from_memory_and_from_disk(monkeypatch, most):
     monkeypatch.setattr(disk_array, "IN_MEMORY", most)
-    rows, kept = torch.randn(23, 2, 3), Spool((2, 3))
+    rows = torch.randn(23, 2, 3)
+    kept = Spool((2, 3))
     for block in blocks(23, 5):
         kept.add(rows[block])
         assert torch.equal(kept[block], rows[block])  # between writes, too
@@ -22,12 +23,15 @@ def test_rows_are_read_back_from_memory_and_from_disk(monkeypatch, most):
 
 
 def test_blocks_are_every_place_once():
-    assert list(blocks(7, 3)) == [slice(0, 3), slice(3, 6), slice(6, 7)] and list(blocks(3, 9)) == [slice(0, 3)]
+    assert list(blocks(7, 3)) == [slice(0, 3), slice(3, 6), slice(6, 7)] and list(blocks(3, 9)) == [
+        slice(0, 3)
+    ]
 
 
 def test_the_mean_is_that_of_all_rows_of_all_spools():
     rows = torch.randn(23, 4)
-    one, other = Spool((4,)), Spool((4,))
+    one = Spool((4,))
+    other = Spool((4,))
     one.add(rows[:20])
     other.add(rows[20:])
     for size in (1, 6, 100):

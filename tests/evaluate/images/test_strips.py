@@ -20,18 +20,28 @@ def panels(strip: np.ndarray, widths: list[int]) -> list[np.ndarray]:
     starts = np.cumsum([0, *(width + GAP for width in widths[:-1])])
     gaps = [strip[:, start - GAP : start] for start in starts[1:]]
     assert all((gap == 255).all() for gap in gaps) and starts[-1] + widths[-1] == strip.shape[1]
-    return [strip[:, start : start + width].astype(int) for start, width in zip(starts, widths, strict=True)]
+    return [
+        strip[:, start : start + width].astype(int)
+        for start, width in zip(starts, widths, strict=True)
+    ]
 
 
 def folder(root: Any, shape: tuple[int, int], detail: bool) -> Any:
-    """An edit on disk whose counterfactual is brighter on the left, and whose map is a large figure, as `edit` writes it."""
+    """An edit on disk whose counterfactual is brighter on the left, and whose map is a large
+    figure, as `edit` writes it."""
     place = root / "000000"
     place.mkdir()
     grey = np.full(shape, 100, np.uint8)
-    brighter, again = grey.copy(), np.full(shape, 90, np.uint8)
+    brighter = grey.copy()
+    again = np.full(shape, 90, np.uint8)
     brighter[:, : shape[1] // 2] += 51
     figure = np.zeros((504, 600, 3), np.uint8)
-    pictures = {"original": grey, "reconstruction": again, "counterfactual": brighter, "difference": figure}
+    pictures = {
+        "original": grey,
+        "reconstruction": again,
+        "counterfactual": brighter,
+        "difference": figure,
+    }
     for name, picture in pictures.items():
         Image.fromarray(picture).save(place / f"{name}.png")
     (place / "record.json").write_text(json.dumps({"detail": detail}))
@@ -47,7 +57,8 @@ def test_every_picture_of_an_edit_fills_the_height_of_its_strip(tmp_path, shape)
     assert strip.shape == (height, 4 * width + 3 * GAP, 3)
     original, again, made, change = panels(strip, [width] * 4)
     assert (original == 100).all() and (again == 90).all()
-    left, right = slice(0, width // 2 - 8), slice(width // 2 + 8, width)
+    left = slice(0, width // 2 - 8)
+    right = slice(width // 2 + 8, width)
     assert (made[:, left] == 151).all() and (made[:, right] == 100).all()
     red, _, blue = np.moveaxis(change[:, left], -1, 0)
     assert (red > blue + 50).all() and (change[:, right] >= WHITE - 1).all()
@@ -59,7 +70,9 @@ def test_the_change_of_a_drawn_edit_is_from_the_reconstruction(tmp_path):
     strip, caption = edit_strip(edit)
     assert "minus reconstruction" in caption
     *_, change = panels(strip, [LEAST] * 4)
-    assert (change[:, -8:, 0] > change[:, -8:, 2]).all()  # the whole counterfactual is brighter than the reconstruction
+    assert (
+        change[:, -8:, 0] > change[:, -8:, 2]
+    ).all()  # the whole counterfactual is brighter than the reconstruction
 
 
 def test_pictures_of_one_size_are_not_touched():

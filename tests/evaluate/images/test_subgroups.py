@@ -17,8 +17,15 @@ def images(**columns: list) -> ImageSet:
 
 
 def test_categories_findings_and_decades():
-    some = images(sex=["F", "M", None, "F"], findings=["Mass|Nodule", "Mass", None, "No Finding"], age=[70.0, 79.9, np.nan, 80.0])
-    found = {column: {v: p.tolist() for v, p in places(some, column, "real").items()} for column in ("sex", "findings", "age")}
+    some = images(
+        sex=["F", "M", None, "F"],
+        findings=["Mass|Nodule", "Mass", None, "No Finding"],
+        age=[70.0, 79.9, np.nan, 80.0],
+    )
+    found = {
+        column: {v: p.tolist() for v, p in places(some, column, "real").items()}
+        for column in ("sex", "findings", "age")
+    }
     assert found["sex"] == {"F": [0, 3], "M": [1]}
     assert found["findings"] == {"Mass": [0, 1], "No Finding": [3], "Nodule": [0]}
     assert found["age"] == {"70 to 79": [0, 1], "80 to 89": [3]}
@@ -29,13 +36,21 @@ def test_a_value_needs_enough_images_in_both_sets():
     made = images(sex=["F"] * LEAST + ["M"] * (LEAST - 1))
     enough, words = shared(real, made, "sex")
     assert list(enough) == ["F"] and [len(part) for part in enough["F"]] == [LEAST, LEAST]
-    assert words == ["Not scored by themselves, fewer than 10 images of sex in one of the sets: M (10 real, 9 synthetic), "
-                     "O (2 real, 0 synthetic)."]  # fmt: skip
+    assert words == [
+        "Not scored by themselves, fewer than 10 images of sex in one of the sets: M (10 real, 9 "
+        "synthetic), O (2 real, 0 synthetic)."
+    ]
 
 
 @pytest.mark.parametrize(
     ("column", "says"),
-    [("sec", r"unknown attribute of the real images 'sec'; known: days, sex \(did you mean 'sex'"), ("days", "is a number")],
+    [
+        (
+            "sec",
+            r"unknown attribute of the real images 'sec'; known: days, sex \(did you mean 'sex'",
+        ),
+        ("days", "is a number"),
+    ],
 )
 def test_a_wrong_column_gets_a_sentence(column, says):
     with pytest.raises(OptionError, match=says):
@@ -48,8 +63,11 @@ def test_a_folder_of_images_has_no_column():
 
 
 def test_every_set_is_checked_for_the_column_before_anything_is_computed():
-    with_table, without = images(sex=["F", "M"]), ImageSet(np.zeros((2, 4, 4, 3)))
+    with_table = images(sex=["F", "M"])
+    without = ImageSet(np.zeros((2, 4, 4, 3)))
     check(with_table, {"synthetic": with_table, "plain": without}, None)
     check(with_table, {"synthetic": with_table}, "sex")
-    with pytest.raises(OptionError, match="the plain images have no table, so there is no 'sex' to go by"):
+    with pytest.raises(
+        OptionError, match="the plain images have no table, so there is no 'sex' to go by"
+    ):
         check(with_table, {"synthetic": with_table, "plain": without}, "sex")

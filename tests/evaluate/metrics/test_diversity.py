@@ -30,16 +30,23 @@ def test_the_mean_over_pairs_in_closed_form():
 
 def test_pairs_of_one_patient_do_not_count():
     flat = np.ones((4, 16, 16, 3)) * np.array([0, 1, 0, 1])[:, None, None, None]
-    assert within(ImageSet(flat, ["a", "a", "b", "b"]), "gap", gap, 10, 0)["value"] == pytest.approx(0.5)
+    assert within(ImageSet(flat, ["a", "a", "b", "b"]), "gap", gap, 10, 0)[
+        "value"
+    ] == pytest.approx(0.5)
     assert within(ImageSet(flat, ["a"] * 4), "gap", gap, 10, 0) is None
 
 
 def test_a_generator_that_repeats_itself_is_noticed():
     real = ImageSet(pictures(30, 0), [str(i // 2) for i in range(30)])
     one = pictures(1, 1)
-    collapsed = ImageSet(np.clip(one + np.random.default_rng(2).normal(0, 0.02, (30, 32, 32, 3)), 0, 1))
+    collapsed = ImageSet(
+        np.clip(one + np.random.default_rng(2).normal(0, 0.02, (30, 32, 32, 3)), 0, 1)
+    )
     found = diversity(real, collapsed, "ms-ssim", ROW, 50, 0)
-    assert found["value"] > 0.8 > 0.4 > found["floor"] and found["n"] == {"real": 30, "synthetic": 30}
+    assert found["value"] > 0.8 > 0.4 > found["floor"] and found["n"] == {
+        "real": 30,
+        "synthetic": 30,
+    }
     alike = diversity(real, ImageSet(pictures(30, 3)), "ms-ssim", ROW, 50, 0)
     assert alike["floor_ci"][0] < alike["value"] < alike["floor_ci"][1]
 
@@ -47,7 +54,9 @@ def test_a_generator_that_repeats_itself_is_noticed():
 def test_the_interval_covers_the_scatter_over_fresh_sets():
 
     def grey(seed: int) -> ImageSet:
-        return ImageSet(np.ones((20, 12, 12, 3)) * np.random.default_rng(seed).random((20, 1, 1, 1)))
+        return ImageSet(
+            np.ones((20, 12, 12, 3)) * np.random.default_rng(seed).random((20, 1, 1, 1))
+        )
 
     truth = [within(grey(seed), "gap", gap, 10, 0)["value"] for seed in range(100)]
     widths = [np.ptp(within(grey(seed), "gap", gap, 200, 0)["ci"]) for seed in range(100, 110)]

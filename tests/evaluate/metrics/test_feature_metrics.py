@@ -25,31 +25,40 @@ def people(n: int, seed: int, who: str) -> ImageSet:
 
 
 def test_neighbours_in_blocks_are_those_of_the_whole(monkeypatch):
-    query, train = normal(23, 5, 0), normal(31, 5, 1)
+    query = normal(23, 5, 0)
+    train = normal(31, 5, 1)
     far = np.linalg.norm(query[:, None].astype(float) - train[None], axis=-1)
     for rows, columns in ((7, 4), (1000, 1000)):
         monkeypatch.setattr(copy_detection, "ROWS", rows)
         monkeypatch.setattr(copy_detection, "COLUMNS", columns)
         for sets in ([train], [train[:9], train[9:]]):
             found = nearest_features(query, *sets)
-            assert found.index.tolist() == far.argmin(1).tolist() and found.value == pytest.approx(far.min(1), rel=1e-6)
+            assert found.index.tolist() == far.argmin(1).tolist() and found.value == pytest.approx(
+                far.min(1), rel=1e-6
+            )
 
 
 def test_pairs_of_one_patient_do_not_count_in_any_block(monkeypatch):
     """Each query stands in the training set under its own patient: only others are left."""
     monkeypatch.setattr(copy_detection, "ROWS", 3)
     monkeypatch.setattr(copy_detection, "COLUMNS", 4)
-    x, whose = normal(10, 5, 0), people(10, 0, "p")
+    x = normal(10, 5, 0)
+    whose = people(10, 0, "p")
     far = np.linalg.norm(x[:, None] - x[None], axis=-1)
     far[np.arange(10)[:, None] // 2 == np.arange(10) // 2] = np.inf
     found = nearest_features(x, x[:5], x[5:], forbidden=same_patient(whose, whose))
-    assert found.value == pytest.approx(far.min(1), rel=1e-6) and found.index.tolist() == far.argmin(1).tolist()
+    assert (
+        found.value == pytest.approx(far.min(1), rel=1e-6)
+        and found.index.tolist() == far.argmin(1).tolist()
+    )
     two = whose.take(np.arange(2))
     assert np.isnan(nearest_features(x[:2], x[:2], forbidden=same_patient(two, two)).value).all()
 
 
 def test_features_on_disk_give_the_numbers_of_features_in_memory(tmp_path):
-    real, made, train = people(30, 0, "p"), people(24, 1, "q"), people(20, 2, "t")
+    real = people(30, 0, "p")
+    made = people(24, 1, "q")
+    train = people(20, 2, "t")
     spaces = load_features(["pocket"], pocket=lambda x: x.flatten(1)[:, :6], resolution=8)
     found = []
     for space in (spaces["pocket"], keep(spaces, tmp_path)["pocket"]):
@@ -65,7 +74,8 @@ def test_features_on_disk_give_the_numbers_of_features_in_memory(tmp_path):
 
 
 def test_shared_patients_leave_memorisation_out():
-    real, made = people(30, 0, "p"), people(24, 1, "q")
+    real = people(30, 0, "p")
+    made = people(24, 1, "q")
     space = load_features(["pocket"], pocket=lambda x: x.flatten(1)[:, :6], resolution=8)["pocket"]
     for train, unseen in ((people(20, 2, "t"), True), (people(20, 2, "p"), False), (None, False)):
         assert Vectors.of("pocket", space, real, made, train).unseen is unseen

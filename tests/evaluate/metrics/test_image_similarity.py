@@ -10,7 +10,14 @@ import torch
 from PIL import Image
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.metrics.image_similarity import SCALE_WEIGHTS, SIMILARITIES, compare, read_edits, read_picture, scales
+from latentdrift.evaluate.metrics.image_similarity import (
+    SCALE_WEIGHTS,
+    SIMILARITIES,
+    compare,
+    read_edits,
+    read_picture,
+    scales,
+)
 
 
 @pytest.fixture
@@ -40,17 +47,23 @@ def test_ssim_agrees_with_torchmetrics(pair):
 
     a, b = pair
     x, y = (torch.from_numpy(np.moveaxis(z, -1, 1)) for z in (a, b))
-    _, everywhere = structural_similarity_index_measure(y, x, data_range=1.0, reduction="none", return_full_image=True)
-    expected = everywhere[..., 5:-5, 5:-5].mean(dim=(1, 2, 3)).tolist()  # where the window does not reach over the border
+    _, everywhere = structural_similarity_index_measure(
+        y, x, data_range=1.0, reduction="none", return_full_image=True
+    )
+    expected = (
+        everywhere[..., 5:-5, 5:-5].mean(dim=(1, 2, 3)).tolist()
+    )  # where the window does not reach over the border
     assert compare(a, b)["ssim"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("side", [40, 100, 180], ids=["2 scales", "4 scales", "5 scales"])
 def test_ms_ssim_agrees_with_its_parts(side):
-    """Contrast and structure of each scale from torchmetrics, SSIM of the last scale from scikit-image."""
+    """Contrast and structure of each scale from torchmetrics, SSIM of the last scale from
+    scikit-image."""
     from torchmetrics.functional.image.ssim import _ssim_update
 
-    generator, betas = np.random.default_rng(side), np.array(SCALE_WEIGHTS[: scales(side, side)])
+    generator = np.random.default_rng(side)
+    betas = np.array(SCALE_WEIGHTS[: scales(side, side)])
     a = generator.random((2, side, side, 3))
     b = np.clip(a + generator.normal(0, 0.1, a.shape), 0, 1)
     x, y = (torch.from_numpy(np.moveaxis(z, -1, 1).copy()) for z in (a, b))
@@ -60,7 +73,10 @@ def test_ms_ssim_agrees_with_its_parts(side):
             x, y = (torch.nn.functional.avg_pool2d(z, 2) for z in (x, y))
         _, part = _ssim_update(x, y, data_range=1.0, return_contrast_sensitivity=True)
         if place == len(betas) - 1:
-            part = compare(*(np.moveaxis(z.numpy(), 1, -1) for z in (x, y)), rows={"ssim": SIMILARITIES["ssim"]})["ssim"]
+            part = compare(
+                *(np.moveaxis(z.numpy(), 1, -1) for z in (x, y)),
+                rows={"ssim": SIMILARITIES["ssim"]},
+            )["ssim"]
         expected *= np.asarray(part) ** beta
     assert compare(a, b)["ms-ssim"] == pytest.approx(expected, abs=2e-5)
 
@@ -101,7 +117,9 @@ def test_an_unreadable_picture_is_an_error_and_not_black(tmp_path):
 
 
 def test_a_truncated_picture_is_an_error(tmp_path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(
+        tmp_path / "a.png"
+    )
     whole = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="cannot be read"):

@@ -12,12 +12,16 @@ from latentdrift.evaluate.metrics.intensity_metrics import INTENSITIES, distribu
 
 def flat(*values: float, size: int = 16) -> np.ndarray:
     """Pictures of one intensity each."""
-    return np.broadcast_to(np.array(values, dtype=np.float32).reshape(-1, 1, 1, 1), (len(values), size, size, 3))
+    return np.broadcast_to(
+        np.array(values, dtype=np.float32).reshape(-1, 1, 1, 1), (len(values), size, size, 3)
+    )
 
 
 def between(name: str, a: np.ndarray, b: np.ndarray) -> float:
     row = INTENSITIES[name]
-    return row.distance.prepare(row.of_pictures(a), row.of_pictures(b))(np.ones(len(a)), np.ones(len(b)))
+    return row.distance.prepare(row.of_pictures(a), row.of_pictures(b))(
+        np.ones(len(a)), np.ones(len(b))
+    )
 
 
 @pytest.mark.parametrize("name", ["intensity", "mean-image"])
@@ -33,12 +37,16 @@ def test_a_shift_of_all_intensities_is_their_distance() -> None:
 
 def test_intensities_are_those_of_scipy_on_the_pool() -> None:
     rng = np.random.default_rng(1)
-    a, b = rng.beta(2, 5, (4, 16, 16, 3)), rng.beta(3, 3, (6, 16, 16, 3))
-    assert between("intensity", a, b) == pytest.approx(wasserstein_distance(a.ravel(), b.ravel()), abs=1e-3)
+    a = rng.beta(2, 5, (4, 16, 16, 3))
+    b = rng.beta(3, 3, (6, 16, 16, 3))
+    assert between("intensity", a, b) == pytest.approx(
+        wasserstein_distance(a.ravel(), b.ravel()), abs=1e-3
+    )
 
 
 def test_one_set_of_intensities_in_other_places_differs_in_the_mean_image_only() -> None:
-    left, right = np.zeros((2, 64, 64, 3)), np.zeros((2, 64, 64, 3))
+    left = np.zeros((2, 64, 64, 3))
+    right = np.zeros((2, 64, 64, 3))
     left[:, :, :32], right[:, :, 32:] = 1, 1
     assert between("intensity", left, right) == 0
     assert between("mean-image", left, right) == pytest.approx(1)
@@ -46,17 +54,28 @@ def test_one_set_of_intensities_in_other_places_differs_in_the_mean_image_only()
 
 def test_a_weight_is_a_repetition() -> None:
     a, b = (np.random.default_rng(seed).random((4, 16, 16, 3)) for seed in (2, 3))
-    x, y = distribution(a), distribution(b)
+    x = distribution(a)
+    y = distribution(b)
     weighted = l1(x, y)(np.array([2.0, 0, 1, 1]), np.ones(4))
     assert weighted == pytest.approx(l1(x[[0, 0, 2, 3]], y)(np.ones(4), np.ones(4)))
 
 
 def test_thumbnails_are_of_one_size() -> None:
-    assert thumbnail(flat(0.5, size=128)).shape == thumbnail(flat(0.5, size=32)).shape == (1, 3 * 64 * 64)
+    assert (
+        thumbnail(flat(0.5, size=128)).shape
+        == thumbnail(flat(0.5, size=32)).shape
+        == (1, 3 * 64 * 64)
+    )
 
 
 def test_every_row_is_judged_with_interval_and_floor() -> None:
     rng = np.random.default_rng(4)
     for row in INTENSITIES.values():
-        found = judge(row.distance, rng.normal(0, 1, (12, 4)), rng.normal(1, 1, (9, 4)), list("aabbccddeeff"), bootstrap=50)
+        found = judge(
+            row.distance,
+            rng.normal(0, 1, (12, 4)),
+            rng.normal(1, 1, (9, 4)),
+            list("aabbccddeeff"),
+            bootstrap=50,
+        )
         assert found["ci"][0] < found["value"] < found["ci"][1] and found["floor"] < found["value"]

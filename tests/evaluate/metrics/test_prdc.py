@@ -1,4 +1,5 @@
-"""Precision, recall, density and coverage against the prdc package, and where the answer is known."""
+"""Precision, recall, density and coverage against the prdc package, and where the answer is
+known."""
 
 from __future__ import annotations
 
@@ -23,15 +24,20 @@ def all_four(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, 0.3), (1.5, 0.5)])
 def test_agrees_with_the_prdc_package(scale, shift):
     prdc = pytest.importorskip("prdc")
-    a, b = normal(80, 6, 0), normal(60, 6, 1, scale, shift)
+    a = normal(80, 6, 0)
+    b = normal(60, 6, 1, scale, shift)
     expected = prdc.compute_prdc(a, b, nearest_k=K)
-    assert all_four(a, b) == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
+    assert all_four(a, b) == pytest.approx(
+        {name: float(value) for name, value in expected.items()}, abs=1e-6
+    )
 
 
 def test_identical_sets():
     """Each ball holds its own picture and k - 1 others: density is exactly 1."""
     a = normal(40, 5, 0)
-    assert all_four(a, a) == pytest.approx({"precision": 1, "recall": 1, "density": 1, "coverage": 1})
+    assert all_four(a, a) == pytest.approx(
+        {"precision": 1, "recall": 1, "density": 1, "coverage": 1}
+    )
 
 
 def test_sets_far_apart():
@@ -39,7 +45,8 @@ def test_sets_far_apart():
 
 
 def test_one_good_picture_over_and_over_has_precision_without_coverage():
-    """All of the mass in a real picture: of n real balls only those that reach it are covered, and nothing is recalled."""
+    """All of the mass in a real picture: of n real balls only those that reach it are covered, and
+    nothing is recalled."""
     a = normal(50, 3, 0)
     found = all_four(a, np.repeat(a[:1], 40, axis=0))
     assert found["precision"] == 1 and found["recall"] == 0 and found["coverage"] < 0.3
@@ -53,23 +60,35 @@ def test_half_of_the_modes():
 
 
 def test_weights_leave_pictures_out():
-    a, b, keep = normal(50, 4, 0), normal(40, 4, 1), np.arange(50) < 30
+    a = normal(50, 4, 0)
+    b = normal(40, 4, 1)
+    keep = np.arange(50) < 30
     for name, row in ROWS.items():
-        assert row(a, b)(keep.astype(float), np.ones(40)) == pytest.approx(all_four(a[keep], b)[name]), name
+        assert row(a, b)(keep.astype(float), np.ones(40)) == pytest.approx(
+            all_four(a[keep], b)[name]
+        ), name
 
 
 def test_a_repetition_is_no_neighbour():
     """A resample that holds every picture twice scores as the set does."""
-    a, b = normal(30, 4, 0), normal(30, 4, 1)
+    a = normal(30, 4, 0)
+    b = normal(30, 4, 1)
     for name, row in ROWS.items():
-        assert row(a, b)(np.full(30, 2.0), np.full(30, 2.0)) == pytest.approx(all_four(a, b)[name]), name
+        assert row(a, b)(np.full(30, 2.0), np.full(30, 2.0)) == pytest.approx(
+            all_four(a, b)[name]
+        ), name
 
 
 def test_density_of_resamples_is_not_inflated():
-    a, b = normal(60, 4, 0), normal(60, 4, 1)
+    a = normal(60, 4, 0)
+    b = normal(60, 4, 1)
     score = density(a, b)
-    pairs = zip(draws(np.arange(60), 100, rng(0, "a")), draws(np.arange(60), 100, rng(0, "b")), strict=True)
-    assert np.mean([score(*pair) for pair in pairs]) == pytest.approx(score(np.ones(60), np.ones(60)), rel=0.12)
+    pairs = zip(
+        draws(np.arange(60), 100, rng(0, "a")), draws(np.arange(60), 100, rng(0, "b")), strict=True
+    )
+    assert np.mean([score(*pair) for pair in pairs]) == pytest.approx(
+        score(np.ones(60), np.ones(60)), rel=0.12
+    )
 
 
 def test_k_is_capped_and_told():
@@ -81,12 +100,19 @@ def test_k_is_capped_and_told():
 def test_an_interval_stays_within_what_is_possible():
     for name in ROWS:
         out = judge(DISTANCES[name], normal(40, 4, 0), normal(30, 4, 1, 0.3), bootstrap=50)
-        assert 0 <= out["ci"][0] <= out["value"] <= out["ci"][1] and (name == "density" or out["ci"][1] <= 1)
+        assert 0 <= out["ci"][0] <= out["value"] <= out["ci"][1] and (
+            name == "density" or out["ci"][1] <= 1
+        )
 
 
 def test_real_against_real_is_the_value_to_reach():
-    """Sets of one distribution reach the floor; a narrow one keeps its precision and loses its coverage."""
-    real, patients = normal(120, 4, 0), [str(i // 2) for i in range(120)]
+    """Sets of one distribution reach the floor; a narrow one keeps its precision and loses its
+    coverage."""
+    real = normal(120, 4, 0)
+    patients = [str(i // 2) for i in range(120)]
     alike = judge(DISTANCES["coverage"], real, normal(120, 4, 1), patients, bootstrap=10)
     narrow = judge(DISTANCES["coverage"], real, normal(120, 4, 1, 0.2), patients, bootstrap=10)
-    assert alike["matched"] == pytest.approx(alike["floor"], abs=0.08) and narrow["matched"] < 0.6 * narrow["floor"]
+    assert (
+        alike["matched"] == pytest.approx(alike["floor"], abs=0.08)
+        and narrow["matched"] < 0.6 * narrow["floor"]
+    )

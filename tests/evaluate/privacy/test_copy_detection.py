@@ -9,18 +9,29 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from latentdrift.evaluate.features.nearest_neighbours import nearest_features, nearness, same_patient
+from latentdrift.evaluate.features.nearest_neighbours import (
+    nearest_features,
+    nearness,
+    same_patient,
+)
 from latentdrift.evaluate.images import disk_array, registration
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.evaluate.images.registration import Overlaid, nearest, structure
-from latentdrift.evaluate.privacy.copy_detection import THRESHOLD, Yardstick, find_copies, find_duplicates, threshold
+from latentdrift.evaluate.privacy.copy_detection import (
+    THRESHOLD,
+    Yardstick,
+    find_copies,
+    find_duplicates,
+    threshold,
+)
 
 SIZE = 64
 
 
 def people(n: int, seed: int) -> np.ndarray:
-    """Aligned pictures of different people, grey [n, SIZE, SIZE]: one head and brain for all, an anatomy for each."""
+    """Aligned pictures of different people, grey [n, SIZE, SIZE]: one head and brain for all, an
+    anatomy for each."""
     generator = np.random.default_rng(seed)
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE - 0.5
     shared = 0.5 / (1 + np.exp((np.hypot(x / 0.36, y / 0.44) - 1) * 25)) - 0.25 / (
@@ -28,7 +39,9 @@ def people(n: int, seed: int) -> np.ndarray:
     )
     own = gaussian_filter(generator.normal(size=(n, SIZE, SIZE)), (0, 4, 4))
     own *= 0.06 / own.std()
-    return np.clip(0.2 + shared + own * (shared > 0.05) + generator.normal(0, 0.01, own.shape), 0, 1)
+    return np.clip(
+        0.2 + shared + own * (shared > 0.05) + generator.normal(0, 0.01, own.shape), 0, 1
+    )
 
 
 def images(grey: np.ndarray, patients: list[str] | None = None) -> ImageSet:
@@ -45,13 +58,18 @@ def encoded(grey: np.ndarray, quality: int) -> np.ndarray:
 
 
 def cropped(grey: np.ndarray, most: float) -> np.ndarray:
-    generator, out = np.random.default_rng(5), []
+    generator = np.random.default_rng(5)
+    out = []
     for picture in grey:
         side = SIZE * (1 - generator.uniform(0.02, most))
         left, top = generator.uniform(0, SIZE - side, 2)
         box = (left, top, left + side, top + side)
         out.append(
-            np.asarray(Image.fromarray(picture.astype(np.float32)).resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box))
+            np.asarray(
+                Image.fromarray(picture.astype(np.float32)).resize(
+                    (SIZE, SIZE), Image.Resampling.BICUBIC, box=box
+                )
+            )
         )
     return np.stack(out)
 
@@ -66,7 +84,9 @@ COPIES = {
     "cropped": lambda x: cropped(x, 0.08),
     "brighter": lambda x: 0.8 * x + 0.15,
     "blurred": lambda x: gaussian_filter(x, (0, 0.7, 0.7)),
-    "mirrored, cropped, noised": lambda x: cropped(x, 0.06)[:, :, ::-1] + NOISE.normal(0, 0.01, x.shape),
+    "mirrored, cropped, noised": lambda x: (
+        cropped(x, 0.06)[:, :, ::-1] + NOISE.normal(0, 0.01, x.shape)
+    ),
 }
 
 
@@ -82,10 +102,16 @@ def test_a_copy_is_found_and_its_original_named(disguise):
 def test_honest_pictures_are_left_alone():
     found = find_copies(images(people(16, 1)), images(people(60, 2)), images(TRAIN), bootstrap=50)
     copies = found.metrics["copies"]
-    assert copies["value"] == copies["floor"] == 0 and copies["n"] == {"real": 16, "synthetic": 60, "train": 60}
+    assert copies["value"] == copies["floor"] == 0 and copies["n"] == {
+        "real": 16,
+        "synthetic": 60,
+        "train": 60,
+    }
     assert copies["ci"][0] <= copies["value"] <= copies["ci"][1]
     nearest = found.metrics["nearest.pixel"]
-    assert nearest["ci"][0] < nearest["value"] < nearest["ci"][1] and nearest["value"] == pytest.approx(1, abs=0.05)
+    assert nearest["ci"][0] < nearest["value"] < nearest["ci"][1] and nearest[
+        "value"
+    ] == pytest.approx(1, abs=0.05)
 
 
 def test_copies_among_honest_pictures_are_counted():
@@ -99,7 +125,9 @@ def test_copies_among_honest_pictures_are_counted():
 def test_smooth_random_pictures_are_not_copies():
     smooth = gaussian_filter(np.random.default_rng(0).normal(size=(70, SIZE, SIZE)), (0, 8, 8))
     smooth = 0.5 + 0.15 * smooth / smooth.std()
-    found = find_copies(images(smooth[:15]), images(smooth[15:30]), images(smooth[30:]), bootstrap=20)
+    found = find_copies(
+        images(smooth[:15]), images(smooth[15:30]), images(smooth[30:]), bootstrap=20
+    )
     assert found.metrics["copies"]["value"] == 0
 
 
@@ -112,9 +140,11 @@ def test_a_plain_correlation_would_not_do():
 
 
 def test_visits_of_one_patient_do_not_lift_the_baseline():
-    """Where the reference holds later visits of training patients, only other patients are compared."""
+    """Where the reference holds later visits of training patients, only other patients are
+    compared."""
     visits = images(
-        np.clip(TRAIN[:30] + np.random.default_rng(6).normal(0, 0.005, TRAIN[:30].shape), 0, 1), [str(i) for i in range(30)]
+        np.clip(TRAIN[:30] + np.random.default_rng(6).normal(0, 0.005, TRAIN[:30].shape), 0, 1),
+        [str(i) for i in range(30)],
     )
     train = images(TRAIN, [str(i) for i in range(60)])
     found = find_copies(visits, images(TRAIN[:5]), train, bootstrap=20)
@@ -124,25 +154,37 @@ def test_visits_of_one_patient_do_not_lift_the_baseline():
 
 def test_the_training_set_can_be_its_own_baseline_when_patients_are_known():
     train = images(TRAIN[:24], [str(i // 2) for i in range(24)])
-    found = find_copies(train, images(np.concatenate([TRAIN[:2], people(6, 8)])), train, bootstrap=20)
+    found = find_copies(
+        train, images(np.concatenate([TRAIN[:2], people(6, 8)])), train, bootstrap=20
+    )
     assert found.metrics["copies"]["value"] == 2
 
 
 def test_duplicates_among_the_held_out_do_not_hide_copies():
-    """Three of thirty held-out pictures leaked into the training set: the threshold stays, and the floor tells."""
+    """Three of thirty held-out pictures leaked into the training set: the threshold stays, and the
+    floor tells."""
     real = images(np.concatenate([people(27, 1), TRAIN[:3]]))
     found = find_copies(real, images(TRAIN[10:20]), images(TRAIN), bootstrap=20)
     assert found.metrics["copies"]["value"] == 10
-    assert found.metrics["copies"]["floor"] == pytest.approx(1.0)  # 3 of 30, for 10 synthetic pictures
+    assert found.metrics["copies"]["floor"] == pytest.approx(
+        1.0
+    )  # 3 of 30, for 10 synthetic pictures
 
 
 def test_one_training_picture_is_enough():
-    found = find_copies(images(people(10, 1)), images(np.concatenate([TRAIN[:1], people(5, 2)])), images(TRAIN[:1]), bootstrap=20)
+    found = find_copies(
+        images(people(10, 1)),
+        images(np.concatenate([TRAIN[:1], people(5, 2)])),
+        images(TRAIN[:1]),
+        bootstrap=20,
+    )
     assert [pair["copy"] for pair in found.details["pairs"]] == [True] + [False] * 5
 
 
 def test_flat_pictures_are_no_copies_and_break_nothing():
-    found = find_copies(images(people(10, 1)), images(np.zeros((3, SIZE, SIZE))), images(TRAIN), bootstrap=20)
+    found = find_copies(
+        images(people(10, 1)), images(np.zeros((3, SIZE, SIZE))), images(TRAIN), bootstrap=20
+    )
     assert found.metrics["copies"]["value"] == 0 and np.isfinite(found.synthetic.value).all()
 
 
@@ -157,7 +199,8 @@ def test_the_threshold_moves_with_the_held_out_and_stays_where_copies_are():
 
 def test_either_of_two_similarities_tells_a_copy():
     """One number stands for both: it is above the one threshold where either is above its own."""
-    yardstick, generator = Yardstick(0.9, 0.75), np.random.default_rng(0)
+    yardstick = Yardstick(0.9, 0.75)
+    generator = np.random.default_rng(0)
     coarse, fine = generator.uniform(0.5, 1, (2, 500))
     found = Overlaid(np.zeros(500, int), coarse, np.zeros(500, bool), fine)
     assert ((yardstick.similarity(found) > 0.9) == ((coarse > 0.9) | (fine > 0.75))).all()
@@ -170,42 +213,69 @@ def test_the_nearest_feature_vector():
     found = nearest_features(np.array([[0.0, 1.0], [3.0, 3.0]]), train)
     assert found.index.tolist() == [0, 1] and found.value == pytest.approx([1.0, 1.0])
     forbidden = np.array([[True, False], [True, True]])
-    kept = nearest_features(np.array([[0.0, 1.0], [3.0, 3.0]]), train, forbidden=lambda rows, columns: forbidden[rows, columns])
+    kept = nearest_features(
+        np.array([[0.0, 1.0], [3.0, 3.0]]),
+        train,
+        forbidden=lambda rows, columns: forbidden[rows, columns],
+    )
     assert kept.value == pytest.approx([np.sqrt(18), np.nan], nan_ok=True)
 
 
 def test_nearness_is_a_ratio_to_strangers():
     units = np.arange(3), np.arange(4)
     out = nearness(np.array([1.0, 1.0, 4.0]), np.array([2.0, 2.0, 0.0, np.nan]), units, 9, 20, 0)
-    assert out["value"] == pytest.approx(1.0) and out["n"] == {"real": 2, "synthetic": 3, "train": 9}
-    assert nearness(np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, 20, 0)["value"] is None
+    assert out["value"] == pytest.approx(1.0) and out["n"] == {
+        "real": 2,
+        "synthetic": 3,
+        "train": 9,
+    }
+    assert (
+        nearness(np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, 20, 0)["value"]
+        is None
+    )
 
 
 def test_the_interval_of_nearness_knows_how_few_held_out_patients_there_are():
-    """Synthetic pictures that do not differ: the interval is that of 1 over the mean of the held-out patients."""
+    """Synthetic pictures that do not differ: the interval is that of 1 over the mean of the
+    held-out patients."""
     held_out = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    four_each, units = np.repeat(held_out, 4), np.repeat(np.arange(5), 4)
+    four_each = np.repeat(held_out, 4)
+    units = np.repeat(np.arange(5), 4)
     few = nearness(np.ones(20), held_out, (np.arange(20), np.arange(5)), 9, 400, 0)
     same = nearness(np.ones(20), four_each, (np.arange(20), units), 9, 400, 0)
     assert few["ci"] == pytest.approx(same["ci"]) and np.ptp(few["ci"]) > 0.25
-    assert nearness(np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, 20, 0)["ci"] is None
+    assert (
+        nearness(np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, 20, 0)["ci"]
+        is None
+    )
 
 
 def test_same_patient_pairs():
-    a, b = images(TRAIN[:2], ["p", "q"]), images(TRAIN[:3], ["q", "q", "r"])
+    a = images(TRAIN[:2], ["p", "q"])
+    b = images(TRAIN[:3], ["q", "q", "r"])
     pairs = same_patient(a, b)
-    assert pairs and pairs(slice(None), slice(None)).tolist() == [[False, False, False], [True, True, False]]
+    assert pairs and pairs(slice(None), slice(None)).tolist() == [
+        [False, False, False],
+        [True, True, False],
+    ]
     assert pairs(slice(1, 2), slice(1, 3)).tolist() == [[True, False]]
     unknown = images(TRAIN[:3])
     own = same_patient(unknown, unknown)
-    assert same_patient(a, unknown) is None and own and own(slice(0, 3), slice(0, 3)).tolist() == np.eye(3, dtype=bool).tolist()
+    assert (
+        same_patient(a, unknown) is None
+        and own
+        and own(slice(0, 3), slice(0, 3)).tolist() == np.eye(3, dtype=bool).tolist()
+    )
 
 
 def test_blocks_of_any_size_give_the_same_answer(monkeypatch):
-    """Pictures on disk or in memory, structures in a file or not, a few pairs at a time or all at once."""
+    """Pictures on disk or in memory, structures in a file or not, a few pairs at a time or all at
+    once."""
     made = np.concatenate([cropped(TRAIN[:2], 0.08), TRAIN[2:4][:, :, ::-1], people(3, 3)])
-    sets = [images(grey, [f"{kind}{i // 2}" for i in range(len(grey))])
-            for kind, grey in (("p", people(6, 1)), ("s", made), ("t", TRAIN[:12]))]  # fmt: skip
+    sets = [
+        images(grey, [f"{kind}{i // 2}" for i in range(len(grey))])
+        for kind, grey in (("p", people(6, 1)), ("s", made), ("t", TRAIN[:12]))
+    ]
     answers = []
     for rows, columns, memory in ((64, 1024, 2**26), (4, 7, 100)):
         monkeypatch.setattr(registration, "BLOCK", rows)
@@ -213,9 +283,17 @@ def test_blocks_of_any_size_give_the_same_answer(monkeypatch):
         monkeypatch.setattr(disk_array, "IN_MEMORY", memory)
         found = find_copies(*sets, bootstrap=20)
         answers.append((found, find_duplicates(*sets[:2])))
-        sets = [ImageSet(Pictures(x.images.__getitem__, (SIZE, SIZE), x.names, x.names), x.patients, x.names) for x in sets]
+        sets = [
+            ImageSet(
+                Pictures(x.images.__getitem__, (SIZE, SIZE), x.names, x.names), x.patients, x.names
+            )
+            for x in sets
+        ]
     (whole, twins), (parts, others) = answers
     assert whole.metrics["copies"]["value"] == 4 and twins[0] == others[0]
     for one, other in ((whole.synthetic, parts.synthetic), (whole.real, parts.real)):
-        assert one.index.tolist() == other.index.tolist() and one.mirrored.tolist() == other.mirrored.tolist()
+        assert (
+            one.index.tolist() == other.index.tolist()
+            and one.mirrored.tolist() == other.mirrored.tolist()
+        )
         assert one.value == pytest.approx(other.value, abs=1e-5)

@@ -1,4 +1,5 @@
-"""`evaluate --utility --alignment --edits`, end to end: what is asked, what it costs, what stands in the report."""
+"""`evaluate --utility --alignment --edits`, end to end: what is asked, what it costs, what stands
+in the report."""
 
 from __future__ import annotations
 
@@ -34,41 +35,66 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.mkdir(parents=True)
         original = real.stored(row)
         for name in ("original", "reconstruction", "counterfactual", "difference"):
-            Image.fromarray(original if name == "original" else original // 2).save(place / f"{name}.png")
-        Image.fromarray(np.where(np.arange(32) < 16, 255, 0).astype(np.uint8)[None].repeat(32, 0)).save(place / "mask.png")
+            Image.fromarray(original if name == "original" else original // 2).save(
+                place / f"{name}.png"
+            )
+        Image.fromarray(
+            np.where(np.arange(32) < 16, 255, 0).astype(np.uint8)[None].repeat(32, 0)
+        ).save(place / "mask.png")
         attributes = {name: row[name] for name in ("age", "sex", "diagnosis")}
-        (place / "record.json").write_text(json.dumps({"attributes": attributes, "changes": {"age": row["age"] + 9}}))
+        (place / "record.json").write_text(
+            json.dumps({"attributes": attributes, "changes": {"age": row["age"] + 9}})
+        )
     return folder
 
 
 def asked(folders: Path, out: Path, **options: Any) -> config.EvaluateOptions:
-    return config.EvaluateOptions(real=folders / "real", synthetic=folders / "made", out=out, **{**FAST, **options})
+    return config.EvaluateOptions(
+        real=folders / "real", synthetic=folders / "made", out=out, **{**FAST, **options}
+    )
 
 
 def plainly(folders: Path, out: Path, **options: Any) -> config.EvaluateOptions:
     """Without any option of classifiers."""
-    return config.EvaluateOptions(real=folders / "real", synthetic=folders / "made", out=out, **options)
+    return config.EvaluateOptions(
+        real=folders / "real", synthetic=folders / "made", out=out, **options
+    )
 
 
 def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path) -> None:
-    options = asked(folders, tmp_path, utility="diagnosis=dementia", alignment=True, edits=folders / "edits")
+    options = asked(
+        folders, tmp_path, utility="diagnosis=dementia", alignment=True, edits=folders / "edits"
+    )
     service.run("evaluate", options, quiet=True)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["utility"]["classes"] == "diagnosis=dementia" and list(report["utility"]["arms"]) == PLAIN
-    assert report["utility"]["tested"]["images"] == [6, 6] and report["utility"]["by"] is None  # the sex is the class
+    assert (
+        report["utility"]["classes"] == "diagnosis=dementia"
+        and list(report["utility"]["arms"]) == PLAIN
+    )
+    assert (
+        report["utility"]["tested"]["images"] == [6, 6] and report["utility"]["by"] is None
+    )  # the sex is the class
     assert set(report["alignment"]["judged"]) == {"age", "sex=F", "diagnosis=dementia"}
-    assert report["alignment"]["rules"][0]["values"] == ["sex=F", "diagnosis=dementia"]  # patients alternate in both
+    assert report["alignment"]["rules"][0]["values"] == [
+        "sex=F",
+        "diagnosis=dementia",
+    ]  # patients alternate in both
     retrieval = report["alignment"]["retrieval"]
     assert retrieval["scorer"] == "judges" and retrieval["n"] == {"synthetic": 24, "real": 12}
     assert set(retrieval["attributes"]) == {"age", "sex", "diagnosis"}
-    assert report["card"]["kinds"] == {"age up": 2} and report["card"]["minimality"]["outside"]["n"] == 2
+    assert (
+        report["card"]["kinds"] == {"age up": 2}
+        and report["card"]["minimality"]["outside"]["n"] == 2
+    )
     words = " ".join(report["warnings"])
     assert "too few to conclude. There are 3 test patients without it" in words
     assert "edits of fewer than 5 patients: age increased (2)" in words
     lights = {label: colour for label, colour, _ in report["lights"]}
     assert lights["Of use? (diagnosis: dementia)"] == "grey"  # so few patients
     assert lights["Edits do what was asked?"] == "grey"  # so few edits
-    assert {"Like the real ones? (pocket)", "Shows what was asked?", "And nothing else?"} < set(lights)
+    assert {"Like the real ones? (pocket)", "Shows what was asked?", "And nothing else?"} < set(
+        lights
+    )
     html = (tmp_path / "report.html").read_text()
     assert "Of use?" in html
     for heading in (
@@ -81,20 +107,30 @@ def test_everything_that_was_asked_for_is_answered(folders: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_another_scorer_ranks_otherwise(folders: Path, tmp_path: Path, tiny_base_folder: Path) -> None:
+def test_another_scorer_ranks_otherwise(
+    folders: Path, tmp_path: Path, tiny_base_folder: Path
+) -> None:
     told = {}
     for name in ("judges", str(tiny_clip(tmp_path / "clip", tiny_base_folder))):
-        service.run("evaluate", asked(folders, tmp_path / "out", alignment=True, scorer=name), quiet=True)
+        service.run(
+            "evaluate", asked(folders, tmp_path / "out", alignment=True, scorer=name), quiet=True
+        )
         alignment = json.loads((tmp_path / "out" / "report.json").read_text())["alignment"]
         told[alignment["retrieval"]["scorer"]] = alignment
-        assert f"ranked for each image by {alignment['retrieval']['scorer']}" in (tmp_path / "out" / "report.html").read_text()
+        assert (
+            f"ranked for each image by {alignment['retrieval']['scorer']}"
+            in (tmp_path / "out" / "report.html").read_text()
+        )
     assert set(told) == {"judges", "clip"} and told["judges"]["judged"] == told["clip"]["judged"]
     assert told["judges"]["retrieval"]["curve"] != told["clip"]["retrieval"]["curve"]
 
 
 def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> None:
     plain = dry_run.run("evaluate", plainly(folders, tmp_path))
-    assert plain["classifiers"] == 0 == plain["seconds_of_training"] and (plain["real"], plain["synthetic"]) == (12, 24)
+    assert plain["classifiers"] == 0 == plain["seconds_of_training"] and (
+        plain["real"],
+        plain["synthetic"],
+    ) == (12, 24)
     trial = len(PLAIN) + len(CURVES) * len(DOSES)
     everything = {"utility": "diagnosis", "alignment": True, "classifier_seeds": 2}
     told = dry_run.run("evaluate", asked(folders, tmp_path, **everything))
@@ -103,8 +139,12 @@ def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> N
     assert rivals["classifiers"] == told["classifiers"] + 2 * (len(ARMS) - len(PLAIN))
     edits = {"edits": folders / "edits"}
     assert dry_run.run("evaluate", asked(folders, tmp_path, **edits))["classifiers"] == 1
-    assert dry_run.run("evaluate", plainly(folders, tmp_path, **edits, card=False))["classifiers"] == 0
-    unheld = Questions(asked(folders, tmp_path, **edits, split="train"), Cohort.load(folders / "real"))
+    assert (
+        dry_run.run("evaluate", plainly(folders, tmp_path, **edits, card=False))["classifiers"] == 0
+    )
+    unheld = Questions(
+        asked(folders, tmp_path, **edits, split="train"), Cohort.load(folders / "real")
+    )
     assert unheld.classifiers == 0 and "are measured on another one" in unheld.refused[0]
     assert not Questions(asked(folders, tmp_path, **edits), Cohort.load(folders / "real")).refused
 
@@ -114,10 +154,22 @@ def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> N
     [
         ({"utility": "diagnosis=flu"}, OptionError, "unknown diagnosis 'flu'"),
         ({"utility": "age"}, OptionError, "--utility age: a number"),
-        ({"utility": "diagnosis", "split": "train"}, OptionError, "--utility learn from the train split .* give --split test"),
-        ({"alignment": True, "gan_steps": 9}, OptionError, "--gan-steps trains a GAN .* give --utility ATTRIBUTE=VALUE"),
+        (
+            {"utility": "diagnosis", "split": "train"},
+            OptionError,
+            "--utility learn from the train split .* give --split test",
+        ),
+        (
+            {"alignment": True, "gan_steps": 9},
+            OptionError,
+            "--gan-steps trains a GAN .* give --utility ATTRIBUTE=VALUE",
+        ),
         ({"alignment": True, "split": None}, OptionError, "--alignment learn from"),
-        ({"utility": "diagnosis", "scorer": "some/clip"}, OptionError, "--scorer has no part without --alignment"),
+        (
+            {"utility": "diagnosis", "scorer": "some/clip"},
+            OptionError,
+            "--scorer has no part without --alignment",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_read(
@@ -131,14 +183,20 @@ def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path
     real = tiny_cohort(tmp_path / "real", 12)
     table = real / "metadata.csv"
     table.write_text(table.read_text().replace(",train,", ",test,"))
-    with pytest.raises(CohortError, match=r"--alignment learn from the train split, and that of cohort .* is empty"):
-        dry_run.run("evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real}))
+    with pytest.raises(
+        CohortError, match=r"--alignment learn from the train split, and that of cohort .* is empty"
+    ):
+        dry_run.run(
+            "evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real})
+        )
 
 
 def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_path: Path) -> None:
     cohort = Cohort.load(folders / "real")
     swapped = replace(cohort, table=cohort.table.iloc[:0], info=cohort.info | {"synthetic": True})
-    with pytest.raises(CohortError, match=r"test split .* is empty .*--real and --synthetic may be swapped"):
+    with pytest.raises(
+        CohortError, match=r"test split .* is empty .*--real and --synthetic may be swapped"
+    ):
         Questions(plainly(folders, tmp_path / "out", split="test"), swapped)
 
 

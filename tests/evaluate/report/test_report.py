@@ -26,10 +26,17 @@ from latentdrift.evaluate.report.traffic_lights import judge_lights
 SIZE = 32
 
 
-def pictures(n: int, seed: int, patients: int | None = None, smooth: float = 2.0, who: str = "p") -> ImageSet:
-    noise = gaussian_filter(np.random.default_rng(seed).normal(size=(n, SIZE, SIZE)), (0, smooth, smooth))
+def pictures(
+    n: int, seed: int, patients: int | None = None, smooth: float = 2.0, who: str = "p"
+) -> ImageSet:
+    noise = gaussian_filter(
+        np.random.default_rng(seed).normal(size=(n, SIZE, SIZE)), (0, smooth, smooth)
+    )
     grey = np.clip(0.5 + 0.2 * noise / noise.std(), 0, 1)
-    return ImageSet(np.repeat(grey[..., None], 3, -1), [f"{who}{i % patients}" for i in range(n)] if patients else None)
+    return ImageSet(
+        np.repeat(grey[..., None], 3, -1),
+        [f"{who}{i % patients}" for i in range(n)] if patients else None,
+    )
 
 
 def coarse(x):
@@ -61,8 +68,13 @@ def features():
 
 @pytest.fixture(scope="module")
 def sets():
-    real, train = pictures(40, 1, patients=20), pictures(50, 0, patients=25, who="t")
-    synthetic = ImageSet(np.concatenate([pictures(22, 2).images, train.images[:2]]), None, [f"s{i}" for i in range(24)])
+    real = pictures(40, 1, patients=20)
+    train = pictures(50, 0, patients=25, who="t")
+    synthetic = ImageSet(
+        np.concatenate([pictures(22, 2).images, train.images[:2]]),
+        None,
+        [f"s{i}" for i in range(24)],
+    )
     return {"real": real, "synthetic": synthetic, "train": train}
 
 
@@ -74,9 +86,11 @@ def edits(tmp_path_factory, sets):
         place.mkdir()
         original = sets["real"].images[i]
         for name, picture in (
-            ("original", original), ("reconstruction", np.clip(original + 0.1, 0, 1)),
-            ("counterfactual", original[::-1]), ("difference", original),
-        ):  # fmt: skip
+            ("original", original),
+            ("reconstruction", np.clip(original + 0.1, 0, 1)),
+            ("counterfactual", original[::-1]),
+            ("difference", original),
+        ):
             Image.fromarray((picture * 255).astype(np.uint8)).save(place / f"{name}.png")
         (place / "record.json").write_text(json.dumps({"verb": "edit"}))
     return folder
@@ -97,17 +111,29 @@ def grouped(sets, features):
 
     other = ImageSet(pictures(20, 5, smooth=5.0).images, None, [f"o{i}" for i in range(20)])
     made = {"synthetic": with_sex(pictures(36, 2)), "smooth": with_sex(other)}
-    report = evaluate_all(with_sex(sets["real"]), made, None, features, None, bootstrap=20, seed=0, by="sex")
+    report = evaluate_all(
+        with_sex(sets["real"]), made, None, features, None, bootstrap=20, seed=0, by="sex"
+    )
     return report, made | {"real": with_sex(sets["real"])}
 
 
 def test_every_metric_has_value_interval_n_and_floor(report):
     assert report["schema"] == SCHEMA
-    assert {f"{name}.pocket" for name in DISTANCES} | {"ms-ssim.within", "ms-ssim.nearest"} <= set(report["metrics"])
-    assert {"frechet.pocket", "kid.pocket", "nearest.pocket", "nearest.pixel", "copies", "ssim.nearest", "psnr.nearest"} <= set(
+    assert {f"{name}.pocket" for name in DISTANCES} | {"ms-ssim.within", "ms-ssim.nearest"} <= set(
         report["metrics"]
     )
-    assert {f"{a}.{b}" for a in ("ssim", "psnr") for b in ("reconstruction", "counterfactual")} <= set(report["metrics"])
+    assert {
+        "frechet.pocket",
+        "kid.pocket",
+        "nearest.pocket",
+        "nearest.pixel",
+        "copies",
+        "ssim.nearest",
+        "psnr.nearest",
+    } <= set(report["metrics"])
+    assert {
+        f"{a}.{b}" for a in ("ssim", "psnr") for b in ("reconstruction", "counterfactual")
+    } <= set(report["metrics"])
     for name, metric in report["metrics"].items():
         assert {"value", "ci", "n", "floor"} <= set(metric), name
         assert metric["ci"][0] <= metric["value"] <= metric["ci"][1], name
@@ -116,23 +142,34 @@ def test_every_metric_has_value_interval_n_and_floor(report):
 
 def test_copies_are_counted_and_shown_first(report):
     assert report["metrics"]["copies"]["value"] == 2
-    assert {(pair["synthetic"], pair["train"]) for pair in report["copies"]["pairs"][:2]} == {("s22", "0"), ("s23", "1")}
+    assert {(pair["synthetic"], pair["train"]) for pair in report["copies"]["pairs"][:2]} == {
+        ("s22", "0"),
+        ("s23", "1"),
+    }
     assert dict((label, colour) for label, colour, _ in report["lights"])["Copies?"] == "red"
 
 
 def test_planted_copies_and_duplicates_are_reported(report, sets, features):
     planted = report["copies"]["planted"]
     assert planted["n"] == 20 and 17 <= planted["caught"] <= 20
-    assert f"{planted['caught']} were found" in next(says for label, _, says in report["lights"] if label == "Copies?")
+    assert f"{planted['caught']} were found" in next(
+        says for label, _, says in report["lights"] if label == "Copies?"
+    )
     assert report["metrics"]["duplicates"]["value"] <= 1
     again = ImageSet(np.concatenate([sets["synthetic"].images[:4]] * 2))
     found = evaluate(sets["real"], again, None, features, bootstrap=20)
     assert found["metrics"]["duplicates"]["value"] == 8 and len(found["duplicates"]["pairs"]) >= 4
-    assert dict((label, colour) for label, colour, _ in found["lights"])["Different from one another?"] == "red"
+    assert (
+        dict((label, colour) for label, colour, _ in found["lights"])["Different from one another?"]
+        == "red"
+    )
 
 
-def test_copies_are_looked_for_in_a_random_part_of_a_large_set(sets, features, monkeypatch, tmp_path):
-    """Half of the images are copies: so is about half of any part, and the page says of how many it speaks."""
+def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
+    sets, features, monkeypatch, tmp_path
+):
+    """Half of the images are copies: so is about half of any part, and the page says of how many it
+    speaks."""
     mixed = np.concatenate([pictures(20, 2).images, sets["train"].images[:20]])
     made = ImageSet(mixed, None, [f"{'new' if i < 20 else 'old'}{i}" for i in range(40)])
     monkeypatch.setattr(judging, "SEARCHED", 16)
@@ -140,26 +177,42 @@ def test_copies_are_looked_for_in_a_random_part_of_a_large_set(sets, features, m
     copies = {pair["synthetic"] for pair in found["copies"]["pairs"] if pair["copy"]}
     looked_at = {pair["synthetic"] for pair in found["copies"]["pairs"]}
     assert copies == {name for name in looked_at if name.startswith("old")} and 2 < len(copies) < 14
-    assert found["metrics"]["copies"]["value"] == len(copies) and found["metrics"]["copies"]["n"]["synthetic"] == 16
+    assert (
+        found["metrics"]["copies"]["value"] == len(copies)
+        and found["metrics"]["copies"]["n"]["synthetic"] == 16
+    )
     assert found["n"]["synthetic"] == 40 == found["metrics"]["kid.pocket"]["n"]["synthetic"]
     page = write_report(tmp_path, found, {**sets, "synthetic": made}).read_text()
     assert "looked for in 16 of the 40 synthetic images, taken at random" in page
-    few, more = (str(evaluate(pictures(9, 1), pictures(n, 2), None, features, bootstrap=10)["warnings"]) for n in (16, 17))
-    assert "looked for in" not in few and "'Duplicates were looked for in 16 of the 17 synthetic images" in more
+    few, more = (
+        str(evaluate(pictures(9, 1), pictures(n, 2), None, features, bootstrap=10)["warnings"])
+        for n in (16, 17)
+    )
+    assert (
+        "looked for in" not in few
+        and "'Duplicates were looked for in 16 of the 17 synthetic images" in more
+    )
 
 
 def test_an_edit_is_judged_against_its_original(report):
     assert [row["name"] for row in report["edits"]] == ["000000", "000001", "000002"]
-    assert report["metrics"]["ssim.reconstruction"]["value"] > 0.9 > report["metrics"]["ssim.counterfactual"]["value"]
+    assert (
+        report["metrics"]["ssim.reconstruction"]["value"]
+        > 0.9
+        > report["metrics"]["ssim.counterfactual"]["value"]
+    )
     assert report["metrics"]["ssim.reconstruction"]["floor"] < 0.5  # two different patients
     assert report["metrics"]["psnr.reconstruction"]["value"] == pytest.approx(20, abs=1)
     assert report["metrics"]["ssim.reconstruction"]["n"]["edits"] == 3
 
 
 @pytest.mark.parametrize(
-    ("value", "detailed", "colour"), [(0.5, 0, "red"), (0.5, 1, "red"), (0.5, 2, "amber"), (0.95, 2, "green")]
+    ("value", "detailed", "colour"),
+    [(0.5, 0, "red"), (0.5, 1, "red"), (0.5, 2, "amber"), (0.95, 2, "green")],
 )
-def test_what_a_drawing_loses_is_less_grave_where_all_edits_put_the_change_alone_on_the_image(value, detailed, colour):
+def test_what_a_drawing_loses_is_less_grave_where_all_edits_put_the_change_alone_on_the_image(
+    value, detailed, colour
+):
     metrics = {"ssim.reconstruction": {"value": value, "n": {"edits": 2}}}
     known = {
         "n": {"real": 9, "synthetic": 9},
@@ -168,25 +221,47 @@ def test_what_a_drawing_loses_is_less_grave_where_all_edits_put_the_change_alone
         "edits": [{"detail": i < detailed} for i in range(2)],
     }
     (light,) = (light for light in judge_lights(known) if light[0] == "Edits start faithful?")
-    assert light[1] == colour and ("put only the change on the original" in light[2]) == (detailed > 0)
+    assert light[1] == colour and ("put only the change on the original" in light[2]) == (
+        detailed > 0
+    )
 
 
 def test_small_sets_are_read_by_kid_first_and_by_frechet_last(report, tmp_path, sets):
-    assert [name.split(".")[0] for name in report["metrics"]][:5] == ["kid", "precision", "recall", "density", "coverage"]
+    assert [name.split(".")[0] for name in report["metrics"]][:5] == [
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+    ]
     titles = [row["measure"] for row in table_rows(report["metrics"])]
-    assert titles[0].startswith("Kernel distance") and titles[-1].startswith("Fréchet") and "MiFID" in titles[-2]
+    assert (
+        titles[0].startswith("Kernel distance")
+        and titles[-1].startswith("Fréchet")
+        and "MiFID" in titles[-2]
+    )
 
 
 def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, features):
     for train in (sets["real"], ImageSet(sets["real"].images[:30])):
-        report = evaluate(ImageSet(sets["real"].images), sets["synthetic"], ImageSet(train.images), features, bootstrap=10)
+        report = evaluate(
+            ImageSet(sets["real"].images),
+            sets["synthetic"],
+            ImageSet(train.images),
+            features,
+            bootstrap=10,
+        )
         assert "mifid.pocket" not in report["metrics"] and "frechet.pocket" in report["metrics"]
 
 
 def test_mifid_is_worse_for_copies(sets, features):
     """As near to the held-out patients, and copied: only MiFID is many times the floor."""
-    copied = evaluate(sets["real"], ImageSet(sets["train"].images), sets["train"], features, bootstrap=10)["metrics"]
-    fresh = evaluate(sets["real"], pictures(50, 7), sets["train"], features, bootstrap=10)["metrics"]
+    copied = evaluate(
+        sets["real"], ImageSet(sets["train"].images), sets["train"], features, bootstrap=10
+    )["metrics"]
+    fresh = evaluate(sets["real"], pictures(50, 7), sets["train"], features, bootstrap=10)[
+        "metrics"
+    ]
     assert copied["frechet.pocket"]["matched"] < 2 * copied["frechet.pocket"]["floor"]
     assert copied["mifid.pocket"]["matched"] > 1e3 * fresh["mifid.pocket"]["matched"]
     assert fresh["mifid.pocket"]["matched"] < 3 * fresh["mifid.pocket"]["floor"]
@@ -195,10 +270,15 @@ def test_mifid_is_worse_for_copies(sets, features):
 def test_a_set_that_lacks_variety_gets_a_red_light(features):
     one = pictures(1, 9).images
     grain = np.random.default_rng(0).normal(0, 0.01, (60, SIZE, SIZE, 1))
-    report = evaluate(pictures(60, 1), ImageSet(np.clip(one + grain, 0, 1)), None, features, bootstrap=10)
+    report = evaluate(
+        pictures(60, 1), ImageSet(np.clip(one + grain, 0, 1)), None, features, bootstrap=10
+    )
     colours = {label: colour for label, colour, _ in report["lights"]}
     assert colours["As varied? (pocket)"] == "red"
-    assert report["metrics"]["ms-ssim.within"]["value"] > report["metrics"]["ms-ssim.within"]["floor_ci"][1]
+    assert (
+        report["metrics"]["ms-ssim.within"]["value"]
+        > report["metrics"]["ms-ssim.within"]["floor_ci"][1]
+    )
 
 
 def test_every_distance_is_given_by_value(grouped):
@@ -212,9 +292,14 @@ def test_every_distance_is_given_by_value(grouped):
 
 def test_by_value_is_the_same_as_a_set_of_that_value(grouped, features):
     report, sets = grouped
-    real, made = (sets[name].take(np.flatnonzero(sets[name].attributes["sex"] == "M")) for name in ("real", "synthetic"))
+    real, made = (
+        sets[name].take(np.flatnonzero(sets[name].attributes["sex"] == "M"))
+        for name in ("real", "synthetic")
+    )
     alone = evaluate(real, made, None, features, bootstrap=20)["metrics"]
-    assert report["by"]["values"]["M"]["metrics"]["frechet.pocket"]["value"] == pytest.approx(alone["frechet.pocket"]["value"])
+    assert report["by"]["values"]["M"]["metrics"]["frechet.pocket"]["value"] == pytest.approx(
+        alone["frechet.pocket"]["value"]
+    )
 
 
 def test_several_sets_stand_beside_each_other(grouped, features, tmp_path):
@@ -222,7 +307,10 @@ def test_several_sets_stand_beside_each_other(grouped, features, tmp_path):
     (other,) = report["compared"].values()
     assert list(report["compared"]) == ["smooth"] and other["n"] == {"real": 40, "synthetic": 20}
     assert other["metrics"]["kid.pocket"]["value"] > report["metrics"]["kid.pocket"]["value"]
-    assert set(other["by"]["values"]) == {"F"} and "differ in size (synthetic 36, smooth 20)" in report["warnings"][0]
+    assert (
+        set(other["by"]["values"]) == {"F"}
+        and "differ in size (synthetic 36, smooth 20)" in report["warnings"][0]
+    )
     html = write_report(tmp_path, report, sets).read_text()
     for words in ("Several sets", "Set smooth", "smooth: o0", "By sex", "Not scored by themselves"):
         assert words in html, words
@@ -231,29 +319,47 @@ def test_several_sets_stand_beside_each_other(grouped, features, tmp_path):
 def test_an_unknown_attribute_is_noticed_before_anything_is_computed(sets):
     real = ImageSet(sets["real"].images, attributes=pd.DataFrame({"sex": ["F"] * 40}))
     with pytest.raises(OptionError, match="synthetic images have no table"):
-        evaluate(real, sets["synthetic"], None, {"pocket": lambda x: pytest.fail("was computed")}, by="sex")
+        evaluate(
+            real,
+            sets["synthetic"],
+            None,
+            {"pocket": lambda x: pytest.fail("was computed")},
+            by="sex",
+        )
 
 
 def test_the_report_warns(report):
     words = " ".join(report["warnings"])
-    assert "fewer than 2048 images (here 24)" in words and "Published distances use Inception" in words
+    assert (
+        "fewer than 2048 images (here 24)" in words and "Published distances use Inception" in words
+    )
     assert "repeat another one" not in words
 
 
 def test_the_same_seed_gives_the_same_report(sets, features, edits):
-    first, again = (json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits)) for _ in range(2))
+    first, again = (
+        json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits))
+        for _ in range(2)
+    )
     assert first == again
 
 
 def test_good_images_are_grey_where_a_ruin_changes_nothing_and_bad_ones_are_red(features):
-    """Smoothed by a Gaussian of 2 px, textures have no waves above 8 cycles that could be scrambled: exp(-2 (pi 2/4)^2) < 1 %."""
+    """Smoothed by a Gaussian of 2 px, textures have no waves above 8 cycles that could be
+    scrambled: exp(-2 (pi 2/4)^2) < 1 %."""
     real = pictures(200, 1, patients=100)
     found = {}
     for name, synthetic in (("good", pictures(200, 2)), ("bad", pictures(200, 3, smooth=6.0))):
         lights = evaluate(real, synthetic, None, features, bootstrap=30)["lights"]
         found[name] = next(light for light in lights if light[0].startswith("Like the real ones?"))
-    assert {name: colour for name, (_, colour, _) in found.items()} == {"good": "grey", "bad": "red"}
-    assert "cannot be ruled out: real images whose waves above 8 cycles per image were scrambled" in found["good"][2]
+    assert {name: colour for name, (_, colour, _) in found.items()} == {
+        "good": "grey",
+        "bad": "red",
+    }
+    assert (
+        "cannot be ruled out: real images whose waves above 8 cycles per image were scrambled"
+        in found["good"][2]
+    )
 
 
 def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
@@ -263,15 +369,35 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
             present = chest_history(np.random.default_rng(subject), 1)[0]
             present.pop("days")
             images.append(chest(subject, ChestAttributes(**present), size=SIZE).clip(0, 1))
-        return ImageSet(np.repeat(np.stack(images)[..., None], 3, -1), [f"p{s}" for s in range(first, first + count)])
+        return ImageSet(
+            np.repeat(np.stack(images)[..., None], 3, -1),
+            [f"p{s}" for s in range(first, first + count)],
+        )
 
-    real, train, good = chests(0, 80), chests(100, 60), chests(200, 60)
+    real = chests(0, 80)
+    train = chests(100, 60)
+    good = chests(200, 60)
     shuffled = ImageSet(ruined("patches-4", good.images, good.patients, np.random.default_rng(0)))
-    report = evaluate_all(real, {"synthetic": good, "shuffled": shuffled}, train, features, None, bootstrap=30, seed=0, by=None)
+    report = evaluate_all(
+        real,
+        {"synthetic": good, "shuffled": shuffled},
+        train,
+        features,
+        None,
+        bootstrap=30,
+        seed=0,
+        by=None,
+    )
     colours = {label: colour for label, colour, _ in report["lights"]}
     ruins = {label: colour for label, colour, _ in report["compared"]["shuffled"]["lights"]}
-    assert colours["Like the real ones? (pocket)"] == "green" and colours["As varied? (pocket)"] == "green"
-    assert ruins["Like the real ones? (pocket)"] == "red" and ruins["As varied? (pocket)"] in ("grey", "red")
+    assert (
+        colours["Like the real ones? (pocket)"] == "green"
+        and colours["As varied? (pocket)"] == "green"
+    )
+    assert ruins["Like the real ones? (pocket)"] == "red" and ruins["As varied? (pocket)"] in (
+        "grey",
+        "red",
+    )
     assert report["metrics"]["c2st.pocket"]["ci"][0] < 0.55
     assert report["compared"]["shuffled"]["metrics"]["c2st.pocket"]["value"] > 0.95
 
@@ -284,22 +410,36 @@ def test_without_training_images_nothing_is_said_about_copies(sets, features):
 
 def test_broken_synthetic_sets_are_noticed(sets, features):
     flat = np.concatenate([sets["synthetic"].images[:4], np.zeros((2, SIZE, SIZE, 3), np.float32)])
-    words = " ".join(evaluate(sets["real"], ImageSet(flat), None, features, bootstrap=20)["warnings"])
+    words = " ".join(
+        evaluate(sets["real"], ImageSet(flat), None, features, bootstrap=20)["warnings"]
+    )
     assert "of one flat colour: 2" in words and "repeat another one exactly: 1" in words
 
 
 def test_too_few_images_leave_a_distance_out(sets, features):
-    report = evaluate(sets["real"], ImageSet(sets["synthetic"].images[:2]), sets["train"], features, bootstrap=20)
-    assert "kid.pocket" not in report["metrics"] and any("at least 4 images" in warning for warning in report["warnings"])
+    report = evaluate(
+        sets["real"], ImageSet(sets["synthetic"].images[:2]), sets["train"], features, bootstrap=20
+    )
+    assert "kid.pocket" not in report["metrics"] and any(
+        "at least 4 images" in warning for warning in report["warnings"]
+    )
     assert report["lights"]
 
 
 def test_features_that_are_not_numbers_name_the_image(sets):
     with pytest.raises(InputError, match=r"odd features of 1 images are not finite, first of s0"):
         evaluate(
-            ImageSet(sets["real"].images), sets["synthetic"], None,
-            {"odd": lambda x: np.where(np.arange(len(x))[:, None] == (0 if len(x) == 24 else -1), np.nan, x.mean((1, 2)))},
-        )  # fmt: skip
+            ImageSet(sets["real"].images),
+            sets["synthetic"],
+            None,
+            {
+                "odd": lambda x: np.where(
+                    np.arange(len(x))[:, None] == (0 if len(x) == 24 else -1),
+                    np.nan,
+                    x.mean((1, 2)),
+                )
+            },
+        )
 
 
 @pytest.mark.parametrize(
@@ -319,11 +459,17 @@ def test_a_set_that_is_not_one_gets_a_sentence(arguments, says):
 
 def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
     path = write_report(tmp_path / "out", report, sets, edits)
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(json.dumps(report))
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(
+        json.dumps(report)
+    )
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
     html = path.read_text()
-    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", html) and "http" not in re.sub(r"data:[^\"]*", "", html)
-    assert html.count("data:image/png") == 14 + 14 + 7 + 3 + 13 and html.count("data:image/svg") >= 3
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", html) and "http" not in re.sub(
+        r"data:[^\"]*", "", html
+    )
+    assert (
+        html.count("data:image/png") == 14 + 14 + 7 + 3 + 13 and html.count("data:image/svg") >= 3
+    )
     for words in (
         "Copies?",
         "synthetic: s0",
@@ -339,5 +485,7 @@ def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
 
 def test_a_report_without_copies_and_edits_is_drawn_too(tmp_path, sets, features):
     few = {"real": sets["real"], "synthetic": ImageSet(sets["synthetic"].images[:2])}
-    html = write_report(tmp_path, evaluate(*few.values(), None, features, bootstrap=20), few).read_text()
+    html = write_report(
+        tmp_path, evaluate(*few.values(), None, features, bootstrap=20), few
+    ).read_text()
     assert "Not looked for" in html

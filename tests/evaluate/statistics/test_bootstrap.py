@@ -32,8 +32,12 @@ def test_without_patients_every_picture_is_its_own_unit():
     assert groups(4).tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(("most", "counts"), [(4, [1, 1, 1, 1]), (8, [4, 1, 1, 2]), (99, [90, 1, 1, 2])])
-def test_a_part_has_one_picture_of_every_patient_before_a_second_of_any(most: int, counts: list[int]):
+@pytest.mark.parametrize(
+    ("most", "counts"), [(4, [1, 1, 1, 1]), (8, [4, 1, 1, 2]), (99, [90, 1, 1, 2])]
+)
+def test_a_part_has_one_picture_of_every_patient_before_a_second_of_any(
+    most: int, counts: list[int]
+):
     units = np.repeat([0, 1, 2, 3], [90, 1, 1, 2])
     found = [part_by_unit(units, most, rng(seed, "part")) for seed in range(5)]
     for places in found:
@@ -74,16 +78,19 @@ def test_the_interval_of_a_mean_has_the_textbook_width():
 
 
 def test_repeat_visits_widen_the_interval():
-    """40 patients with 10 identical pictures each hold 40 observations, not 400: wider by sqrt(10)."""
+    """40 patients with 10 identical pictures each hold 40 observations, not 400: wider by
+    sqrt(10)."""
     patients = np.random.default_rng(1).normal(size=40)
-    values, names = np.repeat(patients, 10), [str(i) for i in np.repeat(np.arange(40), 10)]
+    values = np.repeat(patients, 10)
+    names = [str(i) for i in np.repeat(np.arange(40), 10)]
     by_patient = np.ptp(mean_interval(values, groups(400, names), 1000, rng(0, "p")))
     by_picture = np.ptp(mean_interval(values, groups(400), 1000, rng(0, "p")))
     assert by_patient / by_picture == pytest.approx(np.sqrt(10), rel=0.15)
 
 
 def test_an_interval_is_centred_on_its_value():
-    """Replicates that are all shifted upwards, as those of a biased score are, do not shift the interval."""
+    """Replicates that are all shifted upwards, as those of a biased score are, do not shift the
+    interval."""
     replicates = np.random.default_rng(2).normal(loc=7.0, size=4000)
     low, high = interval(1.0, replicates)
     assert low == pytest.approx(1 - 1.96, abs=0.1) and high == pytest.approx(1 + 1.96, abs=0.1)
@@ -109,7 +116,9 @@ def test_four_edits_of_a_patient_that_agree_are_one_observation():
     assert four.mean(np.repeat(patients, 4))["ci"] == pytest.approx(one.mean(patients)["ci"])
     assert four.patients == 9 and four.take(units < 3).patients == 3
     edits = Resampling(np.arange(36), 500, 0)
-    assert np.ptp(four.mean(np.repeat(patients, 4))["ci"]) > 1.7 * np.ptp(edits.mean(np.repeat(patients, 4))["ci"])
+    assert np.ptp(four.mean(np.repeat(patients, 4))["ci"]) > 1.7 * np.ptp(
+        edits.mean(np.repeat(patients, 4))["ci"]
+    )
 
 
 def test_the_interval_of_a_share_is_wilsons_where_each_is_its_own_patient():
@@ -118,21 +127,29 @@ def test_the_interval_of_a_share_is_wilsons_where_each_is_its_own_patient():
 
 
 def test_the_interval_of_a_share_counts_patients_who_agree_once():
-    """Of 9 patients who agree with themselves the effective number is 36 / d with d = 35 / 8 (Kish 1965)."""
-    units, agree = np.repeat(np.arange(9), 4), np.repeat(np.arange(9) < 6, 4)
+    """Of 9 patients who agree with themselves the effective number is 36 / d with d = 35 / 8 (Kish
+    1965)."""
+    units = np.repeat(np.arange(9), 4)
+    agree = np.repeat(np.arange(9) < 6, 4)
     low, high = clustered_interval(agree, units)
-    n, z = 36 * 8 / 35, 1.959964
+    n = 36 * 8 / 35
+    z = 1.959964
     for end in (low, high):
-        assert (end - 2 / 3) ** 2 == pytest.approx(z * z * end * (1 - end) / n)  # Wilson 1927: the score equation
+        assert (end - 2 / 3) ** 2 == pytest.approx(
+            z * z * end * (1 - end) / n
+        )  # Wilson 1927: the score equation
     assert clustered_interval(np.ones(36, bool), units) == proportion_interval(9, 9)
     assert clustered_interval(np.ones(8, bool), np.repeat([0, 1], 4)) is None
 
 
 def test_the_interval_of_a_share_holds_the_truth_as_often_as_it_says():
-    generator, held = np.random.default_rng(1), 0
+    generator = np.random.default_rng(1)
+    held = 0
     units = np.repeat(np.arange(15), 3)
     for _ in range(400):
-        hits = generator.random(45) < np.repeat(generator.beta(0.7, 0.3, size=15), 3)  # patients differ much; the mean is 0.7
+        hits = generator.random(45) < np.repeat(
+            generator.beta(0.7, 0.3, size=15), 3
+        )  # patients differ much; the mean is 0.7
         low, high = clustered_interval(hits, units)
         held += low <= 0.7 <= high
     assert held >= 0.92 * 400

@@ -1,4 +1,5 @@
-"""Membership inference: a model that learned eight images by heart is found out, one that never saw them is not."""
+"""Membership inference: a model that learned eight images by heart is found out, one that never saw
+them is not."""
 
 from __future__ import annotations
 
@@ -26,23 +27,32 @@ from latentdrift.study.audit.audit import losses
 from latentdrift.study.drift.conditioning import Told
 from latentdrift.study.subject import Subject
 
-MEMBERS, OTHERS = 8, 32
+MEMBERS = 8
+OTHERS = 32
 
 
 def random_cohort(folder: Path, seed: int) -> Cohort:
-    """Pictures that have nothing in common, one per patient: MEMBERS to train on, OTHERS beside them."""
-    fields = gaussian_filter(np.random.default_rng(seed).normal(size=(MEMBERS + OTHERS, 32, 32)), (0, 2, 2))
+    """Pictures that have nothing in common, one per patient: MEMBERS to train on, OTHERS beside
+    them."""
+    fields = gaussian_filter(
+        np.random.default_rng(seed).normal(size=(MEMBERS + OTHERS, 32, 32)), (0, 2, 2)
+    )
     pixels = np.clip(128 + 60 * fields / fields.std(), 0, 255).astype(np.uint8)
     splits = ["train"] * MEMBERS + ["test"] * OTHERS
-    rows = [{"patient": f"p{seed}-{i}", "split": split, "sex": "FM"[i % 2]} for i, split in enumerate(splits)]
+    rows = [
+        {"patient": f"p{seed}-{i}", "split": split, "sex": "FM"[i % 2]}
+        for i, split in enumerate(splits)
+    ]
     return write_cohort(folder, zip(pixels, rows, strict=True), {"describe": "brain MRI"})
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Path:
-    """Two cohorts of different people, and a fit on the first that is too short to learn anything by heart."""
+    """Two cohorts of different people, and a fit on the first that is too short to learn anything
+    by heart."""
     folder = tmp_path_factory.mktemp("audit")
-    mine, _ = random_cohort(folder / "mine", 0), random_cohort(folder / "other", 1)
+    mine = random_cohort(folder / "mine", 0)
+    _ = random_cohort(folder / "other", 1)
     short_fit(tiny_base_folder, mine, folder / "run", method="full")
     return folder
 
@@ -50,14 +60,20 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> P
 def audit(study: Path, cohort: str) -> dict:
     asked = {"draws": 8, "bootstrap": 200, "precision": "fp32", "device": "cpu"}
     out = study / f"audit-{cohort}"
-    service.run("audit", config.AuditOptions(adapter=str(study / "run"), cohort=study / cohort, out=out, **asked), quiet=True)
+    service.run(
+        "audit",
+        config.AuditOptions(adapter=str(study / "run"), cohort=study / cohort, out=out, **asked),
+        quiet=True,
+    )
     return json.loads((out / "audit.json").read_text())
 
 
 class Known:
-    """A base whose network is the exact denoiser of some latents, each as likely: what learning them by heart comes to."""
+    """A base whose network is the exact denoiser of some latents, each as likely: what learning
+    them by heart comes to."""
 
-    device, schedule = torch.device("cpu"), sd_schedule()
+    device = torch.device("cpu")
+    schedule = sd_schedule()
 
     def __init__(self, latents: torch.Tensor) -> None:
         self.latents = latents
@@ -69,7 +85,8 @@ class Known:
         def denoise(xt: torch.Tensor, t: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
             """E[eps | xt] = (xt - a E[x0 | xt]) / s, x0 by Bayes among the latents."""
             a, s = (scale.reshape(-1, 1) for scale in self.schedule.scales(t, xt))
-            x, known = xt.flatten(1), self.latents.flatten(1)
+            x = xt.flatten(1)
+            known = self.latents.flatten(1)
             likely = (-((x[:, None] - a[..., None] * known) ** 2).sum(2) / (2 * s**2)).softmax(1)
             return ((x - a * (likely @ known)) / s).reshape(xt.shape)
 
@@ -80,24 +97,33 @@ def known_losses(latents: np.ndarray, learned: np.ndarray) -> np.ndarray:
     options = config.AuditOptions(adapter="", cohort=Path(), out=Path(), draws=8)
     model = Subject(Known(torch.from_numpy(learned)), Drift(), {})
     moments = Moments(latents, np.zeros_like(latents))
-    return losses(model, moments, Told(dict.fromkeys(range(len(latents)), "")), options, lambda *_: None)
+    return losses(
+        model, moments, Told(dict.fromkeys(range(len(latents)), "")), options, lambda *_: None
+    )
 
 
 def test_what_was_learned_by_heart_is_found_out() -> None:
-    """The exact denoiser of eight latents against that of many others: the eight are told from 32, and eight new ones are not."""
+    """The exact denoiser of eight latents against that of many others: the eight are told from 32,
+    and eight new ones are not."""
     generator = np.random.default_rng(0)
-    mine, others, new, public = (generator.normal(0, 1, (n, 4, 4, 4)).astype(np.float32) for n in (8, 32, 8, 100))
+    mine, others, new, public = (
+        generator.normal(0, 1, (n, 4, 4, 4)).astype(np.float32) for n in (8, 32, 8, 100)
+    )
     member = np.arange(MEMBERS + OTHERS) < MEMBERS
     for eight, low, high in ((mine, 0.99, 1.0), (new, 0.25, 0.75)):
         latents = np.concatenate([eight, others])
-        found = membership(Losses(member, known_losses(latents, mine), known_losses(latents, public)), bootstrap=200)
+        found = membership(
+            Losses(member, known_losses(latents, mine), known_losses(latents, public)),
+            bootstrap=200,
+        )
         assert low <= found["ratio"]["auc"] <= high and low <= found["loss"]["auc"] <= high
         assert (verdict(found)[0] == "red") == (eight is mine)
 
 
 def brains(folder: Path, seed: int) -> Cohort:
     """Phantom patients, MEMBERS of them to train on."""
-    spec, rows = phantom.of("brain"), phantom.cohort_table("brain", MEMBERS + OTHERS, 1, seed)
+    spec = phantom.of("brain")
+    rows = phantom.cohort_table("brain", MEMBERS + OTHERS, 1, seed)
     found = []
     for number, row in enumerate(rows):
         unit = spec.render(row["subject"], spec.attributes(row), visit=1, size=64).clip(0, 1)
@@ -113,22 +139,44 @@ def brains(folder: Path, seed: int) -> Cohort:
 
 @pytest.mark.slow
 def test_a_fit_that_learned_eight_images_by_heart_is_found_out(tmp_path: Path) -> None:
-    """The same of a network that was trained: the pocket base, eight phantoms, 150 steps; it knows nothing of eight others."""
-    mine, _ = brains(tmp_path / "mine", 0), brains(tmp_path / "other", 1)
-    craft = {"steps": 150, "batch_size": 8, "resolution": 64, "caption_dropout": 0.0, "checkpoint_every": 150}
+    """The same of a network that was trained: the pocket base, eight phantoms, 150 steps; it knows
+    nothing of eight others."""
+    mine = brains(tmp_path / "mine", 0)
+    _ = brains(tmp_path / "other", 1)
+    craft = {
+        "steps": 150,
+        "batch_size": 8,
+        "resolution": 64,
+        "caption_dropout": 0.0,
+        "checkpoint_every": 150,
+    }
     short_fit("pocket", mine, tmp_path / "run", method="full", drift="none", **craft)
-    told, other = audit(tmp_path, "mine"), audit(tmp_path, "other")
-    assert told["ratio"]["auc"] > 0.99 and told["loss"]["auc"] > 0.99 and told["verdict"]["colour"] == "red"
-    assert other["ratio"]["ci"][0] < 0.5 < other["ratio"]["ci"][1] and other["verdict"]["colour"] != "red"
+    told = audit(tmp_path, "mine")
+    other = audit(tmp_path, "other")
+    assert (
+        told["ratio"]["auc"] > 0.99
+        and told["loss"]["auc"] > 0.99
+        and told["verdict"]["colour"] == "red"
+    )
+    assert (
+        other["ratio"]["ci"][0] < 0.5 < other["ratio"]["ci"][1]
+        and other["verdict"]["colour"] != "red"
+    )
 
 
 def test_a_short_fit_betrays_nobody_and_the_page_says_so(study: Path) -> None:
     told = audit(study, "mine")
-    assert told["ratio"]["ci"][0] < 0.5 < told["ratio"]["ci"][1] and told["matches"] and told["verdict"]["colour"] != "red"
+    assert (
+        told["ratio"]["ci"][0] < 0.5 < told["ratio"]["ci"][1]
+        and told["matches"]
+        and told["verdict"]["colour"] != "red"
+    )
     assert told["patients"] == {"members": MEMBERS, "others": OTHERS} == told["images"]
     page = (study / "audit-mine" / "audit.html").read_text()
     assert told["verdict"]["sentence"] in html.unescape(page) and "no differential privacy" in page
-    assert not [name for name in Cohort.load(study / "mine").table["patient"] if f">{name}<" in page]
+    assert not [
+        name for name in Cohort.load(study / "mine").table["patient"] if f">{name}<" in page
+    ]
 
 
 def test_another_cohort_is_told_from_the_adapters_own(study: Path) -> None:
@@ -138,16 +186,30 @@ def test_another_cohort_is_told_from_the_adapters_own(study: Path) -> None:
 
 
 def test_the_same_audit_gives_the_same_numbers(study: Path, tmp_path: Path) -> None:
-    asked = {"adapter": str(study / "run"), "cohort": study / "mine", "draws": 4, "bootstrap": 10, "precision": "fp32"}
+    asked = {
+        "adapter": str(study / "run"),
+        "cohort": study / "mine",
+        "draws": 4,
+        "bootstrap": 10,
+        "precision": "fp32",
+    }
     for name in ("a", "b"):
-        service.run("audit", config.AuditOptions(out=tmp_path / name, device="cpu", **asked), quiet=True)
-    assert (tmp_path / "a" / "audit.json").read_text() == (tmp_path / "b" / "audit.json").read_text()
+        service.run(
+            "audit", config.AuditOptions(out=tmp_path / name, device="cpu", **asked), quiet=True
+        )
+    assert (tmp_path / "a" / "audit.json").read_text() == (
+        tmp_path / "b" / "audit.json"
+    ).read_text()
 
 
-def test_bases_and_one_sided_cohorts_are_refused(study: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_bases_and_one_sided_cohorts_are_refused(
+    study: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     asked = {"cohort": study / "mine", "out": tmp_path / "out"}
     with pytest.raises(OptionError, match="is a base, and was trained on no cohort of yours"):
-        service.run("audit", config.AuditOptions(adapter=str(tiny_base_folder), **asked), quiet=True)
+        service.run(
+            "audit", config.AuditOptions(adapter=str(tiny_base_folder), **asked), quiet=True
+        )
     table = (study / "other" / "metadata.csv").read_text().replace(",test,", ",train,")
     folder = tmp_path / "all"
     (folder / "images").mkdir(parents=True)
@@ -155,44 +217,88 @@ def test_bases_and_one_sided_cohorts_are_refused(study: Path, tiny_base_folder: 
         (folder / file.relative_to(study / "other")).write_bytes(file.read_bytes())
     (folder / "metadata.csv").write_text(table)
     with pytest.raises(CohortError, match="40 training and 0 other images to ask of"):
-        service.run("audit", config.AuditOptions(adapter=str(study / "run"), **{**asked, "cohort": folder}), quiet=True)
+        service.run(
+            "audit",
+            config.AuditOptions(adapter=str(study / "run"), **{**asked, "cohort": folder}),
+            quiet=True,
+        )
 
 
 @pytest.mark.parametrize("method", ["controlnet", "instruct-pix2pix"])
 def test_what_a_network_is_shown_in_training_it_is_shown_here(
     method: str, tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path
 ) -> None:
-    """The loss of an image whose source or hint is another's is another; pictures without one are not asked of."""
+    """The loss of an image whose source or hint is another's is another; pictures without one are
+    not asked of."""
     cohort = Cohort.load(tiny_cohort_folder)
     hint = {"hint": "earlier"} if method == "controlnet" else {}
-    short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, steps=4, learning_rate=0.1, drift="0.1", **hint)
+    short_fit(
+        tiny_base_folder,
+        cohort,
+        tmp_path / "run",
+        method=method,
+        steps=4,
+        learning_rate=0.1,
+        drift="0.1",
+        **hint,
+    )
     asked = config.AuditOptions(
-        adapter=str(tmp_path / "run"), cohort=cohort.folder, out=tmp_path / "out", draws=4, bootstrap=10, precision="fp32"
+        adapter=str(tmp_path / "run"),
+        cohort=cohort.folder,
+        out=tmp_path / "out",
+        draws=4,
+        bootstrap=10,
+        precision="fp32",
     )
     found = service.run("audit", asked, quiet=True)
     told = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert found["patients"] == {"members": 4, "others": 2} == told["images"]  # of two visits the later one
+    assert (
+        found["patients"] == {"members": 4, "others": 2} == told["images"]
+    )  # of two visits the later one
     assert {row["image"] for row in told["losses"]} == {f"{row:04d}" for row in range(1, 12, 2)}
-    assert told["shown"] in (tmp_path / "out" / "audit.html").read_text() and told["shown"] != "nothing"
+    assert (
+        told["shown"] in (tmp_path / "out" / "audit.html").read_text()
+        and told["shown"] != "nothing"
+    )
 
     model = subject(asked)
     moments = latents(model.base, cohort, 32, tmp_path / "cache")
     seen = Told.of(model, cohort, moments)
     prompt = seen.prompts[3]
-    assert prompt.startswith("Age this 61 years old") if method == "instruct-pix2pix" else "62 year old" in prompt
+    assert (
+        prompt.startswith("Age this 61 years old")
+        if method == "instruct-pix2pix"
+        else "62 year old" in prompt
+    )
     before = torch.from_numpy(cohort.batch(cohort.rows().iloc[[2]], 32))
     (shown,) = seen.shown(3)
-    expected = model.base.source(model.base.moments(before)[0]) if method == "instruct-pix2pix" else (before + 1) / 2
+    expected = (
+        model.base.source(model.base.moments(before)[0])
+        if method == "instruct-pix2pix"
+        else (before + 1) / 2
+    )
     torch.testing.assert_close(shown.expand_as(expected), expected, rtol=0, atol=1e-5)
     right, wrong = (
-        losses(model, moments, Told({3: prompt}, lambda _, row=row: seen.shown(row)), asked, lambda *_: None) for row in (3, 7)
+        losses(
+            model,
+            moments,
+            Told({3: prompt}, lambda _, row=row: seen.shown(row)),
+            asked,
+            lambda *_: None,
+        )
+        for row in (3, 7)
     )
     assert abs(right - wrong).max() > 1e-6
-    assert right == pytest.approx(next(r["adapted"] for r in told["losses"] if r["image"] == "0003"))
+    assert right == pytest.approx(
+        next(r["adapted"] for r in told["losses"] if r["image"] == "0003")
+    )
 
 
-def told(members: int, others: int, apart: float, visits: int = 1, seed: int = 0, bootstrap: int = 200) -> tuple[Losses, dict]:
-    """Losses of patients whose logarithms are Gaussian of sd 1; members' are lower by `apart`, and all are easy or hard."""
+def told(
+    members: int, others: int, apart: float, visits: int = 1, seed: int = 0, bootstrap: int = 200
+) -> tuple[Losses, dict]:
+    """Losses of patients whose logarithms are Gaussian of sd 1; members' are lower by `apart`, and
+    all are easy or hard."""
     generator = np.random.default_rng(seed)
     member = np.repeat(np.arange(members + others) < members, visits)
     easy = generator.normal(0, 3, members + others).repeat(visits)
@@ -203,7 +309,8 @@ def told(members: int, others: int, apart: float, visits: int = 1, seed: int = 0
 
 
 def test_the_area_is_that_of_two_gaussians() -> None:
-    """Phi(d / sqrt 2) for two Gaussians d standard deviations apart; how easy a picture is drops out of the ratio."""
+    """Phi(d / sqrt 2) for two Gaussians d standard deviations apart; how easy a picture is drops
+    out of the ratio."""
     from scipy.stats import norm
 
     table, found = told(800, 800, 1.0)
@@ -211,7 +318,9 @@ def test_the_area_is_that_of_two_gaussians() -> None:
     assert found["ratio"]["p"] < 1e-6
     assert found["ratio"]["ci"][0] < norm.cdf(1 / np.sqrt(2)) < found["ratio"]["ci"][1]
     assert found["loss"]["auc"] == pytest.approx(norm.cdf(1 / np.sqrt(2 * 10)), abs=0.04)
-    assert found["ratio"]["auc"] == pytest.approx(roc_auc_score(table.member, table.scores()["ratio"]))
+    assert found["ratio"]["auc"] == pytest.approx(
+        roc_auc_score(table.member, table.scores()["ratio"])
+    )
 
 
 def test_visits_of_a_patient_count_once() -> None:
@@ -225,14 +334,23 @@ def test_visits_of_a_patient_count_once() -> None:
 
 @pytest.mark.parametrize(
     ("members", "others", "apart", "colour"),
-    [(100, 100, 0.0, "green"), (200, 200, 0.45, "amber"), (60, 60, 3.0, "red"), (3, 60, 3.0, "grey"), (6, 6, 0.0, "amber")],
+    [
+        (100, 100, 0.0, "green"),
+        (200, 200, 0.45, "amber"),
+        (60, 60, 3.0, "red"),
+        (3, 60, 3.0, "grey"),
+        (6, 6, 0.0, "amber"),
+    ],
 )
-def test_the_verdict_says_what_the_numbers_allow(members: int, others: int, apart: float, colour: str) -> None:
+def test_the_verdict_says_what_the_numbers_allow(
+    members: int, others: int, apart: float, colour: str
+) -> None:
     assert verdict(told(members, others, apart, seed=1)[1])[0] == colour
 
 
 def test_a_handful_of_patients_is_not_accused_by_chance() -> None:
-    """of 100 audits of six against six who are alike, about one in twenty speaks of them; 0.05 and three binomial sds."""
+    """of 100 audits of six against six who are alike, about one in twenty speaks of them; 0.05 and
+    three binomial sds."""
     raised = [verdict(told(6, 6, 0.0, seed=seed, bootstrap=10)[1])[1] for seed in range(100)]
     assert sum("can be told" in words or "can tell" in words for words in raised) <= 100 * 0.05 + 7
 

@@ -1,4 +1,5 @@
-"""`bench table2` and `table4`: edits of first visits against the last ones, from shared fits, beside rows of a known score."""
+"""`bench table2` and `table4`: edits of first visits against the last ones, from shared fits,
+beside rows of a known score."""
 
 from __future__ import annotations
 
@@ -19,7 +20,13 @@ from latentdrift.study.benchmarks import bench_run
 from latentdrift.study.benchmarks.benchmark import Bench
 from latentdrift.study.editors.reference_edits import visits
 
-SMALL: dict[str, Any] = {"fit_steps": 1, "fit_batch_size": 2, "steps": 2, "bootstrap": 10, "precision": "fp32"}
+SMALL: dict[str, Any] = {
+    "fit_steps": 1,
+    "fit_batch_size": 2,
+    "steps": 2,
+    "bootstrap": 10,
+    "precision": "fp32",
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +53,24 @@ def test_table2_runs_from_shared_fits_and_is_resumed(
     rows = ("word+full", "binned+full", "no-change", "autoencoder")
     asked = table2(folder, tiny_base_folder, tmp_path / "bench", variants=rows, seeds=2)
     planned = dry_run.run("bench table2", asked)
-    assert (planned["fits"], planned["images"]) == (2 + 4, 2 * 2 * 6)  # two that others start from; six patients
+    assert (planned["fits"], planned["images"]) == (
+        2 + 4,
+        2 * 2 * 6,
+    )  # two that others start from; six patients
     assert planned["seconds"] > 0 and not (tmp_path / "bench").exists()
 
     service.run("bench table2", asked, quiet=True)
     found = results(asked.out)
     edits = {f"instruct-pix2pix-{row}-s{seed}" for row in rows[:2] for seed in (0, 1)}
-    assert set(found) == edits | {"no-change-s0", "autoencoder-s0"}  # no seed changes what is not edited
+    assert set(found) == edits | {
+        "no-change-s0",
+        "autoencoder-s0",
+    }  # no seed changes what is not edited
     assert {path.stem for path in (asked.out / "results").glob("*.png")} == edits
-    assert {path.name for path in (asked.out / "fits").iterdir()} == edits | {"full-start-s0", "full-start-s1"}
+    assert {path.name for path in (asked.out / "fits").iterdir()} == edits | {
+        "full-start-s0",
+        "full-start-s1",
+    }
     for seed in (0, 1):
         start = str(asked.out / "fits" / f"full-start-s{seed}" / "adapter")
         for row in rows[:2]:
@@ -66,42 +82,76 @@ def test_table2_runs_from_shared_fits_and_is_resumed(
 
     told = json.loads((asked.out / "bench.json").read_text())
     assert {row["variant"]: row["seeds"] for row in told["rows"]}["word+full"] == [0, 1]
-    text, page = (asked.out / "bench.md").read_text(), (asked.out / "bench.html").read_text()
+    text = (asked.out / "bench.md").read_text()
+    page = (asked.out / "bench.html").read_text()
     assert "| instruct-pix2pix | word+full |" in text and "| 15.25 | 0.75 | 0.13 | 32.78 |" in text
     assert "| – | no-change |" in text and "6 first visits of test patients" in text
     assert page.count("<figcaption>synthetic; ") == 2
 
-    monkeypatch.setattr(bench_run, "run", lambda *_: pytest.fail("a result that is there was made again"))
+    monkeypatch.setattr(
+        bench_run, "run", lambda *_: pytest.fail("a result that is there was made again")
+    )
     service.run("bench table2", asked, quiet=True)
     again = dry_run.run("bench table2", asked)
-    assert [again[name] for name in ("fits", "images", "results_there", "seconds")] == [0, 0, len(results(asked.out)), 0]
+    assert [again[name] for name in ("fits", "images", "results_there", "seconds")] == [
+        0,
+        0,
+        len(results(asked.out)),
+        0,
+    ]
     other = Bench(asked.model_copy(update={"image_guidance": 2.0}))
     assert len(other.missing(other.all_cells)) == 5
 
 
-def test_rows_that_are_not_edited_have_the_scores_of_their_pictures(folder: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_rows_that_are_not_edited_have_the_scores_of_their_pictures(
+    folder: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     asked = table2(folder, tiny_base_folder, tmp_path, variants=("no-change", "mean-change"), n=4)
     service.run("bench table2", asked, quiet=True)
     metrics = {name: one["metrics"] for name, one in results(tmp_path).items()}
     cohort = Cohort.load(folder)
     test = cohort.rows("test").iloc[:8]
     grey = (cohort.batch(test, 32).mean(1).astype(float) + 1) / 2
-    pairs = list(zip(grey[::2], grey[1::2], strict=True))  # two visits of each patient, one after the other
-    how: dict[str, Any] = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    pairs = list(
+        zip(grey[::2], grey[1::2], strict=True)
+    )  # two visits of each patient, one after the other
+    how: dict[str, Any] = {
+        "data_range": 1.0,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+    }
     known = metrics["no-change-s0"]
-    assert known["ssim"]["value"] == pytest.approx(np.mean([structural_similarity(a, b, **how) for a, b in pairs]), abs=1e-5)
-    assert known["psnr"]["value"] == pytest.approx(np.mean([-10 * np.log10(np.mean((a - b) ** 2)) for a, b in pairs]), abs=1e-3)
+    assert known["ssim"]["value"] == pytest.approx(
+        np.mean([structural_similarity(a, b, **how) for a, b in pairs]), abs=1e-5
+    )
+    assert known["psnr"]["value"] == pytest.approx(
+        np.mean([-10 * np.log10(np.mean((a - b) ** 2)) for a, b in pairs]), abs=1e-3
+    )
     assert known["effect"]["value"] == 0 and known["effect"]["n"] == 4
-    assert known["frechet_pocket"]["value"] >= 0 and known["ssim"]["ci"][0] <= known["ssim"]["value"] <= known["ssim"]["ci"][1]
+    assert (
+        known["frechet_pocket"]["value"] >= 0
+        and known["ssim"]["ci"][0] <= known["ssim"]["value"] <= known["ssim"]["ci"][1]
+    )
     assert metrics["mean-change-s0"]["ssim"]["value"] != known["ssim"]["value"]
 
 
-def test_a_start_is_fitted_without_instruction_and_the_rest_from_it(folder: Path, tmp_path: Path) -> None:
+def test_a_start_is_fitted_without_instruction_and_the_rest_from_it(
+    folder: Path, tmp_path: Path
+) -> None:
     bench = Bench(table2(folder, "pocket", tmp_path, seeds=1, delta="auto"))
     firsts = bench.firsts(bench.all_cells)
-    assert [cell.name for cell in firsts] == ["custom-diffusion-start-s0", "full-start-s0"]  # one for three wordings
+    assert [cell.name for cell in firsts] == [
+        "custom-diffusion-start-s0",
+        "full-start-s0",
+    ]  # one for three wordings
     fitting = bench.fitting(firsts[0])
-    assert (fitting.method, fitting.instruction, fitting.start, fitting.drift) == ("custom-diffusion", None, (), "auto")
+    assert (fitting.method, fitting.instruction, fitting.start, fitting.drift) == (
+        "custom-diffusion",
+        None,
+        (),
+        "auto",
+    )
     asked = {cell.fit: bench.fitting(cell) for cell in bench.all_cells if cell.fit}
     assert len(asked) == 9
     assert asked["numerical+custom-diffusion"].start == (str(fitting.out),)
@@ -109,25 +159,46 @@ def test_a_start_is_fitted_without_instruction_and_the_rest_from_it(folder: Path
 
 
 def test_table4_edits_by_pix2pix_zero(folder: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
-    options = {**SMALL, "steps": 3, "n": 4, "seeds": 1, "sentences": 2, "variants": ("diverse", "no-change")}
-    asked = config.BenchTable4Options(cohort=folder, base=str(tiny_base_folder), out=tmp_path, **options)
+    options = {
+        **SMALL,
+        "steps": 3,
+        "n": 4,
+        "seeds": 1,
+        "sentences": 2,
+        "variants": ("diverse", "no-change"),
+    }
+    asked = config.BenchTable4Options(
+        cohort=folder, base=str(tiny_base_folder), out=tmp_path, **options
+    )
     assert dry_run.run("bench table4", asked)["images"] == 4
     service.run("bench table4", asked, quiet=True)
     found = results(tmp_path)
     assert set(found) == {"full-diverse-s0", "no-change-s0"}
-    assert found["full-diverse-s0"]["metrics"]["ssim"]["value"] != found["no-change-s0"]["metrics"]["ssim"]["value"]
+    assert (
+        found["full-diverse-s0"]["metrics"]["ssim"]["value"]
+        != found["no-change-s0"]["metrics"]["ssim"]["value"]
+    )
     info = adapter(tmp_path, "full-diverse-s0")
     assert (info["prompt"]["style"], info["prompt"]["patient_info"]) == ("diverse", False)
     assert "| 41.7 | 0.0216 |" in (tmp_path / "bench.md").read_text()
 
 
 def test_what_cannot_be_run_is_said_before_any_work(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="'instruct-pix2pix' is not for the network of method 'full'; take instruct-pix2pix"):
+    with pytest.raises(
+        OptionError,
+        match="'instruct-pix2pix' is not for the network of method 'full'; take instruct-pix2pix",
+    ):
         Bench(table2(folder, "pocket", tmp_path, methods=("full",)))
-    with pytest.raises(OptionError, match="'pix2pix-zero' is not for the network of method 'instruct-pix2pix'; take full, lora"):
+    with pytest.raises(
+        OptionError,
+        match="'pix2pix-zero' is not for the network of method 'instruct-pix2pix'; take full, lora",
+    ):
         Bench(config.BenchTable4Options(cohort=folder, out=tmp_path, methods=("instruct-pix2pix",)))
     few = tiny_cohort(tmp_path / "few", 30)
-    with pytest.raises(CohortError, match="has 3 patients whose later visit is of another age or diagnosis, and 4 are needed"):
+    with pytest.raises(
+        CohortError,
+        match="has 3 patients whose later visit is of another age or diagnosis, and 4 are needed",
+    ):
         Bench(table2(few, "pocket", tmp_path))
 
 

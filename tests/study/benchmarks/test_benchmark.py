@@ -25,7 +25,15 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(cohort: Path, base: Path, out: Path, **more: object) -> config.BenchDriftOptions:
-    small = {"methods": ("full",), "seeds": 1, "fit_steps": 2, "fit_batch_size": 2, "n": 4, "steps": 2, "bootstrap": 10}
+    small = {
+        "methods": ("full",),
+        "seeds": 1,
+        "fit_steps": 2,
+        "fit_batch_size": 2,
+        "n": 4,
+        "steps": 2,
+        "bootstrap": 10,
+    }
     return config.BenchDriftOptions(cohort=cohort, base=str(base), out=out, **{**small, **more})  # type: ignore[arg-type]
 
 
@@ -39,24 +47,41 @@ def test_a_frozen_network_is_not_retrained() -> None:
     assert possible("lora", "zero-snr")
 
 
-@pytest.mark.parametrize(("variants", "has_part"), [(("none", "offset"), False), (("none", "infer"), True), (("train",), True)])
-def test_a_delta_without_a_variant_is_refused(cohort: Path, tmp_path: Path, variants: tuple[str, ...], has_part: bool) -> None:
+@pytest.mark.parametrize(
+    ("variants", "has_part"),
+    [(("none", "offset"), False), (("none", "infer"), True), (("train",), True)],
+)
+def test_a_delta_without_a_variant_is_refused(
+    cohort: Path, tmp_path: Path, variants: tuple[str, ...], has_part: bool
+) -> None:
     asked = options(cohort, tmp_path, tmp_path / "bench", variants=variants, delta="0.2")
     if has_part:
         Bench(asked)
     else:
-        with pytest.raises(OptionError, match="--delta has no part in these --variants, but in infer, "):
+        with pytest.raises(
+            OptionError, match="--delta has no part in these --variants, but in infer, "
+        ):
             Bench(asked)
 
 
-def test_every_variant_runs_and_is_its_own(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_every_variant_runs_and_is_its_own(
+    cohort: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     asked = options(cohort, tiny_base_folder, tmp_path / "bench")
     service.run("bench drift", asked, quiet=True)
     told = json.loads((asked.out / "bench.json").read_text())
     assert [row["variant"] for row in told["rows"]] == sorted(
-        VARIANTS, key=lambda name: (name == "search", list(FITS).index(VARIANTS[name].fit), list(VARIANTS).index(name))
+        VARIANTS,
+        key=lambda name: (
+            name == "search",
+            list(FITS).index(VARIANTS[name].fit),
+            list(VARIANTS).index(name),
+        ),
     )
-    results = {name: json.loads((asked.out / "results" / f"full-{name}-s0.json").read_text()) for name in VARIANTS}
+    results = {
+        name: json.loads((asked.out / "results" / f"full-{name}-s0.json").read_text())
+        for name in VARIANTS
+    }
     assert results["train"]["drift"]["mode"] == "train"
     assert results["both"]["drift"]["mode"] == "both"
     assert results["offset+pin"]["drift"]["mode"] == "pin"
@@ -64,27 +89,45 @@ def test_every_variant_runs_and_is_its_own(cohort: Path, tiny_base_folder: Path,
     assert results["none"]["drift"]["mode"] == "off"
     assert results["pin-zero"]["drift"]["infer"] == []
     assert results["closed-form"]["drift"]["infer"] == results["pin"]["drift"]["infer"] != []
-    levels = {name: result["metrics"]["latent_dc"] for name, result in results.items() if name != "search"}
-    assert len({str(found) for found in levels.values()}) == len(levels)  # no two rows draw the same pictures
+    levels = {
+        name: result["metrics"]["latent_dc"] for name, result in results.items() if name != "search"
+    }
+    assert len({str(found) for found in levels.values()}) == len(
+        levels
+    )  # no two rows draw the same pictures
     page = (asked.out / "bench.html").read_text()
     assert "After Yeganeh et al. 2025, fig. 3" in page
 
 
-def test_what_is_there_is_not_made_again(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_what_is_there_is_not_made_again(
+    cohort: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     asked = options(cohort, tiny_base_folder, tmp_path / "bench", variants=("none", "pin"))
     service.run("bench drift", asked, quiet=True)
     kept = {path: path.stat().st_mtime_ns for path in (asked.out / "results").glob("*.json")}
     more = asked.model_copy(update={"variants": ("none", "pin", "infer")})
-    assert [cell.variants for cell in Bench(more).missing(Bench(more).cells(searched=False))] == [("none", "pin", "infer")]
+    assert [cell.variants for cell in Bench(more).missing(Bench(more).cells(searched=False))] == [
+        ("none", "pin", "infer")
+    ]
     service.run("bench drift", more, quiet=True)
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert len(list((asked.out / "results").glob("*.json"))) == 3
-    assert Bench(asked.model_copy(update={"n": 5})).result(Bench(asked).cells(searched=False)[0], "none") is None
+    assert (
+        Bench(asked.model_copy(update={"n": 5})).result(
+            Bench(asked).cells(searched=False)[0], "none"
+        )
+        is None
+    )
 
 
-def test_results_belong_to_the_contents_of_what_is_named(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
-    """A result is found beside the same weights wherever they lie, and not beside others under the same name."""
-    base, weights, delta = shutil.copytree(tiny_base_folder, tmp_path / "base"), tmp_path / "w.h5", tmp_path / "delta.json"
+def test_results_belong_to_the_contents_of_what_is_named(
+    cohort: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    """A result is found beside the same weights wherever they lie, and not beside others under the
+    same name."""
+    base = shutil.copytree(tiny_base_folder, tmp_path / "base")
+    weights = tmp_path / "w.h5"
+    delta = tmp_path / "delta.json"
     weights.write_bytes(b"one")
     delta.write_text('{"delta": [0.1]}')
 
@@ -112,7 +155,9 @@ def test_where_results_lie(cohort: Path, tiny_base_folder: Path, tmp_path: Path)
     assert asked.fitting(first).out == tmp_path / "fits" / "full-plain-s0"
 
 
-def test_unknown_names_are_said_before_any_work(cohort: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
+def test_unknown_names_are_said_before_any_work(
+    cohort: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(OptionError, match="unknown variant 'pinn'; known: both"):
         Bench(options(cohort, tiny_base_folder, tmp_path, variants=("pinn",)))
     with pytest.raises(OptionError, match="unknown method 'fulll'"):
@@ -120,7 +165,8 @@ def test_unknown_names_are_said_before_any_work(cohort: Path, tiny_base_folder: 
 
 
 def test_levels_of_known_pictures() -> None:
-    """Real pictures: a black border around 0.5. Synthetic: the border at 0.1 and 0.3, the inside as it should be."""
+    """Real pictures: a black border around 0.5. Synthetic: the border at 0.1 and 0.3, the inside as
+    it should be."""
     real = np.zeros((3, 10, 10, 3))
     real[:, 2:8, 2:8] = 0.5
     synthetic = np.stack([np.where(real[0] == 0, level, 0.5) for level in (0.1, 0.3)])

@@ -10,8 +10,14 @@ from latentdrift.study.editors.structures import MEASURES, Structure
 
 SIZE = 96
 STATES = {
-    "brain": ({"age": 60.0, "sex": "F", "diagnosis": "no dementia"}, {"age": 85.0, "sex": "F", "diagnosis": "dementia"}),
-    "chest": ({"age": 60.0, "sex": "F", "findings": ()}, {"age": 60.0, "sex": "F", "findings": ("cardiomegaly",)}),
+    "brain": (
+        {"age": 60.0, "sex": "F", "diagnosis": "no dementia"},
+        {"age": 85.0, "sex": "F", "diagnosis": "dementia"},
+    ),
+    "chest": (
+        {"age": 60.0, "sex": "F", "findings": ()},
+        {"age": 60.0, "sex": "F", "findings": ("cardiomegaly",)},
+    ),
 }
 
 TOLERANCE = {"brain": 0.15, "chest": 0.25}  # ribs are as bright as the heart that grows over them
@@ -19,7 +25,8 @@ TOLERANCE = {"brain": 0.15, "chest": 0.25}  # ribs are as bright as the heart th
 
 @pytest.mark.parametrize("kind", list(MEASURES))
 def test_the_change_of_a_structure_is_that_of_its_label_map(kind: str) -> None:
-    kinds, changes = phantom.of(kind), []
+    kinds = phantom.of(kind)
+    changes = []
     for number in (1, 2, 3):
         states = [kinds.attributes(state) for state in STATES[kind]]
         before, after = (kinds.labels(number, state, SIZE) for state in states)
@@ -45,4 +52,6 @@ def test_a_change_of_brightness_is_no_change_of_size() -> None:
     assert structure.size(picture + 0.1, picture) == structure.size(picture, picture)
     larger = picture.copy()
     larger[20:30, 30] = 0.2
-    assert structure.size(larger, picture) - structure.size(picture, picture) == pytest.approx(10 / 2500)
+    assert structure.size(larger, picture) - structure.size(picture, picture) == pytest.approx(
+        10 / 2500
+    )

@@ -24,23 +24,34 @@ def locate(path: Path | str) -> Path:
         AdapterError: There is none.
     """
     path = Path(path)
-    pickles = [file for file in ([path] if path.is_file() else sorted(path.glob("*"))) if file.suffix in PICKLES]
+    pickles = [
+        file
+        for file in ([path] if path.is_file() else sorted(path.glob("*")))
+        if file.suffix in PICKLES
+    ]
     if (path / NAME).is_file():
         return path
     if (path / "adapter" / NAME).is_file():
         return path / "adapter"
     if (path / "fit.json").is_file():
-        raise AdapterError(f"the run {path} is not finished and has no adapter yet; give its `fit` command again to continue it")
+        raise AdapterError(
+            f"the run {path} is not finished and has no adapter yet; give its `fit` command again "
+            "to continue it"
+        )
     if pickles:
         raise AdapterError(
-            f"{pickles[0]} is a pickle, which can run code when it is opened; latentdrift loads safetensors only. "
-            f"To have it checked and its weights alone brought over: latentdrift adopt {pickles[0]} --base BASE --out RUN"
+            f"{pickles[0]} is a pickle, which can run code when it is opened; latentdrift loads "
+            "safetensors only. To have it checked and its weights alone brought over: latentdrift "
+            f"adopt {pickles[0]} --base BASE --out RUN"
         )
     if not path.exists():
-        raise AdapterError(f"there is no adapter at {path}; give the folder that `fit` made, or its adapter/ folder")
+        raise AdapterError(
+            f"there is no adapter at {path}; give the folder that `fit` made, or its adapter/ "
+            "folder"
+        )
     raise AdapterError(
-        f"{path} is not an adapter: it has no {NAME}; give the folder that `fit` made, or its adapter/ folder. "
-        "A file of another tool needs its --base, or `latentdrift adopt`"
+        f"{path} is not an adapter: it has no {NAME}; give the folder that `fit` made, or its "
+        "adapter/ folder. A file of another tool needs its --base, or `latentdrift adopt`"
     )
 
 
@@ -53,18 +64,30 @@ def read(path: Path | str) -> dict[str, Any]:
     folder = locate(path)
     cure = "copy the adapter again from where it was made"
     info = document(folder / NAME, AdapterInfo, AdapterError, "adapter", cure)
-    form, row = info["format"], info["method"]
+    form = info["format"]
+    row = info["method"]
     if form != FORMAT:
-        raise AdapterError(f"the adapter {folder} has format {form}; this latentdrift reads {FORMAT}: update latentdrift")
+        raise AdapterError(
+            f"the adapter {folder} has format {form}; this latentdrift reads {FORMAT}: update "
+            "latentdrift"
+        )
     if row not in METHODS:
-        raise AdapterError(f"the adapter {folder} is of method '{row}'; this latentdrift knows {', '.join(METHODS)}: update it")
+        raise AdapterError(
+            f"the adapter {folder} is of method '{row}'; this latentdrift knows "
+            f"{', '.join(METHODS)}: update it"
+        )
     return info
 
 
 def told(folder: Path, info: Mapping[str, Any], weight: float = 1.0) -> dict[str, Any]:
     """What is kept of an adapter that another one, or a picture, was made with."""
     file = folder / METHODS[info["method"]].file
-    return {"adapter": str(folder.absolute()), "method": info["method"], "weight": weight, "sha256": record.sha256(file)}
+    return {
+        "adapter": str(folder.absolute()),
+        "method": info["method"],
+        "weight": weight,
+        "sha256": record.sha256(file),
+    }
 
 
 def parse(reference: str) -> tuple[Path, float]:
@@ -80,4 +103,6 @@ def parse(reference: str) -> tuple[Path, float]:
     try:
         return locate(name), float(weight)
     except ValueError:
-        raise OptionError(f"'{reference}' is neither a folder nor RUN=WEIGHT; write for example run=0.7") from None
+        raise OptionError(
+            f"'{reference}' is neither a folder nor RUN=WEIGHT; write for example run=0.7"
+        ) from None

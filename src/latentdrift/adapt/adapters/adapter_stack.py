@@ -1,7 +1,8 @@
-"""Stack = adapters one on another in one base: words and a LoRA on a fine-tuned network, ControlNets beside it, with weights.
+"""Stack = adapters one on another in one base: words and a LoRA on a fine-tuned network,
+ControlNets beside it, with weights.
 
-Everything in a stack was made for the same base, is trained with the same drift, and predicts the same; sampling starts as the
-first one says.
+Everything in a stack was made for the same base, is trained with the same drift, and predicts the
+same; sampling starts as the first one says.
 """
 
 from __future__ import annotations
@@ -43,11 +44,19 @@ def add(below: Adapted, references: Sequence[str]) -> Adapted:
         row = METHODS[info["method"]]
         if weight != 1 and row.file not in WEIGHTED:
             able = ", ".join(name for name, other in METHODS.items() if other.file in WEIGHTED)
-            raise OptionError(f"{reference}: an adapter of method '{info['method']}' has no weight; those of {able} have")
+            raise OptionError(
+                f"{reference}: an adapter of method '{info['method']}' has no weight; those of "
+                f"{able} have"
+            )
         if row.file == full_finetuning.FILE and not bare:
-            raise AdapterError(f"{folder} replaces the whole network, and what lies under it would be lost: give it first")
+            raise AdapterError(
+                f"{folder} replaces the whole network, and what lies under it would be lost: give "
+                "it first"
+            )
         _check(below, info, folder)
-        put = apply(replace(below.base, schedule=below.own), folder, {**info, "weight": weight}, below.parts)
+        put = apply(
+            replace(below.base, schedule=below.own), folder, {**info, "weight": weight}, below.parts
+        )
         first = put if bare else replace(below, info=_joined(below.info, info, folder, weight))
         below = replace(first, base=put.base, parts=put.parts)
     return below
@@ -58,19 +67,24 @@ def _check(below: Adapted, info: Mapping[str, Any], folder: Path) -> None:
     if below.info["method"] is None:
         return
     wanted = below.own.altered(**info.get("schedule", {}))
-    schedules = [{"prediction": one.prediction_type, "zero SNR": one.zero_snr} for one in (below.base.schedule, wanted)]
+    schedules = [
+        {"prediction": one.prediction_type, "zero SNR": one.zero_snr}
+        for one in (below.base.schedule, wanted)
+    ]
     for what, mine, theirs in (
         ("drift in training", below.info["drift"].get("train"), info["drift"].get("train")),
         ("schedule", *schedules),
     ):
         if mine != theirs:
             raise AdapterError(
-                f"{folder} and the adapter below it were trained with another {what} ({theirs} and {mine}); one network cannot "
-                "follow both: fit one of them again like the other"
+                f"{folder} and the adapter below it were trained with another {what} ({theirs} and "
+                f"{mine}); one network cannot follow both: fit one of them again like the other"
             )
 
 
-def _joined(first: Mapping[str, Any], info: Mapping[str, Any], folder: Path, weight: float) -> dict[str, Any]:
+def _joined(
+    first: Mapping[str, Any], info: Mapping[str, Any], folder: Path, weight: float
+) -> dict[str, Any]:
     """adapter.json of the first, with the words of both, and what was put onto it."""
     tokens = list(dict.fromkeys([*first.get("tokens", []), *info.get("tokens", [])]))
     return {**first, "tokens": tokens, "also": [*first.get("also", []), told(folder, info, weight)]}
@@ -96,18 +110,24 @@ def begin(base: Base, todo: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
         started = add(plain, todo.options.start)
         if started.base.schedule is not begun.schedule:
             there = started.base.schedule
-            flags = f"--prediction {there.prediction_type}" + (" --zero-snr" if there.zero_snr else "")
-            raise OptionError(f"what --start names was trained with {flags}, and this fit is not: give it the same")
+            flags = f"--prediction {there.prediction_type}" + (
+                " --zero-snr" if there.zero_snr else ""
+            )
+            raise OptionError(
+                f"what --start names was trained with {flags}, and this fit is not: give it the "
+                "same"
+            )
         begun = started.base
         if begun.sees_source and todo.row.shown != "source":
             raise OptionError(
-                f"what --start names is shown a picture to start from, which --method {todo.options.method} has none of; take "
-                "instruct-pix2pix, or start from another adapter"
+                "what --start names is shown a picture to start from, which --method "
+                f"{todo.options.method} has none of; take instruct-pix2pix, or start from another "
+                "adapter"
             )
         if begun.controls:
             raise OptionError(
-                "--start names a ControlNet, and a fit shows the network no hints but its own: leave it out, and put it on top "
-                "when you draw, with `generate --also`"
+                "--start names a ControlNet, and a fit shows the network no hints but its own: "
+                "leave it out, and put it on top when you draw, with `generate --also`"
             )
         if todo.row.exact:
             lora.merge(begun)

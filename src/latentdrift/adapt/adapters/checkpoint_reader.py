@@ -1,7 +1,8 @@
 """A file of another tool: its tensors by name. Nothing in it is ever run.
 
-safetensors holds numbers only. A pickle can name any function and have it called, so what it names is listed before it is opened,
-and then torch opens it with `weights_only`, which refuses functions a second time.
+safetensors holds numbers only. A pickle can name any function and have it called, so what it names
+is listed before it is opened, and then torch opens it with `weights_only`, which refuses functions
+a second time.
 """
 
 from __future__ import annotations
@@ -21,23 +22,54 @@ from latentdrift.errors import AdapterError
 from latentdrift.model.model_files import instead_of_weights
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # formats that can run code when they are opened
-# What other tools call their file inside a folder, the safe ones first; words may lie beside the weights of Custom Diffusion.
+# What other tools call their file inside a folder, the safe ones first; words may lie beside the
+# weights of Custom Diffusion.
 NAMES = tuple(
     f"{name}.{ending}"
     for ending in ("safetensors", "bin")
     for name in (
-        "pytorch_custom_diffusion_weights", "pytorch_lora_weights", "adapter_model", "learned_embeds",
-        "diffusion_pytorch_model", "controlnet/diffusion_pytorch_model", "unet/diffusion_pytorch_model",
+        "pytorch_custom_diffusion_weights",
+        "pytorch_lora_weights",
+        "adapter_model",
+        "learned_embeds",
+        "diffusion_pytorch_model",
+        "controlnet/diffusion_pytorch_model",
+        "unet/diffusion_pytorch_model",
     )
-)  # fmt: skip
+)
 # Functions and types that a pickle of tensors names.
 PARAMETERS = torch.nn.ParameterDict  # what older versions of AUTOMATIC1111 keep a word's vectors in
 TENSORS = {
-    "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "collections.OrderedDict",
-    *(f"torch.{kind}Storage" for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")),
-    f"{PARAMETERS.__module__}.{PARAMETERS.__name__}", "__builtin__.set", "builtins.set",
-}  # fmt: skip
-OTHER_CALLS = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"}  # opcodes that name functions in ways torch.save never does
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+    "collections.OrderedDict",
+    *(
+        f"torch.{kind}Storage"
+        for kind in (
+            "Float",
+            "Half",
+            "BFloat16",
+            "Double",
+            "Long",
+            "Int",
+            "Short",
+            "Char",
+            "Byte",
+            "Bool",
+        )
+    ),
+    f"{PARAMETERS.__module__}.{PARAMETERS.__name__}",
+    "__builtin__.set",
+    "builtins.set",
+}
+OTHER_CALLS = {
+    "STACK_GLOBAL",
+    "INST",
+    "OBJ",
+    "EXT1",
+    "EXT2",
+    "EXT4",
+}  # opcodes that name functions in ways torch.save never does
 
 
 @dataclass(frozen=True)
@@ -62,7 +94,8 @@ def read(path: Path) -> Foreign:
     """Open a file, by what is in it and not by its ending.
 
     Raises:
-        AdapterError: Neither safetensors nor tensors pickled by torch, damaged, or a pickle that names anything but tensors.
+        AdapterError: Neither safetensors nor tensors pickled by torch, damaged, or a pickle that
+            names anything but tensors.
     """
     with path.open("rb") as file:
         start = file.read(9)
@@ -74,10 +107,12 @@ def read(path: Path) -> Foreign:
         return _numbers(path)
     if start[:1] == b"\x80":
         raise AdapterError(
-            f"{path} is a bare pickle (or was written by torch before 1.6), which latentdrift does not open; "
-            "save it again with a newer torch, or as safetensors, where it was made"
+            f"{path} is a bare pickle (or was written by torch before 1.6), which latentdrift does "
+            "not open; save it again with a newer torch, or as safetensors, where it was made"
         )
-    raise AdapterError(f"{path} is neither safetensors nor a file that torch.save wrote; give an adapter file")
+    raise AdapterError(
+        f"{path} is neither safetensors nor a file that torch.save wrote; give an adapter file"
+    )
 
 
 def check_finite(folder: Path) -> None:
@@ -89,15 +124,16 @@ def check_finite(folder: Path) -> None:
     """
     for path in sorted(folder.rglob("*.safetensors")):
         with safe_open(path, "pt") as weights:
-            for key in weights.keys():  # noqa: SIM118  a file is no dict
+            for key in weights.keys():  # noqa: SIM118
                 _check_numbers(path, key, weights.get_tensor(key))
 
 
 def _check_numbers(path: Path, key: str, tensor: Tensor) -> None:
     if tensor.is_floating_point() and not tensor.isfinite().all():
         raise AdapterError(
-            f"{path} holds weights that are no numbers (in {key}), from which nothing can be drawn; "
-            "copy it again from where it was made, or train it again with a lower learning rate"
+            f"{path} holds weights that are no numbers (in {key}), from which nothing can be "
+            "drawn; copy it again from where it was made, or train it again with a lower learning "
+            "rate"
         )
 
 
@@ -107,7 +143,9 @@ def _numbers(path: Path) -> Foreign:
             tensors = {key: weights.get_tensor(key) for key in weights.keys()}  # noqa: SIM118
             return _checked(Foreign(path, tensors, weights.metadata() or {}))
     except (SafetensorError, OSError) as error:
-        raise AdapterError(f"{path} is damaged ({error}); copy it again from where it was made") from error
+        raise AdapterError(
+            f"{path} is damaged ({error}); copy it again from where it was made"
+        ) from error
 
 
 def _checked(found: Foreign) -> Foreign:
@@ -118,9 +156,15 @@ def _checked(found: Foreign) -> Foreign:
     """
     for key, tensor in found.tensors.items():
         if tensor.layout is not torch.strided or tensor.is_quantized:
-            raise AdapterError(f"{found.path} holds a sparse or quantised tensor ({key}); get this adapter as safetensors")
+            raise AdapterError(
+                f"{found.path} holds a sparse or quantised tensor ({key}); get this adapter as "
+                "safetensors"
+            )
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise AdapterError(f"{found.path} claims more numbers in {key} than it stores; get this adapter as safetensors")
+            raise AdapterError(
+                f"{found.path} claims more numbers in {key} than it stores; get this adapter as "
+                "safetensors"
+            )
         _check_numbers(found.path, key, tensor)
     return found
 
@@ -131,8 +175,9 @@ def _pickled(path: Path) -> Foreign:
         named = sorted(set(_named(path)) - TENSORS)
         if named:
             raise AdapterError(
-                f"{path} is refused: it is a pickle that would have {', '.join(named)} called when it is opened, and a file of "
-                "weights names tensors only; do not open it elsewhere, and get this adapter as safetensors"
+                f"{path} is refused: it is a pickle that would have {', '.join(named)} called when "
+                "it is opened, and a file of weights names tensors only; do not open it elsewhere, "
+                "and get this adapter as safetensors"
             )
         with torch.serialization.safe_globals([PARAMETERS]):
             found = dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))
@@ -140,20 +185,30 @@ def _pickled(path: Path) -> Foreign:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise AdapterError(f"{path} cannot be read as tensors ({reason}); get this adapter as safetensors") from error
-    tensors = {key or path.stem: value.detach() for key, value in found.items() if isinstance(value, Tensor)}
+        raise AdapterError(
+            f"{path} cannot be read as tensors ({reason}); get this adapter as safetensors"
+        ) from error
+    tensors = {
+        key or path.stem: value.detach()
+        for key, value in found.items()
+        if isinstance(value, Tensor)
+    }
     metadata = {key: value for key, value in found.items() if isinstance(value, str | int | float)}
     return _checked(Foreign(path, tensors, metadata))
 
 
 MOST_CODE = 16_000_000
-"""Bytes of a pickle's own code; the numbers lie beside it. That of a whole Stable Diffusion has 0.3 million."""
-MOST_VALUES, DEEPEST = 100_000, 20
-"""Values in a file, and lists and dicts within each other. Lists that share their parts grow by doubling."""
+"""Bytes of a pickle's own code; the numbers lie beside it. That of a whole Stable Diffusion has 0.3
+million."""
+MOST_VALUES = 100_000
+DEEPEST = 20
+"""Values in a file, and lists and dicts within each other. Lists that share their parts grow by
+doubling."""
 
 
 def _check_archive(path: Path) -> None:
-    """See that what lies in a file of torch is as large as the file: torch stores numbers as they are.
+    """See that what lies in a file of torch is as large as the file: torch stores numbers as they
+    are.
 
     Raises:
         AdapterError: It would grow when it is opened.
@@ -162,10 +217,14 @@ def _check_archive(path: Path) -> None:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
         code = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
-        if packed or sum(part.file_size for part in parts) > path.stat().st_size or code > MOST_CODE:
+        if (
+            packed
+            or sum(part.file_size for part in parts) > path.stat().st_size
+            or code > MOST_CODE
+        ):
             raise AdapterError(
-                f"{path} is refused: it is packed in a way that torch.save never uses, and would grow when it is opened; "
-                "get this adapter as safetensors"
+                f"{path} is refused: it is packed in a way that torch.save never uses, and would "
+                "grow when it is opened; get this adapter as safetensors"
             )
 
 
@@ -193,11 +252,16 @@ def _flat(value: Any) -> Iterator[tuple[str, Any]]:
         name, value, depth = waiting.pop()
         visited += 1
         if visited > MOST_VALUES or depth > DEEPEST:
-            raise ValueError(f"it holds more than {MOST_VALUES} values, or lists more than {DEEPEST} levels deep")
+            raise ValueError(
+                f"it holds more than {MOST_VALUES} values, or lists more than {DEEPEST} levels deep"
+            )
         if isinstance(value, PARAMETERS):
             value = dict(value.items())
         if isinstance(value, Mapping | list | tuple):
             items = list(value.items() if isinstance(value, Mapping) else enumerate(value))
-            waiting += [(f"{name}.{key}" if name else str(key), part, depth + 1) for key, part in reversed(items)]
+            waiting += [
+                (f"{name}.{key}" if name else str(key), part, depth + 1)
+                for key, part in reversed(items)
+            ]
         else:
             yield name, value

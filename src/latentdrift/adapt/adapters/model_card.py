@@ -38,11 +38,13 @@ LOAD = {
     "dreambooth": UNET,
     "instruct-pix2pix": (
         'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
-        'pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
+        'pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained("{base}", unet=unet, '
+        "safety_checker=None)"
     ),
     "controlnet": (
         'net = ControlNetModel.from_pretrained("ADAPTER/controlnet")\n'
-        'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, safety_checker=None)  # image=hint'
+        'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, '
+        "safety_checker=None)  # image=hint"
     ),
 }
 USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age=85 --out edits"}
@@ -50,30 +52,38 @@ USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age
 
 
 def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What the images of a cohort are like, for adapter.json: ranges of numbers, counts of values, nothing of few patients."""
+    """What the images of a cohort are like, for adapter.json: ranges of numbers, counts of values,
+    nothing of few patients."""
     found: dict[str, Any] = {}
     for name, spec in attributes.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=object)
         if spec["type"] == "number":
             found[name] = _range(values, spec.get("unit"))
         else:
-            counts = values.astype(str).str.split("|").explode().value_counts() if len(values) else {}
+            counts = (
+                values.astype(str).str.split("|").explode().value_counts() if len(values) else {}
+            )
             known = [str(value) for value in spec.get("vocabulary", [])]
             found[name] = {value: _count(int(counts.get(value, 0))) for value in known}
     return found
 
 
 def bounds(values: pd.Series, unit: str | None) -> tuple[float, float] | None:
-    """Lowest and highest, rounded outwards so that they are nobody's own: ages to tens, all else to a tenth of the range or more.
+    """Lowest and highest, rounded outwards so that they are nobody's own: ages to tens, all else to
+    a tenth of the range or more.
 
     Ages from OLDEST on are one class, and end it a decade later. None of no values.
     """
     numbers = pd.to_numeric(values, errors="coerce").dropna()
     if numbers.empty:
         return None
-    low, high = float(numbers.min()), float(numbers.max())
-    step = 10.0 if unit == "years" else 10.0 ** math.floor(math.log10((high - low) or abs(high) or 1))
-    first, last = math.floor(low / step) * step, (math.floor(high / step) + 1) * step
+    low = float(numbers.min())
+    high = float(numbers.max())
+    step = (
+        10.0 if unit == "years" else 10.0 ** math.floor(math.log10((high - low) or abs(high) or 1))
+    )
+    first = math.floor(low / step) * step
+    last = (math.floor(high / step) + 1) * step
     return (min(first, OLDEST), min(last, OLDEST + step)) if unit == "years" else (first, last)
 
 
@@ -85,7 +95,8 @@ def _range(values: pd.Series, unit: str | None) -> str | None:
     first, last = found
     if unit != "years":
         return f"{first:g} to {last:g}" + (f" {unit}" if unit else "")
-    oldest, last_word = f"{OLDEST} or more", f"{last:g}"
+    oldest = f"{OLDEST} or more"
+    last_word = f"{last:g}"
     if first >= OLDEST:
         return f"{oldest} years"
     return f"{first:g} to {oldest if last > OLDEST else last_word} years"
@@ -124,28 +135,56 @@ def _section(title: str, lines: Iterator[str]) -> str:
 
 
 def _what(info: Mapping[str, Any], name: str) -> Iterator[str]:
-    yield f"Method `{info['method']}`, made with latentdrift {info['versions'].get('latentdrift', '(version unknown)')}."
-    yield f"For base `{name}` (hash `{info['base']['hash'][:12]}`) and no other. Licence of the base: {_licence(info)[0]}."
+    yield (
+        f"Method `{info['method']}`, made with latentdrift "
+        f"{info['versions'].get('latentdrift', '(version unknown)')}."
+    )
+    yield (
+        f"For base `{name}` (hash `{info['base']['hash'][:12]}`) and no other. Licence of the "
+        f"base: {_licence(info)[0]}."
+    )
     if any(part["needed"] for part in info.get("start", ())):
-        yield "It lies on top of another adapter, and needs it: adapter.json says which, under `start`."
+        yield (
+            "It lies on top of another adapter, and needs it: adapter.json says which, under "
+            "`start`."
+        )
     if info.get("tokens"):
         yield f"New words: {', '.join(f'`{token}`' for token in info['tokens'])}."
-    yield "Licence of this adapter: for those to say who own the images, within the base's and the images' terms."
+    yield (
+        "Licence of this adapter: for those to say who own the images, within the base's and the "
+        "images' terms."
+    )
 
 
 def _data(info: Mapping[str, Any]) -> Iterator[str]:
     if "cohort" not in info:
         made = info.get("adopted", {}).get("format", "unknown")
-        yield f"Unknown: it was made with another tool ({made}) and brought in with `latentdrift adopt`."
+        yield (
+            f"Unknown: it was made with another tool ({made}) and brought in with `latentdrift "
+            "adopt`."
+        )
         return
     cohort = info["cohort"]
     images = ", ".join(f"{number} {split}" for split, number in cohort["images"].items())
-    yield f"Pictures of: {info['pictures']}. Images: {images}. Patients: {cohort['patients']}; splits are by patient."
+    yield (
+        f"Pictures of: {info['pictures']}. Images: {images}. Patients: {cohort['patients']}; "
+        "splits are by patient."
+    )
     for name, found in (cohort.get("attributes") or {}).items():
-        values = ", ".join(f"{value} {number}" for value, number in found.items()) if isinstance(found, Mapping) else found
+        values = (
+            ", ".join(f"{value} {number}" for value, number in found.items())
+            if isinstance(found, Mapping)
+            else found
+        )
         yield f"{name} (of the training images): {values or 'not recorded'}"
-    yield f"Cohort fingerprint `{cohort['fingerprint'][:12]}`. No image, name, date or identifier of a patient is in this folder."
-    yield "How the images were collected and de-identified is said where the cohort is kept, and not known here."
+    yield (
+        f"Cohort fingerprint `{cohort['fingerprint'][:12]}`. No image, name, date or identifier of "
+        "a patient is in this folder."
+    )
+    yield (
+        "How the images were collected and de-identified is said where the cohort is kept, and not "
+        "known here."
+    )
 
 
 def _drift(drift: Mapping[str, Any]) -> Iterator[str]:
@@ -155,9 +194,15 @@ def _drift(drift: Mapping[str, Any]) -> Iterator[str]:
     for name in ("train", "infer"):
         values = ", ".join(f"{value:.4g}" for value in drift.get(name) or ()) or "none"
         yield f"{name}: {values} (per latent channel, in standard deviations of unit noise)"
-    yield f"form `{drift['form']}`, start `{drift.get('start', 'shift')}`, source: {drift.get('source', 'unknown')}"
+    yield (
+        f"form `{drift['form']}`, start `{drift.get('start', 'shift')}`, source: "
+        f"{drift.get('source', 'unknown')}"
+    )
     for group in drift.get("groups", ()):
-        yield f'for "{group["phrase"]}": train {group["train"] or "none"}, infer {group["infer"] or "none"}'
+        yield (
+            f'for "{group["phrase"]}": train {group["train"] or "none"}, infer '
+            f"{group['infer'] or 'none'}"
+        )
 
 
 def _settings(info: Mapping[str, Any]) -> Iterator[str]:
@@ -180,16 +225,22 @@ def _settings(info: Mapping[str, Any]) -> Iterator[str]:
 def _scores(found: Mapping[str, Any] | None) -> str:
     """The latest report on its images: answers, and a table of measures."""
     if not found:
-        return "Not evaluated yet: `latentdrift evaluate --adapter ADAPTER` writes its scores here.\n"
-    n, answers = found["n"], "; ".join(f"{question} {colour}" for question, colour in found["lights"])
+        return (
+            "Not evaluated yet: `latentdrift evaluate --adapter ADAPTER` writes its scores here.\n"
+        )
+    n = found["n"]
+    answers = "; ".join(f"{question} {colour}" for question, colour in found["lights"])
     rows = [
-        f"| {one['title']} | {estimate(one['value'], one['ci']) or '–'} | {estimate(one['floor'], None) or '–'} |"
+        f"| {one['title']} | {estimate(one['value'], one['ci']) or '–'} | "
+        f"{estimate(one['floor'], None) or '–'} |"
         for one in found["metrics"].values()
     ]
     return "\n".join(
         [
-            f"{n['synthetic']} synthetic images against {n['real']} real ones ({found['split'] or 'all'} images of the cohort "
-            f"with fingerprint `{found['cohort'][:12]}`), by latentdrift {found['version']}. Lights: {answers}.\n",
+            f"{n['synthetic']} synthetic images against {n['real']} real ones "
+            f"({found['split'] or 'all'} images of the cohort "
+            f"with fingerprint `{found['cohort'][:12]}`), by latentdrift {found['version']}. "
+            f"Lights: {answers}.\n",
             "| measure | synthetic [95 % interval] | real vs real |",
             "|---|---|---|",
             *rows,
@@ -200,27 +251,51 @@ def _scores(found: Mapping[str, Any] | None) -> str:
 
 def _load(info: Mapping[str, Any], name: str) -> str:
     words = {"base": name, "tokens": " ".join(info.get("tokens", ()))}
-    called = (info.get("tokens") or [""])[0] if "{" in info["describe"] else info["describe"]  # a word per class: the first
+    called = (
+        (info.get("tokens") or [""])[0] if "{" in info["describe"] else info["describe"]
+    )  # a word per class: the first
     prompt = f'"a {called}"' + (" --hint-image HINT" if info.get("hint") else "")
-    use = USE.get(info["method"], f"latentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures")
+    use = USE.get(
+        info["method"],
+        f"latentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures",
+    )
     lines = [f"```\n{use}\n```"]
     if info["method"] in LOAD:
-        lines.append(f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```")
-        lines.append("Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give it to them.")
+        lines.append(
+            f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```"
+        )
+        lines.append(
+            "Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give "
+            "it to them."
+        )
     return "\n\n".join(lines)
 
 
 def _limits(info: Mapping[str, Any]) -> Iterator[str]:
-    yield "For research: methods, teaching, augmentation that is itself evaluated. Not a medical device, not for diagnosis."
-    yield "Every picture is synthetic and is to be labelled so wherever it goes; an edited one is a hypothesis, no forecast."
-    yield "It knows the patients above and no others: do not expect it to hold for other ages, scanners or hospitals."
-    yield "Models trained on few images can repeat them. Look for copies before pictures, or this file, leave the hospital."
+    yield (
+        "For research: methods, teaching, augmentation that is itself evaluated. Not a medical "
+        "device, not for diagnosis."
+    )
+    yield (
+        "Every picture is synthetic and is to be labelled so wherever it goes; an edited one is a "
+        "hypothesis, no forecast."
+    )
+    yield (
+        "It knows the patients above and no others: do not expect it to hold for other ages, "
+        "scanners or hospitals."
+    )
+    yield (
+        "Models trained on few images can repeat them. Look for copies before pictures, or this "
+        "file, leave the hospital."
+    )
 
 
 def _licence(info: Mapping[str, Any]) -> tuple[str, str]:
     """In words, and as a hub's identifier, where cards.yaml knows the base."""
     name = info["base"]["name"]
     rows = folders.cards()
-    card = rows.get(name) or next((row for row in rows.values() if row.get("repository") == name), {})
+    card = rows.get(name) or next(
+        (row for row in rows.values() if row.get("repository") == name), {}
+    )
     licence = str(card.get("licence", "unknown"))
     return licence, licence.lower() if licence == "Apache-2.0" else "other" if card else "unknown"

@@ -24,7 +24,10 @@ class Judgement:
     @property
     def words(self) -> str:
         """One line of a log or card."""
-        return f"{self.pictures} pictures, judged by critics of anatomy: {self.colour}. {self.sentence}"
+        return (
+            f"{self.pictures} pictures, judged by critics of anatomy: {self.colour}. "
+            f"{self.sentence}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in adapter.json."""

@@ -19,24 +19,27 @@ def check(path: Path, synthetic: Mapping[str, Any]) -> None:
 
     Args:
         path: An adapter or run folder.
-        synthetic: cohort.json of the set; empty for a folder of images, of which nobody knows what drew it.
+        synthetic: cohort.json of the set; empty for a folder of images, of which nobody knows what
+            drew it.
 
     Raises:
         AdapterError: There is no adapter, or it is damaged.
         OptionError: The images were drawn with other adapters.
     """
     folder = adapter_files.locate(path)
-    info, drawn = adapter_files.read(folder), [part.get("sha256") for part in synthetic.get("adapters", ())]
+    info = adapter_files.read(folder)
+    drawn = [part.get("sha256") for part in synthetic.get("adapters", ())]
     own = sha256(folder / METHODS[info["method"]].file)
     if drawn and own not in drawn:
         raise OptionError(
-            f"--adapter {path} did not draw these images: their cohort.json names another adapter; give the adapter that "
-            "drew them, or leave --adapter out"
+            f"--adapter {path} did not draw these images: their cohort.json names another adapter; "
+            "give the adapter that drew them, or leave --adapter out"
         )
 
 
 def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
-    """Put the scores of the latest report into adapter.json and README.md; earlier ones are replaced.
+    """Put the scores of the latest report into adapter.json and README.md; earlier ones are
+    replaced.
 
     Args:
         path: An adapter or run folder.

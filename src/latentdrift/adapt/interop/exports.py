@@ -1,4 +1,5 @@
-"""EXPORTS: our adapters as the files that other tools load, with the drift that those tools do not know."""
+"""EXPORTS: our adapters as the files that other tools load, with the drift that those tools do not
+know."""
 
 from __future__ import annotations
 
@@ -15,7 +16,13 @@ from torch import Tensor
 from latentdrift.adapt.adapters import adapter, adapter_files
 from latentdrift.adapt.adapters.model_card import drifts
 from latentdrift.adapt.interop.lora_keys import kohya_name
-from latentdrift.adapt.methods import controlnet, custom_diffusion, full_finetuning, lora, textual_inversion
+from latentdrift.adapt.methods import (
+    controlnet,
+    custom_diffusion,
+    full_finetuning,
+    lora,
+    textual_inversion,
+)
 from latentdrift.adapt.methods.tensors import save_tensors
 from latentdrift.errors import AdapterError, OptionError, unknown
 from latentdrift.model import model_files as folders
@@ -25,26 +32,40 @@ Writer = Callable[[Path, Mapping[str, Any], str | None, Path], dict[str, str]]
 """(adapter folder, adapter.json, base, folder to write into) -> file -> how to use it."""
 
 
-def _diffusers_lora(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
+def _diffusers_lora(
+    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+) -> dict[str, str]:
     shutil.copyfile(source / lora.FILE, out / lora.FILE)
     return {lora.FILE: f'`pipe.load_lora_weights("{out.name}")`'}
 
 
-def _kohya_lora(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
-    changes, name = lora.read(source / lora.FILE), f"{_stem(info)}.safetensors"
+def _kohya_lora(
+    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+) -> dict[str, str]:
+    changes = lora.read(source / lora.FILE)
+    name = f"{_stem(info)}.safetensors"
     tensors: dict[str, Tensor] = {}
     for module, pair in changes.items():
         stem = kohya_name(module)
         tensors |= {f"{stem}.lora_down.weight": pair.a, f"{stem}.lora_up.weight": pair.b}
         tensors[f"{stem}.alpha"] = torch.tensor(pair.alpha)
     first = next(iter(changes.values()))
-    about = {"format": "pt", "ss_network_module": "networks.lora", "ss_network_dim": str(first.rank)}
+    about = {
+        "format": "pt",
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(first.rank),
+    }
     save_tensors(tensors, out / name, {**about, "ss_network_alpha": f"{first.alpha:g}"})
-    use = f"`models/Lora` (AUTOMATIC1111) or `models/loras` (ComfyUI), then `<lora:{Path(name).stem}:1>` in a prompt"
+    use = (
+        "`models/Lora` (AUTOMATIC1111) or `models/loras` (ComfyUI), then "
+        f"`<lora:{Path(name).stem}:1>` in a prompt"
+    )
     return {name: f"put it into {use}. For diffusers take `--to diffusers`"}
 
 
-def _diffusers_words(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
+def _diffusers_words(
+    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+) -> dict[str, str]:
     """A file per word: stock diffusers reads one from each."""
     words = load_file(source / textual_inversion.FILE)
     made = {}
@@ -55,27 +76,53 @@ def _diffusers_words(source: Path, info: Mapping[str, Any], base: str | None, ou
     return made
 
 
-def _a1111_words(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
+def _a1111_words(
+    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+) -> dict[str, str]:
     """As safetensors, and in the older layout of AUTOMATIC1111."""
     made = {}
     for word, rows in load_file(source / textual_inversion.FILE).items():
         name = _plain(word)
         save_file({"emb_params": rows}, out / f"{name}.safetensors", metadata={"format": "pt"})
-        about = {"name": name, "step": info.get("steps"), "sd_checkpoint": None, "sd_checkpoint_name": _base(info)}
-        with (out / f"{name}.pt").open("wb") as file:  # to a path, torch does not say that a disk is full
-            torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, **about}, file)
-        made[f"{name}.safetensors"] = f"put it into `embeddings`; `{name}`, the file's name, in a prompt"
-        made[f"{name}.pt"] = "the same vectors for tools that read the older layout only; take one of the two"
+        about = {
+            "name": name,
+            "step": info.get("steps"),
+            "sd_checkpoint": None,
+            "sd_checkpoint_name": _base(info),
+        }
+        with (out / f"{name}.pt").open(
+            "wb"
+        ) as file:  # to a path, torch does not say that a disk is full
+            torch.save(
+                {"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, **about}, file
+            )
+        made[f"{name}.safetensors"] = (
+            f"put it into `embeddings`; `{name}`, the file's name, in a prompt"
+        )
+        made[f"{name}.pt"] = (
+            "the same vectors for tools that read the older layout only; take one of the two"
+        )
     return made
 
 
-def _diffusers_custom(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
+def _diffusers_custom(
+    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+) -> dict[str, str]:
     shutil.copyfile(source / custom_diffusion.FILE, out / custom_diffusion.FILE)
-    load = f'`pipe.unet.load_attn_procs("{out.name}", weight_name="{custom_diffusion.FILE}", _pipeline=pipe)`'
-    return {custom_diffusion.FILE: f"{load}: diffusers sets what it has read only if it is given the pipeline"}
+    load = (
+        f'`pipe.unet.load_attn_procs("{out.name}", weight_name="{custom_diffusion.FILE}", '
+        "_pipeline=pipe)`"
+    )
+    return {
+        custom_diffusion.FILE: (
+            f"{load}: diffusers sets what it has read only if it is given the pipeline"
+        )
+    }
 
 
-def _diffusers_model(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
+def _diffusers_model(
+    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+) -> dict[str, str]:
     """All parts of the base with the adapter's U-Net, and the schedule that it was trained for."""
     import diffusers
     from diffusers.utils import logging
@@ -85,24 +132,50 @@ def _diffusers_model(source: Path, info: Mapping[str, Any], base: str | None, ou
     adapted = adapter.load_adapter(source, base=base, device="cpu", precision="fp32")
     changed = adapted.base.schedule is not adapted.own
     stored = folders.config(place / "scheduler" / "scheduler_config.json")
-    # a schedule that ends in noise needs a scheduler that knows it; DDIM's is what `generate` draws with
-    kind = "DDIMScheduler" if adapted.base.schedule.zero_snr else stored.get("_class_name", "DDIMScheduler")
+    # a schedule that ends in noise needs a scheduler that knows it; DDIM's is what `generate` draws
+    # with
+    kind = (
+        "DDIMScheduler"
+        if adapted.base.schedule.zero_snr
+        else stored.get("_class_name", "DDIMScheduler")
+    )
     settings = {**stored, **adapted.base.schedule.config} if changed else stored
-    pipeline = "StableDiffusionInstructPix2PixPipeline" if adapted.base.sees_source else "StableDiffusionPipeline"
+    pipeline = (
+        "StableDiffusionInstructPix2PixPipeline"
+        if adapted.base.sees_source
+        else "StableDiffusionPipeline"
+    )
     pipe = getattr(diffusers, pipeline)(
-        vae=adapted.base.vae, text_encoder=adapted.base.text_encoder, tokenizer=adapted.base.tokenizer, unet=adapted.base.unet,
+        vae=adapted.base.vae,
+        text_encoder=adapted.base.text_encoder,
+        tokenizer=adapted.base.tokenizer,
+        unet=adapted.base.unet,
         scheduler=getattr(diffusers, kind).from_config(settings),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
     pipe.save_pretrained(out)
-    return {"model_index.json": f'`{pipeline}.from_pretrained("{out.name}")`: this folder is a whole model'}
+    return {
+        "model_index.json": (
+            f'`{pipeline}.from_pretrained("{out.name}")`: this folder is a whole model'
+        )
+    }
 
 
-def _diffusers_controlnet(source: Path, info: Mapping[str, Any], base: str | None, out: Path) -> dict[str, str]:
+def _diffusers_controlnet(
+    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+) -> dict[str, str]:
     shutil.copytree(source / controlnet.FOLDER, out / controlnet.FOLDER)
     net = f'ControlNetModel.from_pretrained("{out.name}/{controlnet.FOLDER}")'
-    shown = f"`image=` is the hint, here of kind `{info['options']['hint']}`, as large as the picture"
-    return {controlnet.FILE: f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {shown}"}
+    shown = (
+        f"`image=` is the hint, here of kind `{info['options']['hint']}`, as large as the picture"
+    )
+    return {
+        controlnet.FILE: (
+            f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {shown}"
+        )
+    }
 
 
 # Tool -> the file of an adapter -> how it is written for that tool.
@@ -126,7 +199,8 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
         path: An adapter or run folder.
         to: A row of EXPORTS.
         out: The folder to make.
-        base: Where the adapter's base lies, if not where it was trained; needed for whole models only.
+        base: Where the adapter's base lies, if not where it was trained; needed for whole models
+            only.
 
     Raises:
         OptionError: An unknown tool, or a folder that is not free.
@@ -141,7 +215,8 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
         raise AdapterError(_no_form(info["method"], to, here))
     if base is not None and full_finetuning.FILE not in here:
         raise OptionError(
-            f"--base says where a whole model's base lies, and method '{info['method']}' is written without it; leave it out"
+            f"--base says where a whole model's base lies, and method '{info['method']}' is "
+            "written without it; leave it out"
         )
     aside = out.with_name(f".{out.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
@@ -175,8 +250,12 @@ def _appear(aside: Path, out: Path) -> None:
 
 
 def _same(folder: Path, other: Path) -> bool:
-    """Whether two folders hold the same files; of safetensors the tensors, since their metadata have no order."""
-    names, others = ({file.relative_to(place) for file in place.rglob("*") if file.is_file()} for place in (folder, other))
+    """Whether two folders hold the same files; of safetensors the tensors, since their metadata
+    have no order."""
+    names, others = (
+        {file.relative_to(place) for file in place.rglob("*") if file.is_file()}
+        for place in (folder, other)
+    )
     if names != others:
         return False
     for name in names:
@@ -184,8 +263,11 @@ def _same(folder: Path, other: Path) -> bool:
             continue
         if name.suffix != ".safetensors":
             return False
-        ours, theirs = load_file(folder / name), load_file(other / name)
-        if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
+        ours = load_file(folder / name)
+        theirs = load_file(other / name)
+        if ours.keys() != theirs.keys() or not all(
+            torch.equal(ours[key], theirs[key]) for key in ours
+        ):
             return False
     return True
 
@@ -205,9 +287,12 @@ Method `{method}`, for base `{base}` (hash {hash}) and no other.
 Research only; every picture that it draws is synthetic: say so wherever it is shown.
 """
 DRIFTED = (
-    "This adapter has drift (`drift.json`: train {train}, infer {infer}, start {start}), and **other tools ignore it**: "
-    "they begin where the model was not made to. In diffusers, give the start and what is added after each step as in "
-    "`docs/export.md` of latentdrift, whose snippet needs these numbers. Web interfaces have no place for it: draw with "
+    "This adapter has drift (`drift.json`: train {train}, infer {infer}, start {start}), and "
+    "**other tools ignore it**: "
+    "they begin where the model was not made to. In diffusers, give the start and what is added "
+    "after each step as in "
+    "`docs/export.md` of latentdrift, whose snippet needs these numbers. Web interfaces have no "
+    "place for it: draw with "
     "`latentdrift generate`, or fit with `--drift none`."
 )
 
@@ -223,17 +308,27 @@ def _readme(info: Mapping[str, Any], made: Mapping[str, str]) -> str:
     if info.get("schedule", {}).get("zero_snr"):
         said += " Its schedule ends in pure noise: set `rescale_betas_zero_snr=True` and `timestep_spacing='trailing'`."
     files = "\n".join(f"- `{name}`: {how}" for name, how in made.items())
-    return README.format(method=info["method"], base=_base(info), hash=info["base"]["hash"][:12], files=files, drift=said)
+    return README.format(
+        method=info["method"],
+        base=_base(info),
+        hash=info["base"]["hash"][:12],
+        files=files,
+        drift=said,
+    )
 
 
 def _no_form(method: str, to: str, here: set[str]) -> str:
     if full_finetuning.FILE in here:
         return (
-            f"{to} wants the whole model of method '{method}' in a single file, which diffusers does not write: take --to "
-            "diffusers, and convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on from there"
+            f"{to} wants the whole model of method '{method}' in a single file, which diffusers "
+            "does not write: take --to diffusers, and "
+            "convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on "
+            "from there"
         )
     able = " or ".join(name for name, forms in EXPORTS.items() if here and here <= forms.keys())
-    advice = f"take --to {able}" if able else "its files are gone: copy it again from where it was made"
+    advice = (
+        f"take --to {able}" if able else "its files are gone: copy it again from where it was made"
+    )
     return f"an adapter of method '{method}' has no form in {to}; {advice}"
 
 

@@ -18,7 +18,12 @@ from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
 
 # Width of a prompt's vectors -> the models that have it.
-FITS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 1280: "SDXL's second text encoder", 2048: "SDXL"}
+FITS = {
+    768: "Stable Diffusion 1.x",
+    1024: "Stable Diffusion 2.x",
+    1280: "SDXL's second text encoder",
+    2048: "SDXL",
+}
 # What latentdrift cannot use: its name, and how names in it begin or what they contain.
 REFUSED = {
     "a U-Net or ControlNet for SDXL": ("add_embedding.linear_1.weight",),
@@ -46,7 +51,9 @@ class Found:
     @property
     def method(self) -> str:
         """The row of METHODS that it is."""
-        return self.network.method if self.network else "lora" if self.changes else "textual-inversion"
+        return (
+            self.network.method if self.network else "lora" if self.changes else "textual-inversion"
+        )
 
 
 @dataclass(frozen=True)
@@ -64,20 +71,31 @@ def _any(*parts: str) -> Callable[[Foreign], bool]:
 
 
 def _is_cloneofsimo(foreign: Foreign) -> bool:
-    named = [key for key in foreign.tensors if re.fullmatch(r"(unet|text_encoder):\d+:(up|down)", key)]
+    named = [
+        key for key in foreign.tensors if re.fullmatch(r"(unet|text_encoder):\d+:(up|down)", key)
+    ]
     others = foreign.tensors.keys() - named
     numbers = {str(number) for number in range(len(foreign.tensors))}
-    listed = foreign.tensors.keys() == numbers and len(numbers) % 2 == 0 and all(t.ndim == 2 for t in foreign.tensors.values())
+    listed = (
+        foreign.tensors.keys() == numbers
+        and len(numbers) % 2 == 0
+        and all(t.ndim == 2 for t in foreign.tensors.values())
+    )
     return listed or (bool(named) and all(foreign.metadata.get(key) == "<embed>" for key in others))
 
 
 def _cloneofsimo(foreign: Foreign, base: Base) -> Found:
-    words = {word(key): _rows(rows) for key, rows in foreign.tensors.items() if foreign.metadata.get(key) == "<embed>"}
+    words = {
+        word(key): _rows(rows)
+        for key, rows in foreign.tensors.items()
+        if foreign.metadata.get(key) == "<embed>"
+    }
     return Found(lora_keys.cloneofsimo(foreign, base), words)
 
 
 def _numbered_width(foreign: Foreign) -> int | None:
-    """The cross-attention's keys of the first block are the sixth pair, or the seventh behind a gate eight times as wide."""
+    """The cross-attention's keys of the first block are the sixth pair, or the seventh behind a
+    gate eight times as wide."""
     found = lora_keys.numbered_pairs(foreign)
     if "unet" not in found:
         return found["text_encoder"][0][1].shape[1]
@@ -88,23 +106,33 @@ def _numbered_width(foreign: Foreign) -> int | None:
 
 def _named_width(foreign: Foreign) -> int | None:
     """In-features of a cross-attention's keys or values, or of the text encoder's queries."""
-    down = re.compile(r".*(attn2[._](processor\.)?to_[kv]|(?:self_attn[._])(to_q|q_proj)).*(lora_A|down).*")
-    return next((tensor.shape[1] for key, tensor in foreign.tensors.items() if down.fullmatch(key)), None)
+    down = re.compile(
+        r".*(attn2[._](processor\.)?to_[kv]|(?:self_attn[._])(to_q|q_proj)).*(lora_A|down).*"
+    )
+    return next(
+        (tensor.shape[1] for key, tensor in foreign.tensors.items() if down.fullmatch(key)), None
+    )
 
 
 def _network_width(foreign: Foreign) -> int | None:
     """In-features of a cross-attention's keys."""
     keys = re.compile(r".*attn2\.(processor\.)?to_k(_custom_diffusion)?\.weight")
-    return next((tensor.shape[1] for key, tensor in foreign.tensors.items() if keys.fullmatch(key)), None)
+    return next(
+        (tensor.shape[1] for key, tensor in foreign.tensors.items() if keys.fullmatch(key)), None
+    )
 
 
 def _bundled(read: Callable[[Foreign, Base], lora.Lora]) -> Callable[[Foreign, Base], Found]:
-    """A LoRA with words beside it, `bundle_emb.WORD.string_to_param.*`, as kohya's and OneTrainer's files may have them."""
+    """A LoRA with words beside it, `bundle_emb.WORD.string_to_param.*`, as kohya's and OneTrainer's
+    files may have them."""
 
     def both(foreign: Foreign, base: Base) -> Found:
         words = {key: tensor for key, tensor in foreign.tensors.items() if key.startswith(BUNDLE)}
         changes = {key: tensor for key, tensor in foreign.tensors.items() if key not in words}
-        spelled = {word(key.removeprefix(BUNDLE).split(".")[0]): _rows(tensor) for key, tensor in words.items()}
+        spelled = {
+            word(key.removeprefix(BUNDLE).split(".")[0]): _rows(tensor)
+            for key, tensor in words.items()
+        }
         return Found(read(replace(foreign, tensors=changes), base), spelled)
 
     return both
@@ -121,7 +149,9 @@ def _custom(foreign: Foreign, base: Base) -> Found:
         other = open_file(path)
         words |= _words(other, base).words if _is_words(other) else {}
     if not words:
-        raise AdapterError(f"{foreign.path} comes without its word; put that file, such as <new1>.bin, beside it")
+        raise AdapterError(
+            f"{foreign.path} comes without its word; put that file, such as <new1>.bin, beside it"
+        )
     return Found(words=words, network=network_weights.custom(foreign))
 
 
@@ -136,9 +166,17 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _is_words(foreign: Foreign) -> bool:
-    widths = {tensor.shape[-1] for tensor in foreign.tensors.values() if tensor.ndim in (1, 2) and tensor.is_floating_point()}
+    widths = {
+        tensor.shape[-1]
+        for tensor in foreign.tensors.values()
+        if tensor.ndim in (1, 2) and tensor.is_floating_point()
+    }
     plain = not any(key.endswith((".weight", ".bias")) for key in foreign.tensors)
-    return plain and len(widths) == 1 and all(tensor.ndim in (1, 2) for tensor in foreign.tensors.values())
+    return (
+        plain
+        and len(widths) == 1
+        and all(tensor.ndim in (1, 2) for tensor in foreign.tensors.values())
+    )
 
 
 def _words_width(foreign: Foreign) -> int:
@@ -168,8 +206,12 @@ def word(name: str) -> str:
 # The first row that recognises a file has it.
 FORMATS: dict[str, Format] = {
     "cloneofsimo LoRA": Format(_is_cloneofsimo, _cloneofsimo, _numbered_width),
-    "kohya LoRA": Format(_any("lora_unet_", "lora_te_", "lora_te1_"), _bundled(lora_keys.kohya), _named_width),
-    "peft LoRA": Format(_any("base_model.model."), lambda f, b: Found(lora_keys.peft(f, b)), _named_width),
+    "kohya LoRA": Format(
+        _any("lora_unet_", "lora_te_", "lora_te1_"), _bundled(lora_keys.kohya), _named_width
+    ),
+    "peft LoRA": Format(
+        _any("base_model.model."), lambda f, b: Found(lora_keys.peft(f, b)), _named_width
+    ),
     "diffusers LoRA": Format(
         _any(".lora_A.", ".lora.down.", "_lora.down.", ".lora_linear_layer.down."),
         _bundled(lora_keys.by_name),
@@ -177,20 +219,27 @@ FORMATS: dict[str, Format] = {
     ),
     "diffusers Custom Diffusion": Format(_any("_custom_diffusion."), _custom, _network_width),
     "diffusers ControlNet": Format(
-        _any("controlnet_cond_embedding.conv_in.weight"), lambda f, b: Found(network=network_weights.control(f)), _network_width
+        _any("controlnet_cond_embedding.conv_in.weight"),
+        lambda f, b: Found(network=network_weights.control(f)),
+        _network_width,
     ),
     "diffusers U-Net": Format(
         lambda f: {"conv_in.weight", "time_embedding.linear_1.weight"} <= f.tensors.keys(),
         lambda f, b: Found(network=network_weights.whole(f, b)),
         _network_width,
     ),
-    # diffusers' advanced DreamBooth script: the vectors of all its new words, which its prompts say one after the other
-    "pivotal tuning's textual inversion": Format(lambda f: list(f.tensors) == ["clip_l"], _one_word, _words_width),
+    # diffusers' advanced DreamBooth script: the vectors of all its new words, which its prompts say
+    # one after the other
+    "pivotal tuning's textual inversion": Format(
+        lambda f: list(f.tensors) == ["clip_l"], _one_word, _words_width
+    ),
     "A1111 textual inversion": Format(
-        lambda f: list(f.tensors) in (["string_to_param.*"], ["emb_params"]), _one_word, _words_width
+        lambda f: list(f.tensors) in (["string_to_param.*"], ["emb_params"]),
+        _one_word,
+        _words_width,
     ),
     "diffusers textual inversion": Format(_is_words, _words, _words_width),
-}  # fmt: skip
+}
 
 
 def recognise(foreign: Foreign) -> str:
@@ -201,11 +250,19 @@ def recognise(foreign: Foreign) -> str:
     """
     for what, marks in REFUSED.items():
         if any(mark in key for key in foreign.tensors for mark in marks):
-            raise AdapterError(f"{foreign.path} is {what}; latentdrift reads {_known()}, for Stable Diffusion 1.x and 2.x")
-    name = next((name for name, row in FORMATS.items() if foreign.tensors and row.recognise(foreign)), None)
+            raise AdapterError(
+                f"{foreign.path} is {what}; latentdrift reads {_known()}, for Stable Diffusion 1.x "
+                "and 2.x"
+            )
+    name = next(
+        (name for name, row in FORMATS.items() if foreign.tensors and row.recognise(foreign)), None
+    )
     if name is None:
         holds = ", ".join(list(foreign.tensors)[:3]) or "no tensors"
-        raise AdapterError(f"{foreign.path} is not an adapter that latentdrift knows (it holds {holds}); known: {_known()}")
+        raise AdapterError(
+            f"{foreign.path} is not an adapter that latentdrift knows (it holds {holds}); known: "
+            f"{_known()}"
+        )
     return name
 
 
@@ -223,25 +280,30 @@ def read(foreign: Foreign, base: Base) -> Found:
     Raises:
         AdapterError: Not a known format, or made for another base.
     """
-    name, own = recognise(foreign), base.text_encoder.config.hidden_size
+    name = recognise(foreign)
+    own = base.text_encoder.config.hidden_size
     width = FORMATS[name].width(foreign)
     if width not in (None, own):
         fits = f" ({FITS[own]})" if own in FITS else ""
         raise AdapterError(
-            f"{foreign.path} is {describe(foreign, name)}; base '{base.name}' has prompts {own} wide{fits}: "
-            "give the base that it was made for with --base"
+            f"{foreign.path} is {describe(foreign, name)}; base '{base.name}' has prompts {own} "
+            f"wide{fits}: give the base that it was made for with --base"
         )
     found = FORMATS[name].read(foreign, base)
     found = replace(found, changes=lora.shaped(base, found.changes))
-    reason, room = lora.misfit(base, found.changes), base.token_limit
+    reason = lora.misfit(base, found.changes)
+    room = base.token_limit
     if reason:
         raise AdapterError(
-            f"{foreign.path} is {describe(foreign, name)}, and does not fit base '{base.name}': {reason}; "
-            "give the base that it was made for with --base"
+            f"{foreign.path} is {describe(foreign, name)}, and does not fit base '{base.name}': "
+            f"{reason}; give the base that it was made for with --base"
         )
     for spelled, rows in found.words.items():
         if len(rows) > room:
-            raise AdapterError(f"the word {spelled} in {foreign.path} has {len(rows)} vectors, and a prompt has room for {room}")
+            raise AdapterError(
+                f"the word {spelled} in {foreign.path} has {len(rows)} vectors, and a prompt has "
+                f"room for {room}"
+            )
     return found
 
 

@@ -23,7 +23,9 @@ def recognised(path: Path) -> str:
     return formats.describe(foreign, formats.recognise(foreign))
 
 
-def take_in(base: Base, path: Path, token: str | None = None, hint: str | None = None) -> tuple[Base, dict[str, Any]]:
+def take_in(
+    base: Base, path: Path, token: str | None = None, hint: str | None = None
+) -> tuple[Base, dict[str, Any]]:
     """The base with the file's adapter in it, and the facts of it.
 
     Args:
@@ -34,18 +36,24 @@ def take_in(base: Base, path: Path, token: str | None = None, hint: str | None =
 
     Raises:
         AdapterError: Not an adapter, unsafe, damaged, or made for another base.
-        OptionError: A token for a file that does not hold exactly one word, or that is already a word of the base; a
-            hint for what is no ControlNet.
+        OptionError: A token for a file that does not hold exactly one word, or that is already a
+            word of the base; a hint for what is no ControlNet.
     """
     foreign = _open(path)
     found = formats.read(foreign, base)
     words = found.words
     if token is not None:
         if len(words) != 1:
-            raise OptionError(f"--token renames the one word of a file, and {foreign.path} has {len(words)}: {', '.join(words)}")
+            raise OptionError(
+                f"--token renames the one word of a file, and {foreign.path} has {len(words)}: "
+                f"{', '.join(words)}"
+            )
         words = {token: next(iter(words.values()))}
     if hint and found.method != "controlnet":
-        raise OptionError(f"--hint says what a ControlNet is shown, and {foreign.path} is {recognised(path)}: leave it out")
+        raise OptionError(
+            f"--hint says what a ControlNet is shown, and {foreign.path} is {recognised(path)}: "
+            "leave it out"
+        )
     if found.network:
         base = network_weights.put(base, found.network, foreign)
     if found.changes:
@@ -53,19 +61,29 @@ def take_in(base: Base, path: Path, token: str | None = None, hint: str | None =
     if words:
         base = textual_inversion.insert(base, words)
         base.text_encoder.get_input_embeddings().rows.requires_grad_(False)
-    source = {"format": formats.recognise(foreign), "file": foreign.path.name, "sha256": record.sha256(foreign.path)}
+    source = {
+        "format": formats.recognise(foreign),
+        "file": foreign.path.name,
+        "sha256": record.sha256(foreign.path),
+    }
     return base, _facts(base, found.method, list(words), source, hint or "edges")
 
 
 def _open(path: Path) -> Any:
     file = find(path)
     if file is None:
-        raise AdapterError(f"there is no adapter file at {path}; give another tool's file, or the folder that holds it")
+        raise AdapterError(
+            f"there is no adapter file at {path}; give another tool's file, or the folder that "
+            "holds it"
+        )
     return read(file)
 
 
-def _facts(base: Base, method: str, words: list[str], source: Mapping[str, Any], hint: str) -> dict[str, Any]:
-    """The contents of adapter.json that `generate` and `edit` need; what nobody knows is left out."""
+def _facts(
+    base: Base, method: str, words: list[str], source: Mapping[str, Any], hint: str
+) -> dict[str, Any]:
+    """The contents of adapter.json that `generate` and `edit` need; what nobody knows is left
+    out."""
     controls = METHODS[method].shown == "hint"
     return {
         "method": method,
@@ -77,7 +95,10 @@ def _facts(base: Base, method: str, words: list[str], source: Mapping[str, Any],
             "resolution": base.resolution,
             "latent_channels": base.latent_channels,
         },
-        "schedule": {"prediction_type": base.schedule.prediction_type, "zero_snr": base.schedule.zero_snr},
+        "schedule": {
+            "prediction_type": base.schedule.prediction_type,
+            "zero_snr": base.schedule.zero_snr,
+        },
         "drift": {**Drift().to_dict(), "source": "none"},
         "tokens": words,
         "describe": METHODS[method].called.format(token=" ".join(words[:1]), images="image"),

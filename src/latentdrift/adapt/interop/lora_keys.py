@@ -19,15 +19,19 @@ MATRIX = re.compile(
     r"(?P<module>.+?)(?:\.lora_(?P<peft>[AB])(?:\.\w+)?|(?:\.lora(?:_linear_layer)?\.|_lora\.|\.lora_)(?P<side>down|up))\.weight"
 )
 SIDES = {"A": "A", "B": "B", "down": "A", "up": "B"}
-# cloneofsimo/lora keeps no names: (up, down) pairs in the order of diffusers' modules at the time, where the feed-forward part,
+# cloneofsimo/lora keeps no names: (up, down) pairs in the order of diffusers' modules at the time,
+# where the feed-forward part,
 # which not every file has, stood between self- and cross-attention.
-SELF, GATE, CROSS = (
-    [f"attn1.{part}" for part in ("to_q", "to_k", "to_v", "to_out.0")],
-    ["ff.net.0.proj"],
-    [f"attn2.{part}" for part in ("to_q", "to_k", "to_v", "to_out.0")],
-)
+SELF = [f"attn1.{part}" for part in ("to_q", "to_k", "to_v", "to_out.0")]
+GATE = ["ff.net.0.proj"]
+CROSS = [f"attn2.{part}" for part in ("to_q", "to_k", "to_v", "to_out.0")]
 ATTENTION = ("k_proj", "v_proj", "q_proj", "out_proj")  # the order of transformers' CLIPAttention
-OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}  # diffusers before 0.18
+OLD_TEXT = {
+    "to_q": "q_proj",
+    "to_k": "k_proj",
+    "to_v": "v_proj",
+    "to_out": "out_proj",
+}  # diffusers before 0.18
 
 
 def by_name(foreign: Foreign, base: Base, settings: Mapping[str, Any] | None = None) -> Lora:
@@ -39,32 +43,47 @@ def by_name(foreign: Foreign, base: Base, settings: Mapping[str, Any] | None = N
         settings: As in diffusers' metadata; default: the file's own.
     """
     named, alphas = _sorted_out(foreign, _module)
-    found = pairs(named, json.loads(foreign.metadata.get(METADATA, "{}")) if settings is None else settings)
-    return {name: Pair(pair.a, pair.b, alphas.get(name, pair.alpha)) for name, pair in found.items()}
+    found = pairs(
+        named, json.loads(foreign.metadata.get(METADATA, "{}")) if settings is None else settings
+    )
+    return {
+        name: Pair(pair.a, pair.b, alphas.get(name, pair.alpha)) for name, pair in found.items()
+    }
 
 
 def peft(foreign: Foreign, base: Base) -> Lora:
     """The same with peft's adapter_config.json, which alone has the scale."""
     path = foreign.path.with_name("adapter_config.json")
     if not path.is_file():
-        raise AdapterError(f"{foreign.path} was saved by peft, and its scale stands in {path.name}: put that file beside it")
+        raise AdapterError(
+            f"{foreign.path} was saved by peft, and its scale stands in {path.name}: put that file "
+            "beside it"
+        )
     config = json.loads(path.read_text(encoding="utf-8"))
     if config.get("use_dora") or config.get("peft_type", "LORA") != "LORA":
         kind = "DoRA" if config.get("use_dora") else config["peft_type"]
         raise AdapterError(f"{path} says that it is {kind}; latentdrift reads plain LoRA")
-    settings = {f"{part}.{key}": value for part in ("unet", "text_encoder") for key, value in config.items()}
+    settings = {
+        f"{part}.{key}": value for part in ("unet", "text_encoder") for key, value in config.items()
+    }
     return by_name(foreign, base, settings)
 
 
 def kohya(foreign: Foreign, base: Base) -> Lora:
     """Names with `_` for every dot, and an alpha for each module (the rank where there is none)."""
     spelled = {kohya_name(name): name for name in places(base)}
-    named, alphas = _sorted_out(foreign, lambda stem: spelled.get(stem.replace("lora_te1_", "lora_te_"), stem))
-    return {name: Pair(pair.a, pair.b, alphas.get(name, pair.alpha)) for name, pair in pairs(named, {}).items()}
+    named, alphas = _sorted_out(
+        foreign, lambda stem: spelled.get(stem.replace("lora_te1_", "lora_te_"), stem)
+    )
+    return {
+        name: Pair(pair.a, pair.b, alphas.get(name, pair.alpha))
+        for name, pair in pairs(named, {}).items()
+    }
 
 
 def kohya_name(name: str) -> str:
-    """`unet.mid_block.x` -> `lora_unet_mid_block_x`, `text_encoder.text_model.x` -> `lora_te_text_model_x`."""
+    """`unet.mid_block.x` -> `lora_unet_mid_block_x`, `text_encoder.text_model.x` ->
+    `lora_te_text_model_x`."""
     part, rest = name.split(".", 1)
     return f"lora_{'unet' if part == 'unet' else 'te'}_{rest.replace('.', '_')}"
 
@@ -78,8 +97,9 @@ def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
         names = text if is_text else _unet_order(base, len(numbered))
         if len(names) != len(numbered):
             raise AdapterError(
-                f"{foreign.path} changes {len(numbered)} modules of the {part.replace('_', ' ')}, and base '{base.name}' has "
-                f"{len(names)} of their kind; it was made for another base: give that one with --base"
+                f"{foreign.path} changes {len(numbered)} modules of the {part.replace('_', ' ')}, "
+                f"and base '{base.name}' has {len(names)} of their kind; it was made for another "
+                "base: give that one with --base"
             )
         for name, (up, down) in zip(names, numbered, strict=True):
             found[name] = Pair(down.float(), up.float(), float(down.shape[0]))
@@ -87,7 +107,8 @@ def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
 
 
 def numbered_pairs(foreign: Foreign) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """Part -> (up, down) in order; of a plain list, whose part nothing says, by the shapes: a text encoder's are all alike."""
+    """Part -> (up, down) in order; of a plain list, whose part nothing says, by the shapes: a text
+    encoder's are all alike."""
     tensors = foreign.tensors
     if "0" in tensors:
         listed = [(tensors[str(i)], tensors[str(i + 1)]) for i in range(0, len(tensors), 2)]
@@ -97,19 +118,25 @@ def numbered_pairs(foreign: Foreign) -> dict[str, list[tuple[Tensor, Tensor]]]:
     for part in ("unet", "text_encoder"):
         count = sum(key.startswith(f"{part}:") for key in tensors) // 2
         if count:
-            found[part] = [(tensors[f"{part}:{i}:up"], tensors[f"{part}:{i}:down"]) for i in range(count)]
+            found[part] = [
+                (tensors[f"{part}:{i}:up"], tensors[f"{part}:{i}:down"]) for i in range(count)
+            ]
     return found
 
 
 def _unet_order(base: Base, count: int) -> list[str]:
-    blocks = [name.removesuffix(".attn1.to_q") for name in places(base) if name.endswith(".attn1.to_q")]
+    blocks = [
+        name.removesuffix(".attn1.to_q") for name in places(base) if name.endswith(".attn1.to_q")
+    ]
     order = SELF + GATE + CROSS if count == len(blocks) * 9 else SELF + CROSS
     return [f"{block}.{name}" for block in blocks for name in order]
 
 
 def _text_order(base: Base) -> list[str]:
     layers = range(base.text_encoder.config.num_hidden_layers)
-    return [f"{TEXT}encoder.layers.{layer}.self_attn.{name}" for layer in layers for name in ATTENTION]
+    return [
+        f"{TEXT}encoder.layers.{layer}.self_attn.{name}" for layer in layers for name in ATTENTION
+    ]
 
 
 def _sorted_out(foreign: Foreign, name: Any) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -123,15 +150,28 @@ def _sorted_out(foreign: Foreign, name: Any) -> tuple[dict[str, Tensor], dict[st
     for key, tensor in foreign.tensors.items():
         found = MATRIX.fullmatch(key)
         if found:
-            named[f"{name(found['module'])}.lora_{SIDES[found['peft'] or found['side']]}.weight"] = tensor
+            named[
+                f"{name(found['module'])}.lora_{SIDES[found['peft'] or found['side']]}.weight"
+            ] = tensor
         elif key.endswith(".alpha"):
             alphas[name(key.removesuffix(".alpha"))] = float(tensor)
         else:
-            raise AdapterError(f"{foreign.path} holds '{key}', which no LoRA has; latentdrift takes all of a file or nothing")
+            raise AdapterError(
+                f"{foreign.path} holds '{key}', which no LoRA has; latentdrift takes all of a file "
+                "or nothing"
+            )
     modules = {key.rsplit(".lora_", 1)[0] for key in named}
-    halves = [key for module in modules for key in (f"{module}.lora_A.weight", f"{module}.lora_B.weight") if key not in named]
+    halves = [
+        key
+        for module in modules
+        for key in (f"{module}.lora_A.weight", f"{module}.lora_B.weight")
+        if key not in named
+    ]
     if halves:
-        raise AdapterError(f"{foreign.path} lacks {halves[0]}, the other half of a change; copy it again from where it was made")
+        raise AdapterError(
+            f"{foreign.path} lacks {halves[0]}, the other half of a change; copy it again from "
+            "where it was made"
+        )
     return named, alphas
 
 

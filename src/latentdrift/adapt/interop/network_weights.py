@@ -1,7 +1,8 @@
-"""Networks of other tools in a base: projections of Custom Diffusion, a ControlNet, a U-Net that draws or edits.
+"""Networks of other tools in a base: projections of Custom Diffusion, a ControlNet, a U-Net that
+draws or edits.
 
-What a network looks like is the base's; a file only fills it, so that nothing but numbers is read, and whatever does not fill it
-to the last tensor was made for another base.
+What a network looks like is the base's; a file only fills it, so that nothing but numbers is read,
+and whatever does not fill it to the last tensor was made for another base.
 """
 
 from __future__ import annotations
@@ -42,11 +43,15 @@ def custom(foreign: Foreign) -> Network:
         AdapterError: There is more in it.
     """
     tensors = {name: tensor for name, tensor in foreign.tensors.items() if tensor.numel()}
-    more = sorted(name for name in tensors if not name.endswith(("to_k_custom_diffusion.weight", "to_v_custom_diffusion.weight")))
+    more = sorted(
+        name
+        for name in tensors
+        if not name.endswith(("to_k_custom_diffusion.weight", "to_v_custom_diffusion.weight"))
+    )
     if more:
         raise AdapterError(
-            f"{foreign.path} changes more than keys and values of the cross-attention ({more[0]}), which latentdrift does not "
-            "do; train it with --freeze_model crossattn_kv"
+            f"{foreign.path} changes more than keys and values of the cross-attention ({more[0]}), "
+            "which latentdrift does not do; train it with --freeze_model crossattn_kv"
         )
     return Network("custom-diffusion", tensors)
 
@@ -61,7 +66,10 @@ def control(foreign: Foreign) -> Network:
     config = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     for name, ours in UNKNOWN.items():
         if config.get(name, ours) != ours:
-            raise AdapterError(f"{foreign.path} is a ControlNet with {name} {config[name]}, which latentdrift does not know")
+            raise AdapterError(
+                f"{foreign.path} is a ControlNet with {name} {config[name]}, which latentdrift "
+                "does not know"
+            )
     return Network("controlnet", foreign.tensors)
 
 
@@ -69,13 +77,16 @@ def whole(foreign: Foreign, base: Base) -> Network:
     """A U-Net that draws, or one that is shown a source, by the channels that it reads.
 
     Raises:
-        AdapterError: It reads something else beside noise, or its pipeline has other parts than the base.
+        AdapterError: It reads something else beside noise, or its pipeline has other parts than the
+            base.
     """
-    reads, latent = foreign.tensors["conv_in.weight"].shape[1], base.latent_channels
+    reads = foreign.tensors["conv_in.weight"].shape[1]
+    latent = base.latent_channels
     if reads not in (latent, 2 * latent):
         raise AdapterError(
-            f"{foreign.path} is a U-Net that reads {reads} channels; for base '{base.name}' latentdrift knows {latent}, noise, "
-            f"and {2 * latent}, noise and a source (InstructPix2Pix)"
+            f"{foreign.path} is a U-Net that reads {reads} channels; for base '{base.name}' "
+            f"latentdrift knows {latent}, noise, and {2 * latent}, noise and a source "
+            "(InstructPix2Pix)"
         )
     if _pipeline(foreign):
         _check_pipeline(foreign, base)
@@ -95,7 +106,9 @@ def put(base: Base, network: Network, foreign: Foreign) -> Base:
     if network.method == "controlnet":
         net = _beside(base, network, foreign)
         _fill(net.state_dict(), network, foreign, base)
-        net = nn.Module.to(net.requires_grad_(False).eval(), base.device, base.dtype)  # diffusers' own warns of nothing
+        net = nn.Module.to(
+            net.requires_grad_(False).eval(), base.device, base.dtype
+        )  # diffusers' own warns of nothing
         return replace(base, controls=((net, 1.0),))
     unet = copy.deepcopy(base.unet)
     changed = replace(base, unet=unet, schedule=_schedule(foreign, base))
@@ -108,13 +121,19 @@ def put(base: Base, network: Network, foreign: Foreign) -> Base:
 
 def _fill(state: Mapping[str, Tensor], network: Network, foreign: Foreign, base: Base) -> None:
     """Every tensor into its place, and none left over."""
-    sizes, theirs = ({name: tuple(tensor.shape) for name, tensor in side.items()} for side in (state, network.tensors))
-    wrong = sorted(name for name in sizes.keys() | theirs.keys() if sizes.get(name) != theirs.get(name))
+    sizes, theirs = (
+        {name: tuple(tensor.shape) for name, tensor in side.items()}
+        for side in (state, network.tensors)
+    )
+    wrong = sorted(
+        name for name in sizes.keys() | theirs.keys() if sizes.get(name) != theirs.get(name)
+    )
     if wrong:
         first = wrong[0]
         raise AdapterError(
-            f"{foreign.path} does not fit base '{base.name}': {first} is {theirs.get(first, 'not there')} in it and "
-            f"{sizes.get(first, 'not there')} in this base; give the base that it was made for with --base"
+            f"{foreign.path} does not fit base '{base.name}': {first} is "
+            f"{theirs.get(first, 'not there')} in it and {sizes.get(first, 'not there')} in this "
+            "base; give the base that it was made for with --base"
         )
     with torch.no_grad():
         for name, place in state.items():
@@ -127,15 +146,20 @@ def _beside(base: Base, network: Network, foreign: Foreign) -> Any:
 
     first = network.tensors[f"{HINT}.conv_in.weight"]
     halvings: list[int] = []
-    while (halving := f"{HINT}.blocks.{2 * len(halvings) + 1}.weight") in network.tensors:  # every other convolution halves
+    while (
+        halving := f"{HINT}.blocks.{2 * len(halvings) + 1}.weight"
+    ) in network.tensors:  # every other convolution halves
         halvings.append(network.tensors[halving].shape[0])
     if first.shape[1] != 3 or 2 ** len(halvings) != base.factor:
         raise AdapterError(
-            f"{foreign.path} reads hints of {first.shape[1]} channels and of {2 ** len(halvings)} pixels to a latent; "
-            f"latentdrift shows 3 channels, and base '{base.name}' has {base.factor} pixels to a latent"
+            f"{foreign.path} reads hints of {first.shape[1]} channels and of {2 ** len(halvings)} "
+            f"pixels to a latent; latentdrift shows 3 channels, and base '{base.name}' has "
+            f"{base.factor} pixels to a latent"
         )
     with torch.random.fork_rng(devices=[]):
-        return ControlNetModel.from_unet(base.unet, conditioning_embedding_out_channels=(first.shape[0], *halvings))
+        return ControlNetModel.from_unet(
+            base.unet, conditioning_embedding_out_channels=(first.shape[0], *halvings)
+        )
 
 
 def _pipeline(foreign: Foreign) -> Path | None:
@@ -163,13 +187,20 @@ def _check_pipeline(foreign: Foreign, base: Base) -> None:
     from transformers import CLIPTextModel
 
     folder = _pipeline(foreign) or foreign.path.parent
-    kinds = {"vae": type(base.vae) if isinstance(base.vae, AutoencoderTiny) else AutoencoderKL, "text_encoder": CLIPTextModel}
+    kinds = {
+        "vae": type(base.vae) if isinstance(base.vae, AutoencoderTiny) else AutoencoderKL,
+        "text_encoder": CLIPTextModel,
+    }
     other = []
     for part, kind in kinds.items():
         try:
-            theirs = kind.from_pretrained(folder / part, use_safetensors=True, local_files_only=True).state_dict()
+            theirs = kind.from_pretrained(
+                folder / part, use_safetensors=True, local_files_only=True
+            ).state_dict()
         except (OSError, ValueError, RuntimeError) as error:
-            raise AdapterError(f"the {part} of {folder} cannot be read ({error}); give its unet folder alone") from error
+            raise AdapterError(
+                f"the {part} of {folder} cannot be read ({error}); give its unet folder alone"
+            ) from error
         if not _same(getattr(base, part).state_dict(), theirs):
             other.append(part)
     theirs = read_schedule(folder)
@@ -178,8 +209,9 @@ def _check_pipeline(foreign: Foreign, base: Base) -> None:
         other.append("schedule")
     if other:
         raise AdapterError(
-            f"{folder} is a whole pipeline with another {' and '.join(other)} than base '{base.name}', and not an adapter of it: "
-            f"if it draws from text, take it as a base of its own, --base {folder}"
+            f"{folder} is a whole pipeline with another {' and '.join(other)} than base "
+            f"'{base.name}', and not an adapter of it: if it draws from text, take it as a base of "
+            f"its own, --base {folder}"
         )
 
 
@@ -188,4 +220,7 @@ def _same(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
     if mine.keys() != theirs.keys() or any(mine[name].shape != theirs[name].shape for name in mine):
         return False
     kinds = (torch.float32, torch.float16, torch.bfloat16)
-    return any(all(torch.equal(mine[name].to(kind), theirs[name].to(kind)) for name in mine) for kind in kinds)
+    return any(
+        all(torch.equal(mine[name].to(kind), theirs[name].to(kind)) for name in mine)
+        for kind in kinds
+    )

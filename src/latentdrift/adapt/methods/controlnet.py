@@ -1,4 +1,5 @@
-"""ControlNet: a copy of the U-Net's encoder that reads a hint picture and adds to the U-Net's levels (Zhang et al. 2023).
+"""ControlNet: a copy of the U-Net's encoder that reads a hint picture and adds to the U-Net's
+levels (Zhang et al. 2023).
 
 The U-Net stays as it is. Files are those of diffusers' `ControlNetModel`.
 """
@@ -21,11 +22,19 @@ from latentdrift.seeds import derive
 
 FOLDER = "controlnet"
 FILE = f"{FOLDER}/diffusion_pytorch_model.safetensors"
-WIDTHS = (16, 32, 96, 256)  # channels in which the hint is brought down to the latent's size (diffusers' default, for f8)
+WIDTHS = (
+    16,
+    32,
+    96,
+    256,
+)  # channels in which the hint is brought down to the latent's size (diffusers' default, for f8)
 
 
-def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, torch.nn.Parameter]]:
-    """A float32 ControlNet beside the U-Net, all of it trained; its last convolutions are zero: nothing changes at first.
+def prepare(
+    base: Base, options: FitOptions, words: Mapping[str, str]
+) -> tuple[Base, dict[str, torch.nn.Parameter]]:
+    """A float32 ControlNet beside the U-Net, all of it trained; its last convolutions are zero:
+    nothing changes at first.
 
     Raises:
         OptionError: The U-Net is shown something already.
@@ -34,16 +43,21 @@ def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[
 
     if base.sees_source:
         raise OptionError(
-            "the U-Net is shown a picture to start from; a ControlNet is trained beside one that is shown noise alone"
+            "the U-Net is shown a picture to start from; a ControlNet is trained beside one that "
+            "is shown noise alone"
         )
     unet = base.unet
-    if hasattr(unet, "peft_config"):  # copied as it is with the matrices that stand beside its modules
+    if hasattr(
+        unet, "peft_config"
+    ):  # copied as it is with the matrices that stand beside its modules
         unet = copy.deepcopy(unet)
         lora.fold(unet)
     halvings = (base.factor - 1).bit_length()
     widths = (WIDTHS + WIDTHS[-1:] * halvings)[: halvings + 1]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(options.seed, "controlnet"))  # of the convolutions that read the hint
+        torch.manual_seed(
+            derive(options.seed, "controlnet")
+        )  # of the convolutions that read the hint
         net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
     net.requires_grad_(True).eval().to(base.device)
     return replace(base, controls=((net, 1.0),)), dict(net.named_parameters())
@@ -61,7 +75,9 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     """The base with the ControlNet beside those that are there already, with its `weight`."""
     from diffusers import ControlNetModel
 
-    net = ControlNetModel.from_pretrained(folder / FOLDER, torch_dtype=base.dtype, use_safetensors=True)
+    net = ControlNetModel.from_pretrained(
+        folder / FOLDER, torch_dtype=base.dtype, use_safetensors=True
+    )
     net.requires_grad_(False).eval().to(base.device)
     return replace(base, controls=(*base.controls, (net, info.get("weight", 1.0))))
 

@@ -1,6 +1,8 @@
-"""Custom Diffusion: what the U-Net makes of a prompt's tokens, the keys and values of its cross-attention, and a new word.
+"""Custom Diffusion: what the U-Net makes of a prompt's tokens, the keys and values of its
+cross-attention, and a new word.
 
-Kumari et al. 2023, section 3.2. The file is the one that `pipe.unet.load_attn_procs` of diffusers reads.
+Kumari et al. 2023, section 3.2. The file is the one that `pipe.unet.load_attn_procs` of diffusers
+reads.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from latentdrift.model.base import Base
 FILE = "pytorch_custom_diffusion_weights.safetensors"
 
 
-def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, nn.Parameter]]:
+def prepare(
+    base: Base, options: FitOptions, words: Mapping[str, str]
+) -> tuple[Base, dict[str, nn.Parameter]]:
     """The projections in place, and the new words; the base comes in float32."""
     base, parameters = textual_inversion.prepare(base, options, words)
     for name, projection in projections(base).items():
@@ -31,9 +35,17 @@ def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[
 
 def save(base: Base, folder: Path) -> None:
     """The projections under diffusers' names, and the words in a file of their own."""
-    tensors = {name: projection.weight.detach().float().cpu().contiguous() for name, projection in projections(base).items()}
-    # diffusers wants an entry for every attention layer, and reads one without elements as a layer that is not changed
-    tensors |= {name: torch.zeros(0) for name in base.unet.attn_processors if not name.endswith("attn2.processor")}
+    tensors = {
+        name: projection.weight.detach().float().cpu().contiguous()
+        for name, projection in projections(base).items()
+    }
+    # diffusers wants an entry for every attention layer, and reads one without elements as a layer
+    # that is not changed
+    tensors |= {
+        name: torch.zeros(0)
+        for name in base.unet.attn_processors
+        if not name.endswith("attn2.processor")
+    }
     save_file(tensors, folder / FILE, metadata={"format": "pt"})
     textual_inversion.save(base, folder)
 
@@ -46,8 +58,13 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     """
     found = {name: tensor for name, tensor in load_file(folder / FILE).items() if tensor.numel()}
     here = projections(base)
-    if {name: tensor.shape for name, tensor in found.items()} != {name: layer.weight.shape for name, layer in here.items()}:
-        raise AdapterError(f"{folder / FILE} does not fit base '{base.name}': its cross-attention is another network's")
+    if {name: tensor.shape for name, tensor in found.items()} != {
+        name: layer.weight.shape for name, layer in here.items()
+    }:
+        raise AdapterError(
+            f"{folder / FILE} does not fit base '{base.name}': its cross-attention is another "
+            "network's"
+        )
     with torch.no_grad():
         for name, layer in here.items():
             layer.weight.copy_(found[name])
@@ -64,5 +81,8 @@ def projections(base: Base) -> dict[str, nn.Linear]:
     found: dict[str, nn.Linear] = {}
     for name, module in base.unet.named_modules():
         if name.endswith("attn2"):
-            found |= {f"{name}.processor.{part}_custom_diffusion.weight": getattr(module, part) for part in ("to_k", "to_v")}
+            found |= {
+                f"{name}.processor.{part}_custom_diffusion.weight": getattr(module, part)
+                for part in ("to_k", "to_v")
+            }
     return found

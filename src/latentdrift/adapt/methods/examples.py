@@ -1,4 +1,5 @@
-"""Example = one thing to learn: a picture of the cohort, what is said of it, and what the network is shown beside it."""
+"""Example = one thing to learn: a picture of the cohort, what is said of it, and what the network
+is shown beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Example:
     caption: str
     """What is said of it."""
     shown: int | None = None
-    """Position of the picture from which comes what the network is shown beside the noisy latent."""
+    """Position of the picture from which comes what the network is shown beside the noisy
+    latent."""
 
 
 def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
@@ -35,12 +37,14 @@ def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> l
         cohort: Its table.
         split: Which.
         options: How prompts are worded.
-        describe: What the pictures are called, see `prompts.named`; images that it has no word for are left out.
+        describe: What the pictures are called, see `prompts.named`; images that it has no word for
+            are left out.
 
     Raises:
         OptionError: The cohort lacks what the prompts are to be made of.
     """
-    manner, spec = prompts.Manner.asked(options), cohort.attributes
+    manner = prompts.Manner.asked(options)
+    spec = cohort.attributes
     manner.check(spec, cohort.texts)
     learned = describe != cohort.describe
     return [
@@ -60,7 +64,8 @@ SENTENCE = {
 
 
 def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
-    """Every pair of visits of a split: the later picture, the instruction that leads to it, and the earlier one to be shown.
+    """Every pair of visits of a split: the later picture, the instruction that leads to it, and the
+    earlier one to be shown.
 
     Arguments as of `of_rows`; pairs of which an instruction has nothing to say are left out.
 
@@ -71,25 +76,42 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     for name, flag in SENTENCE.items():
         if getattr(options, name) != FitOptions.model_fields[name].default:
             raise OptionError(
-                f"{flag} is about sentences for single pictures, and --method {options.method} is taught by "
-                "instructions, which say age and condition of both visits: leave it out; --instruction says how they are worded"
+                f"{flag} is about sentences for single pictures, and --method {options.method} is "
+                "taught by instructions, which say age and condition of both visits: leave it out; "
+                "--instruction says how they are worded"
             )
-    manner, spec = prompts.Manner.asked(options), cohort.attributes
+    manner = prompts.Manner.asked(options)
+    spec = cohort.attributes
     manner.check(spec, cohort.texts)
     rows = cohort.rows(split)
-    cells, found, refusals = rows.to_dict("index"), [], []
+    cells = rows.to_dict("index")
+    found = []
+    refusals = []
     for earlier, later in pairs(rows):
         try:
-            found.append(Example(later, manner.instructs(describe, cells[earlier], cells[later], spec), shown=earlier))
+            found.append(
+                Example(
+                    later,
+                    manner.instructs(describe, cells[earlier], cells[later], spec),
+                    shown=earlier,
+                )
+            )
         except OptionError as error:
             refusals.append(error)
     if refusals:
-        log.warning("%d of %d %s pairs left out, the first: %s", len(refusals), len(refusals) + len(found), split, refusals[0])
+        log.warning(
+            "%d of %d %s pairs left out, the first: %s",
+            len(refusals),
+            len(refusals) + len(found),
+            split,
+            refusals[0],
+        )
     if not found and split == "train":
         raise CohortError(
-            f"--method {options.method} learns from pairs of visits, and cohort {cohort.folder} has none in its train split: two "
-            "pictures of one `patient` and `view`, in an order that `days`, `visit` or `age` says, the later one of known age or "
-            "condition; import the cohort again with these columns, or take another method"
+            f"--method {options.method} learns from pairs of visits, and cohort {cohort.folder} "
+            "has none in its train split: two pictures of one `patient` and `view`, in an order "
+            "that `days`, `visit` or `age` says, the later one of known age or condition; import "
+            "the cohort again with these columns, or take another method"
         )
     return found
 
@@ -100,7 +122,13 @@ def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame
         return rows
     nameless = rows[options.concept_by].map(prompts.is_missing)
     if nameless.any():
-        log.warning("%d of %d %s images say no %s: left out", nameless.sum(), len(rows), split, options.concept_by)
+        log.warning(
+            "%d of %d %s images say no %s: left out",
+            nameless.sum(),
+            len(rows),
+            split,
+            options.concept_by,
+        )
     return rows[~nameless]
 
 
@@ -116,13 +144,22 @@ def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
     if by not in kinds:
         raise unknown("category for --concept-by", by, kinds)
-    values = sorted({str(value) for value in cohort.rows("train")[by] if not prompts.is_missing(value)})
+    values = sorted(
+        {str(value) for value in cohort.rows("train")[by] if not prompts.is_missing(value)}
+    )
     words = {value: name_by(options).replace(f"{{{by}}}", prompts.slug(value)) for value in values}
     if len(set(words.values())) < len(words):
-        raise OptionError(f"--concept-by {by}: the values {', '.join(values)} do not make words that differ; rename them")
+        raise OptionError(
+            f"--concept-by {by}: the values {', '.join(values)} do not make words that differ; "
+            "rename them"
+        )
     return words
 
 
 def name_by(options: FitOptions) -> str:
     """The new word, with a place for the value of `--concept-by`: `<cohort-{diagnosis}>`."""
-    return options.token if options.concept_by is None else f"{options.token[:-1]}-{{{options.concept_by}}}>"
+    return (
+        options.token
+        if options.concept_by is None
+        else f"{options.token[:-1]}-{{{options.concept_by}}}>"
+    )

@@ -1,4 +1,5 @@
-"""Every weight of the U-Net is trained, and of the text encoder where it is asked for (the paper's "Basic FT")."""
+"""Every weight of the U-Net is trained, and of the text encoder where it is asked for (the paper's
+"Basic FT")."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ FILE = "unet/diffusion_pytorch_model.safetensors"
 TEXT = "text_encoder"
 
 
-def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, torch.nn.Parameter]]:
+def prepare(
+    base: Base, options: FitOptions, words: Mapping[str, str]
+) -> tuple[Base, dict[str, torch.nn.Parameter]]:
     """The U-Net, all of it trained; the base comes in float32."""
     parameters = dict(base.unet.requires_grad_(True).named_parameters())
     if options.train_text_encoder:
@@ -26,7 +29,8 @@ def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[
 
 
 def save(base: Base, folder: Path) -> None:
-    """A `unet` folder, as `UNet2DConditionModel.from_pretrained` reads it; `text_encoder`, if it was trained."""
+    """A `unet` folder, as `UNet2DConditionModel.from_pretrained` reads it; `text_encoder`, if it
+    was trained."""
     from diffusers.utils import logging
 
     logging.disable_progress_bar()  # a bar for one file
@@ -40,7 +44,9 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextModel
 
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=base.dtype, use_safetensors=True)
+    unet = UNet2DConditionModel.from_pretrained(
+        folder / "unet", torch_dtype=base.dtype, use_safetensors=True
+    )
     base = replace(base, unet=unet.requires_grad_(False).eval().to(base.device))
     if (folder / TEXT).is_dir():
         text = CLIPTextModel.from_pretrained(folder / TEXT, dtype=base.dtype, use_safetensors=True)

@@ -1,7 +1,8 @@
 """LoRA: a low-rank change alpha / r B A of projections (Hu et al. 2021), by peft.
 
-`fit` puts one beside every module that a row of TARGETS names. Files of other trainers have other ranks and alphas per module,
-and parts in the text encoder: what is kept, applied and taken away here is any of them.
+`fit` puts one beside every module that a row of TARGETS names. Files of other trainers have other
+ranks and alphas per module, and parts in the text encoder: what is kept, applied and taken away
+here is any of them.
 """
 
 from __future__ import annotations
@@ -26,18 +27,38 @@ from latentdrift.errors import AdapterError, unknown
 from latentdrift.model.base import Base
 from latentdrift.seeds import derive
 
-FILE = "pytorch_lora_weights.safetensors"  # the name that `pipe.load_lora_weights(folder)` looks for
+FILE = (
+    "pytorch_lora_weights.safetensors"  # the name that `pipe.load_lora_weights(folder)` looks for
+)
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # Name -> how the names of the U-Net's modules end that get matrices.
 TARGETS: dict[str, tuple[str, ...]] = {
     "attention": ATTENTION,  # self- and cross-attention, as in diffusers' examples
-    "cross-attention": tuple(f"attn2.{name}" for name in ATTENTION),  # as in cloneofsimo's first release
+    "cross-attention": tuple(
+        f"attn2.{name}" for name in ATTENTION
+    ),  # as in cloneofsimo's first release
     "attention-mlp": (*ATTENTION, "ff.net.0.proj", "ff.net.2"),
-    "all": (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "time_emb_proj"),
+    "all": (
+        *ATTENTION,
+        "ff.net.0.proj",
+        "ff.net.2",
+        "proj_in",
+        "proj_out",
+        "conv1",
+        "conv2",
+        "time_emb_proj",
+    ),
 }
-TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")  # of the text encoder (diffusers' train_dreambooth_lora example)
+TEXT_TARGETS = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "out_proj",
+)  # of the text encoder (diffusers' train_dreambooth_lora example)
 OURS = "default"  # the name of matrices in peft
-UNET, TEXT = "unet.", "text_encoder.text_model."  # how names of their modules begin in a file; TEXT is as older diffusers has it
+UNET = "unet."
+# how names of their modules begin in a file; TEXT is as older diffusers has it
+TEXT = "text_encoder.text_model."
 METADATA = "lora_adapter_metadata"  # where diffusers keeps what a state dict cannot say
 
 
@@ -62,8 +83,11 @@ Lora = dict[str, Pair]
 """Module, `unet.down_blocks...to_q` or `text_encoder.text_model.encoder...q_proj` -> its change."""
 
 
-def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, nn.Parameter]]:
-    """Matrices A (random, from the seed) and B (zero) beside each module: nothing changes before the first step.
+def prepare(
+    base: Base, options: FitOptions, words: Mapping[str, str]
+) -> tuple[Base, dict[str, nn.Parameter]]:
+    """Matrices A (random, from the seed) and B (zero) beside each module: nothing changes before
+    the first step.
 
     Raises:
         OptionError: An unknown row of TARGETS.
@@ -79,8 +103,13 @@ def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[
         torch.manual_seed(derive(options.seed, "lora"))  # peft draws A from torch's own generator
         for prefix, model, targets in wanted:
             ours = _beside(model, {**how, "target_modules": list(targets)})
-            named = [(name, weight) for name, weight in model.named_parameters() if f".{ours}." in name]
-            parameters |= {prefix + name.replace(f".{ours}.", "."): weight.requires_grad_(True) for name, weight in named}
+            named = [
+                (name, weight) for name, weight in model.named_parameters() if f".{ours}." in name
+            ]
+            parameters |= {
+                prefix + name.replace(f".{ours}.", "."): weight.requires_grad_(True)
+                for name, weight in named
+            }
     return base, parameters
 
 
@@ -92,19 +121,31 @@ def save(base: Base, folder: Path) -> None:
 
 
 def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
-    """The base with the matrices beside its projections, kept apart so that they can be taken away exactly.
+    """The base with the matrices beside its projections, kept apart so that they can be taken away
+    exactly.
 
     Raises:
         AdapterError: The file holds other matrices than this base has places for.
     """
-    lora, rank = read(folder / FILE), info["options"].get("rank")
+    lora = read(folder / FILE)
+    rank = info["options"].get("rank")
     ranks = sorted({pair.rank for pair in lora.values()})
-    wrong = f"its matrices are of rank {', '.join(map(str, ranks))}, and not what rank {rank} needs here"
+    wrong = (
+        f"its matrices are of rank {', '.join(map(str, ranks))}, and not what rank {rank} needs "
+        "here"
+    )
     reason = wrong if rank is not None and ranks != [rank] else misfit(base, lora)
     if reason:
-        raise AdapterError(f"{folder / FILE} does not fit base '{base.name}': {reason}; it was made for another U-Net")
+        raise AdapterError(
+            f"{folder / FILE} does not fit base '{base.name}': {reason}; it was made for another "
+            "U-Net"
+        )
     inject(base, lora, info.get("weight", 1.0))
-    return textual_inversion.apply(base, folder, info) if (folder / textual_inversion.FILE).is_file() else base
+    return (
+        textual_inversion.apply(base, folder, info)
+        if (folder / textual_inversion.FILE).is_file()
+        else base
+    )
 
 
 def remove(base: Base) -> Base:
@@ -115,14 +156,21 @@ def remove(base: Base) -> Base:
         if hasattr(model, "peft_config"):
             recurse_remove_peft_layers(model)
             del model.peft_config
-    return textual_inversion.remove(base) if isinstance(base.tokenizer, textual_inversion.Words) else base
+    return (
+        textual_inversion.remove(base)
+        if isinstance(base.tokenizer, textual_inversion.Words)
+        else base
+    )
 
 
 def places(base: Base) -> dict[str, Any]:
     """Name in a file -> module, of all that can have a change."""
     found = {UNET + name: module for name, module in base.unet.named_modules()}
     # transformers 5 has no `text_model` between the encoder and its parts, older ones have
-    found |= {TEXT + name.removeprefix("text_model."): module for name, module in base.text_encoder.named_modules()}
+    found |= {
+        TEXT + name.removeprefix("text_model."): module
+        for name, module in base.text_encoder.named_modules()
+    }
     return {
         name.removesuffix(".base_layer"): module  # what stands beside matrices already
         for name, module in found.items()
@@ -131,12 +179,19 @@ def places(base: Base) -> dict[str, Any]:
 
 
 def shaped(base: Base, lora: Lora) -> Lora:
-    """The matrices as their modules keep them: a convolution of one pixel and a linear layer are the same change."""
+    """The matrices as their modules keep them: a convolution of one pixel and a linear layer are
+    the same change."""
     there = places(base)
 
     def like(tensor: Tensor, dimensions: int) -> Tensor:
         flat = tensor.flatten(1) if tensor.shape[2:].numel() == 1 else tensor
-        return flat[..., None, None] if dimensions == 4 and flat.ndim == 2 else flat if dimensions == 2 else tensor
+        return (
+            flat[..., None, None]
+            if dimensions == 4 and flat.ndim == 2
+            else flat
+            if dimensions == 2
+            else tensor
+        )
 
     found = {}
     for name, pair in lora.items():
@@ -160,7 +215,8 @@ def misfit(base: Base, lora: Lora) -> str | None:
 
 
 def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
-    """Put the matrices beside their modules, frozen, and beside those that are there already; `misfit` has found none.
+    """Put the matrices beside their modules, frozen, and beside those that are there already;
+    `misfit` has found none.
 
     Args:
         base: Changed in place.
@@ -168,11 +224,20 @@ def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
         weight: What the change counts.
     """
     for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
-        own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
+        own = {
+            name.removeprefix(prefix): pair
+            for name, pair in lora.items()
+            if name.startswith(prefix)
+        }
         if own:
             inner = "text_model." if prefix == TEXT and hasattr(model, "text_model") else ""
             own = {inner + name: pair for name, pair in own.items()}
-            ours = _beside(model, _config({name: replace(pair, alpha=pair.alpha * weight) for name, pair in own.items()}))
+            ours = _beside(
+                model,
+                _config(
+                    {name: replace(pair, alpha=pair.alpha * weight) for name, pair in own.items()}
+                ),
+            )
             with torch.no_grad():
                 for name, pair in own.items():
                     layer = model.get_submodule(name)
@@ -200,27 +265,40 @@ def fold(model: Any) -> None:
 
 
 def collect(base: Base) -> Lora:
-    """The matrices that stand beside modules of the base; of several adapters, those of the last."""
+    """The matrices that stand beside modules of the base; of several adapters, those of the
+    last."""
     found = {}
     for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
         ours = list(getattr(model, "peft_config", {OURS: None}))[-1]
         for name, layer in model.named_modules():
             if ours in getattr(layer, "lora_A", {}):
-                a, b = (part[ours].weight.detach().float().cpu().contiguous() for part in (layer.lora_A, layer.lora_B))
-                found[prefix + name.removeprefix("text_model.")] = Pair(a, b, float(layer.lora_alpha[ours]))
+                a, b = (
+                    part[ours].weight.detach().float().cpu().contiguous()
+                    for part in (layer.lora_A, layer.lora_B)
+                )
+                found[prefix + name.removeprefix("text_model.")] = Pair(
+                    a, b, float(layer.lora_alpha[ours])
+                )
     return found
 
 
 def write(lora: Lora, path: Path) -> None:
-    """As `pipe.load_lora_weights` reads it; where alpha is not the rank of every module, it stands in the metadata."""
+    """As `pipe.load_lora_weights` reads it; where alpha is not the rank of every module, it stands
+    in the metadata."""
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, Any] = {}
     for name, pair in lora.items():
         tensors |= {f"{name}.lora_A.weight": pair.a, f"{name}.lora_B.weight": pair.b}
     if len({pair.rank for pair in lora.values()} | {pair.alpha for pair in lora.values()}) > 1:
         for part, prefix in (("unet", UNET), ("text_encoder", TEXT)):
-            own = {name.removeprefix(prefix): pair for name, pair in lora.items() if name.startswith(prefix)}
-            metadata |= {f"{part}.{key}": value for key, value in _config(own).items()} if own else {}
+            own = {
+                name.removeprefix(prefix): pair
+                for name, pair in lora.items()
+                if name.startswith(prefix)
+            }
+            metadata |= (
+                {f"{part}.{key}": value for key, value in _config(own).items()} if own else {}
+            )
     about = {METADATA: json.dumps(metadata, sort_keys=True)} if metadata else {}
     save_tensors(tensors, path, {"format": "pt", **about})
 
@@ -228,12 +306,14 @@ def write(lora: Lora, path: Path) -> None:
 def read(path: Path) -> Lora:
     """What `write` wrote."""
     with safe_open(path, "pt") as file:
-        tensors, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        about = file.metadata() or {}
     return pairs(tensors, json.loads(about.get(METADATA, "{}")))
 
 
 def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
-    """Matrices under peft's names, with the alphas that diffusers' metadata has for them; alpha is the rank where it has none."""
+    """Matrices under peft's names, with the alphas that diffusers' metadata has for them; alpha is
+    the rank where it has none."""
     from peft.utils.other import get_pattern_key
 
     found = {}
@@ -241,9 +321,15 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
         if not key.endswith(".lora_A.weight"):
             continue
         name = key.removesuffix(".lora_A.weight")
-        part, short = name.split(".")[0], name.removeprefix(TEXT).removeprefix(UNET)
-        settings = {name.removeprefix(f"{part}."): value for name, value in metadata.items() if name.startswith(f"{part}.")}
-        pattern, alpha = settings.get("alpha_pattern") or {}, float(settings.get("lora_alpha", a.shape[0]))
+        part = name.split(".")[0]
+        short = name.removeprefix(TEXT).removeprefix(UNET)
+        settings = {
+            name.removeprefix(f"{part}."): value
+            for name, value in metadata.items()
+            if name.startswith(f"{part}.")
+        }
+        pattern = settings.get("alpha_pattern") or {}
+        alpha = float(settings.get("lora_alpha", a.shape[0]))
         alpha = float(pattern.get(get_pattern_key(list(pattern), short), alpha))
         if settings.get("use_rslora"):
             alpha *= math.sqrt(a.shape[0])  # scaled by alpha / sqrt(r) (Kalajdzievski 2023)
@@ -252,7 +338,8 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
 
 
 def _config(lora: Lora) -> dict[str, Any]:
-    """peft's configuration of these modules: the usual rank and alpha, and the exceptions by name."""
+    """peft's configuration of these modules: the usual rank and alpha, and the exceptions by
+    name."""
     rank = Counter(pair.rank for pair in lora.values()).most_common(1)[0][0]
     alpha = Counter(pair.alpha for pair in lora.values()).most_common(1)[0][0]
     return {
@@ -265,14 +352,17 @@ def _config(lora: Lora) -> dict[str, Any]:
 
 
 def _beside(model: Any, config: Mapping[str, Any]) -> str:
-    """New matrices, frozen, in float32 whatever the weights are; returns the name that peft keeps them under."""
+    """New matrices, frozen, in float32 whatever the weights are; returns the name that peft keeps
+    them under."""
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     there = list(getattr(model, "peft_config", {}))
     ours = f"{OURS}{len(there) or ''}"
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
+        warnings.filterwarnings(
+            "ignore", message="Already found a `peft_config`"
+        )  # several are meant
         inject_adapter_in_model(LoraConfig(**config), model, adapter_name=ours)
     for layer in model.modules():
         if isinstance(layer, BaseTunerLayer):

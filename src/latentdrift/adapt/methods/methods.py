@@ -1,4 +1,5 @@
-"""METHODS: the ways to adapt a base. All run on the one loop of `train`; drift is an option of every row."""
+"""METHODS: the ways to adapt a base. All run on the one loop of `train`; drift is an option of
+every row."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt.methods import controlnet, custom_diffusion, full_finetuning, instruct_pix2pix, lora, textual_inversion
+from latentdrift.adapt.methods import (
+    controlnet,
+    custom_diffusion,
+    full_finetuning,
+    instruct_pix2pix,
+    lora,
+    textual_inversion,
+)
 from latentdrift.adapt.methods.examples import Example, of_pairs, of_rows
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
@@ -32,10 +40,14 @@ class Method:
     rate: float
     """Default learning rate at SD_WIDTH."""
     rate_by_width: bool
-    """A hidden layer's rate under Adam goes with 1 / width, an embedding's does not (Yang et al. 2022, muP, table 3)."""
+    """A hidden layer's rate under Adam goes with 1 / width, an embedding's does not (Yang et al.
+    2022, muP, table 3)."""
     weight_decay: float
-    prepare: Callable[[Base, FitOptions, Mapping[str, str]], tuple[Base, dict[str, torch.nn.Parameter]]]
-    """(base, options, new words and the text that each starts as) -> the base that is trained, and its float32 parameters."""
+    prepare: Callable[
+        [Base, FitOptions, Mapping[str, str]], tuple[Base, dict[str, torch.nn.Parameter]]
+    ]
+    """(base, options, new words and the text that each starts as) -> the base that is trained, and
+    its float32 parameters."""
     save: Callable[[Base, Path], None]
     """Write `file` into a folder."""
     apply: Callable[[Base, Path, Mapping[str, Any]], Base]
@@ -43,13 +55,15 @@ class Method:
     remove: Callable[[Base], Base]
     """The base without it, bit for bit."""
     called: str = "{images}"
-    """What stands for the pictures in a prompt: of {images}, what the cohort shows, the new {token}, the {rare_word}."""
+    """What stands for the pictures in a prompt: of {images}, what the cohort shows, the new
+    {token}, the {rare_word}."""
     examples: Callable[[Cohort, str, FitOptions, str], list[Example]] = of_rows
     """(cohort, split, options, what the pictures are called) -> what there is to learn."""
     shown: str | None = None
     """What the network is shown beside the noisy latent: a row of SHOWN (job.py)."""
     exact: bool = False
-    """Trains weights of the base itself, which have to be float32: a sum of small updates is lost in 16-bit weights."""
+    """Trains weights of the base itself, which have to be float32: a sum of small updates is lost
+    in 16-bit weights."""
     trains_network: bool = True
     """The denoiser changes, and so may what it predicts."""
     trains_text: bool = False
@@ -75,17 +89,28 @@ class Method:
         """
         if options.train_text_encoder and not self.trains_text:
             able = " or ".join(name for name, row in METHODS.items() if row.trains_text)
-            raise OptionError(f"--train-text-encoder does not go with --method {options.method}; take {able}, or leave it out")
+            raise OptionError(
+                f"--train-text-encoder does not go with --method {options.method}; take {able}, or "
+                "leave it out"
+            )
         if options.prior_images and (self.shown or not self.trains_network):
             why = "shows it what the base was never shown" if self.shown else "leaves it as it is"
-            raise OptionError(f"--prior-images keeps a network to what it knew; --method {options.method} {why}: leave it out")
-        if options.instruction and "instruction" not in self.defaults:
-            able = " or ".join(name for name, row in METHODS.items() if "instruction" in row.defaults)
             raise OptionError(
-                f"--instruction words pairs of visits, and --method {options.method} learns single pictures; take {able}"
+                f"--prior-images keeps a network to what it knew; --method {options.method} {why}: "
+                "leave it out"
+            )
+        if options.instruction and "instruction" not in self.defaults:
+            able = " or ".join(
+                name for name, row in METHODS.items() if "instruction" in row.defaults
+            )
+            raise OptionError(
+                f"--instruction words pairs of visits, and --method {options.method} learns single "
+                f"pictures; take {able}"
             )
         known = {"vectors": 1, "prior_images": 0, **self.defaults}
-        return options.model_copy(update={name: value for name, value in known.items() if getattr(options, name) is None})
+        return options.model_copy(
+            update={name: value for name, value in known.items() if getattr(options, name) is None}
+        )
 
 
 WORDS = ("token", "vectors", "concept_by")
@@ -121,7 +146,9 @@ METHODS: dict[str, Method] = {
         remove=lora.remove,
     ),
     "textual-inversion": Method(
-        summary="one new word, the network untouched; from a few dozen pictures on, a file of kilobytes",
+        summary=(
+            "one new word, the network untouched; from a few dozen pictures on, a file of kilobytes"
+        ),
         file=textual_inversion.FILE,
         options=WORDS,
         rate=5e-3,  # de Wilde et al. 2024
@@ -136,7 +163,10 @@ METHODS: dict[str, Method] = {
         remove=textual_inversion.remove,
     ),
     "custom-diffusion": Method(
-        summary="how the U-Net reads text (keys and values of its cross-attention) and a new word; a few dozen MB",
+        summary=(
+            "how the U-Net reads text (keys and values of its cross-attention) and a new word; a "
+            "few dozen MB"
+        ),
         file=custom_diffusion.FILE,
         options=WORDS + PRIOR,
         rate=1e-5,  # Kumari et al. 2023, section 4
@@ -151,7 +181,10 @@ METHODS: dict[str, Method] = {
         remove=custom_diffusion.remove,
     ),
     "dreambooth": Method(
-        summary="all weights of the U-Net under a rare word, kept to what the base draws of the class; from a few pictures on",
+        summary=(
+            "all weights of the U-Net under a rare word, kept to what the base draws of the class; "
+            "from a few pictures on"
+        ),
         file=full_finetuning.FILE,
         options=("train_text_encoder", "rare_word", *PRIOR),
         rate=5e-6,  # Ruiz et al. 2023, and diffusers' train_dreambooth example
@@ -182,7 +215,10 @@ METHODS: dict[str, Method] = {
         remove=lora.remove,
     ),
     "controlnet": Method(
-        summary="a copy of the U-Net's encoder that reads a hint: edges, a mask, the visit before; from hundreds of pictures on",
+        summary=(
+            "a copy of the U-Net's encoder that reads a hint: edges, a mask, the visit before; "
+            "from hundreds of pictures on"
+        ),
         file=controlnet.FILE,
         options=("hint",),
         rate=1e-5,  # Zhang et al. 2023, and diffusers' train_controlnet example
@@ -195,7 +231,10 @@ METHODS: dict[str, Method] = {
         remove=controlnet.remove,
     ),
     "instruct-pix2pix": Method(
-        summary="all weights of a U-Net that is shown an earlier visit and told what to make of it; from hundreds of pairs on",
+        summary=(
+            "all weights of a U-Net that is shown an earlier visit and told what to make of it; "
+            "from hundreds of pairs on"
+        ),
         file=full_finetuning.FILE,
         options=(),
         rate=5e-5,  # diffusers' train_instruct_pix2pix example

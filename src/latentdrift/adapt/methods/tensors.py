@@ -16,7 +16,8 @@ METADATA = "__metadata__"
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
     """Save a safetensors file whose metadata stand in alphabetical order.
 
-    safetensors writes metadata in the order of a hash map, another one each time, so that two files of equal content differ.
+    safetensors writes metadata in the order of a hash map, another one each time, so that two files
+    of equal content differ.
     """
     save_file(dict(tensors), path, metadata=dict(metadata))
     with path.open("r+b") as file:

@@ -1,7 +1,9 @@
-"""Textual inversion: a new word of V vectors, everything else frozen (Gal et al. 2022; de Wilde et al. 2024 for medical images).
+"""Textual inversion: a new word of V vectors, everything else frozen (Gal et al. 2022; de Wilde et
+al. 2024 for medical images).
 
-Only the new rows are parameters, kept apart from the token table: no optimiser state for 49,408 rows that never move.
-The word `<cohort>` of V vectors is V tokens `<cohort> <cohort>_1 <cohort>_2 ...`, which is how stock diffusers reads the file.
+Only the new rows are parameters, kept apart from the token table: no optimiser state for 49,408
+rows that never move. The word `<cohort>` of V vectors is V tokens `<cohort> <cohort>_1 <cohort>_2
+...`, which is how stock diffusers reads the file.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ class Rows(nn.Module):
 
     def __init__(self, table: Any, first: int, rows: Tensor) -> None:
         super().__init__()
-        self.table, self.first, self.rows = table, first, nn.Parameter(rows)
+        self.table = table
+        self.first = first
+        self.rows = nn.Parameter(rows)
 
     @property
     def weight(self) -> Tensor:
@@ -47,11 +51,17 @@ class Words:
 
     def __init__(self, tokenizer: Any, vectors: Mapping[str, int]) -> None:
         self.plain = tokenizer
-        self.names = {word: [word, *(f"{word}_{i}" for i in range(1, count))] for word, count in vectors.items()}
+        self.names = {
+            word: [word, *(f"{word}_{i}" for i in range(1, count))]
+            for word, count in vectors.items()
+        }
         names = [name for tokens in self.names.values() for name in tokens]
         taken = set(names) & set(tokenizer.get_vocab())
         if taken:
-            raise OptionError(f"'{min(taken)}' is already a word of this base; choose another --token, such as <my-cohort>")
+            raise OptionError(
+                f"'{min(taken)}' is already a word of this base; choose another --token, such as "
+                "<my-cohort>"
+            )
         self.wide = copy.deepcopy(tokenizer)
         self.wide.add_tokens(names)
         self.first = self.wide.convert_tokens_to_ids(names[0])
@@ -85,12 +95,25 @@ class Words:
         return self.wide.model_max_length
 
 
-def prepare(base: Base, options: FitOptions, words: Mapping[str, str]) -> tuple[Base, dict[str, nn.Parameter]]:
-    """The new words, each of which starts as the words of its text in turn (the mean of the table, if it has none)."""
-    embeddings, rows = base.text_encoder.get_input_embeddings(), {}
+def prepare(
+    base: Base, options: FitOptions, words: Mapping[str, str]
+) -> tuple[Base, dict[str, nn.Parameter]]:
+    """The new words, each of which starts as the words of its text in turn (the mean of the table,
+    if it has none)."""
+    embeddings = base.text_encoder.get_input_embeddings()
+    rows = {}
     for word, text in words.items():
-        ids = base.tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids[0].long().to(base.device)
-        start = embeddings(ids).detach().float() if len(ids) else embeddings.weight.detach().float().mean(0, keepdim=True)
+        ids = (
+            base.tokenizer(text, add_special_tokens=False, return_tensors="pt")
+            .input_ids[0]
+            .long()
+            .to(base.device)
+        )
+        start = (
+            embeddings(ids).detach().float()
+            if len(ids)
+            else embeddings.weight.detach().float().mean(0, keepdim=True)
+        )
         rows[word] = start[torch.arange(options.vectors or 1) % len(start)].clone()
     base = insert(base, rows)
     return base, {" ".join(words): base.text_encoder.get_input_embeddings().rows}
@@ -107,13 +130,16 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     Raises:
         AdapterError: The vectors are of another width than this text encoder's.
     """
-    found = {word: rows.reshape(-1, rows.shape[-1]) for word, rows in load_file(folder / FILE).items()}
+    found = {
+        word: rows.reshape(-1, rows.shape[-1]) for word, rows in load_file(folder / FILE).items()
+    }
     width = base.text_encoder.get_input_embeddings().weight.shape[1]
     for word, rows in found.items():
         if rows.shape[1] != width:
             raise AdapterError(
-                f"the embedding '{word}' in {folder} is {rows.shape[1]} wide and the text encoder of base '{base.name}' is "
-                f"{width} wide; it was made for another base (SD 1.x is 768 wide, SD 2.x 1024): give that one with --base"
+                f"the embedding '{word}' in {folder} is {rows.shape[1]} wide and the text encoder "
+                f"of base '{base.name}' is {width} wide; it was made for another base (SD 1.x is "
+                "768 wide, SD 2.x 1024): give that one with --base"
             )
     applied = insert(base, found)
     applied.text_encoder.get_input_embeddings().rows.requires_grad_(False)
@@ -122,7 +148,9 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
 
 def remove(base: Base) -> Base:
     """The base without the words that were put in last."""
-    if not isinstance(base.tokenizer, Words):  # an adapter above has brought the base back as it lies on the disk
+    if not isinstance(
+        base.tokenizer, Words
+    ):  # an adapter above has brought the base back as it lies on the disk
         return base
     base.text_encoder.set_input_embeddings(base.text_encoder.get_input_embeddings().table)
     return replace(base, tokenizer=base.tokenizer.plain)
@@ -132,7 +160,9 @@ def insert(base: Base, words: Mapping[str, Tensor]) -> Base:
     """The base with further words, each of vectors [V, D]."""
     tokenizer = Words(base.tokenizer, {word: len(rows) for word, rows in words.items()})
     rows = torch.cat(list(words.values())).to(base.device)
-    base.text_encoder.set_input_embeddings(Rows(base.text_encoder.get_input_embeddings(), tokenizer.first, rows))
+    base.text_encoder.set_input_embeddings(
+        Rows(base.text_encoder.get_input_embeddings(), tokenizer.first, rows)
+    )
     return replace(base, tokenizer=tokenizer)
 
 
@@ -140,4 +170,7 @@ def collect(base: Base) -> dict[str, Tensor]:
     """Each further word's vectors [V, D]."""
     rows = base.text_encoder.get_input_embeddings().rows.detach().float().cpu()
     counts = [len(tokens) for tokens in base.tokenizer.names.values()]
-    return {word: part.contiguous() for word, part in zip(base.tokenizer.names, rows.split(counts), strict=True)}
+    return {
+        word: part.contiguous()
+        for word, part in zip(base.tokenizer.names, rows.split(counts), strict=True)
+    }

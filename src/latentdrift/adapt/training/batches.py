@@ -1,4 +1,5 @@
-"""What each step sees. Everything random in step k comes from (seed, k): a run that goes on needs no memory of its generators."""
+"""What each step sees. Everything random in step k comes from (seed, k): a run that goes on needs
+no memory of its generators."""
 
 from __future__ import annotations
 
@@ -50,13 +51,16 @@ class Batch:
     def part(self, span: slice) -> Batch:
         """Some of its images."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        cut: dict[str, Any] = {name: None if value is None else value[span] for name, value in values.items()}
+        cut: dict[str, Any] = {
+            name: None if value is None else value[span] for name, value in values.items()
+        }
         return Batch(**cut)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The stream of training batches: every image once per epoch, in a new order each epoch, never flipped."""
+    """The stream of training batches: every image once per epoch, in a new order each epoch, never
+    flipped."""
 
     moments: Moments
     examples: Sequence[Example]
@@ -72,7 +76,8 @@ class Batches:
     """What each latent of each image counts in the loss, [N, 1, h, w]."""
     beside: Beside | None = None
     blinds: bool = False
-    """Whether what is shown beside is left out as often as the prompt, half of the times together with it."""
+    """Whether what is shown beside is left out as often as the prompt, half of the times together
+    with it."""
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
@@ -86,11 +91,17 @@ class Batches:
         chance = torch.rand(self.size, generator=source)
         silent = chance < self.dropout
         captions = tuple(example.caption for example in drawn)
-        prompts = tuple("" if drop else caption for caption, drop in zip(captions, silent, strict=True))
-        seen, eps = self.noise.apply(eps, source)  # last, so that images, times and plain noise are those of any other noise
+        prompts = tuple(
+            "" if drop else caption for caption, drop in zip(captions, silent, strict=True)
+        )
+        seen, eps = self.noise.apply(
+            eps, source
+        )  # last, so that images, times and plain noise are those of any other noise
         weight = None if self.weights is None else torch.from_numpy(self.weights[rows])
         beside = None if self.beside is None else self.beside(drawn)
-        if beside is not None and self.blinds:  # half before, half after the end of `silent` (Brooks et al. 2023, section 3.2.1)
+        if (
+            beside is not None and self.blinds
+        ):  # half before, half after the end of `silent` (Brooks et al. 2023, section 3.2.1)
             blind = (chance >= self.dropout / 2) & (chance < self.dropout * 3 / 2)
             beside = torch.where(blind.reshape(-1, *[1 for _ in beside.shape[1:]]), 0.0, beside)
         return Batch(x0, eps, t, prompts, captions, seen, weight, beside)
@@ -105,8 +116,11 @@ def _order(seed: int, epoch: int, n: int) -> list[int]:
     return torch.randperm(n, generator=generator(seed, "epoch", epoch)).tolist()
 
 
-def held_out(moments: Moments, examples: Sequence[Example], length: int, beside: Beside | None = None) -> list[Batch]:
-    """Batches of fixed images, noise and times, the same for every seed, method and batch size: losses can be compared."""
+def held_out(
+    moments: Moments, examples: Sequence[Example], length: int, beside: Beside | None = None
+) -> list[Batch]:
+    """Batches of fixed images, noise and times, the same for every seed, method and batch size:
+    losses can be compared."""
     if not examples:
         return []
     source = generator(0, "held-out")
@@ -116,7 +130,8 @@ def held_out(moments: Moments, examples: Sequence[Example], length: int, beside:
     spans = [slice(first, first + AT_A_TIME) for first in range(0, HELD_OUT, AT_A_TIME)]
     found = []
     for part in spans:
-        rows, said = [example.row for example in drawn[part]], tuple(example.caption for example in drawn[part])
+        rows = [example.row for example in drawn[part]]
+        said = tuple(example.caption for example in drawn[part])
         shown = beside(drawn[part]) if beside else None
         found.append(Batch(moments.means(rows), eps[part], t[part], said, said, beside=shown))
     return found

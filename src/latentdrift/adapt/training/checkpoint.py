@@ -1,4 +1,5 @@
-"""Checkpoints of a run: written aside and renamed, so the last good one always survives; a half-written one is never read."""
+"""Checkpoints of a run: written aside and renamed, so the last good one always survives; a
+half-written one is never read."""
 
 from __future__ import annotations
 
@@ -18,14 +19,17 @@ from torch import Tensor
 
 KEEP = 2  # the newest, and the one before it in case the newest turns out to be damaged
 WEIGHTS = "state.safetensors"
-WEIGHT, AVERAGE = "weight", "average"  # tensors are called kind/parameter, as `weight/a`; all other kinds are the optimiser's
+WEIGHT = "weight"
+# tensors are called kind/parameter, as `weight/a`; all other kinds are the optimiser's
+AVERAGE = "average"
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on exactly: randomness is derived from the step, so no generator's state is kept."""
+    """All that a run needs to go on exactly: randomness is derived from the step, so no generator's
+    state is kept."""
 
     step: int
     file: Path
@@ -38,18 +42,21 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer,
         average: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Put the weights, the optimiser's state and the average of the weights back, bit for bit."""
+        """Put the weights, the optimiser's state and the average of the weights back, bit for
+        bit."""
         state = optimizer.state_dict()
         places = {name: index for index, name in enumerate(parameters)}
         with safe_open(self.file, framework="pt") as stored, torch.no_grad():
             self._load(stored, WEIGHT, parameters)
             if average is not None:
                 self._load(stored, AVERAGE, average)
-            for label in stored.keys():  # noqa: SIM118  a file is no dict
+            for label in stored.keys():  # noqa: SIM118
                 kind, _, name = label.partition("/")
                 if kind not in (WEIGHT, AVERAGE):
                     value = stored.get_tensor(label).clone()
-                    state["state"].setdefault(places[name], {})[kind] = value.item() if value.dtype == torch.int64 else value
+                    state["state"].setdefault(places[name], {})[kind] = (
+                        value.item() if value.dtype == torch.int64 else value
+                    )
         optimizer.load_state_dict(state)
 
     def load(self, parameters: Mapping[str, Tensor], *, average: bool) -> None:
@@ -81,10 +88,16 @@ def write(
         average: A second set of the same weights.
         notes: Whatever else is to be known; `best` is the step of a checkpoint to keep.
     """
-    tensors = {f"{WEIGHT}/{name}": parameter.detach().contiguous() for name, parameter in parameters.items()}
-    tensors |= {f"{AVERAGE}/{name}": weight.contiguous() for name, weight in (average or {}).items()}
+    tensors = {
+        f"{WEIGHT}/{name}": parameter.detach().contiguous()
+        for name, parameter in parameters.items()
+    }
+    tensors |= {
+        f"{AVERAGE}/{name}": weight.contiguous() for name, weight in (average or {}).items()
+    }
     tensors |= _state(parameters, optimizer)
-    folder, aside = root / f"step-{step:06d}", root / f".step-{step:06d}.partial"
+    folder = root / f"step-{step:06d}"
+    aside = root / f".step-{step:06d}.partial"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     save_file(tensors, aside / WEIGHTS)
@@ -103,7 +116,8 @@ def write(
 
 
 def newest(root: Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read; damaged and half-written ones are passed over with a message."""
+    """The newest checkpoint that can be read; damaged and half-written ones are passed over with a
+    message."""
     for aside in root.glob(".step-*.partial"):
         log.warning("checkpoint %s was only half written; it is removed", aside.name)
         shutil.rmtree(aside)
@@ -113,7 +127,9 @@ def newest(root: Path) -> Checkpoint | None:
             with safe_open(folder / WEIGHTS, framework="pt"):  # sees that the file is whole
                 return Checkpoint(notes["step"], folder / WEIGHTS, notes)
         except (OSError, SafetensorError, ValueError, KeyError) as problem:
-            log.warning("checkpoint %s cannot be read (%s); the one before it is used", folder, problem)
+            log.warning(
+                "checkpoint %s cannot be read (%s); the one before it is used", folder, problem
+            )
     return None
 
 
@@ -122,14 +138,20 @@ def at(root: Path, step: int) -> Checkpoint:
     return Checkpoint(step, root / f"step-{step:06d}" / WEIGHTS)
 
 
-def _state(parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _state(
+    parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor]:
     """The optimiser's state per parameter; its whole numbers as int64."""
     tensors: dict[str, Tensor] = {}
     stored: set[int] = set()
     for name, parameter in parameters.items():
         for kind, value in optimizer.state.get(parameter, {}).items():
-            tensor = value.detach().contiguous() if isinstance(value, Tensor) else torch.tensor(value)
-            shared = tensor.data_ptr() in stored  # as the tables of 8-bit moments are, which safetensors does not take
+            tensor = (
+                value.detach().contiguous() if isinstance(value, Tensor) else torch.tensor(value)
+            )
+            shared = (
+                tensor.data_ptr() in stored
+            )  # as the tables of 8-bit moments are, which safetensors does not take
             tensors[f"{kind}/{name}"] = tensor.clone() if shared else tensor
             stored.add(tensor.data_ptr())
     return tensors

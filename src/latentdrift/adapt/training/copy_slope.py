@@ -1,4 +1,5 @@
-"""How much of a start's mean arrives in the picture: the copy slope, and the start that a network asks for."""
+"""How much of a start's mean arrives in the picture: the copy slope, and the start that a network
+asks for."""
 
 from __future__ import annotations
 
@@ -20,14 +21,17 @@ from latentdrift.seeds import generator
 
 IGNORED = 0.1  # share of a full copy below which a start's mean hardly reaches the image; ours
 ROUNDING = 1e-12  # squared slope that is none
-REACH = 4.0  # sds of a start's channel mean over which a line through the pictures that were drawn is trusted; ours
+# sds of a start's channel mean over which a line through the pictures that were drawn is trusted;
+# ours
+REACH = 4.0
 PASSES = 3  # that pictures are drawn again, nearer to an answer that lies further; ours
 RESAMPLES = 1000  # of images, behind the interval of a calibrated start
 
 
 @dataclass(frozen=True)
 class CopySlope:
-    """Regression of the channel means of x0 on those of the start yT, over images: one number per channel."""
+    """Regression of the channel means of x0 on those of the start yT, over images: one number per
+    channel."""
 
     slope: tuple[float, ...]
     interval: tuple[tuple[float, float], ...]
@@ -45,17 +49,34 @@ class CopySlope:
     @property
     def sentence(self) -> str:
         """Whether drift of the start can matter to this model."""
-        clear = [channel for channel, (low, high) in enumerate(self.interval) if not low <= 0 <= high]
+        clear = [
+            channel for channel, (low, high) in enumerate(self.interval) if not low <= 0 <= high
+        ]
         most = max(clear or range(len(self.slope)), key=lambda channel: abs(self.slope[channel]))
         which = "largest clear slope" if clear else "largest slope"
-        found = f"the {which} is {self.slope[most]:.2f}, {self.share[most]:.0%} of a full copy, in channel {most}"
+        found = (
+            f"the {which} is {self.slope[most]:.2f}, {self.share[most]:.0%} of a full copy, in "
+            f"channel {most}"
+        )
         if not clear and max(abs(end) for ends in self.interval for end in ends) > self.full:
-            return f"{self.n} images are too few to see whether the start's mean is copied ({found}): give a larger --n."
+            return (
+                f"{self.n} images are too few to see whether the start's mean is copied ({found}): "
+                "give a larger --n."
+            )
         if not clear:
-            return f"No copying of the start's mean is seen in {self.n} images ({found}): drift of the start hardly matters here."
+            return (
+                f"No copying of the start's mean is seen in {self.n} images ({found}): drift of "
+                "the start hardly matters here."
+            )
         if abs(self.share[most]) < IGNORED:
-            return f"The start's mean is ignored ({found}): drift of the start hardly matters for this model."
-        return f"The start's mean is copied into the image ({found}): drift of the start matters for this model."
+            return (
+                f"The start's mean is ignored ({found}): drift of the start hardly matters for "
+                "this model."
+            )
+        return (
+            f"The start's mean is copied into the image ({found}): drift of the start matters for "
+            "this model."
+        )
 
 
 def copy_slope(starts: Tensor, x0: Tensor, a_t0: float) -> CopySlope:
@@ -73,13 +94,20 @@ def copy_slope(starts: Tensor, x0: Tensor, a_t0: float) -> CopySlope:
 
     if len(starts) < 3 or not (starts.isfinite().all() and x0.isfinite().all()):
         raise InputError(
-            f"the copy slope needs at least three images with finite latents, found {len(starts)}; give a larger --n"
+            f"the copy slope needs at least three images with finite latents, found {len(starts)}; "
+            "give a larger --n"
         )
-    fits = [stats.linregress(z, x) for z, x in zip(starts.double().T.numpy(), x0.double().T.numpy(), strict=True)]
+    fits = [
+        stats.linregress(z, x)
+        for z, x in zip(starts.double().T.numpy(), x0.double().T.numpy(), strict=True)
+    ]
     wide = float(stats.t.ppf(0.975, len(starts) - 2))
     return CopySlope(
         tuple(float(fit.slope) for fit in fits),
-        tuple((float(fit.slope - wide * fit.stderr), float(fit.slope + wide * fit.stderr)) for fit in fits),
+        tuple(
+            (float(fit.slope - wide * fit.stderr), float(fit.slope + wide * fit.stderr))
+            for fit in fits
+        ),
         tuple(float(fit.rvalue**2) for fit in fits),
         1 / a_t0,
         len(starts),
@@ -96,7 +124,8 @@ def channel_means(
     report: Report,
     **how: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Channel means [N, C] of the starts of pictures, and of the latents that came of them; arguments as of `latents`."""
+    """Channel means [N, C] of the starts of pictures, and of the latents that came of them;
+    arguments as of `latents`."""
     found = []
     for _, start, x0 in latents(base, drift, prompts, statistics, shown, **how):
         found.append(torch.stack([start.mean((1, 2)).cpu(), x0.mean((1, 2)).cpu()]))
@@ -108,11 +137,13 @@ def channel_means(
 def response(draw: Callable[[Tensor], tuple[Tensor, Tensor]], wanted: Tensor) -> Response:
     """How pictures follow their starts where the start that is asked for lies.
 
-    A network of another mean asks for a start far outside of the plain ones, and a line through those says little of it. So
-    pictures are drawn again on the way there, at most 2 REACH further each time, until the answer is within REACH of some.
+    A network of another mean asks for a start far outside of the plain ones, and a line through
+    those says little of it. So pictures are drawn again on the way there, at most 2 REACH further
+    each time, until the answer is within REACH of some.
 
     Args:
-        draw: shift [C] of the mean of plain starts -> `channel_means`, of the same prompts each time.
+        draw: shift [C] of the mean of plain starts -> `channel_means`, of the same prompts each
+            time.
         wanted: the mean that pictures should have, [C].
 
     Returns:
@@ -120,7 +151,8 @@ def response(draw: Callable[[Tensor], tuple[Tensor, Tensor]], wanted: Tensor) ->
     """
     drawn_at = [torch.zeros(len(wanted), dtype=torch.float64)]
     starts, x0 = draw(drawn_at[0])
-    found, reach = Response(starts, x0), REACH * starts.std(0).mean()
+    found = Response(starts, x0)
+    reach = REACH * starts.std(0).mean()
     for _ in range(PASSES):
         delta = torch.tensor(found.start(wanted), dtype=torch.float64)
         nearest = min(drawn_at, key=lambda shift: float((delta - shift).abs().max()))
@@ -135,7 +167,8 @@ def response(draw: Callable[[Tensor], tuple[Tensor, Tensor]], wanted: Tensor) ->
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """How the channel means of pictures follow those of their starts: x0 = x0(0) + B z, a regression of every channel on all."""
+    """How the channel means of pictures follow those of their starts: x0 = x0(0) + B z, a
+    regression of every channel on all."""
 
     starts: Tensor
     """z of every picture, [N, C] float64."""
@@ -150,7 +183,10 @@ class Response:
         """
         n, channels = self.starts.shape
         if n < channels + 3:
-            raise InputError(f"calibrating {channels} latent channels takes at least {channels + 3} pictures, found {n}")
+            raise InputError(
+                f"calibrating {channels} latent channels takes at least {channels + 3} pictures, "
+                f"found {n}"
+            )
 
     def first(self, n: int) -> tuple[Tensor, Tensor]:
         """Starts and ends [n, C] of the first n pictures."""
@@ -159,8 +195,9 @@ class Response:
     def start(self, wanted: Tensor, of: Sequence[int] | None = None) -> tuple[float, ...]:
         """The mean of the start, per channel, from which pictures have the mean that is wanted.
 
-        A start of mean delta misses the wanted m by m - x0(0) - B delta. Its expected square, where the entries of B are known up
-        to errors of covariance sigma_k^2 (Z^T Z)^-1 in row k, is least at
+        A start of mean delta misses the wanted m by m - x0(0) - B delta. Its expected square, where
+        the entries of B are known up to errors of covariance sigma_k^2 (Z^T Z)^-1 in row k, is
+        least at
 
             delta = (B^T B + sum_k sigma_k^2 (Z^T Z)^-1)^-1 B^T (m - x0(0))
 
@@ -172,13 +209,20 @@ class Response:
         """
         chosen = list(range(len(self.starts))) if of is None else list(of)
         slopes = self._slopes(self.starts[None], self.x0[None])
-        return tuple(self._answers(self.starts[None, chosen], self.x0[None, chosen], slopes, wanted)[0].tolist())
+        return tuple(
+            self._answers(self.starts[None, chosen], self.x0[None, chosen], slopes, wanted)[
+                0
+            ].tolist()
+        )
 
     def interval(self, wanted: Tensor, seed: int) -> tuple[tuple[float, float], ...]:
         """(low, high) per channel of `start`, 95 %, from resampling the pictures."""
         n = len(self.starts)
-        picks = torch.randint(n, (RESAMPLES, n), generator=generator(seed, "calibrate", "bootstrap"))
-        starts, x0 = self.starts[picks], self.x0[picks]
+        picks = torch.randint(
+            n, (RESAMPLES, n), generator=generator(seed, "calibrate", "bootstrap")
+        )
+        starts = self.starts[picks]
+        x0 = self.x0[picks]
         answers = self._answers(starts, x0, self._slopes(starts, x0), wanted)
         ends = torch.quantile(answers, torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
         return tuple((low, high) for low, high in ends.T.tolist())
@@ -198,4 +242,8 @@ class Response:
     def _answers(self, starts: Tensor, x0: Tensor, slopes: Tensor, wanted: Tensor) -> Tensor:
         """delta [R, C]."""
         missing = wanted.double() - (x0 - starts @ slopes).mean(1)
-        return (torch.linalg.pinv(slopes @ slopes.mT + self._doubt, atol=ROUNDING) @ slopes @ missing[:, :, None])[:, :, 0]
+        return (
+            torch.linalg.pinv(slopes @ slopes.mT + self._doubt, atol=ROUNDING)
+            @ slopes
+            @ missing[:, :, None]
+        )[:, :, 0]

@@ -10,7 +10,13 @@ from typing import Any
 import torch
 
 from latentdrift.adapt.adapters.adapter_stack import begin
-from latentdrift.adapt.training import checkpoint, drift_calibration, latent_cache, preview, prior_preservation
+from latentdrift.adapt.training import (
+    checkpoint,
+    drift_calibration,
+    latent_cache,
+    preview,
+    prior_preservation,
+)
 from latentdrift.adapt.training.batches import AT_A_TIME, HELD_OUT, Batch
 from latentdrift.adapt.training.distributed import Team
 from latentdrift.adapt.training.losses import draw_times
@@ -33,13 +39,26 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
     """
     kept = memory(parameters, todo)
     kept.pop("gradients")
-    checkpoints = checkpoint.KEEP + 1 + (todo.options.patience is not None)  # one is being written, and the best one stays
+    checkpoints = (
+        checkpoint.KEEP + 1 + (todo.options.patience is not None)
+    )  # one is being written, and the best one stays
     each = base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT
     latents = 2 * each * images + each * (todo.options.prior_images or 0)
-    context = (base.token_limit + 2) * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
+    context = (
+        (base.token_limit + 2) * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
+    )
     masks = each // base.latent_channels * images if todo.options.mask else 0
-    hints = todo.resolution**2 * FLOAT * len(todo.sources) if todo.hint else 0  # thrice as much where they are in colour
-    return latents + masks + hints + (0 if todo.reads else context) + sum(kept.values()) * checkpoints + kept["weights"]
+    hints = (
+        todo.resolution**2 * FLOAT * len(todo.sources) if todo.hint else 0
+    )  # thrice as much where they are in colour
+    return (
+        latents
+        + masks
+        + hints
+        + (0 if todo.reads else context)
+        + sum(kept.values()) * checkpoints
+        + kept["weights"]
+    )
 
 
 def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str, int]:
@@ -60,7 +79,9 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
         OptionError, CohortError: What `fit` would say before work starts.
     """
     base = scheduled(base, options)
-    todo, number, images = job(base, cohort, options), base.dtype, len(cohort.rows())
+    todo = job(base, cohort, options)
+    number = base.dtype
+    images = len(cohort.rows())
     options = todo.options
     base, parameters = begin(base, todo)
     longest = todo.check_prompts(base)
@@ -72,10 +93,17 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     step = _seconds(lambda: trainer.update(batch))
     pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
     encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
-    drawing = prior_preservation.seconds(base, todo) + drift_calibration.seconds(base, todo) + preview.seconds(base, todo)
+    drawing = (
+        prior_preservation.seconds(base, todo)
+        + drift_calibration.seconds(base, todo)
+        + preview.seconds(base, todo)
+    )
     watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
     look = _noise(base, todo, AT_A_TIME)
-    watching = watches and watches * _seconds(lambda: trainer.watch([look]), once=True) * HELD_OUT / AT_A_TIME
+    watching = (
+        watches
+        and watches * _seconds(lambda: trainer.watch([look]), once=True) * HELD_OUT / AT_A_TIME
+    )
     return {
         "method": options.method,
         "what": todo.row.summary,
@@ -90,7 +118,11 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
         "precision": todo.settings["precision"],
         "device": base.device.type,
         "prompt": todo.train[0].caption,
-        "longest_prompt": {"text": longest, "tokens": base.count(longest), "limit": base.token_limit},
+        "longest_prompt": {
+            "text": longest,
+            "tokens": base.count(longest),
+            "limit": base.token_limit,
+        },
         "seconds_per_step": round(step, 4),
         "seconds": round(encoding + drawing + watching + step * options.steps, 1),
         "memory_bytes": _peak_memory(base.device),
@@ -108,11 +140,18 @@ def _contexts(base: Base, todo: Job) -> Callable[..., torch.Tensor]:
 
 def _noise(base: Base, todo: Job, count: int) -> Batch:
     """A batch of so many images."""
-    source, size = generator(0, "plan"), base.latent_size(todo.resolution)
+    source = generator(0, "plan")
+    size = base.latent_size(todo.resolution)
     x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
     said = (todo.train[0].caption,) * count
-    beside = torch.zeros(count, *SHOWN[todo.row.shown].shape(base, todo.resolution)) if todo.row.shown else None
-    return Batch(x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said, beside=beside)
+    beside = (
+        torch.zeros(count, *SHOWN[todo.row.shown].shape(base, todo.resolution))
+        if todo.row.shown
+        else None
+    )
+    return Batch(
+        x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said, beside=beside
+    )
 
 
 def _seconds(work: Callable[[], Any], *, once: bool = False) -> float:
@@ -126,7 +165,8 @@ def _seconds(work: Callable[[], Any], *, once: bool = False) -> float:
 
 
 def _peak_memory(device: torch.device) -> int | None:
-    """Bytes that this process has taken at most, on the graphics card if that is where it computes; None where unknown."""
+    """Bytes that this process has taken at most, on the graphics card if that is where it computes;
+    None where unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -134,4 +174,6 @@ def _peak_memory(device: torch.device) -> int | None:
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB (getrusage(2))
+    return (
+        peak if sys.platform == "darwin" else peak * 1024
+    )  # macOS counts bytes, Linux KiB (getrusage(2))

@@ -1,6 +1,8 @@
-"""Several processes on one fit: each takes its share of every batch, gradients are added up, the first one writes.
+"""Several processes on one fit: each takes its share of every batch, gradients are added up, the
+first one writes.
 
-Weights, optimiser and averages are the same in all of them at any time, so a checkpoint needs nobody but the first.
+Weights, optimiser and averages are the same in all of them at any time, so a checkpoint needs
+nobody but the first.
 """
 
 from __future__ import annotations
@@ -17,14 +19,17 @@ from torch import Tensor
 from latentdrift import distributed_ranks
 from latentdrift.errors import OptionError
 
-PATIENCE = timedelta(hours=12)  # how long the others wait while the first fills the caches; its death ends them at once
+PATIENCE = timedelta(
+    hours=12
+)  # how long the others wait while the first fills the caches; its death ends them at once
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of a fit; `Team()` is one alone, for which nothing distributed is loaded or started."""
+    """The processes of a fit; `Team()` is one alone, for which nothing distributed is loaded or
+    started."""
 
     rank: int = 0
     count: int = 1
@@ -34,12 +39,14 @@ class Team:
         """Meet the other processes that were started with this one, if there are any.
 
         Args:
-            device: `--device`; each process takes a graphics card of its own, or they share the processor.
+            device: `--device`; each process takes a graphics card of its own, or they share the
+                processor.
         """
         if distributed_ranks.fell_short():
             log.warning(
-                "accelerate launch --cpu has started one process, as it does without MPI (--mpirun_hostfile); for several on the "
-                "processor of this machine: accelerate launch --multi_gpu --num_processes N -m latentdrift fit ... --device cpu"
+                "accelerate launch --cpu has started one process, as it does without MPI "
+                "(--mpirun_hostfile); for several on the processor of this machine: accelerate "
+                "launch --multi_gpu --num_processes N -m latentdrift fit ... --device cpu"
             )
         if distributed_ranks.count() == 1:
             return cls()
@@ -67,7 +74,8 @@ class Team:
         if batch_size % self.count:
             near = max(self.count, round(batch_size / self.count) * self.count)
             raise OptionError(
-                f"--batch-size {batch_size} cannot be shared by {self.count} processes; take a multiple of {self.count}: {near}"
+                f"--batch-size {batch_size} cannot be shared by {self.count} processes; take a "
+                f"multiple of {self.count}: {near}"
             )
 
     def add(self, tensors: Sequence[Tensor]) -> None:
@@ -77,10 +85,13 @@ class Team:
                 work.wait()
 
     def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """The sum over all processes of each parameter's gradient; None where no process has one, as in a process alone."""
+        """The sum over all processes of each parameter's gradient; None where no process has one,
+        as in a process alone."""
         if self.count == 1:
             return
-        found = torch.tensor([float(weight.grad is not None) for weight in parameters], device=parameters[0].device)
+        found = torch.tensor(
+            [float(weight.grad is not None) for weight in parameters], device=parameters[0].device
+        )
         self.add([found])
         used = [weight for weight, times in zip(parameters, found.tolist(), strict=True) if times]
         for weight in used:

@@ -1,7 +1,9 @@
-"""`--drift calibrated`: after training, a fit is asked which start makes its pictures as bright as those that it learned from.
+"""`--drift calibrated`: after training, a fit is asked which start makes its pictures as bright as
+those that it learned from.
 
-The closed form is right for a network that has learned the cohort to the end. One that stopped earlier is still too bright or too
-dark by itself, and by how much only its own pictures say (docs/latent-drifting.md).
+The closed form is right for a network that has learned the cohort to the end. One that stopped
+earlier is still too bright or too dark by itself, and by how much only its own pictures say
+(docs/latent-drifting.md).
 """
 
 from __future__ import annotations
@@ -30,12 +32,20 @@ from latentdrift.seeds import derive, generator
 PICTURES = 32  # drawn in all; ours: the mean of so many is known to a sixth of their spread
 OF_A_CLASS = 8  # drawn of a class that has a drift of its own, where that makes more
 OPEN = ("infer", "both", "pin")  # rows of MODES whose start has a mean to choose
-HOW: How = {"seed": 0, "steps": 25, "guidance": 2.5, "sampler": "ddim"}  # as `generate` draws by default, with half its steps
+HOW: How = {
+    "seed": 0,
+    "steps": 25,
+    "guidance": 2.5,
+    "sampler": "ddim",
+}  # as `generate` draws by default, with half its steps
 
 
 def asks(todo: Job) -> bool:
     """Whether the fit is asked: where the mean of its start is open."""
-    return todo.options.drift.strip().lower() == "calibrated" and (todo.options.drift_mode or "infer") in OPEN
+    return (
+        todo.options.drift.strip().lower() == "calibrated"
+        and (todo.options.drift_mode or "infer") in OPEN
+    )
 
 
 def calibrated(
@@ -63,14 +73,23 @@ def calibrated(
     examples = _examples(todo, classes)
     prompts = {index: example.caption for index, example in enumerate(examples)}
     shown = {index: [part] for index, part in enumerate(beside(examples))} if beside else None
-    how: Any = {**HOW, "seed": derive(todo.options.seed, "calibrate"), "resolution": todo.resolution}
-    t0, n, wanted = first_time(HOW["sampler"], base.schedule, HOW["steps"]), len(examples), _mean(moments, todo.positions)
+    how: Any = {
+        **HOW,
+        "seed": derive(todo.options.seed, "calibrate"),
+        "resolution": todo.resolution,
+    }
+    t0 = first_time(HOW["sampler"], base.schedule, HOW["steps"])
+    n = len(examples)
+    wanted = _mean(moments, todo.positions)
 
     def drawn(shift: Tensor) -> tuple[Tensor, Tensor]:
-        return channel_means(base, drift.plain.moved(shift.tolist()), prompts, None, shown, report, **how)
+        return channel_means(
+            base, drift.plain.moved(shift.tolist()), prompts, None, shown, report, **how
+        )
 
     found = response(drawn, wanted)
-    slope, again = copy_slope(*found.first(n), float(base.schedule.a(t0))), len(found.starts) // n
+    slope = copy_slope(*found.first(n), float(base.schedule.a(t0)))
+    again = len(found.starts) // n
 
     def asked(trained: Sequence[float], positions: Sequence[int]) -> tuple[float, ...]:
         own = set(positions)
@@ -78,15 +97,30 @@ def calibrated(
         delta = found.start(_mean(moments, positions), of)
         return tuple(a + b for a, b in zip(delta, trained or (0.0,) * len(delta), strict=True))
 
-    groups = tuple(replace(group, infer=asked(group.train, classes[group.phrase])) for group in drift.groups)
+    groups = tuple(
+        replace(group, infer=asked(group.train, classes[group.phrase])) for group in drift.groups
+    )
     started = replace(drift, infer=asked(drift.train, todo.positions), groups=groups)
-    trained, interval = drift.train or (0.0,) * len(wanted), found.interval(wanted, todo.options.seed)
+    trained = drift.train or (0.0,) * len(wanted)
+    interval = found.interval(wanted, todo.options.seed)
     calibration = {
-        "pictures": n * again, "slope": list(slope.slope), "full": slope.full, "drawn_mean": found.x0[:n].mean(0).tolist(),
+        "pictures": n * again,
+        "slope": list(slope.slope),
+        "full": slope.full,
+        "drawn_mean": found.x0[:n].mean(0).tolist(),
         "wanted_mean": wanted.tolist(),
-        "interval": [[low + value, high + value] for (low, high), value in zip(interval, trained, strict=True)],
-    }  # fmt: skip
-    return {**told, **started.to_dict(), "source": "calibrated", "t0": int(t0), "calibration": calibration}
+        "interval": [
+            [low + value, high + value]
+            for (low, high), value in zip(interval, trained, strict=True)
+        ],
+    }
+    return {
+        **told,
+        **started.to_dict(),
+        "source": "calibrated",
+        "t0": int(t0),
+        "calibration": calibration,
+    }
 
 
 def seconds(base: Base, todo: Job) -> float:
@@ -94,15 +128,22 @@ def seconds(base: Base, todo: Job) -> float:
     if not asks(todo):
         return 0.0
     few: Any = {**HOW, "resolution": todo.resolution, "steps": 2}
-    shown = {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]} if todo.row.shown else None
+    shown = (
+        {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]}
+        if todo.row.shown
+        else None
+    )
     began = time.perf_counter()
     list(latents(base, Drift(), {0: todo.train[0].caption}, None, shown, **few))
     return (time.perf_counter() - began) * HOW["steps"] / few["steps"] * math.ceil(PICTURES / SLOTS)
 
 
 def _examples(todo: Job, classes: Mapping[str, Sequence[int]]) -> list[Example]:
-    """PICTURES training examples by chance, and as many more as a class needs; fewer examples come again."""
-    order = torch.randperm(len(todo.train), generator=generator(todo.options.seed, "calibrate", "examples")).tolist()
+    """PICTURES training examples by chance, and as many more as a class needs; fewer examples come
+    again."""
+    order = torch.randperm(
+        len(todo.train), generator=generator(todo.options.seed, "calibrate", "examples")
+    ).tolist()
     shuffled = [todo.train[place] for place in order]
     chosen = [shuffled[turn % len(shuffled)] for turn in range(PICTURES)]
     for positions in classes.values():

@@ -1,4 +1,5 @@
-"""Hints in editing: made from the image that is edited, and the same on its way to noise and on both ways back."""
+"""Hints in editing: made from the image that is edited, and the same on its way to noise and on
+both ways back."""
 
 from __future__ import annotations
 
@@ -56,14 +57,24 @@ class Sourced:
             there = hint.sources(self.cohort) if self.cohort is not None else {}
             kept = [image for image in kept if image.row in there]
             if images and not kept:
-                raise CohortError(f"none of {len(images)} images has a hint '{hint}'; give it with --hint-image FILE")
+                raise CohortError(
+                    f"none of {len(images)} images has a hint '{hint}'; give it with --hint-image "
+                    "FILE"
+                )
         if len(kept) < len(images):
-            log.warning("%d of %d images have no mask to be shown: left out", len(images) - len(kept), len(images))
+            log.warning(
+                "%d of %d images have no mask to be shown: left out",
+                len(images) - len(kept),
+                len(images),
+            )
         return kept
 
     def facts(self, row: int | None) -> dict[str, Any]:
-        """For the record of one image: which hints, and a hash of each file that the image itself is not; nothing without any."""
-        told = [{"hint": str(hint), "file": self._hash(hint, file, row)} for hint, file in self._pairs]
+        """For the record of one image: which hints, and a hash of each file that the image itself
+        is not; nothing without any."""
+        told = [
+            {"hint": str(hint), "file": self._hash(hint, file, row)} for hint, file in self._pairs
+        ]
         return {"hints": told} if told else {}
 
     def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> list[Tensor]:
@@ -92,9 +103,15 @@ class Sourced:
     def _hash(self, hint: Hint, file: Path | None, row: int | None) -> str | None:
         if file is not None:
             return sha256(file)
-        return hint.fingerprint(self.cohort, [row])[0] if hint.column and self.cohort is not None and row is not None else None
+        return (
+            hint.fingerprint(self.cohort, [row])[0]
+            if hint.column and self.cohort is not None and row is not None
+            else None
+        )
 
-    def _made(self, hint: Hint, file: Path | None, picture: np.ndarray, fit: Fit, row: int | None) -> np.ndarray:
+    def _made(
+        self, hint: Hint, file: Path | None, picture: np.ndarray, fit: Fit, row: int | None
+    ) -> np.ndarray:
         if file is not None:
             return from_file(file, fit.resolution, hint, beside=fit, **self.part)
         if hint.column and self.cohort is not None and row is not None:
@@ -102,10 +119,13 @@ class Sourced:
         return hint.of_picture(picture)
 
 
-def sourced(info: Mapping[str, Any], cohort: Path | None, files: Sequence[Path] = (), **part: Any) -> Sourced:
+def sourced(
+    info: Mapping[str, Any], cohort: Path | None, files: Sequence[Path] = (), **part: Any
+) -> Sourced:
     """How hints are made of the images that are edited; nothing where the network is shown none.
 
-    Edges are those of the image, its earlier visit is the image as it is, and its mask is its row's.
+    Edges are those of the image, its earlier visit is the image as it is, and its mask is its
+    row's.
 
     Args:
         info: `Adapted.info`.
@@ -121,15 +141,16 @@ def sourced(info: Mapping[str, Any], cohort: Path | None, files: Sequence[Path] 
     if files and len(files) not in (len(wanted), len(masks)):
         some = f", or for {len(masks)} that are shown masks" if 0 < len(masks) < len(wanted) else ""
         raise OptionError(
-            f"--hint-image gives {len(files)} pictures, and this network has {len(wanted)} ControlNets; give one for each{some}"
+            f"--hint-image gives {len(files)} pictures, and this network has {len(wanted)} "
+            f"ControlNets; give one for each{some}"
         )
     places = range(len(wanted)) if len(files) == len(wanted) else masks
     given = dict(zip(places, files, strict=False))
     lacking = [wanted[place] for place in masks if place not in given]
     if lacking and cohort is None:
         raise OptionError(
-            f"this network is shown a hint '{lacking[0]}', which an image alone has not; give it with --hint-image FILE, or edit "
-            f"a cohort whose column {lacking[0].column} names it"
+            f"this network is shown a hint '{lacking[0]}', which an image alone has not; give it "
+            f"with --hint-image FILE, or edit a cohort whose column {lacking[0].column} names it"
         )
     whose = Cohort.load(cohort) if lacking and cohort is not None else None
     return Sourced(wanted, tuple(given.get(place) for place in range(len(wanted))), whose, part)

@@ -1,4 +1,5 @@
-"""The exponential moving average of the weights, which is smoother than any of them (Polyak & Juditsky 1992; Ho et al. 2020)."""
+"""The exponential moving average of the weights, which is smoother than any of them (Polyak &
+Juditsky 1992; Ho et al. 2020)."""
 
 from __future__ import annotations
 
@@ -12,19 +13,25 @@ class Average:
     """A second set of weights, in float32, that follows the first one."""
 
     def __init__(self, parameters: Mapping[str, torch.nn.Parameter], decay: float) -> None:
-        self.parameters, self.decay = parameters, decay
+        self.parameters = parameters
+        self.decay = decay
         self.swapped = False
-        self.weights: dict[str, Tensor] = {name: weight.detach().clone() for name, weight in parameters.items()}
+        self.weights: dict[str, Tensor] = {
+            name: weight.detach().clone() for name, weight in parameters.items()
+        }
 
     @torch.no_grad()
     def follow(self, done: int) -> None:
         """Move towards the weights after a step that followed `done` others."""
-        decay = min(self.decay, (1 + done) / (10 + done))  # the first weights are soon forgotten (TensorFlow's num_updates)
+        decay = min(
+            self.decay, (1 + done) / (10 + done)
+        )  # the first weights are soon forgotten (TensorFlow's num_updates)
         for name, weight in self.parameters.items():
             self.weights[name].lerp_(weight, 1 - decay)
 
     def swap(self) -> None:
-        """Put the average into the network and the network's weights here; done twice, nothing has changed."""
+        """Put the average into the network and the network's weights here; done twice, nothing has
+        changed."""
         for name, weight in self.parameters.items():
             weight.data, self.weights[name] = self.weights[name], weight.data
         self.swapped = not self.swapped

@@ -29,25 +29,36 @@ log = logging.getLogger(__name__)
 RECENT = 16  # hint pictures of images being drawn that are kept at hand
 
 
-def examples(cohort: Cohort, split: str, found: Sequence[Example], hint: Hint) -> tuple[Example, ...]:
+def examples(
+    cohort: Cohort, split: str, found: Sequence[Example], hint: Hint
+) -> tuple[Example, ...]:
     """The examples that have a hint, and where it comes from; of the others their number is said.
 
     Raises:
         CohortError: There are training images, and none has one.
     """
     sources = hint.sources(cohort)
-    kept = tuple(replace(example, shown=sources[example.row]) for example in found if example.row in sources)
+    kept = tuple(
+        replace(example, shown=sources[example.row]) for example in found if example.row in sources
+    )
     if found and not kept and split == "train":
         raise CohortError(_none(cohort, hint, len(found)))
     if len(kept) < len(found):
-        log.warning("%d of %d %s images have no hint '%s': left out", len(found) - len(kept), len(found), split, hint)
+        log.warning(
+            "%d of %d %s images have no hint '%s': left out",
+            len(found) - len(kept),
+            len(found),
+            split,
+            hint,
+        )
     return kept
 
 
 def _none(cohort: Cohort, hint: Hint, images: int) -> str:
     return (
-        f"none of {images} images of cohort {cohort.folder} has a hint '{hint}' ({HINTS[hint.kind].summary}); take another one "
-        f"of {', '.join(HINTS)}, or give the cohort what it needs"
+        f"none of {images} images of cohort {cohort.folder} has a hint '{hint}' "
+        f"({HINTS[hint.kind].summary}); take another one of {', '.join(HINTS)}, or give the cohort "
+        "what it needs"
     )
 
 
@@ -64,12 +75,17 @@ def beside(cohort: Cohort, hint: Hint, shown: Sequence[int], resolution: int, ro
     channels = hint.channels(cohort, shown)
 
     def compute(first: int, last: int) -> Mapping[str, Tensor]:
-        pictures = [_of(hint.picture(cohort, source, resolution), channels) for source in shown[first:last]]
+        pictures = [
+            _of(hint.picture(cohort, source, resolution), channels) for source in shown[first:last]
+        ]
         return {"hint": torch.stack(pictures)}
 
     name = key(hint, hint.labels, resolution, channels, *hint.fingerprint(cohort, shown))
-    made, place = cached(root, "hints", name, len(shown), compute)["hint"], {source: row for row, source in enumerate(shown)}
-    return lambda drawn: torch.from_numpy(made[[place[example.shown or 0] for example in drawn]]).expand(-1, 3, -1, -1)
+    made = cached(root, "hints", name, len(shown), compute)["hint"]
+    place = {source: row for row, source in enumerate(shown)}
+    return lambda drawn: torch.from_numpy(
+        made[[place[example.shown or 0] for example in drawn]]
+    ).expand(-1, 3, -1, -1)
 
 
 def _of(picture: np.ndarray, channels: int = 3) -> Tensor:
@@ -84,7 +100,11 @@ def hints(info: Mapping[str, Any]) -> list[Hint]:
         info: `Adapted.info`.
     """
     parts = [info, *(read(part["adapter"]) for part in info.get("also", ()))]
-    return [Hint.from_dict(part["hint"]) for part in parts if part["method"] and METHODS[part["method"]].shown == "hint"]
+    return [
+        Hint.from_dict(part["hint"])
+        for part in parts
+        if part["method"] and METHODS[part["method"]].shown == "hint"
+    ]
 
 
 def followed(cohort: Cohort, split: str | None, info: Mapping[str, Any]) -> list[int]:
@@ -101,14 +121,21 @@ def followed(cohort: Cohort, split: str | None, info: Mapping[str, Any]) -> list
             raise CohortError(_none(cohort, hint, len(rows)))
         if len(kept) < len(rows):
             none = len(rows) - len(kept)
-            log.warning("%d of %d images of %s have no hint '%s': they are not followed", none, len(rows), cohort.folder, hint)
+            log.warning(
+                "%d of %d images of %s have no hint '%s': they are not followed",
+                none,
+                len(rows),
+                cohort.folder,
+                hint,
+            )
         rows = kept
     return rows
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures(Mapping[int, list[Tensor]]):
-    """Index of an image to draw -> a hint [3, R, R] in [0, 1] for each ControlNet, made when it is asked for."""
+    """Index of an image to draw -> a hint [3, R, R] in [0, 1] for each ControlNet, made when it is
+    asked for."""
 
     count: int
     """Of images."""
@@ -131,7 +158,11 @@ class Pictures(Mapping[int, list[Tensor]]):
 
 
 def pictures(
-    options: GenerateOptions, base: Base, info: Mapping[str, Any], rows: Sequence[int | None], resolution: int
+    options: GenerateOptions,
+    base: Base,
+    info: Mapping[str, Any],
+    rows: Sequence[int | None],
+    resolution: int,
 ) -> Pictures | None:
     """What the images to draw are shown; None where the network is shown no hints.
 
@@ -146,26 +177,36 @@ def pictures(
         OptionError: Hints are needed and not given, or given and not needed, or of another number.
         InputError, CohortError: One cannot be read.
     """
-    wanted, files = len(base.controls), options.hint_image
+    wanted = len(base.controls)
+    files = options.hint_image
     if files and len(files) != wanted:
         raise OptionError(
-            f"--hint-image gives {len(files)} pictures, and this network has {wanted} ControlNets; give one for each"
+            f"--hint-image gives {len(files)} pictures, and this network has {wanted} ControlNets; "
+            "give one for each"
         )
     if not wanted:
         return None
     if files:
-        given = [_of(from_file(file, resolution, hint)) for file, hint in zip(files, hints(info), strict=True)]
+        given = [
+            _of(from_file(file, resolution, hint))
+            for file, hint in zip(files, hints(info), strict=True)
+        ]
         return Pictures(len(rows), lambda index: given, key(*map(sha256, files)))
     if options.like is None:
         raise OptionError(
-            f"this network is shown {base.shows} beside noise and text: give --like COHORT, from whose images hints are made, or "
-            "--hint-image FILE, one for each ControlNet"
+            f"this network is shown {base.shows} beside noise and text: give --like COHORT, from "
+            "whose images hints are made, or --hint-image FILE, one for each ControlNet"
         )
-    return of_rows(Cohort.load(options.like), hints(info), [row for row in rows if row is not None], resolution)
+    return of_rows(
+        Cohort.load(options.like), hints(info), [row for row in rows if row is not None], resolution
+    )
 
 
-def of_rows(cohort: Cohort, wanted: Sequence[Hint], rows: Sequence[int], resolution: int) -> Pictures:
-    """The hints of rows of a cohort, each of which has every hint; index i is of the row at place i."""
+def of_rows(
+    cohort: Cohort, wanted: Sequence[Hint], rows: Sequence[int], resolution: int
+) -> Pictures:
+    """The hints of rows of a cohort, each of which has every hint; index i is of the row at place
+    i."""
     sources = [hint.sources(cohort) for hint in wanted]
 
     @lru_cache(maxsize=RECENT)
@@ -173,7 +214,10 @@ def of_rows(cohort: Cohort, wanted: Sequence[Hint], rows: Sequence[int], resolut
         found = zip(wanted, sources, strict=True)
         return [_of(hint.picture(cohort, there[row], resolution)) for hint, there in found]
 
-    files = [hint.fingerprint(cohort, [there[row] for row in rows]) for hint, there in zip(wanted, sources, strict=True)]
+    files = [
+        hint.fingerprint(cohort, [there[row] for row in rows])
+        for hint, there in zip(wanted, sources, strict=True)
+    ]
     masked = [(hint, there) for hint, there in zip(wanted, sources, strict=True) if hint.column]
 
     def mask(index: int) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""What the frozen parts of the base say about a cohort, worked out once: latent moments of images, embeddings of prompts.
+"""What the frozen parts of the base say about a cohort, worked out once: latent moments of images,
+embeddings of prompts.
 
-A cache is a folder of memory-mapped `.npy` files whose name is a hash of all that shaped them, so a stale one is never read.
-Moments, not samples: one cached sample fixes its noise into the data (a quarter of the latents' variance in some autoencoders).
+A cache is a folder of memory-mapped `.npy` files whose name is a hash of all that shaped them, so a
+stale one is never read. Moments, not samples: one cached sample fixes its noise into the data (a
+quarter of the latents' variance in some autoencoders).
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from latentdrift.model.base import Base
 
 VERSION = 1  # of the files' meaning; a new number makes old caches stale
-BATCH = 4  # rows worked out at a time: at Stable Diffusion's size an autoencoder takes more memory for them than a step does
+# rows worked out at a time: at Stable Diffusion's size an autoencoder takes more memory for them
+# than a step does
+BATCH = 4
 
 Compute = Callable[[int, int], Mapping[str, Tensor]]
 """(first, last) -> arrays for the rows [first, last)."""
@@ -46,9 +50,11 @@ def cached(
     progress: Callable[[int, int], None] | None = None,
     shared: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Memory-mapped float32 arrays of `rows` rows under `root/kind-name`, worked out where they are not there yet.
+    """Memory-mapped float32 arrays of `rows` rows under `root/kind-name`, worked out where they are
+    not there yet.
 
-    An interrupted cache is continued; caches of this kind under other names are stale and removed, unless they are shared.
+    An interrupted cache is continued; caches of this kind under other names are stale and removed,
+    unless they are shared.
 
     Args:
         root: Folder of all caches of a run.
@@ -72,12 +78,16 @@ def cached(
     return _completed(folder, rows, compute, progress)
 
 
-def _completed(folder: Path, rows: int, compute: Compute, progress: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:
+def _completed(
+    folder: Path, rows: int, compute: Compute, progress: Callable[[int, int], None] | None
+) -> dict[str, np.ndarray]:
     """The arrays of a folder, gone on with from where they end."""
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "done.json"
     done = json.loads(state.read_text())["rows"] if state.exists() else 0
-    arrays = {path.stem: np.load(path, mmap_mode="r+") for path in folder.glob("*.npy")} if done else {}
+    arrays = (
+        {path.stem: np.load(path, mmap_mode="r+") for path in folder.glob("*.npy")} if done else {}
+    )
     if not arrays:
         done = 0
     while done < rows:
@@ -97,7 +107,8 @@ def _completed(folder: Path, rows: int, compute: Compute, progress: Callable[[in
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A float32 array on disk that has all of its room: of a full disk below a mapped file, the kernel tells by SIGBUS alone."""
+    """A float32 array on disk that has all of its room: of a full disk below a mapped file, the
+    kernel tells by SIGBUS alone."""
     array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
@@ -111,7 +122,8 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Moments:
-    """Scaled latents of images as the autoencoder's mean and standard deviation, [N, C, h, w] float32 on disk."""
+    """Scaled latents of images as the autoencoder's mean and standard deviation, [N, C, h, w]
+    float32 on disk."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -130,7 +142,12 @@ class Moments:
 
 
 def latents(
-    base: Base, cohort: Cohort, resolution: int, root: Path, *, progress: Callable[[int, int], None] | None = None
+    base: Base,
+    cohort: Cohort,
+    resolution: int,
+    root: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Moments:
     """The latent moments of every image of a cohort, in the order of its metadata.csv."""
     table = cohort.rows()
@@ -146,7 +163,8 @@ def latents(
 
 
 def contexts(base: Base, prompts: Sequence[str], root: Path) -> Callable[[Sequence[str]], Tensor]:
-    """A function from prompts to their embeddings [B, L, D] by the frozen text encoder, each worked out once.
+    """A function from prompts to their embeddings [B, L, D] by the frozen text encoder, each worked
+    out once.
 
     Args:
         base: Its text encoder reads them.
@@ -154,14 +172,23 @@ def contexts(base: Base, prompts: Sequence[str], root: Path) -> Callable[[Sequen
         root: Folder of all caches of a run.
     """
     name = key(base.hash, base.text_encoder.dtype, *prompts)
-    arrays = cached(root, "prompts", name, len(prompts), lambda first, last: {"context": base.embed(prompts[first:last])})
+    arrays = cached(
+        root,
+        "prompts",
+        name,
+        len(prompts),
+        lambda first, last: {"context": base.embed(prompts[first:last])},
+    )
     row = {prompt: place for place, prompt in enumerate(prompts)}
     return lambda asked: torch.from_numpy(arrays["context"][[row[prompt] for prompt in asked]])
 
 
 def live_contexts(base: Base, prompts: Sequence[str]) -> Callable[[Sequence[str]], Tensor]:
-    """The same by a text encoder that is trained: read anew each time, with a gradient; only the token ids are kept."""
+    """The same by a text encoder that is trained: read anew each time, with a gradient; only the
+    token ids are kept."""
     length = base.token_limit + 2  # and the first and the last token
-    ids = base.tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt").input_ids.to(base.device)
+    ids = base.tokenizer(
+        list(prompts), padding="max_length", max_length=length, return_tensors="pt"
+    ).input_ids.to(base.device)
     row = {prompt: place for place, prompt in enumerate(prompts)}
     return lambda asked: base.text_encoder(ids[[row[prompt] for prompt in asked]]).last_hidden_state

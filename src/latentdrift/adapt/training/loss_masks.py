@@ -1,4 +1,5 @@
-"""Masked loss: where in the picture it counts. A mask is a picture as large as its image, in which everything but 0 is inside."""
+"""Masked loss: where in the picture it counts. A mask is a picture as large as its image, in which
+everything but 0 is inside."""
 
 from __future__ import annotations
 
@@ -29,17 +30,25 @@ def fingerprint(cohort: Cohort, column: str, positions: Sequence[int]) -> str:
     empty = named.map(is_missing)
     if empty.any():
         raise CohortError(
-            f"{int(empty.sum())} of {len(named)} training images of {cohort.folder} name no mask in column {column}, the first "
-            f"{table['file_name'].iloc[empty.idxmax()]}; give each of them one, or leave --mask out"
+            f"{int(empty.sum())} of {len(named)} training images of {cohort.folder} name no mask "
+            f"in column {column}, the first {table['file_name'].iloc[empty.idxmax()]}; give each "
+            "of them one, or leave --mask out"
         )
     files.check_there(cohort, column, named)
     return key(*(sha256(cohort.folder / name) for name in named))
 
 
 def weights(
-    cohort: Cohort, column: str, outside: float, positions: Sequence[int], resolution: int, size: int, root: Path
+    cohort: Cohort,
+    column: str,
+    outside: float,
+    positions: Sequence[int],
+    resolution: int,
+    size: int,
+    root: Path,
 ) -> np.ndarray:
-    """What each latent counts in the loss: [rows of the cohort, 1, size, size] float32, 1 where all of it is inside.
+    """What each latent counts in the loss: [rows of the cohort, 1, size, size] float32, 1 where all
+    of it is inside.
 
     Args:
         cohort: With the masks.
@@ -54,11 +63,14 @@ def weights(
         CohortError: Masks cannot be used; how many, and the first ones by name.
     """
     files.census(cohort, column, positions)
-    table, masked = cohort.rows().to_dict("records"), set(positions)
+    table = cohort.rows().to_dict("records")
+    masked = set(positions)
 
     def compute(first: int, last: int) -> Mapping[str, torch.Tensor]:
         inside = [
-            _inside(cohort, table[row], column, resolution, size) if row in masked else np.ones((size, size))
+            _inside(cohort, table[row], column, resolution, size)
+            if row in masked
+            else np.ones((size, size))
             for row in range(first, last)
         ]
         return {"weight": torch.from_numpy(outside + (1 - outside) * np.stack(inside))[:, None]}
@@ -67,8 +79,11 @@ def weights(
     return cached(root, "masks", name, len(table), compute)["weight"]
 
 
-def _inside(cohort: Cohort, row: Mapping[str, Any], column: str, resolution: int, size: int) -> np.ndarray:
-    """Which part of each latent is inside, [size, size] in [0, 1]: the mask padded as its image is, then averaged by area."""
+def _inside(
+    cohort: Cohort, row: Mapping[str, Any], column: str, resolution: int, size: int
+) -> np.ndarray:
+    """Which part of each latent is inside, [size, size] in [0, 1]: the mask padded as its image is,
+    then averaged by area."""
     mask = files.labels(cohort, row, column)
     fit = cohort.fit(row, mask, resolution)
     (top, left), square = fit.corner, np.zeros(fit.padded)
@@ -77,7 +92,9 @@ def _inside(cohort: Cohort, row: Mapping[str, Any], column: str, resolution: int
 
 
 def cover(parts: int, length: int) -> np.ndarray:
-    """[parts, length]: the share that each of `length` pixels has in each of as many equal parts; each row adds up to 1."""
-    edges, pixels = np.linspace(0, length, parts + 1), np.arange(length)
+    """[parts, length]: the share that each of `length` pixels has in each of as many equal parts;
+    each row adds up to 1."""
+    edges = np.linspace(0, length, parts + 1)
+    pixels = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     return np.clip(overlap, 0, None) * parts / length

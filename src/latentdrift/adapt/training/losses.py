@@ -1,4 +1,5 @@
-"""What a step of training compares. Drift is not here: it wraps the denoiser, which then takes plain noise (form W)."""
+"""What a step of training compares. Drift is not here: it wraps the denoiser, which then takes
+plain noise (form W)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from latentdrift.model.schedule import Denoiser, Schedule
 
-# Prediction -> what a time counts, from its signal-to-noise ratio a^2 / s^2 and the ratio's cap gamma: an error of x0 then counts
+# Prediction -> what a time counts, from its signal-to-noise ratio a^2 / s^2 and the ratio's cap
+# gamma: an error of x0 then counts
 # min(SNR, gamma), whatever is predicted (Hang et al. 2023, min-SNR, section 3.4).
 MIN_SNR: dict[str, Callable[[Tensor, float], Tensor]] = {
     "epsilon": lambda snr, gamma: snr.clamp(max=gamma) / snr,
@@ -18,14 +20,16 @@ MIN_SNR: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def draw_times(n: int, length: int, generator: torch.Generator) -> Tensor:
-    """n integer times in [0, length), each uniform, together spread evenly (Kingma et al. 2021, VDM, appendix I.1)."""
+    """n integer times in [0, length), each uniform, together spread evenly (Kingma et al. 2021,
+    VDM, appendix I.1)."""
     offset = torch.rand((), generator=generator, dtype=torch.float64)
     return (((offset + torch.arange(n) / n) % 1) * length).long()
 
 
 def min_snr(schedule: Schedule, t: Tensor, gamma: float) -> Tensor:
     """What the times [B] count in the loss, float64 [B]."""
-    a, s = schedule.a(t), schedule.s(t)
+    a = schedule.a(t)
+    s = schedule.s(t)
     return MIN_SNR[schedule.prediction_type]((a / s).square(), gamma)
 
 
@@ -47,7 +51,8 @@ def denoising_loss(
         x0: Scaled latents [B, C, h, w].
         eps: Noise of mean 0, as x0.
         t: Times [B].
-        context: Prompt embeddings [B, L, D], and what else the network is shown, see `Base.denoiser`.
+        context: Prompt embeddings [B, L, D], and what else the network is shown, see
+            `Base.denoiser`.
         seen: Noise in the network's input, where it is not that of the target.
         weight: What each latent counts [B, 1, h, w]; all of them 1 is the same as none.
     """

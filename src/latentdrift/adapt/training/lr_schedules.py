@@ -10,10 +10,13 @@ from latentdrift.errors import OptionError, unknown
 
 WARM_UP = 20  # steps, at most a tenth of the run
 
-# Name -> what part of the full rate is left when a part of the way from warm-up to the end, from 0 to 1, is done.
+# Name -> what part of the full rate is left when a part of the way from warm-up to the end, from 0
+# to 1, is done.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda part: 1.0,
-    "cosine": lambda part: (1 + math.cos(math.pi * part)) / 2,  # one period (Loshchilov & Hutter 2017, SGDR, eq. 5)
+    "cosine": lambda part: (
+        (1 + math.cos(math.pi * part)) / 2
+    ),  # one period (Loshchilov & Hutter 2017, SGDR, eq. 5)
     "linear": lambda part: 1.0 - part,
 }
 
@@ -40,10 +43,17 @@ class Rates:
         if schedule not in SCHEDULES:
             raise unknown("rate schedule", schedule, SCHEDULES)
         if warm_up is not None and warm_up >= steps:
-            raise OptionError(f"--warm-up {warm_up} is not shorter than the run of --steps {steps}; take a tenth of it, or less")
-        return cls(full, schedule, max(1, min(WARM_UP, steps // 10)) if warm_up is None else warm_up, steps)
+            raise OptionError(
+                f"--warm-up {warm_up} is not shorter than the run of --steps {steps}; take a tenth "
+                "of it, or less"
+            )
+        return cls(
+            full, schedule, max(1, min(WARM_UP, steps // 10)) if warm_up is None else warm_up, steps
+        )
 
     def __call__(self, done: int) -> float:
         """The rate of the step that follows `done` steps."""
         part = min(1.0, max(0, done - self.warm_up) / max(1, self.steps - self.warm_up))
-        return self.full * min(1.0, (done + 1) / max(1, self.warm_up)) * SCHEDULES[self.schedule](part)
+        return (
+            self.full * min(1.0, (done + 1) / max(1, self.warm_up)) * SCHEDULES[self.schedule](part)
+        )

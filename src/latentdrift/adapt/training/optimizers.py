@@ -11,11 +11,15 @@ import torch
 from latentdrift.errors import OptionError, unknown
 
 
-def _adamw(parameters: Sequence[torch.nn.Parameter], rate: float, weight_decay: float) -> torch.optim.Optimizer:
+def _adamw(
+    parameters: Sequence[torch.nn.Parameter], rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
     return torch.optim.AdamW(list(parameters), lr=rate, weight_decay=weight_decay, fused=True)
 
 
-def _adamw_8bit(parameters: Sequence[torch.nn.Parameter], rate: float, weight_decay: float) -> torch.optim.Optimizer:
+def _adamw_8bit(
+    parameters: Sequence[torch.nn.Parameter], rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
     from bitsandbytes.optim import AdamW8bit
 
     return AdamW8bit(list(parameters), lr=rate, weight_decay=weight_decay)
@@ -37,7 +41,10 @@ class Optimizer:
 OPTIMIZERS: dict[str, Optimizer] = {
     "adamw": Optimizer("AdamW (Loshchilov & Hutter 2019)", _adamw, state=8),
     "adamw-8bit": Optimizer(
-        "AdamW with moments of 8 bits, in blocks (Dettmers et al. 2022)", _adamw_8bit, state=2.1, package="bitsandbytes"
+        "AdamW with moments of 8 bits, in blocks (Dettmers et al. 2022)",
+        _adamw_8bit,
+        state=2.1,
+        package="bitsandbytes",
     ),
 }
 
@@ -53,7 +60,7 @@ def optimizer(name: str) -> Optimizer:
     row = OPTIMIZERS[name]
     if row.package and find_spec(row.package) is None:
         raise OptionError(
-            f"--optimizer {name} needs the package {row.package}, which is not installed: pip install {row.package}, "
-            "or take --optimizer adamw"
+            f"--optimizer {name} needs the package {row.package}, which is not installed: pip "
+            f"install {row.package}, or take --optimizer adamw"
         )
     return row

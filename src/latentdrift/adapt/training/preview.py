@@ -1,4 +1,5 @@
-"""Pictures of a network in training, and of the finished one, and what a judge of real anatomy says of them."""
+"""Pictures of a network in training, and of the finished one, and what a judge of real anatomy says
+of them."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ LAST_PICTURES = 16  # drawn by the finished network, to be judged (ours)
 HOW: How = {"seed": 0, "steps": 20, "guidance": 2.5, "sampler": "ddim"}
 
 Draw = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
-"""(base as it is now, drift, statistics of the training latents, prompts, what the network is shown) -> [N, H, W, 3] uint8."""
+"""(base as it is now, drift, statistics of the training latents, prompts, what the network is
+shown) -> [N, H, W, 3] uint8."""
 
 
 Judge = Callable[[np.ndarray], Judgement]
@@ -39,8 +41,13 @@ class Previews:
         beside: what the network is shown beside noise and text.
     """
 
-    def __init__(self, draw: Draw | None, todo: Job, statistics: Statistics | None, beside: Beside | None) -> None:
-        self._draw, self.todo, self.statistics, self.beside = draw, todo, statistics, beside
+    def __init__(
+        self, draw: Draw | None, todo: Job, statistics: Statistics | None, beside: Beside | None
+    ) -> None:
+        self._draw = draw
+        self.todo = todo
+        self.statistics = statistics
+        self.beside = beside
 
     @property
     def wanted(self) -> bool:
@@ -63,12 +70,17 @@ class Previews:
 
 
 def seconds(base: Base, todo: Job) -> float:
-    """How long all pictures of a fit take, from a few real steps; the judge's own time is not counted."""
+    """How long all pictures of a fit take, from a few real steps; the judge's own time is not
+    counted."""
     every = todo.options.preview_every
     if not every:
         return 0.0
     few: Any = {**HOW, "resolution": todo.resolution, "steps": 2}
-    shown = {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]} if todo.row.shown else None
+    shown = (
+        {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]}
+        if todo.row.shown
+        else None
+    )
     began = time.perf_counter()
     list(latents(base, Drift(), {0: todo.train[0].caption}, None, shown, **few))
     each = (time.perf_counter() - began) * HOW["steps"] / few["steps"] / SLOTS

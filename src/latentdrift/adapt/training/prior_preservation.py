@@ -1,7 +1,8 @@
-"""Prior preservation: pictures that the base draws of the class stand beside those of the cohort, so that it keeps what it knew.
+"""Prior preservation: pictures that the base draws of the class stand beside those of the cohort,
+so that it keeps what it knew.
 
-Ruiz et al. 2023 (DreamBooth), section 3.3: the loss is that of the images plus `weight` times that of the class. The pictures are
-kept as the latents that they were drawn as.
+Ruiz et al. 2023 (DreamBooth), section 3.3: the loss is that of the images plus `weight` times that
+of the class. The pictures are kept as the latents that they were drawn as.
 """
 
 from __future__ import annotations
@@ -27,17 +28,29 @@ from latentdrift.progress import Report
 from latentdrift.sample.generate import SLOTS, How, latents
 from latentdrift.seeds import derive
 
-HOW: How = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}  # as `generate` draws by default
+HOW: How = {
+    "seed": 0,
+    "steps": 50,
+    "guidance": 2.5,
+    "sampler": "ddim",
+}  # as `generate` draws by default
 
 
 def class_latents(
-    base: Base, own: Schedule, todo: Job, root: Path, *, progress: Report | None = None, shared: bool = False
+    base: Base,
+    own: Schedule,
+    todo: Job,
+    root: Path,
+    *,
+    progress: Report | None = None,
+    shared: bool = False,
 ) -> Moments:
     """Latents of the class pictures, from a cache below `root`.
 
     Args:
         base: The network as it is before training.
-        own: The schedule that the network was trained with, which may differ from the one that it is to be trained for.
+        own: The schedule that the network was trained with, which may differ from the one that it
+            is to be trained for.
         todo: The fit.
         root: Folder of the cache.
         progress: Told (images drawn, images).
@@ -52,8 +65,17 @@ def class_latents(
         return {"mean": x0}
 
     process = (own.prediction_type, own.zero_snr)
-    name = key(base.hash, base.dtype, *process, todo.settings["start"], todo.class_prompt, sorted(how.items()))
-    mean = cached(root, "class", name, todo.options.prior_images or 0, draw, progress=progress, shared=shared)["mean"]
+    name = key(
+        base.hash,
+        base.dtype,
+        *process,
+        todo.settings["start"],
+        todo.class_prompt,
+        sorted(how.items()),
+    )
+    mean = cached(
+        root, "class", name, todo.options.prior_images or 0, draw, progress=progress, shared=shared
+    )["mean"]
     return Moments(mean, np.zeros_like(mean[:1]).repeat(len(mean), 0))
 
 
@@ -78,23 +100,30 @@ class Preserving:
 
     @classmethod
     def of(cls, own: Batches, moments: Moments, todo: Job) -> Preserving:
-        """Beside batches of the cohort, batches of the class; their captions, noise and times are drawn alike."""
+        """Beside batches of the cohort, batches of the class; their captions, noise and times are
+        drawn alike."""
         examples = tuple(Example(index, todo.class_prompt) for index in range(len(moments.mean)))
-        prior = Batches(moments, examples, own.size, 0.0, own.length, derive(own.seed, "prior"), own.noise)
+        prior = Batches(
+            moments, examples, own.size, 0.0, own.length, derive(own.seed, "prior"), own.noise
+        )
         return cls(own, prior, todo.options.prior_weight)
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
-        mine, theirs = self.own(step), self.prior(step)
+        mine = self.own(step)
+        theirs = self.prior(step)
         # the loss is a mean over all of them: twice a half each
         counts = torch.tensor([2.0, 2.0 * self.weight]).repeat(len(mine))
         names = [each.name for each in fields(mine)]
-        joined: dict[str, Any] = {name: _interleave(getattr(mine, name), getattr(theirs, name)) for name in names}
+        joined: dict[str, Any] = {
+            name: _interleave(getattr(mine, name), getattr(theirs, name)) for name in names
+        }
         return Batch(**{**joined, "counts": counts})
 
 
 def _interleave(mine: Any, theirs: Any) -> Any:
-    """One after the other in turn; where there is nothing of the class, as much as counts for nothing or 1."""
+    """One after the other in turn; where there is nothing of the class, as much as counts for
+    nothing or 1."""
     if mine is None:
         return None
     if isinstance(mine, tuple):

@@ -22,7 +22,8 @@ RECENT = 50  # steps
 
 @dataclass(frozen=True)
 class Run:
-    """`runs/<name>/`: fit.json, log.jsonl, tensorboard/, cache/, checkpoints/, previews/, adapter/."""
+    """`runs/<name>/`: fit.json, log.jsonl, tensorboard/, cache/, checkpoints/, previews/,
+    adapter/."""
 
     folder: Path
 
@@ -55,16 +56,22 @@ class Run:
         path = self.folder / SETTINGS
         asked = json.loads(json.dumps(settings))
         if path.exists():
-            there = DEFAULTS | self._settings()  # what was no option yet when the run began had its default
+            there = (
+                DEFAULTS | self._settings()
+            )  # what was no option yet when the run began had its default
             changed = [name for name in asked if there.get(name) != asked[name]]
-            differs = ", ".join(f"{name} ({there.get(name)} there, {asked[name]} now)" for name in changed)
+            differs = ", ".join(
+                f"{name} ({there.get(name)} there, {asked[name]} now)" for name in changed
+            )
             if changed:
                 raise OptionError(
-                    f"{self.folder} holds a run with other settings: {differs}; "
-                    "give the same ones to continue it, or another --out"
+                    f"{self.folder} holds a run with other settings: {differs}; give the same ones "
+                    "to continue it, or another --out"
                 )
         elif self.folder.exists() and any(entry.name != HALF for entry in self.folder.iterdir()):
-            raise OptionError(f"{self.folder} is not empty and holds no run; give an empty or new folder as --out")
+            raise OptionError(
+                f"{self.folder} is not empty and holds no run; give an empty or new folder as --out"
+            )
 
     def claim(self, settings: Mapping[str, Any]) -> None:
         """Take the folder for these settings."""
@@ -75,9 +82,14 @@ class Run:
         try:
             there = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))
         except ValueError as error:
-            raise OptionError(f"{self.folder / SETTINGS} is damaged ({error}); give another --out, or delete the run") from None
+            raise OptionError(
+                f"{self.folder / SETTINGS} is damaged ({error}); give another --out, or delete the "
+                "run"
+            ) from None
         if not isinstance(there, dict):
-            raise OptionError(f"{self.folder / SETTINGS} holds no settings; give another --out, or delete the run")
+            raise OptionError(
+                f"{self.folder / SETTINGS} holds no settings; give another --out, or delete the run"
+            )
         return there
 
     def need(self, size: int) -> None:
@@ -86,12 +98,16 @@ class Run:
         Raises:
             ResourceError: They are not.
         """
-        place = next(parent for parent in (self.folder.absolute(), *self.folder.absolute().parents) if parent.exists())
+        place = next(
+            parent
+            for parent in (self.folder.absolute(), *self.folder.absolute().parents)
+            if parent.exists()
+        )
         free = shutil.disk_usage(place).free
         if size > free:
             raise ResourceError(
-                f"this run writes about {size / 1e9:.2f} GB and {place} has {free / 1e9:.2f} GB free; "
-                "free some space or give an --out on another disk"
+                f"this run writes about {size / 1e9:.2f} GB and {place} has {free / 1e9:.2f} GB "
+                "free; free some space or give an --out on another disk"
             )
 
     def log(self, **entry: Any) -> None:
@@ -106,7 +122,8 @@ class Run:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def losses(self) -> dict[str, float | None]:
-        """Mean training loss of the last RECENT steps, and the held-out loss before the first step and after the last."""
+        """Mean training loss of the last RECENT steps, and the held-out loss before the first step
+        and after the last."""
         entries = self.entries()
         recent = [entry["loss"] for entry in entries if "loss" in entry][-RECENT:]
         watched = [entry["held_out"] for entry in entries if "held_out" in entry]
@@ -114,7 +131,12 @@ class Run:
         return {"train": fmean(recent), "held_out_before": first, "held_out": last}
 
     def rewind(self, step: int) -> None:
-        """Forget what the log says of steps after `step`, of its end, and, from 0, of everything: it is done again."""
-        known = [entry for entry in self.entries() if entry["step"] <= step and step and "kept" not in entry]
+        """Forget what the log says of steps after `step`, of its end, and, from 0, of everything:
+        it is done again."""
+        known = [
+            entry
+            for entry in self.entries()
+            if entry["step"] <= step and step and "kept" not in entry
+        ]
         kept = [json.dumps(entry) + "\n" for entry in known]
         write_text(self.folder / "log.jsonl", "".join(kept))

@@ -1,4 +1,5 @@
-"""TRACKERS: where the losses and previews of a run are shown, beside its own log.jsonl. None of them waits for a network."""
+"""TRACKERS: where the losses and previews of a run are shown, beside its own log.jsonl. None of
+them waits for a network."""
 
 from __future__ import annotations
 
@@ -55,18 +56,27 @@ class TensorBoard:
 
 
 class Accelerated:
-    """A tracker of accelerate's. A run does not start where it cannot be reached, and goes on without it where it is lost."""
+    """A tracker of accelerate's. A run does not start where it cannot be reached, and goes on
+    without it where it is lost."""
 
-    def __init__(self, tracker: Any, draw: Callable[[Any, np.ndarray, int], None], error: type[Exception]) -> None:
+    def __init__(
+        self, tracker: Any, draw: Callable[[Any, np.ndarray, int], None], error: type[Exception]
+    ) -> None:
         from accelerate import PartialState
 
-        PartialState(cpu=True)  # its trackers ask it whether this is the first process; of several, the team has made it
-        self.tracker, self.draw, self.error, self.lost = tracker, draw, error, False
+        PartialState(
+            cpu=True
+        )  # its trackers ask it whether this is the first process; of several, the team has made it
+        self.tracker = tracker
+        self.draw = draw
+        self.error = error
+        self.lost = False
         try:
             tracker.start()
         except error as problem:
             raise OptionError(
-                f"--tracker {tracker.name} cannot be reached ({problem}); start its server, or take --tracker tensorboard"
+                f"--tracker {tracker.name} cannot be reached ({problem}); start its server, or "
+                "take --tracker tensorboard"
             ) from problem
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -87,7 +97,11 @@ class Accelerated:
                 what()
             except self.error as problem:
                 self.lost = True
-                log.warning("tracker %s is lost (%s); the run goes on without it", self.tracker.name, problem)
+                log.warning(
+                    "tracker %s is lost (%s); the run goes on without it",
+                    self.tracker.name,
+                    problem,
+                )
 
 
 class Nothing:
@@ -104,18 +118,25 @@ class Nothing:
 
 
 def _mlflow(folder: Path, begin: int) -> Board:
-    """Files in `mlflow/`, or the server of MLFLOW_TRACKING_URI, which is given up on after seconds."""
+    """Files in `mlflow/`, or the server of MLFLOW_TRACKING_URI, which is given up on after
+    seconds."""
     import mlflow
     from accelerate.tracking import MLflowTracker
 
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     if "MLFLOW_TRACKING_URI" not in os.environ:
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer versions would rather have a database
+        os.environ.setdefault(
+            "MLFLOW_ALLOW_FILE_STORE", "true"
+        )  # newer versions would rather have a database
         mlflow.set_tracking_uri((folder.absolute() / "mlflow").as_uri())
     tracker = MLflowTracker(experiment_name=PROJECT, run_name=folder.name)
     error = mlflow.exceptions.MlflowException
-    return Accelerated(tracker, lambda _tracker, pixels, step: mlflow.log_image(pixels, key="preview", step=step), error)
+    return Accelerated(
+        tracker,
+        lambda _tracker, pixels, step: mlflow.log_image(pixels, key="preview", step=step),
+        error,
+    )
 
 
 def _wandb(folder: Path, begin: int) -> Board:
@@ -146,7 +167,9 @@ class Tracker:
 TRACKERS: dict[str, Tracker] = {
     "tensorboard": Tracker("TensorBoard files in the run folder", TensorBoard),
     "mlflow": Tracker("MLflow files in the run folder, or a server", _mlflow, package="mlflow"),
-    "wandb": Tracker("Weights & Biases files in the run folder, or its server", _wandb, package="wandb"),
+    "wandb": Tracker(
+        "Weights & Biases files in the run folder, or its server", _wandb, package="wandb"
+    ),
     "none": Tracker("log.jsonl alone", lambda folder, begin: Nothing()),
 }
 
@@ -162,7 +185,7 @@ def tracker(name: str) -> Tracker:
     row = TRACKERS[name]
     if row.package and find_spec(row.package) is None:
         raise OptionError(
-            f"--tracker {name} needs the package {row.package}, which is not installed: pip install {row.package}, "
-            "or take --tracker tensorboard"
+            f"--tracker {name} needs the package {row.package}, which is not installed: pip "
+            f"install {row.package}, or take --tracker tensorboard"
         )
     return row

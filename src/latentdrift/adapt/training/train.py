@@ -1,6 +1,7 @@
 """THE loop: every method, with or without drift, from a cohort to an adapter. START READING HERE.
 
-A run that was interrupted, even by kill -9, goes on by itself and ends bit-identical to one that was not (float32, one process).
+A run that was interrupted, even by kill -9, goes on by itself and ends bit-identical to one that
+was not (float32, one process).
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from latentdrift.adapt.adapters import adapter
 from latentdrift.adapt.adapters.adapter_files import read
 from latentdrift.adapt.adapters.adapter_stack import begin as begin_with
 from latentdrift.adapt.adapters.preview_verdict import Judgement
-from latentdrift.adapt.training import checkpoint, drift_calibration, latent_cache, prior_preservation
+from latentdrift.adapt.training import (
+    checkpoint,
+    drift_calibration,
+    latent_cache,
+    prior_preservation,
+)
 from latentdrift.adapt.training.batches import Batch, Batches, Beside, held_out
 from latentdrift.adapt.training.cost_estimate import disk
 from latentdrift.adapt.training.distributed import Team
@@ -25,7 +31,14 @@ from latentdrift.adapt.training.preview import LAST_PICTURES, Draw, Judge, Previ
 from latentdrift.adapt.training.run_folder import Run
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.adapt.training.training_log import Journal, Silence
-from latentdrift.adapt.training.training_setup import Job, drift_classes, job, learned, resolve_drift, scheduled
+from latentdrift.adapt.training.training_setup import (
+    Job,
+    drift_classes,
+    job,
+    learned,
+    resolve_drift,
+    scheduled,
+)
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
@@ -74,15 +87,19 @@ def fit(
         judge: Says of these pictures whether they look real.
         on_step: Told (steps done, loss) after each step.
         quiet: No progress bar.
-        class_pictures: A folder where several fits of one base keep the pictures that it draws of the class; default: the run's.
+        class_pictures: A folder where several fits of one base keep the pictures that it draws of
+            the class; default: the run's.
 
     Raises:
-        OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss stops being a number.
+        OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss
+            stops being a number.
         KeyboardInterrupt: After a checkpoint was written.
     """
     own = learned(base, options)
     base = scheduled(base, options)
-    todo, run, team = job(base, cohort, options), Run(Path(run_folder)), Team.join(options.device)
+    todo = job(base, cohort, options)
+    run = Run(Path(run_folder))
+    team = Team.join(options.device)
     options = todo.options
     team.check(options.batch_size)
     run.check(todo.settings)
@@ -90,7 +107,8 @@ def fit(
         return FitResult(run.adapter, read(run.adapter), options.steps, already=True)
     with team.first_before_others():
         last = checkpoint.newest(run.checkpoints)
-    begin, number = last.step if last else 0, base.dtype
+    begin = last.step if last else 0
+    number = base.dtype
     base, parameters = begin_with(base, todo)
     todo.check_prompts(base)
     run.need(disk(base, parameters, todo, len(cohort.rows())))
@@ -98,27 +116,44 @@ def fit(
         run.claim(todo.settings)
     with Journal(run, options, begin, quiet=quiet) if team.first else Silence() as journal:
         with team.first_before_others():
-            moments = latent_cache.latents(base, cohort, todo.resolution, run.cache, progress=journal.bar("latents"))
+            moments = latent_cache.latents(
+                base, cohort, todo.resolution, run.cache, progress=journal.bar("latents")
+            )
             contexts = (
                 latent_cache.live_contexts(base, todo.prompts)
                 if todo.reads
                 else latent_cache.contexts(base, todo.prompts, run.cache)
             )
-            weights, beside = todo.weights(base, cohort, run.cache), todo.beside(base, cohort, moments, run.cache)
+            weights = todo.weights(base, cohort, run.cache)
+            beside = todo.beside(base, cohort, moments, run.cache)
             known = _class_latents(base, own, todo, run, journal, class_pictures)
             stream = _stream(base, todo, moments, weights, beside, known)
         drift, drift_info = resolve_drift(todo, base, cohort, moments)
         trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
         trainer.restore(last)
-        statistics = Statistics.measure(moments.each(todo.positions)) if len(todo.positions) > 1 else None
+        statistics = (
+            Statistics.measure(moments.each(todo.positions)) if len(todo.positions) > 1 else None
+        )
         previews = Previews(preview if team.first else None, todo, statistics, beside)
         watched = held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside)
-        _loop(trainer, todo, stream, watched, run, journal, _drawing(previews, drift, judge, journal), on_step)
+        _loop(
+            trainer,
+            todo,
+            stream,
+            watched,
+            run,
+            journal,
+            _drawing(previews, drift, judge, journal),
+            on_step,
+        )
         if team.first:
             trainer.settle(run.checkpoints)
             if drift_calibration.asks(todo):
-                classes, bar = drift_classes(todo, cohort), journal.bar("drift")
-                drift_info = drift_calibration.calibrated(base, todo, drift, drift_info, moments, beside, classes, bar)
+                classes = drift_classes(todo, cohort)
+                bar = journal.bar("drift")
+                drift_info = drift_calibration.calibrated(
+                    base, todo, drift, drift_info, moments, beside, classes, bar
+                )
         judgement = _last(previews, trainer, Drift.from_dict(drift_info), judge, journal)
     if team.first:
         info = adapter.describe(base, cohort, todo, drift_info, run.losses())
@@ -141,11 +176,20 @@ def _stream(
     known: latent_cache.Moments | None,
 ) -> Batches | prior_preservation.Preserving:
     """What each step sees."""
-    options, length = todo.options, len(base.schedule.alpha_bar)
+    options = todo.options
+    length = len(base.schedule.alpha_bar)
     own = Batches(
-        moments, todo.train, todo.images_per_step, todo.dropout, length, options.seed, todo.noise, weights, beside,
+        moments,
+        todo.train,
+        todo.images_per_step,
+        todo.dropout,
+        length,
+        options.seed,
+        todo.noise,
+        weights,
+        beside,
         blinds=base.sees_source,
-    )  # fmt: skip
+    )
     return prior_preservation.Preserving.of(own, known, todo) if known else own
 
 
@@ -155,8 +199,11 @@ def _class_latents(
     """Pictures that the base draws of the class; None where training does not keep to any."""
     if not todo.options.prior_images:
         return None
-    root, bar = shared or run.cache, journal.bar("class")
-    return prior_preservation.class_latents(base, own, todo, root, progress=bar, shared=shared is not None)
+    root = shared or run.cache
+    bar = journal.bar("class")
+    return prior_preservation.class_latents(
+        base, own, todo, root, progress=bar, shared=shared is not None
+    )
 
 
 def _loop(
@@ -200,7 +247,9 @@ def _loop(
         journal.kept(trainer.done, trainer.patience)
 
 
-def _drawing(previews: Previews, drift: Drift, judge: Judge | None, journal: Journal | Silence) -> Callable[[Trainer], None]:
+def _drawing(
+    previews: Previews, drift: Drift, judge: Judge | None, journal: Journal | Silence
+) -> Callable[[Trainer], None]:
     """A function of the trainer, which draws and judges a preview where one is due."""
 
     def draw(trainer: Trainer) -> None:
@@ -209,14 +258,20 @@ def _drawing(previews: Previews, drift: Drift, judge: Judge | None, journal: Jou
         with trainer.kept():
             pictures = previews.draw(trainer.base, drift)
         journal.picture(trainer.done, contact_sheet([*pictures]))
-        if judge and trainer.done < previews.todo.options.steps:  # the last step is judged by more pictures
+        if (
+            judge and trainer.done < previews.todo.options.steps
+        ):  # the last step is judged by more pictures
             journal.judged(trainer.done, judge(pictures))
 
     return draw
 
 
 def _last(
-    previews: Previews, trainer: Trainer, drift: Drift, judge: Judge | None, journal: Journal | Silence
+    previews: Previews,
+    trainer: Trainer,
+    drift: Drift,
+    judge: Judge | None,
+    journal: Journal | Silence,
 ) -> Judgement | None:
     """What the judge says of pictures of the finished adapter; None where none are drawn."""
     if judge is None or not previews.wanted:
@@ -228,9 +283,13 @@ def _last(
 
 def _not_finite(trainer: Trainer, todo: Job, run: Run) -> str:
     last = checkpoint.newest(run.checkpoints)
-    kept = f"the last good checkpoint is step {last.step} in {run.checkpoints}" if last else "there is no checkpoint yet"
+    kept = (
+        f"the last good checkpoint is step {last.step} in {run.checkpoints}"
+        if last
+        else "there is no checkpoint yet"
+    )
     return (
-        f"the loss or its gradient is not a number at step {trainer.done + 1}, with learning rate {todo.rate:g} and "
-        f"{todo.settings['precision']} arithmetic; {kept}. Start again with another --out and a lower --learning-rate, "
-        "or with --precision fp32"
+        f"the loss or its gradient is not a number at step {trainer.done + 1}, with learning rate "
+        f"{todo.rate:g} and {todo.settings['precision']} arithmetic; {kept}. Start again with "
+        "another --out and a lower --learning-rate, or with --precision fp32"
     )

@@ -63,17 +63,26 @@ class Trainer:
             contexts: Embeddings of prompts.
             drift: Wraps the denoiser.
             todo: Rates, optimiser and the ways of making a step.
-            number: Number format of the arithmetic: by autocast where the network's weights are finer.
+            number: Number format of the arithmetic: by autocast where the network's weights are
+                finer.
             team: Processes that share the work.
         """
         options = todo.options
-        self.base, self.parameters, self.contexts, self.drift = base, parameters, contexts, drift
-        self.number, self.team, self.rates = number, team, todo.rates
-        self.passes, self.gamma = options.accumulate, options.min_snr
+        self.base = base
+        self.parameters = parameters
+        self.contexts = contexts
+        self.drift = drift
+        self.number = number
+        self.team = team
+        self.rates = todo.rates
+        self.passes = options.accumulate
+        self.gamma = options.min_snr
         self.done = 0
         self.watched = -1
         """Steps that were done at the last look at the held-out loss."""
-        self.optimizer = todo.optimizer.make(list(parameters.values()), todo.rate, todo.row.weight_decay)
+        self.optimizer = todo.optimizer.make(
+            list(parameters.values()), todo.rate, todo.row.weight_decay
+        )
         self.average = Average(parameters, options.ema) if options.ema else None
         self.patience = Patience(options.patience) if options.patience else None
         if options.gradient_checkpointing:
@@ -81,11 +90,16 @@ class Trainer:
                 net.enable_gradient_checkpointing()
 
     def losses(self, batch: Batch) -> Tensor:
-        """Loss per image [B]; every time and every latent counts the same, but where the batch says otherwise."""
+        """Loss per image [B]; every time and every latent counts the same, but where the batch says
+        otherwise."""
         device = self.base.device
-        x0, eps, t = batch.x0.to(device), batch.eps.to(device), batch.t.to(device)
+        x0 = batch.x0.to(device)
+        eps = batch.eps.to(device)
+        t = batch.t.to(device)
         seen = None if batch.seen is None else batch.seen.to(device)
-        denoiser = self.drift.wrap_training(self.base.denoiser(), self.base.schedule, batch.captions)
+        denoiser = self.drift.wrap_training(
+            self.base.denoiser(), self.base.schedule, batch.captions
+        )
         with torch.autocast(device.type, self.number, enabled=self.number != self.base.dtype):
             text = self.contexts(batch.prompts).to(device)
             context = text if batch.beside is None else (text, batch.beside.to(device))
@@ -93,8 +107,10 @@ class Trainer:
             return denoising_loss(denoiser, self.base.schedule, x0, eps, t, context, seen, weight)
 
     def update(self, batch: Batch) -> Outcome:
-        """One optimiser step on the mean loss of a batch, however it is cut; none, if loss or gradient are not finite."""
-        # The gradient of a mean over a latent underflows in fp16; that of the sum does not. The weights are float32.
+        """One optimiser step on the mean loss of a batch, however it is cut; none, if loss or
+        gradient are not finite."""
+        # The gradient of a mean over a latent underflows in fp16; that of the sum does not. The
+        # weights are float32.
         scale = batch.x0[0].numel() if self.number == torch.float16 else 1
         loss = torch.zeros((), device=self.base.device)
         for part in self._parts(batch):
@@ -136,12 +152,15 @@ class Trainer:
 
     @torch.no_grad()
     def watch(self, batches: Sequence[Batch]) -> float | None:
-        """Mean loss over fixed batches with the weights that would be kept; None where there are none.
+        """Mean loss over fixed batches with the weights that would be kept; None where there are
+        none.
 
         It is the plain loss, whatever is trained on, so that runs can be compared.
         """
         with self.kept():
-            mine = [self.losses(batch).cpu() for batch in batches[self.team.rank :: self.team.count]]
+            mine = [
+                self.losses(batch).cpu() for batch in batches[self.team.rank :: self.team.count]
+            ]
         total = torch.cat([torch.zeros(0), *mine]).sum().to(self.base.device)
         self.team.add([total])
         loss = (total / sum(len(batch) for batch in batches)).item() if batches else None
@@ -153,7 +172,8 @@ class Trainer:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """The network with the weights that would be kept if this were the end: their average, where there is one."""
+        """The network with the weights that would be kept if this were the end: their average,
+        where there is one."""
         if self.average is None:
             yield
             return
@@ -167,32 +187,45 @@ class Trainer:
                     self.average.swap()
 
     def settle(self, root: Path) -> None:
-        """Put the weights that are kept into the network: those of the best checkpoint, or the last; averaged, where they are."""
+        """Put the weights that are kept into the network: those of the best checkpoint, or the
+        last; averaged, where they are."""
         if self.patience and self.patience.step:
-            checkpoint.at(root, self.patience.step).load(self.parameters, average=self.average is not None)
+            checkpoint.at(root, self.patience.step).load(
+                self.parameters, average=self.average is not None
+            )
         elif self.average:
             self.average.swap()
 
     def save(self, root: Path) -> None:
         """Write a checkpoint of the steps done."""
         patience = self.patience and self.patience.to_dict()
-        notes = {"watched": self.watched, "patience": patience, "best": patience and patience["step"]}
+        notes = {
+            "watched": self.watched,
+            "patience": patience,
+            "best": patience and patience["step"],
+        }
         average = self.average.weights if self.average else None
         checkpoint.write(root, self.done, self.parameters, self.optimizer, average, notes)
 
     def restore(self, last: checkpoint.Checkpoint | None) -> None:
         """Go on from a checkpoint, if there is one."""
         if last:
-            last.restore(self.parameters, self.optimizer, self.average.weights if self.average else None)
-            self.done, self.watched = last.step, last.notes.get("watched", last.step)
+            last.restore(
+                self.parameters, self.optimizer, self.average.weights if self.average else None
+            )
+            self.done = last.step
+            self.watched = last.notes.get("watched", last.step)
             if self.patience and last.notes.get("patience"):
                 self.patience = Patience(**last.notes["patience"])
 
 
 @contextmanager
 def _whole() -> Iterator[None]:
-    """Ctrl-C waits until the block is done, so that weights, optimiser and step count belong together."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+    """Ctrl-C waits until the block is done, so that weights, optimiser and step count belong
+    together."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # only the main thread is interrupted
         yield
         return
     pending: list[int] = []

@@ -1,4 +1,5 @@
-"""What a run tells while it runs: log.jsonl, a tracker, a progress bar with an estimate, preview pictures."""
+"""What a run tells while it runs: log.jsonl, a tracker, a progress bar with an estimate, preview
+pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ from types import TracebackType
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.adapt.training.early_stopping import Patience
@@ -24,7 +32,8 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """Opened for the time of a run, from step `begin` on; what the logs say of later steps is forgotten."""
+    """Opened for the time of a run, from step `begin` on; what the logs say of later steps is
+    forgotten."""
 
     def __init__(self, run: Run, options: FitOptions, begin: int, *, quiet: bool) -> None:
         run.rewind(begin)
@@ -41,26 +50,37 @@ class Journal:
             console=Console(stderr=True),
             disable=quiet,
         )
-        self.training = self.progress.add_task(options.method, total=options.steps, completed=begin, note="", visible=False)
+        self.training = self.progress.add_task(
+            options.method, total=options.steps, completed=begin, note="", visible=False
+        )
 
     def __enter__(self) -> Journal:
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.progress.stop()
         self.board.close()
 
     def bar(self, name: str) -> Callable[[int, int], None]:
         """A bar for work before training, which appears when it is first told (done, total)."""
         task = self.progress.add_task(name, total=None, visible=False, note="")
-        return lambda done, total: self.progress.update(task, completed=done, total=total, visible=True)
+        return lambda done, total: self.progress.update(
+            task, completed=done, total=total, visible=True
+        )
 
     def step(self, done: int, outcome: Outcome) -> None:
         """A step was made."""
         self.run.log(step=done, loss=outcome.loss, norm=outcome.norm, rate=outcome.rate)
         self.board.log({"loss/train": outcome.loss, "gradient norm": outcome.norm}, done)
-        self.progress.update(self.training, completed=done, note=f"loss {outcome.loss:.4f}", visible=True)
+        self.progress.update(
+            self.training, completed=done, note=f"loss {outcome.loss:.4f}", visible=True
+        )
 
     def held_out(self, done: int, loss: float | None) -> None:
         """The held-out loss after `done` steps, where there are held-out images."""
@@ -85,9 +105,13 @@ class Journal:
         """Of a run with early stopping: when it ended, and which checkpoint is the adapter."""
         self.run.log(step=done, kept=best.step, kept_held_out=best.loss, waited=best.waited)
         log.info(
-            "%s after %d steps; the adapter is the checkpoint of step %d, with the lowest held-out loss, %s",
-            "stopped early" if best.over else "finished", done, best.step, best.loss,
-        )  # fmt: skip
+            "%s after %d steps; the adapter is the checkpoint of step %d, with the lowest held-out "
+            "loss, %s",
+            "stopped early" if best.over else "finished",
+            done,
+            best.step,
+            best.loss,
+        )
 
 
 class Silence:
@@ -96,7 +120,12 @@ class Silence:
     def __enter__(self) -> Silence:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Nothing was opened."""
 
     def bar(self, name: str) -> Callable[[int, int], None]:

@@ -1,4 +1,5 @@
-"""Job = everything about a fit that is decided before any work: who is in it, what is said of each image, at which rate."""
+"""Job = everything about a fit that is decided before any work: who is in it, what is said of each
+image, at which rate."""
 
 from __future__ import annotations
 
@@ -35,10 +36,26 @@ from latentdrift.model.signal_leak import estimate
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
 ESTIMATED = ("auto", "calibrated")  # values of --drift that are found, and not given
 # These do not change what comes out, or are compared by hash.
-FREE = {"cohort", "base", "out", "checkpoint_every", "preview_every", "gradient_checkpointing", "tracker"}
+FREE = {
+    "cohort",
+    "base",
+    "out",
+    "checkpoint_every",
+    "preview_every",
+    "gradient_checkpointing",
+    "tracker",
+}
 CRAFT = (
-    "accumulate", "rate_schedule", "optimizer", "min_snr", "ema", "patience", "mask", "mask_outside", "gradient_checkpointing",
-)  # fmt: skip
+    "accumulate",
+    "rate_schedule",
+    "optimizer",
+    "min_snr",
+    "ema",
+    "patience",
+    "mask",
+    "mask_outside",
+    "gradient_checkpointing",
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,14 @@ def _hints(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: Path) 
 
 
 SHOWN: dict[str, Shown] = {
-    "source": Shown(_sources, lambda base, pixels: (base.latent_channels, base.latent_size(pixels), base.latent_size(pixels))),
+    "source": Shown(
+        _sources,
+        lambda base, pixels: (
+            base.latent_channels,
+            base.latent_size(pixels),
+            base.latent_size(pixels),
+        ),
+    ),
     "hint": Shown(_hints, lambda base, pixels: (3, pixels, pixels)),
 }
 
@@ -105,11 +129,14 @@ class Job:
     @property
     def craft(self) -> dict[str, Any]:
         """How the steps were made, for adapter.json."""
-        return {name: getattr(self.options, name) for name in CRAFT} | {"warm_up": self.rates.warm_up}
+        return {name: getattr(self.options, name) for name in CRAFT} | {
+            "warm_up": self.rates.warm_up
+        }
 
     @property
     def dropout(self) -> float:
-        """Share of empty prompts; none where only a word is learned, which the empty prompt does not hold."""
+        """Share of empty prompts; none where only a word is learned, which the empty prompt does
+        not hold."""
         return self.options.caption_dropout if self.row.trains_network else 0.0
 
     @property
@@ -125,7 +152,15 @@ class Job:
     @cached_property
     def sources(self) -> tuple[int, ...]:
         """Positions of the rows from which comes what examples are shown, each once."""
-        return tuple(sorted({example.shown for example in (*self.train, *self.validation) if example.shown is not None}))
+        return tuple(
+            sorted(
+                {
+                    example.shown
+                    for example in (*self.train, *self.validation)
+                    if example.shown is not None
+                }
+            )
+        )
 
     @property
     def class_prompt(self) -> str:
@@ -136,20 +171,34 @@ class Job:
     def prompts(self) -> list[str]:
         """Every prompt that a step may see."""
         prior = {self.class_prompt} if self.options.prior_images else set()
-        return sorted({"", *prior, *(example.caption for example in (*self.train, *self.validation))})
+        return sorted(
+            {"", *prior, *(example.caption for example in (*self.train, *self.validation))}
+        )
 
     def weights(self, base: Base, cohort: Cohort, root: Path) -> np.ndarray | None:
-        """What each latent of each image counts in the loss, from a cache below `root`; None where all count the same."""
+        """What each latent of each image counts in the loss, from a cache below `root`; None where
+        all count the same."""
         if self.options.mask is None:
             return None
         size = base.latent_size(self.resolution)
         return loss_masks.weights(
-            cohort, self.options.mask, self.options.mask_outside, self.positions, self.resolution, size, root
+            cohort,
+            self.options.mask,
+            self.options.mask_outside,
+            self.positions,
+            self.resolution,
+            size,
+            root,
         )
 
     def beside(self, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside | None:
-        """What the network is shown beside the noisy latents of examples, from a cache below `root`; None where it is nothing."""
-        return SHOWN[self.row.shown].make(self, base, cohort, moments, root) if self.row.shown else None
+        """What the network is shown beside the noisy latents of examples, from a cache below
+        `root`; None where it is nothing."""
+        return (
+            SHOWN[self.row.shown].make(self, base, cohort, moments, root)
+            if self.row.shown
+            else None
+        )
 
     def check_prompts(self, base: Base) -> str:
         """The longest prompt, read by the base that is trained, whose words may be several tokens.
@@ -162,12 +211,22 @@ class Job:
         try:
             base.embed([longest])
         except OptionError as error:
-            word = f", give {self.options.token} fewer --vectors than {self.options.vectors}," if self.words else ""
-            less = f"--caption {self.options.caption} out" if self.options.caption else "the patient out with --no-patient-info"
+            word = (
+                f", give {self.options.token} fewer --vectors than {self.options.vectors},"
+                if self.words
+                else ""
+            )
+            less = (
+                f"--caption {self.options.caption} out"
+                if self.options.caption
+                else "the patient out with --no-patient-info"
+            )
             if self.options.instruction and not self.options.caption:
                 less = "attributes out: import the cohort again with a shorter --map"
             long = sum(count > base.token_limit for count in counts.values())
-            raise OptionError(f"{error}{word} or leave {less}; {long} of {len(counts)} prompts are too long") from error
+            raise OptionError(
+                f"{error}{word} or leave {less}; {long} of {len(counts)} prompts are too long"
+            ) from error
         return longest
 
 
@@ -178,16 +237,21 @@ def scheduled(base: Base, options: FitOptions) -> Base:
         OptionError: A network that stays as it is would have to predict something else.
         BaseModelError: Zero terminal SNR for a network that predicts eps.
     """
-    if options.prediction not in (None, base.schedule.prediction_type) and not method(options.method).trains_network:
+    if (
+        options.prediction not in (None, base.schedule.prediction_type)
+        and not method(options.method).trains_network
+    ):
         raise OptionError(
-            f"--prediction {options.prediction} needs a network that learns it, and --method {options.method} leaves the network "
-            f"as it is, which predicts {base.schedule.prediction_type}; take --method full"
+            f"--prediction {options.prediction} needs a network that learns it, and --method "
+            f"{options.method} leaves the network as it is, which predicts "
+            f"{base.schedule.prediction_type}; take --method full"
         )
     return replace(base, schedule=base.schedule.altered(options.prediction, options.zero_snr))
 
 
 def learned(base: Base, options: FitOptions) -> Schedule:
-    """The schedule that the network was trained with so far: the base's own, or that of the adapters that the fit starts from."""
+    """The schedule that the network was trained with so far: the base's own, or that of the
+    adapters that the fit starts from."""
     schedule = base.schedule
     for folder, _ in map(parse, options.start):
         schedule = schedule.altered(**read(folder).get("schedule", {}))
@@ -198,7 +262,8 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     """Resolve the options for this base and cohort.
 
     Raises:
-        OptionError: An unknown method or prompt style, a resolution that does not fit, a drift or noise that is not understood.
+        OptionError: An unknown method or prompt style, a resolution that does not fit, a drift or
+            noise that is not understood.
         CohortError: No training images.
     """
     row = method(options.method)
@@ -210,38 +275,51 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         _given(base, options, resolution)
     elif not base.schedule.a(base.schedule.timesteps(SAMPLING_STEPS)[0]) > 0:
         raise OptionError(
-            f"--drift {estimated} has nothing to make up for where sampling starts from pure noise (zero terminal SNR); "
-            "give --drift none"
+            f"--drift {estimated} has nothing to make up for where sampling starts from pure noise "
+            "(zero terminal SNR); give --drift none"
         )
     if estimated == "calibrated" and options.drift_form != "noise_mean":
         raise OptionError(
-            f"--drift calibrated goes with --drift-form noise_mean only, not with the ablation '{options.drift_form}'; "
-            "give --drift auto or a value"
+            "--drift calibrated goes with --drift-form noise_mean only, not with the ablation "
+            f"'{options.drift_form}'; give --drift auto or a value"
         )
     noise = Noise.parse(options.noise)
     if options.drift_by:
         _check_classes(cohort, options)
     words = _words(cohort, options, row)
-    describe = row.called.format(token=name_by(options), rare_word=options.rare_word, images=cohort.describe)
-    train, validation = (tuple(row.examples(cohort, split, options, describe)) for split in ("train", "validation"))
+    describe = row.called.format(
+        token=name_by(options), rare_word=options.rare_word, images=cohort.describe
+    )
+    train, validation = (
+        tuple(row.examples(cohort, split, options, describe)) for split in ("train", "validation")
+    )
     hint = Hint.of(options.hint, cohort) if row.shown == "hint" else None
     if hint:
         train, validation = (
-            hint_batches.examples(cohort, *found, hint) for found in (("train", train), ("validation", validation))
+            hint_batches.examples(cohort, *found, hint)
+            for found in (("train", train), ("validation", validation))
         )
     if not train:
-        raise CohortError(f"cohort {cohort.folder} has no image in its train split; import it again with another --split")
-    fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(options.drift_mode or "", 1)
+        raise CohortError(
+            f"cohort {cohort.folder} has no image in its train split; import it again with another "
+            "--split"
+        )
+    fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(
+        options.drift_mode or "", 1
+    )
     images = len({example.row for example in train})
     if images < fewest:
-        raise CohortError(f"--drift-mode {options.drift_mode} needs {fewest} training images, there are {images}; take pin")
+        raise CohortError(
+            f"--drift-mode {options.drift_mode} needs {fewest} training images, there are "
+            f"{images}; take pin"
+        )
     rate = options.learning_rate or row.learning_rate(base)
     rates = Rates.of(rate, options.rate_schedule, options.warm_up, options.steps)
     tracker(options.tracker)
     if options.patience and not validation:
         raise CohortError(
-            f"--patience watches the held-out loss, and cohort {cohort.folder} has none in its validation split; leave it out, "
-            "or import the cohort again with another --split"
+            f"--patience watches the held-out loss, and cohort {cohort.folder} has none in its "
+            "validation split; leave it out, or import the cohort again with another --split"
         )
     free = FREE - {"checkpoint_every"} if options.patience else FREE
     settings = {
@@ -251,15 +329,28 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         "resolution": resolution,
         "precision": str(base.dtype).removeprefix("torch."),
         "device": base.device.type,
-        "start": [told(folder, read(folder), weight) for folder, weight in map(parse, options.start)],
+        "start": [
+            told(folder, read(folder), weight) for folder, weight in map(parse, options.start)
+        ],
         "base": base.hash,
         "cohort": cohort.fingerprint,
         "examples": key(train, validation, list(cohort.rows()["sha256"])),
     }
     todo = Job(
-        options, row, rates, optimizer(options.optimizer), resolution, describe, cohort.describe, words, train, validation,
-        noise, settings, hint,
-    )  # fmt: skip
+        options,
+        row,
+        rates,
+        optimizer(options.optimizer),
+        resolution,
+        describe,
+        cohort.describe,
+        words,
+        train,
+        validation,
+        noise,
+        settings,
+        hint,
+    )
     if hint:
         settings["hints"] = key(hint.labels, *hint.fingerprint(cohort, todo.sources))
     if options.mask:
@@ -277,32 +368,47 @@ def _words(cohort: Cohort, options: FitOptions, row: Method) -> dict[str, str]:
         if options.concept_by:
             able = [name for name, other in METHODS.items() if other.learns_word]
             raise OptionError(
-                f"--concept-by gives values new words, and --method {options.method} learns none; take {' or '.join(able)}"
+                f"--concept-by gives values new words, and --method {options.method} learns none; "
+                f"take {' or '.join(able)}"
             )
         return {}
-    found = {word: f"{cohort.describe} {value}" for value, word in concepts(cohort, options).items()}
+    found = {
+        word: f"{cohort.describe} {value}" for value, word in concepts(cohort, options).items()
+    }
     return found or {options.token: cohort.describe}
 
 
-def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tuple[Drift, dict[str, Any]]:
+def resolve_drift(
+    job: Job, base: Base, cohort: Cohort, moments: Moments
+) -> tuple[Drift, dict[str, Any]]:
     """The drift of this fit, and what adapter.json says of it.
 
-    `auto` is the closed form per channel; trained into the network as well, the two shifts of the start add up: the trained
-    one and the signal that a plain start lacks. `calibrated` begins with it; where the mode leaves the start's mean open, it is
-    chosen after training (calibration.py), and only then is the source `calibrated`.
+    `auto` is the closed form per channel; trained into the network as well, the two shifts of the
+    start add up: the trained one and the signal that a plain start lacks. `calibrated` begins with
+    it; where the mode leaves the start's mean open, it is chosen after training (calibration.py),
+    and only then is the source `calibrated`.
     """
-    text, mode, form = job.options.drift.strip().lower(), job.options.drift_mode, job.options.drift_form
+    text = job.options.drift.strip().lower()
+    mode = job.options.drift_mode
+    form = job.options.drift_form
     if text not in ESTIMATED:
         drift = _given(base, job.options, job.resolution)
-        return drift, {**drift.to_dict(), "source": "given" if drift.train or drift.infer else "none"}
+        return drift, {
+            **drift.to_dict(),
+            "source": "given" if drift.train or drift.infer else "none",
+        }
     t0 = int(base.schedule.timesteps(SAMPLING_STEPS)[0])
     a_t0 = float(base.schedule.a(t0))
 
     patients = cohort.rows()["patient"]
     known = bool(patients.notna().all())
 
-    def found(positions: Sequence[int]) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
-        means = torch.from_numpy(np.stack([moments.mean[position].mean((1, 2)) for position in positions]))
+    def found(
+        positions: Sequence[int],
+    ) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
+        means = torch.from_numpy(
+            np.stack([moments.mean[position].mean((1, 2)) for position in positions])
+        )
         return estimate(means, a_t0, groups=list(patients.iloc[list(positions)]) if known else None)
 
     delta, interval = found(job.positions)
@@ -312,7 +418,13 @@ def resolve_drift(job: Job, base: Base, cohort: Cohort, moments: Moments) -> tup
         part = _closed_form(found(positions)[0], mode or "infer", form)
         groups.append(Group(phrase, part.train, part.infer))
     drift = replace(whole, groups=tuple(groups))
-    return drift, {**drift.to_dict(), "source": "auto", "t0": t0, "estimate": list(delta), "interval": list(map(list, interval))}
+    return drift, {
+        **drift.to_dict(),
+        "source": "auto",
+        "t0": t0,
+        "estimate": list(delta),
+        "interval": list(map(list, interval)),
+    }
 
 
 def _given(base: Base, options: FitOptions, resolution: int) -> Drift:
@@ -321,7 +433,8 @@ def _given(base: Base, options: FitOptions, resolution: int) -> Drift:
 
 
 def _closed_form(delta: Sequence[float], mode: str, form: str) -> Drift:
-    """delta leaked into the start; trained in as well, the two add up: yT ~ N((delta_infer - delta_train) s, I)."""
+    """delta leaked into the start; trained in as well, the two add up: yT ~ N((delta_infer -
+    delta_train) s, I)."""
     drift = Drift.of(delta, mode, form)
     return replace(drift, infer=tuple(2 * value for value in delta)) if mode == "both" else drift
 
@@ -330,18 +443,27 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
     """See that `--drift-by` can tell classes apart.
 
     Raises:
-        OptionError: Drift is not estimated or an ablation, no such category, or the prompts do not say it.
+        OptionError: Drift is not estimated or an ablation, no such category, or the prompts do not
+            say it.
     """
     if options.drift.strip().lower() not in ESTIMATED:
-        raise OptionError("--drift-by estimates a drift per class, which needs --drift auto or --drift calibrated")
+        raise OptionError(
+            "--drift-by estimates a drift per class, which needs --drift auto or --drift calibrated"
+        )
     if options.drift_form != "noise_mean":
-        raise OptionError(f"--drift-by goes with --drift-form noise_mean only, not with the ablation '{options.drift_form}'")
+        raise OptionError(
+            "--drift-by goes with --drift-form noise_mean only, not with the ablation "
+            f"'{options.drift_form}'"
+        )
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
     if options.drift_by not in kinds:
         raise unknown("category for --drift-by", str(options.drift_by), kinds)
     if options.caption or not options.patient_info:
         left_out = "--caption replaces" if options.caption else "--no-patient-info leaves out"
-        raise OptionError(f"--drift-by tells classes by their words in the prompt, which {left_out}; give one of them")
+        raise OptionError(
+            f"--drift-by tells classes by their words in the prompt, which {left_out}; give one of "
+            "them"
+        )
 
 
 def drift_classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:

@@ -1,11 +1,12 @@
-"""Cohort: a folder of PNGs with a table and a description, which Hugging Face `datasets` loads as an `imagefolder`.
+"""Cohort: a folder of PNGs with a table and a description, which Hugging Face `datasets` loads as
+an `imagefolder`.
 
     images/000000.png   8- or 16-bit grey, or 8-bit RGB
     metadata.csv        one row per image: COLUMNS, then further attributes; an empty cell is a missing value
     cohort.json         what the pictures show, the attributes' types and words, where all of it came from, what was left out
 
-A PNG value v of b bits stands for the intensity window_low + v / (2^b - 1) * (window_high - window_low), and reaches a model as
-v / (2^b - 1) * 2 - 1. A cohort appears whole or not at all.
+A PNG value v of b bits stands for the intensity window_low + v / (2^b - 1) * (window_high -
+window_low), and reaches a model as v / (2^b - 1) * 2 - 1. A cohort appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -37,9 +38,22 @@ from latentdrift.storage import document
 FORMAT = 1
 """Version of what lies on disk; it changes when an older latentdrift could not read it."""
 COLUMNS = (
-    "file_name", "patient", "visit", "days", "age", "sex", "findings", "view", "modality", "split",
-    "row_mm", "col_mm", "window_low", "window_high", "sha256",
-)  # fmt: skip
+    "file_name",
+    "patient",
+    "visit",
+    "days",
+    "age",
+    "sex",
+    "findings",
+    "view",
+    "modality",
+    "split",
+    "row_mm",
+    "col_mm",
+    "window_low",
+    "window_high",
+    "sha256",
+)
 NUMBERS = ("days", "age", "row_mm", "col_mm", "window_low", "window_high")
 CONDITIONS = ("age", "sex", "findings", "view")
 """Columns of COLUMNS that describe the patient or the picture, and so can stand in a prompt."""
@@ -51,7 +65,8 @@ class Cohort:
 
     Attributes:
         folder: Where it lies.
-        table: metadata.csv; numbers as float (missing: NaN), everything else as str (missing: None).
+        table: metadata.csv; numbers as float (missing: NaN), everything else as str (missing:
+            None).
         info: cohort.json.
     """
 
@@ -72,17 +87,21 @@ class Cohort:
         if not (folder / "metadata.csv").is_file():
             raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
         kinds = info["attributes"] | info.get("kept", {})
-        table = _read_table(folder, [name for name, spec in kinds.items() if spec["type"] == "number"])
+        table = _read_table(
+            folder, [name for name, spec in kinds.items() if spec["type"] == "number"]
+        )
         lost = [name for name in table["file_name"] if not member(folder, name).is_file()]
         if lost:
             raise CohortError(
-                f"the cohort {folder} has lost {len(lost)} of {len(table)} images, the first {lost[0]}; import it again"
+                f"the cohort {folder} has lost {len(lost)} of {len(table)} images, the first "
+                f"{lost[0]}; import it again"
             )
         return cls(folder, table, info)
 
     @property
     def attributes(self) -> dict[str, dict[str, Any]]:
-        """What can stand in a prompt: name -> {"type": "number" | "category" | "findings", "vocabulary": [...], ...}."""
+        """What can stand in a prompt: name -> {"type": "number" | "category" | "findings",
+        "vocabulary": [...], ...}."""
         return self.info["attributes"]
 
     @property
@@ -103,9 +122,13 @@ class Cohort:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of pixels, splits and attributes; neither file names, order nor pseudonyms change it."""
+        """SHA-256 of pixels, splits and attributes; neither file names, order nor pseudonyms change
+        it."""
         columns = ["sha256", "split", *sorted(self.attributes)]
-        rows = sorted(json.dumps([str(row[name]) for name in columns]) for row in self.table.to_dict("records"))
+        rows = sorted(
+            json.dumps([str(row[name]) for name in columns])
+            for row in self.table.to_dict("records")
+        )
         return hashlib.sha256("\n".join([self.describe, *columns, *rows]).encode()).hexdigest()
 
     def rows(self, split: str | None = None) -> pd.DataFrame:
@@ -125,11 +148,14 @@ class Cohort:
             with Image.open(path) as picture:
                 if picture.mode not in ("L", "RGB", "I;16"):
                     raise CohortError(
-                        f"{path} is a picture of mode {picture.mode}; a cohort holds 8- or 16-bit grey, or 8-bit RGB"
+                        f"{path} is a picture of mode {picture.mode}; a cohort holds 8- or 16-bit "
+                        "grey, or 8-bit RGB"
                     )
                 return np.asarray(picture)
         except (OSError, SyntaxError) as error:
-            raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
+            raise CohortError(
+                f"{path} cannot be read ({error}); import the cohort again"
+            ) from error
 
     def pixels(self, row: Mapping[str, Any]) -> np.ndarray:
         """float32 [H, W] or [H, W, 3] in [-1, 1]."""
@@ -137,7 +163,8 @@ class Cohort:
         return values.astype(np.float32) * np.float32(2 / np.iinfo(values.dtype).max) - 1
 
     def batch(self, rows: pd.DataFrame, resolution: int) -> np.ndarray:
-        """float32 [N, 3, R, R] in [-1, 1]: padded to a square of background, resized; grey repeated in the three channels."""
+        """float32 [N, 3, R, R] in [-1, 1]: padded to a square of background, resized; grey repeated
+        in the three channels."""
         out = np.empty((len(rows), 3, resolution, resolution), dtype=np.float32)
         for position, row in enumerate(rows.to_dict("records")):
             pixels = self.pixels(row)
@@ -147,10 +174,14 @@ class Cohort:
 
     @staticmethod
     def fit(row: Mapping[str, Any], pixels: np.ndarray, resolution: int) -> Fit:
-        """How a row's picture is brought to the model's square; pixels that are not square keep their proportions in mm."""
+        """How a row's picture is brought to the model's square; pixels that are not square keep
+        their proportions in mm."""
         aspect = row["row_mm"] / row["col_mm"]
         return Fit(
-            pixels.shape[0], pixels.shape[1], resolution, aspect=float(aspect) if np.isfinite(aspect) and aspect > 0 else 1.0
+            pixels.shape[0],
+            pixels.shape[1],
+            resolution,
+            aspect=float(aspect) if np.isfinite(aspect) and aspect > 0 else 1.0,
         )
 
 
@@ -159,10 +190,13 @@ def background(pixels: np.ndarray) -> float:
     return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))
 
 
-def quantise(pixels: np.ndarray, range: tuple[float, float]) -> tuple[np.ndarray, tuple[float, float]]:
+def quantise(
+    pixels: np.ndarray, range: tuple[float, float]
+) -> tuple[np.ndarray, tuple[float, float]]:
     """Pixels as a PNG can hold them, and the intensities of its lowest and highest value.
 
-    8-bit pictures over their full range stay as they are, colour becomes 8-bit, everything else 16-bit over the range.
+    8-bit pictures over their full range stay as they are, colour becomes 8-bit, everything else
+    16-bit over the range.
     """
     low, high = range
     if pixels.dtype == np.uint8 and (low, high) == (0, 255):
@@ -171,7 +205,10 @@ def quantise(pixels: np.ndarray, range: tuple[float, float]) -> tuple[np.ndarray
         return pixels, (0.0, 65535.0)
     kind = np.uint16 if pixels.ndim == 2 else np.uint8
     share = (np.nan_to_num(pixels.astype(np.float64), nan=low) - low) / (high - low)
-    return np.rint(np.clip(share, 0, 1) * np.iinfo(kind).max).astype(kind), (float(low), float(high))
+    return np.rint(np.clip(share, 0, 1) * np.iinfo(kind).max).astype(kind), (
+        float(low),
+        float(high),
+    )
 
 
 def write_cohort(
@@ -185,9 +222,12 @@ def write_cohort(
 
     Args:
         out: The folder to make.
-        images: Pixels (uint8 or uint16 [H, W], uint8 [H, W, 3]) and their row: names of COLUMNS, and further attributes.
-        info: `describe`; `synthetic` where the pictures were made; whatever else cohort.json should say.
-        mask: Position of an image -> its mask, uint8 or uint16 [H, W], kept below `masks/` and named in the column `mask`.
+        images: Pixels (uint8 or uint16 [H, W], uint8 [H, W, 3]) and their row: names of COLUMNS,
+            and further attributes.
+        info: `describe`; `synthetic` where the pictures were made; whatever else cohort.json should
+            say.
+        mask: Position of an image -> its mask, uint8 or uint16 [H, W], kept below `masks/` and
+            named in the column `mask`.
         finish: What else is to be written into the folder before it appears.
 
     Raises:
@@ -203,12 +243,20 @@ def write_cohort(
         for position, (pixels, row) in enumerate(images):
             name = f"images/{position:06d}.png"
             write_png(staging / name, pixels, synthetic=bool(info.get("synthetic")))
-            window: dict[str, Any] = {"window_low": 0.0, "window_high": float(np.iinfo(pixels.dtype).max)}
+            window: dict[str, Any] = {
+                "window_low": 0.0,
+                "window_high": float(np.iinfo(pixels.dtype).max),
+            }
             if mask:
                 (staging / "masks").mkdir(exist_ok=True)
                 window["mask"] = f"masks/{position:06d}.png"
                 write_png(staging / window["mask"], mask(position), synthetic=False)
-            rows.append(window | {"split": "train", "sha256": pixel_hash(pixels)} | dict(row) | {"file_name": name})
+            rows.append(
+                window
+                | {"split": "train", "sha256": pixel_hash(pixels)}
+                | dict(row)
+                | {"file_name": name}
+            )
         write_tables(staging, rows, info)
         if finish:
             finish(staging)
@@ -219,33 +267,46 @@ def write_cohort(
 
 
 def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, Any]) -> None:
-    """metadata.csv and cohort.json; types and words of the attributes are found in the rows unless `info` gives them."""
+    """metadata.csv and cohort.json; types and words of the attributes are found in the rows unless
+    `info` gives them."""
     if not rows:
         raise CohortError("no images: a cohort needs at least one")
     further = list(dict.fromkeys(name for row in rows for name in row if name not in COLUMNS))
     columns = [*COLUMNS, *further]
-    table = pd.DataFrame([[_plain(row.get(name)) for name in columns] for row in rows], columns=columns, dtype=object)
+    table = pd.DataFrame(
+        [[_plain(row.get(name)) for name in columns] for row in rows], columns=columns, dtype=object
+    )
     kept = [name for name in further if name in info.get("kept", ())]
-    spoken = [name for name in (*CONDITIONS, *further) if name not in kept and table[name].notna().any()]
+    spoken = [
+        name for name in (*CONDITIONS, *further) if name not in kept and table[name].notna().any()
+    ]
     described = {
         "format": FORMAT,
         "describe": info.get("describe") or "medical image",
         "images": len(table),
         "patients": int(table["patient"].nunique()),
-        "splits": {name: int((table["split"] == name).sum()) for name in ("train", "validation", "test")},
+        "splits": {
+            name: int((table["split"] == name).sum()) for name in ("train", "validation", "test")
+        },
         "attributes": {name: specification(name, table[name]) for name in spoken},
     }
     given = {name: value for name, value in info.items() if name not in ("kept", *described)}
     given["attributes"] = info.get("attributes") or described["attributes"]
     given["kept"] = {name: specification(name, table[name]) for name in kept}
-    safe = [[defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in table.to_numpy()]
-    pd.DataFrame(safe, columns=columns, dtype=object).to_csv(folder / "metadata.csv", index=False, lineterminator="\n")
+    safe = [
+        [defuse(cell) if isinstance(cell, str) else cell for cell in row]
+        for row in table.to_numpy()
+    ]
+    pd.DataFrame(safe, columns=columns, dtype=object).to_csv(
+        folder / "metadata.csv", index=False, lineterminator="\n"
+    )
     text = json.dumps(described | given, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "cohort.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
-    """A cell as it is written: whole numbers without `.0`, nothing for what is no finite number, text on one line."""
+    """A cell as it is written: whole numbers without `.0`, nothing for what is no finite number,
+    text on one line."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else float(value) if math.isfinite(value) else None
     return clean(value) if isinstance(value, str) else value
@@ -254,10 +315,19 @@ def _plain(value: Any) -> Any:
 def specification(name: str, values: pd.Series) -> dict[str, Any]:
     """An attribute's type, and its unit and extent or its words."""
     present = values.dropna()
-    if name != "findings" and len(present) and all(isinstance(value, Real) and not isinstance(value, bool) for value in present):
+    if (
+        name != "findings"
+        and len(present)
+        and all(isinstance(value, Real) and not isinstance(value, bool) for value in present)
+    ):
         spec = {"type": "number", "low": float(present.min()), "high": float(present.max())}
         return spec | ({"unit": "years"} if name == "age" else {})
-    words = {part for value in present for part in (str(value).split("|") if name == "findings" else [str(value)]) if part}
+    words = {
+        part
+        for value in present
+        for part in (str(value).split("|") if name == "findings" else [str(value)])
+        if part
+    }
     return {"type": "findings" if name == "findings" else "category", "vocabulary": sorted(words)}
 
 
@@ -269,13 +339,19 @@ def check_cohort(folder: Path) -> None:
     """
     if not (folder / "cohort.json").is_file():
         found = "is no folder" if not folder.is_dir() else "has no cohort.json"
-        raise CohortError(f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out COHORT`")
+        raise CohortError(
+            f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out "
+            "COHORT`"
+        )
 
 
 def check_free(out: Path) -> None:
     """Refuse a folder that holds something."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise CohortError(f"{out} exists and is not empty; a cohort is never changed: choose another --out, or delete it first")
+        raise CohortError(
+            f"{out} exists and is not empty; a cohort is never changed: choose another --out, or "
+            "delete it first"
+        )
 
 
 def publish(staging: Path, out: Path) -> None:
@@ -286,9 +362,14 @@ def publish(staging: Path, out: Path) -> None:
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
-    info = document(folder / "cohort.json", CohortInfo, CohortError, "cohort", "import the cohort again")
+    info = document(
+        folder / "cohort.json", CohortInfo, CohortError, "cohort", "import the cohort again"
+    )
     if info["format"] != FORMAT:
-        raise CohortError(f"the cohort {folder} has format version {info['format']} and {FORMAT} is needed; import it again")
+        raise CohortError(
+            f"the cohort {folder} has format version {info['format']} and {FORMAT} is needed; "
+            "import it again"
+        )
     return info
 
 
@@ -303,9 +384,13 @@ def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
         raise CohortError(f"{path} has no column {', '.join(absent)}; import the cohort again")
     for name in table:
         if name in NUMBERS or name in numbers:
-            table[name] = pd.to_numeric(table[name].where(table[name] != "", None), errors="coerce").astype(float)
+            table[name] = pd.to_numeric(
+                table[name].where(table[name] != "", None), errors="coerce"
+            ).astype(float)
         else:
-            table[name] = pd.Series([restore(cell) or None for cell in table[name]], table.index, dtype=object)
+            table[name] = pd.Series(
+                [restore(cell) or None for cell in table[name]], table.index, dtype=object
+            )
     return table
 
 
@@ -315,8 +400,12 @@ def member(folder: Path, name: str) -> Path:
     Raises:
         CohortError: It lies outside of the cohort's folder, by its name or by a link.
     """
-    path, parts = folder / name, PurePosixPath(name.replace("\\", "/"))
+    path = folder / name
+    parts = PurePosixPath(name.replace("\\", "/"))
     leaves = parts.is_absolute() or ".." in parts.parts or ":" in name
     if leaves or (path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())):
-        raise CohortError(f"the cohort {folder} names a file outside of its folder, {name}; get it again from whom you trust")
+        raise CohortError(
+            f"the cohort {folder} names a file outside of its folder, {name}; get it again from "
+            "whom you trust"
+        )
     return path

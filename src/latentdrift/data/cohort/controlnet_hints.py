@@ -1,6 +1,8 @@
-"""HINTS: what a ControlNet is shown beside noise and text, made from a cohort in the geometry of its images, never flipped.
+"""HINTS: what a ControlNet is shown beside noise and text, made from a cohort in the geometry of
+its images, never flipped.
 
-A hint picture is float32 [C, R, R] in [0, 1], where R is the model's square; C is 1 where it is grey, else 3.
+A hint picture is float32 [C, R, R] in [0, 1], where R is the model's square; C is 1 where it is
+grey, else 3.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from latentdrift.errors import CohortError, InputError, OptionError, unknown
 from latentdrift.record import sha256
 
 SIGMA = 1.0  # pixels of smoothing before edges are looked for (scikit-image's default)
-THRESHOLDS = (0.1, 0.2)  # of the gradient, weak and strong edges, where pixels are in [0, 1] (scikit-image's default)
+THRESHOLDS = (
+    0.1,
+    0.2,
+)  # of the gradient, weak and strong edges, where pixels are in [0, 1] (scikit-image's default)
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,11 @@ class Kind:
 
     summary: str
     sources: Callable[[Hint, Cohort], dict[int, int]]
-    """Position of an image -> position of the row that its hint is made from; images that have no hint are left out."""
+    """Position of an image -> position of the row that its hint is made from; images that have no
+    hint are left out."""
     make: Callable[[np.ndarray], np.ndarray] | None
-    """From the picture [C, R, R] in [0, 1] that it is made from; None where it is made from the mask of that."""
+    """From the picture [C, R, R] in [0, 1] that it is made from; None where it is made from the
+    mask of that."""
     colour: bool = False
     """As many channels as the cohort's pictures have."""
 
@@ -53,20 +60,26 @@ class Hint:
     column: str | None = None
     """Of the cohort, which names a mask file per image."""
     labels: tuple[int, ...] = ()
-    """Values other than 0 of all masks that were trained on; they become evenly spread grey levels up to 1."""
+    """Values other than 0 of all masks that were trained on; they become evenly spread grey levels
+    up to 1."""
 
     @classmethod
     def parse(cls, text: str) -> Hint:
         """`edges`, `mask=COLUMN` or `earlier`.
 
         Raises:
-            OptionError: Not a row of HINTS, or a column where there has to be none, or none where there has to be one.
+            OptionError: Not a row of HINTS, or a column where there has to be none, or none where
+                there has to be one.
         """
         kind, _, column = text.partition("=")
         if kind not in HINTS:
             raise unknown("hint", kind, HINTS)
         if HINTS[kind].needs_column != bool(column):
-            right = f"{kind}=COLUMN, with a column of the cohort" if HINTS[kind].needs_column else f"{kind} alone"
+            right = (
+                f"{kind}=COLUMN, with a column of the cohort"
+                if HINTS[kind].needs_column
+                else f"{kind} alone"
+            )
             raise OptionError(f"--hint {text} is not understood; write {right}")
         return cls(kind, column or None)
 
@@ -76,7 +89,8 @@ class Hint:
 
         Raises:
             OptionError: As `parse`, or the cohort has no such column.
-            CohortError: A mask is missing or damaged, or has another shape than its image, or all are empty.
+            CohortError: A mask is missing or damaged, or has another shape than its image, or all
+                are empty.
         """
         hint = cls.parse(text)
         if hint.column is None:
@@ -84,7 +98,10 @@ class Hint:
         found = masks.check_labels(cohort, hint.column, list(hint.sources(cohort)))
         labels = tuple(label for label in found if label != 0)
         if not labels:
-            raise CohortError(f"no mask that column {hint.column} of cohort {cohort.folder} names has anything but 0 in it")
+            raise CohortError(
+                f"no mask that column {hint.column} of cohort {cohort.folder} names has anything "
+                "but 0 in it"
+            )
         return cls(hint.kind, hint.column, labels)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,17 +118,23 @@ class Hint:
         return self.kind if self.column is None else f"{self.kind}={self.column}"
 
     def sources(self, cohort: Cohort) -> dict[int, int]:
-        """Position of an image -> position of the row that its hint is made from; images that have no hint are left out."""
+        """Position of an image -> position of the row that its hint is made from; images that have
+        no hint are left out."""
         return HINTS[self.kind].sources(self, cohort)
 
     def picture(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
         """The hint that is made from the row at `source`.
 
         Raises:
-            CohortError: The picture or mask cannot be read, or the mask has a label that was not trained on.
+            CohortError: The picture or mask cannot be read, or the mask has a label that was not
+                trained on.
         """
         make = HINTS[self.kind].make
-        return self._of_mask(cohort, source, resolution) if make is None else make(_picture(cohort, source, resolution))
+        return (
+            self._of_mask(cohort, source, resolution)
+            if make is None
+            else make(_picture(cohort, source, resolution))
+        )
 
     def of_picture(self, picture: np.ndarray) -> np.ndarray:
         """The hint that is made from a picture [C, R, R] in [0, 1] which no cohort holds.
@@ -122,7 +145,8 @@ class Hint:
         make = HINTS[self.kind].make
         if make is None:
             raise OptionError(
-                f"a hint '{self}' is made from a mask, which a picture alone has not; give it with --hint-image FILE"
+                f"a hint '{self}' is made from a mask, which a picture alone has not; give it with "
+                "--hint-image FILE"
             )
         return make(picture)
 
@@ -133,8 +157,8 @@ class Hint:
         if other:
             name = cohort.rows()[str(self.column)].iloc[source]
             raise CohortError(
-                f"the mask {cohort.folder / name} has the label {other[0]}, and masks that were trained on have "
-                f"0, {', '.join(map(str, self.labels))}; write it with those labels"
+                f"the mask {cohort.folder / name} has the label {other[0]}, and masks that were "
+                f"trained on have 0, {', '.join(map(str, self.labels))}; write it with those labels"
             )
         return _spread(found, self)
 
@@ -146,7 +170,11 @@ class Hint:
 
     def channels(self, cohort: Cohort, sources: Sequence[int]) -> int:
         """1 if all hints that are made from these rows are grey, else 3."""
-        return 3 if HINTS[self.kind].colour and any(_is_colour(cohort, source) for source in sources) else 1
+        return (
+            3
+            if HINTS[self.kind].colour and any(_is_colour(cohort, source) for source in sources)
+            else 1
+        )
 
     def fingerprint(self, cohort: Cohort, sources: Sequence[int]) -> list[str]:
         """Hashes of the files that the hints are made from."""
@@ -157,17 +185,25 @@ class Hint:
 
 
 def from_file(
-    path: Path, resolution: int, hint: Hint, *, beside: Fit | None = None, plane: Plane | None = None, position: str = "50%"
+    path: Path,
+    resolution: int,
+    hint: Hint,
+    *,
+    beside: Fit | None = None,
+    plane: Plane | None = None,
+    position: str = "50%",
 ) -> np.ndarray:
     """A picture file as a hint, padded and resized as images are, float32 [C, R, R] in [0, 1].
 
-    For a ControlNet of masks, a file with nothing but labels that it was trained on is a mask, and gets their grey levels.
+    For a ControlNet of masks, a file with nothing but labels that it was trained on is a mask, and
+    gets their grey levels.
 
     Args:
         path: A picture, or a volume.
         resolution: R.
         hint: What the ControlNet was trained on.
-        beside: Of an image that it belongs to: with the same rows and columns it lies where the image does.
+        beside: Of an image that it belongs to: with the same rows and columns it lies where the
+            image does.
         plane: Of the slice, where it is a volume.
         position: The same.
 
@@ -203,7 +239,9 @@ def _own(hint: Hint, cohort: Cohort) -> dict[int, int]:
 
 
 def _masked(hint: Hint, cohort: Cohort) -> dict[int, int]:
-    return {position: position for position in masks.positions(cohort, str(hint.column), "--hint mask")}
+    return {
+        position: position for position in masks.positions(cohort, str(hint.column), "--hint mask")
+    }
 
 
 def _earlier(hint: Hint, cohort: Cohort) -> dict[int, int]:
@@ -225,16 +263,22 @@ def _edges(picture: np.ndarray) -> np.ndarray:
     from skimage.feature import canny
 
     low, high = THRESHOLDS
-    return canny(picture.mean(0), sigma=SIGMA, low_threshold=low, high_threshold=high)[None].astype(np.float32)
+    return canny(picture.mean(0), sigma=SIGMA, low_threshold=low, high_threshold=high)[None].astype(
+        np.float32
+    )
 
 
 def _spread(mask: np.ndarray, hint: Hint) -> np.ndarray:
     """Labels [R, R] -> grey levels [1, R, R]."""
-    return (np.searchsorted(np.array((0, *hint.labels)), mask) / len(hint.labels))[None].astype(np.float32)
+    return (np.searchsorted(np.array((0, *hint.labels)), mask) / len(hint.labels))[None].astype(
+        np.float32
+    )
 
 
 HINTS: dict[str, Kind] = {
     "edges": Kind("the edges of the image itself", _own, _edges),
     "mask": Kind("a mask of it, which a column of the cohort names", _masked, None),
-    "earlier": Kind("the picture of the same patient's visit before", _earlier, _itself, colour=True),
+    "earlier": Kind(
+        "the picture of the same patient's visit before", _earlier, _itself, colour=True
+    ),
 }

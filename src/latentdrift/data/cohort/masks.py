@@ -1,4 +1,5 @@
-"""Mask files: grey pictures with the rows and columns of their images, which a column of the cohort names; 0 is outside."""
+"""Mask files: grey pictures with the rows and columns of their images, which a column of the cohort
+names; 0 is outside."""
 
 from __future__ import annotations
 
@@ -37,8 +38,9 @@ def names(cohort: Cohort, column: str, flag: str) -> pd.Series:
         raise unknown(f"column for {flag}", column, table.columns)
     if column in cohort.attributes:
         raise OptionError(
-            f"{flag} {column} is an attribute, which stands in prompts, and not a column of files; import the cohort with "
-            f"--keep {column}, or take it out of the attributes in {cohort.folder / 'cohort.json'}"
+            f"{flag} {column} is an attribute, which stands in prompts, and not a column of files; "
+            f"import the cohort with --keep {column}, or take it out of the attributes in "
+            f"{cohort.folder / 'cohort.json'}"
         )
     return table[column]
 
@@ -65,8 +67,9 @@ def check_there(cohort: Cohort, column: str, named: pd.Series) -> None:
     lost = [name for name in named if not member(cohort.folder, name).is_file()]
     if lost:
         raise CohortError(
-            f"{len(lost)} of {len(named)} masks named in column {column} are not there, the first {cohort.folder / lost[0]}; "
-            "put them into the cohort's folder: the column holds paths below it"
+            f"{len(lost)} of {len(named)} masks named in column {column} are not there, the first "
+            f"{cohort.folder / lost[0]}; put them into the cohort's folder: the column holds paths "
+            "below it"
         )
 
 
@@ -76,22 +79,27 @@ def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
     Raises:
         CohortError: It cannot be read, or has another shape than its image.
     """
-    path, image = member(cohort.folder, row[column]), cohort.stored(row)
+    path = member(cohort.folder, row[column])
+    image = cohort.stored(row)
     try:
         with Pillow.open(path) as picture:
             mask = _grey(np.asarray(picture))
     except (OSError, SyntaxError) as error:
-        raise CohortError(f"the mask {path} cannot be read ({error}); write it again as PNG") from error
+        raise CohortError(
+            f"the mask {path} cannot be read ({error}); write it again as PNG"
+        ) from error
     if mask.shape != image.shape[:2]:
         raise CohortError(
-            f"the mask {path} has the shape {mask.shape} and its image {row['file_name']} {image.shape[:2]}; "
-            "a mask is a grey picture with the rows and columns of its image in the cohort"
+            f"the mask {path} has the shape {mask.shape} and its image {row['file_name']} "
+            f"{image.shape[:2]}; a mask is a grey picture with the rows and columns of its image "
+            "in the cohort"
         )
     return mask.astype(np.int64)
 
 
 def _grey(mask: np.ndarray) -> np.ndarray:
-    """A coloured picture whose channels are equal, and which is opaque where it has alpha, as the grey picture that it shows."""
+    """A coloured picture whose channels are equal, and which is opaque where it has alpha, as the
+    grey picture that it shows."""
     if mask.ndim != 3:
         return mask
     has_alpha = mask.shape[-1] in (2, 4)
@@ -106,7 +114,9 @@ def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]
     Raises:
         CohortError: Some masks cannot be used; up to SHOWN of them are named, each with what to do.
     """
-    rows, counts, unusable = cohort.rows().to_dict("records"), Counter[int](), []
+    rows = cohort.rows().to_dict("records")
+    counts = Counter[int]()
+    unusable = []
     for place in places:
         try:
             counts.update(int(label) for label in np.unique(labels(cohort, rows[place], column)))
@@ -115,12 +125,15 @@ def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]
     if unusable:
         further = len(unusable) - SHOWN
         more = f"; and {further} more" if further > 0 else ""
-        raise CohortError(f"{len(unusable)} masks cannot be used: {'; '.join(unusable[:SHOWN])}{more}")
+        raise CohortError(
+            f"{len(unusable)} masks cannot be used: {'; '.join(unusable[:SHOWN])}{more}"
+        )
     return dict(sorted(counts.items()))
 
 
 def check_labels(cohort: Cohort, column: str, places: Sequence[int]) -> list[int]:
-    """Labels of the masks of these rows; how many images have each is logged, and where one label looks like two.
+    """Labels of the masks of these rows; how many images have each is logged, and where one label
+    looks like two.
 
     Raises:
         CohortError: As `census`.
@@ -130,10 +143,13 @@ def check_labels(cohort: Cohort, column: str, places: Sequence[int]) -> list[int
     log.info("Labels of the %d masks of column %s: %s.", len(places), column, shown)
     if {1, 255} <= counts.keys() and not _meet(cohort, column, places, 1, 255):
         log.warning(
-            "The labels 1 (%d masks) and 255 (%d masks) of column %s never meet in one mask: they are probably one label, "
-            "written in two ways, and count as two. Write it alike in all masks.",
-            counts[1], counts[255], column,
-        )  # fmt: skip
+            "The labels 1 (%d masks) and 255 (%d masks) of column %s never meet in one mask: they "
+            "are probably one label, written in two ways, and count as two. Write it alike in all "
+            "masks.",
+            counts[1],
+            counts[255],
+            column,
+        )
     return list(counts)
 
 
@@ -144,15 +160,20 @@ def _meet(cohort: Cohort, column: str, places: Iterable[int], *wanted: int) -> b
 
 
 def fitted(cohort: Cohort, position: int, column: str, resolution: int) -> np.ndarray:
-    """The mask of the image at a position on the model's square, where its image lies: int64 [R, R]."""
+    """The mask of the image at a position on the model's square, where its image lies: int64 [R,
+    R]."""
     row = cohort.rows().iloc[position].to_dict()
     mask = labels(cohort, row, column)
     return sampled(mask, cohort.fit(row, mask, resolution))
 
 
 def sampled(mask: np.ndarray, fit: Fit) -> np.ndarray:
-    """A mask on the model's square, padded as its image is; each pixel has the label at its centre."""
+    """A mask on the model's square, padded as its image is; each pixel has the label at its
+    centre."""
     (top, left), square = fit.corner, np.zeros(fit.padded, dtype=mask.dtype)
     square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    down, right = (((np.arange(fit.resolution) + 0.5) * side / fit.resolution).astype(int) for side in square.shape)
+    down, right = (
+        ((np.arange(fit.resolution) + 0.5) * side / fit.resolution).astype(int)
+        for side in square.shape
+    )
     return square[np.ix_(down, right)]

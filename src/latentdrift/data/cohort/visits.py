@@ -12,16 +12,21 @@ NUMBER = r"(\d+(?:\.\d+)?)\D*$"
 
 
 def clocks(table: pd.DataFrame) -> np.ndarray:
-    """What can say the order of visits, the most exact first: days, the visit's number, age; float [N, 3], NaN where unknown."""
+    """What can say the order of visits, the most exact first: days, the visit's number, age; float
+    [N, 3], NaN where unknown."""
     numbers = table["visit"].astype("string").str.extract(NUMBER, expand=False)
     said = (table["days"], numbers, table["age"])
-    return np.stack([pd.to_numeric(values, errors="coerce").astype(float) for values in said], axis=1)
+    return np.stack(
+        [pd.to_numeric(values, errors="coerce").astype(float) for values in said], axis=1
+    )
 
 
 def pairs(table: pd.DataFrame) -> list[tuple[int, int]]:
-    """All (earlier, later) of two visits of one patient in one split and view, as positions in metadata.csv, sorted.
+    """All (earlier, later) of two visits of one patient in one split and view, as positions in
+    metadata.csv, sorted.
 
-    The first of `clocks` that both have decides. Pictures without a patient, and two that this puts in no order, make no pair.
+    The first of `clocks` that both have decides. Pictures without a patient, and two that this puts
+    in no order, make no pair.
 
     Args:
         table: rows of a cohort, indexed by their positions.
@@ -41,13 +46,16 @@ def pairs(table: pd.DataFrame) -> list[tuple[int, int]]:
 def previous(table: pd.DataFrame) -> dict[int, int]:
     """Position of an image -> position of the same patient's visit before, where there is one.
 
-    A patient's visits are ordered by the first of `clocks` that all of that patient's images have. Of several images of the visit
-    before, it is the first one that shows the same `view`, or else the first.
+    A patient's visits are ordered by the first of `clocks` that all of that patient's images have.
+    Of several images of the visit before, it is the first one that shows the same `view`, or else
+    the first.
 
     Args:
         table: A cohort's; positions are counted, whatever its index.
     """
-    numbers, views, found = clocks(table), table["view"].tolist(), {}
+    numbers = clocks(table)
+    views = table["view"].tolist()
+    found = {}
     for rows in table.reset_index(drop=True).groupby("patient").indices.values():
         whole = ~np.isnan(numbers[rows]).any(0)
         if not whole.any():
@@ -56,5 +64,7 @@ def previous(table: pd.DataFrame) -> dict[int, int]:
         for row, time in zip(rows, times, strict=True):
             if (times < time).any():
                 before = rows[times == times[times < time].max()]
-                found[int(row)] = int(next((other for other in before if views[other] == views[row]), before[0]))
+                found[int(row)] = int(
+                    next((other for other in before if views[other] == views[row]), before[0])
+                )
     return dict(sorted(found.items()))

@@ -1,4 +1,5 @@
-"""DICOM pixel data -> arrays of stored values: every transfer syntax that has a decoder, every way to have none."""
+"""DICOM pixel data -> arrays of stored values: every transfer syntax that has a decoder, every way
+to have none."""
 
 from __future__ import annotations
 
@@ -30,12 +31,30 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 PALETTE = "PALETTE COLOR"
 RGB_AFTER_DECODING = ("RGB", "YBR_RCT", "YBR_ICT")
-"""Colour spaces that arrive as RGB: JPEG 2000 undoes its own transform, and YBR_FULL(_422) is converted on the way."""
+"""Colour spaces that arrive as RGB: JPEG 2000 undoes its own transform, and YBR_FULL(_422) is
+converted on the way."""
 
-DAMAGE = (*BAD_VALUE, RuntimeError, OSError, EOFError, ArithmeticError, MemoryError, AssertionError, struct.error, zlib.error)
+DAMAGE = (
+    *BAD_VALUE,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
 """What pydicom and its decoders raise on a damaged file."""
 
-REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "SamplesPerPixel", "PhotometricInterpretation")
+REQUIRED = (
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+)
 """Without these (PS3.3 C.7.6.3, type 1) nobody can say where a row ends."""
 
 MAX_FRAMES = 8192
@@ -49,20 +68,23 @@ _PIXEL_DATA_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010) in 
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that starts like this (132 bytes) is DICOM; older objects begin with their first element (PS3.10 7.1)."""
+    """Whether a file that starts like this (132 bytes) is DICOM; older objects begin with their
+    first element (PS3.10 7.1)."""
     if head[128:132] == b"DICM":
         return True
     for order in "<>":
         if len(head) >= 8:
             group, element = struct.unpack(f"{order}HH", head[:4])
-            explicit, length = head[4:6].isalpha() and head[4:6].isupper(), struct.unpack(f"{order}I", head[4:8])[0]
+            explicit = head[4:6].isalpha() and head[4:6].isupper()
+            length = struct.unpack(f"{order}I", head[4:8])[0]
             if group in (0x0002, 0x0008) and element <= 0x0070 and (explicit or length <= 64):
                 return True
     return False
 
 
 def load(path: Path) -> Dataset:
-    """A DICOM object that has pixels, with its transfer syntax known; without preamble or meta header as well.
+    """A DICOM object that has pixels, with its transfer syntax known; without preamble or meta
+    header as well.
 
     Raises:
         ImageError: not DICOM, damaged, truncated, or without pixels.
@@ -86,43 +108,74 @@ def load(path: Path) -> Dataset:
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
     implicit, little = dataset.original_encoding
-    read_as = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-    dataset.file_meta.TransferSyntaxUID = UID(text(dataset.file_meta, "TransferSyntaxUID") or read_as)
+    read_as = (
+        ImplicitVRLittleEndian
+        if implicit
+        else ExplicitVRLittleEndian
+        if little
+        else ExplicitVRBigEndian
+    )
+    dataset.file_meta.TransferSyntaxUID = UID(
+        text(dataset.file_meta, "TransferSyntaxUID") or read_as
+    )
     return dataset
 
 
 def _check_inflated(path: Path, file: BinaryIO) -> None:
-    """Refuse a deflated object (PS3.5 A.5) that takes more than MAX_INFLATED, before pydicom inflates it whole."""
+    """Refuse a deflated object (PS3.5 A.5) that takes more than MAX_INFLATED, before pydicom
+    inflates it whole."""
     file.seek(0)
-    start = file.read(144)  # preamble, prefix and the length of the group that follows, (0002,0000) UL (PS3.10 7.1)
+    start = file.read(
+        144
+    )  # preamble, prefix and the length of the group that follows, (0002,0000) UL (PS3.10 7.1)
     if start[132:138] != b"\x02\0\0\0UL":
         return
     meta = file.read(int.from_bytes(start[140:144], "little"))
     if _DEFLATED not in meta:
         return
-    stream, n_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    n_bytes = 0
     while (packed := stream.unconsumed_tail or file.read(1 << 16)) and n_bytes <= MAX_INFLATED:
         n_bytes += len(stream.decompress(packed, 1 << 20))
     if n_bytes > MAX_INFLATED:
-        finding = f"the object inflates to more than {MAX_INFLATED >> 20} MiB; save it in another transfer syntax, or split it"
+        finding = (
+            f"the object inflates to more than {MAX_INFLATED >> 20} MiB; save it in another "
+            "transfer syntax, or split it"
+        )
         raise ImageError("unsupported", path, finding)
 
 
 def _check_frames(path: Path, dataset: Dataset) -> None:
-    """Refuse an object of more than MAX_FRAMES frames, or of more values than memory should hold."""
+    """Refuse an object of more than MAX_FRAMES frames, or of more values than memory should
+    hold."""
     n_frames = number(dataset, "NumberOfFrames") or 1
     if n_frames > MAX_FRAMES:
-        raise ImageError("unsupported", path, f"an object of {n_frames:g} frames; up to {MAX_FRAMES} are read: split it first")
-    check_values(path, n_frames * float(np.prod([float(n) for n in (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)])))
+        raise ImageError(
+            "unsupported",
+            path,
+            f"an object of {n_frames:g} frames; up to {MAX_FRAMES} are read: split it first",
+        )
+    check_values(
+        path,
+        n_frames
+        * float(
+            np.prod([float(n) for n in (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)])
+        ),
+    )
 
 
 def _refuse_without_pixels(path: Path, dataset: Dataset) -> None:
-    if (number(dataset, "Rows") or not len(dataset)) and any(tag in path.read_bytes() for tag in _PIXEL_DATA_TAGS):
+    if (number(dataset, "Rows") or not len(dataset)) and any(
+        tag in path.read_bytes() for tag in _PIXEL_DATA_TAGS
+    ):
         raise ImageError("truncated", path, "the file ends inside its pixel data")
     if not len(dataset):
         raise ImageError("damaged", path, "the DICOM header has no readable attribute")
     meta = getattr(dataset, "file_meta", Dataset())
-    name = UID(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID") or "").name or "DICOM object"
+    name = (
+        UID(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID") or "").name
+        or "DICOM object"
+    )
     rows = text(dataset, "Rows") or "absent"
     raise ImageError("no pixels", path, f"this {name} has no pixel data (Rows (0028,0010): {rows})")
 
@@ -137,42 +190,63 @@ def frames(path: Path, dataset: Dataset) -> Iterator[np.ndarray]:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise ImageError("unreadable codec", path, f"the transfer syntax {syntax.name} has no decoder") from error
+        raise ImageError(
+            "unreadable codec", path, f"the transfer syntax {syntax.name} has no decoder"
+        ) from error
     if not decoder.is_available:
         missing = "; ".join(decoder.missing_dependencies)
-        raise ImageError("unreadable codec", path, f"no decoder for {syntax.name} is installed: {missing}")
+        raise ImageError(
+            "unreadable codec", path, f"no decoder for {syntax.name} is installed: {missing}"
+        )
     try:
         check_size(path, dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
         _check_frames(path, dataset)
         _check_length(path, dataset, syntax)
         options: dict[str, Any] = {}
         if syntax == RLELossless:
-            options["decoding_plugin"] = "pydicom"  # pylibjpeg-rle panics on damaged data, past every except
+            options["decoding_plugin"] = (
+                "pydicom"  # pylibjpeg-rle panics on damaged data, past every except
+            )
         if _own_bits(syntax):
-            options["correct_unused_bits"] = False  # padding is looked for in whole words, before `stored_bits`
+            options["correct_unused_bits"] = (
+                False  # padding is looked for in whole words, before `stored_bits`
+            )
         for stored, found in decoder.iter_array(dataset, raw=False, **options):
             array = _colours(path, dataset, stored, str(found["photometric_interpretation"]))
             yield array.astype(array.dtype.newbyteorder("="), copy=False)
     except ImageError:
         raise
     except DAMAGE as error:
-        raise ImageError("damaged", path, f"the pixel data cannot be decoded: {' '.join(str(error).split())}") from error
+        raise ImageError(
+            "damaged", path, f"the pixel data cannot be decoded: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _check_length(path: Path, dataset: Dataset, syntax: UID) -> None:
     """Pixels that are not encapsulated have a known length (PS3.5 8.1.1)."""
     if not syntax.is_encapsulated and "PixelData" in dataset:
-        expected, found = get_expected_length(dataset), len(dataset.PixelData)
+        expected = get_expected_length(dataset)
+        found = len(dataset.PixelData)
         if found < expected:
-            raise ImageError("truncated", path, f"the pixel data has {found} bytes where its header promises {expected}")
+            raise ImageError(
+                "truncated",
+                path,
+                f"the pixel data has {found} bytes where its header promises {expected}",
+            )
 
 
 def _colours(path: Path, dataset: Dataset, array: np.ndarray, photometric: str) -> np.ndarray:
     if photometric == PALETTE:
-        return apply_color_lut(stored_bits(dataset, array), dataset)[..., :3]  # a fourth channel would be alpha (PS3.3 C.7.9)
+        return apply_color_lut(stored_bits(dataset, array), dataset)[
+            ..., :3
+        ]  # a fourth channel would be alpha (PS3.3 C.7.9)
     if array.ndim == 2 or photometric in RGB_AFTER_DECODING:
         return array
-    raise ImageError("unsupported", path, f"the photometric interpretation {photometric} is not grey, RGB, YBR or palette")
+    raise ImageError(
+        "unsupported",
+        path,
+        f"the photometric interpretation {photometric} is not grey, RGB, YBR or palette",
+    )
 
 
 def _own_bits(syntax: UID) -> bool:
@@ -181,13 +255,21 @@ def _own_bits(syntax: UID) -> bool:
 
 
 def stored_bits(dataset: Dataset, array: np.ndarray) -> np.ndarray:
-    """Only the bits that hold the pixel (PS3.5 8.1.1): the others may hold overlays, and the pixel need not lie lowest.
+    """Only the bits that hold the pixel (PS3.5 8.1.1): the others may hold overlays, and the pixel
+    need not lie lowest.
 
     Codecs that bring their own precision are left alone.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
-    allocated, stored = number(dataset, "BitsAllocated"), number(dataset, "BitsStored")
-    if not _own_bits(syntax) or array.dtype.kind not in "iu" or not allocated or not stored or not 1 < stored < allocated:
+    allocated = number(dataset, "BitsAllocated")
+    stored = number(dataset, "BitsStored")
+    if (
+        not _own_bits(syntax)
+        or array.dtype.kind not in "iu"
+        or not allocated
+        or not stored
+        or not 1 < stored < allocated
+    ):
         return array
     high = number(dataset, "HighBit")
     shift = int(high + 1 - stored) if high is not None and stored <= high + 1 <= allocated else 0

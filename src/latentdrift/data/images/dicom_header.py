@@ -1,8 +1,10 @@
-"""What is taken from a DICOM header, and nothing else: an allow-list of attributes, the geometry, the raw identity.
+"""What is taken from a DICOM header, and nothing else: an allow-list of attributes, the geometry,
+the raw identity.
 
-De-identification works by allow-list: an attribute leaves the header only if it is named here or asked for by name.
-Ages over 89 are identifiers under HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C)), which groups them as "90 or older";
-they are passed on as they are, because ageing is what many studies are about. Group them before publishing.
+De-identification works by allow-list: an attribute leaves the header only if it is named here or
+asked for by name. Ages over 89 are identifiers under HIPAA's safe harbour (45 CFR
+164.514(b)(2)(i)(C)), which groups them as "90 or older"; they are passed on as they are, because
+ageing is what many studies are about. Group them before publishing.
 """
 
 from __future__ import annotations
@@ -48,18 +50,32 @@ NUMBERS = {
 
 _TAG = re.compile(r"\(?\s*([0-9A-Fa-f]{4})\s*,?\s*([0-9A-Fa-f]{4})\s*\)?")
 _DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
-_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")  # PS3.3 10.7.1.3: patient, detector, film
+_SPACINGS = (
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
+)  # PS3.3 10.7.1.3: patient, detector, film
 
 BAD_VALUE = (
-    BytesLengthException, ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError,
-)  # fmt: skip
+    BytesLengthException,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    NotImplementedError,
+)
 """What pydicom raises when a malformed value is converted."""
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it logs quotes odd values, which may be a patient's
+logging.getLogger("pydicom").setLevel(
+    logging.CRITICAL
+)  # what it logs quotes odd values, which may be a patient's
 
 
 def find(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
-    """An attribute's value for one frame: its functional groups first (PS3.3 C.7.6.16), then the top level; None if absent."""
+    """An attribute's value for one frame: its functional groups first (PS3.3 C.7.6.16), then the
+    top level; None if absent."""
     for item in _groups(dataset, frame):
         value = _value(item, keyword)
         if value is not None:
@@ -68,7 +84,10 @@ def find(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
 
 
 def _groups(dataset: Dataset, frame: int) -> Iterator[Dataset]:
-    for name, index in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+    for name, index in (
+        ("PerFrameFunctionalGroupsSequence", frame),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
         sequence = _value(dataset, name) or ()
         if index < len(sequence):
             for element in sequence[index]:
@@ -85,7 +104,8 @@ def _value(dataset: Dataset, keyword: str) -> Any:
 
 
 def _float(value: Any) -> float:
-    """A number; one written with a comma, too (`0,75`): DICOM knows no other meaning of it (PS3.5 table 6.2-1, DS)."""
+    """A number; one written with a comma, too (`0,75`): DICOM knows no other meaning of it (PS3.5
+    table 6.2-1, DS)."""
     decimal_comma = isinstance(value, str) and "," in value and "." not in value
     return float(value.replace(",", ".") if decimal_comma else value)
 
@@ -95,7 +115,10 @@ def is_there(dataset: Dataset, keyword: str, frame: int = 0) -> bool:
     tag = Tag(tag_for_keyword(keyword) or 0)
     elements = [item.get_item(tag) for item in (*_groups(dataset, frame), dataset) if tag in item]
     values = [element.value for element in elements if element is not None]
-    return any(str(value, "latin-1").strip(" \0") if isinstance(value, bytes) else value not in (None, "") for value in values)
+    return any(
+        str(value, "latin-1").strip(" \0") if isinstance(value, bytes) else value not in (None, "")
+        for value in values
+    )
 
 
 def is_unreadable(dataset: Dataset, keyword: str, count: int = 1, frame: int = 0) -> bool:
@@ -104,7 +127,8 @@ def is_unreadable(dataset: Dataset, keyword: str, count: int = 1, frame: int = 0
 
 
 def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
-    """What is there and is left out because it cannot be read or is not allowed; values are never quoted."""
+    """What is there and is left out because it cannot be read or is not allowed; values are never
+    quoted."""
     found = [
         f"its {keyword} cannot be read and is left out"
         for keyword, count in NUMBERS.items()
@@ -126,7 +150,8 @@ def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, frame: int = 0) -> np.ndarray | None:
-    """The first `count` values of an attribute as finite float64, or None where it has fewer or malformed ones."""
+    """The first `count` values of an attribute as finite float64, or None where it has fewer or
+    malformed ones."""
     value = find(dataset, keyword, frame)
     values: list[Any] = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
     try:
@@ -152,7 +177,8 @@ def text(dataset: Dataset, keyword: str) -> str | None:
 
 
 def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | float]:
-    """Age in years, sex (M or F), view, modality and body part where the header has them, then the fields kept by name."""
+    """Age in years, sex (M or F), view, modality and body part where the header has them, then the
+    fields kept by name."""
     found: dict[str, str | float] = {}
     years = age(dataset)
     if years is not None:
@@ -173,7 +199,8 @@ def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | fl
 
 
 def age(dataset: Dataset) -> float | None:
-    """Years, from PatientAge (`065Y`, `018M`, ...), else completed years (months under two) between birth and study.
+    """Years, from PatientAge (`065Y`, `018M`, ...), else completed years (months under two) between
+    birth and study.
 
     One rule holds for the ages of headers, tables and the command line; see `ages.py`.
     """
@@ -183,7 +210,8 @@ def age(dataset: Dataset) -> float | None:
         stated = None
     if stated is not None:
         return stated
-    born, seen = _day(text(dataset, "PatientBirthDate")), _day(study_date(dataset))
+    born = _day(text(dataset, "PatientBirthDate"))
+    seen = _day(study_date(dataset))
     if born is None or seen is None or seen < born:
         return None
     months = (seen.year - born.year) * 12 + seen.month - born.month - (seen.day < born.day)
@@ -204,7 +232,9 @@ def _stated_age(dataset: Dataset) -> float | None:
 def study_date(dataset: Dataset) -> str | None:
     """YYYYMMDD of the study, else of the acquisition, series or content."""
     for keyword in _DATES:
-        day = (text(dataset, keyword) or "").replace(".", "").replace("-", "")[:8]  # PS3.5 DA: YYYY.MM.DD in old objects
+        day = (
+            (text(dataset, keyword) or "").replace(".", "").replace("-", "")[:8]
+        )  # PS3.5 DA: YYYY.MM.DD in old objects
         if _day(day):
             return day
     return None
@@ -212,13 +242,18 @@ def study_date(dataset: Dataset) -> str | None:
 
 def _day(value: str | None) -> date | None:
     try:
-        return date(int(value[:4]), int(value[4:6]), int(value[6:8])) if value and len(value) >= 8 else None
+        return (
+            date(int(value[:4]), int(value[4:6]), int(value[6:8]))
+            if value and len(value) >= 8
+            else None
+        )
     except ValueError:
         return None
 
 
 def field_tag(name: str) -> BaseTag:
-    """The tag of a field asked for by keyword (`StudyDescription`) or tag (`0008,1030`, `(0008,1030)`, `00081030`).
+    """The tag of a field asked for by keyword (`StudyDescription`) or tag (`0008,1030`,
+    `(0008,1030)`, `00081030`).
 
     Raises:
         OptionError: neither a keyword of the DICOM dictionary nor a tag.
@@ -230,16 +265,34 @@ def field_tag(name: str) -> BaseTag:
     if tag is None:
         near = get_close_matches(name, [keyword for keyword in keyword_dict if keyword], n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise OptionError(f"'{name}' is no DICOM field: write its keyword (as StudyDescription) or its tag (as 0008,1030){hint}")
+        raise OptionError(
+            f"'{name}' is no DICOM field: write its keyword (as StudyDescription) or its tag (as "
+            f"0008,1030){hint}"
+        )
     return Tag(tag)
 
 
 def _kept(dataset: Dataset, tag: BaseTag) -> str | float | None:
     try:
         element = dataset.get(tag)
-        if element is None or element.VR in ("SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN") or element.is_empty:
+        if (
+            element is None
+            or element.VR in ("SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN")
+            or element.is_empty
+        ):
             return None
-        if element.VM == 1 and element.VR in ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV"):
+        if element.VM == 1 and element.VR in (
+            "DS",
+            "IS",
+            "FL",
+            "FD",
+            "US",
+            "SS",
+            "UL",
+            "SL",
+            "UV",
+            "SV",
+        ):
             return _float(element.value)
         values = element.value if element.VM > 1 else [element.value]
         return "\\".join(str(value).strip() for value in values)
@@ -248,7 +301,8 @@ def _kept(dataset: Dataset, tag: BaseTag) -> str | float | None:
 
 
 def spacing(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
-    """mm from row to row and from column to column (PS3.3 10.7.1.3), in the patient where known, else at the detector."""
+    """mm from row to row and from column to column (PS3.3 10.7.1.3), in the patient where known,
+    else at the detector."""
     for keyword in _SPACINGS:
         found = numbers(dataset, keyword, 2, frame)
         if found is not None and (found > 0).all():
@@ -257,7 +311,8 @@ def spacing(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
 
 
 def affine(dataset: Dataset, frame: int = 0) -> np.ndarray | None:
-    """4 x 4 from (row, column, slice) to RAS mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1), or None where it is not known.
+    """4 x 4 from (row, column, slice) to RAS mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1), or None
+    where it is not known.
 
     The third column is the slice's normal, as long as the slice is thick.
     """
@@ -266,16 +321,24 @@ def affine(dataset: Dataset, frame: int = 0) -> np.ndarray | None:
     step = numbers(dataset, "PixelSpacing", 2, frame)
     if position is None or orientation is None or step is None or not (step > 0).all():
         return None
-    along_row, along_column = orientation[:3], orientation[3:]  # unit vectors: columns count along a row, rows along a column
+    along_row = orientation[:3]
+    along_column = orientation[3:]  # unit vectors: columns count along a row, rows along a column
     normal = np.cross(along_row, along_column)
     if not np.isclose(np.linalg.norm(normal), 1.0, atol=0.05):
         return None
-    offsets = numbers(dataset, "GridFrameOffsetVector", frame + 1) if frame else None  # PS3.3 C.8.8.3.2, dose grids
+    offsets = (
+        numbers(dataset, "GridFrameOffsetVector", frame + 1) if frame else None
+    )  # PS3.3 C.8.8.3.2, dose grids
     if frame and offsets is None and "PerFrameFunctionalGroupsSequence" not in dataset:
         return None  # one position for many frames says where the first lies, and not the others
     if offsets is not None and offsets[0] == 0:
         position = position + normal * offsets[frame]
     thickness = number(dataset, "SliceThickness", frame) or 1.0
     lps = np.eye(4)
-    lps[:3, 0], lps[:3, 1], lps[:3, 2], lps[:3, 3] = along_column * step[0], along_row * step[1], normal * thickness, position
+    lps[:3, 0], lps[:3, 1], lps[:3, 2], lps[:3, 3] = (
+        along_column * step[0],
+        along_row * step[1],
+        normal * thickness,
+        position,
+    )
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps  # DICOM's L and P axes are RAS reversed

@@ -1,4 +1,5 @@
-"""DICOM objects with pixels that are no scans: told by SOP class and Image Type, never by a free text."""
+"""DICOM objects with pixels that are no scans: told by SOP class and Image Type, never by a free
+text."""
 
 from __future__ import annotations
 
@@ -18,31 +19,42 @@ SECONDARY_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 """Secondary Capture Image Storage; its multi-frame classes begin alike (PS3.4 B.5)."""
 
 SCANNERS = ("CT", "MR", "PT", "NM")
-"""Modalities whose own scans are never secondary captures. Radiographs often are: of film, or by a converter."""
+"""Modalities whose own scans are never secondary captures. Radiographs often are: of film, or by a
+converter."""
 
 SCREEN_WORDS = ("SCREEN", "SCREENSAVE", "SCREENSHOT", "DOSE", "PROT")
-"""Words in the Image Type of what scanners save of their screen: `SCREEN SAVE`, `DOSE_INFO`, `CT_SOM5 PROT`."""
+"""Words in the Image Type of what scanners save of their screen: `SCREEN SAVE`, `DOSE_INFO`,
+`CT_SOM5 PROT`."""
 
 LOCALIZER_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVEY")
-"""Words in the Image Type of a scout (PS3.3 C.8.2.1.1.1, C.8.3.1.1.1: LOCALIZER); the others are vendors'."""
+"""Words in the Image Type of a scout (PS3.3 C.8.2.1.1.1, C.8.3.1.1.1: LOCALIZER); the others are
+vendors'."""
 
 
 def _words(dataset: Dataset) -> set[str]:
-    """Words of the Image Type (PS3.3 C.7.6.1.1.2) from the third value on, which say what the picture is."""
+    """Words of the Image Type (PS3.3 C.7.6.1.1.2) from the third value on, which say what the
+    picture is."""
     values = header.find(dataset, "ImageType") or ()
     further = [str(value).upper() for value in values[2:]] if not isinstance(values, str) else []
     return {word for value in further for word in re.split(r"[^A-Z0-9]+", value)}
 
 
 def _is_segmentation(dataset: Dataset) -> bool:
-    return header.text(dataset, "SOPClassUID") in SEGMENTATIONS or header.text(dataset, "Modality") == "SEG"
+    return (
+        header.text(dataset, "SOPClassUID") in SEGMENTATIONS
+        or header.text(dataset, "Modality") == "SEG"
+    )
 
 
 def _is_screen_save(dataset: Dataset) -> bool:
-    if (header.text(dataset, "SyntheticData") or "").upper() == "YES":  # our own pictures are secondary captures, too
+    if (
+        header.text(dataset, "SyntheticData") or ""
+    ).upper() == "YES":  # our own pictures are secondary captures, too
         return False
     capture = (header.text(dataset, "SOPClassUID") or "").startswith(SECONDARY_CAPTURES)
-    return (capture and header.text(dataset, "Modality") in SCANNERS) or bool(_words(dataset) & set(SCREEN_WORDS))
+    return (capture and header.text(dataset, "Modality") in SCANNERS) or bool(
+        _words(dataset) & set(SCREEN_WORDS)
+    )
 
 
 def _is_localizer(dataset: Dataset) -> bool:

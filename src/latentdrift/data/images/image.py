@@ -1,4 +1,5 @@
-"""Image: pixels and what they mean. Nothing else crosses the boundary between a file and the rest of latentdrift."""
+"""Image: pixels and what they mean. Nothing else crosses the boundary between a file and the rest
+of latentdrift."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ REASONS = {
     "truncated": "the file ends before its pixels do",
     "no pixels": "a valid object without a picture in it (report, plan, index, header only)",
     "unreadable codec": "no installed decoder reads this compression",
-    "unsupported": "a picture of a kind that is not handled (complex numbers, unknown colour space, too large)",
+    "unsupported": (
+        "a picture of a kind that is not handled (complex numbers, unknown colour space, too large)"
+    ),
     "4-D": "a series of volumes, not one",
     "no plane": "a volume, and no plane was asked for",
     "outside": "the position asked for lies outside the volume",
@@ -57,20 +60,30 @@ class ImageError(InputError):
 
 
 MAX_VALUES = 1 << 28
-"""Values in one picture (16,384 squared in grey). A damaged header promises more than any memory holds."""
+"""Values in one picture (16,384 squared in grey). A damaged header promises more than any memory
+holds."""
 
 
 def check_size(path: Path | str, *sizes: float) -> None:
-    """Refuse a picture whose header promises more than MAX_VALUES, before memory is taken for it."""
+    """Refuse a picture whose header promises more than MAX_VALUES, before memory is taken for
+    it."""
     if not 0 < np.prod(np.array(sizes, dtype=np.float64)) <= MAX_VALUES:
         size = " x ".join(f"{n:g}" for n in sizes)
-        raise ImageError("unsupported", path, f"a picture of {size} values; 1 to {MAX_VALUES} are read: cut it into tiles")
+        raise ImageError(
+            "unsupported",
+            path,
+            f"a picture of {size} values; 1 to {MAX_VALUES} are read: cut it into tiles",
+        )
 
 
 def check_values(path: Path | str, n_values: float) -> None:
-    """Refuse a file whose pictures hold more than twice MAX_VALUES in all, before memory is taken for them."""
+    """Refuse a file whose pictures hold more than twice MAX_VALUES in all, before memory is taken
+    for them."""
     if n_values > 2 * MAX_VALUES:
-        finding = f"its pictures hold {n_values:g} values in all; up to {2 * MAX_VALUES} are read: split the file first"
+        finding = (
+            f"its pictures hold {n_values:g} values in all; up to {2 * MAX_VALUES} are read: split "
+            "the file first"
+        )
         raise ImageError("unsupported", path, finding)
 
 
@@ -92,7 +105,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Image:
-    """One picture, as displayed: row 0 is the top, larger is brighter, and nothing is mirrored against the display convention."""
+    """One picture, as displayed: row 0 is the top, larger is brighter, and nothing is mirrored
+    against the display convention."""
 
     pixels: np.ndarray
     """[H, W] or [H, W, 3]; integers as stored, or float32 after rescaling."""
@@ -102,28 +116,33 @@ class Image:
     spacing: tuple[float, float] | None = None
     """mm from row to row and from column to column."""
     affine: np.ndarray | None = None
-    """4 x 4, from (row, column, slice) of this picture to RAS mm; None where the file does not say."""
+    """4 x 4, from (row, column, slice) of this picture to RAS mm; None where the file does not
+    say."""
     modality: str | None = None
     """DICOM defined term: MR, CT, CR, ..."""
     source: Source | None = None
     attributes: Mapping[str, str | float] = field(default_factory=dict)
-    """Allow-listed header values only (age in years, sex, view, modality, body_part), and fields kept by name."""
+    """Allow-listed header values only (age in years, sex, view, modality, body_part), and fields
+    kept by name."""
     patient: str | None = None
     """Raw identity, in memory only: import turns it into a pseudonym."""
     date: str | None = None
     """Raw date YYYYMMDD, in memory only: import turns it into days since the first visit."""
     notes: tuple[str, ...] = ()
-    """What a person should know before using the picture: burned-in text, an ignored window, lost bits."""
+    """What a person should know before using the picture: burned-in text, an ignored window, lost
+    bits."""
 
     @property
     def plane(self) -> Plane | None:
-        """How the picture lies in the patient, by its file or its affine; None where neither says."""
+        """How the picture lies in the patient, by its file or its affine; None where neither
+        says."""
         known = self.source.plane if self.source is not None else None
         return known or plane_of(self.affine)
 
 
 def plane_of(affine: np.ndarray | None) -> Plane | None:
-    """The plane of a picture from its place in the patient (RAS), where its normal is within 37 degrees of an axis."""
+    """The plane of a picture from its place in the patient (RAS), where its normal is within 37
+    degrees of an axis."""
     if affine is None:
         return None
     normal = np.cross(affine[:3, 0], affine[:3, 1])

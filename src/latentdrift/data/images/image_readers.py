@@ -34,7 +34,8 @@ SYSTEM_FILES = {
 """Name in lower case -> what it is."""
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07"
-"""How a file starts that macOS writes beside another on foreign disks, as `._scan.dcm` beside `scan.dcm` (RFC 1740)."""
+"""How a file starts that macOS writes beside another on foreign disks, as `._scan.dcm` beside
+`scan.dcm` (RFC 1740)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def is_nifti(head: bytes) -> bool:
 
 
 def is_analyze(head: bytes) -> bool:
-    """The header of an ANALYZE 7.5 pair, in either byte order; NIfTI has the same layout and a magic string besides."""
+    """The header of an ANALYZE 7.5 pair, in either byte order; NIfTI has the same layout and a
+    magic string besides."""
     for order in ("little", "big"):
         size, dimensions, kind = (
             int.from_bytes(head[first:last], order)  # type: ignore[arg-type]
@@ -95,13 +97,18 @@ def kind_of(path: Path | str) -> Kind:
     """The row of READERS that a file's content belongs to.
 
     Raises:
-        ImageError: missing, empty, compressed, system file, pixel half, truncated, unsupported, or not an image.
+        ImageError: missing, empty, compressed, system file, pixel half, truncated, unsupported, or
+            not an image.
     """
     path = Path(path)
     start, head = _head(path)
     kind = next((kind for kind, (recognised, _) in READERS.items() if recognised(head)), None)
     if kind is not None and kind != "nifti" and compression.is_compressed(start):
-        raise ImageError("compressed", path, f"a compressed {kind} file; only NIfTI is read through compression: unpack it first")
+        raise ImageError(
+            "compressed",
+            path,
+            f"a compressed {kind} file; only NIfTI is read through compression: unpack it first",
+        )
     return kind or _refuse(path, start, head)
 
 
@@ -114,9 +121,14 @@ def _refuse(path: Path, start: bytes, head: bytes) -> Kind:
         raise ImageError("system file", path, f"{system}, and no picture")
     archive = compression.archive_name(head)
     if archive is not None and path.suffix.lower() not in OFFICE:
-        raise ImageError("compressed", path, f"{archive}: unpack it first, then give the folder with its files")
+        raise ImageError(
+            "compressed", path, f"{archive}: unpack it first, then give the folder with its files"
+        )
     if is_analyze(head):
-        finding = "an ANALYZE 7.5 header, which does not say where the patient's left is; convert the pair to NIfTI first"
+        finding = (
+            "an ANALYZE 7.5 header, which does not say where the patient's left is; convert the "
+            "pair to NIfTI first"
+        )
         raise ImageError("unsupported", path, finding)
     stem = path.name.lower().removesuffix(".gz").removesuffix(".bz2")
     header = path.with_name(path.name[: len(stem) - 4] + ".hdr")
@@ -135,7 +147,8 @@ def read(
     keep: Iterable[str] = (),
     leave_out: Iterable[str] = (),
 ) -> list[Image]:
-    """Every picture in a file: the pages of a TIFF, the frames of a DICOM object, one slice of a volume, else one.
+    """Every picture in a file: the pages of a TIFF, the frames of a DICOM object, one slice of a
+    volume, else one.
 
     Args:
         plane, position, slab: which slice of a volume; see `read_nifti`.
@@ -158,16 +171,24 @@ def read(
 def _head(path: Path) -> tuple[bytes, bytes]:
     """The first bytes of a file: as they lie there, and unpacked."""
     if not path.is_file():
-        raise ImageError("missing", path, "this is a folder, not a file" if path.is_dir() else "there is no such file")
+        raise ImageError(
+            "missing",
+            path,
+            "this is a folder, not a file" if path.is_dir() else "there is no such file",
+        )
     try:
         with open(path, "rb") as file:
             start = file.read(HEAD)
         with compression.open_unpacked(path) as file:
             head = file.read(HEAD)
     except compression.DAMAGE as error:
-        raise ImageError("truncated", path, f"the compressed file cannot be unpacked: {error}") from error
+        raise ImageError(
+            "truncated", path, f"the compressed file cannot be unpacked: {error}"
+        ) from error
     except OSError as error:
-        raise ImageError("damaged", path, f"the file cannot be read: {error.strerror or error}") from error
+        raise ImageError(
+            "damaged", path, f"the file cannot be read: {error.strerror or error}"
+        ) from error
     if not start:
         raise ImageError("empty", path, "the file holds no bytes")
     return start, head

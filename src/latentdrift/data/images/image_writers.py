@@ -26,11 +26,15 @@ SYNTHETIC = "YES: made by a generative model (latentdrift), not acquired from a 
 
 
 def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
-    """Write uint8 or uint16 [H, W], or uint8 [H, W, 3], as PNG; synthetic pictures say so in a text chunk `Synthetic`."""
-    grey, colour = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16), pixels.ndim == 3 and pixels.dtype == np.uint8
+    """Write uint8 or uint16 [H, W], or uint8 [H, W, 3], as PNG; synthetic pictures say so in a text
+    chunk `Synthetic`."""
+    grey = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
+    colour = pixels.ndim == 3 and pixels.dtype == np.uint8
     if not (grey or (colour and pixels.shape[-1] == 3)):
         found = f"pixels of shape {pixels.shape} and type {pixels.dtype}"
-        raise InputError(f"{found} do not fit into PNG; write uint8 or uint16 [H, W], or uint8 [H, W, 3]")
+        raise InputError(
+            f"{found} do not fit into PNG; write uint8 or uint16 [H, W], or uint8 [H, W, 3]"
+        )
     info = PngInfo()
     if synthetic:
         info.add_text("Synthetic", SYNTHETIC)
@@ -38,21 +42,31 @@ def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
 
 
 def check_writable(image: Image) -> None:
-    """Write an image's own pixels as `write_like` would, and throw them away, so that no work is begun for nothing.
+    """Write an image's own pixels as `write_like` would, and throw them away, so that no work is
+    begun for nothing.
 
     Raises:
         InputError: its format cannot take it back; the sentence says why.
     """
     with TemporaryDirectory() as folder:
         try:
-            write_like(Path(folder) / "rehearsal", image, image.pixels, description="rehearsal", uids=Uids())
+            write_like(
+                Path(folder) / "rehearsal",
+                image,
+                image.pixels,
+                description="rehearsal",
+                uids=Uids(),
+            )
         except InputError:
             raise
-        except Exception as error:  # whatever a library of the format raises, nothing has been drawn yet
+        except (
+            Exception
+        ) as error:  # whatever a library of the format raises, nothing has been drawn yet
             path = image.source.path if image.source is not None else "the image"
             raise InputError(
-                f"{path} can be read, but nothing can be written back into its format ({' '.join(str(error).split())}); "
-                "save it as PNG, or write it again with another tool, first"
+                f"{path} can be read, but nothing can be written back into its format "
+                f"({' '.join(str(error).split())}); save it as PNG, or write it again with another "
+                "tool, first"
             ) from error
 
 
@@ -65,7 +79,8 @@ def write_like(
     attributes: Mapping[str, str | float] | None = None,
     uids: Uids = SESSION,
 ) -> Path:
-    """Write pixels made from an image in its source's format, with its geometry, as synthetic; returns `stem` with its suffix.
+    """Write pixels made from an image in its source's format, with its geometry, as synthetic;
+    returns `stem` with its suffix.
 
     Args:
         pixels: [H, W] or [H, W, 3] in the unit of `image.pixels`.
@@ -77,16 +92,28 @@ def write_like(
     path = Path(f"{stem}{SUFFIXES[kind]}")
     if kind == "dicom" and image.source is not None:
         colour = pixels.ndim == 3
-        values = from_unit(to_unit(pixels, image.range), (0.0, 255.0), np.uint8) if colour else pixels
+        values = (
+            from_unit(to_unit(pixels, image.range), (0.0, 255.0), np.uint8) if colour else pixels
+        )
         write_dicom(
-            path, image.source.path, values,
-            description=description, range=image.range, unit=image.unit, frame=image.source.frame or 0,
-            attributes=attributes, uids=uids,
-        )  # fmt: skip
+            path,
+            image.source.path,
+            values,
+            description=description,
+            range=image.range,
+            unit=image.unit,
+            frame=image.source.frame or 0,
+            attributes=attributes,
+            uids=uids,
+        )
     elif kind == "nifti":
         write_nifti(path, image, pixels)
     else:
         eight = pixels.ndim == 3 or image.pixels.dtype == np.uint8
         depth = np.uint8 if eight else np.uint16
-        write_png(path, from_unit(to_unit(pixels, image.range), (0.0, float(np.iinfo(depth).max)), depth), synthetic=True)
+        write_png(
+            path,
+            from_unit(to_unit(pixels, image.range), (0.0, float(np.iinfo(depth).max)), depth),
+            synthetic=True,
+        )
     return path

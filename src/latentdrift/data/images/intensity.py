@@ -25,7 +25,8 @@ _PERCENTILES = re.compile(rf"\s*p{_NUMBER},\s*p?{_NUMBER}")
 
 @dataclass(frozen=True)
 class Window:
-    """Which intensities are kept: two values, two percentiles, the header's own window, or all of them."""
+    """Which intensities are kept: two values, two percentiles, the header's own window, or all of
+    them."""
 
     kind: Literal["header", "voi", "full", "values", "percentiles"]
     low: float = 0.0
@@ -33,7 +34,8 @@ class Window:
 
 
 def parse_window(text: str | Window | None) -> Window:
-    """`LOW,HIGH` | `p1,p99` | `voi` (the header's or nothing) | `full` | None (the header's, else full).
+    """`LOW,HIGH` | `p1,p99` | `voi` (the header's or nothing) | `full` | None (the header's, else
+    full).
 
     Raises:
         OptionError: the text is none of these, or its second value is not above its first.
@@ -47,16 +49,30 @@ def parse_window(text: str | Window | None) -> Window:
     percentiles = _PERCENTILES.fullmatch(text)
     found = percentiles or _VALUES.fullmatch(text)
     if not found:
-        raise OptionError(f"the window '{text}' is none of: voi, full, LOW,HIGH (as -160,240), percentiles (as p1,p99)")
-    low, high = float(found[1]), float(found[2])
+        raise OptionError(
+            f"the window '{text}' is none of: voi, full, LOW,HIGH (as -160,240), percentiles (as "
+            "p1,p99)"
+        )
+    low = float(found[1])
+    high = float(found[2])
     if not is_range(low, high):
-        raise OptionError(f"the window '{text}' ends at {high:g}, which is not above its start {low:g}: write LOW,HIGH")
+        raise OptionError(
+            f"the window '{text}' ends at {high:g}, which is not above its start {low:g}: write "
+            "LOW,HIGH"
+        )
     if percentiles and not 0 <= low < high <= 100:
         raise OptionError(f"the window '{text}' has a percentile outside 0 to 100")
     return Window("percentiles" if percentiles else "values", low, high)
 
 
-def choose_range(window: Window, values: np.ndarray, *, header: Range | None, full: Range | None, path: Path | str) -> Range:
+def choose_range(
+    window: Window,
+    values: np.ndarray,
+    *,
+    header: Range | None,
+    full: Range | None,
+    path: Path | str,
+) -> Range:
     """The intensities that map to -1 and 1.
 
     Args:
@@ -71,7 +87,11 @@ def choose_range(window: Window, values: np.ndarray, *, header: Range | None, fu
     if window.kind == "values":
         return window.low, window.high
     if window.kind == "voi" and header is None:
-        raise ImageError("no window", path, "the header has no window; ask for full, LOW,HIGH or p1,p99 instead of voi")
+        raise ImageError(
+            "no window",
+            path,
+            "the header has no window; ask for full, LOW,HIGH or p1,p99 instead of voi",
+        )
     if window.kind in ("header", "voi") and header is not None and is_range(*header):
         return header
     finite = values[np.isfinite(values)]
@@ -93,14 +113,18 @@ def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
     (low, high), lowest, highest = range, float(pixels.min()), float(pixels.max())
     if lowest < highest and (lowest >= high or highest <= low):
         side = "above" if lowest >= high else "below"
-        finding = f"every pixel ({lowest:g} to {highest:g}) lies {side} the window {low:g} to {high:g}"
+        finding = (
+            f"every pixel ({lowest:g} to {highest:g}) lies {side} the window {low:g} to {high:g}"
+        )
         raise ImageError("blank", path, f"{finding}; give another with --window")
 
 
 def constant_window(info: Mapping[str, Any]) -> Range | None:
-    """The one intensity window that all images of an adapter's cohort had; None where each had its own.
+    """The one intensity window that all images of an adapter's cohort had; None where each had its
+    own.
 
-    The range of a number format is no window: pictures of 8 bits say nothing of the intensities of other sources.
+    The range of a number format is no window: pictures of 8 bits say nothing of the intensities of
+    other sources.
 
     Args:
         info: adapter.json.
@@ -118,16 +142,19 @@ def is_range(low: float, high: float) -> bool:
 
 
 def data_range(values: np.ndarray) -> Range:
-    """Smallest and largest finite value; a constant picture gets a range one unit wide, so that it maps to -1."""
+    """Smallest and largest finite value; a constant picture gets a range one unit wide, so that it
+    maps to -1."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
+    low = float(finite.min())
+    high = float(finite.max())
     return (low, high) if is_range(low, high) else (low, low + max(1.0, abs(low) * 1e-6))
 
 
 def without_gaps(values: np.ndarray) -> np.ndarray:
-    """Float32 with the smallest finite value wherever there is none: outside a mask or a field of view.
+    """Float32 with the smallest finite value wherever there is none: outside a mask or a field of
+    view.
 
     Raises:
         ValueError: no value is finite.
@@ -146,14 +173,16 @@ def to_unit(pixels: np.ndarray, range: Range) -> np.ndarray:
 
 
 def from_unit(x: np.ndarray, range: Range, dtype: Any = np.float32) -> np.ndarray:
-    """[-1, 1] to intensities: the inverse of `to_unit` inside the range; see `as_dtype` for integer types."""
+    """[-1, 1] to intensities: the inverse of `to_unit` inside the range; see `as_dtype` for integer
+    types."""
     low, high = range
     values = low + (np.asarray(x, dtype=np.float64) + 1.0) * ((high - low) / 2.0)
     return as_dtype(values, dtype)
 
 
 def as_dtype(values: np.ndarray, dtype: Any) -> np.ndarray:
-    """Cast without surprises: integer types are rounded to nearest and clipped to their limits, never wrapped."""
+    """Cast without surprises: integer types are rounded to nearest and clipped to their limits,
+    never wrapped."""
     kind = np.dtype(dtype)
     if kind.kind not in "iu":
         return np.asarray(values).astype(kind)

@@ -1,4 +1,5 @@
-"""Any picture to the square a model wants, and back. Padding and resizing only: nothing is ever flipped or turned."""
+"""Any picture to the square a model wants, and back. Padding and resizing only: nothing is ever
+flipped or turned."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ from latentdrift.errors import InputError
 
 @dataclass(frozen=True)
 class Fit:
-    """Pad a [height, width] picture to a square, centred, then resize it to [resolution, resolution].
+    """Pad a [height, width] picture to a square, centred, then resize it to [resolution,
+    resolution].
 
-    `aspect` is mm per row / mm per column: with it the square is one in mm, so that voxels which are not square keep the
-    patient's proportions. An odd row or column of padding goes to the bottom and the right.
+    `aspect` is mm per row / mm per column: with it the square is one in mm, so that voxels which
+    are not square keep the patient's proportions. An odd row or column of padding goes to the
+    bottom and the right.
     """
 
     height: int
@@ -52,18 +55,24 @@ class Fit:
     @staticmethod
     def _check(array: np.ndarray, expected: tuple[int, int]) -> None:
         if array.shape[:2] != expected or array.ndim not in (2, 3):
-            raise InputError(f"a picture of shape {array.shape} came where {expected[0]} x {expected[1]} pixels were expected")
+            raise InputError(
+                f"a picture of shape {array.shape} came where {expected[0]} x {expected[1]} pixels "
+                "were expected"
+            )
 
 
 def resize(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Lanczos in float32, widened when shrinking so that it does not alias; overshoot is clipped to the input's own range."""
+    """Lanczos in float32, widened when shrinking so that it does not alias; overshoot is clipped to
+    the input's own range."""
     values = np.asarray(array, dtype=np.float32)
     if values.shape[:2] == tuple(shape):
         return values.copy()
     planes = values[..., None] if values.ndim == 2 else values
     size = (shape[1], shape[0])
     resized = [
-        np.asarray(Pillow.fromarray(np.ascontiguousarray(plane)).resize(size, Pillow.Resampling.LANCZOS))
+        np.asarray(
+            Pillow.fromarray(np.ascontiguousarray(plane)).resize(size, Pillow.Resampling.LANCZOS)
+        )
         for plane in np.moveaxis(planes, -1, 0)
     ]
     out = np.clip(np.stack(resized, axis=-1), values.min(), values.max())

@@ -1,13 +1,16 @@
-"""Near-duplicates: pairs of pictures that share fine structure, though the one is turned, shifted, scaled, mirrored or brighter.
+"""Near-duplicates: pairs of pictures that share fine structure, though the one is turned, shifted,
+scaled, mirrored or brighter.
 
-Thumbnails name the candidates: they correlate at 0.97 where strangers share an outline, and at 0.73 for a copy that is turned
-and shifted. What makes a picture one patient's is finer. Each place is measured against its own surroundings (local contrast
-normalisation, Jarrett et al. 2009, section 3.1), and what all pictures have in common is taken off. Then one picture is turned,
-scaled, mirrored, and laid over the other at every shift (cross-correlation by the Fourier transform). The best correlation is
-the similarity.
+Thumbnails name the candidates: they correlate at 0.97 where strangers share an outline, and at 0.73
+for a copy that is turned and shifted. What makes a picture one patient's is finer. Each place is
+measured against its own surroundings (local contrast normalisation, Jarrett et al. 2009, section
+3.1), and what all pictures have in common is taken off. Then one picture is turned, scaled,
+mirrored, and laid over the other at every shift (cross-correlation by the Fourier transform). The
+best correlation is the similarity.
 
-Measured without mirroring: strangers reach 0.56 on OASIS-2, 0.81 on ChestX-ray14 and 0.58 on phantom brains. 280 disguised brain
-images (turned by 5 or 10 degrees, shifted by 3 %, scaled by 5 %, noise, gamma, all together) have 0.92 and more.
+Measured without mirroring: strangers reach 0.56 on OASIS-2, 0.81 on ChestX-ray14 and 0.58 on
+phantom brains. 280 disguised brain images (turned by 5 or 10 degrees, shifted by 3 %, scaled by 5
+%, noise, gamma, all together) have 0.92 and more.
 """
 
 from __future__ import annotations
@@ -26,10 +29,12 @@ SAME = 0.85
 LOOSE = 0.85
 """Correlation of thumbnails, one of them mirrored or not, from which a pair is looked at."""
 MOST = 50_000
-"""Pairs that are looked at; of more, those whose thumbnails correlate most. They take about two minutes."""
+"""Pairs that are looked at; of more, those whose thumbnails correlate most. They take about two
+minutes."""
 PIXELS = 48
 """Pixels of a side at which pictures are laid over each other."""
-FINE, WIDE = 1.0, 2.5
+FINE = 1.0
+WIDE = 2.5
 """Pixels: structure between these scales is compared (Gaussian sd)."""
 ANGLES = range(-12, 13, 3)
 """Degrees by which a picture is turned."""
@@ -52,19 +57,24 @@ MayPair = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Positions of pictures, twice [P] -> bool [P]: whether the pair is of interest."""
 
 
-def near_duplicates(thumbnails: np.ndarray, read: Read, may_pair: MayPair | None = None) -> list[Pair]:
+def near_duplicates(
+    thumbnails: np.ndarray, read: Read, may_pair: MayPair | None = None
+) -> list[Pair]:
     """Pairs of pictures whose fine structure is the same.
 
     Args:
         thumbnails: Per picture, `duplicates.thumbnail`, [N, SIDE * SIDE].
-        read: Gives the pixels of a picture; called for the pictures of candidates and for SAMPLE others.
+        read: Gives the pixels of a picture; called for the pictures of candidates and for SAMPLE
+            others.
         may_pair: Pairs of interest; default: all.
     """
     pairs = candidates(thumbnails, may_pair)
     return [pair for pair in similarities(len(thumbnails), pairs, read) if pair[2] >= SAME]
 
 
-def candidates(thumbnails: np.ndarray, may_pair: MayPair | None = None, most: int = MOST) -> list[tuple[int, int]]:
+def candidates(
+    thumbnails: np.ndarray, may_pair: MayPair | None = None, most: int = MOST
+) -> list[tuple[int, int]]:
     """Sorted positions of the pairs of interest whose thumbnails correlate most, from LOOSE on."""
     side = (len(thumbnails), SIDE, SIDE)
     mirrored = thumbnails.reshape(side)[:, :, ::-1].reshape(len(thumbnails), -1)
@@ -74,7 +84,9 @@ def candidates(thumbnails: np.ndarray, may_pair: MayPair | None = None, most: in
             of_interest = np.ones(len(first), bool) if may_pair is None else may_pair(first, second)
             found = np.concatenate([found, np.stack([first, second, alike], 1)[of_interest]])
             if len(found) > 2 * most:
-                found = found[np.argpartition(-found[:, 2], 2 * most)[: 2 * most]]  # a pair may be there twice
+                found = found[
+                    np.argpartition(-found[:, 2], 2 * most)[: 2 * most]
+                ]  # a pair may be there twice
     best = found[np.argsort(-found[:, 2], kind="stable")]
     unique = dict.fromkeys((int(first), int(second)) for first, second, _ in best)
     return sorted(list(unique)[:most])
@@ -99,14 +111,16 @@ def similarities(number: int, pairs: Iterable[tuple[int, int]], read: Read) -> l
 
 
 def _common(number: int, read: Read) -> np.ndarray:
-    """What pictures have in common: the mean of evenly spaced ones, less where they are few, [PIXELS, PIXELS]."""
+    """What pictures have in common: the mean of evenly spaced ones, less where they are few,
+    [PIXELS, PIXELS]."""
     chosen = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).astype(int))
     total = sum(_detail(read(int(position))) for position in chosen)
     return np.asarray(total / (len(chosen) + SHRINK), dtype=np.float32)
 
 
 def _detail(pixels: np.ndarray) -> np.ndarray:
-    """Fine structure without brightness and contrast, float32 [PIXELS, PIXELS]; zeros for an even picture."""
+    """Fine structure without brightness and contrast, float32 [PIXELS, PIXELS]; zeros for an even
+    picture."""
     from scipy.ndimage import gaussian_filter
 
     grey = np.asarray(pixels, dtype=np.float32)
@@ -123,14 +137,17 @@ def _views(detail: np.ndarray) -> np.ndarray:
     """Spectra of a picture, turned by ANGLES and scaled by SCALES, [V, PIXELS, PIXELS // 2 + 1]."""
     picture = Image.fromarray(detail)
     turned = [
-        picture.transform(picture.size, Image.Transform.AFFINE, _matrix(angle, scale), Image.Resampling.BICUBIC)
+        picture.transform(
+            picture.size, Image.Transform.AFFINE, _matrix(angle, scale), Image.Resampling.BICUBIC
+        )
         for angle, scale in product(ANGLES, SCALES)
     ]
     return np.stack([_spectrum(np.asarray(view)) for view in turned])
 
 
 def _matrix(angle: float, scale: float) -> tuple[float, ...]:
-    """Where each place of the view is read, about the centre, as Pillow's affine transform takes it."""
+    """Where each place of the view is read, about the centre, as Pillow's affine transform takes
+    it."""
     along = math.cos(math.radians(angle)) / scale
     across = math.sin(math.radians(angle)) / scale
     centre = PIXELS / 2

@@ -1,7 +1,9 @@
-"""NIfTI -> Images, and back into the source's own voxel grid; see `volume.py` for how slices are displayed.
+"""NIfTI -> Images, and back into the source's own voxel grid; see `volume.py` for how slices are
+displayed.
 
-A file without orientation (qform and sform codes 0, or neither usable) is shown as its voxels are stored, first axis to the right
-and second axis up, with affine None: which side is the patient's left is then not known.
+A file without orientation (qform and sform codes 0, or neither usable) is shown as its voxels are
+stored, first axis to the right and second axis up, with affine None: which side is the patient's
+left is then not known.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from nibabel.wrapstruct import WrapStructError
 
 from latentdrift.data.images import compression
 from latentdrift.data.images.image import Image, ImageError, Plane, Source
-from latentdrift.data.images.intensity import Range, Window, as_dtype, choose_range, is_range, parse_window, without_gaps
+from latentdrift.data.images.intensity import (
+    Range,
+    Window,
+    as_dtype,
+    choose_range,
+    is_range,
+    parse_window,
+    without_gaps,
+)
 from latentdrift.data.images.volume import (
     MIDDLE,
     PLANES,
@@ -40,13 +50,26 @@ HEADERS: dict[bytes, type] = {
     b"n+2\0": Nifti2Header,
     b"ni2\0": Nifti2PairHeader,
 }
-"""Magic string -> how the header lies on disk; in a pair (`ni`), the voxels are a file of their own."""
+"""Magic string -> how the header lies on disk; in a pair (`ni`), the voxels are a file of their
+own."""
 
 MAGIC_AT = {348: 344, 540: 4}
-"""Header size, which a NIfTI file begins with in either byte order -> where its magic string lies."""
+"""Header size, which a NIfTI file begins with in either byte order -> where its magic string
+lies."""
 
-DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, ArithmeticError, MemoryError,
-          HeaderDataError, HeaderTypeError, WrapStructError, *compression.DAMAGE)  # fmt: skip
+DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    ArithmeticError,
+    MemoryError,
+    HeaderDataError,
+    HeaderTypeError,
+    WrapStructError,
+    *compression.DAMAGE,
+)
 """What nibabel raises on a damaged file."""
 
 CUT_SHORT = ("Expected", "greater than file size")
@@ -61,10 +84,12 @@ UNITS = {"meter": 1000.0, "micron": 0.001}
 """mm per unit of a header that does not count in mm."""
 
 ROUNDING = 1e-3
-"""How far the squared length of a quaternion may lie above 1: a writer's rounding, which is taken off."""
+"""How far the squared length of a quaternion may lie above 1: a writer's rounding, which is taken
+off."""
 
 HALF_TURN = 1 + 1e-7
-"""Length of a quaternion whose fourth component is 0 in single precision: nibabel takes up to 1.8e-7 more than 1 for 1."""
+"""Length of a quaternion whose fourth component is 0 in single precision: nibabel takes up to
+1.8e-7 more than 1 for 1."""
 
 _SILENT = logging.Logger("nibabel's remarks, which are gathered into one sentence")
 _SILENT.disabled = True
@@ -81,15 +106,18 @@ class Volume:
 
     @property
     def scaling(self) -> tuple[float, float]:
-        """Slope and intercept from stored to real values: none where the slope is 0 or no number (NIfTI-1, `scl_slope`)."""
-        slope, inter = float(self.header["scl_slope"]), float(self.header["scl_inter"])
+        """Slope and intercept from stored to real values: none where the slope is 0 or no number
+        (NIfTI-1, `scl_slope`)."""
+        slope = float(self.header["scl_slope"])
+        inter = float(self.header["scl_inter"])
         if slope == 0 or not np.isfinite(slope):
             return UNSCALED
         return slope, inter if np.isfinite(inter) else 0.0
 
     def stored(self) -> np.ndarray:
         """All voxels [x, y, z] as they are stored."""
-        shape, kind = self.header.get_data_shape(), self.header.get_data_dtype()
+        shape = self.header.get_data_shape()
+        kind = self.header.get_data_dtype()
         begin = self.header.get_data_offset()
         if self.header.is_single:
             begin = max(begin, self.header.single_vox_offset)  # some writers leave it at 0
@@ -107,17 +135,22 @@ def read_nifti(
     """The picture of a 2-D file, or a slice or slab of a volume.
 
     Args:
-        plane: of a volume: axial, coronal or sagittal. A 2-D file is taken as it is, unless it is known to lie in another plane.
-        position: of a volume: percent of its extent, `mm` in RAS along the plane's normal (at the middle of the slice), or a
-            voxel index. Percent and index count from left, posterior and inferior, whichever way the file is stored.
-        slab: mm over which slices are averaged, each by the share of its thickness inside; 0 for one slice.
+        plane: of a volume: axial, coronal or sagittal. A 2-D file is taken as it is, unless it is
+            known to lie in another plane.
+        position: of a volume: percent of its extent, `mm` in RAS along the plane's normal (at the
+            middle of the slice), or a voxel index. Percent and index count from left, posterior and
+            inferior, whichever way the file is stored.
+        slab: mm over which slices are averaged, each by the share of its thickness inside; 0 for
+            one slice.
         window: see `parse_window`; the header's window is cal_min to cal_max.
 
     Raises:
-        ImageError: 4-D, no plane, other plane, outside, no orientation, truncated, damaged, unsupported.
+        ImageError: 4-D, no plane, other plane, outside, no orientation, truncated, damaged,
+            unsupported.
         OptionError: the plane, position or window is not understood.
     """
-    path, window = Path(path), parse_window(window)
+    path = Path(path)
+    window = parse_window(window)
     if plane is not None and plane not in PLANES:
         raise unknown("plane", plane, PLANES)
     volume = open_volume(path)
@@ -129,14 +162,22 @@ def read_nifti(
     zooms = grid.zooms[[grid.stored_axis(ras) for ras in PLANES[normal]]]
     known = normal if grid.oriented or not own else None
     source = Source(path, "nifti", frame=None if own else round(index), plane=known, slab=thickness)
-    full = (0.0, 255.0) if volume.header.get_data_dtype() == np.uint8 and volume.scaling == UNSCALED else None
-    unoriented = () if grid.oriented else ("no orientation in the header: left and right are not known",)
+    full = (
+        (0.0, 255.0)
+        if volume.header.get_data_dtype() == np.uint8 and volume.scaling == UNSCALED
+        else None
+    )
+    unoriented = (
+        () if grid.oriented else ("no orientation in the header: left and right are not known",)
+    )
     return [
         Image(
             pixels=pixels,
             range=choose_range(window, pixels, header=_header_range(volume), full=full, path=path),
             spacing=(float(zooms[1]), float(zooms[2])),
-            affine=picture_affine(grid, normal, index, max(thickness, float(zooms[0]))) if grid.oriented else None,
+            affine=picture_affine(grid, normal, index, max(thickness, float(zooms[0])))
+            if grid.oriented
+            else None,
             source=source,
             notes=(*unoriented, *volume.notes),
         )
@@ -176,7 +217,11 @@ def _volume(path: Path, kind: Any, block: bytes) -> Volume:
     shape = tuple(int(size) for size in header.get_data_shape())
     if any(size > 1 for size in shape[3:]):
         size = " x ".join(str(n) for n in shape)
-        raise ImageError("4-D", path, f"a series of volumes ({size} voxels) came where one is wanted; extract one first")
+        raise ImageError(
+            "4-D",
+            path,
+            f"a series of volumes ({size} voxels) came where one is wanted; extract one first",
+        )
     if len(shape) < 2 or 0 in shape or sum(size > 1 for size in shape) < 2:
         raise ImageError("not an image", path, f"the voxel grid {shape} has no rows and columns")
     voxels = path if kind.is_single else _other_half(path)
@@ -202,7 +247,9 @@ def _other_half(path: Path) -> Path:
     names = {f"{stem}.img", f"{stem}.img.gz", f"{stem}.img.bz2"}
     found = sorted(other for other in path.parent.iterdir() if other.name.lower() in names)
     if not found:
-        raise ImageError("missing", path, f"the voxels of this header, {stem}.img, do not lie beside it")
+        raise ImageError(
+            "missing", path, f"the voxels of this header, {stem}.img, do not lie beside it"
+        )
     return found[0]
 
 
@@ -216,14 +263,22 @@ def _check_bytes(path: Path, voxels: Path, header: Nifti1Header, shape: tuple[in
 
 
 def _mend_forms(header: Nifti1Header) -> list[str]:
-    """Take off rounding, and the code of a form that is no orientation; what a person should know of it."""
+    """Take off rounding, and the code of a form that is no orientation; what a person should know
+    of it."""
     quaternion = np.array([header[f"quatern_{axis}"] for axis in "bcd"], dtype=np.float64)
     squared = float(quaternion @ quaternion)
-    if 1 < squared <= 1 + ROUNDING:  # the fourth component is the root of 1 - squared (NIfTI-1, METHOD 2)
+    if (
+        1 < squared <= 1 + ROUNDING
+    ):  # the fourth component is the root of 1 - squared (NIfTI-1, METHOD 2)
         for axis, value in zip("bcd", quaternion * (HALF_TURN / np.sqrt(squared)), strict=True):
             header[f"quatern_{axis}"] = value
-    usable = {"qform": squared <= 1 + ROUNDING and _places(header.get_qform()), "sform": _places(header.get_sform())}
-    unusable = [form for form, places in usable.items() if int(header[f"{form}_code"]) > 0 and not places]
+    usable = {
+        "qform": squared <= 1 + ROUNDING and _places(header.get_qform()),
+        "sform": _places(header.get_sform()),
+    }
+    unusable = [
+        form for form, places in usable.items() if int(header[f"{form}_code"]) > 0 and not places
+    ]
     for form in unusable:
         header[f"{form}_code"] = 0
     return [f"its header's {form} is no orientation and is left out" for form in unusable]
@@ -235,24 +290,37 @@ def _places(affine: np.ndarray) -> bool:
 
 
 def _affine(header: Nifti1Header) -> tuple[np.ndarray, bool]:
-    """Voxel to RAS in the header's unit, and whether the header says so; else mm in steps of its voxel size."""
+    """Voxel to RAS in the header's unit, and whether the header says so; else mm in steps of its
+    voxel size."""
     if int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0:
         return header.get_best_affine(), True
     zooms = np.resize(np.abs([*header.get_zooms()[:3], 1.0, 1.0])[:3], 3)
-    return np.diag([*(np.where(np.isfinite(zooms) & (zooms > 0), zooms, 1.0) * (-1, 1, 1)), 1.0]), False
+    return np.diag(
+        [*(np.where(np.isfinite(zooms) & (zooms > 0), zooms, 1.0) * (-1, 1, 1)), 1.0]
+    ), False
 
 
 def _own_plane(grid: Grid, plane: Plane | None) -> tuple[bool, Plane]:
     """Whether the file is one slice by itself, and the plane to show."""
     single = [axis for axis in range(3) if grid.shape[axis] == 1]
     if single:
-        own = next(name for name, (normal, *_) in PLANES.items() if normal == grid.axes[single[0], 0])
+        own = next(
+            name for name, (normal, *_) in PLANES.items() if normal == grid.axes[single[0], 0]
+        )
         if plane is not None and plane != own and grid.oriented:
-            raise ImageError("other plane", grid.path, f"the file holds one {own} slice, and {plane} was asked for")
+            raise ImageError(
+                "other plane",
+                grid.path,
+                f"the file holds one {own} slice, and {plane} was asked for",
+            )
         return True, own
     if plane is None:
         size = " x ".join(str(n) for n in grid.shape)
-        raise ImageError("no plane", grid.path, f"a volume of {size} voxels: say which plane: axial, coronal or sagittal")
+        raise ImageError(
+            "no plane",
+            grid.path,
+            f"a volume of {size} voxels: say which plane: axial, coronal or sagittal",
+        )
     return False, plane
 
 
@@ -269,7 +337,11 @@ def _pixels(volume: Volume, plane: Plane, index: float, slab: float) -> np.ndarr
     try:
         return mean_slab(volume.grid, plane, index, slab, slices)
     except DAMAGE as error:
-        reason = "truncated" if isinstance(error, EOFError) or any(words in str(error) for words in CUT_SHORT) else "damaged"
+        reason = (
+            "truncated"
+            if isinstance(error, EOFError) or any(words in str(error) for words in CUT_SHORT)
+            else "damaged"
+        )
         raise ImageError(reason, volume.grid.path, f"the voxels cannot be read: {error}") from error
 
 
@@ -291,23 +363,27 @@ def _values(volume: Volume, stored: np.ndarray) -> np.ndarray:
 
 
 def _header_range(volume: Volume) -> Range | None:
-    low, high = float(volume.header["cal_min"]), float(volume.header["cal_max"])
+    low = float(volume.header["cal_min"])
+    high = float(volume.header["cal_max"])
     return (low, high) if is_range(low, high) else None
 
 
 def write_nifti(path: Path | str, image: Image, pixels: np.ndarray) -> None:
     """Write changed pixels of an image as NIfTI.
 
-    An image that came from NIfTI goes back into its own voxel grid: axes, affine, codes, data type and scaling are the source's;
-    a slice of a volume becomes a volume one voxel thick in its place (a slab, as thick as it was, in float32). Any other image is
-    written as float32 with its own affine. Nothing else of the source's header is copied; its description says "synthetic".
+    An image that came from NIfTI goes back into its own voxel grid: axes, affine, codes, data type
+    and scaling are the source's; a slice of a volume becomes a volume one voxel thick in its place
+    (a slab, as thick as it was, in float32). Any other image is written as float32 with its own
+    affine. Nothing else of the source's header is copied; its description says "synthetic".
 
     Args:
         pixels: [H, W] in the unit of `image.pixels`.
     """
     if pixels.shape != image.pixels.shape[:2]:
         found = f"pixels of shape {pixels.shape} do not fit the picture of {image.pixels.shape[:2]}"
-        raise InputError(f"{found}; NIfTI is written in grey only: save a coloured source as PNG first")
+        raise InputError(
+            f"{found}; NIfTI is written in grey only: save a coloured source as PNG first"
+        )
     if image.source is not None and image.source.kind == "nifti":
         written = _like_source(image, image.source, pixels)
     elif image.affine is not None:
@@ -322,7 +398,8 @@ def write_nifti(path: Path | str, image: Image, pixels: np.ndarray) -> None:
 
 def _like_source(image: Image, source: Source, pixels: np.ndarray) -> nib.Nifti1Image:
     volume = open_volume(source.path)
-    grid, old = volume.grid, volume.header
+    grid = volume.grid
+    old = volume.header
     own, plane = _own_plane(grid, source.plane)
     axis = grid.stored_axis(PLANES[plane][0])
     values = np.expand_dims(downright(grid, plane, pixels), axis).astype(np.float64)

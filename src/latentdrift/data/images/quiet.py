@@ -1,4 +1,5 @@
-"""Reading without the libraries' warnings: they quote odd values of a file, which may be a patient's."""
+"""Reading without the libraries' warnings: they quote odd values of a file, which may be a
+patient's."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ _filters = warnings.catch_warnings()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings until the last of all threads that read is done: `warnings.catch_warnings` alone holds for one thread only."""
+    """No warnings until the last of all threads that read is done: `warnings.catch_warnings` alone
+    holds for one thread only."""
     global _readers, _filters
     with _lock:
         if _readers == 0:

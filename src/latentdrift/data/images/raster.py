@@ -13,7 +13,13 @@ from PIL import Image as Pillow
 from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
 from latentdrift.data.images.image import Image, ImageError, Source, check_size, check_values
-from latentdrift.data.images.intensity import Range, Window, choose_range, parse_window, without_gaps
+from latentdrift.data.images.intensity import (
+    Range,
+    Window,
+    choose_range,
+    parse_window,
+    without_gaps,
+)
 from latentdrift.data.images.quiet import quiet
 from latentdrift.data.images.tiff import tiff_pages
 
@@ -23,11 +29,30 @@ FORMATS = ("PNG", "JPEG", "TIFF")
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Little and big endian, classic and BigTIFF."""
 
-DAMAGE = (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, EOFError,
-          struct.error, zlib.error, lzma.LZMAError, tifffile.TiffFileError)  # fmt: skip
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    tifffile.TiffFileError,
+)
 """What Pillow and tifffile raise on a damaged file."""
 
-CUT_SHORT = ("truncated", "failed to read", "end-of-stream", "incomplete", "unexpected end", "not enough image data")
+CUT_SHORT = (
+    "truncated",
+    "failed to read",
+    "end-of-stream",
+    "incomplete",
+    "unexpected end",
+    "not enough image data",
+)
 """What they say when the file ends too early."""
 
 _AS_IS = ("L", "LA", "RGB", "RGBA", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -38,13 +63,15 @@ _TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 def read_raster(path: Path | str, window: str | Window | None = None) -> list[Image]:
     """Every page of a PNG, JPEG or TIFF file.
 
-    Orientation tags are applied; a palette is resolved; opaque alpha is dropped and real transparency is laid over black; colour
-    whose channels are equal everywhere becomes grey. Raster files say nothing about the patient, and nothing is read from EXIF.
+    Orientation tags are applied; a palette is resolved; opaque alpha is dropped and real
+    transparency is laid over black; colour whose channels are equal everywhere becomes grey. Raster
+    files say nothing about the patient, and nothing is read from EXIF.
 
     Raises:
         ImageError: truncated, damaged, unsupported, or not an image of these formats.
     """
-    path, window = Path(path), parse_window(window)
+    path = Path(path)
+    window = parse_window(window)
     with quiet():
         pages = _pages(path)
     images = []
@@ -56,8 +83,11 @@ def read_raster(path: Path | str, window: str | Window | None = None) -> list[Im
 
 
 def full_range(pixels: np.ndarray) -> Range | None:
-    """The limits of the number format where it has meaningful ones: unsigned integers of 8 and 16 bits."""
-    return (0.0, float(np.iinfo(pixels.dtype).max)) if pixels.dtype in (np.uint8, np.uint16) else None
+    """The limits of the number format where it has meaningful ones: unsigned integers of 8 and 16
+    bits."""
+    return (
+        (0.0, float(np.iinfo(pixels.dtype).max)) if pixels.dtype in (np.uint8, np.uint16) else None
+    )
 
 
 def _pages(path: Path) -> list[tuple[np.ndarray, tuple[str, ...]]]:
@@ -73,15 +103,21 @@ def _pages(path: Path) -> list[tuple[np.ndarray, tuple[str, ...]]]:
             check_values(path, float(n_pages) * picture.height * picture.width)
             return [_page(path, picture, index) for index in range(n_pages)]
     except UnidentifiedImageError as error:
-        raise ImageError("damaged", path, "the file begins like a picture and cannot be read as one") from error
+        raise ImageError(
+            "damaged", path, "the file begins like a picture and cannot be read as one"
+        ) from error
     except Pillow.DecompressionBombError as error:
-        raise ImageError("unsupported", path, f"{error}; cut the picture into tiles first") from error
+        raise ImageError(
+            "unsupported", path, f"{error}; cut the picture into tiles first"
+        ) from error
     except DAMAGE as error:
         reason = "truncated" if any(word in str(error).lower() for word in CUT_SHORT) else "damaged"
         raise ImageError(reason, path, f"the pixels cannot be decoded: {error}") from error
 
 
-def _page(path: Path, picture: ImageFile.ImageFile, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def _page(
+    path: Path, picture: ImageFile.ImageFile, index: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """A page as [H, W] or [H, W, 3], and what should be said about it."""
     picture.seek(index)
     check_size(path, picture.height, picture.width, len(picture.getbands()))
@@ -96,7 +132,9 @@ def _page(path: Path, picture: ImageFile.ImageFile, index: int) -> tuple[np.ndar
 
 def _samples(picture: ImageFile.ImageFile) -> np.ndarray:
     """Upright samples of a page: [H, W] or [H, W, 2 | 3 | 4], at 8 bits unless they are grey."""
-    white_is_zero = getattr(picture, "tag_v2", {}).get(262) == 0  # TIFF 6.0, PhotometricInterpretation
+    white_is_zero = (
+        getattr(picture, "tag_v2", {}).get(262) == 0
+    )  # TIFF 6.0, PhotometricInterpretation
     inverted = white_is_zero and picture.mode.startswith("I;16")  # Pillow inverts it at 8 bits only
     twelve = _rawmode(picture) == "I;12"
     transparent = "transparency" in picture.info
@@ -114,14 +152,21 @@ def _samples(picture: ImageFile.ImageFile) -> np.ndarray:
 def _rawmode(picture: ImageFile.ImageFile) -> str:
     """How Pillow unpacks the file's bytes, e.g. `RGB;16B`."""
     arguments = picture.tile[0][3] if picture.tile else ""
-    return arguments if isinstance(arguments, str) else next((a for a in arguments or () if isinstance(a, str)), "")
+    return (
+        arguments
+        if isinstance(arguments, str)
+        else next((a for a in arguments or () if isinstance(a, str)), "")
+    )
 
 
 def _all_sixteen_bits(path: Path, picture: ImageFile.ImageFile) -> np.ndarray:
-    """16-bit colour PNG: Pillow keeps the first byte of each sample; told the other byte order, it keeps the second."""
+    """16-bit colour PNG: Pillow keeps the first byte of each sample; told the other byte order, it
+    keeps the second."""
     first = np.array(ImageOps.exif_transpose(picture)).astype(np.uint16)
     with Pillow.open(path, formats=FORMATS) as again:
-        again.tile = [tile._replace(args=_rawmode(again).replace(";16B", ";16L")) for tile in again.tile]
+        again.tile = [
+            tile._replace(args=_rawmode(again).replace(";16B", ";16L")) for tile in again.tile
+        ]
         second = np.array(ImageOps.exif_transpose(again)).astype(np.uint16)
     return (first << 8) | second
 
@@ -129,7 +174,8 @@ def _all_sixteen_bits(path: Path, picture: ImageFile.ImageFile) -> np.ndarray:
 def _over_black(samples: np.ndarray) -> np.ndarray:
     """Alpha laid over black where it is not opaque; equal channels made one; gaps filled."""
     if samples.ndim == 3 and samples.shape[-1] in (2, 4):
-        colour, alpha = samples[..., :-1], samples[..., -1:]
+        colour = samples[..., :-1]
+        alpha = samples[..., -1:]
         opaque = np.iinfo(samples.dtype).max
         if (alpha != opaque).any():
             colour = np.rint(colour * (alpha / opaque)).astype(samples.dtype)

@@ -1,6 +1,8 @@
-"""DICOM series -> volumes: slices stacked by their geometry, of which one slice, slab or reformat is taken as of any volume.
+"""DICOM series -> volumes: slices stacked by their geometry, of which one slice, slab or reformat
+is taken as of any volume.
 
-Order and spacing come from Image Position and Orientation (Patient) alone (PS3.3 C.7.6.2.1.1), never from names or numbers.
+Order and spacing come from Image Position and Orientation (Patient) alone (PS3.3 C.7.6.2.1.1),
+never from names or numbers.
 """
 
 from __future__ import annotations
@@ -23,12 +25,27 @@ from latentdrift.data.images.dicom_objects import check_object
 from latentdrift.data.images.image import Image, ImageError, Plane, Source
 from latentdrift.data.images.intensity import Range, check_seen, choose_range, parse_window
 from latentdrift.data.images.quiet import quiet
-from latentdrift.data.images.volume import MIDDLE, PLANES, Grid, check_volume_size, mean_slab, picture_affine, slice_index
+from latentdrift.data.images.volume import (
+    MIDDLE,
+    PLANES,
+    Grid,
+    check_volume_size,
+    mean_slab,
+    picture_affine,
+    slice_index,
+)
 
 SAME = (
-    "PatientID", "SeriesInstanceUID", "ImageType", "EchoNumbers", "TemporalPositionIdentifier", "Rows", "Columns",
-)  # fmt: skip
-"""What all slices of a volume share, beside orientation and spacing: a series may hold several echoes, phases or Dixon parts."""
+    "PatientID",
+    "SeriesInstanceUID",
+    "ImageType",
+    "EchoNumbers",
+    "TemporalPositionIdentifier",
+    "Rows",
+    "Columns",
+)
+"""What all slices of a volume share, beside orientation and spacing: a series may hold several
+echoes, phases or Dixon parts."""
 
 GEOMETRY = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
@@ -77,7 +94,11 @@ class Series:
     @cached_property
     def places(self) -> np.ndarray:
         """[m] mm along the normal, evenly spaced from the first slice to the last."""
-        count = round((self.along[-1] - self.along[0]) / self.step) + 1 if self.step > ONE_PLACE else len(self.along)
+        count = (
+            round((self.along[-1] - self.along[0]) / self.step) + 1
+            if self.step > ONE_PLACE
+            else len(self.along)
+        )
         return np.linspace(self.along[0], self.along[-1], count)
 
     def nearest(self, place: int) -> int:
@@ -92,7 +113,8 @@ class Series:
 
     def grid(self, path: Path) -> Grid:
         """Axes: row, column, place."""
-        first, last = self.slices[0], self.slices[-1]
+        first = self.slices[0]
+        last = self.slices[-1]
         affine = np.eye(4)
         affine[:3, 0] = first.orientation[3:] * first.spacing[0]
         affine[:3, 1] = first.orientation[:3] * first.spacing[1]
@@ -103,7 +125,8 @@ class Series:
 
 
 def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, Any] | None:
-    """What `group` needs of a file, as plain values; None where it holds no slice with a place, or what is left out."""
+    """What `group` needs of a file, as plain values; None where it holds no slice with a place, or
+    what is left out."""
     try:
         with open(root / name, "rb") as file, quiet():
             if not is_dicom(file.read(132)):
@@ -116,7 +139,9 @@ def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, A
 
 
 def _plain(name: str, dataset: pydicom.Dataset) -> dict[str, Any] | None:
-    geometry = {keyword: header.numbers(dataset, keyword, count) for keyword, count in GEOMETRY.items()}
+    geometry = {
+        keyword: header.numbers(dataset, keyword, count) for keyword, count in GEOMETRY.items()
+    }
     several = (header.number(dataset, "NumberOfFrames") or 1) > 1
     if several or header.text(dataset, "SeriesInstanceUID") is None:
         return None
@@ -136,7 +161,10 @@ def group(headers: Iterable[Mapping[str, Any]]) -> list[Series]:
         together[key].append(Slice(found["name"], position, orientation, spacing, rows, columns))
     volumes = [slices for slices in together.values() if len(slices) > 1]
     return [
-        Series(tuple(sorted(slices, key=lambda slice: (slice.position @ slices[0].normal, slice.name)))) for slices in volumes
+        Series(
+            tuple(sorted(slices, key=lambda slice: (slice.position @ slices[0].normal, slice.name)))
+        )
+        for slices in volumes
     ]
 
 
@@ -151,17 +179,23 @@ def read_series(
     keep: Iterable[str] = (),
     leave_out: Sequence[str] = (),
 ) -> list[Image]:
-    """A slice or slab of a volume, in any plane; see `read_nifti`. What the header says is that of the slice nearest to it.
+    """A slice or slab of a volume, in any plane; see `read_nifti`. What the header says is that of
+    the slice nearest to it.
 
     Raises:
         ImageError: no plane, outside, gaps, 4-D, or as `read_dicom`.
     """
     path = root / series.slices[0].name
     if plane is None:
-        finding = f"a series of {len(series.slices)} slices: say which plane: axial, coronal or sagittal"
+        finding = (
+            f"a series of {len(series.slices)} slices: say which plane: axial, coronal or sagittal"
+        )
         raise ImageError("no plane", path, finding)
     if np.diff(series.along).min() < ONE_PLACE:
-        finding = "several slices of its series lie in one place, as in a series over time; keep one of each place"
+        finding = (
+            "several slices of its series lie in one place, as in a series over time; keep one of "
+            "each place"
+        )
         raise ImageError("4-D", path, finding)
     grid = series.grid(path)
     check_volume_size(path, 4.0 * float(np.prod(grid.shape)))
@@ -171,7 +205,9 @@ def read_series(
     if series.empty and not through:
         _refuse_gaps(path, series)
     place = int(grid.stored_index(axis, index)) if axis == 2 else len(series.places) // 2
-    (template,) = read_dicom(root / series.slices[series.nearest(place)].name, window, keep, leave_out)
+    (template,) = read_dicom(
+        root / series.slices[series.nearest(place)].name, window, keep, leave_out
+    )
     pixels = mean_slab(grid, plane, index, slab, _Stored(root, series, window))
     normal, rows, columns = (float(grid.zooms[grid.stored_axis(ras)]) for ras in PLANES[plane])
     gaps = ("slices of its series are missing",) if series.empty else ()
@@ -193,7 +229,8 @@ def read_series(
 
 @dataclass(frozen=True)
 class _Stored:
-    """`volume.Slices` of a series: each file is read when it is needed, and only the part of it that is."""
+    """`volume.Slices` of a series: each file is read when it is needed, and only the part of it
+    that is."""
 
     root: Path
     series: Series
@@ -204,14 +241,18 @@ class _Stored:
             return np.stack([self._pixels(place) for place in range(first, last + 1)])
         part = slice(first, last + 1)
         where = (part,) if axis == 0 else (slice(None), part)
-        whole = np.stack([self._pixels(place)[where] for place in range(len(self.series.places))], axis=2)
+        whole = np.stack(
+            [self._pixels(place)[where] for place in range(len(self.series.places))], axis=2
+        )
         return np.moveaxis(whole, axis, 0)
 
     def _pixels(self, place: int) -> np.ndarray:
         path = self.root / self.series.slices[self.series.nearest(place)].name
         (image,) = read_dicom(path, self.window)
         if image.pixels.ndim != 2:
-            raise ImageError("unsupported", path, "a coloured slice in a series; only grey slices are stacked")
+            raise ImageError(
+                "unsupported", path, "a coloured slice in a series; only grey slices are stacked"
+            )
         return image.pixels
 
 
@@ -227,7 +268,7 @@ def _range(template: Image, pixels: np.ndarray, window: str | None) -> Range:
 def _refuse_gaps(path: Path, series: Series) -> None:
     where = ", ".join(f"{series.places[place]:.1f} mm" for place in series.empty[:3])
     finding = (
-        f"{len(series.empty)} slices of its series are missing or lie unevenly, at {where} along its normal; "
-        "only single slices in its own plane can be taken"
+        f"{len(series.empty)} slices of its series are missing or lie unevenly, at {where} along "
+        "its normal; only single slices in its own plane can be taken"
     )
     raise ImageError("gaps", path, finding)

@@ -1,7 +1,8 @@
 """Copies and near-copies: images whose small, contrast-free thumbnails correlate.
 
-Measured on OASIS-2 and ChestX-ray14: r >= 0.97 of 16 x 16 thumbnails joined 171 of 203 pairs of visits of one OASIS-2 patient and
-none of 273,956 pairs of different patients, of which a 64-bit difference hash (Hamming distance up to 4) joined 3,338.
+Measured on OASIS-2 and ChestX-ray14: r >= 0.97 of 16 x 16 thumbnails joined 171 of 203 pairs of
+visits of one OASIS-2 patient and none of 273,956 pairs of different patients, of which a 64-bit
+difference hash (Hamming distance up to 4) joined 3,338.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ _ROWS = 2048
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """SHA-256 of the pixels' shape, type and values: the same for the same picture in another file."""
+    """SHA-256 of the pixels' shape, type and values: the same for the same picture in another
+    file."""
     little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
-    return hashlib.sha256(f"{little.shape}{little.dtype.str}".encode() + little.tobytes()).hexdigest()
+    return hashlib.sha256(
+        f"{little.shape}{little.dtype.str}".encode() + little.tobytes()
+    ).hexdigest()
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """[H, W] or [H, W, 3] -> float32 [SIDE * SIDE], mean 0 and norm 1; zeros for an even picture."""
+    """[H, W] or [H, W, 3] -> float32 [SIDE * SIDE], mean 0 and norm 1; zeros for an even
+    picture."""
     from PIL import Image
 
     grey = np.asarray(pixels, dtype=np.float32)
@@ -34,11 +39,16 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     small = np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)).ravel()
     centred = small - small.mean()
     norm = float(np.linalg.norm(centred))
-    return centred / norm if norm > 1e-6 * max(1.0, float(np.abs(small).max())) else np.zeros_like(centred)
+    return (
+        centred / norm
+        if norm > 1e-6 * max(1.0, float(np.abs(small).max()))
+        else np.zeros_like(centred)
+    )
 
 
 def alike(thumbnails: np.ndarray, threshold: float = ALIKE) -> list[tuple[int, int, float]]:
-    """Pairs i < j of rows of [N, SIDE * SIDE] that correlate at least so much, with their correlation."""
+    """Pairs i < j of rows of [N, SIDE * SIDE] that correlate at least so much, with their
+    correlation."""
     return [
         (int(i), int(j), float(correlation))
         for found in blocks(thumbnails, threshold, thumbnails)
@@ -46,8 +56,11 @@ def alike(thumbnails: np.ndarray, threshold: float = ALIKE) -> list[tuple[int, i
     ]
 
 
-def blocks(thumbnails: np.ndarray, threshold: float, others: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs i < j of a row of the first and a row of the others that correlate at least so much: i, j, correlation, [P] each."""
+def blocks(
+    thumbnails: np.ndarray, threshold: float, others: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs i < j of a row of the first and a row of the others that correlate at least so much: i,
+    j, correlation, [P] each."""
     for start in range(0, len(thumbnails), _ROWS):
         block = thumbnails[start : start + _ROWS] @ others[start:].T
         i, j = np.nonzero(np.triu(block >= threshold, k=1))
@@ -55,7 +68,8 @@ def blocks(thumbnails: np.ndarray, threshold: float, others: np.ndarray) -> Iter
 
 
 def groups(number: int, pairs: Iterable[Sequence[float]]) -> list[int]:
-    """Connected components (union-find with path halving): per item, the smallest item that it is joined to."""
+    """Connected components (union-find with path halving): per item, the smallest item that it is
+    joined to."""
     parent = list(range(number))
 
     def root(item: int) -> int:

@@ -11,7 +11,9 @@ import tifffile  # comes with scikit-image
 
 from latentdrift.data.images.image import ImageError, check_size, check_values
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds odd is judged here, not printed
+logging.getLogger("tifffile").setLevel(
+    logging.CRITICAL
+)  # what it finds odd is judged here, not printed
 
 ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda a: a,
@@ -44,7 +46,8 @@ MAX_PAGES = 4096
 
 
 def tiff_pages(path: Path) -> list[np.ndarray] | None:
-    """[H, W] or [H, W, 2 | 3 | 4] per page: grey, grey with alpha, RGB, RGBA. Reduced copies of a page are left out.
+    """[H, W] or [H, W, 2 | 3 | 4] per page: grey, grey with alpha, RGB, RGBA. Reduced copies of a
+    page are left out.
 
     None where a page has a compression, colour space or number of bits that only Pillow reads.
     """
@@ -53,10 +56,19 @@ def tiff_pages(path: Path) -> list[np.ndarray] | None:
         if not pages:
             raise ImageError("truncated", path, "the TIFF file has no complete page")
         if not all(_is_decoded(page) for page in pages):
-            if any(page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.bitspersample > 8 for page in pages):
-                raise ImageError("unreadable codec", path, "16-bit colour planes so compressed; save it with deflate")
+            if any(
+                page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.bitspersample > 8
+                for page in pages
+            ):
+                raise ImageError(
+                    "unreadable codec",
+                    path,
+                    "16-bit colour planes so compressed; save it with deflate",
+                )
             return None
-        return [_samples(path, page) for page in pages if not page.is_reduced] or [_samples(path, pages[0])]
+        return [_samples(path, page) for page in pages if not page.is_reduced] or [
+            _samples(path, pages[0])
+        ]
 
 
 def _is_decoded(page: tifffile.TiffPage) -> bool:
@@ -66,7 +78,8 @@ def _is_decoded(page: tifffile.TiffPage) -> bool:
 
 
 def _pages(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-    """The pages in their order; each is reached through the one before, so a chain may be endless (TIFF 6.0, section 2)."""
+    """The pages in their order; each is reached through the one before, so a chain may be endless
+    (TIFF 6.0, section 2)."""
     pages: list[tifffile.TiffPage] = []
     for page in file.pages:
         if not isinstance(page, tifffile.TiffPage):
@@ -74,11 +87,15 @@ def _pages(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
         if len(page.shape) < 2 or 0 in page.shape:
             raise ImageError("damaged", path, f"page {len(pages) + 1} has no rows and columns")
         if len(pages) == MAX_PAGES:
-            raise ImageError("unsupported", path, f"a TIFF of more than {MAX_PAGES} pages; split it first")
+            raise ImageError(
+                "unsupported", path, f"a TIFF of more than {MAX_PAGES} pages; split it first"
+            )
         check_size(path, *page.shape)
         if page.bitspersample not in (*_BITS, *_PILLOWS_BITS):
             known = ", ".join(map(str, sorted((*_BITS, *_PILLOWS_BITS))))
-            finding = f"a TIFF of {page.bitspersample} bits a sample; {known} are read: save it with 16"
+            finding = (
+                f"a TIFF of {page.bitspersample} bits a sample; {known} are read: save it with 16"
+            )
             raise ImageError("unsupported", path, finding)
         pages.append(page)
     check_values(path, sum(float(np.prod([float(n) for n in page.shape])) for page in pages))
@@ -92,7 +109,11 @@ def _samples(path: Path, page: tifffile.TiffPage) -> np.ndarray:
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
     if page.axes not in ("YX", "YXS", "SYX") or array.dtype.kind not in "biuf":
-        raise ImageError("unsupported", path, f"the page has axes {page.axes} of type {array.dtype}, not rows and columns")
+        raise ImageError(
+            "unsupported",
+            path,
+            f"the page has axes {page.axes} of type {array.dtype}, not rows and columns",
+        )
     if array.dtype.kind == "b":
         array = array.astype(np.uint8) * np.uint8(255)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -104,16 +125,22 @@ def _samples(path: Path, page: tifffile.TiffPage) -> np.ndarray:
 
 
 def _palette(page: tifffile.TiffPage) -> np.ndarray:
-    """[entries, 3]; TIFF 6.0 tag 320 holds 16 bits, which most writers fill with 8-bit values times 256 or 257."""
+    """[entries, 3]; TIFF 6.0 tag 320 holds 16 bits, which most writers fill with 8-bit values times
+    256 or 257."""
     colours = np.moveaxis(np.asarray(page.colormap), 0, -1)
     return np.asarray(colours >> 8, dtype=np.uint8) if page.bitspersample <= 8 else colours
 
 
 def _with_alpha_only(page: tifffile.TiffPage, array: np.ndarray) -> np.ndarray:
-    """Of extra samples (TIFF 6.0 tag 338) only unassociated alpha: with associated alpha the colours lie over black already."""
+    """Of extra samples (TIFF 6.0 tag 338) only unassociated alpha: with associated alpha the
+    colours lie over black already."""
     if array.ndim == 2:
         return array
     colours = 1 if page.photometric in _GREY else 3
-    if page.extrasamples and page.extrasamples[0] == tifffile.EXTRASAMPLE.UNASSALPHA and array.dtype.kind == "u":
+    if (
+        page.extrasamples
+        and page.extrasamples[0] == tifffile.EXTRASAMPLE.UNASSALPHA
+        and array.dtype.kind == "u"
+    ):
         return array[..., : colours + 1]
     return array[..., 0] if colours == 1 else array[..., :3]

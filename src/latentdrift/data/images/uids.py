@@ -1,4 +1,5 @@
-"""DICOM unique identifiers under a secret: one source always gives the same new UID, and only the secret's owner can go back."""
+"""DICOM unique identifiers under a secret: one source always gives the same new UID, and only the
+secret's owner can go back."""
 
 from __future__ import annotations
 
@@ -32,26 +33,32 @@ class Uids:
 
     @classmethod
     def open(cls, folder: Path) -> Uids:
-        """Under the secret that lies in a private folder, else a fresh one; nothing is written before `save`."""
-        salt, pairs = folder / FILES["salt"], folder / FILES["map"]
+        """Under the secret that lies in a private folder, else a fresh one; nothing is written
+        before `save`."""
+        salt = folder / FILES["salt"]
+        pairs = folder / FILES["map"]
         known: dict[tuple[str, str], str] = {}
         if pairs.is_file():
             with open(pairs, encoding="utf-8", newline="") as file:
-                known = {(row["keyword"], row["source"]): row["uid"] for row in csv.DictReader(file)}
+                known = {
+                    (row["keyword"], row["source"]): row["uid"] for row in csv.DictReader(file)
+                }
         earlier = salt.read_text(encoding="utf-8").strip() if salt.is_file() else ""
         if earlier:  # an empty file is what a full disk left, and no secret
             return cls(earlier, folder, known)
         return cls(folder=folder, known=known)
 
     def map(self, keyword: str, uid: str) -> str:
-        """The new UID: 128 bits of HMAC-SHA256 (RFC 2104) as a UUID-derived UID (PS3.5 B.2), valid whatever the source's is."""
+        """The new UID: 128 bits of HMAC-SHA256 (RFC 2104) as a UUID-derived UID (PS3.5 B.2), valid
+        whatever the source's is."""
         digest = hmac.new(self.salt.encode(), f"{keyword} {uid}".encode(), hashlib.sha256).digest()
         made = f"2.25.{int.from_bytes(digest[:16], 'big')}"
         self.known[keyword, uid] = made
         return made
 
     def save(self) -> None:
-        """Keep the secret and the map, where only the owner may read them; nothing where no UID was mapped."""
+        """Keep the secret and the map, where only the owner may read them; nothing where no UID was
+        mapped."""
         if self.folder is None or not self.known:
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """A volume's voxels in the patient, and its slices as they are displayed.
 
-Display convention: RADIOLOGICAL, as DICOM does it. The patient's right is on the picture's left; anterior is up in an axial
-slice, superior is up in the others, and anterior is left in a sagittal one. So rows and columns always run from + to - of a
-RAS axis.
+Display convention: RADIOLOGICAL, as DICOM does it. The patient's right is on the picture's left;
+anterior is up in an axial slice, superior is up in the others, and anterior is left in a sagittal
+one. So rows and columns always run from + to - of a RAS axis.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ PLANES: dict[Plane, tuple[int, int, int]] = {
     "coronal": (1, 2, 0),
     "sagittal": (0, 2, 1),
 }
-"""RAS axis along the slice's normal, and those along which rows and columns run, both from + to -."""
+"""RAS axis along the slice's normal, and those along which rows and columns run, both from + to
+-."""
 
 MIDDLE = "50%"
 """Position of a slice where none is given."""
@@ -34,7 +35,8 @@ MAX_BYTES = 1 << 31
 _POSITION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(%|mm)?\s*")
 
 Slices = Callable[[int, int, int], np.ndarray]
-"""Stored axis, first and last stored index -> [n, ., .] or [n, ., ., 3], the stored slices across that axis."""
+"""Stored axis, first and last stored index -> [n, ., .] or [n, ., ., 3], the stored slices across
+that axis."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Grid:
 
     @property
     def axes(self) -> np.ndarray:
-        """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction; -1 where there is none."""
+        """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction;
+        -1 where there is none."""
         return np.nan_to_num(nib.io_orientation(self.affine), nan=-1).astype(int)
 
     @property
@@ -66,7 +69,11 @@ class Grid:
         found = np.flatnonzero(self.axes[:, 0] == ras)
         if not len(found):
             size = " x ".join(f"{zoom:g}" for zoom in self.zooms)
-            raise ImageError("damaged", self.path, f"the header has voxels of {size} mm, from which no plane is known")
+            raise ImageError(
+                "damaged",
+                self.path,
+                f"the header has voxels of {size} mm, from which no plane is known",
+            )
         return int(found[0])
 
     def stored_index(self, axis: int, index: float) -> float:
@@ -81,7 +88,10 @@ def check_volume_size(path: Path, n_bytes: float) -> None:
         ImageError: It does ("unsupported").
     """
     if n_bytes > MAX_BYTES:
-        finding = f"a volume of {n_bytes / 2**30:.1f} GiB; up to {MAX_BYTES >> 30} GiB are read: cut it into parts first"
+        finding = (
+            f"a volume of {n_bytes / 2**30:.1f} GiB; up to {MAX_BYTES >> 30} GiB are read: cut it "
+            "into parts first"
+        )
         raise ImageError("unsupported", path, finding)
 
 
@@ -94,23 +104,37 @@ def slice_index(grid: Grid, axes: tuple[int, int, int], position: str) -> float:
     """
     match = _POSITION.fullmatch(position)
     if not match:
-        raise OptionError(f"the position '{position}' is none of: a percentage (50%), millimetres (-12.5mm), a voxel index (80)")
-    value, unit = float(match[1]), match[2]
-    ras, axis = axes[0], grid.stored_axis(axes[0])
+        raise OptionError(
+            f"the position '{position}' is none of: a percentage (50%), millimetres (-12.5mm), a "
+            "voxel index (80)"
+        )
+    value = float(match[1])
+    unit = match[2]
+    ras = axes[0]
+    axis = grid.stored_axis(axes[0])
     last = grid.shape[axis] - 1
     if unit == "%":
-        allowed, index = (0.0, 100.0), value / 100 * last
+        allowed = (0.0, 100.0)
+        index = value / 100 * last
     elif unit == "mm":
         if not grid.oriented:
-            finding = f"{position} has no meaning where the header has no orientation; give a percentage or a voxel index"
+            finding = (
+                f"{position} has no meaning where the header has no orientation; give a percentage "
+                "or a voxel index"
+            )
             raise ImageError("no orientation", grid.path, finding)
         ends = [_middle(grid, axis, float(grid.stored_index(axis, end)))[ras] for end in (0, last)]
         step = (ends[1] - ends[0]) / max(last, 1)
-        allowed, index = (ends[0] - step / 2, ends[1] + step / 2), (value - ends[0]) / step
+        allowed = (ends[0] - step / 2, ends[1] + step / 2)
+        index = (value - ends[0]) / step
     else:
-        allowed, index = (0.0, float(last)), value
+        allowed = (0.0, float(last))
+        index = value
     if not allowed[0] <= value <= allowed[1]:
-        finding = f"the position {position} was asked for, and the volume goes from {allowed[0]:g} to {allowed[1]:g} {unit or ''}"
+        finding = (
+            f"the position {position} was asked for, and the volume goes from {allowed[0]:g} to "
+            f"{allowed[1]:g} {unit or ''}"
+        )
         raise ImageError("outside", grid.path, finding.strip())
     return float(np.clip(np.floor(index + 0.5), 0, last))
 
@@ -123,28 +147,43 @@ def _middle(grid: Grid, axis: int, index: float) -> np.ndarray:
 
 
 def mean_slab(grid: Grid, plane: Plane, index: float, slab: float, slices: Slices) -> np.ndarray:
-    """[H, W] or [H, W, 3], upright: one slice, or the mean over `slab` mm around it, cut at the volume's ends."""
+    """[H, W] or [H, W, 3], upright: one slice, or the mean over `slab` mm around it, cut at the
+    volume's ends."""
     axis = grid.stored_axis(PLANES[plane][0])
-    centre, half = int(grid.stored_index(axis, index)), slab / grid.zooms[axis] / 2  # in slices
+    centre = int(grid.stored_index(axis, index))
+    half = slab / grid.zooms[axis] / 2  # in slices
     if half <= 0.5:
         return upright(grid, plane, slices(axis, centre, centre)[0])
-    near = np.arange(max(0, int(np.floor(centre - half))), min(grid.shape[axis] - 1, int(np.ceil(centre + half))) + 1)
-    share = np.clip(np.minimum(near + 0.5, centre + half) - np.maximum(near - 0.5, centre - half), 0, 1)
-    mean = np.tensordot(share / share.sum(), slices(axis, near[0], near[-1]).astype(np.float64), axes=1)
+    near = np.arange(
+        max(0, int(np.floor(centre - half))),
+        min(grid.shape[axis] - 1, int(np.ceil(centre + half))) + 1,
+    )
+    share = np.clip(
+        np.minimum(near + 0.5, centre + half) - np.maximum(near - 0.5, centre - half), 0, 1
+    )
+    mean = np.tensordot(
+        share / share.sum(), slices(axis, near[0], near[-1]).astype(np.float64), axes=1
+    )
     return upright(grid, plane, mean.astype(np.float32))
 
 
 def _flips(grid: Grid, plane: Plane) -> tuple[bool, tuple[int, ...]]:
-    """What takes a stored slice to the display: whether its two axes are swapped, and then which are reversed."""
+    """What takes a stored slice to the display: whether its two axes are swapped, and then which
+    are reversed."""
     _, rows, columns = PLANES[plane]
-    row, column = grid.stored_axis(rows), grid.stored_axis(columns)
-    return row > column, tuple(at for at, axis in enumerate((row, column)) if grid.axes[axis, 1] > 0)
+    row = grid.stored_axis(rows)
+    column = grid.stored_axis(columns)
+    return row > column, tuple(
+        at for at, axis in enumerate((row, column)) if grid.axes[axis, 1] > 0
+    )
 
 
 def upright(grid: Grid, plane: Plane, stored: np.ndarray) -> np.ndarray:
     """A stored slice as it is displayed."""
     swapped, reversed_axes = _flips(grid, plane)
-    return np.ascontiguousarray(np.flip(stored.swapaxes(0, 1) if swapped else stored, reversed_axes))
+    return np.ascontiguousarray(
+        np.flip(stored.swapaxes(0, 1) if swapped else stored, reversed_axes)
+    )
 
 
 def downright(grid: Grid, plane: Plane, shown: np.ndarray) -> np.ndarray:

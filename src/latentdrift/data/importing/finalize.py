@@ -1,4 +1,5 @@
-"""The end of an import: identity out, days and splits in, what was left out is said, and the cohort appears."""
+"""The end of an import: identity out, days and splits in, what was left out is said, and the cohort
+appears."""
 
 from __future__ import annotations
 
@@ -25,7 +26,13 @@ from latentdrift.data.importing.walk import Refusal, readable
 from latentdrift.data.inspection.statistics import mixed, modalities
 from latentdrift.data.tables.cell_parsing import NOT_NAMED, Doubt, are_dates
 from latentdrift.data.tables.column_map import describe_map
-from latentdrift.data.tables.pseudonymization import PrivateTable, choose_salt, patient_key, pseudonym, write_private
+from latentdrift.data.tables.pseudonymization import (
+    PrivateTable,
+    choose_salt,
+    patient_key,
+    pseudonym,
+    write_private,
+)
 from latentdrift.data.tables.spellings import unite_spellings
 from latentdrift.errors import unknown
 
@@ -46,7 +53,8 @@ SHOWN = 24
 SHOWN_AGES = 5
 """Spellings of ages in a message."""
 MUCH_UNUSED = 4
-"""Times that the range of a number format may be as wide as the values of all pictures before it is worth a word."""
+"""Times that the range of a number format may be as wide as the values of all pictures before it is
+worth a word."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,15 @@ class Taken:
         return date.fromisoformat(self.values["date"]) if "date" in self.values else None
 
 
-def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refusal], options: ImportOptions) -> None:
+def publish(
+    plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refusal], options: ImportOptions
+) -> None:
     """Identity out, splits in, and the cohort appears."""
     salt = choose_salt(options.out, options.salt)
     spellings = sorted({image.values["patient"] for image in taken if image.patient})
-    conditions = [name for name in plan.map.attributes if any(name in image.values for image in taken)]
+    conditions = [
+        name for name in plan.map.attributes if any(name in image.values for image in taken)
+    ]
     joined = unite_spellings([image.values for image in taken], (*conditions, "findings"))
     split_of, split_info = _split(staging, taken, options, conditions)
     folder = staging.assemble()
@@ -84,18 +96,36 @@ def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refu
     for position, (image, moment) in enumerate(zip(taken, _moments(taken), strict=True)):
         file_name = f"images/{position:06d}.png"
         staging.place(image.staged["png"], folder / file_name)
-        rows.append(_row(image, salt) | moment | {"file_name": file_name, "split": split_of[position]})
-    kept = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in (*COLUMNS, *conditions)]
-    info = {"describe": options.describe or plan.map.describe or _describe(taken), "kept": kept, "split": split_info}
+        rows.append(
+            _row(image, salt) | moment | {"file_name": file_name, "split": split_of[position]}
+        )
+    kept = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if name not in (*COLUMNS, *conditions)
+    ]
+    info = {
+        "describe": options.describe or plan.map.describe or _describe(taken),
+        "kept": kept,
+        "split": split_info,
+    }
     write_tables(folder, rows, info | _account(plan, taken, refused, joined, options))
     known = [(patient, pseudonym(salt, patient)) for patient in spellings]
-    origin = [(row["file_name"], readable(image.file), image.staged["frame"]) for row, image in zip(rows, taken, strict=True)]
-    left_out = [(readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused]
+    origin = [
+        (row["file_name"], readable(image.file), image.staged["frame"])
+        for row, image in zip(rows, taken, strict=True)
+    ]
+    left_out = [
+        (readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused
+    ]
     tables: dict[str, PrivateTable] = {
         "patients.csv": (("patient", "pseudonym"), known),
         "files.csv": (("file_name", "file", "frame"), origin),
         "rejected.csv": (("file", "reason", "sentence"), left_out),
-        "cells.csv": (("where", "column", "cell", "reason"), [(n, d.name, d.cell, d.reason) for n, d in _doubts(plan, taken)]),
+        "cells.csv": (
+            ("where", "column", "cell", "reason"),
+            [(n, d.name, d.cell, d.reason) for n, d in _doubts(plan, taken)],
+        ),
     }
     private = write_private(options.out, salt, tables)
     # the options name places and the salt, so the record lies with the private tables
@@ -105,7 +135,8 @@ def publish(plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refu
 
 
 def _doubts(plan: Plan, taken: Sequence[Taken]) -> list[tuple[str, Doubt]]:
-    """Cells of the pictures' rows that were left empty or that the map does not name, by row, then those of no row, by file."""
+    """Cells of the pictures' rows that were left empty or that the map does not name, by row, then
+    those of no row, by file."""
     rows = sorted({row for image in taken for row in image.rows})
     own = [(readable(image.file), doubt) for image in taken for doubt in image.doubts]
     return [(f"row {row}", doubt) for row in rows for doubt in plan.rows.doubts.get(row, [])] + own
@@ -114,7 +145,10 @@ def _doubts(plan: Plan, taken: Sequence[Taken]) -> list[tuple[str, Doubt]]:
 def counted(refused: Iterable[Refusal]) -> str:
     """`12 no row in the table, 1 truncated`."""
     counts = Counter(refusal.reason for refusal in refused)
-    return ", ".join(f"{number} {reason}" for reason, number in counts.most_common()) or "no pictures were found"
+    return (
+        ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
+        or "no pictures were found"
+    )
 
 
 def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) -> list[str]:
@@ -123,12 +157,23 @@ def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) ->
     people = f" of {info['patients']} patients" if info["patients"] else ""
     sentences = [f"Taken: {info['images']} images{people} ({shares})."]
     if info["rejected"]:
-        reasons = ", ".join(f"{number} {reason}" for reason, number in info["rejected_by_reason"].items())
-        sentences.append(f"Not taken: {len(info['rejected'])} ({reasons}); each is listed in rejected.csv of the private folder.")
+        reasons = ", ".join(
+            f"{number} {reason}" for reason, number in info["rejected_by_reason"].items()
+        )
+        sentences.append(
+            f"Not taken: {len(info['rejected'])} ({reasons}); each is listed in rejected.csv of "
+            "the private folder."
+        )
     if info["table"]["rows_without_file"]:
-        sentences.append(f"{info['table']['rows_without_file']} of {info['table']['rows']} rows of the table have no file here.")
+        sentences.append(
+            f"{info['table']['rows_without_file']} of {info['table']['rows']} rows of the table "
+            "have no file here."
+        )
     if info["table"]["findings_joined"]:
-        sentences.append(f"The findings of several rows were joined for {info['table']['findings_joined']} images.")
+        sentences.append(
+            f"The findings of several rows were joined for {info['table']['findings_joined']} "
+            "images."
+        )
     sentences += _read_ages(info["table"].get("ages_read", {}))
     sentences += mixed(info["source"]["modalities"])
     for name, reasons in info["table"]["cells"].items():
@@ -139,7 +184,9 @@ def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) ->
 
 def _read_ages(ages: Mapping[str, int]) -> list[str]:
     """`Ages read from text: '>89' as 90 (2), '24M' as 2 (1).`"""
-    shown = ", ".join(f"{reading} ({number})" for reading, number in list(ages.items())[:SHOWN_AGES])
+    shown = ", ".join(
+        f"{reading} ({number})" for reading, number in list(ages.items())[:SHOWN_AGES]
+    )
     more = f", and {len(ages) - SHOWN_AGES} other spellings" if len(ages) > SHOWN_AGES else ""
     return [f"Ages read from text: {shown}{more}."] if ages else []
 
@@ -147,40 +194,58 @@ def _read_ages(ages: Mapping[str, int]) -> list[str]:
 def _warnings(taken: Sequence[Taken], window: str | None) -> list[str]:
     """What is odd about the intensities of all pictures together, in sentences."""
     told = []
-    windows = Counter(tuple(image.staged["window"]) for image in taken if image.staged["unit"] == "HU")
+    windows = Counter(
+        tuple(image.staged["window"]) for image in taken if image.staged["unit"] == "HU"
+    )
     if window is None and len(windows) > 1:
-        shown = ", ".join(f"{low:g} to {high:g} ({number})" for (low, high), number in windows.most_common(4))
+        shown = ", ".join(
+            f"{low:g} to {high:g} ({number})" for (low, high), number in windows.most_common(4)
+        )
         (low, high), _ = windows.most_common(1)[0]
         told.append(
-            f"The {windows.total()} CT images have {len(windows)} different windows, their headers' or their own: {shown}"
-            f"{', ...' if len(windows) > 4 else ''}. One grey means different densities; "
-            f"import them with one, such as --window {low:g},{high:g}."
+            f"The {windows.total()} CT images have {len(windows)} different windows, their "
+            f"headers' or their own: {shown}{', ...' if len(windows) > 4 else ''}. One grey means "
+            f"different densities; import them with one, such as --window {low:g},{high:g}."
         )
     for full in (255.0, 65535.0):
         tops = [image.staged["extent"][1] for image in taken if _has_window(image, full)]
         if tops and 0 < max(tops) <= full / MUCH_UNUSED:
-            share, wide = max(tops) / full, 2 ** int(max(tops)).bit_length() - 1
+            share = max(tops) / full
+            wide = 2 ** int(max(tops)).bit_length() - 1
             told.append(
-                f"{len(tops)} images use {share:.1%} of the range of their number format (values up to {max(tops):g} of "
-                f"{full:g}) and are nearly black; import them with --window 0,{wide}."
+                f"{len(tops)} images use {share:.1%} of the range of their number format (values "
+                f"up to {max(tops):g} of {full:g}) and are nearly black; import them with --window "
+                f"0,{wide}."
             )
     return told
 
 
 def _has_window(image: Taken, full: float) -> bool:
-    """Whether a picture's window is that of a number format, which says nothing of what was measured."""
+    """Whether a picture's window is that of a number format, which says nothing of what was
+    measured."""
     return image.staged["kind"] == "raster" and tuple(image.staged["window"]) == (0.0, full)
 
 
-def _doubtful(name: str, reasons: Mapping[str, int], cells: Sequence[Mapping[str, str]]) -> list[str]:
-    """`2 cells of age are left empty: 1 age out of range ('300' in row 6), 1 age is a range ('45-50' in row 10).`"""
-    of_table = [cell for cell in reversed(cells) if cell["where"].startswith("row ")]  # headers and folders are not shown
+def _doubtful(
+    name: str, reasons: Mapping[str, int], cells: Sequence[Mapping[str, str]]
+) -> list[str]:
+    """`2 cells of age are left empty: 1 age out of range ('300' in row 6), 1 age is a range
+    ('45-50' in row 10).`"""
+    of_table = [
+        cell for cell in reversed(cells) if cell["where"].startswith("row ")
+    ]  # headers and folders are not shown
     first = {cell["reason"]: f" ('{cell['cell'][:SHOWN]}' in {cell['where']})" for cell in of_table}
     empty = {reason: number for reason, number in reasons.items() if reason != NOT_NAMED}
     parts = [f"{number} {reason}{first.get(reason, '')}" for reason, number in empty.items()]
-    told = [f"{sum(empty.values())} cells of {name} are left empty: {', '.join(parts)}."] if empty else []
+    told = (
+        [f"{sum(empty.values())} cells of {name} are left empty: {', '.join(parts)}."]
+        if empty
+        else []
+    )
     if NOT_NAMED in reasons:
-        told.append(f"{reasons[NOT_NAMED]} cells of {name} are {NOT_NAMED}{first.get(NOT_NAMED, '')}.")
+        told.append(
+            f"{reasons[NOT_NAMED]} cells of {name} are {NOT_NAMED}{first.get(NOT_NAMED, '')}."
+        )
     return told
 
 
@@ -200,19 +265,27 @@ def _row(image: Taken, salt: str) -> dict[str, Any]:
 
 
 def _moments(taken: Sequence[Taken]) -> list[dict[str, Any]]:
-    """Days since the patient's first date, and the visit's number in their order, where the table gives none."""
+    """Days since the patient's first date, and the visit's number in their order, where the table
+    gives none."""
     first: dict[str, date] = {}
     for image in taken:
         if image.patient and image.day:
             first[image.patient] = min(image.day, first.get(image.patient, image.day))
-    since = [(image.day - first[image.patient]).days if image.patient and image.day else None for image in taken]
-    days = [image.values.get("days", computed) for image, computed in zip(taken, since, strict=True)]
+    since = [
+        (image.day - first[image.patient]).days if image.patient and image.day else None
+        for image in taken
+    ]
+    days = [
+        image.values.get("days", computed) for image, computed in zip(taken, since, strict=True)
+    ]
     seen: dict[str, set[float]] = defaultdict(set)
     for image, day in zip(taken, days, strict=True):
         if image.patient and day is not None:
             seen[image.patient].add(day)
     order: dict[tuple[str | None, float | None], str] = {
-        (patient, day): str(visit) for patient, all in seen.items() for visit, day in enumerate(sorted(all), start=1)
+        (patient, day): str(visit)
+        for patient, all in seen.items()
+        for visit, day in enumerate(sorted(all), start=1)
     }
     return [
         {"days": day, "visit": image.values.get("visit", order.get((image.patient, day)))}
@@ -223,30 +296,51 @@ def _moments(taken: Sequence[Taken]) -> list[dict[str, Any]]:
 def _split(
     staging: Staging, taken: Sequence[Taken], options: ImportOptions, conditions: Sequence[str]
 ) -> tuple[list[str], dict[str, Any]]:
-    """The split of each image, and how it was made: by patient, or by what looks alike where patients are not known."""
+    """The split of each image, and how it was made: by patient, or by what looks alike where
+    patients are not known."""
     patients = [image.patient for image in taken]
     unnamed = patients.count(None)
     groups = [str(patient) for patient in patients] if not unnamed else _look_alike(staging, taken)
     group_name = "patients" if not unnamed else "groups of look-alike images"
     notes = []
     if unnamed:
-        who = "No image has a patient id" if unnamed == len(taken) else f"{unnamed} of {len(taken)} images have no patient id"
-        notes.append(
-            f"{who}. The split is by groups: all {len(taken)} images form {len(set(groups))}, each of one patient or of "
-            "near-duplicates, and no group is cut. Different pictures of one patient without an id may still lie in two splits."
+        who = (
+            "No image has a patient id"
+            if unnamed == len(taken)
+            else f"{unnamed} of {len(taken)} images have no patient id"
         )
-    several = Counter(patient_key(spelling) for spelling in {image.values["patient"] for image in taken if image.patient})
+        notes.append(
+            f"{who}. The split is by groups: all {len(taken)} images form {len(set(groups))}, each "
+            "of one patient or of near-duplicates, and no group is cut. Different pictures of one "
+            "patient without an id may still lie in two splits."
+        )
+    several = Counter(
+        patient_key(spelling)
+        for spelling in {image.values["patient"] for image in taken if image.patient}
+    )
     if unlike := sum(number > 1 for number in several.values()):
-        notes.append(f"The ids of {unlike} patients are written in several ways (case, blanks); each counts as one patient.")
+        notes.append(
+            f"The ids of {unlike} patients are written in several ways (case, blanks); each counts "
+            "as one patient."
+        )
     label = _label(taken, options.stratify, conditions)
-    of = splits.assign(groups, _strata(taken, label) if label else None, options.split, options.seed)
+    of = splits.assign(
+        groups, _strata(taken, label) if label else None, options.split, options.seed
+    )
     notes += splits.notes(of, groups, options.split, group_name)
     by = "patient" if not unnamed else "near-duplicate group"
-    return of, {"by": by, "seed": options.seed, "shares": list(options.split), "stratified_by": label, "notes": notes}
+    return of, {
+        "by": by,
+        "seed": options.seed,
+        "shares": list(options.split),
+        "stratified_by": label,
+        "notes": notes,
+    }
 
 
 def _look_alike(staging: Staging, taken: Sequence[Taken]) -> list[str]:
-    """Per image, the group that must stay together: one patient's, look-alike thumbnails, and the same fine structure."""
+    """Per image, the group that must stay together: one patient's, look-alike thumbnails, and the
+    same fine structure."""
 
     def read(position: int) -> np.ndarray:
         with Image.open(staging.pixels(taken[position].staged["png"])) as picture:
@@ -254,17 +348,29 @@ def _look_alike(staging: Staging, taken: Sequence[Taken]) -> list[str]:
 
     thumbnails = np.stack([duplicates.thumbnail(read(position)) for position in range(len(taken))])
     first: dict[str, int] = {}
-    same = [(first.setdefault(image.patient, i), i) for i, image in enumerate(taken) if image.patient]
+    same = [
+        (first.setdefault(image.patient, i), i) for i, image in enumerate(taken) if image.patient
+    ]
     alike = [*duplicates.alike(thumbnails), *near_duplicates(thumbnails, read)]
     return [str(group) for group in duplicates.groups(len(taken), [*alike, *same])]
 
 
 def _label(taken: Sequence[Taken], asked: str | None, conditions: Sequence[str]) -> str | None:
-    """The attribute whose shares the splits keep: the one asked for, else the first category, the findings, or the sex."""
-    known = {name for image in taken for name in image.values} - {"patient", "date", "days", "visit"}
+    """The attribute whose shares the splits keep: the one asked for, else the first category, the
+    findings, or the sex."""
+    known = {name for image in taken for name in image.values} - {
+        "patient",
+        "date",
+        "days",
+        "visit",
+    }
     if asked is not None and asked not in known:
         raise unknown("attribute to stratify by", asked, known)
-    categories = [name for name in conditions if any(isinstance(image.values.get(name), str) for image in taken)]
+    categories = [
+        name
+        for name in conditions
+        if any(isinstance(image.values.get(name), str) for image in taken)
+    ]
     return asked or next((name for name in (*categories, "findings", "sex") if name in known), None)
 
 
@@ -282,7 +388,11 @@ def _describe(taken: Sequence[Taken]) -> str:
 
 
 def _account(
-    plan: Plan, taken: Sequence[Taken], refused: Sequence[Refusal], joined: Sequence[str], options: ImportOptions
+    plan: Plan,
+    taken: Sequence[Taken],
+    refused: Sequence[Refusal],
+    joined: Sequence[str],
+    options: ImportOptions,
 ) -> dict[str, Any]:
     """Where the pictures came from, what was done to them, and what was left out and why."""
     used = {row for image in taken for row in image.rows}
@@ -305,7 +415,10 @@ def _account(
             "preset": options.preset,
             "map": describe_map(plan.map),
         },
-        "pixels": "a PNG value v of b bits stands for window_low + v / (2^b - 1) * (window_high - window_low)",
+        "pixels": (
+            "a PNG value v of b bits stands for window_low + v / (2^b - 1) * (window_high - "
+            "window_low)"
+        ),
         "table": {
             "rows": len(plan.table.frame) + len(plan.table.rejected) if plan.table else 0,
             "rows_without_file": len(set(without) - set(plan.rows.rejected)),
@@ -315,11 +428,17 @@ def _account(
             "cells": {name: dict(reasons.most_common()) for name, reasons in cells.items()},
         },
         "deidentification": {
-            "patients": "pseudonyms: HMAC-SHA256 under a secret salt; salt and mapping lie outside the cohort",
+            "patients": (
+                "pseudonyms: HMAC-SHA256 under a secret salt; salt and mapping lie outside the "
+                "cohort"
+            ),
             "dates": _dates(plan, options.keep),
             "header": ["age", "sex", "view", "modality", *plan.header_fields],
             "columns_left_out": [title for title in titles if title not in named],
-            "file_names": "replaced by numbers; the real ones lie outside the cohort, also of what was left out",
+            "file_names": (
+                "replaced by numbers; the real ones lie outside the cohort, also of what was left "
+                "out"
+            ),
         },
         "rejected": [{"reason": refusal.reason} for refusal in refused],
         "rejected_by_reason": dict(Counter(refusal.reason for refusal in refused).most_common()),
@@ -329,7 +448,8 @@ def _account(
 
 
 def _ages_read(plan: Plan, used: Iterable[int]) -> dict[str, int]:
-    """Cells of ages that are no plain numbers, with the years that they are read as -> number of rows, the most first."""
+    """Cells of ages that are no plain numbers, with the years that they are read as -> number of
+    rows, the most first."""
     counts = Counter(plan.rows.ages_read[row] for row in used if row in plan.rows.ages_read)
     return dict(counts.most_common())
 

@@ -1,4 +1,5 @@
-"""What an import will do, known and checked before a pixel is read: source, map, table, which file has which row, disk."""
+"""What an import will do, known and checked before a pixel is read: source, map, table, which file
+has which row, disk."""
 
 from __future__ import annotations
 
@@ -29,7 +30,13 @@ from latentdrift.data.importing.row_matching import Links, link
 from latentdrift.data.importing.staging import staging_folder
 from latentdrift.data.importing.walk import Refusal, walk
 from latentdrift.data.tables.cell_parsing import CellError, Rows, read_rows, unite
-from latentdrift.data.tables.column_map import TableMap, check_columns, guess_map, load_map, load_preset
+from latentdrift.data.tables.column_map import (
+    TableMap,
+    check_columns,
+    guess_map,
+    load_map,
+    load_preset,
+)
 from latentdrift.data.tables.pseudonymization import identifies, private_folder, repeats
 from latentdrift.data.tables.tables import Table, read_table
 from latentdrift.errors import InputError, OptionError, ResourceError, unknown
@@ -37,7 +44,8 @@ from latentdrift.errors import InputError, OptionError, ResourceError, unknown
 log = logging.getLogger(__name__)
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Endings of files that class folders hold."""
-MOST_CLASSES, FEWEST_OF_A_CLASS = 50, 2
+MOST_CLASSES = 50
+FEWEST_OF_A_CLASS = 2
 """Folders at most, and pictures in each at least, that look like classes."""
 
 
@@ -96,10 +104,14 @@ class Plan:
                 return Refusal(name, error.reason, str(error))
             return None
         if name in self.links.ambiguous:
-            return Refusal(name, "more than one file for a row of the table", self.links.ambiguous[name])
+            return Refusal(
+                name, "more than one file for a row of the table", self.links.ambiguous[name]
+            )
         if name in self.other_planes:
             return Refusal(name, "other plane", f"a slice of another plane than {self.plane}")
-        return self.unreadable(name) or Refusal(name, "no row in the table", "no row of the table names this file")
+        return self.unreadable(name) or Refusal(
+            name, "no row in the table", "no row of the table names this file"
+        )
 
     def unreadable(self, name: str) -> Refusal | None:
         """What a file's first bytes already rule out."""
@@ -111,9 +123,13 @@ class Plan:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What an import's record says of its source: names, sizes and times of its files, its table and its map."""
+        """What an import's record says of its source: names, sizes and times of its files, its
+        table and its map."""
         stamps = [(name, *size_and_time(self.root / name)) for name in self.files]
-        return {"settings": self.key, "files": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()}
+        return {
+            "settings": self.key,
+            "files": hashlib.sha256(json.dumps(stamps).encode()).hexdigest(),
+        }
 
     def finished(self, options: ImportOptions) -> bool:
         """Whether the cohort is there, and was made by the same command from the same source.
@@ -121,7 +137,9 @@ class Plan:
         Raises:
             CohortError: Something else is there.
         """
-        if (options.out / "cohort.json").is_file() and record.is_of(private_folder(options.out), "import", options, self.inputs):
+        if (options.out / "cohort.json").is_file() and record.is_of(
+            private_folder(options.out), "import", options, self.inputs
+        ):
             return True
         check_free(options.out)
         return False
@@ -141,7 +159,9 @@ def prepare(options: ImportOptions) -> Plan:
     parse_window(options.window)
     splits.totals(1, options.split)
     if not options.source.exists():
-        raise InputError(f"the source {options.source} does not exist; give a folder or file of images")
+        raise InputError(
+            f"the source {options.source} does not exist; give a folder or file of images"
+        )
     root = options.source if options.source.is_dir() else options.source.parent
     table_map, table_path = _map_and_table(options)
     table = _table(options, table_map, table_path)
@@ -158,7 +178,11 @@ def prepare(options: ImportOptions) -> Plan:
     files, refused = _files(options, root, table_path)
     _check_slices(options, root, files, table_map)
     plane = table_map.plane(options.plane)
-    linked = {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()} if table else {}
+    linked = (
+        {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()}
+        if table
+        else {}
+    )
     links = linked.pop(plane or "", linked.pop("", None))
     other_planes = frozenset(path for other in linked.values() for path in other.rows_of)
     window = options.window or table_map.window
@@ -166,11 +190,30 @@ def prepare(options: ImportOptions) -> Plan:
     key = _key(options, table_map, table_path)
     leave_out = tuple(kind for kind in OBJECTS if kind not in options.include)
     volumes = _volumes(root, files, links, leave_out, options)
-    standing = {slice.name: name for name, series in volumes.items() for slice in series.slices if slice.name != name}
+    standing = {
+        slice.name: name
+        for name, series in volumes.items()
+        for slice in series.slices
+        if slice.name != name
+    }
     plan = Plan(
-        root, files, refused, table_map, table, titles, rows, links, other_planes, plane, header_fields, window,
-        volumes, standing, leave_out, key,
-    )  # fmt: skip
+        root,
+        files,
+        refused,
+        table_map,
+        table,
+        titles,
+        rows,
+        links,
+        other_planes,
+        plane,
+        header_fields,
+        window,
+        volumes,
+        standing,
+        leave_out,
+        key,
+    )
     _check_disk(plan, options.out)
     if table is None and not options.preset and not options.map:
         _suggest_classes(files)
@@ -178,26 +221,41 @@ def prepare(options: ImportOptions) -> Plan:
 
 
 def _suggest_classes(files: list[str]) -> None:
-    """Name the preset for class folders where the files look like some: their names may be patients', so they are not shown."""
-    folders = Counter(parent for name in files if (parent := name.rpartition("/")[0]) and name.lower().endswith(PICTURES))
+    """Name the preset for class folders where the files look like some: their names may be
+    patients', so they are not shown."""
+    folders = Counter(
+        parent
+        for name in files
+        if (parent := name.rpartition("/")[0]) and name.lower().endswith(PICTURES)
+    )
     if 2 <= len(folders) <= MOST_CLASSES and min(folders.values()) >= FEWEST_OF_A_CLASS:
         log.warning(
-            "There is no table, and the pictures lie in %d folders. If a folder is a class, did you mean "
-            "--preset imagefolder? It makes the folder's name the label.",
+            "There is no table, and the pictures lie in %d folders. If a folder is a class, did "
+            "you mean --preset imagefolder? It makes the folder's name the label.",
             len(folders),
         )
 
 
-def _check_slices(options: ImportOptions, root: Path, files: list[str], table_map: TableMap) -> None:
-    """See that options about slices have a part in some file; a map that names files by plane has one for `--plane`.
+def _check_slices(
+    options: ImportOptions, root: Path, files: list[str], table_map: TableMap
+) -> None:
+    """See that options about slices have a part in some file; a map that names files by plane has
+    one for `--plane`.
 
     Raises:
         OptionError: All files are pictures.
     """
     planes = any(table_map.file)
-    asked = [name for name in ("plane", "position", "slab") if given(options, name) and not (name == "plane" and planes)]
+    asked = [
+        name
+        for name in ("plane", "position", "slab")
+        if given(options, name) and not (name == "plane" and planes)
+    ]
     if asked and not any(_has_slices(root / name) for name in files):
-        raise OptionError(f"--{asked[0]} is about slices, and no file of {options.source} is DICOM or NIfTI; leave it out")
+        raise OptionError(
+            f"--{asked[0]} is about slices, and no file of {options.source} is DICOM or NIfTI; "
+            "leave it out"
+        )
 
 
 def _has_slices(path: Path) -> bool:
@@ -208,9 +266,14 @@ def _has_slices(path: Path) -> bool:
 
 
 def _volumes(
-    root: Path, files: list[str], links: Links | None, leave_out: tuple[str, ...], options: ImportOptions
+    root: Path,
+    files: list[str],
+    links: Links | None,
+    leave_out: tuple[str, ...],
+    options: ImportOptions,
 ) -> dict[str, Series]:
-    """The DICOM series of the source by the file that stands for each, one with a row if there is one; none unless wanted."""
+    """The DICOM series of the source by the file that stands for each, one with a row if there is
+    one; none unless wanted."""
     if options.position is None and not options.slab:
         return {}
     sizes = [(name, (root / name).stat().st_size) for name in files]
@@ -225,21 +288,29 @@ def _volumes(
 
 
 def survey(options: ImportOptions) -> dict[str, Any]:
-    """What an import would read, leave out and need, from names, tables and first bytes, without reading pixels.
+    """What an import would read, leave out and need, from names, tables and first bytes, without
+    reading pixels.
 
-    `files_with_a_row` is None where rows are found by the patient in DICOM headers, which are not read.
+    `files_with_a_row` is None where rows are found by the patient in DICOM headers, which are not
+    read.
     """
     plan = prepare(options)
     plan.finished(options)
     refusals = [plan.refusal(name) or plan.unreadable(name) for name in plan.files]
-    by_reason = dict(Counter(refusal.reason for refusal in [*plan.refused, *refusals] if refusal).most_common())
+    by_reason = dict(
+        Counter(refusal.reason for refusal in [*plan.refused, *refusals] if refusal).most_common()
+    )
     return {
         "files": len(plan.files),
         "files_with_a_row": len(plan.links.rows_of) if plan.links else None if plan.table else 0,
         "files_to_read": refusals.count(None),
         "files_left_out": by_reason,
         "table_rows": len(plan.table.frame) + len(plan.table.rejected) if plan.table else 0,
-        "rows_without_file": len(plan.links.rows_without_file) if plan.links else None if plan.table else 0,
+        "rows_without_file": len(plan.links.rows_without_file)
+        if plan.links
+        else None
+        if plan.table
+        else 0,
         "rows_left_out": dict(Counter(error.reason for error in plan.rows.rejected.values())),
         "disk_bytes": _disk_needed(plan),
     }
@@ -248,7 +319,10 @@ def survey(options: ImportOptions) -> dict[str, Any]:
 def _table(options: ImportOptions, table_map: TableMap | None, path: Path | None) -> Table | None:
     if path is None:
         if options.sheet is not None:
-            raise OptionError("--sheet names a sheet of the table, and no table is given; give --table, or leave it out")
+            raise OptionError(
+                "--sheet names a sheet of the table, and no table is given; give --table, or leave "
+                "it out"
+            )
         return None
     wanted = options.sheet or (table_map.sheet if table_map else None)
     table = read_table(path, table_map.encoding if table_map else None, wanted)
@@ -258,7 +332,8 @@ def _table(options: ImportOptions, table_map: TableMap | None, path: Path | None
 
 
 def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None]:
-    """The map (None: guess it from the table's titles) and the table's path (None: there is none)."""
+    """The map (None: guess it from the table's titles) and the table's path (None: there is
+    none)."""
     if options.preset and options.map:
         raise OptionError("--preset and --map both say what the columns mean; give one of them")
     if options.map:
@@ -270,23 +345,33 @@ def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None
     if options.table or not table_map.reads_table:
         return table_map, options.table
     if not table_map.table:
-        raise OptionError(f"the map {options.map} names columns of a table; give the table with --table")
+        raise OptionError(
+            f"the map {options.map} names columns of a table; give the table with --table"
+        )
     root = options.source if options.source.is_dir() else options.source.parent
     for name in table_map.table:
         for found in (*sorted(root.glob(name)), *sorted(root.rglob(name))):
             return table_map, found
-    raise InputError(f"no table named {' or '.join(table_map.table)} lies in {root}; give it with --table")
+    raise InputError(
+        f"no table named {' or '.join(table_map.table)} lies in {root}; give it with --table"
+    )
 
 
 def _check_header_fields(names: tuple[str, ...], columns: Any) -> None:
-    """Header fields follow the rule of the table's columns: what tells who the patients are cannot be kept."""
+    """Header fields follow the rule of the table's columns: what tells who the patients are cannot
+    be kept."""
     from pydicom.datadict import tag_for_keyword
 
     for name in names:
         if tag_for_keyword(name) is None:
-            raise unknown("field to keep", name, [*columns, "any DICOM keyword such as SliceThickness"])
+            raise unknown(
+                "field to keep", name, [*columns, "any DICOM keyword such as SliceThickness"]
+            )
         if identifies(name):
-            raise OptionError(f"the header field '{name}' tells who the patients are and cannot be kept; leave it out of --keep")
+            raise OptionError(
+                f"the header field '{name}' tells who the patients are and cannot be kept; leave "
+                "it out of --keep"
+            )
 
 
 def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str, ...]) -> None:
@@ -294,16 +379,27 @@ def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str
     if table is None or "patient" not in titles:
         return
     patients = table.frame[titles["patient"]]
-    for title in [*(theirs for ours, theirs in titles.items() if ours not in ("patient", "date")), *kept]:
-        telling = [cell for who, cell in zip(patients, table.frame[title], strict=True) if repeats(cell, who)]
+    for title in [
+        *(theirs for ours, theirs in titles.items() if ours not in ("patient", "date")),
+        *kept,
+    ]:
+        telling = [
+            cell
+            for who, cell in zip(patients, table.frame[title], strict=True)
+            if repeats(cell, who)
+        ]
         if telling:
             raise OptionError(
-                f"the column '{title}' carries patient ids (in {len(telling)} rows) and cannot stay; leave it out of the map"
+                f"the column '{title}' carries patient ids (in {len(telling)} rows) and cannot "
+                "stay; leave it out of the map"
             )
 
 
-def _files(options: ImportOptions, root: Path, table_path: Path | None) -> tuple[list[str], list[Refusal]]:
-    """Every file under the source, except the table, the map, and what this or an earlier import to the same place made."""
+def _files(
+    options: ImportOptions, root: Path, table_path: Path | None
+) -> tuple[list[str], list[Refusal]]:
+    """Every file under the source, except the table, the map, and what this or an earlier import to
+    the same place made."""
     if options.source.is_file():
         return [options.source.name], []
     own = (options.out, private_folder(options.out), staging_folder(options.out))
@@ -311,19 +407,29 @@ def _files(options: ImportOptions, root: Path, table_path: Path | None) -> tuple
     files, refused = walk(root, aside, follow_links=options.follow_links)
     if not files:
         why = f" that can be read: {refused[0].sentence}" if refused else ""
-        raise InputError(f"the source {root} holds no files{why}; give a folder with PNG, JPEG, TIFF, DICOM or NIfTI images")
+        raise InputError(
+            f"the source {root} holds no files{why}; give a folder with PNG, JPEG, TIFF, DICOM or "
+            "NIfTI images"
+        )
     return files, refused
 
 
 def _key(options: ImportOptions, table_map: TableMap, table_path: Path | None) -> str:
-    pixels = options.model_dump(mode="json", include={"plane", "position", "slab", "window", "keep", "include"})
-    parts: dict[str, Any] = {"source": str(options.source.resolve()), "map": table_map.model_dump(mode="json"), "options": pixels}
+    pixels = options.model_dump(
+        mode="json", include={"plane", "position", "slab", "window", "keep", "include"}
+    )
+    parts: dict[str, Any] = {
+        "source": str(options.source.resolve()),
+        "map": table_map.model_dump(mode="json"),
+        "options": pixels,
+    }
     parts["table"] = hashlib.sha256(table_path.read_bytes()).hexdigest() if table_path else None
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _disk_needed(plan: Plan) -> int:
-    """Bytes, a rough bound: PNGs are up to four times as large as JPEGs, and of a volume only a slice is taken."""
+    """Bytes, a rough bound: PNGs are up to four times as large as JPEGs, and of a volume only a
+    slice is taken."""
     total = 0
     for name in plan.files:
         size, _ = size_and_time(plan.root / name)
@@ -333,9 +439,10 @@ def _disk_needed(plan: Plan) -> int:
 
 def _check_disk(plan: Plan, out: Path) -> None:
     place = next(folder for folder in out.resolve().parents if folder.is_dir())
-    needed, free = _disk_needed(plan), shutil.disk_usage(place).free
+    needed = _disk_needed(plan)
+    free = shutil.disk_usage(place).free
     if needed > free:
         raise ResourceError(
-            f"this import needs about {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free at {place}; "
-            "free some space or choose another --out"
+            f"this import needs about {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free at "
+            f"{place}; free some space or choose another --out"
         )

@@ -50,7 +50,9 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
     """
     plan = prepare(options)
     if plan.finished(options):
-        log.info("%s was finished by the same command; delete it to read its source again", options.out)
+        log.info(
+            "%s was finished by the same command; delete it to read its source again", options.out
+        )
         Staging.forget(options.out)
         return Cohort.load(options.out)
     staging = Staging.open(options.out, plan.key)
@@ -61,17 +63,30 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
         if any(refusal.reason == "no plane" for refusal in refused):
             hint += "; a volume needs --plane axial, coronal or sagittal"
         staging.discard()
-        raise CohortError(f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}")
+        raise CohortError(
+            f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}"
+        )
     publish(plan, staging, taken, refused, options)
     if plan.links and plan.links.cure:
-        log.warning("%d rows of the table have no file here: %s", len(plan.links.rows_without_file), plan.links.hint)
+        log.warning(
+            "%d rows of the table have no file here: %s",
+            len(plan.links.rows_without_file),
+            plan.links.hint,
+        )
     return Cohort.load(options.out)
 
 
-def read_files(plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None) -> None:
-    """Read every file that has a row, unless it was read before; what came of it is recorded one by one."""
+def read_files(
+    plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None
+) -> None:
+    """Read every file that has a row, unless it was read before; what came of it is recorded one by
+    one."""
     wanted = [name for name in plan.files if plan.refusal(name) is None]
-    waiting = {name: stamp for name in wanted if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan, name))}
+    waiting = {
+        name: stamp
+        for name in wanted
+        if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan, name))
+    }
     sizes = [(name, stamp[0]) for name, stamp in waiting.items()]
     read = partial(_read_file, _Reading.of(plan, staging, options))
     done = len(wanted) - len(waiting)
@@ -104,7 +119,12 @@ class _Reading:
 
     @classmethod
     def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
-        asked = {"plane": plan.plane, "position": options.position or MIDDLE, "slab": options.slab, "window": plan.window}
+        asked = {
+            "plane": plan.plane,
+            "position": options.position or MIDDLE,
+            "slab": options.slab,
+            "window": plan.window,
+        }
         more = {"keep": plan.header_fields, "leave_out": plan.leave_out}
         return cls(plan.root, staging.pixels(""), asked | more, plan.volumes)
 
@@ -117,11 +137,19 @@ def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
             png = f"{hashlib.sha256(os.fsencode(f'{name}#{position}')).hexdigest()[:24]}.png"
             result["images"].append(_stage(image, reading.pixels / png))
     except InputError as error:
-        return result | {"images": [], "reason": getattr(error, "reason", "damaged"), "sentence": str(error)}
+        return result | {
+            "images": [],
+            "reason": getattr(error, "reason", "damaged"),
+            "sentence": str(error),
+        }
     except (OptionError, ResourceError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001  one bad file never stops an import, whatever its decoder raises
-        return result | {"images": [], "reason": "unreadable", "sentence": f"{name}: {type(error).__name__}: {error}"}
+    except Exception as error:  # noqa: BLE001
+        return result | {
+            "images": [],
+            "reason": "unreadable",
+            "sentence": f"{name}: {type(error).__name__}: {error}",
+        }
     return result
 
 
@@ -132,8 +160,14 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
         write_png(partial, pixels, synthetic="synthetic" in image.notes)
         os.replace(partial, target)
     except OSError as error:
-        why = "the disk is full at" if error.errno == errno.ENOSPC else f"nothing can be written ({error.strerror or error}) at"
-        raise ResourceError(f"{why} {target.parent}; free some space and start this import again") from error
+        why = (
+            "the disk is full at"
+            if error.errno == errno.ENOSPC
+            else f"nothing can be written ({error.strerror or error}) at"
+        )
+        raise ResourceError(
+            f"{why} {target.parent}; free some space and start this import again"
+        ) from error
     plane = image.plane
     known = {"modality": image.modality, "view": plane} | dict(image.attributes)
     return {
@@ -174,14 +208,22 @@ def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
             refused.append(Refusal(name, result["reason"], result["sentence"]))
         for staged in result["images"]:
             if plan.plane and staged["plane"] not in (None, plan.plane):
-                refused.append(Refusal(name, "other plane", f"a {staged['plane']} slice where {plan.plane} ones were asked for"))
+                refused.append(
+                    Refusal(
+                        name,
+                        "other plane",
+                        f"a {staged['plane']} slice where {plan.plane} ones were asked for",
+                    )
+                )
                 continue
             try:
                 rows, values = _rows(plan, by_header, name, staged)
             except CellError as error:
                 refused.append(Refusal(name, error.reason, str(error)))
                 continue
-            if (same := (staged["sha256"], *staged["window"])) in first:  # equal PNGs are equal only under one window
+            if (
+                same := (staged["sha256"], *staged["window"])
+            ) in first:  # equal PNGs are equal only under one window
                 refused.append(Refusal(name, "duplicate", f"the same pixels as {first[same]}"))
             else:
                 first[same] = name
@@ -191,8 +233,11 @@ def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
     return taken, refused
 
 
-def _rows(plan: Plan, by_header: HeaderLinks | None, name: str, staged: dict[str, Any]) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """The rows of a picture, by its file's name or by its header, and what they say together; none without a table.
+def _rows(
+    plan: Plan, by_header: HeaderLinks | None, name: str, staged: dict[str, Any]
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """The rows of a picture, by its file's name or by its header, and what they say together; none
+    without a table.
 
     Raises:
         CellError: No row can be used.
@@ -208,23 +253,30 @@ def _rows(plan: Plan, by_header: HeaderLinks | None, name: str, staged: dict[str
 
 
 def _header_links(plan: Plan, staging: Staging) -> HeaderLinks | None:
-    """Rows by the patient and date of headers, where the map gives no file names; rejected rows too, because they say why."""
+    """Rows by the patient and date of headers, where the map gives no file names; rejected rows
+    too, because they say why."""
     if plan.table is None or plan.links is not None:
         return None
     pattern = plan.map.patient
     cells = plan.table.frame[plan.titles["patient"]].map(pattern.part if pattern else str)
-    rows = {row: {"patient": cells[row]} | plan.rows.values.get(row, {}) for row in plan.table.frame.index}
+    rows = {
+        row: {"patient": cells[row]} | plan.rows.values.get(row, {})
+        for row in plan.table.frame.index
+    }
     return HeaderLinks.of(rows, _patients(staging))
 
 
 def _patients(staging: Staging) -> list[str]:
     """The patients of all headers, sorted."""
-    found = (image["header"]["patient"] for result in staging.done.values() for image in result["images"])
+    found = (
+        image["header"]["patient"] for result in staging.done.values() for image in result["images"]
+    )
     return sorted({patient for patient in found if patient})
 
 
 def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
-    """Where rows and pictures do not meet: an example of both sides, and the cure where it is known."""
+    """Where rows and pictures do not meet: an example of both sides, and the cure where it is
+    known."""
     if plan.links:
         return plan.links.hint
     if plan.table is None:
@@ -233,27 +285,46 @@ def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
     cells = plan.table.frame[plan.titles["patient"]]
     if not headers or cells.empty:
         return said
-    return f"{said}: the table has patients such as '{cells.iloc[0]}', and the headers such as '{headers[0]}'"
+    return (
+        f"{said}: the table has patients such as '{cells.iloc[0]}', and the headers such as "
+        f"'{headers[0]}'"
+    )
 
 
 def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Any], list[Doubt]]:
-    """What is known of a picture without a table: its header, then what the map says outright; and what of it cannot be read."""
+    """What is known of a picture without a table: its header, then what the map says outright; and
+    what of it cannot be read."""
     folders = readable(name).split("/")[:-1]
     places = {"parent": folders[-1:], "top": folders[:1], None: []}
-    said = {ours: next(iter(places[column.folder]), column.value) for ours, column in plan.map.columns.items()}
-    said |= {ours: staged["plane"] or plan.plane for ours, column in plan.map.columns.items() if column.plane}
-    values, doubts = dict(staged["header"]), []
+    said = {
+        ours: next(iter(places[column.folder]), column.value)
+        for ours, column in plan.map.columns.items()
+    }
+    said |= {
+        ours: staged["plane"] or plan.plane
+        for ours, column in plan.map.columns.items()
+        if column.plane
+    }
+    values = dict(staged["header"])
+    doubts = []
     for ours, text in said.items():
         try:
-            values[ours] = read_outright(ours, plan.map.columns[ours], text) if text else values.get(ours)
+            values[ours] = (
+                read_outright(ours, plan.map.columns[ours], text) if text else values.get(ours)
+            )
         except CellError as error:
             doubts.append(Doubt(ours, str(text), error.reason))
     return {ours: value for ours, value in values.items() if value not in (None, "")}, doubts
 
 
 def _without_identity(values: dict[str, Any], doubts: list[Doubt]) -> dict[str, Any]:
-    """The values of a picture but those whose text repeats the patient's id, which become doubts."""
+    """The values of a picture but those whose text repeats the patient's id, which become
+    doubts."""
     who = str(values.get("patient", ""))
-    telling = [ours for ours, value in values.items() if ours != "patient" and isinstance(value, str) and repeats(value, who)]
+    telling = [
+        ours
+        for ours, value in values.items()
+        if ours != "patient" and isinstance(value, str) and repeats(value, who)
+    ]
     doubts += [Doubt(ours, values[ours], "repeats the patient's id") for ours in telling]
     return {ours: value for ours, value in values.items() if ours not in telling}

@@ -1,7 +1,9 @@
-"""Read files in processes of their own: one that hangs, takes all memory or crashes its decoder costs itself alone.
+"""Read files in processes of their own: one that hangs, takes all memory or crashes its decoder
+costs itself alone.
 
-The kernel keeps the bounds, so that neither a loop in C nor the death of the importing process escapes them: SIGALRM ends a
-process whose time is over, and RLIMIT_AS makes it run out of memory. Where a system has neither, only crashes are caught.
+The kernel keeps the bounds, so that neither a loop in C nor the death of the importing process
+escapes them: SIGALRM ends a process whose time is over, and RLIMIT_AS makes it run out of memory.
+Where a system has neither, only crashes are caught.
 """
 
 from __future__ import annotations
@@ -48,8 +50,11 @@ class _Reader:
     """The file that it reads."""
 
 
-def each(read: Callable[[str], Any], files: Iterable[tuple[str, int]], workers: int) -> Iterator[tuple[str, Any]]:
-    """Yield (name, what `read` returned or Lost) of every file, in the order in which they are done.
+def each(
+    read: Callable[[str], Any], files: Iterable[tuple[str, int]], workers: int
+) -> Iterator[tuple[str, Any]]:
+    """Yield (name, what `read` returned or Lost) of every file, in the order in which they are
+    done.
 
     Args:
         read: From a name to what JSON can say; a function of a module or a `partial` of one.
@@ -85,7 +90,8 @@ def each(read: Callable[[str], Any], files: Iterable[tuple[str, int]], workers: 
 
 
 def _start(read: Callable[[str], Any], busy: Iterable[Connection]) -> tuple[Any, Connection]:
-    """A new process; it begins as a copy of this one where that is safe and quick, so that nothing is imported again."""
+    """A new process; it begins as a copy of this one where that is safe and quick, so that nothing
+    is imported again."""
     context: Any = get_context("fork" if sys.platform == "linux" else "spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, [ours, *busy], read), daemon=True)
@@ -94,7 +100,9 @@ def _start(read: Callable[[str], Any], busy: Iterable[Connection]) -> tuple[Any,
     return process, ours
 
 
-def _hand_over(busy: dict[Connection, _Reader], line: Connection, process: Any, file: tuple[str, int]) -> None:
+def _hand_over(
+    busy: dict[Connection, _Reader], line: Connection, process: Any, file: tuple[str, int]
+) -> None:
     with suppress(BrokenPipeError):  # it is found dead when its answer is waited for
         line.send_bytes(json.dumps(file).encode())
     busy[line] = _Reader(process, file[0])
@@ -120,21 +128,33 @@ def _answer(reader: _Reader, line: Connection) -> Any:
 
 def _cause(code: int) -> Lost:
     if code == -signal.SIGALRM:
-        return Lost("too slow", f"reading it takes longer than {SECONDS:.0f} s and a second for each MB")
+        return Lost(
+            "too slow", f"reading it takes longer than {SECONDS:.0f} s and a second for each MB"
+        )
     if code == -signal.SIGKILL:
-        return Lost("too large", "the system ended the process that read it, as it does where memory is short")
-    return Lost("crashed", f"its decoder crashed ({signal.strsignal(-code) if code < 0 else f'exit code {code}'})")
+        return Lost(
+            "too large",
+            "the system ended the process that read it, as it does where memory is short",
+        )
+    return Lost(
+        "crashed",
+        f"its decoder crashed ({signal.strsignal(-code) if code < 0 else f'exit code {code}'})",
+    )
 
 
 def _serve(line: Connection, others: Sequence[Connection], read: Callable[[str], Any]) -> None:
     """What the process does: read files until nobody asks any more."""
     for other in others:  # copies of the importing process's ends would hide its death
         other.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the importing one says when to stop
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to all processes; the importing one says when to stop
     for number in (signal.SIGTERM, getattr(signal, "SIGALRM", signal.SIGTERM)):
         signal.signal(number, signal.SIG_DFL)
     if sys.stderr is not None:  # a copied stream may be locked for ever
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)  # noqa: SIM115
+        sys.stderr = open(  # noqa: SIM115
+            2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1
+        )
     at_start = _address_space()
     while True:
         try:
@@ -152,13 +172,18 @@ def _read(read: Callable[[str], Any], name: str) -> tuple[str, Any]:
         return "read", read(name)
     except MemoryError:
         return "lost", ("too large", f"reading it takes more than {MEMORY >> 30} GiB of memory")
-    except BaseException as error:  # noqa: BLE001  a decoder in Rust panics past Exception
+    except BaseException as error:  # noqa: BLE001
         kind = type(error).__name__
-        return (kind, str(error)) if kind in OUR_OWN else ("lost", ("crashed", f"its decoder failed: {kind}: {error}"))
+        return (
+            (kind, str(error))
+            if kind in OUR_OWN
+            else ("lost", ("crashed", f"its decoder failed: {kind}: {error}"))
+        )
 
 
 def _limit(seconds: float, memory: int | None) -> None:
-    """End this process after so many seconds (0: never), and refuse it more than so many bytes of address space (None: any)."""
+    """End this process after so many seconds (0: never), and refuse it more than so many bytes of
+    address space (None: any)."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
     if sys.platform == "linux":
@@ -166,7 +191,10 @@ def _limit(seconds: float, memory: int | None) -> None:
 
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         wanted = most if memory is None else memory
-        resource.setrlimit(resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+        resource.setrlimit(
+            resource.RLIMIT_AS,
+            (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most),
+        )
 
 
 def _address_space() -> int | None:

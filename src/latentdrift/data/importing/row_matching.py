@@ -1,4 +1,5 @@
-"""Which row of the table belongs to which file: by a pattern of the file's name, or by the patient and date of its header."""
+"""Which row of the table belongs to which file: by a pattern of the file's name, or by the patient
+and date of its header."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Links:
         rows_of: Relative path -> numbers of the rows that name it, at least one.
         ambiguous: Relative path -> why no row can be chosen for it.
         rows_without_file: Numbers of the rows that name no file.
-        example: A name that a row without a file leads to, and the name of a file without a row, for messages; None if all meet.
+        example: A name that a row without a file leads to, and the name of a file without a row,
+            for messages; None if all meet.
         cure: What to write in the map, where leading zeros keep rows and files apart.
     """
 
@@ -48,15 +50,23 @@ class Links:
         """Both sides of rows and files that do not meet, and the cure where it is known."""
         if self.example is None:
             return None
-        cure = f"; they differ by leading zeros: write file: {self.cure} in the map" if self.cure else ""
-        return f"the table leads to names such as '{self.example[0]}', and files are named such as '{self.example[1]}'{cure}"
+        cure = (
+            f"; they differ by leading zeros: write file: {self.cure} in the map"
+            if self.cure
+            else ""
+        )
+        return (
+            f"the table leads to names such as '{self.example[0]}', and files are named such as "
+            f"'{self.example[1]}'{cure}"
+        )
 
 
 def link(pattern: str, frame: pd.DataFrame, files: Sequence[str]) -> Links:
     """Fill the pattern with each row's cells and find the files that it matches.
 
-    A name in the table may be whole or without its ending, in any case, alone or with folders, of which the last ones count:
-    tables often carry the paths of another machine. Only a pattern with wildcards may match several files.
+    A name in the table may be whole or without its ending, in any case, alone or with folders, of
+    which the last ones count: tables often carry the paths of another machine. Only a pattern with
+    wildcards may match several files.
     """
     finders = _Names(files, stems=False), _Names(files, stems=True)
     rows: dict[str, list[int]] = defaultdict(list)
@@ -66,35 +76,51 @@ def link(pattern: str, frame: pd.DataFrame, files: Sequence[str]) -> Links:
         filled, exact = _fill(pattern, cells)
         found = next((hits for finder in finders if (hits := finder.find(filled, exact))), [])
         if exact and len(found) > 1:
-            ambiguous |= {path: f"row {row} names a file that lies in several folders" for path in found}
+            ambiguous |= {
+                path: f"row {row} names a file that lies in several folders" for path in found
+            }
         elif not found:
             without.append(row)
         for path in found:
             rows[path].append(row)
-    rows_of = {path: tuple(dict.fromkeys(several)) for path, several in rows.items() if path not in ambiguous}
+    rows_of = {
+        path: tuple(dict.fromkeys(several))
+        for path, several in rows.items()
+        if path not in ambiguous
+    }
     orphans = [path for path in files if path not in rows]
     example, cure = _example(pattern, frame.loc[without], orphans)
     return Links(rows_of, ambiguous, tuple(without), example, cure)
 
 
-def _example(pattern: str, lost: pd.DataFrame, orphans: Sequence[str]) -> tuple[tuple[str, str] | None, str | None]:
-    """A row and a file that do not meet; where they would with more leading zeros, those two and the pattern that does it."""
+def _example(
+    pattern: str, lost: pd.DataFrame, orphans: Sequence[str]
+) -> tuple[tuple[str, str] | None, str | None]:
+    """A row and a file that do not meet; where they would with more leading zeros, those two and
+    the pattern that does it."""
     stems = _Names(orphans, stems=True), _Names(orphans, stems=False)
     first = None
     for cells in lost.head(EXAMPLES).to_dict("records"):
         filled, _ = _fill(pattern, cells)
         first = first or filled
-        for title in [title for title, form in PLACEHOLDER.findall(pattern) if not form and cells[title].isdigit()]:
+        for title in [
+            title
+            for title, form in PLACEHOLDER.findall(pattern)
+            if not form and cells[title].isdigit()
+        ]:
             for width in range(len(cells[title]) + 1, LONGEST_ID + 1):
                 padded = pattern.replace(f"{{{title}}}", f"{{{title}:0>{width}}}")
-                found = next((hits for names in stems if (hits := names.find(*_fill(padded, cells)))), [])
+                found = next(
+                    (hits for names in stems if (hits := names.find(*_fill(padded, cells)))), []
+                )
                 if found:
                     return (str(filled), found[0]), f'"{padded}"'
     return ((first, orphans[0]) if first and orphans else None), None
 
 
 class _Names:
-    """Paths, sorted by their last part, so that a pattern's fixed beginning is found by bisection."""
+    """Paths, sorted by their last part, so that a pattern's fixed beginning is found by
+    bisection."""
 
     def __init__(self, files: Sequence[str], *, stems: bool) -> None:
         self.paths = sorted(files, key=lambda path: _last(path, stems))
@@ -111,7 +137,11 @@ class _Names:
         start = re.split(r"[*?[]", last, maxsplit=1)[0]
         span = range(bisect_left(self.names, start), bisect_right(self.names, start + "\U0010ffff"))
         named = [self.paths[i] for i in span if fnmatch.fnmatchcase(self.names[i], last)]
-        return [path for path in named if not folder or fnmatch.fnmatchcase(_folder(path), f"*/{folder}")]
+        return [
+            path
+            for path in named
+            if not folder or fnmatch.fnmatchcase(_folder(path), f"*/{folder}")
+        ]
 
 
 def _folder(path: str) -> str:
@@ -119,7 +149,8 @@ def _folder(path: str) -> str:
 
 
 def _folded(path: str) -> str:
-    """A path as it is compared: without case, and in one Unicode form, since macOS writes names in another than tables do."""
+    """A path as it is compared: without case, and in one Unicode form, since macOS writes names in
+    another than tables do."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
@@ -136,7 +167,8 @@ def _last(path: str, stem: bool) -> str:
 
 
 def _fill(pattern: str, cells: Mapping[str, str]) -> tuple[str | None, bool]:
-    """The pattern with the row's cells in place, and whether it is one name; None where a cell is missing."""
+    """The pattern with the row's cells in place, and whether it is one name; None where a cell is
+    missing."""
     fixed = PLACEHOLDER.sub("", pattern)
     exact = not any(sign in fixed for sign in "*?[")
     parts: dict[str, str] = {}
@@ -148,7 +180,8 @@ def _fill(pattern: str, cells: Mapping[str, str]) -> tuple[str | None, bool]:
             parts[title] = format(cell, form) if exact else glob.escape(format(cell, form))
         except ValueError as error:
             raise InputError(
-                f"'{{{title}:{form}}}' in the file pattern cannot be used ({error}); an example: {{ID:0>8}}"
+                f"'{{{title}:{form}}}' in the file pattern cannot be used ({error}); an example: "
+                f"{{ID:0>8}}"
             ) from error
     return PLACEHOLDER.sub(lambda match: parts[match[1]], pattern).removeprefix("./"), exact
 
@@ -157,7 +190,8 @@ def _fill(pattern: str, cells: Mapping[str, str]) -> tuple[str | None, bool]:
 class HeaderLinks:
     """Rows by patient, and by patient and date, for files whose header says both.
 
-    Ids are compared without case and blanks. A number also without leading zeros, where only one patient on each side has it.
+    Ids are compared without case and blanks. A number also without leading zeros, where only one
+    patient on each side has it.
     """
 
     by_patient: Mapping[str, list[int]]
@@ -166,17 +200,28 @@ class HeaderLinks:
     """Id of a header -> the table's id of the same number."""
 
     @classmethod
-    def of(cls, rows: Mapping[int, Mapping[str, Any]], headers: Iterable[str | None] = ()) -> HeaderLinks:
-        """Index typed rows by their `patient` and `date`; `headers` are the patients of all headers."""
-        by_patient, by_date = defaultdict(list), defaultdict(list)
+    def of(
+        cls, rows: Mapping[int, Mapping[str, Any]], headers: Iterable[str | None] = ()
+    ) -> HeaderLinks:
+        """Index typed rows by their `patient` and `date`; `headers` are the patients of all
+        headers."""
+        by_patient = defaultdict(list)
+        by_date = defaultdict(list)
         for row, values in rows.items():
             if "patient" in values:
                 patient = patient_key(values["patient"])
                 by_patient[patient].append(row)
                 if "date" in values:
                     by_date[patient, values["date"]].append(row)
-        theirs, ours = (_only(sorted(ids)) for ids in (by_patient.keys(), {patient_key(who) for who in headers if who}))
-        return cls(by_patient, by_date, {who: theirs[number] for number, who in ours.items() if number in theirs})
+        theirs, ours = (
+            _only(sorted(ids))
+            for ids in (by_patient.keys(), {patient_key(who) for who in headers if who})
+        )
+        return cls(
+            by_patient,
+            by_date,
+            {who: theirs[number] for number, who in ours.items() if number in theirs},
+        )
 
     def find(self, patient: str | None, date: str | None) -> tuple[tuple[int, ...], str]:
         """The rows of a header, or none and the reason."""

@@ -1,4 +1,5 @@
-"""Unfinished work of an import: a hidden folder beside the cohort, so that an import that was stopped goes on where it was."""
+"""Unfinished work of an import: a hidden folder beside the cohort, so that an import that was
+stopped goes on where it was."""
 
 from __future__ import annotations
 
@@ -20,9 +21,11 @@ def staging_folder(out: Path) -> Path:
 
 @dataclass(frozen=True)
 class Staging:
-    """`.<cohort>.partial/`: the options' key, the pixels read so far, and one line of JSON per source file that is done.
+    """`.<cohort>.partial/`: the options' key, the pixels read so far, and one line of JSON per
+    source file that is done.
 
-    It holds raw patient ids, so only its owner can open it, and it goes away when the cohort appears.
+    It holds raw patient ids, so only its owner can open it, and it goes away when the cohort
+    appears.
     """
 
     folder: Path
@@ -47,7 +50,8 @@ class Staging:
         shutil.rmtree(staging_folder(out), ignore_errors=True)
 
     def record(self, path: str, result: dict[str, Any]) -> None:
-        """A source file is done: its pixels are on disk, and now this is known; safe to call from several threads."""
+        """A source file is done: its pixels are on disk, and now this is known; safe to call from
+        several threads."""
         self.done[path] = result
         with self.lock, open(self.folder / "progress.jsonl", "a", encoding="utf-8") as handle:
             handle.write(json.dumps([path, result]) + "\n")

@@ -1,4 +1,5 @@
-"""Which files a source has, and which of them are out of reach: links that lead out of it or nowhere, folders that stay shut."""
+"""Which files a source has, and which of them are out of reach: links that lead out of it or
+nowhere, folders that stay shut."""
 
 from __future__ import annotations
 
@@ -19,13 +20,16 @@ class Refusal:
     sentence: str
 
 
-def walk(root: Path, aside: Iterable[Path], *, follow_links: bool) -> tuple[list[str], list[Refusal]]:
+def walk(
+    root: Path, aside: Iterable[Path], *, follow_links: bool
+) -> tuple[list[str], list[Refusal]]:
     """List the files below a folder, relative to it and sorted, and what is out of reach.
 
     Args:
         root: The folder.
         aside: Files and folders that are left out, resolved.
-        follow_links: Whether links that lead out of the root are followed; a folder is entered once.
+        follow_links: Whether links that lead out of the root are followed; a folder is entered
+            once.
     """
     files: list[str] = []
     refused: list[Refusal] = []
@@ -34,11 +38,22 @@ def walk(root: Path, aside: Iterable[Path], *, follow_links: bool) -> tuple[list
 
     def shut(error: OSError) -> None:
         name = _name(os.path.relpath(error.filename, root))
-        refused.append(Refusal(name, "unreadable", f"{name}: the folder cannot be read: {error.strerror} (unreadable)"))
+        refused.append(
+            Refusal(
+                name,
+                "unreadable",
+                f"{name}: the folder cannot be read: {error.strerror} (unreadable)",
+            )
+        )
 
     for folder, folders, names in os.walk(root, onerror=shut, followlinks=True):
-        real, within = os.path.realpath(folder), os.path.relpath(folder, root)
-        entries = [] if real in entered else [*((name, True) for name in folders), *((name, False) for name in names)]
+        real = os.path.realpath(folder)
+        within = os.path.relpath(folder, root)
+        entries = (
+            []
+            if real in entered
+            else [*((name, True) for name in folders), *((name, False) for name in names)]
+        )
         entered.add(real)
         folders.clear()
         for name, is_folder in entries:
@@ -70,14 +85,20 @@ class _Source:
             target = os.path.realpath(path, strict=True)
         except OSError as error:
             where = "in a circle" if error.errno == errno.ELOOP else "nowhere"
-            return Refusal(shown, "missing", f"{shown}: a symbolic link that leads {where} (missing)")
+            return Refusal(
+                shown, "missing", f"{shown}: a symbolic link that leads {where} (missing)"
+            )
         if self.follow_links or self._inside(target):
             return target not in self.aside
-        sentence = "a symbolic link that leads out of the source folder; --follow-links takes what it leads to"
+        sentence = (
+            "a symbolic link that leads out of the source folder; --follow-links takes what it "
+            "leads to"
+        )
         return Refusal(shown, "link outside", f"{shown}: {sentence} (link outside)")
 
     def links_inside(self, folder: str, name: str) -> bool:
-        """Whether an entry is a link to a folder of the source, whose files are listed where they lie."""
+        """Whether an entry is a link to a folder of the source, whose files are listed where they
+        lie."""
         path = os.path.join(folder, name)
         return os.path.islink(path) and self._inside(os.path.realpath(path))
 

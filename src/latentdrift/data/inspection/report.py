@@ -27,9 +27,13 @@ TILE = 160
 def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
     """Write `inspect.html` and `inspect.json` into `out`; returns what was found."""
     found = inspect(cohort)
-    html_report.write_page(out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, found))
+    html_report.write_page(
+        out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, found)
+    )
     partial = out / ".inspect.json.partial"
-    partial.write_text(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
     os.replace(partial, out / "inspect.json")
     return found
 
@@ -37,40 +41,75 @@ def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
 def _blocks(cohort: Cohort, found: dict[str, Any]) -> list[html_report.Block]:
     people = f" of {found['patients']} patients" if found["patients"] else ", patients unknown"
     return [
-        html_report.text(f"{found['images']} images{people}. Fingerprint {found['fingerprint'][:16]}."),
+        html_report.text(
+            f"{found['images']} images{people}. Fingerprint {found['fingerprint'][:16]}."
+        ),
         html_report.lights(_lights(found)),
         html_report.heading("Splits"),
-        html_report.table([{"split": split, **numbers} for split, numbers in found["splits"].items()], caption=_split_caption(cohort)),
+        html_report.table(
+            [{"split": split, **numbers} for split, numbers in found["splits"].items()],
+            caption=_split_caption(cohort),
+        ),
         html_report.heading("Attributes"),
         *_attributes(found),
         html_report.heading("Ages and visits"),
         *_ages_and_visits(found),
         html_report.heading("Intensities and sizes"),
         _intensities(found),
-        html_report.table(_counts("size", found["sizes"]) + _counts("spacing (mm)", found["spacing_mm"]) + _counts("bits", found["bits"])
-                   + _counts("window", found["intensity"]["windows"])),
+        html_report.table(
+            _counts("size", found["sizes"])
+            + _counts("spacing (mm)", found["spacing_mm"])
+            + _counts("bits", found["bits"])
+            + _counts("window", found["intensity"]["windows"])
+        ),
         *_left_out(found),
         *_near_duplicates(cohort, found),
         html_report.heading("Contact sheet"),
         *_contact_sheet(cohort),
-    ]  # fmt: skip
+    ]
 
 
 def _lights(found: dict[str, Any]) -> list[tuple[str, html_report.Colour, str]]:
     leak = found["leaks"]
     rows: list[tuple[str, html_report.Colour, str]] = [
-        _light("patients", len(leak["patients"]), "red", "No patient is in two splits.", "patients are in more than one split.")
-        if found["patients"]
-        else ("patients", "grey", "Patients are not known, so it cannot be checked that none is in two splits."),
-        _light("copies", len(leak["pixels"]), "red", "No picture is in two splits.", "pictures are in more than one split."),
         _light(
-            "near-duplicates", len(leak["near_duplicates"]), "amber", "No pair lies in two splits.", "pairs lie in two splits."
+            "patients",
+            len(leak["patients"]),
+            "red",
+            "No patient is in two splits.",
+            "patients are in more than one split.",
+        )
+        if found["patients"]
+        else (
+            "patients",
+            "grey",
+            "Patients are not known, so it cannot be checked that none is in two splits.",
+        ),
+        _light(
+            "copies",
+            len(leak["pixels"]),
+            "red",
+            "No picture is in two splits.",
+            "pictures are in more than one split.",
+        ),
+        _light(
+            "near-duplicates",
+            len(leak["near_duplicates"]),
+            "amber",
+            "No pair lies in two splits.",
+            "pairs lie in two splits.",
         ),
     ]
-    return rows + [("note", "amber", sentence) for sentence in found["warnings"] if "more than one split" not in sentence]
+    return rows + [
+        ("note", "amber", sentence)
+        for sentence in found["warnings"]
+        if "more than one split" not in sentence
+    ]
 
 
-def _light(label: str, number: int, colour: html_report.Colour, none: str, some: str) -> tuple[str, html_report.Colour, str]:
+def _light(
+    label: str, number: int, colour: html_report.Colour, none: str, some: str
+) -> tuple[str, html_report.Colour, str]:
     return (label, colour, f"{number} {some}") if number else (label, "green", none)
 
 
@@ -106,17 +145,33 @@ def _ages_and_visits(found: dict[str, Any]) -> list[html_report.Block]:
         base = np.zeros(len(edges) - 1)
         for split in SPLITS:
             counts = np.array(found["ages"]["counts"][split])
-            axes[0].bar(edges[:-1], counts, width=4.6, align="edge", bottom=base, color=INK[split], label=split)
+            axes[0].bar(
+                edges[:-1],
+                counts,
+                width=4.6,
+                align="edge",
+                bottom=base,
+                color=INK[split],
+                label=split,
+            )
             base += counts
         axes[0].legend(frameon=False, fontsize=8)
     axes[0].set(xlabel="age (years)", ylabel="images")
-    axes[1].bar(list(visits["images_per_patient"]), list(visits["images_per_patient"].values()), color=INK["train"])
+    axes[1].bar(
+        list(visits["images_per_patient"]),
+        list(visits["images_per_patient"].values()),
+        color=INK["train"],
+    )
     axes[1].set(xlabel="images per patient", ylabel="patients")
     if visits["days_between"]:
         axes[2].hist(visits["days_between"], bins=24, color=INK["train"])
     axes[2].set(xlabel="days between visits", ylabel="pairs of visits")
     if found["ages"] or visits["images_per_patient"]:
-        blocks.append(html_report.picture(figure, "Ages by split, images per patient, time from one visit to the next"))
+        blocks.append(
+            html_report.picture(
+                figure, "Ages by split, images per patient, time from one visit to the next"
+            )
+        )
     return blocks or [html_report.text("Neither ages nor patients are known.")]
 
 
@@ -127,14 +182,18 @@ def _intensities(found: dict[str, Any]) -> html_report.Block:
         axis.stairs(shares, edges, color=INK[split], label=split)
     axis.set(xlabel="intensity in the window, -1 to 1", ylabel="share of pixels", yscale="log")
     axis.legend(frameon=False, fontsize=8)
-    low, high = found["intensity"]["clipped_low"], found["intensity"]["clipped_high"]
+    low = found["intensity"]["clipped_low"]
+    high = found["intensity"]["clipped_high"]
     return html_report.picture(
-        figure, f"Intensities: {low:.1%} of the pixels lie at the lower end of the window, {high:.1%} at the upper"
+        figure,
+        f"Intensities: {low:.1%} of the pixels lie at the lower end of the window, {high:.1%} at "
+        "the upper",
     )
 
 
 def _counts(what: str, counts: dict[str, int]) -> list[dict[str, Any]]:
-    shown, others = list(counts.items())[:SHOWN_KINDS], list(counts.values())[SHOWN_KINDS:]
+    shown = list(counts.items())[:SHOWN_KINDS]
+    others = list(counts.values())[SHOWN_KINDS:]
     rest = [(f"{len(others)} others", sum(others))] if others else []
     return [{"": what, "value": value, "images": number} for value, number in [*shown, *rest]]
 
@@ -147,11 +206,18 @@ def _left_out(found: dict[str, Any]) -> list[html_report.Block]:
 def _near_duplicates(cohort: Cohort, found: dict[str, Any]) -> list[html_report.Block]:
     by_name = cohort.table.set_index("file_name", drop=False)
     tiles = [
-        (_tile(cohort, by_name.loc[name].to_dict()), f"{name} · {split} · r = {pair['correlation']}")
+        (
+            _tile(cohort, by_name.loc[name].to_dict()),
+            f"{name} · {split} · r = {pair['correlation']}",
+        )
         for pair in found["leaks"]["near_duplicates"][:8]
         for name, split in zip(pair["files"], pair["splits"], strict=True)
     ]
-    return [html_report.heading("Near-duplicates in different splits"), html_report.gallery(tiles)] if tiles else []
+    return (
+        [html_report.heading("Near-duplicates in different splits"), html_report.gallery(tiles)]
+        if tiles
+        else []
+    )
 
 
 def _contact_sheet(cohort: Cohort) -> list[html_report.Block]:
@@ -159,8 +225,16 @@ def _contact_sheet(cohort: Cohort) -> list[html_report.Block]:
     blocks = []
     for split in SPLITS:
         rows = cohort.rows(split).to_dict("records")
-        chosen = [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, SHOWN)})] if rows else []
-        blocks.append(html_report.gallery([(_tile(cohort, row), f"{split} · {_caption(cohort, row)}") for row in chosen]))
+        chosen = (
+            [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, SHOWN)})]
+            if rows
+            else []
+        )
+        blocks.append(
+            html_report.gallery(
+                [(_tile(cohort, row), f"{split} · {_caption(cohort, row)}") for row in chosen]
+            )
+        )
     return blocks
 
 
@@ -170,6 +244,12 @@ def _tile(cohort: Cohort, row: dict[str, Any]) -> np.ndarray:
 
 
 def _caption(cohort: Cohort, row: dict[str, Any]) -> str:
-    values = [row["patient"], row["visit"] and f"visit {row['visit']}"] + [row.get(name) for name in cohort.attributes]
-    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values if value is not None and value == value]
+    values = [row["patient"], row["visit"] and f"visit {row['visit']}"] + [
+        row.get(name) for name in cohort.attributes
+    ]
+    shown = [
+        f"{value:g}" if isinstance(value, float) else str(value)
+        for value in values
+        if value is not None and value == value
+    ]
     return " · ".join(shown) or str(row["file_name"])

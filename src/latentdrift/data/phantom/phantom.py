@@ -1,11 +1,14 @@
-"""A parametric longitudinal phantom: brains and chests whose anatomy, ageing, illness and counterfactuals are known exactly.
+"""A parametric longitudinal phantom: brains and chests whose anatomy, ageing, illness and
+counterfactuals are known exactly.
 
-    image = brain(subject=7, attributes=BrainAttributes(age=82, sex="F", diagnosis="dementia"), visit=1)
+    image = brain(subject=7, attributes=BrainAttributes(age=82, sex="F", diagnosis="dementia"),
+    visit=1)
     truth(7, BrainAttributes(82, "F", "dementia"), "brain")      # {"brain_fraction": 0.61, "ventricle_fraction": ...}
 
-The subject's number is the seed of the anatomy, the attributes are what a disease or a year changes, and the visit is the seed of
-the scanner (bias, gain, noise). With `noise=0` and the same visit, two pictures of a subject differ by the change of attributes
-and by nothing else. Sex is part of the anatomy: the same number with the other sex is another person of similar shape.
+The subject's number is the seed of the anatomy, the attributes are what a disease or a year
+changes, and the visit is the seed of the scanner (bias, gain, noise). With `noise=0` and the same
+visit, two pictures of a subject differ by the change of attributes and by nothing else. Sex is part
+of the anatomy: the same number with the other sex is another person of similar shape.
 
 Pictures are float32 [size, size] in [0, 1], upright, with the patient's left on the image's right.
 """
@@ -30,9 +33,18 @@ from latentdrift.seeds import derive
 from latentdrift.storage import write_text
 
 __all__ = [
-    "DIAGNOSES", "FINDINGS", "KINDS", "BrainAttributes", "ChestAttributes",
-    "brain", "chest", "cohort_table", "labels", "truth", "write_phantom",
-]  # fmt: skip
+    "DIAGNOSES",
+    "FINDINGS",
+    "KINDS",
+    "BrainAttributes",
+    "ChestAttributes",
+    "brain",
+    "chest",
+    "cohort_table",
+    "labels",
+    "truth",
+    "write_phantom",
+]
 
 brain = phantom_brain.render
 chest = phantom_chest.render
@@ -43,28 +55,52 @@ Row = dict[str, Any]
 
 
 def brain_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """A participant of 60 to 90, half of them with dementia, seen about every two years (as in OASIS-2)."""
+    """A participant of 60 to 90, half of them with dementia, seen about every two years (as in
+    OASIS-2)."""
     ill = bool(rng.random() < 0.5)
-    age, sex = float(rng.uniform(60.0, 88.0)), str(rng.choice(["M", "F"]))
+    age = float(rng.uniform(60.0, 88.0))
+    sex = str(rng.choice(["M", "F"]))
     days = np.concatenate([[0], np.cumsum(rng.integers(400, 1000, visits - 1))])
-    return [{"days": int(day), "age": round(age + int(day) / 365.25, 1), "sex": sex, "diagnosis": DIAGNOSES[ill]} for day in days]
+    return [
+        {
+            "days": int(day),
+            "age": round(age + int(day) / 365.25, 1),
+            "sex": sex,
+            "diagnosis": DIAGNOSES[ill],
+        }
+        for day in days
+    ]
 
 
 def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """An adult seen every few months; half of the visits show something, effusions come and go, an enlarged heart stays."""
-    age, sex = float(rng.uniform(20.0, 88.0)), str(rng.choice(["M", "F"]))
+    """An adult seen every few months; half of the visits show something, effusions come and go, an
+    enlarged heart stays."""
+    age = float(rng.uniform(20.0, 88.0))
+    sex = str(rng.choice(["M", "F"]))
     large, spot = rng.random(2) < (0.22, 0.18)
     days = np.concatenate([[0], np.cumsum(rng.integers(20, 500, visits - 1))])
     rows = []
     for day in days:
-        present = {"effusion": bool(rng.random() < 0.24), "cardiomegaly": bool(large), "nodule": bool(spot)}
+        present = {
+            "effusion": bool(rng.random() < 0.24),
+            "cardiomegaly": bool(large),
+            "nodule": bool(spot),
+        }
         findings = tuple(name for name in FINDINGS if present[name])
-        rows.append({"days": int(day), "age": round(age + int(day) / 365.25, 1), "sex": sex, "findings": findings})
+        rows.append(
+            {
+                "days": int(day),
+                "age": round(age + int(day) / 365.25, 1),
+                "sex": sex,
+                "findings": findings,
+            }
+        )
     return rows
 
 
 def save_nifti(path: Path, image: np.ndarray) -> None:
-    """A one-slice NIfTI [H, W, 1]: rows run from front to back, columns from the patient's right to left, in RAS+ mm."""
+    """A one-slice NIfTI [H, W, 1]: rows run from front to back, columns from the patient's right to
+    left, in RAS+ mm."""
     import nibabel
 
     height, width = image.shape
@@ -112,21 +148,48 @@ class Kind:
             if self.column == "findings"
             else self.column.capitalize()
         )
-        lines = {"describe": self.describe, "file": "File", "patient": "Patient", "visit": "Visit", "days": "Days", "age": "Age",
-                 "sex": "Sex", self.column: own, "modality": f"{{value: {self.modality}}}"}  # fmt: skip
+        lines = {
+            "describe": self.describe,
+            "file": "File",
+            "patient": "Patient",
+            "visit": "Visit",
+            "days": "Days",
+            "age": "Age",
+            "sex": "Sex",
+            self.column: own,
+            "modality": f"{{value: {self.modality}}}",
+        }
         return "".join(f"{ours}: {theirs}\n" for ours, theirs in lines.items())
 
 
 KINDS: dict[str, Kind] = {
     "brain": Kind(
-        lambda row: BrainAttributes(row["age"], row["sex"], row["diagnosis"]), brain, phantom_brain.truth, phantom_brain.labels,
-        phantom_brain.TISSUES, brain_history, "diagnosis", "brain MRI", "MR", ".nii.gz", save_nifti,
+        lambda row: BrainAttributes(row["age"], row["sex"], row["diagnosis"]),
+        brain,
+        phantom_brain.truth,
+        phantom_brain.labels,
+        phantom_brain.TISSUES,
+        brain_history,
+        "diagnosis",
+        "brain MRI",
+        "MR",
+        ".nii.gz",
+        save_nifti,
     ),
     "chest": Kind(
-        lambda row: ChestAttributes(row["age"], row["sex"], row["findings"]), chest, phantom_chest.truth, phantom_chest.labels,
-        phantom_chest.TISSUES, chest_history, "findings", "chest X-ray", "DX", ".png", save_png,
+        lambda row: ChestAttributes(row["age"], row["sex"], row["findings"]),
+        chest,
+        phantom_chest.truth,
+        phantom_chest.labels,
+        phantom_chest.TISSUES,
+        chest_history,
+        "findings",
+        "chest X-ray",
+        "DX",
+        ".png",
+        save_png,
     ),
-}  # fmt: skip
+}
 
 
 def of(kind: str) -> Kind:
@@ -136,7 +199,9 @@ def of(kind: str) -> Kind:
     return KINDS[kind]
 
 
-def truth(subject: int, attributes: BrainAttributes | ChestAttributes, kind: str) -> dict[str, float]:
+def truth(
+    subject: int, attributes: BrainAttributes | ChestAttributes, kind: str
+) -> dict[str, float]:
     """What can be measured on the subject's tissue maps, free of any scanner.
 
     brain: `brain_fraction`, `ventricle_fraction`, `lesion_fraction` of the intracranial area.
@@ -145,15 +210,21 @@ def truth(subject: int, attributes: BrainAttributes | ChestAttributes, kind: str
     return of(kind).truth(subject, attributes)
 
 
-def labels(subject: int, attributes: BrainAttributes | ChestAttributes, kind: str, *, size: int = 128) -> np.ndarray:
+def labels(
+    subject: int, attributes: BrainAttributes | ChestAttributes, kind: str, *, size: int = 128
+) -> np.ndarray:
     """The label map [size, size] uint8; the names of its numbers are `KINDS[kind].tissues`."""
     return of(kind).labels(subject, attributes, size)
 
 
 def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
-    """Plausible rows of a longitudinal study: patient, subject, visit, days, age (years), sex, diagnosis or findings."""
+    """Plausible rows of a longitudinal study: patient, subject, visit, days, age (years), sex,
+    diagnosis or findings."""
     if patients < 1 or visits < 1:
-        raise OptionError(f"a phantom cohort of {patients} patients with {visits} visits is empty; give at least 1 of each")
+        raise OptionError(
+            f"a phantom cohort of {patients} patients with {visits} visits is empty; give at least "
+            "1 of each"
+        )
     rows = []
     for index in range(1, patients + 1):
         person = {"patient": f"P{index:04d}", "subject": derive(seed, "patient", index) % 2**31}
@@ -162,13 +233,17 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
     return rows
 
 
-def write_phantom(out: Path, *, kind: str, patients: int, visits: int, size: int = 128, seed: int = 0) -> Path:
-    """A raw folder as a user has it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv` and the `map.yaml` for it.
+def write_phantom(
+    out: Path, *, kind: str, patients: int, visits: int, size: int = 128, seed: int = 0
+) -> Path:
+    """A raw folder as a user has it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv`
+    and the `map.yaml` for it.
 
     Raises:
         InputError: `out` holds something else than this phantom, finished or stopped.
     """
-    spec, rows = of(kind), cohort_table(kind, patients, visits, seed)
+    spec = of(kind)
+    rows = cohort_table(kind, patients, visits, seed)
     table = _table(spec, rows)
     _check_free(out, table)
     (out / "scans").mkdir(parents=True, exist_ok=True)
@@ -192,12 +267,23 @@ def _table(spec: Kind, rows: list[Row]) -> str:
     for row in rows:
         own = row[spec.column]
         shown = own if isinstance(own, str) else "|".join(own) or NO_FINDING
-        table.writerow([row["patient"], row["visit"], row["days"], row["age"], row["sex"], shown, _file(spec, row)])
+        table.writerow(
+            [
+                row["patient"],
+                row["visit"],
+                row["days"],
+                row["age"],
+                row["sex"],
+                shown,
+                _file(spec, row),
+            ]
+        )
     return text.getvalue()
 
 
 def _check_free(out: Path, table: str) -> None:
-    """See that a folder is new, empty, or of the same phantom, so that no scans and no table of others are lost.
+    """See that a folder is new, empty, or of the same phantom, so that no scans and no table of
+    others are lost.
 
     Raises:
         InputError: It is none of these.
@@ -207,4 +293,7 @@ def _check_free(out: Path, table: str) -> None:
     there = out / TABLE
     same = there.is_file() and there.read_text(encoding="utf-8", errors="replace") == table
     if not same and any(not path.name.startswith(".") for path in out.iterdir()):
-        raise InputError(f"{out} is not empty and holds no phantom of these options; give an empty or new folder as --out")
+        raise InputError(
+            f"{out} is not empty and holds no phantom of these options; give an empty or new "
+            "folder as --out"
+        )

@@ -1,4 +1,5 @@
-"""What the brain and the chest phantom share: random fields, soft edges, and the scanner that adds bias, blur and noise."""
+"""What the brain and the chest phantom share: random fields, soft edges, and the scanner that adds
+bias, blur and noise."""
 
 from __future__ import annotations
 
@@ -17,37 +18,46 @@ def generator(subject: int, *place: int | str) -> np.random.Generator:
 
 @lru_cache(maxsize=8)
 def grid(size: int, view: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel centres in mm, x to the image's right and y up, [size, size] each; the origin is the image's centre."""
+    """Pixel centres in mm, x to the image's right and y up, [size, size] each; the origin is the
+    image's centre."""
     across = ((np.arange(size, dtype=np.float32) + 0.5) / size - 0.5) * view
     x, y = np.meshgrid(across, -across)
     return x, y
 
 
 def ramp(distance: np.ndarray, width: float) -> np.ndarray:
-    """Share of a pixel that lies inside an edge: 0 at -width / 2 mm, 1 at +width / 2 mm, linear between (partial volume)."""
+    """Share of a pixel that lies inside an edge: 0 at -width / 2 mm, 1 at +width / 2 mm, linear
+    between (partial volume)."""
     return np.clip(distance / width + 0.5, 0.0, 1.0).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=64)
 def splines(cells: int, size: int) -> np.ndarray:
-    """Uniform cubic B-splines [size, cells + 3] over `cells` cells, scaled so that white noise keeps a variance of about 1."""
+    """Uniform cubic B-splines [size, cells + 3] over `cells` cells, scaled so that white noise
+    keeps a variance of about 1."""
     place = np.arange(size) * cells / size
     apart = np.abs(place[:, None] - np.arange(-1, cells + 2)[None])
-    near, far = 2 / 3 - apart**2 + apart**3 / 2, np.maximum(2.0 - apart, 0.0) ** 3 / 6
+    near = 2 / 3 - apart**2 + apart**3 / 2
+    far = np.maximum(2.0 - apart, 0.0) ** 3 / 6
     basis = np.where(apart < 1.0, near, far)
     return (basis / np.sqrt((basis**2).sum(1, keepdims=True))).astype(np.float32)
 
 
 def field(rng: np.random.Generator, cells: int, size: int) -> np.ndarray:
-    """A smooth random field [size, size] of mean 0 and standard deviation 1, with about `cells` bumps across."""
+    """A smooth random field [size, size] of mean 0 and standard deviation 1, with about `cells`
+    bumps across."""
     basis = splines(cells, size)
     return basis @ rng.standard_normal((cells + 3, cells + 3), dtype=np.float32) @ basis.T
 
 
-def scan(clean: np.ndarray, rng: np.random.Generator, *, noise: float, bias: float, blur: float) -> np.ndarray:
-    """One acquisition of a clean picture: slow multiplicative bias, blur (sigma in pixels), Rician noise; clipped to [0, 1].
+def scan(
+    clean: np.ndarray, rng: np.random.Generator, *, noise: float, bias: float, blur: float
+) -> np.ndarray:
+    """One acquisition of a clean picture: slow multiplicative bias, blur (sigma in pixels), Rician
+    noise; clipped to [0, 1].
 
-    The magnitude of a complex signal with Gaussian noise in both channels is Rician (Gudbjartsson and Patz 1995).
+    The magnitude of a complex signal with Gaussian noise in both channels is Rician (Gudbjartsson
+    and Patz 1995).
     """
     size = clean.shape[0]
     picture = gaussian_filter(clean * (1.0 + bias * field(rng, 2, size)), blur)

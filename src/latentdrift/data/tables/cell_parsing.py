@@ -19,23 +19,71 @@ from latentdrift.errors import InputError
 
 LISTED = 10
 """Values of a column that a message names."""
-SEXES = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O"}
+SEXES = {
+    "m": "M",
+    "male": "M",
+    "man": "M",
+    "f": "F",
+    "female": "F",
+    "woman": "F",
+    "o": "O",
+    "other": "O",
+}
 NOT_FINITE = {
-    "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "∞", "-∞",
-    "#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!", "#n/a!", "#error!",
-}  # fmt: skip
-"""Cells, in lower case, that a calculation left without a value: infinities, and the errors of spreadsheets."""
-MEASURED, MEASURED_SHARE = 10, 0.95
-"""Distinct numbers, and share of numbers among the cells, from which a column is a measurement with a few odd cells."""
+    "inf",
+    "+inf",
+    "-inf",
+    "infinity",
+    "+infinity",
+    "-infinity",
+    "∞",
+    "-∞",
+    "#div/0!",
+    "#name?",
+    "#null!",
+    "#num!",
+    "#ref!",
+    "#value!",
+    "#n/a!",
+    "#error!",
+}
+"""Cells, in lower case, that a calculation left without a value: infinities, and the errors of
+spreadsheets."""
+MEASURED = 10
+MEASURED_SHARE = 0.95
+"""Distinct numbers, and share of numbers among the cells, from which a column is a measurement with
+a few odd cells."""
 DATE_FORMATS = (
-    "%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y",
-    "%d-%b-%y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y%m%d%H%M%S",
-)  # fmt: skip
+    "%Y-%m-%d",
+    "%Y%m%d",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%d.%m.%Y %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%Y%m%d%H%M%S",
+)
 
 
 class CellError(InputError):
-    """A cell that cannot be taken; `reason` is short enough to be counted, and never holds the cell's text."""
+    """A cell that cannot be taken; `reason` is short enough to be counted, and never holds the
+    cell's text."""
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -44,7 +92,8 @@ class CellError(InputError):
 
 @dataclass(frozen=True)
 class Doubt:
-    """A cell that is left empty, or stays as it is written though the map's `values` do not name it.
+    """A cell that is left empty, or stays as it is written though the map's `values` do not name
+    it.
 
     Attributes:
         name: Our name of the attribute.
@@ -79,13 +128,28 @@ class Rows:
     ages_read: dict[int, str] = field(default_factory=dict)
 
 
-def read_rows(table: Table, table_map: TableMap, titles: Mapping[str, str], keep: Sequence[str] = ()) -> Rows:
+def read_rows(
+    table: Table, table_map: TableMap, titles: Mapping[str, str], keep: Sequence[str] = ()
+) -> Rows:
     """Type every row; `titles` is our name -> their title, as `check_columns` returns it."""
-    columns = {name: (column, titles[name]) for name, column in table_map.columns.items() if name in titles}
+    columns = {
+        name: (column, titles[name]) for name, column in table_map.columns.items() if name in titles
+    }
     columns |= {slug(title): (Column(column=(title,)), title) for title in (*table_map.keep, *keep)}
-    kinds = {name: _kind(table, column, title) for name, (column, title) in columns.items() if name not in READERS}
-    formats = {name: _date_format(table, column, title) for name, (column, title) in columns.items() if name == "date"}
-    rejected = {row: CellError("unreadable row of the table", f"row {row} has {why}") for row, why in table.rejected.items()}
+    kinds = {
+        name: _kind(table, column, title)
+        for name, (column, title) in columns.items()
+        if name not in READERS
+    }
+    formats = {
+        name: _date_format(table, column, title)
+        for name, (column, title) in columns.items()
+        if name == "date"
+    }
+    rejected = {
+        row: CellError("unreadable row of the table", f"row {row} has {why}")
+        for row, why in table.rejected.items()
+    }
     _check_ages(table, columns)
     rejected |= _filtered(table, table_map)
     values: dict[int, dict[str, Any]] = {}
@@ -97,7 +161,14 @@ def read_rows(table: Table, table_map: TableMap, titles: Mapping[str, str], keep
         values[row] = {}
         for name, (column, title) in columns.items():
             try:
-                value, unnamed = _read(name, column, column.part(cells[title]), table.decimal, kinds.get(name), formats.get(name))
+                value, unnamed = _read(
+                    name,
+                    column,
+                    column.part(cells[title]),
+                    table.decimal,
+                    kinds.get(name),
+                    formats.get(name),
+                )
             except CellError as error:
                 doubts.setdefault(row, []).append(Doubt(name, cells[title], error.reason))
                 continue
@@ -105,13 +176,18 @@ def read_rows(table: Table, table_map: TableMap, titles: Mapping[str, str], keep
                 doubts.setdefault(row, []).append(Doubt(name, cells[title], NOT_NAMED))
             if value is not None:
                 values[row][name] = value
-            if name == "age" and value is not None and number(column.part(cells[title]), table.decimal) != value:
+            if (
+                name == "age"
+                and value is not None
+                and number(column.part(cells[title]), table.decimal) != value
+            ):
                 ages_read[row] = f"'{column.part(cells[title])}' as {value:g}"
     return Rows(values, rejected, kinds, doubts, ages_read)
 
 
 def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[str, Any]:
-    """What several rows of one picture say together: findings are joined, an empty cell says nothing, all else must agree.
+    """What several rows of one picture say together: findings are joined, an empty cell says
+    nothing, all else must agree.
 
     Args:
         rows: The table's rows.
@@ -128,12 +204,16 @@ def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[s
             known = united.setdefault(name, value)
             if name == "findings":
                 united[name] = "|".join(dict.fromkeys([*known.split("|"), *value.split("|")]))
-            elif value != known and not (name == "patient" and patient_key(value) == patient_key(known)):
+            elif value != known and not (
+                name == "patient" and patient_key(value) == patient_key(known)
+            ):
                 differing.append(name)
     if differing:
         names = ", ".join(dict.fromkeys(differing))
         which = ", ".join(map(str, numbers))
-        raise CellError(f"its rows differ in {names}", f"rows {which} are of one picture and differ in {names}")
+        raise CellError(
+            f"its rows differ in {names}", f"rows {which} are of one picture and differ in {names}"
+        )
     if len(numbers) > 1 and "findings" in united:
         present = [finding for finding in united["findings"].split("|") if finding != none]
         united["findings"] = "|".join(present) or united["findings"]
@@ -154,10 +234,15 @@ def _filtered(table: Table, table_map: TableMap) -> dict[int, CellError]:
         absent = next((value for value in wanted if _key(value) not in present), None)
         if absent is not None:
             known = [cell for cell, _ in Counter(cells).most_common(LISTED) if cell]
-            raise InputError(f"keep_rows: no row has {title} '{absent}'; its values are: {', '.join(known)}")
+            raise InputError(
+                f"keep_rows: no row has {title} '{absent}'; its values are: {', '.join(known)}"
+            )
         for row, cell in cells.items():
             if _key(cell, table.decimal) not in keys:
-                rejected[row] = CellError("left out by keep_rows", f"row {row} has {title} '{cell}', which keep_rows leaves out")
+                rejected[row] = CellError(
+                    "left out by keep_rows",
+                    f"row {row} has {title} '{cell}', which keep_rows leaves out",
+                )
     return rejected
 
 
@@ -172,7 +257,9 @@ def translate(column: Column, cell: str, decimal: str) -> str | None:
     return known.get(_key(cell, decimal))
 
 
-def _read(name: str, column: Column, cell: str, decimal: str, kind: str | None, date_format: str | None) -> tuple[Any, bool]:
+def _read(
+    name: str, column: Column, cell: str, decimal: str, kind: str | None, date_format: str | None
+) -> tuple[Any, bool]:
     """A cell's value (None: missing), and whether it is a word that the map's `values` leave out.
 
     Raises:
@@ -184,7 +271,9 @@ def _read(name: str, column: Column, cell: str, decimal: str, kind: str | None, 
     if named is None and cell.lower() in NOT_FINITE:
         raise CellError("not a finite number", f"'{cell}' is no value")
     if name == "findings":
-        return _findings(cell, column, decimal), bool(column.values) and _unnamed(cell, column, decimal)
+        return _findings(cell, column, decimal), bool(column.values) and _unnamed(
+            cell, column, decimal
+        )
     if named is not None and is_missing(named):
         return None, False
     value = _typed(name, column, cell if named is None else named, decimal, kind, date_format)
@@ -202,7 +291,9 @@ def read_outright(name: str, column: Column, text: str) -> Any:
     return _read(name, column, column.part(text), ".", column.type or "category", None)[0]
 
 
-def _typed(name: str, column: Column, cell: str, decimal: str, kind: str | None, date_format: str | None) -> Any:
+def _typed(
+    name: str, column: Column, cell: str, decimal: str, kind: str | None, date_format: str | None
+) -> Any:
     if name == "date":
         return _date(cell, date_format or "", column.format is None)
     if name in READERS:
@@ -243,14 +334,21 @@ def _sex(cell: str, column: Column, decimal: str) -> str | None:
 
 
 def _findings(cell: str, column: Column, decimal: str = ".") -> str | None:
-    """Findings joined with `|`; the map's word for "no finding" stays, because it is not the same as a missing value."""
-    parts = [part if part == column.none else translate(column, part, decimal) or part for part in _parts(cell, column)]
+    """Findings joined with `|`; the map's word for "no finding" stays, because it is not the same
+    as a missing value."""
+    parts = [
+        part if part == column.none else translate(column, part, decimal) or part
+        for part in _parts(cell, column)
+    ]
     return "|".join(dict.fromkeys(parts)) or None
 
 
 def _unnamed(cell: str, column: Column, decimal: str) -> bool:
     """Whether the map's `values` leave out one of a cell's findings."""
-    return any(part != column.none and translate(column, part, decimal) is None for part in _parts(cell, column))
+    return any(
+        part != column.none and translate(column, part, decimal) is None
+        for part in _parts(cell, column)
+    )
 
 
 def _parts(cell: str, column: Column) -> list[str]:
@@ -266,16 +364,28 @@ def _text(cell: str, column: Column, decimal: str) -> str:
 
 
 READERS = {
-    "patient": _text, "visit": _text, "view": _text, "modality": _text, "date": _text,
-    "age": _age, "sex": _sex, "findings": _findings, "days": _days,
-}  # fmt: skip
+    "patient": _text,
+    "visit": _text,
+    "view": _text,
+    "modality": _text,
+    "date": _text,
+    "age": _age,
+    "sex": _sex,
+    "findings": _findings,
+    "days": _days,
+}
 
 
 def _kind(table: Table, column: Column, title: str) -> str:
-    """What a further column holds: numbers, where all finite cells are some, or nearly all cells of a measurement."""
+    """What a further column holds: numbers, where all finite cells are some, or nearly all cells of
+    a measurement."""
     if column.type or column.values:
         return column.type or "category"
-    cells = [cell for cell in table.frame[title] if not is_missing(cell) and cell.lower() not in NOT_FINITE]
+    cells = [
+        cell
+        for cell in table.frame[title]
+        if not is_missing(cell) and cell.lower() not in NOT_FINITE
+    ]
     numbers = [value for cell in cells if (value := number(cell, table.decimal)) is not None]
     measured = len(set(numbers)) > MEASURED and len(numbers) >= MEASURED_SHARE * len(cells)
     return "number" if cells and (len(numbers) == len(cells) or measured) else "category"
@@ -292,8 +402,11 @@ def parse_date(text: str) -> str | None:
 
 
 def _date(cell: str, date_format: str, guessed: bool) -> str:
-    """The day in the column's format; where that was guessed, also the only day that any known format reads."""
-    days = {_reads(cell, date_format)} - {None} or {_reads(cell, known) for known in DATE_FORMATS if guessed} - {None}
+    """The day in the column's format; where that was guessed, also the only day that any known
+    format reads."""
+    days = {_reads(cell, date_format)} - {None} or {
+        _reads(cell, known) for known in DATE_FORMATS if guessed
+    } - {None}
     if len(days) != 1:
         raise CellError("date cannot be read", f"the date '{cell}' is not written as {date_format}")
     return str(days.pop())
@@ -306,15 +419,17 @@ def _check_ages(table: Table, columns: Mapping[str, tuple[Column, str]]) -> None
     title = columns["age"][1]
     if are_dates(table.frame[title]):
         raise InputError(
-            f"the column '{title}' holds dates, and an age is a number of years; "
-            "write the age at the time of the scan into the table"
+            f"the column '{title}' holds dates, and an age is a number of years; write the age at "
+            "the time of the scan into the table"
         )
 
 
 def are_dates(cells: Iterable[str]) -> bool:
     """Whether every cell that is not empty is a date in some known format, and there is one."""
     present = {cell for cell in cells if not is_missing(cell)}
-    return bool(present) and all(any(_reads(cell, known) for known in DATE_FORMATS) for cell in present)
+    return bool(present) and all(
+        any(_reads(cell, known) for known in DATE_FORMATS) for cell in present
+    )
 
 
 def _date_format(table: Table, column: Column, title: str) -> str:
@@ -326,15 +441,22 @@ def _date_format(table: Table, column: Column, title: str) -> str:
     if column.format:
         return column.format
     cells = sorted({cell for cell in table.frame[title] if not is_missing(cell)})
-    readings = {known: {cell: day for cell in cells if (day := _reads(cell, known))} for known in DATE_FORMATS}
+    readings = {
+        known: {cell: day for cell in cells if (day := _reads(cell, known))}
+        for known in DATE_FORMATS
+    }
     most = max(map(len, readings.values()))
     best = [known for known in DATE_FORMATS if len(readings[known]) == most]
     if cells and most == 0:
         raise InputError(
-            f"the dates of column '{title}', such as '{cells[0]}', are in no known format; add `format: \"%d.%m.%Y\"`"
+            f"the dates of column '{title}', such as '{cells[0]}', are in no known format; add "
+            '`format: "%d.%m.%Y"`'
         )
     if any(readings[known] != readings[best[0]] for known in best):
-        raise InputError(f"the dates of column '{title}' can be read as {' or as '.join(best)}; add `format` to the map")
+        raise InputError(
+            f"the dates of column '{title}' can be read as {' or as '.join(best)}; add `format` to "
+            "the map"
+        )
     return best[0]
 
 

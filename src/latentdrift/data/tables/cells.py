@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-_FORMULA = re.compile(r"'*[=+\-@](?![+\-]*$)")  # OWASP, CSV injection; words of signs alone, as in HER2 `++`, are no formulas
+_FORMULA = re.compile(
+    r"'*[=+\-@](?![+\-]*$)"
+)  # OWASP, CSV injection; words of signs alone, as in HER2 `++`, are no formulas
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 

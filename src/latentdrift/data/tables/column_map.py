@@ -1,4 +1,5 @@
-"""What the columns of somebody's table mean: a map file (YAML) or a preset, checked, and rows turned into our attributes.
+"""What the columns of somebody's table mean: a map file (YAML) or a preset, checked, and rows
+turned into our attributes.
 
     describe: brain MRI                    what the pictures show, for prompts
     file: "{MRI ID}_axl.nii.gz"            a column with file names, or a pattern that holds columns and * ? []
@@ -38,7 +39,8 @@ PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 WIDEST = 255
 """Characters to which a placeholder may fill up a cell; file names are no longer."""
 MOST_STARS = 3
-"""Of `*` in a column's `pattern`; each multiplies the time that a text can take that does not match."""
+"""Of `*` in a column's `pattern`; each multiplies the time that a text can take that does not
+match."""
 
 
 class Column(BaseModel):
@@ -55,7 +57,8 @@ class Column(BaseModel):
     value: str | None = None
     """Instead of a column: the same for all images."""
     pattern: str | None = None
-    """The part of the text that counts, in braces: `{*}[ab]` takes 00013 from 00013a. Other text stays whole."""
+    """The part of the text that counts, in braces: `{*}[ab]` takes 00013 from 00013a. Other text
+    stays whole."""
     values: dict[str, str] = Field(default_factory=dict)
     """Their value -> ours; a value that is not named stays as it is."""
     type: Literal["number", "category"] | None = None
@@ -86,23 +89,30 @@ class Column(BaseModel):
         return self
 
     def part(self, text: str) -> str:
-        """The part of a text that `pattern` marks; the whole text without a pattern, or where it does not match."""
+        """The part of a text that `pattern` marks; the whole text without a pattern, or where it
+        does not match."""
         found = _part_pattern(self.pattern).fullmatch(text) if self.pattern is not None else None
         return found[1] if found and found[1] else text
 
 
 @cache
 def _part_pattern(pattern: str) -> re.Pattern[str]:
-    """`{*}[ab]` as a regular expression: `*` any text, `?` one character, `[ab]` one of these, all else as it stands.
+    """`{*}[ab]` as a regular expression: `*` any text, `?` one character, `[ab]` one of these, all
+    else as it stands.
 
     Raises:
         ValueError: There is not exactly one pair of braces, or there are too many stars.
     """
     if not re.fullmatch(r"[^{}]*\{[^{}]+\}[^{}]*", pattern) or pattern.count("*") > MOST_STARS:
-        raise ValueError(f"the pattern '{pattern}' needs one {{…}} around the part that counts, and at most {MOST_STARS} of *")
+        raise ValueError(
+            f"the pattern '{pattern}' needs one {{…}} around the part that counts, and at most "
+            f"{MOST_STARS} of *"
+        )
     signs = {"*": ".*", "?": ".", "{": "(", "}": ")"}
     pieces = re.findall(r"\[[^\]]+\]|.", pattern, re.DOTALL)
-    words = [_one_of(piece) if len(piece) > 1 else signs.get(piece, re.escape(piece)) for piece in pieces]
+    words = [
+        _one_of(piece) if len(piece) > 1 else signs.get(piece, re.escape(piece)) for piece in pieces
+    ]
     return re.compile("".join(words), re.DOTALL | re.IGNORECASE)
 
 
@@ -127,7 +137,8 @@ class TableMap(BaseModel):
     window: str | None = None
     """Intensities kept where `--window` says nothing, in its words."""
     file: dict[FileOf, str] = Field(default_factory=dict)
-    """Pattern of the file name, by plane where the same row has one file for each; "" is any plane."""
+    """Pattern of the file name, by plane where the same row has one file for each; "" is any
+    plane."""
     patient: Column | None = None
     visit: Column | None = None
     days: Column | None = None
@@ -152,8 +163,14 @@ class TableMap(BaseModel):
         further = {name: value for name, value in given.items() if name not in cls.model_fields}
         for name in further:
             plain = re.sub(r"[\s_-]", "", name.lower())
-            near = [ours for ours in ("file", "patient", "date", "age", "sex") if plain in SYNONYMS[ours]]
-            near = near or get_close_matches(name.lower(), set(cls.model_fields) - {"attributes"}, n=1, cutoff=0.8)
+            near = [
+                ours
+                for ours in ("file", "patient", "date", "age", "sex")
+                if plain in SYNONYMS[ours]
+            ]
+            near = near or get_close_matches(
+                name.lower(), set(cls.model_fields) - {"attributes"}, n=1, cutoff=0.8
+            )
             if near:
                 raise ValueError(f"has the key '{name}'; did you mean '{near[0]}'?")
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
@@ -164,15 +181,26 @@ class TableMap(BaseModel):
             if isinstance(own.get(name), str):
                 own[name] = (own[name],)
         if isinstance(own.get("keep_rows"), dict):
-            own["keep_rows"] = {title: (v,) if isinstance(v, str) else v for title, v in own["keep_rows"].items()}
+            own["keep_rows"] = {
+                title: (v,) if isinstance(v, str) else v for title, v in own["keep_rows"].items()
+            }
         return own | {"attributes": {**own.get("attributes", {}), **further}}
 
     @model_validator(mode="after")
     def _widths(self) -> TableMap:
-        """Refuse a placeholder that would write out a text of gigabytes, as `{ID:0>20000000000}`."""
-        for form in (form for pattern in self.file.values() for _, form in PLACEHOLDER.findall(pattern)):
-            if any(len(digits) > len(str(WIDEST)) or int(digits) > WIDEST for digits in re.findall(r"\d+", form)):
-                raise ValueError(f"file: ':{form[:40]}' is wider than {WIDEST} characters; an example: {{ID:0>8}}")
+        """Refuse a placeholder that would write out a text of gigabytes, as
+        `{ID:0>20000000000}`."""
+        for form in (
+            form for pattern in self.file.values() for _, form in PLACEHOLDER.findall(pattern)
+        ):
+            if any(
+                len(digits) > len(str(WIDEST)) or int(digits) > WIDEST
+                for digits in re.findall(r"\d+", form)
+            ):
+                raise ValueError(
+                    f"file: ':{form[:40]}' is wider than {WIDEST} characters; an example: "
+                    f"{{ID:0>8}}"
+                )
         return self
 
     @property
@@ -185,7 +213,11 @@ class TableMap(BaseModel):
     def reads_table(self) -> bool:
         """Whether any of it comes from a table."""
         return bool(
-            self.table or self.file or self.keep or self.keep_rows or any(column.column for column in self.columns.values())
+            self.table
+            or self.file
+            or self.keep
+            or self.keep_rows
+            or any(column.column for column in self.columns.values())
         )
 
     def plane(self, asked: Plane | None) -> Plane | None:
@@ -202,9 +234,31 @@ class TableMap(BaseModel):
 
 OURS = ("patient", "visit", "days", "date", "age", "sex", "findings", "view", "modality")
 
-SYNONYMS: dict[str, tuple[str, ...]] = {  # titles taken without a map file; compared in lower case without spaces, _ and -
-    "file": ("filename", "file", "image", "imageindex", "imagefile", "imageid", "path", "filepath", "imagepath", "scan"),
-    "patient": ("patient", "patientid", "subject", "subjectid", "participantid", "participant", "ptid", "mrn"),
+SYNONYMS: dict[
+    str, tuple[str, ...]
+] = {  # titles taken without a map file; compared in lower case without spaces, _ and -
+    "file": (
+        "filename",
+        "file",
+        "image",
+        "imageindex",
+        "imagefile",
+        "imageid",
+        "path",
+        "filepath",
+        "imagepath",
+        "scan",
+    ),
+    "patient": (
+        "patient",
+        "patientid",
+        "subject",
+        "subjectid",
+        "participantid",
+        "participant",
+        "ptid",
+        "mrn",
+    ),
     "visit": ("visit", "visitnumber", "session", "timepoint", "followup", "followup#"),
     "days": ("days", "delay", "mrdelay", "daysfrombaseline"),
     "date": ("date", "scandate", "studydate", "examdate", "visitdate", "acquisitiondate"),
@@ -225,9 +279,13 @@ def load_map(path: Path) -> TableMap:
         InputError: Missing, not YAML, or with keys or values that a map cannot have.
     """
     try:
-        given = read_yaml(path, f"the map {path}", yaml.BaseLoader, "NFC")  # BaseLoader: `no` stays a word
+        given = read_yaml(
+            path, f"the map {path}", yaml.BaseLoader, "NFC"
+        )  # BaseLoader: `no` stays a word
     except OSError as error:
-        raise InputError(f"the map {path} cannot be read ({error.strerror}); check --map") from error
+        raise InputError(
+            f"the map {path} cannot be read ({error.strerror}); check --map"
+        ) from error
     return _checked(given, f"the map {path}")
 
 
@@ -240,13 +298,19 @@ def load_preset(name: str) -> TableMap:
 
 
 def guess_map(table: Table) -> TableMap:
-    """The map of a table whose titles are ours or well known; what is not recognised is left out."""
+    """The map of a table whose titles are ours or well known; what is not recognised is left
+    out."""
     titles = {re.sub(r"[\s_-]", "", title.lower()): title for title in table.frame.columns}
-    found = {ours: titles[title] for ours, names in SYNONYMS.items() for title in [n for n in names if n in titles][:1]}
+    found = {
+        ours: titles[title]
+        for ours, names in SYNONYMS.items()
+        for title in [n for n in names if n in titles][:1]
+    }
     if "file" not in found and "patient" not in found:
         raise InputError(
-            f"it is not clear how the rows of {table.path.name}{table.where} and the images belong together; write a map with "
-            f"`file: COLUMN` and give it with --map; its columns are: {', '.join(table.frame.columns)}"
+            f"it is not clear how the rows of {table.path.name}{table.where} and the images belong "
+            "together; write a map with `file: COLUMN` and give it with --map; its columns are: "
+            f"{', '.join(table.frame.columns)}"
         )
     return _checked(found, f"the table {table.path.name}")
 
@@ -261,22 +325,35 @@ def check_columns(table_map: TableMap, table: Table, keep: Iterable[str] = ()) -
     chosen = {}
     for ours, column in table_map.columns.items():
         if column.column:
-            chosen[ours] = next((title for title in column.column if title in present), column.column[0])
-    placeholders = [match[1] for pattern in table_map.file.values() for match in PLACEHOLDER.finditer(pattern)]
+            chosen[ours] = next(
+                (title for title in column.column if title in present), column.column[0]
+            )
+    placeholders = [
+        match[1] for pattern in table_map.file.values() for match in PLACEHOLDER.finditer(pattern)
+    ]
     for title in [*placeholders, *chosen.values(), *table_map.keep, *table_map.keep_rows, *keep]:
         if title not in present:
-            near = get_close_matches(title.lower(), [name.lower() for name in present], n=1, cutoff=0.4)
-            hint = next((f" (did you mean '{name}'?)" for name in present if [name.lower()] == near), "")
+            near = get_close_matches(
+                title.lower(), [name.lower() for name in present], n=1, cutoff=0.4
+            )
+            hint = next(
+                (f" (did you mean '{name}'?)" for name in present if [name.lower()] == near), ""
+            )
             raise InputError(
-                f"the table {table.path.name}{table.where} has no column '{title}'; its columns are: {', '.join(present)}{hint}"
+                f"the table {table.path.name}{table.where} has no column '{title}'; its columns "
+                f"are: {', '.join(present)}{hint}"
             )
     if not table_map.file and not table_map.patient:
         raise InputError(
-            "the map does not say which row belongs to which image; add `file: COLUMN`, or `patient: COLUMN` for DICOM"
+            "the map does not say which row belongs to which image; add `file: COLUMN`, or "
+            "`patient: COLUMN` for DICOM"
         )
     for title in [*table_map.keep, *keep]:
         if title == chosen.get("patient"):
-            raise OptionError(f"the column '{title}' tells who the patients are and cannot be kept; leave it out of `keep`")
+            raise OptionError(
+                f"the column '{title}' tells who the patients are and cannot be kept; leave it out "
+                "of `keep`"
+            )
     return chosen
 
 
@@ -289,7 +366,9 @@ def describe_map(table_map: TableMap) -> Mapping[str, Any]:
     """The map as it stands in cohort.json: without what may name patients or dates of their own."""
     said = table_map.model_dump(exclude_defaults=True, mode="json")
     for name in {"patient", "date"} & said.keys():
-        said[name] = {key: value for key, value in said[name].items() if key not in ("value", "values")}
+        said[name] = {
+            key: value for key, value in said[name].items() if key not in ("value", "values")
+        }
     if table_map.keep_rows:
         said["keep_rows"] = list(table_map.keep_rows)
     return said
@@ -299,5 +378,8 @@ def _checked(given: Any, name: str) -> TableMap:
     try:
         return TableMap.model_validate(given)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, p['loc'])) or 'it'}: {p['msg'].removeprefix('Value error, ')}" for p in error.errors()]
+        problems = [
+            f"{'.'.join(map(str, p['loc'])) or 'it'}: {p['msg'].removeprefix('Value error, ')}"
+            for p in error.errors()
+        ]
         raise InputError(f"{name} cannot be used; {'; '.join(problems)}") from error

@@ -1,4 +1,5 @@
-"""Who the patients are stays outside the cohort: salted pseudonyms, and a private folder beside it."""
+"""Who the patients are stays outside the cohort: salted pseudonyms, and a private folder beside
+it."""
 
 from __future__ import annotations
 
@@ -19,13 +20,33 @@ from latentdrift.storage import write_text
 SHORTEST_ID = 4
 """Characters of a patient's id from which a text that holds it is taken to repeat it."""
 IDENTIFIERS = {
-    "AccessionNumber", "AdmissionID", "BranchOfService", "CountryOfResidence", "FillerOrderNumberImagingServiceRequest",
-    "InsurancePlanIdentification", "IssuerOfPatientID", "MedicalRecordLocator", "MilitaryRank", "Occupation", "OtherPatientIDs",
-    "PatientAddress", "PatientBirthDate", "PatientBirthTime", "PatientComments", "PatientID", "PatientTelephoneNumbers",
-    "PerformedProcedureStepID", "PlacerOrderNumberImagingServiceRequest", "RegionOfResidence", "RequestedProcedureID",
-    "ScheduledProcedureStepID", "ServiceEpisodeID", "StudyID",
-}  # fmt: skip
-"""Header fields, beside names of persons and unique identifiers, that lead to a patient (PS3.15 table E.1-1)."""
+    "AccessionNumber",
+    "AdmissionID",
+    "BranchOfService",
+    "CountryOfResidence",
+    "FillerOrderNumberImagingServiceRequest",
+    "InsurancePlanIdentification",
+    "IssuerOfPatientID",
+    "MedicalRecordLocator",
+    "MilitaryRank",
+    "Occupation",
+    "OtherPatientIDs",
+    "PatientAddress",
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "PatientComments",
+    "PatientID",
+    "PatientTelephoneNumbers",
+    "PerformedProcedureStepID",
+    "PlacerOrderNumberImagingServiceRequest",
+    "RegionOfResidence",
+    "RequestedProcedureID",
+    "ScheduledProcedureStepID",
+    "ServiceEpisodeID",
+    "StudyID",
+}
+"""Header fields, beside names of persons and unique identifiers, that lead to a patient (PS3.15
+table E.1-1)."""
 
 
 def identifies(keyword: str) -> bool:
@@ -43,13 +64,18 @@ def patient_key(patient: str) -> str:
 
 
 def repeats(text: str, patient: str) -> bool:
-    """Whether a text holds a patient's id, in any case; ids that are too short to tell are held by chance."""
+    """Whether a text holds a patient's id, in any case; ids that are too short to tell are held by
+    chance."""
     return len(patient) >= SHORTEST_ID and patient.casefold() in text.casefold()
 
 
 def pseudonym(salt: str, patient: str) -> str:
-    """`p-` and 48 bits of HMAC-SHA256 (RFC 2104): the same patient gets the same name under the same salt, and only then."""
-    return "p-" + hmac.new(salt.encode(), patient_key(patient).encode(), hashlib.sha256).hexdigest()[:12]
+    """`p-` and 48 bits of HMAC-SHA256 (RFC 2104): the same patient gets the same name under the
+    same salt, and only then."""
+    return (
+        "p-"
+        + hmac.new(salt.encode(), patient_key(patient).encode(), hashlib.sha256).hexdigest()[:12]
+    )
 
 
 PrivateTable = tuple[Sequence[str], Sequence[Sequence[Any]]]
@@ -62,7 +88,9 @@ def read_private(out: Path, name: str) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with open(path, encoding="utf-8", newline="") as handle:
-        return [{title: restore(cell) for title, cell in row.items()} for row in csv.DictReader(handle)]
+        return [
+            {title: restore(cell) for title, cell in row.items()} for row in csv.DictReader(handle)
+        ]
 
 
 def private_folder(out: Path) -> Path:
@@ -77,7 +105,9 @@ def choose_salt(out: Path, given: str | None) -> str:
         OptionError: The given salt is empty.
     """
     if given is not None and not given.strip():
-        raise OptionError("the salt is empty; give --salt a secret of your own, or leave it out for a random one")
+        raise OptionError(
+            "the salt is empty; give --salt a secret of your own, or leave it out for a random one"
+        )
     if given is not None:
         return given
     place = private_folder(out) / "salt.txt"
@@ -86,7 +116,8 @@ def choose_salt(out: Path, given: str | None) -> str:
 
 
 def write_private(out: Path, salt: str, tables: Mapping[str, PrivateTable]) -> Path:
-    """Write the salt and the tables (file name -> header, rows) that lead back to the patients; only the owner may read them."""
+    """Write the salt and the tables (file name -> header, rows) that lead back to the patients;
+    only the owner may read them."""
     folder = private_folder(out)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -95,6 +126,8 @@ def write_private(out: Path, salt: str, tables: Mapping[str, PrivateTable]) -> P
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(header)
-        writer.writerows([defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+        writer.writerows(
+            [defuse(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+        )
         write_text(folder / name, text.getvalue(), mode=0o600)
     return folder

@@ -1,4 +1,5 @@
-"""Spellings of one word that differ only by case, blanks or Unicode form become the most frequent one."""
+"""Spellings of one word that differ only by case, blanks or Unicode form become the most frequent
+one."""
 
 from __future__ import annotations
 
@@ -22,12 +23,18 @@ def unite_spellings(images: Sequence[dict[str, Any]], names: Collection[str]) ->
     for name, value in _texts(images, names):
         for part in value.split("|"):
             counts[name][_folded(part)][part] += 1
-    chosen = {name: {folded: _usual(spellings) for folded, spellings in words.items()} for name, words in counts.items()}
+    chosen = {
+        name: {folded: _usual(spellings) for folded, spellings in words.items()}
+        for name, words in counts.items()
+    }
     for values in images:
         for name, value in _texts([values], names):
-            values[name] = "|".join(dict.fromkeys(chosen[name][_folded(part)] for part in value.split("|")))
+            values[name] = "|".join(
+                dict.fromkeys(chosen[name][_folded(part)] for part in value.split("|"))
+            )
     return [
-        f"{_listed(spellings)} of {name} differ only by case, blanks or Unicode form and count as '{_usual(spellings)}'."
+        f"{_listed(spellings)} of {name} differ only by case, blanks or Unicode form and count as "
+        f"'{_usual(spellings)}'."
         for name, words in counts.items()
         for spellings in words.values()
         if len(spellings) > 1
@@ -36,7 +43,12 @@ def unite_spellings(images: Sequence[dict[str, Any]], names: Collection[str]) ->
 
 def _texts(images: Iterable[Mapping[str, Any]], names: Collection[str]) -> list[tuple[str, str]]:
     """Names and values of all categories and findings."""
-    return [(name, value) for values in images for name, value in values.items() if isinstance(value, str) and name in names]
+    return [
+        (name, value)
+        for values in images
+        for name, value in values.items()
+        if isinstance(value, str) and name in names
+    ]
 
 
 def _folded(text: str) -> str:
@@ -44,7 +56,8 @@ def _folded(text: str) -> str:
 
 
 def _usual(spellings: Mapping[str, int]) -> str:
-    """The most frequent spelling; of several, the last by code points: small letters before capitals."""
+    """The most frequent spelling; of several, the last by code points: small letters before
+    capitals."""
     return max(spellings, key=lambda spelling: (spellings[spelling], spelling))
 
 

@@ -53,19 +53,25 @@ def read_workbook(path: Path, wanted: str | None = None) -> Sheet:
     with _opened(path) as book:
         names = [sheet.title for sheet in book.worksheets]
         if wanted is not None and wanted not in names:
-            raise OptionError(f"the workbook {path.name} has no sheet '{wanted}'; its sheets are: {', '.join(names)}")
+            raise OptionError(
+                f"the workbook {path.name} has no sheet '{wanted}'; its sheets are: "
+                f"{', '.join(names)}"
+            )
         full = [sheet for sheet in book.worksheets if not _is_empty(sheet)]
         chosen = book[wanted] if wanted is not None else next(iter(full), None)
         if chosen is None:
             return Sheet(next(iter(names), ""), [], ())
         rows = _rows(path, chosen)
         _fill_merged(rows, _merged(path, chosen))
-        return Sheet(chosen.title, rows, tuple(sheet.title for sheet in full if sheet.title != chosen.title))
+        return Sheet(
+            chosen.title, rows, tuple(sheet.title for sheet in full if sheet.title != chosen.title)
+        )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The workbook, opened for reading row by row; whatever its parsers raise becomes a sentence."""
+    """The workbook, opened for reading row by row; whatever its parsers raise becomes a
+    sentence."""
     from openpyxl import load_workbook
 
     try:
@@ -74,8 +80,8 @@ def _opened(path: Path) -> Iterator[Any]:
             unpacked = sum(part.file_size for part in archive.infolist())
         if unpacked > LARGEST_UNPACKED:
             raise InputError(
-                f"the workbook {path.name} unpacks to {unpacked / 1e6:,.0f} MB, "
-                f"and at most {LARGEST_UNPACKED / 1e6:,.0f} MB are read; save the sheet as CSV"
+                f"the workbook {path.name} unpacks to {unpacked / 1e6:,.0f} MB, and at most "
+                f"{LARGEST_UNPACKED / 1e6:,.0f} MB are read; save the sheet as CSV"
             )
         book = load_workbook(path, read_only=True, data_only=True)
         try:
@@ -86,7 +92,10 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except Exception as error:
         detail = " ".join(f"{error}".split())[:DETAIL]
-        raise InputError(f"the workbook {path.name} is damaged or not Excel ({detail}); save it again as .xlsx or CSV") from error
+        raise InputError(
+            f"the workbook {path.name} is damaged or not Excel ({detail}); save it again as .xlsx "
+            "or CSV"
+        ) from error
 
 
 def _check_kind(path: Path, parts: list[str]) -> None:
@@ -96,12 +105,17 @@ def _check_kind(path: Path, parts: list[str]) -> None:
     if "content.xml" in parts:
         raise InputError(f"the table {path.name} is an OpenDocument sheet; save it as .xlsx or CSV")
     held = ", ".join(parts[:LISTED])
-    raise InputError(f"the table {path.name} is a zip archive and no workbook; unpack it and give the table in it ({held})")
+    raise InputError(
+        f"the table {path.name} is a zip archive and no workbook; unpack it and give the table in "
+        f"it ({held})"
+    )
 
 
 def _is_empty(sheet: Any) -> bool:
     sheet.reset_dimensions()
-    rows = islice(sheet.iter_rows(values_only=True), MOST_ROWS)  # a row may claim to be any, and all before it count as empty
+    rows = islice(
+        sheet.iter_rows(values_only=True), MOST_ROWS
+    )  # a row may claim to be any, and all before it count as empty
     return not any(value not in (None, "") for row in rows for value in row)
 
 
@@ -118,14 +132,15 @@ def _rows(path: Path, sheet: Any) -> list[list[str]]:
         cells += len(row)
         if len(rows) > MOST_ROWS or cells > MOST_CELLS:
             raise InputError(
-                f"the sheet '{sheet.title}' of {path.name} has more than {MOST_ROWS:,} rows or {MOST_CELLS:,} cells; "
-                "leave out what is not needed, or save it in parts"
+                f"the sheet '{sheet.title}' of {path.name} has more than {MOST_ROWS:,} rows or "
+                f"{MOST_CELLS:,} cells; leave out what is not needed, or save it in parts"
             )
     return rows
 
 
 def _text(cell: Any) -> str:
-    """A cell as Excel shows it, as far as that matters to a table: leading zeros of its format, dates without a time of 0."""
+    """A cell as Excel shows it, as far as that matters to a table: leading zeros of its format,
+    dates without a time of 0."""
     value = cell.value
     if value is None:
         return ""
@@ -137,9 +152,13 @@ def _text(cell: Any) -> str:
 
 
 def _merged(path: Path, sheet: Any) -> list[tuple[int, int, int]]:
-    """Ranges of merged cells over several rows: column, first and last row, all from 0 (ECMA-376 18.3.1.55)."""
+    """Ranges of merged cells over several rows: column, first and last row, all from 0 (ECMA-376
+    18.3.1.55)."""
     found = []
-    with zipfile.ZipFile(path) as archive, archive.open(sheet._worksheet_path) as part:  # openpyxl reads them only with all cells
+    with (
+        zipfile.ZipFile(path) as archive,
+        archive.open(sheet._worksheet_path) as part,
+    ):  # openpyxl reads them only with all cells
         rest = b""
         while chunk := part.read(_CHUNK):
             text = rest + chunk
@@ -157,7 +176,8 @@ def _column(letters: bytes) -> int:
 
 
 def _fill_merged(rows: list[list[str]], spans: list[tuple[int, int, int]]) -> None:
-    """Give every row of a merged cell the value of its first; a title over several columns stays where it is."""
+    """Give every row of a merged cell the value of its first; a title over several columns stays
+    where it is."""
     for column, first, last in spans:
         value = rows[first][column] if first < len(rows) and column < len(rows[first]) else ""
         for row in rows[first + 1 : last + 1] if value else ():

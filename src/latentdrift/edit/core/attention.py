@@ -1,7 +1,9 @@
-"""A U-Net's attention maps, seen and changed while it is called; between edits the network is as it was.
+"""A U-Net's attention maps, seen and changed while it is called; between edits the network is as it
+was.
 
-Our processors stand in diffusers' places for as long as `Attention.held` lasts. They use the layers' own projections, so LoRA
-matrices beside these act, and a token is a row of the context, whatever word it is a part of.
+Our processors stand in diffusers' places for as long as `Attention.held` lasts. They use the
+layers' own projections, so LoRA matrices beside these act, and a token is a row of the context,
+whatever word it is a part of.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from torch import Tensor
 from latentdrift.model.schedule import Denoiser
 
 WIDEST = 32 * 32
-"""Queries of a self-attention layer up to which its maps are looked at: they grow with the square (ours; 16 MiB in bf16)."""
+"""Queries of a self-attention layer up to which its maps are looked at: they grow with the square
+(ours; 16 MiB in bf16)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Layer:
 
 
 See = Callable[[Layer, Tensor], Tensor]
-"""(layer, probabilities [B, heads, queries, keys]) -> those that are used. Of several branches, the condition is last."""
+"""(layer, probabilities [B, heads, queries, keys]) -> those that are used. Of several branches, the
+condition is last."""
 
 
 class Attention:
@@ -42,12 +46,15 @@ class Attention:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Our processors in the U-Net's places; afterwards, and after an error, the U-Net has the very ones that it had."""
+        """Our processors in the U-Net's places; afterwards, and after an error, the U-Net has the
+        very ones that it had."""
         if self.unet is None:
             yield
             return
         before = dict(self.unet.attn_processors)
-        self.unet.set_attn_processor({name: self._processor(name, own) for name, own in before.items()})
+        self.unet.set_attn_processor(
+            {name: self._processor(name, own) for name, own in before.items()}
+        )
         try:
             yield
         finally:
@@ -66,7 +73,8 @@ class Attention:
         return denoise
 
     def _processor(self, name: str, own: Any) -> Any:
-        """Ours for the layers of transformer blocks (attn1: self, attn2: cross), which have no norm or shortcut of their own."""
+        """Ours for the layers of transformer blocks (attn1: self, attn2: cross), which have no norm
+        or shortcut of their own."""
         kind = name.split(".")[-2]
         if kind not in ("attn1", "attn2"):
             return own
@@ -74,10 +82,13 @@ class Attention:
 
 
 class _Processor:
-    """Attention with its probabilities in the open (Vaswani et al. 2017, eq. 1); the layer's own where nobody looks."""
+    """Attention with its probabilities in the open (Vaswani et al. 2017, eq. 1); the layer's own
+    where nobody looks."""
 
     def __init__(self, attention: Attention, layer: Layer, own: Any) -> None:
-        self.attention, self.layer, self.own = attention, layer, own
+        self.attention = attention
+        self.layer = layer
+        self.own = own
 
     def __call__(
         self,
@@ -87,11 +98,15 @@ class _Processor:
         attention_mask: Any = None,
         **more: Any,
     ) -> Tensor:
-        see, wide = self.attention._see, hidden_states.shape[1] > WIDEST and not self.layer.cross
+        see = self.attention._see
+        wide = hidden_states.shape[1] > WIDEST and not self.layer.cross
         if see is None or wide or attention_mask is not None:
             return self.own(attn, hidden_states, encoder_hidden_states, attention_mask, **more)
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        q, k, v = (attn.head_to_batch_dim(part) for part in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)))
+        q, k, v = (
+            attn.head_to_batch_dim(part)
+            for part in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
+        )
         scores = attn.get_attention_scores(q, k)
         probabilities = see(self.layer, scores.unflatten(0, (len(hidden_states), -1))).flatten(0, 1)
         mixed = attn.batch_to_head_dim(torch.bmm(probabilities.to(v.dtype), v))

@@ -1,4 +1,5 @@
-"""Hints in an edit: a network that is shown the same ones at every call, and an editor that draws from them alone."""
+"""Hints in an edit: a network that is shown the same ones at every call, and an editor that draws
+from them alone."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from latentdrift.model.schedule import Denoiser
 
 
 def shown(base: Base, hints: Sequence[Tensor]) -> Denoiser:
-    """The base's network, whose ControlNets have their hints already: every editor calls it as it calls one without any.
+    """The base's network, whose ControlNets have their hints already: every editor calls it as it
+    calls one without any.
 
     Args:
         base: with its ControlNets.
@@ -26,7 +28,8 @@ def shown(base: Base, hints: Sequence[Tensor]) -> Denoiser:
     """
     if len(hints) != len(base.controls):
         raise OptionError(
-            f"{len(hints)} hints were given to edit by a network with {len(base.controls)} ControlNets; give one for each"
+            f"{len(hints)} hints were given to edit by a network with {len(base.controls)} "
+            "ControlNets; give one for each"
         )
     network = base.denoiser()
     if not hints:
@@ -45,10 +48,13 @@ def hashes(hints: Sequence[Tensor]) -> list[str]:
 
 
 def controlnet(task: Task) -> tuple[Tensor, Tensor]:
-    """Noise to a picture under either prompt, both from the same noise, beside the source's hint (Zhang et al. 2023).
+    """Noise to a picture under either prompt, both from the same noise, beside the source's hint
+    (Zhang et al. 2023).
 
-    The source is seen through its hint alone. So the reconstruction is what the network draws from that under the source's own
-    prompt: it differs from the original by all that the hint does not say, and from the counterfactual by what the prompts do.
+    The source is seen through its hint alone. So the reconstruction is what the network draws from
+    that under the source's own
+    prompt: it differs from the original by all that the hint does not say, and from the
+        counterfactual by what the prompts do.
     From the source's own noised latent it is SDEdit.
     """
     source, target = task.drawn

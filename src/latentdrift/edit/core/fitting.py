@@ -1,4 +1,5 @@
-"""Whether an image is of the kind that an adapter was trained on: grey or colour, its modality, its intensities."""
+"""Whether an image is of the kind that an adapter was trained on: grey or colour, its modality, its
+intensities."""
 
 from __future__ import annotations
 
@@ -13,12 +14,17 @@ from latentdrift.errors import InputError
 
 log = logging.getLogger(__name__)
 
-TINT, TINTED = 0.05, 0.01
-"""A picture is in colour where the channels of more than TINTED of its pixels differ by more than TINT of the range; ours."""
+TINT = 0.05
+TINTED = 0.01
+"""A picture is in colour where the channels of more than TINTED of its pixels differ by more than
+TINT of the range; ours."""
 
-BLANK, POOR, MOST = 0.01, 0.10, 0.50
-"""Shares of the values inside the window: below BLANK an image is refused, below POOR it is said; of values without a physical
-unit under another's window it is said below MOST. A CT's air lies outside of any window, and is no fault. Ours."""
+BLANK = 0.01
+POOR = 0.10
+MOST = 0.50
+"""Shares of the values inside the window: below BLANK an image is refused, below POOR it is said;
+of values without a physical unit under another's window it is said below MOST. A CT's air lies
+outside of any window, and is no fault. Ours."""
 
 
 def check_colour(pixels: np.ndarray, info: Mapping[str, Any]) -> None:
@@ -42,7 +48,11 @@ def check_modality(image: Image, info: Mapping[str, Any]) -> None:
     """Say where the header names a modality that the adapter has not seen."""
     seen = info.get("modalities") or ()
     if image.modality and seen and image.modality not in seen:
-        log.warning("the image is of modality %s, and the adapter was trained on %s", image.modality, ", ".join(seen))
+        log.warning(
+            "the image is of modality %s, and the adapter was trained on %s",
+            image.modality,
+            ", ".join(seen),
+        )
 
 
 def check_window(image: Image, whose: str) -> None:

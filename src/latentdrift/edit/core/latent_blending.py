@@ -1,4 +1,5 @@
-"""Where an edit may act: outside of a mask the network's x0 is the source's, at every step (inpainting with 4 channels)."""
+"""Where an edit may act: outside of a mask the network's x0 is the source's, at every step
+(inpainting with 4 channels)."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ from latentdrift.model.schedule import Denoiser, Schedule
 def blend(denoiser: Denoiser, schedule: Schedule, x0: Tensor, inside: Tensor) -> Denoiser:
     """The denoiser whose x0 is the source's outside: x0 <- x0_source (1 - M) + x0 M, at every step.
 
-    A prediction p eps - q x0 at a given xt is affine in x0, so what is returned is M times the network's and 1 - M times the one
-    that stands for x0_source. So guidance of blended branches is the blended guidance, and any editor can be masked. Drift is
-    that of the wrapped network: what is kept takes part with plain noise.
+    A prediction p eps - q x0 at a given xt is affine in x0, so what is returned is M times the
+    network's and 1 - M times the one that stands for x0_source. So guidance of blended branches is
+    the blended guidance, and any editor can be masked. Drift is that of the wrapped network: what
+    is kept takes part with plain noise.
 
     Args:
         denoiser: the network with drift wrapped around it.
@@ -33,5 +35,6 @@ def blend(denoiser: Denoiser, schedule: Schedule, x0: Tensor, inside: Tensor) ->
 
 
 def to_latents(mask: Tensor, size: int) -> Tensor:
-    """A mask of pixels [1, 1, R, R] as the share of each latent that is inside, [1, 1, size, size]."""
+    """A mask of pixels [1, 1, R, R] as the share of each latent that is inside, [1, 1, size,
+    size]."""
     return functional.adaptive_avg_pool2d(mask, size)

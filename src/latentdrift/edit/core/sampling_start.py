@@ -14,7 +14,13 @@ SAMPLER = "ddim"
 
 
 def start(
-    base: Base, drift: Drift, statistics: Statistics | None, prompt: str, steps: int, side: int, noise: torch.Generator
+    base: Base,
+    drift: Drift,
+    statistics: Statistics | None,
+    prompt: str,
+    steps: int,
+    side: int,
+    noise: torch.Generator,
 ) -> Tensor:
     """The start yT [1, C, h, w] of an edit.
 
@@ -31,6 +37,9 @@ def start(
         OptionError: a start that cannot be drawn.
     """
     latents = base.latent_size(side)
-    size, t0 = (base.latent_channels, latents, latents), first_time(SAMPLER, base.schedule, steps)
+    size = (base.latent_channels, latents, latents)
+    t0 = first_time(SAMPLER, base.schedule, steps)
     check(drift.start, statistics, size)
-    return begin(drift.of_prompt(prompt), statistics, base.schedule, t0, size, noise)[None].to(base.device)
+    return begin(drift.of_prompt(prompt), statistics, base.schedule, t0, size, noise)[None].to(
+        base.device
+    )

@@ -1,4 +1,5 @@
-"""Task: one edit by a prompt pair, in latents, and the ways back from noise that editors are made of."""
+"""Task: one edit by a prompt pair, in latents, and the ways back from noise that editors are made
+of."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from latentdrift.sample.guidance import guide
 from latentdrift.sample.samplers import run
 
 MEAN: Mapping[str, Any] = {"eta": 1.0, "variance_noise": 0.0}
-"""Makes a step of DDIM the mean of a step of DDPM (Song et al. 2021, eq. 12 with eta = 1, its noise left out)."""
+"""Makes a step of DDIM the mean of a step of DDPM (Song et al. 2021, eq. 12 with eta = 1, its noise
+left out)."""
 
 Mix = Callable[[Tensor, Tensor, int], Tensor]
 """(source's xt, counterfactual's xt, steps done) -> the counterfactual's xt."""
@@ -32,14 +34,19 @@ class Inverted:
     xt: Tensor
     """[1, C, h, w], `depth` steps up."""
     references: Tensor
-    """Contexts that guidance leads away from, [depth, L, D]: one per step, the noisiest first; or one for all, [1, L, D]."""
+    """Contexts that guidance leads away from, [depth, L, D]: one per step, the noisiest first; or
+    one for all, [1, L, D]."""
     residuals: Tensor | None = None
     """[depth, C, h, w]: what is added to the mean of each step; None where steps are DDIM's."""
 
     def tensors(self) -> dict[str, Tensor]:
         """As they are kept on disk."""
         found = {"xt": self.xt, "references": self.references, "residuals": self.residuals}
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items() if tensor is not None}
+        return {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in found.items()
+            if tensor is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class Task:
     denoiser: Denoiser
     """The network with drift wrapped around it, that of the source's class."""
     changed: Denoiser
-    """The same with that of the class that the image is changed to; one network where drift does not differ by class."""
+    """The same with that of the class that the image is changed to; one network where drift does
+    not differ by class."""
     schedule: Schedule
     x0: Tensor
     """Scaled latent of the source image [1, C, h, w]."""
@@ -70,7 +78,8 @@ class Task:
     found: Inverted | None = None
     """The source's inversion, for editors that start from one."""
     starts: tuple[Tensor, Tensor] | None = None
-    """Where sampling starts under either prompt, [1, C, h, w] each, for editors that draw from noise."""
+    """Where sampling starts under either prompt, [1, C, h, w] each, for editors that draw from
+    noise."""
     parts: tuple[Tensor, ...] = ()
     """Contexts of the source's prompt with one of several changes each."""
     inside: Tensor | None = None
@@ -100,7 +109,10 @@ class Task:
             OptionError: There is none.
         """
         if self.found is None:
-            raise OptionError("this editor starts from an inverted image, and none was inverted; give the task its `found`")
+            raise OptionError(
+                "this editor starts from an inverted image, and none was inverted; give the task "
+                "its `found`"
+            )
         return self.found
 
     @property
@@ -111,7 +123,9 @@ class Task:
             OptionError: There are none.
         """
         if self.starts is None:
-            raise OptionError("this editor draws from noise, and none was drawn; give the task its `starts`")
+            raise OptionError(
+                "this editor draws from noise, and none was drawn; give the task its `starts`"
+            )
         return self.starts
 
     def noised(self, t: int) -> Tensor:
@@ -120,7 +134,8 @@ class Task:
         return self.schedule.add_noise(self.x0, eps, t)
 
     def reconstructs(self, references: Tensor) -> Denoiser:
-        """The network under the source's prompt, guided away from `references`; from the source's prompt itself, not guided."""
+        """The network under the source's prompt, guided away from `references`; from the source's
+        prompt itself, not guided."""
         itself = references.shape == self.source.shape and torch.equal(references, self.source)
         return self.under(self.denoiser, 1 if itself else self.guidance, references, self.source)
 
@@ -129,8 +144,10 @@ class Task:
         return self.under(self.changed, self.guidance, references, self.target)
 
     def under(self, network: Denoiser, w: float, references: Tensor, condition: Tensor) -> Denoiser:
-        """A network that has its contexts already: the reference is that of the time it is called at."""
-        denoiser, index = guide(network, w), {t: i for i, t in enumerate(self.times)}
+        """A network that has its contexts already: the reference is that of the time it is called
+        at."""
+        denoiser = guide(network, w)
+        index = {t: i for i, t in enumerate(self.times)}
         if self.inside is not None:
             denoiser = blend(denoiser, self.schedule, self.x0, self.inside)
 
@@ -153,9 +170,16 @@ class Task:
         return self._run(denoiser, xt, lambda xt, done, *_: xt + residuals[done - 1 : done], MEAN)
 
     def together(
-        self, source: Denoiser, target: Denoiser, xt: Tensor, mix: Mix | None = None, *, other: Tensor | None = None
+        self,
+        source: Denoiser,
+        target: Denoiser,
+        xt: Tensor,
+        mix: Mix | None = None,
+        *,
+        other: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Both trajectories step by step, the source's first, so that the counterfactual's can look at it.
+        """Both trajectories step by step, the source's first, so that the counterfactual's can look
+        at it.
 
         Args:
             source: denoiser of the reconstruction; it and the next have their contexts already.
@@ -173,11 +197,21 @@ class Task:
             one, other = pair.chunk(2)
             return pair if mix is None else torch.cat([one, mix(one, other, done)])
 
-        x0, changed = self._run(both, torch.cat([xt, xt if other is None else other]), after).chunk(2)
+        x0, changed = self._run(both, torch.cat([xt, xt if other is None else other]), after).chunk(
+            2
+        )
         return x0, changed
 
-    def _run(self, denoiser: Denoiser, xt: Tensor, after: Any = None, step: Mapping[str, Any] | None = None) -> Tensor:
+    def _run(
+        self,
+        denoiser: Denoiser,
+        xt: Tensor,
+        after: Any = None,
+        step: Mapping[str, Any] | None = None,
+    ) -> Tensor:
         start = self.steps - self.depth
         how: dict[str, Any] = {"start_index": start, "after": after, "step": step or {}}
         x0 = run(denoiser, self.schedule, "ddim", self.steps, xt, None, [self.generator], **how)
-        return x0 if self.inside is None else torch.lerp(self.x0, x0, self.inside)  # DDIM ends at s_0 > 0
+        return (
+            x0 if self.inside is None else torch.lerp(self.x0, x0, self.inside)
+        )  # DDIM ends at s_0 > 0

@@ -1,4 +1,5 @@
-"""Which token of one prompt is which of another: by token ids, so words that are several vectors align like any other."""
+"""Which token of one prompt is which of another: by token ids, so words that are several vectors
+align like any other."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 
 EXCHANGES = ("replace", "refine")
-"""What a word does that stands in another's place: take over its attention, or have its own (Hertz et al. 2023, section 3.2)."""
+"""What a word does that stands in another's place: take over its attention, or have its own (Hertz
+et al. 2023, section 3.2)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,8 @@ class Alignment:
     """Of a source's L tokens and a target's."""
 
     matrix: Tensor
-    """[L, L]: the share of a source token's (row) attention that a target token (column) takes over."""
+    """[L, L]: the share of a source token's (row) attention that a target token (column) takes
+    over."""
     kept: Tensor
     """[L]: 1 where a target token takes over attention, 0 where it has its own."""
     gone: tuple[int, ...]
@@ -33,12 +36,17 @@ class Alignment:
 
     def apply(self, source: Tensor, target: Tensor) -> Tensor:
         """Attention probabilities [..., L] of the target that take over the source's."""
-        matrix, kept = self.matrix.to(source), self.kept.to(source)
+        matrix = self.matrix.to(source)
+        kept = self.kept.to(source)
         return source @ matrix * kept + target * (1 - kept)
 
 
 def align(
-    source: Sequence[int], target: Sequence[int], lengths: tuple[int, int], exchange: str, factors: Tensor | None = None
+    source: Sequence[int],
+    target: Sequence[int],
+    lengths: tuple[int, int],
+    exchange: str,
+    factors: Tensor | None = None,
 ) -> Alignment:
     """Of two padded lists of token ids.
 
@@ -50,27 +58,38 @@ def align(
         factors: [L], default ones.
     """
     total, (n, m) = len(source), lengths
-    matrix, kept = torch.zeros(total, total), torch.zeros(total)
+    matrix = torch.zeros(total, total)
+    kept = torch.zeros(total)
     gone: list[int] = []
     new: list[int] = []
-    blocks = SequenceMatcher(None, list(source[1 : n + 1]), list(target[1 : m + 1]), autojunk=False).get_opcodes()
+    blocks = SequenceMatcher(
+        None, list(source[1 : n + 1]), list(target[1 : m + 1]), autojunk=False
+    ).get_opcodes()
     for kind, i, i_end, j, j_end in blocks:
-        rows, columns = list(range(i + 1, i_end + 1)), list(range(j + 1, j_end + 1))
+        rows = list(range(i + 1, i_end + 1))
+        columns = list(range(j + 1, j_end + 1))
         if kind == "equal":
             matrix[rows, columns] = 1.0
             kept[columns] = 1.0
             continue
-        gone, new = gone + rows, new + columns
-        if kind == "replace" and exchange == "replace":  # all that the old words had, in equal parts
+        gone = gone + rows
+        new = new + columns
+        if (
+            kind == "replace" and exchange == "replace"
+        ):  # all that the old words had, in equal parts
             matrix[rows[0] : rows[-1] + 1, columns] = 1.0 / len(columns)
             kept[columns] = 1.0
     for k in range(total - m - 1):  # the last token and the padding behind it
         matrix[min(n + 1 + k, total - 1), m + 1 + k] = 1.0
     matrix[0, 0], kept[0], kept[m + 1 :] = 1.0, 1.0, 1.0
-    return Alignment(matrix, kept, tuple(gone), tuple(new), torch.ones(total) if factors is None else factors)
+    return Alignment(
+        matrix, kept, tuple(gone), tuple(new), torch.ones(total) if factors is None else factors
+    )
 
 
-def of_prompts(base: Base, source: str, target: str, exchange: str, emphasis: Sequence[str]) -> Alignment:
+def of_prompts(
+    base: Base, source: str, target: str, exchange: str, emphasis: Sequence[str]
+) -> Alignment:
     """Of two prompts.
 
     Args:
@@ -90,7 +109,10 @@ def of_prompts(base: Base, source: str, target: str, exchange: str, emphasis: Se
         wanted = base.tokens([word])[0, 1 : base.count(word) + 1].tolist()
         places = [i for i in range(len(second)) if wanted and second[i : i + len(wanted)] == wanted]
         if not places:
-            raise OptionError(f"--emphasis {text}: the changed prompt '{target}' has no '{word}'; give a word of it")
+            raise OptionError(
+                f"--emphasis {text}: the changed prompt '{target}' has no '{word}'; give a word of "
+                "it"
+            )
         for place in places:
             factors[place : place + len(wanted)] = factor
     return align(first, second, (base.count(source), base.count(target)), exchange, factors)
@@ -108,5 +130,8 @@ def parse_emphasis(text: str) -> tuple[str, float]:
     except ValueError:
         value = -1.0
     if not word or not 0 <= value < float("inf"):
-        raise OptionError(f"--emphasis {text} is not understood; write WORD=FACTOR, such as dementia=2, with a factor from 0 on")
+        raise OptionError(
+            f"--emphasis {text} is not understood; write WORD=FACTOR, such as dementia=2, with a "
+            "factor from 0 on"
+        )
     return word, value

@@ -11,22 +11,28 @@ from latentdrift.edit.core.task import Task
 NOISES = 10
 AT = 0.5
 EXTREME = 3.0
-"""Times the mean from which on a difference is extreme: the paper leaves such out of the scale (number: diffusers' pipeline)."""
+"""Times the mean from which on a difference is extreme: the paper leaves such out of the scale
+(number: diffusers' pipeline)."""
 
 
 @torch.no_grad()
 def differing(task: Task) -> Tensor:
-    """Where the two prompts ask for different noise: [1, 1, h, w] in [0, 1], relative to where they differ most.
+    """Where the two prompts ask for different noise: [1, 1, h, w] in [0, 1], relative to where they
+    differ most.
 
-    The mean over NOISES of |eps(target) - eps(source)|, at AT of the trajectory whatever the edit's own depth, and at most
-    EXTREME times its own mean: else one spike would make all the rest look alike. 0 everywhere where they nowhere differ.
+    The mean over NOISES of |eps(target) - eps(source)|, at AT of the trajectory whatever the edit's
+    own depth, and at most EXTREME times its own mean: else one spike would make all the rest look
+    alike. 0 everywhere where they nowhere differ.
     """
     times = task.schedule.timesteps(task.steps)
     t = int(times[min(round((1 - AT) * task.steps), task.steps - 1)])
     total = torch.zeros_like(task.x0[:, :1])
     for _ in range(NOISES):
         xt = task.noised(t)
-        said = [network(xt, t, context) for network, context in ((task.denoiser, task.source), (task.changed, task.target))]
+        said = [
+            network(xt, t, context)
+            for network, context in ((task.denoiser, task.source), (task.changed, task.target))
+        ]
         one, other = (task.schedule.split(prediction, xt, t)[1] for prediction in said)
         total += (other - one).abs().mean(1, keepdim=True)
     total = total.clamp(max=EXTREME * total.mean())
@@ -34,11 +40,16 @@ def differing(task: Task) -> Tensor:
 
 
 def diffedit(task: Task) -> tuple[Tensor, Tensor]:
-    """From the inversion; where the prompts differ less than `mask_threshold`, the counterfactual is the reconstruction.
+    """From the inversion; where the prompts differ less than `mask_threshold`, the counterfactual
+    is the reconstruction.
 
-    At each step, as in the paper's algorithm, but that what is put back is the reconstruction's xt and not the inversion's: then
-    nothing outside of the mask is a difference.
+    At each step, as in the paper's algorithm, but that what is put back is the reconstruction's xt
+    and not the inversion's: then nothing outside of the mask is a difference.
     """
-    inside, found = (differing(task) >= task.how["mask_threshold"]).to(task.x0), task.inverted
-    source, target = task.reconstructs(found.references), task.changes(found.references)
-    return task.together(source, target, found.xt, lambda one, other, _: torch.lerp(one, other, inside))
+    inside = (differing(task) >= task.how["mask_threshold"]).to(task.x0)
+    found = task.inverted
+    source = task.reconstructs(found.references)
+    target = task.changes(found.references)
+    return task.together(
+        source, target, found.xt, lambda one, other, _: torch.lerp(one, other, inside)
+    )

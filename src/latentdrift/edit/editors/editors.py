@@ -32,17 +32,22 @@ MASK = ("mask", "protect", "mask_edge")
 
 
 def sdedit(task: Task) -> tuple[Tensor, Tensor]:
-    """Noise the source and sample it again under either prompt (Meng et al. 2022, SDEdit, algorithm 1)."""
+    """Noise the source and sample it again under either prompt (Meng et al. 2022, SDEdit, algorithm
+    1)."""
     xt = task.noised(task.times[0])
     guided = task.under(task.denoiser, task.guidance, task.empty, task.source)
     return task.back(guided, xt), task.back(task.changes(task.empty), xt)
 
 
 def ddim(task: Task) -> tuple[Tensor, Tensor]:
-    """Back from the inversion, under the source's prompt and under the changed one (Song et al. 2021, section 5.5)."""
+    """Back from the inversion, under the source's prompt and under the changed one (Song et al.
+    2021, section 5.5)."""
     found = task.inverted
-    source, target = task.reconstructs(found.references), task.changes(found.references)
-    return task.back(source, found.xt, found.residuals), task.back(target, found.xt, found.residuals)
+    source = task.reconstructs(found.references)
+    target = task.changes(found.references)
+    return task.back(source, found.xt, found.residuals), task.back(
+        target, found.xt, found.residuals
+    )
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,16 @@ class Editor:
     edit: Callable[[Any], tuple[Tensor, Tensor]]
     """From a `task` to the latents (reconstruction, counterfactual)."""
     task: type[Task] | type[Instruction] = Task
-    """Two prompts for a network that knows pictures by them, or an instruction for one that is shown the source."""
+    """Two prompts for a network that knows pictures by them, or an instruction for one that is
+    shown the source."""
     options: tuple[str, ...] = (*NOISE, *MASK)
     """The options of `edit` that reach it."""
     inversions: tuple[str, ...] = ()
-    """Rows of INVERSIONS that it can start from, the first by default; without one it starts from noise."""
+    """Rows of INVERSIONS that it can start from, the first by default; without one it starts from
+    noise."""
     says: str = "prompts"
-    """What is said of the change: the `prompts`, or its `parts` one by one, or `sentences` of either state."""
+    """What is said of the change: the `prompts`, or its `parts` one by one, or `sentences` of
+    either state."""
     attends: bool = False
     """It reads or changes attention maps."""
     needs_mask: bool = False
@@ -78,11 +86,13 @@ class Editor:
         return self.instructed == base.sees_source and (bool(base.controls) or not self.hinted)
 
     def keeps(self, asked: bool | None) -> bool:
-        """Whether its change is put on the image itself: as asked, or by default where its reconstruction is the image again."""
+        """Whether its change is put on the image itself: as asked, or by default where its
+        reconstruction is the image again."""
         return bool(self.inversions) if asked is None else asked
 
     def inversion(self, asked: str | None) -> str | None:
-        """The row of INVERSIONS that is asked for, or the default; None where it starts from noise."""
+        """The row of INVERSIONS that is asked for, or the default; None where it starts from
+        noise."""
         return asked or next(iter(self.inversions), None)
 
 
@@ -90,24 +100,45 @@ P2P = (*WAY, "cross_share", "self_share", "exchange", "emphasis", "local_blend",
 
 EDITORS: dict[str, Editor] = {
     "sdedit": Editor(sdedit),
-    "ddim": Editor(ddim, options=(*WAY, "inversion", *MASK), inversions=("negative-prompt", "ddim", "null-text")),
+    "ddim": Editor(
+        ddim,
+        options=(*WAY, "inversion", *MASK),
+        inversions=("negative-prompt", "ddim", "null-text"),
+    ),
     "prompt-to-prompt": Editor(
-        prompt_to_prompt, options=(*P2P, "inversion"), inversions=("negative-prompt", "ddim"), attends=True
+        prompt_to_prompt,
+        options=(*P2P, "inversion"),
+        inversions=("negative-prompt", "ddim"),
+        attends=True,
     ),
     "null-text": Editor(prompt_to_prompt, options=P2P, inversions=("null-text",), attends=True),
     "pix2pix-zero": Editor(
-        pix2pix_zero, options=(*WAY, "inversion", "sentences", "attention_weight", *MASK),
-        inversions=("regularised", "negative-prompt", "ddim"), says="sentences", attends=True,
+        pix2pix_zero,
+        options=(*WAY, "inversion", "sentences", "attention_weight", *MASK),
+        inversions=("regularised", "negative-prompt", "ddim"),
+        says="sentences",
+        attends=True,
     ),
     "edit-friendly": Editor(ddim, options=NOISE, inversions=("edit-friendly",)),
-    "ledits": Editor(ledits, options=(*NOISE, "focus"), inversions=("edit-friendly",), says="parts"),
-    "inpaint": Editor(sdedit, needs_mask=True),
-    "diffedit": Editor(diffedit, options=(*NOISE, "inversion", "mask_threshold"), inversions=("negative-prompt", "ddim")),
-    "controlnet": Editor(controlnet, options=("steps", "guidance", "seed", "seeds", *MASK), draws=True, hinted=True),
-    "instruct-pix2pix": Editor(
-        instruct_pix2pix, Instruction, ("steps", "guidance", "image_guidance", "instruction", "seed", "seeds"), draws=True
+    "ledits": Editor(
+        ledits, options=(*NOISE, "focus"), inversions=("edit-friendly",), says="parts"
     ),
-}  # fmt: skip
+    "inpaint": Editor(sdedit, needs_mask=True),
+    "diffedit": Editor(
+        diffedit,
+        options=(*NOISE, "inversion", "mask_threshold"),
+        inversions=("negative-prompt", "ddim"),
+    ),
+    "controlnet": Editor(
+        controlnet, options=("steps", "guidance", "seed", "seeds", *MASK), draws=True, hinted=True
+    ),
+    "instruct-pix2pix": Editor(
+        instruct_pix2pix,
+        Instruction,
+        ("steps", "guidance", "image_guidance", "instruction", "seed", "seeds"),
+        draws=True,
+    ),
+}
 
 
 def chosen(name: str | None, base: Base) -> str:
@@ -124,16 +155,29 @@ def chosen(name: str | None, base: Base) -> str:
         return name
     if EDITORS[name].instructed != base.sees_source:
         able = " or ".join(known for known, row in EDITORS.items() if row.fits(base))
-        reads = "is shown a picture and told what to change" if base.sees_source else "is not shown the picture to change"
-        raise OptionError(f"editor '{name}' is not for this network, which {reads}; take {able}, or leave --editor out")
+        reads = (
+            "is shown a picture and told what to change"
+            if base.sees_source
+            else "is not shown the picture to change"
+        )
+        raise OptionError(
+            f"editor '{name}' is not for this network, which {reads}; take {able}, or leave "
+            "--editor out"
+        )
     raise OptionError(
-        f"editor '{name}' sees an image through the hint of a ControlNet, and this network has none; put one on with --also RUN"
+        f"editor '{name}' sees an image through the hint of a ControlNet, and this network has "
+        "none; put one on with --also RUN"
     )
 
 
 def starting(editor: str, drift: Drift, base: Base, info: Mapping[str, Any], steps: int) -> Drift:
-    """The adapter's drift where an edit of so many steps draws from noise; as it is where it does not."""
-    return starting_at(drift, base, info, first_time(SAMPLER, base.schedule, steps)) if EDITORS[editor].draws else drift
+    """The adapter's drift where an edit of so many steps draws from noise; as it is where it does
+    not."""
+    return (
+        starting_at(drift, base, info, first_time(SAMPLER, base.schedule, steps))
+        if EDITORS[editor].draws
+        else drift
+    )
 
 
 def check(name: str, how: Mapping[str, Any]) -> None:
@@ -144,29 +188,46 @@ def check(name: str, how: Mapping[str, Any]) -> None:
         how: Options of `edit`; those that are left out are at their defaults.
 
     Raises:
-        OptionError: One has a value and no part in this editor, an unknown row, or a mask that is missing.
+        OptionError: One has a value and no part in this editor, an unknown row, or a mask that is
+            missing.
     """
-    row, fields = EDITORS[name], EditOptions.model_fields
+    row = EDITORS[name]
+    fields = EditOptions.model_fields
 
     def given(option: str) -> bool:
         return how.get(option, fields[option].default) != fields[option].default
 
     for option in dict.fromkeys(option for other in EDITORS.values() for option in other.options):
         if given(option) and option not in row.options:
-            flag, able = f"--{option.replace('_', '-')}", [other for other, editor in EDITORS.items() if option in editor.options]
-            raise OptionError(f"{flag} has no part in editor '{name}', but in {', '.join(able)}; leave one of them out")
+            flag = f"--{option.replace('_', '-')}"
+            able = [other for other, editor in EDITORS.items() if option in editor.options]
+            raise OptionError(
+                f"{flag} has no part in editor '{name}', but in {', '.join(able)}; leave one of "
+                "them out"
+            )
     if given("inversions") and not row.inversions:
-        raise OptionError(f"editor '{name}' inverts no image, and has nothing to keep in --inversions; leave one of them out")
+        raise OptionError(
+            f"editor '{name}' inverts no image, and has nothing to keep in --inversions; leave one "
+            "of them out"
+        )
     masked = how.get("mask") is not None or how.get("protect") is not None
     if given("mask_edge") and not masked:
-        raise OptionError("--mask-edge says how a mask ends, and there is none; give one with --mask FILE or --protect FILE")
+        raise OptionError(
+            "--mask-edge says how a mask ends, and there is none; give one with --mask FILE or "
+            "--protect FILE"
+        )
     asked = how.get("inversion")
     if asked is not None and asked not in INVERSIONS:
         raise unknown("inversion", asked, INVERSIONS)
     if asked is not None and asked not in row.inversions:
-        raise OptionError(f"editor '{name}' does not start from inversion '{asked}'; it takes {', '.join(row.inversions)}")
+        raise OptionError(
+            f"editor '{name}' does not start from inversion '{asked}'; it takes "
+            f"{', '.join(row.inversions)}"
+        )
     if row.needs_mask and not masked:
-        raise OptionError(f"editor '{name}' changes what lies inside a mask: give one with --mask FILE, 0 outside")
+        raise OptionError(
+            f"editor '{name}' changes what lies inside a mask: give one with --mask FILE, 0 outside"
+        )
     if how.get("exchange", EXCHANGES[0]) not in EXCHANGES:
         raise unknown("exchange", how["exchange"], EXCHANGES)
     for text in how.get("emphasis", ()):

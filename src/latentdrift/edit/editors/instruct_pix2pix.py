@@ -53,12 +53,14 @@ class Instruction:
         image_guidance: float,
         noise: torch.Generator,
     ) -> Instruction:
-        """The edit of pixels x [1, 3, R, R] in [-1, 1] by the base's network; what else is in `counterfactual.edit`.
+        """The edit of pixels x [1, 3, R, R] in [-1, 1] by the base's network; what else is in
+        `counterfactual.edit`.
 
         Raises:
             OptionError: An instruction past the token limit, or a start that cannot be drawn.
         """
-        said, silent = base.embed([instruction]), base.embed([""])
+        said = base.embed([instruction])
+        silent = base.embed([""])
         x0 = base.moments(x)[0]
         return cls(
             denoiser=drift.wrap(network, base.schedule, [instruction]),
@@ -74,12 +76,16 @@ class Instruction:
 
 
 def instruct_pix2pix(task: Instruction) -> tuple[Tensor, Tensor]:
-    """Noise to the picture that the instruction asks for, the source shown at every step (Brooks et al. 2023, eq. 3).
+    """Noise to the picture that the instruction asks for, the source shown at every step (Brooks et
+    al. 2023, eq. 3).
 
         eps = eps(0, 0) + s_I (eps(image, 0) - eps(0, 0)) + s_T (eps(image, text) - eps(image, 0))
 
-    The network has no prompt under which it would draw the source again. So the reconstruction is the source's own latent: from
-    the original it differs by the autoencoder alone, and from the counterfactual by all that the network changed, asked or not.
+    The network has no prompt under which it would draw the source again. So the reconstruction is
+    the source's own latent: from the original it differs by the autoencoder alone, and from the
+    counterfactual by all that the network changed, asked or not.
     """
     denoiser = guide(task.denoiser, task.image_guidance - task.guidance, task.guidance)
-    return task.x0, run(denoiser, task.schedule, SAMPLER, task.steps, task.start, task.contexts, [task.generator])
+    return task.x0, run(
+        denoiser, task.schedule, SAMPLER, task.steps, task.start, task.contexts, [task.generator]
+    )

@@ -1,4 +1,5 @@
-"""LEDITS++: several changes at once, each with a direction and a place of its own, on edit-friendly noise (Brack et al. 2024)."""
+"""LEDITS++: several changes at once, each with a direction and a place of its own, on edit-friendly
+noise (Brack et al. 2024)."""
 
 from __future__ import annotations
 
@@ -11,18 +12,25 @@ from latentdrift.edit.core.task import Task
 
 
 def ledits(task: Task) -> tuple[Tensor, Tensor]:
-    """eps = eps(source) + w sum_i M_i (eps(change_i) - eps(source)), with the source's noise at every step.
+    """eps = eps(source) + w sum_i M_i (eps(change_i) - eps(source)), with the source's noise at
+    every step.
 
-    M_i is 1 where |eps(change_i) - eps(source)|, averaged over channels, is among the largest: above its quantile `focus` (their
-    eq. 7; their other mask, from attention to a word, needs words that stand for places). Theirs lead away from the empty prompt,
-    under which they invert; the source's prompt says what is not to change.
+    M_i is 1 where |eps(change_i) - eps(source)|, averaged over channels, is among the largest:
+    above its quantile `focus` (their eq. 7; their other mask, from attention to a word, needs words
+    that stand for places). Theirs lead away from the empty prompt, under which they invert; the
+    source's prompt says what is not to change.
     """
-    found, focus = task.inverted, task.how["focus"]
+    found = task.inverted
+    focus = task.how["focus"]
 
     def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:
         contexts = (task.source, *task.parts)
-        eps_0, *eps = task.changed(xt.expand(len(contexts), -1, -1, -1), t, torch.cat(contexts)).split(1)
-        return eps_0 + task.guidance * sum((_largest(eps_i - eps_0, focus) for eps_i in eps), torch.zeros_like(eps_0))
+        eps_0, *eps = task.changed(
+            xt.expand(len(contexts), -1, -1, -1), t, torch.cat(contexts)
+        ).split(1)
+        return eps_0 + task.guidance * sum(
+            (_largest(eps_i - eps_0, focus) for eps_i in eps), torch.zeros_like(eps_0)
+        )
 
     source = task.back(task.reconstructs(found.references), found.xt, found.residuals)
     return source, task.back(denoise, found.xt, found.residuals)

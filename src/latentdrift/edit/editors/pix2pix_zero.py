@@ -1,4 +1,5 @@
-"""pix2pix-zero: a direction between two sets of sentences, and steps that keep the cross-attention (Parmar et al. 2023)."""
+"""pix2pix-zero: a direction between two sets of sentences, and steps that keep the cross-attention
+(Parmar et al. 2023)."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from latentdrift.edit.core.attention import Layer
 from latentdrift.edit.core.task import Task
 
 LONGEST = 0.01
-"""Root mean square of a step at most, in standard deviations of noise (ours: where attention is sharp the gradient has spikes, of
-which one leads xt away from all pictures)."""
+"""Root mean square of a step at most, in standard deviations of noise (ours: where attention is
+sharp the gradient has spikes, of which one leads xt away from all pictures)."""
 
 
 def direction(source: Tensor, befores: Tensor, afters: Tensor) -> Tensor:
@@ -27,13 +28,17 @@ def direction(source: Tensor, befores: Tensor, afters: Tensor) -> Tensor:
 
 
 def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
-    """Both trajectories side by side; before each step the counterfactual's xt is moved towards the reconstruction's attention.
+    """Both trajectories side by side; before each step the counterfactual's xt is moved towards the
+    reconstruction's attention.
 
-        xt <- xt - weight * gradient of the squared difference of the cross-attention maps (section 3.3), at most LONGEST
+        xt <- xt - weight * gradient of the squared difference of the cross-attention maps (section
+        3.3), at most LONGEST
 
     The maps of one step are held at a time, and not those of the whole reconstruction.
     """
-    attention, found, weight = task.attention, task.inverted, task.how["attention_weight"]
+    attention = task.attention
+    found = task.inverted
+    weight = task.how["attention_weight"]
     kept: dict[str, Tensor] = {}
     losses: list[Tensor] = []
 

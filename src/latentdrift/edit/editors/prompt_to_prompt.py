@@ -1,4 +1,5 @@
-"""Prompt-to-prompt: the counterfactual looks at the picture as the reconstruction does (Hertz et al. 2023)."""
+"""Prompt-to-prompt: the counterfactual looks at the picture as the reconstruction does (Hertz et
+al. 2023)."""
 
 from __future__ import annotations
 
@@ -14,33 +15,44 @@ from latentdrift.edit.core.token_alignment import Alignment
 from latentdrift.model.schedule import Denoiser
 
 BLEND_AT = 0.3
-"""Attention from which on a place belongs to a word, between the least (0) and the most (1) that it gets (Hertz et al. 2023,
-section 3.2; theirs is a share of the most, and small networks look at a word with nearly that everywhere)."""
+"""Attention from which on a place belongs to a word, between the least (0) and the most (1) that it
+gets (Hertz et al. 2023, section 3.2; theirs is a share of the most, and small networks look at a
+word with nearly that everywhere)."""
 
 
 def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
-    """Both trajectories side by side; at each step the source's attention maps go into the counterfactual's condition.
+    """Both trajectories side by side; at each step the source's attention maps go into the
+    counterfactual's condition.
 
-    Cross-attention goes over for the words that both prompts have (and, with `exchange` replace, for those in each other's place)
-    in the first `cross_share` of the steps, self-attention in the first `self_share`. Memory is that of one step's maps.
-    With `local_blend` the counterfactual stays the reconstruction where the words that differ are not looked at.
+    Cross-attention goes over for the words that both prompts have (and, with `exchange` replace,
+    for those in each other's place) in the first `cross_share` of the steps, self-attention in the
+    first `self_share`. Memory is that of one step's maps. With `local_blend` the counterfactual
+    stays the reconstruction where the words that differ are not looked at.
     """
     control = _Control(task)
     with task.attention.held():
         found = task.inverted
         source = task.attention.watched(task.reconstructs(found.references), control.remember)
-        target = task.attention.watched(control.counted(task.changes(found.references)), control.inject)
-        return task.together(source, target, found.xt, control.mix if task.how["local_blend"] else None)
+        target = task.attention.watched(
+            control.counted(task.changes(found.references)), control.inject
+        )
+        return task.together(
+            source, target, found.xt, control.mix if task.how["local_blend"] else None
+        )
 
 
 class _Control:
-    """What is remembered of the reconstruction's step at hand, and where the words were looked at so far."""
+    """What is remembered of the reconstruction's step at hand, and where the words were looked at
+    so far."""
 
     def __init__(self, task: Task) -> None:
-        self.task, self.words, self.step = task, task.words, 0
+        self.task = task
+        self.words = task.words
+        self.step = 0
         self.maps: dict[str, Tensor] = {}
         self.looks: list[Tensor | None] = [None, None]
-        """Sums of the attention [1, 1, h, w] to what is gone from the source, and to what is new in the target."""
+        """Sums of the attention [1, 1, h, w] to what is gone from the source, and to what is new in
+        the target."""
 
     def counted(self, denoiser: Denoiser) -> Denoiser:
         """The denoiser, before whose calls the step is known."""
@@ -61,9 +73,11 @@ class _Control:
 
     def inject(self, layer: Layer, maps: Tensor) -> Tensor:
         """Into the counterfactual's condition; the reference stays as it is."""
-        how, words = self.task.how, self.words
+        how = self.task.how
+        words = self.words
         share = how["cross_share"] if layer.cross else how["self_share"]
-        own, source = maps[-1:], self.maps.pop(layer.name)
+        own = maps[-1:]
+        source = self.maps.pop(layer.name)
         if layer.cross:
             self._look(1, own, words)
         if self.step < round(share * self.task.depth):
@@ -84,7 +98,8 @@ class _Control:
         self.looks[side] = seen if before is None else before + seen
 
     def mix(self, one: Tensor, other: Tensor, done: int) -> Tensor:
-        """The counterfactual where the differing words are looked at, the reconstruction elsewhere."""
+        """The counterfactual where the differing words are looked at, the reconstruction
+        elsewhere."""
         inside = torch.zeros_like(one[:, :1], dtype=torch.bool)
         for seen in self.looks:
             if seen is not None:

@@ -1,4 +1,5 @@
-"""INVERSIONS: from where, and along what, a given image comes back when it is sampled under its own prompt."""
+"""INVERSIONS: from where, and along what, a given image comes back when it is sampled under its own
+prompt."""
 
 from __future__ import annotations
 
@@ -22,7 +23,14 @@ REFINE = 2
 
 @torch.no_grad()
 def ddim_inversion(
-    denoiser: Denoiser, schedule: Schedule, x0: Tensor, context: Any, steps: int, depth: int, *, refine: int = REFINE
+    denoiser: Denoiser,
+    schedule: Schedule,
+    x0: Tensor,
+    context: Any,
+    steps: int,
+    depth: int,
+    *,
+    refine: int = REFINE,
 ) -> Tensor:
     """The last of `ddim_trajectory`."""
     return ddim_trajectory(denoiser, schedule, x0, context, steps, depth, refine=refine)[-1]
@@ -40,17 +48,21 @@ def ddim_trajectory(
     refine: int = REFINE,
     noise: Callable[[Tensor], Tensor] = lambda eps: eps,
 ) -> list[Tensor]:
-    """x0 and the xt of `depth` of `steps` DDIM steps up, from each of which sampling under the same context comes back to x0.
+    """x0 and the xt of `depth` of `steps` DDIM steps up, from each of which sampling under the same
+    context comes back to x0.
 
-    DDIM goes from xt to x_prev = a_prev x0(xt) + s_prev eps(xt) (Song et al. 2021, eq. 12 with sigma = 0). Solved for xt,
+    DDIM goes from xt to x_prev = a_prev x0(xt) + s_prev eps(xt) (Song et al. 2021, eq. 12 with
+    sigma = 0). Solved for xt,
 
         xt = (a / a_prev) x_prev + (s - a s_prev / a_prev) eps(xt, t)
 
-    with eps at the xt that is looked for, so by fixed-point iteration (Pan et al. 2023, AIDI), started with the eps of the step
-    before. Stock inverse schedulers take eps at x_prev and t instead, one step behind, and do not come back to the image.
+    with eps at the xt that is looked for, so by fixed-point iteration (Pan et al. 2023, AIDI),
+    started with the eps of the step before. Stock inverse schedulers take eps at x_prev and t
+    instead, one step behind, and do not come back to the image.
 
     Args:
-        denoiser: the network with drift wrapped around it; guidance is best left out (w = 1), it makes the map hard to invert.
+        denoiser: the network with drift wrapped around it; guidance is best left out (w = 1), it
+            makes the map hard to invert.
         schedule: of the base.
         x0: scaled latents [B, C, h, w].
         context: handed to the denoiser.
@@ -61,11 +73,13 @@ def ddim_trajectory(
     """
     times = schedule.timesteps(steps).flip(0)[:depth]
     stride = len(schedule.alpha_bar) // steps  # as DDIMScheduler.step counts
-    xt, found = x0, [x0]
+    xt = x0
+    found = [x0]
     eps = schedule.split(denoiser(xt, times[0], context), xt, times[0])[1]
     for t in times:
         (a, s), (a_prev, s_prev) = schedule.scales(t, xt), _before(schedule, int(t) - stride, xt)
-        fixed, slope = a / a_prev * xt, s - a * s_prev / a_prev
+        fixed = a / a_prev * xt
+        slope = s - a * s_prev / a_prev
         for _ in range(refine):
             xt = fixed + slope * eps
             eps = schedule.split(denoiser(xt, t, context), xt, t)[1]
@@ -75,16 +89,20 @@ def ddim_trajectory(
 
 
 def _trajectory(task: Task, noise: Callable[[Tensor], Tensor] = lambda eps: eps) -> list[Tensor]:
-    return ddim_trajectory(task.denoiser, task.schedule, task.x0, task.source, task.steps, task.depth, noise=noise)
+    return ddim_trajectory(
+        task.denoiser, task.schedule, task.x0, task.source, task.steps, task.depth, noise=noise
+    )
 
 
 def ddim(task: Task) -> Inverted:
-    """DDIM, from which guidance leads away from the empty prompt: with w other than 1 the reconstruction leaves the image."""
+    """DDIM, from which guidance leads away from the empty prompt: with w other than 1 the
+    reconstruction leaves the image."""
     return Inverted(_trajectory(task)[-1], task.empty)
 
 
 def negative_prompt(task: Task) -> Inverted:
-    """DDIM, from which guidance leads away from the source's own prompt (Miyake et al. 2023, negative-prompt inversion).
+    """DDIM, from which guidance leads away from the source's own prompt (Miyake et al. 2023,
+    negative-prompt inversion).
 
     Then the reconstruction is the case of no change, at any w and without a search.
     """
@@ -92,32 +110,42 @@ def negative_prompt(task: Task) -> Inverted:
 
 
 def optimised(task: Task) -> Inverted:
-    """DDIM, and for each step the embedding in the empty prompt's place under which guidance comes back; see `null_text`."""
+    """DDIM, and for each step the embedding in the empty prompt's place under which guidance comes
+    back; see `null_text`."""
     path = _trajectory(task)
     return Inverted(path[-1], null_text(task, path))
 
 
 def smoothed(task: Task) -> Inverted:
-    """DDIM with a noise that is kept unstructured; see `regularised`. The price is a reconstruction that is less exact."""
+    """DDIM with a noise that is kept unstructured; see `regularised`. The price is a reconstruction
+    that is less exact."""
     return Inverted(_trajectory(task, regularised)[-1], task.source)
 
 
 @torch.no_grad()
 def edit_friendly(task: Task) -> Inverted:
-    """An xt with noise of its own for each step, and what leads from one to the next (Huberman-Spiegelglas et al. 2024, alg. 1).
+    """An xt with noise of its own for each step, and what leads from one to the next
+    (Huberman-Spiegelglas et al. 2024, alg. 1).
 
         xt = a x0 + s eps_t, eps_t independent of one another;   residual = x_prev - mean(xt, eps(xt, t)) = sigma_t z_t
 
-    The reconstruction is exact by construction: the residual of the last step ends at x0 itself. (The authors keep z_t, and
-    leave out the last, where sigma may be 0.) It holds under the source's prompt without guidance.
+    The reconstruction is exact by construction: the residual of the last step ends at x0 itself.
+    (The authors keep z_t, and leave out the last, where sigma may be 0.) It holds under the
+    source's prompt without guidance.
     """
-    scheduler, times = configure("ddim", task.schedule, task.steps), task.times
+    scheduler = configure("ddim", task.schedule, task.steps)
+    times = task.times
     if task.schedule.a(times[0]) == 0:
-        raise OptionError("a start from pure noise holds nothing of the image; take a --strength below 1 for edit-friendly noise")
+        raise OptionError(
+            "a start from pure noise holds nothing of the image; take a --strength below 1 for "
+            "edit-friendly noise"
+        )
     path = [*(task.noised(t) for t in times), task.x0]
     residuals = []
     for t, xt, x_prev in zip(scheduler.timesteps[-len(times) :], path, path[1:], strict=False):
-        residuals.append(x_prev - scheduler.step(task.denoiser(xt, t, task.source), t, xt, **MEAN).prev_sample)
+        residuals.append(
+            x_prev - scheduler.step(task.denoiser(xt, t, task.source), t, xt, **MEAN).prev_sample
+        )
     return Inverted(path[0], task.source, torch.cat(residuals))
 
 
@@ -141,7 +169,8 @@ INVERSIONS: dict[str, Inversion] = {
 
 
 def _before(schedule: Schedule, t: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """a and s where a DDIM step arrives; below time 0 the last step's, alpha_bar[0] or 1 (`set_alpha_to_one`)."""
+    """a and s where a DDIM step arrives; below time 0 the last step's, alpha_bar[0] or 1
+    (`set_alpha_to_one`)."""
     if t < 0 and schedule.config["set_alpha_to_one"]:
         return torch.ones_like(like[:1, :1, :1, :1]), torch.zeros_like(like[:1, :1, :1, :1])
     return schedule.scales(max(t, 0), like)

@@ -1,4 +1,5 @@
-"""Inversions on disk: computed once per image and setting, and found again by every editor that starts from the same one."""
+"""Inversions on disk: computed once per image and setting, and found again by every editor that
+starts from the same one."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Shelf:
-    """A folder of inversions of one model. From an inversion the image can be made again: it is as private as the image."""
+    """A folder of inversions of one model. From an inversion the image can be made again: it is as
+    private as the image."""
 
     folder: Path
     model: Mapping[str, Any]
@@ -42,9 +44,13 @@ class Shelf:
         path = self.folder / f"{self._key(x0, shaped)}.safetensors"
         if path.is_file():
             try:
-                return Inverted(**{name: tensor.to(x0.device) for name, tensor in load_file(path).items()})
+                return Inverted(
+                    **{name: tensor.to(x0.device) for name, tensor in load_file(path).items()}
+                )
             except (SafetensorError, TypeError) as error:
-                raise InputError(f"the inversion {path} is damaged ({error}); delete it, and it is made again") from error
+                raise InputError(
+                    f"the inversion {path} is damaged ({error}); delete it, and it is made again"
+                ) from error
         found = make()
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".writing")
@@ -53,6 +59,12 @@ class Shelf:
         return found
 
     def _key(self, x0: Tensor, shaped: Mapping[str, Any]) -> str:
-        said = {"format": FORMAT, "model": dict(self.model), "shape": list(x0.shape), "device": x0.device.type, **shaped}
+        said = {
+            "format": FORMAT,
+            "model": dict(self.model),
+            "shape": list(x0.shape),
+            "device": x0.device.type,
+            **shaped,
+        }
         text = json.dumps(said, sort_keys=True, default=str).encode()
         return hashlib.sha256(text + x0.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

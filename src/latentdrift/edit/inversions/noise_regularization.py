@@ -1,4 +1,5 @@
-"""A noise without structure: uncorrelated with itself moved, of mean 0 and variance 1 (Parmar et al. 2023, section 3.2)."""
+"""A noise without structure: uncorrelated with itself moved, of mean 0 and variance 1 (Parmar et
+al. 2023, section 3.2)."""
 
 from __future__ import annotations
 
@@ -6,13 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# As in the authors' code and diffusers' pix2pix-zero pipeline, whose noise is Stable Diffusion's of 512 pixels.
+# As in the authors' code and diffusers' pix2pix-zero pipeline, whose noise is Stable Diffusion's of
+# 512 pixels.
 ROUNDS = 5
 CORRELATION = 20.0
 DIVERGENCE = 20.0
 THEIRS = 4 * 64 * 64
-"""Numbers of that noise. The gradient of a mean goes with one over their number, so weights go with it (ours): a noise of fewer
-would else be moved by as many times more."""
+"""Numbers of that noise. The gradient of a mean goes with one over their number, so weights go with
+it (ours): a noise of fewer would else be moved by as many times more."""
 SMALLEST = 8
 """Side at which the pyramid ends."""
 
@@ -20,8 +22,8 @@ SMALLEST = 8
 def regularised(eps: Tensor) -> Tensor:
     """A few steps of gradient descent on `correlation` and `divergence`.
 
-    The eps is that of the network with drift wrapped around it, from which delta is off already: noise of mean 0. On the bare
-    network's these terms would pull the drift out of the noise.
+    The eps is that of the network with drift wrapped around it, from which delta is off already:
+    noise of mean 0. On the bare network's these terms would pull the drift out of the noise.
     """
     share = eps[0].numel() / THEIRS
     for _ in range(ROUNDS):
@@ -34,12 +36,15 @@ def regularised(eps: Tensor) -> Tensor:
 
 
 def correlation(eps: Tensor) -> Tensor:
-    """Squared autocorrelation along rows and columns, summed over channels and a pyramid's levels, mean over all shifts.
+    """Squared autocorrelation along rows and columns, summed over channels and a pyramid's levels,
+    mean over all shifts.
 
-    Theirs draws one shift. Levels are plain means of the one before, as in their code, to which the weight belongs: the paper's
-    are twice that, and structure would grow from level to level until the descent leads away from it.
+    Theirs draws one shift. Levels are plain means of the one before, as in their code, to which the
+    weight belongs: the paper's are twice that, and structure would grow from level to level until
+    the descent leads away from it.
     """
-    total, level = eps.new_zeros(()), eps if eps.dtype == torch.float64 else eps.float()
+    total = eps.new_zeros(())
+    level = eps if eps.dtype == torch.float64 else eps.float()
     while True:
         for axis in (2, 3):
             spectrum = torch.fft.fft(level, dim=axis).abs() ** 2
@@ -52,5 +57,6 @@ def correlation(eps: Tensor) -> Tensor:
 
 def divergence(eps: Tensor) -> Tensor:
     """Twice the Kullback-Leibler divergence of N(mean, variance) from N(0, 1)."""
-    mean, variance = eps.mean(), eps.var()
+    mean = eps.mean()
+    variance = eps.var()
     return variance + mean**2 - 1 - torch.log(variance + 1e-7)

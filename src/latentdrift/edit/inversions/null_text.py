@@ -1,4 +1,5 @@
-"""Null-text inversion: embeddings in the empty prompt's place, one per step, under which guided sampling returns to the image."""
+"""Null-text inversion: embeddings in the empty prompt's place, one per step, under which guided
+sampling returns to the image."""
 
 from __future__ import annotations
 
@@ -8,11 +9,15 @@ from torch import Tensor
 from latentdrift.edit.core.task import Task
 from latentdrift.sample.samplers import configure
 
-# Mokady et al. 2023, section 3.2 and their code: Adam, ten iterations per step, a rate that falls along the trajectory.
+# Mokady et al. 2023, section 3.2 and their code: Adam, ten iterations per step, a rate that falls
+# along the trajectory.
 ITERATIONS = 10
 RATE = 1e-2
 FALL = 100  # steps over which the rate would reach 0
-ENOUGH = (1e-5, 2e-5)  # mean squared error at which a step is left, and how much more with each step
+ENOUGH = (
+    1e-5,
+    2e-5,
+)  # mean squared error at which a step is left, and how much more with each step
 
 
 def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> Tensor:
@@ -23,15 +28,22 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> T
     One call per step for the source's prompt, and one with its gradient per iteration.
 
     Args:
-        task: its source and its guidance w; at w = 1 references have no part, and stay the empty prompt's.
-        path: x0 and the xt of each step up, without guidance: what the guided trajectory has to follow.
+        task: its source and its guidance w; at w = 1 references have no part, and stay the empty
+            prompt's.
+        path: x0 and the xt of each step up, without guidance: what the guided trajectory has to
+            follow.
         iterations: at most, per step.
     """
     if task.guidance == 1:
         return task.empty
-    scheduler, w = configure("ddim", task.schedule, task.steps), task.guidance
-    xt, reference, found = path[-1], task.empty.float() if task.empty.dtype != torch.float64 else task.empty, []
-    for i, (t, goal) in enumerate(zip(scheduler.timesteps[-task.depth :], reversed(path[:-1]), strict=True)):
+    scheduler = configure("ddim", task.schedule, task.steps)
+    w = task.guidance
+    xt = path[-1]
+    reference = task.empty.float() if task.empty.dtype != torch.float64 else task.empty
+    found = []
+    for i, (t, goal) in enumerate(
+        zip(scheduler.timesteps[-task.depth :], reversed(path[:-1]), strict=True)
+    ):
         said = task.denoiser(xt, t, task.source)
 
         def step(context: Tensor, xt: Tensor = xt, t: Tensor = t, said: Tensor = said) -> Tensor:

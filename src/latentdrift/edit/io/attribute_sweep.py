@@ -1,4 +1,5 @@
-"""A grid's counterfactuals of one image: side by side, and in motion; every frame says in its margin what it is."""
+"""A grid's counterfactuals of one image: side by side, and in motion; every frame says in its
+margin what it is."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def frame(picture: np.ndarray, title: str, kind: str) -> np.ndarray:
     shown = Pillow.fromarray(picture).resize((width, height), Pillow.Resampling.BICUBIC)
     whole = Pillow.new(shown.mode, (max(width, SIDE // 2), height + 2 * MARGIN))
     whole.paste(shown, ((whole.width - width) // 2, MARGIN))
-    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(12)
+    draw = ImageDraw.Draw(whole)
+    font = ImageFont.load_default(12)
     white = 255 if shown.mode == "L" else (255, 255, 255)
     for text, top in ((title, 0), (kind, MARGIN + height)):
         while text and font.getlength(text) > whole.width - 4:
@@ -57,7 +59,12 @@ def frame(picture: np.ndarray, title: str, kind: str) -> np.ndarray:
 def write_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
     """Frames of one size as a GIF that goes on and on; its comment says what they are."""
     first, *rest = (Pillow.fromarray(one) for one in frames)
-    how = {"duration": round(1000 * SECONDS), "loop": 0, "comment": SYNTHETIC.encode(), "optimize": False}
+    how = {
+        "duration": round(1000 * SECONDS),
+        "loop": 0,
+        "comment": SYNTHETIC.encode(),
+        "optimize": False,
+    }
     first.save(path, format="GIF", save_all=True, append_images=rest, **how)
 
 
@@ -66,8 +73,17 @@ def write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
     from imageio_ffmpeg import write_frames
 
     height, width = frames[0].shape[:2]
-    labels = [part for name in ("title", "comment") for part in ("-metadata", f"{name}={SYNTHETIC}")]
-    film = write_frames(path, (width, height), fps=1 / SECONDS, codec="libx264", macro_block_size=2, output_params=labels)
+    labels = [
+        part for name in ("title", "comment") for part in ("-metadata", f"{name}={SYNTHETIC}")
+    ]
+    film = write_frames(
+        path,
+        (width, height),
+        fps=1 / SECONDS,
+        codec="libx264",
+        macro_block_size=2,
+        output_params=labels,
+    )
     film.send(None)
     for one in frames:
         film.send(np.ascontiguousarray(one if one.ndim == 3 else np.repeat(one[..., None], 3, -1)))
@@ -85,13 +101,20 @@ def check_animation(name: str, grid: Sequence[str]) -> None:
         OptionError: Nothing varies, or what writes it is not installed.
     """
     if name != "none" and not grid:
-        raise OptionError(f"--animate {name} shows the values of a grid in turn, and there is none; say --grid age=60:90:5")
+        raise OptionError(
+            f"--animate {name} shows the values of a grid in turn, and there is none; say --grid "
+            "age=60:90:5"
+        )
     if name == "mp4" and find_spec("imageio_ffmpeg") is None:
-        raise OptionError("--animate mp4 needs imageio-ffmpeg, which is not installed: pip install imageio-ffmpeg, or take gif")
+        raise OptionError(
+            "--animate mp4 needs imageio-ffmpeg, which is not installed: pip install "
+            "imageio-ffmpeg, or take gif"
+        )
 
 
 def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: str) -> None:
-    """`out/<name>-strip.png`, and by choice `out/<name>.gif` or `.mp4`, of each image, from the pictures in its folders.
+    """`out/<name>-strip.png`, and by choice `out/<name>.gif` or `.mp4`, of each image, from the
+    pictures in its folders.
 
     Args:
         out: where `write_counterfactual` has put the folders.
@@ -101,31 +124,49 @@ def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: st
     """
     for name, asked in groupby(requests, key=lambda request: request.entry.name):
         steps = list(asked)
-        made = [frame(_picture(out / step.name / "counterfactual.png"), step.title, "synthetic") for step in steps]
-        before = [frame(_picture(out / steps[0].name / "original.png"), "", "original"),
-                  frame(_picture(out / steps[0].name / "reconstruction.png"), "reconstruction", "synthetic")]  # fmt: skip
+        made = [
+            frame(_picture(out / step.name / "counterfactual.png"), step.title, "synthetic")
+            for step in steps
+        ]
+        before = [
+            frame(_picture(out / steps[0].name / "original.png"), "", "original"),
+            frame(
+                _picture(out / steps[0].name / "reconstruction.png"), "reconstruction", "synthetic"
+            ),
+        ]
         at = {tuple(step.step.values()): tile for step, tile in zip(steps, made, strict=True)}
-        write_whole(out / f"{name}-strip.png", partial(write_png, pixels=strip(before, at, grid), synthetic=True))
+        write_whole(
+            out / f"{name}-strip.png",
+            partial(write_png, pixels=strip(before, at, grid), synthetic=True),
+        )
         if animate != "none":
             write_whole(out / f"{name}.{animate}", partial(ANIMATIONS[animate], frames=made))
 
 
-def strip(before: Sequence[np.ndarray], at: Mapping[tuple[Any, ...], np.ndarray], grid: Grid) -> np.ndarray:
-    """All frames in one picture [., ., 3]: what there was, then the values in turn; of several attributes a row for each
-    combination of all but the last, with a gap where a change does not concern the image."""
+def strip(
+    before: Sequence[np.ndarray], at: Mapping[tuple[Any, ...], np.ndarray], grid: Grid
+) -> np.ndarray:
+    """All frames in one picture [., ., 3]: what there was, then the values in turn; of several
+    attributes a row for each combination of all but the last, with a gap where a change does not
+    concern the image."""
     if len(grid) == 1:
         return contact_sheet([*before, *at.values()], even_columns(len(before) + len(at)))
-    gap, columns = np.zeros_like(before[0]), len(grid[-1][1])
+    gap = np.zeros_like(before[0])
+    columns = len(grid[-1][1])
     tiles = [*before, *[gap] * (-len(before) % columns)]
     tiles += [at.get(values, gap) for values in product(*(values for _, values in grid))]
     return contact_sheet(tiles, columns)
 
 
 def even_columns(number: int) -> int:
-    """Columns of a strip of so many frames: more than half of COLUMNS, no frame alone in the last row, few gaps in it."""
+    """Columns of a strip of so many frames: more than half of COLUMNS, no frame alone in the last
+    row, few gaps in it."""
     if number <= COLUMNS:
         return number
-    return min(range(COLUMNS, COLUMNS // 2, -1), key=lambda columns: (number % columns == 1, -number % columns))
+    return min(
+        range(COLUMNS, COLUMNS // 2, -1),
+        key=lambda columns: (number % columns == 1, -number % columns),
+    )
 
 
 def _picture(path: Path) -> np.ndarray:

@@ -30,7 +30,11 @@ from latentdrift.model.schedule import Denoiser
 from latentdrift.sample.samplers import configure
 from latentdrift.seeds import generator
 
-DEFAULTS = {name: field.default for name, field in EditOptions.model_fields.items() if not field.is_required()}
+DEFAULTS = {
+    name: field.default
+    for name, field in EditOptions.model_fields.items()
+    if not field.is_required()
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +43,8 @@ class Counterfactual:
 
     original: Tensor
     reconstruction: Tensor
-    """What the editor makes of the original where nothing changes: whatever differs from the original is the method's loss."""
+    """What the editor makes of the original where nothing changes: whatever differs from the
+    original is the method's loss."""
     counterfactual: Tensor
     """With the change; the edit is what differs from the reconstruction."""
     others: tuple[Tensor, ...] = ()
@@ -52,7 +57,8 @@ class Counterfactual:
 
 
 class How(TypedDict, total=False):
-    """Options of an edit as `EditOptions` has them, which also has the values of those that are left out."""
+    """Options of an edit as `EditOptions` has them, which also has the values of those that are
+    left out."""
 
     strength: float
     steps: int
@@ -92,37 +98,44 @@ def edit(
 
     Args:
         base: the model, with an adapter applied or not.
-        drift: of the adapter. Its training part is wrapped around the network; the start of sampling has no part in an edit
-            that starts from the image's own latent.
+        drift: of the adapter. Its training part is wrapped around the network; the start of
+            sampling has no part in an edit that starts from the image's own latent.
         x: pixels [1, 3, R, R] in [-1, 1].
         source_prompt: describes the image as it is; not read where the editor takes an instruction.
         target_prompt: describes it as it should be, or the instruction.
         editor: a row of EDITORS.
-        statistics: of the adapter's cohort, for an editor that starts from noise which is drawn from them.
-        parts: prompts with one of several changes each, for an editor that takes them one by one; default: the changed prompt.
-        sentences: of images as the source is, and as it should be, for an editor that takes the means of sets; default: the
-            two prompts.
+        statistics: of the adapter's cohort, for an editor that starts from noise which is drawn
+            from them.
+        parts: prompts with one of several changes each, for an editor that takes them one by one;
+            default: the changed prompt.
+        sentences: of images as the source is, and as it should be, for an editor that takes the
+            means of sets; default: the two prompts.
         mask: [1, 1, R, R] in [0, 1], where the image may change; default: everywhere.
         hints: [3, R, R] in [0, 1], what each ControlNet of the base is shown, all along.
         shelf: where inversions are kept; default: nowhere.
         how: see `EditOptions`.
 
     Raises:
-        OptionError: before any work: an editor that is unknown or for other networks, strength, steps or prompt out of range,
-            options that do not go together, or another number of hints than the network reads.
+        OptionError: before any work: an editor that is unknown or for other networks, strength,
+            steps or prompt out of range, options that do not go together, or another number of
+            hints than the network reads.
     """
-    editor, asked = chosen(editor, base), {**DEFAULTS, **how}
+    editor = chosen(editor, base)
+    asked = {**DEFAULTS, **how}
     check(editor, {**asked, "mask": None if mask is None else "given"})
     if not 0 < asked["strength"] <= 1:
-        raise OptionError(f"strength {asked['strength']} of an edit; it must be above 0 and at most 1")
+        raise OptionError(
+            f"strength {asked['strength']} of an edit; it must be above 0 and at most 1"
+        )
     if drift.form != "noise_mean":
         raise OptionError(
-            f"the adapter was trained with drift of form '{drift.form}', an ablation that no editor follows; "
-            "edit with an adapter of form 'noise_mean'"
+            f"the adapter was trained with drift of form '{drift.form}', an ablation that no "
+            "editor follows; edit with an adapter of form 'noise_mean'"
         )
     configure("ddim", base.schedule, asked["steps"])
     base.latent_size(x.shape[-1])
-    said, model = Prompts(source_prompt, target_prompt, tuple(parts), sentences), Model(base, drift, statistics, tuple(hints))
+    said = Prompts(source_prompt, target_prompt, tuple(parts), sentences)
+    model = Model(base, drift, statistics, tuple(hints))
     further = [{**asked, "seed": asked["seed"] + number} for number in range(asked["seeds"])]
     made = [_edited(model, x, editor, said, mask, shelf, one) for one in further]
     return Counterfactual(x.float().cpu(), *made[0], others=tuple(other for _, other in made[1:]))
@@ -162,16 +175,23 @@ def _edited(
     how: Mapping[str, Any],
 ) -> tuple[Tensor, Tensor]:
     """Reconstruction and counterfactual [1, 3, R, R] under one seed."""
-    base, row, noise = model.base, EDITORS[editor], partial(generator, how["seed"], "edit", editor)
+    base = model.base
+    row = EDITORS[editor]
+    noise = partial(generator, how["seed"], "edit", editor)
     task: Task | Instruction
     if row.instructed:
         way = how["steps"], how["guidance"], how["image_guidance"]
-        task = Instruction.of(base, model.network(), model.drift, model.statistics, x, said.target, *way, noise())
+        task = Instruction.of(
+            base, model.network(), model.drift, model.statistics, x, said.target, *way, noise()
+        )
     else:
         task = _task(model, x, row, said, how, noise())
         if row.draws:  # the same noise under both prompts
             both = (said.source, said.target)
-            one, other = (start(base, model.drift, model.statistics, text, task.steps, x.shape[-1], noise()) for text in both)
+            one, other = (
+                start(base, model.drift, model.statistics, text, task.steps, x.shape[-1], noise())
+                for text in both
+            )
             task = replace(task, strength=1.0, starts=(one, other))
         if inversion := row.inversion(how["inversion"]):
             task = replace(task, found=_inverted(task, inversion, said.source, model, shelf, how))
@@ -181,13 +201,23 @@ def _edited(
     return reconstruction, counterfactual
 
 
-def _task(model: Model, x: Tensor, row: Editor, said: Prompts, how: Mapping[str, Any], noise: torch.Generator) -> Task:
+def _task(
+    model: Model,
+    x: Tensor,
+    row: Editor,
+    said: Prompts,
+    how: Mapping[str, Any],
+    noise: torch.Generator,
+) -> Task:
     """The edit in latents, nothing inverted yet."""
-    base, drift, network = model.base, model.drift, model.network()
+    base = model.base
+    drift = model.drift
+    network = model.network()
     source, target, empty = (base.embed([prompt]) for prompt in (said.source, said.target, ""))
     if row.says == "sentences":
         before, after = said.sentences
-        befores, afters = base.embed(list(before or [said.source])), base.embed(list(after or [said.target]))
+        befores = base.embed(list(before or [said.source]))
+        afters = base.embed(list(after or [said.target]))
         target = direction(source, befores, afters)
     return Task(
         denoiser=drift.wrap(network, base.schedule, [said.source]),
@@ -203,16 +233,31 @@ def _task(model: Model, x: Tensor, row: Editor, said: Prompts, how: Mapping[str,
         generator=noise,
         parts=tuple(base.embed([part]) for part in said.parts or (said.target,)),
         attention=Attention(base.unet if row.attends else None),
-        words=of_prompts(base, said.source, said.target, how["exchange"], how["emphasis"]) if row.attends else None,
+        words=of_prompts(base, said.source, said.target, how["exchange"], how["emphasis"])
+        if row.attends
+        else None,
         how=how,
     )
 
 
-def _inverted(task: Task, name: str, prompt: str, model: Model, shelf: Shelf | None, how: Mapping[str, Any]) -> Inverted:
+def _inverted(
+    task: Task, name: str, prompt: str, model: Model, shelf: Shelf | None, how: Mapping[str, Any]
+) -> Inverted:
     """The source's inversion: made, or found where an edit has put it."""
     row = INVERSIONS[name]
-    alone = replace(task, generator=generator(how["seed"], "inversion", name))  # whoever asks for it
+    alone = replace(
+        task, generator=generator(how["seed"], "inversion", name)
+    )  # whoever asks for it
     if shelf is None:
         return row.invert(alone)
-    shaped = {option: how[option] for option in row.options} | ({"hints": hashes(model.hints)} if model.hints else {})
-    return shelf.get(task.x0, lambda: row.invert(alone), inversion=name, prompt=prompt, dtype=str(model.base.dtype), **shaped)
+    shaped = {option: how[option] for option in row.options} | (
+        {"hints": hashes(model.hints)} if model.hints else {}
+    )
+    return shelf.get(
+        task.x0,
+        lambda: row.invert(alone),
+        inversion=name,
+        prompt=prompt,
+        dtype=str(model.base.dtype),
+        **shaped,
+    )

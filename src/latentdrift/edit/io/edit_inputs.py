@@ -41,15 +41,19 @@ class Subject:
     """What is known of it, in the adapter's terms."""
     fit: Fit
     weight: np.ndarray | None = None
-    """[H, W] in [0, 1], what a change counts: 0 outside a mask, and 1 inside but for its soft edge; None without a mask."""
+    """[H, W] in [0, 1], what a change counts: 0 outside a mask, and 1 inside but for its soft edge;
+    None without a mask."""
     patient: str | None = None
-    """Pseudonym of the patient, of a file made from its pixels; None where the cohort knows none."""
+    """Pseudonym of the patient, of a file made from its pixels; None where the cohort knows
+    none."""
 
     def mask(self) -> torch.Tensor | None:
         """[1, 1, R, R] in [0, 1], where the image may change; None without a mask."""
         if self.weight is None:
             return None
-        return torch.from_numpy(self.fit.apply((self.weight > 0).astype(np.float32), fill=0.0))[None, None]
+        return torch.from_numpy(self.fit.apply((self.weight > 0).astype(np.float32), fill=0.0))[
+            None, None
+        ]
 
     def tensor(self) -> torch.Tensor:
         """[1, 3, R, R] in [-1, 1]."""
@@ -70,7 +74,8 @@ class Subject:
         return to_unit(self.image.pixels, self.image.range)
 
     def back(self, x: torch.Tensor) -> np.ndarray:
-        """A picture [1, 3, R, R] in [-1, 1] in the source's own geometry: float32 [H, W] or [H, W, 3] in [-1, 1].
+        """A picture [1, 3, R, R] in [-1, 1] in the source's own geometry: float32 [H, W] or [H, W,
+        3] in [-1, 1].
 
         Outside of a mask it is the source.
         """
@@ -81,14 +86,19 @@ class Subject:
         return weight * made + (1 - weight) * self.unit
 
     def onto(self, change: torch.Tensor) -> np.ndarray:
-        """The source and a change [1, 3, R, R] on it, none outside of a mask: float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        """The source and a change [1, 3, R, R] on it, none outside of a mask: float32 [H, W] or [H,
+        W, 3] in [-1, 1]."""
         made = self._inverted(change)
         return (self.unit + (made if self.weight is None else self._over(made) * made)).clip(-1, 1)
 
     def intensities(self, unit: np.ndarray) -> np.ndarray:
         """[-1, 1] -> the unit of the source's pixels; outside of a mask these themselves."""
         values = from_unit(unit, self.image.range)
-        return values if self.weight is None else np.where(self._over(unit) > 0, values, self.image.pixels).astype(values.dtype)
+        return (
+            values
+            if self.weight is None
+            else np.where(self._over(unit) > 0, values, self.image.pixels).astype(values.dtype)
+        )
 
     def _inverted(self, x: torch.Tensor) -> np.ndarray:
         channels = x[0].permute(1, 2, 0).numpy()
@@ -101,7 +111,8 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """An image to edit that is read when its turn comes, so that a cohort of any size takes the memory of one image."""
+    """An image to edit that is read when its turn comes, so that a cohort of any size takes the
+    memory of one image."""
 
     name: str
     """As of the subject."""
@@ -124,7 +135,8 @@ class Entry:
         return {"image": self.sha256, "mask": None if self.inside is None else _sha256(self.inside)}
 
     def open(self) -> Subject:
-        """The image, and what a change counts in it: that rises from the mask's edge inwards, so that nothing outside is touched.
+        """The image, and what a change counts in it: that rises from the mask's edge inwards, so
+        that nothing outside is touched.
 
         Raises:
             InputError: The image cannot be read, or has another shape than the mask.
@@ -134,10 +146,13 @@ class Entry:
             return subject
         if self.inside.shape != subject.image.pixels.shape[:2]:
             raise InputError(
-                f"the mask has the shape {self.inside.shape} and image {self.name} {subject.image.pixels.shape[:2]}; "
-                "a mask is a grey picture with the rows and columns of its image"
+                f"the mask has the shape {self.inside.shape} and image {self.name} "
+                f"{subject.image.pixels.shape[:2]}; a mask is a grey picture with the rows and "
+                "columns of its image"
             )
-        depth = distance_transform_edt(np.pad(self.inside, 1, mode="edge"))[1:-1, 1:-1]  # 1 at its outermost pixels
+        depth = distance_transform_edt(np.pad(self.inside, 1, mode="edge"))[
+            1:-1, 1:-1
+        ]  # 1 at its outermost pixels
         return replace(subject, weight=np.minimum(depth / (self.edge + 1), 1.0).astype(np.float32))
 
 
@@ -145,7 +160,8 @@ def entries(options: EditOptions, info: Mapping[str, Any], resolution: int) -> l
     """Everything that `edit` was asked to change.
 
     Raises:
-        InputError, OptionError, CohortError: The source cannot be read, or a given attribute is unknown.
+        InputError, OptionError, CohortError: The source cannot be read, or a given attribute is
+            unknown.
     """
     spec = info.get("attributes", {})
     given = dict(prompts.parse_assignment(text, spec) for text in options.given)
@@ -155,7 +171,10 @@ def entries(options: EditOptions, info: Mapping[str, Any], resolution: int) -> l
         if found:
             check_colour(cohort.stored(cohort.rows().iloc[found[0].row or 0].to_dict()), info)
     elif options.source.is_dir():
-        raise InputError(f"{options.source} is a folder but not a cohort; give one image, or import the folder first")
+        raise InputError(
+            f"{options.source} is a folder but not a cohort; give one image, or import the folder "
+            "first"
+        )
     else:
         found = list(_of_file(options, info, given, resolution))
     if options.mask is None and options.protect is None:
@@ -168,10 +187,13 @@ def entries(options: EditOptions, info: Mapping[str, Any], resolution: int) -> l
 
 
 def _insides(options: EditOptions, n: int) -> list[np.ndarray]:
-    """Where each of n images may change, bool [H, W]; one array for all where the masks are one picture."""
+    """Where each of n images may change, bool [H, W]; one array for all where the masks are one
+    picture."""
     masks, protected = (_pictures(path, options, n) for path in (options.mask, options.protect))
     count = max(len(masks), len(protected))
-    found = [_inside(masks[i % len(masks)], protected[i % len(protected)], options) for i in range(count)]
+    found = [
+        _inside(masks[i % len(masks)], protected[i % len(protected)], options) for i in range(count)
+    ]
     return found * n if count == 1 else found
 
 
@@ -185,11 +207,15 @@ def _pictures(path: Path | None, options: EditOptions, n: int) -> list[np.ndarra
         return [None]
     found = image_readers.read(path, plane=options.plane, position=options.position, window="full")
     if len(found) not in (1, n):
-        raise InputError(f"the mask {path} has {len(found)} pictures for {n} images; give one, or one for each")
+        raise InputError(
+            f"the mask {path} has {len(found)} pictures for {n} images; give one, or one for each"
+        )
     return [image.pixels for image in found]
 
 
-def _inside(mask: np.ndarray | None, protected: np.ndarray | None, options: EditOptions) -> np.ndarray:
+def _inside(
+    mask: np.ndarray | None, protected: np.ndarray | None, options: EditOptions
+) -> np.ndarray:
     """bool [H, W], inside the mask and not protected.
 
     Raises:
@@ -199,13 +225,20 @@ def _inside(mask: np.ndarray | None, protected: np.ndarray | None, options: Edit
     free += [] if protected is None else [protected == 0]
     if any(part.ndim != 2 or part.shape != free[0].shape for part in free):
         shapes = " and ".join(str(part.shape) for part in free)
-        raise InputError(f"masks are grey pictures of the rows and columns of their image, and these have the shape {shapes}")
+        raise InputError(
+            "masks are grey pictures of the rows and columns of their image, and these have the "
+            f"shape {shapes}"
+        )
     inside = np.logical_and.reduce(free)
     if inside.any():
         return inside
     if protected is None:
-        raise InputError(f"nothing lies inside the mask {options.mask}: all of it is 0; mark what may change")
-    raise InputError(f"{options.protect} protects all that may change; let it be 0 where the image may change")
+        raise InputError(
+            f"nothing lies inside the mask {options.mask}: all of it is 0; mark what may change"
+        )
+    raise InputError(
+        f"{options.protect} protects all that may change; let it be 0 where the image may change"
+    )
 
 
 def _sha256(array: np.ndarray, *more: Any) -> str:
@@ -217,8 +250,15 @@ def _of_cohort(
     cohort: Cohort, options: EditOptions, spec: prompts.Spec, given: dict[str, Any], resolution: int
 ) -> Iterator[Entry]:
     for position, row in _wanted(cohort, options).head(options.limit).to_dict("index").items():
-        name, known = Path(row["file_name"]).stem, prompts.attributes_of(row, spec) | given
-        yield Entry(name, known, partial(_of_row, cohort, row, name, known, resolution), int(position), row["sha256"])
+        name = Path(row["file_name"]).stem
+        known = prompts.attributes_of(row, spec) | given
+        yield Entry(
+            name,
+            known,
+            partial(_of_row, cohort, row, name, known, resolution),
+            int(position),
+            row["sha256"],
+        )
 
 
 def _wanted(cohort: Cohort, options: EditOptions) -> pd.DataFrame:
@@ -238,18 +278,22 @@ def _wanted(cohort: Cohort, options: EditOptions) -> pd.DataFrame:
 
 
 def unknown_patient(name: str, there: list[str], split: str | None) -> OptionError:
-    """The error for a pseudonym that no row has; it names two others, and not all of a large cohort."""
+    """The error for a pseudonym that no row has; it names two others, and not all of a large
+    cohort."""
     where = f"the {split} split of this cohort" if split else "this cohort"
     near = get_close_matches(name, there, n=2) or there[:2]
     return OptionError(
-        f"--patient {name} is not in {where}, which has {len(there)} patients, such as {', '.join(near) or 'none with a name'}; "
-        "give a pseudonym from its metadata.csv"
+        f"--patient {name} is not in {where}, which has {len(there)} patients, such as "
+        f"{', '.join(near) or 'none with a name'}; give a pseudonym from its metadata.csv"
     )
 
 
-def _of_row(cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int) -> Subject:
+def _of_row(
+    cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int
+) -> Subject:
     (image,) = image_readers.read(cohort.folder / row["file_name"])
-    image, patient = _in_its_unit(image, cohort, row), row.get("patient")
+    image = _in_its_unit(image, cohort, row)
+    patient = row.get("patient")
     fit = cohort.fit(row, image.pixels, resolution)
     return Subject(name, image, known, fit, patient=patient if isinstance(patient, str) else None)
 
@@ -261,34 +305,53 @@ def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
         return image
     units = list(cohort.info.get("source", {}).get("units", {}))
     pixels = from_unit(to_unit(image.pixels, image.range), window)
-    return replace(image, pixels=pixels, range=window, unit=units[0] if len(units) == 1 else image.unit)
+    return replace(
+        image, pixels=pixels, range=window, unit=units[0] if len(units) == 1 else image.unit
+    )
 
 
-def _of_file(options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int) -> Iterator[Entry]:
-    spec, theirs = info.get("attributes", {}), constant_window(info)
+def _of_file(
+    options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int
+) -> Iterator[Entry]:
+    spec = info.get("attributes", {})
+    theirs = constant_window(info)
     window = options.window or (theirs and f"{theirs[0]:.9g},{theirs[1]:.9g}")
-    images = image_readers.read(options.source, plane=options.plane, position=options.position, window=window)
-    patient = f"file-{_sha256(images[0].pixels)[:12]}" if images else None  # all slices of a file are one patient's
+    images = image_readers.read(
+        options.source, plane=options.plane, position=options.position, window=window
+    )
+    patient = (
+        f"file-{_sha256(images[0].pixels)[:12]}" if images else None
+    )  # all slices of a file are one patient's
     for number, image in enumerate(images[: options.limit]):
         check_writable(image)
         check_colour(image.pixels, info)
         check_modality(image, info)
-        check_window(image, "--window" if options.window else "the adapter's cohort" if window else "the image")
+        check_window(
+            image,
+            "--window" if options.window else "the adapter's cohort" if window else "the image",
+        )
         known = known_of(image, spec) | given
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
         fit = Fit(height, width, resolution, aspect=row_mm / col_mm)
         subject = Subject(f"{number:06d}", image, known, fit, patient=patient)
-        yield Entry(subject.name, known, partial(_as_it_is, subject), sha256=_sha256(image.pixels, image.range))
+        yield Entry(
+            subject.name,
+            known,
+            partial(_as_it_is, subject),
+            sha256=_sha256(image.pixels, image.range),
+        )
 
 
 def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
-    """What the header says of an image, and what all training images had in common, in the adapter's words."""
+    """What the header says of an image, and what all training images had in common, in the
+    adapter's words."""
     header = {"modality": image.modality, "view": image.plane, **image.attributes}
     known = prompts.spelled(prompts.attributes_of(header, spec), spec)
     granted = prompts.taken_for_granted(known, spec)
     for name, value in granted.items():
         log.info(
-            "the image does not say its %s: '%s' is taken, as all training images had; --given %s=... says another",
+            "the image does not say its %s: '%s' is taken, as all training images had; --given "
+            "%s=... says another",
             name,
             value,
             name,

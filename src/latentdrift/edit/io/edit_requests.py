@@ -33,19 +33,28 @@ class Request:
     words: Mapping[str, Any] = field(default_factory=dict)
     """What else the editor takes: `parts` or `sentences` of `counterfactual.edit`."""
     asked: Mapping[str, Any] = field(default_factory=dict)
-    """What is recorded of the wish: the editor, the changes as they are for this image, findings added and removed."""
+    """What is recorded of the wish: the editor, the changes as they are for this image, findings
+    added and removed."""
     step: Mapping[str, Any] = field(default_factory=dict)
     """The values of a grid that it is; empty without one."""
 
     @property
     def name(self) -> str:
         """Of its folder."""
-        return "-".join([self.entry.name, *(f"{prompts.slug(name)}-{_slug(value)}" for name, value in self.step.items())])
+        return "-".join(
+            [
+                self.entry.name,
+                *(f"{prompts.slug(name)}-{_slug(value)}" for name, value in self.step.items()),
+            ]
+        )
 
     @property
     def title(self) -> str:
         """What a person reads: "age 85, dementia"."""
-        return ", ".join(f"{name} {_shown(value)}" if _is_number(value) else str(value) for name, value in self.step.items())
+        return ", ".join(
+            f"{name} {_shown(value)}" if _is_number(value) else str(value)
+            for name, value in self.step.items()
+        )
 
     @property
     def told(self) -> str:
@@ -55,8 +64,17 @@ class Request:
     @property
     def facts(self) -> dict[str, Any]:
         """For the record."""
-        said = {"source_prompt": self.source, "target_prompt": self.target, "instruction": self.instruction}
-        return {**self.asked, **{name: text for name, text in said.items() if text}, **self.words, **self.entry.facts}
+        said = {
+            "source_prompt": self.source,
+            "target_prompt": self.target,
+            "instruction": self.instruction,
+        }
+        return {
+            **self.asked,
+            **{name: text for name, text in said.items() if text},
+            **self.words,
+            **self.entry.facts,
+        }
 
 
 def _is_number(value: Any) -> bool:
@@ -70,7 +88,9 @@ def _shown(value: Any) -> str:
 def _slug(value: Any) -> str:
     """A value as part of a folder's name; a sign is part of it."""
     text = _shown(value) if _is_number(value) else str(value)
-    return prompts.slug(text.replace("+", "plus ").replace("-", "minus ") if _is_number(value) else text)
+    return prompts.slug(
+        text.replace("+", "plus ").replace("-", "minus ") if _is_number(value) else text
+    )
 
 
 @dataclass(frozen=True)
@@ -97,21 +117,27 @@ class Wish:
         """From the options.
 
         Raises:
-            OptionError: An attribute or a value that the adapter's cohort has not, an editor that is not for this network, or
+            OptionError: An attribute or a value that the adapter's cohort has not, an editor that
+                is not for this network, or
             options that do not go together.
         """
-        editor, spec = chosen(options.editor, base), info["attributes"]
+        editor = chosen(options.editor, base)
+        spec = info["attributes"]
         check(editor, options.model_dump())
         check_animation(options.animate, options.grid)
         wanted = prompts.parse_wanted(options, spec)
         if wanted.grid and options.instruction:
-            raise OptionError("--instruction is one text for all, and --grid would draw the same picture at every step: give one")
+            raise OptionError(
+                "--instruction is one text for all, and --grid would draw the same picture at "
+                "every step: give one"
+            )
         said = wanted.changes, wanted.add, wanted.remove
         return cls(*said, editor, options.sentences, info, wanted.grid, options.instruction)
 
     @property
     def steps(self) -> Iterator[dict[str, Any]]:
-        """Every combination of the grid's values, the last attribute's the fastest; one empty one without a grid."""
+        """Every combination of the grid's values, the last attribute's the fastest; one empty one
+        without a grid."""
         for values in itertools.product(*(values for _, values in self.grid)):
             yield dict(zip((name for name, _ in self.grid), values, strict=True))
 
@@ -121,21 +147,35 @@ class Wish:
         Raises:
             OptionError: It would change nothing, or cannot be said.
         """
-        known, wanted = entry.attributes, {**self.changes, **(step or {})}
-        changes = {name: value.after(known) if isinstance(value, prompts.Years) else value for name, value in wanted.items()}
-        describe, manner = self.info["describe"], prompts.Manner.of(self.info["prompt"])
+        known = entry.attributes
+        wanted = {**self.changes, **(step or {})}
+        changes = {
+            name: value.after(known) if isinstance(value, prompts.Years) else value
+            for name, value in wanted.items()
+        }
+        describe = self.info["describe"]
+        manner = prompts.Manner.of(self.info["prompt"])
         how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
-        if self.instruction and not (changes or self.add or self.remove):  # what should come of it is not known
-            source, target = prompts.sentence(describe, known, style=manner.style, age_encoding=manner.age_encoding), ""
+        if self.instruction and not (
+            changes or self.add or self.remove
+        ):  # what should come of it is not known
+            source = prompts.sentence(
+                describe, known, style=manner.style, age_encoding=manner.age_encoding
+            )
+            target = ""
         else:
             source, target = prompts.pair(describe, known, changes, **how, **manner.of_edit)
         asked = {"editor": self.editor, "changes": changes, "add": self.add, "remove": self.remove}
         if not EDITORS[self.editor].instructed:
-            return Request(entry, source, target, None, self._words(known, changes), asked, step or {})
+            return Request(
+                entry, source, target, None, self._words(known, changes), asked, step or {}
+            )
         if self.instruction:
             return Request(entry, source, target, self.instruction, {}, asked, step or {})
         before, after = prompts.states(known, changes, **how)
-        instruction = prompts.instruction(describe, before, after, manner.instruction or "numerical")
+        instruction = prompts.instruction(
+            describe, before, after, manner.instruction or "numerical"
+        )
         return Request(entry, source, target, instruction, {}, asked, step or {})
 
     def _words(self, known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,15 +192,22 @@ class Wish:
         describe = self.info["describe"]
         if says == "parts":
             return {"parts": prompts.single_changes(describe, known, changes, **how)}
-        return {"sentences": prompts.sentence_sets(describe, known, changes, n=self.sentences, **how | {"style": "diverse"})}
+        return {
+            "sentences": prompts.sentence_sets(
+                describe, known, changes, n=self.sentences, **how | {"style": "diverse"}
+            )
+        }
 
     def requests(self, entries: Sequence[Entry]) -> list[Request]:
-        """In the words of several, every step of an image after the other; what the change does not concern is left out.
+        """In the words of several, every step of an image after the other; what the change does not
+        concern is left out.
 
         Raises:
             OptionError: It concerns none of them, or two steps of a grid would have one name.
         """
-        kept, refusals, steps = [], [], list(self.steps)
+        kept = []
+        refusals = []
+        steps = list(self.steps)
         for entry in entries:
             for step in steps:
                 try:
@@ -170,17 +217,29 @@ class Wish:
         if not kept and refusals:
             raise refusals[0]
         if len({request.name for request in kept}) < len(kept):
-            raise OptionError("two values of --grid would have folders of one name; edit them one after the other with --set")
+            raise OptionError(
+                "two values of --grid would have folders of one name; edit them one after the "
+                "other with --set"
+            )
         if refusals:
             what = "edits" if self.grid else "images"
-            log.info("left out: %d of %d %s, the first because %s", len(refusals), len(entries) * len(steps), what, refusals[0])
+            log.info(
+                "left out: %d of %d %s, the first because %s",
+                len(refusals),
+                len(entries) * len(steps),
+                what,
+                refusals[0],
+            )
         self._warn_of_departures(kept)
         return kept
 
     def _warn_of_departures(self, requests: Sequence[Request]) -> None:
         """Say where the prompts, before and after, depart from those of training."""
         before = [dict(request.entry.attributes) for request in requests]
-        after = [known | dict(request.asked["changes"]) for known, request in zip(before, requests, strict=True)]
+        after = [
+            known | dict(request.asked["changes"])
+            for known, request in zip(before, requests, strict=True)
+        ]
         if EDITORS[self.editor].instructed:  # says the change, and of the source what is known
             before = []
         for sentence in prompts.departures([*before, *after], self.info):

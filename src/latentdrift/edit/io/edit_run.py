@@ -82,29 +82,46 @@ class Work:
 
     def facts(self, asked: Request) -> dict[str, Any]:
         """All that decides it."""
-        return {**self._used, "detail": self.detail, **asked.facts, **self.hints.facts(asked.entry.row), **self.model}
+        return {
+            **self._used,
+            "detail": self.detail,
+            **asked.facts,
+            **self.hints.facts(asked.entry.row),
+            **self.model,
+        }
 
     def missing(self) -> list[Request]:
         """Those that are not made yet."""
-        return [asked for asked in self.requests if not any(is_made(place, self.facts(asked)) for place in self._places(asked))]
+        return [
+            asked
+            for asked in self.requests
+            if not any(is_made(place, self.facts(asked)) for place in self._places(asked))
+        ]
 
     def check_free(self) -> None:
-        """See that `--out` holds no edits of other images under the same names; edits that are made again are counted.
+        """See that `--out` holds no edits of other images under the same names; edits that are made
+        again are counted.
 
         Raises:
             InputError: It does.
         """
-        other = {asked.name: differing(self.folder(asked), self.facts(asked)) for asked in self.requests}
+        other = {
+            asked.name: differing(self.folder(asked), self.facts(asked)) for asked in self.requests
+        }
         if clash := next((name for name, facts in other.items() if "image" in facts), None):
             raise InputError(
-                f"{self.options.out / clash} holds an edit of another image, or of this image in another window; "
-                "give another --out"
+                f"{self.options.out / clash} holds an edit of another image, or of this image in "
+                "another window; give another --out"
             )
         again = [facts for facts in other.values() if facts]
         if again:
             names = ", ".join(dict.fromkeys(name for facts in again for name in facts))
             log.info(
-                "%d of %d edits in %s are made again, for they differ in: %s", len(again), len(other), self.options.out, names
+                "%d of %d edits in %s are made again, for they differ in: %s",
+                len(again),
+                len(other),
+                self.options.out,
+                names,
             )
 
     def _places(self, asked: Request) -> tuple[Path, Path]:
@@ -128,37 +145,61 @@ class Work:
             other: options that differ from those that were asked for, to see what an edit costs.
         """
         subject = asked.entry.open()
-        how: Any = {name: value for name, value in self._used.items() if name in How.__annotations__} | other
+        how: Any = {
+            name: value for name, value in self._used.items() if name in How.__annotations__
+        } | other
         hints = self.hints.of(subject.picture(), subject.fit, asked.entry.row)
-        said: Any = {"mask": subject.mask(), "hints": hints, "shelf": shelf, "statistics": self.statistics, **asked.words, **how}
+        said: Any = {
+            "mask": subject.mask(),
+            "hints": hints,
+            "shelf": shelf,
+            "statistics": self.statistics,
+            **asked.words,
+            **how,
+        }
         told = asked.source, asked.told
-        return subject, edit(self.base, self.drift, subject.tensor(), *told, editor=self.wish.editor, **said)
+        return subject, edit(
+            self.base, self.drift, subject.tensor(), *told, editor=self.wish.editor, **said
+        )
 
     def back(self, asked: Request) -> Request:
-        """The edit that undoes one: its counterfactual, from the folder it lies in, into the attributes of the original.
+        """The edit that undoes one: its counterfactual, from the folder it lies in, into the
+        attributes of the original.
 
         Raises:
-            OptionError: An attribute that changes is not known of the original, or only an instruction says what changes.
+            OptionError: An attribute that changes is not known of the original, or only an
+                instruction says what changes.
         """
-        entry, changes, wish = asked.entry, asked.asked["changes"], self.wish
+        entry = asked.entry
+        changes = asked.asked["changes"]
+        wish = self.wish
         unknown = [name for name in changes if prompts.is_missing(entry.attributes.get(name))]
         if unknown:
             raise OptionError(
-                f"--reverse edits back to the {unknown[0]} of image {entry.name}, which is not known; give it with --given, or "
-                "leave --reverse out"
+                f"--reverse edits back to the {unknown[0]} of image {entry.name}, which is not "
+                "known; give it with --given, or leave --reverse out"
             )
         how: Any = {"add": wish.add, "remove": wish.remove, "spec": wish.info["attributes"]}
         before, after = prompts.states(entry.attributes, changes, **how)
         read = partial(_made, entry, self.folder(asked) / "counterfactual.png", after)
-        undone = replace(wish, changes={name: before[name] for name in changes}, add=wish.remove, remove=wish.add, grid=())
-        return replace(undone, instruction=None).request(replace(entry, attributes=after, read=read, sha256=None))
+        undone = replace(
+            wish,
+            changes={name: before[name] for name in changes},
+            add=wish.remove,
+            remove=wish.add,
+            grid=(),
+        )
+        return replace(undone, instruction=None).request(
+            replace(entry, attributes=after, read=read, sha256=None)
+        )
 
     def folder_back(self, asked: Request) -> Path:
         """Where the edit that undoes one lies, and where `evaluate --edits` looks for it."""
         return self.folder(asked) / "reverse" / asked.entry.name
 
     def inversions(self, requests: Sequence[Request]) -> int:
-        """How many inversions these take: one for each image, and for each seed where that shapes it."""
+        """How many inversions these take: one for each image, and for each seed where that shapes
+        it."""
         row = INVERSIONS.get(EDITORS[self.wish.editor].inversion(self.options.inversion) or "")
         images = len({asked.entry.name for asked in requests})
         return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)
@@ -167,7 +208,9 @@ class Work:
     def _used(self) -> dict[str, Any]:
         """The options that reach the editor; a mask's file is known by its hash."""
         names = EDITORS[self.wish.editor].options
-        return {name: getattr(self.options, name) for name in names if name not in ("mask", "protect")}
+        return {
+            name: getattr(self.options, name) for name in names if name not in ("mask", "protect")
+        }
 
 
 def _made(entry: Entry, path: Path, attributes: Mapping[str, Any]) -> Subject:

@@ -1,4 +1,5 @@
-"""A counterfactual on disk: pictures and maps of their difference in the source's own geometry and format, and what made them."""
+"""A counterfactual on disk: pictures and maps of their difference in the source's own geometry and
+format, and what made them."""
 
 from __future__ import annotations
 
@@ -25,13 +26,17 @@ from latentdrift.errors import ResourceError
 from latentdrift.record import NAME, versions
 
 SCALE = 0.5
-"""Share of the intensity range at which a map's colours end unless its largest value is smaller; ours."""
+"""Share of the intensity range at which a map's colours end unless its largest value is smaller;
+ours."""
 
-MOST, HARDLY = 0.99, 0.02
-"""An edit did as good as nothing where this share of the pixels changed by less than this share of the intensity range; ours."""
+MOST = 0.99
+HARDLY = 0.02
+"""An edit did as good as nothing where this share of the pixels changed by less than this share of
+the intensity range; ours."""
 
 BEFORE = {True: "original", False: "reconstruction"}
-"""Whether a counterfactual has the image's own detail -> the picture that it differs from by the change alone."""
+"""Whether a counterfactual has the image's own detail -> the picture that it differs from by the
+change alone."""
 
 
 def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
@@ -49,15 +54,21 @@ def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
 
 
 def on_square(path: Path, fit: Fit) -> np.ndarray:
-    """A picture of a counterfactual on the model's square, [R, R, 3] in [0, 1]; `fit` is of its source."""
+    """A picture of a counterfactual on the model's square, [R, R, 3] in [0, 1]; `fit` is of its
+    source."""
     with Pillow.open(path) as picture:
         unit = to_unit(np.asarray(picture), (0.0, 255.0))
     square = (fit.apply(unit, fill=background(unit)) + 1) / 2
-    return (np.repeat(square[..., None], 3, -1) if square.ndim == 2 else square).clip(0, 1).astype(np.float32)
+    return (
+        (np.repeat(square[..., None], 3, -1) if square.ndim == 2 else square)
+        .clip(0, 1)
+        .astype(np.float32)
+    )
 
 
 def quarantine(out: Path) -> Path:
-    """Where counterfactuals lie that the gate held back: beside `out`, so that nothing takes them for a part of it."""
+    """Where counterfactuals lie that the gate held back: beside `out`, so that nothing takes them
+    for a part of it."""
     return out.with_name(f"{out.name}-quarantine")
 
 
@@ -80,28 +91,49 @@ def hold_back(out: Path, why: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def write_counterfactual(
-    folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any], uids: Uids = SESSION
+    folder: Path,
+    subject: Subject,
+    made: Counterfactual,
+    facts: Mapping[str, Any],
+    uids: Uids = SESSION,
 ) -> float:
-    """Original, reconstruction, counterfactual, their differences and the record; the folder appears whole or not at all.
+    """Original, reconstruction, counterfactual, their differences and the record; the folder
+    appears whole or not at all.
 
-    The counterfactual is what was drawn, or, if the facts have `detail`, what was changed, on the original.
-    NIfTI and DICOM sources get the counterfactual back in their own format, too, as a derived synthetic object. Of several seeds
-    there is the mean and the uncertainty; where there is a mask, `mask.png` says where the image was allowed to change.
+    The counterfactual is what was drawn, or, if the facts have `detail`, what was changed, on the
+    original. NIfTI and DICOM sources get the counterfactual back in their own format, too, as a
+    derived synthetic object. Of several seeds there is the mean and the uncertainty; where there is
+    a mask, `mask.png` says where the image was allowed to change.
 
     Returns:
-        The change that all but 1 % of the pixels stay below, of those that may change: a share of the intensity range.
+        The change that all but 1 % of the pixels stay below, of those that may change: a share of
+        the intensity range.
     """
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     pictures = {"original": subject.unit, "reconstruction": subject.back(made.reconstruction)}
-    pictures["counterfactual"], before = _shown(subject, made, facts)(made.counterfactual), BEFORE[facts["detail"]]
+    pictures["counterfactual"], before = (
+        _shown(subject, made, facts)(made.counterfactual),
+        BEFORE[facts["detail"]],
+    )
     if not all(np.isfinite(unit).all() for unit in pictures.values()):
-        raise ResourceError("the edit came out as no numbers: those of the network overflowed. Edit with --precision fp32")
+        raise ResourceError(
+            "the edit came out as no numbers: those of the network overflowed. Edit with "
+            "--precision fp32"
+        )
     for name, unit in pictures.items():
-        write_png(aside / f"{name}.png", from_unit(unit, (0.0, 255.0), np.uint8), synthetic=name != "original")
+        write_png(
+            aside / f"{name}.png",
+            from_unit(unit, (0.0, 255.0), np.uint8),
+            synthetic=name != "original",
+        )
     if subject.weight is not None:
-        write_png(aside / "mask.png", np.where(subject.weight > 0, 255, 0).astype(np.uint8), synthetic=False)
+        write_png(
+            aside / "mask.png",
+            np.where(subject.weight > 0, 255, 0).astype(np.uint8),
+            synthetic=False,
+        )
     change = (pictures["counterfactual"] - pictures[before]) / 2  # of the intensity range
     write_map(aside / "difference.png", change, f"counterfactual − {before}", signed=True)
     write_map(aside / "absolute.png", np.abs(change), f"|counterfactual − {before}|")
@@ -115,7 +147,9 @@ def write_counterfactual(
         "measured": {
             "mean_absolute_change": float(np.abs(change).mean()),
             "largest_absolute_change": float(np.abs(change).max()),
-            "mean_absolute_reconstruction_error": float(np.abs(pictures["reconstruction"] - pictures["original"]).mean() / 2),
+            "mean_absolute_reconstruction_error": float(
+                np.abs(pictures["reconstruction"] - pictures["original"]).mean() / 2
+            ),
             **(_write_seeds(aside, subject, made, facts) if made.others else {}),
             "unit": "share of the intensity range",
             "intensity_range": [float(edge) for edge in subject.image.range],
@@ -123,28 +157,53 @@ def write_counterfactual(
         "versions": versions(),
         "synthetic": True,
     }
-    (aside / "record.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    (aside / "record.json").write_text(
+        json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8"
+    )
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
-    return float(np.quantile(np.abs(change if subject.weight is None else change[subject.weight > 0]), MOST))
+    return float(
+        np.quantile(np.abs(change if subject.weight is None else change[subject.weight > 0]), MOST)
+    )
 
 
-def _shown(subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> Callable[[Tensor], np.ndarray]:
+def _shown(
+    subject: Subject, made: Counterfactual, facts: Mapping[str, Any]
+) -> Callable[[Tensor], np.ndarray]:
     """How a counterfactual is brought back into the source's geometry."""
     return (lambda x: subject.onto(x - made.reconstruction)) if facts["detail"] else subject.back
 
 
-def _write_like(stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any], uids: Uids) -> None:
-    """In the source's own format; the object says the age and sex of whom it shows, as the change has them."""
-    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[:1024]
-    shown = {**subject.image.attributes, **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]}}
-    write_like(stem, subject.image, subject.intensities(unit), description=what, attributes=shown, uids=uids)
+def _write_like(
+    stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any], uids: Uids
+) -> None:
+    """In the source's own format; the object says the age and sex of whom it shows, as the change
+    has them."""
+    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[
+        :1024
+    ]
+    shown = {
+        **subject.image.attributes,
+        **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]},
+    }
+    write_like(
+        stem,
+        subject.image,
+        subject.intensities(unit),
+        description=what,
+        attributes=shown,
+        uids=uids,
+    )
 
 
 def _source(subject: Subject) -> dict[str, Any]:
     """What kind of file it was and which part of it; neither its name nor its identifiers."""
     image = subject.image
-    where = {} if image.source is None else {name: getattr(image.source, name) for name in ("kind", "frame", "plane")}
+    where = (
+        {}
+        if image.source is None
+        else {name: getattr(image.source, name) for name in ("kind", "frame", "plane")}
+    )
     return {
         **where,
         "shape": list(image.pixels.shape),
@@ -154,20 +213,34 @@ def _source(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _write_seeds(folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _write_seeds(
+    folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """`mean.png` and `uncertainty.png`, pixel by pixel over the seeds, and their summary."""
-    shown, seed = _shown(subject, made, facts), facts["seed"]
+    shown = _shown(subject, made, facts)
+    seed = facts["seed"]
     pictures = np.stack([shown(picture) for picture in (made.counterfactual, *made.others)])
     spread = pictures.std(0, ddof=1, dtype=np.float64) / 2  # of the intensity range
-    write_png(folder / "mean.png", from_unit(pictures.mean(0, dtype=np.float64), (0.0, 255.0), np.uint8), synthetic=True)
+    write_png(
+        folder / "mean.png",
+        from_unit(pictures.mean(0, dtype=np.float64), (0.0, 255.0), np.uint8),
+        synthetic=True,
+    )
     title = f"standard deviation over {len(pictures)} seeds"
     write_map(folder / "uncertainty.png", spread, title)
     seeds = list(range(seed, seed + len(pictures)))
-    return {"uncertainty": {"seeds": seeds, "mean_sd": float(spread.mean()), "largest_sd": float(spread.max())}}
+    return {
+        "uncertainty": {
+            "seeds": seeds,
+            "mean_sd": float(spread.mean()),
+            "largest_sd": float(spread.max()),
+        }
+    }
 
 
 def write_map(path: Path, share: np.ndarray, title: str, *, signed: bool = False) -> None:
-    """A map [H, W] or [H, W, 3] in shares of the intensity range with a colour bar: brighter is more.
+    """A map [H, W] or [H, W, 3] in shares of the intensity range with a colour bar: brighter is
+    more.
 
     Signed, red is brighter and blue is darker.
     """

@@ -1,8 +1,10 @@
-"""Judges of attributes: small networks that learned from real pictures to say how old, of which sex, with what finding.
+"""Judges of attributes: small networks that learned from real pictures to say how old, of which
+sex, with what finding.
 
-They look at synthetic pictures and at edits and guided none of them, so that nobody marks their own work. One network judges all
-attributes of a cohort, and the mean of several is taken. The classes of an attribute weigh the same, so that log-odds of 0 are
-the threshold. How good the judges are is measured on held-out real pictures, and stands beside whatever they say.
+They look at synthetic pictures and at edits and guided none of them, so that nobody marks their own
+work. One network judges all attributes of a cohort, and the mean of several is taken. The classes
+of an attribute weigh the same, so that log-odds of 0 are the threshold. How good the judges are is
+measured on held-out real pictures, and stands beside whatever they say.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.seeds import derive, generator
 
-LEAST = 10  # training pictures of a number, and of each side of a class, below which nothing is learned (ours)
+# training pictures of a number, and of each side of a class, below which nothing is learned (ours)
+LEAST = 10
 MOST = 5000  # training pictures; more are sampled down
 
 
@@ -64,13 +67,17 @@ def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], 
     """
     asked = []
     for name, kind in spec.items():
-        words: list[Any] = [None] if kind["type"] == "number" else [str(word) for word in kind["vocabulary"]]
+        words: list[Any] = (
+            [None] if kind["type"] == "number" else [str(word) for word in kind["vocabulary"]]
+        )
         if kind["type"] == "category" and len(words) == 2:
             asked.append(Output(name, words[0], other=words[1]))
         else:
             asked += [Output(name, word, kind.get("unit") or "") for word in words]
     able = {output: _enough(output, output.truths(rows)) for output in asked}
-    return [output for output, enough in able.items() if enough], [output.name for output, enough in able.items() if not enough]
+    return [output for output, enough in able.items() if enough], [
+        output.name for output, enough in able.items() if not enough
+    ]
 
 
 def _enough(output: Output, truth: np.ndarray) -> bool:
@@ -117,32 +124,50 @@ class Judges:
             InputError: No table, or too few pictures for any attribute.
         """
         if images.attributes is None:
-            raise InputError("judges of attributes learn from real images with a table; give a cohort")
+            raise InputError(
+                "judges of attributes learn from real images with a table; give a cohort"
+            )
         images = images.take(part_of(len(images), MOST, rng(seed, "judges")))
         rows = images.attributes
         assert rows is not None
         found, left_out = outputs(spec, rows)
         if not found:
             raise InputError(
-                f"none of the attributes {', '.join(spec) or '(there are none)'} has {LEAST} training images of each of its "
-                "classes, so no judge can learn it; give more training images"
+                f"none of the attributes {', '.join(spec) or '(there are none)'} has {LEAST} "
+                "training images of each of its classes, so no judge can learn it; give more "
+                "training images"
             )
         truth = np.stack([output.truths(rows) for output in found], 1)
         numbers = np.array([output.value is None for output in found])
-        centre, scale = (np.where(numbers, of(truth, 0), other) for of, other in ((np.nanmean, 0.0), (np.nanstd, 1.0)))
-        x, y = looked_at(images, network.size), torch.from_numpy((truth - centre) / scale).float()
+        centre, scale = (
+            np.where(numbers, of(truth, 0), other)
+            for of, other in ((np.nanmean, 0.0), (np.nanstd, 1.0))
+        )
+        x = looked_at(images, network.size)
+        y = torch.from_numpy((truth - centre) / scale).float()
         networks = []
         for repeat in range(repeats):
             place = derive(seed, "judges", repeat)
             made = network.make(place, len(found)).to(device)
-            _learn(made, x, y, torch.from_numpy(numbers), steps, network.rate, generator(place, "judges"))
+            _learn(
+                made,
+                x,
+                y,
+                torch.from_numpy(numbers),
+                steps,
+                network.rate,
+                generator(place, "judges"),
+            )
             networks.append(made)
         return cls(found, left_out, networks, network.size, centre, scale)
 
     def __call__(self, images: ImageSet) -> np.ndarray:
         """float64 [N, K]: numbers in their unit, log-odds of classes, in the order of `outputs`."""
         x = looked_at(images, self.size)
-        return np.mean([predict(network, x) for network in self.networks], axis=0) * self.scale + self.centre
+        return (
+            np.mean([predict(network, x) for network in self.networks], axis=0) * self.scale
+            + self.centre
+        )
 
     def truths(self, rows: pd.DataFrame | None, n: int) -> np.ndarray:
         """What a table says of n pictures: float [N, K], NaN where nothing."""
@@ -151,8 +176,17 @@ class Judges:
         return np.stack([output.truths(rows) for output in self.outputs], 1)
 
 
-def _learn(network: nn.Module, x: Tensor, y: Tensor, numbers: Tensor, steps: int, rate: float, source: torch.Generator) -> None:
-    """Squared error of numbers [K], cross-entropy of classes with both sides weighing the same; NaN in y [N, K] counts not."""
+def _learn(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    numbers: Tensor,
+    steps: int,
+    rate: float,
+    source: torch.Generator,
+) -> None:
+    """Squared error of numbers [K], cross-entropy of classes with both sides weighing the same; NaN
+    in y [N, K] counts not."""
     device = next(network.parameters()).device
     known = ~y.isnan()
     ones = torch.where(known, y, 0).sum(0)
@@ -163,10 +197,13 @@ def _learn(network: nn.Module, x: Tensor, y: Tensor, numbers: Tensor, steps: int
     network.train()
     for _ in range(steps):
         places = torch.randint(len(x), (BATCH,), generator=source)
-        told, target = known[places].to(device), torch.where(known[places], y[places], 0).to(device)
+        told = known[places].to(device)
+        target = torch.where(known[places], y[places], 0).to(device)
         said = network(2 * AUGMENTATIONS["light"](x[places], source).to(device) - 1)
         squared = functional.mse_loss(said, target, reduction="none")
-        entropy = functional.binary_cross_entropy_with_logits(said, target, pos_weight=weight, reduction="none")
+        entropy = functional.binary_cross_entropy_with_logits(
+            said, target, pos_weight=weight, reduction="none"
+        )
         loss = (torch.where(kind, squared, entropy) * told).sum() / BATCH
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

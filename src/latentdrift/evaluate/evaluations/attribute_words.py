@@ -12,7 +12,13 @@ FOLLOW_UP = {
 """Measure of `truth.against_visit` -> its title."""
 
 
-WAYS = {"up": "{} increased", "down": "{} decreased", "set": "{} set", "added": "{} added", "removed": "{} removed"}
+WAYS = {
+    "up": "{} increased",
+    "down": "{} decreased",
+    "set": "{} set",
+    "added": "{} added",
+    "removed": "{} removed",
+}
 """Last word of a kind of change -> the change in words."""
 
 
@@ -23,7 +29,8 @@ def attribute(name: str) -> str:
 
 
 def change(kind: str) -> str:
-    """A kind of change of `asked.Asked` in words: `age up` is "age increased", `sex=M` is "sex changed to M"."""
+    """A kind of change of `asked.Asked` in words: `age up` is "age increased", `sex=M` is "sex
+    changed to M"."""
     name, _, way = kind.rpartition(" ")
     if name and way in WAYS:
         return WAYS[way].format(attribute(name))

@@ -1,4 +1,5 @@
-"""AUGMENTATIONS: what happens to pictures before they are learned from. None of them mirrors: left and right differ."""
+"""AUGMENTATIONS: what happens to pictures before they are learned from. None of them mirrors: left
+and right differ."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SHIFT, GAIN, GAMMA = 3, 0.1, 0.2  # at most: pixels of 64, share, |log gamma|
+SHIFT = 3
+GAIN = 0.1
+GAMMA = 0.2  # at most: pixels of 64, share, |log gamma|
 TURN = 10.0  # degrees, at most (ours)
 
 Step = Callable[[Tensor, torch.Generator], Tensor]
@@ -28,13 +31,20 @@ def shift(x: Tensor, source: torch.Generator) -> Tensor:
     most = round(SHIFT * side / 64)
     padded = functional.pad(x, (most,) * 4, mode="replicate")
     corners = torch.randint(2 * most + 1, (len(x), 2), generator=source).tolist()
-    return torch.stack([picture[:, i : i + side, j : j + side] for picture, (i, j) in zip(padded, corners, strict=True)])
+    return torch.stack(
+        [
+            picture[:, i : i + side, j : j + side]
+            for picture, (i, j) in zip(padded, corners, strict=True)
+        ]
+    )
 
 
 def turn(x: Tensor, source: torch.Generator) -> Tensor:
     """Each turned by up to TURN degrees about its middle, with its edge repeated."""
     angle = torch.deg2rad(TURN * (2 * torch.rand(len(x), generator=source) - 1))
-    cos, sin, none = angle.cos(), angle.sin(), torch.zeros(len(x))
+    cos = angle.cos()
+    sin = angle.sin()
+    none = torch.zeros(len(x))
     matrix = torch.stack([torch.stack([cos, -sin, none], -1), torch.stack([sin, cos, none], -1)], 1)
     grid = functional.affine_grid(matrix, list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
@@ -42,7 +52,8 @@ def turn(x: Tensor, source: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A row of AUGMENTATIONS: steps that change intensities, and then steps that move pixels, with which a mask moves."""
+    """A row of AUGMENTATIONS: steps that change intensities, and then steps that move pixels, with
+    which a mask moves."""
 
     tones: tuple[Step, ...] = ()
     moves: tuple[Step, ...] = ()
@@ -53,8 +64,11 @@ class Augmentation:
             x = step(x, source)
         return x
 
-    def both(self, x: Tensor, mask: Tensor, labels: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures [B, C, S, S] and their masks, int [B, S, S] below `labels`, which move as the pictures do."""
+    def both(
+        self, x: Tensor, mask: Tensor, labels: int, source: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Pictures [B, C, S, S] and their masks, int [B, S, S] below `labels`, which move as the
+        pictures do."""
         for step in self.tones:
             x = step(x, source)
         if not self.moves:

@@ -1,4 +1,5 @@
-"""Two classes of a cohort's images that a classifier is to tell apart, from an attribute of its table."""
+"""Two classes of a cohort's images that a classifier is to tell apart, from an attribute of its
+table."""
 
 from __future__ import annotations
 
@@ -27,9 +28,14 @@ class Classes:
 
     @classmethod
     def of(
-        cls, cohort: Cohort, by: str | None, option: str = "--by", splits: tuple[str | None, str | None] = ("train", "test")
+        cls,
+        cohort: Cohort,
+        by: str | None,
+        option: str = "--by",
+        splits: tuple[str | None, str | None] = ("train", "test"),
     ) -> Classes:
-        """`attribute=value` against the rest, or a category of exactly two values; default: the first such category but sex.
+        """`attribute=value` against the rest, or a category of exactly two values; default: the
+        first such category but sex.
 
         Args:
             cohort: Whose images.
@@ -38,16 +44,23 @@ class Classes:
             splits: Which split is learned from, and which one is tested on.
 
         Raises:
-            OptionError: An attribute that is unknown, a number or has another number of values; an unknown value.
+            OptionError: An attribute that is unknown, a number or has another number of values; an
+                unknown value.
             CohortError: No category has two values, or a split has too few images of a class.
         """
         spec = cohort.attributes
-        pairs = [name for name, kind in spec.items() if kind["type"] == "category" and len(kind["vocabulary"]) == 2]
-        first = next((name for name in pairs if name != "sex"), None) or next(iter(pairs), "")  # of the illness, where it is told
+        pairs = [
+            name
+            for name, kind in spec.items()
+            if kind["type"] == "category" and len(kind["vocabulary"]) == 2
+        ]
+        first = next((name for name in pairs if name != "sex"), None) or next(
+            iter(pairs), ""
+        )  # of the illness, where it is told
         if by is None and not pairs:
             raise CohortError(
-                f"no category of cohort {cohort.folder} has exactly two values; say {option} ATTRIBUTE=VALUE, one value against "
-                f"the rest; its attributes: {', '.join(spec)}"
+                f"no category of cohort {cohort.folder} has exactly two values; say {option} "
+                f"ATTRIBUTE=VALUE, one value against the rest; its attributes: {', '.join(spec)}"
             )
         name, equals, value = (by or first).partition("=")
         name = {known.lower(): known for known in spec}.get(name.strip().lower(), name.strip())
@@ -55,13 +68,15 @@ class Classes:
             raise unknown("attribute", name, spec)
         if spec[name]["type"] == "number":
             raise OptionError(
-                f"{option} {name}: a number, and a classifier tells two classes apart; give a category or a finding"
+                f"{option} {name}: a number, and a classifier tells two classes apart; give a "
+                "category or a finding"
             )
         words = [str(word) for word in spec[name]["vocabulary"]]
         if not equals and name not in pairs:
             raise OptionError(
-                f"{option} {name}: {len(words)} values, and a classifier tells two classes apart; give one of them against the "
-                f"rest, {option} {name}=VALUE; known: {', '.join(words)}"
+                f"{option} {name}: {len(words)} values, and a classifier tells two classes apart; "
+                f"give one of them against the rest, {option} {name}=VALUE; known: "
+                f"{', '.join(words)}"
             )
         if equals and name == "findings":
             value = prompts.parse_finding(value, spec)
@@ -80,12 +95,13 @@ class Classes:
         """Raises CohortError: fewer than LEAST training or test images of a class."""
         for split in splits:
             labels = self.labels(cohort.rows(split))
-            ones, rest = int((labels == 1).sum()), int((labels == 0).sum())
+            ones = int((labels == 1).sum())
+            rest = int((labels == 0).sum())
             if min(ones, rest) < LEAST:
                 raise CohortError(
-                    f"the {split} split of cohort {cohort.folder} has {ones} images with {self} and {rest} without, and a "
-                    f"classifier needs at least {LEAST} of each; take another {option}, or import again with --stratify "
-                    f"{self.attribute}"
+                    f"the {split} split of cohort {cohort.folder} has {ones} images with {self} "
+                    f"and {rest} without, and a classifier needs at least {LEAST} of each; take "
+                    f"another {option}, or import again with --stratify {self.attribute}"
                 )
 
 

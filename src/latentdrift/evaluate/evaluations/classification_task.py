@@ -28,7 +28,12 @@ class Classifying:
     @property
     def about(self) -> dict[str, Any]:
         groups = ["without it", "with it"]
-        return {"classes": str(self.classes), "groups": groups, "network": self.network.name, "measure": "AUC"}
+        return {
+            "classes": str(self.classes),
+            "groups": groups,
+            "network": self.network.name,
+            "measure": "AUC",
+        }
 
     def known(self, images: ImageSet, what: str, seed: int) -> tuple[Labelled, ImageSet]:
         """At most MOST pictures whose class is known.
@@ -38,24 +43,40 @@ class Classifying:
         """
         if images.attributes is None or self.classes.attribute not in images.attributes:
             raise InputError(
-                f"the {'synthetic' if what == 'made' else 'real'} images have no column '{self.classes.attribute}' to learn "
-                f"{self.classes} from; give a cohort that has it"
+                f"the {'synthetic' if what == 'made' else 'real'} images have no column "
+                f"'{self.classes.attribute}' to learn {self.classes} from; give a cohort that has "
+                "it"
             )
         labels = self.classes.labels(images.attributes)
         places = np.flatnonzero(~np.isnan(labels))
         places = part_of(places, MOST, rng(seed, "trial", what))
         if not len(places):
-            raise InputError(f"no image of the {what} set says whether it is {self.classes}; give a cohort that does")
+            raise InputError(
+                f"no image of the {what} set says whether it is {self.classes}; give a cohort that "
+                "does"
+            )
         some = images.take(places)
         found = Labelled.of(some, labels[places].astype(int), self.network.size)
         found.check("tested" if what == "test" else "trained")
         return found, some
 
     def learn(
-        self, stages: list[Labelled], test: Labelled, *, steps: int, seed: int, augmentation: str, device: str
+        self,
+        stages: list[Labelled],
+        test: Labelled,
+        *,
+        steps: int,
+        seed: int,
+        augmentation: str,
+        device: str,
     ) -> np.ndarray:
         """Log-odds [N]."""
-        how: Any = {"steps": steps, "network": self.network, "augmentation": augmentation, "device": device}
+        how: Any = {
+            "steps": steps,
+            "network": self.network,
+            "augmentation": augmentation,
+            "device": device,
+        }
         return utility(stages, test, seed=seed, bootstrap=0, **how).scores
 
     def score(self, test: Labelled) -> Measure:
@@ -66,7 +87,9 @@ class Classifying:
             kept = weights > 0
             if len(np.unique(test.labels[kept])) < 2:
                 return float("nan")
-            return float(roc_auc_score(test.labels[kept], scores[kept], sample_weight=weights[kept]))
+            return float(
+                roc_auc_score(test.labels[kept], scores[kept], sample_weight=weights[kept])
+            )
 
         return area
 

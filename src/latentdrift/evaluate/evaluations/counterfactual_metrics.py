@@ -4,7 +4,8 @@
     effectiveness   the attribute that was asked for takes the value that was asked for (ibid.), by judges that guided nothing
     minimality      how much changed at all, and outside of the edit's mask where there is one
     collateral      how far the judges see every attribute move, also those that nobody asked for, in units of how far they see
-                    it move between two visits of a patient, and as a share of what lies between the real classes
+                    it move between two visits of a patient, and as a share of what lies between the
+                    real classes
     identity        the counterfactual is as like its original as two visits of a patient are like each other
     realism         the counterfactuals of a change are like real images that have its target
     follow-ups      where the patient came again in the target state, the counterfactual is like that visit
@@ -33,10 +34,16 @@ from latentdrift.evaluate.privacy.repeat_visits import Space, between, identity,
 from latentdrift.evaluate.statistics.bootstrap import Resampling, groups
 from latentdrift.html_report import bounds
 
-NOTHING = "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
+NOTHING = (
+    "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
+)
 BEYOND = 1.0  # of that unit: a mean shift above it is more than a patient moves between visits
-MATERIAL = 0.25  # of the way from one real class to the other, below which a shift is no change of attribute (a choice of ours)
-LEAST = 5  # patients with edits of a kind, below which only its numbers are given and nothing is concluded (ours)
+# of the way from one real class to the other, below which a shift is no change of attribute (a
+# choice of ours)
+MATERIAL = 0.25
+# patients with edits of a kind, below which only its numbers are given and nothing is concluded
+# (ours)
+LEAST = 5
 WORST = 3  # edits shown under each heading
 STATES = ("original", "reconstruction", "counterfactual")
 
@@ -66,12 +73,16 @@ def card(
         bootstrap, seed: As everywhere.
     """
     asked = Asked.of(judges, [edit["record"] for edit in edits], spec)
-    sets = {name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES}
+    sets = {
+        name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES
+    }
     said = {name: judges(images) for name, images in sets.items()}
     people = Resampling(groups(len(edits), patients_of(edits)), bootstrap, seed)
-    truths, seen = judges.truths(real.attributes, len(real)), judges(real)
+    truths = judges.truths(real.attributes, len(real))
+    seen = judges(real)
     unit, whose = spread(seen, pairs_of(real), seed)
-    everyone, numbers = np.ones(len(edits), bool), np.array([output.value is None for output in judges.outputs])
+    everyone = np.ones(len(edits), bool)
+    numbers = np.array([output.value is None for output in judges.outputs])
     parts = _subgroups([edit["record"] for edit in edits], by)
     changes = _changes(edits)
     worst = changes | {"collateral": _collateral_of_each(asked, said, unit)}
@@ -82,15 +93,28 @@ def card(
         "kinds": asked.kinds,
         "effectiveness": _effectiveness(judges, asked, said, truths, seen, everyone, people),
         "composition": people.mean(changes["reconstruction"]),
-        "minimality": {name: people.mean(changes[name]) for name in ("change", "area", "outside") if name in changes},
-        "collateral": _collateral(judges, asked, said, unit, between(seen, truths, numbers), whose, people),
+        "minimality": {
+            name: people.mean(changes[name])
+            for name in ("change", "area", "outside")
+            if name in changes
+        },
+        "collateral": _collateral(
+            judges, asked, said, unit, between(seen, truths, numbers), whose, people
+        ),
         "realism": realism(asked, edits, sets, real, truths, spaces, people),
         "follow_ups": follow_ups(edits, sets, real, spec, people),
         "identity": {label: identity(space, sets, real, people) for label, space in spaces.items()},
         "reversibility": people.mean(changes["reversed"]) if "reversed" in changes else None,
         "by": by if parts else None,
-        "subgroups": {v: _effectiveness(judges, asked, said, truths, seen, places, people) for v, places in parts.items()},
-        "worst": {name: [names[i] for i in np.argsort(-_finite(worst[name]))[:WORST]] for name in worst if name != "area"},
+        "subgroups": {
+            v: _effectiveness(judges, asked, said, truths, seen, places, people)
+            for v, places in parts.items()
+        },
+        "worst": {
+            name: [names[i] for i in np.argsort(-_finite(worst[name]))[:WORST]]
+            for name in worst
+            if name != "area"
+        },
     }
     return told | {"warnings": _warnings(told)}
 
@@ -105,8 +129,11 @@ def _squared(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Of each edit, as shares of the intensity range: see `report.py`; `outside` and `reversed` where any edit has them."""
-    found: dict[str, list[float]] = {name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")}
+    """Of each edit, as shares of the intensity range: see `report.py`; `outside` and `reversed`
+    where any edit has them."""
+    found: dict[str, list[float]] = {
+        name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")
+    }
     for edit in edits:
         original, again, made = (edit[name].astype(np.float64) for name in STATES)
         moved = np.abs(made - (original if edit["record"].get("detail") else again)).mean(-1)
@@ -115,9 +142,15 @@ def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         found["area"].append(float((moved > CHANGED).mean()))
         outside = None if edit.get("mask") is None else edit["mask"].mean(-1) == 0
         found["outside"].append(
-            float(np.abs(made - original)[outside].mean()) if outside is not None and outside.any() else np.nan
+            float(np.abs(made - original)[outside].mean())
+            if outside is not None and outside.any()
+            else np.nan
         )
-        found["reversed"].append(np.nan if edit.get("reverse") is None else float(np.abs(edit["reverse"] - original).mean()))
+        found["reversed"].append(
+            np.nan
+            if edit.get("reverse") is None
+            else float(np.abs(edit["reverse"] - original).mean())
+        )
     return {name: np.array(values) for name, values in found.items() if np.isfinite(values).any()}
 
 
@@ -130,31 +163,50 @@ def _effectiveness(
     places: np.ndarray,
     people: Resampling,
 ) -> list[dict[str, Any]]:
-    """One row for each kind of change: what was asked for, what the judges see before and after, and what they are worth."""
+    """One row for each kind of change: what was asked for, what the judges see before and after,
+    and what they are worth."""
     found = []
     for kind in asked.kinds:
         rows, (place, after) = asked.rows(kind) & places, asked.target(kind)
-        output, count = judges.outputs[place], int(rows.sum())
+        output = judges.outputs[place]
+        count = int(rows.sum())
         if not count:
             continue
         known = ~np.isnan(truths[:, place])
-        before, made = said["original"][rows, place], said["counterfactual"][rows, place]
+        before = said["original"][rows, place]
+        made = said["counterfactual"][rows, place]
         some = people.take(rows)
-        row: dict[str, Any] = {"change": kind, "judged": output.name, "unit": output.unit, "n": count}
+        row: dict[str, Any] = {
+            "change": kind,
+            "judged": output.name,
+            "unit": output.unit,
+            "n": count,
+        }
         row["patients"] = some.patients
         if output.value is None:
-            wanted, shift = asked.after[rows, place], asked.after[rows, place] - asked.before[rows, place]
+            wanted = asked.after[rows, place]
+            shift = asked.after[rows, place] - asked.before[rows, place]
             row |= {"asked": some.mean(shift), "moved": some.mean(made - before)}
             row["share"] = _slope(made - before, shift)
-            row["error"], row["untouched"] = some.mean(np.abs(made - wanted)), float(np.abs(before - wanted).mean())
-            row["ceiling"] = float(np.abs(seen - truths)[known, place].mean()) if known.any() else None
-            row["share_ceiling"] = _slope(_centred(seen[known, place]), _centred(truths[known, place]))
+            row["error"], row["untouched"] = (
+                some.mean(np.abs(made - wanted)),
+                float(np.abs(before - wanted).mean()),
+            )
+            row["ceiling"] = (
+                float(np.abs(seen - truths)[known, place].mean()) if known.any() else None
+            )
+            row["share_ceiling"] = _slope(
+                _centred(seen[known, place]), _centred(truths[known, place])
+            )
         else:
             side = 1 if after else -1
             held = known & (truths[:, place] == after)
             hits = side * made > 0
             row |= {"reached": float(hits.mean()), "reached_ci": some.share(hits)}
-            row |= {"untouched": float((side * before > 0).mean()), "moved": some.mean(side * (made - before))}
+            row |= {
+                "untouched": float((side * before > 0).mean()),
+                "moved": some.mean(side * (made - before)),
+            }
             row["ceiling"] = float((side * seen[held, place] > 0).mean()) if held.any() else None
         found.append(row)
     return found
@@ -169,10 +221,11 @@ def _collateral(
     whose: str,
     people: Resampling,
 ) -> dict[str, Any]:
-    """Mean shift of every judged attribute, in units of its spread, for every kind of change; and for none.
+    """Mean shift of every judged attribute, in units of its spread, for every kind of change; and
+    for none.
 
-    A shift is beyond what may happen where it is clear, larger than between visits, and MATERIAL: two visits can be so alike that
-    any stray of a judge is large beside them.
+    A shift is beyond what may happen where it is clear, larger than between visits, and MATERIAL:
+    two visits can be so alike that any stray of a judge is large beside them.
     """
     rows: dict[str, list[dict[str, Any]]] = {}
     everyone = np.ones(len(said["original"]), bool)
@@ -183,11 +236,18 @@ def _collateral(
         rows[kind], some = [], people.take(places)
         for place in range(len(judges.outputs)):
             mean = some.mean(shift[:, place] / unit[place])
-            on_purpose, ci = bool(wanted[:, place].any()), mean["ci"]
+            on_purpose = bool(wanted[:, place].any())
+            ci = mean["ci"]
             clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
-            share = float(shift[:, place].mean() / apart[place]) if np.isfinite(apart[place]) else None
+            share = (
+                float(shift[:, place].mean() / apart[place]) if np.isfinite(apart[place]) else None
+            )
             clear = clear and (share is None or abs(share) > MATERIAL)
-            shares = None if share is None or ci is None else [float(end * unit[place] / apart[place]) for end in ci]
+            shares = (
+                None
+                if share is None or ci is None
+                else [float(end * unit[place] / apart[place]) for end in ci]
+            )
             cell = {**mean, "share": share, "share_ci": shares, "asked": on_purpose}
             rows[kind].append(cell | {"beyond": bool(clear and not on_purpose)})
     names = [output.name for output in judges.outputs]
@@ -195,14 +255,17 @@ def _collateral(
     return {"columns": names, "unit": units, "unit_of": whose, "rows": rows}
 
 
-def _collateral_of_each(asked: Asked, said: Mapping[str, np.ndarray], unit: np.ndarray) -> np.ndarray:
+def _collateral_of_each(
+    asked: Asked, said: Mapping[str, np.ndarray], unit: np.ndarray
+) -> np.ndarray:
     """The largest shift of an attribute that was not asked for, of each edit."""
     shift = np.abs(said["counterfactual"] - said["original"]) / unit
     return np.where(asked.touched, 0.0, shift).max(1)
 
 
 def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str, np.ndarray]:
-    """Value of an attribute of the originals, ages by decades -> which edits have it; nothing where there are not two values."""
+    """Value of an attribute of the originals, ages by decades -> which edits have it; nothing where
+    there are not two values."""
     table = pd.DataFrame([record.get("attributes", {}) for record in records])
     if by is None or by not in table:
         return {}
@@ -214,13 +277,19 @@ def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str
 
 def _warnings(told: Mapping[str, Any]) -> list[str]:
     found = []
-    few = {row["change"]: row["patients"] for row in told["effectiveness"] if row["patients"] < LEAST}
+    few = {
+        row["change"]: row["patients"] for row in told["effectiveness"] if row["patients"] < LEAST
+    }
     if few:
         each = ", ".join(f"{change(kind)} ({n})" for kind, n in few.items())
-        found.append(f"Counterfactuals: too few to conclude, edits of fewer than {LEAST} patients: {each}.")
+        found.append(
+            f"Counterfactuals: too few to conclude, edits of fewer than {LEAST} patients: {each}."
+        )
     columns = told["collateral"]["columns"]
     for kind, cells in told["collateral"]["rows"].items():
-        moved = [attribute(name) for name, cell in zip(columns, cells, strict=True) if cell["beyond"]]
+        moved = [
+            attribute(name) for name, cell in zip(columns, cells, strict=True) if cell["beyond"]
+        ]
         if moved:
             found.append(
                 f"Counterfactuals, {change(kind)}: {', '.join(moved)} changed, too, although not "
@@ -228,16 +297,21 @@ def _warnings(told: Mapping[str, Any]) -> list[str]:
             )
     followed = told["follow_ups"]
     gains = followed["gain"].items() if followed else ()
-    worse = [f"{FOLLOW_UP[name]} {gain['value']:+.4g} ({bounds(gain['ci'])})" for name, gain in gains if _is_worse(gain)]
+    worse = [
+        f"{FOLLOW_UP[name]} {gain['value']:+.4g} ({bounds(gain['ci'])})"
+        for name, gain in gains
+        if _is_worse(gain)
+    ]
     if worse:
         found.append(
-            f"Counterfactuals: less like the patient's own scan in the requested state than the untouched original is, "
-            f"{followed['n']} edits of {followed['patients']} patients: {', '.join(worse)}."
+            "Counterfactuals: less like the patient's own scan in the requested state than the "
+            f"untouched original is, {followed['n']} edits of {followed['patients']} patients: "
+            f"{', '.join(worse)}."
         )
     if told["collateral"]["unit_of"] != "visits":
         found.append(
-            "Counterfactuals: hardly any real patient came twice. Collateral changes are in "
-            "units of the difference between any two patients."
+            "Counterfactuals: hardly any real patient came twice. Collateral changes are in units "
+            "of the difference between any two patients."
         )
     return found
 
@@ -248,7 +322,8 @@ def _is_worse(gain: Mapping[str, Any]) -> bool:
 
 
 def _slope(made: np.ndarray, wanted: np.ndarray) -> float | None:
-    """Regression of the shift that was made on the one asked for, through 0: 1 is all of it, 0 none."""
+    """Regression of the shift that was made on the one asked for, through 0: 1 is all of it, 0
+    none."""
     known = np.isfinite(wanted)
     size = float(np.square(wanted[known]).sum())
     return float((made[known] * wanted[known]).sum() / size) if size else None

@@ -1,4 +1,5 @@
-"""Scores of learners that were tested on the same pictures, over the same resamples of test patients and of seeds."""
+"""Scores of learners that were tested on the same pictures, over the same resamples of test
+patients and of seeds."""
 
 from __future__ import annotations
 
@@ -12,26 +13,37 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
-"""(what a learner said of each picture [N, ...], weights of the pictures [N]) -> a number; NaN where they leave nothing."""
+"""(what a learner said of each picture [N, ...], weights of the pictures [N]) -> a number; NaN
+where they leave nothing."""
 
 
 class Reading:
-    """Every number is a mean over seeds, and its interval comes from the same resamples as that of any other."""
+    """Every number is a mean over seeds, and its interval comes from the same resamples as that of
+    any other."""
 
     def __init__(
-        self, measure: Measure, members: np.ndarray, patients: list[str] | None, *, bootstrap: int, seed: int, repeats: int
+        self,
+        measure: Measure,
+        members: np.ndarray,
+        patients: list[str] | None,
+        *,
+        bootstrap: int,
+        seed: int,
+        repeats: int,
     ) -> None:
         """Draw the resamples.
 
         Args:
             measure: What is made of a learner's scores.
-            members: bool [G, N]: which pictures are of each group that there must be enough patients of.
+            members: bool [G, N]: which pictures are of each group that there must be enough
+                patients of.
             patients: Whose picture each one is.
             bootstrap: Resamples; none are drawn where a group has fewer than FEWEST patients.
             seed: Of the resamples.
             repeats: Seeds that learners were trained with.
         """
-        self.measure, self.members = measure, members
+        self.measure = measure
+        self.members = members
         self.units = groups(members.shape[1], patients)
         self.patients = self._count(np.ones(members.shape[1], bool))
         source = rng(seed, "reading")
@@ -44,7 +56,8 @@ class Reading:
         return {"images": self.members.sum(1).tolist(), "patients": self.patients}
 
     def subgroups(self, images: ImageSet, by: str) -> dict[str, np.ndarray]:
-        """Value of an attribute -> which pictures have it, where each group has FEWEST patients; ages by decades."""
+        """Value of an attribute -> which pictures have it, where each group has FEWEST patients;
+        ages by decades."""
         places = classes.places(images, by, "real")
         found = {value: np.isin(np.arange(len(images)), some) for value, some in places.items()}
         return {value: mask for value, mask in found.items() if min(self._count(mask)) >= FEWEST}
@@ -59,7 +72,12 @@ class Reading:
         whole = (np.ones(len(self.units)), np.arange(len(scores)))
         return np.array(
             [
-                np.mean([self.measure(scores[seed], w if among is None else w * among) for seed in seeds])
+                np.mean(
+                    [
+                        self.measure(scores[seed], w if among is None else w * among)
+                        for seed in seeds
+                    ]
+                )
                 for w, seeds in [whole, *self.resamples]
             ]
         )
@@ -68,8 +86,11 @@ class Reading:
         """The mean over seeds with its interval, and the standard deviation from seed to seed."""
         return self._value(scores, self.series(scores))
 
-    def arm(self, scores: np.ndarray, others: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """An arm: its value, its differences from others, and the same per subgroup with the largest gap between two.
+    def arm(
+        self, scores: np.ndarray, others: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        """An arm: its value, its differences from others, and the same per subgroup with the
+        largest gap between two.
 
         Args:
             scores: [S, N, ...].
@@ -90,7 +111,11 @@ class Reading:
     def _value(self, scores: np.ndarray, series: np.ndarray) -> dict[str, Any]:
         value, ci = told(series)
         each = [self.measure(one, np.ones(len(self.units))) for one in scores]
-        return {"value": value, "ci": _within(ci), "sd": float(np.std(each, ddof=1)) if len(each) > 1 else None}
+        return {
+            "value": value,
+            "ci": _within(ci),
+            "sd": float(np.std(each, ddof=1)) if len(each) > 1 else None,
+        }
 
     def _count(self, among: np.ndarray) -> list[int]:
         """Patients of each group."""
@@ -98,7 +123,8 @@ class Reading:
 
 
 def told(series: np.ndarray) -> tuple[float, list[float] | None]:
-    """A number and its 95 % interval, from `Reading.series`; None where there are too few patients."""
+    """A number and its 95 % interval, from `Reading.series`; None where there are too few
+    patients."""
     again = series[1:][np.isfinite(series[1:])]
     return float(series[0]), interval(float(series[0]), again) if len(again) > 1 else None
 

@@ -1,4 +1,5 @@
-"""Scores of pairs of pictures: synthetic images and their nearest training images, edits and their originals."""
+"""Scores of pairs of pictures: synthetic images and their nearest training images, edits and their
+originals."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, WINDOW, Similarity, compare, patients_of, read_edits
+from latentdrift.evaluate.metrics.image_similarity import (
+    SIMILARITIES,
+    WINDOW,
+    Similarity,
+    compare,
+    patients_of,
+    read_edits,
+)
 from latentdrift.evaluate.privacy.copy_detection import Copies
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
 
@@ -19,10 +27,14 @@ MOST = 500  # pairs of either set that are looked at (ours)
 
 def rows_of(features: Mapping[str, Any]) -> dict[str, Similarity]:
     """SIMILARITIES, and the perceptual distance of a feature space that has one."""
-    perceptual = [space.perceptual for space in features.values() if getattr(space, "perceptual", None)]
+    perceptual = [
+        space.perceptual for space in features.values() if getattr(space, "perceptual", None)
+    ]
     if not perceptual:
         return SIMILARITIES
-    return SIMILARITIES | {"lpips-unweighted": lambda a, b, data_range: perceptual[0](a / data_range, b / data_range)}
+    return SIMILARITIES | {
+        "lpips-unweighted": lambda a, b, data_range: perceptual[0](a / data_range, b / data_range)
+    }
 
 
 def neighbours(
@@ -34,51 +46,81 @@ def neighbours(
     bootstrap: int,
     seed: int,
 ) -> dict[str, dict]:
-    """Every row for synthetic images and their nearest training images; floor: the same for held-out patients."""
-    if len({images.images.shape[1:] for images in (real, synthetic, train)}) > 1 or min(real.images.shape[1:3]) < WINDOW:
+    """Every row for synthetic images and their nearest training images; floor: the same for
+    held-out patients."""
+    if (
+        len({images.images.shape[1:] for images in (real, synthetic, train)}) > 1
+        or min(real.images.shape[1:3]) < WINDOW
+    ):
         return {}
-    scores, n, units = [], {"train": len(train)}, np.empty(0)
-    for name, images, near in (("real", real, found.real), ("synthetic", synthetic, found.synthetic)):
+    scores = []
+    n = {"train": len(train)}
+    units = np.empty(0)
+    for name, images, near in (
+        ("real", real, found.real),
+        ("synthetic", synthetic, found.synthetic),
+    ):
         places = part_of(len(images), MOST, rng(seed, "neighbours", name))
         scores.append(compare(train.images[near.index[places]], images.images[places], rows=rows))
         n[name], units = len(places), groups(len(images), images.patients)[places]
-    return {f"{name}.nearest": _mean(scores[1][name], scores[0][name], n, units, bootstrap, seed) for name in rows}
+    return {
+        f"{name}.nearest": _mean(scores[1][name], scores[0][name], n, units, bootstrap, seed)
+        for name in rows
+    }
 
 
 def edits(
     folder: Path, real: ImageSet, rows: Mapping[str, Similarity], bootstrap: int, seed: int
 ) -> tuple[list[dict], dict[str, dict]]:
-    """Every row for the original against reconstruction and counterfactual; floor: two different real patients."""
-    table, found = [], read_edits(folder)
+    """Every row for the original against reconstruction and counterfactual; floor: two different
+    real patients."""
+    table = []
+    found = read_edits(folder)
     for edit in found:
-        said = {name: bool(edit["record"].get(key)) for name, key in (("detail", "detail"), ("patient_known", "patient"))}
+        said = {
+            name: bool(edit["record"].get(key))
+            for name, key in (("detail", "detail"), ("patient_known", "patient"))
+        }
         row: dict[str, Any] = {"name": edit["name"], **said}
         for other in ("reconstruction", "counterfactual"):
             scores = compare(edit["original"][None], edit[other][None], rows=rows)
             row |= {f"{name}.{other}": float(values[0]) for name, values in scores.items()}
         table.append(row)
-    people, generator = groups(len(real), real.patients), rng(seed, "strangers")
+    people = groups(len(real), real.patients)
+    generator = rng(seed, "strangers")
     pairs = generator.integers(len(real), size=(STRANGERS, 2))
     pairs = pairs[people[pairs[:, 0]] != people[pairs[:, 1]]]
     shown = min(real.images.shape[1:3]) >= WINDOW and len(pairs)
-    strangers = compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]], rows=rows) if shown else {}
-    metrics, units = {}, groups(len(found), patients_of(found))
+    strangers = (
+        compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]], rows=rows) if shown else {}
+    )
+    metrics = {}
+    units = groups(len(found), patients_of(found))
     n = {"edits": len(table), "patients": int(units.max()) + 1}
     for name in table[0].keys() - {"name", "detail", "patient_known"}:
         floor = strangers.get(name.split(".")[0], np.empty(0))
         values = np.array([row[name] for row in table])
         metrics[name] = _mean(values, floor, {**n, "real": len(floor)}, units, bootstrap, seed)
-    finite = [{key: None if value == float("inf") else value for key, value in row.items()} for row in table]
+    finite = [
+        {key: None if value == float("inf") else value for key, value in row.items()}
+        for row in table
+    ]
     return finite, dict(sorted(metrics.items()))
 
 
-def _mean(values: np.ndarray, floor: np.ndarray, n: dict, units: np.ndarray, bootstrap: int, seed: int) -> dict:
-    """The mean with its interval over patients `units`; identical pairs, of infinite PSNR, are counted instead."""
+def _mean(
+    values: np.ndarray, floor: np.ndarray, n: dict, units: np.ndarray, bootstrap: int, seed: int
+) -> dict:
+    """The mean with its interval over patients `units`; identical pairs, of infinite PSNR, are
+    counted instead."""
     kept = np.isfinite(values)
-    finite, floor = values[kept], floor[np.isfinite(floor)]
+    finite = values[kept]
+    floor = floor[np.isfinite(floor)]
     return {
         "value": float(finite.mean()) if len(finite) else None,
-        "ci": mean_interval(finite, units[kept], bootstrap, rng(seed, "mean")) if len(finite) else None,
+        "ci": mean_interval(finite, units[kept], bootstrap, rng(seed, "mean"))
+        if len(finite)
+        else None,
         "n": n,
         "floor": float(floor.mean()) if len(floor) else None,
         "identical": int(np.isinf(values).sum()),

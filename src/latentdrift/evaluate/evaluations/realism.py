@@ -1,10 +1,12 @@
-"""Does a set show real anatomy? Critics learn to tell real images from ruined ones, and judge synthetic images.
+"""Does a set show real anatomy? Critics learn to tell real images from ruined ones, and judge
+synthetic images.
 
-Distances of pooled features do not see where things are: shuffled patches and mixtures of two patients pass as real.
-Here every control of CONTROLS has a critic of its own, and one critic knows all controls. Critics look at coarse
-structure that keeps its place (edges by cell, and a network's layers by cell), because fine texture differs between
-any two ways of making images and hides whether there is a heart. Critics learn from training images and are tried on
-held-out real images and on the same images ruined: what they cannot tell apart there, they do not judge.
+Distances of pooled features do not see where things are: shuffled patches and mixtures of two
+patients pass as real. Here every control of CONTROLS has a critic of its own, and one critic knows
+all controls. Critics look at coarse structure that keeps its place (edges by cell, and a network's
+layers by cell), because fine texture differs between any two ways of making images and hides
+whether there is a heart. Critics learn from training images and are tried on held-out real images
+and on the same images ruined: what they cannot tell apart there, they do not judge.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ import numpy as np
 
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval, part_by_unit, part_of, rng, units_of
+from latentdrift.evaluate.statistics.bootstrap import (
+    FEWEST,
+    draws,
+    interval,
+    part_by_unit,
+    part_of,
+    rng,
+    units_of,
+)
 
 SIDE = 64  # pixels on a side at which images are ruined
 SEEN = 32  # pixels on a side at which critics see them: finer detail is texture (ours)
@@ -29,11 +39,15 @@ LEARNED = 150  # images that critics learn from, at most; each is ruined once by
 TRIED = 200  # held-out real images that critics are tried on, at most
 FOLDS = 4  # of patients, where there are no other images to learn from
 LEAST = 8  # real images, of FOLDS patients or more, below which no critic learns (ours)
-SPLITS = 5  # of the real patients into halves, over which the two-sample test's floor is averaged (ours)
+SPLITS = (
+    5  # of the real patients into halves, over which the two-sample test's floor is averaged (ours)
+)
 COARSE = 2  # views of `structure` that show no texture: edge directions and layers
 ORDINARY = 0.95  # share of the held-out real images that lie below the limit of ordinary images
 NEARER = 0.5  # position from which a set lies nearer to a control than to real images
-MOST_BEYOND = 0.25  # share beyond the limit up to which a set counts as ordinary; 0.05 is expected (ours)
+MOST_BEYOND = (
+    0.25  # share beyond the limit up to which a set counts as ordinary; 0.05 is expected (ours)
+)
 
 Features = Callable[[np.ndarray], np.ndarray]
 
@@ -47,8 +61,10 @@ class Tried:
         auc: Area under the ROC curve of ruined against real held-out images, 0.5 for no difference.
         auc_ci: Its 95 % interval over patients; None below FEWEST patients.
         told: Whether the interval lies above 0.5.
-        position: Mean score of the synthetic images, 0 at real and 1 at ruined images; None where not told.
-        position_ci: Its 95 % interval over patients and synthetic images; None below FEWEST different synthetic images.
+        position: Mean score of the synthetic images, 0 at real and 1 at ruined images; None where
+            not told.
+        position_ci: Its 95 % interval over patients and synthetic images; None below FEWEST
+            different synthetic images.
     """
 
     title: str
@@ -64,10 +80,12 @@ class Realism:
     """What critics say of a synthetic set.
 
     Attributes:
-        n: Numbers of images learned from, of real and synthetic images, of real patients, and of different synthetic
+        n: Numbers of images learned from, of real and synthetic images, of real patients, and of
+            different synthetic
             images: an image that is repeated counts once in intervals.
         controls: By row of CONTROLS.
-        beyond: Share of the synthetic images beyond the limit under which ORDINARY of the real ones lie.
+        beyond: Share of the synthetic images beyond the limit under which ORDINARY of the real ones
+            lie.
         beyond_ci: Its 95 % interval; None below FEWEST different synthetic images.
     """
 
@@ -83,14 +101,24 @@ class Realism:
 
     @property
     def undecided(self) -> list[str]:
-        """Titles of the controls that the set may as well lie at as not: the interval of its position is that wide."""
-        placed = [(tried.title, tried.position_ci) for tried in self.controls.values() if tried.position_ci]
+        """Titles of the controls that the set may as well lie at as not: the interval of its
+        position is that wide."""
+        placed = [
+            (tried.title, tried.position_ci)
+            for tried in self.controls.values()
+            if tried.position_ci
+        ]
         return [title for title, ends in placed if ends[0] <= NEARER and ends[1] >= 1]
 
     @property
     def nearer(self) -> list[str]:
-        """Titles of the controls that the set surely lies nearer to than to real images, the surest first."""
-        placed = [(tried.position_ci[0], tried.title) for tried in self.controls.values() if tried.position_ci]
+        """Titles of the controls that the set surely lies nearer to than to real images, the surest
+        first."""
+        placed = [
+            (tried.position_ci[0], tried.title)
+            for tried in self.controls.values()
+            if tried.position_ci
+        ]
         return [title for low, title in sorted(placed, reverse=True) if low > NEARER]
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,18 +142,26 @@ def shrunk(images: Any, side: int) -> np.ndarray:
 def structure(images: np.ndarray, space: Features) -> list[np.ndarray]:
     """Three views of images [N, SIDE, SIDE, 3], [N, D] each.
 
-    Edge directions by cell, and a network's layers by cell, both at SEEN pixels; and mean steps of brightness between
-    neighbouring columns and rows, which show seams.
+    Edge directions by cell, and a network's layers by cell, both at SEEN pixels; and mean steps of
+    brightness between neighbouring columns and rows, which show seams.
     """
     from skimage.feature import hog
 
     seen = shrunk(images, SEEN)
-    settings: dict[str, Any] = {"orientations": DIRECTIONS, "pixels_per_cell": (CELL, CELL), "cells_per_block": (2, 2)}
+    settings: dict[str, Any] = {
+        "orientations": DIRECTIONS,
+        "pixels_per_cell": (CELL, CELL),
+        "cells_per_block": (2, 2),
+    }
     edges = np.stack([hog(image.mean(-1), **settings) for image in seen])
     grey = images.mean(-1)
     columns = np.abs(np.diff(grey, axis=2)).mean(1)
     rows = np.abs(np.diff(grey, axis=1)).mean(2)
-    return [edges, np.asarray(space(seen), dtype=np.float64), np.concatenate([columns, rows], axis=1)]
+    return [
+        edges,
+        np.asarray(space(seen), dtype=np.float64),
+        np.concatenate([columns, rows], axis=1),
+    ]
 
 
 class Eye:
@@ -136,10 +172,14 @@ class Eye:
 
         self.means = [view.mean(0) for view in real]
         # A feature that hardly varies between real images would otherwise outweigh all others.
-        self.scales = [(view.std(0) + 0.01 * view.std() + 1e-12) * np.sqrt(view.shape[1]) for view in real]
+        self.scales = [
+            (view.std(0) + 0.01 * view.std() + 1e-12) * np.sqrt(view.shape[1]) for view in real
+        ]
         joined = self.joined(both)
         count = min(COMPONENTS, len(joined) // 3, joined.shape[1])
-        self.components = PCA(count, whiten=True, svd_solver="randomized", random_state=0).fit(joined)
+        self.components = PCA(count, whiten=True, svd_solver="randomized", random_state=0).fit(
+            joined
+        )
 
     def joined(self, views: Sequence[np.ndarray]) -> np.ndarray:
         """The views side by side, each in units of the real images' spread."""
@@ -178,7 +218,10 @@ class Views:
         chosen = images.take(part_by_unit(units_of(images), most, rng(seed, "realism", *path)))
         small = shrunk(chosen.images, SIDE)
         controls = {
-            name: structure(ruined(name, small, chosen.patients, rng(seed, "realism", *path, name)), space) for name in CONTROLS
+            name: structure(
+                ruined(name, small, chosen.patients, rng(seed, "realism", *path, name)), space
+            )
+            for name in CONTROLS
         }
         return cls(structure(small, space), controls, units_of(chosen))
 
@@ -197,16 +240,21 @@ class Views:
 class Critics:
     """Learned from real images and the same images ruined.
 
-    The critic of all controls, which says how far a set lies beyond real images, does not see seams: there any other
-    texture lies far beyond.
+    The critic of all controls, which says how far a set lies beyond real images, does not see
+    seams: there any other texture lies far beyond.
     """
 
     def __init__(self, learned: Views) -> None:
-        stacked = [np.concatenate(parts) for parts in zip(learned.real, *learned.ruined.values(), strict=True)]
+        stacked = [
+            np.concatenate(parts)
+            for parts in zip(learned.real, *learned.ruined.values(), strict=True)
+        ]
         self.whole = Eye(learned.real, stacked)
         self.coarse = Eye(learned.real[:COARSE], stacked[:COARSE])
         real = self.whole(learned.real)
-        self.by_control = {name: critic(real, self.whole(views)) for name, views in learned.ruined.items()}
+        self.by_control = {
+            name: critic(real, self.whole(views)) for name, views in learned.ruined.items()
+        }
         others = np.concatenate([self.coarse(views[:COARSE]) for views in learned.ruined.values()])
         self.of_all = critic(self.coarse(learned.real[:COARSE]), others)
 
@@ -222,18 +270,26 @@ class Judge:
 
     Args:
         held_out: Real images that critics are tried on.
-        learned: Real images of other patients to learn from; None: critics learn from `held_out`, cross-fitted.
+        learned: Real images of other patients to learn from; None: critics learn from `held_out`,
+            cross-fitted.
         space: Features of images [N, SEEN, SEEN, 3] in [0, 1].
         bootstrap: Resamples behind each interval.
         seed: Of folds, subsets and resamples.
     """
 
-    def __init__(self, held_out: Views, learned: Views | None, space: Features, *, bootstrap: int, seed: int) -> None:
-        self.held_out, self.space, self.bootstrap, self.seed = held_out, space, bootstrap, seed
+    def __init__(
+        self, held_out: Views, learned: Views | None, space: Features, *, bootstrap: int, seed: int
+    ) -> None:
+        self.held_out = held_out
+        self.space = space
+        self.bootstrap = bootstrap
+        self.seed = seed
         everyone = np.arange(len(held_out.units))
         if learned is None:
             self.folds = [*_folds(held_out.units, rng(seed, "realism", "folds"))]
-            self.critics = [Critics(held_out.take(np.setdiff1d(everyone, fold))) for fold in self.folds]
+            self.critics = [
+                Critics(held_out.take(np.setdiff1d(everyone, fold))) for fold in self.folds
+            ]
         else:
             self.folds = [everyone]
             self.critics = [Critics(learned)]
@@ -243,7 +299,9 @@ class Judge:
 
     def _held_out(self, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Scores of held-out images, each by critics that did not learn from its patient."""
-        found: dict[str, np.ndarray] = {name: np.empty(len(views[0])) for name in [*CONTROLS, "all"]}
+        found: dict[str, np.ndarray] = {
+            name: np.empty(len(views[0])) for name in [*CONTROLS, "all"]
+        }
         for fold, critics in zip(self.folds, self.critics, strict=True):
             for name, scores in critics.scores([view[fold] for view in views]).items():
                 found[name][fold] = scores
@@ -251,7 +309,9 @@ class Judge:
 
     def views(self, synthetic: ImageSet) -> list[np.ndarray]:
         """A synthetic set, TRIED images at most, as critics see it."""
-        chosen = synthetic.take(part_of(len(synthetic), TRIED, rng(self.seed, "realism", "synthetic")))
+        chosen = synthetic.take(
+            part_of(len(synthetic), TRIED, rng(self.seed, "realism", "synthetic"))
+        )
         return structure(shrunk(chosen.images, SIDE), self.space)
 
     def __call__(self, views: Sequence[np.ndarray]) -> Realism:
@@ -265,7 +325,8 @@ class Judge:
         return Realism(n, tried, *self._beyond(made["all"], units))
 
     def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
-        """Can a classifier tell the synthetic set from held-out real images? None for fewer than FOLDS different ones."""
+        """Can a classifier tell the synthetic set from held-out real images? None for fewer than
+        FOLDS different ones."""
         if _different(views).max() + 1 < FOLDS:
             return None
         return two_sample(self.held_out, views, bootstrap=self.bootstrap, seed=self.seed)
@@ -277,7 +338,8 @@ class Judge:
         return zip(real, made, strict=True)
 
     def _tried(self, name: str, made: np.ndarray, units: np.ndarray) -> Tried:
-        real, ruin = self.real[name], self.ruined[name][name]
+        real = self.real[name]
+        ruin = self.ruined[name][name]
         wins = _wins(real, ruin)
         resamples = [*self._draws(units, name)]
         area = float(wins.mean())
@@ -289,7 +351,8 @@ class Judge:
             return Tried(CONTROLS[name].title, area, area_ci, told, None, None)
 
         def position(w: np.ndarray, v: np.ndarray) -> float:
-            start, end = np.average(real, weights=w), np.average(ruin, weights=w)
+            start = np.average(real, weights=w)
+            end = np.average(ruin, weights=w)
             return float((np.average(made, weights=v) - start) / (end - start))
 
         value = position(np.ones(len(real)), np.ones(len(made)))
@@ -307,26 +370,35 @@ class Judge:
         return value, _ends([share(w, v) for w, v in self._draws(units, "beyond")], units)
 
 
-def judge_of(real: ImageSet, train: ImageSet | None, space: Any, *, bootstrap: int = 200, seed: int = 0) -> Judge | str:
+def judge_of(
+    real: ImageSet, train: ImageSet | None, space: Any, *, bootstrap: int = 200, seed: int = 0
+) -> Judge | str:
     """A judge of realism in a feature space, or a sentence that says why there is none.
 
     Args:
         real: Held-out real images.
-        train: Real images of other patients to learn from; without them critics learn from `real`, cross-fitted.
+        train: Real images of other patients to learn from; without them critics learn from `real`,
+            cross-fitted.
         space: A row of FEATURES; its features by cell are taken where it has any.
         bootstrap: Resamples behind each interval.
         seed: Of controls, subsets and resamples.
     """
     if not _enough(real):
         return (
-            f"No judge of realism: {len(real)} real images of {_patients(real)} patients are too few. "
-            f"{LEAST} images of {FOLDS} patients are the least."
+            f"No judge of realism: {len(real)} real images of {_patients(real)} patients are too "
+            f"few. {LEAST} images of {FOLDS} patients are the least."
         )
     by_cell = getattr(space, "spatial", None) or space
     learned = None
     if train is not None and _enough(train) and not _shared(real, train):
         learned = Views.of(train, by_cell, LEARNED, seed, "train")
-    return Judge(Views.of(real, by_cell, TRIED, seed, "real"), learned, by_cell, bootstrap=bootstrap, seed=seed)
+    return Judge(
+        Views.of(real, by_cell, TRIED, seed, "real"),
+        learned,
+        by_cell,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True)
@@ -336,7 +408,8 @@ class TwoSample:
     Attributes:
         auc: Area under the ROC curve of held-out scores, 0.5 for no difference.
         ci: Its 95 % interval over patients and synthetic images, given the classifier.
-        floor: The same area between two halves of the real patients, mean over SPLITS ways to halve them.
+        floor: The same area between two halves of the real patients, mean over SPLITS ways to halve
+            them.
     """
 
     auc: float
@@ -358,7 +431,9 @@ def two_sample(real: Views, made: Sequence[np.ndarray], *, bootstrap: int, seed:
     wins = _wins(first, second)
     area = float(wins.mean())
     resampled = zip(
-        draws(real.units, bootstrap, rng(seed, "c2st", "a")), draws(units, bootstrap, rng(seed, "c2st", "b")), strict=True
+        draws(real.units, bootstrap, rng(seed, "c2st", "a")),
+        draws(units, bootstrap, rng(seed, "c2st", "b")),
+        strict=True,
     )
     replicates = [float(w @ wins @ v / (w.sum() * v.sum())) for w, v in resampled]
     bounds = [float(end) for end in np.clip(interval(area, replicates), 0, 1)]
@@ -376,11 +451,16 @@ def _halves_apart(real: Views, generator: np.random.Generator) -> float:
 
 
 def _cross_fitted(
-    a: Sequence[np.ndarray], a_units: np.ndarray, b: Sequence[np.ndarray], b_units: np.ndarray, generator: np.random.Generator
+    a: Sequence[np.ndarray],
+    a_units: np.ndarray,
+    b: Sequence[np.ndarray],
+    b_units: np.ndarray,
+    generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Held-out scores of two sets, higher for what looks like the second."""
     eye = Eye(a, [np.concatenate(parts) for parts in zip(a, b, strict=True)])
-    x, y = eye(a), eye(b)
+    x = eye(a)
+    y = eye(b)
     scores = np.zeros(len(x)), np.zeros(len(y))
     for fold_a, fold_b in zip(_folds(a_units, generator), _folds(b_units, generator), strict=True):
         if not (len(fold_a) and len(fold_b)):
@@ -403,7 +483,8 @@ def _wins(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _different(made: Sequence[np.ndarray]) -> np.ndarray:
-    """The unit of each synthetic image [N], in order: images with the same edges and steps of brightness are one.
+    """The unit of each synthetic image [N], in order: images with the same edges and steps of
+    brightness are one.
 
     A network's layers of equal images may differ in the last digit between batches.
     """

@@ -21,7 +21,8 @@ class Asked:
     Attributes:
         before, after: float [E, K]; NaN where nobody said.
         touched: bool [E, K]: what was to change.
-        names: [E], kinds of change of each edit: `age up`, `diagnosis=dementia`, `findings=Effusion removed`.
+        names: [E], kinds of change of each edit: `age up`, `diagnosis=dementia`, `findings=Effusion
+            removed`.
         places: kind of change -> (which judge, the value that it should then see; 0 for a number).
         numbers: kinds of change of numeric attributes.
     """
@@ -34,31 +35,43 @@ class Asked:
     numbers: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> Asked:
+    def of(
+        cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]
+    ) -> Asked:
         """From record.json of each edit.
 
         Raises:
             InputError: A record does not say what was asked for, or nothing that was is judged.
         """
         states = [_states(record, spec) for record in records]
-        before, after = (judges.truths(pd.DataFrame([pair[side] for pair in states]), len(states)) for side in (0, 1))
+        before, after = (
+            judges.truths(pd.DataFrame([pair[side] for pair in states]), len(states))
+            for side in (0, 1)
+        )
         touched = np.zeros(after.shape, bool)
         names: list[list[str]] = []
         places: dict[str, tuple[int, float]] = {}
         for edit, record in enumerate(records):
             names.append([])
             for place, output in enumerate(judges.outputs):
-                was, wanted = before[edit, place], after[edit, place]
-                touched[edit, place] = not np.isnan(wanted) and was != wanted and (not np.isnan(was) or _named(output, record))
+                was = before[edit, place]
+                wanted = after[edit, place]
+                touched[edit, place] = (
+                    not np.isnan(wanted)
+                    and was != wanted
+                    and (not np.isnan(was) or _named(output, record))
+                )
                 if touched[edit, place] and (kind := _kind(output, was, wanted)):
                     names[-1].append(kind)
                     places[kind] = place, 0.0 if output.value is None else float(wanted)
         if not places:
             raise InputError(
-                "none of the edits asked for an attribute that judges could learn from the training images; see `alignment` in "
-                "docs/evaluating.md for what they need"
+                "none of the edits asked for an attribute that judges could learn from the "
+                "training images; see `alignment` in docs/evaluating.md for what they need"
             )
-        numbers = frozenset(kind for kind, (place, _) in places.items() if judges.outputs[place].value is None)
+        numbers = frozenset(
+            kind for kind, (place, _) in places.items() if judges.outputs[place].value is None
+        )
         return cls(before, after, touched, names, places, numbers)
 
     @property
@@ -79,22 +92,33 @@ class Asked:
         return self.places[kind]
 
 
-def _states(record: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _states(
+    record: Mapping[str, Any], spec: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The attributes before and after."""
     if "changes" not in record:
-        raise InputError("an edit's record.json has no 'changes', so nobody knows what was asked for; make it with this version")
-    add, remove = record.get("add", ()), record.get("remove", ())
-    return prompts.states(record.get("attributes", {}), record["changes"], add=add, remove=remove, spec=spec)
+        raise InputError(
+            "an edit's record.json has no 'changes', so nobody knows what was asked for; make it "
+            "with this version"
+        )
+    add = record.get("add", ())
+    remove = record.get("remove", ())
+    return prompts.states(
+        record.get("attributes", {}), record["changes"], add=add, remove=remove, spec=spec
+    )
 
 
 def _named(output: Output, record: Mapping[str, Any]) -> bool:
     """Whether a change named this one, where nobody knows how it was before."""
     findings = (*record.get("add", ()), *record.get("remove", ()))
-    return output.attribute in record["changes"] or (output.attribute == "findings" and output.value in findings)
+    return output.attribute in record["changes"] or (
+        output.attribute == "findings" and output.value in findings
+    )
 
 
 def _kind(output: Output, was: float, wanted: float) -> str | None:
-    """What a change is called; None for what goes with another: the value that a category leaves, "No Finding"."""
+    """What a change is called; None for what goes with another: the value that a category leaves,
+    "No Finding"."""
     if output.value is None:
         return f"{output.attribute} {'set' if np.isnan(was) else 'up' if wanted > was else 'down'}"
     if output.attribute == "findings":

@@ -49,19 +49,32 @@ class Masked:
 
     def __add__(self, other: Masked) -> Masked:
         """Both; patients stay only where both sets know them."""
-        patients = None if self.patients is None or other.patients is None else [*self.patients, *other.patients]
-        return Masked(torch.cat([self.x, other.x]), torch.cat([self.masks, other.masks]), self.labels, patients)
+        patients = (
+            None
+            if self.patients is None or other.patients is None
+            else [*self.patients, *other.patients]
+        )
+        return Masked(
+            torch.cat([self.x, other.x]),
+            torch.cat([self.masks, other.masks]),
+            self.labels,
+            patients,
+        )
 
     def fewer(self, share: float, seed: int) -> Masked:
         """A share of them by chance, but LEAST at the least."""
-        places = np.sort(rng(seed, "take").permutation(len(self))[: max(round(share * len(self)), LEAST)])
+        places = np.sort(
+            rng(seed, "take").permutation(len(self))[: max(round(share * len(self)), LEAST)]
+        )
         patients = None if self.patients is None else [self.patients[place] for place in places]
         return Masked(self.x[places], self.masks[places], self.labels, patients)
 
     @property
     def members(self) -> np.ndarray:
         """Which of them have each label but 0: bool [labels - 1, N]."""
-        return np.stack([(self.masks == label).flatten(1).any(1).numpy() for label in range(1, self.labels)])
+        return np.stack(
+            [(self.masks == label).flatten(1).any(1).numpy() for label in range(1, self.labels)]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +82,8 @@ class Segmenting:
     """Outlining what masks mark; see `trial.Task`.
 
     Attributes:
-        sources: `train`, `made` and `test` -> (cohort, column that names masks, the position of each of the set's images).
+        sources: `train`, `made` and `test` -> (cohort, column that names masks, the position of
+            each of the set's images).
         values: of the masks, but 0.
         column: as it was asked for.
     """
@@ -80,37 +94,53 @@ class Segmenting:
 
     @classmethod
     def of(cls, real: Cohort, synthetic: Path, column: str, split: str | None) -> Segmenting:
-        """Masks of real images by `column`, of synthetic ones by the same, or by the one that `generate` writes.
+        """Masks of real images by `column`, of synthetic ones by the same, or by the one that
+        `generate` writes.
 
         Raises:
             OptionError: No such column, or synthetic images without masks.
-            CohortError: A mask is missing or damaged, or the train split has none with anything but 0 in it.
+            CohortError: A mask is missing or damaged, or the train split has none with anything but
+                0 in it.
         """
         if not image_sets.is_cohort(synthetic):
-            raise OptionError(f"--utility mask={column} needs masks of the synthetic images, and {synthetic} is not a cohort")
+            raise OptionError(
+                f"--utility mask={column} needs masks of the synthetic images, and {synthetic} is "
+                "not a cohort"
+            )
         made = Cohort.load(synthetic)
         theirs = column if column in made.rows() else WRITTEN
         if theirs not in made.rows():
             raise OptionError(
-                f"--utility mask={column} needs masks of the synthetic images, and cohort {synthetic} has neither a column "
-                f"{column} nor a column {WRITTEN}; `generate` keeps masks that a ControlNet was shown (fit --hint mask=COLUMN)"
+                f"--utility mask={column} needs masks of the synthetic images, and cohort "
+                f"{synthetic} has neither a column {column} nor a column {WRITTEN}; `generate` "
+                "keeps masks that a ControlNet was shown (fit --hint mask=COLUMN)"
             )
         sources = {}
-        asked = {"train": (real, column, "train"), "test": (real, column, split), "made": (made, theirs, None)}
+        asked = {
+            "train": (real, column, "train"),
+            "test": (real, column, split),
+            "made": (made, theirs, None),
+        }
         for what, (cohort, name, rows) in asked.items():
             files.positions(cohort, name, "--utility mask")
             sources[what] = (cohort, name, [int(place) for place in cohort.rows(rows).index])
         found = set(files.check_labels(real, column, list(_with_masks(*sources["train"]))))
         if not found - {0}:
             raise CohortError(
-                f"no mask that column {column} of the train split of cohort {real.folder} names has anything but 0 in it"
+                f"no mask that column {column} of the train split of cohort {real.folder} names "
+                "has anything but 0 in it"
             )
         return cls(sources, tuple(sorted(found - {0})), column)
 
     @property
     def about(self) -> dict[str, Any]:
         groups = [f"with label {value}" for value in self.values]
-        return {"classes": f"mask={self.column}", "groups": groups, "network": "small U-Net", "measure": "Dice"}
+        return {
+            "classes": f"mask={self.column}",
+            "groups": groups,
+            "network": "small U-Net",
+            "measure": "Dice",
+        }
 
     def known(self, images: ImageSet, what: str, seed: int) -> tuple[Masked, ImageSet]:
         """At most MOST pictures that have a mask.
@@ -125,18 +155,21 @@ class Segmenting:
         places = part_of(places, MOST, rng(seed, "trial", what))
         if len(places) < LEAST:
             raise InputError(
-                f"a segmenter needs at least {LEAST} images with a mask of each set, and {len(places)} {what} images name one in "
-                f"column {column} of {cohort.folder}"
+                f"a segmenter needs at least {LEAST} images with a mask of each set, and "
+                f"{len(places)} {what} images name one in column {column} of {cohort.folder}"
             )
         some = images.take(places)
         found = [self._numbered(cohort, column, positions[int(place)]) for place in places]
         masks = torch.from_numpy(np.stack(found))
         lesson = Masked(looked_at(some, unet.SIZE), masks, 1 + len(self.values), some.patients)
-        lost = [value for value, own in zip(self.values, lesson.members, strict=True) if not own.any()]
+        lost = [
+            value for value, own in zip(self.values, lesson.members, strict=True) if not own.any()
+        ]
         if lost and what == "test":
             raise InputError(
-                f"no test image has the label {lost[0]} in its mask at {unet.SIZE} pixels, so nobody can say how well it is "
-                f"outlined; take it out of the masks in column {column} of {cohort.folder}, or test on other patients"
+                f"no test image has the label {lost[0]} in its mask at {unet.SIZE} pixels, so "
+                "nobody can say how well it is outlined; take it out of the masks in column "
+                f"{column} of {cohort.folder}, or test on other patients"
             )
         return lesson, some
 
@@ -146,22 +179,37 @@ class Segmenting:
         other = sorted(set(np.unique(mask).tolist()) - {0, *self.values})
         if other:
             raise CohortError(
-                f"the mask {cohort.folder / cohort.rows()[column].iloc[position]} has the label {other[0]}, and the masks of the "
-                f"train split have 0, {', '.join(map(str, self.values))}; write it with those labels"
+                f"the mask {cohort.folder / cohort.rows()[column].iloc[position]} has the label "
+                f"{other[0]}, and the masks of the train split have 0, "
+                f"{', '.join(map(str, self.values))}; write it with those labels"
             )
         return np.searchsorted(np.array((0, *self.values)), mask)
 
-    def learn(self, stages: list[Masked], test: Masked, *, steps: int, seed: int, augmentation: str, device: str) -> np.ndarray:
-        """Dice of every label in every test picture: [N, L], NaN where the picture has none of it."""
+    def learn(
+        self,
+        stages: list[Masked],
+        test: Masked,
+        *,
+        steps: int,
+        seed: int,
+        augmentation: str,
+        device: str,
+    ) -> np.ndarray:
+        """Dice of every label in every test picture: [N, L], NaN where the picture has none of
+        it."""
         network = unet.segmenter(seed, test.labels).to(device)
         bounds = [round(steps * place / len(stages)) for place in range(len(stages) + 1)]
         for place, stage in enumerate(stages):
-            part, source = bounds[place + 1] - bounds[place], generator(seed, "segmenting", place)
-            unet.learn(network, stage.x, stage.masks, test.labels, part, source, augmentation=augmentation)
+            part = bounds[place + 1] - bounds[place]
+            source = generator(seed, "segmenting", place)
+            unet.learn(
+                network, stage.x, stage.masks, test.labels, part, source, augmentation=augmentation
+            )
         return unet.dice(unet.predict(network, test.x), test.masks, test.labels)
 
     def score(self, test: Masked) -> Measure:
-        """The mean over labels of their mean over pictures that have them; NaN where the weights leave a label out."""
+        """The mean over labels of their mean over pictures that have them; NaN where the weights
+        leave a label out."""
         return mean_dice
 
     def chance(self, train: Masked, test: Masked) -> float:
@@ -172,20 +220,22 @@ class Segmenting:
 
     def seconds_per_step(self) -> float:
         """Wall time of a step on this machine, from a few real ones on grey pictures."""
-        tried, labels = 3, 1 + len(self.values)
-        x, masks = (
-            torch.full((2, 3, unet.SIZE, unet.SIZE), 0.5),
-            torch.zeros((2, unet.SIZE, unet.SIZE)).long(),
-        )
+        tried = 3
+        labels = 1 + len(self.values)
+        x = torch.full((2, 3, unet.SIZE, unet.SIZE), 0.5)
+        masks = torch.zeros((2, unet.SIZE, unet.SIZE)).long()
         network = unet.segmenter(0, labels)
-        unet.learn(network, x, masks, labels, 1, generator(0), augmentation="none")  # the first step warms up
+        unet.learn(
+            network, x, masks, labels, 1, generator(0), augmentation="none"
+        )  # the first step warms up
         began = time.perf_counter()
         unet.learn(network, x, masks, labels, tried, generator(0), augmentation="none")
         return (time.perf_counter() - began) / tried
 
 
 def mean_dice(scores: np.ndarray, weights: np.ndarray) -> float:
-    """The mean over labels of the weighted mean over pictures [N, L] that have them; NaN where a label is left out."""
+    """The mean over labels of the weighted mean over pictures [N, L] that have them; NaN where a
+    label is left out."""
     there = np.isfinite(scores) * weights[:, None]
     sizes = there.sum(0)
     if not sizes.all():

@@ -1,7 +1,9 @@
-"""How useful pictures are: a classifier learns from them and is tested on real ones (train on synthetic, test on real).
+"""How useful pictures are: a classifier learns from them and is tested on real ones (train on
+synthetic, test on real).
 
-The classifier is by default a small network that starts from nothing, so its score says what the pictures taught it. It takes the
-same number of optimiser steps whatever the number of pictures: more of them are never more training (de Wilde et al. 2024).
+The classifier is by default a small network that starts from nothing, so its score says what the
+pictures taught it. It takes the same number of optimiser steps whatever the number of pictures:
+more of them are never more training (de Wilde et al. 2024).
 
     real                       utility([real], test)
     synthetic                  utility([synthetic], test)
@@ -53,7 +55,9 @@ class Labelled:
     patients: list[str] | None = None
 
     @classmethod
-    def of(cls, pictures: ImageSet, labels: Sequence[int] | np.ndarray, size: int = SIZE) -> Labelled:
+    def of(
+        cls, pictures: ImageSet, labels: Sequence[int] | np.ndarray, size: int = SIZE
+    ) -> Labelled:
         """Pictures of any size, as S = `size`.
 
         Raises:
@@ -62,8 +66,8 @@ class Labelled:
         marks = np.asarray(labels)
         if len(marks) != len(pictures) or not np.isin(marks, (0, 1)).all():
             raise InputError(
-                f"{len(pictures)} pictures come with {len(marks)} labels, {sorted(set(marks.tolist()))[:5]} among them; give "
-                "each picture a 1 or a 0"
+                f"{len(pictures)} pictures come with {len(marks)} labels, "
+                f"{sorted(set(marks.tolist()))[:5]} among them; give each picture a 1 or a 0"
             )
         return cls(looked_at(pictures, size), marks.astype(int), pictures.patients)
 
@@ -72,8 +76,14 @@ class Labelled:
 
     def __add__(self, other: Labelled) -> Labelled:
         """Both; patients stay only where both sets know them."""
-        patients = None if self.patients is None or other.patients is None else [*self.patients, *other.patients]
-        return Labelled(torch.cat([self.x, other.x]), np.concatenate([self.labels, other.labels]), patients)
+        patients = (
+            None
+            if self.patients is None or other.patients is None
+            else [*self.patients, *other.patients]
+        )
+        return Labelled(
+            torch.cat([self.x, other.x]), np.concatenate([self.labels, other.labels]), patients
+        )
 
     def take(self, n: int, seed: int) -> Labelled:
         """At most n pictures by chance; the classes keep their shares, to one picture."""
@@ -81,7 +91,12 @@ class Labelled:
         wanted = {0: n - ones, 1: ones}
         source = rng(seed, "take")
         places = np.sort(
-            np.concatenate([source.permutation(np.flatnonzero(self.labels == label))[:most] for label, most in wanted.items()])
+            np.concatenate(
+                [
+                    source.permutation(np.flatnonzero(self.labels == label))[:most]
+                    for label, most in wanted.items()
+                ]
+            )
         )
         patients = None if self.patients is None else [self.patients[place] for place in places]
         return Labelled(self.x[places], self.labels[places], patients)
@@ -101,8 +116,9 @@ class Labelled:
         ones = int(self.labels.sum())
         if min(ones, len(self) - ones) < LEAST:
             raise InputError(
-                f"a classifier is {use} on at least {LEAST} pictures of each class, and these are {ones} of the class that is "
-                f"looked for and {len(self) - ones} of the rest; take another class, or more pictures"
+                f"a classifier is {use} on at least {LEAST} pictures of each class, and these are "
+                f"{ones} of the class that is looked for and {len(self) - ones} of the rest; take "
+                "another class, or more pictures"
             )
 
 
@@ -147,7 +163,8 @@ def utility(
         train: What is learned, one set after another; the stages share the steps.
         test: Real pictures of patients whom `train` does not hold.
         steps: Optimiser steps in all.
-        seed: Of the network, the batches, the augmentation and the resamples; the same seed gives the same scores.
+        seed: Of the network, the batches, the augmentation and the resamples; the same seed gives
+            the same scores.
         bootstrap: Resamples of test patients behind the interval.
         device: Where the network runs.
         network: What learns; the pictures have its size.
@@ -160,12 +177,22 @@ def utility(
         stage.check("trained")
     test.check("tested")
     if not 0 < len(train) <= steps:
-        raise InputError(f"{steps} steps cannot be shared by {len(train)} stages; give at least one stage, and a step for each")
+        raise InputError(
+            f"{steps} steps cannot be shared by {len(train)} stages; give at least one stage, and "
+            "a step for each"
+        )
     learner = network.make(seed, 1).to(device)
     bounds = [round(steps * place / len(train)) for place in range(len(train) + 1)]
     for place, stage in enumerate(train):
         part = bounds[place + 1] - bounds[place]
-        learn(learner, stage, part, generator(seed, "utility", place), rate=network.rate, augmentation=augmentation)
+        learn(
+            learner,
+            stage,
+            part,
+            generator(seed, "utility", place),
+            rate=network.rate,
+            augmentation=augmentation,
+        )
     scores = score(learner, test.x)
     value, ci = auc(test.labels, scores, test.patients, bootstrap=bootstrap, seed=seed)
     return Utility(scores, value, ci, [_counts(stage) for stage in train], _counts(test))
@@ -180,7 +207,8 @@ def learn(
     rate: float = SMALL.rate,
     augmentation: str = "light",
 ) -> None:
-    """Train for `steps` batches with as many pictures of one class as of the other; the rate falls to 0 by a cosine."""
+    """Train for `steps` batches with as many pictures of one class as of the other; the rate falls
+    to 0 by a cosine."""
     device = next(network.parameters()).device
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -188,7 +216,9 @@ def learn(
     target = torch.arange(2, dtype=torch.float32, device=device).repeat_interleave(BATCH // 2)
     network.train()
     for _ in range(steps):
-        places = torch.cat([own[torch.randint(len(own), (BATCH // 2,), generator=source)] for own in members])
+        places = torch.cat(
+            [own[torch.randint(len(own), (BATCH // 2,), generator=source)] for own in members]
+        )
         x = AUGMENTATIONS[augmentation](stage.x[places], source).to(device)
         loss = functional.binary_cross_entropy_with_logits(network(2 * x - 1)[:, 0], target)
         optimizer.zero_grad(set_to_none=True)
@@ -207,12 +237,17 @@ def score(network: nn.Module, x: Tensor) -> np.ndarray:
 def predict(network: nn.Module, x: Tensor) -> np.ndarray:
     """What a network says of pictures [N, 3, S, S] in [0, 1]: float64 [N, outputs]."""
     device = next(network.parameters()).device
-    return torch.cat([network(2 * part.to(device) - 1).cpu() for part in x.split(BATCH)]).double().numpy()
+    return (
+        torch.cat([network(2 * part.to(device) - 1).cpu() for part in x.split(BATCH)])
+        .double()
+        .numpy()
+    )
 
 
 def seconds_per_step(network: Network = SMALL) -> float:
     """Wall time of a step on this machine, from a few real ones on a grey picture."""
-    stage, tried = Labelled(torch.full((2, 3, network.size, network.size), 0.5), np.arange(2)), 3
+    stage = Labelled(torch.full((2, 3, network.size, network.size), 0.5), np.arange(2))
+    tried = 3
     learner = network.make(0, 1)
     learn(learner, stage, 1, generator(0))  # the first step warms up
     began = time.perf_counter()

@@ -19,12 +19,15 @@ BATCH = 16  # pictures per step
 
 
 class UNet(nn.Module):
-    """Pictures [B, 3, S, S] in [-1, 1] -> logits [B, labels, S, S] (Ronneberger et al. 2015, narrow)."""
+    """Pictures [B, 3, S, S] in [-1, 1] -> logits [B, labels, S, S] (Ronneberger et al. 2015,
+    narrow)."""
 
     def __init__(self, labels: int) -> None:
         super().__init__()
         ins = (3, *WIDTHS[:-1])
-        self.down = nn.ModuleList(_block(before, after) for before, after in zip(ins, WIDTHS, strict=True))
+        self.down = nn.ModuleList(
+            _block(before, after) for before, after in zip(ins, WIDTHS, strict=True)
+        )
         self.up = nn.ModuleList(_block(low + high, high) for high, low in pairwise(WIDTHS))
         self.last = nn.Conv2d(WIDTHS[0], labels, 1)
 
@@ -41,7 +44,11 @@ class UNet(nn.Module):
 def _block(before: int, after: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width in (before, after):
-        layers += [nn.Conv2d(width, after, 3, padding=1, bias=False), nn.GroupNorm(4, after), nn.SiLU()]
+        layers += [
+            nn.Conv2d(width, after, 3, padding=1, bias=False),
+            nn.GroupNorm(4, after),
+            nn.SiLU(),
+        ]
     return nn.Sequential(*layers)
 
 
@@ -53,11 +60,20 @@ def segmenter(seed: int, labels: int) -> UNet:
 
 
 def learn(
-    network: UNet, x: Tensor, masks: Tensor, labels: int, steps: int, source: torch.Generator, *, augmentation: str
+    network: UNet,
+    x: Tensor,
+    masks: Tensor,
+    labels: int,
+    steps: int,
+    source: torch.Generator,
+    *,
+    augmentation: str,
 ) -> None:
-    """Train for `steps` batches of pictures [N, 3, S, S] in [0, 1] and masks int64 [N, S, S]; the rate falls by a cosine.
+    """Train for `steps` batches of pictures [N, 3, S, S] in [0, 1] and masks int64 [N, S, S]; the
+    rate falls by a cosine.
 
-    The loss is cross-entropy and one less the soft Dice of every label but 0, over the batch (Isensee et al. 2021).
+    The loss is cross-entropy and one less the soft Dice of every label but 0, over the batch
+    (Isensee et al. 2021).
     """
     device = next(network.parameters()).device
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
@@ -66,7 +82,8 @@ def learn(
     for _ in range(steps):
         places = torch.randint(len(x), (BATCH,), generator=source)
         pictures, truth = AUGMENTATIONS[augmentation].both(x[places], masks[places], labels, source)
-        logits, truth = network(2 * pictures.to(device) - 1), truth.to(device)
+        logits = network(2 * pictures.to(device) - 1)
+        truth = truth.to(device)
         loss = functional.cross_entropy(logits, truth) + _soft_dice_loss(logits, truth)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -78,7 +95,8 @@ def learn(
 def _soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
     said = logits.softmax(1)[:, 1:]
     true = functional.one_hot(truth, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(said)
-    both, sizes = (said * true).sum((0, 2, 3)), (said + true).sum((0, 2, 3))
+    both = (said * true).sum((0, 2, 3))
+    sizes = (said + true).sum((0, 2, 3))
     return (
         1 - ((2 * both + 1) / (sizes + 1)).mean()
     )  # one pixel more, so that a label that is not in the batch is no division by 0
@@ -92,13 +110,17 @@ def predict(network: UNet, x: Tensor) -> Tensor:
 
 
 def dice(said: Tensor, truth: Tensor, labels: int) -> np.ndarray:
-    """Of every picture and every label but 0: 2 |A and B| / (|A| + |B|) (Dice 1945), float64 [N, labels - 1].
+    """Of every picture and every label but 0: 2 |A and B| / (|A| + |B|) (Dice 1945), float64 [N,
+    labels - 1].
 
-    NaN where the picture's mask does not have the label: such a picture says nothing of how well it is outlined.
+    NaN where the picture's mask does not have the label: such a picture says nothing of how well it
+    is outlined.
     """
     columns = []
     for label in range(1, labels):
-        a, b = said == label, truth == label
-        both, sizes = (a & b).sum((1, 2)).double(), (a.sum((1, 2)) + b.sum((1, 2))).double()
+        a = said == label
+        b = truth == label
+        both = (a & b).sum((1, 2)).double()
+        sizes = (a.sum((1, 2)) + b.sum((1, 2))).double()
         columns.append(torch.where(b.any(-1).any(-1), 2 * both / sizes.clamp(min=1), torch.nan))
     return torch.stack(columns, 1).numpy()

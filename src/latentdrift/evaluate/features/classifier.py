@@ -36,25 +36,35 @@ class Network:
 
 
 def classifier(seed: int, outputs: int = 1) -> nn.Sequential:
-    """The small network, which starts from nothing: blocks that halve the side, a mean over positions, a linear layer."""
+    """The small network, which starts from nothing: blocks that halve the side, a mean over
+    positions, a linear layer."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "classifier"))
         layers: list[nn.Module] = []
         for before, after in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True):
-            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.GroupNorm(8, after), nn.SiLU(), nn.MaxPool2d(2)]
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], outputs))
+            layers += [
+                nn.Conv2d(before, after, 3, padding=1, bias=False),
+                nn.GroupNorm(8, after),
+                nn.SiLU(),
+                nn.MaxPool2d(2),
+            ]
+        return nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], outputs)
+        )
 
 
 SMALL = Network("small", SIZE, RATE, classifier)
 
 
 def load_network(name: str) -> Network:
-    """`small`, or the folder or id of a Hugging Face vision model, whose last layer is made anew and all of it trained.
+    """`small`, or the folder or id of a Hugging Face vision model, whose last layer is made anew
+    and all of it trained.
 
     Names such as `timm/resnet18.a1_in1k` are read through transformers and need `timm`.
 
     Raises:
-        InputError: No such model, its weights are not whole, or a package that it needs is not installed.
+        InputError: No such model, its weights are not whole, or a package that it needs is not
+            installed.
     """
     if name == SMALL.name:
         return SMALL
@@ -63,11 +73,17 @@ def load_network(name: str) -> Network:
         _pretrained(name, 0, 1)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(
-            f"no vision model could be read from '{name}' ({' '.join(str(error).split())[:200]}); give `small`, a folder with "
-            "config.json, preprocessor_config.json and weights, or the id of a model that this machine has or can reach; ids "
-            "that begin with timm/ need `pip install timm`"
+            f"no vision model could be read from '{name}' ({' '.join(str(error).split())[:200]}); "
+            "give `small`, a folder with config.json, preprocessor_config.json and weights, or the "
+            "id of a model that this machine has or can reach; ids that begin with timm/ need `pip "
+            "install timm`"
         ) from error
-    return Network(name, entrance.size, TUNED, lambda seed, outputs: Tuned(_pretrained(name, seed, outputs), entrance))
+    return Network(
+        name,
+        entrance.size,
+        TUNED,
+        lambda seed, outputs: Tuned(_pretrained(name, seed, outputs), entrance),
+    )
 
 
 class Tuned(nn.Module):
@@ -75,7 +91,8 @@ class Tuned(nn.Module):
 
     def __init__(self, model: nn.Module, entrance: Entrance) -> None:
         super().__init__()
-        self.model, self.entrance = model, entrance
+        self.model = model
+        self.entrance = entrance
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(pixel_values=self.entrance.scale((x + 1) / 2)).logits
@@ -85,11 +102,23 @@ def _pretrained(name: str, seed: int, outputs: int) -> nn.Module:
     """With a new last layer; weights that lack anything else would mean nothing."""
     from transformers import AutoModelForImageClassification
 
-    how = {"num_labels": outputs, "ignore_mismatched_sizes": True, "dtype": torch.float32, "output_loading_info": True}
+    how = {
+        "num_labels": outputs,
+        "ignore_mismatched_sizes": True,
+        "dtype": torch.float32,
+        "output_loading_info": True,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "classifier"))
         model, info = AutoModelForImageClassification.from_pretrained(name, **how)
-    lost = sorted(key for key in info["missing_keys"] if key.startswith(f"{model.base_model_prefix}.") and "pooler" not in key)
+    lost = sorted(
+        key
+        for key in info["missing_keys"]
+        if key.startswith(f"{model.base_model_prefix}.") and "pooler" not in key
+    )
     if lost:
-        raise InputError(f"'{name}' lacks weights, e.g. {lost[0]}; a backbone that has learned nothing is not what was asked for")
+        raise InputError(
+            f"'{name}' lacks weights, e.g. {lost[0]}; a backbone that has learned nothing is not "
+            "what was asked for"
+        )
     return model

@@ -1,7 +1,8 @@
-"""Features on disk, under what they were made of, so that nothing is encoded twice and nothing has to fit into memory.
+"""Features on disk, under what they were made of, so that nothing is encoded twice and nothing has
+to fit into memory.
 
-FOLDER/<sha256>.npy: float32 [N, D], the hash being that of the space and of the contents of the pictures, in order. Features of
-patients' pictures are patients' data, and so is the folder.
+FOLDER/<sha256>.npy: float32 [N, D], the hash being that of the space and of the contents of the
+pictures, in order. Features of patients' pictures are patients' data, and so is the folder.
 """
 
 from __future__ import annotations
@@ -42,18 +43,23 @@ class Kept:
         return Kept(self.space.spatial, self.folder) if self.space.spatial else None
 
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
-        """Features float32 [N, D], mapped from the disk; written batch by batch if they are not there, whole or not at all."""
+        """Features float32 [N, D], mapped from the disk; written batch by batch if they are not
+        there, whole or not at all."""
         path = self.folder / f"{key(self.space, images)}.npy"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(f".{os.getpid()}.partial")
             try:
                 _write(partial, self.space, images)
-                with suppress(FileNotFoundError):  # another process finished the same features, and tidied up
+                with suppress(
+                    FileNotFoundError
+                ):  # another process finished the same features, and tidied up
                     os.replace(partial, path)
             finally:
                 partial.unlink(missing_ok=True)
-            for stale in self.folder.glob(f"{path.stem}.*.partial"):  # of processes that were killed
+            for stale in self.folder.glob(
+                f"{path.stem}.*.partial"
+            ):  # of processes that were killed
                 with suppress(OSError):
                     stale.unlink()
         return np.load(path, mmap_mode="r")
@@ -70,7 +76,9 @@ def key(space: Space, images: np.ndarray | Pictures) -> str:
     if isinstance(images, Pictures):
         digest.update("\n".join(images.keys).encode())
     else:
-        digest.update(str(images.shape).encode() + np.ascontiguousarray(images, dtype=np.float32).tobytes())
+        digest.update(
+            str(images.shape).encode() + np.ascontiguousarray(images, dtype=np.float32).tobytes()
+        )
     return digest.hexdigest()
 
 
@@ -79,7 +87,11 @@ def _write(path: Path, space: Space, images: np.ndarray | Pictures) -> None:
     with path.open("wb") as file:
         for part in space.batches(images):
             if not written:  # only now is the dimension known
-                header = {"descr": "<f4", "fortran_order": False, "shape": (len(images), part.shape[1])}
+                header = {
+                    "descr": "<f4",
+                    "fortran_order": False,
+                    "shape": (len(images), part.shape[1]),
+                }
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(np.ascontiguousarray(part, dtype="<f4").tobytes())
             written += len(part)

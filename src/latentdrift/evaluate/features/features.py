@@ -1,7 +1,8 @@
 """Pictures -> vectors, in a named feature space.
 
-Two distances compare only if space and resize are the same, so each row of FEATURES names its resize protocol, and the report
-repeats it. No row needs a network unless the user names a model that is not on this machine.
+Two distances compare only if space and resize are the same, so each row of FEATURES names its
+resize protocol, and the report repeats it. No row needs a network unless the user names a model
+that is not on this machine.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ Encoder = Callable[["Tensor"], "Tensor"]
 Maps = Callable[["Tensor"], Sequence["Tensor"]]
 """Pictures [B, 3, R, R] -> a network's layers, [B, C, h, w] each."""
 BATCH = 16
-CELLS = 4  # cells on a side of the grid of a spatial space: a heart, a lung, a ventricle fill a cell or two (ours)
+# cells on a side of the grid of a spatial space: a heart, a lung, a ventricle fill a cell or two
+# (ours)
+CELLS = 4
 
 
 @dataclass(frozen=True)
 class Space:
-    """A loaded feature space: call it with float pictures [N, H, W, 3] in [0, 1] for float64 [N, D]."""
+    """A loaded feature space: call it with float pictures [N, H, W, 3] in [0, 1] for float64 [N,
+    D]."""
 
     name: str
     protocol: str
@@ -41,10 +45,12 @@ class Space:
     """A batch of pictures -> features [B, D]."""
 
     perceptual: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-    """Pairs of pictures [N, H, W, 3] in [0, 1] -> how unlike they look [N], where the network serves for that."""
+    """Pairs of pictures [N, H, W, 3] in [0, 1] -> how unlike they look [N], where the network
+    serves for that."""
 
     spatial: Space | None = None
-    """The same network's layers, cell by cell of a grid: features that keep where things are (see `by_cell`)."""
+    """The same network's layers, cell by cell of a grid: features that keep where things are (see
+    `by_cell`)."""
 
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
         return np.concatenate([*self.batches(images)]).astype(np.float64)
@@ -58,18 +64,30 @@ class Space:
         import torch
 
         if images.ndim != 4 or images.shape[-1] != 3:
-            raise InputError(f"features are computed from pictures [N, H, W, 3]; these have the shape {list(images.shape)}")
+            raise InputError(
+                "features are computed from pictures [N, H, W, 3]; these have the shape "
+                f"{list(images.shape)}"
+            )
         for start in range(0, len(images), BATCH):
             with torch.inference_mode():
-                part = self.encode(np.asarray(images[start : start + BATCH], dtype=np.float32)).float().cpu().numpy()
+                part = (
+                    self.encode(np.asarray(images[start : start + BATCH], dtype=np.float32))
+                    .float()
+                    .cpu()
+                    .numpy()
+                )
             if not np.isfinite(part).all():
                 bad = start + int(np.flatnonzero(~np.isfinite(part).all(1))[0])
-                raise InputError(f"the {self.name} features of picture {bad} are not finite numbers; look at that picture")
+                raise InputError(
+                    f"the {self.name} features of picture {bad} are not finite numbers; look at "
+                    "that picture"
+                )
             yield part
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this space from any other: what it makes of two test pictures, and how they enter."""
+        """What tells this space from any other: what it makes of two test pictures, and how they
+        enter."""
         tests = np.random.default_rng(0).random((2, 96, 96, 3), dtype=np.float32)
         tests[1] = np.linspace(0, 1, 96, dtype=np.float32)[:, None, None]
         return hashlib.sha256(self.protocol.encode() + self(tests).tobytes()).hexdigest()
@@ -103,7 +121,8 @@ class Learned:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of FEATURES: how a space is opened, and what `name=PATH` has to point at (None: no path)."""
+    """A row of FEATURES: how a space is opened, and what `name=PATH` has to point at (None: no
+    path)."""
 
     open: Callable[[Request], Space]
     needs: str | None
@@ -117,16 +136,24 @@ def checked(features: np.ndarray) -> np.ndarray:
     """
     x = np.asarray(features, dtype=np.float64)
     if x.ndim != 2 or len(x) < 2:
-        raise InputError(f"a distance needs features of the shape [N, D] with N of at least 2; these have {list(x.shape)}")
+        raise InputError(
+            "a distance needs features of the shape [N, D] with N of at least 2; these have "
+            f"{list(x.shape)}"
+        )
     if not np.isfinite(x).all():
-        raise InputError(f"the features of {int((~np.isfinite(x)).any(1).sum())} of {len(x)} images are not finite numbers")
+        raise InputError(
+            f"the features of {int((~np.isfinite(x)).any(1).sum())} of {len(x)} images are not "
+            "finite numbers"
+        )
     return x
 
 
 def resize(images: np.ndarray, size: int) -> Tensor:
-    """[N, H, W, 3] in [0, 1] -> tensor [N, 3, size, size] in [0, 1] by the clean-fid protocol (Parmar et al. 2022).
+    """[N, H, W, 3] in [0, 1] -> tensor [N, 3, size, size] in [0, 1] by the clean-fid protocol
+    (Parmar et al. 2022).
 
-    Pillow's antialiased bicubic filter in floating point, channel by channel, without rounding to 8 bit.
+    Pillow's antialiased bicubic filter in floating point, channel by channel, without rounding to 8
+    bit.
     """
     import torch
     from PIL import Image
@@ -135,7 +162,9 @@ def resize(images: np.ndarray, size: int) -> Tensor:
 
     def channel(x: np.ndarray) -> np.ndarray:
         return np.asarray(
-            Image.fromarray(np.ascontiguousarray(x, dtype=np.float32)).resize((size, size), Image.Resampling.BICUBIC)
+            Image.fromarray(np.ascontiguousarray(x, dtype=np.float32)).resize(
+                (size, size), Image.Resampling.BICUBIC
+            )
         )
 
     if images.shape[1:3] == (size, size):
@@ -171,23 +200,37 @@ def by_cell(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _spatial(label: str, protocol: str, maps: Callable[[np.ndarray], Sequence[Tensor]]) -> Space:
-    """The space of a network's layers by cell, from a function of pictures [B, H, W, 3] in [0, 1]."""
+    """The space of a network's layers by cell, from a function of pictures [B, H, W, 3] in [0,
+    1]."""
     where = f"{protocol}; mean and spread in each of {CELLS} × {CELLS} cells"
     return Space(f"{label} by cell", where, lambda images: by_cell(maps(images)))
 
 
 def _pocket(request: Request) -> Space:
-    encoder, size, device = request.pocket, request.resolution, request.device
+    encoder = request.pocket
+    size = request.resolution
+    device = request.device
     if encoder is None:
-        raise OptionError("the features 'pocket' are the base model's own, and no encoder was handed in; name other features")
+        raise OptionError(
+            "the features 'pocket' are the base model's own, and no encoder was handed in; name "
+            "other features"
+        )
 
     def scaled(images: np.ndarray, side: int) -> Tensor:
         return 2.0 * resize(images, side).to(device) - 1.0
 
-    maps, spatial = request.pocket_maps, None
+    maps = request.pocket_maps
+    spatial = None
     if maps is not None:  # half the side: a cell holds many pixels still, and the time is a quarter
-        spatial = _spatial(request.label, _protocol(size // 2), lambda images: maps(scaled(images, size // 2)))
-    return Space(request.label, _protocol(size), lambda images: encoder(scaled(images, size)), spatial=spatial)
+        spatial = _spatial(
+            request.label, _protocol(size // 2), lambda images: maps(scaled(images, size // 2))
+        )
+    return Space(
+        request.label,
+        _protocol(size),
+        lambda images: encoder(scaled(images, size)),
+        spatial=spatial,
+    )
 
 
 def _squeezenet(request: Request) -> Space:
@@ -198,17 +241,25 @@ def _squeezenet(request: Request) -> Space:
     network = load_squeezenet(Path(request.path)).to(request.device)
 
     def whole(images: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)).to(request.device)
+        return torch.from_numpy(
+            np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+        ).to(request.device)
 
     def unlike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         places = [slice(start, start + BATCH) for start in range(0, len(a), BATCH)]
-        return np.concatenate([unlikeness(network, whole(a[p]), whole(b[p])).double().cpu().numpy() for p in places])
+        return np.concatenate(
+            [unlikeness(network, whole(a[p]), whole(b[p])).double().cpu().numpy() for p in places]
+        )
 
     def entered(images: np.ndarray) -> Tensor:
         return resize(images, SIZE).to(request.device)
 
-    spatial = _spatial(request.label, _protocol(SIZE), lambda images: network.stages(entered(images))[-1:])
-    return Space(request.label, _protocol(SIZE), lambda images: network(entered(images)), unlike, spatial)
+    spatial = _spatial(
+        request.label, _protocol(SIZE), lambda images: network.stages(entered(images))[-1:]
+    )
+    return Space(
+        request.label, _protocol(SIZE), lambda images: network(entered(images)), unlike, spatial
+    )
 
 
 def _inception(request: Request) -> Space:
@@ -219,15 +270,20 @@ def _inception(request: Request) -> Space:
     def entered(images: np.ndarray) -> Tensor:
         return resize(images, SIZE).to(request.device)
 
-    spatial = _spatial(request.label, _protocol(SIZE), lambda images: [network.last_map(entered(images))])
-    return Space(request.label, _protocol(SIZE), lambda images: network(entered(images)), spatial=spatial)
+    spatial = _spatial(
+        request.label, _protocol(SIZE), lambda images: [network.last_map(entered(images))]
+    )
+    return Space(
+        request.label, _protocol(SIZE), lambda images: network(entered(images)), spatial=spatial
+    )
 
 
 def _huggingface(request: Request) -> Space:
-    """Any vision model of transformers, with the size, mean and standard deviation of its own processor.
+    """Any vision model of transformers, with the size, mean and standard deviation of its own
+    processor.
 
-    The vector is the pooled output, or the class token where the checkpoint brings no weights for the pooler, or the mean over
-    positions where there is neither.
+    The vector is the pooled output, or the class token where the checkpoint brings no weights for
+    the pooler, or the mean over positions where there is neither.
     """
     import torch
     from transformers import AutoModel
@@ -240,13 +296,18 @@ def _huggingface(request: Request) -> Space:
         model, info = AutoModel.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(
-            f"no Hugging Face vision model could be read from '{path}' ({str(error).splitlines()[0][:200]}); give a folder with "
-            "config.json, preprocessor_config.json and weights, or the id of a model that this machine has or can reach"
+            f"no Hugging Face vision model could be read from '{path}' "
+            f"({str(error).splitlines()[0][:200]}); give a folder with config.json, "
+            "preprocessor_config.json and weights, or the id of a model that this machine has or "
+            "can reach"
         ) from error
     absent = sorted(info["missing_keys"])
     pooler_is_random = any("pooler" in key for key in absent)
     if [key for key in absent if "pooler" not in key]:
-        raise InputError(f"'{path}' lacks weights, e.g. {absent[0]}; features of random weights would mean nothing")
+        raise InputError(
+            f"'{path}' lacks weights, e.g. {absent[0]}; features of random weights would mean "
+            "nothing"
+        )
     model = getattr(model, "vision_model", model).eval().requires_grad_(False).to(request.device)
 
     def output(images: np.ndarray) -> Any:
@@ -254,20 +315,25 @@ def _huggingface(request: Request) -> Space:
 
     def encode(images: np.ndarray) -> Tensor:
         made = output(images)
-        pooled, last = getattr(made, "pooler_output", None), made.last_hidden_state
+        pooled = getattr(made, "pooler_output", None)
+        last = made.last_hidden_state
         if pooled is not None and not pooler_is_random:
             return pooled.flatten(1)
         return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
 
     protocol = _protocol(entrance.size)
-    spatial = _spatial(request.label, protocol, lambda images: [as_map(output(images).last_hidden_state)])
+    spatial = _spatial(
+        request.label, protocol, lambda images: [as_map(output(images).last_hidden_state)]
+    )
     return Space(request.label, protocol, encode, spatial=spatial)
 
 
 def as_map(hidden: Tensor) -> Tensor:
-    """Last hidden states as a map [B, C, h, w]: the patch tokens [B, L, C] of a vision transformer, or a map as it is.
+    """Last hidden states as a map [B, C, h, w]: the patch tokens [B, L, C] of a vision transformer,
+    or a map as it is.
 
-    The largest square number of tokens at the end are the patches; class and register tokens stand before them.
+    The largest square number of tokens at the end are the patches; class and register tokens stand
+    before them.
     """
     if hidden.ndim == 4:
         return hidden
@@ -279,32 +345,52 @@ def _ssl(request: Request) -> Space:
     from latentdrift.evaluate.features.vicreg import SIZE, encode, load_encoder
 
     if request.learned is None:
-        raise OptionError("the features 'ssl' are learned from a cohort's training images, and there are none; name others")
+        raise OptionError(
+            "the features 'ssl' are learned from a cohort's training images, and there are none; "
+            "name others"
+        )
     learned = request.learned
     network = load_encoder(learned.images, learned.folder, learned.seed, request.device)
-    protocol = f"{_protocol(SIZE)}; learned from {len(learned.images)} training images of this cohort, by themselves"
-    spatial = _spatial(request.label, protocol, lambda images: [network.last_map(resize(images, SIZE).to(request.device))])
-    return Space(request.label, protocol, lambda images: encode(network, images, request.device), spatial=spatial)
+    protocol = (
+        f"{_protocol(SIZE)}; learned from {len(learned.images)} training images of this cohort, by "
+        "themselves"
+    )
+    spatial = _spatial(
+        request.label,
+        protocol,
+        lambda images: [network.last_map(resize(images, SIZE).to(request.device))],
+    )
+    return Space(
+        request.label,
+        protocol,
+        lambda images: encode(network, images, request.device),
+        spatial=spatial,
+    )
 
 
 FEATURES: dict[str, Row] = {
     "pocket": Row(_pocket, None),
     "ssl": Row(_ssl, None),
     "squeezenet": Row(_squeezenet, "the Keras 'notop' h5 file of SqueezeNet 1.1"),
-    "inception": Row(_inception, "pt_inception-2015-12-05-6726825d.pth, the weights of the Fréchet distance"),
+    "inception": Row(
+        _inception, "pt_inception-2015-12-05-6726825d.pth, the weights of the Fréchet distance"
+    ),
     "huggingface": Row(_huggingface, "the folder or id of a Hugging Face vision model"),
 }
 
 
 def parse(text: str) -> tuple[str, str, str]:
-    """`row`, `row=PATH`, `label=FOLDER` or a bare folder or id of a Hugging Face model -> (label, row of FEATURES, path)."""
+    """`row`, `row=PATH`, `label=FOLDER` or a bare folder or id of a Hugging Face model -> (label,
+    row of FEATURES, path)."""
     name, equals, path = text.partition("=")
     if name in FEATURES:
         row = FEATURES[name]
         if row.needs and not path:
             raise OptionError(f"features '{name}' need {row.needs}; give its place as {name}=PATH")
         if path and not row.needs:
-            raise OptionError(f"features '{name}' take no path, and '{path}' was given; write just '{name}'")
+            raise OptionError(
+                f"features '{name}' take no path, and '{path}' was given; write just '{name}'"
+            )
         label = Path(path).name if name == "huggingface" else name
         return label, name, path
     place = path if equals else name
@@ -314,7 +400,8 @@ def parse(text: str) -> tuple[str, str, str]:
         return (name if equals else Path(place).name), "huggingface", place
     if Path(place).exists():
         raise InputError(
-            f"'{place}' is no Hugging Face vision model, it has no config.json; known features: {', '.join(FEATURES)}"
+            f"'{place}' is no Hugging Face vision model, it has no config.json; known features: "
+            f"{', '.join(FEATURES)}"
         )
     raise unknown("features", name, FEATURES)
 
@@ -339,14 +426,21 @@ def load_features(
         learned: what the row `ssl` learns from. Named alone it brings `pocket` along,
             because in-domain numbers stand beside general ones.
     """
-    parsed = [parse(text) for text in texts]  # all names first: a mistake shows before anything is loaded
+    parsed = [
+        parse(text) for text in texts
+    ]  # all names first: a mistake shows before anything is loaded
     if {row for _, row, _ in parsed} == {"ssl"}:
         parsed.insert(0, parse("pocket"))
     for _, row, path in parsed:
         if row in ("squeezenet", "inception") and not Path(path).is_file():
-            raise InputError(f"the weights of the features '{row}' are not at {path}; it has to be {FEATURES[row].needs}")
+            raise InputError(
+                f"the weights of the features '{row}' are not at {path}; it has to be "
+                f"{FEATURES[row].needs}"
+            )
     spaces: dict[str, Space] = {}
     for label, row, path in parsed:
         label = label if label not in spaces else f"{label}-{len(spaces)}"
-        spaces[label] = FEATURES[row].open(Request(label, path, device, pocket, pocket_maps, resolution, learned))
+        spaces[label] = FEATURES[row].open(
+            Request(label, path, device, pocket, pocket_maps, resolution, learned)
+        )
     return spaces

@@ -11,11 +11,15 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.registration import Nearest
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval, rng
 
-ROWS, COLUMNS = 1024, 4096  # features that are compared at a time
+ROWS = 1024
+COLUMNS = 4096  # features that are compared at a time
 
 
-def nearest_features(query: np.ndarray, *train: np.ndarray, forbidden: Pairs | None = None) -> Nearest:
-    """The training picture at the smallest Euclidean distance (`value`) in a feature space, a block of pairs at a time.
+def nearest_features(
+    query: np.ndarray, *train: np.ndarray, forbidden: Pairs | None = None
+) -> Nearest:
+    """The training picture at the smallest Euclidean distance (`value`) in a feature space, a block
+    of pairs at a time.
 
     Args:
         query: features [N, D], like `train` also on disk.
@@ -25,27 +29,41 @@ def nearest_features(query: np.ndarray, *train: np.ndarray, forbidden: Pairs | N
     Returns:
         Value NaN where nothing may count.
     """
-    index, value = np.zeros(len(query), int), np.full(len(query), np.nan)
+    index = np.zeros(len(query), int)
+    value = np.full(len(query), np.nan)
     for rows in blocks(len(query), ROWS):
-        ours, first = np.asarray(query[rows], dtype=np.float64), 0
+        ours = np.asarray(query[rows], dtype=np.float64)
+        first = 0
         for part in train:
             for columns in blocks(len(part), COLUMNS):
                 theirs = np.asarray(part[columns], dtype=np.float64)
-                squared = np.square(ours).sum(1)[:, None] + np.square(theirs).sum(1)[None] - 2 * ours @ theirs.T
+                squared = (
+                    np.square(ours).sum(1)[:, None]
+                    + np.square(theirs).sum(1)[None]
+                    - 2 * ours @ theirs.T
+                )
                 if forbidden is not None:
-                    squared[forbidden(rows, slice(first + columns.start, first + columns.stop))] = np.inf
+                    squared[forbidden(rows, slice(first + columns.start, first + columns.stop))] = (
+                        np.inf
+                    )
                 place = squared.argmin(1)
-                exact = np.where(np.isfinite(squared.min(1)), np.linalg.norm(ours - theirs[place], axis=1), np.nan)
+                exact = np.where(
+                    np.isfinite(squared.min(1)),
+                    np.linalg.norm(ours - theirs[place], axis=1),
+                    np.nan,
+                )
                 nearer = (exact < value[rows]) | (np.isnan(value[rows]) & ~np.isnan(exact))
                 index[rows], value[rows] = (
-                    np.where(nearer, new, old[rows]) for new, old in ((first + columns.start + place, index), (exact, value))
+                    np.where(nearer, new, old[rows])
+                    for new, old in ((first + columns.start + place, index), (exact, value))
                 )
             first += len(part)
     return Nearest(index, value)
 
 
 def same_patient(a: ImageSet, b: ImageSet) -> Pairs | None:
-    """Pairs of pictures of one patient or, where patients are not known, of a picture of a set and itself; None: no pair is."""
+    """Pairs of pictures of one patient or, where patients are not known, of a picture of a set and
+    itself; None: no pair is."""
     if a.patients is not None and b.patients is not None:
         return same(np.asarray(a.patients, dtype=str), np.asarray(b.patients, dtype=str))
     return same(np.arange(len(a)), np.arange(len(a))) if a is b else None
@@ -64,13 +82,15 @@ def nearness(
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    """How far synthetic pictures are from their nearest training picture, over the same for held-out patients.
+    """How far synthetic pictures are from their nearest training picture, over the same for
+    held-out patients.
 
-    Below 1, synthetic pictures are closer to the training patients than other patients are; 1 is the floor by definition.
+    Below 1, synthetic pictures are closer to the training patients than other patients are; 1 is
+    the floor by definition.
 
     Args:
-        synthetic, held_out: nearest distances [N] and [M]. Held-out pictures that stand in the training set too (distance 0)
-            are left out.
+        synthetic, held_out: nearest distances [N] and [M]. Held-out pictures that stand in the
+            training set too (distance 0) are left out.
         units: the patient of each of them, from `groups`: [N] and [M]. Both are resampled.
         train: number of training pictures.
         bootstrap: number of resamples.
@@ -78,7 +98,8 @@ def nearness(
     """
     known = np.isfinite(held_out) & (held_out > 0)
     held_out = held_out[known]
-    ours, theirs = units[0], np.unique(units[1][known], return_inverse=True)[1]
+    ours = units[0]
+    theirs = np.unique(units[1][known], return_inverse=True)[1]
     n = {"real": len(held_out), "synthetic": len(synthetic), "train": train}
     out: dict[str, Any] = {"value": None, "ci": None, "n": n, "floor": 1.0}
     if not len(held_out):
@@ -87,7 +108,9 @@ def nearness(
     if min(ours.max(), theirs.max()) + 1 < FEWEST:
         return out
     pairs = zip(
-        draws(ours, bootstrap, rng(seed, "nearness")), draws(theirs, bootstrap, rng(seed, "nearness", "held out")), strict=True
+        draws(ours, bootstrap, rng(seed, "nearness")),
+        draws(theirs, bootstrap, rng(seed, "nearness", "held out")),
+        strict=True,
     )
     again = [np.average(synthetic, weights=a) / np.average(held_out, weights=b) for a, b in pairs]
     return {**out, "ci": interval(out["value"], again)}

@@ -1,6 +1,8 @@
-"""How pictures enter a published vision model: at the size, mean and deviation that its own processor names.
+"""How pictures enter a published vision model: at the size, mean and deviation that its own
+processor names.
 
-The resize is ours (`features.resize`) and keeps the whole picture: the processors round to 8 bit and crop.
+The resize is ours (`features.resize`) and keeps the whole picture: the processors round to 8 bit
+and crop.
 """
 
 from __future__ import annotations
@@ -30,14 +32,24 @@ class Entrance:
 
     @classmethod
     def of(cls, name: str) -> Entrance:
-        """As the processor in a folder, or of an id, says; raises what transformers raises where there is none."""
+        """As the processor in a folder, or of an id, says; raises what transformers raises where
+        there is none."""
         from transformers import AutoImageProcessor
 
         processor = AutoImageProcessor.from_pretrained(name)
-        given = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
-        return cls(int(given.get("height") or given["shortest_edge"]), processor.image_mean, processor.image_std)
+        given = (
+            getattr(processor, "do_center_crop", False) and processor.crop_size
+        ) or processor.size
+        return cls(
+            int(given.get("height") or given["shortest_edge"]),
+            processor.image_mean,
+            processor.image_std,
+        )
 
     def scale(self, x: Tensor) -> Tensor:
         """Pictures [B, 3, S, S] in [0, 1], as the model takes them."""
-        mean, sd = (torch.as_tensor(values, dtype=x.dtype, device=x.device).view(1, 3, 1, 1) for values in (self.mean, self.sd))
+        mean, sd = (
+            torch.as_tensor(values, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+            for values in (self.mean, self.sd)
+        )
         return (x - mean) / sd

@@ -1,8 +1,9 @@
-"""SqueezeNet 1.1 from its Keras ImageNet file: 512 features per picture from 0.7 million parameters.
+"""SqueezeNet 1.1 from its Keras ImageNet file: 512 features per picture from 0.7 million
+parameters.
 
-The file is `squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5` of the keras-squeezenet project (MIT): kernels in the
-order height, width, in, out; trained on BGR with the Caffe means subtracted, without padding in the first convolution and
-the pools.
+The file is `squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5` of the keras-squeezenet project
+(MIT): kernels in the order height, width, in, out; trained on BGR with the Caffe means subtracted,
+without padding in the first convolution and the pools.
 """
 
 from __future__ import annotations
@@ -14,18 +15,38 @@ from torch import Tensor, nn
 
 from latentdrift.errors import InputError
 
-FIRES = {  # name: (squeezed, expanded) channels (Iandola et al. 2016; the 1.1 release of its authors)
-    "fire2": (16, 64), "fire3": (16, 64), "fire4": (32, 128), "fire5": (32, 128),
-    "fire6": (48, 192), "fire7": (48, 192), "fire8": (64, 256), "fire9": (64, 256),
-}  # fmt: skip
-TAPS = ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")  # where LPIPS looks (Zhang et al. 2018's code, v0.1)
+# name: (squeezed, expanded) channels (Iandola et al. 2016; the 1.1 release of its authors)
+FIRES = {
+    "fire2": (16, 64),
+    "fire3": (16, 64),
+    "fire4": (32, 128),
+    "fire5": (32, 128),
+    "fire6": (48, 192),
+    "fire7": (48, 192),
+    "fire8": (64, 256),
+    "fire9": (64, 256),
+}
+TAPS = (
+    "conv1",
+    "fire3",
+    "fire5",
+    "fire6",
+    "fire7",
+    "fire8",
+    "fire9",
+)  # where LPIPS looks (Zhang et al. 2018's code, v0.1)
 POOL_AFTER = ("fire3", "fire5")
-CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red, of 0 to 255 (Caffe's ILSVRC-2012 mean pixel)
+CAFFE_MEANS = (
+    103.939,
+    116.779,
+    123.68,
+)  # blue, green, red, of 0 to 255 (Caffe's ILSVRC-2012 mean pixel)
 SIZE = 227  # pixels on a side (Iandola et al. 2016)
 
 
 class SqueezeNet(nn.Module):
-    """RGB pictures [B, 3, 227, 227] in [0, 1] -> globally averaged features of the last fire module [B, 512]."""
+    """RGB pictures [B, 3, 227, 227] in [0, 1] -> globally averaged features of the last fire module
+    [B, 512]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +70,13 @@ class SqueezeNet(nn.Module):
         x = nn.functional.max_pool2d(x, 3, 2)
         for name in FIRES:
             squeezed = self.layers[f"{name}/squeeze1x1"](x).relu()
-            x = torch.cat([self.layers[f"{name}/{expand}"](squeezed).relu() for expand in ("expand1x1", "expand3x3")], dim=1)
+            x = torch.cat(
+                [
+                    self.layers[f"{name}/{expand}"](squeezed).relu()
+                    for expand in ("expand1x1", "expand3x3")
+                ],
+                dim=1,
+            )
             found[name] = x
             if name in POOL_AFTER:
                 x = nn.functional.max_pool2d(x, 3, 2)
@@ -58,29 +85,38 @@ class SqueezeNet(nn.Module):
 
 @torch.inference_mode()
 def unlikeness(network: SqueezeNet, a: Tensor, b: Tensor) -> Tensor:
-    """How unlike pairs of pictures [B, 3, H, W] in [0, 1] look: [B]; 0 for the same (Zhang et al. 2018, eq. 1, with w = 1).
+    """How unlike pairs of pictures [B, 3, H, W] in [0, 1] look: [B]; 0 for the same (Zhang et al.
+    2018, eq. 1, with w = 1).
 
-    This is LPIPS without its linear weights, which were fitted to another training of this network (torchvision's), whose
-    channels are not those of the Keras file. Numbers compare neither with LPIPS nor between two sizes of picture.
+    This is LPIPS without its linear weights, which were fitted to another training of this network
+    (torchvision's), whose channels are not those of the Keras file. Numbers compare neither with
+    LPIPS nor between two sizes of picture.
     """
     total = a.new_zeros(len(a))
     for x, y in zip(network.stages(a), network.stages(b), strict=True):
-        x, y = (z / (z.square().sum(1, keepdim=True).sqrt() + 1e-10) for z in (x, y))  # unit length in every place
+        x, y = (
+            z / (z.square().sum(1, keepdim=True).sqrt() + 1e-10) for z in (x, y)
+        )  # unit length in every place
         total += (x - y).square().sum(1).mean((1, 2))
     return total
 
 
 def load_squeezenet(path: Path) -> SqueezeNet:
-    """The network with the weights of a Keras h5 file; every array of the file must be used, and every parameter filled."""
+    """The network with the weights of a Keras h5 file; every array of the file must be used, and
+    every parameter filled."""
     stored = _read_h5(path)
     network = SqueezeNet()
     state = network.state_dict()
-    missing, extra = sorted(set(state) - set(stored)), sorted(set(stored) - set(state))
-    wrong = [name for name in state.keys() & stored.keys() if state[name].shape != stored[name].shape]
+    missing = sorted(set(state) - set(stored))
+    extra = sorted(set(stored) - set(state))
+    wrong = [
+        name for name in state.keys() & stored.keys() if state[name].shape != stored[name].shape
+    ]
     if missing or extra or wrong:
         raise InputError(
-            f"{path} is not the SqueezeNet 1.1 features file: missing {missing[:3]}, not known {extra[:3]}, of another shape "
-            f"{wrong[:3]}; the Keras 'notop' file with 722,496 parameters is needed"
+            f"{path} is not the SqueezeNet 1.1 features file: missing {missing[:3]}, not known "
+            f"{extra[:3]}, of another shape {wrong[:3]}; the Keras 'notop' file with 722,496 "
+            "parameters is needed"
         )
     network.load_state_dict(stored)
     return network.eval().requires_grad_(False)
@@ -91,23 +127,28 @@ def _read_h5(path: Path) -> dict[str, Tensor]:
         import h5py
     except ImportError as error:
         raise InputError(
-            "reading Keras weights (.h5) needs the package h5py, which is not installed: pip install h5py"
+            "reading Keras weights (.h5) needs the package h5py, which is not installed: pip "
+            "install h5py"
         ) from error
     stored: dict[str, Tensor] = {}
 
     def take(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
-            # The layer's name is the group under which Keras repeats it: fire2/expand1x1/fire2/expand1x1_3/kernel:0
+            # The layer's name is the group under which Keras repeats it:
+            # fire2/expand1x1/fire2/expand1x1_3/kernel:0
             layer = "conv1" if name.startswith("conv1/") else "/".join(name.split("/")[:2])
             array = torch.from_numpy(node[()]).float()
             kernel = name.endswith("kernel:0")
-            stored[f"layers.{layer}.{'weight' if kernel else 'bias'}"] = array.permute(3, 2, 0, 1) if array.ndim == 4 else array
+            stored[f"layers.{layer}.{'weight' if kernel else 'bias'}"] = (
+                array.permute(3, 2, 0, 1) if array.ndim == 4 else array
+            )
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(take)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read as a Keras h5 file ({error}); give the path of the SqueezeNet 1.1 weights"
+            f"{path} cannot be read as a Keras h5 file ({error}); give the path of the SqueezeNet "
+            "1.1 weights"
         ) from error
     return stored

@@ -1,12 +1,15 @@
-"""A small encoder that learns from the cohort itself what its images differ in, without any label (VICReg: Bardes et al. 2022).
+"""A small encoder that learns from the cohort itself what its images differ in, without any label
+(VICReg: Bardes et al. 2022).
 
-Two views of one image shall have the same vector (invariance), and the vectors of a batch shall fill their space (variance,
-covariance). Views are crops with another brightness, contrast and noise: what a view changes, the features forget. They are
-never mirrored, because left and right differ, and two visits of a patient are never taken for views of one thing, because what
+Two views of one image shall have the same vector (invariance), and the vectors of a batch shall
+fill their space (variance, covariance). Views are crops with another brightness, contrast and
+noise: what a view changes, the features forget. They are never mirrored, because left and right
+    differ, and two visits of a patient are never taken for views of one thing, because what
 changes between them, such as age, is what a judge of medical images has to see.
 
-In-domain features notice what networks for photographs overlook, but they compare with nothing outside the cohort, and they have
-seen the training images: a general space always stands beside them.
+In-domain features notice what networks for photographs overlook, but they compare with nothing
+outside the cohort, and they have seen the training images: a general space always stands beside
+them.
 """
 
 from __future__ import annotations
@@ -33,11 +36,19 @@ log = logging.getLogger(__name__)
 SIZE = 64  # pixels on a side
 WIDTHS = (32, 64, 128, 128)  # channels; the last is the dimension of the features
 EXPANDED = 256  # dimension in which the loss is taken
-STEPS, BATCH, RATE, DECAY = 600, 64, 1e-3, 1e-4  # ours
+STEPS = 600
+BATCH = 64
+RATE = 1e-3
+DECAY = 1e-4  # ours
 LEAST = 16  # images to learn from
 CHUNK = 256  # images that are resized at a time
-INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0  # (Bardes et al. 2022, sec. 4.2)
-CROP, GAIN, GAMMA, NOISE = 0.6, 0.2, 0.3, 0.03  # of a view at most: side that is kept, share, |log gamma|, sd
+INVARIANCE = 25.0
+VARIANCE = 25.0
+COVARIANCE = 1.0  # (Bardes et al. 2022, sec. 4.2)
+CROP = 0.6
+GAIN = 0.2
+GAMMA = 0.3
+NOISE = 0.03  # of a view at most: side that is kept, share, |log gamma|, sd
 
 
 class Encoder(nn.Module):
@@ -47,7 +58,11 @@ class Encoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.GroupNorm(8, after), nn.SiLU()]
+            layers += [
+                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(8, after),
+                nn.SiLU(),
+            ]
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +84,9 @@ def load_encoder(images: ImageSet, folder: Path, seed: int, device: str) -> Enco
     if path.is_file():
         network.load_state_dict(load_file(path))
     else:
-        log.info("learning the features 'ssl' from %d training images, in %d steps", len(images), STEPS)
+        log.info(
+            "learning the features 'ssl' from %d training images, in %d steps", len(images), STEPS
+        )
         network = learn(images, seed, device).cpu()
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.partial")
@@ -89,18 +106,26 @@ def learn(images: ImageSet, seed: int, device: str = "cpu", steps: int = STEPS) 
     """Train an encoder; the same seed gives the same one."""
     if len(images) < LEAST:
         raise InputError(
-            f"the features 'ssl' are learned from at least {LEAST} training images, and there are {len(images)}; take others"
+            f"the features 'ssl' are learned from at least {LEAST} training images, and there are "
+            f"{len(images)}; take others"
         )
     pictures = images.images
-    parts = [resize(pictures[start : start + CHUNK], SIZE) for start in range(0, len(images), CHUNK)]
+    parts = [
+        resize(pictures[start : start + CHUNK], SIZE) for start in range(0, len(images), CHUNK)
+    ]
     x = torch.cat([(255 * part).round().byte() for part in parts])  # 12 kB each
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "ssl"))
         network = Encoder()
         expand = nn.Sequential(
-            nn.Linear(WIDTHS[-1], EXPANDED), nn.BatchNorm1d(EXPANDED), nn.ReLU(), nn.Linear(EXPANDED, EXPANDED)
+            nn.Linear(WIDTHS[-1], EXPANDED),
+            nn.BatchNorm1d(EXPANDED),
+            nn.ReLU(),
+            nn.Linear(EXPANDED, EXPANDED),
         )
-    network, expand, source = network.to(device), expand.to(device), generator(seed, "ssl", "views")
+    network = network.to(device)
+    expand = expand.to(device)
+    source = generator(seed, "ssl", "views")
     parameters = [*network.parameters(), *expand.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -115,15 +140,21 @@ def learn(images: ImageSet, seed: int, device: str = "cpu", steps: int = STEPS) 
 
 
 def view(x: Tensor, source: torch.Generator) -> Tensor:
-    """Pictures [B, 3, S, S] in [0, 1], each cropped, brightened, gamma-corrected and given some noise; never mirrored."""
+    """Pictures [B, 3, S, S] in [0, 1], each cropped, brightened, gamma-corrected and given some
+    noise; never mirrored."""
     side, row, column, gain, gamma, noise = torch.rand(6, len(x), generator=source)
     side = CROP + (1 - CROP) * side
     shift = [(1 - side) * (2 * at - 1) for at in (column, row)]
     zero = torch.zeros_like(side)
-    places = torch.stack([torch.stack([side, zero, shift[0]], 1), torch.stack([zero, side, shift[1]], 1)], 1)
+    places = torch.stack(
+        [torch.stack([side, zero, shift[0]], 1), torch.stack([zero, side, shift[1]], 1)], 1
+    )
     grid = functional.affine_grid(places, list(x.shape), align_corners=False)
     x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    gain, gamma, noise = (z.view(-1, 1, 1, 1) for z in (1 + GAIN * (2 * gain - 1), torch.exp(GAMMA * (2 * gamma - 1)), noise))
+    gain, gamma, noise = (
+        z.view(-1, 1, 1, 1)
+        for z in (1 + GAIN * (2 * gain - 1), torch.exp(GAMMA * (2 * gamma - 1)), noise)
+    )
     grain = torch.randn(len(x), 1, *x.shape[2:], generator=source)
     return (gain * x.clamp(0, 1) ** gamma + NOISE * noise * grain).clamp(0, 1)
 

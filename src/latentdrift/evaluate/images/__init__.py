@@ -1,1 +1,2 @@
-"""Images to judge: sets on disk, their subgroups, registration, and real images ruined on purpose."""
+"""Images to judge: sets on disk, their subgroups, registration, and real images ruined on
+purpose."""

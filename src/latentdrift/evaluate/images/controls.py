@@ -1,7 +1,9 @@
-"""Ruined controls: real images made unreal, so that a judge of realism is tried before it is trusted.
+"""Ruined controls: real images made unreal, so that a judge of realism is tried before it is
+trusted.
 
-Every row of CONTROLS destroys anatomy and keeps much of the texture and of the grey levels. A judge that cannot
-tell these images from real ones of the same number has nothing to say about synthetic images.
+Every row of CONTROLS destroys anatomy and keeps much of the texture and of the grey levels. A judge
+that cannot tell these images from real ones of the same number has nothing to say about synthetic
+images.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def _shuffled(side: int) -> Ruin:
         height, width = (length // side for length in image.shape[:2])
         inner = image[: side * height, : side * width]
         patches = inner.reshape(side, height, side, width, -1).swapaxes(1, 2)
-        shuffled = patches.reshape(side * side, height, width, -1)[generator.permutation(side * side)]
+        shuffled = patches.reshape(side * side, height, width, -1)[
+            generator.permutation(side * side)
+        ]
         made = image.copy()
         whole = shuffled.reshape(side, side, height, width, -1).swapaxes(1, 2)
         made[: side * height, : side * width] = whole.reshape(inner.shape)
@@ -46,7 +50,8 @@ def _shuffled(side: int) -> Ruin:
 
 
 def _scrambled(cycles: float) -> Ruin:
-    """Give all waves above so many cycles per image random phases; keep their amplitudes and the histogram.
+    """Give all waves above so many cycles per image random phases; keep their amplitudes and the
+    histogram.
 
     The image is mirrored at its edges first, so that no cross of edges appears.
     """
@@ -74,7 +79,8 @@ def _with_histogram(grey: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _torn(share: float) -> Ruin:
-    """Displace every point by a smooth random field of at most `share` of the side, as wide as it is high."""
+    """Displace every point by a smooth random field of at most `share` of the side, as wide as it
+    is high."""
 
     def ruin(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         shape = image.shape[:2]
@@ -84,13 +90,18 @@ def _torn(share: float) -> Ruin:
         field *= width / np.maximum(np.abs(field).max((1, 2), keepdims=True), 1e-12)
         places = np.indices(shape) + field
         channels = np.moveaxis(image, -1, 0)
-        moved = [ndimage.map_coordinates(channel, places, order=3, mode="nearest") for channel in channels]
+        moved = [
+            ndimage.map_coordinates(channel, places, order=3, mode="nearest")
+            for channel in channels
+        ]
         return np.stack(moved, -1)
 
     return ruin
 
 
-def _halves_swapped(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _halves_swapped(
+    image: np.ndarray, other: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
     """Let the left and the right half change places, without mirroring either."""
     return np.roll(image, image.shape[1] // 2, axis=1)
 
@@ -158,7 +169,9 @@ CONTROLS: dict[str, Control] = {
 }
 
 
-def ruined(name: str, images: np.ndarray, patients: list[str] | None, generator: np.random.Generator) -> np.ndarray:
+def ruined(
+    name: str, images: np.ndarray, patients: list[str] | None, generator: np.random.Generator
+) -> np.ndarray:
     """Ruin real images.
 
     Args:
@@ -175,7 +188,9 @@ def ruined(name: str, images: np.ndarray, patients: list[str] | None, generator:
     """
     units = groups(len(images), patients)
     if units.max() == 0:
-        raise InputError("controls mix images of two patients, and all images are of one; take more patients")
+        raise InputError(
+            "controls mix images of two patients, and all images are of one; take more patients"
+        )
     grey = np.array_equal(images[..., :1].repeat(3, -1), images)
     channels = np.asarray(images[..., : 1 if grey else 3], dtype=np.float64)
     made = np.empty(images.shape, dtype=np.float32)

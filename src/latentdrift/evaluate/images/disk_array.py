@@ -1,4 +1,5 @@
-"""Numbers of many pictures, read when they are needed: kept in memory while they are few, and else in a temporary file."""
+"""Numbers of many pictures, read when they are needed: kept in memory while they are few, and else
+in a temporary file."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from torch import Tensor
 IN_MEMORY = 2**26  # bytes, beyond which a spool lies on disk
 
 Pairs = Callable[[slice, slice], np.ndarray]
-"""Places in two sets of n and m pictures -> which pairs are meant, [n, m] of bool: never the whole of a large table."""
+"""Places in two sets of n and m pictures -> which pairs are meant, [n, m] of bool: never the whole
+of a large table."""
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:
@@ -26,12 +28,13 @@ def blocks(n: int, size: int) -> Iterator[slice]:
 class Spool:
     """float32 [N, *shape], to which rows are added, and which a slice or a tensor of places reads.
 
-    The file has no name where the system allows that, and is gone with the spool: what it holds may be of patients.
+    The file has no name where the system allows that, and is gone with the spool: what it holds may
+    be of patients.
     """
 
     shape: tuple[int, ...]
     n: int = 0
-    file: IO[bytes] = field(default_factory=lambda: SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115 (open as long as the spool)
+    file: IO[bytes] = field(default_factory=lambda: SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115
 
     def __len__(self) -> int:
         return self.n
@@ -52,10 +55,17 @@ class Spool:
     def _read(self, start: int, n: int) -> Tensor:
         wide = 4 * int(np.prod(self.shape))
         self.file.seek(start * wide)
-        return torch.frombuffer(bytearray(self.file.read(n * wide)), dtype=torch.float32).reshape(n, *self.shape)
+        return torch.frombuffer(bytearray(self.file.read(n * wide)), dtype=torch.float32).reshape(
+            n, *self.shape
+        )
 
 
 def mean(spools: Sequence[Spool], size: int = 1024) -> Tensor:
-    """Of the rows of all, [1, *shape], to the last digit but one the same whatever the `size` of the blocks that are added up."""
-    total = sum(spool[block].double().sum(0, keepdim=True) for spool in spools for block in blocks(len(spool), size))
+    """Of the rows of all, [1, *shape], to the last digit but one the same whatever the `size` of
+    the blocks that are added up."""
+    total = sum(
+        spool[block].double().sum(0, keepdim=True)
+        for spool in spools
+        for block in blocks(len(spool), size)
+    )
     return (torch.as_tensor(total) / sum(map(len, spools))).float()

@@ -45,8 +45,14 @@ def check_split(cohort: Cohort, split: str | None) -> None:
     """
     if len(cohort.rows(split)):
         return
-    hint = " (its images are synthetic: --real and --synthetic may be swapped)" if cohort.info.get("synthetic") else ""
-    raise CohortError(f"the {split} split of cohort {cohort.folder} is empty{hint}; take another --split")
+    hint = (
+        " (its images are synthetic: --real and --synthetic may be swapped)"
+        if cohort.info.get("synthetic")
+        else ""
+    )
+    raise CohortError(
+        f"the {split} split of cohort {cohort.folder} is empty{hint}; take another --split"
+    )
 
 
 def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:
@@ -55,7 +61,9 @@ def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:
     def read(place: int) -> np.ndarray:
         return np.moveaxis((cohort.batch(rows.iloc[[place]], size)[0] + 1) / 2, 0, -1).clip(0, 1)
 
-    keys = [f"{row['sha256']} {row['row_mm']} {row['col_mm']} {size}" for row in rows.to_dict("records")]
+    keys = [
+        f"{row['sha256']} {row['row_mm']} {row['col_mm']} {size}" for row in rows.to_dict("records")
+    ]
     patients = list(rows["patient"]) if rows["patient"].notna().all() else None
     names = [Path(name).stem for name in rows["file_name"]]
     attributes = rows[list(cohort.attributes)].reset_index(drop=True)
@@ -63,16 +71,24 @@ def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:
 
 
 def from_folder(folder: Path, size: int) -> ImageSet:
-    """Every image in a folder and below it; one that cannot be read is an error, never a black picture.
+    """Every image in a folder and below it; one that cannot be read is an error, never a black
+    picture.
 
     Raises:
         InputError: No such folder, no images, or one that cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; give a cohort or a folder of images")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
     if not files:
-        raise InputError(f"{folder} holds no images; give a cohort or a folder with {', '.join(SUFFIXES[:-1])} files")
+        raise InputError(
+            f"{folder} holds no images; give a cohort or a folder with {', '.join(SUFFIXES[:-1])} "
+            "files"
+        )
     # read once here, so that a broken file is noticed before anything is computed
     places = [(path, number) for path in files for number in range(len(image_readers.read(path)))]
     names = [str(path.relative_to(folder)) for path, _ in places]
@@ -87,16 +103,23 @@ def _unit(path: Path, number: int, size: int) -> np.ndarray:
     image = image_readers.read(path)[number]
     unit = to_unit(image.pixels, image.range)
     fitted = (Fit(unit.shape[0], unit.shape[1], size).apply(unit, fill=background(unit)) + 1) / 2
-    return (np.repeat(fitted[..., None], 3, -1) if fitted.ndim == 2 else fitted).clip(0, 1).astype(np.float32)
+    return (
+        (np.repeat(fitted[..., None], 3, -1) if fitted.ndim == 2 else fitted)
+        .clip(0, 1)
+        .astype(np.float32)
+    )
 
 
 def load_set(path: Path, split: str | None, size: int) -> ImageSet:
     """A cohort's split or a folder's images."""
-    return from_cohort(Cohort.load(path), split, size) if is_cohort(path) else from_folder(path, size)
+    return (
+        from_cohort(Cohort.load(path), split, size) if is_cohort(path) else from_folder(path, size)
+    )
 
 
 def named(paths: Sequence[Path], size: int) -> dict[str, ImageSet]:
-    """Synthetic sets by name: the first as `synthetic`, further ones as their folders are called, with a number where needed."""
+    """Synthetic sets by name: the first as `synthetic`, further ones as their folders are called,
+    with a number where needed."""
     found: dict[str, ImageSet] = {}
     for place, path in enumerate(paths):
         name = "synthetic" if place == 0 else path.name
@@ -110,7 +133,14 @@ def native_size(path: Path) -> int:
     if is_cohort(path):
         cohort = Cohort.load(path)
         return max(cohort.stored(cohort.rows().iloc[0].to_dict()).shape[:2])
-    first = next((p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")), None)
+    first = next(
+        (
+            p
+            for p in sorted(path.rglob("*"))
+            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        ),
+        None,
+    )
     return max(image_readers.read(first)[0].pixels.shape[:2]) if first else 1
 
 
@@ -119,8 +149,10 @@ class ImageSet:
     """Pictures to judge, all of one size.
 
     Attributes:
-        images: float32 [N, H, W, 3] in [0, 1], an array or `Pictures` on disk; grey pictures have three equal channels.
-        patients: whose picture each one is; None where nobody knows, and then every picture counts as its own patient.
+        images: float32 [N, H, W, 3] in [0, 1], an array or `Pictures` on disk; grey pictures have
+            three equal channels.
+        patients: whose picture each one is; None where nobody knows, and then every picture counts
+            as its own patient.
         names: what to call each picture in a report; default: its position.
         attributes: one row per picture, if there is a table.
     """
@@ -131,20 +163,33 @@ class ImageSet:
     attributes: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
-        images = self.images if isinstance(self.images, Pictures) else np.asarray(self.images, dtype=np.float32)
+        images = (
+            self.images
+            if isinstance(self.images, Pictures)
+            else np.asarray(self.images, dtype=np.float32)
+        )
         if images.ndim != 4 or images.shape[-1] != 3 or len(images) == 0:
             raise InputError(
-                f"a set of images has the shape [N, H, W, 3] with N of at least 1; this one has {list(images.shape)}"
+                "a set of images has the shape [N, H, W, 3] with N of at least 1; this one has "
+                f"{list(images.shape)}"
             )
         names = list(self.names) or [str(i) for i in range(len(images))]
-        for what, values in (("names", names), ("patients", self.patients), ("attribute rows", self.attributes)):
+        for what, values in (
+            ("names", names),
+            ("patients", self.patients),
+            ("attribute rows", self.attributes),
+        ):
             if values is not None and len(values) != len(images):
-                raise InputError(f"{len(images)} images come with {len(values)} {what}; there must be one per image")
+                raise InputError(
+                    f"{len(images)} images come with {len(values)} {what}; there must be one per "
+                    "image"
+                )
         if not isinstance(images, Pictures):
             bad = [name for name, image in zip(names, images, strict=True) if not fit(image)]
             if bad:
                 raise InputError(
-                    f"{len(bad)} images hold values outside [0, 1] or that are not numbers, the first is {bad[0]}; scale them"
+                    f"{len(bad)} images hold values outside [0, 1] or that are not numbers, the "
+                    f"first is {bad[0]}; scale them"
                 )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "names", names)
@@ -154,12 +199,18 @@ class ImageSet:
 
     def take(self, places: np.ndarray) -> ImageSet:
         """Some of them, by place."""
-        images = self.images.take(places) if isinstance(self.images, Pictures) else self.images[places]
+        images = (
+            self.images.take(places) if isinstance(self.images, Pictures) else self.images[places]
+        )
         patients = None if self.patients is None else [self.patients[place] for place in places]
-        rows = None if self.attributes is None else self.attributes.iloc[places].reset_index(drop=True)
+        rows = (
+            None if self.attributes is None else self.attributes.iloc[places].reset_index(drop=True)
+        )
         return ImageSet(images, patients, [self.names[place] for place in places], rows)
 
 
 def contents(images: ImageSet) -> list[str]:
     """A hash of the pixels of each picture."""
-    return [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.images]
+    return [
+        hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.images
+    ]

@@ -1,4 +1,5 @@
-"""Pictures that are read when they are asked for, so that a set of any size takes the memory of a batch."""
+"""Pictures that are read when they are asked for, so that a set of any size takes the memory of a
+batch."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ READERS = min(8, os.cpu_count() or 1)  # pictures that are read at a time
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """N pictures on disk. A slice or an array of places gives float32 [n, H, W, 3] in [0, 1]; `np.asarray` reads them all.
+    """N pictures on disk. A slice or an array of places gives float32 [n, H, W, 3] in [0, 1];
+    `np.asarray` reads them all.
 
     Attributes:
         read: place of a picture -> [H, W, 3].
@@ -46,7 +48,9 @@ class Pictures:
         if np.ndim(places) == 0:
             return self._one(int(places))
         out = np.empty((len(places), *self.size, 3), dtype=np.float32)
-        with ThreadPoolExecutor(min(READERS, max(len(places), 1))) as readers:  # decoding and resizing leave Python's lock
+        with ThreadPoolExecutor(
+            min(READERS, max(len(places), 1))
+        ) as readers:  # decoding and resizing leave Python's lock
             for row, image in enumerate(readers.map(self._one, map(int, places))):
                 out[row] = image
         return out
@@ -65,7 +69,9 @@ class Pictures:
     def _one(self, place: int) -> np.ndarray:
         image = self.read(place)
         if not fit(image):
-            raise InputError(f"{self.names[place]} holds values outside [0, 1] or that are not numbers; scale it")
+            raise InputError(
+                f"{self.names[place]} holds values outside [0, 1] or that are not numbers; scale it"
+            )
         return image
 
 

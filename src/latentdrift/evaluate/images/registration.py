@@ -1,11 +1,13 @@
 """Lay one picture over another and see whether the fine structure is the same.
 
-Strangers share an outline and a layout: on aligned scans a plain correlation of 0.97 between two patients is usual. What makes
-a picture one patient's is fine structure and where it lies. So a picture becomes a small grey one, each place is measured against
-its own surroundings (local contrast normalisation, Jarrett et al. 2009, section 3.1), which takes off brightness, contrast and
-smooth changes of either, and what all real pictures have in common is taken off, too. Then the one is moved over the other:
-mirrored or not, shifted, scaled and turned, first in coarse steps against all training pictures, then exactly for the few best
-(Lucas and Kanade 1981). The correlation that is left is 1 for a copy.
+Strangers share an outline and a layout: on aligned scans a plain correlation of 0.97 between two
+patients is usual. What makes a picture one patient's is fine structure and where it lies. So a
+picture becomes a small grey one, each place is measured against its own surroundings (local
+contrast normalisation, Jarrett et al. 2009, section 3.1), which takes off brightness, contrast and
+smooth changes of either, and what all real pictures have in common is taken off, too. Then the one
+is moved over the other: mirrored or not, shifted, scaled and turned, first in coarse steps against
+all training pictures, then exactly for the few best (Lucas and Kanade 1981). The correlation that
+is left is 1 for a copy.
 """
 
 from __future__ import annotations
@@ -25,17 +27,33 @@ from latentdrift.evaluate.images.disk_array import Pairs, Spool, blocks, mean
 from latentdrift.evaluate.images.lazy_images import Pictures
 
 SIDES = (32, 64, 128)  # pixels on a side of a picture's copies, coarse to fine
-FINE, WIDE = 1.0, 2.5  # pixels: structure between these scales is compared (Gaussian sd)
-FLOOR = 1.0  # of a picture's own mean local contrast: places with much less than this stay dark, and noise there with them
+FINE = 1.0
+WIDE = 2.5  # pixels: structure between these scales is compared (Gaussian sd)
+# of a picture's own mean local contrast: places with much less than this stay dark, and noise there
+# with them
+FLOOR = 1.0
 MARGIN = 0.08  # of a view at its border that does not count: there surroundings are cut off
-SHRINK = 10  # pictures' worth of doubt about the common part: a handful of training pictures has none
+SHRINK = (
+    10  # pictures' worth of doubt about the common part: a handful of training pictures has none
+)
 ANGLES = (-4.0, 0.0, 4.0)  # degrees, of the coarse search
 SCALES = (0.88, 0.92, 0.96, 1.0, 1.05)
 SHIFTS = tuple(0.0625 * step / 3 for step in range(-3, 4))  # shares of the frame
-STAGES = ((0, 64, 1), (1, 48, 1), (1, 8, 3), (2, 4, 2))  # place in SIDES, training pictures laid over there, Gauss-Newton steps
-FARTHEST = (0.12, 0.12, 0.22, 0.16)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
+STAGES = (
+    (0, 64, 1),
+    (1, 48, 1),
+    (1, 8, 3),
+    (2, 4, 2),
+)  # place in SIDES, training pictures laid over there, Gauss-Newton steps
+FARTHEST = (
+    0.12,
+    0.12,
+    0.22,
+    0.16,
+)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
 GRAIN = 0.5  # of a picture's structure at most: more is not put down to grain
-BLOCK, COLUMNS = 32, 1024  # queries and training pictures at a time
+BLOCK = 32
+COLUMNS = 1024  # queries and training pictures at a time
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,8 @@ class Structure:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest training picture of each of N pictures: its index [N], and similarity or distance [N]."""
+    """The nearest training picture of each of N pictures: its index [N], and similarity or distance
+    [N]."""
 
     index: np.ndarray
     value: np.ndarray
@@ -64,15 +83,18 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Overlaid(Nearest):
-    """By structure: mirrored or not [N], and the similarity of structure that is twice as fine [N]."""
+    """By structure: mirrored or not [N], and the similarity of structure that is twice as fine
+    [N]."""
 
     mirrored: np.ndarray
     fine: np.ndarray
 
 
 def structure(*pictures: np.ndarray | Pictures) -> Structure:
-    """That of one or several sets of pictures [N, H, W, 3] in [0, 1], without brightness and contrast."""
-    sides, grain = [Spool((1, side, side)) for side in SIDES], Spool((len(SIDES),))
+    """That of one or several sets of pictures [N, H, W, 3] in [0, 1], without brightness and
+    contrast."""
+    sides = [Spool((1, side, side)) for side in SIDES]
+    grain = Spool((len(SIDES),))
     for images in pictures:
         for block in blocks(len(images), BLOCK):
             for spool, values in zip((*sides, grain), _structure(images[block]), strict=True):
@@ -84,8 +106,11 @@ def _structure(images: np.ndarray) -> tuple[Tensor, ...]:
     """Its sides, and the grain."""
     grey = torch.from_numpy(np.asarray(images, dtype=np.float32).mean(-1))
     corners = grey[:, :-1, :-1] - grey[:, :-1, 1:] - grey[:, 1:, :-1] + grey[:, 1:, 1:]
-    variance = (corners.flatten(1).abs().median(1).values / (2 * 0.6745)) ** 2  # of white grain (Donoho and Johnstone 1994)
-    sides, grain = [], []
+    variance = (
+        corners.flatten(1).abs().median(1).values / (2 * 0.6745)
+    ) ** 2  # of white grain (Donoho and Johnstone 1994)
+    sides = []
+    grain = []
     for side in SIDES:
         rows, columns = (_sampler(size, side) for size in grey.shape[1:])
         x = (rows @ grey @ columns.T)[:, None]
@@ -103,8 +128,16 @@ def _gain(height: int, width: int, side: int) -> float:
     """The variance that white grain of variance 1 has in the `detail` of a picture."""
     seen = []
     for size in (height, width):
-        smooth = [_blur(_sampler(size, side)[None, None], sd, across=False)[0, 0, side // 2] for sd in (FINE, WIDE)]
-        seen.append([float(a @ b) for a, b in ((smooth[0], smooth[0]), (smooth[1], smooth[1]), (smooth[0], smooth[1]))])
+        smooth = [
+            _blur(_sampler(size, side)[None, None], sd, across=False)[0, 0, side // 2]
+            for sd in (FINE, WIDE)
+        ]
+        seen.append(
+            [
+                float(a @ b)
+                for a, b in ((smooth[0], smooth[0]), (smooth[1], smooth[1]), (smooth[0], smooth[1]))
+            ]
+        )
     fine, wide, both = (a * b for a, b in zip(*seen, strict=True))
     return fine + wide - 2 * both
 
@@ -123,11 +156,18 @@ def _blur(x: Tensor, sd: float, across: bool = True) -> Tensor:
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sd) ** 2)
     kernel = kernel / kernel.sum()
     x = conv2d(pad(x, (0, 0, reach, reach), mode="reflect"), kernel.reshape(1, 1, -1, 1))
-    return conv2d(pad(x, (reach, reach, 0, 0), mode="reflect"), kernel.reshape(1, 1, 1, -1)) if across else x
+    return (
+        conv2d(pad(x, (reach, reach, 0, 0), mode="reflect"), kernel.reshape(1, 1, 1, -1))
+        if across
+        else x
+    )
 
 
 def nearest(
-    query: np.ndarray | Pictures, train: Structure, forbidden: Pairs | None = None, common: Sequence[Structure] = ()
+    query: np.ndarray | Pictures,
+    train: Structure,
+    forbidden: Pairs | None = None,
+    common: Sequence[Structure] = (),
 ) -> Overlaid:
     """The training picture whose structure fits best when it is laid over the query.
 
@@ -142,9 +182,14 @@ def nearest(
     """
     people = common or [train]
     n = sum(map(len, people))
-    shared = [mean([x.sides[level] for x in people]) * (n / (n + SHRINK)) for level in range(len(SIDES))]
+    shared = [
+        mean([x.sides[level] for x in people]) * (n / (n + SHRINK)) for level in range(len(SIDES))
+    ]
     reference = _Reference(train, shared)
-    parts = [reference.best(_structure(query[rows]), rows, forbidden) for rows in blocks(len(query), BLOCK)]
+    parts = [
+        reference.best(_structure(query[rows]), rows, forbidden)
+        for rows in blocks(len(query), BLOCK)
+    ]
     return Overlaid(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -155,33 +200,47 @@ class _Reference:
     train: Structure
     common: list[Tensor]
 
-    def best(self, query: tuple[Tensor, ...], rows: slice, forbidden: Pairs | None) -> tuple[np.ndarray, ...]:
+    def best(
+        self, query: tuple[Tensor, ...], rows: slice, forbidden: Pairs | None
+    ) -> tuple[np.ndarray, ...]:
         """The fields of `Overlaid` for each query, which are those at `rows`."""
         value, index, place = self._candidates(query[0], rows, forbidden)
-        moves, flipped, counts = _moves()[place % len(_moves())], place >= len(_moves()), value >= -1
+        moves = _moves()[place % len(_moves())]
+        flipped = place >= len(_moves())
+        counts = value >= -1
         usual = value
         for level, keep, steps in STAGES:
             order = value.topk(min(keep, value.shape[1]), dim=1).indices
-            index, flipped, counts, usual = (x.gather(1, order) for x in (index, flipped, counts, usual))
+            index, flipped, counts, usual = (
+                x.gather(1, order) for x in (index, flipped, counts, usual)
+            )
             moves = moves.gather(1, order[..., None].expand(-1, -1, 4))
             value, moves = self._fit(query[level], index, moves, flipped, level, steps)
             value = self._without_grain(value, query[-1], index, level).masked_fill(~counts, -2.0)
             usual = value if level < len(SIDES) - 1 else usual
         best = (usual + value).argmax(1, keepdim=True)
-        where, coarse, mirrored, fine = (x.gather(1, best)[:, 0].numpy() for x in (index, usual, flipped, value))
+        where, coarse, mirrored, fine = (
+            x.gather(1, best)[:, 0].numpy() for x in (index, usual, flipped, value)
+        )
         return where, coarse.astype(np.float64).clip(-1), mirrored, fine.astype(np.float64).clip(-1)
 
     def _without_grain(self, value: Tensor, grain: Tensor, index: Tensor, level: int) -> Tensor:
-        """Similarities [N, K] as they would be had the query no more grain than the training picture (Spearman 1904).
+        """Similarities [N, K] as they would be had the query no more grain than the training
+        picture (Spearman 1904).
 
-        Never the other way: held-out patients, who set the threshold, have the grain of training pictures.
+        Never the other way: held-out patients, who set the threshold, have the grain of training
+        pictures.
         """
-        ours, theirs = grain[:, [level]], self.train.grain[index.flatten()][:, level].reshape(index.shape)
+        ours = grain[:, [level]]
+        theirs = self.train.grain[index.flatten()][:, level].reshape(index.shape)
         kept = ((1 - ours) / (1 - theirs)).clamp(max=1)
         return (value / kept.sqrt()).clamp(-1, 1)
 
-    def _candidates(self, query: Tensor, rows: slice, forbidden: Pairs | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The training pictures that come nearest by coarse moves, [N, K]: similarity, index, number of the move."""
+    def _candidates(
+        self, query: Tensor, rows: slice, forbidden: Pairs | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The training pictures that come nearest by coarse moves, [N, K]: similarity, index,
+        number of the move."""
         found: tuple[Tensor, Tensor, Tensor] | None = None
         for columns in blocks(len(self.train.sides[0]), COLUMNS):
             score, place = self._coarse(query, columns)
@@ -189,14 +248,17 @@ class _Reference:
                 score = score.masked_fill(torch.from_numpy(forbidden(rows, columns)), -2.0)
             index = torch.arange(columns.start, columns.stop).expand(len(score), -1)
             if found is not None:
-                score, index, place = (torch.cat(both, 1) for both in zip(found, (score, index, place), strict=True))
+                score, index, place = (
+                    torch.cat(both, 1) for both in zip(found, (score, index, place), strict=True)
+                )
             order = score.sort(dim=1, descending=True, stable=True).indices[:, : STAGES[0][1]]
             found = score.gather(1, order), index.gather(1, order), place.gather(1, order)
         assert found is not None
         return found
 
     def _coarse(self, query: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
-        """The best of the coarse moves for every pair [N, T]: similarity, number of the move; mirrored ones are counted on."""
+        """The best of the coarse moves for every pair [N, T]: similarity, number of the move;
+        mirrored ones are counted on."""
         grids, inside = _coarse_views()
         known = (self.train.sides[0][columns] - self.common[0]).flatten(1)
         lengths = (known**2 @ inside.flatten(1).T).sqrt().clamp(min=1e-6)
@@ -204,23 +266,35 @@ class _Reference:
         place = torch.zeros(best.shape, dtype=torch.int64)
         for flip in (False, True):
             seen = query.flip(-1) if flip else query
-            for number, (grid, counts) in enumerate(zip(grids, inside, strict=True), flip * len(grids)):
+            for number, (grid, counts) in enumerate(
+                zip(grids, inside, strict=True), flip * len(grids)
+            ):
                 moved = _read(seen, grid.expand(len(seen), -1, -1, -1))
-                score = _unit(((moved - self.common[0]) * counts).flatten(1)) @ known.T / lengths[:, number % len(grids)]
+                score = (
+                    _unit(((moved - self.common[0]) * counts).flatten(1))
+                    @ known.T
+                    / lengths[:, number % len(grids)]
+                )
                 place[score > best] = number
                 best = torch.maximum(best, score)
         return best, place
 
-    def _fit(self, query: Tensor, index: Tensor, moves: Tensor, flipped: Tensor, level: int, steps: int) -> tuple[Tensor, Tensor]:
-        """Similarity [N, K] of each query and its candidates, exactly laid over each other, and how [N, K, 4]."""
+    def _fit(
+        self, query: Tensor, index: Tensor, moves: Tensor, flipped: Tensor, level: int, steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """Similarity [N, K] of each query and its candidates, exactly laid over each other, and how
+        [N, K, 4]."""
         n, k = index.shape
         size = SIDES[level]
         seen = torch.where(
-            flipped.flatten()[:, None, None, None], query.flip(-1).repeat_interleave(k, 0), query.repeat_interleave(k, 0)
+            flipped.flatten()[:, None, None, None],
+            query.flip(-1).repeat_interleave(k, 0),
+            query.repeat_interleave(k, 0),
         )
         theirs = self.train.sides[level][index.flatten()]
         both = torch.cat([theirs, self.common[level].expand(len(theirs), -1, -1, -1)], 1)
-        at, far = moves.reshape(-1, 4).clone(), torch.tensor(FARTHEST)
+        at = moves.reshape(-1, 4).clone()
+        far = torch.tensor(FARTHEST)
 
         def look(move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
             grid, inside = _view(move, size)
@@ -230,7 +304,8 @@ class _Reference:
             return (ours * _unit((view * inside[:, 0]).flatten(1))).sum(1), ours, view, grid, inside
 
         def slopes(view: Tensor, grid: Tensor, move: Tensor) -> list[Tensor]:
-            """Of views with respect to each move: where it is read moves by (0, 2), (2, 0), v = grid - t, and v turned."""
+            """Of views with respect to each move: where it is read moves by (0, 2), (2, 0), v =
+            grid - t, and v turned."""
             aside = 0.5 / size  # a quarter of a pixel
             beside = (_read(both, grid + step) for step in aside * torch.eye(2))
             right, down = ((x[:, 0] - x[:, 1] - view) / aside for x in beside)
@@ -241,21 +316,33 @@ class _Reference:
         damping = torch.full((len(at), 1, 1), 1e-2)
         for _ in range(steps):
             ours, view, grid, inside = there
-            gram, pull = _normal_equations(ours, torch.stack([view, *slopes(view, grid, at)], 1) * inside)
-            gram = gram + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2)) + 1e-6 * torch.eye(4)
+            gram, pull = _normal_equations(
+                ours, torch.stack([view, *slopes(view, grid, at)], 1) * inside
+            )
+            gram = (
+                gram
+                + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2))
+                + 1e-6 * torch.eye(4)
+            )
             trial = (at + torch.linalg.solve(gram, pull)).clamp(-far, far)
             found, *new = look(trial)
             better = found > value
-            at, value = torch.where(better[:, None], trial, at), torch.where(better, found, value)
-            there = [torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, there, strict=True)]
+            at = torch.where(better[:, None], trial, at)
+            value = torch.where(better, found, value)
+            there = [
+                torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+                for x, y in zip(new, there, strict=True)
+            ]
             damping = torch.where(better[:, None, None], damping / 4, damping * 8)
         return value.reshape(n, k), at.reshape(n, k, 4)
 
 
 def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the least squares that bring views nearer to `ours` by moving them: J'J [P, M, M] and J'(ours - theirs) [P, M].
+    """Of the least squares that bring views nearer to `ours` by moving them: J'J [P, M, M] and
+    J'(ours - theirs) [P, M].
 
-    What is compared is u = w / |w|, so J = (dw - u (u . dw)) / |w|, and inner products are all that is needed.
+    What is compared is u = w / |w|, so J = (dw - u (u . dw)) / |w|, and inner products are all that
+    is needed.
 
     Args:
         ours: unit vectors [P, D].
@@ -270,34 +357,41 @@ def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moves() -> Tensor:
-    """Of the coarse search, [M, 4]: shift down and right (shares of the frame), log scale, angle (rad)."""
-    scales, angles = ([math.log(scale) for scale in SCALES], [math.radians(angle) for angle in ANGLES])
+    """Of the coarse search, [M, 4]: shift down and right (shares of the frame), log scale, angle
+    (rad)."""
+    scales = [math.log(scale) for scale in SCALES]
+    angles = [math.radians(angle) for angle in ANGLES]
     return torch.tensor(list(product(SHIFTS, SHIFTS, scales, angles)))
 
 
 @cache
 def _coarse_views() -> tuple[Tensor, Tensor]:
-    """Where each of the coarse moves, undone, reads [M, 1, side, side, 2], and which places count [M, side, side]."""
+    """Where each of the coarse moves, undone, reads [M, 1, side, side, 2], and which places count
+    [M, side, side]."""
     grid, inside = _view(_inverse(_moves()), SIDES[0])
     return grid[:, None], inside[:, 0]
 
 
 def _matrix(moves: Tensor) -> Tensor:
-    """[P, 4] -> where each place of the view is read, in the coordinates of `affine_grid`, [P, 2, 3]."""
+    """[P, 4] -> where each place of the view is read, in the coordinates of `affine_grid`, [P, 2,
+    3]."""
     down, right, scale, angle = moves.unbind(1)
-    c, s = scale.exp() * angle.cos(), scale.exp() * angle.sin()
+    c = scale.exp() * angle.cos()
+    s = scale.exp() * angle.sin()
     return torch.stack([torch.stack([c, -s, 2 * right], 1), torch.stack([s, c, 2 * down], 1)], 1)
 
 
 def _inverse(moves: Tensor) -> Tensor:
     """The moves [P, 4] that undo moves."""
     down, right, scale, angle = moves.unbind(1)
-    c, s = (-scale).exp() * angle.cos(), (-scale).exp() * angle.sin()
+    c = (-scale).exp() * angle.cos()
+    s = (-scale).exp() * angle.sin()
     return torch.stack([-(c * down - s * right), -(c * right + s * down), -scale, -angle], 1)
 
 
 def _view(moves: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Where the views of moves [P, 4] are read [P, size, size, 2], and which places count [P, 1, size, size]."""
+    """Where the views of moves [P, 4] are read [P, size, size, 2], and which places count [P, 1,
+    size, size]."""
     grid = affine_grid(_matrix(moves), [len(moves), 1, size, size], align_corners=False)
     margin = round(MARGIN * size)
     frame = torch.zeros(size, size, dtype=torch.bool)

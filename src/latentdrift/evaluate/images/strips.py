@@ -52,19 +52,24 @@ def _resized(picture: np.ndarray, common: int, side: int) -> np.ndarray:
 
 
 def edit_strip(edit: Mapping[str, Any]) -> tuple[np.ndarray, str]:
-    """Original, reconstruction, counterfactual and change of an edit, uint8 [., ., 3]; and what they are, as a caption.
+    """Original, reconstruction, counterfactual and change of an edit, uint8 [., ., 3]; and what
+    they are, as a caption.
 
     Args:
-        edit: From `similarity.read_edits`. The change is the counterfactual minus the original where the edit put its change on
-            the image itself, and minus the reconstruction elsewhere.
+        edit: From `similarity.read_edits`. The change is the counterfactual minus the original
+            where the edit put its change on the image itself, and minus the reconstruction
+            elsewhere.
     """
     before = "original" if edit["record"].get("detail") else "reconstruction"
-    change = np.asarray(edit["counterfactual"], np.float64).mean(-1) - np.asarray(edit[before], np.float64).mean(-1)
+    change = np.asarray(edit["counterfactual"], np.float64).mean(-1) - np.asarray(
+        edit[before], np.float64
+    ).mean(-1)
     limit = min(FULL, max(float(np.abs(change).max()), 1e-3))
     pictures = [edit[name] for name in ("original", "reconstruction", "counterfactual")]
     caption = (
-        f"Original | synthetic reconstruction | synthetic counterfactual | change (counterfactual minus {before}; red is "
-        f"brighter, blue is darker, full colour is {100 * limit:.2g} % of the intensity range)"
+        "Original | synthetic reconstruction | synthetic counterfactual | change (counterfactual "
+        f"minus {before}; red is brighter, blue is darker, full colour is {100 * limit:.2g} % of "
+        "the intensity range)"
     )
     return side_by_side([*pictures, change_map(change, limit)], least=LEAST), caption
 

@@ -17,7 +17,8 @@ DECADE = 10  # years of an age that count as one value
 def places(images: ImageSet, column: str, whose: str) -> dict[str, np.ndarray]:
     """Value -> the places of its images, in order of values.
 
-    An image with several findings counts for each; ages go by decades ("70 to 79"); an image that does not say is left out.
+    An image with several findings counts for each; ages go by decades ("70 to 79"); an image that
+    does not say is left out.
 
     Raises:
         OptionError: The set has no such column, or one of numbers that are no ages.
@@ -26,11 +27,16 @@ def places(images: ImageSet, column: str, whose: str) -> dict[str, np.ndarray]:
     if column not in table:
         if len(table.columns):
             raise unknown(f"attribute of the {whose} images", column, table.columns)
-        raise OptionError(f"the {whose} images have no table, so there is no '{column}' to go by; give a cohort")
+        raise OptionError(
+            f"the {whose} images have no table, so there is no '{column}' to go by; give a cohort"
+        )
     values = table[column]
     if pd.api.types.is_numeric_dtype(values):
         if column != "age":
-            raise OptionError(f"'{column}' is a number; --by takes a category, findings or age, which goes by decades")
+            raise OptionError(
+                f"'{column}' is a number; --by takes a category, findings or age, which goes by "
+                "decades"
+            )
         values = values.map(_decade)
     found: dict[str, list[int]] = {}
     for place, value in enumerate(values):
@@ -43,7 +49,8 @@ def check(real: ImageSet, made: Mapping[str, ImageSet], column: str | None) -> N
     """Refuse, before anything is computed, an attribute that `shared` cannot go by.
 
     Raises:
-        OptionError: The real images or one of the synthetic sets lack the attribute, or it is a number that is no age.
+        OptionError: The real images or one of the synthetic sets lack the attribute, or it is a
+            number that is no age.
     """
     if column is None:
         return
@@ -51,14 +58,28 @@ def check(real: ImageSet, made: Mapping[str, ImageSet], column: str | None) -> N
         places(images, column, whose)
 
 
-def shared(real: ImageSet, synthetic: ImageSet, column: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[str]]:
-    """Value -> its places in both sets, for the values with LEAST images in each; and a sentence for the others."""
-    ours, theirs = places(real, column, "real"), places(synthetic, column, "synthetic")
+def shared(
+    real: ImageSet, synthetic: ImageSet, column: str
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[str]]:
+    """Value -> its places in both sets, for the values with LEAST images in each; and a sentence
+    for the others."""
+    ours = places(real, column, "real")
+    theirs = places(synthetic, column, "synthetic")
     none = np.empty(0, int)
-    both = {value: (ours.get(value, none), theirs.get(value, none)) for value in sorted(ours.keys() | theirs.keys())}
+    both = {
+        value: (ours.get(value, none), theirs.get(value, none))
+        for value in sorted(ours.keys() | theirs.keys())
+    }
     enough = {value: pair for value, pair in both.items() if min(map(len, pair)) >= LEAST}
-    few = [f"{value} ({len(a)} real, {len(b)} synthetic)" for value, (a, b) in both.items() if value not in enough]
-    words = f"Not scored by themselves, fewer than {LEAST} images of {column} in one of the sets: {', '.join(few)}."
+    few = [
+        f"{value} ({len(a)} real, {len(b)} synthetic)"
+        for value, (a, b) in both.items()
+        if value not in enough
+    ]
+    words = (
+        f"Not scored by themselves, fewer than {LEAST} images of {column} in one of the sets: "
+        f"{', '.join(few)}."
+    )
     return enough, [words] if few else []
 
 

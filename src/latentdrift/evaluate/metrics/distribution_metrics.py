@@ -1,9 +1,10 @@
 """Two sets of feature vectors -> how far apart their distributions are.
 
-A row of DISTANCES takes the features of two sets, [Na, D] and [Nb, D], and gives back a function of two arrays of weights,
-[Na] and [Nb] (how often each picture counts). The costly part is done once; a bootstrap resample, a subset and a half of a set
-are then only other weights. Everything is in double precision: in single precision the matrix root alone can be wrong by
-whole units (Project-MONAI/GenerativeModels issue 231).
+A row of DISTANCES takes the features of two sets, [Na, D] and [Nb, D], and gives back a function of
+two arrays of weights, [Na] and [Nb] (how often each picture counts). The costly part is done once;
+a bootstrap resample, a subset and a half of a set are then only other weights. Everything is in
+double precision: in single precision the matrix root alone can be wrong by whole units
+(Project-MONAI/GenerativeModels issue 231).
 """
 
 from __future__ import annotations
@@ -17,61 +18,90 @@ import numpy as np
 from latentdrift.errors import InputError
 from latentdrift.evaluate.features.features import checked
 from latentdrift.evaluate.metrics.prdc import coverage, density, neighbours, precision, recall
-from latentdrift.evaluate.statistics.bootstrap import FEWEST, Weighted, choose, draws, groups, halves, interval, rng
+from latentdrift.evaluate.statistics.bootstrap import (
+    FEWEST,
+    Weighted,
+    choose,
+    draws,
+    groups,
+    halves,
+    interval,
+    rng,
+)
 
 KID_SUBSETS = 100  # (Binkowski et al. 2018, sec. 4; the default of clean-fid and torchmetrics)
 KID_SUBSET_SIZE = 1000  # pictures at most; always fewer than the set has
-FRECHET_N = 2048  # pictures below which a Fréchet distance is mostly bias (Heusel et al. 2017: use at least 2,048)
-FRECHET_MOST = 10_000  # pictures of each set at most (ours): the bias is gone, and 240 covariances have to be taken
-MANIFOLD_MOST = 2000  # the same for what looks at neighbours, whose time and memory grow with the square (ours)
+# pictures below which a Fréchet distance is mostly bias (Heusel et al. 2017: use at least 2,048)
+FRECHET_N = 2048
+# pictures of each set at most (ours): the bias is gone, and 240 covariances have to be taken
+FRECHET_MOST = 10_000
+MANIFOLD_MOST = (
+    2000  # the same for what looks at neighbours, whose time and memory grow with the square (ours)
+)
 BLOCK = 1024  # training pictures at a time
 MEMORISED = 0.1  # cosine distance from which nothing counts as memorised (default of torchmetrics)
 FLOOR_REPEATS = 20  # random splits of the real patients into two halves
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Fréchet distance of two Gaussians fitted to the features (Dowson and Landau 1982; Heusel et al. 2017, eq. 6).
+    """Fréchet distance of two Gaussians fitted to the features (Dowson and Landau 1982; Heusel et
+    al. 2017, eq. 6).
 
-    |mu_a - mu_b|^2 + tr(Sa) + tr(Sb) - 2 tr((Sa Sb)^(1/2)). With S = F^T F, F = (x - mu) / sqrt(n - 1), the eigenvalues of
-    Sa Sb are the squared singular values of Fa Fb^T, so the last trace is their sum: no matrix root is taken, nothing complex
-    appears, and fewer pictures than dimensions need no special care.
+    |mu_a - mu_b|^2 + tr(Sa) + tr(Sb) - 2 tr((Sa Sb)^(1/2)). With S = F^T F, F = (x - mu) / sqrt(n -
+    1), the eigenvalues of Sa Sb are the squared singular values of Fa Fb^T, so the last trace is
+    their sum: no matrix root is taken, nothing complex appears, and fewer pictures than dimensions
+    need no special care.
     """
-    a, b = checked(a), checked(b)
+    a = checked(a)
+    b = checked(b)
 
     def distance(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
         (mean_a, factor_a), (mean_b, factor_b) = _gaussian(a, weight_a), _gaussian(b, weight_b)
         root = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
-        return float(np.square(mean_a - mean_b).sum() + np.square(factor_a).sum() + np.square(factor_b).sum() - 2 * root)
+        return float(
+            np.square(mean_a - mean_b).sum()
+            + np.square(factor_a).sum()
+            + np.square(factor_b).sum()
+            - 2 * root
+        )
 
     return distance
 
 
 def _gaussian(x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean [D] and a factor F [min(N, D), D] of the unbiased covariance, F^T F."""
-    x, weights = x[weights > 0], weights[weights > 0]
+    x = x[weights > 0]
+    weights = weights[weights > 0]
     mean = np.average(x, axis=0, weights=weights)
     factor = np.sqrt(weights / (weights.sum() - 1))[:, None] * (x - mean)
     return mean, factor if len(factor) <= x.shape[1] else np.asarray(np.linalg.qr(factor, mode="r"))
 
 
 def informed(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Weighted:
-    """Fréchet distance over how far b keeps from the training pictures [T, D] (MiFID: Bai et al. 2021, sec. 3).
+    """Fréchet distance over how far b keeps from the training pictures [T, D] (MiFID: Bai et al.
+    2021, sec. 3).
 
-    The divisor is the mean over b of the cosine distance to the nearest training picture, or 1 where that is MEMORISED or more.
-    torchmetrics has the same formula and averages the other way round, over training pictures and their nearest in b, which also
-    falls when a set is merely varied; there, too, the training set is the reference. Here a are other patients' pictures.
+    The divisor is the mean over b of the cosine distance to the nearest training picture, or 1
+    where that is MEMORISED or more. torchmetrics has the same formula and averages the other way
+    round, over training pictures and their nearest in b, which also falls when a set is merely
+    varied; there, too, the training set is the reference. Here a are other patients' pictures.
     """
-    distance, apart = frechet(a, b), cosine_distances(checked(b), train)
+    distance = frechet(a, b)
+    apart = cosine_distances(checked(b), train)
 
     def penalised(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
-        plain, kept = distance(weight_a, weight_b), float(np.average(apart, weights=weight_b))
-        return plain / (kept + 1e-14 if kept < MEMORISED else 1.0) if plain > 1e-8 else 0.0  # (both limits: torchmetrics)
+        plain = distance(weight_a, weight_b)
+        kept = float(np.average(apart, weights=weight_b))
+        return (
+            plain / (kept + 1e-14 if kept < MEMORISED else 1.0) if plain > 1e-8 else 0.0
+        )  # (both limits: torchmetrics)
 
     return penalised
 
 
 def cosine_distances(x: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """1 - |cosine| between each row of x [N, D] and the nearest of train [T, D]: [N]; a block of train at a time."""
+    """1 - |cosine| between each row of x [N, D] and the nearest of train [T, D]: [N]; a block of
+    train at a time."""
     alike = np.zeros(len(x))
     for start in range(0, len(train), BLOCK):
         part = _directions(np.asarray(train[start : start + BLOCK], dtype=np.float64))
@@ -84,17 +114,23 @@ def _directions(x: np.ndarray) -> np.ndarray:
 
 
 def kernel(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Squared MMD with the kernel (x.y / D + 1)^3, unbiased (Gretton et al. 2012, eq. 3; Binkowski et al. 2018, sec. 3).
+    """Squared MMD with the kernel (x.y / D + 1)^3, unbiased (Gretton et al. 2012, eq. 3; Binkowski
+    et al. 2018, sec. 3).
 
-    The pairs of a picture with itself do not count. With weights, neither do the pairs of a picture with its own repetition
-    in a resample: a bootstrap then has the mean of the estimate itself.
+    The pairs of a picture with itself do not count. With weights, neither do the pairs of a picture
+    with its own repetition in a resample: a bootstrap then has the mean of the estimate itself.
     """
-    a, b = checked(a), checked(b)
-    k_aa, k_ab, k_bb = _polynomial(a, a), _polynomial(a, b), _polynomial(b, b)
+    a = checked(a)
+    b = checked(b)
+    k_aa = _polynomial(a, a)
+    k_ab = _polynomial(a, b)
+    k_bb = _polynomial(b, b)
 
     def distance(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
-        i, j = np.flatnonzero(weight_a), np.flatnonzero(weight_b)
-        wa, wb = weight_a[i], weight_b[j]
+        i = np.flatnonzero(weight_a)
+        j = np.flatnonzero(weight_b)
+        wa = weight_a[i]
+        wb = weight_b[j]
         cross = wa @ k_ab[np.ix_(i, j)] @ wb / (wa.sum() * wb.sum())
         return float(_within(k_aa[np.ix_(i, i)], wa) + _within(k_bb[np.ix_(j, j)], wb) - 2 * cross)
 
@@ -108,7 +144,9 @@ def _polynomial(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _within(k: np.ndarray, weights: np.ndarray) -> float:
     """Mean of the kernel over the pairs of two different pictures."""
     squares = np.square(weights)
-    return float((weights @ k @ weights - squares @ np.diag(k)) / (weights.sum() ** 2 - squares.sum()))
+    return float(
+        (weights @ k @ weights - squares @ np.diag(k)) / (weights.sum() ** 2 - squares.sum())
+    )
 
 
 @dataclass(frozen=True)
@@ -119,7 +157,8 @@ class Distance:
     """Features of two sets, and of the training set where the row is informed."""
     title: str
     subsets: bool = False
-    """The value is the mean over real subsets (each smaller than the set), and their spread is shown."""
+    """The value is the mean over real subsets (each smaller than the set), and their spread is
+    shown."""
     informed: bool = False
     """Needs the features of the training pictures."""
     neighbours: bool = False
@@ -129,16 +168,26 @@ class Distance:
     least: int = 2
     """Fewest pictures in each set."""
     most: int | None = None
-    """Most pictures of each set that are used (memory grows with the square); more are sampled down."""
+    """Most pictures of each set that are used (memory grows with the square); more are sampled
+    down."""
 
 
-_SHARE, _ANY = (0.0, 1.0), (float("-inf"), float("inf"))
+_SHARE = (0.0, 1.0)
+_ANY = (float("-inf"), float("inf"))
 DISTANCES: dict[str, Distance] = {  # in the order in which they are best read
-    "kid": Distance(kernel, "Kernel distance (KID)", subsets=True, possible=_ANY, least=4, most=4000),
-    "precision": Distance(precision, "Precision", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST),
-    "recall": Distance(recall, "Recall", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST),
+    "kid": Distance(
+        kernel, "Kernel distance (KID)", subsets=True, possible=_ANY, least=4, most=4000
+    ),
+    "precision": Distance(
+        precision, "Precision", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST
+    ),
+    "recall": Distance(
+        recall, "Recall", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST
+    ),
     "density": Distance(density, "Density", neighbours=True, least=4, most=MANIFOLD_MOST),
-    "coverage": Distance(coverage, "Coverage", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST),
+    "coverage": Distance(
+        coverage, "Coverage", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST
+    ),
     "mifid": Distance(informed, "MiFID", informed=True, most=FRECHET_MOST),
     "frechet": Distance(frechet, "Fréchet distance", most=FRECHET_MOST),
 }
@@ -161,22 +210,33 @@ def judge(
         row: a row of DISTANCES.
         real: features [N, D]; synthetic: features [M, D].
         patients: the patient of each real picture.
-        whose: the patient of each synthetic picture, of edits or of real pictures in that place; else each is its own.
+        whose: the patient of each synthetic picture, of edits or of real pictures in that place;
+            else each is its own.
         train: features [T, D] of the training pictures, for a row that is informed.
         bootstrap: number of resamples of the patients of both sets.
         seed: of subsets, resamples and halves.
 
     Returns:
-        value, ci [low, high] (95 %; None with fewer than three patients or pictures), n; floor: the same distance between two
-        halves of the real patients, with floor_ci over the splits; matched: the distance of a real half from as many synthetic
-        pictures, because only sets of one size (floor_n) compare; where the value is a mean over subsets: size, count and sd;
+        value, ci [low, high] (95 %; None with fewer than three patients or pictures), n; floor: the
+        same distance between two halves of the real patients, with floor_ci over the splits;
+        matched: the distance of a real half from as many synthetic pictures, because only sets of
+            one size (floor_n) compare; where the value is a mean over subsets: size, count and sd;
         where it looks at neighbours: k.
     """
-    real, units = _sample(np.asarray(real), groups(len(real), patients), row.most, rng(seed, "real"))
-    synthetic, made = _sample(np.asarray(synthetic), groups(len(synthetic), whose), row.most, rng(seed, "synthetic"))
+    real, units = _sample(
+        np.asarray(real), groups(len(real), patients), row.most, rng(seed, "real")
+    )
+    synthetic, made = _sample(
+        np.asarray(synthetic), groups(len(synthetic), whose), row.most, rng(seed, "synthetic")
+    )
     prepare = partial(row.prepare, train=train) if row.informed else row.prepare
     between = prepare(real, synthetic)
-    out: dict = {"value": None, "ci": None, "n": {"real": len(real), "synthetic": len(synthetic)}, "floor": None}
+    out: dict = {
+        "value": None,
+        "ci": None,
+        "n": {"real": len(real), "synthetic": len(synthetic)},
+        "floor": None,
+    }
     if row.neighbours:
         out["k"] = neighbours(len(real), len(synthetic))
     if row.subsets:
@@ -185,17 +245,31 @@ def judge(
     else:
         out["value"] = between(np.ones(len(real)), np.ones(len(synthetic)))
     if min(units.max(), made.max()) + 1 >= FEWEST:
-        pairs = zip(draws(units, bootstrap, rng(seed, "a"), 2), draws(made, bootstrap, rng(seed, "b"), 2), strict=True)
-        out["ci"] = [float(end) for end in np.clip(interval(out["value"], [between(a, b) for a, b in pairs]), *row.possible)]
+        pairs = zip(
+            draws(units, bootstrap, rng(seed, "a"), 2),
+            draws(made, bootstrap, rng(seed, "b"), 2),
+            strict=True,
+        )
+        out["ci"] = [
+            float(end)
+            for end in np.clip(
+                interval(out["value"], [between(a, b) for a, b in pairs]), *row.possible
+            )
+        ]
     if units.max() > 0:
         out |= _floor(row, prepare(real, real), between, len(synthetic), units, rng(seed, "floor"))
     numbers = [out["value"], *(out["ci"] or []), out["floor"] or 0.0]
     if not np.isfinite(numbers).all():
-        raise InputError(f"the {row.title} is not a number ({numbers}); look for constant or broken images in either set")
+        raise InputError(
+            f"the {row.title} is not a number ({numbers}); look for constant or broken images in "
+            "either set"
+        )
     return out
 
 
-def _sample(x: np.ndarray, units: np.ndarray, most: int | None, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _sample(
+    x: np.ndarray, units: np.ndarray, most: int | None, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     if most is None or len(x) <= most:
         return x, units
     keep = np.sort(generator.choice(len(x), size=most, replace=False))
@@ -203,23 +277,41 @@ def _sample(x: np.ndarray, units: np.ndarray, most: int | None, generator: np.ra
 
 
 def _over_subsets(between: Weighted, n: int, m: int, generator: np.random.Generator) -> dict:
-    size = max(2, min(KID_SUBSET_SIZE, min(n, m) // 2))  # strictly smaller than either set, else there is no spread to show
+    size = max(
+        2, min(KID_SUBSET_SIZE, min(n, m) // 2)
+    )  # strictly smaller than either set, else there is no spread to show
     everything = np.ones(n, bool), np.ones(m, bool)
-    values = [between(*(choose(every, size, generator) for every in everything)) for _ in range(KID_SUBSETS)]
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values)), "size": size, "count": KID_SUBSETS}
+    values = [
+        between(*(choose(every, size, generator) for every in everything))
+        for _ in range(KID_SUBSETS)
+    ]
+    return {
+        "mean": float(np.mean(values)),
+        "sd": float(np.std(values)),
+        "size": size,
+        "count": KID_SUBSETS,
+    }
 
 
 def _floor(
-    row: Distance, within: Weighted, between: Weighted, made: int, units: np.ndarray, generator: np.random.Generator
+    row: Distance,
+    within: Weighted,
+    between: Weighted,
+    made: int,
+    units: np.ndarray,
+    generator: np.random.Generator,
 ) -> dict:
-    """Real against real, and `made` synthetic pictures against real at the same number of pictures."""
+    """Real against real, and `made` synthetic pictures against real at the same number of
+    pictures."""
     splits = list(halves(units, FLOOR_REPEATS, generator))
     size = min(int(min(first.sum() for first, _ in splits)), made)
     if size < row.least // 2 or size < 2:
         return {"floor": None}
-    floors, matched = [], []
+    floors = []
+    matched = []
     for first, second in splits:
-        first, second = choose(first > 0, size, generator), choose(second > 0, size, generator)
+        first = choose(first > 0, size, generator)
+        second = choose(second > 0, size, generator)
         floors.append(within(first, second))
         matched.append(between(first, choose(np.ones(made, bool), size, generator)))
     return {

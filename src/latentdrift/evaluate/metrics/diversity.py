@@ -1,4 +1,5 @@
-"""How alike the pictures of one set are: a generator that repeats itself makes a set that is more alike than the real one."""
+"""How alike the pictures of one set are: a generator that repeats itself makes a set that is more
+alike than the real one."""
 
 from __future__ import annotations
 
@@ -13,9 +14,11 @@ BATCH = 64  # pairs at a time
 
 
 def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: int) -> dict | None:
-    """Mean of a similarity over pairs of pictures of different patients (MS-SSIM: Odena et al. 2017, sec. 4.2).
+    """Mean of a similarity over pairs of pictures of different patients (MS-SSIM: Odena et al.
+    2017, sec. 4.2).
 
-    The interval is too wide, never too narrow, where every picture is as unlike the rest as any other.
+    The interval is too wide, never too narrow, where every picture is as unlike the rest as any
+    other.
 
     Returns:
         value, ci (None with fewer than FEWEST patients), n; None where there is no such pair.
@@ -28,21 +31,36 @@ def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: i
         return None
     pictures = np.asarray(images.images[places])
     parts = [slice(start, start + BATCH) for start in range(0, len(first), BATCH)]
-    values = np.concatenate([compare(pictures[first[p]], pictures[second[p]], rows={name: row})[name] for p in parts])
+    values = np.concatenate(
+        [compare(pictures[first[p]], pictures[second[p]], rows={name: row})[name] for p in parts]
+    )
 
     def mean(weights: np.ndarray) -> float:
         return float(np.average(values, weights=weights[first] * weights[second]))
 
     value = mean(np.ones(len(places)))
     enough = units.max() + 1 >= FEWEST
-    ci = interval(value, [mean(w) for w in draws(units, bootstrap, rng(seed, "diversity", name), 2)]) if enough else None
+    ci = (
+        interval(value, [mean(w) for w in draws(units, bootstrap, rng(seed, "diversity", name), 2)])
+        if enough
+        else None
+    )
     return {"value": value, "ci": ci, "n": len(places)}
 
 
-def diversity(real: ImageSet, synthetic: ImageSet, name: str, row: Similarity, bootstrap: int, seed: int) -> dict | None:
-    """The same of both sets: a metric whose floor is that of the real one; None where either has no pair."""
+def diversity(
+    real: ImageSet, synthetic: ImageSet, name: str, row: Similarity, bootstrap: int, seed: int
+) -> dict | None:
+    """The same of both sets: a metric whose floor is that of the real one; None where either has no
+    pair."""
     ours, theirs = (within(images, name, row, bootstrap, seed) for images in (real, synthetic))
     if ours is None or theirs is None:
         return None
     n = {"real": ours["n"], "synthetic": theirs["n"]}
-    return {"value": theirs["value"], "ci": theirs["ci"], "n": n, "floor": ours["value"], "floor_ci": ours["ci"]}
+    return {
+        "value": theirs["value"],
+        "ci": theirs["ci"],
+        "n": n,
+        "floor": ours["value"],
+        "floor_ci": ours["ci"],
+    }

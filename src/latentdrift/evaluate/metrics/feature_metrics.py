@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.features.nearest_neighbours import nearest_features, nearness, same_patient
+from latentdrift.evaluate.features.nearest_neighbours import (
+    nearest_features,
+    nearness,
+    same_patient,
+)
 from latentdrift.evaluate.images.image_sets import ImageSet, contents
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng, units_of
@@ -19,33 +23,50 @@ MAP_MOST = 5000  # real images behind its axes
 
 @dataclass(frozen=True)
 class Vectors:
-    """Features of the sets in one space, [N, D] each; mapped from the disk where they are kept there."""
+    """Features of the sets in one space, [N, D] each; mapped from the disk where they are kept
+    there."""
 
     label: str
     real: np.ndarray
     synthetic: np.ndarray
     train: np.ndarray | None
     unseen: bool
-    """Whether the real images are of patients whom the training set does not hold; else nothing is said of memorisation."""
+    """Whether the real images are of patients whom the training set does not hold; else nothing is
+    said of memorisation."""
 
     @classmethod
-    def of(cls, label: str, space: Callable, real: ImageSet, synthetic: ImageSet, train: ImageSet | None) -> Vectors:
+    def of(
+        cls,
+        label: str,
+        space: Callable,
+        real: ImageSet,
+        synthetic: ImageSet,
+        train: ImageSet | None,
+    ) -> Vectors:
         """Encode the sets.
 
         Raises:
             InputError: Not one vector of finite numbers per image.
         """
-        ours, theirs = _encode(label, space, real), _encode(label, space, synthetic)
+        ours = _encode(label, space, real)
+        theirs = _encode(label, space, synthetic)
         known = None if train is None else _encode(label, space, train)
         return cls(label, ours, theirs, known, train is not None and not _overlap(real, train))
 
     def take(self, real: np.ndarray, synthetic: np.ndarray) -> Vectors:
         """Some images of either set, by place."""
-        return Vectors(self.label, self.real[real], self.synthetic[synthetic], self.train, self.unseen)
+        return Vectors(
+            self.label, self.real[real], self.synthetic[synthetic], self.train, self.unseen
+        )
 
 
 def distances(
-    vectors: Vectors, patients: list[str] | None, whose: list[str] | None = None, *, bootstrap: int, seed: int
+    vectors: Vectors,
+    patients: list[str] | None,
+    whose: list[str] | None = None,
+    *,
+    bootstrap: int,
+    seed: int,
 ) -> tuple[dict[str, dict], list[str]]:
     """Metrics `<row>.<space>`, and a sentence for each row that needs more images than there are.
 
@@ -54,23 +75,40 @@ def distances(
         patients, whose: of each real and of each synthetic image; None where nobody knows.
         bootstrap, seed: of the intervals.
     """
-    metrics, few = {}, []
+    metrics = {}
+    few = []
     for name, row in DISTANCES.items():
         if row.informed and not vectors.unseen:
             continue
         if min(len(vectors.real), len(vectors.synthetic)) < row.least:
-            few.append(f"{row.title} needs at least {row.least} images in each set and was left out.")
+            few.append(
+                f"{row.title} needs at least {row.least} images in each set and was left out."
+            )
             continue
         metrics[f"{name}.{vectors.label}"] = judge(
-            row, vectors.real, vectors.synthetic, patients, whose=whose, train=vectors.train, bootstrap=bootstrap, seed=seed
+            row,
+            vectors.real,
+            vectors.synthetic,
+            patients,
+            whose=whose,
+            train=vectors.train,
+            bootstrap=bootstrap,
+            seed=seed,
         )
     return metrics, few
 
 
 def keeps_distance(
-    vectors: Vectors, real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int, seed: int
+    vectors: Vectors,
+    real: ImageSet,
+    synthetic: ImageSet,
+    train: ImageSet,
+    *,
+    bootstrap: int,
+    seed: int,
 ) -> dict[str, dict]:
-    """`nearest.<space>`: distance of synthetic images to their nearest training image over that of held-out patients."""
+    """`nearest.<space>`: distance of synthetic images to their nearest training image over that of
+    held-out patients."""
     assert vectors.train is not None
     near = nearest_features(vectors.synthetic, vectors.train).value
     usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train)).value
@@ -81,7 +119,9 @@ def keeps_distance(
 def chart(vectors: Vectors, seed: int) -> dict:
     """The plane in which the real features vary most, and where both sets lie in it."""
     generator = rng(seed, "map", vectors.label)
-    real = np.asarray(vectors.real[part_of(len(vectors.real), MAP_MOST, generator)], dtype=np.float64)
+    real = np.asarray(
+        vectors.real[part_of(len(vectors.real), MAP_MOST, generator)], dtype=np.float64
+    )
     mean = real.mean(0)
     _, scale, axes = np.linalg.svd(real - mean, full_matrices=False)
     share = np.square(scale) / max(np.square(scale).sum(), 1e-300)
@@ -98,12 +138,14 @@ def _encode(label: str, space: Callable[..., np.ndarray], images: ImageSet) -> n
     vectors = np.asanyarray(space(images.images))
     if vectors.ndim != 2 or len(vectors) != len(images):
         raise InputError(
-            f"the features '{label}' of {len(images)} images have the shape {list(vectors.shape)}; one vector each is needed"
+            f"the features '{label}' of {len(images)} images have the shape {list(vectors.shape)}; "
+            "one vector each is needed"
         )
     broken = [place for place, vector in enumerate(vectors) if not np.isfinite(vector).all()]
     if broken:
         raise InputError(
-            f"the {label} features of {len(broken)} images are not finite, first of {images.names[broken[0]]}; look at it"
+            f"the {label} features of {len(broken)} images are not finite, first of "
+            f"{images.names[broken[0]]}; look at it"
         )
     return vectors
 

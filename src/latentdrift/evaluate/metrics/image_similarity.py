@@ -13,28 +13,50 @@ import numpy as np
 from latentdrift.errors import InputError
 
 WINDOW = 11  # pixels on a side of SSIM's window (Wang et al. 2004, sec. III.C)
-SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # from fine to coarse (Wang et al. 2003, sec. 3.2)
+SCALE_WEIGHTS = (
+    0.0448,
+    0.2856,
+    0.3001,
+    0.2363,
+    0.1333,
+)  # from fine to coarse (Wang et al. 2003, sec. 3.2)
 EDIT_PICTURES = ("original", "reconstruction", "counterfactual", "difference")
 
 
 def ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
-    """Structural similarity with the Gaussian window of 11 pixels, sigma 1.5 (Wang et al. 2004, sec. III.C)."""
+    """Structural similarity with the Gaussian window of 11 pixels, sigma 1.5 (Wang et al. 2004,
+    sec. III.C)."""
     from skimage.metrics import structural_similarity
 
-    how: dict = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": -1}
-    return np.array([structural_similarity(x, y, data_range=data_range, **how) for x, y in zip(a, b, strict=True)])
+    how: dict = {
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+        "channel_axis": -1,
+    }
+    return np.array(
+        [
+            structural_similarity(x, y, data_range=data_range, **how)
+            for x, y in zip(a, b, strict=True)
+        ]
+    )
 
 
 def scales(height: int, width: int) -> int:
-    """Scales of MS-SSIM whose window fits into pictures of this size: five from 176 pixels on, fewer below."""
-    fitting = [n for n in range(1, len(SCALE_WEIGHTS) + 1) if min(height, width) // 2 ** (n - 1) >= WINDOW]
+    """Scales of MS-SSIM whose window fits into pictures of this size: five from 176 pixels on,
+    fewer below."""
+    fitting = [
+        n for n in range(1, len(SCALE_WEIGHTS) + 1) if min(height, width) // 2 ** (n - 1) >= WINDOW
+    ]
     return max(fitting)
 
 
 def ms_ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
-    """Structural similarity over scales that halve (Wang et al. 2003, eq. 7); weights of the scales that fit, made to sum to 1.
+    """Structural similarity over scales that halve (Wang et al. 2003, eq. 7); weights of the scales
+    that fit, made to sum to 1.
 
-    Negative similarities count as 0, as in torchmetrics, whose convolutions take a hundred times as long on a processor.
+    Negative similarities count as 0, as in torchmetrics, whose convolutions take a hundred times as
+    long on a processor.
     """
     weights = np.array(SCALE_WEIGHTS[: scales(*a.shape[1:3])])
     grey = all((x == x[..., :1]).all() for x in (a, b))  # three equal channels say what one says
@@ -42,7 +64,8 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
     total = np.ones(len(a))
     for place, weight in enumerate(weights / weights.sum()):
         if place:
-            a, b = _halved(a), _halved(b)
+            a = _halved(a)
+            b = _halved(b)
         luminance, structure = _parts(a, b, data_range)
         at_scale = luminance * structure if place == len(weights) - 1 else structure
         total *= at_scale.mean((1, 2, 3), dtype=np.float64).clip(0) ** weight
@@ -50,23 +73,34 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
 
 
 def _parts(a: np.ndarray, b: np.ndarray, data_range: float) -> tuple[np.ndarray, np.ndarray]:
-    """Luminance, and contrast times structure, where the window does not reach over the border (Wang et al. 2004, eqs. 6-13)."""
+    """Luminance, and contrast times structure, where the window does not reach over the border
+    (Wang et al. 2004, eqs. 6-13)."""
     from scipy.ndimage import gaussian_filter
 
     def local(x: np.ndarray) -> np.ndarray:
-        return gaussian_filter(x, (0, 1.5, 1.5, 0), truncate=3.5, mode="nearest")[:, 5:-5, 5:-5]  # 11 pixels of sigma 1.5
+        return gaussian_filter(x, (0, 1.5, 1.5, 0), truncate=3.5, mode="nearest")[
+            :, 5:-5, 5:-5
+        ]  # 11 pixels of sigma 1.5
 
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    mean_a, mean_b = local(a), local(b)
+    c1 = (0.01 * data_range) ** 2
+    c2 = (0.03 * data_range) ** 2
+    mean_a = local(a)
+    mean_b = local(b)
     spread = local(a * a + b * b) - mean_a**2 - mean_b**2
     shared = local(a * b) - mean_a * mean_b
-    return (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1), (2 * shared + c2) / (spread + c2)
+    return (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1), (2 * shared + c2) / (
+        spread + c2
+    )
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
     """[N, H, W, C] -> means of 2 x 2 pixels."""
     n, height, width, channels = x.shape
-    return x[:, : height // 2 * 2, : width // 2 * 2].reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+    return (
+        x[:, : height // 2 * 2, : width // 2 * 2]
+        .reshape(n, height // 2, 2, width // 2, 2, channels)
+        .mean((2, 4))
+    )
 
 
 def psnr(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
@@ -75,23 +109,35 @@ def psnr(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
 
     with warnings.catch_warnings(), np.errstate(divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.array([peak_signal_noise_ratio(x, y, data_range=data_range) for x, y in zip(a, b, strict=True)], dtype=float)
+        return np.array(
+            [
+                peak_signal_noise_ratio(x, y, data_range=data_range)
+                for x, y in zip(a, b, strict=True)
+            ],
+            dtype=float,
+        )
 
 
 Similarity = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-"""Pictures [N, H, W, C] against as many others, and the largest minus the smallest possible intensity -> [N]."""
+"""Pictures [N, H, W, C] against as many others, and the largest minus the smallest possible
+intensity -> [N]."""
 
 SIMILARITIES: dict[str, Similarity] = {"ssim": ssim, "ms-ssim": ms_ssim, "psnr": psnr}
 
 
 def compare(
-    reference: np.ndarray, other: np.ndarray, *, data_range: float = 1.0, rows: Mapping[str, Similarity] = SIMILARITIES
+    reference: np.ndarray,
+    other: np.ndarray,
+    *,
+    data_range: float = 1.0,
+    rows: Mapping[str, Similarity] = SIMILARITIES,
 ) -> dict[str, np.ndarray]:
     """Every row of SIMILARITIES, or of others, for N pairs of pictures.
 
     Args:
         reference, other: [N, H, W] or [N, H, W, 3], pair i against pair i.
-        data_range: largest minus smallest possible intensity, never guessed from the pictures; 1 for [0, 1], 2 for [-1, 1].
+        data_range: largest minus smallest possible intensity, never guessed from the pictures; 1
+            for [0, 1], 2 for [-1, 1].
         rows: what is computed.
 
     Returns:
@@ -100,19 +146,27 @@ def compare(
     Raises:
         InputError: Pairs of two sizes, or pictures smaller than the window.
     """
-    reference, other = np.asarray(reference, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    reference = np.asarray(reference, dtype=np.float64)
+    other = np.asarray(other, dtype=np.float64)
     if reference.shape != other.shape:
-        raise InputError(f"pairs of pictures must have one size; these are {list(reference.shape)} and {list(other.shape)}")
+        raise InputError(
+            f"pairs of pictures must have one size; these are {list(reference.shape)} and "
+            f"{list(other.shape)}"
+        )
     if reference.ndim == 3:
-        reference, other = reference[..., None], other[..., None]
+        reference = reference[..., None]
+        other = other[..., None]
     if min(reference.shape[1:3]) < WINDOW:
         size = " x ".join(map(str, reference.shape[1:3]))
-        raise InputError(f"SSIM looks through a window of {WINDOW} pixels; these pictures are {size}")
+        raise InputError(
+            f"SSIM looks through a window of {WINDOW} pixels; these pictures are {size}"
+        )
     return {name: row(reference, other, data_range) for name, row in rows.items()}
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """A PNG or JPEG as float32 [H, W, 3] in [0, 1]; one that cannot be read is an error, never a black picture."""
+    """A PNG or JPEG as float32 [H, W, 3] in [0, 1]; one that cannot be read is an error, never a
+    black picture."""
     from PIL import Image
 
     try:
@@ -120,33 +174,41 @@ def read_picture(path: Path) -> np.ndarray:
             deep = file.mode.startswith("I")
             pixels = np.asarray(file if deep else file.convert("RGB"), dtype=np.float32)
     except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"the picture {path} cannot be read ({error}); remove it or make it again") from error
+        raise InputError(
+            f"the picture {path} cannot be read ({error}); remove it or make it again"
+        ) from error
     return np.repeat(pixels[..., None], 3, -1) / 65535.0 if deep else pixels / 255.0
 
 
 def read_edits(folder: Path) -> list[dict]:
-    """What `edit` wrote: for each sub-folder its name, its record, and its pictures as [H, W, 3] in [0, 1].
+    """What `edit` wrote: for each sub-folder its name, its record, and its pictures as [H, W, 3] in
+    [0, 1].
 
-    `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited back: the counterfactual of an
-    edit in the sub-folder `reverse` of its own.
+    `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited
+    back: the counterfactual of an edit in the sub-folder `reverse` of its own.
     """
     found = sorted(path.parent for path in Path(folder).glob("*/counterfactual.png"))
     if not found and (Path(folder) / "counterfactual.png").is_file():
         found = [Path(folder)]
     if not found:
         raise InputError(
-            f"{folder} holds no counterfactual.png, neither itself nor in its sub-folders; give a folder that `edit` made"
+            f"{folder} holds no counterfactual.png, neither itself nor in its sub-folders; give a "
+            "folder that `edit` made"
         )
     edits = []
     for place in found:
         absent = [name for name in EDIT_PICTURES if not (place / f"{name}.png").is_file()]
         if absent:
             raise InputError(
-                f"{place} lacks {', '.join(f'{name}.png' for name in absent)}; was the edit interrupted? run it again"
+                f"{place} lacks {', '.join(f'{name}.png' for name in absent)}; was the edit "
+                "interrupted? run it again"
             )
         record = place / "record.json"
         edits.append(
-            {"name": place.name, "record": json.loads(record.read_text()) if record.is_file() else {}}
+            {
+                "name": place.name,
+                "record": json.loads(record.read_text()) if record.is_file() else {},
+            }
             | {name: read_picture(place / f"{name}.png") for name in EDIT_PICTURES}
             | {name: read_picture(path) for name, path in _beside(place)}
         )
@@ -156,8 +218,8 @@ def read_edits(folder: Path) -> list[dict]:
 def patients_of(edits: Sequence[Mapping[str, Any]]) -> list[str]:
     """The patient of each edit, the unit that intervals resample.
 
-    The pseudonym in its record; without one the hash of the image that was edited, so that several edits of an image are one
-    unit; without either the edit itself.
+    The pseudonym in its record; without one the hash of the image that was edited, so that several
+    edits of an image are one unit; without either the edit itself.
     """
     found = []
     for edit in edits:
@@ -169,4 +231,6 @@ def patients_of(edits: Sequence[Mapping[str, Any]]) -> list[str]:
 def _beside(place: Path) -> list[tuple[str, Path]]:
     """Pictures that an edit may have."""
     back = sorted(place.glob("reverse/*/counterfactual.png"))
-    return [("reverse", path) for path in back[:1]] + [("mask", path) for path in place.glob("mask.png")]
+    return [("reverse", path) for path in back[:1]] + [
+        ("mask", path) for path in place.glob("mask.png")
+    ]

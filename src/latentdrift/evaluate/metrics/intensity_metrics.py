@@ -1,8 +1,10 @@
-"""How far two sets of pictures are apart in plain intensities: the L1 distances by which drift is searched.
+"""How far two sets of pictures are apart in plain intensities: the L1 distances by which drift is
+searched.
 
-The paper says "L1 between distributions" and no more (Yeganeh et al. 2025), so three readings stand beside each other, and the
-first decides. Each is an L1 distance of means over the set, of something that every picture has by itself: its distribution
-function, its thumbnail, its latent's channel means. A bootstrap resample is then only another weight per picture.
+The paper says "L1 between distributions" and no more (Yeganeh et al. 2025), so three readings stand
+beside each other, and the first decides. Each is an L1 distance of means over the set, of something
+that every picture has by itself: its distribution function, its thumbnail, its latent's channel
+means. A bootstrap resample is then only another weight per picture.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import numpy as np
 from latentdrift.evaluate.features.features import resize
 from latentdrift.evaluate.metrics.distribution_metrics import Distance, Weighted
 
-LEVELS = 4 * 255  # steps of intensity: an 8-bit value lies on one of them exactly, any other within 1 / 2040
+LEVELS = (
+    4 * 255
+)  # steps of intensity: an 8-bit value lies on one of them exactly, any other within 1 / 2040
 THUMBNAIL = 64  # pixels on a side of the mean image
 
 
@@ -30,18 +34,23 @@ def l1(a: np.ndarray, b: np.ndarray) -> Weighted:
 
 
 def distribution(pictures: np.ndarray) -> np.ndarray:
-    """Pictures [N, H, W, 3] in [0, 1] -> share of their intensities at or below each of LEVELS levels, float32 [N, LEVELS].
+    """Pictures [N, H, W, 3] in [0, 1] -> share of their intensities at or below each of LEVELS
+    levels, float32 [N, LEVELS].
 
-    The distribution function of a pool of pictures is the mean of theirs, and the mean absolute difference of two distribution
-    functions over [0, 1] is the Wasserstein-1 distance: the L1 distance of the sorted intensities (Vallender 1974).
+    The distribution function of a pool of pictures is the mean of theirs, and the mean absolute
+    difference of two distribution functions over [0, 1] is the Wasserstein-1 distance: the L1
+    distance of the sorted intensities (Vallender 1974).
     """
     steps = np.rint(np.clip(pictures, 0, 1) * LEVELS).astype(np.int64).reshape(len(pictures), -1)
     counts = np.stack([np.bincount(row, minlength=LEVELS + 1) for row in steps])
-    return (counts.cumsum(1)[:, :-1] / steps.shape[1]).astype(np.float32)  # at the last level all are 1
+    return (counts.cumsum(1)[:, :-1] / steps.shape[1]).astype(
+        np.float32
+    )  # at the last level all are 1
 
 
 def thumbnail(pictures: np.ndarray) -> np.ndarray:
-    """Pictures [N, H, W, 3] in [0, 1] -> the same at THUMBNAIL pixels on a side, flat: float32 [N, K]."""
+    """Pictures [N, H, W, 3] in [0, 1] -> the same at THUMBNAIL pixels on a side, flat: float32 [N,
+    K]."""
     return resize(pictures, THUMBNAIL).reshape(len(pictures), -1).numpy()
 
 
@@ -50,7 +59,8 @@ class Level:
     """A row of INTENSITIES."""
 
     of_pictures: Callable[[np.ndarray], np.ndarray] | None
-    """Pictures [N, H, W, 3] in [0, 1] -> what is averaged [N, K]; None: the channel means of their latents, handed in."""
+    """Pictures [N, H, W, 3] in [0, 1] -> what is averaged [N, K]; None: the channel means of their
+    latents, handed in."""
     distance: Distance
 
 

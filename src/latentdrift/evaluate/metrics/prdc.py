@@ -1,9 +1,10 @@
 """How good and how varied: precision, recall, density and coverage.
 
-Round each picture lies a ball that reaches to its k-th nearest neighbour in its own set; the balls of a set together are what
-the set is taken to cover. Precision and density: how far synthetic pictures lie within the real balls. Recall and coverage:
-how much of the real set the synthetic one reaches. A set of copies has a precision of 1, and so has one good picture that is
-repeated; recall and coverage fall then.
+Round each picture lies a ball that reaches to its k-th nearest neighbour in its own set; the balls
+of a set together are what the set is taken to cover. Precision and density: how far synthetic
+pictures lie within the real balls. Recall and coverage: how much of the real set the synthetic one
+reaches. A set of copies has a precision of 1, and so has one good picture that is repeated; recall
+and coverage fall then.
 """
 
 from __future__ import annotations
@@ -17,33 +18,44 @@ K = 5  # neighbours (Naeem et al. 2020, sec. 4; CheXGenBench. Kynkäänniemi et 
 
 
 def neighbours(n: int, m: int) -> int:
-    """k for sets of n and m pictures: K, or all the others in the smaller set where it has no more."""
+    """k for sets of n and m pictures: K, or all the others in the smaller set where it has no
+    more."""
     return min(K, n - 1, m - 1)
 
 
 class Balls:
-    """The distances within and between two sets of features, a [N, D] (real) and b [M, D] (synthetic).
+    """The distances within and between two sets of features, a [N, D] (real) and b [M, D]
+    (synthetic).
 
-    With weights, neighbours are looked for among the different pictures that are there: a picture's own repetition in a
-    resample is no neighbour, or every ball would shrink to nothing.
+    With weights, neighbours are looked for among the different pictures that are there: a picture's
+    own repetition in a resample is no neighbour, or every ball would shrink to nothing.
     """
 
     def __init__(self, a: np.ndarray, b: np.ndarray) -> None:
         from sklearn.metrics.pairwise import euclidean_distances
 
-        a, b = checked(a), checked(b)
-        self.aa, self.ab, self.bb = euclidean_distances(a), euclidean_distances(a, b), euclidean_distances(b)
+        a = checked(a)
+        b = checked(b)
+        self.aa = euclidean_distances(a)
+        self.ab = euclidean_distances(a, b)
+        self.bb = euclidean_distances(b)
 
-    def inside(self, weight_a: np.ndarray, weight_b: np.ndarray, of_a: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """Which pictures lie in whose ball, bool [n, m], for the n and m that are there; their weights; and k.
+    def inside(
+        self, weight_a: np.ndarray, weight_b: np.ndarray, of_a: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Which pictures lie in whose ball, bool [n, m], for the n and m that are there; their
+        weights; and k.
 
         Args:
             of_a: the balls of a, else those of b.
         """
-        i, j = np.flatnonzero(weight_a), np.flatnonzero(weight_b)
+        i = np.flatnonzero(weight_a)
+        j = np.flatnonzero(weight_b)
         k = neighbours(len(i), len(j))
         own, index = (self.aa, i) if of_a else (self.bb, j)
-        radius = np.partition(own[np.ix_(index, index)], k, axis=1)[:, k]  # place 0 is the picture itself
+        radius = np.partition(own[np.ix_(index, index)], k, axis=1)[
+            :, k
+        ]  # place 0 is the picture itself
         within = self.ab[np.ix_(i, j)] < (radius[:, None] if of_a else radius[None])
         return within, weight_a[i], weight_b[j], k
 
@@ -64,7 +76,8 @@ def coverage(a: np.ndarray, b: np.ndarray) -> Weighted:
 
 
 def _share(a: np.ndarray, b: np.ndarray, *, of_a: bool, axis: int) -> Weighted:
-    """Share of the synthetic (axis 0) or real (axis 1) pictures that meet any of the other set, by the balls of one of them."""
+    """Share of the synthetic (axis 0) or real (axis 1) pictures that meet any of the other set, by
+    the balls of one of them."""
     balls = Balls(a, b)
 
     def share(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
@@ -75,7 +88,8 @@ def _share(a: np.ndarray, b: np.ndarray, *, of_a: bool, axis: int) -> Weighted:
 
 
 def density(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Number of real balls that a synthetic picture lies in, over k (Naeem et al. 2020, eq. 4); may exceed 1.
+    """Number of real balls that a synthetic picture lies in, over k (Naeem et al. 2020, eq. 4); may
+    exceed 1.
 
     With weights the sum over real balls becomes their number times a weighted mean.
     """

@@ -1,1 +1,2 @@
-"""Copies of training images, re-identification, membership inference, and the filter that holds copies back."""
+"""Copies of training images, re-identification, membership inference, and the filter that holds
+copies back."""

@@ -1,10 +1,11 @@
 """Is a synthetic picture a copy of a training picture, or of another synthetic one?
 
-Pixels: the similarity of `overlay.py`, with the training picture mirrored, shifted, scaled and turned to fit: 1 for a copy.
+Pixels: the similarity of `overlay.py`, with the training picture mirrored, shifted, scaled and
+    turned to fit: 1 for a copy.
 Features: Euclidean distance to the nearest training picture in a feature space.
-Both are read against held-out real patients, whose nearest training picture is by chance only. And because a search that finds
-nothing may only be a poor search, training pictures in disguise are planted among what is searched: how many of them are found
-is part of the result.
+Both are read against held-out real patients, whose nearest training picture is by chance only. And
+because a search that finds nothing may only be a poor search, training pictures in disguise are
+planted among what is searched: how many of them are found is part of the result.
 """
 
 from __future__ import annotations
@@ -28,30 +29,37 @@ from latentdrift.evaluate.statistics.bootstrap import (
     units_of,
 )
 
-# Thresholds lie between; strangers reach 0.55 on OASIS-2 and 0.77 on phantom brains, copies 0.95 and 0.98 at least.
+# Thresholds lie between; strangers reach 0.55 on OASIS-2 and 0.77 on phantom brains, copies 0.95
+# and 0.98 at least.
 THRESHOLD = (0.8, 0.99)
-DEVIATIONS = 3.5  # robust standard deviations above held-out patients: 1 honest picture in 4,300, if Gaussian
+# robust standard deviations above held-out patients: 1 honest picture in 4,300, if Gaussian
+DEVIATIONS = 3.5
 PLANTED = len(DISGUISES)  # training pictures in disguise, one each
 
 
 def threshold(held_out: np.ndarray) -> float:
-    """The similarity above which a picture is a copy, from held-out patients' similarities to the training set [N].
+    """The similarity above which a picture is a copy, from held-out patients' similarities to the
+    training set [N].
 
-    DEVIATIONS robust standard deviations above them on Fisher's z scale (Fisher 1915), so that duplicates among the real pictures
-    do not lift it, and within THRESHOLD: where strangers are alike by nature it moves up, and a few held-out pictures cannot move
-    it out of the range that copies occupy.
+    DEVIATIONS robust standard deviations above them on Fisher's z scale (Fisher 1915), so that
+    duplicates among the real pictures do not lift it, and within THRESHOLD: where strangers are
+    alike by nature it moves up, and a few held-out pictures cannot move it out of the range that
+    copies occupy.
     """
     known = np.asarray(held_out)[np.asarray(held_out) > -1]
     if len(known) < 5:
         return sum(THRESHOLD) / 2
     z = np.arctanh(np.clip(known, -0.999, 0.999))
-    spread = np.quantile(z, 0.8413) - np.median(z)  # one standard deviation of a Gaussian, from its upper half
+    spread = np.quantile(z, 0.8413) - np.median(
+        z
+    )  # one standard deviation of a Gaussian, from its upper half
     return float(np.clip(np.tanh(np.median(z) + DEVIATIONS * spread), *THRESHOLD))
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What tells copies from strangers, set by held-out patients; there are two similarities, and either tells.
+    """What tells copies from strangers, set by held-out patients; there are two similarities, and
+    either tells.
 
     Attributes:
         threshold: The similarity above which a picture is a copy.
@@ -67,19 +75,24 @@ class Yardstick:
         return cls(threshold(held_out.value), threshold(held_out.fine))
 
     def similarity(self, found: Overlaid) -> np.ndarray:
-        """One number for both, [N]: the larger, the finer being moved on Fisher's z scale to where their thresholds meet."""
+        """One number for both, [N]: the larger, the finer being moved on Fisher's z scale to where
+        their thresholds meet."""
         coarse, fine, *limits = (
-            np.arctanh(np.clip(x, -0.9999, 0.9999)) for x in (found.value, found.fine, self.threshold, self.fine)
+            np.arctanh(np.clip(x, -0.9999, 0.9999))
+            for x in (found.value, found.fine, self.threshold, self.fine)
         )
         moved = fine + limits[0] - limits[1]
         return np.where(found.value > -1, np.tanh(np.maximum(coarse, moved)), -1.0)
 
 
-def search(synthetic: ImageSet, train: ImageSet, real: ImageSet) -> tuple[Yardstick, Overlaid, Overlaid]:
+def search(
+    synthetic: ImageSet, train: ImageSet, real: ImageSet
+) -> tuple[Yardstick, Overlaid, Overlaid]:
     """What tells copies, and the nearest training picture of synthetic and of held-out pictures.
 
     Args:
-        real: held-out pictures; pairs of one patient do not count. May be `train` itself: each picture is left out for itself.
+        real: held-out pictures; pairs of one patient do not count. May be `train` itself: each
+            picture is left out for itself.
     """
     ruler = Ruler.of(train, real)
     return ruler.yardstick, ruler.nearest(synthetic.images), ruler.held_out
@@ -97,7 +110,8 @@ class Ruler:
     @classmethod
     def of(cls, train: ImageSet, real: ImageSet) -> Ruler:
         """Arguments of `search`."""
-        known, usual = structure(train.images), structure(real.images)
+        known = structure(train.images)
+        usual = structure(real.images)
         held_out = overlaid(real.images, known, same_patient(real, train), common=(known, usual))
         return cls(known, usual, held_out, Yardstick.of(held_out))
 
@@ -108,7 +122,8 @@ class Ruler:
 
 @dataclass(frozen=True)
 class Copies:
-    """What `find_copies` found: metrics for the report, its details, and the nearest training picture of every picture."""
+    """What `find_copies` found: metrics for the report, its details, and the nearest training
+    picture of every picture."""
 
     metrics: dict[str, dict]
     details: dict
@@ -117,20 +132,27 @@ class Copies:
     yardstick: Yardstick
 
 
-def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int = 200, seed: int = 0) -> Copies:
+def find_copies(
+    real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int = 200, seed: int = 0
+) -> Copies:
     """Count copies, and compare nearness with that of held-out patients.
 
     Args:
-        real: the held-out pictures. Pairs of one patient are left out, because visits of one patient are rightly alike; so
-            this may even be the training set itself, where nothing was held out and patients are known.
+        real: the held-out pictures. Pairs of one patient are left out, because visits of one
+            patient are rightly alike; so this may even be the training set itself, where nothing
+            was held out and patients are known.
 
     Returns:
-        metrics `copies` (value: how many synthetic pictures are copies; floor: how many of as many held-out pictures would be
-        called copies) and `nearest.pixel` (see `nearness`).
+        metrics `copies` (value: how many synthetic pictures are copies; floor: how many of as many
+        held-out pictures would be called copies) and `nearest.pixel` (see `nearness`).
     """
     n = len(synthetic)
     yardstick, found, held_out = search(synthetic, train, real)
-    similarity, usual, compared = yardstick.similarity(found), yardstick.similarity(held_out), held_out.value > -1
+    similarity, usual, compared = (
+        yardstick.similarity(found),
+        yardstick.similarity(held_out),
+        held_out.value > -1,
+    )
     copies = similarity > yardstick.threshold
     units = units_of(synthetic), units_of(real)[compared]
     share = clustered_interval(copies, units[0])
@@ -139,10 +161,17 @@ def find_copies(real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstr
             "value": int(copies.sum()),
             "ci": share and [share[0] * n, share[1] * n],
             "n": {"real": len(real), "synthetic": n, "train": len(train)},
-            "floor": float((usual[compared] > yardstick.threshold).mean() * n) if compared.any() else None,
+            "floor": float((usual[compared] > yardstick.threshold).mean() * n)
+            if compared.any()
+            else None,
         },
         "nearest.pixel": nearness(
-            _distance(found.value), _distance(held_out.value[compared]), units, len(train), bootstrap, seed
+            _distance(found.value),
+            _distance(held_out.value[compared]),
+            units,
+            len(train),
+            bootstrap,
+            seed,
         ),
     }
     details = {
@@ -166,38 +195,66 @@ def planted(train: ImageSet, yardstick: Yardstick, seed: int) -> dict[str, Any]:
     """How many of PLANTED training pictures in disguise the search finds.
 
     Returns:
-        `caught` of `n`, with the 95 % `ci` of the share, and the disguises of those that were `missed`.
+        `caught` of `n`, with the 95 % `ci` of the share, and the disguises of those that were
+        `missed`.
     """
     generator = rng(seed, "planted")
     chosen = generator.choice(len(train), PLANTED, replace=len(train) < PLANTED)
-    copies = np.concatenate([disguise(name, train.images[[i]], generator) for i, name in zip(chosen, DISGUISES, strict=True)])
+    copies = np.concatenate(
+        [
+            disguise(name, train.images[[i]], generator)
+            for i, name in zip(chosen, DISGUISES, strict=True)
+        ]
+    )
     found = yardstick.similarity(overlaid(copies, structure(train.images))) > yardstick.threshold
     missed = [name for name, caught in zip(DISGUISES, found, strict=True) if not caught]
-    return {"n": PLANTED, "caught": int(found.sum()), "ci": proportion_interval(int(found.sum()), PLANTED), "missed": missed}
+    return {
+        "n": PLANTED,
+        "caught": int(found.sum()),
+        "ci": proportion_interval(int(found.sum()), PLANTED),
+        "missed": missed,
+    }
 
 
 def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Synthetic pictures that repeat one another, by the same measure: a model of few pictures draws them again and again.
+    """Synthetic pictures that repeat one another, by the same measure: a model of few pictures
+    draws them again and again.
 
-    What all have in common is that of the real pictures; pictures of one patient are rightly alike and left out.
+    What all have in common is that of the real pictures; pictures of one patient are rightly alike
+    and left out.
 
     Returns:
-        The metric `duplicates` (value: how many synthetic pictures have a twin; floor: the same for as many real ones), and its
+        The metric `duplicates` (value: how many synthetic pictures have a twin; floor: the same for
+        as many real ones), and its
         details: threshold, pairs.
     """
-    theirs, ours = structure(synthetic.images), structure(real.images)
+    theirs = structure(synthetic.images)
+    ours = structure(real.images)
     usual = overlaid(real.images, ours, same_patient(real, real))
-    found = overlaid(synthetic.images, theirs, same(np.arange(len(synthetic)), np.arange(len(synthetic))), common=[ours])
-    yardstick, compared, n = Yardstick.of(usual), usual.value > -1, len(synthetic)
-    limit, similarity = yardstick.threshold, yardstick.similarity(found)
+    found = overlaid(
+        synthetic.images,
+        theirs,
+        same(np.arange(len(synthetic)), np.arange(len(synthetic))),
+        common=[ours],
+    )
+    yardstick = Yardstick.of(usual)
+    compared = usual.value > -1
+    n = len(synthetic)
+    limit = yardstick.threshold
+    similarity = yardstick.similarity(found)
     twins = similarity > limit
     share = clustered_interval(twins, units_of(synthetic))
-    pairs = {tuple(sorted((int(i), int(found.index[i])))): float(similarity[i]) for i in np.flatnonzero(twins)}
+    pairs = {
+        tuple(sorted((int(i), int(found.index[i])))): float(similarity[i])
+        for i in np.flatnonzero(twins)
+    }
     metric = {
         "value": int(twins.sum()),
         "ci": share and [share[0] * n, share[1] * n],
         "n": {"real": len(real), "synthetic": n},
-        "floor": float((yardstick.similarity(usual)[compared] > limit).mean() * n) if compared.any() else None,
+        "floor": float((yardstick.similarity(usual)[compared] > limit).mean() * n)
+        if compared.any()
+        else None,
     }
     named = [
         {"first": synthetic.names[i], "second": synthetic.names[j], "similarity": value}
@@ -207,7 +264,8 @@ def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any]
 
 
 def gate_advice(info: Mapping[str, Any]) -> list[str]:
-    """What a report says of a synthetic cohort, by its cohort.json, whose pictures nobody held back.
+    """What a report says of a synthetic cohort, by its cohort.json, whose pictures nobody held
+    back.
 
     Args:
         info: cohort.json; empty for other folders.
@@ -215,10 +273,13 @@ def gate_advice(info: Mapping[str, Any]) -> list[str]:
     if not info.get("synthetic") or info.get("gate"):
         return []
     return [
-        "No gate was run over these images when they were made: `latentdrift generate` with --gate COHORT holds copies of "
-        "training images back, and does so by default where the adapter's cohort is where it was."
+        "No gate was run over these images when they were made: `latentdrift generate` with --gate "
+        "COHORT holds copies of training images back, and does so by default where the adapter's "
+        "cohort is where it was."
     ]
 
 
 def _distance(similarity: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.clip(2 * (1 - similarity), 0.0, None))  # chord between unit vectors with this correlation
+    return np.sqrt(
+        np.clip(2 * (1 - similarity), 0.0, None)
+    )  # chord between unit vectors with this correlation

@@ -1,7 +1,8 @@
-"""The gate: synthetic pictures that are copies of training pictures are held back before they leave.
+"""The gate: synthetic pictures that are copies of training pictures are held back before they
+leave.
 
-An edit is near its own patient, and is meant to be. So it is held against all other training patients: whose image it repeats
-must not be handed out in its stead.
+An edit is near its own patient, and is meant to be. So it is held against all other training
+patients: whose image it repeats must not be handed out in its stead.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Gate:
             CohortError: No training pictures.
         """
         if not len(cohort.rows("train")):
-            raise CohortError(f"cohort {cohort.folder} has no image in its train split, so --gate has nothing to compare with")
+            raise CohortError(
+                f"cohort {cohort.folder} has no image in its train split, so --gate has nothing to "
+                "compare with"
+            )
         return cls(cohort, trained_on)
 
     @property
@@ -56,10 +60,16 @@ class Gate:
         if not self.trained_on:
             said = "the model does not say which cohort it was trained on"
         elif self.cohort.fingerprint in self.trained_on:
-            said = f"the model was trained on {len(set(self.trained_on)) - 1} more cohort(s) than this one"
+            said = (
+                f"the model was trained on {len(set(self.trained_on)) - 1} more cohort(s) than "
+                "this one"
+            )
         else:
             said = "the model says that it was trained on another cohort, or on another split of it"
-        return f"--gate {self.cohort.folder}: {said}; copies of images that are not in its train split cannot be found"
+        return (
+            f"--gate {self.cohort.folder}: {said}; copies of images that are not in its train "
+            "split cannot be found"
+        )
 
     def judge(self, synthetic: ImageSet, size: int) -> Verdict:
         """Look for copies of the training pictures, all `size` pixels on a side."""
@@ -68,10 +78,11 @@ class Gate:
         return self._verdict(ruler, ruler.nearest(synthetic.images))
 
     def judge_edits(self, originals: ImageSet, changed: ImageSet, size: int) -> Verdict:
-        """Look for copies of other training patients than an edit's own, all `size` pixels on a side.
+        """Look for copies of other training patients than an edit's own, all `size` pixels on a
+        side.
 
-        Its own patient is the one of whom the original is a training picture; of others' originals every training picture is
-        another patient's.
+        Its own patient is the one of whom the original is a training picture; of others' originals
+        every training picture is another patient's.
 
         Args:
             originals: What was edited [N].
@@ -82,22 +93,40 @@ class Gate:
         before = ruler.nearest(originals.images)
         own = ruler.yardstick.similarity(before) > ruler.yardstick.threshold
         known = train.patients if train.patients is not None else train.names
-        whose = np.array([known[place] if is_own else "" for place, is_own in zip(before.index, own, strict=True)], dtype=str)
+        whose = np.array(
+            [
+                known[place] if is_own else ""
+                for place, is_own in zip(before.index, own, strict=True)
+            ],
+            dtype=str,
+        )
         after = ruler.nearest(changed.images, same(whose, np.asarray(known, dtype=str)))
         return self._verdict(ruler, after, int(own.sum()))
 
     def _sides(self, size: int) -> tuple[ImageSet, ImageSet | None]:
         """Pictures of the train split, and of the others, if there are any."""
-        train, others = self.cohort.rows("train"), self.cohort.rows()
+        train = self.cohort.rows("train")
+        others = self.cohort.rows()
         others = others[others["split"] != "train"]
-        return from_rows(self.cohort, train, size), from_rows(self.cohort, others, size) if len(others) else None
+        return from_rows(self.cohort, train, size), from_rows(self.cohort, others, size) if len(
+            others
+        ) else None
 
     def _verdict(self, ruler: Ruler, found: Overlaid, own: int | None = None) -> Verdict:
         table = self.cohort.rows()
         files = tuple(self.cohort.rows("train")["file_name"])
         yardstick = ruler.yardstick
         others = len(table) - len(files)
-        return Verdict(self, yardstick.threshold, yardstick.similarity(found), found, len(files), others, files, own)
+        return Verdict(
+            self,
+            yardstick.threshold,
+            yardstick.similarity(found),
+            found,
+            len(files),
+            others,
+            files,
+            own,
+        )
 
 
 @dataclass(frozen=True)
@@ -146,7 +175,9 @@ class Verdict:
         """How many, and why."""
         drawn = len(self.similarity)
         others = "" if self.own is None else " of other patients"
-        above = f"similarity above {self.threshold:.3f} to one of {self.train} training images{others}"
+        above = (
+            f"similarity above {self.threshold:.3f} to one of {self.train} training images{others}"
+        )
         if not self.copies:
             return f"gate: none of {drawn} images is a copy ({above})"
         return f"gate: {len(self.copies)} of {drawn} images are held back as copies ({above})"

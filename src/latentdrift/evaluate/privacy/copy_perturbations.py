@@ -1,7 +1,8 @@
-"""Copies in disguise: what becomes of a picture that is stored, shown and handed on, so that the search for copies can be tried.
+"""Copies in disguise: what becomes of a picture that is stored, shown and handed on, so that the
+search for copies can be tried.
 
-Each row of DISGUISES makes one kind of altered copy. A copy stays a copy under all of them: nobody would call a mirrored or
-re-encoded scan another patient's.
+Each row of DISGUISES makes one kind of altered copy. A copy stays a copy under all of them: nobody
+would call a mirrored or re-encoded scan another patient's.
 """
 
 from __future__ import annotations
@@ -15,27 +16,38 @@ from PIL import Image
 from latentdrift.data.cohort.cohort import background
 
 Disguise = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""A grey picture [H, W] in [0, 1] and what decides by chance -> the altered picture of the same size, in [0, 1]."""
+"""A grey picture [H, W] in [0, 1] and what decides by chance -> the altered picture of the same
+size, in [0, 1]."""
 
 
 def _moved(picture: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """The picture read at `centre + matrix (place - centre) + shift`, in pixels; what lies outside is background."""
+    """The picture read at `centre + matrix (place - centre) + shift`, in pixels; what lies outside
+    is background."""
     height, width = picture.shape
     centre = np.array([width - 1, height - 1]) / 2
-    offset = centre + shift - matrix @ centre + 0.5 * (1 - matrix.sum(1))  # Pillow counts from corners, and reads pixel centres
+    offset = (
+        centre + shift - matrix @ centre + 0.5 * (1 - matrix.sum(1))
+    )  # Pillow counts from corners, and reads pixel centres
     a, b, c, d = matrix.ravel()
     return np.asarray(
         Image.fromarray(picture.astype(np.float32)).transform(
-            (width, height), Image.Transform.AFFINE, (a, b, offset[0], c, d, offset[1]),
-            resample=Image.Resampling.BICUBIC, fillcolor=float(background(picture)),
+            (width, height),
+            Image.Transform.AFFINE,
+            (a, b, offset[0], c, d, offset[1]),
+            resample=Image.Resampling.BICUBIC,
+            fillcolor=float(background(picture)),
         )
-    )  # fmt: skip
+    )
 
 
 def _turned(degrees: float) -> Disguise:
     def turn(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         angle = np.deg2rad(degrees) * generator.choice([-1, 1])
-        return _moved(picture, np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]), np.zeros(2))
+        return _moved(
+            picture,
+            np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]),
+            np.zeros(2),
+        )
 
     return turn
 
@@ -43,7 +55,11 @@ def _turned(degrees: float) -> Disguise:
 def _shifted(share: float) -> Disguise:
     def shift(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         angle = generator.uniform(0, 2 * np.pi)
-        return _moved(picture, np.eye(2), share * max(picture.shape) * np.array([np.cos(angle), np.sin(angle)]))
+        return _moved(
+            picture,
+            np.eye(2),
+            share * max(picture.shape) * np.array([np.cos(angle), np.sin(angle)]),
+        )
 
     return shift
 
@@ -53,7 +69,11 @@ def _cropped(share: float) -> Disguise:
         height, width = picture.shape
         left, top = generator.uniform(0, share, 2) * (width, height)
         box = (left, top, left + (1 - share) * width, top + (1 - share) * height)
-        return np.asarray(Image.fromarray(picture.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC, box=box))
+        return np.asarray(
+            Image.fromarray(picture.astype(np.float32)).resize(
+                (width, height), Image.Resampling.BICUBIC, box=box
+            )
+        )
 
     return crop
 
@@ -61,7 +81,9 @@ def _cropped(share: float) -> Disguise:
 def _encoded(quality: int) -> Disguise:
     def encode(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         buffer = io.BytesIO()
-        Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(buffer, "JPEG", quality=quality)
+        Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(
+            buffer, "JPEG", quality=quality
+        )
         return np.asarray(Image.open(buffer)) / 255
 
     return encode

@@ -1,8 +1,10 @@
-"""Does a model betray whom it was trained on? A table of losses in, an answer out; whose losses they are is not known here.
+"""Does a model betray whom it was trained on? A table of losses in, an answer out; whose losses
+they are is not known here.
 
-An attacker who has the model and a picture asks how well the model predicts that picture: unusually well for one that it was
-trained on (Yeom et al. 2018). A plain loss mixes that with how easy a picture is, so the loss is also read against that of a
-model that has not seen it (difficulty calibration, Watson et al. 2022): the base.
+An attacker who has the model and a picture asks how well the model predicts that picture: unusually
+well for one that it was trained on (Yeom et al. 2018). A plain loss mixes that with how easy a
+picture is, so the loss is also read against that of a model that has not seen it (difficulty
+calibration, Watson et al. 2022): the base.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from latentdrift.evaluate.statistics.bootstrap import groups
 FEWEST = 5  # patients on either side, below which an area under the curve says nothing (ours)
 PLAIN = 0.7  # area under the curve from which members can plainly be told (ours)
 SURE = 0.05 / 2  # error that is allowed of each of the two tests, one per score (Bonferroni)
-SCORES = {"loss": "loss of the adapted model", "ratio": "loss of the adapted model over that of the base"}
+SCORES = {
+    "loss": "loss of the adapted model",
+    "ratio": "loss of the adapted model over that of the base",
+}
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,27 @@ class Losses:
 
 
 def membership(losses: Losses, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """How well patients of the training set can be told from others: areas under the ROC curve, 0.5 for not at all, 1 for surely.
+    """How well patients of the training set can be told from others: areas under the ROC curve, 0.5
+    for not at all, 1 for surely.
 
-    A patient's score is the mean over the pictures. The interval resamples patients; `p` is the one-sided chance of such an area
-    where members are like others (Mann and Whitney 1947), which is right also for a handful of patients.
+    A patient's score is the mean over the pictures. The interval resamples patients; `p` is the
+    one-sided chance of such an area where members are like others (Mann and Whitney 1947), which is
+    right also for a handful of patients.
 
     Raises:
         InputError: No pictures on one side, or losses that are not numbers above 0.
     """
     both = np.stack([losses.adapted, losses.base])
     if not (np.isfinite(both).all() and (both > 0).all()):
-        raise InputError("some losses are not finite numbers above 0; look at the images, and give --precision fp32")
+        raise InputError(
+            "some losses are not finite numbers above 0; look at the images, and give --precision "
+            "fp32"
+        )
     if losses.member.all() or not losses.member.any():
-        raise InputError("membership compares training images with others, and there are only the one or the other")
+        raise InputError(
+            "membership compares training images with others, and there are only the one or the "
+            "other"
+        )
     units = groups(len(losses.member), losses.patients)
     member = np.bincount(units, losses.member) > 0
     count = np.bincount(units)
@@ -86,11 +99,21 @@ def verdict(found: Mapping[str, Any]) -> tuple[str, str]:
         return "grey", f"With {told} nothing can be said; at least {FEWEST} of each are needed."
     name = min(SCORES, key=lambda score: (found[score]["p"], -found[score]["auc"]))
     value, (low, high), chance = (found[name][key] for key in ("auc", "ci", "p"))
-    seen = f"area under the curve {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, by the {SCORES[name]}, {told}"
+    seen = (
+        f"area under the curve {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, by the "
+        f"{SCORES[name]}, {told}"
+    )
     if chance < SURE and value >= PLAIN:
-        return "red", f"Whoever has this adapter and a picture can tell whether it was trained on its patient ({seen})."
+        return (
+            "red",
+            "Whoever has this adapter and a picture can tell whether it was trained on its patient "
+            f"({seen}).",
+        )
     if chance < SURE:
-        return "amber", f"Training patients can be told from others a little better than by chance ({seen})."
+        return (
+            "amber",
+            f"Training patients can be told from others a little better than by chance ({seen}).",
+        )
     if high >= PLAIN:
         return "amber", f"Nothing is seen, but the patients are too few to rule it out ({seen})."
     return "green", f"Training patients cannot be told from others by their loss ({seen})."

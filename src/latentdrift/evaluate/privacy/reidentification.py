@@ -1,7 +1,10 @@
-"""Yardsticks from repeat visits: how well a measure knows a patient again, and whether synthetic pictures come as near as that.
+"""Yardsticks from repeat visits: how well a measure knows a patient again, and whether synthetic
+pictures come as near as that.
 
-A nearest neighbour means little in a space that cannot tell patients apart. Where patients have several visits, the space can be
-asked: how often is the picture that is nearest to a visit another visit of the same patient? And a distance between two visits
+A nearest neighbour means little in a space that cannot tell patients apart. Where patients have
+several visits, the space can be
+asked: how often is the picture that is nearest to a visit another visit of the same patient? And a
+    distance between two visits
 of one patient is a distance that says "the same person".
 """
 
@@ -18,17 +21,27 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.registration import nearest, structure
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
 from latentdrift.evaluate.privacy.copy_detection import Copies
-from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, mean_interval, rng, units_of
+from latentdrift.evaluate.statistics.bootstrap import (
+    FEWEST,
+    draws,
+    groups,
+    interval,
+    mean_interval,
+    rng,
+    units_of,
+)
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """Q pictures of patients who have more than one, among the G pictures of a gallery: the real ones, then the training ones.
+    """Q pictures of patients who have more than one, among the G pictures of a gallery: the real
+    ones, then the training ones.
 
     Attributes:
         query: positions in the real set [Q], which are those in the gallery.
         patients: of the gallery [G].
-        pictures: which picture each one of the gallery is [G]; one that stands there twice has one number.
+        pictures: which picture each one of the gallery is [G]; one that stands there twice has one
+            number.
     """
 
     query: np.ndarray
@@ -41,10 +54,13 @@ class Repeats:
 
     def others(self, rows: slice, columns: slice) -> np.ndarray:
         """Pairs that are not two pictures of one patient."""
-        return (self.patients[self.query[rows], None] != self.patients[None, columns]) | self.itself(rows, columns)
+        return (
+            self.patients[self.query[rows], None] != self.patients[None, columns]
+        ) | self.itself(rows, columns)
 
     def recognised(self, index: np.ndarray, bootstrap: int, seed: int) -> dict[str, Any]:
-        """Rank-1 accuracy: the share of queries whose nearest other picture, at `index` [Q], is of the same patient.
+        """Rank-1 accuracy: the share of queries whose nearest other picture, at `index` [Q], is of
+        the same patient.
 
         Floor: what a random picture of the gallery would reach. The interval resamples patients.
         """
@@ -54,13 +70,22 @@ class Repeats:
         return {
             "value": float(hits.mean()),
             "ci": _within(mean_interval(hits, units, bootstrap, rng(seed, "recognised"))),
-            "n": {"real": len(hits), "patients": int(units.max()) + 1, "gallery": len(self.patients)},
-            "floor": float(((_times(self.patients)[self.query] - itself) / (len(self.patients) - itself)).mean()),
+            "n": {
+                "real": len(hits),
+                "patients": int(units.max()) + 1,
+                "gallery": len(self.patients),
+            },
+            "floor": float(
+                (
+                    (_times(self.patients)[self.query] - itself) / (len(self.patients) - itself)
+                ).mean()
+            ),
         }
 
 
 def repeats(real: ImageSet, train: ImageSet) -> Repeats | None:
-    """The real pictures that have another visit; None where patients are not known or fewer than FEWEST have one."""
+    """The real pictures that have another visit; None where patients are not known or fewer than
+    FEWEST have one."""
     if real.patients is None or train.patients is None:
         return None
     patients = np.asarray([*real.patients, *train.patients], dtype=str)
@@ -85,18 +110,21 @@ def closer(
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    """How often a synthetic picture is nearer to its nearest training picture than a patient's visit to another visit of theirs.
+    """How often a synthetic picture is nearer to its nearest training picture than a patient's
+    visit to another visit of theirs.
 
     Args:
-        synthetic, own, held_out: nearness (the larger, the nearer) of synthetic pictures to the training set [N], of repeat
-            visits to the nearest visit of the same patient [Q], and of held-out patients to the training set [M].
-        units: the patients of the synthetic pictures [N] and of the repeat visits [Q]. Both are resampled.
+        synthetic, own, held_out: nearness (the larger, the nearer) of synthetic pictures to the
+            training set [N], of repeat visits to the nearest visit of the same patient [Q], and of
+            held-out patients to the training set [M].
+        units: the patients of the synthetic pictures [N] and of the repeat visits [Q]. Both are
+            resampled.
         bootstrap: number of resamples.
         seed: of them.
 
     Returns:
-        A metric; value: the share of pairs of a synthetic picture and a repeat visit, ties counted half; floor: the same for
-        held-out patients.
+        A metric; value: the share of pairs of a synthetic picture and a repeat visit, ties counted
+        half; floor: the same for held-out patients.
     """
     known = held_out[np.isfinite(held_out)]
     even = np.ones(len(own))
@@ -104,7 +132,9 @@ def closer(
     again = [
         float(np.average(_share_below(own, b, synthetic), weights=a))
         for a, b in zip(
-            draws(units[0], bootstrap, rng(seed, "closer")), draws(units[1], bootstrap, rng(seed, "closer", "own")), strict=True
+            draws(units[0], bootstrap, rng(seed, "closer")),
+            draws(units[1], bootstrap, rng(seed, "closer", "own")),
+            strict=True,
         )
     ]
     enough = min(len(np.unique(part)) for part in units) >= FEWEST
@@ -126,7 +156,8 @@ def recognition(
     bootstrap: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """How well each measure knows a patient again, and whether synthetic images come as near; nothing without repeat visits.
+    """How well each measure knows a patient again, and whether synthetic images come as near;
+    nothing without repeat visits.
 
     Args:
         real, synthetic, train: the images.
@@ -148,18 +179,24 @@ def recognition(
         near = nearest_features(vectors.synthetic, vectors.train)
         usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train))
         metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, units, bootstrap, seed)
-    seen, gallery = real.take(again.query).images, structure(real.images, train.images)
-    metrics["recognised.pixel"] = again.recognised(nearest(seen, gallery, again.itself).index, bootstrap, seed)
+    seen = real.take(again.query).images
+    gallery = structure(real.images, train.images)
+    metrics["recognised.pixel"] = again.recognised(
+        nearest(seen, gallery, again.itself).index, bootstrap, seed
+    )
     visits = nearest(seen, gallery, again.others).value
     strangers = found.real.value[found.real.value > -1]
-    metrics["closer.pixel"] = closer(found.synthetic.value, visits, strangers, units, bootstrap, seed)
+    metrics["closer.pixel"] = closer(
+        found.synthetic.value, visits, strangers, units, bootstrap, seed
+    )
     return metrics
 
 
 def _share_below(own: np.ndarray, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """For each value the share of the weighted `own` below it, ties counted half."""
     order = np.argsort(own)
-    ordered, total = own[order], np.concatenate([[0.0], np.cumsum(weights[order])])
+    ordered = own[order]
+    total = np.concatenate([[0.0], np.cumsum(weights[order])])
     below, to = (total[np.searchsorted(ordered, values, side)] for side in ("left", "right"))
     return (below + to) / (2 * total[-1])
 

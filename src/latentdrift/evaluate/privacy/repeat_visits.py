@@ -1,4 +1,5 @@
-"""What two visits of a patient have in common: how far judgements move between them, and how alike their features are."""
+"""What two visits of a patient have in common: how far judgements move between them, and how alike
+their features are."""
 
 from __future__ import annotations
 
@@ -38,19 +39,23 @@ def strangers(real: ImageSet, seed: int) -> np.ndarray:
 
 
 def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    """How far judgements [N, K] move between two visits, root mean square [K], and whose visits these are.
+    """How far judgements [N, K] move between two visits, root mean square [K], and whose visits
+    these are.
 
     Where fewer than LEAST pairs are there, between different pictures instead.
     """
-    whose, pairs = "visits", visits
+    whose = "visits"
+    pairs = visits
     if len(pairs) < LEAST:
-        whose, pairs = "patients", rng(seed, "spread").integers(len(seen), size=(MOST, 2))
+        whose = "patients"
+        pairs = rng(seed, "spread").integers(len(seen), size=(MOST, 2))
     size = np.sqrt(np.square(seen[pairs[:, 0]] - seen[pairs[:, 1]]).mean(0))
     return np.maximum(size, 1e-6), whose
 
 
 def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """What judgements [N, K] put between real classes: the difference of their means [K]; of a number, two standard deviations.
+    """What judgements [N, K] put between real classes: the difference of their means [K]; of a
+    number, two standard deviations.
 
     NaN where one class is all there is.
     """
@@ -64,8 +69,11 @@ def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.nda
     return np.where(found > 0, found, np.nan)
 
 
-def identity(space: Space, sets: Mapping[str, ImageSet], real: ImageSet, people: Resampling) -> dict[str, Any] | None:
-    """Are counterfactuals as like their originals as two visits of a patient? None where no patient came twice often enough.
+def identity(
+    space: Space, sets: Mapping[str, ImageSet], real: ImageSet, people: Resampling
+) -> dict[str, Any] | None:
+    """Are counterfactuals as like their originals as two visits of a patient? None where no patient
+    came twice often enough.
 
     Similarity is the cosine of features less the mean of the real ones.
     """
@@ -74,8 +82,13 @@ def identity(space: Space, sets: Mapping[str, ImageSet], real: ImageSet, people:
         return None
     features = np.asarray(space(real.images), dtype=np.float64)
     mean = features.mean(0)
-    original, again, made = (np.asarray(space(sets[name].images), dtype=np.float64) for name in sets)
-    same, other = (_cosine(features[p[:, 0]] - mean, features[p[:, 1]] - mean) for p in (visits, strangers(real, people.seed)))
+    original, again, made = (
+        np.asarray(space(sets[name].images), dtype=np.float64) for name in sets
+    )
+    same, other = (
+        _cosine(features[p[:, 0]] - mean, features[p[:, 1]] - mean)
+        for p in (visits, strangers(real, people.seed))
+    )
     limit = float(np.quantile(same, QUANTILE))
     kept = _cosine(made - mean, original - mean)
     hits = kept >= limit

@@ -1,4 +1,5 @@
-"""What readers made of a study: accuracy with its interval, agreement with the truth and between readers, per class."""
+"""What readers made of a study: accuracy with its interval, agreement with the truth and between
+readers, per class."""
 
 from __future__ import annotations
 
@@ -25,9 +26,13 @@ def read_key(path: Path) -> dict[str, Any]:
     try:
         key = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"the key {path} cannot be read ({error}); give the file that `reader make` wrote") from None
+        raise InputError(
+            f"the key {path} cannot be read ({error}); give the file that `reader make` wrote"
+        ) from None
     if not isinstance(key, dict) or key.get("format") != FORMAT or "items" not in key:
-        raise InputError(f"{path} is not the key of a reader study; give the file that `reader make` wrote")
+        raise InputError(
+            f"{path} is not the key of a reader study; give the file that `reader make` wrote"
+        )
     return key
 
 
@@ -35,19 +40,25 @@ def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
     """Item -> answer; items without one are left out.
 
     Raises:
-        InputError: Not the page's CSV file, of another study, an item twice, or an answer that is none.
+        InputError: Not the page's CSV file, of another study, an item twice, or an answer that is
+            none.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"the answers {path} cannot be read ({error}); give the CSV file that the page saved") from None
+        raise InputError(
+            f"the answers {path} cannot be read ({error}); give the CSV file that the page saved"
+        ) from None
     absent = [name for name in COLUMNS[:3] if name not in table]
     if absent:
-        raise InputError(f"{path} has no column {', '.join(absent)}; give the CSV file that the page saved")
+        raise InputError(
+            f"{path} has no column {', '.join(absent)}; give the CSV file that the page saved"
+        )
     others = sorted(set(table["study"]) - {key["study"]})
     if others:
         raise InputError(
-            f"{path} answers study {others[0]}, and the key is of study {key['study']}; give the key that belongs to it"
+            f"{path} answers study {others[0]}, and the key is of study {key['study']}; give the "
+            "key that belongs to it"
         )
     table = table[table["answer"] != ""]
     wrong = sorted(set(table["answer"]) - set(KINDS))
@@ -56,12 +67,19 @@ def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
     known = {str(item["item"]) for item in key["items"]}
     for item in table["item"]:
         if item not in known or (table["item"] == item).sum() > 1:
-            raise InputError(f"{path} answers item {item}, which the study has not, or more than once; correct the file")
+            raise InputError(
+                f"{path} answers item {item}, which the study has not, or more than once; correct "
+                "the file"
+            )
     return {int(item): answer for item, answer in zip(table["item"], table["answer"], strict=True)}
 
 
 def score(
-    key: Mapping[str, Any], answers: Mapping[str, Mapping[int, str]], *, bootstrap: int = 200, seed: int = 0
+    key: Mapping[str, Any],
+    answers: Mapping[str, Mapping[int, str]],
+    *,
+    bootstrap: int = 200,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """What readers made of it.
 
@@ -71,9 +89,11 @@ def score(
         bootstrap, seed: Of the intervals of kappa.
 
     Returns:
-        readers.<name>: n, accuracy, its Wilson interval, p (exact, two-sided, against one half), kappa with the truth (0: chance)
-        and its interval, found (share of synthetic images called synthetic), spared (share of real ones called real), each with
-        its interval, verdict; groups.<value> n, accuracy, ci. agreement: kappa between every two readers, with n and interval.
+        readers.<name>: n, accuracy, its Wilson interval, p (exact, two-sided, against one half),
+        kappa with the truth (0: chance) and its interval, found (share of synthetic images called
+        synthetic), spared (share of real ones called real), each with its interval, verdict;
+        groups.<value> n, accuracy, ci. agreement: kappa between every two readers, with n and
+        interval.
     """
     truth = {item["item"]: item["kind"] for item in key["items"]}
     group = {item["item"]: item["group"] for item in key["items"]}
@@ -83,18 +103,32 @@ def score(
             raise InputError(f"reader {name} answered nothing")
         told = _of(said, truth, bootstrap, seed)
         values = sorted({group[item] for item in said if group[item] is not None})
-        told["groups"] = {value: _share([said[i] == truth[i] for i in said if group[i] == value]) for value in values}
+        told["groups"] = {
+            value: _share([said[i] == truth[i] for i in said if group[i] == value])
+            for value in values
+        }
         readers[name] = told
     agreement = []
     for one, other in combinations(answers, 2):
         both = sorted(answers[one].keys() & answers[other].keys())
         pair = [[answers[name][item] for item in both] for name in (one, other)]
-        agreement.append({"readers": [one, other], "n": len(both), **_kappa(pair[0], pair[1], bootstrap, seed)})
-    return {"study": key["study"], "by": key["by"], "items": len(truth), "readers": readers, "agreement": agreement}
+        agreement.append(
+            {"readers": [one, other], "n": len(both), **_kappa(pair[0], pair[1], bootstrap, seed)}
+        )
+    return {
+        "study": key["study"],
+        "by": key["by"],
+        "items": len(truth),
+        "readers": readers,
+        "agreement": agreement,
+    }
 
 
-def scored(key: Mapping[str, Any], files: Sequence[Path], *, bootstrap: int, seed: int) -> dict[str, Any]:
-    """`score` of CSV files; a reader is called as the file is, with a number where two are called alike."""
+def scored(
+    key: Mapping[str, Any], files: Sequence[Path], *, bootstrap: int, seed: int
+) -> dict[str, Any]:
+    """`score` of CSV files; a reader is called as the file is, with a number where two are called
+    alike."""
     answers: dict[str, dict[int, str]] = {}
     for path in files:
         name = path.stem if path.stem not in answers else f"{path.stem}-{len(answers) + 1}"
@@ -107,37 +141,51 @@ def write_score(out: Path, found: Mapping[str, Any]) -> None:
     write_whole(out, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
-def _of(said: Mapping[int, str], truth: Mapping[int, str], bootstrap: int, seed: int) -> dict[str, Any]:
+def _of(
+    said: Mapping[int, str], truth: Mapping[int, str], bootstrap: int, seed: int
+) -> dict[str, Any]:
     from scipy.stats import binomtest
 
     right = [said[item] == truth[item] for item in said]
-    told = {f"accuracy{tail}": value for tail, value in zip(("", "_ci"), _share(right).values(), strict=False)}
+    told = {
+        f"accuracy{tail}": value
+        for tail, value in zip(("", "_ci"), _share(right).values(), strict=False)
+    }
     told |= {"n": len(right), "p": float(binomtest(sum(right), len(right)).pvalue)}
     told |= _kappa([said[item] for item in said], [truth[item] for item in said], bootstrap, seed)
     for name, kind in (("found", "synthetic"), ("spared", "real")):
         told[name] = _share([said[item] == kind for item in said if truth[item] == kind])
     low, high = told["accuracy_ci"]
     told["verdict"] = (
-        "told apart better than by chance" if low > 0.5 else "worse than chance: mixed up, and so told apart" if high < 0.5
+        "told apart better than by chance"
+        if low > 0.5
+        else "worse than chance: mixed up, and so told apart"
+        if high < 0.5
         else f"not told apart; an accuracy of up to {high:.0%} is possible"
-    )  # fmt: skip
+    )
     return told
 
 
 def _share(right: Sequence[bool]) -> dict[str, Any]:
     if not right:
         return {"value": None, "ci": None, "n": 0}
-    return {"value": float(np.mean(right)), "ci": proportion_interval(sum(right), len(right)), "n": len(right)}
+    return {
+        "value": float(np.mean(right)),
+        "ci": proportion_interval(sum(right), len(right)),
+        "n": len(right),
+    }
 
 
 def _kappa(one: Sequence[str], other: Sequence[str], bootstrap: int, seed: int) -> dict[str, Any]:
-    """Agreement beyond chance (Cohen 1960), and its interval over resampled items; None where both always said one thing."""
+    """Agreement beyond chance (Cohen 1960), and its interval over resampled items; None where both
+    always said one thing."""
     from sklearn.metrics import cohen_kappa_score
 
     a, b = (np.array([KINDS.index(answer) for answer in answers]) for answers in (one, other))
     if not len(a) or len(np.unique(np.concatenate([a, b]))) < 2:
         return {"kappa": None, "kappa_ci": None}
-    source, value = rng(seed, "kappa"), float(cohen_kappa_score(a, b))
+    source = rng(seed, "kappa")
+    value = float(cohen_kappa_score(a, b))
     again = []
     for _ in range(bootstrap):
         drawn = source.integers(len(a), size=len(a))

@@ -1,11 +1,11 @@
 """A blinded reader study: can people tell synthetic images from real ones?
 
-Pictures of both kinds, shuffled, as one HTML page that works without a network; the answers leave it as a CSV file, which
-reader_score.py reads.
+Pictures of both kinds, shuffled, as one HTML page that works without a network; the answers leave
+it as a CSV file, which reader_score.py reads.
 
-Nothing on the page tells the kinds apart but the pictures: all of one size, grey or colour alike, 8 bit, written anew without
-metadata, numbered after shuffling. The key lies in another file. At most one picture of a real patient is shown, so that answers
-are independent.
+Nothing on the page tells the kinds apart but the pictures: all of one size, grey or colour alike, 8
+bit, written anew without metadata, numbered after shuffling. The key lies in another file. At most
+one picture of a real patient is shown, so that answers are independent.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def choose(real: ImageSet, synthetic: ImageSet, n: int, by: str | None, seed: in
     Args:
         real, synthetic: pictures of one size.
         n: of each kind.
-        by: an attribute of both, of whose values the synthetic pictures get as many as the real ones where they can.
+        by: an attribute of both, of whose values the synthetic pictures get as many as the real
+            ones where they can.
         seed: of the choice and of the order.
 
     Raises:
@@ -59,26 +60,37 @@ def choose(real: ImageSet, synthetic: ImageSet, n: int, by: str | None, seed: in
     """
     if real.images.shape[1:] != synthetic.images.shape[1:]:
         raise InputError(
-            "real and synthetic pictures differ in size, which would give them away; give sets that are judged at one"
+            "real and synthetic pictures differ in size, which would give them away; give sets "
+            "that are judged at one"
         )
     source = rng(seed, "reader")
     ours = _one_each(real, source)
     if min(len(ours), len(synthetic)) < n:
         raise InputError(
-            f"{n} pictures of each kind are asked for, and there are {len(ours)} real patients and {len(synthetic)} synthetic "
-            "pictures; give a smaller --n, or --split train"
+            f"{n} pictures of each kind are asked for, and there are {len(ours)} real patients and "
+            f"{len(synthetic)} synthetic pictures; give a smaller --n, or --split train"
         )
-    words = [_values(images, by, whose) for images, whose in ((real, "real"), (synthetic, "synthetic"))]
+    words = [
+        _values(images, by, whose) for images, whose in ((real, "real"), (synthetic, "synthetic"))
+    ]
     shown = ours[:n]
     theirs = _alike([words[0][place] for place in shown], words[1], source)
-    items = [Item(KINDS[0], pixels(real.images[place]), real.names[place], words[0][place]) for place in shown]
-    items += [Item(KINDS[1], pixels(synthetic.images[place]), synthetic.names[place], words[1][place]) for place in theirs]
+    items = [
+        Item(KINDS[0], pixels(real.images[place]), real.names[place], words[0][place])
+        for place in shown
+    ]
+    items += [
+        Item(KINDS[1], pixels(synthetic.images[place]), synthetic.names[place], words[1][place])
+        for place in theirs
+    ]
     return [items[place] for place in source.permutation(len(items))]
 
 
 def _one_each(real: ImageSet, source: np.random.Generator) -> list[int]:
     """One picture of each patient, by chance and in no order."""
-    order, seen, found = source.permutation(len(real)), set(), []
+    order = source.permutation(len(real))
+    seen = set()
+    found = []
     for place in order.tolist():
         whose = place if real.patients is None else real.patients[place]
         if whose not in seen:
@@ -91,11 +103,15 @@ def _values(images: ImageSet, by: str | None, whose: str) -> list[str | None]:
     if by is None:
         return [None] * len(images)
     if images.attributes is None or by not in images.attributes:
-        raise OptionError(f"--by {by}: the {whose} images have no such attribute; give one that both have")
+        raise OptionError(
+            f"--by {by}: the {whose} images have no such attribute; give one that both have"
+        )
     return [None if pd.isna(value) else str(value) for value in images.attributes[by]]
 
 
-def _alike(wanted: Sequence[str | None], have: Sequence[str | None], source: np.random.Generator) -> list[int]:
+def _alike(
+    wanted: Sequence[str | None], have: Sequence[str | None], source: np.random.Generator
+) -> list[int]:
     """As many places as are wanted, of the same values where there are any left, else of others."""
     left = source.permutation(len(have)).tolist()
     found: list[int] = []
@@ -113,15 +129,25 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
         InputError: The key would lie beside the page, or another study is there already.
     """
     if key.resolve().parent == out.resolve():
-        raise InputError(f"the key {key} would lie beside the page that readers get; give another --key")
+        raise InputError(
+            f"the key {key} would lie beside the page that readers get; give another --key"
+        )
     sources = [_png(item.picture) for item in items]
     study = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
-    truth = [{"item": place, "kind": item.kind, "name": item.name, "group": item.group} for place, item in enumerate(items, 1)]
+    truth = [
+        {"item": place, "kind": item.kind, "name": item.name, "group": item.group}
+        for place, item in enumerate(items, 1)
+    ]
     told = {"format": FORMAT, "study": study, "seed": seed, "by": by, "items": truth}
     files = {key: json.dumps(told, indent=1) + "\n", out / "study.html": _page(study, sources)}
     for path, text in files.items():
-        if path.exists() and path.read_text(encoding="utf-8") != text:  # the same is of the same command, stopped or not
-            raise InputError(f"{path} is there already, and answers belong to one study; give another --out or --key")
+        if (
+            path.exists() and path.read_text(encoding="utf-8") != text
+        ):  # the same is of the same command, stopped or not
+            raise InputError(
+                f"{path} is there already, and answers belong to one study; give another --out or "
+                "--key"
+            )
     for path, text in files.items():
         write_whole(path, text)
     return study
@@ -141,8 +167,16 @@ def _page(study: str, sources: Sequence[str]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("latentdrift", "")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("reader.jinja").render(study=study, sources=sources, columns=COLUMNS)
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("reader.jinja").render(
+        study=study, sources=sources, columns=COLUMNS
+    )
 
 
 def write_whole(path: Path, text: str) -> None:

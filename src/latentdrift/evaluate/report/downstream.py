@@ -1,4 +1,5 @@
-"""What can be asked beside distances: utility, alignment, the card of counterfactuals. Each costs training classifiers."""
+"""What can be asked beside distances: utility, alignment, the card of counterfactuals. Each costs
+training classifiers."""
 
 from __future__ import annotations
 
@@ -17,7 +18,12 @@ from latentdrift.evaluate.evaluations.augmentation_experiment import Task, Trial
 from latentdrift.evaluate.evaluations.class_labels import Classes
 from latentdrift.evaluate.evaluations.classification_task import Classifying
 from latentdrift.evaluate.evaluations.counterfactual_metrics import card
-from latentdrift.evaluate.evaluations.image_text_scores import JUDGES, by_encoder, by_judges, load_encoder
+from latentdrift.evaluate.evaluations.image_text_scores import (
+    JUDGES,
+    by_encoder,
+    by_judges,
+    load_encoder,
+)
 from latentdrift.evaluate.evaluations.prompt_retrieval import retrieve
 from latentdrift.evaluate.evaluations.segmentation_task import Segmenting
 from latentdrift.evaluate.evaluations.tstr import seconds_per_step
@@ -33,32 +39,45 @@ class Questions:
     """Checked before work starts.
 
     Raises:
-        OptionError: An attribute that the cohort has not, or one split to learn from and to be tested on.
+        OptionError: An attribute that the cohort has not, or one split to learn from and to be
+            tested on.
         CohortError: No training images, or too few of a class.
         InputError: A network that cannot be read, or a folder without edits.
     """
 
     def __init__(self, options: EvaluateOptions, cohort: Cohort) -> None:
         check_split(cohort, options.split)
-        self.options, self.spec, self.describe = options, cohort.attributes, cohort.describe
+        self.options = options
+        self.spec = cohort.attributes
+        self.describe = cohort.describe
         self._trained: Judges | None = None
         self.task: Task | None = None
         asked = [f"--{name}" for name in ("utility", "alignment") if getattr(options, name)]
         if asked and options.split in ("train", None):
-            raise OptionError(f"{' and '.join(asked)} learn from the train split and judge by other patients; give --split test")
+            raise OptionError(
+                f"{' and '.join(asked)} learn from the train split and judge by other patients; "
+                "give --split test"
+            )
         held_out = options.split not in ("train", None) and len(cohort.rows("train")) > 0
         wished = bool(options.card and options.edits)
         self.carded = wished and held_out
-        words = "No card of the counterfactuals: its judges learn from a train split and are measured on another one."
+        words = (
+            "No card of the counterfactuals: its judges learn from a train split and are measured "
+            "on another one."
+        )
         self.refused = [words] if wished and not held_out else []
         self.judging = options.alignment or self.carded
         if asked and not len(cohort.rows("train")):
-            raise CohortError(f"{' and '.join(asked)} learn from the train split, and that of cohort {cohort.folder} is empty")
+            raise CohortError(
+                f"{' and '.join(asked)} learn from the train split, and that of cohort "
+                f"{cohort.folder} is empty"
+            )
         column = _column(options.utility, self.spec)
         classified = bool(options.utility) and column is None
         if column is not None and not self.judging and options.classifier != SMALL.name:
             raise OptionError(
-                f"--classifier has no part in --utility {options.utility}, which trains a small U-Net; leave it out"
+                f"--classifier has no part in --utility {options.utility}, which trains a small "
+                "U-Net; leave it out"
             )
         self.network = load_network(options.classifier) if classified or self.judging else None
         if column is not None:
@@ -68,11 +87,14 @@ class Questions:
             self.task = Classifying(Classes.of(cohort, options.utility, **how), self.network)
         if options.gan_steps and not isinstance(self.task, Classifying):
             raise OptionError(
-                "--gan-steps trains a GAN whose images classifiers learn from, and none are trained; give --utility "
-                "ATTRIBUTE=VALUE, or leave it out"
+                "--gan-steps trains a GAN whose images classifiers learn from, and none are "
+                "trained; give --utility ATTRIBUTE=VALUE, or leave it out"
             )
         if options.scorer != JUDGES and not options.alignment:
-            raise OptionError(f"--scorer {options.scorer} ranks prompts, and none are ranked; give --alignment, or leave it out")
+            raise OptionError(
+                f"--scorer {options.scorer} ranks prompts, and none are ranked; give --alignment, "
+                "or leave it out"
+            )
         self.encoder = load_encoder(options.scorer) if options.scorer != JUDGES else None
         self.by = options.by or ("sex" if "sex" in self.spec else None)
 
@@ -80,14 +102,23 @@ class Questions:
         """Of utility, where it is asked for."""
         if self.task is None:
             return None
-        steps, repeats = self.options.classifier_steps, self.options.classifier_seeds
-        how: Any = {"bootstrap": self.options.bootstrap, "seed": self.options.seed, "device": device}
+        steps = self.options.classifier_steps
+        repeats = self.options.classifier_seeds
+        how: Any = {
+            "bootstrap": self.options.bootstrap,
+            "seed": self.options.seed,
+            "device": device,
+        }
         return Trial(self.task, steps, repeats, **how, gan=self._gan(device))
 
     def _gan(self, device: str) -> Callable[[Any, Any], Any] | None:
         """A rival of the synthetic set, where it is asked for."""
         options = self.options
-        return partial(gan.imitate, steps=options.gan_steps, seed=options.seed, device=device) if options.gan_steps else None
+        return (
+            partial(gan.imitate, steps=options.gan_steps, seed=options.seed, device=device)
+            if options.gan_steps
+            else None
+        )
 
     @property
     def classifiers(self) -> int:
@@ -101,16 +132,27 @@ class Questions:
         return self.options.classifier_seeds if self.judging else 0
 
     def seconds(self) -> float:
-        """How long training takes on this machine, from a few real steps of each kind of network, the GAN among them."""
-        trial, each = self.trial(), seconds_per_step(self.network) if self.network and self.judges else 0.0
-        steps = self.judges * each + (trial.learners * trial.task.seconds_per_step() if trial else 0.0)
-        imitation = self.options.gan_steps * gan.seconds_per_step() if self.options.gan_steps else 0.0
+        """How long training takes on this machine, from a few real steps of each kind of network,
+        the GAN among them."""
+        trial = self.trial()
+        each = seconds_per_step(self.network) if self.network and self.judges else 0.0
+        steps = self.judges * each + (
+            trial.learners * trial.task.seconds_per_step() if trial else 0.0
+        )
+        imitation = (
+            self.options.gan_steps * gan.seconds_per_step() if self.options.gan_steps else 0.0
+        )
         return self.options.classifier_steps * steps + imitation
 
     def __call__(
-        self, sets: Mapping[str, ImageSet], spaces: Mapping[str, Space], device: str, report: Progress
+        self,
+        sets: Mapping[str, ImageSet],
+        spaces: Mapping[str, Space],
+        device: str,
+        report: Progress,
     ) -> dict[str, Any]:
-        """`utility`, `alignment` and `card` of report.json, those that are asked for, and their `warnings`.
+        """`utility`, `alignment` and `card` of report.json, those that are asked for, and their
+        `warnings`.
 
         Args:
             sets: `real`, `synthetic` and `train`.
@@ -119,18 +161,26 @@ class Questions:
             report: Told how many classifiers of the trial are done.
         """
         found: dict[str, Any] = {}
-        real, synthetic, how = sets["real"], sets["synthetic"], {"bootstrap": self.options.bootstrap, "seed": self.options.seed}
+        real = sets["real"]
+        synthetic = sets["synthetic"]
+        how = {"bootstrap": self.options.bootstrap, "seed": self.options.seed}
         if trial := self.trial(device):
             found["utility"] = trial(sets["train"], real, synthetic, self.by, report)
         if self.options.alignment:
             judges = self._judges(sets["train"], device)
-            scorer = by_judges(judges, self.options.seed) if self.encoder is None else by_encoder(self.encoder, device)
+            scorer = (
+                by_judges(judges, self.options.seed)
+                if self.encoder is None
+                else by_encoder(self.encoder, device)
+            )
             retrieval = retrieve(scorer, real, synthetic, self.describe, self.spec, **how)
             found["alignment"] = {
                 **align(judges, real, synthetic, sets["train"], **how),
                 "retrieval": retrieval and {"scorer": Path(self.options.scorer).name, **retrieval},
             }
-        said = self.refused + [words for part in found.values() for words in part.get("warnings", ())]
+        said = self.refused + [
+            words for part in found.values() for words in part.get("warnings", ())
+        ]
         if self.carded:
             try:
                 found["card"] = self._card(self._judges(sets["train"], device), real, spaces, how)
@@ -139,8 +189,11 @@ class Questions:
                 said.append(f"No card of the counterfactuals: {error}.")
         return {**found, "warnings": said}
 
-    def _card(self, judges: Judges, real: ImageSet, spaces: Mapping[str, Space], how: Any) -> dict[str, Any]:
-        edits, size = read_edits(Path(str(self.options.edits))), int(real.images.shape[1])
+    def _card(
+        self, judges: Judges, real: ImageSet, spaces: Mapping[str, Space], how: Any
+    ) -> dict[str, Any]:
+        edits = read_edits(Path(str(self.options.edits)))
+        size = int(real.images.shape[1])
         return card(judges, edits, real, spaces, self.spec, size=size, by=self.by, **how)
 
     def _judges(self, train: ImageSet, device: str) -> Judges:
@@ -148,12 +201,17 @@ class Questions:
         if self._trained is None:
             assert self.network is not None
             options = self.options
-            how: Any = {"network": self.network, "steps": options.classifier_steps, "repeats": options.classifier_seeds}
+            how: Any = {
+                "network": self.network,
+                "steps": options.classifier_steps,
+                "repeats": options.classifier_seeds,
+            }
             self._trained = Judges.learn(train, self.spec, seed=options.seed, device=device, **how)
         return self._trained
 
 
 def _column(utility: str | None, spec: Mapping[str, Any]) -> str | None:
-    """COLUMN of `mask=COLUMN`; None where classes are asked for, `mask` being an attribute of the cohort among them."""
+    """COLUMN of `mask=COLUMN`; None where classes are asked for, `mask` being an attribute of the
+    cohort among them."""
     name, equals, column = (utility or "").partition("=")
     return column if name == "mask" and equals and name not in spec else None

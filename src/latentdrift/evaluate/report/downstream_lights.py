@@ -1,7 +1,9 @@
-"""Traffic lights of utility, alignment and the card of counterfactuals. All thresholds here are ours.
+"""Traffic lights of utility, alignment and the card of counterfactuals. All thresholds here are
+ours.
 
-Green needs the whole interval on the good side. An interval that is too wide to say anything is grey. An interval that lies
-wholly on the bad side is red, however little else is known. The worst part decides the colour of the whole.
+Green needs the whole interval on the good side. An interval that is too wide to say anything is
+grey. An interval that lies wholly on the bad side is red, however little else is known. The worst
+part decides the colour of the whole.
 """
 
 from __future__ import annotations
@@ -19,25 +21,43 @@ from latentdrift.evaluate.evaluations.counterfactual_metrics import LEAST as FEW
 Light = tuple[str, str, str]
 Told = Mapping[str, Any]
 
-BLIND = 0.1  # AUC or Dice: a difference of this size has to be seen where there is one, or no difference says nothing
-SHOWN, HARDLY = 0.75, 0.5  # share of what the judges see in real images: the lower end from the first, the upper below the second
+# AUC or Dice: a difference of this size has to be seen where there is one, or no difference says
+# nothing
+BLIND = 0.1
+SHOWN = 0.75
+# share of what the judges see in real images: the lower end from the first, the upper below the
+# second
+HARDLY = 0.5
 VAGUE = 0.5  # of the same: an interval that is wider says nothing
 EXCESS = 1.5  # of the change that was asked for: an edit that makes more is not what was asked for
 SEEN = 0.2  # of real differences that judges have to see before they can judge edits
-KNOWN = 0.5  # of pairs of strangers that pass as one patient: a space that takes more of them for one cannot tell patients apart
+# of pairs of strangers that pass as one patient: a space that takes more of them for one cannot
+# tell patients apart
+KNOWN = 0.5
 WORST = ("red", "amber", "grey", "green")  # the first that a part has is the colour of the whole
 
 
 def judge_answers(answers: Told) -> list[Light]:
     """One light for each question that was answered."""
-    return [light for part, lights in LIGHTS.items() if part in answers for light in lights(answers[part])]
+    return [
+        light
+        for part, lights in LIGHTS.items()
+        if part in answers
+        for light in lights(answers[part])
+    ]
 
 
 def _useful(told: Told) -> list[Light]:
     """Light of `real + synthetic` against its rivals."""
-    title, arm, unit = f"Of use? ({attribute(told['classes'])})", told["arms"]["real + synthetic"], told["measure"]
+    title = f"Of use? ({attribute(told['classes'])})"
+    arm = told["arms"]["real + synthetic"]
+    unit = told["measure"]
     found = {words: (arm.get(field), arm.get(f"{field}_ci")) for field, words in RIVALS.items()}
-    known = {words: (value, ci) for words, (value, ci) in found.items() if value is not None and ci is not None}
+    known = {
+        words: (value, ci)
+        for words, (value, ci) in found.items()
+        if value is not None and ci is not None
+    }
     few = min(told["tested"]["patients"]) < ENOUGH
     limits = []
     if len(known) < 2 or few:
@@ -49,7 +69,10 @@ def _useful(told: Told) -> list[Light]:
         )
     parts = [f"{words} {_signed(value, ci)}" for words, (value, ci) in known.items()]
     measured = (
-        f"Change of the {unit} on real test images by adding the synthetic images, against {'; '.join(parts)}." if parts else ""
+        f"Change of the {unit} on real test images by adding the synthetic images, against "
+        f"{'; '.join(parts)}."
+        if parts
+        else ""
     )
     ends = [ci for _, ci in known.values()]
     real = arm["difference_ci"]
@@ -70,15 +93,18 @@ RIVALS = {
 """Field of an arm -> what `real + synthetic` is compared with."""
 
 USEFUL = (
-    "Green: all intervals above 0. Red: one of them below 0. Not enough to say: the first "
-    f"includes 0, and a difference of {BLIND} could have been missed."
+    "Green: all intervals above 0. Red: one of them below 0. Not enough to say: the first includes "
+    f"0, and a difference of {BLIND} could have been missed."
 )
 
 
 def _shown(told: Told) -> list[Light]:
     """Judges' agreement with the labels of synthetic images, against that with real ones."""
     parts: dict[str, list[str]] = {}
-    numbers = {attribute(name): one["metrics"]["r" if "r" in one["metrics"] else "auc"] for name, one in told["judged"].items()}
+    numbers = {
+        attribute(name): one["metrics"]["r" if "r" in one["metrics"] else "auc"]
+        for name, one in told["judged"].items()
+    }
     if retrieval := told.get("retrieval"):
         numbers |= {"whole prompt": retrieval["metrics"]["first"]}
     for name, number in numbers.items():
@@ -98,15 +124,23 @@ def _shown(told: Told) -> list[Light]:
 
 
 def _of_the_ceiling(metric: Told) -> tuple[float, float] | None:
-    """How much of the ceiling a number reaches, floor to ceiling, as a 95 % interval; None where real images show nothing.
+    """How much of the ceiling a number reaches, floor to ceiling, as a 95 % interval; None where
+    real images show nothing.
 
-    The interval of the difference of two independent numbers comes from those of both (Zou and Donner 2008).
+    The interval of the difference of two independent numbers comes from those of both (Zou and
+    Donner 2008).
     """
-    if None in (metric["ci"], metric["ceiling_ci"], metric["floor_range"]) or metric["ceiling_ci"][0] <= metric["floor_range"][1]:
+    if (
+        None in (metric["ci"], metric["ceiling_ci"], metric["floor_range"])
+        or metric["ceiling_ci"][0] <= metric["floor_range"][1]
+    ):
         return None
-    value, ceiling, floor = metric["value"], metric["ceiling"], metric["floor"]
+    value = metric["value"]
+    ceiling = metric["ceiling"]
+    floor = metric["floor"]
     (low, high), (least, most) = metric["ci"], metric["ceiling_ci"]
-    lower, upper = np.hypot(value - low, most - ceiling), np.hypot(high - value, ceiling - least)
+    lower = np.hypot(value - low, most - ceiling)
+    upper = np.hypot(high - value, ceiling - least)
     near, far = ((value - ceiling + by) / (ceiling - floor) for by in (-lower, upper))
     return float(1 + near), float(1 + far)
 
@@ -115,11 +149,14 @@ def _effective(told: Told) -> list[Light]:
     """What the judges see of what was asked for, against what they see of real differences."""
     parts: dict[str, list[str]] = {}
     for row in told["effectiveness"]:
-        share, name = _of_the_change(row), f"{change(row['change'])} ({row['n']} edits of {row['patients']} patients)"
+        share = _of_the_change(row)
+        name = f"{change(row['change'])} ({row['n']} edits of {row['patients']} patients)"
         if row["patients"] < FEW:
             parts.setdefault("grey", []).append(f"{name}: too few patients")
         elif _moved_away(row):
-            parts.setdefault("red", []).append(f"{name}: moved away from the target ({_ends(row['moved']['ci'])})")
+            parts.setdefault("red", []).append(
+                f"{name}: moved away from the target ({_ends(row['moved']['ci'])})"
+            )
         elif share is None:
             parts.setdefault("grey", []).append(f"{name}: cannot be judged")
         else:
@@ -130,8 +167,8 @@ def _effective(told: Told) -> list[Light]:
         f"see of such a difference between real images. Green: all begin between {SHOWN:.0%} and "
         f"{EXCESS:.0%}. Red: one ends below {HARDLY:.0%}, or moves away from the target. Not "
         f"enough to say: an interval between these is wider than {VAGUE:.0%}, or edits of fewer "
-        f"than {FEW} patients. Cannot be judged: the classifiers hardly see the difference in "
-        "real images, or the originals have it already."
+        f"than {FEW} patients. Cannot be judged: the classifiers hardly see the difference in real "
+        "images, or the originals have it already."
     )
     return [("Edits do what was asked?", _worst(parts), f"{_listed(parts)} {rule}")]
 
@@ -151,12 +188,23 @@ def _ends(ci: Iterable[float]) -> str:
 
 
 def _of_the_change(row: Told) -> tuple[float, float] | None:
-    """How much of a change was made, untouched to ceiling, as an interval; None where judges do not see it in real images."""
+    """How much of a change was made, untouched to ceiling, as an interval; None where judges do not
+    see it in real images."""
     if "reached" in row:
-        way = 0.0 if row["ceiling"] is None or row["reached_ci"] is None else row["ceiling"] - row["untouched"]
+        way = (
+            0.0
+            if row["ceiling"] is None or row["reached_ci"] is None
+            else row["ceiling"] - row["untouched"]
+        )
         low, high = row["reached_ci"] or (0.0, 1.0)
-        return ((low - row["untouched"]) / way, (high - row["untouched"]) / way) if way > SEEN else None
-    asked, ci, seen = row["asked"]["value"], row["moved"]["ci"], row["share_ceiling"]
+        return (
+            ((low - row["untouched"]) / way, (high - row["untouched"]) / way)
+            if way > SEEN
+            else None
+        )
+    asked = row["asked"]["value"]
+    ci = row["moved"]["ci"]
+    seen = row["share_ceiling"]
     if not asked or ci is None or seen is None or seen <= SEEN:
         return None
     low, high = sorted(end / (asked * seen) for end in ci)
@@ -169,13 +217,23 @@ def _nothing_else(told: Told) -> list[Light]:
     for kind, cells in told["collateral"]["rows"].items():
         for name, cell in zip(told["collateral"]["columns"], cells, strict=True):
             if not cell["asked"]:
-                parts.setdefault(_of_cell(cell), []).append(f"{attribute(name)} (edits: {change(kind)})")
-    said = [f"{words}: {', '.join(parts[colour])}." for colour, words in MOVED.items() if colour in parts]
-    whose = "two visits of a patient" if told["collateral"]["unit_of"] == "visits" else "two real patients"
+                parts.setdefault(_of_cell(cell), []).append(
+                    f"{attribute(name)} (edits: {change(kind)})"
+                )
+    said = [
+        f"{words}: {', '.join(parts[colour])}."
+        for colour, words in MOVED.items()
+        if colour in parts
+    ]
+    whose = (
+        "two visits of a patient"
+        if told["collateral"]["unit_of"] == "visits"
+        else "two real patients"
+    )
     rule = (
         f"Green: every 95 % interval is within the difference between {whose}, or within "
-        f"{MATERIAL:.0%} of the difference between the real classes. Red: a mean is clearly "
-        "beyond both."
+        f"{MATERIAL:.0%} of the difference between the real classes. Red: a mean is clearly beyond "
+        "both."
     )
     return [("And nothing else?", _worst(parts), " ".join([*said, rule]))]
 
@@ -207,16 +265,17 @@ def _same_patient(told: Told) -> list[Light]:
         if one is None:
             found.append((title, "grey", "Not enough to say: too few real patients came twice."))
             continue
-        n, strangers = one["n"], one["strangers_kept"]
+        n = one["n"]
+        strangers = one["strangers_kept"]
         passing = "none" if strangers is None else f"{strangers:.0%}"
         shown = f"[{_percent(one['kept_ci'])}]" if one["kept_ci"] else "[no interval]"
         sentence = (
-            f"{one['kept']:.0%} {shown} of {n['edits']} counterfactuals ({n['patients']} "
-            "patients) are at least as similar to their originals as 95 % of repeat visits of a "
-            f"patient are to each other; of pairs of different patients {passing}. Green: from "
-            f"{SHOWN:.0%}. Red: the interval ends below {HARDLY:.0%}. Not enough to say: fewer "
-            f"than {FEW} patients, an interval between these that is wider than {VAGUE:.0%}, or "
-            f"more than {KNOWN:.0%} of different patients pass."
+            f"{one['kept']:.0%} {shown} of {n['edits']} counterfactuals ({n['patients']} patients) "
+            "are at least as similar to their originals as 95 % of repeat visits of a patient are "
+            f"to each other; of pairs of different patients {passing}. Green: from {SHOWN:.0%}. "
+            f"Red: the interval ends below {HARDLY:.0%}. Not enough to say: fewer than {FEW} "
+            f"patients, an interval between these that is wider than {VAGUE:.0%}, or more than "
+            f"{KNOWN:.0%} of different patients pass."
         )
         found.append((title, _of_identity(one), sentence))
     return found
@@ -224,7 +283,8 @@ def _same_patient(told: Told) -> list[Light]:
 
 def _of_identity(one: Told) -> str:
     """That strangers pass makes a pass worthless, and a failure no better."""
-    ci, strangers = one["kept_ci"], one["strangers_kept"]
+    ci = one["kept_ci"]
+    strangers = one["strangers_kept"]
     if ci is None or one["n"]["patients"] < FEW:
         return "grey"
     colour = _of_share(*ci)
@@ -237,7 +297,15 @@ def _percent(ci: Iterable[float]) -> str:
 
 
 def _of_share(low: float, high: float) -> str:
-    return "green" if low >= SHOWN else "red" if high < HARDLY else "grey" if high - low > VAGUE else "amber"
+    return (
+        "green"
+        if low >= SHOWN
+        else "red"
+        if high < HARDLY
+        else "grey"
+        if high - low > VAGUE
+        else "amber"
+    )
 
 
 def _worst(parts: Iterable[str]) -> str:

@@ -16,10 +16,11 @@ from latentdrift.html_report import estimate
 
 EXAMPLES = 16  # real images, of which the first is shown and others are partners
 CAPTION = (
-    "Ruined controls: held-out real images made unreal. AUC: how well critics tell them from as many real images "
-    "(0.5: not at all, 1: always). Position of the synthetic set: 0 where real images lie, 1 where the ruined images lie; "
-    "above 0.5 the set is nearer to the ruined images. It is given where the AUC's interval lies above 0.5. 95 % intervals "
-    "resample patients and synthetic images."
+    "Ruined controls: held-out real images made unreal. AUC: how well critics tell them from as "
+    "many real images (0.5: not at all, 1: always). Position of the synthetic set: 0 where real "
+    "images lie, 1 where the ruined images lie; above 0.5 the set is nearer to the ruined images. "
+    "It is given where the AUC's interval lies above 0.5. 95 % intervals resample patients and "
+    "synthetic images."
 )
 
 
@@ -32,7 +33,10 @@ def realism_blocks(found: Mapping[str, Any], real: ImageSet) -> list[html_report
     """
     judged = {label: space for label, space in found.items() if "controls" in space}
     reasons = dict.fromkeys(space["reason"] for space in found.values() if "reason" in space)
-    blocks = [html_report.heading("Does the set show real anatomy?"), *(html_report.text(reason) for reason in reasons)]
+    blocks = [
+        html_report.heading("Does the set show real anatomy?"),
+        *(html_report.text(reason) for reason in reasons),
+    ]
     blocks += [html_report.table(_rows(label, space), CAPTION) for label, space in judged.items()]
     if judged:
         blocks.append(html_report.gallery(_examples(real)))

@@ -1,4 +1,5 @@
-"""What tables, plots and galleries of a report share: names of metrics, colours, rows, thumbnails."""
+"""What tables, plots and galleries of a report share: names of metrics, colours, rows,
+thumbnails."""
 
 from __future__ import annotations
 
@@ -13,9 +14,14 @@ from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.html_report import estimate
 
-REAL, SYNTHETIC, LIMIT = "#4878a8", "#d1603d", "#555555"
+REAL = "#4878a8"
+SYNTHETIC = "#d1603d"
+LIMIT = "#555555"
 
-LAST = ("mifid", "frechet")  # rows that stand below all others, because small sets say least by them
+LAST = (
+    "mifid",
+    "frechet",
+)  # rows that stand below all others, because small sets say least by them
 TITLES = {name: row.title for name, row in DISTANCES.items()} | {
     "c2st": "Real or synthetic? Classifier's AUC (0.5: cannot tell)",
     "copies": "Copies of training images",
@@ -56,7 +62,9 @@ def table_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "synthetic [95 % interval]": estimate(metric["value"], metric["ci"]),
             "real vs real [range]": estimate(metric["floor"], metric.get("floor_ci")),
             "synthetic, same number of images": metric.get("matched"),
-            "n": ", ".join(f"{count} {what}" for what, count in metric["n"].items() if what != "train"),
+            "n": ", ".join(
+                f"{count} {what}" for what, count in metric["n"].items() if what != "train"
+            ),
         }
         for name, metric in ordered(metrics).items()
     ]
@@ -70,9 +78,13 @@ def sheet(images: ImageSet, kind: str, most: int) -> list[tuple[np.ndarray, str]
 
 def panels(count: int, height: float) -> tuple[Any, list[Any]]:
     """A figure of so many panels, two in a row, each so many inches high; and the panels."""
-    drawing, (whole,) = html_report.figure(width=4.2 * min(count, 2), height=height * ((count + 1) // 2), columns=1)
+    drawing, (whole,) = html_report.figure(
+        width=4.2 * min(count, 2), height=height * ((count + 1) // 2), columns=1
+    )
     drawing.delaxes(whole)
-    return drawing, [drawing.add_subplot((count + 1) // 2, min(count, 2), place + 1) for place in range(count)]
+    return drawing, [
+        drawing.add_subplot((count + 1) // 2, min(count, 2), place + 1) for place in range(count)
+    ]
 
 
 def dress(ax: Any, name: str, lines: Mapping[int, str]) -> None:

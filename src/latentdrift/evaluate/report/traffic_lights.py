@@ -1,4 +1,5 @@
-"""Traffic lights: the report in a few sentences, each with the threshold that decided its colour."""
+"""Traffic lights: the report in a few sentences, each with the threshold that decided its
+colour."""
 
 from __future__ import annotations
 
@@ -10,13 +11,18 @@ from latentdrift.evaluate.statistics.bootstrap import FEWEST
 
 Light = tuple[str, str, str]
 
-FEW, ENOUGH = 50, 2048  # images: below the first no distance says much; the second is Heusel et al. 2017
-ALIKE, FAR = 1.5, 3.0  # Fréchet distance over real-vs-real at equal numbers
-REACHED, MISSED = 0.8, 0.5  # coverage over that of real-vs-real at equal numbers (ours)
-CLOSER, TOO_CLOSE = 0.9, 0.6  # distance to the nearest training image over that of held-out patients
+FEW = 50
+ENOUGH = 2048  # images: below the first no distance says much; the second is Heusel et al. 2017
+ALIKE = 1.5
+FAR = 3.0  # Fréchet distance over real-vs-real at equal numbers
+REACHED = 0.8
+MISSED = 0.5  # coverage over that of real-vs-real at equal numbers (ours)
+CLOSER = 0.9
+TOO_CLOSE = 0.6  # distance to the nearest training image over that of held-out patients
 KEEN = 0.9  # of planted copies that a search has to find before its silence means anything (ours)
 REPEATED = 0.1  # of the synthetic images (ours)
-FAITHFUL, POOR = 0.9, 0.75  # SSIM of a reconstruction
+FAITHFUL = 0.9
+POOR = 0.75  # SSIM of a reconstruction
 
 
 def judge_lights(report: Mapping[str, Any]) -> list[Light]:
@@ -25,7 +31,12 @@ def judge_lights(report: Mapping[str, Any]) -> list[Light]:
     for label in report["spaces"]:
         fidelity = _fidelity(label, report["metrics"], report["realism"][label])
         lights += [fidelity, *_variety(label, report["metrics"], fidelity[1])]
-    lights += [_copies(report), *_duplicates(report), *_closeness(report["metrics"]), *_reconstruction(report)]
+    lights += [
+        _copies(report),
+        *_duplicates(report),
+        *_closeness(report["metrics"]),
+        *_reconstruction(report),
+    ]
     return lights
 
 
@@ -41,7 +52,8 @@ def _number(n: Mapping[str, int]) -> Light:
 
 
 def _fidelity(label: str, metrics: Mapping[str, Any], realism: Mapping[str, Any]) -> Light:
-    """Red where either anatomy or distances are; green where both are; grey where either says nothing."""
+    """Red where either anatomy or distances are; green where both are; grey where either says
+    nothing."""
     parts = (anatomy_light(realism), _distance(label, metrics))
     colours = {colour for colour, _ in parts}
     worst = next(colour for colour in ("red", "grey", "amber", "green") if colour in colours)
@@ -52,41 +64,79 @@ def anatomy_light(realism: Mapping[str, Any]) -> tuple[str, str]:
     """Colour and sentence of what critics of anatomy say."""
     if "reason" in realism:
         return "grey", realism["reason"]
-    n, controls = realism["n"], realism["controls"]
+    n = realism["n"]
+    controls = realism["controls"]
     told = len(controls) - len(realism["unseen"])
     sentence = (
-        f"Anatomy: {told} of {len(controls)} kinds of ruined real images are told from {n['real']} real images of "
-        f"{n['patients']} patients; {realism['beyond']:.0%} of the synthetic images lie beyond "
-        f"{ORDINARY:.0%} of the real ones (expected: {1 - ORDINARY:.0%})."
+        f"Anatomy: {told} of {len(controls)} kinds of ruined real images are told from {n['real']} "
+        f"real images of {n['patients']} patients; {realism['beyond']:.0%} of the synthetic images "
+        f"lie beyond {ORDINARY:.0%} of the real ones (expected: {1 - ORDINARY:.0%})."
     )
     if realism["beyond_ci"] is None:
-        return "grey", f"{sentence} {FEWEST} different synthetic images are the least for a judgement."
-    nearer, hidden = realism["nearer"], [*realism["unseen"], *realism["undecided"]]
+        return (
+            "grey",
+            f"{sentence} {FEWEST} different synthetic images are the least for a judgement.",
+        )
+    nearer = realism["nearer"]
+    hidden = [*realism["unseen"], *realism["undecided"]]
     if nearer or realism["beyond_ci"][0] > NEARER:
-        kind = f" The set lies nearer to real images {nearer[0]} than to real images." if nearer else ""
-        return "red", f"{sentence}{kind} Red when a kind of ruined images is surely nearer, or most images surely lie beyond."
+        kind = (
+            f" The set lies nearer to real images {nearer[0]} than to real images."
+            if nearer
+            else ""
+        )
+        return (
+            "red",
+            f"{sentence}{kind} Red when a kind of ruined images is surely nearer, or most images "
+            "surely lie beyond.",
+        )
     if hidden:
-        return "grey", f"{sentence} With so few images these kinds cannot be ruled out: real images {'; '.join(hidden)}."
+        return (
+            "grey",
+            f"{sentence} With so few images these kinds cannot be ruled out: real images "
+            f"{'; '.join(hidden)}.",
+        )
     positions = [control["position"] for control in controls.values()]
     ordinary = max(positions) <= NEARER and realism["beyond"] <= MOST_BEYOND
-    rule = f"Green when no kind of ruined images is nearer than real ones, and at most {MOST_BEYOND:.0%} lie beyond."
+    rule = (
+        "Green when no kind of ruined images is nearer than real ones, and at most "
+        f"{MOST_BEYOND:.0%} lie beyond."
+    )
     return "green" if ordinary else "amber", f"{sentence} {rule}"
 
 
 def _distance(label: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
     """Colour and sentence of what distances of pooled features say."""
-    kid, frechet = metrics.get(f"kid.{label}"), metrics.get(f"frechet.{label}")
-    if not kid or not frechet or kid["floor"] is None or kid["ci"] is None or frechet["floor"] is None:
-        return "grey", "Distances: two halves of the real patients are needed to say how far apart real images are."
+    kid = metrics.get(f"kid.{label}")
+    frechet = metrics.get(f"frechet.{label}")
+    if (
+        not kid
+        or not frechet
+        or kid["floor"] is None
+        or kid["ci"] is None
+        or frechet["floor"] is None
+    ):
+        return (
+            "grey",
+            "Distances: two halves of the real patients are needed to say how far apart real "
+            "images are.",
+        )
     ratio = frechet["matched"] / frechet["floor"] if frechet["floor"] > 0 else float("inf")
     overlap = kid["ci"][0] <= kid["floor_ci"][1]
-    colour = "green" if ratio <= ALIKE or (overlap and ratio <= FAR) else "amber" if ratio <= FAR else "red"
+    colour = (
+        "green"
+        if ratio <= ALIKE or (overlap and ratio <= FAR)
+        else "amber"
+        if ratio <= FAR
+        else "red"
+    )
     seen = "cannot be told from" if overlap else "can be told from"
     return (
         colour,
-        f"Distances: by KID the synthetic set {seen} a set of other real patients. The Fréchet distance is {ratio:.1f} times "
-        f"that between two halves of the real patients ({frechet['floor_n']} images each). Green when the ratio is at most "
-        f"{ALIKE}, or KID's interval reaches real-vs-real and the ratio is at most {FAR:.0f}; red above {FAR:.0f}.",
+        f"Distances: by KID the synthetic set {seen} a set of other real patients. The Fréchet "
+        f"distance is {ratio:.1f} times that between two halves of the real patients "
+        f"({frechet['floor_n']} images each). Green when the ratio is at most {ALIKE}, or KID's "
+        f"interval reaches real-vs-real and the ratio is at most {FAR:.0f}; red above {FAR:.0f}.",
     )
 
 
@@ -104,7 +154,10 @@ def _variety(label: str, metrics: Mapping[str, Any], fidelity: str) -> list[Ligh
     )
     if fidelity in ("red", "grey") and colour != "red":
         colour = "grey"
-        unknown = "Not judged: the images are not known to be like real ones, and ruined images can be varied, too."
+        unknown = (
+            "Not judged: the images are not known to be like real ones, and ruined images can be "
+            "varied, too."
+        )
         sentence = f"{unknown} {sentence}"
     return [(f"As varied? ({label})", colour, sentence)]
 
@@ -113,17 +166,23 @@ def _copies(report: Mapping[str, Any]) -> Light:
     metric = report["metrics"].get("copies")
     if metric is None:
         return "Copies?", "grey", "Not looked for: no training images were given."
-    limit, n, planted = report["copies"]["threshold"], metric["n"], report["copies"]["planted"]
+    limit = report["copies"]["threshold"]
+    n = metric["n"]
+    planted = report["copies"]["planted"]
     keen = planted["caught"] >= KEEN * planted["n"]
-    honest = "" if not metric["floor"] else f" Of as many held-out real images, {metric['floor']:.1f} would be counted."
+    honest = (
+        ""
+        if not metric["floor"]
+        else f" Of as many held-out real images, {metric['floor']:.1f} would be counted."
+    )
     return (
         "Copies?",
         "red" if metric["value"] else "green" if keen else "amber",
-        f"{metric['value']} of {n['synthetic']} synthetic images are copies of one of "
-        f"{n['train']} training images (similarity above {limit:.3f}, also mirrored, cropped, "
-        f"shifted or turned).{honest} Control: of {planted['n']} altered training images that "
-        f"were added, {planted['caught']} were found. Green: no copy, and at least {KEEN:.0%} of "
-        "the control images are found.",
+        f"{metric['value']} of {n['synthetic']} synthetic images are copies of one of {n['train']} "
+        f"training images (similarity above {limit:.3f}, also mirrored, cropped, shifted or "
+        f"turned).{honest} Control: of {planted['n']} altered training images that were added, "
+        f"{planted['caught']} were found. Green: no copy, and at least {KEEN:.0%} of the control "
+        "images are found.",
     )
 
 
@@ -131,7 +190,8 @@ def _duplicates(report: Mapping[str, Any]) -> list[Light]:
     metric = report["metrics"].get("duplicates")
     if metric is None:
         return []
-    value, n = metric["value"], metric["n"]["synthetic"]
+    value = metric["value"]
+    n = metric["n"]["synthetic"]
     usual = metric["floor"] or 0.0
     colour = "green" if value <= max(1.0, usual) else "amber" if value <= REPEATED * n else "red"
     sentence = (
@@ -150,9 +210,9 @@ def _closeness(metrics: Mapping[str, Any]) -> list[Light]:
     value = metric["value"]
     colour = "green" if value >= CLOSER else "amber" if value >= TOO_CLOSE else "red"
     sentence = (
-        f"Mean distance of a synthetic image to its nearest training image: {value:.2f} times "
-        f"that of held-out patients. Green from {CLOSER}; red below {TOO_CLOSE}, where images "
-        "follow single training patients."
+        f"Mean distance of a synthetic image to its nearest training image: {value:.2f} times that "
+        f"of held-out patients. Green from {CLOSER}; red below {TOO_CLOSE}, where images follow "
+        "single training patients."
     )
     return [("Keeps its distance?", colour, sentence)]
 
@@ -161,7 +221,9 @@ def _reconstruction(report: Mapping[str, Any]) -> list[Light]:
     metric = report["metrics"].get("ssim.reconstruction")
     if not metric or metric["value"] is None:
         return []
-    value, n, detailed = metric["value"], metric["n"]["edits"], sum(edit["detail"] for edit in report["edits"])
+    value = metric["value"]
+    n = metric["n"]["edits"]
+    detailed = sum(edit["detail"] for edit in report["edits"])
     poor = "amber" if detailed == n else "red"
     colour = "green" if value >= FAITHFUL else "amber" if value >= POOR else poor
     sentence = (
@@ -172,7 +234,7 @@ def _reconstruction(report: Mapping[str, Any]) -> list[Light]:
     if detailed:
         sentence += (
             f" {detailed} of the edits put only the change on the original, so that the "
-            "counterfactual keeps the detail that the reconstruction loses; the light is amber "
-            "at worst where all edits do."
+            "counterfactual keeps the detail that the reconstruction loses; the light is amber at "
+            "worst where all edits do."
         )
     return [("Edits start faithful?", colour, sentence)]

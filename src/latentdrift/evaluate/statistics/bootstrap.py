@@ -1,8 +1,9 @@
 """How far a number can be trusted: patients are resampled, not pictures.
 
-Two pictures of one patient are not two independent observations, so the patient is the unit that is drawn. A draw is an
-array of weights, one per picture: how often it stands in the resample. Every score of this package takes such weights,
-which makes a resample, a subset and a half of the set the same thing.
+Two pictures of one patient are not two independent observations, so the patient is the unit that is
+drawn. A draw is an array of weights, one per picture: how often it stands in the resample. Every
+score of this package takes such weights, which makes a resample, a subset and a half of the set the
+same thing.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ def rng(seed: int, *path: int | str) -> np.random.Generator:
 
 
 def part_of(places: int | np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
-    """`most` of some places (a number: of so many) at random, or all where there are no more; in order."""
+    """`most` of some places (a number: of so many) at random, or all where there are no more; in
+    order."""
     return np.sort(generator.permutation(places)[:most])
 
 
 def part_by_unit(units: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
-    """`most` of the pictures at random, or all: one of every unit before a second of any; their places, in order."""
+    """`most` of the pictures at random, or all: one of every unit before a second of any; their
+    places, in order."""
     order = generator.permutation(len(units))
     turns = np.empty(len(units), dtype=int)
     seen: Counter[int] = Counter()
@@ -42,7 +45,8 @@ def part_by_unit(units: np.ndarray, most: int, generator: np.random.Generator) -
 
 
 def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
-    """The unit of resampling of each of n pictures, as integers [n]: its patient, or itself where nobody knows."""
+    """The unit of resampling of each of n pictures, as integers [n]: its patient, or itself where
+    nobody knows."""
     if patients is None:
         return np.arange(n)
     return np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1].reshape(n)
@@ -56,12 +60,16 @@ def units_of(images: Any) -> np.ndarray:
 FEWEST = 3  # units from which an interval is given: the resamples of two say nothing
 
 
-def draws(units: np.ndarray, count: int, generator: np.random.Generator, distinct: int = 1) -> Iterator[np.ndarray]:
-    """`count` resamples with replacement: weights float64 [n] (Efron 1979; cluster form: Davison and Hinkley 1997, sec. 3.8).
+def draws(
+    units: np.ndarray, count: int, generator: np.random.Generator, distinct: int = 1
+) -> Iterator[np.ndarray]:
+    """`count` resamples with replacement: weights float64 [n] (Efron 1979; cluster form: Davison
+    and Hinkley 1997, sec. 3.8).
 
     Args:
         units: the unit of each picture, from `groups`.
-        distinct: a resample that happens to hold fewer different units is drawn again; a covariance needs two.
+        distinct: a resample that happens to hold fewer different units is drawn again; a covariance
+            needs two.
     """
     total = int(units.max()) + 1
     if total < distinct:
@@ -73,10 +81,14 @@ def draws(units: np.ndarray, count: int, generator: np.random.Generator, distinc
         yield np.bincount(drawn, minlength=total).astype(np.float64)[units]
 
 
-def halves(units: np.ndarray, count: int, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`count` splits of the units into two halves with the same number of pictures: two arrays of 0/1 weights [n].
+def halves(
+    units: np.ndarray, count: int, generator: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`count` splits of the units into two halves with the same number of pictures: two arrays of
+    0/1 weights [n].
 
-    Where patients have different numbers of pictures, the larger half gives up some of its pictures by chance.
+    Where patients have different numbers of pictures, the larger half gives up some of its pictures
+    by chance.
     """
     total = int(units.max()) + 1
     for _ in range(count):
@@ -92,28 +104,38 @@ def choose(allowed: np.ndarray, size: int, generator: np.random.Generator) -> np
     return weights
 
 
-def interval(value: float, replicates: Sequence[float] | np.ndarray, level: float = 0.95) -> list[float]:
+def interval(
+    value: float, replicates: Sequence[float] | np.ndarray, level: float = 0.95
+) -> list[float]:
     """The [low, high] interval of `value` from its resamples.
 
-    Resampling with replacement repeats pictures, which by itself raises some scores (a Fréchet distance of n pictures is
-    biased upwards, and a resample has only 0.63 n different ones). The replicates are therefore centred on the value first:
-    the interval says how much the score of this many pictures would scatter, not where it would go with more of them.
+    Resampling with replacement repeats pictures, which by itself raises some scores (a Fréchet
+    distance of n pictures is biased upwards, and a resample has only 0.63 n different ones). The
+    replicates are therefore centred on the value first: the interval says how much the score of
+    this many pictures would scatter, not where it would go with more of them.
     """
     spread = np.asarray(replicates, dtype=np.float64)
     low, high = np.quantile(spread - spread.mean(), [(1 - level) / 2, (1 + level) / 2])
     return [float(value + low), float(value + high)]
 
 
-def mean_interval(values: np.ndarray, units: np.ndarray, count: int, generator: np.random.Generator) -> list[float] | None:
-    """The interval of a mean of one number per picture; None where there are fewer than FEWEST units."""
+def mean_interval(
+    values: np.ndarray, units: np.ndarray, count: int, generator: np.random.Generator
+) -> list[float] | None:
+    """The interval of a mean of one number per picture; None where there are fewer than FEWEST
+    units."""
     units = np.unique(units, return_inverse=True)[1]
     if units.max() + 1 < FEWEST:
         return None
-    return interval(float(values.mean()), [float(np.average(values, weights=w)) for w in draws(units, count, generator)])
+    return interval(
+        float(values.mean()),
+        [float(np.average(values, weights=w)) for w in draws(units, count, generator)],
+    )
 
 
 def proportion_interval(hits: int, n: int, z: float = 1.959964) -> list[float]:
-    """The 95 % interval of a share, [low, high] (Wilson 1927): right also for 0 of n, where a bootstrap says 0 to 0.
+    """The 95 % interval of a share, [low, high] (Wilson 1927): right also for 0 of n, where a
+    bootstrap says 0 to 0.
 
     The n are independent; of several pictures of a patient see `clustered_interval`.
     """
@@ -121,10 +143,12 @@ def proportion_interval(hits: int, n: int, z: float = 1.959964) -> list[float]:
 
 
 def clustered_interval(hits: np.ndarray, units: np.ndarray) -> list[float] | None:
-    """The 95 % interval of the share of hits, [low, high], where pictures of one patient are not independent.
+    """The 95 % interval of the share of hits, [low, high], where pictures of one patient are not
+    independent.
 
-    Wilson's interval at the effective number of pictures n / d, with the design effect d >= 1 (Kish 1965, sec. 8.2; Franco et
-    al. 2019). Where all or none hit, d is unknown, and the number of patients takes the place of n / d.
+    Wilson's interval at the effective number of pictures n / d, with the design effect d >= 1 (Kish
+    1965, sec. 8.2; Franco et al. 2019). Where all or none hit, d is unknown, and the number of
+    patients takes the place of n / d.
 
     Args:
         hits: bool [n].
@@ -133,7 +157,8 @@ def clustered_interval(hits: np.ndarray, units: np.ndarray) -> list[float] | Non
     Returns:
         None where there are fewer than FEWEST units and several pictures of one of them.
     """
-    n, share = len(hits), float(np.mean(hits))
+    n = len(hits)
+    share = float(np.mean(hits))
     labels = np.unique(units, return_inverse=True)[1]
     patients = int(labels.max()) + 1
     if patients == n:
@@ -178,7 +203,8 @@ class Resampling:
         return Resampling(self.units[places], self.bootstrap, self.seed)
 
     def mean(self, values: np.ndarray) -> dict[str, Any]:
-        """Mean over edits, its 95 % interval and the number of edits, of values [E] of which NaN are not known."""
+        """Mean over edits, its 95 % interval and the number of edits, of values [E] of which NaN
+        are not known."""
         kept = np.isfinite(values)
         known = values[kept]
         if not len(known):

@@ -24,11 +24,19 @@ from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.subject import Subject
 
 AT_A_TIME = 8  # draws that go through the network together
-MEMBER, OTHER = "#d1603d", "#4878a8"
+MEMBER = "#d1603d"
+OTHER = "#4878a8"
 
 
-def losses(subject: Subject, moments: latent_cache.Moments, told: Told, options: AuditOptions, report: Report) -> np.ndarray:
-    """Mean loss of each image that a model is told of [N], over the same times and, per image, the same noise for every model.
+def losses(
+    subject: Subject,
+    moments: latent_cache.Moments,
+    told: Told,
+    options: AuditOptions,
+    report: Report,
+) -> np.ndarray:
+    """Mean loss of each image that a model is told of [N], over the same times and, per image, the
+    same noise for every model.
 
     Args:
         subject: Whose loss.
@@ -37,16 +45,20 @@ def losses(subject: Subject, moments: latent_cache.Moments, told: Told, options:
         options: How many draws, and the seed.
         report: Told (done, all) images.
     """
-    base, drift = subject.base, subject.drift
-    length, draws = base.schedule.length, options.draws
+    base = subject.base
+    drift = subject.drift
+    length = base.schedule.length
+    draws = options.draws
     t = ((torch.arange(draws) + 0.5) / draws * length).long()
     found = np.empty(len(told.prompts))
     with torch.inference_mode():
         for place, (index, prompt) in enumerate(told.prompts.items()):
             x0 = moments.means([index]).expand(draws, -1, -1, -1)
             eps = torch.randn(x0.shape, generator=generator(options.seed, "audit", index))
-            denoiser, context = drift.wrap_training(base.denoiser(), base.schedule, [prompt]), base.embed([prompt])
-            read, parts = (context, *told.shown(index)), []
+            denoiser = drift.wrap_training(base.denoiser(), base.schedule, [prompt])
+            context = base.embed([prompt])
+            read = (context, *told.shown(index))
+            parts = []
             for first in range(0, draws, AT_A_TIME):
                 span = slice(first, min(first + AT_A_TIME, draws))
                 clean, noise, times = (value[span].to(base.device) for value in (x0, eps, t))
@@ -58,7 +70,11 @@ def losses(subject: Subject, moments: latent_cache.Moments, told: Told, options:
 
 
 def audit(
-    subject: Subject, without: Callable[[Mapping[str, Any]], Subject], cohort: Cohort, options: AuditOptions, report: Report
+    subject: Subject,
+    without: Callable[[Mapping[str, Any]], Subject],
+    cohort: Cohort,
+    options: AuditOptions,
+    report: Report,
 ) -> dict[str, Any]:
     """What audit.json says.
 
@@ -74,7 +90,10 @@ def audit(
         CohortError: No images on one side, or none that the model can be told of as in training.
     """
     if subject.info["method"] is None:
-        raise OptionError(f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an adapter")
+        raise OptionError(
+            f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an "
+            "adapter"
+        )
     resolution = subject.info["resolution"]
     moments = latent_cache.latents(subject.base, cohort, resolution, options.out / "cache")
     told = Told.of(subject, cohort, moments)
@@ -82,15 +101,24 @@ def audit(
     member = (table["split"] == "train").to_numpy()
     if member.all() or not member.any():
         raise CohortError(
-            f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} other images to ask of, and an "
-            "audit compares the two; import it with another --split"
+            f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} "
+            "other images to ask of, and an audit compares the two; import it with another --split"
         )
-    alone, known = without(subject.info).about(cohort), bool(table["patient"].notna().all())
+    alone = without(subject.info).about(cohort)
+    known = bool(table["patient"].notna().all())
     measured = {
         "adapted": losses(subject, moments, told, options, report),
-        "base": losses(alone, moments, Told.of(alone, cohort, moments).only(list(told.prompts)), options, report),
+        "base": losses(
+            alone,
+            moments,
+            Told.of(alone, cohort, moments).only(list(told.prompts)),
+            options,
+            report,
+        ),
     }
-    table_of_losses = Losses(member, measured["adapted"], measured["base"], list(table["patient"]) if known else None)
+    table_of_losses = Losses(
+        member, measured["adapted"], measured["base"], list(table["patient"]) if known else None
+    )
     found = membership(table_of_losses, bootstrap=options.bootstrap, seed=options.seed)
     colour, sentence = verdict(found)
     fingerprint = subject.info.get("cohort", {}).get("fingerprint")
@@ -105,37 +133,59 @@ def audit(
         "shown": subject.base.shows,
         "base": {"name": subject.base.name, "hash": subject.base.hash},
         "losses": pd.DataFrame(
-            {"image": [Path(name).stem for name in table["file_name"]], "member": member, **measured}
+            {
+                "image": [Path(name).stem for name in table["file_name"]],
+                "member": member,
+                **measured,
+            }
         ).to_dict("records"),
-    }  # fmt: skip
+    }
 
 
-OTHERS = "The adapter says that it was trained on another cohort or split: whom this audit takes for members may be none."
+OTHERS = (
+    "The adapter says that it was trained on another cohort or split: whom this audit takes for "
+    "members may be none."
+)
 WORDS = (
-    "An attacker with the adapter and a picture asks how well the model predicts that picture, at {draws} times of the schedule "
-    "and with noise that is the same for every model. The area under the curve is the chance that a training patient's score is "
-    "higher than another patient's. This is one attack, and a weak one: that it fails is no proof, and no differential privacy."
+    "An attacker with the adapter and a picture asks how well the model predicts that picture, at "
+    "{draws} times of the schedule "
+    "and with noise that is the same for every model. The area under the curve is the chance that "
+    "a training patient's score is "
+    "higher than another patient's. This is one attack, and a weak one: that it fails is no "
+    "proof, and no differential privacy."
 )
 BESIDE = (
-    " As in training the adapter is shown {shown} beside noise and text, from the visit before or the picture itself; pictures "
+    " As in training the adapter is shown {shown} beside noise and text, from the visit before or "
+    "the picture itself; pictures "
     "that have none are left out. The base is asked with the picture's sentence alone."
 )
 AREAS = "0.5: no better than by chance; 1: always right. Patients are resampled."
-MEANS = "Mean losses. A gap between members and others that the base has not is what was learned by heart."
-APART = "How far the fit has lowered the loss of each image. Where the two colours part, members can be told."
+MEANS = (
+    "Mean losses. A gap between members and others that the base has not is what was learned by "
+    "heart."
+)
+APART = (
+    "How far the fit has lowered the loss of each image. Where the two colours part, members can "
+    "be told."
+)
 
 
 def write_audit(out: Path, told: Mapping[str, Any]) -> None:
     """audit.json, and audit.html: the verdict, the numbers, how the losses lie."""
-    colour, sentence = told["verdict"]["colour"], told["verdict"]["sentence"]
-    lights: list[tuple[str, html_report.Colour, str]] = [("Who was in the training set?", colour, sentence)]
+    colour = told["verdict"]["colour"]
+    sentence = told["verdict"]["sentence"]
+    lights: list[tuple[str, html_report.Colour, str]] = [
+        ("Who was in the training set?", colour, sentence)
+    ]
     if not told["matches"]:
         lights.append(("The adapter's own cohort?", "red", OTHERS))
     areas = [
         {
             "score": title,
             "area under the curve": told[name]["auc"],
-            "95 % interval": "{:.3f} to {:.3f}".format(*told[name]["ci"]) if told[name]["ci"] else None,
+            "95 % interval": "{:.3f} to {:.3f}".format(*told[name]["ci"])
+            if told[name]["ci"]
+            else None,
             "by chance with probability": told[name]["p"],
         }
         for name, title in SCORES.items()
@@ -143,7 +193,10 @@ def write_audit(out: Path, told: Mapping[str, Any]) -> None:
     means = [{"model": name, **values} for name, values in told["means"].items()]
     blocks = [
         html_report.lights(lights),
-        html_report.text(WORDS.format(draws=told["draws"]) + (BESIDE.format(**told) if told["shown"] != "nothing" else "")),
+        html_report.text(
+            WORDS.format(draws=told["draws"])
+            + (BESIDE.format(**told) if told["shown"] != "nothing" else "")
+        ),
         html_report.table(areas, AREAS),
         html_report.table(means, MEANS),
     ]
@@ -160,8 +213,18 @@ def _histogram(rows: Any) -> Any:
     member = np.array([row["member"] for row in rows])
     score = np.array([np.log(row["base"] / row["adapted"]) for row in rows])
     bins = np.linspace(score.min() - 1e-9, score.max() + 1e-9, 31)
-    for mask, colour, label in ((~member, OTHER, "other patients"), (member, MEMBER, "training patients")):
-        ax.hist(score[mask], bins=bins, weights=np.full(mask.sum(), 1 / mask.sum()), color=colour, alpha=0.6, label=label)
+    for mask, colour, label in (
+        (~member, OTHER, "other patients"),
+        (member, MEMBER, "training patients"),
+    ):
+        ax.hist(
+            score[mask],
+            bins=bins,
+            weights=np.full(mask.sum(), 1 / mask.sum()),
+            color=colour,
+            alpha=0.6,
+            label=label,
+        )
     ax.set_xlabel("log (loss of the base / loss of the adapted model)", fontsize=8)
     ax.set_ylabel("share of images", fontsize=8)
     ax.legend(fontsize=8, frameon=False)

@@ -1,4 +1,5 @@
-"""Results of a bench -> the rows of its table: means over seeds with their intervals, and the paper's numbers beside them."""
+"""Results of a bench -> the rows of its table: means over seeds with their intervals, and the
+paper's numbers beside them."""
 
 from __future__ import annotations
 
@@ -14,28 +15,49 @@ AUC = {"auc": "AUC"}
 
 
 def summarise(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row per method and variant: every metric as mean over seeds and its 95 % interval (Student's t)."""
+    """One row per method and variant: every metric as mean over seeds and its 95 % interval
+    (Student's t)."""
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for result in results:
         grouped.setdefault((result["method"], result["variant"]), []).append(result)
     rows = []
     for (method, variant), found in grouped.items():
-        names = [name for name in found[0]["metrics"] if not name.startswith("real_") and name != "latent_dc"]
-        metrics = {name: over_seeds([scalar(one["metrics"][name]) for one in found]) for name in names}
+        names = [
+            name
+            for name in found[0]["metrics"]
+            if not name.startswith("real_") and name != "latent_dc"
+        ]
+        metrics = {
+            name: over_seeds([scalar(one["metrics"][name]) for one in found]) for name in names
+        }
         for name, metric in metrics.items():
             if metric and isinstance(found[0]["metrics"][name], Mapping):
                 metric["ci"] = [one["metrics"][name]["ci"] for one in found]
-        row = {"method": method, "variant": variant, "seeds": sorted(one["seed"] for one in found), "metrics": metrics}
+        row = {
+            "method": method,
+            "variant": variant,
+            "seeds": sorted(one["seed"] for one in found),
+            "metrics": metrics,
+        }
         if "latent_dc" in found[0]["metrics"]:
-            row["latent_dc"] = np.mean([one["metrics"]["latent_dc"] for one in found], axis=0).tolist()
+            row["latent_dc"] = np.mean(
+                [one["metrics"]["latent_dc"] for one in found], axis=0
+            ).tolist()
         rows.append(row)
     return rows
 
 
 def real(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is said of the real pictures: spread, background, latents, and each distance between two halves of them."""
-    judged: Mapping[str, Any] = next((result["metrics"] for result in results if "real_spread" in result["metrics"]), {})
-    floors = {name: metric["floor"] for name, metric in judged.items() if isinstance(metric, Mapping) and "floor" in metric}
+    """What is said of the real pictures: spread, background, latents, and each distance between two
+    halves of them."""
+    judged: Mapping[str, Any] = next(
+        (result["metrics"] for result in results if "real_spread" in result["metrics"]), {}
+    )
+    floors = {
+        name: metric["floor"]
+        for name, metric in judged.items()
+        if isinstance(metric, Mapping) and "floor" in metric
+    }
     return {
         **{name: judged.get(f"real_{name}") for name in ("spread", "background")},
         "latent_dc": judged.get("real_latent_dc"),
@@ -49,7 +71,8 @@ def scalar(metric: Any) -> float | None:
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, Any] | None:
-    """Mean, half-width of the 95 % interval of the mean (None for one seed), and the values; None where there are none."""
+    """Mean, half-width of the 95 % interval of the mean (None for one seed), and the values; None
+    where there are none."""
     from scipy import stats
 
     known = [value for value in values if value is not None]
@@ -90,12 +113,16 @@ def runs(results: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, A
     """Every run with its own intervals."""
     every = [result["metrics"] for result in results]
     titles = {
-        name: title for name, title in _titles(every, table).items() if any(isinstance(one.get(name), Mapping) for one in every)
+        name: title
+        for name, title in _titles(every, table).items()
+        if any(isinstance(one.get(name), Mapping) for one in every)
     }
     return [
         {"method": result["method"] or DASH, "variant": result["variant"], "seed": result["seed"]}
         | {
-            title: run(metric["value"], metric["ci"]) if (metric := result["metrics"].get(name)) else DASH
+            title: run(metric["value"], metric["ci"])
+            if (metric := result["metrics"].get(name))
+            else DASH
             for name, title in titles.items()
         }
         for result in results
@@ -104,7 +131,11 @@ def runs(results: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, A
 
 def paper(table: Table, method: str | None, variant: str) -> dict[str, str]:
     """The paper's numbers for a row."""
-    found = table.paper.get((method, variant)) or table.paper.get((None, variant)) or (None,) * len(table.paper_columns)
+    found = (
+        table.paper.get((method, variant))
+        or table.paper.get((None, variant))
+        or (None,) * len(table.paper_columns)
+    )
     return {
         f"paper: {title}": DASH if number is None else f"{number:g}"
         for title, number in zip(table.paper_columns, found, strict=True)
@@ -114,6 +145,8 @@ def paper(table: Table, method: str | None, variant: str) -> dict[str, str]:
 def _titles(metrics: Sequence[Mapping[str, Any]], table: Table) -> dict[str, str]:
     """What a table shows, distances and AUC, as far as there are any -> their titles."""
     names = dict.fromkeys(name for one in metrics for name in one)
-    distances = {name: name.replace("_", ", ") for name in names if name.startswith(("frechet_", "kid_"))}
+    distances = {
+        name: name.replace("_", ", ") for name in names if name.startswith(("frechet_", "kid_"))
+    }
     shown = {name: title for name, title in table.shown.items() if name in names}
     return shown | distances | {name: title for name, title in AUC.items() if name in names}

@@ -1,6 +1,8 @@
-"""Cells of a bench whose pictures are edits: first visits of test patients, changed into the last ones, which are the truth.
+"""Cells of a bench whose pictures are edits: first visits of test patients, changed into the last
+ones, which are the truth.
 
-It is `bench editors` (editing.py) with one editor, by the adapter of a cell, judged as a bench judges.
+It is `bench editors` (editing.py) with one editor, by the adapter of a cell, judged as a bench
+judges.
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, compare
 from latentdrift.model.base import Base
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.variant_metrics import Judge
-from latentdrift.study.editors.editor_benchmark import METRICS, Editing, baseline, edited, mean, outcomes, picture_of, score
+from latentdrift.study.editors.editor_benchmark import (
+    METRICS,
+    Editing,
+    baseline,
+    edited,
+    mean,
+    outcomes,
+    picture_of,
+    score,
+)
 from latentdrift.study.subject import Subject
 
 SHOWN = 8  # edits kept of each variant
@@ -25,10 +36,21 @@ SHOWN = 8  # edits kept of each variant
 
 def editing(asked: Bench, subject: Subject, seed: int, editors: tuple[str, ...]) -> Editing:
     """The edits of a bench by one model."""
-    shared = asked.options.model_dump(include=set(BenchEditorsOptions.model_fields) - {"adapter", "base", "seed"})
-    options = BenchEditorsOptions(adapter=subject.base.name, split="test", editors=editors, seed=seed, **shared)
+    shared = asked.options.model_dump(
+        include=set(BenchEditorsOptions.model_fields) - {"adapter", "base", "seed"}
+    )
+    options = BenchEditorsOptions(
+        adapter=subject.base.name, split="test", editors=editors, seed=seed, **shared
+    )
     hints = sourced(subject.info, options.cohort)
-    return Editing(options, subject.base, subject.drift, subject.statistics, {**subject.info, "adapters": []}, hints)
+    return Editing(
+        options,
+        subject.base,
+        subject.drift,
+        subject.statistics,
+        {**subject.info, "adapters": []},
+        hints,
+    )
 
 
 def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
@@ -36,24 +58,37 @@ def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
     variants = [variant for variant in cell.variants if asked.result(cell, variant) is None]
     if not variants:
         return
-    work = editing(asked, subject, cell.seed, (asked.table.editor,) if cell.fit and asked.table.editor else ())
+    work = editing(
+        asked, subject, cell.seed, (asked.table.editor,) if cell.fit and asked.table.editor else ()
+    )
     cases, originals = work.cases, [picture_of(case) for case in work.cases]
     truths = colours([case.truth for case in cases])
     judge = Judge.open(asked, ImageSet(truths, [case.patient for case in cases]))
     for variant in variants:
         if cell.fit is None:
             row = variant.replace("-", " ")
-            made = [baseline(work, row, case, original) for case, original in zip(cases, originals, strict=True)]
+            made = [
+                baseline(work, row, case, original)
+                for case, original in zip(cases, originals, strict=True)
+            ]
             told = {}
         else:
             editor = work.editors[0]
-            made = [outcomes(editor, edited(work, editor, case, shelf=None))[editor] for case in cases]
+            made = [
+                outcomes(editor, edited(work, editor, case, shelf=None))[editor] for case in cases
+            ]
             told = {"drift": subject.drift.to_dict()}
         pictures = colours(made)
-        metrics: dict[str, Any] = judge(subject.base, pictures, cell.seed, [case.patient for case in cases])
+        metrics: dict[str, Any] = judge(
+            subject.base, pictures, cell.seed, [case.patient for case in cases]
+        )
         scores = [score(work, *three) for three in zip(cases, originals, made, strict=True)]
-        metrics |= {name: mean([one.get(name) for one in scores], cases, work.options) for name in METRICS}
-        perceptual = {name: way for name, way in rows_of(judge.spaces).items() if name not in SIMILARITIES}
+        metrics |= {
+            name: mean([one.get(name) for one in scores], cases, work.options) for name in METRICS
+        }
+        perceptual = {
+            name: way for name, way in rows_of(judge.spaces).items() if name not in SIMILARITIES
+        }
         for name, values in compare(truths, pictures, rows=perceptual).items():
             metrics[name] = mean(values.tolist(), cases, work.options)
         shown = list(pictures[:SHOWN]) if cell.fit else []
@@ -62,7 +97,8 @@ def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
 
 def trial(asked: Bench, base: Base) -> None:
     """One edit, kept nowhere, by a network of the right shape."""
-    subject, editor = Subject.alone(base, asked.options.resolution).about(asked.cohort), asked.table.editor or ""
+    subject = Subject.alone(base, asked.options.resolution).about(asked.cohort)
+    editor = asked.table.editor or ""
     work = editing(asked, subject, asked.options.seed, (editor,))
     edited(work, editor, work.cases[0], shelf=None)
 

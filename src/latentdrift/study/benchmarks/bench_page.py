@@ -22,39 +22,66 @@ from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.drift.search import load_fit
 
 EDITS = (
-    "Two visits of a patient are so alike that SSIM and PSNR hide a failure: what counts is to be better than the rows that are "
-    "not edited, which no seed changes. The share of the true change is a regression through 0: 1 is the right size, 0 nothing, "
-    "below 0 the wrong way; two visits differ by noise and position, too, so 1 is not to be had."
+    "Two visits of a patient are so alike that SSIM and PSNR hide a failure: what counts is to be "
+    "better than the rows that are not edited, which no seed changes. The share of the true change "
+    "is a regression through 0: 1 is the right size, 0 nothing, below 0 the wrong way; two visits "
+    "differ by noise and position, too, so 1 is not to be had."
 )
 PERCEPTUAL = (
-    "The perceptual distance is LPIPS with SqueezeNet and without its linear weights, no number of another LPIPS; "
-    "`--features squeezenet=PATH` has it."
+    "The perceptual distance is LPIPS with SqueezeNet and without its linear weights, no number of "
+    "another LPIPS; `--features squeezenet=PATH` has it."
 )
 
 
-def write_bench(out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], sensitivity: Any) -> Path:
+def write_bench(
+    out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], sensitivity: Any
+) -> Path:
     """bench.json, bench.md, bench.html, and sensitivity.png where there is such a figure."""
-    rows, reference = summarise(results), real(results)
+    rows = summarise(results)
+    reference = real(results)
     settings = json.loads(asked.options.model_dump_json())
-    told = {"rows": rows, "real": reference, "settings": settings, "cohort": asked.cohort.fingerprint}
+    told = {
+        "rows": rows,
+        "real": reference,
+        "settings": settings,
+        "cohort": asked.cohort.fingerprint,
+    }
     if asked.classes:
         told["by"] = str(asked.classes)
     write_json(out / "bench.json", told)
-    table, said = people(rows, asked.table), words(asked, reference)
-    variants = [{"variant": name, "what it is": asked.table.variants[name].summary} for name in asked.options.variants]
-    write_text(out / "bench.md", "\n".join([markdown(table), *(f"{part}\n" for part in said), markdown(variants)]))
-    blocks = [html_report.text("\n\n".join(said)), html_report.table(table), html_report.table(variants)]
+    table = people(rows, asked.table)
+    said = words(asked, reference)
+    variants = [
+        {"variant": name, "what it is": asked.table.variants[name].summary}
+        for name in asked.options.variants
+    ]
+    write_text(
+        out / "bench.md",
+        "\n".join([markdown(table), *(f"{part}\n" for part in said), markdown(variants)]),
+    )
+    blocks = [
+        html_report.text("\n\n".join(said)),
+        html_report.table(table),
+        html_report.table(variants),
+    ]
     if sensitivity is not None:
-        write_whole(out / "sensitivity.png", partial(sensitivity.savefig, dpi=110, metadata={"Synthetic": SYNTHETIC}))
+        write_whole(
+            out / "sensitivity.png",
+            partial(sensitivity.savefig, dpi=110, metadata={"Synthetic": SYNTHETIC}),
+        )
         blocks += [
             html_report.heading("Answer to the drift of the start"),
             html_report.picture(sensitivity, "After Yeganeh et al. 2025, fig. 3."),
         ]
-    blocks += [html_report.heading("Synthetic pictures of the first seed"), html_report.gallery(list(_strips(asked)))]
+    blocks += [
+        html_report.heading("Synthetic pictures of the first seed"),
+        html_report.gallery(list(_strips(asked))),
+    ]
     blocks += [
         html_report.heading("Every run"),
         html_report.table(
-            runs(results, asked.table), "In brackets the 95 % interval of that run, from resampling patients and pictures."
+            runs(results, asked.table),
+            "In brackets the 95 % interval of that run, from resampling patients and pictures.",
         ),
     ]
     html_report.write_page(out / "bench.html", asked.table.title, blocks)
@@ -63,55 +90,78 @@ def write_bench(out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], s
 
 def words(asked: Bench, reference: Mapping[str, Any]) -> list[str]:
     """What has to be known to read the table, in paragraphs."""
-    options, table = asked.options, asked.table
-    floors = [f"{name.replace('_', ', ')} {value:.3g}" for name, value in reference["floors"].items() if value is not None]
+    options = asked.options
+    table = asked.table
+    floors = [
+        f"{name.replace('_', ', ')} {value:.3g}"
+        for name, value in reference["floors"].items()
+        if value is not None
+    ]
     halves = f" Real against real, in halves: {', '.join(floors)}." if floors else ""
-    behind = "which is hardly anywhere" if reference["background"] is None else f"{reference['background']:.3g} in the real ones"
+    behind = (
+        "which is hardly anywhere"
+        if reference["background"] is None
+        else f"{reference['background']:.3g} in the real ones"
+    )
     spread = (
-        f"; spread is the sd of a picture's mean grey level ({reference['spread']:.3g} in the real ones), the error of latent DC "
-        f"the mean over channels, background the mean where every real picture is flat ({behind})"
+        f"; spread is the sd of a picture's mean grey level ({reference['spread']:.3g} in the real "
+        "ones), the error of latent DC the mean over channels, background the mean where every "
+        f"real picture is flat ({behind})"
         if "spread" in table.shown
         else ""
     )
     compared = (
-        f"{len(asked.visits)} first visits of test patients, whom no fit saw, per variant and seed, changed by {table.editor} "
-        "into the age and diagnosis of their last visits, which are the truth and what distances are from"
+        f"{len(asked.visits)} first visits of test patients, whom no fit saw, per variant and "
+        f"seed, changed by {table.editor} into the age and diagnosis of their last visits, which "
+        "are the truth and what distances are from"
         if table.editor
         else f"{options.n} synthetic pictures per variant and seed against {len(asked.cohort.rows('test'))} test images of "
         "patients that no fit saw"
     )
     said = [
-        f"{options.seeds} seeds, {options.fit_steps} steps of {options.fit_batch_size} images per fit, {compared}. Values "
-        "are means over seeds with the 95 % interval of that mean, or of one seed its own; bench.html has each run's own interval"
-        f"{spread}.{halves}"
+        f"{options.seeds} seeds, {options.fit_steps} steps of {options.fit_batch_size} images per "
+        f"fit, {compared}. Values are means over seeds with the 95 % interval of that mean, or of "
+        f"one seed its own; bench.html has each run's own interval{spread}.{halves}"
     ]
     said += [EDITS, PERCEPTUAL] if table.editor else []
     if asked.classes:
         said += [
-            f"AUC: a small classifier learns {asked.classes} against the rest from a variant's pictures, and is tested on the "
-            "real test images; 0.5 is chance. Half of the synthetic pictures are of each class."
+            f"AUC: a small classifier learns {asked.classes} against the rest from a variant's "
+            "pictures, and is tested on the real test images; 0.5 is chance. Half of the synthetic "
+            "pictures are of each class."
         ]
     if table.paper:
         said += [
-            "The paper's columns (Yeganeh et al. 2025) are of another base (Stable Diffusion 1.4), other features and other "
-            f"data: compare the order of the rows, never the numbers. {table.note}".strip()
+            "The paper's columns (Yeganeh et al. 2025) are of another base (Stable Diffusion 1.4), "
+            "other features and other data: compare the order of the rows, never the numbers. "
+            f"{table.note}".strip()
         ]
     return said
 
 
 def sensitivity(asked: Bench) -> Any:
-    """The figure for the first method's plain and drifted fits of the first seed; None where none is wanted, or neither made."""
-    options, found = asked.options, {}
+    """The figure for the first method's plain and drifted fits of the first seed; None where none
+    is wanted, or neither made."""
+    options = asked.options
+    found = {}
     if not (asked.table.answers and isinstance(options, BenchDrawnOptions)):
         return None
-    for kind, title in (("plain", "trained without drift"), ("drift", f"trained with drift {options.delta}")):
+    for kind, title in (
+        ("plain", "trained without drift"),
+        ("drift", f"trained with drift {options.delta}"),
+    ):
         cell = Cell(options.methods[0], kind, options.seed, ())
         if not (asked.fitting(cell).out / "adapter").is_dir():
             continue
         subject = load_fit(asked.fitting(cell))
-        how: Any = {name: getattr(options, name) for name in ("steps", "guidance", "sampler", "batch_size", "seed")}
+        how: Any = {
+            name: getattr(options, name)
+            for name in ("steps", "guidance", "sampler", "batch_size", "seed")
+        }
         how["resolution"] = subject.info["resolution"]
-        found[f"{options.methods[0]}, {title}"] = answers(subject, subject.prompts(asked.cohort, "test", FEW), how)
+        found[f"{options.methods[0]}, {title}"] = answers(
+            subject, subject.prompts(asked.cohort, "test", FEW), how
+        )
     return figure(found, options.sampler) if found else None
 
 
@@ -124,4 +174,7 @@ def _strips(asked: Bench) -> Iterator[tuple[np.ndarray, str]]:
             if cell.seed == asked.options.seed and path.is_file():
                 name = f"{cell.method}, {variant}" if cell.method else variant
                 with Image.open(path) as picture:
-                    yield np.asarray(picture), f"synthetic; {name}: {asked.table.variants[variant].summary}"
+                    yield (
+                        np.asarray(picture),
+                        f"synthetic; {name}: {asked.table.variants[variant].summary}",
+                    )

@@ -1,4 +1,5 @@
-"""Runs a bench: a fit per cell, the pictures of its variants, and what is said of them. START READING AT `run`."""
+"""Runs a bench: a fit per cell, the pictures of its variants, and what is said of them. START
+READING AT `run`."""
 
 from __future__ import annotations
 
@@ -66,18 +67,25 @@ def run(asked: Bench, cell: Cell) -> None:
 
 def draw_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
     """Draw and judge; variants with one start share their pictures."""
-    seed, resolution = cell.seed, subject.info["resolution"]
-    judge, exam = Judge.open(asked, image_sets.from_cohort(asked.cohort, "test", resolution)), examined(asked, subject)
+    seed = cell.seed
+    resolution = subject.info["resolution"]
+    judge = Judge.open(asked, image_sets.from_cohort(asked.cohort, "test", resolution))
+    exam = examined(asked, subject)
     for _, images in list(asked.shared([cell])):
         rows = asked.followed(max(images.values()), seed)
         prompts = subject.prompts_of(rows.to_dict("records"))
         drawn, drift = draw(asked, cell, next(iter(images)), subject, prompts)
         for variant, n in images.items():
-            pictures, mixed = drawn[:n], asked.table.variants[variant].real > 0
+            pictures = drawn[:n]
+            mixed = asked.table.variants[variant].real > 0
             metrics = {} if mixed else judge(subject.base, np.stack(pictures), seed)
             if exam:
                 metrics["auc"] = exam(pictures, rows.iloc[:n], real=mixed, seed=seed)
-            told = {"n": n, "metrics": metrics, **({"drift": drift, "prompt": prompts[0]} if n else {})}
+            told = {
+                "n": n,
+                "metrics": metrics,
+                **({"drift": drift, "prompt": prompts[0]} if n else {}),
+            }
             asked.keep(cell, variant, [] if mixed else pictures[:SHOWN], told)
 
 
@@ -89,7 +97,10 @@ def fitted(asked: Bench, cell: Cell) -> Subject:
         return Subject.alone(base, options.resolution).about(asked.cohort)
     fitting = asked.fitting(cell)
     fit(base, asked.cohort, fitting, fitting.out, quiet=True, class_pictures=options.out / "class")
-    for part in ("cache", "checkpoints"):  # a finished fit does not need them, and there are many fits
+    for part in (
+        "cache",
+        "checkpoints",
+    ):  # a finished fit does not need them, and there are many fits
         shutil.rmtree(fitting.out / part, ignore_errors=True)
     return load_fit(fitting)
 
@@ -101,18 +112,31 @@ def examined(asked: Bench, subject: Subject) -> Exam | None:
         return None
     where = {"resolution": subject.info["resolution"], "device": str(subject.base.device)}
     return Exam(
-        asked.cohort, asked.classes, steps=options.classifier_steps, resamples=options.bootstrap, seed=options.seed, **where
+        asked.cohort,
+        asked.classes,
+        steps=options.classifier_steps,
+        resamples=options.bootstrap,
+        seed=options.seed,
+        **where,
     )
 
 
 def draw(
     asked: Bench, cell: Cell, variant: str, subject: Subject, prompts: Mapping[int, str]
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Pictures [R, R, 3] in [0, 1] from a variant's start, one per prompt, and the drift that they were drawn with."""
-    options, start = asked.options, asked.table.variants[variant].start
-    searched = str(searched_delta(asked, cell.method or "")) if "{searched}" in start.values() else ""
-    given: dict[str, Any] = {name: value.format(delta=options.delta, searched=searched) for name, value in start.items()}
-    how: Any = {name: getattr(options, name) for name in ("steps", "guidance", "sampler", "batch_size")}
+    """Pictures [R, R, 3] in [0, 1] from a variant's start, one per prompt, and the drift that they
+    were drawn with."""
+    options = asked.options
+    start = asked.table.variants[variant].start
+    searched = (
+        str(searched_delta(asked, cell.method or "")) if "{searched}" in start.values() else ""
+    )
+    given: dict[str, Any] = {
+        name: value.format(delta=options.delta, searched=searched) for name, value in start.items()
+    }
+    how: Any = {
+        name: getattr(options, name) for name in ("steps", "guidance", "sampler", "batch_size")
+    }
     how |= {"seed": cell.seed, "resolution": subject.info["resolution"]}
     wanted = GenerateOptions(adapter=subject.base.name, out=options.out, **how, **given)
     drift = restart(subject.drift, wanted, subject.base, subject.info, subject.statistics)
@@ -120,13 +144,29 @@ def draw(
 
 
 def searched_delta(asked: Bench, method: str) -> float:
-    """What the L1 search chooses for the plain fit of a method and the first seed, on the validation split; for all seeds."""
+    """What the L1 search chooses for the plain fit of a method and the first seed, on the
+    validation split; for all seeds."""
     options = asked.options
     out = options.out / "searches" / f"{method}-{asked.key}"
     if not (out / "search.json").is_file():
         first = asked.fitting(Cell(method, "plain", options.seed, ()))
-        same = ("steps", "guidance", "sampler", "batch_size", "n", "seed", "bootstrap", "workers", "device", "precision")
+        same = (
+            "steps",
+            "guidance",
+            "sampler",
+            "batch_size",
+            "n",
+            "seed",
+            "bootstrap",
+            "workers",
+            "device",
+            "precision",
+        )
         shared = {name: getattr(options, name) for name in same}
-        wanted = DriftSearchOptions(cohort=options.cohort, out=out, adapter=str(first.out), base=options.base, **shared)
-        write_search(out, *search(partial(load_fit, first), asked.cohort, wanted, lambda done, all: None))
+        wanted = DriftSearchOptions(
+            cohort=options.cohort, out=out, adapter=str(first.out), base=options.base, **shared
+        )
+        write_search(
+            out, *search(partial(load_fit, first), asked.cohort, wanted, lambda done, all: None)
+        )
     return float(json.loads((out / "search.json").read_text(encoding="utf-8"))["delta"][0])

@@ -1,4 +1,5 @@
-"""A bench, resolved: methods x variants x seeds at one budget, as a literal table says; every part is kept and reused."""
+"""A bench, resolved: methods x variants x seeds at one budget, as a literal table says; every part
+is kept and reused."""
 
 from __future__ import annotations
 
@@ -54,12 +55,16 @@ TABLES: dict[type[BenchOptions], Table] = {
     BenchTable4Options: TABLE4,
 }
 BEFORE = "start"  # name of a fit that others start from
-BEHIND = {"sampler": "guidance", "batch_size": "resolution"}  # where options of tables that draw stand in keys of kept results
+BEHIND = {
+    "sampler": "guidance",
+    "batch_size": "resolution",
+}  # where options of tables that draw stand in keys of kept results
 FEWEST_EDITS = 4  # that the kernel distance can judge
 
 
 def contents(path: str) -> list[str]:
-    """sha256 of each file that an option names, itself or in its folder; none where it names no file."""
+    """sha256 of each file that an option names, itself or in its folder; none where it names no
+    file."""
     place = Path(path)
     files = sorted(place.rglob("*")) if place.is_dir() else [place]
     return [sha256(file) for file in files if file.is_file()]
@@ -103,26 +108,41 @@ class Bench:
             if name not in self.table.variants:
                 raise unknown("variant", name, self.table.variants)
         if len(self.cohort.rows("test")) < 2:
-            raise CohortError(f"cohort {self.options.cohort} has no test split to judge on; import it again with another --split")
+            raise CohortError(
+                f"cohort {self.options.cohort} has no test split to judge on; import it again with "
+                "another --split"
+            )
         if self.table.editor and len(self.visits) < FEWEST_EDITS:
             raise CohortError(
-                f"the test split of cohort {self.options.cohort} has {len(self.visits)} patients whose later visit is of another "
-                f"age or diagnosis, and {FEWEST_EDITS} are needed; import it again with another --split"
+                f"the test split of cohort {self.options.cohort} has {len(self.visits)} patients "
+                f"whose later visit is of another age or diagnosis, and {FEWEST_EDITS} are needed; "
+                "import it again with another --split"
             )
         starts = {name: self.table.variants[name].start for name in self.options.variants}
-        leaks = [name for name, start in starts.items() if start.get("drift_mode", "").startswith("leak-")]
+        leaks = [
+            name
+            for name, start in starts.items()
+            if start.get("drift_mode", "").startswith("leak-")
+        ]
         if leaks and len(self.cohort.rows("train")) < FEWEST:
-            raise CohortError(f"{' and '.join(leaks)} need at least {FEWEST} training images; leave them out of --variants")
+            raise CohortError(
+                f"{' and '.join(leaks)} need at least {FEWEST} training images; leave them out of "
+                "--variants"
+            )
         delta = self.options.delta.strip().lower()
         if delta not in ESTIMATED and not delta.endswith(".json"):
             Drift.parse(delta, channels=delta.count(",") + 1, latent_size=1)
         if given(self.options, "delta") and not any(map(self._drifts, self.options.variants)):
             able = ", ".join(name for name in self.table.variants if self._drifts(name))
-            raise OptionError(f"--delta has no part in these --variants, but in {able}; add one of them, or leave it out")
+            raise OptionError(
+                f"--delta has no part in these --variants, but in {able}; add one of them, or "
+                "leave it out"
+            )
         _ = self.classes
 
     def _drifts(self, variant: str) -> bool:
-        """Whether the drift of the bench has a part in a variant: in its start, its fit, or the fit before that."""
+        """Whether the drift of the bench has a part in a variant: in its start, its fit, or the fit
+        before that."""
         row = self.table.variants[variant]
         fit = self.table.fits.get(row.fit or "", {})
         before = self.table.before if "start" in fit else {}
@@ -140,7 +160,11 @@ class Bench:
     @cached_property
     def classes(self) -> Classes | None:
         """What a classifier tells apart; None where none is asked."""
-        return Classes.of(self.cohort, self.options.by) if isinstance(self.options, BenchTable1Options) else None
+        return (
+            Classes.of(self.cohort, self.options.by)
+            if isinstance(self.options, BenchTable1Options)
+            else None
+        )
 
     @cached_property
     def visits(self) -> list[Visits]:
@@ -148,17 +172,26 @@ class Bench:
         return visits(self.cohort, "test", self.cohort.attributes)[: self.options.n]
 
     def cells(self, *, searched: bool) -> list[Cell]:
-        """All cells, or those of the variant that needs a search, which waits for its plain fits."""
+        """All cells, or those of the variant that needs a search, which waits for its plain
+        fits."""
         table = self.table
-        wanted = [name for name in self.options.variants if table.variants[name].searched == searched]
+        wanted = [
+            name for name in self.options.variants if table.variants[name].searched == searched
+        ]
         found = []
         for seed in range(self.options.seed, self.options.seed + self.options.seeds):
             for name in self.options.methods:
                 for kind in table.fits:
-                    variants = tuple(v for v in wanted if table.variants[v].fit == kind and table.possible(name, v))
+                    variants = tuple(
+                        v
+                        for v in wanted
+                        if table.variants[v].fit == kind and table.possible(name, v)
+                    )
                     found += [Cell(name, kind, seed, variants)] if variants else []
             alone = tuple(v for v in wanted if table.variants[v].fit is None)
-            if alone and (seed == self.options.seed or not self.table.editor):  # no seed changes what is not edited
+            if alone and (
+                seed == self.options.seed or not self.table.editor
+            ):  # no seed changes what is not edited
                 found.append(Cell(None, None, seed, alone))
         return found
 
@@ -169,18 +202,30 @@ class Bench:
 
     def fitting(self, cell: Cell) -> FitOptions:
         """The options of a cell's fit."""
-        options, row = self.options, self.table.before if cell.fit == BEFORE else self.table.fits[cell.fit or ""]
+        options = self.options
+        row = self.table.before if cell.fit == BEFORE else self.table.fits[cell.fit or ""]
         how: dict[str, Any] = {
-            name: value.format(delta=options.delta) if isinstance(value, str) else value for name, value in row.items()
+            name: value.format(delta=options.delta) if isinstance(value, str) else value
+            for name, value in row.items()
         }
         if first := self.first(cell):
             how["start"] = (str(self.fitting(first).out),)
         return FitOptions(
-            cohort=options.cohort, base=options.base, method=cell.method or "", seed=cell.seed, steps=options.fit_steps,
-            batch_size=options.fit_batch_size, learning_rate=options.learning_rate, resolution=options.resolution,
-            precision=options.precision, device=options.device, preview_every=0, checkpoint_every=options.fit_steps,
-            out=options.out / "fits" / cell.name, **how,
-        )  # fmt: skip
+            cohort=options.cohort,
+            base=options.base,
+            method=cell.method or "",
+            seed=cell.seed,
+            steps=options.fit_steps,
+            batch_size=options.fit_batch_size,
+            learning_rate=options.learning_rate,
+            resolution=options.resolution,
+            precision=options.precision,
+            device=options.device,
+            preview_every=0,
+            checkpoint_every=options.fit_steps,
+            out=options.out / "fits" / cell.name,
+            **how,
+        )
 
     def first(self, cell: Cell) -> Cell | None:
         """The fit that a cell's starts from."""
@@ -201,14 +246,16 @@ class Bench:
         return round((1 - real) * len(taught(self.cohort, self.classes, self.options.seed)))
 
     def shared(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, dict[str, int]]]:
-        """Cells, and what is missing of each: variants that share a start and its pictures, and how many of them each needs."""
+        """Cells, and what is missing of each: variants that share a start and its pictures, and how
+        many of them each needs."""
         for cell in cells:
             missing = [variant for variant in cell.variants if self.result(cell, variant) is None]
             for _, same in groupby(missing, key=lambda variant: self.table.variants[variant].start):
                 yield cell, {variant: self.images(variant) for variant in same}
 
     def followed(self, n: int, seed: int) -> pd.DataFrame:
-        """Rows of the cohort's table that n synthetic images follow, in their order; the first ones are the same for every n."""
+        """Rows of the cohort's table that n synthetic images follow, in their order; the first ones
+        are the same for every n."""
         rows = self.cohort.rows(self.table.follows)
         if self.table.follows == "test":
             return rows.iloc[np.arange(n) % len(rows)]
@@ -227,10 +274,15 @@ class Bench:
     @cached_property
     def key(self) -> str:
         """Of everything that shapes every result."""
-        told = self.options.model_dump(mode="json", exclude={"out", "workers", "methods", "variants", "seeds", "seed", "device"})
+        told = self.options.model_dump(
+            mode="json",
+            exclude={"out", "workers", "methods", "variants", "seeds", "seed", "device"},
+        )
         told["base"] = identity(self.options.base)
         told["delta"] = [told["delta"], *contents(self.options.delta)]
-        told["features"] = [[name, *contents(name.rpartition("=")[2])] for name in self.options.features]
+        told["features"] = [
+            [name, *contents(name.rpartition("=")[2])] for name in self.options.features
+        ]
         if self.classes:
             told["by"] = str(self.classes)
         names = [name for name in told if name not in BEHIND]
@@ -239,14 +291,25 @@ class Bench:
                 names.insert(names.index(before) + 1, name)
         return key({name: told[name] for name in names}, self.cohort.fingerprint)
 
-    def keep(self, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]) -> None:
-        """Write a variant's result, and a strip of some of its synthetic pictures [R, R, 3] in [0, 1]."""
+    def keep(
+        self, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]
+    ) -> None:
+        """Write a variant's result, and a strip of some of its synthetic pictures [R, R, 3] in [0,
+        1]."""
         path = self.path(cell, variant)
         path.parent.mkdir(parents=True, exist_ok=True)
         if len(shown):
             sheet = contact_sheet(list(np.rint(np.stack(shown).clip(0, 1) * 255).astype(np.uint8)))
-            write_whole(self.path(cell, variant, "png"), partial(write_png, pixels=sheet, synthetic=True))
-        about = {"settings": self.key, "method": cell.method, "variant": variant, "seed": cell.seed, **told}
+            write_whole(
+                self.path(cell, variant, "png"), partial(write_png, pixels=sheet, synthetic=True)
+            )
+        about = {
+            "settings": self.key,
+            "method": cell.method,
+            "variant": variant,
+            "seed": cell.seed,
+            **told,
+        }
         aside = path.with_suffix(".writing")
         aside.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         aside.replace(path)
@@ -259,8 +322,14 @@ class Bench:
 
     def results(self) -> list[Mapping[str, Any]]:
         """All results, of a bench that was run."""
-        return [self.result(cell, variant) or {} for cell in self.all_cells for variant in cell.variants]
+        return [
+            self.result(cell, variant) or {} for cell in self.all_cells for variant in cell.variants
+        ]
 
     def missing(self, cells: Sequence[Cell]) -> list[Cell]:
         """What is still to be run."""
-        return [cell for cell in cells if any(self.result(cell, variant) is None for variant in cell.variants)]
+        return [
+            cell
+            for cell in cells
+            if any(self.result(cell, variant) is None for variant in cell.variants)
+        ]

@@ -1,4 +1,5 @@
-"""A bench as a table: FITS, and variants that sample them. A variant is a fit and a start; starts share fits."""
+"""A bench as a table: FITS, and variants that sample them. A variant is a fit and a start; starts
+share fits."""
 
 from __future__ import annotations
 
@@ -17,11 +18,14 @@ class Variant:
 
     summary: str
     fit: str | None
-    """Row of the table's fits; None for what no method is fitted for: the base as it is, real pictures."""
+    """Row of the table's fits; None for what no method is fitted for: the base as it is, real
+    pictures."""
     start: Mapping[str, str] = field(default_factory=lambda: NO_START)
-    """Options of `generate`; {delta} is the scalar drift, {searched} what a search on this method's plain fit chose."""
+    """Options of `generate`; {delta} is the scalar drift, {searched} what a search on this method's
+    plain fit chose."""
     real: float = 0.0
-    """Share of real training pictures among those that the classifier learns from; where there are any, it alone judges."""
+    """Share of real training pictures among those that the classifier learns from; where there are
+    any, it alone judges."""
 
     @property
     def searched(self) -> bool:
@@ -43,17 +47,19 @@ class Table:
     """Name -> the options of `fit`; {delta} is the drift of the bench."""
     variants: Mapping[str, Variant]
     follows: Literal["train", "test"]
-    """Whose table synthetic pictures follow: the test split's row by row; of the train split rows by chance, as many of one class
-    as of the other where there are classes."""
+    """Whose table synthetic pictures follow: the test split's row by row; of the train split rows
+    by chance, as many of one class as of the other where there are classes."""
     shown: Mapping[str, str] = field(default_factory=dict)
     """Metrics that are shown beside distances and AUC -> their titles."""
     editor: str | None = None
-    """A row of EDITORS that makes the pictures: first visits of test patients, changed into their last ones. A variant without a
-    fit then is a row of BASELINES (editing.py)."""
+    """A row of EDITORS that makes the pictures: first visits of test patients, changed into their
+    last ones. A variant without a fit then is a row of BASELINES (editing.py)."""
     before: Mapping[str, Any] = field(default_factory=dict)
-    """The options of a fit that others start from, as a row of `fits` asks for by its method under `start`."""
+    """The options of a fit that others start from, as a row of `fits` asks for by its method under
+    `start`."""
     paper: Mapping[tuple[str | None, str], tuple[float | None, ...]] = field(default_factory=dict)
-    """(method, variant) -> the paper's numbers; under None as method those of a row that belongs to no method."""
+    """(method, variant) -> the paper's numbers; under None as method those of a row that belongs to
+    no method."""
     paper_columns: tuple[str, ...] = ()
     """What the paper's numbers are."""
     note: str = ""

@@ -26,13 +26,16 @@ def taught(cohort: Cohort, classes: Classes, seed: int) -> pd.DataFrame:
     rows = cohort.rows("train")
     rows = rows[~np.isnan(classes.labels(rows))]
     if len(rows) > MOST:
-        rows = rows.iloc[np.sort(bootstrap.rng(seed, "taught").choice(len(rows), MOST, replace=False))]
+        rows = rows.iloc[
+            np.sort(bootstrap.rng(seed, "taught").choice(len(rows), MOST, replace=False))
+        ]
     return rows
 
 
 @dataclass(frozen=True)
 class Exam:
-    """Real pictures of the two classes: the train split to learn from, the test split to be tested on."""
+    """Real pictures of the two classes: the train split to learn from, the test split to be tested
+    on."""
 
     cohort: Cohort
     classes: Classes
@@ -53,12 +56,26 @@ class Exam:
         rows = self.cohort.rows("test")
         return self._read(rows[~np.isnan(self.classes.labels(rows))])
 
-    def __call__(self, pictures: Sequence[np.ndarray], rows: pd.DataFrame, *, real: bool, seed: int) -> dict[str, Any]:
-        """The AUC after learning from synthetic pictures [R, R, 3] of rows; `real`: filled up with real ones to their number."""
-        learned = [Labelled.of(ImageSet(np.stack(pictures)), self.classes.labels(rows))] if len(pictures) else []
+    def __call__(
+        self, pictures: Sequence[np.ndarray], rows: pd.DataFrame, *, real: bool, seed: int
+    ) -> dict[str, Any]:
+        """The AUC after learning from synthetic pictures [R, R, 3] of rows; `real`: filled up with
+        real ones to their number."""
+        learned = (
+            [Labelled.of(ImageSet(np.stack(pictures)), self.classes.labels(rows))]
+            if len(pictures)
+            else []
+        )
         learned += [self.train.take(len(self.train) - len(pictures), seed)] if real else []
-        how: Any = {"steps": self.steps, "seed": seed, "bootstrap": self.resamples, "device": self.device}
+        how: Any = {
+            "steps": self.steps,
+            "seed": seed,
+            "bootstrap": self.resamples,
+            "device": self.device,
+        }
         return utility([reduce(operator.add, learned)], self.test, **how).to_dict()
 
     def _read(self, rows: pd.DataFrame) -> Labelled:
-        return Labelled.of(image_sets.from_rows(self.cohort, rows, self.resolution), self.classes.labels(rows))
+        return Labelled.of(
+            image_sets.from_rows(self.cohort, rows, self.resolution), self.classes.labels(rows)
+        )

@@ -1,4 +1,5 @@
-"""How a model's pictures and latents answer to the drift of the start, in the form of the paper's figure 3."""
+"""How a model's pictures and latents answer to the drift of the start, in the form of the paper's
+figure 3."""
 
 from __future__ import annotations
 
@@ -29,8 +30,14 @@ class Answer:
     """Of the pictures' latent means, after each step."""
 
 
-def answers(subject: Subject, prompts: Mapping[int, str], how: Mapping[str, Any], grid: Sequence[float] = GRID) -> list[Answer]:
-    """Pictures and latent means of a model for every delta of the start, with the same seeds and prompts."""
+def answers(
+    subject: Subject,
+    prompts: Mapping[int, str],
+    how: Mapping[str, Any],
+    grid: Sequence[float] = GRID,
+) -> list[Answer]:
+    """Pictures and latent means of a model for every delta of the start, with the same seeds and
+    prompts."""
     few = {index: prompts[index] for index in sorted(prompts)[:FEW]}
     found = []
     for delta in grid:
@@ -41,9 +48,14 @@ def answers(subject: Subject, prompts: Mapping[int, str], how: Mapping[str, Any]
 
         drift = starting(subject.drift, delta, subject.base.latent_channels)
         pictures = list(subject.pictures(drift, few, {**how, "watch": watch}))
-        level = [np.concatenate([part.numpy() for part in seen[done]])[: len(few)] for done in sorted(seen)]
+        level = [
+            np.concatenate([part.numpy() for part in seen[done]])[: len(few)]
+            for done in sorted(seen)
+        ]
         shown = np.rint(pictures[0].clip(0, 1) * 255).astype(np.uint8)
-        found.append(Answer(delta, shown, [float(x.mean()) for x in level], [float(x.std()) for x in level]))
+        found.append(
+            Answer(delta, shown, [float(x.mean()) for x in level], [float(x.std()) for x in level])
+        )
     return found
 
 
@@ -63,8 +75,10 @@ def figure(models: Mapping[str, Sequence[Answer]], sampler: str) -> Any:
             ax.set_title(f"{answer.delta:+g}", fontsize=8)
         below = made.add_subplot(grid[2 * row + 1, :])
         for place, answer in enumerate(found):
-            colour, steps = f"C{place}", range(1, len(answer.mean) + 1)
-            mean, sd = np.array(answer.mean), np.array(answer.sd)
+            colour = f"C{place}"
+            steps = range(1, len(answer.mean) + 1)
+            mean = np.array(answer.mean)
+            sd = np.array(answer.sd)
             below.plot(steps, mean, color=colour, label=f"{answer.delta:+g}")
             below.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0)
         below.set_title(f"{name}: mean of {unit} over the steps, +- sd over pictures", fontsize=8)

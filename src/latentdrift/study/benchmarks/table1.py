@@ -1,4 +1,5 @@
-"""`bench table1`: every method without and with drift, and what a classifier learns from its pictures (Yeganeh et al. 2025)."""
+"""`bench table1`: every method without and with drift, and what a classifier learns from its
+pictures (Yeganeh et al. 2025)."""
 
 from __future__ import annotations
 
@@ -15,14 +16,26 @@ VARIANTS: dict[str, Variant] = {
     "none": Variant("no drift", "plain"),
     "drift": Variant("drift in training and sampling", "drift", {}),
     "calibrated": Variant("no drift in training, and the start that the fit asks for", "plain", {}),
-    "real+synthetic": Variant("real and drifted synthetic images, half of each, together as many as there are real ones",
-                              "drift", {}, real=0.5),
+    "real+synthetic": Variant(
+        "real and drifted synthetic images, half of each, together as many as there are real ones",
+        "drift",
+        {},
+        real=0.5,
+    ),
     "base": Variant("the base without fine-tuning", None),
     "real": Variant("real training images", None, real=1.0),
-}  # fmt: skip
+}
 
-# (Yeganeh et al. 2025, table 1); of which method the synthetic half of the last row is, the paper does not say
-PAPER_COLUMNS = ("brain FID", "brain KID", "brain AUC", "CheXpert FID", "CheXpert KID", "CheXpert AUC")
+# (Yeganeh et al. 2025, table 1); of which method the synthetic half of the last row is, the paper
+# does not say
+PAPER_COLUMNS = (
+    "brain FID",
+    "brain KID",
+    "brain AUC",
+    "CheXpert FID",
+    "CheXpert KID",
+    "CheXpert AUC",
+)
 PAPER: dict[tuple[str | None, str], tuple[float | None, ...]] = {
     ("custom-diffusion", "none"): (129.21, 0.132, 0.609, 323, 0.275, 0.573),
     ("custom-diffusion", "drift"): (63.58, 0.065, 0.544, 315, 0.270, 0.593),
@@ -45,7 +58,7 @@ TABLE1 = Table(
     paper=PAPER,
     paper_columns=PAPER_COLUMNS,
     note=(
-        "The paper has one row of real and synthetic images and does not say of which method; its numbers stand beside every "
-        "method's. It has no LoRA."
+        "The paper has one row of real and synthetic images and does not say of which method; its "
+        "numbers stand beside every method's. It has no LoRA."
     ),
 )

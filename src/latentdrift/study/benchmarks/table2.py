@@ -1,4 +1,5 @@
-"""`bench table2`: how an instruction is worded, and what InstructPix2Pix is trained from (Yeganeh et al. 2025)."""
+"""`bench table2`: how an instruction is worded, and what InstructPix2Pix is trained from (Yeganeh
+et al. 2025)."""
 
 from __future__ import annotations
 
@@ -17,23 +18,37 @@ FITS: dict[str, dict[str, Any]] = {
     "word+custom-diffusion": {**DRIFT, "instruction": "word", "start": "custom-diffusion"},
     "word+full": {**DRIFT, "instruction": "word", "start": "full"},
     "numerical": {**DRIFT, "instruction": "numerical"},
-    "numerical+custom-diffusion": {**DRIFT, "instruction": "numerical", "start": "custom-diffusion"},
+    "numerical+custom-diffusion": {
+        **DRIFT,
+        "instruction": "numerical",
+        "start": "custom-diffusion",
+    },
     "numerical+full": {**DRIFT, "instruction": "numerical", "start": "full"},
 }
 
 # What an edit has to beat, as rows beside the edits.
-UNEDITED: dict[str, Variant] = {name.replace(" ", "-"): Variant(summary, None) for name, summary in BASELINES.items()}
+UNEDITED: dict[str, Variant] = {
+    name.replace(" ", "-"): Variant(summary, None) for name, summary in BASELINES.items()
+}
 
 VARIANTS: dict[str, Variant] = {
     "binned": Variant("the gap in a word, from the base", "binned", {}),
-    "binned+custom-diffusion": Variant("the gap in a word, from custom diffusion", "binned+custom-diffusion", {}),
+    "binned+custom-diffusion": Variant(
+        "the gap in a word, from custom diffusion", "binned+custom-diffusion", {}
+    ),
     "binned+full": Variant("the gap in a word, from a fine-tuned U-Net", "binned+full", {}),
     "word": Variant("the later age in words, from the base", "word", {}),
-    "word+custom-diffusion": Variant("the later age in words, from custom diffusion", "word+custom-diffusion", {}),
+    "word+custom-diffusion": Variant(
+        "the later age in words, from custom diffusion", "word+custom-diffusion", {}
+    ),
     "word+full": Variant("the later age in words, from a fine-tuned U-Net", "word+full", {}),
     "numerical": Variant("the later age as a number, from the base", "numerical", {}),
-    "numerical+custom-diffusion": Variant("the later age as a number, from custom diffusion", "numerical+custom-diffusion", {}),
-    "numerical+full": Variant("the later age as a number, from a fine-tuned U-Net", "numerical+full", {}),
+    "numerical+custom-diffusion": Variant(
+        "the later age as a number, from custom diffusion", "numerical+custom-diffusion", {}
+    ),
+    "numerical+full": Variant(
+        "the later age as a number, from a fine-tuned U-Net", "numerical+full", {}
+    ),
     **UNEDITED,
 }
 
@@ -70,5 +85,8 @@ TABLE2 = Table(
     before=DRIFT,
     paper=PAPER,
     paper_columns=PAPER_COLUMNS,
-    note="It has no row without an edit, against which its SSIM and PSNR could be read, and none without drift.",
+    note=(
+        "It has no row without an edit, against which its SSIM and PSNR could be read, and none "
+        "without drift."
+    ),
 )

@@ -1,4 +1,5 @@
-"""`bench table3`: how prompts are worded, and whether they say age, sex and findings (Yeganeh et al. 2025)."""
+"""`bench table3`: how prompts are worded, and whether they say age, sex and findings (Yeganeh et
+al. 2025)."""
 
 from __future__ import annotations
 

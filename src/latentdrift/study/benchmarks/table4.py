@@ -5,7 +5,8 @@ from __future__ import annotations
 from latentdrift.study.benchmarks import table2, table3
 from latentdrift.study.benchmarks.benchmark_spec import Table
 
-# (Yeganeh et al. 2025, table 4), with drift; it has no row of simple prompts with the patient's information
+# (Yeganeh et al. 2025, table 4), with drift; it has no row of simple prompts with the patient's
+# information
 PAPER: dict[tuple[str | None, str], tuple[float | None, ...]] = {
     ("full", "simple"): (46.79, 0.0282),
     ("full", "diverse"): (41.70, 0.0216),
@@ -22,7 +23,8 @@ TABLE4 = Table(
     paper=PAPER,
     paper_columns=table3.PAPER_COLUMNS,
     note=(
-        "The paper changes the diagnosis of each test image into another, of which no truth is known; here first visits become "
-        "last ones. An edit says what changes even where the prompts of training were silent."
+        "The paper changes the diagnosis of each test image into another, of which no truth is "
+        "known; here first visits become last ones. An edit says what changes even where the "
+        "prompts of training were silent."
     ),
 )

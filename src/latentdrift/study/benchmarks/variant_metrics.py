@@ -35,26 +35,45 @@ class Judge:
         """Read the real pictures."""
         pocket = Base.load("pocket", device=bench.options.device, precision="fp32")
         spaces = load_features(
-            bench.options.features, pocket=pocket.features, resolution=pocket.resolution, device=str(pocket.device)
+            bench.options.features,
+            pocket=pocket.features,
+            resolution=pocket.resolution,
+            device=str(pocket.device),
         )
         features = {name: space(real.images) for name, space in spaces.items()}
-        return cls(np.asarray(real.images), real.patients, spaces, features, bench.options.bootstrap)
+        return cls(
+            np.asarray(real.images), real.patients, spaces, features, bench.options.bootstrap
+        )
 
-    def __call__(self, base: Base, pictures: np.ndarray, seed: int, whose: list[str] | None = None) -> dict[str, Any]:
-        """Everything that is said of pictures [N, R, R, 3] in [0, 1]; `whose` are the patients of edits."""
+    def __call__(
+        self, base: Base, pictures: np.ndarray, seed: int, whose: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Everything that is said of pictures [N, R, R, 3] in [0, 1]; `whose` are the patients of
+        edits."""
         found: dict[str, Any] = dict(levels(pictures, self.pictures))
-        found["latent_dc"], found["real_latent_dc"] = (channel_means(base, x) for x in (pictures, self.pictures))
-        found["latent_dc_error"] = float(np.abs(np.subtract(found["latent_dc"], found["real_latent_dc"])).mean())
+        found["latent_dc"], found["real_latent_dc"] = (
+            channel_means(base, x) for x in (pictures, self.pictures)
+        )
+        found["latent_dc_error"] = float(
+            np.abs(np.subtract(found["latent_dc"], found["real_latent_dc"])).mean()
+        )
         for name, space in self.spaces.items():
             made = space(pictures)
             for kind in KINDS:
                 how: Any = {"whose": whose, "bootstrap": self.resamples, "seed": seed}
                 judged = judge(DISTANCES[kind], self.features[name], made, self.patients, **how)
-                found[f"{kind}_{name}"] = {part: judged.get(part) for part in ("value", "ci", "floor", "matched")}
+                found[f"{kind}_{name}"] = {
+                    part: judged.get(part) for part in ("value", "ci", "floor", "matched")
+                }
         return found
 
 
 def channel_means(base: Base, pictures: np.ndarray) -> list[float]:
     """Mean [C] of the re-encoded latents of pictures."""
     x = 2 * torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() - 1
-    return torch.cat([base.moments(part)[0].mean((2, 3)) for part in x.split(8)]).double().mean(0).tolist()
+    return (
+        torch.cat([base.moments(part)[0].mean((2, 3)) for part in x.split(8)])
+        .double()
+        .mean(0)
+        .tolist()
+    )

@@ -19,7 +19,8 @@ from latentdrift.study.subject import Subject
 
 @dataclass(frozen=True)
 class Told:
-    """By position in metadata.csv; images of which a model cannot be told as it was in training are left out."""
+    """By position in metadata.csv; images of which a model cannot be told as it was in training are
+    left out."""
 
     prompts: Mapping[int, str]
     shown: Callable[[int], Sequence[Tensor]] = lambda row: ()
@@ -48,7 +49,9 @@ def _text(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
 def _hints(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
     """The same, and the hint made from it or from the visit before."""
     rows = hint_batches.followed(cohort, None, subject.info)
-    pictures = hint_batches.of_rows(cohort, hint_batches.hints(subject.info), rows, subject.info["resolution"])
+    pictures = hint_batches.of_rows(
+        cohort, hint_batches.hints(subject.info), rows, subject.info["resolution"]
+    )
     places = {row: place for place, row in enumerate(rows)}
     text = _text(subject, cohort, moments).only(rows)
     return replace(text, shown=lambda row: [hint[None] for hint in pictures[places[row]]])
@@ -56,19 +59,29 @@ def _hints(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
 
 def _sources(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
     """The instruction that leads from the visit before to the image, and that visit's latent."""
-    manner, info = prompts.Manner.of(subject.info["prompt"]), subject.info
-    cells, before, said = cohort.rows().to_dict("index"), previous(cohort.rows()), {}
+    manner = prompts.Manner.of(subject.info["prompt"])
+    info = subject.info
+    cells = cohort.rows().to_dict("index")
+    before = previous(cohort.rows())
+    said = {}
     for row, earlier in before.items():
         try:
-            said[row] = manner.instructs(info["describe"], cells[earlier], cells[row], info["attributes"])
+            said[row] = manner.instructs(
+                info["describe"], cells[earlier], cells[row], info["attributes"]
+            )
         except OptionError:  # nothing is known that could be said, as in training
             continue
     if not said:
         raise CohortError(
-            f"cohort {cohort.folder} has no image with a visit before it, and this network was trained on pairs of visits"
+            f"cohort {cohort.folder} has no image with a visit before it, and this network was "
+            "trained on pairs of visits"
         )
     return Told(said, lambda row: [subject.base.source(moments.means([before[row]]))])
 
 
 # What a network is shown (`Method.shown`) -> what it is told and shown of a cohort.
-SHOWN: dict[str | None, Callable[[Subject, Cohort, Moments], Told]] = {None: _text, "hint": _hints, "source": _sources}
+SHOWN: dict[str | None, Callable[[Subject, Cohort, Moments], Told]] = {
+    None: _text,
+    "hint": _hints,
+    "source": _sources,
+}

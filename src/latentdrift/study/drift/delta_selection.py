@@ -1,4 +1,5 @@
-"""A curve of distances over delta -> the delta that is chosen, and what speaks against trusting it."""
+"""A curve of distances over delta -> the delta that is chosen, and what speaks against trusting
+it."""
 
 from __future__ import annotations
 
@@ -38,33 +39,60 @@ def lowest(curve: Sequence[Reading]) -> Reading:
 
 
 def choose(curve: Sequence[Reading], anchor: float = 0.0) -> Reading:
-    """The reading nearest to `anchor` (no drift) among those whose intervals overlap the lowest one's; no order matters."""
+    """The reading nearest to `anchor` (no drift) among those whose intervals overlap the lowest
+    one's; no order matters."""
     best = lowest(curve)
     tied = [reading for reading in curve if reading.low <= best.high and reading.high >= best.low]
-    return min(tied, key=lambda reading: (round(abs(reading.delta - anchor), 9), reading.value, reading.delta))
+    return min(
+        tied,
+        key=lambda reading: (round(abs(reading.delta - anchor), 9), reading.value, reading.delta),
+    )
 
 
 def flags(curve: Sequence[Reading]) -> list[Flag]:
     """What speaks against the choice."""
-    ordered, best = sorted(curve, key=lambda reading: reading.delta), lowest(curve)
+    ordered = sorted(curve, key=lambda reading: reading.delta)
+    best = lowest(curve)
     values = [reading.value for reading in ordered]
     if max(values) - min(values) <= EQUAL * max(map(abs, values)):
         says = (
-            f"every delta has the same distance, {best.value:.4g}: drift does not reach what is measured, and nothing is learned"
+            f"every delta has the same distance, {best.value:.4g}: drift does not reach what is "
+            "measured, and nothing is learned"
         )
         return [Flag("degenerate", says)]
     found = []
     if all(reading.low == reading.high for reading in ordered):
         found.append(
-            Flag("no-interval", "there are too few patients for intervals, so that any difference counts, however small")
+            Flag(
+                "no-interval",
+                "there are too few patients for intervals, so that any difference counts, however "
+                "small",
+            )
         )
     elif all(reading.low <= best.high for reading in ordered):
-        found.append(Flag("flat", "no delta differs from the best beyond the intervals; more images (--n) may tell them apart"))
+        found.append(
+            Flag(
+                "flat",
+                "no delta differs from the best beyond the intervals; more images (--n) may tell "
+                "them apart",
+            )
+        )
     if best in (ordered[0], ordered[-1]):
-        found.append(Flag("edge", f"the least distance is at the edge of the grid, {best.delta:g}; widen --grid"))
-    bump = next((middle for left, middle, right in combinations(ordered, 3) if _above(left, middle, right)), None)
+        found.append(
+            Flag(
+                "edge",
+                f"the least distance is at the edge of the grid, {best.delta:g}; widen --grid",
+            )
+        )
+    bump = next(
+        (middle for left, middle, right in combinations(ordered, 3) if _above(left, middle, right)),
+        None,
+    )
     if bump and bump.low < bump.high:
-        says = f"the curve is not convex: at {bump.delta:g} it is above the line between two others beyond the intervals"
+        says = (
+            f"the curve is not convex: at {bump.delta:g} it is above the line between two others "
+            "beyond the intervals"
+        )
         found.append(Flag("non-convex", f"{says}; there may be more than one minimum"))
     return found
 

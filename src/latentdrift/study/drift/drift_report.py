@@ -13,16 +13,21 @@ from latentdrift import html_report
 from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES
 from latentdrift.study.drift.search import Stage
 
-LINE, FLOOR, CHOSEN = "#d1603d", "#4878a8", "#555555"
+LINE = "#d1603d"
+FLOOR = "#4878a8"
+CHOSEN = "#555555"
 HEADINGS = {
     "infer": "The model as it is, and the start drifted",
     "train": "One fit per delta, drifted in training and sampling alike",
     "fine": "The best fit, and the starts around its own",
 }
 CURVES = (
-    "Distance from the real pictures over delta; bands are 95 % intervals, from resampling patients and synthetic pictures. "
-    "Blue: two halves of the real patients from each other. Open circles: as many synthetic pictures as such a half has, which "
-    "is what compares with blue. Dotted: the delta that was chosen, by the first plot: the one nearest to {anchor} among those "
+    "Distance from the real pictures over delta; bands are 95 % intervals, from resampling "
+    "patients and synthetic pictures. "
+    "Blue: two halves of the real patients from each other. Open circles: as many synthetic "
+    "pictures as such a half has, which "
+    "is what compares with blue. Dotted: the delta that was chosen, by the first plot: the one "
+    "nearest to {anchor} among those "
     "whose intervals overlap the lowest one's."
 )
 
@@ -30,47 +35,77 @@ CURVES = (
 def write_json(path: Path, told: Mapping[str, Any]) -> None:
     """The file that `fit --drift FILE` takes, whole or not at all."""
     aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    aside.write_text(
+        json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
     aside.replace(path)
 
 
 def write_search(out: Path, told: Mapping[str, Any], stages: Sequence[Stage]) -> None:
-    """search.json, and search.html: what was chosen, what speaks against it, every curve, a picture per delta."""
-    target, size, n = told["target"], told["settings"]["latent_size"], told["settings"]["n"]
-    blocks = [html_report.lights(_lights(told, stages)), html_report.text(_summary(told, target, n))]
+    """search.json, and search.html: what was chosen, what speaks against it, every curve, a picture
+    per delta."""
+    target = told["target"]
+    size = told["settings"]["latent_size"]
+    n = told["settings"]["n"]
+    blocks = [
+        html_report.lights(_lights(told, stages)),
+        html_report.text(_summary(told, target, n)),
+    ]
     for stage in stages:
         anchor = f"the trained one, {told['delta'][0]:g}" if stage.name == "fine" else "0"
-        captions = [(picture, f"synthetic, delta {delta:+g} ({delta * size:+.2g} sd)") for delta, picture in stage.strip]
+        captions = [
+            (picture, f"synthetic, delta {delta:+g} ({delta * size:+.2g} sd)")
+            for delta, picture in stage.strip
+        ]
         blocks += [
             html_report.heading(HEADINGS[stage.name]),
             html_report.picture(_curves(stage, size), CURVES.format(anchor=anchor)),
             html_report.gallery(captions),
-            html_report.table(_rows(stage), "The same as numbers. The interval is that of the distance that decides."),
+            html_report.table(
+                _rows(stage),
+                "The same as numbers. The interval is that of the distance that decides.",
+            ),
         ]
     write_json(out / "search.json", told)
     html_report.write_page(out / "search.html", "Drift: search", blocks)
 
 
 def _summary(told: Mapping[str, Any], target: Mapping[str, Any], n: int) -> str:
-    fallback = "" if target["split"] == "validation" else " (there is no validation split, and the test split is never used)"
+    fallback = (
+        ""
+        if target["split"] == "validation"
+        else " (there is no validation split, and the test split is never used)"
+    )
     return (
-        f"Drift {told['delta'][0]:g} in every latent channel, {told['sd'][0]:+.3g} sds of a noise channel's mean, "
-        f"in mode '{told['mode']}'; decided by {DISTANCES[DECIDES].title}. {n} synthetic pictures per delta, the same seeds and "
-        f"prompts for each, against {target['images']} real ones of the {target['split']} split{fallback}."
+        f"Drift {told['delta'][0]:g} in every latent channel, {told['sd'][0]:+.3g} sds of a noise "
+        f"channel's mean, in mode '{told['mode']}'; decided by {DISTANCES[DECIDES].title}. {n} "
+        "synthetic pictures per delta, the same seeds and prompts for each, against "
+        f"{target['images']} real ones of the {target['split']} split{fallback}."
     )
 
 
-def _lights(told: Mapping[str, Any], stages: Sequence[Stage]) -> list[tuple[str, html_report.Colour, str]]:
-    found = [(f"{stage.name}: {flag['name']}", flag["sentence"]) for stage in stages for flag in stage.flags]
-    lights: list[tuple[str, html_report.Colour, str]] = [
-        (name, "red" if name.endswith("degenerate") else "amber", f"{says[0].upper()}{says[1:]}.") for name, says in found
+def _lights(
+    told: Mapping[str, Any], stages: Sequence[Stage]
+) -> list[tuple[str, html_report.Colour, str]]:
+    found = [
+        (f"{stage.name}: {flag['name']}", flag["sentence"])
+        for stage in stages
+        for flag in stage.flags
     ]
-    return lights or [("Curve", "green", "The least distance lies inside the grid, and the curve has one valley.")]
+    lights: list[tuple[str, html_report.Colour, str]] = [
+        (name, "red" if name.endswith("degenerate") else "amber", f"{says[0].upper()}{says[1:]}.")
+        for name, says in found
+    ]
+    return lights or [
+        ("Curve", "green", "The least distance lies inside the grid, and the curve has one valley.")
+    ]
 
 
 def _curves(stage: Stage, latent_size: int) -> Any:
     """One plot per distance."""
-    drawing, axes = html_report.figure(width=3.4 * len(DISTANCES), height=2.8, columns=len(DISTANCES))
+    drawing, axes = html_report.figure(
+        width=3.4 * len(DISTANCES), height=2.8, columns=len(DISTANCES)
+    )
     deltas = [point["delta"] for point in stage.points]
     for ax, (name, row) in zip(axes, DISTANCES.items(), strict=True):
         judged = [point["distances"][name] for point in stage.points]
@@ -80,7 +115,14 @@ def _curves(stage: Stage, latent_size: int) -> Any:
             ax.fill_between(deltas, low, high, color=LINE, alpha=0.2, linewidth=0)
         if judged[0]["floor"] is not None:
             ax.axhline(judged[0]["floor"], color=FLOOR, linewidth=1)
-            ax.plot(deltas, [one["matched"] for one in judged], "o", color=LINE, markersize=5, fillstyle="none")
+            ax.plot(
+                deltas,
+                [one["matched"] for one in judged],
+                "o",
+                color=LINE,
+                markersize=5,
+                fillstyle="none",
+            )
         ax.axvline(stage.chosen, color=CHOSEN, linestyle=":", linewidth=1)
         ax.set_title(row.title, fontsize=9)
         ax.set_xlabel(f"delta ({1 / latent_size:g} is one sd of a channel's mean)", fontsize=8)
@@ -99,25 +141,51 @@ def _rows(stage: Stage) -> list[dict[str, Any]]:
 
 
 def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
-    """estimate.json, and estimate.html: the closed form per channel, the copy slope, and the start that the model asks for."""
-    slope, closed = told["copy_slope"], told["closed_form"]
+    """estimate.json, and estimate.html: the closed form per channel, the copy slope, and the start
+    that the model asks for."""
+    slope = told["copy_slope"]
+    closed = told["closed_form"]
     words = (
-        f"A network expects the mean a m where sampling starts, and plain noise has the mean 0. With a = {told['a_t0']:.4f} at "
-        f"t = {told['t0']:g} and m, the mean latent of {told['images']} training images, the difference is delta, one number per "
-        "latent channel, for a network that was trained without drift. Intervals: 95 %, from resampling patients."
+        "A network expects the mean a m where sampling starts, and plain noise has the mean 0. "
+        f"With a = {told['a_t0']:.4f} at t = {told['t0']:g} and m, the mean latent of "
+        f"{told['images']} training images, the difference is delta, one number per latent "
+        "channel, for a network that was trained without drift. Intervals: 95 %, from resampling "
+        "patients."
     )
     rows = [
-        {"channel": channel, "mean latent m": mean, "delta": delta, "interval": f"{low:.4g} to {high:.4g}", "delta in sd": sd}
-        for channel, (mean, delta, (low, high), sd) in enumerate(zip(told["latent_mean"], *closed.values(), strict=True))
+        {
+            "channel": channel,
+            "mean latent m": mean,
+            "delta": delta,
+            "interval": f"{low:.4g} to {high:.4g}",
+            "delta in sd": sd,
+        }
+        for channel, (mean, delta, (low, high), sd) in enumerate(
+            zip(told["latent_mean"], *closed.values(), strict=True)
+        )
     ]
-    caption = f"delta in standard deviations of unit noise, and in sds of a noise channel's mean, 1/{told['latent_size']}."
+    caption = (
+        "delta in standard deviations of unit noise, and in sds of a noise channel's mean, "
+        f"1/{told['latent_size']}."
+    )
     blocks = [html_report.text(words), html_report.table(rows, caption)]
     if slope:
         numbers = [
-            {"channel": channel, "slope": value, "interval": f"{low:.4g} to {high:.4g}", "R²": r2, "full copy": slope["full"]}
-            for channel, (value, (low, high), r2) in enumerate(zip(slope["slope"], slope["interval"], slope["r2"], strict=True))
+            {
+                "channel": channel,
+                "slope": value,
+                "interval": f"{low:.4g} to {high:.4g}",
+                "R²": r2,
+                "full copy": slope["full"],
+            }
+            for channel, (value, (low, high), r2) in enumerate(
+                zip(slope["slope"], slope["interval"], slope["r2"], strict=True)
+            )
         ]
-        says = f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their starts; blue: a full copy."
+        says = (
+            f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their "
+            "starts; blue: a full copy."
+        )
         blocks += [
             html_report.heading("Does drift matter?"),
             html_report.picture(_slopes(slope), says),
@@ -125,21 +193,34 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
         ]
     if told["source"] == "calibrated":
         asked = [
-            {"channel": channel, "delta": delta, "interval": f"{low:.4g} to {high:.4g}", "delta in sd": sd}
-            for channel, (delta, (low, high), sd) in enumerate(zip(told["delta"], told["interval"], told["sd"], strict=True))
+            {
+                "channel": channel,
+                "delta": delta,
+                "interval": f"{low:.4g} to {high:.4g}",
+                "delta in sd": sd,
+            }
+            for channel, (delta, (low, high), sd) in enumerate(
+                zip(told["delta"], told["interval"], told["sd"], strict=True)
+            )
         ]
         why = (
-            "From this start the line above reaches the mean of the training images. It is what this adapter asks for, which has "
-            "not learned the cohort to the end, and what estimate.json hands on. Intervals: 95 %, from resampling the pictures."
+            "From this start the line above reaches the mean of the training images. It is what "
+            "this adapter asks for, which has not learned the cohort to the end, and what "
+            "estimate.json hands on. Intervals: 95 %, from resampling the pictures."
         )
-        blocks += [html_report.heading("The start that the adapter asks for"), html_report.text(why), html_report.table(asked)]
+        blocks += [
+            html_report.heading("The start that the adapter asks for"),
+            html_report.text(why),
+            html_report.table(asked),
+        ]
     write_json(out / "estimate.json", told)
     html_report.write_page(out / "estimate.html", "Drift: estimate", blocks)
 
 
 def _slopes(slope: Mapping[str, Any]) -> Any:
     """Output over start, one plot per channel."""
-    starts, outputs = np.transpose(slope["starts"]), np.transpose(slope["outputs"])
+    starts = np.transpose(slope["starts"])
+    outputs = np.transpose(slope["outputs"])
     drawing, axes = html_report.figure(width=2.4 * len(starts), height=2.4, columns=len(starts))
     for channel, (ax, z, x) in enumerate(zip(axes, starts, outputs, strict=True)):
         ends = np.array([z.min(), z.max()])

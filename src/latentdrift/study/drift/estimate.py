@@ -1,4 +1,5 @@
-"""`drift estimate`: which mean the starts of sampling lack, how much of it the model copies, and what it asks for."""
+"""`drift estimate`: which mean the starts of sampling lack, how much of it the model copies, and
+what it asks for."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ from latentdrift.sample.samplers import first_time
 from latentdrift.study.subject import Subject, check_words
 
 
-def estimate(subject: Subject, cohort: Cohort, options: DriftEstimateOptions, report: Report) -> dict[str, Any]:
+def estimate(
+    subject: Subject, cohort: Cohort, options: DriftEstimateOptions, report: Report
+) -> dict[str, Any]:
     """What estimate.json says.
 
     Args:
@@ -32,22 +35,34 @@ def estimate(subject: Subject, cohort: Cohort, options: DriftEstimateOptions, re
         report: Told (done, all) of the images that are encoded, then of those that are drawn.
 
     Raises:
-        OptionError: Sampling starts from pure noise, where no start is better than another; or `latents` refuses.
+        OptionError: Sampling starts from pure noise, where no start is better than another; or
+            `latents` refuses.
         CohortError: Fewer than two training images.
     """
-    base, resolution = subject.base, options.resolution or subject.info["resolution"]
+    base = subject.base
+    resolution = options.resolution or subject.info["resolution"]
     a_t0 = first_signal(base, options)
     if options.copy_slope:
         check_words(subject, "; leave the copy slope out with --no-copy-slope")
     train = replace(cohort, table=cohort.rows("train").reset_index(drop=True))
     if len(train.table) < 2:
-        raise CohortError(f"cohort {cohort.folder} has {len(train.table)} images in its train split, and an estimate needs two")
+        raise CohortError(
+            f"cohort {cohort.folder} has {len(train.table)} images in its train split, and an "
+            "estimate needs two"
+        )
     moments = latent_cache.latents(base, train, resolution, options.out / "cache", progress=report)
     means = torch.from_numpy(np.stack([mean.mean((1, 2)) for mean in moments.mean]))
     patients = list(train.table["patient"]) if train.table["patient"].notna().all() else None
-    delta, interval = closed_form(means, a_t0, groups=patients, resamples=options.bootstrap, seed=options.seed)
-    size, copied = base.latent_size(resolution), None
-    found = {"delta": list(delta), "interval": [list(ends) for ends in interval], "sd": [value * size for value in delta]}
+    delta, interval = closed_form(
+        means, a_t0, groups=patients, resamples=options.bootstrap, seed=options.seed
+    )
+    size = base.latent_size(resolution)
+    copied = None
+    found = {
+        "delta": list(delta),
+        "interval": [list(ends) for ends in interval],
+        "sd": [value * size for value in delta],
+    }
     chosen = {**found, "source": "closed form"}
     if options.copy_slope:
         draw = drawn(subject.about(cohort), cohort, options, resolution, report)
@@ -55,8 +70,13 @@ def estimate(subject: Subject, cohort: Cohort, options: DriftEstimateOptions, re
             copied = told(*draw(torch.zeros(means.shape[1])), a_t0)
         else:
             answer = response(draw, means.mean(0))
-            asked, copied = calibrated(subject, answer, means.mean(0), options.seed), told(*answer.first(options.n), a_t0)
-            chosen = {**asked, "sd": [value * size for value in asked["delta"]], "source": "calibrated"}
+            asked = calibrated(subject, answer, means.mean(0), options.seed)
+            copied = told(*answer.first(options.n), a_t0)
+            chosen = {
+                **asked,
+                "sd": [value * size for value in asked["delta"]],
+                "source": "calibrated",
+            }
     return {
         **chosen,
         "mode": "infer",
@@ -84,8 +104,9 @@ def first_signal(base: Base, options: DriftEstimateOptions) -> float:
     a_t0 = float(base.schedule.a(first_time(options.sampler, base.schedule, options.steps)))
     if base.schedule.zero_snr or not a_t0 > 0:
         raise OptionError(
-            "there is nothing to estimate: this model starts from pure noise (alpha_bar_T = 0, zero terminal SNR), so no signal "
-            "leaks into its starts and delta is 0 by construction; take --drift none"
+            "there is nothing to estimate: this model starts from pure noise (alpha_bar_T = 0, "
+            "zero terminal SNR), so no signal leaks into its starts and delta is 0 by "
+            "construction; take --drift none"
         )
     return a_t0
 
@@ -93,30 +114,54 @@ def first_signal(base: Base, options: DriftEstimateOptions) -> float:
 def drawn(
     subject: Subject, cohort: Cohort, options: DriftEstimateOptions, resolution: int, report: Report
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """How pictures under the cohort's prompts are drawn from starts whose mean is moved, as `response` takes it."""
-    how = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "batch_size")}
+    """How pictures under the cohort's prompts are drawn from starts whose mean is moved, as
+    `response` takes it."""
+    how = {
+        name: getattr(options, name)
+        for name in ("seed", "steps", "guidance", "sampler", "batch_size")
+    }
     prompts = subject.prompts(cohort, "train", options.n)
     how["resolution"] = resolution
     plain = subject.drift.plain
 
     def draw(shift: Tensor) -> tuple[Tensor, Tensor]:
-        return channel_means(subject.base, plain.moved(shift.tolist()), prompts, subject.statistics, None, report, **how)
+        return channel_means(
+            subject.base,
+            plain.moved(shift.tolist()),
+            prompts,
+            subject.statistics,
+            None,
+            report,
+            **how,
+        )
 
     return draw
 
 
 def told(starts: Tensor, ends: Tensor, a_t0: float) -> dict[str, Any]:
-    """The copy slope of plain starts, as it stands in estimate.json, and what it was measured on."""
+    """The copy slope of plain starts, as it stands in estimate.json, and what it was measured
+    on."""
     found = copy_slope(starts, ends, a_t0)
     return {
-        "slope": list(found.slope), "interval": [list(ends) for ends in found.interval], "r2": list(found.r2),
-        "full": found.full, "share": list(found.share), "n": found.n, "sentence": found.sentence,
-        "starts": starts.tolist(), "outputs": ends.tolist(),
-    }  # fmt: skip
+        "slope": list(found.slope),
+        "interval": [list(ends) for ends in found.interval],
+        "r2": list(found.r2),
+        "full": found.full,
+        "share": list(found.share),
+        "n": found.n,
+        "sentence": found.sentence,
+        "starts": starts.tolist(),
+        "outputs": ends.tolist(),
+    }
 
 
 def calibrated(subject: Subject, answer: Response, wanted: Tensor, seed: int) -> dict[str, Any]:
-    """The drift of the start from which an adapter's pictures have the means that are wanted, as it stands in estimate.json."""
-    trained, interval = subject.drift.train or (0.0,) * len(wanted), answer.interval(wanted, seed)
+    """The drift of the start from which an adapter's pictures have the means that are wanted, as it
+    stands in estimate.json."""
+    trained = subject.drift.train or (0.0,) * len(wanted)
+    interval = answer.interval(wanted, seed)
     delta = [found + value for found, value in zip(answer.start(wanted), trained, strict=True)]
-    return {"delta": delta, "interval": [[low + v, high + v] for (low, high), v in zip(interval, trained, strict=True)]}
+    return {
+        "delta": delta,
+        "interval": [[low + v, high + v] for (low, high), v in zip(interval, trained, strict=True)],
+    }

@@ -1,4 +1,5 @@
-"""Pictures -> the numbers of each that are compared: one array per row of DISTANCES, one row per picture."""
+"""Pictures -> the numbers of each that are compared: one array per row of DISTANCES, one row per
+picture."""
 
 from __future__ import annotations
 
@@ -24,9 +25,9 @@ Numbers = dict[str, np.ndarray]
 """Row of DISTANCES -> what each picture is to it, [N, K]."""
 
 # The first decides; the kernel distance in the pocket base's features stands beside them.
-DISTANCES: dict[str, distribution_metrics.Distance] = {name: row.distance for name, row in INTENSITIES.items()} | {
-    "kid": distribution_metrics.DISTANCES["kid"]
-}
+DISTANCES: dict[str, distribution_metrics.Distance] = {
+    name: row.distance for name, row in INTENSITIES.items()
+} | {"kid": distribution_metrics.DISTANCES["kid"]}
 DECIDES = next(iter(DISTANCES))
 
 
@@ -41,18 +42,31 @@ class Gauge:
     def open(cls, base: Base) -> Gauge:
         """For pictures that a base has drawn, or is to draw."""
         pocket = Base.load("pocket", device=str(base.device), precision="fp32")
-        spaces = load_features(["pocket"], pocket=pocket.features, resolution=pocket.resolution, device=str(pocket.device))
+        spaces = load_features(
+            ["pocket"],
+            pocket=pocket.features,
+            resolution=pocket.resolution,
+            device=str(pocket.device),
+        )
         return cls(base, spaces["pocket"])
 
     def __call__(self, pictures: np.ndarray) -> Numbers:
         """Of pictures [N, R, R, 3] in [0, 1]."""
-        found = {name: row.of_pictures(pictures) for name, row in INTENSITIES.items() if row.of_pictures}
-        mean, _ = self.base.moments(2 * torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))) - 1)
-        return found | {"latent-dc": mean.mean((2, 3)).cpu().numpy(), "kid": self.features(pictures)}
+        found = {
+            name: row.of_pictures(pictures) for name, row in INTENSITIES.items() if row.of_pictures
+        }
+        mean, _ = self.base.moments(
+            2 * torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))) - 1
+        )
+        return found | {
+            "latent-dc": mean.mean((2, 3)).cpu().numpy(),
+            "kid": self.features(pictures),
+        }
 
     def all(self, pictures: Iterable[np.ndarray]) -> Numbers:
         """Of many pictures [R, R, 3] in [0, 1], of which only a few are in memory."""
-        parts, waiting = [], []
+        parts = []
+        waiting = []
         for picture in pictures:
             waiting.append(picture)
             if len(waiting) == BATCH:
@@ -72,26 +86,39 @@ class Target:
 
     @classmethod
     def of(cls, cohort: Cohort, seed: int) -> Target:
-        """The validation split, or the train split where there is none; never the test split, on which drift is judged later."""
+        """The validation split, or the train split where there is none; never the test split, on
+        which drift is judged later."""
         split = "validation" if len(cohort.rows("validation")) else "train"
         rows = cohort.rows(split)
         if len(rows) > MOST:
-            rows = rows.iloc[np.sort(bootstrap.rng(seed, "target").choice(len(rows), MOST, replace=False))]
+            rows = rows.iloc[
+                np.sort(bootstrap.rng(seed, "target").choice(len(rows), MOST, replace=False))
+            ]
         return cls(split, rows, list(rows["patient"]) if rows["patient"].notna().all() else None)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in search.json."""
-        return {"split": self.split, "images": len(self.rows), "patients": self.patients and len(set(self.patients))}
+        return {
+            "split": self.split,
+            "images": len(self.rows),
+            "patients": self.patients and len(set(self.patients)),
+        }
 
     def pictures(self, cohort: Cohort, resolution: int) -> Iterable[np.ndarray]:
         """[R, R, 3] in [0, 1], one after the other."""
         for position in range(len(self.rows)):
-            yield np.moveaxis((cohort.batch(self.rows.iloc[[position]], resolution)[0] + 1) / 2, 0, -1).clip(0, 1)
+            yield np.moveaxis(
+                (cohort.batch(self.rows.iloc[[position]], resolution)[0] + 1) / 2, 0, -1
+            ).clip(0, 1)
 
 
-def compare(real: Numbers, synthetic: Numbers, patients: list[str] | None, *, resamples: int, seed: int) -> dict[str, dict]:
+def compare(
+    real: Numbers, synthetic: Numbers, patients: list[str] | None, *, resamples: int, seed: int
+) -> dict[str, dict]:
     """Every row of DISTANCES with its interval and floor, as `distances.judge` gives them."""
     return {
-        name: distribution_metrics.judge(row, real[name], synthetic[name], patients, bootstrap=resamples, seed=seed)
+        name: distribution_metrics.judge(
+            row, real[name], synthetic[name], patients, bootstrap=resamples, seed=seed
+        )
         for name, row in DISTANCES.items()
     }

@@ -1,7 +1,9 @@
-"""`drift search`: pictures for every delta of a grid against real ones; the least L1 distance decides (Yeganeh et al. 2025).
+"""`drift search`: pictures for every delta of a grid against real ones; the least L1 distance
+decides (Yeganeh et al. 2025).
 
-Two searches. `infer` leaves the model as it is and varies the start. `train` gives every delta a short fit of its own, at equal
-budgets, with delta in training and sampling alike, and then varies the start around the best one's.
+Two searches. `infer` leaves the model as it is and varies the start. `train` gives every delta a
+short fit of its own, at equal budgets, with delta in training and sampling alike, and then varies
+the start around the best one's.
 """
 
 from __future__ import annotations
@@ -28,7 +30,13 @@ from latentdrift.study.drift.image_statistics import DECIDES, Gauge, Numbers, Ta
 from latentdrift.study.drift.search_cache import Draw, Points
 from latentdrift.study.subject import Load, Subject, check_method, check_words, starting
 
-FINE = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the grid's smallest step: the starts tried around the best trained delta
+FINE = (
+    -1.0,
+    -0.5,
+    0.0,
+    0.5,
+    1.0,
+)  # of the grid's smallest step: the starts tried around the best trained delta
 
 
 @dataclass(frozen=True)
@@ -54,32 +62,56 @@ class Question:
         """Resolve the options for this model and cohort.
 
         Raises:
-            OptionError: A grid that is not understood, or `train` from an adapter or by a method that draws from more than text.
+            OptionError: A grid that is not understood, or `train` from an adapter or by a method
+                that draws from more than text.
         """
         if options.stage == "train" and subject.info["method"] is not None:
             raise OptionError(
-                "--stage train fits an adapter per delta, and so starts from a base; give --base instead of --adapter"
+                "--stage train fits an adapter per delta, and so starts from a base; give --base "
+                "instead of --adapter"
             )
         if options.stage == "train":
             check_method(options.method)
         check_words(subject)
         resolution = options.resolution or subject.info["resolution"]
         size = subject.base.latent_size(resolution)
-        grid, target = parse_grid(options.grid, size), Target.of(cohort, options.seed)
-        how = {name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "batch_size")}
+        grid = parse_grid(options.grid, size)
+        target = Target.of(cohort, options.seed)
+        how = {
+            name: getattr(options, name)
+            for name in ("seed", "steps", "guidance", "sampler", "batch_size")
+        }
         how["resolution"] = resolution
         named = (subject.base.name, subject.base.hash)
         arithmetic = f"{subject.base.dtype} on {subject.base.device.type}"
-        return cls(options, cohort, target, grid, how, named, arithmetic, subject.info, subject.base.latent_channels, size)
+        return cls(
+            options,
+            cohort,
+            target,
+            grid,
+            how,
+            named,
+            arithmetic,
+            subject.info,
+            subject.base.latent_channels,
+            size,
+        )
 
     def fitting(self, delta: float) -> FitOptions:
         """The fit of one delta: the same for all but for delta."""
-        options, shared = self.options, ("cohort", "method", "learning_rate", "rank", "precision", "device", "seed")
+        options = self.options
+        shared = ("cohort", "method", "learning_rate", "rank", "precision", "device", "seed")
         same = {name: getattr(options, name) for name in shared}
         return FitOptions(
-            **same, base=options.adapter, steps=options.fit_steps, resolution=self.how["resolution"], preview_every=0,
-            drift=f"{delta:.6f}", drift_mode="both", out=options.out / "fits" / f"{delta:+.6f}",
-        )  # fmt: skip
+            **same,
+            base=options.adapter,
+            steps=options.fit_steps,
+            resolution=self.how["resolution"],
+            preview_every=0,
+            drift=f"{delta:.6f}",
+            drift_mode="both",
+            out=options.out / "fits" / f"{delta:+.6f}",
+        )
 
     def prompts(self, subject: Subject) -> dict[int, str]:
         """Of the images to draw: they follow the target's table."""
@@ -102,10 +134,18 @@ class Stage:
     def to_dict(self) -> dict[str, Any]:
         """As it stands in search.json."""
         curve = [{"delta": point["delta"], **point["distances"]} for point in self.points]
-        return {"stage": self.name, "chosen": self.chosen, "lowest": self.lowest, "flags": self.flags, "curve": curve}
+        return {
+            "stage": self.name,
+            "chosen": self.chosen,
+            "lowest": self.lowest,
+            "flags": self.flags,
+            "curve": curve,
+        }
 
 
-def search(load: Load, cohort: Cohort, options: DriftSearchOptions, report: Report) -> tuple[dict[str, Any], list[Stage]]:
+def search(
+    load: Load, cohort: Cohort, options: DriftSearchOptions, report: Report
+) -> tuple[dict[str, Any], list[Stage]]:
     """What search.json says, and the curves behind it.
 
     Args:
@@ -126,23 +166,30 @@ def search(load: Load, cohort: Cohort, options: DriftSearchOptions, report: Repo
         "start": stages[-1].chosen,
         "decided_by": DECIDES,
         **stages[0].to_dict(),
-        "floor": {name: judged["floor"] for name, judged in stages[0].points[0]["distances"].items()},
+        "floor": {
+            name: judged["floor"] for name, judged in stages[0].points[0]["distances"].items()
+        },
         "fine": stages[1].to_dict() if len(stages) > 1 else None,
         "target": asked.target.to_dict(),
-        "settings": options.model_dump(mode="json", exclude={"out", "workers"}) | {"latent_size": asked.latent_size, **asked.how},
+        "settings": options.model_dump(mode="json", exclude={"out", "workers"})
+        | {"latent_size": asked.latent_size, **asked.how},
         "base": dict(zip(("name", "hash"), asked.base, strict=True)),
         "cohort": cohort.fingerprint,
     }
     return told, stages
 
 
-def search_infer(asked: Question, load: Load, trace: Callable[..., Stage]) -> tuple[list[Stage], float]:
+def search_infer(
+    asked: Question, load: Load, trace: Callable[..., Stage]
+) -> tuple[list[Stage], float]:
     """One curve: the model is fixed and the start varies."""
     stage = trace("infer", asked.grid, partial(draw_from_starts, load, asked), asked.info)
     return [stage], stage.chosen
 
 
-def search_train(asked: Question, load: Load, trace: Callable[..., Stage]) -> tuple[list[Stage], float]:
+def search_train(
+    asked: Question, load: Load, trace: Callable[..., Stage]
+) -> tuple[list[Stage], float]:
     """Two curves: a fit per delta, then the starts around the best fit's."""
     budget = asked.fitting(0.0).model_dump(mode="json", exclude={"out", "cohort"})
     trained = trace("train", asked.grid, partial(draw_from_fits, asked), budget)
@@ -160,20 +207,37 @@ SEARCHES: dict[str, Callable[[Question, Load, Callable[..., Stage]], tuple[list[
 
 
 def curve(
-    asked: Question, real: Numbers, report: Report,
-    name: str, grid: Sequence[float], open: Callable[[], Draw], model: Mapping[str, Any], anchor: float = 0.0,
-) -> Stage:  # fmt: skip
-    """Draw and compare at every delta of a grid, then choose; `model` says which model it is, in what shapes a point."""
-    options, target = asked.options, asked.target
-    how = {name: value for name, value in asked.how.items() if name != "batch_size"}  # it never changes a picture
-    facts = {**how, "base": asked.base[1], "cohort": asked.cohort.fingerprint, "target": target.to_dict(), "n": options.n}
+    asked: Question,
+    real: Numbers,
+    report: Report,
+    name: str,
+    grid: Sequence[float],
+    open: Callable[[], Draw],
+    model: Mapping[str, Any],
+    anchor: float = 0.0,
+) -> Stage:
+    """Draw and compare at every delta of a grid, then choose; `model` says which model it is, in
+    what shapes a point."""
+    options = asked.options
+    target = asked.target
+    how = {
+        name: value for name, value in asked.how.items() if name != "batch_size"
+    }  # it never changes a picture
+    facts = {
+        **how,
+        "base": asked.base[1],
+        "cohort": asked.cohort.fingerprint,
+        "target": target.to_dict(),
+        "n": options.n,
+    }
     settings = key(model, asked.arithmetic, options.bootstrap, *facts.items())
     folder = options.out / "points" / name
     points = Points(folder, settings, open, real, target.patients, options.bootstrap, options.seed)
     made = points.all(grid, options.workers, report)
     readings = [reading(point) for point in made]
     strip = [(delta, points.picture(delta)) for delta in sorted(grid)]
-    chosen, best = choose(readings, anchor).delta, lowest(readings).delta
+    chosen = choose(readings, anchor).delta
+    best = lowest(readings).delta
     return Stage(name, made, chosen, best, [flag.to_dict() for flag in flags(readings)], strip)
 
 
@@ -185,7 +249,8 @@ def reading(point: Mapping[str, Any]) -> Reading:
 
 
 def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
-    """`-0.2,0.1,3.2sd` -> rising values in standard deviations of unit noise, each once, 0 among them.
+    """`-0.2,0.1,3.2sd` -> rising values in standard deviations of unit noise, each once, 0 among
+    them.
 
     Raises:
         OptionError: A value is not understood, or there is none beside 0.
@@ -195,15 +260,20 @@ def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
         delta = Drift.parse(part, channels=1, latent_size=latent_size).train
         values.add(round(delta[0], 6) + 0.0 if delta else 0.0)
     if len(values) < 2:
-        raise OptionError(f"--grid '{text}' holds nothing beside 0; give values such as -0.1,0.1 or -3.2sd,3.2sd")
+        raise OptionError(
+            f"--grid '{text}' holds nothing beside 0; give values such as -0.1,0.1 or -3.2sd,3.2sd"
+        )
     return tuple(sorted(values))
 
 
 def draw_from_starts(load: Load, asked: Question) -> Draw:
     """Opens a model whose start alone varies."""
     subject = load().about(asked.cohort)
-    gauge, prompts = Gauge.open(subject.base), asked.prompts(subject)
-    return lambda delta: _drawn(subject, starting(subject.drift, delta, asked.channels), prompts, asked.how, gauge)
+    gauge = Gauge.open(subject.base)
+    prompts = asked.prompts(subject)
+    return lambda delta: _drawn(
+        subject, starting(subject.drift, delta, asked.channels), prompts, asked.how, gauge
+    )
 
 
 def draw_from_fits(asked: Question) -> Draw:
@@ -214,14 +284,18 @@ def draw_from_fits(asked: Question) -> Draw:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         fit(base, asked.cohort, options, options.out, quiet=True)
         subject = load_fit(options)
-        return _drawn(subject, subject.drift, asked.prompts(subject), asked.how, Gauge.open(subject.base))
+        return _drawn(
+            subject, subject.drift, asked.prompts(subject), asked.how, Gauge.open(subject.base)
+        )
 
     return draw
 
 
 def load_fit(options: FitOptions) -> Subject:
     """The adapter that a fit made."""
-    made = load_adapter(options.out, base=options.base, device=options.device, precision=options.precision)
+    made = load_adapter(
+        options.out, base=options.base, device=options.device, precision=options.precision
+    )
     return Subject(made.base, made.drift, made.info, made.statistics)
 
 

@@ -1,7 +1,8 @@
-"""One point of the curve per delta: a JSON and a picture, each written aside and renamed, reused under the same settings.
+"""One point of the curve per delta: a JSON and a picture, each written aside and renamed, reused
+under the same settings.
 
-Every process opens the model by itself and draws whole points, so what a point holds depends neither on how many processes there
-are nor on which points are there already.
+Every process opens the model by itself and draws whole points, so what a point holds depends
+neither on how many processes there are nor on which points are there already.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from latentdrift.progress import Report
 from latentdrift.study.drift.image_statistics import Numbers, compare
 
 Draw = Callable[[float], tuple[np.ndarray, Numbers]]
-"""delta -> one synthetic picture [R, R, 3] uint8 to show, and the numbers of all that were drawn."""
+"""delta -> one synthetic picture [R, R, 3] uint8 to show, and the numbers of all that were
+drawn."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Points:
     def make(self, draw: Draw, delta: float) -> None:
         """Draw, compare, write."""
         picture, numbers = draw(delta)
-        found = compare(self.target, numbers, self.patients, resamples=self.resamples, seed=self.seed)
+        found = compare(
+            self.target, numbers, self.patients, resamples=self.resamples, seed=self.seed
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self._path(delta, "writing.png")
         write_png(aside, picture, synthetic=True)
@@ -76,9 +80,14 @@ class Points:
         missing = [delta for delta in sorted(deltas) if self.read(delta) is None]
         made = len(deltas) - len(missing)
         report(made, len(deltas))
-        for done, _ in enumerate(self._make_each(missing, min(workers, len(missing))), start=made + 1):
+        for done, _ in enumerate(
+            self._make_each(missing, min(workers, len(missing))), start=made + 1
+        ):
             report(done, len(deltas))
-        return [json.loads(self._path(delta, "json").read_text(encoding="utf-8")) for delta in sorted(deltas)]
+        return [
+            json.loads(self._path(delta, "json").read_text(encoding="utf-8"))
+            for delta in sorted(deltas)
+        ]
 
     def _make_each(self, deltas: Sequence[float], workers: int) -> Iterator[None]:
         if not deltas:
@@ -95,8 +104,8 @@ class Points:
                 yield future.result()
         except BrokenProcessPool as error:
             raise ResourceError(
-                f"one of {workers} processes was killed, most likely for lack of memory: each holds a model of its own; "
-                "take fewer --workers, finished points are kept"
+                f"one of {workers} processes was killed, most likely for lack of memory: each "
+                "holds a model of its own; take fewer --workers, finished points are kept"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -110,7 +119,9 @@ _here: dict[str, Any] = {}
 
 
 def _begin(points: Points) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupted process ends without a traceback of its own
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # an interrupted process ends without a traceback of its own
     _here["points"] = points
 
 

@@ -14,16 +14,28 @@ from latentdrift.study.editors import round_trip
 from latentdrift.study.editors.editor_benchmark import BASELINES, METRICS, Editing, strips
 
 
-def write_editors(out: Path, asked: Editing, rows: Sequence[Mapping[str, Any]], trips: Sequence[Mapping[str, Any]] = ()) -> Path:
+def write_editors(
+    out: Path,
+    asked: Editing,
+    rows: Sequence[Mapping[str, Any]],
+    trips: Sequence[Mapping[str, Any]] = (),
+) -> Path:
     """editors.json, editors.md and editors.html; the path of the page."""
-    table, said = people(rows), words(asked)
+    table = people(rows)
+    said = words(asked)
     settings = asked.options.model_dump(mode="json")
     told = {"rows": list(rows), "settings": settings, "base": asked.base.hash}
     write_json(out / "editors.json", told | ({"round_trips": list(trips)} if trips else {}))
     write_text(out / "editors.md", "\n".join([markdown(table), *(f"{part}\n" for part in said)]))
-    blocks = [html_report.text("\n\n".join(said)), html_report.table(table, keys=2), *round_trip.blocks(trips)]
+    blocks = [
+        html_report.text("\n\n".join(said)),
+        html_report.table(table, keys=2),
+        *round_trip.blocks(trips),
+    ]
     blocks += [html_report.heading("Pictures"), html_report.gallery(list(strips(asked)))]
-    html_report.write_page(out / "editors.html", "Editors, and what should have come of their edits", blocks)
+    html_report.write_page(
+        out / "editors.html", "Editors, and what should have come of their edits", blocks
+    )
     return out / "editors.html"
 
 
@@ -31,7 +43,8 @@ def people(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The table for people."""
     names = [name for name in METRICS if any(name in row["metrics"] for row in rows)]
     return [
-        {"change": row["change"], "editor": row["editor"]} | {METRICS[name]: cell(row["metrics"].get(name)) for name in names}
+        {"change": row["change"], "editor": row["editor"]}
+        | {METRICS[name]: cell(row["metrics"].get(name)) for name in names}
         for row in rows
     ]
 
@@ -46,22 +59,24 @@ def cell(metric: Mapping[str, Any] | None) -> str:
 
 def words(asked: Editing) -> list[str]:
     """What has to be known to read the table, in paragraphs."""
-    options, n = asked.options, len(asked.cases)
+    options = asked.options
+    n = len(asked.cases)
     what = (
-        f"{n} first visits of patients of the {options.split} split, changed into the age and diagnosis of their last; the truth "
-        "is that visit. Two visits differ by noise and position, too, so 1 is not to be had; what counts is to be better than "
-        "both baselines."
+        f"{n} first visits of patients of the {options.split} split, changed into the age and "
+        "diagnosis of their last; the truth is that visit. Two visits differ by noise and "
+        "position, too, so 1 is not to be had; what counts is to be better than both baselines."
         if asked.cohort is not None
         else f"{n} phantoms that no training has seen; the truth is the same phantom, scanned alike, with the change."
     )
     how = (
-        f"{options.steps} steps, strength {options.strength:g}, guidance {options.guidance:g}. In brackets 95 % intervals, from "
-        "resampling patients. Errors are shares of the intensity range. The share of the true change is a regression through "
-        "0: 1 is the right size, 0 is nothing, below 0 the wrong way."
+        f"{options.steps} steps, strength {options.strength:g}, guidance {options.guidance:g}. In "
+        "brackets 95 % intervals, from resampling patients. Errors are shares of the intensity "
+        "range. The share of the true change is a regression through 0: 1 is the right size, 0 is "
+        "nothing, below 0 the wrong way."
     )
     drawn = (
-        "Editors that invert the image put their change on it, and lose nothing of it; as drawn: what they drew, which lacks "
-        "what the autoencoder loses."
+        "Editors that invert the image put their change on it, and lose nothing of it; as drawn: "
+        "what they drew, which lacks what the autoencoder loses."
     )
     baselines = "; ".join(f"{name}: {BASELINES[name]}" for name in asked.baselines)
     return [what, how, drawn, f"Baselines: {baselines}."]

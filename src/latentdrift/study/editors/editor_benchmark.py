@@ -1,4 +1,5 @@
-"""`bench editors`: every editor on edits whose right answer is known, beside doing nothing. START READING AT `run`."""
+"""`bench editors`: every editor on edits whose right answer is known, beside doing nothing. START
+READING AT `run`."""
 
 from __future__ import annotations
 
@@ -22,7 +23,11 @@ from latentdrift.edit.io.counterfactual import Counterfactual, How, edit
 from latentdrift.edit.io.edit_inputs import Entry
 from latentdrift.edit.io.edit_requests import Wish
 from latentdrift.errors import OptionError, unknown
-from latentdrift.evaluate.evaluations.ground_truth import against_truth, against_visit, tissue_fraction
+from latentdrift.evaluate.evaluations.ground_truth import (
+    against_truth,
+    against_visit,
+    tissue_fraction,
+)
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, rng
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -33,8 +38,12 @@ from latentdrift.storage import write_whole
 from latentdrift.study.editors.reference_edits import Case, mean_change, of_phantoms, of_visits
 
 SHOWN = 6  # cases whose pictures are kept
-COARSE = 0.03  # share of the picture's side: structure that is larger says little of a person (ours)
-NOTHING, ROUND_TRIP, MEAN = "no change", "autoencoder", "mean change"
+COARSE = (
+    0.03  # share of the picture's side: structure that is larger says little of a person (ours)
+)
+NOTHING = "no change"
+ROUND_TRIP = "autoencoder"
+MEAN = "mean change"
 BASELINES: dict[str, str] = {
     NOTHING: "the picture as it is",
     ROUND_TRIP: "encoded and decoded, which every editor does",
@@ -42,7 +51,8 @@ BASELINES: dict[str, str] = {
 }
 """What is put in place of an edit, and what it is."""
 
-# Name -> its title, and how it is better: up, down, nearer to 1, or nearer to the row below it. Of a phantom, then of visits.
+# Name -> its title, and how it is better: up, down, nearer to 1, or nearer to the row below it. Of
+# a phantom, then of visits.
 METRICS: dict[str, str] = {
     "inside": "error where the truth changes",
     "outside": "change where it does not",
@@ -77,22 +87,28 @@ class Editing:
         """Refuse what cannot be run.
 
         Raises:
-            OptionError: Neither a cohort nor a phantom, or both; an editor that is unknown, for other networks, or needs a mask.
+            OptionError: Neither a cohort nor a phantom, or both; an editor that is unknown, for
+                other networks, or needs a mask.
         """
         if (self.options.cohort is None) == (self.options.phantom is None):
-            raise OptionError("give a cohort whose patients came twice, or --phantom brain or chest: one of them")
+            raise OptionError(
+                "give a cohort whose patients came twice, or --phantom brain or chest: one of them"
+            )
         for name in self.options.editors:
             if name not in EDITORS:
                 raise unknown("editor", name, EDITORS)
             if name not in self.able:
                 raise OptionError(
-                    f"editor '{name}' needs a mask, a ControlNet or another network; this bench can run {', '.join(self.able)}"
+                    f"editor '{name}' needs a mask, a ControlNet or another network; this bench "
+                    f"can run {', '.join(self.able)}"
                 )
 
     @cached_property
     def able(self) -> tuple[str, ...]:
         """Editors that this network can be edited by, without a mask from outside."""
-        return tuple(name for name, row in EDITORS.items() if row.fits(self.base) and not row.needs_mask)
+        return tuple(
+            name for name, row in EDITORS.items() if row.fits(self.base) and not row.needs_mask
+        )
 
     @property
     def editors(self) -> tuple[str, ...]:
@@ -112,14 +128,18 @@ class Editing:
     @cached_property
     def cases(self) -> list[Case]:
         """What is edited."""
-        options, spec = self.options, self.info["attributes"]
+        options = self.options
+        spec = self.info["attributes"]
         if self.cohort is not None:
-            return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[: options.n]
+            return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[
+                : options.n
+            ]
         return of_phantoms(str(options.phantom), options.n, options.seed, self.resolution, spec)
 
     @cached_property
     def fine(self) -> np.ndarray:
-        """Fine structure of the originals of all cases, without what they have in common [N, R * R]."""
+        """Fine structure of the originals of all cases, without what they have in common [N, R *
+        R]."""
         found = fine_structure(np.stack([picture_of(case) for case in self.cases]))
         return found - found.mean(0)
 
@@ -135,19 +155,30 @@ class Editing:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Baselines and editors, and of those that put their changes on the image also what they drew."""
+        """Baselines and editors, and of those that put their changes on the image also what they
+        drew."""
         return (*self.baselines, *(name for editor in self.editors for name in rows_of(editor)))
 
     @cached_property
     def key(self) -> str:
         """Of everything that shapes every result."""
-        asked = self.options.model_dump(mode="json", exclude={"out", "editors", "n", "bootstrap", "device", "round_trip"})
-        return key(asked, self.base.hash, self.info["adapters"], self.cohort.fingerprint if self.cohort else None)
+        asked = self.options.model_dump(
+            mode="json", exclude={"out", "editors", "n", "bootstrap", "device", "round_trip"}
+        )
+        return key(
+            asked,
+            self.base.hash,
+            self.info["adapters"],
+            self.cohort.fingerprint if self.cohort else None,
+        )
 
     def how(self, editor: str) -> dict[str, Any]:
         """The options of the bench that reach an editor."""
-        return {name: getattr(self.options, name) for name in ("steps", "strength", "guidance", "image_guidance", "seed")
-                if name in EDITORS[editor].options and name in How.__annotations__}  # fmt: skip
+        return {
+            name: getattr(self.options, name)
+            for name in ("steps", "strength", "guidance", "image_guidance", "seed")
+            if name in EDITORS[editor].options and name in How.__annotations__
+        }
 
     def result(self, row: str, case: Case) -> dict[str, Any] | None:
         """A result made earlier under the same settings."""
@@ -155,14 +186,21 @@ class Editing:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return found["metrics"] if found.get("settings") == self.key else None
 
-    def keep(self, row: str, case: Case, metrics: Mapping[str, float], picture: np.ndarray | None) -> None:
+    def keep(
+        self, row: str, case: Case, metrics: Mapping[str, float], picture: np.ndarray | None
+    ) -> None:
         """Write a case's result, and its picture where it is one of the first."""
         folder = self.options.out / "results" / row.replace(" ", "-")
         folder.mkdir(parents=True, exist_ok=True)
         if picture is not None:
             write = partial(write_png, pixels=eight_bits(picture), synthetic=True)
             write_whole(folder / f"{case.subject.name}.png", write)
-        told = {"settings": self.key, "group": case.group, "patient": case.patient, "metrics": dict(metrics)}
+        told = {
+            "settings": self.key,
+            "group": case.group,
+            "patient": case.patient,
+            "metrics": dict(metrics),
+        }
         aside = folder / f"{case.subject.name}.writing"
         aside.write_text(json.dumps(told) + "\n", encoding="utf-8")
         aside.replace(aside.with_suffix(".json"))
@@ -170,26 +208,42 @@ class Editing:
 
 def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
-    missing, shelf = unmade(asked), shelf_of(asked)
+    missing = unmade(asked)
+    shelf = shelf_of(asked)
     first = {case.subject.name for case in asked.cases[:SHOWN]}
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
-        made = {row: baseline(asked, row, case, original)} if row in BASELINES else outcomes(row, edited(asked, row, case, shelf))
+        made = (
+            {row: baseline(asked, row, case, original)}
+            if row in BASELINES
+            else outcomes(row, edited(asked, row, case, shelf))
+        )
         for name, picture in made.items():
-            asked.keep(name, case, score(asked, case, original, picture), picture if case.subject.name in first else None)
+            asked.keep(
+                name,
+                case,
+                score(asked, case, original, picture),
+                picture if case.subject.name in first else None,
+            )
         report(done, len(missing))
     return list(summarise(asked))
 
 
 def shelf_of(asked: Editing) -> Shelf:
     """Where its inversions are kept."""
-    told = {"base": asked.base.hash, "adapters": asked.info["adapters"], "drift": asked.drift.to_dict()}
+    told = {
+        "base": asked.base.hash,
+        "adapters": asked.info["adapters"],
+        "drift": asked.drift.to_dict(),
+    }
     return Shelf(asked.options.out / "cache", told)
 
 
 def unmade(asked: Editing) -> list[tuple[str, Case]]:
     """Baselines and edits that are not there yet."""
-    every = {name: (name,) for name in asked.baselines} | {name: rows_of(name) for name in asked.editors}
+    every = {name: (name,) for name in asked.baselines} | {
+        name: rows_of(name) for name in asked.editors
+    }
     return [
         (name, case)
         for name, rows in every.items()
@@ -205,8 +259,13 @@ def rows_of(editor: str) -> tuple[str, ...]:
 
 def outcomes(editor: str, made: Counterfactual) -> dict[str, np.ndarray]:
     """An edit's picture [R, R] in [0, 1] for each of its rows."""
-    kept, drawn = unit(made.on_original), unit(made.counterfactual)
-    return dict(zip(rows_of(editor), (kept, drawn) if EDITORS[editor].keeps(None) else (drawn,), strict=True))
+    kept = unit(made.on_original)
+    drawn = unit(made.counterfactual)
+    return dict(
+        zip(
+            rows_of(editor), (kept, drawn) if EDITORS[editor].keeps(None) else (drawn,), strict=True
+        )
+    )
 
 
 def picture_of(case: Case) -> np.ndarray:
@@ -224,16 +283,27 @@ def baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.n
         return unit(asked.base.decode(asked.base.moments(case.subject.tensor())[0]).cpu())
 
 
-def edited(asked: Editing, editor: str, case: Case, shelf: Shelf | None, steps: int | None = None) -> Counterfactual:
+def edited(
+    asked: Editing, editor: str, case: Case, shelf: Shelf | None, steps: int | None = None
+) -> Counterfactual:
     """A case under an editor; `steps` in place of those of the options."""
-    options, base = asked.options, asked.base
+    options = asked.options
+    base = asked.base
     wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
     wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
     drift = starting(editor, asked.drift, base, asked.info, steps or options.steps)
     hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
-    said: Any = {"hints": hints, "shelf": shelf, "statistics": asked.statistics, **wanted.words, **asked.how(editor)}
+    said: Any = {
+        "hints": hints,
+        "shelf": shelf,
+        "statistics": asked.statistics,
+        **wanted.words,
+        **asked.how(editor),
+    }
     said |= {"steps": steps} if steps else {}
-    return edit(base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said)
+    return edit(
+        base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said
+    )
 
 
 def unit(x: torch.Tensor) -> np.ndarray:
@@ -251,14 +321,20 @@ def score(asked: Editing, case: Case, original: np.ndarray, made: np.ndarray) ->
         found |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
     found |= _of_structure(case, original, made)
     found["identity"] = np.array([recognised(asked, case, made)])
-    return {name: float(values[0]) for name, values in found.items() if name in METRICS and np.isfinite(values[0])}
+    return {
+        name: float(values[0])
+        for name, values in found.items()
+        if name in METRICS and np.isfinite(values[0])
+    }
 
 
 def _of_structure(case: Case, original: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
     """The change of a phantom's structure, and the true change; nothing of visits."""
     if case.structure is None:
         return {}
-    before, after, true = (case.structure.size(picture, original) for picture in (original, made, case.truth))
+    before, after, true = (
+        case.structure.size(picture, original) for picture in (original, made, case.truth)
+    )
     name = case.structure.measure.label
     return {name: np.array([after - before]), f"true_{name}": np.array([true - before])}
 
@@ -273,7 +349,8 @@ def fine_structure(pictures: np.ndarray) -> np.ndarray:
 
 
 def recognised(asked: Editing, case: Case, made: np.ndarray) -> float:
-    """1 where an edit is more like its own original than like any other person's, 0 elsewhere; NaN where nobody else is there."""
+    """1 where an edit is more like its own original than like any other person's, 0 elsewhere; NaN
+    where nobody else is there."""
     others = [place for place, other in enumerate(asked.cases) if other.patient != case.patient]
     if not others:
         return float("nan")
@@ -288,17 +365,37 @@ def summarise(asked: Editing) -> Iterator[dict[str, Any]]:
         cases = [case for case in asked.cases if case.group == group]
         for row in asked.rows:
             results = [asked.result(row, case) or {} for case in cases]
-            metrics = {name: mean([one.get(name) for one in results], cases, asked.options) for name in METRICS}
-            yield {"change": group, "editor": row, "n": len(cases), "metrics": {k: v for k, v in metrics.items() if v}}
+            metrics = {
+                name: mean([one.get(name) for one in results], cases, asked.options)
+                for name in METRICS
+            }
+            yield {
+                "change": group,
+                "editor": row,
+                "n": len(cases),
+                "metrics": {k: v for k, v in metrics.items() if v},
+            }
 
 
-def mean(values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions) -> dict[str, Any] | None:
+def mean(
+    values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions
+) -> dict[str, Any] | None:
     """Over cases, with its interval; None where no value is known."""
-    known = [(value, case.patient) for value, case in zip(values, cases, strict=True) if value is not None]
+    known = [
+        (value, case.patient)
+        for value, case in zip(values, cases, strict=True)
+        if value is not None
+    ]
     if not known:
         return None
-    numbers, patients = np.array([value for value, _ in known]), [patient for _, patient in known]
-    ci = mean_interval(numbers, groups(len(known), patients), options.bootstrap, rng(options.seed, "bench", "editors"))
+    numbers = np.array([value for value, _ in known])
+    patients = [patient for _, patient in known]
+    ci = mean_interval(
+        numbers,
+        groups(len(known), patients),
+        options.bootstrap,
+        rng(options.seed, "bench", "editors"),
+    )
     return {"value": float(numbers.mean()), "ci": ci, "n": len(known)}
 
 
@@ -310,7 +407,10 @@ def strips(asked: Editing) -> Iterator[tuple[np.ndarray, str]]:
     yield contact_sheet([eight_bits(picture_of(case)) for case in shown]), "the original"
     yield contact_sheet([eight_bits(case.truth) for case in shown]), "what should come of it"
     for row in asked.rows:
-        paths = [asked.options.out / "results" / row.replace(" ", "-") / f"{case.subject.name}.png" for case in shown]
+        paths = [
+            asked.options.out / "results" / row.replace(" ", "-") / f"{case.subject.name}.png"
+            for case in shown
+        ]
         with_pictures = [np.asarray(Image.open(path)) for path in paths if path.is_file()]
         if with_pictures:
             yield contact_sheet(with_pictures), f"synthetic; {row}"

@@ -1,4 +1,5 @@
-"""Edits whose right answer is known: phantoms under other attributes, and patients who came again."""
+"""Edits whose right answer is known: phantoms under other attributes, and patients who came
+again."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class Case:
     """Of a phantom: what is measured in its pictures."""
 
 
-# Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the findings that are added.
+# Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the
+# findings that are added.
 CHANGES: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]]] = {
     "brain": {
         f"age +{YEARS}": ({"diagnosis": "no dementia"}, {"age": YEARS}, ()),
@@ -56,7 +58,8 @@ CHANGES: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ..
 
 
 def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spec) -> list[Case]:
-    """n phantoms that no cohort holds, as many of each row of CHANGES; two pictures of one differ by the change alone.
+    """n phantoms that no cohort holds, as many of each row of CHANGES; two pictures of one differ
+    by the change alone.
 
     Args:
         kind: A row of `phantom.KINDS`.
@@ -72,23 +75,36 @@ def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spe
     lacking = [name for name in ("age", "sex", kinds.column) if name not in spec]
     if lacking:
         raise OptionError(
-            f"the adapter does not know {' and '.join(lacking)} of a {kind} phantom; fit one on a cohort that "
-            f"`latentdrift phantom --kind {kind}` and `import` make"
+            f"the adapter does not know {' and '.join(lacking)} of a {kind} phantom; fit one on a "
+            f"cohort that `latentdrift phantom --kind {kind}` and `import` make"
         )
-    found, names = [], list(CHANGES[kind])
+    found = []
+    names = list(CHANGES[kind])
     for index in range(n):
-        name, number = names[index % len(names)], derive(seed, "bench", kind, index) % 2**31
+        name = names[index % len(names)]
+        number = derive(seed, "bench", kind, index) % 2**31
         before, change, add = CHANGES[kind][name]
         row = {**kinds.history(np.random.default_rng(number), 1)[0], **before}
-        after = {**row, **{key: row[key] + value if key == "age" else value for key, value in change.items()}}
+        after = {
+            **row,
+            **{key: row[key] + value if key == "age" else value for key, value in change.items()},
+        }
         if add:
             after["findings"] = add
-        first, second = (kinds.render(number, kinds.attributes(state), visit=VISIT, size=resolution) for state in (row, after))
-        was, becomes = (kinds.labels(number, kinds.attributes(state), resolution) for state in (row, after))
+        first, second = (
+            kinds.render(number, kinds.attributes(state), visit=VISIT, size=resolution)
+            for state in (row, after)
+        )
+        was, becomes = (
+            kinds.labels(number, kinds.attributes(state), resolution) for state in (row, after)
+        )
         structure = Structure.of(kind, was, becomes, kinds.tissues)
         known = {key: _cell(value) for key, value in row.items() if key != "days"}
-        subject = Subject(f"{index:06d}", Image(first, (0.0, 1.0)), known, Fit(resolution, resolution, resolution))
-        changes, truth = {key: after[key] for key in change}, second.astype(np.float64)
+        subject = Subject(
+            f"{index:06d}", Image(first, (0.0, 1.0)), known, Fit(resolution, resolution, resolution)
+        )
+        changes = {key: after[key] for key in change}
+        truth = second.astype(np.float64)
         found.append(Case(subject, name, changes, add, truth, f"{index:06d}", structure=structure))
     return found
 
@@ -112,18 +128,27 @@ class Visits:
 
 
 def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
-    """The ends of every patient and view of a split that came twice, where a prompt can tell them apart."""
-    table, found = cohort.rows(split), []
+    """The ends of every patient and view of a split that came twice, where a prompt can tell them
+    apart."""
+    table = cohort.rows(split)
+    found = []
     for first, last in _ends(table):
-        known, later = (prompts.attributes_of(table.loc[position].to_dict(), spec) for position in (first, last))
-        changes = {name: value for name, value in later.items() if name in ("age", "diagnosis") and value != known.get(name)}
+        known, later = (
+            prompts.attributes_of(table.loc[position].to_dict(), spec) for position in (first, last)
+        )
+        changes = {
+            name: value
+            for name, value in later.items()
+            if name in ("age", "diagnosis") and value != known.get(name)
+        }
         said = [prompts.sentence(cohort.describe, state) for state in (known, {**known, **changes})]
         found += [Visits(first, last, known, changes)] if said[0] != said[1] else []
     return found
 
 
 def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -> list[Case]:
-    """First visit of each patient of a split, to be changed into what the table says of the last one.
+    """First visit of each patient of a split, to be changed into what the table says of the last
+    one.
 
     Args:
         cohort: With patients who came twice or more.
@@ -139,22 +164,42 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
     for ends in visits(cohort, split, spec):
         row = table.loc[ends.first].to_dict()
         (image,) = image_readers.read(cohort.folder / row["file_name"])
-        subject = Subject(str(ends.first), image, ends.known, cohort.fit(row, image.pixels, resolution))
+        subject = Subject(
+            str(ends.first), image, ends.known, cohort.fit(row, image.pixels, resolution)
+        )
         truth = (cohort.batch(table.loc[[ends.last]], resolution)[0].mean(0) + 1) / 2
-        patient, position = str(row["patient"]), int(ends.first)
-        found.append(Case(subject, "next visits", ends.changes, (), truth.astype(np.float64), patient, position))
+        patient = str(row["patient"])
+        position = int(ends.first)
+        found.append(
+            Case(
+                subject,
+                "next visits",
+                ends.changes,
+                (),
+                truth.astype(np.float64),
+                patient,
+                position,
+            )
+        )
     if not found:
-        raise CohortError(f"no patient of the {split} split of {cohort.folder} came twice; take another --split or --phantom")
+        raise CohortError(
+            f"no patient of the {split} split of {cohort.folder} came twice; take another --split "
+            "or --phantom"
+        )
     return found
 
 
 def mean_change(cohort: Cohort, resolution: int) -> np.ndarray:
-    """What changes between first and last visit of the training patients, on the mean: [R, R], 1 is the whole range."""
+    """What changes between first and last visit of the training patients, on the mean: [R, R], 1 is
+    the whole range."""
     table = cohort.rows("train")
     ends = list(_ends(table))
     if not ends:
         return np.zeros((resolution, resolution))
-    first, last = ((cohort.batch(table.loc[list(rows)], resolution).mean(1) + 1) / 2 for rows in zip(*ends, strict=True))
+    first, last = (
+        (cohort.batch(table.loc[list(rows)], resolution).mean(1) + 1) / 2
+        for rows in zip(*ends, strict=True)
+    )
     return np.asarray((last - first).mean(0), dtype=np.float64)
 
 

@@ -1,4 +1,5 @@
-"""Round trips: what an inversion of so many steps loses of an image when it is drawn again without any change."""
+"""Round trips: what an inversion of so many steps loses of an image when it is drawn again without
+any change."""
 
 from __future__ import annotations
 
@@ -31,26 +32,43 @@ def unmade(asked: editor_benchmark.Editing) -> list[tuple[str, int, Case]]:
 
 
 def run(asked: editor_benchmark.Editing, shelf: Shelf, report: Report) -> list[dict[str, Any]]:
-    """Mean absolute error of the reconstruction for each editor and number of steps, and of the autoencoder alone (0 steps)."""
+    """Mean absolute error of the reconstruction for each editor and number of steps, and of the
+    autoencoder alone (0 steps)."""
     missing = unmade(asked)
     for done, (editor, steps, case) in enumerate(missing, start=1):
         made = editor_benchmark.edited(asked, editor, case, shelf, steps=steps)
-        error = _error(editor_benchmark.picture_of(case), editor_benchmark.unit(made.reconstruction))
+        error = _error(
+            editor_benchmark.picture_of(case), editor_benchmark.unit(made.reconstruction)
+        )
         asked.keep(_row(editor, steps), case, {ERROR: error}, None)
         report(done, len(missing))
     rows = []
     for editor, steps in asked_for(asked):
-        values = [(asked.result(_row(editor, steps), case) or {}).get(ERROR) for case in asked.cases]
-        rows.append({"editor": editor, "steps": steps, "error": editor_benchmark.mean(values, asked.cases, asked.options)})
+        values = [
+            (asked.result(_row(editor, steps), case) or {}).get(ERROR) for case in asked.cases
+        ]
+        rows.append(
+            {
+                "editor": editor,
+                "steps": steps,
+                "error": editor_benchmark.mean(values, asked.cases, asked.options),
+            }
+        )
     if not rows:
         return []
     originals = [(case, editor_benchmark.picture_of(case)) for case in asked.cases]
     floor = [
-        _error(original, editor_benchmark.baseline(asked, editor_benchmark.ROUND_TRIP, case, original))
+        _error(
+            original, editor_benchmark.baseline(asked, editor_benchmark.ROUND_TRIP, case, original)
+        )
         for case, original in originals
     ]
     return [
-        {"editor": editor_benchmark.ROUND_TRIP, "steps": 0, "error": editor_benchmark.mean(floor, asked.cases, asked.options)},
+        {
+            "editor": editor_benchmark.ROUND_TRIP,
+            "steps": 0,
+            "error": editor_benchmark.mean(floor, asked.cases, asked.options),
+        },
         *rows,
     ]
 
@@ -63,15 +81,22 @@ def blocks(rows: Sequence[Mapping[str, Any]]) -> list[html_report.Block]:
         {
             "editor": row["editor"],
             "steps": row["steps"] or None,
-            "error [95 % interval]": html_report.estimate(row["error"]["value"], row["error"]["ci"]),
+            "error [95 % interval]": html_report.estimate(
+                row["error"]["value"], row["error"]["ci"]
+            ),
         }
         for row in rows
     ]
     words = (
-        "Mean absolute error of the image that is inverted and drawn again with its own prompt, as a share of the intensity "
-        "range; intervals resample patients. No inversion can be better than the autoencoder alone."
+        "Mean absolute error of the image that is inverted and drawn again with its own prompt, as "
+        "a share of the intensity range; intervals resample patients. No inversion can be better "
+        "than the autoencoder alone."
     )
-    return [html_report.heading("Round trips"), html_report.table(table, words, keys=2), _curves(rows)]
+    return [
+        html_report.heading("Round trips"),
+        html_report.table(table, words, keys=2),
+        _curves(rows),
+    ]
 
 
 def _curves(rows: Sequence[Mapping[str, Any]]) -> html_report.Block:
@@ -80,8 +105,21 @@ def _curves(rows: Sequence[Mapping[str, Any]]) -> html_report.Block:
     for place, editor in enumerate(editors):
         own = sorted((row["steps"], row["error"]) for row in rows if row["editor"] == editor)
         colour = COLOURS[place % len(COLOURS)]
-        ax.plot([steps for steps, _ in own], [error["value"] for _, error in own], "o-", color=colour, markersize=4, label=editor)
-    ax.axhline(rows[0]["error"]["value"], color=COLOURS[-1], linestyle="--", linewidth=1, label=rows[0]["editor"])
+        ax.plot(
+            [steps for steps, _ in own],
+            [error["value"] for _, error in own],
+            "o-",
+            color=colour,
+            markersize=4,
+            label=editor,
+        )
+    ax.axhline(
+        rows[0]["error"]["value"],
+        color=COLOURS[-1],
+        linestyle="--",
+        linewidth=1,
+        label=rows[0]["editor"],
+    )
     ax.set_xlabel("steps of the full trajectory", fontsize=8)
     ax.set_ylabel("error of the reconstruction", fontsize=8)
     ax.set_ylim(bottom=0)

@@ -1,4 +1,5 @@
-"""Sizes of structures in edited phantoms, whose true size is known: ventricles, and the width of the heart."""
+"""Sizes of structures in edited phantoms, whose true size is known: ventricles, and the width of
+the heart."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-REACH = 0.04  # of the picture's side: how far beside the structure of either state an edit is looked at (ours)
+# of the picture's side: how far beside the structure of either state an edit is looked at (ours)
+REACH = 0.04
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Measure:
     dark: bool
     """Whether the structure is darker than what lies beside it."""
     width: bool
-    """Its mean width over the rows of the original structure, as a share of the picture's; else its area, as a share."""
+    """Its mean width over the rows of the original structure, as a share of the picture's; else its
+    area, as a share."""
 
 
 MEASURES: dict[str, Measure] = {
@@ -45,7 +48,9 @@ class Structure:
     region: np.ndarray
 
     @classmethod
-    def of(cls, kind: str, before: np.ndarray, after: np.ndarray, tissues: dict[str, int]) -> Structure:
+    def of(
+        cls, kind: str, before: np.ndarray, after: np.ndarray, tissues: dict[str, int]
+    ) -> Structure:
         """From the label maps [R, R] of a phantom before and after the change."""
         measure = MEASURES[kind]
         value = tissues[measure.label]
@@ -56,12 +61,17 @@ class Structure:
         return cls(measure, before == value, region)
 
     def size(self, picture: np.ndarray, original: np.ndarray) -> float:
-        """Size of the structure in a picture [R, R], by its grey levels; changes of heart width come out a sixth too small.
+        """Size of the structure in a picture [R, R], by its grey levels; changes of heart width
+        come out a sixth too small.
 
-        A pixel of the region belongs to the structure where it is nearer to the structure's mean grey level than to that of
-        the rest, both taken from the original picture.
+        A pixel of the region belongs to the structure where it is nearer to the structure's mean
+        grey level than to that of the rest, both taken from the original picture.
         """
         levels = original[self.original].mean(), original[self.region & ~self.original].mean()
         limit = sum(levels) / 2
         inside = self.region & ((picture < limit) if self.measure.dark else (picture > limit))
-        return float(inside.mean() * len(picture) / self.original.any(1).sum() if self.measure.width else inside.mean())
+        return float(
+            inside.mean() * len(picture) / self.original.any(1).sum()
+            if self.measure.width
+            else inside.mean()
+        )
