@@ -1343,3 +1343,14 @@ def test_a_reader_study_is_finished_after_a_stop_and_never_replaced(tmp_path: Pa
     ).read_bytes()
     with pytest.raises(InputError, match="is there already"):
         reader_study.write_study(tmp_path / "out", items[::-1], key, by=None, seed=0)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to"
+)
+def test_an_output_that_cannot_be_made_is_not_called_busy() -> None:
+    with (
+        pytest.raises(ResourceError, match="nothing can be written beside"),
+        storage.held(Path("/proc/x")),
+    ):
+        pass

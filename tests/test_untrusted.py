@@ -22,6 +22,7 @@ from latentdrift.errors import (
     CohortError,
     InputError,
     LatentDriftError,
+    OptionError,
 )
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -1109,3 +1110,11 @@ def test_a_record_that_cannot_be_replayed_says_why(
     with pytest.raises(InputError) as error:
         service.replay(config.ReplayOptions(record=path, out=tmp_path / "b"))
     assert finding in str(error.value) and isinstance(error.value, LatentDriftError)
+
+
+def test_a_replay_is_not_compared_with_itself(tmp_path: Path) -> None:
+    path = recorded(tmp_path, "fit", config.FitOptions(cohort=tmp_path, out=tmp_path / "a"))
+    with pytest.raises(OptionError, match="is the folder of the record"):
+        service.replay(
+            config.ReplayOptions(record=path, out=path if path.is_dir() else path.parent)
+        )

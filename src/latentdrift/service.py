@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentdrift import config, distributed_ranks, preflight, record
-from latentdrift.errors import InputError
+from latentdrift.errors import InputError, OptionError
 from latentdrift.opening import (
     adapted,
     edited_by,
@@ -359,6 +359,8 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
         )
     study.write_audit(options.out, told)
     log.info(told["verdict"]["sentence"])
+    if not told["matches"]:
+        log.warning(study.OTHERS)
     found = {name: told[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
     inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
     record.write(options.out, "audit", options, inputs=inputs, results=found)
@@ -514,6 +516,12 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     """
     from latentdrift.model import model_files as folders
 
+    source = options.record if options.record.is_dir() else options.record.parent
+    if options.out.resolve() == source.resolve():
+        raise OptionError(
+            f"--out {options.out} is the folder of the record; the replay would be compared with "
+            "itself; give a new folder"
+        )
     if old["verb"] not in REPLAYED:
         raise InputError(
             f"the record is of the verb '{old['verb']}'; known to replay: {', '.join(REPLAYED)}"

@@ -57,6 +57,10 @@ def held(out: Path) -> Iterator[None]:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
+        if not Path(lock.lock_file).exists():  # refused, not held
+            raise ResourceError(
+                f"nothing can be written beside {out}; give another --out"
+            ) from None
         raise ResourceError(
             f"another process is writing to {out}; wait until it has finished, or give another "
             "--out"

@@ -46,8 +46,9 @@ def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"the answers {path} cannot be read ({error}); give the CSV file that the page saved"
+            f"the answers {path} cannot be read ({reason}); give the CSV file that the page saved"
         ) from None
     absent = [name for name in COLUMNS[:3] if name not in table]
     if absent:
