@@ -1,4 +1,5 @@
-"""The same command finishes work that was stopped at any instant; two processes never share an output; a signal is a sentence."""
+"""The same command finishes work that was stopped at any instant; two processes never share an
+output; a signal is a sentence."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def run(verb: str, options: config.Options) -> Any:
     return service.run(verb, options, quiet=True)
 
 
-# --- stopped at any change of the disk ---------------------------------------------------------------------------------------
+# --- stopped at any change of the disk ------------------------------------------------------------
 
 
 @pytest.fixture
@@ -179,7 +180,8 @@ def everywhere(changes: int) -> list[int]:
 
 
 def check(verb: str, options: Any, folder: Path, **kept: Any) -> None:
-    """Stop a verb at many changes of the disk, and compare what the same command makes of it with what was never stopped."""
+    """Stop a verb at many changes of the disk, and compare what the same command makes of it with
+    what was never stopped."""
     with stopped(folder, 10**6, KilledError()) as state:
         run(verb, options(folder / "whole" / "out"))
         changes = state["seen"]
@@ -286,7 +288,7 @@ def test_a_demo_folder_that_is_half_deleted_is_still_a_demos(
         assert (out / service.DEMO).is_file()
 
 
-# --- two processes -----------------------------------------------------------------------------------------------------------
+# --- two processes --------------------------------------------------------------------------------
 
 
 def test_a_second_process_is_told_that_there_is_a_first(tmp_path: Path) -> None:
@@ -303,7 +305,10 @@ with held(Path({str(tmp_path / "out")!r})):
     phantom = config.PhantomOptions(out=tmp_path / "out", patients=1, visits=1, size=64)
     with pytest.raises(
         ResourceError,
-        match=r"another process is writing to .*out; wait until it has finished, or give another --out",
+        match=(
+            r"another process is writing to .*out; wait until it has finished, or give "
+            r"another --out"
+        ),
     ):
         run("phantom", phantom)
     first.kill()
@@ -1117,7 +1122,7 @@ def test_a_place_that_cannot_be_written_to_is_said_before_work(tmp_path: Path) -
 #
 #
 #
-# -----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

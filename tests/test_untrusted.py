@@ -1,4 +1,5 @@
-"""Files of strangers: adapters, pickles, records and cohorts that would reach elsewhere, grow, or draw nothing."""
+"""Files of strangers: adapters, pickles, records and cohorts that would reach elsewhere, grow, or
+draw nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def change(adapter: Path, **values: Any) -> None:
     (adapter / "adapter.json").write_text(json.dumps(info | values))
 
 
-# --- adapters ----------------------------------------------------------------------------------------------------------------
+# --- adapters -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -195,7 +196,7 @@ def test_a_cohort_of_wrong_types_is_a_sentence(
     assert finding in str(error.value)
 
 
-# --- pickles -----------------------------------------------------------------------------------------------------------------
+# --- pickles --------------------------------------------------------------------------------------
 
 
 def nested(levels: int) -> Any:
@@ -1059,7 +1060,7 @@ def test_a_cut_pickle_is_a_sentence(tmp_path: Path, cut: int) -> None:
 #
 #
 #
-# -----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def recorded(tmp_path: Path, verb: str, asked: config.Options, **values: Any) -> Path:

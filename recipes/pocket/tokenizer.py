@@ -11,15 +11,17 @@ from pathlib import Path
 VOCABULARY = 1600
 # Words that users' prompts will hold and our captions do not.
 WORDS = """
-a an the of with without no and or from into this that in on at to by for is are normal healthy abnormal patient image
-scan slice photo picture brain chest lung heart head neck abdomen liver kidney spine bone breast prostate skin eye retina
-left right upper lower MRI MR CT PET X-ray radiograph ultrasound T1 T2 FLAIR weighted contrast axial coronal sagittal
-frontal lateral view PA AP year years old month male female man woman sex age aged young elderly adult child dementia
-demented nondemented Alzheimer disease cognitively impaired mild moderate severe slightly moderately significantly
-converted tumour tumor glioma meningioma pituitary lesion lesions stroke atrophy ventricle ventricles enlarged atelectasis
-cardiomegaly effusion infiltration mass nodule pneumonia pneumothorax consolidation edema emphysema fibrosis pleural
-thickening hernia finding findings fracture opacity device healthy control progression visit baseline follow-up before
-after glioma notumor benign malignant cancer covid synthetic grey black white dark bright large small
+a an the of with without no and or from into this that in on at to by for is are normal healthy
+abnormal patient image scan slice photo picture brain chest lung heart head neck abdomen liver
+kidney spine bone breast prostate skin eye retina left right upper lower MRI MR CT PET X-ray
+radiograph ultrasound T1 T2 FLAIR weighted contrast axial coronal sagittal frontal lateral view PA
+AP year years old month male female man woman sex age aged young elderly adult child dementia
+demented nondemented Alzheimer disease cognitively impaired mild moderate severe slightly moderately
+significantly converted tumour tumor glioma meningioma pituitary lesion lesions stroke atrophy
+ventricle ventricles enlarged atelectasis cardiomegaly effusion infiltration mass nodule pneumonia
+pneumothorax consolidation edema emphysema fibrosis pleural thickening hernia finding findings
+fracture opacity device healthy control progression visit baseline follow-up before after glioma
+notumor benign malignant cancer covid synthetic grey black white dark bright large small
 """
 
 

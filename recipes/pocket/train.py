@@ -1,10 +1,10 @@
 """The recipe of the pocket base, stage by stage; every stage goes on where it was stopped.
 
-    python -m recipes.pocket.train WORK autoencoder   # pictures -> a small KL autoencoder, f4, 4 channels
+    python -m recipes.pocket.train WORK autoencoder   # pictures -> a KL autoencoder, f4, 4 channels
     python -m recipes.pocket.train WORK decoder       # its decoder once more, on whole pictures
-    python -m recipes.pocket.train WORK latents       # tokenizer, captions and latent moments, on disk
-    python -m recipes.pocket.train WORK denoiser      # text encoder and U-Net together, epsilon-prediction
-    python -m recipes.pocket.train WORK unpack        # or, in place of the first two: the weights that ship
+    python -m recipes.pocket.train WORK latents       # tokenizer, captions, latent moments
+    python -m recipes.pocket.train WORK denoiser      # text encoder and U-Net, epsilon-prediction
+    python -m recipes.pocket.train WORK unpack        # in place of the first two: what ships
     python -m recipes.pocket.train WORK export        # the diffusers folder that ships
 
 Everything is seeded; the schedule is Stable Diffusion's (scaled-linear, 0.00085 to 0.012, 1000

@@ -1,7 +1,8 @@
-"""Drift in Stable Diffusion itself, for whoever has its weights:
+r"""Drift in Stable Diffusion itself, for whoever has its weights:
 
-    LATENTDRIFT_SD=./sd15 pytest -m slow tests/model/test_stable_diffusion.py                            # sampling, minutes on a GPU
-    LATENTDRIFT_SD=./sd15 LATENTDRIFT_COHORT=./brains pytest -m slow tests/model/test_stable_diffusion.py    # and two fine-tunes
+    LATENTDRIFT_SD=./sd15 pytest -m slow tests/model/test_stable_diffusion.py
+    LATENTDRIFT_SD=./sd15 LATENTDRIFT_COHORT=./brains pytest -m slow \
+        tests/model/test_stable_diffusion.py
 
 Expected values are those of the paper's figures 2 and 3, as digitised, and of the exact Gaussian
 denoiser.

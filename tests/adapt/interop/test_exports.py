@@ -1,4 +1,5 @@
-"""Adapters of other tools in ours and ours in theirs: the same tensors there and back, the same pictures in stock pipelines."""
+"""Adapters of other tools in ours and ours in theirs: the same tensors there and back, the same
+pictures in stock pipelines."""
 
 from __future__ import annotations
 
@@ -120,7 +121,8 @@ def drawn_by(pipe: Any, prompt: str = PROMPT) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def adopted(tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Adapters of ours: a LoRA of mixed ranks and alphas, one as `fit` makes them, a word of three vectors."""
+    """Adapters of ours: a LoRA of mixed ranks and alphas, one as `fit` makes them, a word of three
+    vectors."""
     root = tmp_path_factory.mktemp("adapters")
     for name, modules in {"mixed": MIXED, "even": EVEN}.items():
         lora.write(random_changes(load(tiny_base_folder), modules), root / f"{name}.safetensors")
@@ -130,7 +132,7 @@ def adopted(tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return {name: root / name for name in ("mixed", "even", "word")}
 
 
-# --- LoRA of other trainers: name of a format -> a file of these changes -------------------------------------------------------
+# --- LoRA of other trainers: name of a format -> a file of these changes --------------------------
 
 
 def kohya(changes: Lora, path: Path) -> None:
@@ -259,7 +261,8 @@ def test_a_change_is_alpha_over_rank_b_a(tiny_base_folder: Path) -> None:
 
 
 def test_cloneofsimo_numbers_its_pairs(tiny_base_folder: Path, tmp_path: Path) -> None:
-    """In the order of its time: self-attention, the gate, cross-attention; down, up; the text encoder's k, v, q, out."""
+    """In the order of its time: self-attention, the gate, cross-attention; down, up; the text
+    encoder's k, v, q, out."""
     base = load(tiny_base_folder)
     blocks = [f"{BLOCK}.transformer_blocks.0"]
     blocks += [f"{UNET}up_blocks.1.attentions.{i}.transformer_blocks.0" for i in (0, 1)]
@@ -315,7 +318,7 @@ def test_cloneofsimo_numbers_its_pairs(tiny_base_folder: Path, tmp_path: Path) -
         )
 
 
-# --- words ---------------------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 def a1111_pt(rows: torch.Tensor) -> dict[str, Any]:
@@ -380,7 +383,7 @@ def test_a_word_can_be_renamed_and_is_never_too_long(
         adopt(load(tiny_base_folder), tmp_path / "long.safetensors", tmp_path / "other")
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 class Trap:
@@ -466,7 +469,10 @@ def test_other_pickles_and_files_are_not_opened(tiny_base_folder: Path, tmp_path
                 f"lora_unet_a_attn2_to_k.lora_{side}.weight": torch.zeros(4, 768)
                 for side in ("down", "up")
             },
-            r"a kohya LoRA for prompts 768 wide, which fits Stable Diffusion 1.x; base '.*' has prompts 32 wide",
+            (
+                r"a kohya LoRA for prompts 768 wide, which fits Stable Diffusion 1.x; base "
+                r"'.*' has prompts 32 wide"
+            ),
         ),
         (
             {
@@ -481,7 +487,10 @@ def test_other_pickles_and_files_are_not_opened(tiny_base_folder: Path, tmp_path
         ),
         (
             {f"{BLOCK}.proj_in.lora_{side}.weight": torch.zeros(4, 4, 1, 1) for side in "AB"},
-            r"its matrices for unet.*proj_in are \(4, 4, 1, 1\) and \(4, 4, 1, 1\), and \(32, 4, 1, 1\) and \(4, 32, 1, 1\) fit",
+            (
+                r"its matrices for unet.*proj_in are \(4, 4, 1, 1\) and \(4, 4, 1, 1\), and "
+                r"\(32, 4, 1, 1\) and \(4, 32, 1, 1\) fit"
+            ),
         ),
     ],
 )
@@ -607,7 +616,7 @@ def test_a_place_of_the_base_is_for_whole_models(
         export(adopted["word"], "diffusers", tmp_path / "out", base=str(tiny_base_folder))
 
 
-# --- export --------------------------------------------------------------------------------------------------------------------
+# --- export ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "modules"), [("mixed", MIXED), ("even", EVEN)])
@@ -628,7 +637,8 @@ def test_a_lora_there_and_back_is_the_same(
     )
 
 
-# from kohya's names diffusers 0.42 takes several alphas or ranks wrongly, and no text encoder's part without out_proj
+# from kohya's names diffusers 0.42 takes several alphas or ranks wrongly, and no text encoder's
+# part without out_proj
 @pytest.mark.parametrize(
     ("to", "name"), [("diffusers", "mixed"), ("diffusers", "even"), ("kohya", "even")]
 )
@@ -707,7 +717,8 @@ def test_a_whole_model_is_exported_as_a_folder_with_its_drift(
 
 @pytest.fixture(scope="module")
 def half(tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base whose text encoder is stored in float16, which transformers then computes in unless it is told otherwise."""
+    """A base whose text encoder is stored in float16, which transformers then computes in unless it
+    is told otherwise."""
     from transformers import CLIPTextModel
 
     folder = shutil.copytree(tiny_base_folder, tmp_path_factory.mktemp("half") / "base")
@@ -808,7 +819,7 @@ def _exported_readme(path: Path, out: Path) -> str:
     return (out / "README.md").read_text()
 
 
-# --- the verbs -----------------------------------------------------------------------------------------------------------------
+# --- the verbs ------------------------------------------------------------------------------------
 
 
 def test_the_verbs(
@@ -1695,7 +1706,7 @@ def test_an_adopted_adapter_belongs_to_its_base(adopted: dict[str, Path], tmp_pa
 #
 #
 #
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def stable_diffusion(width: int) -> Any:
@@ -1744,6 +1755,9 @@ def test_files_of_other_tools_fit_the_shapes_of_stable_diffusion(
     assert (len(read.changes), list(read.words)) == (changes, found)
     with pytest.raises(
         AdapterError,
-        match=rf"{kind} for prompts {width} wide, which fits Stable Diffusion [12].x; base '.*' .* 32",
+        match=(
+            rf"{kind} for prompts {width} wide, which fits Stable Diffusion [12].x; base "
+            rf"'.*' .* 32"
+        ),
     ):
         formats.read(opened, load(tiny_base_folder))

@@ -1,4 +1,5 @@
-"""Custom Diffusion, ControlNets and U-Nets that diffusers wrote, in ours: the same picture as the stock pipeline's."""
+"""Custom Diffusion, ControlNets and U-Nets that diffusers wrote, in ours: the same picture as the
+stock pipeline's."""
 
 from __future__ import annotations
 
@@ -83,11 +84,12 @@ def ours(base: Base, prompt: str, hint: torch.Tensor | None = None) -> np.ndarra
     return next(picture for _, picture in generate(base, Drift(), {0: prompt}, None, shown, **HOW))
 
 
-# --- Custom Diffusion ----------------------------------------------------------------------------------------------------------
+# --- Custom Diffusion -----------------------------------------------------------------------------
 
 
 def custom(base_folder: Path, folder: Path, *, pickled: bool, queries: bool = False) -> Path:
-    """As diffusers' train_custom_diffusion.py writes it: random projections, and the word in a file of its own."""
+    """As diffusers' train_custom_diffusion.py writes it: random projections, and the word in a file
+    of its own."""
     from diffusers.models.attention_processor import CustomDiffusionAttnProcessor
 
     base = load(base_folder)
@@ -130,7 +132,8 @@ def test_custom_diffusion_draws_what_the_stock_pipeline_draws(
     assert info["adopted"]["file"] == f"pytorch_custom_diffusion_weights.{ending}"
     pipe = stock(tiny_base_folder)
     same = custom(tiny_base_folder, tmp_path / "same", pickled=True)
-    # of its own safetensors diffusers 0.42 reads none back: they lack the layers that are not changed
+    # of its own safetensors diffusers 0.42 reads none back: they lack the layers that are not
+    # changed
     pipe.unet.load_attn_procs(
         same,
         weight_name="pytorch_custom_diffusion_weights.bin",
@@ -153,7 +156,8 @@ def test_custom_diffusion_draws_what_the_stock_pipeline_draws(
 def test_what_we_export_comes_back(
     tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path
 ) -> None:
-    """Custom Diffusion and ControlNet, from `fit` to diffusers' files and back to the same picture."""
+    """Custom Diffusion and ControlNet, from `fit` to diffusers' files and back to the same
+    picture."""
     cohort = Cohort.load(tiny_cohort_folder)
     for method, hint in (("custom-diffusion", None), ("controlnet", PICTURE[0])):
         few = {"prior_images": 0} if method == "custom-diffusion" else {}
@@ -196,7 +200,7 @@ def test_custom_diffusion_that_is_not_ours_is_refused(
         adopt(load(tiny_base_folder), wide, tmp_path / "run")
 
 
-# --- ControlNet ----------------------------------------------------------------------------------------------------------------
+# --- ControlNet -----------------------------------------------------------------------------------
 
 
 def control(
@@ -1077,7 +1081,7 @@ def test_a_controlnet_of_another_base_or_kind_is_refused(
 #
 #
 #
-# --------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def widened(unet: Any, channels: int) -> Any:

@@ -1,4 +1,5 @@
-"""InstructPix2Pix from pairs of visits to an edited picture: what is learned, dropped and left alone, and the two scales."""
+"""InstructPix2Pix from pairs of visits to an edited picture: what is learned, dropped and left
+alone, and the two scales."""
 
 from __future__ import annotations
 
@@ -101,7 +102,7 @@ def changed(cohort: Cohort, folder: Path, **columns: Any) -> Iterator[Cohort]:
     yield Cohort.load(folder)
 
 
-# --- what is learned -----------------------------------------------------------------------------------------------------------
+# --- what is learned ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -109,15 +110,24 @@ def changed(cohort: Cohort, folder: Path, **columns: Any) -> Iterator[Cohort]:
     [
         (
             None,
-            "Age this 60 years old female brain MRI with no dementia into a 61 brain MRI with no dementia",
+            (
+                "Age this 60 years old female brain MRI with no dementia into a 61 brain MRI "
+                "with no dementia"
+            ),
         ),
         (
             "word",
-            "Age this sixty years old female brain MRI with no dementia into a sixty-one brain MRI with no dementia",
+            (
+                "Age this sixty years old female brain MRI with no dementia into a sixty-one "
+                "brain MRI with no dementia"
+            ),
         ),
         (
             "binned",
-            "Age this 60 years old female brain MRI with no dementia slightly into a brain MRI with no dementia",
+            (
+                "Age this 60 years old female brain MRI with no dementia slightly into a "
+                "brain MRI with no dementia"
+            ),
         ),
     ],
 )
@@ -166,7 +176,10 @@ def test_a_cohort_without_pairs_says_what_is_needed(
         changed(cohort, tmp_path / "single", patient=patients) as single,
         pytest.raises(
             CohortError,
-            match=r"has none in its train split: two pictures of one `patient` and `view`, in an order",
+            match=(
+                r"has none in its train split: two pictures of one `patient` and `view`, in "
+                r"an order"
+            ),
         ),
     ):
         short_fit(tiny_base_folder, single, tmp_path / "run", method=METHOD)
@@ -203,7 +216,8 @@ def test_options_that_would_do_nothing_are_refused(
 
 @pytest.mark.parametrize("dropout", [0.1, 0.3])
 def test_text_source_and_both_are_left_out_each_as_often(dropout: float) -> None:
-    """Brooks et al. 2023, section 3.2.1: 5 % each; diffusers' script: text below 2 p, source from p to 3 p, with p = 5 %."""
+    """Brooks et al. 2023, section 3.2.1: 5 % each; diffusers' script: text below 2 p, source from p
+    to 3 p, with p = 5 %."""
     moments = latent_cache.Moments(
         np.zeros((8, 1, 2, 2), np.float32), np.zeros((8, 1, 2, 2), np.float32)
     )
@@ -252,7 +266,7 @@ def test_what_is_shown_is_what_stock_diffusers_shows(
     torch.testing.assert_close(shown, mode, rtol=0, atol=1e-5)
 
 
-# --- the network ---------------------------------------------------------------------------------------------------------------
+# --- the network ----------------------------------------------------------------------------------
 
 
 def drawn(seed: int) -> torch.Tensor:
@@ -381,7 +395,7 @@ def test_studies_that_draw_from_prompts_refuse_it(
         dry_run.run("drift search", searched)
 
 
-# --- two scales ----------------------------------------------------------------------------------------------------------------
+# --- two scales -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
@@ -389,7 +403,8 @@ def test_studies_that_draw_from_prompts_refuse_it(
     ("s_I", "s_T"), [(0.0, 0.0), (1.0, 1.0), (1.5, 7.5), (0.0, 2.0), (2.0, 0.0)]
 )
 def test_two_scales_move_the_mean_by_their_sum(s_I: float, s_T: float, kind: str) -> None:
-    """A linear network whose mean is 0.3 for the image and 0.1 more for the text: guided, it is that of s_I 0.3 + s_T 0.1."""
+    """A linear network whose mean is 0.3 for the image and 0.1 more for the text: guided, it is
+    that of s_I 0.3 + s_T 0.1."""
     schedule = sd_schedule(kind)
     start = randn(1, 4, 8, 8)
 
@@ -1289,7 +1304,7 @@ def test_every_scale_and_the_seed_reach_the_picture_and_strength_is_refused(run:
 #
 #
 #
-# -----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_fit_keeps_the_encoding_and_draws_previews(run: Path) -> None:

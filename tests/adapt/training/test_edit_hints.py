@@ -338,7 +338,10 @@ def test_a_mask_that_a_file_gives(
     how: dict[str, Any] = {"source": source, "given": ("age=60",), "editor": "controlnet"}
     with pytest.raises(
         OptionError,
-        match=r"shown a hint 'mask=roi', which an image alone has not; give it with --hint-image FILE",
+        match=(
+            r"shown a hint 'mask=roi', which an image alone has not; give it with "
+            r"--hint-image FILE"
+        ),
     ):
         opening.edits(ask("mask=roi", **how))
     work = opening.edits(ask("mask=roi", hint_image=(mask,), **how))

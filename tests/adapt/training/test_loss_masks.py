@@ -110,7 +110,10 @@ def test_masks_that_are_not_there_are_said_before_work(
     table.to_csv(masked.folder / "metadata.csv", index=False)
     with pytest.raises(
         CohortError,
-        match=r"1 of 8 training images of .* name no mask in column roi, the first images/0003\.png",
+        match=(
+            r"1 of 8 training images of .* name no mask in column roi, the first "
+            r"images/0003\.png"
+        ),
     ):
         run("empty", data=Cohort.load(masked.folder), mask="roi")
 

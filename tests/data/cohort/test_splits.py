@@ -1,4 +1,5 @@
-"""Splits: nobody is cut in two, shares hold, a seed is a seed; and what looks alike stays together."""
+"""Splits: nobody is cut in two, shares hold, a seed is a seed; and what looks alike stays
+together."""
 
 from __future__ import annotations
 
@@ -893,7 +894,7 @@ def test_numbers_become_quartiles_and_missing_their_own_stratum():
 #
 #
 #
-# ---------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def picture(seed: int, size: int = 96) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""DICOM: the grey-scale pipeline by its formulas, the header by its allow-list, and what we write by reading it back."""
+"""DICOM: the grey-scale pipeline by its formulas, the header by its allow-list, and what we write
+by reading it back."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ def shown(image: Image) -> np.ndarray:
     return to_unit(image.pixels, image.range)
 
 
-# --- modality and VOI -------------------------------------------------------------------------------------------------
+# --- modality and VOI -----------------------------------------------------------------------------
 
 
 def test_rescale_gives_the_modality_unit(path: Path) -> None:
@@ -209,7 +210,7 @@ def test_eight_bit_monochrome1_stays_eight_bit(path: Path) -> None:
     np.testing.assert_array_equal(image.pixels, 255 - stored)
 
 
-# --- padding and bits -------------------------------------------------------------------------------------------------
+# --- padding and bits -----------------------------------------------------------------------------
 
 HU = np.array(
     [[-1000, -500, 0, 40], [300, 1200, -2000, -2000]], np.int16
@@ -317,7 +318,7 @@ def test_float_pixels_with_gaps(path: Path) -> None:
     assert image.range == (-2.5, 4.0)
 
 
-# --- colour and frames ------------------------------------------------------------------------------------------------
+# --- colour and frames ----------------------------------------------------------------------------
 
 RGB = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
 
@@ -422,7 +423,7 @@ def test_each_frame_is_an_image_with_its_own_place(path: Path) -> None:
         )
 
 
-# --- geometry -------------------------------------------------------------------------------------------------------------------
+# --- geometry -------------------------------------------------------------------------------------
 
 
 def test_the_affine_follows_the_standard(path: Path) -> None:
@@ -463,7 +464,7 @@ def test_spacing_in_the_patient_counts_before_that_at_the_detector(
     assert image.spacing == spacing and image.affine is None
 
 
-# --- the header -------------------------------------------------------------------------------------------------------
+# --- the header -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -573,7 +574,8 @@ def test_only_defined_terms_pass_as_codes(path: Path, values: dict, free: str) -
     assert image.notes == (f"its {next(iter(values))} is no defined term and is left out",)
 
 
-# Values as some writers leave them on disk, which pydicom would not write: {what to write: what lies there then}
+# Values as some writers leave them on disk, which pydicom would not write: {what to write: what
+# lies there then}
 COMMA = {
     "-1024.0": "-1024,0",
     "2.50": "2,50",
@@ -650,7 +652,8 @@ def test_a_spacing_of_zero_and_a_slope_of_zero_are_noted(path: Path) -> None:
 
 
 def test_no_warning_passes_until_the_last_reader_is_done() -> None:
-    """Two threads that read: the first is done, the second meets an odd value. Then all is as it was."""
+    """Two threads that read: the first is done, the second meets an odd value. Then all is as it
+    was."""
     first = quiet()
     second = quiet()
     with warnings.catch_warnings(record=True) as shown:
@@ -665,7 +668,7 @@ def test_no_warning_passes_until_the_last_reader_is_done() -> None:
         assert [str(warning.message) for warning in shown] == ["after"]
 
 
-# --- objects that are no scans ----------------------------------------------------------------------------------------
+# --- objects that are no scans --------------------------------------------------------------------
 
 SCREEN = {"SOPClassUID": SecondaryCaptureImageStorage}
 
@@ -729,7 +732,7 @@ def test_what_a_person_should_know_is_noted(path: Path, values: dict, note: str 
     assert one(saved(path, **values)).notes == ((note,) if note else ())
 
 
-# --- files that cannot be taken ---------------------------------------------------------------------------------------
+# --- files that cannot be taken -------------------------------------------------------------------
 
 
 def refused(path: Path, reason: str, words: str) -> None:
@@ -883,7 +886,7 @@ def test_the_coding_does_not_change_the_picture(coded: str, plain: str) -> None:
         assert np.array_equal(a.pixels, b.pixels) and a.range == b.range
 
 
-# --- writing --------------------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -1009,7 +1012,8 @@ def test_pictures_made_from_one_study_stay_together_and_are_still_different_obje
 
 
 def test_uids_are_mapped_under_a_secret_that_leads_back(source: Path, tmp_path: Path) -> None:
-    """The same private folder gives the same UIDs in another process; another secret gives others; the map leads back."""
+    """The same private folder gives the same UIDs in another process; another secret gives others;
+    the map leads back."""
     made = []
     for opened in (
         partial(Uids.open, tmp_path / "secret"),
@@ -1041,7 +1045,8 @@ def test_uids_are_mapped_under_a_secret_that_leads_back(source: Path, tmp_path: 
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_uids_that_are_none_are_read_and_not_written(tmp_path: Path, uid: str) -> None:
-    """One UID for the instance, its series and its study, as some anonymisers write; dciodvfy finds no error in what is made."""
+    """One UID for the instance, its series and its study, as some anonymisers write; dciodvfy finds
+    no error in what is made."""
     uids = dict.fromkeys(
         ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"), uid
     )
@@ -1118,7 +1123,8 @@ def test_age_strings(years: float, text: str) -> None:
 
 
 def test_a_validator_finds_no_error(source: Path, tmp_path: Path) -> None:
-    """dciodvfy of dicom3tools; a dictionary older than Synthetic Data (0008,001C) is forgiven that."""
+    """dciodvfy of dicom3tools; a dictionary older than Synthetic Data (0008,001C) is forgiven
+    that."""
     write_dicom(tmp_path / "derived.dcm", source, one(source).pixels, description="age 65 -> 85")
     write_dicom(tmp_path / "new.dcm", None, STORED, description="a brain MRI")
     write_dicom(tmp_path / "colour.dcm", None, RGB, description="a photograph")
@@ -1926,7 +1932,7 @@ def test_a_validator_finds_no_error(source: Path, tmp_path: Path) -> None:
 #
 #
 #
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_real_ct_is_in_hu_with_its_padding_out_of_the_way(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Import: messy folders go in, identity stays out, every file is accounted for, and an interruption costs nothing."""
+"""Import: messy folders go in, identity stays out, every file is accounted for, and an interruption
+costs nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def messy(tmp_path):
-    """Ten patients with two scans each, a table as Excel in Germany writes it, and everything that can be wrong with a file."""
+    """Ten patients with two scans each, a table as Excel in Germany writes it, and everything that
+    can be wrong with a file."""
     source = tmp_path / "Klinik"
     lines = ["Fall-Nr;Bild;Alter;Geschl.;Untersuchung;Befund;Score;Name", ""]
     for patient in range(10):
@@ -63,7 +65,8 @@ def messy(tmp_path):
             sex = "mw"[patient % 2]
             finding = "Erguss|Stau" if visit else "o.B."
             lines.append(
-                f"CASE_{patient:04d};{name}.png;{age};{sex};{date};{finding};1,{patient};Jörg Müller"
+                f"CASE_{patient:04d};{name}.png;{age};{sex};{date};{finding};1,{patient};"
+                "Jörg Müller"
             )
     extra = {
         "negative": "-4",
@@ -86,8 +89,10 @@ def messy(tmp_path):
     (source / "liesmich.txt").write_text("hallo")
     (source / "liste.csv").write_bytes("\r".join(lines).encode("cp1252"))
     (tmp_path / "map.yaml").write_text(
-        "describe: chest X-ray\nfile: Bild\npatient: Fall-Nr\nage: Alter\nsex: {column: Geschl., values: {m: M, w: F}}\n"
-        "date: Untersuchung\nfindings: {column: Befund, none: o.B.}\nkeep: [Score]\nmodality: {value: CR}\n"
+        "describe: chest X-ray\nfile: Bild\npatient: Fall-Nr\nage: Alter\n"
+        "sex: {column: Geschl., values: {m: M, w: F}}\n"
+        "date: Untersuchung\nfindings: {column: Befund, none: o.B.}\n"
+        "keep: [Score]\nmodality: {value: CR}\n"
     )
     return ImportOptions(
         source=source,
@@ -108,7 +113,8 @@ def records(path: Path) -> list[dict[str, str]]:
 
 
 def everything_in(folder: Path) -> str:
-    """Names and texts of a folder's files, without hashes and pseudonyms: chance may write a year into those."""
+    """Names and texts of a folder's files, without hashes and pseudonyms: chance may write a year
+    into those."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".png"]
     text = "\n".join(
         path.read_text(errors="replace") + str(path.relative_to(folder)) for path in files
@@ -116,7 +122,7 @@ def everything_in(folder: Path) -> str:
     return re.sub(r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "", text)
 
 
-# --- what goes in ------------------------------------------------------------------------------------------------------------
+# --- what goes in ---------------------------------------------------------------------------------
 
 
 def test_every_file_is_taken_or_has_a_reason(cohort, messy):
@@ -147,9 +153,9 @@ def test_every_file_is_taken_or_has_a_reason(cohort, messy):
     )
     assert "1 of 26 rows of the table have no file here." in said
     assert (
-        "2 cells of age are left empty: 1 negative age ('-4' in row 23), 1 age is not a number ('alt' in row 24)."
-        in said
-    )
+        "2 cells of age are left empty: 1 negative age ('-4' in row 23), 1 age is not a "
+        "number ('alt' in row 24)."
+    ) in said
     assert cohort.info["table"]["cells"] == {"age": {"negative age": 1, "age is not a number": 1}}
 
 
@@ -198,7 +204,7 @@ def test_splits_are_by_patient_and_the_same_for_any_salt(cohort, messy):
     assert shuffled.table["split"].tolist() != cohort.table["split"].tolist()
 
 
-# --- what stays out ----------------------------------------------------------------------------------------------------------
+# --- what stays out -------------------------------------------------------------------------------
 
 
 def test_nothing_that_identifies_is_in_the_cohort(cohort):
@@ -245,7 +251,7 @@ def test_columns_that_carry_ids_cannot_stay(messy, line):
         import_cohort(messy)
 
 
-# --- interruption ------------------------------------------------------------------------------------------------------------
+# --- interruption ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -328,7 +334,7 @@ def test_a_decoder_that_fails_in_any_way_stops_nothing(messy, monkeypatch):
     assert cohort.info["rejected_by_reason"]["unreadable"] == 2
 
 
-# --- other sources -----------------------------------------------------------------------------------------------------------
+# --- other sources --------------------------------------------------------------------------------
 
 
 def test_a_folder_per_class_without_patients(tmp_path):
@@ -443,7 +449,7 @@ def test_volumes_give_a_slice_and_say_their_plane(tmp_path):
     assert cohort.info["rejected_by_reason"] == {"4-D": 1}
 
 
-# --- bad input ---------------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 def test_volumes_without_a_plane_say_what_to_give(tmp_path):
@@ -533,7 +539,10 @@ def test_a_small_disk_is_noticed_before_work_starts(messy, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 1000))
     with pytest.raises(
         ResourceError,
-        match=r"needs about \d+ MB and 0 MB are free at .*; free some space or choose another --out",
+        match=(
+            r"needs about \d+ MB and 0 MB are free at .*; free some space or choose another "
+            r"--out"
+        ),
     ):
         import_cohort(messy)
     assert not messy.out.with_name(".cohort.partial").exists()
@@ -1346,7 +1355,7 @@ def test_a_survey_reads_no_pixels(messy, monkeypatch):
 #
 #
 #
-# ---------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @needs_data

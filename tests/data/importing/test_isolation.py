@@ -1,4 +1,5 @@
-"""One bad file costs itself: it hangs, takes all memory, crashes its decoder, leads elsewhere, and the rest goes in."""
+"""One bad file costs itself: it hangs, takes all memory, crashes its decoder, leads elsewhere, and
+the rest goes in."""
 
 from __future__ import annotations
 
@@ -921,7 +922,7 @@ def running(pid):
 #
 #
 #
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def picture(path, seed):

@@ -1,4 +1,5 @@
-"""Rows and pictures: whose picture it is, which rows it has, what becomes of odd cells, and what stays outside of a cohort."""
+"""Rows and pictures: whose picture it is, which rows it has, what becomes of odd cells, and what
+stays outside of a cohort."""
 
 from __future__ import annotations
 
@@ -138,7 +139,10 @@ def test_ids_that_differ_by_case_or_blanks_are_one_patient_in_one_split(tmp_path
     assert cohort.table["patient"].nunique() == 6
     assert cohort.table.groupby("patient")["split"].nunique().max() == 1
     assert cohort.info["split"]["notes"] == [
-        "The ids of 6 patients are written in several ways (case, blanks); each counts as one patient."
+        (
+            "The ids of 6 patients are written in several ways (case, blanks); each counts "
+            "as one patient."
+        )
     ]
     known = {row["patient"]: row["pseudonym"] for row in private(tmp_path, "patients.csv")}
     assert known["AB-03"] == known["ab-03"] in set(cohort.table["patient"])
@@ -211,7 +215,10 @@ def test_merged_cells_of_a_workbook_keep_the_patient(tmp_path: Path) -> None:
 
 
 def test_rows_that_a_map_leaves_out_take_no_pictures(tmp_path: Path) -> None:
-    text = "file,modality,age,date\n0.png,X-ray,50,\n1.png,CT,60,\n2.png,X-ray,70,2020\n3.png,X-ray,71,\n"
+    text = (
+        "file,modality,age,date\n"
+        "0.png,X-ray,50,\n1.png,CT,60,\n2.png,X-ray,70,2020\n3.png,X-ray,71,\n"
+    )
     map_text = "file: file\nage: age\nkeep_rows: {modality: X-ray}\n"
     cohort = brought(tmp_path, text, map_text)
     assert cohort.table["age"].tolist() == [50, 70, 71]
@@ -1070,7 +1077,7 @@ def test_where_nothing_is_found_both_sides_and_the_cure_are_shown(
 #
 #
 #
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def scan(path: Path, number: int, **fields: str) -> None:
@@ -1158,9 +1165,9 @@ def test_a_date_that_is_kept_by_name_is_not_called_removed(tmp_path: Path) -> No
         ImportOptions(source=tmp_path / "in", out=tmp_path / "c", keep=("StudyDate", "SOPClassUID"))
     )
     said = kept.info["deidentification"]["dates"]
-    assert (
-        said
-        == "removed, except these, kept by name: StudyDate; days since the patient's first scan are kept"
+    assert said == (
+        "removed, except these, kept by name: StudyDate; days since the patient's first "
+        "scan are kept"
     )
     assert "20040119" in (kept.folder / "metadata.csv").read_text()
     plain = import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "d"))

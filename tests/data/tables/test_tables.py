@@ -72,7 +72,10 @@ def test_any_dialect_reads_the_same(tmp_path, sep, end, encoding):
 def test_clutter_is_left_out(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(
-        "sep=;\n\nExport of 2020\n;;;\n ID ; Age;;Age;\n\n a ; 1 ;x;2;\n;;;;\nb;3;;4;\nc;5;;6;;;late\n\n",
+        (
+            "sep=;\n\nExport of 2020\n;;;\n ID ; Age;;Age;\n\n a ; 1 "
+            ";x;2;\n;;;;\nb;3;;4;\nc;5;;6;;;late\n\n"
+        ),
         encoding="utf-8",
     )
     table = read_table(path)
@@ -150,7 +153,7 @@ def test_a_missing_table_and_an_unknown_encoding_say_so(tmp_path):
     assert decode("Größe".encode("cp437"), encoding="cp437") == "Größe"
 
 
-# --- maps --------------------------------------------------------------------------------------------------------------------
+# --- maps -----------------------------------------------------------------------------------------
 
 
 def table_of(tmp_path, text):
@@ -174,7 +177,10 @@ def test_a_missing_column_names_those_present_and_the_nearest(tmp_path):
     ):
         with pytest.raises(
             InputError,
-            match=r"no column 'SubjectID'; its columns are: Subject ID, Age, File \(did you mean 'Subject ID'",
+            match=(
+                r"no column 'SubjectID'; its columns are: Subject ID, Age, File \(did you "
+                r"mean 'Subject ID'"
+            ),
         ):
             check_columns(TableMap.model_validate(given), table)
     with pytest.raises(InputError, match="which row belongs to which image"):
@@ -214,7 +220,10 @@ def test_presets_are_valid_and_unknown_ones_name_the_known():
         load_preset(name)
     with pytest.raises(
         OptionError,
-        match=r"unknown preset 'oasis3'; known: imagefolder, nih-chestxray14, oasis2 \(did you mean 'oasis2'",
+        match=(
+            r"unknown preset 'oasis3'; known: imagefolder, nih-chestxray14, oasis2 \(did you "
+            r"mean 'oasis2'"
+        ),
     ):
         load_preset("oasis3")
 
@@ -242,7 +251,7 @@ def test_yaml_words_stay_words(tmp_path):
     }
 
 
-# --- values ------------------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 def test_rows_are_typed(tmp_path):
@@ -1264,7 +1273,7 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_about(tmp_path):
 #
 #
 #
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 FILES = [
     "x/a1.png",

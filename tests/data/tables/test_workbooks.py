@@ -132,7 +132,10 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
     monkeypatch.setattr("openpyxl.load_workbook", None)
     with pytest.raises(
         InputError,
-        match=r"the workbook t.xlsx unpacks to 5 MB, and at most 4 MB are read; save the sheet as CSV",
+        match=(
+            r"the workbook t.xlsx unpacks to 5 MB, and at most 4 MB are read; save the sheet "
+            r"as CSV"
+        ),
     ):
         read_table(tmp_path / "t.xlsx")
 

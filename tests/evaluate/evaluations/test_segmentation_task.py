@@ -247,7 +247,10 @@ def test_labels_that_were_not_trained_on_or_cannot_be_tested_are_sentences(folde
     images = image_sets.load_set(folders / "made", None, 32)
     with pytest.raises(
         CohortError,
-        match=r"masks/00000\d\.png has the label 9, and the masks of the train split have 0, 5; write it",
+        match=(
+            r"masks/00000\d\.png has the label 9, and the masks of the train split have 0, "
+            r"5; write it"
+        ),
     ):
         Segmenting(task.sources, (5,), "roi").known(images, "made", 0)
     rare = Segmenting(task.sources, (5, 7, 9), "roi")

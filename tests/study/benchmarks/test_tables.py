@@ -316,7 +316,10 @@ def test_findings_are_one_against_the_rest(cohort: Cohort) -> None:
     assert Classes("findings", "Effusion").labels(table).sum() == 10
     with pytest.raises(
         OptionError,
-        match=r"--by findings: 3 values, .* --by findings=VALUE; known: Effusion, No Finding, Nodule",
+        match=(
+            r"--by findings: 3 values, .* --by findings=VALUE; known: Effusion, No Finding, "
+            r"Nodule"
+        ),
     ):
         Classes.of(chests, "findings")
     with pytest.raises(OptionError, match="unknown finding 'Efusion'; known: Effusion"):
