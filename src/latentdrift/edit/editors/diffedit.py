@@ -29,11 +29,11 @@ def differing(task: Task) -> Tensor:
     total = torch.zeros_like(task.x0[:, :1])
     for _ in range(NOISES):
         xt = task.noised(t)
-        said = [
+        predictions = [
             network(xt, t, context)
             for network, context in ((task.denoiser, task.source), (task.changed, task.target))
         ]
-        one, other = (task.schedule.split(prediction, xt, t)[1] for prediction in said)
+        one, other = (task.schedule.split(prediction, xt, t)[1] for prediction in predictions)
         total += (other - one).abs().mean(1, keepdim=True)
     total = total.clamp(max=EXTREME * total.mean())
     return total / total.amax().clamp(min=torch.finfo(total.dtype).tiny)
@@ -47,9 +47,9 @@ def diffedit(task: Task) -> tuple[Tensor, Tensor]:
     and not the inversion's: then nothing outside of the mask is a difference.
     """
     inside = (differing(task) >= task.how["mask_threshold"]).to(task.x0)
-    found = task.inverted
-    source = task.reconstructs(found.references)
-    target = task.changes(found.references)
+    inverted = task.inverted
+    source = task.reconstructs(inverted.references)
+    target = task.changes(inverted.references)
     return task.together(
-        source, target, found.xt, lambda one, other, _: torch.lerp(one, other, inside)
+        source, target, inverted.xt, lambda one, other, _: torch.lerp(one, other, inside)
     )

@@ -42,11 +42,11 @@ def sdedit(task: Task) -> tuple[Tensor, Tensor]:
 def ddim(task: Task) -> tuple[Tensor, Tensor]:
     """Back from the inversion, under the source's prompt and under the changed one (Song et al.
     2021, section 5.5)."""
-    found = task.inverted
-    source = task.reconstructs(found.references)
-    target = task.changes(found.references)
-    return task.back(source, found.xt, found.residuals), task.back(
-        target, found.xt, found.residuals
+    inverted = task.inverted
+    source = task.reconstructs(inverted.references)
+    target = task.changes(inverted.references)
+    return task.back(source, inverted.xt, inverted.residuals), task.back(
+        target, inverted.xt, inverted.residuals
     )
 
 
@@ -85,15 +85,15 @@ class Editor:
         """Whether it is for a network of this kind."""
         return self.instructed == base.sees_source and (bool(base.controls) or not self.hinted)
 
-    def keeps(self, asked: bool | None) -> bool:
+    def keeps(self, requested: bool | None) -> bool:
         """Whether its change is put on the image itself: as asked, or by default where its
         reconstruction is the image again."""
-        return bool(self.inversions) if asked is None else asked
+        return bool(self.inversions) if requested is None else requested
 
-    def inversion(self, asked: str | None) -> str | None:
+    def inversion(self, requested: str | None) -> str | None:
         """The row of INVERSIONS that is asked for, or the default; None where it starts from
         noise."""
-        return asked or next(iter(self.inversions), None)
+        return requested or next(iter(self.inversions), None)
 
 
 P2P = (*WAY, "cross_share", "self_share", "exchange", "emphasis", "local_blend", *MASK)

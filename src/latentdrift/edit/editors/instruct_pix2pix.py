@@ -59,7 +59,7 @@ class Instruction:
         Raises:
             OptionError: An instruction past the token limit, or a start that cannot be drawn.
         """
-        said = base.embed([instruction])
+        context = base.embed([instruction])
         silent = base.embed([""])
         x0 = base.moments(x)[0]
         return cls(
@@ -67,7 +67,7 @@ class Instruction:
             schedule=base.schedule,
             x0=x0,
             start=start(base, drift, statistics, instruction, steps, x.shape[-1], noise),
-            contexts=branches(base, silent, said, [base.source(x0)]),
+            contexts=branches(base, silent, context, [base.source(x0)]),
             steps=steps,
             guidance=guidance,
             image_guidance=image_guidance,

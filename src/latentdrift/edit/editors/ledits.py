@@ -20,7 +20,7 @@ def ledits(task: Task) -> tuple[Tensor, Tensor]:
     that stand for places). Theirs lead away from the empty prompt, under which they invert; the
     source's prompt says what is not to change.
     """
-    found = task.inverted
+    inverted = task.inverted
     focus = task.how["focus"]
 
     def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:
@@ -32,8 +32,8 @@ def ledits(task: Task) -> tuple[Tensor, Tensor]:
             (_largest(eps_i - eps_0, focus) for eps_i in eps), torch.zeros_like(eps_0)
         )
 
-    source = task.back(task.reconstructs(found.references), found.xt, found.residuals)
-    return source, task.back(denoise, found.xt, found.residuals)
+    source = task.back(task.reconstructs(inverted.references), inverted.xt, inverted.residuals)
+    return source, task.back(denoise, inverted.xt, inverted.residuals)
 
 
 def _largest(difference: Tensor, focus: float) -> Tensor:

@@ -37,28 +37,28 @@ def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
     The maps of one step are held at a time, and not those of the whole reconstruction.
     """
     attention = task.attention
-    found = task.inverted
+    inverted = task.inverted
     weight = task.how["attention_weight"]
-    kept: dict[str, Tensor] = {}
+    reference_maps: dict[str, Tensor] = {}
     losses: list[Tensor] = []
 
     def remember(layer: Layer, maps: Tensor) -> Tensor:
         if layer.cross:
-            kept[layer.name] = maps[-1:]
+            reference_maps[layer.name] = maps[-1:]
         return maps
 
     def compare(layer: Layer, maps: Tensor) -> Tensor:
         if layer.cross:  # per head, summed over places and words, as theirs
-            losses.append((maps - kept[layer.name]).float().pow(2).sum((2, 3)).mean())
+            losses.append((maps - reference_maps[layer.name]).float().pow(2).sum((2, 3)).mean())
         return maps
 
-    source = attention.watched(task.reconstructs(found.references), remember)
+    source = attention.watched(task.reconstructs(inverted.references), remember)
     compared = attention.watched(task.under(task.changed, 1, task.target, task.target), compare)
-    target = task.changes(found.references)
-    said: list[Tensor] = []
+    target = task.changes(inverted.references)
+    predictions: list[Tensor] = []
 
     def moved(one: Tensor, other: Tensor, t: int | Tensor) -> Tensor:
-        said[:] = [source(one, t, None)]
+        predictions[:] = [source(one, t, None)]
         with torch.enable_grad():
             moving = other.detach().requires_grad_()
             losses.clear()
@@ -73,8 +73,8 @@ def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
         return moved(one, other, task.times[done]) if done < task.depth else other
 
     def remembered(xt: Tensor, t: Any, context: Any) -> Tensor:
-        return said[0]
+        return predictions[0]
 
     with attention.held():
-        first = moved(found.xt, found.xt, task.times[0])
-        return task.together(remembered, target, found.xt, mix, other=first)
+        first = moved(inverted.xt, inverted.xt, task.times[0])
+        return task.together(remembered, target, inverted.xt, mix, other=first)

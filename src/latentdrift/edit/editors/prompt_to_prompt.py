@@ -31,13 +31,13 @@ def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
     """
     control = _Control(task)
     with task.attention.held():
-        found = task.inverted
-        source = task.attention.watched(task.reconstructs(found.references), control.remember)
+        inverted = task.inverted
+        source = task.attention.watched(task.reconstructs(inverted.references), control.remember)
         target = task.attention.watched(
-            control.counted(task.changes(found.references)), control.inject
+            control.counted(task.changes(inverted.references)), control.inject
         )
         return task.together(
-            source, target, found.xt, control.mix if task.how["local_blend"] else None
+            source, target, inverted.xt, control.mix if task.how["local_blend"] else None
         )
 
 

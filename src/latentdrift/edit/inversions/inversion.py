@@ -74,7 +74,7 @@ def ddim_trajectory(
     times = schedule.timesteps(steps).flip(0)[:depth]
     stride = len(schedule.alpha_bar) // steps  # as DDIMScheduler.step counts
     xt = x0
-    found = [x0]
+    latents = [x0]
     eps = schedule.split(denoiser(xt, times[0], context), xt, times[0])[1]
     for t in times:
         (a, s), (a_prev, s_prev) = schedule.scales(t, xt), _before(schedule, int(t) - stride, xt)
@@ -84,8 +84,8 @@ def ddim_trajectory(
             xt = fixed + slope * eps
             eps = schedule.split(denoiser(xt, t, context), xt, t)[1]
         xt = fixed + slope * noise(eps)
-        found.append(xt)
-    return found
+        latents.append(xt)
+    return latents
 
 
 def _trajectory(task: Task, noise: Callable[[Tensor], Tensor] = lambda eps: eps) -> list[Tensor]:

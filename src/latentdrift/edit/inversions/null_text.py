@@ -40,15 +40,17 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> T
     w = task.guidance
     xt = path[-1]
     reference = task.empty.float() if task.empty.dtype != torch.float64 else task.empty
-    found = []
+    references = []
     for i, (t, goal) in enumerate(
         zip(scheduler.timesteps[-task.depth :], reversed(path[:-1]), strict=True)
     ):
-        said = task.denoiser(xt, t, task.source)
+        prediction = task.denoiser(xt, t, task.source)
 
-        def step(context: Tensor, xt: Tensor = xt, t: Tensor = t, said: Tensor = said) -> Tensor:
+        def step(
+            context: Tensor, xt: Tensor = xt, t: Tensor = t, prediction: Tensor = prediction
+        ) -> Tensor:
             eps_0 = task.denoiser(xt, t, context)
-            return scheduler.step(eps_0 + w * (said - eps_0), t, xt).prev_sample
+            return scheduler.step(eps_0 + w * (prediction - eps_0), t, xt).prev_sample
 
         with torch.enable_grad():
             reference = reference.detach().clone().requires_grad_()
@@ -61,6 +63,6 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> T
                 loss.backward()
                 optimizer.step()
         reference = reference.detach()
-        found.append(reference)
+        references.append(reference)
         xt = step(reference).detach()
-    return torch.cat(found).to(task.empty)
+    return torch.cat(references).to(task.empty)
