@@ -1281,7 +1281,7 @@ def test_errors_of_the_machine_are_sentences(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setitem(service.VERBS, "phantom", fail)
+    monkeypatch.setattr(service, "phantom", fail)
     assert main.main(["phantom", "--out", str(tmp_path / "out")]) == 1
     assert sentence in capsys.readouterr().err
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from latentdrift.opening import (
 )
 from latentdrift.progress import bar
 from latentdrift.storage import held
+from latentdrift.verbs import find, load, name_of
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -56,7 +56,7 @@ def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
     with (
         held(out) if out and not distributed_ranks.rank() else nullcontext()
     ):  # of several processes, the first one writes
-        return VERBS[verb](options, quiet)
+        return load(find(verb).function)(options, quiet)
 
 
 def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
@@ -418,11 +418,12 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
     }
 
 
-def bench(verb: str, options: config.BenchOptions, quiet: bool = False) -> Result:
+def bench(options: config.BenchOptions, quiet: bool = False) -> Result:
     """A cohort and a base -> drift beside its rivals, or a table of the paper, with intervals."""
     from latentdrift.study.benchmarks import bench_page, bench_run
     from latentdrift.study.benchmarks.benchmark import Bench
 
+    verb = name_of(options)
     asked = Bench(options)
     with bar(verb, quiet=quiet) as report:
         results = bench_run.bench(asked, report)
@@ -500,7 +501,8 @@ def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
 def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
     """A record -> the same output again, and whether it is the same."""
     old = record.read(options.record)
-    VERBS[old["verb"]](replayed(old, options), quiet)
+    again = replayed(old, options)
+    load(find(old["verb"]).function)(again, quiet)
     before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
     different = sorted(
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
@@ -630,31 +632,6 @@ def _preview(
     drawn = {index: from_unit(picture, (0.0, 255.0), np.uint8) for index, picture in pictures}
     return np.stack([drawn[index] for index in range(len(texts))])
 
-
-VERBS: dict[str, Callable[..., Result]] = {
-    "import": import_,
-    "inspect": inspect,
-    "fit": fit,
-    "generate": generate,
-    "edit": edit,
-    "evaluate": evaluate,
-    "reader make": reader_make,
-    "reader score": reader_score,
-    "audit": audit,
-    "drift estimate": drift_estimate,
-    "drift search": drift_search,
-    "bench drift": partial(bench, "bench drift"),
-    "bench table1": partial(bench, "bench table1"),
-    "bench table2": partial(bench, "bench table2"),
-    "bench table3": partial(bench, "bench table3"),
-    "bench table4": partial(bench, "bench table4"),
-    "bench editors": bench_editors,
-    "export": export,
-    "adopt": adopt,
-    "phantom": phantom,
-    "replay": replay,
-    "demo": demo,
-}
 
 REPLAYED: dict[str, type[config.Options]] = {
     "fit": config.FitOptions,

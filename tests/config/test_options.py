@@ -26,7 +26,7 @@ from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.lr_schedules import SCHEDULES
 from latentdrift.adapt.training.optimizers import OPTIMIZERS
 from latentdrift.adapt.training.trackers import TRACKERS
-from latentdrift.cli import main
+from latentdrift.cli.show import show
 from latentdrift.config.parts import given
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import HINTS
@@ -34,8 +34,10 @@ from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.editors.editors import check as check_editor
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.errors import LatentDriftError, OptionError
+from latentdrift.evaluate.features.features import FEATURES
 from latentdrift.model.noise import NOISES
 from latentdrift.sample.samplers import FLOW_SAMPLERS, SAMPLERS
+from latentdrift.verbs import VERBS
 
 TABLES: dict[str, Any] = {
     "method": METHODS,
@@ -51,6 +53,7 @@ TABLES: dict[str, Any] = {
     "noise": NOISES,
     "hint": HINTS,
     "to": EXPORTS,
+    "features": FEATURES,
 }
 
 
@@ -63,7 +66,7 @@ def test_the_names_are_those_of_the_tables() -> None:
 def test_every_row_speaks_of_options_that_are_there() -> None:
     for verb, rows in config.PARTS.items():
         assert {name for row in rows for name in row.options} <= set(
-            main.VERBS[verb][0].model_fields
+            VERBS[verb].options.model_fields
         )
     for names, methods in config.BY_METHOD.items():
         assert set(names) <= set(config.FitOptions.model_fields) and set(methods) <= set(METHODS)
@@ -322,7 +325,7 @@ def test_a_mistake_in_an_edit_is_said_before_anything_is_loaded(
 )
 def test_a_mistake_imports_no_torch(line: str, sentence: str, adapter: Path) -> None:
     probe = (
-        "import sys; from latentdrift import cli; cli.main(sys.argv[1:]); "
+        "import sys; from latentdrift.cli.main import main; main(sys.argv[1:]); "
         "print(sorted({'torch', 'diffusers'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -337,7 +340,7 @@ def test_a_mistake_imports_no_torch(line: str, sentence: str, adapter: Path) -> 
 
 def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
     drift = {"train": [], "infer": [0.012345678901234567, -0.1], "start": "shift"}
-    shown = main._show(
+    shown = show(
         {
             "cohort": "o",
             "drift": drift,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentdrift import config, preflight
 from latentdrift.opening import adapted, edited_by, edits, gatekeeper, requests, subject
-from latentdrift.service import VERBS, Result
+from latentdrift.service import Result
+from latentdrift.verbs import find, load
 
 
 def run(verb: str, options: config.Options) -> Result:
     """What a verb would do under these options; errors that can be known before work starts are
     raised."""
     preflight.check(verb, options)
-    return PLANS[verb](options)
+    return load(find(verb).plan)(options)
 
 
 def import_(options: config.ImportOptions) -> Result:
@@ -294,21 +294,3 @@ def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
 def echo(options: config.Options) -> Result:
     """For verbs that cost seconds: what they would do is what they were asked."""
     return options.model_dump(mode="json")
-
-
-PLANS: dict[str, Callable[..., Result]] = {
-    **dict.fromkeys(VERBS, echo),
-    "import": import_,
-    "fit": fit,
-    "generate": generate,
-    "edit": edit,
-    "evaluate": evaluate,
-    "drift estimate": drift_estimate,
-    "drift search": drift_search,
-    "bench drift": bench,
-    "bench table1": bench,
-    "bench table2": bench,
-    "bench table3": bench,
-    "bench table4": bench,
-    "bench editors": bench_editors,
-}

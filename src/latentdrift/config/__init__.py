@@ -15,6 +15,7 @@ from latentdrift.config.benchmark import (
     BenchTable3Options,
     BenchTable4Options,
 )
+from latentdrift.config.build import build
 from latentdrift.config.data import ImportOptions, InspectOptions, PhantomOptions
 from latentdrift.config.demo import DemoOptions, ReplayOptions
 from latentdrift.config.drift import DriftEstimateOptions, DriftOptions, DriftSearchOptions
@@ -60,6 +61,7 @@ __all__ = [
     "ReaderMakeOptions",
     "ReaderScoreOptions",
     "ReplayOptions",
+    "build",
     "check_names",
     "check_parts",
 ]

@@ -20,6 +20,8 @@ class Names:
     kind: str
     """What the error calls them."""
     known: tuple[str, ...]
+    others: bool = False
+    """Whether a path, an id or another value is allowed beside the names."""
 
 
 METHODS = Names(
@@ -88,6 +90,9 @@ NAMES: dict[str, Names] = {
     "noise": Names("noise", ("pyramid", "offset", "input-perturbation")),
     "hint": Names("hint", ("edges", "mask", "earlier")),
     "to": Names("format", ("diffusers", "a1111", "kohya")),
+    "features": Names(
+        "features", ("pocket", "ssl", "squeezenet", "inception", "huggingface"), others=True
+    ),
 }
 
 
@@ -99,7 +104,7 @@ def check_names(options: Options) -> None:
     """
     for option, names in NAMES.items():
         for name in _given(getattr(options, option, None)):
-            if name not in names.known:
+            if name not in names.known and not names.others:
                 raise unknown(names.kind, name, names.known)
 
 

@@ -1,0 +1,57 @@
+"""Results and errors as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from latentdrift.errors import LatentDriftError
+
+FULL_DISK_SIGNS = ("No space left on device", "os error 28", "Disk quota exceeded")
+"""Parts of the messages with which libraries report a full disk in errors of their own."""
+
+
+def show(result: Mapping[str, Any], indent: str = "") -> str:
+    """A result, one line for each value, with four digits; `--json` has all of them."""
+    lines = []
+    for key, value in result.items():
+        if not isinstance(value, Mapping):
+            lines.append(f"{indent}{key}: {_text(value)}")
+        elif value:
+            lines += [f"{indent}{key}:", show(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: none")
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        parts = [f"({_text(p)})" if isinstance(p, list | tuple) else _text(p) for p in value]
+        return ", ".join(parts) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
+    return str(value)
+
+
+def sentence(error: Exception) -> str:
+    """An error as a sentence: what was found, and what to do."""
+    if isinstance(error, LatentDriftError):
+        return str(error)
+    if any(sign in str(error) for sign in FULL_DISK_SIGNS):
+        return (
+            f"the disk is full ({error}); free some space and give the same command again, which "
+            "goes on where it can"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
+        return f"{where}: {error.strerror}; see that it is there and that you may read and write it"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            f"there is not enough memory ({str(error) or 'MemoryError'}); take fewer images at a "
+            "time or a lower resolution"
+        )
+    return f"{type(error).__name__}: {error}; run it again with `debug` for the traceback"

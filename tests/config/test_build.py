@@ -1,0 +1,29 @@
+"""Options from values by name: every mistake is one sentence that names the parameter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latentdrift import config
+from latentdrift.errors import OptionError
+
+
+def test_right_values_are_options() -> None:
+    built = config.build(config.FitOptions, {"cohort": "C", "out": "O", "steps": "9"})
+    assert (built.cohort, built.steps, built.method) == (Path("C"), 9, "lora")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"cohort": "C"}, "^`out` is missing$"),
+        ({"cohort": "C", "out": "O", "steps": 0}, "^`steps` is 0: input should be greater"),
+        ({"cohort": "C", "out": "O", "step": 3}, "unknown option 'step'.*did you mean 'steps'"),
+        ({"steps": 0}, "`cohort` is missing; `out` is missing; `steps` is 0"),
+    ],
+)
+def test_a_mistake_names_the_parameter(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(OptionError, match=sentence):
+        config.build(config.FitOptions, values)
