@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.evaluate.evaluations.realism import SIDE, Judge, Views, shrunk, structure
+from latentdrift.evaluate.critics.anatomy_critics import Judge
+from latentdrift.evaluate.critics.structure_views import SIDE, Views, shrunk, structure
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.controls import CONTROLS

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import shapes
 
-from latentdrift.evaluate.evaluations.counterfactual_metrics import card
+from latentdrift.evaluate.attributes.counterfactual_metrics import card
 
 N = 8
 

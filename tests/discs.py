@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentdrift.evaluate.evaluations.tstr import Labelled
+from latentdrift.evaluate.downstream.tstr import Labelled
 from latentdrift.evaluate.images.image_sets import ImageSet
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from latentdrift.evaluate.evaluations.attribute_predictors import Judges
+from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.images.image_sets import ImageSet
 
 SIDE = 32

@@ -159,7 +159,8 @@ DEMO: dict[str, dict[str, Any]] = {
     "evaluate": {"bootstrap": 10, "classifier_steps": 2},
 }
 """What each stage of a demo is given instead: it has no options that make it smaller."""
-CRITICS = {"SIDE": 32, "SEEN": 32, "LEARNED": 60, "TRIED": 80}
+CRITICS = {"LEARNED": 60, "TRIED": 80}
+VIEWS = {"SIDE": 32, "SEEN": 32}
 
 
 @contextlib.contextmanager
@@ -167,7 +168,7 @@ def light() -> Iterator[None]:
     """Small demos, which have no options for that, and reports whose critics see few and small
     images."""
     from latentdrift import service
-    from latentdrift.evaluate.evaluations import realism
+    from latentdrift.evaluate.critics import anatomy_critics, structure_views
     from latentdrift.evaluate.report import report
 
     def smaller(stage: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
@@ -177,7 +178,9 @@ def light() -> Iterator[None]:
         for name, options in DEMO.items():
             patch.setattr(service, name, smaller(getattr(service, name), options))
         for name, value in CRITICS.items():
-            patch.setattr(realism, name, value)
+            patch.setattr(anatomy_critics, name, value)
+        for name, value in VIEWS.items():
+            patch.setattr(structure_views, name, value)
         patch.setattr(report, "SEARCHED", 4)
         yield
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.evaluate.evaluations.realism import Judge, judge_of
+from latentdrift.evaluate.critics.anatomy_critics import Judge, judge_of
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet

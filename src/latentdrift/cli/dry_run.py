@@ -134,7 +134,7 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
 def bench(options: config.BenchOptions) -> Result:
     from latentdrift.adapt.training.cost_estimate import plan as cost
     from latentdrift.adapt.training.run_folder import Run
-    from latentdrift.evaluate.evaluations.tstr import seconds_per_step
+    from latentdrift.evaluate.downstream.tstr import seconds_per_step
     from latentdrift.model.base import Base
     from latentdrift.model.drift import Drift
     from latentdrift.study.benchmarks.benchmark import Bench

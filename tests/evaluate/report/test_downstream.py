@@ -17,7 +17,7 @@ from latentdrift import config, service
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
-from latentdrift.evaluate.evaluations.augmentation_experiment import ARMS, CURVES, DOSES
+from latentdrift.evaluate.downstream.augmentation_experiment import ARMS, CURVES, DOSES
 from latentdrift.evaluate.report.downstream import Questions
 
 PLAIN = [name for name, arm in ARMS.items() if not arm.gan]

@@ -10,8 +10,8 @@ import pytest
 import shapes
 from card_edits import edits, judged
 
-from latentdrift.evaluate.evaluations.attribute_agreement import align
-from latentdrift.evaluate.evaluations.augmentation_experiment import ENOUGH
+from latentdrift.evaluate.attributes.agreement_metrics import align
+from latentdrift.evaluate.downstream.augmentation_experiment import ENOUGH
 from latentdrift.evaluate.report.downstream_lights import (
     BLIND,
     EXCESS,

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from latentdrift.data.phantom.phantom import ChestAttributes, chest, chest_history
 from latentdrift.errors import InputError, OptionError
-from latentdrift.evaluate.evaluations import realism
+from latentdrift.evaluate.critics import anatomy_critics, structure_views
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images.controls import ruined
 from latentdrift.evaluate.images.image_sets import ImageSet
@@ -54,10 +54,15 @@ def few_are_laid_over_each_other(monkeypatch):
 
 @pytest.fixture(autouse=True, scope="module")
 def critics_see_few_small_images():
-    """What the judge of realism says is tested in evaluate/evaluations/test_realism.py."""
+    """What the judge of realism says is tested in evaluate/critics/test_anatomy_critics.py."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"SIDE": 32, "SEEN": 32, "LEARNED": 60, "TRIED": 80}.items():
-            patch.setattr(realism, name, value)
+        for module, name, value in (
+            (structure_views, "SIDE", 32),
+            (structure_views, "SEEN", 32),
+            (anatomy_critics, "LEARNED", 60),
+            (anatomy_critics, "TRIED", 80),
+        ):
+            patch.setattr(module, name, value)
         yield
 
 

@@ -16,7 +16,7 @@ from latentdrift import config, service
 from latentdrift.cli import dry_run, main
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
-from latentdrift.evaluate.evaluations.class_labels import Classes
+from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.study.benchmarks import bench_run, downstream_auc
 from latentdrift.study.benchmarks.aggregation import cell, over_seeds, paper, people, summarise
 from latentdrift.study.benchmarks.benchmark import TABLES, Bench

@@ -11,22 +11,22 @@ from typing import Any
 from latentdrift.config import EvaluateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, InputError, OptionError
-from latentdrift.evaluate.evaluations import gan
-from latentdrift.evaluate.evaluations.attribute_agreement import align
-from latentdrift.evaluate.evaluations.attribute_predictors import Judges
-from latentdrift.evaluate.evaluations.augmentation_experiment import Task, Trial
-from latentdrift.evaluate.evaluations.class_labels import Classes
-from latentdrift.evaluate.evaluations.classification_task import Classifying
-from latentdrift.evaluate.evaluations.counterfactual_metrics import card
-from latentdrift.evaluate.evaluations.image_text_scores import (
+from latentdrift.evaluate.attributes.agreement_metrics import align
+from latentdrift.evaluate.attributes.attribute_predictors import Judges
+from latentdrift.evaluate.attributes.counterfactual_metrics import card
+from latentdrift.evaluate.attributes.image_text_scores import (
     JUDGES,
     by_encoder,
     by_judges,
     load_encoder,
 )
-from latentdrift.evaluate.evaluations.prompt_retrieval import retrieve
-from latentdrift.evaluate.evaluations.segmentation_task import Segmenting
-from latentdrift.evaluate.evaluations.tstr import seconds_per_step
+from latentdrift.evaluate.attributes.prompt_ranking import retrieve
+from latentdrift.evaluate.downstream import gan
+from latentdrift.evaluate.downstream.augmentation_experiment import Task, Trial
+from latentdrift.evaluate.downstream.class_labels import Classes
+from latentdrift.evaluate.downstream.classification_task import Classifying
+from latentdrift.evaluate.downstream.segmentation_task import Segmenting
+from latentdrift.evaluate.downstream.tstr import seconds_per_step
 from latentdrift.evaluate.features.classifier import SMALL, load_network
 from latentdrift.evaluate.images.image_sets import ImageSet, check_split
 from latentdrift.evaluate.metrics.image_similarity import read_edits

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.evaluate.evaluations.attribute_words import attribute, change
-from latentdrift.evaluate.evaluations.augmentation_experiment import ENOUGH, better_than_chance
-from latentdrift.evaluate.evaluations.counterfactual_metrics import BEYOND, MATERIAL
-from latentdrift.evaluate.evaluations.counterfactual_metrics import LEAST as FEW
+from latentdrift.evaluate.attributes.counterfactual_metrics import BEYOND, MATERIAL
+from latentdrift.evaluate.attributes.counterfactual_metrics import LEAST as FEW
+from latentdrift.evaluate.downstream.augmentation_experiment import ENOUGH, better_than_chance
+from latentdrift.evaluate.images.attribute_words import attribute, change
 
 Light = tuple[str, str, str]
 Told = Mapping[str, Any]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from latentdrift import html_report
-from latentdrift.evaluate.evaluations.attribute_agreement import CLASSES, NUMBERS
-from latentdrift.evaluate.evaluations.attribute_words import FOLLOW_UP, attribute, change
-from latentdrift.evaluate.evaluations.augmentation_experiment import IMITATED, REFERENCE, verdict
-from latentdrift.evaluate.evaluations.counterfactual_metrics import BEYOND, MATERIAL
-from latentdrift.evaluate.evaluations.prompt_retrieval import METRICS, OPPOSED
+from latentdrift.evaluate.attributes.agreement_metrics import CLASSES, NUMBERS
+from latentdrift.evaluate.attributes.counterfactual_metrics import BEYOND, MATERIAL
+from latentdrift.evaluate.attributes.prompt_ranking import METRICS, OPPOSED
+from latentdrift.evaluate.downstream.augmentation_experiment import IMITATED, REFERENCE, verdict
+from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.strips import edit_strip, pixels
 from latentdrift.evaluate.report.report_style import LIMIT, REAL, SYNTHETIC

@@ -66,13 +66,13 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.evaluate.evaluations import pairwise_metrics
-from latentdrift.evaluate.evaluations.realism import Judge, judge_of
+from latentdrift.evaluate.critics.anatomy_critics import Judge, judge_of
 from latentdrift.evaluate.images import subgroups
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.diversity import diversity
 from latentdrift.evaluate.metrics.image_similarity import WINDOW, read_edits
+from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.privacy.copy_detection import find_copies, find_duplicates, planted
 from latentdrift.evaluate.privacy.reidentification import recognition
 from latentdrift.evaluate.report.downstream_lights import judge_answers

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from latentdrift.evaluate.evaluations.realism import MOST_BEYOND, NEARER, ORDINARY
+from latentdrift.evaluate.critics.anatomy_critics import MOST_BEYOND, NEARER, ORDINARY
 from latentdrift.evaluate.statistics.bootstrap import FEWEST
 
 Light = tuple[str, str, str]

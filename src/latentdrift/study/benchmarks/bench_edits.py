@@ -13,9 +13,9 @@ import numpy as np
 
 from latentdrift.adapt.training.edit_hints import sourced
 from latentdrift.config import BenchEditorsOptions
-from latentdrift.evaluate.evaluations.pairwise_metrics import rows_of
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, compare
+from latentdrift.evaluate.privacy.pairwise_metrics import rows_of
 from latentdrift.model.base import Base
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.variant_metrics import Judge

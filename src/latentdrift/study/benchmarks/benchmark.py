@@ -29,7 +29,7 @@ from latentdrift.config.parts import given
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.errors import CohortError, OptionError, unknown
-from latentdrift.evaluate.evaluations.class_labels import Classes
+from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.statistics.bootstrap import rng
 from latentdrift.model.base import identity
 from latentdrift.model.drift import Drift

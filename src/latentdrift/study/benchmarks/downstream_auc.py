@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.evaluate.evaluations.class_labels import Classes
-from latentdrift.evaluate.evaluations.tstr import Labelled, utility
+from latentdrift.evaluate.downstream.class_labels import Classes
+from latentdrift.evaluate.downstream.tstr import Labelled, utility
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics import bootstrap

@@ -23,7 +23,7 @@ from latentdrift.edit.io.counterfactual import Counterfactual, How, edit
 from latentdrift.edit.io.edit_inputs import Entry
 from latentdrift.edit.io.edit_requests import Wish
 from latentdrift.errors import OptionError, unknown
-from latentdrift.evaluate.evaluations.ground_truth import (
+from latentdrift.evaluate.attributes.ground_truth import (
     against_truth,
     against_visit,
     tissue_fraction,

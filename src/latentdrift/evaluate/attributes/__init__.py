@@ -1,0 +1,1 @@
+"""Attributes and prompts that images show, and changes of attributes that edits make."""

@@ -1,0 +1,212 @@
+"""Judges of attributes: small networks that learned from real pictures to say how old, of which
+sex, with what finding.
+
+They look at synthetic pictures and at edits and guided none of them, so that nobody marks their own
+work. One network judges all attributes of a cohort, and the mean of several is taken. The classes
+of an attribute weigh the same, so that log-odds of 0 are the threshold. How good the judges are is
+measured on held-out real pictures, and stands beside whatever they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latentdrift.errors import InputError
+from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
+from latentdrift.evaluate.downstream.class_labels import Classes
+from latentdrift.evaluate.downstream.tstr import BATCH, looked_at, predict
+from latentdrift.evaluate.features.classifier import SMALL, Network
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.statistics.bootstrap import part_of, rng
+from latentdrift.seeds import derive, generator
+
+# training pictures of a number, and of each side of a class, below which nothing is learned (ours)
+LEAST = 10
+MOST = 5000  # training pictures; more are sampled down
+
+
+@dataclass(frozen=True)
+class Output:
+    """One thing that is judged: a number (`value` is None), or whether an attribute has a value."""
+
+    attribute: str
+    value: str | None = None
+    unit: str = ""
+    other: str | None = None
+    """The only other value, where an attribute has two."""
+
+    @property
+    def name(self) -> str:
+        return self.attribute if self.value is None else f"{self.attribute}={self.value}"
+
+    def truths(self, rows: pd.DataFrame) -> np.ndarray:
+        """What a table says: the number, or 1 and 0; NaN where it says nothing: float [N]."""
+        if self.attribute not in rows:
+            return np.full(len(rows), np.nan)
+        if self.value is None:
+            return pd.to_numeric(rows[self.attribute], errors="coerce").to_numpy(dtype=float)
+        return Classes(self.attribute, self.value).labels(rows)
+
+
+def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], list[str]]:
+    """What can be learned from a table, and the names of what cannot, having too few pictures.
+
+    Of a category with two values one is judged, of more each against the rest, and each finding.
+
+    Args:
+        spec: A cohort's attributes.
+        rows: Of the training pictures.
+    """
+    asked = []
+    for name, kind in spec.items():
+        words: list[Any] = (
+            [None] if kind["type"] == "number" else [str(word) for word in kind["vocabulary"]]
+        )
+        if kind["type"] == "category" and len(words) == 2:
+            asked.append(Output(name, words[0], other=words[1]))
+        else:
+            asked += [Output(name, word, kind.get("unit") or "") for word in words]
+    able = {output: _enough(output, output.truths(rows)) for output in asked}
+    return [output for output, enough in able.items() if enough], [
+        output.name for output, enough in able.items() if not enough
+    ]
+
+
+def _enough(output: Output, truth: np.ndarray) -> bool:
+    known = truth[~np.isnan(truth)]
+    if output.value is None:
+        return len(known) >= LEAST and float(np.ptp(known)) > 0
+    return min(int(known.sum()), int((1 - known).sum())) >= LEAST
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Trained judges: call them with pictures for what they see.
+
+    Attributes:
+        outputs: what is judged, K things.
+        left_out: names of attributes that had too few pictures.
+        networks: the mean of these is the judgement.
+        size: pixels on a side at which they look.
+        centre, scale: [K] of the numbers; 0 and 1 for classes.
+    """
+
+    outputs: list[Output]
+    left_out: list[str]
+    networks: list[nn.Module]
+    size: int
+    centre: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def learn(
+        cls,
+        images: ImageSet,
+        spec: Mapping[str, Any],
+        *,
+        network: Network = SMALL,
+        steps: int = 200,
+        repeats: int = 3,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> Judges:
+        """From real pictures with their table.
+
+        Raises:
+            InputError: No table, or too few pictures for any attribute.
+        """
+        if images.attributes is None:
+            raise InputError(
+                "judges of attributes learn from real images with a table; give a cohort"
+            )
+        images = images.take(part_of(len(images), MOST, rng(seed, "judges")))
+        rows = images.attributes
+        assert rows is not None
+        found, left_out = outputs(spec, rows)
+        if not found:
+            raise InputError(
+                f"none of the attributes {', '.join(spec) or '(there are none)'} has {LEAST} "
+                "training images of each of its classes, so no judge can learn it; give more "
+                "training images"
+            )
+        truth = np.stack([output.truths(rows) for output in found], 1)
+        numbers = np.array([output.value is None for output in found])
+        centre, scale = (
+            np.where(numbers, of(truth, 0), other)
+            for of, other in ((np.nanmean, 0.0), (np.nanstd, 1.0))
+        )
+        x = looked_at(images, network.size)
+        y = torch.from_numpy((truth - centre) / scale).float()
+        networks = []
+        for repeat in range(repeats):
+            place = derive(seed, "judges", repeat)
+            made = network.make(place, len(found)).to(device)
+            _learn(
+                made,
+                x,
+                y,
+                torch.from_numpy(numbers),
+                steps,
+                network.rate,
+                generator(place, "judges"),
+            )
+            networks.append(made)
+        return cls(found, left_out, networks, network.size, centre, scale)
+
+    def __call__(self, images: ImageSet) -> np.ndarray:
+        """float64 [N, K]: numbers in their unit, log-odds of classes, in the order of `outputs`."""
+        x = looked_at(images, self.size)
+        return (
+            np.mean([predict(network, x) for network in self.networks], axis=0) * self.scale
+            + self.centre
+        )
+
+    def truths(self, rows: pd.DataFrame | None, n: int) -> np.ndarray:
+        """What a table says of n pictures: float [N, K], NaN where nothing."""
+        if rows is None:
+            return np.full((n, len(self.outputs)), np.nan)
+        return np.stack([output.truths(rows) for output in self.outputs], 1)
+
+
+def _learn(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    numbers: Tensor,
+    steps: int,
+    rate: float,
+    source: torch.Generator,
+) -> None:
+    """Squared error of numbers [K], cross-entropy of classes with both sides weighing the same; NaN
+    in y [N, K] counts not."""
+    device = next(network.parameters()).device
+    known = ~y.isnan()
+    ones = torch.where(known, y, 0).sum(0)
+    weight = torch.where(numbers, 1.0, (known.sum(0) - ones) / ones.clamp(min=1)).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    kind = numbers.to(device)
+    network.train()
+    for _ in range(steps):
+        places = torch.randint(len(x), (BATCH,), generator=source)
+        told = known[places].to(device)
+        target = torch.where(known[places], y[places], 0).to(device)
+        said = network(2 * AUGMENTATIONS["light"](x[places], source).to(device) - 1)
+        squared = functional.mse_loss(said, target, reduction="none")
+        entropy = functional.binary_cross_entropy_with_logits(
+            said, target, pos_weight=weight, reduction="none"
+        )
+        loss = (torch.where(kind, squared, entropy) * told).sum() / BATCH
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    network.eval()

@@ -1,0 +1,269 @@
+"""How well a prompt goes with a picture: SCORERS, for which prompts are ranked by `retrieval.py`.
+
+A prompt is a row of a table, and what the sentence of that row says. The judges of attributes rank
+it by what they see, against how common it is: for each attribute that it names, the logarithm of
+how likely the value is for one who sees the picture over how likely it is for one who does not. An
+attribute that judges cannot see in real pictures has no say. A published dual encoder, such as
+CLIP, reads the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift import prompts
+from latentdrift.errors import InputError
+from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
+from latentdrift.evaluate.features.features import resize
+from latentdrift.evaluate.features.preprocessing import Entrance
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.statistics.bootstrap import groups, rng
+
+JUDGES = "judges"  # what the option calls them
+# real pictures of a number, and of each side of a class, below which an attribute has no say (ours)
+CALIBRATED = 10
+# likelihood-ratio statistic from which a judgement is more than chance (95 % point of chi squared,
+# 1 degree)
+TOLD = 3.84
+FOLDS = 10
+FULL = 77  # tokens; encoders whose texts are no longer learned from texts that were filled up to it
+BATCH = 32
+
+
+class Prompts:
+    """Different sentences, and a row of attributes that each was made of."""
+
+    def __init__(self, describe: str, spec: Mapping[str, Any]) -> None:
+        self.describe = describe
+        self.spec = spec
+        self._places: dict[str, int] = {}
+        self._rows: list[dict[str, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, rows: pd.DataFrame) -> np.ndarray:
+        """Where the sentence of each row stands: int [N]."""
+        found = []
+        for row in rows.to_dict("records"):
+            said = prompts.attributes_of(row, self.spec)
+            place = self._places.setdefault(prompts.sentence(self.describe, said), len(self._rows))
+            if place == len(self._rows):
+                self._rows.append(said)
+            found.append(place)
+        return np.array(found, int)
+
+    @property
+    def texts(self) -> list[str]:
+        """The sentences."""
+        return list(self._places)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """What each one says; a cell is empty where it says nothing."""
+        return pd.DataFrame(self._rows, columns=list(self.spec))
+
+
+Scorer = Callable[[ImageSet, ImageSet, Prompts], tuple[np.ndarray, np.ndarray]]
+"""Held-out real pictures [N], synthetic ones [M] and prompts [P] -> how well each goes with each:
+[N, P] and [M, P]."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a judgement says of a value, over what is known without: from real pictures, by
+    regression (of classes: Platt 1999).
+
+    Attributes:
+        slope, start: of the number, or of the log-odds, on the judgement.
+        sd: of a number about that line; 0 for a class.
+        mean, spread: of the number among real pictures; for a class the log-odds of its share, and
+            0.
+    """
+
+    slope: float
+    start: float
+    sd: float
+    mean: float
+    spread: float
+
+    @classmethod
+    def learn(cls, output: Output, truth: np.ndarray, said: np.ndarray) -> Evidence | None:
+        """From truth [N] (NaN: unknown) and judgement [N] of real pictures; None where few are
+        known, or it tells nothing."""
+        known = ~np.isnan(truth)
+        truth = truth[known]
+        said = said[known]
+        if output.value is None:
+            if len(truth) < CALIBRATED or np.ptp(said) == 0 or np.ptp(truth) == 0:
+                return None
+            slope, start = np.polyfit(said, truth, 1)
+            squares = np.square(truth - start - slope * said).sum()
+            sd = max(np.sqrt(squares / (len(truth) - 2)), 1e-3 * truth.std())
+            gain = len(truth) * np.log(len(truth) * truth.var() / max(squares, 1e-300))
+            found = cls(
+                float(slope), float(start), float(sd), float(truth.mean()), float(truth.std())
+            )
+        else:
+            if min(truth.sum(), (1 - truth).sum()) < CALIBRATED:
+                return None
+            from sklearn.linear_model import LogisticRegression
+
+            scale = max(float(said.std()), 1e-12)
+            share = truth.mean()
+            line = LogisticRegression().fit(said[:, None] / scale, truth.astype(int))
+            slope = line.coef_[0, 0] / scale
+            prior = np.log(share / (1 - share))
+            found = cls(float(slope), float(line.intercept_[0]), 0.0, float(prior), 0.0)
+            gain = (
+                2 * found(said, np.array([0.0, 1.0]))[np.arange(len(said)), truth.astype(int)].sum()
+            )
+        return found if slope > 0 and gain >= TOLD else None
+
+    def __call__(self, said: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Judgements [N] and the values of prompts [P] -> [N, P], natural logarithms; 0 where a
+        prompt says nothing."""
+        seen = (self.start + self.slope * said)[:, None]
+        value = values[None]
+        if self.sd:
+            told = _log_density(value, seen, self.sd) - _log_density(value, self.mean, self.spread)
+        else:
+            told = np.where(
+                value == 1,
+                _log_share(seen) - _log_share(self.mean),
+                _log_share(-seen) - _log_share(-self.mean),
+            )
+        return np.where(np.isnan(value), 0.0, told)
+
+
+def _log_density(value: np.ndarray, mean: np.ndarray | float, sd: float) -> np.ndarray:
+    """Of the normal distribution, but for a constant."""
+    return -np.square((value - mean) / sd) / 2 - np.log(sd)
+
+
+def _log_share(odds: np.ndarray | float) -> np.ndarray:
+    """The logarithm of the probability whose log-odds these are."""
+    return -np.logaddexp(0.0, -np.asarray(odds))
+
+
+def by_judges(judges: Judges, seed: int = 0) -> Scorer:
+    """The sum of what the judges' outputs say.
+
+    How far each can be trusted is learned from the real pictures: of a FOLDS-th of the patients,
+    from all others.
+    """
+
+    def score(real: ImageSet, synthetic: ImageSet, asked: Prompts) -> tuple[np.ndarray, np.ndarray]:
+        values = judges.truths(asked.rows, len(asked))
+        truths = judges.truths(real.attributes, len(real))
+        ours = judges(real)
+        theirs = judges(synthetic)
+        units = groups(len(real), real.patients)
+        folds = rng(seed, "scorer").permutation(units.max() + 1)[units] % FOLDS
+        found = np.zeros((len(real), len(asked)))
+        for fold in range(FOLDS):
+            out = folds == fold
+            found[out] = _told(judges, truths[~out], ours[~out], ours[out], values)
+        return found, _told(judges, truths, ours, theirs, values)
+
+    return score
+
+
+def _told(
+    judges: Judges, truths: np.ndarray, known: np.ndarray, said: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Judgements [N, K] of pictures against values [P, K]: [N, P], trusted as far as `known` [R, K]
+    agrees with `truths`."""
+    found = np.zeros((len(said), len(values)))
+    for place, output in enumerate(judges.outputs):
+        evidence = Evidence.learn(output, truths[:, place], known[:, place])
+        if evidence is not None:
+            found += evidence(said[:, place], values[:, place])
+    return found
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A Hugging Face dual encoder of pictures and texts."""
+
+    model: Any
+    tokenizer: Any
+    entrance: Entrance
+    longest: int
+    """Tokens of a text."""
+
+    def pictures(self, images: ImageSet, device: str) -> np.ndarray:
+        """[N, D], of length 1."""
+        parts = (images.images[start : start + BATCH] for start in range(0, len(images), BATCH))
+        entered = (
+            self.entrance.scale(resize(part, self.entrance.size).to(device)) for part in parts
+        )
+        return np.concatenate(
+            [_unit(self.model.get_image_features(pixel_values=x)) for x in entered]
+        )
+
+    def texts(self, texts: list[str], device: str) -> np.ndarray:
+        """[P, D], of length 1."""
+        how: Any = {
+            "padding": "max_length" if self.longest <= FULL else True,
+            "truncation": True,
+            "max_length": self.longest,
+        }
+        parts = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
+        tokens = (self.tokenizer(part, return_tensors="pt", **how).to(device) for part in parts)
+        return np.concatenate([_unit(self.model.get_text_features(**x)) for x in tokens])
+
+
+def load_encoder(name: str) -> Encoder:
+    """The folder or id of a dual encoder: CLIP, SigLIP and their kin.
+
+    Raises:
+        InputError: No such model, or its weights are not whole.
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        entrance = Entrance.of(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model, info = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+        longest = min(
+            int(tokenizer.model_max_length), int(model.config.text_config.max_position_embeddings)
+        )
+        _ = model.get_image_features, model.get_text_features
+    except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
+        raise InputError(
+            f"no dual encoder of images and texts could be read from '{name}' "
+            f"({' '.join(str(error).split())[:200]}); give `{JUDGES}`, or the folder or id of a "
+            "model of transformers that has both, such as CLIP or SigLIP; weights in the layout of "
+            "open_clip alone cannot be read"
+        ) from error
+    if info["missing_keys"]:
+        raise InputError(
+            f"'{name}' lacks weights, e.g. {min(info['missing_keys'])}; scores of random weights "
+            "would mean nothing"
+        )
+    return Encoder(model.eval().requires_grad_(False), tokenizer, entrance, longest)
+
+
+def by_encoder(encoder: Encoder, device: str = "cpu") -> Scorer:
+    """The cosine between a picture and a sentence."""
+
+    def score(real: ImageSet, synthetic: ImageSet, asked: Prompts) -> tuple[np.ndarray, np.ndarray]:
+        encoder.model.to(device)
+        texts = encoder.texts(asked.texts, device)
+        ours, theirs = (encoder.pictures(images, device) @ texts.T for images in (real, synthetic))
+        return ours, theirs
+
+    return score
+
+
+def _unit(output: Any) -> np.ndarray:
+    """Features [B, D], which newer versions of transformers wrap, at length 1."""
+    features = getattr(output, "pooler_output", output)
+    return (features / features.norm(dim=-1, keepdim=True)).cpu().numpy().astype(np.float64)

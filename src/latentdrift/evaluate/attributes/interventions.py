@@ -1,0 +1,207 @@
+"""Counterfactuals beside the real images that they should be like.
+
+realism        per requested change: KID to held-out real images that have the target attribute
+follow-ups     where the patient came again in the target state: the counterfactual beside that visit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift import prompts
+from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
+from latentdrift.evaluate.attributes.requested_changes import Asked
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
+from latentdrift.evaluate.metrics.image_similarity import WINDOW, patients_of
+from latentdrift.evaluate.privacy.repeat_visits import Space
+from latentdrift.evaluate.statistics.bootstrap import Resampling
+
+KID = DISTANCES["kid"]
+# standard deviations of the real values by which the range of requested numbers is widened (ours)
+AROUND = 0.5
+AGE = 1.0  # years by which a follow-up may miss the requested age (ours)
+NO_CHANGE = (
+    "ssim",
+    "ms-ssim",
+    "psnr",
+    "difference_ssim",
+)  # measures on which the untouched original is a baseline
+
+
+def realism(
+    asked: Asked,
+    edits: Sequence[Mapping[str, Any]],
+    sets: Mapping[str, ImageSet],
+    real: ImageSet,
+    truths: np.ndarray,
+    spaces: Mapping[str, Space],
+    people: Resampling,
+) -> list[dict[str, Any]]:
+    """KID of the counterfactuals of each change to held-out real images with its target, in each
+    feature space.
+
+    Args:
+        asked: What was requested.
+        edits: From `similarity.read_edits`.
+        sets: `original` and `counterfactual`, as they are judged.
+        real: Held-out real images.
+        truths: Attributes of `real` as the judges have them [N, K].
+        spaces: Feature spaces.
+        people: Patients of the edits, and the resamples.
+
+    Returns:
+        One row for each change and space with enough images: change, features, n, value, ci, floor
+        and matched as of `distances.judge`, and `original`, the KID of the originals.
+    """
+    patients = patients_of(edits)
+    found = []
+    for label, space in spaces.items():
+        features = {
+            name: np.asarray(space(images.images), dtype=np.float64)
+            for name, images in sets.items()
+        }
+        known = np.asarray(space(real.images), dtype=np.float64)
+        for kind in asked.kinds:
+            rows = np.flatnonzero(asked.rows(kind))
+            target = np.flatnonzero(_has_target(asked, kind, truths))
+            if min(len(rows), len(target)) < KID.least:
+                continue
+            whose = [patients[row] for row in rows]
+            owners = None if real.patients is None else [real.patients[place] for place in target]
+            how: Any = {"whose": whose, "bootstrap": people.bootstrap, "seed": people.seed}
+            made, before = (
+                judge(KID, known[target], features[name][rows], owners, **how)
+                for name in ("counterfactual", "original")
+            )
+            n = {"edits": len(rows), "patients": len(set(whose)), "real": len(target)}
+            kept = {
+                name: made.get(name) for name in ("value", "ci", "floor", "floor_ci", "matched")
+            }
+            found.append(
+                {"change": kind, "features": label, "n": n, **kept, "original": before["value"]}
+            )
+    return found
+
+
+def _has_target(asked: Asked, kind: str, truths: np.ndarray) -> np.ndarray:
+    """Which real images [N] have the value that a change asks for; of a number, a value in the
+    range of those requested."""
+    place, after = asked.target(kind)
+    values = truths[:, place]
+    number = asked.is_number(kind)
+    if not number:
+        return np.asarray(values == after)
+    wanted = asked.after[asked.rows(kind), place]
+    spread = AROUND * np.nanstd(values)
+    return np.asarray((values >= wanted.min() - spread) & (values <= wanted.max() + spread))
+
+
+def follow_ups(
+    edits: Sequence[Mapping[str, Any]],
+    sets: Mapping[str, ImageSet],
+    real: ImageSet,
+    spec: Mapping[str, Any],
+    people: Resampling,
+) -> dict[str, Any] | None:
+    """Counterfactuals beside the patient's own visit in the target state; None where no patient has
+    such a visit.
+
+    Two visits differ by position and noise, too: what counts is to be better than the untouched
+    original.
+
+    Args:
+        edits: From `similarity.read_edits`; their records name the patient.
+        sets: `original` and `counterfactual`, as they are judged.
+        real: Held-out real images, of which some may be later visits.
+        spec: The cohort's attributes.
+        people: Patients of the edits, and the resamples.
+
+    Returns:
+        n, patients, metrics (those of `truth.against_visit`: value, ci, n), no_change, the same of
+        the untouched originals, and gain, the paired difference of the two. Both are of the same
+        patients: their own intervals overlap also where the difference is clear.
+    """
+    pairs = [
+        (edit, visit)
+        for edit, one in enumerate(edits)
+        if (visit := _visit(one["record"], real, spec)) is not None
+    ]
+    if not pairs or min(real.images.shape[1:3]) < WINDOW:
+        return None
+    places, visits = (np.array(part) for part in zip(*pairs, strict=True))
+    first, made = (np.asarray(sets[name].images)[places] for name in ("original", "counterfactual"))
+    last = np.asarray(real.images[visits])
+    some = people.take(places)
+    scores = against_visit(first, made, last)
+    untouched = against_visit(first, baselines(first, first, first)["no change"], last)
+    return {
+        "n": len(places),
+        "patients": some.patients,
+        "metrics": {name: some.mean(values) for name, values in scores.items()},
+        "no_change": {name: some.mean(untouched[name]) for name in NO_CHANGE},
+        "gain": {name: some.mean(_gain(scores[name], untouched[name])) for name in NO_CHANGE},
+    }
+
+
+def _gain(made: np.ndarray, untouched: np.ndarray) -> np.ndarray:
+    """Score of each edit minus that of its untouched original [E]; NaN where one of the two is
+    infinite."""
+    return np.subtract(
+        made,
+        untouched,
+        out=np.full(len(made), np.nan),
+        where=np.isfinite(made) & np.isfinite(untouched),
+    )
+
+
+def _visit(record: Mapping[str, Any], real: ImageSet, spec: Mapping[str, Any]) -> int | None:
+    """The place of the patient's image that is in the state the edit asks for, the nearest in age;
+    None without one."""
+    if real.patients is None or real.attributes is None or not record.get("patient"):
+        return None
+    own = np.flatnonzero(np.asarray(real.patients) == record["patient"])
+    add = record.get("add", ())
+    remove = record.get("remove", ())
+    before, after = prompts.states(
+        record.get("attributes", {}), record["changes"], add=add, remove=remove, spec=spec
+    )
+    candidates = [
+        place for place in own.tolist() if _in_state(real.attributes.iloc[place], before, after)
+    ]
+    ages = [
+        abs(float(real.attributes.iloc[place].get("age", np.nan)) - float(after.get("age", np.nan)))
+        for place in candidates
+    ]
+    return candidates[int(np.argmin(np.nan_to_num(ages, nan=np.inf)))] if candidates else None
+
+
+def _in_state(row: pd.Series, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether an image has every attribute of a state that it knows, an age to AGE; and is not the
+    image that was edited."""
+    for name, wanted in after.items():
+        value = row.get(name)
+        if prompts.is_missing(value) or prompts.is_missing(wanted):
+            continue
+        if name == "age":
+            if abs(float(value) - float(wanted)) > AGE:
+                return False
+        elif _parts(value) != _parts(wanted):
+            return False
+    changed = [name for name in after if _parts(before.get(name)) != _parts(after[name])]
+    return bool(changed) and any(
+        _parts(row.get(name)) != _parts(before.get(name)) for name in changed
+    )
+
+
+def _parts(value: Any) -> frozenset[str]:
+    """A value for comparison: findings in any order, numbers in one form."""
+    if prompts.is_missing(value):
+        return frozenset()
+    if isinstance(value, str):
+        return frozenset(value.split("|"))
+    return frozenset([f"{float(value):g}"])

@@ -1,0 +1,130 @@
+"""What the records of edits asked for, in the terms of the judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift import prompts
+from latentdrift.errors import InputError
+from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Attributes of E edits, as K judges would have them.
+
+    Attributes:
+        before, after: float [E, K]; NaN where nobody said.
+        touched: bool [E, K]: what was to change.
+        names: [E], kinds of change of each edit: `age up`, `diagnosis=dementia`, `findings=Effusion
+            removed`.
+        places: kind of change -> (which judge, the value that it should then see; 0 for a number).
+        numbers: kinds of change of numeric attributes.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    touched: np.ndarray
+    names: list[list[str]]
+    places: dict[str, tuple[int, float]]
+    numbers: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]
+    ) -> Asked:
+        """From record.json of each edit.
+
+        Raises:
+            InputError: A record does not say what was asked for, or nothing that was is judged.
+        """
+        states = [_states(record, spec) for record in records]
+        before, after = (
+            judges.truths(pd.DataFrame([pair[side] for pair in states]), len(states))
+            for side in (0, 1)
+        )
+        touched = np.zeros(after.shape, bool)
+        names: list[list[str]] = []
+        places: dict[str, tuple[int, float]] = {}
+        for edit, record in enumerate(records):
+            names.append([])
+            for place, output in enumerate(judges.outputs):
+                was = before[edit, place]
+                wanted = after[edit, place]
+                touched[edit, place] = (
+                    not np.isnan(wanted)
+                    and was != wanted
+                    and (not np.isnan(was) or _named(output, record))
+                )
+                if touched[edit, place] and (kind := _kind(output, was, wanted)):
+                    names[-1].append(kind)
+                    places[kind] = place, 0.0 if output.value is None else float(wanted)
+        if not places:
+            raise InputError(
+                "none of the edits asked for an attribute that judges could learn from the "
+                "training images; see `alignment` in docs/evaluating.md for what they need"
+            )
+        numbers = frozenset(
+            kind for kind, (place, _) in places.items() if judges.outputs[place].value is None
+        )
+        return cls(before, after, touched, names, places, numbers)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Kind of change -> number of edits."""
+        return {kind: int(self.rows(kind).sum()) for kind in self.places}
+
+    def rows(self, kind: str) -> np.ndarray:
+        """Which edits [E] were of a kind."""
+        return np.array([kind in names for names in self.names])
+
+    def is_number(self, kind: str) -> bool:
+        """Whether a kind of change is of a numeric attribute."""
+        return kind in self.numbers
+
+    def target(self, kind: str) -> tuple[int, float]:
+        """(which judge, what it should see)."""
+        return self.places[kind]
+
+
+def _states(
+    record: Mapping[str, Any], spec: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The attributes before and after."""
+    if "changes" not in record:
+        raise InputError(
+            "an edit's record.json has no 'changes', so nobody knows what was asked for; make it "
+            "with this version"
+        )
+    add = record.get("add", ())
+    remove = record.get("remove", ())
+    return prompts.states(
+        record.get("attributes", {}), record["changes"], add=add, remove=remove, spec=spec
+    )
+
+
+def _named(output: Output, record: Mapping[str, Any]) -> bool:
+    """Whether a change named this one, where nobody knows how it was before."""
+    findings = (*record.get("add", ()), *record.get("remove", ()))
+    return output.attribute in record["changes"] or (
+        output.attribute == "findings" and output.value in findings
+    )
+
+
+def _kind(output: Output, was: float, wanted: float) -> str | None:
+    """What a change is called; None for what goes with another: the value that a category leaves,
+    "No Finding"."""
+    if output.value is None:
+        return f"{output.attribute} {'set' if np.isnan(was) else 'up' if wanted > was else 'down'}"
+    if output.attribute == "findings":
+        if str(output.value).lower() in prompts.NO_FINDING:
+            return None
+        return f"{output.name} {'added' if wanted else 'removed'}"
+    if output.other is not None:
+        return f"{output.attribute}={output.value if wanted else output.other}"
+    return output.name if wanted else None

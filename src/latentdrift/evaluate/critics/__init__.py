@@ -1,0 +1,1 @@
+"""Classifiers of real against ruined, and of real against synthetic images."""

@@ -1,0 +1,309 @@
+"""Does a set show real anatomy? Critics learn to tell real images from ruined ones, and judge
+synthetic images.
+
+Distances of pooled features do not see where things are: shuffled patches and mixtures of two
+patients pass as real. Here every control of CONTROLS has a critic of its own, and one critic knows
+all controls. Critics look at coarse structure that keeps its place (edges by cell, and a network's
+layers by cell), because fine texture differs between any two ways of making images and hides
+whether there is a heart. Critics learn from training images and are tried on held-out real images
+and on the same images ruined: what they cannot tell apart there, they do not judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from latentdrift.evaluate.critics.structure_views import (
+    FOLDS,
+    Eye,
+    Features,
+    Views,
+    critic,
+    distinct_units,
+    pairwise_wins,
+    patient_folds,
+    views_of,
+)
+from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
+from latentdrift.evaluate.images.controls import CONTROLS
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.statistics.bootstrap import (
+    FEWEST,
+    draws,
+    interval,
+    part_of,
+    rng,
+)
+
+LEARNED = 150  # images that critics learn from, at most; each is ruined once by every control
+TRIED = 200  # held-out real images that critics are tried on, at most
+LEAST = 8  # real images, of FOLDS patients or more, below which no critic learns (ours)
+COARSE = 2  # views of `structure` that show no texture: edge directions and layers
+ORDINARY = 0.95  # share of the held-out real images that lie below the limit of ordinary images
+NEARER = 0.5  # position from which a set lies nearer to a control than to real images
+MOST_BEYOND = (
+    0.25  # share beyond the limit up to which a set counts as ordinary; 0.05 is expected (ours)
+)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A critic of one control, tried on held-out real images.
+
+    Attributes:
+        title: What was done to the images of the control.
+        auc: Area under the ROC curve of ruined against real held-out images, 0.5 for no difference.
+        auc_ci: Its 95 % interval over patients; None below FEWEST patients.
+        told: Whether the interval lies above 0.5.
+        position: Mean score of the synthetic images, 0 at real and 1 at ruined images; None where
+            not told.
+        position_ci: Its 95 % interval over patients and synthetic images; None below FEWEST
+            different synthetic images.
+    """
+
+    title: str
+    auc: float
+    auc_ci: list[float] | None
+    told: bool
+    position: float | None
+    position_ci: list[float] | None
+
+
+@dataclass(frozen=True)
+class Realism:
+    """What critics say of a synthetic set.
+
+    Attributes:
+        n: Numbers of images learned from, of real and synthetic images, of real patients, and of
+            different synthetic
+            images: an image that is repeated counts once in intervals.
+        controls: By row of CONTROLS.
+        beyond: Share of the synthetic images beyond the limit under which ORDINARY of the real ones
+            lie.
+        beyond_ci: Its 95 % interval; None below FEWEST different synthetic images.
+    """
+
+    n: dict[str, int]
+    controls: dict[str, Tried]
+    beyond: float
+    beyond_ci: list[float] | None
+
+    @property
+    def unseen(self) -> list[str]:
+        """Titles of the controls that critics cannot tell from as many real images."""
+        return [tried.title for tried in self.controls.values() if not tried.told]
+
+    @property
+    def undecided(self) -> list[str]:
+        """Titles of the controls that the set may as well lie at as not: the interval of its
+        position is that wide."""
+        placed = [
+            (tried.title, tried.position_ci)
+            for tried in self.controls.values()
+            if tried.position_ci
+        ]
+        return [title for title, ends in placed if ends[0] <= NEARER and ends[1] >= 1]
+
+    @property
+    def nearer(self) -> list[str]:
+        """Titles of the controls that the set surely lies nearer to than to real images, the surest
+        first."""
+        placed = [
+            (tried.position_ci[0], tried.title)
+            for tried in self.controls.values()
+            if tried.position_ci
+        ]
+        return [title for low, title in sorted(placed, reverse=True) if low > NEARER]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As report.json holds it."""
+        lists = {"unseen": self.unseen, "undecided": self.undecided, "nearer": self.nearer}
+        return {**asdict(self), **lists}
+
+
+class Critics:
+    """Learned from real images and the same images ruined.
+
+    The critic of all controls, which says how far a set lies beyond real images, does not see
+    seams: there any other texture lies far beyond.
+    """
+
+    def __init__(self, learned: Views) -> None:
+        stacked = [
+            np.concatenate(parts)
+            for parts in zip(learned.real, *learned.ruined.values(), strict=True)
+        ]
+        self.whole = Eye(learned.real, stacked)
+        self.coarse = Eye(learned.real[:COARSE], stacked[:COARSE])
+        real = self.whole(learned.real)
+        self.by_control = {
+            name: critic(real, self.whole(views)) for name, views in learned.ruined.items()
+        }
+        others = np.concatenate([self.coarse(views[:COARSE]) for views in learned.ruined.values()])
+        self.of_all = critic(self.coarse(learned.real[:COARSE]), others)
+
+    def scores(self, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Of every critic, [N] each; the critic of all controls is named `all`."""
+        components = self.whole(views)
+        scores = {name: judge(components) for name, judge in self.by_control.items()}
+        return scores | {"all": self.of_all(self.coarse(views[:COARSE]))}
+
+
+class Judge:
+    """Critics that were tried on held-out real images, ready for synthetic sets.
+
+    Args:
+        held_out: Real images that critics are tried on.
+        learned: Real images of other patients to learn from; None: critics learn from `held_out`,
+            cross-fitted.
+        space: Features of images [N, SEEN, SEEN, 3] in [0, 1].
+        bootstrap: Resamples behind each interval.
+        seed: Of folds, subsets and resamples.
+    """
+
+    def __init__(
+        self, held_out: Views, learned: Views | None, space: Features, *, bootstrap: int, seed: int
+    ) -> None:
+        self.held_out = held_out
+        self.space = space
+        self.bootstrap = bootstrap
+        self.seed = seed
+        everyone = np.arange(len(held_out.units))
+        if learned is None:
+            self.folds = [*patient_folds(held_out.units, rng(seed, "realism", "folds"))]
+            self.critics = [
+                Critics(held_out.take(np.setdiff1d(everyone, fold))) for fold in self.folds
+            ]
+        else:
+            self.folds = [everyone]
+            self.critics = [Critics(learned)]
+        self.learned = len((learned or held_out).units)
+        self.real = self._held_out(held_out.real)
+        self.ruined = {name: self._held_out(views) for name, views in held_out.ruined.items()}
+
+    def _held_out(self, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Scores of held-out images, each by critics that did not learn from its patient."""
+        found: dict[str, np.ndarray] = {
+            name: np.empty(len(views[0])) for name in [*CONTROLS, "all"]
+        }
+        for fold, critics in zip(self.folds, self.critics, strict=True):
+            for name, scores in critics.scores([view[fold] for view in views]).items():
+                found[name][fold] = scores
+        return found
+
+    def views(self, synthetic: ImageSet) -> list[np.ndarray]:
+        """A synthetic set, TRIED images at most, as critics see it."""
+        chosen = synthetic.take(
+            part_of(len(synthetic), TRIED, rng(self.seed, "realism", "synthetic"))
+        )
+        return views_of(chosen.images, self.space)
+
+    def __call__(self, views: Sequence[np.ndarray]) -> Realism:
+        """Judge a synthetic set, from its `views`."""
+        every = [critics.scores(views) for critics in self.critics]
+        made = {name: np.mean([scores[name] for scores in every], axis=0) for name in every[0]}
+        units = distinct_units(views)
+        tried = {name: self._tried(name, made[name], units) for name in CONTROLS}
+        n = {"learned": self.learned, "real": len(self.held_out.units), "synthetic": len(units)}
+        n |= {"patients": self.held_out.patients, "different": int(units.max()) + 1}
+        return Realism(n, tried, *self._beyond(made["all"], units))
+
+    def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
+        """Can a classifier tell the synthetic set from held-out real images? None for fewer than
+        FOLDS different ones."""
+        if distinct_units(views).max() + 1 < FOLDS:
+            return None
+        return two_sample(self.held_out, views, bootstrap=self.bootstrap, seed=self.seed)
+
+    def _draws(self, units: np.ndarray, *path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Resamples: weights of the real images by patient, and of the synthetic images by unit."""
+        real = draws(self.held_out.units, self.bootstrap, rng(self.seed, "realism", *path, "a"))
+        made = draws(units, self.bootstrap, rng(self.seed, "realism", *path, "b"))
+        return zip(real, made, strict=True)
+
+    def _tried(self, name: str, made: np.ndarray, units: np.ndarray) -> Tried:
+        real = self.real[name]
+        ruin = self.ruined[name][name]
+        wins = pairwise_wins(real, ruin)
+        resamples = [*self._draws(units, name)]
+        area = float(wins.mean())
+        area_ci = None
+        if self.held_out.patients >= FEWEST:
+            area_ci = interval(area, [float(w @ wins @ w / w.sum() ** 2) for w, _ in resamples])
+        told = area_ci is not None and area_ci[0] > 0.5
+        if not told:
+            return Tried(CONTROLS[name].title, area, area_ci, told, None, None)
+
+        def position(w: np.ndarray, v: np.ndarray) -> float:
+            start = np.average(real, weights=w)
+            end = np.average(ruin, weights=w)
+            return float((np.average(made, weights=v) - start) / (end - start))
+
+        value = position(np.ones(len(real)), np.ones(len(made)))
+        ends = _ends([position(w, v) for w, v in resamples], units)
+        return Tried(CONTROLS[name].title, area, area_ci, told, value, ends)
+
+    def _beyond(self, made: np.ndarray, units: np.ndarray) -> tuple[float, list[float] | None]:
+        real = self.real["all"]
+
+        def share(w: np.ndarray, v: np.ndarray) -> float:
+            limit = np.quantile(np.repeat(real, w.astype(int)), ORDINARY)
+            return float(np.average(made > limit, weights=v))
+
+        value = share(np.ones(len(real)), np.ones(len(made)))
+        return value, _ends([share(w, v) for w, v in self._draws(units, "beyond")], units)
+
+
+def judge_of(
+    real: ImageSet, train: ImageSet | None, space: Any, *, bootstrap: int = 200, seed: int = 0
+) -> Judge | str:
+    """A judge of realism in a feature space, or a sentence that says why there is none.
+
+    Args:
+        real: Held-out real images.
+        train: Real images of other patients to learn from; without them critics learn from `real`,
+            cross-fitted.
+        space: A row of FEATURES; its features by cell are taken where it has any.
+        bootstrap: Resamples behind each interval.
+        seed: Of controls, subsets and resamples.
+    """
+    if not _enough(real):
+        return (
+            f"No judge of realism: {len(real)} real images of {_patients(real)} patients are too "
+            f"few. {LEAST} images of {FOLDS} patients are the least."
+        )
+    by_cell = getattr(space, "spatial", None) or space
+    learned = None
+    if train is not None and _enough(train) and not _shared(real, train):
+        learned = Views.of(train, by_cell, LEARNED, seed, "train")
+    return Judge(
+        Views.of(real, by_cell, TRIED, seed, "real"),
+        learned,
+        by_cell,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+
+
+def _ends(replicates: Sequence[float], units: np.ndarray) -> list[float] | None:
+    """The 95 % interval of a number of synthetic images; None below FEWEST units of them."""
+    if units.max() + 1 < FEWEST:
+        return None
+    return [float(end) for end in np.quantile(replicates, [0.025, 0.975])]
+
+
+def _patients(images: ImageSet) -> int:
+    return len(images) if images.patients is None else len(set(images.patients))
+
+
+def _enough(images: ImageSet) -> bool:
+    return len(images) >= LEAST and _patients(images) >= FOLDS
+
+
+def _shared(a: ImageSet, b: ImageSet) -> bool:
+    """Whether a patient stands in both sets, as far as anybody knows."""
+    return a.patients is None or b.patients is None or not set(a.patients).isdisjoint(b.patients)

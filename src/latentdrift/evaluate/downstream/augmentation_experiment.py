@@ -1,0 +1,317 @@
+"""Are the synthetic pictures of use? A trial: learners of different pictures, tested on the same
+real patients.
+
+Every arm takes the same number of optimiser steps, and is repeated over several seeds. What a
+synthetic set has to beat is classical augmentation of the real pictures, which costs nothing. Only
+differences between arms say something, so each is given beside the arms `real` and `real,
+augmented`, over the same resamples of test patients and of seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from latentdrift.evaluate.downstream.experiment_statistics import Measure, Reading
+from latentdrift.evaluate.images.attribute_words import attribute
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.seeds import derive
+
+LOW = 0.1  # share of the real pictures in the arms that have few
+DOSES = (0.25, 0.5)  # shares of the synthetic pictures between none and all
+ENOUGH = 20  # test patients of each group, below which nothing is concluded (ours)
+REFERENCE = "real"
+AUGMENTED = "real, augmented"
+IMITATED = "real + GAN"
+COMPARED = {"difference": REFERENCE, "augmented_difference": AUGMENTED, "gan_difference": IMITATED}
+"""What other arms are given beside, where it is there."""
+
+Progress = Callable[[int, int], None]
+
+
+class Lesson(Protocol):
+    """Pictures and what is to be learned of them."""
+
+    patients: list[str] | None
+
+    def __len__(self) -> int: ...
+
+    def __add__(self, other: Any) -> Any: ...
+
+    def fewer(self, share: float, seed: int) -> Any:
+        """A share of them by chance, enough to learn from."""
+
+    @property
+    def members(self) -> np.ndarray:
+        """bool [G, N]: which of them are of each group."""
+
+
+class Task(Protocol):
+    """What is learned: `classifying.Classifying` or `segmenting.Segmenting`."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """`classes`, what is learned; `groups`, what it parts pictures into; `network`; `measure`,
+        what the number is called."""
+
+    def known(self, images: ImageSet, what: str, seed: int) -> tuple[Any, ImageSet]:
+        """Those of the set `train`, `made` or `test` whose truth is known, as a lesson and as they
+        are.
+
+        Raises:
+            InputError: Too few of them.
+        """
+
+    def learn(
+        self, stages: list[Any], test: Any, *, steps: int, seed: int, augmentation: str, device: str
+    ) -> np.ndarray:
+        """What a new learner of one lesson after another says of every test picture: [N, ...]."""
+
+    def score(self, test: Any) -> Measure:
+        """What is made of that."""
+
+    def chance(self, train: Any, test: Any) -> float:
+        """The number of a learner that does not look at pictures."""
+
+    def seconds_per_step(self) -> float:
+        """Wall time of an optimiser step on this machine."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The lessons of a repeat."""
+
+    real: Any
+    made: Any
+    few: Any
+    """Of the real ones."""
+    gan: Any
+    """Of a GAN that learned from the real ones; None where none was asked for."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is learned from."""
+
+    stages: Callable[[Learned], list[Any]]
+    """One lesson after another."""
+    augmentation: str = "none"
+    """A row of AUGMENTATIONS."""
+    gan: bool = False
+    """Whether it needs the GAN."""
+
+
+ARMS: dict[str, Arm] = {
+    REFERENCE: Arm(lambda of: [of.real]),
+    AUGMENTED: Arm(lambda of: [of.real], "classical"),
+    "synthetic": Arm(lambda of: [of.made]),
+    "real + synthetic": Arm(lambda of: [of.real + of.made]),
+    "real + synthetic, augmented": Arm(lambda of: [of.real + of.made], "classical"),
+    "synthetic, then real": Arm(lambda of: [of.made, of.real]),
+    "few real": Arm(lambda of: [of.few]),
+    "few real, augmented": Arm(lambda of: [of.few], "classical"),
+    "few real + synthetic": Arm(lambda of: [of.few + of.made]),
+    "GAN alone": Arm(lambda of: [of.gan], gan=True),
+    IMITATED: Arm(lambda of: [of.real + of.gan], gan=True),
+}
+CURVES = ("synthetic", "real + synthetic")  # arms that are also given fewer synthetic pictures
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How learners are trained.
+
+    Attributes:
+        task: what they learn.
+        steps: optimiser steps of each.
+        repeats: seeds.
+        bootstrap: resamples of test patients behind each interval.
+        seed: of everything random.
+        device: where they run.
+        gan: (lesson of real pictures, lesson of synthetic ones) -> as many pictures as these, by a
+            GAN; None: no such arms.
+    """
+
+    task: Task
+    steps: int = 200
+    repeats: int = 3
+    bootstrap: int = 200
+    seed: int = 0
+    device: str = "cpu"
+    gan: Callable[[Any, Any], Any] | None = None
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """Those of ARMS that are asked for."""
+        return {name: arm for name, arm in ARMS.items() if self.gan or not arm.gan}
+
+    @property
+    def learners(self) -> int:
+        """How many are trained."""
+        return self.repeats * (len(self.arms) + len(CURVES) * len(DOSES))
+
+    def __call__(
+        self,
+        train: ImageSet,
+        test: ImageSet,
+        synthetic: ImageSet,
+        by: str | None,
+        report: Progress = lambda done, total: None,
+    ) -> dict[str, Any]:
+        """Train all of them, and say what came of it; see `report.py` for the fields.
+
+        Args:
+            train: real pictures to learn from.
+            test: real pictures of other patients.
+            synthetic: what is judged.
+            by: an attribute for whose values every arm is also tested; None for none.
+            report: told how many learners are done.
+
+        Raises:
+            InputError: Too few pictures in one of the sets, or a table without the attribute.
+        """
+        (real, _), (made, _), (tested, shown) = (
+            self.task.known(images, what, self.seed)
+            for what, images in (("train", train), ("made", synthetic), ("test", test))
+        )
+        asked = self._asked()
+        gan = self.gan(real, made) if self.gan else None
+        scores: dict[str, list[np.ndarray]] = {name: [] for name in asked}
+        trained: dict[str, list[list[int]]] = {}
+        doses: dict[float, int] = {}
+        for repeat in range(self.repeats):
+            seed = derive(self.seed, "trial", repeat)
+            for place, (name, (arm, share)) in enumerate(asked.items()):
+                dose = made if share == 1 else made.fewer(share, seed)
+                stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed), gan))
+                how: Any = {
+                    "steps": self.steps,
+                    "seed": seed,
+                    "augmentation": arm.augmentation,
+                    "device": self.device,
+                }
+                scores[name].append(self.task.learn(stages, tested, **how))
+                trained[name], doses[share] = (
+                    [stage.members.sum(1).tolist() for stage in stages],
+                    len(dose),
+                )
+                report(repeat * len(asked) + place + 1, self.learners)
+        how = {"bootstrap": self.bootstrap, "seed": self.seed, "repeats": self.repeats}
+        read = Reading(self.task.score(tested), tested.members, tested.patients, **how)
+        masks = read.subgroups(shown, by) if by else {}
+        every = {name: np.stack(found) for name, found in scores.items()}
+        found = self._told(read, every, masks) | {
+            "by": by if masks else None,
+            "chance": self.task.chance(real, tested),
+        }
+        for name, arm in found["arms"].items():
+            arm["trained"] = trained[name]
+        found["curves"] = {
+            name: [
+                {"n": doses[share], **read.value(every[_point(name, share)])}
+                for share in (*DOSES, 1.0)
+            ]
+            for name in CURVES
+        }
+        return found | {"warnings": warnings(found)}
+
+    def _asked(self) -> dict[str, tuple[Arm, float]]:
+        """Name of an arm, or of a point of a curve -> (the arm, its share of the synthetic
+        pictures)."""
+        return {name: (arm, 1.0) for name, arm in self.arms.items()} | {
+            _point(name, share): (ARMS[name], share) for name in CURVES for share in DOSES
+        }
+
+    def _told(
+        self, read: Reading, scores: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        others = {
+            field: (name, read.series(scores[name]))
+            for field, name in COMPARED.items()
+            if name in scores
+        }
+        arms = {}
+        for name in self.arms:
+            beside = {
+                field: series
+                for field, (other, series) in others.items()
+                if name not in (other, REFERENCE)
+            }
+            arms[name] = read.arm(scores[name], beside, masks)
+        return {
+            **self.task.about,
+            "steps": self.steps,
+            "repeats": self.repeats,
+            "tested": read.tested,
+            "arms": arms,
+        }
+
+
+def _point(name: str, share: float) -> str:
+    """A point of a curve, the last of which is the arm."""
+    return name if share == 1 else f"{name} @{share}"
+
+
+def warnings(told: Mapping[str, Any]) -> list[str]:
+    """What the trial can and cannot say."""
+    found = []
+    what = f"Utility ({attribute(told['classes'])})"
+    patients = told["tested"]["patients"]
+    if min(patients) < ENOUGH:
+        each = ", ".join(
+            f"{n} test patients {group}" for n, group in zip(patients, told["groups"], strict=True)
+        )
+        found.append(
+            f"{what}: too few to conclude. There are {each}; with fewer than {ENOUGH} of each, "
+            "read the table as a rehearsal."
+        )
+    bounds = told["arms"]["real + synthetic"]["difference_ci"]
+    if bounds:
+        half = (bounds[1] - bounds[0]) / 2
+        found.append(
+            f"{what}: a gain or loss of less than {half:.2f} {told['measure']} could not have been "
+            "seen here."
+        )
+    if not better_than_chance(told):
+        found.append(
+            f"{what}: learners of real images do not beat chance ({told['measure']} "
+            f"{told['arms'][REFERENCE]['value']:.2f}, chance {told['chance']:.2f}), so these arms "
+            "say nothing of the synthetic ones; more steps, another network, or more images may."
+        )
+    if told["repeats"] < 3:
+        found.append(
+            f"{what}: {told['repeats']} seeds do not show how far a result depends on the seed."
+        )
+    return found
+
+
+def better_than_chance(told: Mapping[str, Any]) -> bool:
+    """Whether real images taught anything, or nobody knows."""
+    floor = told["arms"][REFERENCE]
+    return floor["ci"] is None or floor["ci"][0] > told["chance"]
+
+
+def verdict(arm: Mapping[str, Any], tested: Mapping[str, Any]) -> str:
+    """An arm against the reference, in words."""
+    if "difference" not in arm:
+        return "the reference"
+    if arm["difference_ci"] is None:
+        return "too few test patients to say"
+    low, high = arm["difference_ci"]
+    if min(tested["patients"]) < ENOUGH:
+        few = "too few test patients to say"
+        return (
+            f"worse than real alone, of few test patients (fewer than {ENOUGH})"
+            if high < 0
+            else few
+        )
+    return (
+        "better than real alone"
+        if low > 0
+        else "worse than real alone"
+        if high < 0
+        else "no difference to real alone was seen"
+    )

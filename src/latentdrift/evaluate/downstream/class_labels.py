@@ -1,0 +1,111 @@
+"""Two classes of a cohort's images that a classifier is to tell apart, from an attribute of its
+table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentdrift import prompts
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import CohortError, OptionError, unknown
+from latentdrift.evaluate.downstream.tstr import LEAST
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Images with a value of an attribute, and the rest of those whose attribute is known."""
+
+    attribute: str
+    value: str
+    """As the cohort spells it; of findings, one of those that an image can have."""
+
+    def __str__(self) -> str:
+        return f"{self.attribute}={self.value}"
+
+    @classmethod
+    def of(
+        cls,
+        cohort: Cohort,
+        by: str | None,
+        option: str = "--by",
+        splits: tuple[str | None, str | None] = ("train", "test"),
+    ) -> Classes:
+        """`attribute=value` against the rest, or a category of exactly two values; default: the
+        first such category but sex.
+
+        Args:
+            cohort: Whose images.
+            by: What the user wrote.
+            option: Where they wrote it.
+            splits: Which split is learned from, and which one is tested on.
+
+        Raises:
+            OptionError: An attribute that is unknown, a number or has another number of values; an
+                unknown value.
+            CohortError: No category has two values, or a split has too few images of a class.
+        """
+        spec = cohort.attributes
+        pairs = [
+            name
+            for name, kind in spec.items()
+            if kind["type"] == "category" and len(kind["vocabulary"]) == 2
+        ]
+        first = next((name for name in pairs if name != "sex"), None) or next(
+            iter(pairs), ""
+        )  # of the illness, where it is told
+        if by is None and not pairs:
+            raise CohortError(
+                f"no category of cohort {cohort.folder} has exactly two values; say {option} "
+                f"ATTRIBUTE=VALUE, one value against the rest; its attributes: {', '.join(spec)}"
+            )
+        name, equals, value = (by or first).partition("=")
+        name = {known.lower(): known for known in spec}.get(name.strip().lower(), name.strip())
+        if name not in spec:
+            raise unknown("attribute", name, spec)
+        if spec[name]["type"] == "number":
+            raise OptionError(
+                f"{option} {name}: a number, and a classifier tells two classes apart; give a "
+                "category or a finding"
+            )
+        words = [str(word) for word in spec[name]["vocabulary"]]
+        if not equals and name not in pairs:
+            raise OptionError(
+                f"{option} {name}: {len(words)} values, and a classifier tells two classes apart; "
+                f"give one of them against the rest, {option} {name}=VALUE; known: "
+                f"{', '.join(words)}"
+            )
+        if equals and name == "findings":
+            value = prompts.parse_finding(value, spec)
+        elif equals:
+            value = prompts.parse_assignment(f"{name}={value}", spec)[1]
+        found = cls(name, value or words[0])
+        found.check(cohort, option, splits)
+        return found
+
+    def labels(self, rows: pd.DataFrame) -> np.ndarray:
+        """1 for the value, 0 for another one, NaN where nothing is known: float [N]."""
+        several = self.attribute == "findings"
+        return np.array([_has(cell, self.value, several=several) for cell in rows[self.attribute]])
+
+    def check(self, cohort: Cohort, option: str, splits: tuple[str | None, str | None]) -> None:
+        """Raises CohortError: fewer than LEAST training or test images of a class."""
+        for split in splits:
+            labels = self.labels(cohort.rows(split))
+            ones = int((labels == 1).sum())
+            rest = int((labels == 0).sum())
+            if min(ones, rest) < LEAST:
+                raise CohortError(
+                    f"the {split} split of cohort {cohort.folder} has {ones} images with {self} "
+                    f"and {rest} without, and a classifier needs at least {LEAST} of each; take "
+                    f"another {option}, or import again with --stratify {self.attribute}"
+                )
+
+
+def _has(cell: Any, value: str, *, several: bool) -> float:
+    if prompts.is_missing(cell):
+        return np.nan
+    return float(value in prompts.split_findings(cell) if several else value == str(cell))

@@ -1,0 +1,249 @@
+"""A trial's task: outlining structures in cohorts of images with masks, by the Dice coefficient."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentdrift.data.cohort import masks as files
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import CohortError, InputError, OptionError
+from latentdrift.evaluate.downstream import unet
+from latentdrift.evaluate.downstream.experiment_statistics import Measure
+from latentdrift.evaluate.downstream.tstr import looked_at
+from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.statistics.bootstrap import part_of, rng
+from latentdrift.seeds import generator
+
+MOST = 1000  # pictures of a set that are learned from or tested on; more are sampled down
+LEAST = 2  # pictures with a mask, of each set
+WRITTEN = "mask"  # the column in which `generate` keeps the mask that each image was drawn from
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Pictures and their masks, as the segmenter sees them; see `trial.Lesson`.
+
+    Attributes:
+        x: float32 [N, 3, S, S] in [0, 1].
+        masks: int64 [N, S, S] below `labels`, 0 outside.
+        labels: how many there are, with the outside.
+        patients: whose picture each one is; None where nobody knows.
+    """
+
+    x: Tensor
+    masks: Tensor
+    labels: int
+    patients: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __add__(self, other: Masked) -> Masked:
+        """Both; patients stay only where both sets know them."""
+        patients = (
+            None
+            if self.patients is None or other.patients is None
+            else [*self.patients, *other.patients]
+        )
+        return Masked(
+            torch.cat([self.x, other.x]),
+            torch.cat([self.masks, other.masks]),
+            self.labels,
+            patients,
+        )
+
+    def fewer(self, share: float, seed: int) -> Masked:
+        """A share of them by chance, but LEAST at the least."""
+        places = np.sort(
+            rng(seed, "take").permutation(len(self))[: max(round(share * len(self)), LEAST)]
+        )
+        patients = None if self.patients is None else [self.patients[place] for place in places]
+        return Masked(self.x[places], self.masks[places], self.labels, patients)
+
+    @property
+    def members(self) -> np.ndarray:
+        """Which of them have each label but 0: bool [labels - 1, N]."""
+        return np.stack(
+            [(self.masks == label).flatten(1).any(1).numpy() for label in range(1, self.labels)]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenting:
+    """Outlining what masks mark; see `trial.Task`.
+
+    Attributes:
+        sources: `train`, `made` and `test` -> (cohort, column that names masks, the position of
+            each of the set's images).
+        values: of the masks, but 0.
+        column: as it was asked for.
+    """
+
+    sources: Mapping[str, tuple[Cohort, str, Sequence[int]]]
+    values: tuple[int, ...]
+    column: str
+
+    @classmethod
+    def of(cls, real: Cohort, synthetic: Path, column: str, split: str | None) -> Segmenting:
+        """Masks of real images by `column`, of synthetic ones by the same, or by the one that
+        `generate` writes.
+
+        Raises:
+            OptionError: No such column, or synthetic images without masks.
+            CohortError: A mask is missing or damaged, or the train split has none with anything but
+                0 in it.
+        """
+        if not image_sets.is_cohort(synthetic):
+            raise OptionError(
+                f"--utility mask={column} needs masks of the synthetic images, and {synthetic} is "
+                "not a cohort"
+            )
+        made = Cohort.load(synthetic)
+        theirs = column if column in made.rows() else WRITTEN
+        if theirs not in made.rows():
+            raise OptionError(
+                f"--utility mask={column} needs masks of the synthetic images, and cohort "
+                f"{synthetic} has neither a column {column} nor a column {WRITTEN}; `generate` "
+                "keeps masks that a ControlNet was shown (fit --hint mask=COLUMN)"
+            )
+        sources = {}
+        asked = {
+            "train": (real, column, "train"),
+            "test": (real, column, split),
+            "made": (made, theirs, None),
+        }
+        for what, (cohort, name, rows) in asked.items():
+            files.positions(cohort, name, "--utility mask")
+            sources[what] = (cohort, name, [int(place) for place in cohort.rows(rows).index])
+        found = set(files.check_labels(real, column, list(_with_masks(*sources["train"]))))
+        if not found - {0}:
+            raise CohortError(
+                f"no mask that column {column} of the train split of cohort {real.folder} names "
+                "has anything but 0 in it"
+            )
+        return cls(sources, tuple(sorted(found - {0})), column)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        groups = [f"with label {value}" for value in self.values]
+        return {
+            "classes": f"mask={self.column}",
+            "groups": groups,
+            "network": "small U-Net",
+            "measure": "Dice",
+        }
+
+    def known(self, images: ImageSet, what: str, seed: int) -> tuple[Masked, ImageSet]:
+        """At most MOST pictures that have a mask.
+
+        Raises:
+            InputError: Fewer than LEAST.
+            CohortError: A mask has a label that no training mask has.
+        """
+        cohort, column, positions = self.sources[what]
+        masked = set(_with_masks(cohort, column, positions))
+        places = np.flatnonzero([position in masked for position in positions])
+        places = part_of(places, MOST, rng(seed, "trial", what))
+        if len(places) < LEAST:
+            raise InputError(
+                f"a segmenter needs at least {LEAST} images with a mask of each set, and "
+                f"{len(places)} {what} images name one in column {column} of {cohort.folder}"
+            )
+        some = images.take(places)
+        found = [self._numbered(cohort, column, positions[int(place)]) for place in places]
+        masks = torch.from_numpy(np.stack(found))
+        lesson = Masked(looked_at(some, unet.SIZE), masks, 1 + len(self.values), some.patients)
+        lost = [
+            value for value, own in zip(self.values, lesson.members, strict=True) if not own.any()
+        ]
+        if lost and what == "test":
+            raise InputError(
+                f"no test image has the label {lost[0]} in its mask at {unet.SIZE} pixels, so "
+                "nobody can say how well it is outlined; take it out of the masks in column "
+                f"{column} of {cohort.folder}, or test on other patients"
+            )
+        return lesson, some
+
+    def _numbered(self, cohort: Cohort, column: str, position: int) -> np.ndarray:
+        """A mask in which the values are 0, 1, 2, ...: int64 [S, S]."""
+        mask = files.fitted(cohort, position, column, unet.SIZE)
+        other = sorted(set(np.unique(mask).tolist()) - {0, *self.values})
+        if other:
+            raise CohortError(
+                f"the mask {cohort.folder / cohort.rows()[column].iloc[position]} has the label "
+                f"{other[0]}, and the masks of the train split have 0, "
+                f"{', '.join(map(str, self.values))}; write it with those labels"
+            )
+        return np.searchsorted(np.array((0, *self.values)), mask)
+
+    def learn(
+        self,
+        stages: list[Masked],
+        test: Masked,
+        *,
+        steps: int,
+        seed: int,
+        augmentation: str,
+        device: str,
+    ) -> np.ndarray:
+        """Dice of every label in every test picture: [N, L], NaN where the picture has none of
+        it."""
+        network = unet.segmenter(seed, test.labels).to(device)
+        bounds = [round(steps * place / len(stages)) for place in range(len(stages) + 1)]
+        for place, stage in enumerate(stages):
+            part = bounds[place + 1] - bounds[place]
+            source = generator(seed, "segmenting", place)
+            unet.learn(
+                network, stage.x, stage.masks, test.labels, part, source, augmentation=augmentation
+            )
+        return unet.dice(unet.predict(network, test.x), test.masks, test.labels)
+
+    def score(self, test: Masked) -> Measure:
+        """The mean over labels of their mean over pictures that have them; NaN where the weights
+        leave a label out."""
+        return mean_dice
+
+    def chance(self, train: Masked, test: Masked) -> float:
+        """Of one mask for everybody: at each pixel the commonest label of the training masks."""
+        counts = torch.stack([(train.masks == label).sum(0) for label in range(train.labels)])
+        same = counts.argmax(0).expand(len(test), -1, -1)
+        return mean_dice(unet.dice(same, test.masks, test.labels), np.ones(len(test)))
+
+    def seconds_per_step(self) -> float:
+        """Wall time of a step on this machine, from a few real ones on grey pictures."""
+        tried = 3
+        labels = 1 + len(self.values)
+        x = torch.full((2, 3, unet.SIZE, unet.SIZE), 0.5)
+        masks = torch.zeros((2, unet.SIZE, unet.SIZE)).long()
+        network = unet.segmenter(0, labels)
+        unet.learn(
+            network, x, masks, labels, 1, generator(0), augmentation="none"
+        )  # the first step warms up
+        began = time.perf_counter()
+        unet.learn(network, x, masks, labels, tried, generator(0), augmentation="none")
+        return (time.perf_counter() - began) / tried
+
+
+def mean_dice(scores: np.ndarray, weights: np.ndarray) -> float:
+    """The mean over labels of the weighted mean over pictures [N, L] that have them; NaN where a
+    label is left out."""
+    there = np.isfinite(scores) * weights[:, None]
+    sizes = there.sum(0)
+    if not sizes.all():
+        return float("nan")
+    return float(((np.nan_to_num(scores) * there).sum(0) / sizes).mean())
+
+
+def _with_masks(cohort: Cohort, column: str, positions: Sequence[int]) -> list[int]:
+    """Those of the positions whose row names a mask."""
+    named = set(files.positions(cohort, column, "--utility mask"))
+    return [position for position in positions if position in named]

@@ -1,0 +1,126 @@
+"""A small segmenter: a U-Net of ours, its training, and the Dice coefficient of what it says."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
+from latentdrift.seeds import derive
+
+SIZE = 64  # pixels on a side at which it looks, as the small classifier
+WIDTHS = (8, 16, 32, 64)  # channels of its levels, each of which halves the side; 120 k parameters
+RATE = 3e-3  # of AdamW (ours)
+BATCH = 16  # pictures per step
+
+
+class UNet(nn.Module):
+    """Pictures [B, 3, S, S] in [-1, 1] -> logits [B, labels, S, S] (Ronneberger et al. 2015,
+    narrow)."""
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        ins = (3, *WIDTHS[:-1])
+        self.down = nn.ModuleList(
+            _block(before, after) for before, after in zip(ins, WIDTHS, strict=True)
+        )
+        self.up = nn.ModuleList(_block(low + high, high) for high, low in pairwise(WIDTHS))
+        self.last = nn.Conv2d(WIDTHS[0], labels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept: list[Tensor] = []
+        for level, block in enumerate(self.down):
+            x = block(functional.max_pool2d(x, 2) if level else x)
+            kept.append(x)
+        for block, beside in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
+            x = block(torch.cat([functional.interpolate(x, scale_factor=2.0), beside], 1))
+        return self.last(x)
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in (before, after):
+        layers += [
+            nn.Conv2d(width, after, 3, padding=1, bias=False),
+            nn.GroupNorm(4, after),
+            nn.SiLU(),
+        ]
+    return nn.Sequential(*layers)
+
+
+def segmenter(seed: int, labels: int) -> UNet:
+    """A new one, which starts from nothing; `labels` counts 0, the outside."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "segmenter"))
+        return UNet(labels)
+
+
+def learn(
+    network: UNet,
+    x: Tensor,
+    masks: Tensor,
+    labels: int,
+    steps: int,
+    source: torch.Generator,
+    *,
+    augmentation: str,
+) -> None:
+    """Train for `steps` batches of pictures [N, 3, S, S] in [0, 1] and masks int64 [N, S, S]; the
+    rate falls by a cosine.
+
+    The loss is cross-entropy and one less the soft Dice of every label but 0, over the batch
+    (Isensee et al. 2021).
+    """
+    device = next(network.parameters()).device
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    network.train()
+    for _ in range(steps):
+        places = torch.randint(len(x), (BATCH,), generator=source)
+        pictures, truth = AUGMENTATIONS[augmentation].both(x[places], masks[places], labels, source)
+        logits = network(2 * pictures.to(device) - 1)
+        truth = truth.to(device)
+        loss = functional.cross_entropy(logits, truth) + _soft_dice_loss(logits, truth)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    network.eval()
+
+
+def _soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    said = logits.softmax(1)[:, 1:]
+    true = functional.one_hot(truth, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(said)
+    both = (said * true).sum((0, 2, 3))
+    sizes = (said + true).sum((0, 2, 3))
+    return (
+        1 - ((2 * both + 1) / (sizes + 1)).mean()
+    )  # one pixel more, so that a label that is not in the batch is no division by 0
+
+
+@torch.inference_mode()
+def predict(network: UNet, x: Tensor) -> Tensor:
+    """The likeliest label of every pixel of pictures [N, 3, S, S] in [0, 1]: int64 [N, S, S]."""
+    device = next(network.parameters()).device
+    return torch.cat([network(2 * part.to(device) - 1).argmax(1).cpu() for part in x.split(BATCH)])
+
+
+def dice(said: Tensor, truth: Tensor, labels: int) -> np.ndarray:
+    """Of every picture and every label but 0: 2 |A and B| / (|A| + |B|) (Dice 1945), float64 [N,
+    labels - 1].
+
+    NaN where the picture's mask does not have the label: such a picture says nothing of how well it
+    is outlined.
+    """
+    columns = []
+    for label in range(1, labels):
+        a = said == label
+        b = truth == label
+        both = (a & b).sum((1, 2)).double()
+        sizes = (a.sum((1, 2)) + b.sum((1, 2))).double()
+        columns.append(torch.where(b.any(-1).any(-1), 2 * both / sizes.clamp(min=1), torch.nan))
+    return torch.stack(columns, 1).numpy()

@@ -1,0 +1,212 @@
+"""The card of counterfactuals, on edits that do what was asked, nothing at all, or something else
+besides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import shapes
+from card_edits import N, edits, judged
+
+from latentdrift.errors import InputError
+from latentdrift.evaluate.attributes.counterfactual_metrics import NOTHING
+from latentdrift.evaluate.attributes.requested_changes import Asked
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.privacy.repeat_visits import between, identity, pairs_of, spread
+from latentdrift.evaluate.report.downstream_sections import card_blocks
+from latentdrift.evaluate.statistics.bootstrap import Resampling
+from latentdrift.html_report import write_page
+
+
+def cell(told: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    return told["collateral"]["rows"][kind][told["collateral"]["columns"].index(name)]
+
+
+@pytest.fixture(scope="module")
+def right() -> dict[str, Any]:
+    return judged(edits(changes={"age": 82}, age=82.0), by="sex")
+
+
+def test_an_edit_that_does_what_was_asked(right: dict[str, Any]) -> None:
+    (row,) = right["effectiveness"]
+    assert (row["change"], row["judged"], row["n"]) == ("age up", "age", N)
+    assert 0.5 < row["share"] < 1.3 and row["error"]["value"] < 0.5 * row["untouched"]
+    assert not any(one["beyond"] for cells in right["collateral"]["rows"].values() for one in cells)
+    assert cell(right, "age up", "age")["asked"] and not cell(right, "age up", "sex=F")["asked"]
+    assert right["composition"]["value"] == 0 and cell(right, NOTHING, "age")["value"] == 0
+    assert right["collateral"]["unit_of"] == "visits" and right["kinds"] == {"age up": N}
+    assert {value: rows[0]["n"] for value, rows in right["subgroups"].items()} == {"F": 4, "M": 4}
+
+
+def test_an_edit_that_changes_the_sex_when_the_age_was_asked_for(right: dict[str, Any]) -> None:
+    told = judged(edits(changes={"age": 82}, age=82.0, sex="M"))
+    moved = cell(told, "age up", "sex=F")
+    assert (
+        moved["beyond"]
+        and moved["value"] < -1
+        and -0.8 < moved["share"] < -0.3
+        and moved["ci"][1] < 0
+    )
+    assert any(
+        "age increased: sex: F changed" in words and "although not asked for" in words
+        for words in told["warnings"]
+    )
+    assert not any("sex: F" in words for words in right["warnings"])
+    women = {f"{i:06d}" for i in range(0, N, 2)}  # the men were men already
+    assert set(told["worst"]["collateral"]) <= women
+
+
+def test_a_share_grows_with_the_known_change_of_what_was_not_asked_for() -> None:
+    """The sign of a man, drawn into women and men alike, faintly, by half, whole: half of the way
+    is where the share ends."""
+    none = edits(changes={"age": 82}, age=82.0)
+    whole = edits(changes={"age": 82}, age=82.0, sex="M")
+    found = []
+    for part in (0.1, 0.5, 1.0):
+        mixed = [
+            a | {"counterfactual": (1 - part) * a["counterfactual"] + part * b["counterfactual"]}
+            for a, b in zip(none, whole, strict=True)
+        ]
+        found.append(cell(judged(mixed), "age up", "sex=F"))
+    shares = [-one["share"] for one in found]
+    assert abs(shares[0]) < 0.1 and shares == sorted(shares)
+    assert shares[2] == pytest.approx(0.5, abs=0.25) and [
+        one["beyond"] for one in (found[0], found[2])
+    ] == [False, True]
+
+
+def test_an_edit_that_does_nothing() -> None:
+    told = judged(edits(changes={}, add=("Effusion",)))
+    (row,) = told["effectiveness"]
+    assert row["change"] == "findings=Effusion added" and row["reached"] == 0 == row["untouched"]
+    assert row["ceiling"] > 0.9 and row["reached_ci"][1] < 0.4 and row["moved"]["value"] == 0
+    assert told["minimality"]["change"]["value"] == 0 and told["minimality"]["area"]["value"] == 0
+    done = judged(edits(changes={}, add=("Effusion",), findings="Effusion"))["effectiveness"][0]
+    assert done["reached"] > 0.9 and done["moved"]["value"] > 0
+
+
+def test_masks_and_edits_back_are_measured() -> None:
+    some = edits(changes={"age": 82}, age=82.0)
+    mask = np.zeros((shapes.SIDE,) * 2 + (3,), np.float32)
+    mask[8:24, 8:24] = 1
+    some[0] |= {"mask": mask, "reverse": some[0]["original"] + 0.25}
+    told = judged(some)
+    outside = mask[..., 0] == 0
+    expected = np.abs(some[0]["counterfactual"] - some[0]["original"])[outside].mean()
+    assert told["minimality"]["outside"] == {"value": pytest.approx(expected), "ci": None, "n": 1}
+    assert (
+        told["reversibility"]["value"] == pytest.approx(0.25, abs=1e-6)
+        and told["reversibility"]["n"] == 1
+    )
+    moved = np.mean([np.abs(one["counterfactual"] - one["original"]).mean() for one in some])
+    assert told["minimality"]["change"]["value"] == pytest.approx(moved, rel=1e-5)
+
+
+def test_a_change_on_the_image_itself_is_measured_from_the_image() -> None:
+    some = edits(changes={"age": 82}, age=82.0)
+    for one in some:
+        one["reconstruction"] = one["original"] + 0.25
+    drawn, kept = (
+        np.mean([np.abs(one["counterfactual"] - one[before]).mean() for one in some])
+        for before in ("reconstruction", "original")
+    )
+    assert judged(some)["minimality"]["change"]["value"] == pytest.approx(drawn, rel=1e-5)
+    for one in some:
+        one["record"] = {**one["record"], "detail": True}
+    assert judged(some)["minimality"]["change"]["value"] == pytest.approx(kept, rel=1e-5)
+    assert judged(some)["composition"]["value"] == pytest.approx(0.25, abs=1e-5)
+
+
+def test_identity_is_read_against_repeat_visits() -> None:
+    """Features that are the patient: kept; those of somebody else: lost."""
+    real = shapes.held_out()
+
+    def code(images: np.ndarray) -> np.ndarray:
+        return np.asarray(images)[:, 0, :3, 0]
+
+    rng = np.random.default_rng(0)
+    people = rng.random((40, 1, 3)).repeat(2, 1).reshape(80, 3) + rng.normal(0, 0.01, (80, 3))
+    coded = np.zeros((80, 4, 4, 3))
+    coded[:, 0, :3] = people.clip(0, 1)[..., None]
+    known = ImageSet(coded, real.patients)
+    same = ImageSet(coded[:20:2])
+    other = ImageSet(coded[40:60:2])
+    people = Resampling(np.arange(10), 40, 0)
+    kept = identity(
+        code, {"original": same, "reconstruction": same, "counterfactual": same}, known, people
+    )
+    lost = identity(
+        code, {"original": same, "reconstruction": same, "counterfactual": other}, known, people
+    )
+    assert kept is not None and lost is not None
+    assert (
+        kept["kept"] == 1 and lost["kept"] < 0.4 and kept["visits"] > 0.95 > 0.5 > kept["strangers"]
+    )
+    assert (
+        identity(
+            code,
+            {"original": same, "reconstruction": same, "counterfactual": same},
+            ImageSet(coded),
+            people,
+        )
+        is None
+    )
+
+
+def test_the_unit_is_how_far_two_visits_differ() -> None:
+    visits = pairs_of(ImageSet(np.zeros((12, 2, 2, 3)), [f"P{i // 2}" for i in range(12)]))
+    assert visits.tolist() == [[i, i + 1] for i in range(0, 12, 2)]
+    seen = np.array([[0.0, 5.0], [3.0, 5.0]] * 6)
+    unit, whose = spread(seen, visits, 0)
+    assert whose == "visits" and unit[0] == 3 and unit[1] == pytest.approx(1e-6)
+    assert spread(seen, visits[:2], 0)[1] == "patients"
+    apart = between(
+        np.array([[1.0, 4.0], [1.0, 6.0], [4.0, 5.0]]),
+        np.array([[0, 0], [0, 0], [1, 0.0]]),
+        np.array([False, False]),
+    )
+    assert apart[0] == 3 and np.isnan(apart[1])
+
+
+def test_what_was_asked_is_read_from_the_records() -> None:
+    known = {"age": 70.0, "sex": "F", "findings": "Effusion"}
+    records = [
+        {"attributes": known, "changes": {"age": 60, "sex": "M"}},
+        {"attributes": known, "changes": {}, "add": [], "remove": ["Effusion"]},
+        {"attributes": {}, "changes": {"age": 80}},
+    ]
+    asked = Asked.of(shapes.judges(), records, shapes.SPEC)
+    assert asked.names == [["age down", "sex=M"], ["findings=Effusion removed"], ["age set"]]
+    assert asked.touched[1].tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]  # with the finding comes "No Finding"
+    assert asked.target("sex=M") == (1, 0.0) and asked.target("findings=Effusion removed") == (
+        2,
+        0.0,
+    )
+    with pytest.raises(InputError, match="no 'changes'"):
+        Asked.of(shapes.judges(), [{}], shapes.SPEC)
+    with pytest.raises(InputError, match="none of the edits asked for an attribute"):
+        Asked.of(shapes.judges(), [{"attributes": known, "changes": {"view": "PA"}}], shapes.SPEC)
+
+
+def test_the_card_is_drawn(right: dict[str, Any], tmp_path) -> None:
+    assert json.loads(json.dumps(right, allow_nan=False))
+    write_page(
+        tmp_path / "card.html", "Card", card_blocks(right, edits(changes={"age": 82}, age=82.0))
+    )
+    html = (tmp_path / "card.html").read_text()
+    for words in (
+        "Collateral matrix",
+        "age increased",
+        "worst reconstruction",
+        "Originals with sex: F.",
+        "synthetic",
+    ):
+        assert words in html, words
