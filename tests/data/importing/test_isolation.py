@@ -96,7 +96,7 @@ def test_no_reader_outlives_the_import(tmp_path):
     """Killed with -9 in the middle, while a reader would go on for a minute."""
     code = f"""
 import os, time
-from latentdrift.data import isolation
+from latentdrift.data.importing import isolation
 isolation.SECONDS = 1.5
 def read(name):
     open({str(tmp_path / "pid")!r} + name, "w").write(str(os.getpid()))
@@ -105,6 +105,7 @@ for name, _ in isolation.each(read, [("a", 1), ("b", 1), ("c", 1)], 2): pass
 """
     process = subprocess.Popen([sys.executable, "-c", code])
     while not (tmp_path / "pidb").exists() or not (tmp_path / "pidb").read_text():
+        assert process.poll() is None, "the import ended before it read its second file"
         time.sleep(0.02)
     process.kill()
     process.wait()
