@@ -307,7 +307,7 @@ with held(Path({str(tmp_path / "out")!r})):
         ResourceError,
         match=(
             r"another process is writing to .*out; wait until it has finished, or give "
-            r"another --out"
+            r"another `out`"
         ),
     ):
         run("phantom", phantom)

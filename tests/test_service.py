@@ -501,17 +501,17 @@ def test_a_mask_that_does_not_fit_is_a_sentence(
 
 def test_options_that_do_not_go_together_are_sentences(study: Path, tmp_path: Path) -> None:
     wrong = [
-        ({"editor": "inpaint"}, "give one with --mask FILE"),
-        ({"editor": "sdedit", "inversion": "ddim"}, "--inversion has no part in editor 'sdedit'"),
+        ({"editor": "inpaint"}, "give one with `mask=FILE`"),
+        ({"editor": "sdedit", "inversion": "ddim"}, "`inversion` has no part in editor 'sdedit'"),
         ({"editor": "sdedit", "inversions": tmp_path / "kept"}, "inverts no image"),
         (
             {"editor": "ddim", "local_blend": True},
-            "--local-blend has no part in editor 'ddim', but in prompt",
+            "`local_blend` has no part in editor 'ddim', but in prompt",
         ),
-        ({"editor": "ddim", "mask_edge": 5.0}, "--mask-edge says how a mask ends"),
+        ({"editor": "ddim", "mask_edge": 5.0}, "`mask_edge` says how a mask ends"),
         (
             {"editor": "ddim", "image_guidance": 3.0},
-            "--image-guidance has no part in editor 'ddim', but in instruct-pix2pix",
+            "`image_guidance` has no part in editor 'ddim', but in instruct-pix2pix",
         ),
     ]
     for options, message in wrong:

@@ -19,7 +19,7 @@ from latentdrift.model.base import Base
 IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
 BOOTSTRAP = 200  # resamples behind each interval
 ADVICE = (
-    "Look at the previews before you use this adapter. --method full or other --steps may do "
+    "Look at the previews before you use this adapter. `method=full` or other `steps` may do "
     "better."
 )
 

@@ -147,8 +147,8 @@ def gatekeeper(
     if folder is None:
         if info["trained_on"]:
             log.info(
-                "no gate: the cohort that this adapter was trained on is not where it was; --gate "
-                "COHORT names it, and then copies of its training images are held back"
+                "no gate: the cohort that this adapter was trained on is not where it was; "
+                "`gate=COHORT` names it, and then copies of its training images are held back"
             )
         return None
     gate = Gate.of(Cohort.load(folder), info["trained_on"])
@@ -235,7 +235,7 @@ def requests(options: config.GenerateOptions, base: Any, info: Mapping[str, Any]
             f"has none; write latentdrift edit {options.adapter} IMAGE --set age=85 --out FOLDER"
         )
     said = [
-        f"--{name}"
+        f"`{name}`"
         for name in ("prompt", "like", "compose", "interpolate")
         if getattr(options, name)
     ]

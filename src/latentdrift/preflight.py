@@ -54,8 +54,8 @@ def _check_models(options: config.Options) -> None:
         folders.check_name(base)
     if adapter is not None and base is not None and is_base(adapter):
         raise OptionError(
-            f"--base says where an adapter's base lies, and {adapter} is a base itself; leave "
-            "--base out"
+            f"`base` says where an adapter's base lies, and {adapter} is a base itself; leave "
+            "`base` out"
         )
 
 
@@ -173,7 +173,7 @@ def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
                 else ("a file", "a cohort")
             )
             raise OptionError(
-                f"--{name} is of {other}, and {options.source} is {kind}; leave it out"
+                f"`{name}` is of {other}, and {options.source} is {kind}; leave it out"
             )
     file = not is_cohort and options.source.is_file()
     beside = [
@@ -183,11 +183,11 @@ def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
     for name in SLICES:
         if given(options, name) and not any(_chooses(name, path) for path in read):
             raise OptionError(
-                f"--{name} chooses a slice of a volume, and {options.source} is none; leave it out"
+                f"`{name}` chooses a slice of a volume, and {options.source} is none; leave it out"
             )
     if options.private is not None and not (file and _kind(options.source) == "dicom"):
         raise OptionError(
-            f"--private keeps UIDs of DICOM files, and {options.source} has none; leave it out"
+            f"`private` keeps UIDs of DICOM files, and {options.source} has none; leave it out"
         )
 
 

@@ -39,9 +39,9 @@ PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
 UNHEARD = (
     "In no image did more than a pixel in a hundred change by %.0f %% of the range (the most was "
-    "%.1f %%): this network hardly tells '%s' from '%s'. Raise --strength or --guidance; if "
-    "`generate --same-noise` draws the two alike, too, train longer, and where a finding or "
-    "diagnosis was changed with `--train-text-encoder` and `--prompt-style findings-first`."
+    "%.1f %%): this network hardly tells '%s' from '%s'. Raise `strength` or `guidance`; if "
+    "`latentdrift generate --same-noise` draws the two alike, too, train longer, and where a "
+    "finding or diagnosis was changed with `train_text_encoder` and `prompt_style=findings-first`."
 )
 
 
@@ -521,7 +521,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     source = options.record if options.record.is_dir() else options.record.parent
     if options.out.resolve() == source.resolve():
         raise OptionError(
-            f"--out {options.out} is the folder of the record; the replay would be compared with "
+            f"`out={options.out}` is the folder of the record; the replay would be compared with "
             "itself; give a new folder"
         )
     if old["verb"] not in REPLAYED:
@@ -562,7 +562,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
             if made.name != DEMO:  # which says so to the last, also after a kill
                 shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
     elif out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty and was not made by a demo; give another --out")
+        raise InputError(f"{out} is not empty and was not made by a demo; give another `out`")
     out.mkdir(parents=True, exist_ok=True)
     (out / DEMO).write_text(
         "This folder was made by `latentdrift demo`, which deletes and makes it again.\n"

@@ -59,15 +59,15 @@ def held(out: Path) -> Iterator[None]:
     except Timeout:
         if not Path(lock.lock_file).exists():  # refused, not held
             raise ResourceError(
-                f"nothing can be written beside {out}; give another --out"
+                f"nothing can be written beside {out}; give another `out`"
             ) from None
         raise ResourceError(
             f"another process is writing to {out}; wait until it has finished, or give another "
-            "--out"
+            "`out`"
         ) from None
     except OSError as error:
         raise ResourceError(
-            f"nothing can be written beside {out} ({error.strerror or error}); give another --out"
+            f"nothing can be written beside {out} ({error.strerror or error}); give another `out`"
         ) from error
     try:
         yield

@@ -25,7 +25,7 @@ class Verb:
     summary: str
     """Purpose, in one line."""
     topic: str
-    """Heading of the verb in `latentdrift --help`."""
+    """Heading of the verb in the overview of all verbs."""
     example: str
     """A command that a user can type."""
     function: str

@@ -82,16 +82,6 @@ def test_a_default_is_written_as_a_person_writes_it(value: object, text: str) ->
     assert help_text.default_text(value) == text
 
 
-def test_choices_come_from_the_tables() -> None:
-    fields = config.FitOptions.model_fields
-    assert help_text.choices("method", fields["method"]) == config.NAMES["method"].known
-    assert help_text.choices("precision", fields["precision"]) == ("auto", "fp32", "bf16", "fp16")
-    assert help_text.choices("preset", fields["preset"]) == tuple(config.PRESETS)
-    assert help_text.choices("base", fields["base"]) == ()
-    edit = config.EditOptions.model_fields
-    assert help_text.choices("gate", edit["gate"]) == ()
-
-
 def test_required_and_default_and_choices_stand_in_the_help(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

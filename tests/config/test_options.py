@@ -84,72 +84,72 @@ def fit(**options: Any) -> config.FitOptions:
         (
             "fit",
             fit(vectors=9),
-            "--vectors has no part in --method lora, but in textual-inversion, custom-diffusion",
+            "`vectors` has no part in `method=lora`, but in textual-inversion, custom-diffusion",
         ),
-        ("fit", fit(token="<x>"), "--token has no part in --method lora"),
-        ("fit", fit(hint="mask=m"), "--hint has no part in --method lora, but in controlnet"),
+        ("fit", fit(token="<x>"), "`token` has no part in `method=lora`"),
+        ("fit", fit(hint="mask=m"), "`hint` has no part in `method=lora`, but in controlnet"),
         (
             "fit",
             fit(class_prompt="a scan"),
-            "--class-prompt has no part without --prior-images above 0",
+            "`class_prompt` has no part without `prior_images` above 0",
         ),
-        ("fit", fit(mask_outside=0.5), "--mask-outside has no part without --mask COLUMN"),
+        ("fit", fit(mask_outside=0.5), "`mask_outside` has no part without `mask=COLUMN`"),
         (
             "fit",
             fit(method="full", rank=4),
-            "--rank has no part in --method full, but in lora, dreambooth-lora",
+            "`rank` has no part in `method=full`, but in lora, dreambooth-lora",
         ),
         (
             "fit",
             fit(method="textual-inversion", caption_dropout=0.2),
-            "--caption-dropout has no part in",
+            "`caption_dropout` has no part in",
         ),
         (
             "fit",
             fit(preset="ti-small", method="lora"),
-            r"--vectors \(of --preset ti-small\) has no part in --method lora",
+            r"`vectors` \(of `preset=ti-small`\) has no part in `method=lora`",
         ),
         (
             "fit",
             fit(drift="none", drift_mode="train"),
-            "--drift-mode has no part without a --drift other than none",
+            "`drift_mode` has no part without a `drift` other than none",
         ),
         (
             "fit",
             fit(patient_info=False, age_encoding="word"),
-            "--age-encoding has no part without a sentence that says",
+            "`age_encoding` has no part without a sentence that says",
         ),
         (
             "generate",
             config.GenerateOptions(adapter="a", out=Path("o"), split="test"),
-            "--split has no part without --like",
+            "`split` has no part without `like=COHORT`",
         ),
         (
             "generate",
             config.GenerateOptions(
                 adapter="a", out=Path("o"), prompt=("x",), guidance=1, rescale=0.7
             ),
-            "--rescale has no part without a --guidance other than 1",
+            "`rescale` has no part without a `guidance` other than 1",
         ),
         (
             "evaluate",
             config.EvaluateOptions(real=Path("r"), synthetic=Path("s"), out=Path("o"), card=False),
-            "--no-card has no part without --edits",
+            "`card=False` has no part without `edits=FOLDER`",
         ),
         (
             "drift search",
             config.DriftSearchOptions(cohort=Path("c"), out=Path("o"), fit_steps=3),
-            "--fit-steps has no part without --stage train",
+            "`fit_steps` has no part without `stage=train`",
         ),
         (
             "drift estimate",
             config.DriftEstimateOptions(cohort=Path("c"), out=Path("o"), copy_slope=False, n=9),
-            "--n has no part without --copy-slope",
+            "`n` has no part without `copy_slope`",
         ),
         (
             "bench editors",
             config.BenchEditorsOptions(adapter="a", out=Path("o"), phantom="brain", split="train"),
-            "--split has no part without a cohort",
+            "`split` has no part without a cohort",
         ),
     ],
 )
@@ -250,9 +250,9 @@ def test_every_option_changes_a_fit_or_is_refused(
             config.check_parts("fit", asked)
             changed = made(**{name: value})
         except LatentDriftError as error:
-            assert f"--{name.replace('_', '-')}" in str(error), (name, error)
+            assert f"`{name}`" in str(error), (name, error)
             continue
-        assert changed != plain, f"--{name} changes nothing in {method}"
+        assert changed != plain, f"`{name}` changes nothing in {method}"
 
 
 @pytest.fixture
@@ -281,25 +281,25 @@ def adapter(tmp_path: Path) -> Path:
         ({"source": Path("scn.png")}, "scn.png does not exist .did you mean 'scan.png'"),
         ({"also": ("rnu=0.5",)}, "there is no adapter at rnu .did you mean 'run'"),
         ({"base": "pockte"}, "no base 'pockte' .did you mean 'pocket'"),
-        ({"adapter": "pocket", "base": "pocket"}, "leave --base out"),
+        ({"adapter": "pocket", "base": "pocket"}, "leave `base` out"),
         (
             {"set": ("agee=85",)},
             "unknown attribute 'agee'; known: age, diagnosis .did you mean 'age'",
         ),
         ({"set": ("diagnosis=il",)}, "did you mean 'ill'"),
         ({"given": ("agee=85",)}, "unknown attribute 'agee'"),
-        ({"adapter": "pocket"}, "--set speaks of attributes, and pocket knows none: it is a base"),
-        ({"split": "test"}, "--split is of a cohort, and scan.png is a file; leave it out"),
-        ({"patient": ("p-1",)}, "--patient is of a cohort"),
-        ({"plane": "axial"}, "--plane chooses a slice of a volume, and scan.png is none"),
-        ({"position": "40%"}, "--position chooses a slice of a volume, and scan.png is none"),
+        ({"adapter": "pocket"}, "`set` speaks of attributes, and pocket knows none: it is a base"),
+        ({"split": "test"}, "`split` is of a cohort, and scan.png is a file; leave it out"),
+        ({"patient": ("p-1",)}, "`patient` is of a cohort"),
+        ({"plane": "axial"}, "`plane` chooses a slice of a volume, and scan.png is none"),
+        ({"position": "40%"}, "`position` chooses a slice of a volume, and scan.png is none"),
         (
             {"source": Path("cohort"), "window": "0,80"},
-            "--window is of a file, and cohort is a cohort",
+            "`window` is of a file, and cohort is a cohort",
         ),
         (
             {"source": Path("cohort"), "plane": "axial"},
-            "--plane chooses a slice of a volume, and cohort is none",
+            "`plane` chooses a slice of a volume, and cohort is none",
         ),
         ({"source": Path("folder")}, "folder is a folder but not a cohort"),
         ({"adapter": "scan.png", "source": Path("run")}, "run is an adapter, which comes first"),
@@ -498,7 +498,7 @@ def test_an_option_has_a_part_in_a_source_or_is_refused(
     if source in able:
         preflight.check("edit", options)
     else:
-        with pytest.raises(OptionError, match=f"--{option} .*; leave it out"):
+        with pytest.raises(OptionError, match=f"`{option}` .*; leave it out"):
             preflight.check("edit", options)
 
 
@@ -514,17 +514,15 @@ def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: st
     if editor in able:
         check_editor(editor, {**mask, option: value})
     else:
-        with pytest.raises(
-            OptionError, match=f"--{option.replace('_', '-')}.*leave one of them out"
-        ):
+        with pytest.raises(OptionError, match=f"`{option}`.*leave one of them out"):
             check_editor(editor, {**mask, option: value})
 
 
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"set": ()}, "nothing is to change; say what with --set"),
-        ({"set": (), "given": ("age=70",)}, "nothing is to change; say what with --set"),
+        ({"set": ()}, "nothing is to change; say what with `set`"),
+        ({"set": (), "given": ("age=70",)}, "nothing is to change; say what with `set`"),
         (
             {"add": ("effusion",)},
             "known: age .'effusion' would be a finding, and this adapter's cohort has none",

@@ -135,7 +135,7 @@ def test_drift_as_it_is_written(text: str, delta: tuple[float, ...]) -> None:
 @pytest.mark.parametrize("mode", ["pin-sample", "leak-pixel", "leak-low"])
 def test_a_value_is_refused_where_the_cohort_decides_the_mean(mode: str) -> None:
     with pytest.raises(
-        OptionError, match=f"'0.3' has no part in a '{mode}' start.*--drift-mode infer or pin"
+        OptionError, match=f"'0.3' has no part in a '{mode}' start.*`drift_mode=infer` or pin"
     ):
         Drift.parse("0.3", channels=4, latent_size=64, mode=mode)
     assert Drift.parse("none", channels=4, latent_size=64, mode=mode) == Drift((), (), mode)

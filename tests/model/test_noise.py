@@ -232,7 +232,7 @@ def test_no_change_is_the_same_schedule() -> None:
 
 
 def test_a_network_that_predicts_eps_is_refused_at_zero_snr() -> None:
-    with pytest.raises(BaseModelError, match="add --prediction v_prediction"):
+    with pytest.raises(BaseModelError, match="add `prediction=v_prediction`"):
         sd_schedule().altered(zero_snr=True)
     with pytest.raises(
         BaseModelError, match=r"needs prediction_type v_prediction in its scheduler_config\.json"

@@ -165,7 +165,7 @@ def test_what_cannot_be_mixed_is_refused() -> None:
     with pytest.raises(OptionError, match="is one condition"):
         combined(["effusion:0.5"], 2, INFO)
     with pytest.raises(
-        OptionError, match="takes two conditions and --n 2 or more, and got 2 and 1"
+        OptionError, match="takes two conditions and `n` 2 or more, and got 2 and 1"
     ):
         between(["effusion", "pneumonia"], 1, INFO)
     silent = {**INFO, "prompt": {"style": "bare", "patient_info": False}}

@@ -203,7 +203,7 @@ def test_a_source_that_lies_outside_is_said_or_refused(
     )
     with pytest.raises(
         InputError,
-        match=r"100 % of the image's values .* outside of the window 996 to 3000 of --window",
+        match=r"100 % of the image's values .* outside of the window 996 to 3000 of `window`",
     ):
         listed(source, plane="axial", window="996,3000")
 
@@ -216,6 +216,6 @@ def test_one_patient_of_a_cohort(tiny_cohort_folder: Path) -> None:
     ]
     with pytest.raises(
         OptionError,
-        match="--patient P0009 is not in this cohort, which has 6 patients, such as P000",
+        match="`patient=P0009` is not in this cohort, which has 6 patients, such as P000",
     ):
         listed(tiny_cohort_folder, {}, patient=("P0009",))

@@ -615,13 +615,13 @@ def test_a_report_is_the_caption_and_a_missing_one_is_not_invented() -> None:
     [
         (
             Manner(caption="reprot"),
-            r"unknown column of words for --caption 'reprot'; known: report \(did you mean "
+            r"unknown column of words for `caption` 'reprot'; known: report \(did you mean "
             r"'report'\?\)",
         ),
-        (Manner(negate_findings=True), "--negate-findings needs findings, and the cohort has none"),
+        (Manner(negate_findings=True), "`negate_findings` needs findings, and the cohort has none"),
         (
             Manner(negate_findings=True, patient_info=False),
-            "which --no-patient-info leaves out; give one of them",
+            "which `patient_info=False` leaves out; give one of them",
         ),
     ],
 )
@@ -691,7 +691,7 @@ def test_reports_are_captions_and_stay_out_of_the_adapter(base: Base, cohort: Co
     assert all("report" not in request.attributes for request in requests)
     _, taught = asked(base, cohort, caption="report", method="textual-inversion")
     assert all("<cohort>" in example.caption for example in taught.train)
-    with pytest.raises(OptionError, match="which --caption replaces; give one of them"):
+    with pytest.raises(OptionError, match="which `caption` replaces; give one of them"):
         asked(base, cohort, caption="report", drift_by="diagnosis")
 
 
@@ -710,7 +710,7 @@ def test_a_plan_shows_the_token_budget_and_fit_keeps_it(base: Base, cohort: Coho
         reports, train=(replace(reports.train[0], caption="brain " * 80), *reports.train[1:])
     )
     message = (
-        "reads 75: 'brain brain brain brain brain' would be dropped; .*leave --caption report out; "
+        "reads 75: 'brain brain brain brain brain' would be dropped; .*leave `caption=report` out; "
         "1 of 11 prompts are too"
     )
     with pytest.raises(OptionError, match=message):

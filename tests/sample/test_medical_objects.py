@@ -83,9 +83,9 @@ def test_the_default_depth_is_the_cohorts(
 
 
 def test_colour_has_neither_16_bits_nor_nifti() -> None:
-    with pytest.raises(OptionError, match="--depth 16 is for grey pictures"):
+    with pytest.raises(OptionError, match="`depth=16` is for grey pictures"):
         bits(16, {"colour": True})
-    with pytest.raises(OptionError, match="--format nifti is for grey pictures"):
+    with pytest.raises(OptionError, match="`format=nifti` is for grey pictures"):
         check_format("nifti", {"colour": True})
 
 

@@ -19,10 +19,10 @@ import yaml
 
 from latentdrift import config, distributed_ranks, stopping
 from latentdrift.cli.flags import FlagFormatter, with_flags
-from latentdrift.cli.help_text import is_sequence
 from latentdrift.cli.parser import parse
 from latentdrift.cli.show import sentence, show
 from latentdrift.config.documents import read_yaml
+from latentdrift.config.fields import is_sequence
 from latentdrift.errors import LatentDriftError, OptionError, unknown
 from latentdrift.verbs import VERBS
 

@@ -21,6 +21,7 @@ from latentdrift import __version__
 from latentdrift.cli import help_text
 from latentdrift.cli.completion import PrintCompletion
 from latentdrift.cli.flags import COMMON, flag
+from latentdrift.config import fields
 from latentdrift.config.option_groups import grouped
 from latentdrift.verbs import GROUPS, VERBS
 
@@ -114,32 +115,32 @@ def _add_verb(verbs: Any, word: str, verb: str, completion: bool) -> None:
         allow_abbrev=False,
     )
     sub.set_defaults(verb=verb)
-    fields = row.options.model_fields
+    options = row.options.model_fields
     for name in row.positional:
-        help_ = help_text.option_help(verb, name, fields[name])
+        help_ = help_text.option_help(verb, name, options[name])
         action = sub.add_argument(name, nargs="?", help=help_, metavar=name.upper())
-        _complete(action, name, fields[name], completion)
+        _complete(action, name, options[name], completion)
     for heading, names in grouped(row.options).items():
         flags = [name for name in names if name not in row.positional]
         if flags:
             group = sub.add_argument_group(heading)
             for name in flags:
-                _add_option(group, verb, name, fields[name], completion)
+                _add_option(group, verb, name, options[name], completion)
     _add_common(sub.add_argument_group("every verb"))
 
 
 def _add_option(group: Any, verb: str, name: str, field: FieldInfo, completion: bool) -> None:
     """One option with its flag, and `--no-OPTION` where it can be left out."""
     help_ = help_text.option_help(verb, name, field)
-    if help_text.is_switch(field):
+    if fields.is_switch(field):
         group.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=help_)
         return
     kind: dict[str, Any] = {"metavar": name.upper().replace("_", "-")}
-    if help_text.is_sequence(field):
+    if fields.is_sequence(field):
         kind |= {"action": "extend", "nargs": "+"}
     action = group.add_argument(flag(name), help=help_, **kind)
     _complete(action, name, field, completion)
-    if help_text.can_be_left_out(field):
+    if fields.can_be_left_out(field):
         group.add_argument(
             f"--no-{name.replace('_', '-')}",
             dest=name,
@@ -167,10 +168,10 @@ def _complete(action: Any, name: str, field: FieldInfo, completion: bool) -> Non
     """Attach to an action what a shell can complete: names of a table, or files."""
     if not completion:
         return
-    names = help_text.choices(name, field)
+    names = fields.choices(name, field)
     if names:
         action.choices = names
-    elif any("Path" in str(kind) for kind in help_text.kinds(field)) or name == "adapter":
+    elif any("Path" in str(kind) for kind in fields.kinds(field)) or name == "adapter":
         action.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 
 

@@ -1,7 +1,7 @@
 """One frozen model per verb: the only place where a default lives.
 
-The command line, the YAML form (`--config`), the docs table and the record of a run are all derived
-from these classes.
+The command line, the YAML form (`latentdrift VERB --config`), the docs table and the record of a
+run are all derived from these classes.
 """
 
 from latentdrift.config.base import Options

@@ -21,13 +21,13 @@ class BenchOptions(Options):
     base: str = "pocket"
     """A named base, a local diffusers folder, or a hub id."""
     methods: tuple[str, ...]
-    """Rows of METHODS."""
+    """Fine-tuning methods."""
     variants: tuple[str, ...]
     """Rows of the bench's table."""
     delta: str = "0.1"
     """The scalar drift, in sd of unit noise or in sds of a channel's mean (`6.4sd`)."""
     seeds: Count = 3
-    """Fits per method, from `--seed` on."""
+    """Fits per method, from `seed` on."""
     fit_steps: Count = 400
     """Optimiser steps of each fit."""
     fit_batch_size: Count = 8
@@ -41,7 +41,7 @@ class BenchOptions(Options):
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Classifier-free guidance weight; 1 is none."""
     features: tuple[str, ...] = ("pocket",)
-    """Rows of FEATURES, optionally `name=PATH` for local weights, or a Hugging Face vision model's
+    """Feature spaces: a name, `name=PATH` for local weights, or a Hugging Face vision model's
     folder or id."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
     """Pixels on a side; default: the base's own."""
@@ -62,7 +62,7 @@ class BenchDrawnOptions(BenchOptions):
     """What the benches share whose pictures are drawn from text."""
 
     sampler: str = "ddim"
-    """A row of SAMPLERS."""
+    """Sampler."""
     batch_size: Count = 4
     """Images drawn together, in fours; it takes memory and never changes a picture."""
 
@@ -72,7 +72,7 @@ class BenchDriftOptions(BenchDrawnOptions):
     the test split."""
 
     methods: tuple[str, ...] = ("full", "lora", "textual-inversion")
-    """Rows of METHODS."""
+    """Fine-tuning methods."""
     variants: tuple[str, ...] = (
         "none",
         "infer",
@@ -95,7 +95,7 @@ class BenchDriftOptions(BenchDrawnOptions):
         "input-perturbation",
         "zero-snr",
     )
-    """Rows of VARIANTS."""
+    """Variants of drift."""
 
 
 class BenchTable1Options(BenchDrawnOptions):
@@ -109,7 +109,7 @@ class BenchTable1Options(BenchDrawnOptions):
         "full",
         "lora",
     )
-    """Rows of METHODS."""
+    """Fine-tuning methods."""
     variants: tuple[str, ...] = ("none", "drift", "calibrated", "real+synthetic", "base", "real")
     """Without and with drift, and with the start that the fit without drift asks for; a
     classifier's real images replaced by synthetic ones to a half; the base as it is; real
@@ -133,7 +133,7 @@ class BenchTable2Options(BenchOptions):
     ones are the truth."""
 
     methods: tuple[str, ...] = ("instruct-pix2pix",)
-    """Rows of METHODS whose networks are shown the picture to change."""
+    """Methods whose networks are shown the picture to change."""
     variants: tuple[str, ...] = (
         "binned",
         "binned+custom-diffusion",
@@ -166,7 +166,7 @@ class BenchTable3Options(BenchDrawnOptions):
     information, with drift."""
 
     methods: tuple[str, ...] = ("full",)
-    """Rows of METHODS."""
+    """Fine-tuning methods."""
     variants: tuple[str, ...] = ("simple", "simple+info", "diverse", "diverse+info")
     """How prompts are worded in training and sampling."""
     delta: str = "0.1"
@@ -181,7 +181,7 @@ class BenchTable4Options(BenchOptions):
     test patients into last ones."""
 
     methods: tuple[str, ...] = ("full",)
-    """Rows of METHODS whose networks draw from text."""
+    """Methods whose networks draw from text."""
     variants: tuple[str, ...] = (
         "simple",
         "simple+info",
@@ -221,7 +221,7 @@ class BenchEditorsOptions(Options):
     also: tuple[str, ...] = ()
     """Adapters, `RUN` or `RUN=WEIGHT`, that are put on top."""
     editors: tuple[str, ...] = ()
-    """Rows of EDITORS; default: all that this network can be edited by without a mask."""
+    """Editing methods; default: all that this network can be edited by without a mask."""
     split: Split = "test"
     """Whose patients are edited."""
     n: Count = 24

@@ -21,14 +21,14 @@ class DriftOptions(Options):
     adapter: str = "pocket"
     """An adapter or run folder that is asked instead of a base."""
     base: str | None = None
-    """The base that is asked: a name, folder or hub id; beside `--adapter`, where the adapter's
+    """The base that is asked: a name, folder or hub id; beside `adapter`, where the adapter's
     base lies on this machine."""
     steps: Count = 50
     """Sampling steps."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Classifier-free guidance weight; 1 is none."""
     sampler: str = "ddim"
-    """A row of SAMPLERS."""
+    """Sampler."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
     """Pixels on a side; default: the model's own."""
     batch_size: Count = 4
@@ -43,7 +43,7 @@ class DriftOptions(Options):
     @model_validator(mode="before")
     @classmethod
     def _base_alone(cls, values: Any) -> Any:
-        """`--base B` without an adapter is the model that is asked."""
+        """`base` without an adapter is the model that is asked."""
         if isinstance(values, dict) and values.get("base") and "adapter" not in values:
             return {**values, "adapter": values["base"], "base": None}
         return values
@@ -70,17 +70,17 @@ class DriftSearchOptions(DriftOptions):
     among them."""
     stage: Literal["infer", "train"] = "infer"
     """`infer` drifts the start of the model as it is; `train` makes a short fit per value from
-    `--base`."""
+    `base`."""
     n: Annotated[int, Field(ge=4)] = 64
     """Images per value."""
     method: str = "lora"
-    """With `--stage train`: a row of METHODS."""
+    """With `stage=train`: fine-tuning method."""
     fit_steps: Count = 200
-    """With `--stage train`: optimiser steps of each fit."""
+    """With `stage=train`: optimiser steps of each fit."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """With `--stage train`: default, the method's own."""
+    """With `stage=train`: default, the method's own."""
     rank: Count = 8
-    """With `--stage train`: rank of the LoRA matrices."""
+    """With `stage=train`: rank of the LoRA matrices."""
     workers: Count = 1
     """Processes, each with a model of its own; give each its share of the cores with
     OMP_NUM_THREADS. Results do not change."""

@@ -21,7 +21,7 @@ class EvaluateOptions(Options):
     out: Path
     """Folder for `report.json` and `report.html`."""
     features: tuple[str, ...] = ("pocket",)
-    """Rows of FEATURES, optionally `name=PATH` for local weights, or a Hugging Face vision model's
+    """Feature spaces: a name, `name=PATH` for local weights, or a Hugging Face vision model's
     folder or id."""
     split: Split | None = "test"
     """Which real images are the reference; the train split is where copies are looked for."""
@@ -31,8 +31,8 @@ class EvaluateOptions(Options):
     compare: tuple[Path, ...] = ()
     """Further synthetic sets, judged against the same real images and shown side by side."""
     cache: Path | None = None
-    """Folder where features are kept, which come from patients' images; default: `cache` in
-    --out."""
+    """Folder where features are kept, which come from patients' images; default: "cache" in
+    `out`."""
     edits: Path | None = None
     """A folder that `edit` made, shown and scored in the report."""
     utility: str | None = None
@@ -43,10 +43,10 @@ class EvaluateOptions(Options):
     """Judge whether the first synthetic set shows what its table says, by classifiers that learn it
     from real images."""
     scorer: str = "judges"
-    """With --alignment: what ranks prompts against images: `judges`, the same classifiers, or the
+    """With `alignment`: what ranks prompts against images: `judges`, the same classifiers, or the
     folder or id of a Hugging Face dual encoder of images and texts, such as CLIP."""
     card: bool = True
-    """With --edits: judge by the same classifiers whether edits did what was asked for, and nothing
+    """With `edits`: judge by the same classifiers whether edits did what was asked for, and nothing
     else."""
     classifier: str = "small"
     """What classifiers are made of: `small`, or the folder or id of a Hugging Face vision model
@@ -56,7 +56,7 @@ class EvaluateOptions(Options):
     classifier_seeds: Count = 3
     """Seeds that each classifier is trained with."""
     gan_steps: Annotated[int, Field(ge=0)] = 0
-    """With --utility ATTRIBUTE=VALUE: steps of a small GAN whose images are two more rows to beat;
+    """With `utility=ATTRIBUTE=VALUE`: steps of a small GAN whose images are two more rows to beat;
     thousands, or 0: none."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Resamples of patients behind each interval."""

@@ -53,10 +53,9 @@ class FitOptions(Options):
     base: str = "pocket"
     """A named base, a local diffusers folder, or a hub id."""
     method: str = "lora"
-    """A row of METHODS: full, lora, textual-inversion, custom-diffusion, dreambooth,
-    dreambooth-lora, controlnet, instruct-pix2pix."""
+    """Fine-tuning method."""
     preset: str | None = None
-    """A row of PRESETS, which gives the options below other defaults: ti-budget, ti-small."""
+    """A row of PRESETS: other defaults for the options of a known setting."""
     start: tuple[str, ...] = ()
     """Adapters, `RUN` or `RUN=WEIGHT`, that are put into the base before it is trained."""
     drift: str = "calibrated"
@@ -69,12 +68,11 @@ class FitOptions(Options):
     drift_form: DriftForm = "noise_mean"
     """How drift acts; all but the first are ablations (see docs/latent-drifting.md)."""
     drift_by: str | None = None
-    """With `--drift auto` or `calibrated`: a category of the cohort, each of whose values gets a
+    """With `drift=auto` or `calibrated`: a category of the cohort, each of whose values gets a
     drift of its own."""
     noise: tuple[str, ...] = ()
-    """Noise to train on, rows of NOISES with their strengths from 0 to 1: `offset=0.1`,
-    `pyramid=0.8`, `input-perturbation=0.1`; a name alone takes the strength shown here. Default:
-    plain."""
+    """Noise to train on, with strengths from 0 to 1: `offset=0.1`, `pyramid=0.8`,
+    `input-perturbation=0.1`; a name alone takes the strength shown here. Default: plain."""
     prediction: Literal["epsilon", "v_prediction"] | None = None
     """What the network is trained to predict; default: what the base predicts."""
     zero_snr: bool = False
@@ -85,19 +83,17 @@ class FitOptions(Options):
     """Images per forward pass, which are those of a step unless they accumulate; several processes
     share them."""
     accumulate: Count = 1
-    """Forward passes per step: the gradient is that of `accumulate` times as many images, the
-    memory is not."""
+    """Forward passes per step: the gradient is that of so many times more images, the memory is
+    that of one pass."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Default: the method's own (see docs/methods.md)."""
     rate_schedule: str = "cosine"
-    """How the learning rate goes on after its warm-up, a row of SCHEDULES: constant, or cosine or
-    linear down to 0."""
+    """How the learning rate goes on after its warm-up; cosine and linear fall to 0."""
     warm_up: Annotated[int, Field(ge=0)] | None = None
     """Steps in which the learning rate rises to its full value; default: 20, at most a tenth of the
     run."""
     optimizer: str = "adamw"
-    """A row of OPTIMIZERS: adamw, or adamw-8bit, which keeps a quarter of the state and needs
-    bitsandbytes."""
+    """Optimiser. adamw-8bit keeps a quarter of the state in memory and needs bitsandbytes."""
     min_snr: Annotated[float, Field(gt=0)] | None = None
     """Signal-to-noise ratio above which times count less (min-SNR; 5 is usual); default: all times
     count the same."""
@@ -111,7 +107,7 @@ class FitOptions(Options):
     """Column of the cohort that names each training image's mask file: inside it the loss counts in
     full."""
     mask_outside: Fraction = 0.1
-    """With `--mask`: what the loss counts outside."""
+    """With `mask`: what the loss counts outside."""
     gradient_checkpointing: bool = False
     """Work the activations out a second time instead of keeping them: less memory, about a third
     more time, the same result."""
@@ -120,8 +116,7 @@ class FitOptions(Options):
     alpha: Annotated[float, Field(gt=0)] | None = None
     """The LoRA change is alpha / rank B A; default: the rank."""
     targets: str = "attention"
-    """Where LoRA matrices stand, a row of TARGETS: attention, cross-attention, attention-mlp,
-    all."""
+    """Layers that get LoRA matrices."""
     train_text_encoder: bool = False
     """Train the text encoder, too, by the same method (full, lora, dreambooth, dreambooth-lora)."""
     vectors: Annotated[int, Field(ge=1, le=64)] | None = None
@@ -141,8 +136,8 @@ class FitOptions(Options):
     class_prompt: str | None = None
     """The prompt of these pictures; default: `a ` and what the cohort shows."""
     hint: str = "edges"
-    """What a ControlNet is shown, a row of HINTS: edges of the image, `mask=COLUMN` of the cohort,
-    or the earlier visit."""
+    """Input of a ControlNet: edges of the image, masks ("mask=COLUMN" of the cohort), or the
+    earlier visit."""
     prompt_style: Literal["bare", "simple", "findings-first", "diverse"] = "simple"
     """The name alone, one sentence for all, the same with findings and diagnosis before all else,
     or one of many wordings per image."""
@@ -157,8 +152,8 @@ class FitOptions(Options):
     """Column of the cohort whose text is the prompt, such as a report; rows without one get the
     sentence."""
     instruction: Literal["numerical", "word", "binned"] | None = None
-    """How a pair of visits is worded, a row of INSTRUCTIONS: the later age as a number or in words,
-    or the gap; default: numerical. For instruct-pix2pix."""
+    """Wording of a pair of visits for instruct-pix2pix: the later age as a number or in words,
+    or the gap; default: numerical."""
     caption_dropout: Fraction = 0.1
     """Share of steps with the empty prompt, which guidance needs."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
@@ -173,8 +168,7 @@ class FitOptions(Options):
     """Steps between preview pictures, which critics of anatomy judge, as they do at the end; 0 for
     none of both."""
     tracker: str = "tensorboard"
-    """A row of TRACKERS, where losses and previews are shown: tensorboard, mlflow, wandb, or
-    none."""
+    """Tracker that shows losses and previews."""
     seed: int = 0
     """Seed of everything random in the run."""
 
@@ -196,7 +190,7 @@ class ExportOptions(Options):
     adapter: str
     """An adapter or run folder."""
     to: str
-    """A row of EXPORTS: diffusers, a1111, kohya."""
+    """Tool that loads the files."""
     out: Path
     """The folder to make."""
     base: str | None = None
@@ -219,7 +213,7 @@ class AdoptOptions(Options):
     token: Annotated[str, Field(pattern=r"^<[^<>\s]+>$")] | None = None
     """The word of a textual inversion; default: the file's own, in angle brackets."""
     hint: Literal["edges", "earlier"] | None = None
-    """What a ControlNet is shown, which `generate --like` then makes; default: edges.
-    `--hint-image` takes any picture."""
+    """What a ControlNet is shown, which `latentdrift generate --like` then makes; default:
+    edges. `latentdrift generate --hint-image` takes any picture."""
     device: str = "auto"
     """cpu, cuda, mps, or auto."""

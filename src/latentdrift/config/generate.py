@@ -32,13 +32,13 @@ class GenerateOptions(Options):
     like: Path | None = None
     """A cohort whose attribute table the images follow."""
     split: Split | None = None
-    """With `--like`: only the rows of this split."""
+    """With `like`: only the rows of this split."""
     hint_image: tuple[Path, ...] = ()
     """Hints that all images are drawn from, a picture for each ControlNet in the stack's order;
-    default: those of `--like`."""
+    default: those of `like`."""
     gate: Path | Literal[False] | None = None
     """The cohort that the adapter was trained on: copies of its training images are held back, see
-    docs/privacy.md. Default: that cohort, where it is still where `fit` found it; `--no-gate`
+    docs/privacy.md. Default: that cohort, where it is still where `fit` found it; `gate=False`
     leaves the gate out."""
     n: Count = 16
     """Number of images."""
@@ -50,7 +50,7 @@ class GenerateOptions(Options):
     """Share of guidance rescale, which keeps high weights from raising the contrast; 0 is none, 0.7
     is usual."""
     sampler: str = "ddim"
-    """A row of SAMPLERS."""
+    """Sampler."""
     drift: str | None = None
     """Drift of the start: `none`, a value, `auto` for the closed form, `calibrated` if the adapter
     is, or a result's file;
@@ -99,17 +99,16 @@ class EditOptions(Options):
     """Years from each image's own age: `+10` or `-5`."""
     grid: tuple[str, ...] = ()
     """Values that are tried in turn, a counterfactual for each and all of them in one picture:
-    `age=60:90:5` (both ends included), `age=+5,+10`, `diagnosis=dementia,no dementia`; of several,
+    "age=60:90:5" (both ends included), "age=+5,+10", "diagnosis=dementia,no dementia"; of several,
     every combination."""
     animate: Literal["none", "gif", "mp4"] = "none"
-    """With --grid: the counterfactuals of each image in turn, as a moving picture; mp4 needs
+    """With `grid`: the counterfactuals of each image in turn, as a moving picture; mp4 needs
     imageio-ffmpeg."""
     given: tuple[str, ...] = ()
     """Attributes of the source image where no table says them, `name=value`; may be repeated."""
     editor: str | None = None
-    """A row of EDITORS: sdedit, ddim, prompt-to-prompt, null-text, pix2pix-zero, edit-friendly,
-    ledits, inpaint, diffedit, controlnet, instruct-pix2pix; default: instruct-pix2pix for its own
-    adapters, controlnet where there is a ControlNet, else ddim. See docs/counterfactuals.md."""
+    """Editing method, see docs/counterfactuals.md. Default: instruct-pix2pix for its own adapters,
+    controlnet where there is a ControlNet, else ddim."""
     hint_image: tuple[Path, ...] = ()
     """Hints that all images are edited beside: a picture for each ControlNet in the stack's order,
     or for each that is shown masks; default: made from each image, masks from its cohort's
@@ -125,25 +124,24 @@ class EditOptions(Options):
     """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
     instruction: Annotated[str, Field(min_length=1)] | None = None
     """With instruct-pix2pix: what to do, in free words ("Age this brain by ten years"), of all
-    images; --set, --age, --add and --remove then only say for the record what should come of it.
+    images; `set`, `age`, `add` and `remove` then only say for the record what should come of it.
     Default: the instruction that they lead to, as in training."""
     gate: Path | Literal[False] | None = None
     """The cohort that the adapter was trained on: edits that repeat a training image of another
     patient are held back, see docs/privacy.md. Default: that cohort, where it is still where `fit`
-    found it; `--no-gate` leaves the gate out."""
+    found it; `gate=False` leaves the gate out."""
     detail: bool | None = None
     """Put the change on the image itself, at its own resolution, instead of handing out what was
     drawn: nothing that the reconstruction loses is lost. Default: with editors that invert the
         image."""
     reverse: bool = False
-    """Also edit each counterfactual back, into `reverse` in its folder: `evaluate --edits` says how
-    near that comes."""
+    """Also edit each counterfactual back, into the folder "reverse" in its own;
+    `latentdrift evaluate --edits` gives the distance."""
     inversion: str | None = None
-    """How the image is inverted, a row of INVERSIONS: ddim, negative-prompt, null-text,
-    regularised, edit-friendly; default: the editor's own."""
+    """Inversion of the image; default: the editor's own."""
     inversions: Path | None = None
     """Folder in which inversions are kept and found again, as private as the images; default:
-    `cache` in --out."""
+    "cache" in `out`."""
     private: Path | None = None
     """Folder with the secret under which UIDs of DICOM sources are mapped, and with the map. Edits
     that share it stay together and lie over each other in viewers. Default: `<out>-private`."""
@@ -151,10 +149,10 @@ class EditOptions(Options):
     """Where the image may change: a picture of its rows and columns (or a volume with the same
     slices), 0 outside, where every pixel stays."""
     protect: Path | None = None
-    """Where the image may not change: the same, 0 where it may. With --mask, what is in the mask
+    """Where the image may not change: the same, 0 where it may. With `mask`, what is in the mask
     and not protected may."""
     mask_edge: Annotated[float, Field(ge=0)] = 2.0
-    """With --mask or --protect: pixels inside the edge over which the change sets in."""
+    """With `mask` or `protect`: pixels inside the edge over which the change sets in."""
     mask_threshold: Fraction = 0.5
     """With diffedit: share of the largest difference between the prompts' noise from which on a
     place may change; what is more than three times the mean difference counts as the largest."""

@@ -85,7 +85,7 @@ NAMES: dict[str, Names] = {
     "optimizer": Names("optimizer", ("adamw", "adamw-8bit")),
     "tracker": Names("tracker", ("tensorboard", "mlflow", "wandb", "none")),
     "targets": Names(
-        "row of TARGETS for --targets", ("attention", "cross-attention", "attention-mlp", "all")
+        "row of TARGETS for `targets`", ("attention", "cross-attention", "attention-mlp", "all")
     ),
     "noise": Names("noise", ("pyramid", "offset", "input-perturbation")),
     "hint": Names("hint", ("edges", "mask", "earlier")),

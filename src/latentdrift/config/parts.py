@@ -44,7 +44,7 @@ class Part:
 
     options: tuple[str, ...]
     needed: str
-    """What they need, as it is given on the command line."""
+    """What they need, with parameters in backquotes."""
     there: Callable[[Any], bool]
     """Options of the verb -> whether it is there."""
 
@@ -73,58 +73,58 @@ def _guides(options: Any) -> bool:
 
 PARTS: dict[str, tuple[Part, ...]] = {
     "fit": (
-        Part(("mask_outside",), "--mask COLUMN", lambda o: o.mask is not None),
-        Part(("prior_weight", "class_prompt"), "--prior-images above 0", _draws_class),
+        Part(("mask_outside",), "`mask=COLUMN`", lambda o: o.mask is not None),
+        Part(("prior_weight", "class_prompt"), "`prior_images` above 0", _draws_class),
         Part(
             ("age_encoding", "negate_findings"), "a sentence that says the patient", _says_patient
         ),
         Part(
             ("drift_form",),
-            "a --drift other than none",
+            "a `drift` other than none",
             lambda o: o.drift.strip().lower() != "none",
         ),
         Part(
             ("drift_mode",),
-            "a --drift other than none",
+            "a `drift` other than none",
             lambda o: (
                 o.drift.strip().lower() != "none" or o.drift_mode not in ("infer", "train", "both")
             ),
         ),
     ),
     "generate": (
-        Part(("split",), "--like COHORT", lambda o: o.like is not None),
-        Part(("rescale",), "a --guidance other than 1", _guides),
+        Part(("split",), "`like=COHORT`", lambda o: o.like is not None),
+        Part(("rescale",), "a `guidance` other than 1", _guides),
     ),
     "evaluate": (
         Part(
             ("classifier", "classifier_steps", "classifier_seeds"),
-            "--utility, --alignment, or a card of --edits",
+            "`utility`, `alignment`, or a card of `edits`",
             _trains_classifiers,
         ),
-        Part(("card",), "--edits FOLDER", lambda o: o.edits is not None),
-        Part(("scorer",), "--alignment", lambda o: o.alignment),
+        Part(("card",), "`edits=FOLDER`", lambda o: o.edits is not None),
+        Part(("scorer",), "`alignment`", lambda o: o.alignment),
     ),
     "drift estimate": (
-        Part(("n", "guidance", "batch_size"), "--copy-slope", lambda o: o.copy_slope),
+        Part(("n", "guidance", "batch_size"), "`copy_slope`", lambda o: o.copy_slope),
     ),
     "drift search": (
         Part(
             ("method", "fit_steps", "learning_rate", "rank"),
-            "--stage train",
+            "`stage=train`",
             lambda o: o.stage == "train",
         ),
-        Part(("rank",), f"--method {' or '.join(LORAS)}", lambda o: o.method in LORAS),
+        Part(("rank",), "`method=lora` or `method=dreambooth-lora`", lambda o: o.method in LORAS),
     ),
     "bench editors": (
         Part(("split",), "a cohort", lambda o: o.cohort is not None),
         Part(
             ("image_guidance",),
-            "--editors instruct-pix2pix",
+            "`editors=instruct-pix2pix`",
             lambda o: not o.editors or "instruct-pix2pix" in o.editors,
         ),
         Part(
             ("sentences",),
-            "--editors pix2pix-zero",
+            "`editors=pix2pix-zero`",
             lambda o: not o.editors or "pix2pix-zero" in o.editors,
         ),
     ),
@@ -141,7 +141,7 @@ def check_parts(verb: str, options: Options) -> None:
         for name in part.options:
             if given(options, name) and not part.there(options):
                 raise OptionError(
-                    f"{_flag(options, name)} has no part without {part.needed}; give that, or "
+                    f"{_named(options, name)} has no part without {part.needed}; give that, or "
                     "leave it out"
                 )
     if verb == "fit":
@@ -159,15 +159,14 @@ def _check_method(options: Any) -> None:
         for name in names:
             if given(options, name) and options.method not in methods:
                 raise OptionError(
-                    f"{_flag(options, name)} has no part in --method {options.method}, but in "
+                    f"{_named(options, name)} has no part in `method={options.method}`, but in "
                     f"{', '.join(methods)}; leave one of them out"
                 )
 
 
-def _flag(options: Any, name: str) -> str:
-    """The option as it is written, and the preset that gives it."""
-    no = "no-" * (getattr(options, name) is False)
+def _named(options: Any, name: str) -> str:
+    """The option in backquotes, and the preset that sets it."""
     preset = getattr(options, "preset", None)
-    flag = f"--{no}{name.replace('_', '-')}"
+    named = f"`{name}=False`" if getattr(options, name) is False else f"`{name}`"
     gives = PRESETS.get(preset or "", {}).get(name, ...) == getattr(options, name)
-    return f"{flag} (of --preset {preset})" if gives else flag
+    return f"{named} (of `preset={preset}`)" if gives else named

@@ -374,7 +374,7 @@ def check_given(text: str, start: str) -> None:
     if start not in PLAIN:
         raise OptionError(
             f"drift '{text}' has no part in a '{start}' start, whose mean is that of the training "
-            "latents; give --drift auto or none, or --drift-mode infer or pin, which start from "
+            "latents; give `drift=auto` or none, or `drift_mode=infer` or pin, which start from "
             "the value"
         )
 

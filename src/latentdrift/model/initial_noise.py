@@ -233,7 +233,7 @@ def check(start: str, statistics: Statistics | None, size: tuple[int, int, int])
         raise OptionError(
             f"the adapter's latents are {tuple(statistics.pixel_mean.shape)} and this resolution's "
             f"{size}: a 'leak-pixel' start works at the resolution of the training only; leave "
-            "--resolution out, or take another start"
+            "`resolution` out, or take another start"
         )
 
 

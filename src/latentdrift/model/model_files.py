@@ -138,13 +138,13 @@ def _download(repository: str, revision: str | None, fetch: bool) -> Path:
         if not fetch:
             raise BaseModelError(
                 f"base '{repository}' is not on this machine, and nobody asked for the network: "
-                f"give its folder with --base, or --base {repository} to fetch it from the Hugging "
+                f"give its folder with `base`, or `base={repository}` to fetch it from the Hugging "
                 "Face hub"
             ) from error
         raise BaseModelError(
             f"base '{repository}' could not be fetched from the Hugging Face hub "
             f"({type(error).__name__}). Without a network: on another machine run `hf download "
-            f"{repository}`, bring the folder here and pass its path, `--base ./FOLDER`"
+            f"{repository}`, bring the folder here and pass its path, `base=./FOLDER`"
         ) from error
 
 

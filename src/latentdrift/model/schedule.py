@@ -149,7 +149,7 @@ class Schedule(Process):
             raise BaseModelError(
                 "with zero terminal SNR the last time holds no signal, and a network that predicts "
                 "eps says nothing of the image there (Lin et al. 2023, section 3.3): add "
-                "--prediction v_prediction to --zero-snr, which `fit` then trains; a base needs "
+                "`prediction=v_prediction` to `zero_snr`, which `fit` then trains; a base needs "
                 "prediction_type v_prediction in its scheduler_config.json"
             )
         known["clip_sample"] = False  # latents are not bounded by [-1, 1]

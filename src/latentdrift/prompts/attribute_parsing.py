@@ -37,14 +37,14 @@ class Years:
         if is_missing(known):
             raise OptionError(
                 f"an age of {self} years counts from the image's own, which is not known; say it "
-                "with --given age=70"
+                "with `given=age=70`"
             )
         own = float(known)
         age = own + self.number
         if not 0 <= age <= OLDEST:
             raise OptionError(
                 f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and "
-                f"{OLDEST:g} years; go less far, or set the age itself with --set age=85"
+                f"{OLDEST:g} years; go less far, or set the age itself with `set=age=85`"
             )
         return age
 
@@ -62,7 +62,7 @@ class Wanted:
 
 
 def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
-    """`--set`, `--age`, `--add`, `--remove` and `--grid`, in the words of an adapter's cohort.
+    """`set`, `age`, `add`, `remove` and `grid`, in the words of an adapter's cohort.
 
     Raises:
         OptionError: An attribute or a value that the cohort has not, something said twice, or a
@@ -73,7 +73,7 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
     ]
     if asked and not spec:
         raise OptionError(
-            f"--{asked[0]} speaks of attributes, and {options.adapter} knows none: it is a base, "
+            f"`{asked[0]}` speaks of attributes, and {options.adapter} knows none: it is a base, "
             "or was not fitted on a cohort; give an adapter that `fit` made"
         )
     changes = [parse_assignment(text, spec) for text in options.set]
@@ -85,7 +85,7 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
     said = [name for name, _ in (*changes, *grid)]
     if twice := next((name for name in said if said.count(name) > 1), None):
         raise OptionError(
-            f"the {twice} of the counterfactual is said twice, by --set, --age or --grid; say it "
+            f"the {twice} of the counterfactual is said twice, by `set`, `age` or `grid`; say it "
             "once"
         )
     add, remove = (
@@ -93,11 +93,11 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
         for texts in (options.add, options.remove)
     )
     if both := next((finding for finding in add if finding in remove), None):
-        raise OptionError(f"--add and --remove both name '{both}'; leave one of them out")
+        raise OptionError(f"`add` and `remove` both name '{both}'; leave one of them out")
     if not (changes or grid or add or remove or options.instruction):
         raise OptionError(
-            "nothing is to change; say what with --set, --age, --add, --remove, --grid or "
-            "--instruction"
+            "nothing is to change; say what with `set`, `age`, `add`, `remove`, `grid` or "
+            "`instruction`"
         )
     return Wanted(dict(changes), add, remove, grid)
 
@@ -112,8 +112,8 @@ def parse_years(text: str, spec: Spec) -> Years:
         raise unknown("attribute", "age", spec)
     if not re.fullmatch(r"[+-]\d+(\.\d+)?", text.strip()):
         raise OptionError(
-            f"--age {text} is no number of years from an image's own age: write +10 or -5, or "
-            "--set age=85"
+            f"`age={text}` is no number of years from an image's own age: write +10 or -5, or "
+            "`set=age=85`"
         )
     return Years(float(text))
 

@@ -54,7 +54,7 @@ def departures(states: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> 
     unsaid = Counter(name for state in states for name in said if is_missing(state.get(name)))
     found = [
         f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts "
-        f"leave it out; say it with --given {name}={_example(spec.get(name, {}))}"
+        f"leave it out; say it with `given={name}={_example(spec.get(name, {}))}`"
         for name, number in unsaid.items()
     ]
     found += [

@@ -125,8 +125,8 @@ def _edit_findings(
         if finding.lower() in NO_FINDING:
             raise OptionError(
                 f"'{finding}' says that there is no finding, so it can be neither added nor "
-                "removed; write --remove with the findings that are to go, or --set "
-                f"'findings={finding}'"
+                "removed; write `remove` with the findings that are to go, or "
+                f"`set=findings={finding}`"
             )
     for finding in add:
         if finding.lower() in lower:

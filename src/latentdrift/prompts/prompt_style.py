@@ -60,15 +60,15 @@ class Manner:
             OptionError: No such column, nothing to deny, or no place for it.
         """
         if self.caption is not None and self.caption not in texts:
-            raise unknown("column of words for --caption", self.caption, texts)
+            raise unknown("column of words for `caption`", self.caption, texts)
         if self.negate_findings and not self.patient_info:
             raise OptionError(
-                "--negate-findings says what is not found, which --no-patient-info leaves out; "
+                "`negate_findings` says what is not found, which `patient_info=False` leaves out; "
                 "give one of them"
             )
         if self.negate_findings and "findings" not in spec:
             raise OptionError(
-                "--negate-findings needs findings, and the cohort has none; leave it out, or "
+                "`negate_findings` needs findings, and the cohort has none; leave it out, or "
                 "import with a `findings:` column"
             )
 

@@ -65,7 +65,7 @@ def bits(asked: int | None, info: Mapping[str, Any]) -> int:
     """
     if asked == 16 and info["colour"]:
         raise OptionError(
-            "--depth 16 is for grey pictures, and this model draws in colour; leave --depth out"
+            "`depth=16` is for grey pictures, and this model draws in colour; leave `depth` out"
         )
     return 8 if info["colour"] else asked or int(info.get("depth", 8))
 
@@ -78,8 +78,8 @@ def check_format(form: str, info: Mapping[str, Any]) -> None:
     """
     if form == "nifti" and info["colour"]:
         raise OptionError(
-            "--format nifti is for grey pictures, and this model draws in colour; take --format "
-            "dicom"
+            "`format=nifti` is for grey pictures, and this model draws in colour; take "
+            "`format=dicom`"
         )
 
 

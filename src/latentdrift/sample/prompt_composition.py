@@ -29,7 +29,7 @@ def combined(texts: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Requ
     """
     if len(texts) < 2:
         raise OptionError(
-            f"--compose {' '.join(texts)} is one condition; give two or more, such as effusion:0.5 "
+            f"`compose={' '.join(texts)}` is one condition; give two or more, such as effusion:0.5 "
             "pneumonia:0.5"
         )
     found = [(*_condition(text, info), weight) for text, weight in map(composition.weighted, texts)]
@@ -52,8 +52,8 @@ def between(ends: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Reques
     """
     if len(ends) != 2 or n < 2:
         raise OptionError(
-            f"--interpolate takes two conditions and --n 2 or more, and got {len(ends)} and {n}; "
-            "write --interpolate 'No Finding' effusion --n 5"
+            f"`interpolate` takes two conditions and `n` 2 or more, and got {len(ends)} and {n}; "
+            "write `interpolate='No Finding' effusion` and `n=5`"
         )
     (first, one), (last, other) = (_condition(text, info) for text in ends)
     _differ([first, last])
@@ -77,7 +77,7 @@ def _differ(texts: Sequence[str]) -> None:
         raise OptionError(
             f"the conditions read the same to this adapter: '{max(texts, key=texts.count)}'; it "
             "was trained without what tells them apart, so give prompts of your own, or fit again "
-            "with it or with --concept-by"
+            "with it or with `concept_by`"
         )
 
 

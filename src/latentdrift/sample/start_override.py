@@ -25,9 +25,9 @@ def restart(
     info: Mapping[str, Any],
     statistics: Statistics | None,
 ) -> Drift:
-    """The adapter's drift as `--drift`, `--drift-mode` and `--drift-form` ask for it.
+    """The adapter's drift as `drift`, `drift_mode` and `drift_form` ask for it.
 
-    Without `--drift` the adapter's own values stay; a closed form follows the first time that this
+    Without `drift` the adapter's own values stay; a closed form follows the first time that this
     sampler visits. Where it has none and a mode asks for some, they are the closed form.
 
     Args:
@@ -48,7 +48,7 @@ def restart(
     if form != drift.form and "target_unshifted" in (form, drift.form):
         raise OptionError(
             f"the network was trained with drift of form '{drift.form}' and cannot be sampled as "
-            f"'{form}'; leave --drift-form out"
+            f"'{form}'; leave `drift_form` out"
         )
     start = MODES[mode][1] or "shift" if mode else drift.start
     drift = replace(drift, form=form, start=start)
@@ -58,7 +58,7 @@ def restart(
         if info["drift"]["source"] != "calibrated":
             raise OptionError(
                 "this adapter was not calibrated when it was fitted; `latentdrift drift estimate "
-                "COHORT --adapter RUN --out E` does it now, and --drift E/estimate.json takes the "
+                "COHORT --adapter RUN --out E` does it now, and `drift=E/estimate.json` takes the "
                 "answer"
             )
     if value is None and (mode is None or drift.has_start):
@@ -69,7 +69,7 @@ def restart(
         if statistics is None:
             raise OptionError(
                 "the closed form needs statistics of the training latents, which a base alone has "
-                "not; sample an adapter that `fit` made, or give --drift a value"
+                "not; sample an adapter that `fit` made, or give `drift` a value"
             )
         leaked = (statistics.mean.double() * base.schedule.a(t0)).tolist()
         return _with(

@@ -59,7 +59,7 @@ def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
     """
     if not texts:
         raise OptionError(
-            "there is nothing to draw: give --prompt, --compose or --interpolate, or --like COHORT "
+            "there is nothing to draw: give `prompt`, `compose` or `interpolate`, or `like=COHORT` "
             "whose table the images follow"
         )
     return [Request.of(texts[i % len(texts)]) for i in range(n)]
@@ -85,7 +85,7 @@ def follow_cohort(
     rows = (table if only is None else table.loc[list(only)]).to_dict("index")
     if not rows:
         raise CohortError(
-            f"the {split} split of cohort {cohort.folder} is empty; take another --split"
+            f"the {split} split of cohort {cohort.folder} is empty; take another `split`"
         )
     positions = list(rows)
     followed = [positions[i % len(rows)] for i in range(n)]
@@ -194,7 +194,7 @@ class Sheet:
         if not np.isfinite(picture).all():
             raise ResourceError(
                 f"image {index} came out as no numbers: those of the network overflowed. Draw with "
-                "--precision fp32, or with a lower --guidance"
+                "`precision=fp32`, or with a lower `guidance`"
             )
         kind = np.uint16 if depth == 16 else np.uint8
         values = from_unit(
@@ -243,7 +243,7 @@ class Sheet:
             raise CohortError(
                 f"all {len(requests)} images are copies of training images and lie in "
                 f"{quarantine(self.out)}: no cohort was made. The adapter has learned its images "
-                "by heart; fit it again with fewer --steps, --patience, or more images"
+                "by heart; fit it again with fewer `steps`, `patience`, or more images"
             )
         about = {
             **info,

@@ -375,7 +375,7 @@ def test_a_word_can_be_renamed_and_is_never_too_long(
     ] == ["<mine>"]
     save_file({"<a>": words(), "<b>": words()}, tmp_path / "two.safetensors")
     with pytest.raises(
-        OptionError, match=r"--token renames the one word of a file, and .* has 2: <a>, <b>"
+        OptionError, match=r"`token` renames the one word of a file, and .* has 2: <a>, <b>"
     ):
         adopt(load(tiny_base_folder), tmp_path / "two.safetensors", tmp_path / "other", "<mine>")
     save_file({"emb_params": words(76)}, tmp_path / "long.safetensors")
@@ -511,7 +511,7 @@ def test_a_file_alone_asks_for_its_base(tmp_path: Path) -> None:
     save_file({"<cat>": torch.zeros(768)}, tmp_path / "cat.safetensors")
     with pytest.raises(
         AdapterError,
-        match=r"is a diffusers textual inversion for prompts 768 .* give that one with --base",
+        match=r"is a diffusers textual inversion for prompts 768 .* give that one with `base`",
     ):
         load_adapter(tmp_path / "cat.safetensors")
 
@@ -612,7 +612,7 @@ def test_what_is_no_weights_is_said(
 def test_a_place_of_the_base_is_for_whole_models(
     adopted: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OptionError, match="--base says where a whole model's base lies"):
+    with pytest.raises(OptionError, match="`base` says where a whole model's base lies"):
         export(adopted["word"], "diffusers", tmp_path / "out", base=str(tiny_base_folder))
 
 
@@ -709,7 +709,7 @@ def test_a_whole_model_is_exported_as_a_folder_with_its_drift(
     assert "docs/export.md" in readme
     with pytest.raises(
         AdapterError,
-        match=r"a1111 wants the whole model .* in a single file, .* take --to diffusers",
+        match=r"a1111 wants the whole model .* in a single file, .* take `to=diffusers`",
     ):
         export(whole, "a1111", tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -1184,7 +1184,7 @@ def test_a_unet_of_another_kind_is_refused(tiny_base_folder: Path, tmp_path: Pat
     ):
         adopt(load(tiny_base_folder), tmp_path / "inpaint", tmp_path / "run")
     with pytest.raises(
-        AdapterError, match=r"is a diffusers U-Net for prompts 32 wide, .*give that one with --base"
+        AdapterError, match=r"is a diffusers U-Net for prompts 32 wide, .*give that one with `base`"
     ):
         load_adapter(tmp_path / "inpaint" / "diffusion_pytorch_model.safetensors")
     save_file(
@@ -1195,7 +1195,7 @@ def test_a_unet_of_another_kind_is_refused(tiny_base_folder: Path, tmp_path: Pat
         adopt(load(tiny_base_folder), tmp_path / "xl.safetensors", tmp_path / "run")
     shaken(load(tiny_base_folder).unet).save_pretrained(tmp_path / "unet")
     with pytest.raises(
-        OptionError, match=r"--hint says what a ControlNet is shown, and .* is a diffusers U-Net"
+        OptionError, match=r"`hint` says what a ControlNet is shown, and .* is a diffusers U-Net"
     ):
         adopt(load(tiny_base_folder), tmp_path / "unet", tmp_path / "run", hint="edges")
 

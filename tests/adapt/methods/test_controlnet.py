@@ -303,7 +303,7 @@ def test_it_copies_what_it_is_trained_on(
     assert [part["method"] for part in parts] == ["lora", "controlnet"]
     with pytest.raises(
         OptionError,
-        match="--start names a ControlNet, and a fit shows the network no hints but its own",
+        match="`start` names a ControlNet, and a fit shows the network no hints but its own",
     ):
         short_fit(
             tiny_base_folder,
@@ -436,23 +436,23 @@ def test_what_is_shown_has_to_be_said(draw: Callable[..., Cohort], tmp_path: Pat
         (
             "edges",
             {},
-            r"is shown a hint beside noise and text: give --like COHORT, .* or --hint-image FILE, "
+            r"is shown a hint beside noise and text: give `like=COHORT`, .* or `hint_image=FILE`, "
             r"one for each",
         ),
         (
             "edges",
             {"hint_image": (picture, picture)},
-            "--hint-image gives 2 pictures, and this network has 1 ControlNets",
+            "`hint_image` gives 2 pictures, and this network has 1 ControlNets",
         ),
         (
             "lora",
             {"hint_image": (picture,)},
-            "--hint-image gives 1 pictures, and this network has 0 ControlNets",
+            "`hint_image` gives 1 pictures, and this network has 0 ControlNets",
         ),
     ):
         with pytest.raises(OptionError, match=message):
             draw(adapter, **how, **more)
-    with pytest.raises(OptionError, match="unknown column for --hint mask 'roi'"):
+    with pytest.raises(OptionError, match="unknown column for `hint=mask` 'roi'"):
         draw("mask=roi", like=draw("lora", "unmasked").folder)
 
 
@@ -562,7 +562,7 @@ def test_stock_diffusers_loads_what_is_exported(
     )
     with pytest.raises(
         AdapterError,
-        match="an adapter of method 'controlnet' has no form in kohya; take --to diffusers",
+        match="an adapter of method 'controlnet' has no form in kohya; take `to=diffusers`",
     ):
         export(runs["edges"].adapter, "kohya", tmp_path / "kohya")
     assert json.loads((tmp_path / "out" / "drift.json").read_text())["mode"] == "off"

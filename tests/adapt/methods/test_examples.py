@@ -111,19 +111,19 @@ def test_both_words_get_gradients_and_generate_and_edit_speak_them(
     [
         (
             {"method": "lora", "concept_by": "diagnosis"},
-            "--method lora learns none; take textual-inversion or custom-diffusion",
+            "`method=lora` learns none; take textual-inversion or custom-diffusion",
         ),
         (
             {"method": "textual-inversion", "concept_by": "age"},
-            "unknown category for --concept-by 'age'; known: diagnosis, sex",
+            "unknown category for `concept_by` 'age'; known: diagnosis, sex",
         ),
         (
             {"method": "textual-inversion", "train_text_encoder": True},
-            "--train-text-encoder does not go with --method textual",
+            "`train_text_encoder` does not go with `method=textual",
         ),
         (
             {"method": "lora", "targets": "attn"},
-            "unknown row of TARGETS for --targets 'attn'; known: all, attention",
+            "unknown row of TARGETS for `targets` 'attn'; known: all, attention",
         ),
     ],
 )

@@ -189,21 +189,21 @@ def test_a_cohort_without_pairs_says_what_is_needed(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"patient_info": False}, "--no-patient-info is about sentences for single pictures"),
+        ({"patient_info": False}, "`patient_info=False` is about sentences for single pictures"),
         (
             {"prompt_style": "diverse"},
-            "--prompt-style is about sentences .*; --instruction says how they are worded",
+            "`prompt_style` is about sentences .*; `instruction` says how they are worded",
         ),
         ({"age_encoding": "word"}, "--age-encoding"),
-        ({"drift_by": "diagnosis"}, "--drift-by is about"),
+        ({"drift_by": "diagnosis"}, "`drift_by` is about"),
         ({"prior_images": 5}, "shows it what the base was never shown"),
         (
             {"train_text_encoder": True},
-            "--train-text-encoder does not go with --method instruct-pix2pix",
+            "`train_text_encoder` does not go with `method=instruct-pix2pix`",
         ),
         (
             {"method": "full", "instruction": "word"},
-            "--method full learns single pictures; take instruct-pix2pix",
+            "`method=full` learns single pictures; take instruct-pix2pix",
         ),
     ],
 )
@@ -362,7 +362,7 @@ def test_it_goes_on_from_its_own_kind_and_nothing_else_does(
     )
     assert load_adapter(more.adapter).base.unet.config.in_channels == 8
     with pytest.raises(
-        OptionError, match="is shown a picture to start from, which --method lora has none of"
+        OptionError, match="is shown a picture to start from, which `method=lora` has none of"
     ):
         short_fit(tiny_base_folder, cohort, tmp_path / "lora", method="lora", start=(str(run),))
     with pytest.raises(
@@ -502,7 +502,7 @@ def test_every_scale_and_the_seed_reach_the_picture_and_strength_is_refused(run:
     ):
         assert not torch.equal(picture(**change), first)
     assert not torch.equal(picture(seed=1), picture(seed=2))
-    with pytest.raises(OptionError, match="--strength has no part in editor 'instruct-pix2pix'"):
+    with pytest.raises(OptionError, match="`strength` has no part in editor 'instruct-pix2pix'"):
         picture(strength=0.2)
 
 
@@ -1398,7 +1398,7 @@ def test_an_instruction_in_free_words_is_what_the_network_is_told(
     [
         (
             {"set": (), "grid": ("age=70,80",), "instruction": "age"},
-            "--grid would draw the same picture at every step: give one",
+            "`grid` would draw the same picture at every step: give one",
         ),
         ({"set": (), "instruction": "old " * 80}, "has 80 tokens and the text encoder of base"),
         ({"set": ("age=50",)}, "an instruction ages, and 50 is younger than 65 years"),
@@ -1428,7 +1428,7 @@ def test_its_editor_needs_its_network(plain: Path, cohort: Cohort, tmp_path: Pat
     ):
         edited(plain, cohort, tmp_path / "edits", editor=METHOD)
     with pytest.raises(
-        OptionError, match="--instruction has no part in editor 'ddim', but in instruct-pix2pix"
+        OptionError, match="`instruction` has no part in editor 'ddim', but in instruct-pix2pix"
     ):
         edited(plain, cohort, tmp_path / "edits", instruction="age")
 

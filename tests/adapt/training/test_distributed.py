@@ -49,7 +49,7 @@ def test_shares_are_equal_and_cover_the_batch() -> None:
     ]
     Team(1, 4).check(8)
     with pytest.raises(
-        OptionError, match="--batch-size 6 cannot be shared by 4 processes; take a multiple of 4: 8"
+        OptionError, match="`batch_size=6` cannot be shared by 4 processes; take a multiple of 4: 8"
     ):
         Team(0, 4).check(6)
 

@@ -113,7 +113,7 @@ def test_patience_needs_something_to_watch(run: Any, cohort: Cohort, tmp_path: P
     shutil.copytree(cohort.folder, tmp_path / "all")
     cohort.rows().assign(split="train").to_csv(tmp_path / "all" / "metadata.csv", index=False)
     with pytest.raises(
-        CohortError, match=r"--patience watches the held-out loss, .* has none in its validation"
+        CohortError, match=r"`patience` watches the held-out loss, .* has none in its validation"
     ):
         run(data=Cohort.load(tmp_path / "all"), patience=2)
 

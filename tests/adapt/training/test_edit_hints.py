@@ -186,7 +186,7 @@ def test_another_hint_is_another_inversion(base: Base, tmp_path: Path) -> None:
     [
         ("ddim", 1, "1 hints were given to edit by a network with 2 ControlNets"),
         ("sdedit", 0, "0 hints were given to edit by a network with 2 ControlNets"),
-        ("instruct-pix2pix", 2, "take sdedit or ddim .* or controlnet, or leave --editor out"),
+        ("instruct-pix2pix", 2, "take sdedit or ddim .* or controlnet, or leave `editor` out"),
     ],
 )
 def test_what_does_not_fit_is_a_sentence(base: Base, editor: str, hints: int, message: str) -> None:
@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_a_sentence(base: Base, editor: str, hints: int, me
 
 
 def test_without_a_controlnet_there_is_no_hint_to_draw_from(plain: Base) -> None:
-    with pytest.raises(OptionError, match="this network has none; put one on with --also RUN"):
+    with pytest.raises(OptionError, match="this network has none; put one on with `also=RUN`"):
         edited(plain, "controlnet", hints=[])
     with pytest.raises(
         OptionError, match="2 hints were given to edit by a network with 0 ControlNets"
@@ -340,7 +340,7 @@ def test_a_mask_that_a_file_gives(
         OptionError,
         match=(
             r"shown a hint 'mask=roi', which an image alone has not; give it with "
-            r"--hint-image FILE"
+            r"`hint_image=FILE`"
         ),
     ):
         opening.edits(ask("mask=roi", **how))
@@ -385,9 +385,9 @@ def test_the_number_of_given_hints_is_said(
             "edges",
             (),
             2,
-            "--hint-image gives 2 pictures, and this network has 1 ControlNets; give one for each$",
+            "`hint_image` gives 2 pictures, and this network has 1 ControlNets; give one for each$",
         ),
-        ("lora", (), 1, "--hint-image gives 1 pictures, and this network has 0 ControlNets"),
+        ("lora", (), 1, "`hint_image` gives 1 pictures, and this network has 0 ControlNets"),
         (
             "edges",
             (("mask=roi", 1.0),),

@@ -85,11 +85,11 @@ def test_masks_that_are_not_there_are_said_before_work(
     run: Any, masked: Cohort, cohort: Cohort, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        OptionError, match=r"unknown column for --mask 'rio'; known: .*did you mean 'roi'"
+        OptionError, match=r"unknown column for `mask` 'rio'; known: .*did you mean 'roi'"
     ):
         run(data=masked, mask="rio")
     with pytest.raises(
-        OptionError, match="--mask diagnosis is an attribute, which stands in prompts"
+        OptionError, match="`mask=diagnosis` is an attribute, which stands in prompts"
     ):
         run(data=masked, mask="diagnosis")
     first, second = masked.rows("train")["roi"].iloc[:2]

@@ -166,7 +166,7 @@ def test_a_network_that_stays_as_it_is_has_nothing_to_preserve(
     tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        OptionError, match="--method textual-inversion leaves it as it is: leave it out"
+        OptionError, match="`method=textual-inversion` leaves it as it is: leave it out"
     ):
         short_fit(
             tiny_base_folder, cohort, tmp_path / "run", method="textual-inversion", prior_images=3

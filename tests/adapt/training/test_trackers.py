@@ -84,7 +84,7 @@ def test_a_run_does_not_start_without_its_tracker_and_goes_on_when_it_is_lost(
 ) -> None:
     with pytest.raises(
         OptionError,
-        match=r"--tracker spy cannot be reached .no route to host.; start its server, or take",
+        match=r"`tracker=spy` cannot be reached .no route to host.; start its server, or take",
     ):
         Accelerated(Spy(answers=0), lambda *_: None, OfflineError)
     spy = Spy(answers=2)

@@ -207,7 +207,7 @@ def test_a_finished_run_says_so_and_does_nothing(run: Fit, tmp_path: Path) -> No
 
 def test_other_options_in_the_same_folder_are_named(run: Fit) -> None:
     run()
-    with pytest.raises(OptionError, match=r"another --out") as error:
+    with pytest.raises(OptionError, match=r"another `out`") as error:
         run(steps=9, rank=4)
     assert "steps (7 there, 9 now)" in str(error.value)
     assert "rank (2 there, 4 now)" in str(error.value)
@@ -254,7 +254,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_good_checkpoint(
         run(on_step=lambda done, loss: steps.append(done))
     assert "is not a number at step 5" in str(error.value)
     assert "the last good checkpoint is step 3" in str(error.value)
-    assert "lower --learning-rate" in str(error.value)
+    assert "lower `learning_rate`" in str(error.value)
     state = load_file(tmp_path / "run" / "checkpoints" / "step-000003" / "state.safetensors")
     assert all(tensor.isfinite().all() for tensor in state.values())
     assert steps == [1, 2, 3, 4]
@@ -362,10 +362,10 @@ def test_every_class_has_a_closed_form_of_its_own(
     trained = run("trained", drift="auto", drift_by="diagnosis", drift_mode="both")
     assert not same(trained, result)  # each image's own class is in the noise that it is trained on
     for wrong, message in [
-        ({"drift": "0.1", "drift_by": "diagnosis"}, "needs --drift auto"),
+        ({"drift": "0.1", "drift_by": "diagnosis"}, "needs `drift=auto`"),
         ({"drift_by": "diagnosis", "drift_form": "per_step"}, "not with the ablation 'per_step'"),
-        ({"drift_by": "age"}, "unknown category for --drift-by 'age'; known: diagnosis, sex"),
-        ({"drift_by": "diagnosis", "patient_info": False}, "which --no-patient-info leaves out"),
+        ({"drift_by": "age"}, "unknown category for `drift_by` 'age'; known: diagnosis, sex"),
+        ({"drift_by": "diagnosis", "patient_info": False}, "which `patient_info=False` leaves out"),
     ]:
         with pytest.raises(OptionError, match=message):
             run("wrong", **wrong)
@@ -373,7 +373,7 @@ def test_every_class_has_a_closed_form_of_its_own(
 
 def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path: Path) -> None:
     with pytest.raises(
-        CohortError, match="--drift-mode leak-low needs 10 training images, there are"
+        CohortError, match="`drift_mode=leak-low` needs 10 training images, there are"
     ):
         run(drift_mode="leak-low")
     assert not (tmp_path / "run").exists()
@@ -468,7 +468,7 @@ def test_no_space_is_said_before_work(
 
 def test_a_prompt_past_the_limit_is_said_before_work(run: Fit, tmp_path: Path) -> None:
     with pytest.raises(
-        OptionError, match=r"the text encoder .* reads 75: .*fewer --vectors than 64, or leave"
+        OptionError, match=r"the text encoder .* reads 75: .*fewer `vectors` than 64, or leave"
     ):
         run(method="textual-inversion", vectors=64, prompt_style="diverse")
     assert not (tmp_path / "run").exists()

@@ -278,7 +278,7 @@ def test_the_rate_in_the_log_is_the_one_asked_for(run: Any, tmp_path: Path) -> N
             {"rate_schedule": "cosin"},
             "unknown rate schedule 'cosin'; known: constant, cosine, linear .did you mean 'cosine'",
         ),
-        ({"warm_up": 8}, "--warm-up 8 is not shorter than the run of --steps 8"),
+        ({"warm_up": 8}, "`warm_up=8` is not shorter than the run of `steps=8`"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'; known: adamw, adamw-8bit"),
         (
             {"tracker": "tensorbored"},
@@ -299,12 +299,12 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
     with pytest.raises(
         OptionError,
-        match="adamw-8bit needs the package bitsandbytes, which is not installed: pip install",
+        match="`optimizer=adamw-8bit` needs the package bitsandbytes, which is not installed",
     ):
         optimizers.optimizer("adamw-8bit")
     for name in ("mlflow", "wandb"):
         with pytest.raises(
-            OptionError, match=f"--tracker {name} needs the package {name}, which is not installed"
+            OptionError, match=f"`tracker={name}` needs the package {name}, which is not installed"
         ):
             trackers.tracker(name)
 

@@ -181,8 +181,8 @@ def test_what_is_asked_for_is_a_row_of_the_table() -> None:
     assert {"edges", "mask", "earlier"} == set(HINTS)
     for text, message in (
         ("egdes", r"unknown hint 'egdes'; known: earlier, edges, mask \(did you mean 'edges'"),
-        ("mask", r"--hint mask is not understood; write mask=COLUMN, with a column of the cohort"),
-        ("edges=roi", r"--hint edges=roi is not understood; write edges alone"),
+        ("mask", r"`hint=mask` is not understood; write mask=COLUMN, with a column of the cohort"),
+        ("edges=roi", r"`hint=edges=roi` is not understood; write edges alone"),
     ):
         with pytest.raises(OptionError, match=message):
             Hint.parse(text)
@@ -255,7 +255,7 @@ def test_masks_that_do_not_fit_are_said(make: Make) -> None:
     ):
         Hint.of("mask=roi", cohort)
     with pytest.raises(
-        OptionError, match=r"unknown column for --hint mask 'rio'; known: .*did you mean 'roi'"
+        OptionError, match=r"unknown column for `hint=mask` 'rio'; known: .*did you mean 'roi'"
     ):
         Hint.of("mask=rio", cohort)
     for place in range(2):

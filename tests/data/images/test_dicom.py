@@ -698,7 +698,7 @@ def test_objects_that_are_no_scans_are_told_by_class_and_image_type(
     others = set(OBJECTS) - {kind}
     assert len(read_dicom(path, leave_out=others)) == 1
     if kind is not None:
-        with pytest.raises(ImageError, match=f"and no scan; --include {kind} takes it") as error:
+        with pytest.raises(ImageError, match=f"and no scan; `include={kind}` takes it") as error:
             read_dicom(path, leave_out={kind})
         assert error.value.reason == kind
 

@@ -140,7 +140,7 @@ def test_a_picture_that_its_window_blanks_is_refused_with_its_values(
     if side is None:
         return check_seen(pixels, window, "x")
     with pytest.raises(
-        ImageError, match=f"991 to 1489.* lies {side} the window .*; give another with --window"
+        ImageError, match=f"991 to 1489.* lies {side} the window .*; give another with `window`"
     ) as error:
         check_seen(pixels, window, "x")
     assert error.value.reason == "blank"

@@ -459,7 +459,7 @@ def test_volumes_without_a_plane_say_what_to_give(tmp_path):
     )
     nibabel.save(volume, tmp_path / "in" / "a.nii")
     with pytest.raises(
-        CohortError, match=r"1 no plane; no cohort was made; a volume needs --plane axial, coronal"
+        CohortError, match=r"1 no plane; no cohort was made; a volume needs `plane` axial, coronal"
     ):
         import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c"))
 
@@ -471,7 +471,7 @@ def test_options_about_slices_are_refused_for_pictures(tmp_path, option, value):
     save(tmp_path / "in" / "a.png", scan(0))
     asked = ImportOptions(source=tmp_path / "in", out=tmp_path / "out", **{option: value})
     with pytest.raises(
-        OptionError, match=f"--{option} is about slices, and no file of .* is DICOM or NIfTI"
+        OptionError, match=f"`{option}` is about slices, and no file of .* is DICOM or NIfTI"
     ):
         survey(asked)
     nibabel.save(
@@ -502,14 +502,14 @@ def test_an_import_of_nothing_is_an_error(tmp_path):
             InputError,
             "does not exist; give a folder or file of images",
         ),
-        ({"table": Path("/nowhere.csv")}, InputError, "check --table"),
+        ({"table": Path("/nowhere.csv")}, InputError, "check `table`"),
         ({"preset": "oasis2"}, OptionError, "give one of them"),
         (
             {"preset": "oasis2", "map": None, "table": None},
             InputError,
             r"no table named oasis_longitudinal_demographic\* lies in",
         ),
-        ({"table": None}, OptionError, "give the table with --table"),
+        ({"table": None}, OptionError, "give the table with `table`"),
         ({"split": (0.5, 0.1, 0.1)}, OptionError, "sums to 0.7; it must sum to 1"),
         (
             {"stratify": "colour"},
@@ -541,7 +541,7 @@ def test_a_small_disk_is_noticed_before_work_starts(messy, monkeypatch):
         ResourceError,
         match=(
             r"needs about \d+ MB and 0 MB are free at .*; free some space or choose another "
-            r"--out"
+            r"`out`"
         ),
     ):
         import_cohort(messy)
@@ -1508,7 +1508,7 @@ def test_pictures_that_use_little_of_their_number_format_are_named_with_the_cure
     (warning,) = cohort.warnings
     assert (
         f"values up to {2**bits - 1} of" in warning
-        and f"nearly black; import them with --window {window}" in warning
+        and f"nearly black; import them with `window={window}`" in warning
     )
     assert warning in summary(cohort.info, []) and warning in inspect(cohort)["warnings"]
     shutil.rmtree(tmp_path / "cohort")

@@ -1202,7 +1202,7 @@ def test_a_header_field_that_repeats_the_patient_is_left_empty(tmp_path: Path) -
 def test_a_sheet_without_a_workbook_is_refused(tmp_path: Path) -> None:
     picture(tmp_path / "in" / "0.png", 0)
     with pytest.raises(
-        OptionError, match="--sheet names a sheet of the table, and no table is given"
+        OptionError, match="`sheet` names a sheet of the table, and no table is given"
     ):
         import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c", sheet="x"))
     with pytest.raises(InputError, match="holds dates"):

@@ -107,7 +107,7 @@ def test_class_folders_without_a_table_name_the_preset(
             picture(tmp_path / "in" / folder / f"{number}.png", 10 * place + number)
     with caplog.at_level(logging.WARNING):
         import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c"))
-    assert ("did you mean --preset imagefolder?" in caplog.text) == named
+    assert ("did you mean `preset=imagefolder`?" in caplog.text) == named
 
 
 def test_words_for_no_finding_are_in_lower_case() -> None:

@@ -146,7 +146,7 @@ def test_unusable_tables_say_why(tmp_path, content, message):
 
 
 def test_a_missing_table_and_an_unknown_encoding_say_so(tmp_path):
-    with pytest.raises(InputError, match=r"absent.csv cannot be read .*check --table"):
+    with pytest.raises(InputError, match=r"absent.csv cannot be read .*check `table`"):
         read_table(tmp_path / "absent.csv")
     with pytest.raises(InputError, match="unknown encoding 'klingon'"):
         decode(b"a", encoding="klingon")
@@ -211,7 +211,7 @@ def test_a_wrong_map_says_what_is_wrong(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         load_map(path)
-    with pytest.raises(InputError, match="check --map"):
+    with pytest.raises(InputError, match="check `map`"):
         load_map(tmp_path / "absent.yaml")
 
 

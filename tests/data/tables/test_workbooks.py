@@ -56,7 +56,7 @@ def test_a_sheet_reads_as_it_looks(tmp_path: Path) -> None:
     table = read_table(tmp_path / "t.xlsx")
     assert table.frame["Volume"].tolist() == ["0.696", "0.7", "1.046"]
     assert table.frame["ID"].tolist() == ["S1", "S2", "S3"]
-    assert table.where == " from its sheet 'data' (--sheet chooses another: legend)"
+    assert table.where == " from its sheet 'data' (`sheet` chooses another: legend)"
 
 
 def test_a_sheet_can_be_chosen_and_an_unknown_one_names_the_known(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_sheet_can_be_chosen_and_an_unknown_one_names_the_known(tmp_path: Path
         read_table(tmp_path / "t.xlsx", sheet="newer")
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(
-        OptionError, match=r"--sheet names a sheet of a workbook, and the table t.csv is none"
+        OptionError, match=r"`sheet` names a sheet of a workbook, and the table t.csv is none"
     ):
         read_table(tmp_path / "t.csv", sheet="new")
 

@@ -271,15 +271,15 @@ def test_drift_in_training_reaches_the_picture_and_drift_of_the_start_does_not(b
         ({"strength": 1.5}, "strength 1.5"),
         ({"steps": 5000}, "5000 sampling steps"),
         ({"target": "brain " * 90}, "reads 75"),
-        ({"editor": "inpaint", "mask": None}, "give one with --mask FILE"),
+        ({"editor": "inpaint", "mask": None}, "give one with `mask=FILE`"),
         (
             {"editor": "edit-friendly", "mask": MASK},
-            "--mask has no part in editor 'edit-friendly', but in sdedit",
+            "`mask` has no part in editor 'edit-friendly', but in sdedit",
         ),
-        ({"focus": 0.5}, "--focus has no part in editor 'ddim', but in ledits"),
+        ({"focus": 0.5}, "`focus` has no part in editor 'ddim', but in ledits"),
         (
             {"editor": "null-text", "inversion": "ddim"},
-            "--inversion has no part in editor 'null-text'",
+            "`inversion` has no part in editor 'null-text'",
         ),
         (
             {"inversion": "edit-friendly"},

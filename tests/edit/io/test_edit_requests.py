@@ -74,7 +74,7 @@ def test_a_series_is_read_as_it_is_written(text: str, name: str, values: list[An
         ("age=60:140:10", "an age lies between 0 and 120 years"),
         ("age=60,60", "one twice"),
         ("age=,", "names no value"),
-        ("age=+5,70", "--age 70 is no number of years"),
+        ("age=+5,70", "`age=70` is no number of years"),
         ("diagnosis=demencia", "did you mean 'dementia'"),
         ("weight=60:90:5", "unknown attribute 'weight'"),
     ],
@@ -86,7 +86,7 @@ def test_a_series_that_cannot_be_is_a_sentence(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("text", ["85", "+", "ten", "+-5", "+1e3"])
 def test_years_have_a_sign(text: str) -> None:
-    with pytest.raises(OptionError, match=r"write \+10 or -5, or --set age=85"):
+    with pytest.raises(OptionError, match=r"write \+10 or -5, or `set=age=85`"):
         parse_years(text, SPEC)
     with pytest.raises(OptionError, match="unknown attribute 'age'"):
         parse_years("+5", {})
@@ -104,7 +104,7 @@ def test_a_relative_age_is_each_images_own() -> None:
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        ({}, "which is not known; say it with --given age=70"),
+        ({}, "which is not known; say it with `given=age=70`"),
         ({"age": 125.0}, r"\+10 years from 125 is 135, and ages lie between"),
     ],
 )
@@ -198,7 +198,7 @@ def test_facts_say_what_was_asked_of_this_image() -> None:
 @pytest.mark.parametrize(
     ("animate", "grid", "installed", "message"),
     [
-        ("gif", (), True, "there is none; say --grid age=60:90:5"),
+        ("gif", (), True, "there is none; say `grid=age=60:90:5`"),
         ("mp4", ("age=1,2",), False, "needs imageio-ffmpeg, which is not installed"),
     ],
 )
@@ -219,16 +219,16 @@ def test_films_are_refused_before_work(
 @pytest.mark.parametrize("editor", ["ddim", "prompt-to-prompt", "null-text", "pix2pix-zero"])
 def test_editors_that_draw_nothing_at_random_refuse_seeds(editor: str) -> None:
     with pytest.raises(
-        OptionError, match=f"--seeds has no part in editor '{editor}', but in sdedit"
+        OptionError, match=f"`seeds` has no part in editor '{editor}', but in sdedit"
     ):
         check(editor, {"seeds": 4})
 
 
 def test_protect_is_a_mask_too() -> None:
     check("inpaint", {"protect": "file", "mask_edge": 0.0})
-    with pytest.raises(OptionError, match="--protect has no part in editor 'ledits'"):
+    with pytest.raises(OptionError, match="`protect` has no part in editor 'ledits'"):
         check("ledits", {"protect": "file"})
-    with pytest.raises(OptionError, match="--mask-edge says how a mask ends"):
+    with pytest.raises(OptionError, match="`mask_edge` says how a mask ends"):
         check("ddim", {"mask_edge": 0.0})
 
 

@@ -220,8 +220,8 @@ def test_masks_that_are_not_there_are_missed_before_work_starts(
 ) -> None:
     real = Cohort.load(folders / "real")
     for options, error, says in [
-        ({"utility": "mask=lesion"}, OptionError, "unknown column for --utility mask 'lesion'"),
-        ({"utility": "mask=sex"}, OptionError, "--utility mask sex is an attribute"),
+        ({"utility": "mask=lesion"}, OptionError, "unknown column for `utility=mask` 'lesion'"),
+        ({"utility": "mask=sex"}, OptionError, "`utility=mask=sex` is an attribute"),
         (
             {"synthetic": folders / "real" / "images"},
             OptionError,
@@ -235,7 +235,7 @@ def test_masks_that_are_not_there_are_missed_before_work_starts(
         (
             {"classifier": "timm/resnet18"},
             OptionError,
-            "--classifier has no part in --utility mask=roi",
+            "`classifier` has no part in `utility=mask=roi`",
         ),
     ]:
         with pytest.raises(error, match=says):

@@ -226,7 +226,7 @@ def test_a_cohort_without_training_images_is_refused(study: Path, tmp_path: Path
     table = (folder / "metadata.csv").read_text().replace(",train,", ",test,")
     (folder / "metadata.csv").write_text(table)
     with pytest.raises(
-        CohortError, match="no image in its train split, so --gate has nothing to compare with"
+        CohortError, match="no image in its train split, so `gate` has nothing to compare with"
     ):
         generate(study, tmp_path / "made", gate=folder)
     assert not (tmp_path / "made").exists()
@@ -263,7 +263,7 @@ def test_the_gate_is_there_unless_it_is_left_out(
     )  # the place is there, and holds something else
     with caplog.at_level(logging.INFO):
         assert "quarantined" not in generate(study, tmp_path / "moved", gate=None)
-    assert any("--gate COHORT names it" in message for message in caplog.messages)
+    assert any("`gate=COHORT` names it" in message for message in caplog.messages)
 
 
 def test_the_adapters_own_cohort_is_found_by_its_fingerprint(study: Path, tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_a_study_that_would_be_unfair_is_refused(study: tuple[Path, dict], tmp_p
         choose(real, made, 4, None, 0)
     with pytest.raises(InputError, match="differ in size"):
         choose(real, ImageSet(np.zeros((4, 9, 9, 3))), 1, None, 0)
-    with pytest.raises(OptionError, match="--by view: the real images"):
+    with pytest.raises(OptionError, match="`by=view`: the real images"):
         choose(real, made, 1, "view", 0)
     with pytest.raises(InputError, match="beside the page"):
         write_study(

@@ -59,7 +59,7 @@ def test_a_delta_without_a_variant_is_refused(
         Bench(asked)
     else:
         with pytest.raises(
-            OptionError, match="--delta has no part in these --variants, but in infer, "
+            OptionError, match="`delta` has no part in these `variants`, but in infer, "
         ):
             Bench(asked)
 

@@ -317,7 +317,7 @@ def test_findings_are_one_against_the_rest(cohort: Cohort) -> None:
     with pytest.raises(
         OptionError,
         match=(
-            r"--by findings: 3 values, .* --by findings=VALUE; known: Effusion, No Finding, "
+            r"`by=findings`: 3 values, .* `by=findings=VALUE`; known: Effusion, No Finding, "
             r"Nodule"
         ),
     ):
@@ -325,7 +325,7 @@ def test_findings_are_one_against_the_rest(cohort: Cohort) -> None:
     with pytest.raises(OptionError, match="unknown finding 'Efusion'; known: Effusion"):
         Classes.of(chests, "findings=Efusion")
     with pytest.raises(
-        CohortError, match=r"no category .* has exactly two values; say --by ATTRIBUTE=VALUE"
+        CohortError, match=r"no category .* has exactly two values; say `by=ATTRIBUTE=VALUE`"
     ):
         Classes.of(chests, None)
 
@@ -344,7 +344,7 @@ def test_what_cannot_be_run_is_said_before_any_work(
     ):
         Bench(table1(folder, "pocket", tmp_path, by="diagnose"))
     with pytest.raises(
-        OptionError, match="--by age: a number, and a classifier tells two classes apart"
+        OptionError, match="`by=age`: a number, and a classifier tells two classes apart"
     ):
         Bench(table1(folder, "pocket", tmp_path, by="age"))
     with pytest.raises(OptionError, match="drift 'x1'"):

@@ -189,7 +189,7 @@ def test_what_cannot_be_run_is_said_before_any_work(
     adapter: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     for wrong, message in [
-        ({}, "give a cohort whose patients came twice, or --phantom"),
+        ({}, "give a cohort whose patients came twice, or `phantom=brain` or chest"),
         ({"cohort": cohort.folder, "phantom": "brain"}, "one of them"),
         (
             {"phantom": "brain", "editors": ("inpaint",)},

@@ -213,7 +213,7 @@ def load_adapter(
             what = recognised(Path(path))
             raise AdapterError(
                 f"{path} is {what}, and does not say which base it belongs to: give that one with "
-                "--base"
+                "`base`"
             )
         plain = Base.load(base, device=device, precision=precision)
         taken, facts = take_in(plain, Path(path))
@@ -249,13 +249,13 @@ def adopt(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if (folder / NAME).is_file() and read(folder) == json.loads(json.dumps(info)):
             return info  # made by the same command, which did not come to its end
-        raise OptionError(f"{folder} is there and not empty; give a new folder as --out")
+        raise OptionError(f"{folder} is there and not empty; give a new folder as `out`")
     write(folder, taken, METHODS[info["method"]], info, None)
     return info
 
 
 def _is_foreign(path: Path, base: str | None) -> bool:
-    """Whether it is another tool's safetensors: a file, or beside `--base` a folder that holds one
+    """Whether it is another tool's safetensors: a file, or beside `base` a folder that holds one
     and no adapter of ours."""
     file = find(path)
     ours = any((place / NAME).is_file() for place in (path, path / "adapter"))
@@ -288,7 +288,7 @@ def apply(
         raise AdapterError(
             f"the adapter {folder} was made for base '{made_for['name']}' (hash "
             f"{made_for['hash'][:12]}) and does not fit '{base.name}' (hash {base.hash[:12]}); "
-            "give that base's folder with --base"
+            "give that base's folder with `base`"
         )
     if not (folder / row.file).is_file():
         raise AdapterError(

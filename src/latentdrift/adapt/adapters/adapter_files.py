@@ -51,7 +51,7 @@ def locate(path: Path | str) -> Path:
         )
     raise AdapterError(
         f"{path} is not an adapter: it has no {NAME}; give the folder that `fit` made, or its "
-        "adapter/ folder. A file of another tool needs its --base, or `latentdrift adopt`"
+        "adapter/ folder. A file of another tool needs its `base`, or `latentdrift adopt`"
     )
 
 

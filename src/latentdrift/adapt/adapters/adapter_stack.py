@@ -110,24 +110,24 @@ def begin(base: Base, todo: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
         started = add(plain, todo.options.start)
         if started.base.schedule is not begun.schedule:
             there = started.base.schedule
-            flags = f"--prediction {there.prediction_type}" + (
-                " --zero-snr" if there.zero_snr else ""
+            flags = f"`prediction={there.prediction_type}`" + (
+                " `zero_snr`" if there.zero_snr else ""
             )
             raise OptionError(
-                f"what --start names was trained with {flags}, and this fit is not: give it the "
+                f"what `start` names was trained with {flags}, and this fit is not: give it the "
                 "same"
             )
         begun = started.base
         if begun.sees_source and todo.row.shown != "source":
             raise OptionError(
-                "what --start names is shown a picture to start from, which --method "
-                f"{todo.options.method} has none of; take instruct-pix2pix, or start from another "
-                "adapter"
+                "what `start` names is shown a picture to start from, which "
+                f"`method={todo.options.method}` has none of; take instruct-pix2pix, "
+                "or start from another adapter"
             )
         if begun.controls:
             raise OptionError(
-                "--start names a ControlNet, and a fit shows the network no hints but its own: "
-                "leave it out, and put it on top when you draw, with `generate --also`"
+                "`start` names a ControlNet, and a fit shows the network no hints but its own: "
+                "leave it out, and put it on top when you draw, with `latentdrift generate --also`"
             )
         if todo.row.exact:
             lora.merge(begun)

@@ -32,8 +32,8 @@ def check(path: Path, synthetic: Mapping[str, Any]) -> None:
     own = sha256(folder / METHODS[info["method"]].file)
     if drawn and own not in drawn:
         raise OptionError(
-            f"--adapter {path} did not draw these images: their cohort.json names another adapter; "
-            "give the adapter that drew them, or leave --adapter out"
+            f"`adapter={path}` did not draw these images: their cohort.json names another adapter; "
+            "give the adapter that drew them, or leave `adapter` out"
         )
 
 

@@ -60,7 +60,7 @@ def _kohya_lora(
         "`models/Lora` (AUTOMATIC1111) or `models/loras` (ComfyUI), then "
         f"`<lora:{Path(name).stem}:1>` in a prompt"
     )
-    return {name: f"put it into {use}. For diffusers take `--to diffusers`"}
+    return {name: f"put it into {use}. For diffusers take `to=diffusers`"}
 
 
 def _diffusers_words(
@@ -215,7 +215,7 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
         raise AdapterError(_no_form(info["method"], to, here))
     if base is not None and full_finetuning.FILE not in here:
         raise OptionError(
-            f"--base says where a whole model's base lies, and method '{info['method']}' is "
+            f"`base` says where a whole model's base lies, and method '{info['method']}' is "
             "written without it; leave it out"
         )
     aside = out.with_name(f".{out.name}.partial")
@@ -243,7 +243,7 @@ def _appear(aside: Path, out: Path) -> None:
         shutil.rmtree(aside)
         if same:
             return
-        raise OptionError(f"{out} is there and not empty; give a new folder as --out")
+        raise OptionError(f"{out} is there and not empty; give a new folder as `out`")
     if out.exists():
         out.rmdir()
     aside.replace(out)
@@ -293,7 +293,7 @@ DRIFTED = (
     "after each step as in "
     "`docs/export.md` of latentdrift, whose snippet needs these numbers. Web interfaces have no "
     "place for it: draw with "
-    "`latentdrift generate`, or fit with `--drift none`."
+    "`latentdrift generate`, or fit with `drift=none`."
 )
 
 
@@ -321,13 +321,13 @@ def _no_form(method: str, to: str, here: set[str]) -> str:
     if full_finetuning.FILE in here:
         return (
             f"{to} wants the whole model of method '{method}' in a single file, which diffusers "
-            "does not write: take --to diffusers, and "
+            "does not write: take `to=diffusers`, and "
             "convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on "
             "from there"
         )
     able = " or ".join(name for name, forms in EXPORTS.items() if here and here <= forms.keys())
     advice = (
-        f"take --to {able}" if able else "its files are gone: copy it again from where it was made"
+        f"take `to={able}`" if able else "its files are gone: copy it again from where it was made"
     )
     return f"an adapter of method '{method}' has no form in {to}; {advice}"
 

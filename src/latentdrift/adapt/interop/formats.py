@@ -287,7 +287,7 @@ def read(foreign: Foreign, base: Base) -> Found:
         fits = f" ({FITS[own]})" if own in FITS else ""
         raise AdapterError(
             f"{foreign.path} is {describe(foreign, name)}; base '{base.name}' has prompts {own} "
-            f"wide{fits}: give the base that it was made for with --base"
+            f"wide{fits}: give the base that it was made for with `base`"
         )
     found = FORMATS[name].read(foreign, base)
     found = replace(found, changes=lora.shaped(base, found.changes))
@@ -296,7 +296,7 @@ def read(foreign: Foreign, base: Base) -> Found:
     if reason:
         raise AdapterError(
             f"{foreign.path} is {describe(foreign, name)}, and does not fit base '{base.name}': "
-            f"{reason}; give the base that it was made for with --base"
+            f"{reason}; give the base that it was made for with `base`"
         )
     for spelled, rows in found.words.items():
         if len(rows) > room:

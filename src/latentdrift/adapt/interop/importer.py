@@ -45,13 +45,13 @@ def take_in(
     if token is not None:
         if len(words) != 1:
             raise OptionError(
-                f"--token renames the one word of a file, and {foreign.path} has {len(words)}: "
+                f"`token` renames the one word of a file, and {foreign.path} has {len(words)}: "
                 f"{', '.join(words)}"
             )
         words = {token: next(iter(words.values()))}
     if hint and found.method != "controlnet":
         raise OptionError(
-            f"--hint says what a ControlNet is shown, and {foreign.path} is {recognised(path)}: "
+            f"`hint` says what a ControlNet is shown, and {foreign.path} is {recognised(path)}: "
             "leave it out"
         )
     if found.network:

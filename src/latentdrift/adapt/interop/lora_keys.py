@@ -99,7 +99,7 @@ def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
             raise AdapterError(
                 f"{foreign.path} changes {len(numbered)} modules of the {part.replace('_', ' ')}, "
                 f"and base '{base.name}' has {len(names)} of their kind; it was made for another "
-                "base: give that one with --base"
+                "base: give that one with `base`"
             )
         for name, (up, down) in zip(names, numbered, strict=True):
             found[name] = Pair(down.float(), up.float(), float(down.shape[0]))

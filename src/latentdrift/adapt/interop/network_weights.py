@@ -133,7 +133,7 @@ def _fill(state: Mapping[str, Tensor], network: Network, foreign: Foreign, base:
         raise AdapterError(
             f"{foreign.path} does not fit base '{base.name}': {first} is "
             f"{theirs.get(first, 'not there')} in it and {sizes.get(first, 'not there')} in this "
-            "base; give the base that it was made for with --base"
+            "base; give the base that it was made for with `base`"
         )
     with torch.no_grad():
         for name, place in state.items():
@@ -211,7 +211,7 @@ def _check_pipeline(foreign: Foreign, base: Base) -> None:
         raise AdapterError(
             f"{folder} is a whole pipeline with another {' and '.join(other)} than base "
             f"'{base.name}', and not an adapter of it: if it draws from text, take it as a base of "
-            f"its own, --base {folder}"
+            f"its own, `base={folder}`"
         )
 
 

@@ -54,11 +54,11 @@ def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> l
 
 
 SENTENCE = {
-    "prompt_style": "--prompt-style",
-    "patient_info": "--no-patient-info",
-    "age_encoding": "--age-encoding",
-    "negate_findings": "--negate-findings",
-    "drift_by": "--drift-by",
+    "prompt_style": "`prompt_style`",
+    "patient_info": "`patient_info=False`",
+    "age_encoding": "`age_encoding`",
+    "negate_findings": "`negate_findings`",
+    "drift_by": "`drift_by`",
 }
 """Options about the sentence of a single picture, which an instruction is not."""
 
@@ -76,9 +76,9 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     for name, flag in SENTENCE.items():
         if getattr(options, name) != FitOptions.model_fields[name].default:
             raise OptionError(
-                f"{flag} is about sentences for single pictures, and --method {options.method} is "
+                f"{flag} is about sentences for single pictures, and `method={options.method}` is "
                 "taught by instructions, which say age and condition of both visits: leave it out; "
-                "--instruction says how they are worded"
+                "`instruction` says how they are worded"
             )
     manner = prompts.Manner.asked(options)
     spec = cohort.attributes
@@ -108,7 +108,7 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
         )
     if not found and split == "train":
         raise CohortError(
-            f"--method {options.method} learns from pairs of visits, and cohort {cohort.folder} "
+            f"`method={options.method}` learns from pairs of visits, and cohort {cohort.folder} "
             "has none in its train split: two pictures of one `patient` and `view`, in an order "
             "that `days`, `visit` or `age` says, the later one of known age or condition; import "
             "the cohort again with these columns, or take another method"
@@ -117,7 +117,7 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
 
 
 def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame:
-    """The rows that `--concept-by` has a word for."""
+    """The rows that `concept_by` has a word for."""
     if options.concept_by is None:
         return rows
     nameless = rows[options.concept_by].map(prompts.is_missing)
@@ -133,7 +133,7 @@ def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame
 
 
 def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
-    """Each value of `--concept-by` among the training images, and its new word.
+    """Each value of `concept_by` among the training images, and its new word.
 
     Raises:
         OptionError: No such category, or two values whose words would be the same.
@@ -143,21 +143,21 @@ def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
         return {}
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
     if by not in kinds:
-        raise unknown("category for --concept-by", by, kinds)
+        raise unknown("category for `concept_by`", by, kinds)
     values = sorted(
         {str(value) for value in cohort.rows("train")[by] if not prompts.is_missing(value)}
     )
     words = {value: name_by(options).replace(f"{{{by}}}", prompts.slug(value)) for value in values}
     if len(set(words.values())) < len(words):
         raise OptionError(
-            f"--concept-by {by}: the values {', '.join(values)} do not make words that differ; "
+            f"`concept_by={by}`: the values {', '.join(values)} do not make words that differ; "
             "rename them"
         )
     return words
 
 
 def name_by(options: FitOptions) -> str:
-    """The new word, with a place for the value of `--concept-by`: `<cohort-{diagnosis}>`."""
+    """The new word, with a place for the value of `concept_by`: `<cohort-{diagnosis}>`."""
     return (
         options.token
         if options.concept_by is None

@@ -93,7 +93,7 @@ def prepare(
         OptionError: An unknown row of TARGETS.
     """
     if options.targets not in TARGETS:
-        raise unknown("row of TARGETS for --targets", options.targets, TARGETS)
+        raise unknown("row of TARGETS for `targets`", options.targets, TARGETS)
     how = {"r": options.rank, "lora_alpha": options.alpha or options.rank}
     wanted = [("", base.unet, TARGETS[options.targets])]
     if options.train_text_encoder:

@@ -90,13 +90,13 @@ class Method:
         if options.train_text_encoder and not self.trains_text:
             able = " or ".join(name for name, row in METHODS.items() if row.trains_text)
             raise OptionError(
-                f"--train-text-encoder does not go with --method {options.method}; take {able}, or "
+                f"`train_text_encoder` does not go with `method={options.method}`; take {able}, or "
                 "leave it out"
             )
         if options.prior_images and (self.shown or not self.trains_network):
             why = "shows it what the base was never shown" if self.shown else "leaves it as it is"
             raise OptionError(
-                f"--prior-images keeps a network to what it knew; --method {options.method} {why}: "
+                f"`prior_images` keeps a network to what it knew; `method={options.method}` {why}: "
                 "leave it out"
             )
         if options.instruction and "instruction" not in self.defaults:
@@ -104,7 +104,7 @@ class Method:
                 name for name, row in METHODS.items() if "instruction" in row.defaults
             )
             raise OptionError(
-                f"--instruction words pairs of visits, and --method {options.method} learns single "
+                f"`instruction` words pairs of visits, and `method={options.method}` learns single "
                 f"pictures; take {able}"
             )
         known = {"vectors": 1, "prior_images": 0, **self.defaults}

@@ -59,7 +59,7 @@ class Words:
         taken = set(names) & set(tokenizer.get_vocab())
         if taken:
             raise OptionError(
-                f"'{min(taken)}' is already a word of this base; choose another --token, such as "
+                f"'{min(taken)}' is already a word of this base; choose another `token`, such as "
                 "<my-cohort>"
             )
         self.wide = copy.deepcopy(tokenizer)
@@ -139,7 +139,7 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
             raise AdapterError(
                 f"the embedding '{word}' in {folder} is {rows.shape[1]} wide and the text encoder "
                 f"of base '{base.name}' is {width} wide; it was made for another base (SD 1.x is "
-                "768 wide, SD 2.x 1024): give that one with --base"
+                "768 wide, SD 2.x 1024): give that one with `base`"
             )
     applied = insert(base, found)
     applied.text_encoder.get_input_embeddings().rows.requires_grad_(False)

@@ -61,7 +61,7 @@ class CopySlope:
         if not clear and max(abs(end) for ends in self.interval for end in ends) > self.full:
             return (
                 f"{self.n} images are too few to see whether the start's mean is copied ({found}): "
-                "give a larger --n."
+                "give a larger `n`."
             )
         if not clear:
             return (
@@ -95,7 +95,7 @@ def copy_slope(starts: Tensor, x0: Tensor, a_t0: float) -> CopySlope:
     if len(starts) < 3 or not (starts.isfinite().all() and x0.isfinite().all()):
         raise InputError(
             f"the copy slope needs at least three images with finite latents, found {len(starts)}; "
-            "give a larger --n"
+            "give a larger `n`"
         )
     fits = [
         stats.linregress(z, x)

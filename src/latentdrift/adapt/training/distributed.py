@@ -39,7 +39,7 @@ class Team:
         """Meet the other processes that were started with this one, if there are any.
 
         Args:
-            device: `--device`; each process takes a graphics card of its own, or they share the
+            device: `device`; each process takes a graphics card of its own, or they share the
                 processor.
         """
         if distributed_ranks.fell_short():
@@ -74,7 +74,7 @@ class Team:
         if batch_size % self.count:
             near = max(self.count, round(batch_size / self.count) * self.count)
             raise OptionError(
-                f"--batch-size {batch_size} cannot be shared by {self.count} processes; take a "
+                f"`batch_size={batch_size}` cannot be shared by {self.count} processes; take a "
                 f"multiple of {self.count}: {near}"
             )
 

@@ -1,4 +1,4 @@
-"""`--drift calibrated`: after training, a fit is asked which start makes its pictures as bright as
+"""`drift=calibrated`: after training, a fit is asked which start makes its pictures as bright as
 those that it learned from.
 
 The closed form is right for a network that has learned the cohort to the end. One that stopped

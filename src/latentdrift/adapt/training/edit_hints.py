@@ -58,8 +58,8 @@ class Sourced:
             kept = [image for image in kept if image.row in there]
             if images and not kept:
                 raise CohortError(
-                    f"none of {len(images)} images has a hint '{hint}'; give it with --hint-image "
-                    "FILE"
+                    f"none of {len(images)} images has a hint '{hint}'; give it with "
+                    "`hint_image=FILE`"
                 )
         if len(kept) < len(images):
             log.warning(
@@ -141,7 +141,7 @@ def sourced(
     if files and len(files) not in (len(wanted), len(masks)):
         some = f", or for {len(masks)} that are shown masks" if 0 < len(masks) < len(wanted) else ""
         raise OptionError(
-            f"--hint-image gives {len(files)} pictures, and this network has {len(wanted)} "
+            f"`hint_image` gives {len(files)} pictures, and this network has {len(wanted)} "
             f"ControlNets; give one for each{some}"
         )
     places = range(len(wanted)) if len(files) == len(wanted) else masks
@@ -150,7 +150,7 @@ def sourced(
     if lacking and cohort is None:
         raise OptionError(
             f"this network is shown a hint '{lacking[0]}', which an image alone has not; give it "
-            f"with --hint-image FILE, or edit a cohort whose column {lacking[0].column} names it"
+            f"with `hint_image=FILE`, or edit a cohort whose column {lacking[0].column} names it"
         )
     whose = Cohort.load(cohort) if lacking and cohort is not None else None
     return Sourced(wanted, tuple(given.get(place) for place in range(len(wanted))), whose, part)

@@ -167,10 +167,10 @@ def pictures(
     """What the images to draw are shown; None where the network is shown no hints.
 
     Args:
-        options: `--like` or `--hint-image`.
+        options: `like` or `hint_image`.
         base: With its ControlNets.
         info: `Adapted.info`.
-        rows: Position in the cohort of `--like` of the row that each image follows.
+        rows: Position in the cohort of `like` of the row that each image follows.
         resolution: R.
 
     Raises:
@@ -181,7 +181,7 @@ def pictures(
     files = options.hint_image
     if files and len(files) != wanted:
         raise OptionError(
-            f"--hint-image gives {len(files)} pictures, and this network has {wanted} ControlNets; "
+            f"`hint_image` gives {len(files)} pictures, and this network has {wanted} ControlNets; "
             "give one for each"
         )
     if not wanted:
@@ -194,8 +194,8 @@ def pictures(
         return Pictures(len(rows), lambda index: given, key(*map(sha256, files)))
     if options.like is None:
         raise OptionError(
-            f"this network is shown {base.shows} beside noise and text: give --like COHORT, from "
-            "whose images hints are made, or --hint-image FILE, one for each ControlNet"
+            f"this network is shown {base.shows} beside noise and text: give `like=COHORT`, from "
+            "whose images hints are made, or `hint_image=FILE`, one for each ControlNet"
         )
     return of_rows(
         Cohort.load(options.like), hints(info), [row for row in rows if row is not None], resolution

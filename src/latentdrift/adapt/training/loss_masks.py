@@ -26,13 +26,13 @@ def fingerprint(cohort: Cohort, column: str, positions: Sequence[int]) -> str:
         CohortError: An image has no mask, or its file is missing.
     """
     table = cohort.rows()
-    named = files.names(cohort, column, "--mask").iloc[list(positions)]
+    named = files.names(cohort, column, "mask").iloc[list(positions)]
     empty = named.map(is_missing)
     if empty.any():
         raise CohortError(
             f"{int(empty.sum())} of {len(named)} training images of {cohort.folder} name no mask "
             f"in column {column}, the first {table['file_name'].iloc[empty.idxmax()]}; give each "
-            "of them one, or leave --mask out"
+            "of them one, or leave `mask` out"
         )
     files.check_there(cohort, column, named)
     return key(*(sha256(cohort.folder / name) for name in named))

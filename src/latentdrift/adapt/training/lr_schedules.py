@@ -44,7 +44,7 @@ class Rates:
             raise unknown("rate schedule", schedule, SCHEDULES)
         if warm_up is not None and warm_up >= steps:
             raise OptionError(
-                f"--warm-up {warm_up} is not shorter than the run of --steps {steps}; take a tenth "
+                f"`warm_up={warm_up}` is not shorter than the run of `steps={steps}`; take a tenth "
                 "of it, or less"
             )
         return cls(

@@ -60,7 +60,7 @@ def optimizer(name: str) -> Optimizer:
     row = OPTIMIZERS[name]
     if row.package and find_spec(row.package) is None:
         raise OptionError(
-            f"--optimizer {name} needs the package {row.package}, which is not installed: pip "
-            f"install {row.package}, or take --optimizer adamw"
+            f"`optimizer={name}` needs the package {row.package}, which is not installed: pip "
+            f"install {row.package}, or take `optimizer=adamw`"
         )
     return row

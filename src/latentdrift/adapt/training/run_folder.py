@@ -66,11 +66,11 @@ class Run:
             if changed:
                 raise OptionError(
                     f"{self.folder} holds a run with other settings: {differs}; give the same ones "
-                    "to continue it, or another --out"
+                    "to continue it, or another `out`"
                 )
         elif self.folder.exists() and any(entry.name != HALF for entry in self.folder.iterdir()):
             raise OptionError(
-                f"{self.folder} is not empty and holds no run; give an empty or new folder as --out"
+                f"{self.folder} is not empty and holds no run; give an empty or new folder as `out`"
             )
 
     def claim(self, settings: Mapping[str, Any]) -> None:
@@ -83,12 +83,12 @@ class Run:
             there = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))
         except ValueError as error:
             raise OptionError(
-                f"{self.folder / SETTINGS} is damaged ({error}); give another --out, or delete the "
+                f"{self.folder / SETTINGS} is damaged ({error}); give another `out`, or delete the "
                 "run"
             ) from None
         if not isinstance(there, dict):
             raise OptionError(
-                f"{self.folder / SETTINGS} holds no settings; give another --out, or delete the run"
+                f"{self.folder / SETTINGS} holds no settings; give another `out`, or delete the run"
             )
         return there
 
@@ -107,7 +107,7 @@ class Run:
         if size > free:
             raise ResourceError(
                 f"this run writes about {size / 1e9:.2f} GB and {place} has {free / 1e9:.2f} GB "
-                "free; free some space or give an --out on another disk"
+                "free; free some space or give an `out` on another disk"
             )
 
     def log(self, **entry: Any) -> None:

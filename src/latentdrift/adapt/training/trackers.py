@@ -75,8 +75,8 @@ class Accelerated:
             tracker.start()
         except error as problem:
             raise OptionError(
-                f"--tracker {tracker.name} cannot be reached ({problem}); start its server, or "
-                "take --tracker tensorboard"
+                f"`tracker={tracker.name}` cannot be reached ({problem}); start its server, or "
+                "take `tracker=tensorboard`"
             ) from problem
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -185,7 +185,7 @@ def tracker(name: str) -> Tracker:
     row = TRACKERS[name]
     if row.package and find_spec(row.package) is None:
         raise OptionError(
-            f"--tracker {name} needs the package {row.package}, which is not installed: pip "
-            f"install {row.package}, or take --tracker tensorboard"
+            f"`tracker={name}` needs the package {row.package}, which is not installed: pip "
+            f"install {row.package}, or take `tracker=tensorboard`"
         )
     return row

@@ -291,5 +291,5 @@ def _not_finite(trainer: Trainer, todo: Job, run: Run) -> str:
     return (
         f"the loss or its gradient is not a number at step {trainer.done + 1}, with learning rate "
         f"{todo.rate:g} and {todo.settings['precision']} arithmetic; {kept}. Start again with "
-        "another --out and a lower --learning-rate, or with --precision fp32"
+        "another `out` and a lower `learning_rate`, or with `precision=fp32`"
     )

@@ -34,7 +34,7 @@ from latentdrift.model.schedule import Schedule
 from latentdrift.model.signal_leak import estimate
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
-ESTIMATED = ("auto", "calibrated")  # values of --drift that are found, and not given
+ESTIMATED = ("auto", "calibrated")  # values of `drift` that are found, and not given
 # These do not change what comes out, or are compared by hash.
 FREE = {
     "cohort",
@@ -212,17 +212,17 @@ class Job:
             base.embed([longest])
         except OptionError as error:
             word = (
-                f", give {self.options.token} fewer --vectors than {self.options.vectors},"
+                f", give {self.options.token} fewer `vectors` than {self.options.vectors},"
                 if self.words
                 else ""
             )
             less = (
-                f"--caption {self.options.caption} out"
+                f"`caption={self.options.caption}` out"
                 if self.options.caption
-                else "the patient out with --no-patient-info"
+                else "the patient out with `patient_info=False`"
             )
             if self.options.instruction and not self.options.caption:
-                less = "attributes out: import the cohort again with a shorter --map"
+                less = "attributes out: import the cohort again with a shorter `map`"
             long = sum(count > base.token_limit for count in counts.values())
             raise OptionError(
                 f"{error}{word} or leave {less}; {long} of {len(counts)} prompts are too long"
@@ -242,9 +242,9 @@ def scheduled(base: Base, options: FitOptions) -> Base:
         and not method(options.method).trains_network
     ):
         raise OptionError(
-            f"--prediction {options.prediction} needs a network that learns it, and --method "
-            f"{options.method} leaves the network as it is, which predicts "
-            f"{base.schedule.prediction_type}; take --method full"
+            f"`prediction={options.prediction}` needs a network that learns it, and "
+            f"`method={options.method}` leaves the network as it is, which predicts "
+            f"{base.schedule.prediction_type}; take `method=full`"
         )
     return replace(base, schedule=base.schedule.altered(options.prediction, options.zero_snr))
 
@@ -275,13 +275,13 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         _given(base, options, resolution)
     elif not base.schedule.a(base.schedule.timesteps(SAMPLING_STEPS)[0]) > 0:
         raise OptionError(
-            f"--drift {estimated} has nothing to make up for where sampling starts from pure noise "
-            "(zero terminal SNR); give --drift none"
+            f"`drift={estimated}` has nothing to make up for where sampling starts from pure noise "
+            "(zero terminal SNR); give `drift=none`"
         )
     if estimated == "calibrated" and options.drift_form != "noise_mean":
         raise OptionError(
-            "--drift calibrated goes with --drift-form noise_mean only, not with the ablation "
-            f"'{options.drift_form}'; give --drift auto or a value"
+            "`drift=calibrated` goes with `drift_form=noise_mean` only, not with the ablation "
+            f"'{options.drift_form}'; give `drift=auto` or a value"
         )
     noise = Noise.parse(options.noise)
     if options.drift_by:
@@ -302,7 +302,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     if not train:
         raise CohortError(
             f"cohort {cohort.folder} has no image in its train split; import it again with another "
-            "--split"
+            "`split`"
         )
     fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(
         options.drift_mode or "", 1
@@ -310,7 +310,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     images = len({example.row for example in train})
     if images < fewest:
         raise CohortError(
-            f"--drift-mode {options.drift_mode} needs {fewest} training images, there are "
+            f"`drift_mode={options.drift_mode}` needs {fewest} training images, there are "
             f"{images}; take pin"
         )
     rate = options.learning_rate or row.learning_rate(base)
@@ -318,8 +318,8 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     tracker(options.tracker)
     if options.patience and not validation:
         raise CohortError(
-            f"--patience watches the held-out loss, and cohort {cohort.folder} has none in its "
-            "validation split; leave it out, or import the cohort again with another --split"
+            f"`patience` watches the held-out loss, and cohort {cohort.folder} has none in its "
+            "validation split; leave it out, or import the cohort again with another `split`"
         )
     free = FREE - {"checkpoint_every"} if options.patience else FREE
     settings = {
@@ -368,7 +368,7 @@ def _words(cohort: Cohort, options: FitOptions, row: Method) -> dict[str, str]:
         if options.concept_by:
             able = [name for name, other in METHODS.items() if other.learns_word]
             raise OptionError(
-                f"--concept-by gives values new words, and --method {options.method} learns none; "
+                f"`concept_by` gives values new words, and `method={options.method}` learns none; "
                 f"take {' or '.join(able)}"
             )
         return {}
@@ -440,7 +440,7 @@ def _closed_form(delta: Sequence[float], mode: str, form: str) -> Drift:
 
 
 def _check_classes(cohort: Cohort, options: FitOptions) -> None:
-    """See that `--drift-by` can tell classes apart.
+    """See that `drift_by` can tell classes apart.
 
     Raises:
         OptionError: Drift is not estimated or an ablation, no such category, or the prompts do not
@@ -448,20 +448,20 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
     """
     if options.drift.strip().lower() not in ESTIMATED:
         raise OptionError(
-            "--drift-by estimates a drift per class, which needs --drift auto or --drift calibrated"
+            "`drift_by` estimates a drift per class, which needs `drift=auto` or `drift=calibrated`"
         )
     if options.drift_form != "noise_mean":
         raise OptionError(
-            "--drift-by goes with --drift-form noise_mean only, not with the ablation "
+            "`drift_by` goes with `drift_form=noise_mean` only, not with the ablation "
             f"'{options.drift_form}'"
         )
     kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
     if options.drift_by not in kinds:
-        raise unknown("category for --drift-by", str(options.drift_by), kinds)
+        raise unknown("category for `drift_by`", str(options.drift_by), kinds)
     if options.caption or not options.patient_info:
-        left_out = "--caption replaces" if options.caption else "--no-patient-info leaves out"
+        left_out = "`caption` replaces" if options.caption else "`patient_info=False` leaves out"
         raise OptionError(
-            f"--drift-by tells classes by their words in the prompt, which {left_out}; give one of "
+            f"`drift_by` tells classes by their words in the prompt, which {left_out}; give one of "
             "them"
         )
 

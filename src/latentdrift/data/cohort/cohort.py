@@ -349,7 +349,7 @@ def check_free(out: Path) -> None:
     """Refuse a folder that holds something."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise CohortError(
-            f"{out} exists and is not empty; a cohort is never changed: choose another --out, or "
+            f"{out} exists and is not empty; a cohort is never changed: choose another `out`, or "
             "delete it first"
         )
 

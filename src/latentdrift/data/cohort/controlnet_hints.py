@@ -80,7 +80,7 @@ class Hint:
                 if HINTS[kind].needs_column
                 else f"{kind} alone"
             )
-            raise OptionError(f"--hint {text} is not understood; write {right}")
+            raise OptionError(f"`hint={text}` is not understood; write {right}")
         return cls(kind, column or None)
 
     @classmethod
@@ -146,7 +146,7 @@ class Hint:
         if make is None:
             raise OptionError(
                 f"a hint '{self}' is made from a mask, which a picture alone has not; give it with "
-                "--hint-image FILE"
+                "`hint_image=FILE`"
             )
         return make(picture)
 
@@ -240,7 +240,7 @@ def _own(hint: Hint, cohort: Cohort) -> dict[int, int]:
 
 def _masked(hint: Hint, cohort: Cohort) -> dict[int, int]:
     return {
-        position: position for position in masks.positions(cohort, str(hint.column), "--hint mask")
+        position: position for position in masks.positions(cohort, str(hint.column), "hint=mask")
     }
 
 

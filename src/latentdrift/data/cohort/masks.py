@@ -22,37 +22,37 @@ SHOWN = 3
 """Masks that a message names."""
 
 
-def names(cohort: Cohort, column: str, flag: str) -> pd.Series:
+def names(cohort: Cohort, column: str, option: str) -> pd.Series:
     """What a column says of each image's mask, None where it says nothing.
 
     Args:
         cohort: With the masks below its folder.
         column: That names them.
-        flag: The option that asks for it.
+        option: The parameter that names the column, for errors.
 
     Raises:
         OptionError: There is no such column, or it is one that prompts speak.
     """
     table = cohort.rows()
     if column not in table:
-        raise unknown(f"column for {flag}", column, table.columns)
+        raise unknown(f"column for `{option}`", column, table.columns)
     if column in cohort.attributes:
         raise OptionError(
-            f"{flag} {column} is an attribute, which stands in prompts, and not a column of files; "
-            f"import the cohort with --keep {column}, or take it out of the attributes in "
+            f"`{option}={column}` is an attribute, which stands in prompts, and not a column of "
+            f"files; import the cohort with `keep={column}`, or take it out of the attributes in "
             f"{cohort.folder / 'cohort.json'}"
         )
     return table[column]
 
 
-def positions(cohort: Cohort, column: str, flag: str) -> list[int]:
+def positions(cohort: Cohort, column: str, option: str) -> list[int]:
     """Positions of the images that name a mask, all of which are there.
 
     Raises:
         OptionError: As `names`.
         CohortError: A file is missing.
     """
-    named = names(cohort, column, flag).reset_index(drop=True)
+    named = names(cohort, column, option).reset_index(drop=True)
     named = named[named.map(lambda name: isinstance(name, str) and bool(name.strip()))]
     check_there(cohort, column, named)
     return [int(position) for position in named.index]

@@ -77,4 +77,4 @@ def check_object(path: Path, dataset: Dataset, leave_out: Container[str]) -> Non
     """
     for kind, (is_one, what) in OBJECTS.items():
         if kind in leave_out and is_one(dataset):
-            raise ImageError(kind, path, f"{what}, and no scan; --include {kind} takes it")
+            raise ImageError(kind, path, f"{what}, and no scan; `include={kind}` takes it")

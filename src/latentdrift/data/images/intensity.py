@@ -116,7 +116,7 @@ def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
         finding = (
             f"every pixel ({lowest:g} to {highest:g}) lies {side} the window {low:g} to {high:g}"
         )
-        raise ImageError("blank", path, f"{finding}; give another with --window")
+        raise ImageError("blank", path, f"{finding}; give another with `window`")
 
 
 def constant_window(info: Mapping[str, Any]) -> Range | None:

@@ -205,7 +205,7 @@ def _warnings(taken: Sequence[Taken], window: str | None) -> list[str]:
         told.append(
             f"The {windows.total()} CT images have {len(windows)} different windows, their "
             f"headers' or their own: {shown}{', ...' if len(windows) > 4 else ''}. One grey means "
-            f"different densities; import them with one, such as --window {low:g},{high:g}."
+            f"different densities; import them with one, such as `window={low:g},{high:g}`."
         )
     for full in (255.0, 65535.0):
         tops = [image.staged["extent"][1] for image in taken if _has_window(image, full)]
@@ -214,8 +214,8 @@ def _warnings(taken: Sequence[Taken], window: str | None) -> list[str]:
             wide = 2 ** int(max(tops)).bit_length() - 1
             told.append(
                 f"{len(tops)} images use {share:.1%} of the range of their number format (values "
-                f"up to {max(tops):g} of {full:g}) and are nearly black; import them with --window "
-                f"0,{wide}."
+                f"up to {max(tops):g} of {full:g}) and are nearly black; import them with "
+                f"`window=0,{wide}`."
             )
     return told
 

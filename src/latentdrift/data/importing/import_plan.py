@@ -231,7 +231,7 @@ def _suggest_classes(files: list[str]) -> None:
     if 2 <= len(folders) <= MOST_CLASSES and min(folders.values()) >= FEWEST_OF_A_CLASS:
         log.warning(
             "There is no table, and the pictures lie in %d folders. If a folder is a class, did "
-            "you mean --preset imagefolder? It makes the folder's name the label.",
+            "you mean `preset=imagefolder`? It makes the folder's name the label.",
             len(folders),
         )
 
@@ -240,7 +240,7 @@ def _check_slices(
     options: ImportOptions, root: Path, files: list[str], table_map: TableMap
 ) -> None:
     """See that options about slices have a part in some file; a map that names files by plane has
-    one for `--plane`.
+    one for `plane`.
 
     Raises:
         OptionError: All files are pictures.
@@ -253,7 +253,7 @@ def _check_slices(
     ]
     if asked and not any(_has_slices(root / name) for name in files):
         raise OptionError(
-            f"--{asked[0]} is about slices, and no file of {options.source} is DICOM or NIfTI; "
+            f"`{asked[0]}` is about slices, and no file of {options.source} is DICOM or NIfTI; "
             "leave it out"
         )
 
@@ -320,7 +320,7 @@ def _table(options: ImportOptions, table_map: TableMap | None, path: Path | None
     if path is None:
         if options.sheet is not None:
             raise OptionError(
-                "--sheet names a sheet of the table, and no table is given; give --table, or leave "
+                "`sheet` names a sheet of the table, and no table is given; give `table`, or leave "
                 "it out"
             )
         return None
@@ -335,7 +335,7 @@ def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None
     """The map (None: guess it from the table's titles) and the table's path (None: there is
     none)."""
     if options.preset and options.map:
-        raise OptionError("--preset and --map both say what the columns mean; give one of them")
+        raise OptionError("`preset` and `map` both say what the columns mean; give one of them")
     if options.map:
         table_map = load_map(options.map)
     elif options.preset:
@@ -346,14 +346,14 @@ def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None
         return table_map, options.table
     if not table_map.table:
         raise OptionError(
-            f"the map {options.map} names columns of a table; give the table with --table"
+            f"the map {options.map} names columns of a table; give the table with `table`"
         )
     root = options.source if options.source.is_dir() else options.source.parent
     for name in table_map.table:
         for found in (*sorted(root.glob(name)), *sorted(root.rglob(name))):
             return table_map, found
     raise InputError(
-        f"no table named {' or '.join(table_map.table)} lies in {root}; give it with --table"
+        f"no table named {' or '.join(table_map.table)} lies in {root}; give it with `table`"
     )
 
 
@@ -370,7 +370,7 @@ def _check_header_fields(names: tuple[str, ...], columns: Any) -> None:
         if identifies(name):
             raise OptionError(
                 f"the header field '{name}' tells who the patients are and cannot be kept; leave "
-                "it out of --keep"
+                "it out of `keep`"
             )
 
 
@@ -444,5 +444,5 @@ def _check_disk(plan: Plan, out: Path) -> None:
     if needed > free:
         raise ResourceError(
             f"this import needs about {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free at "
-            f"{place}; free some space or choose another --out"
+            f"{place}; free some space or choose another `out`"
         )

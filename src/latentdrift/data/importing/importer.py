@@ -61,7 +61,7 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
     if not taken:
         hint = f"; {said}" if (said := _hint(plan, _patients(staging))) else ""
         if any(refusal.reason == "no plane" for refusal in refused):
-            hint += "; a volume needs --plane axial, coronal or sagittal"
+            hint += "; a volume needs `plane` axial, coronal or sagittal"
         staging.discard()
         raise CohortError(
             f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}"

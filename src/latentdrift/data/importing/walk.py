@@ -91,7 +91,7 @@ class _Source:
         if self.follow_links or self._inside(target):
             return target not in self.aside
         sentence = (
-            "a symbolic link that leads out of the source folder; --follow-links takes what it "
+            "a symbolic link that leads out of the source folder; `follow_links` takes what it "
             "leads to"
         )
         return Refusal(shown, "link outside", f"{shown}: {sentence} (link outside)")

@@ -136,7 +136,7 @@ def warnings(found: dict[str, Any], info: dict[str, Any]) -> list[str]:
     if found["intensity"]["clipped_high"] > MANY_CLIPPED:
         share = found["intensity"]["clipped_high"]
         told.append(
-            f"{share:.1%} of the pixels lie at the upper end of the window; a wider --window keeps "
+            f"{share:.1%} of the pixels lie at the upper end of the window; a wider `window` keeps "
             "what is there."
         )
     return told

@@ -295,5 +295,5 @@ def _check_free(out: Path, table: str) -> None:
     if not same and any(not path.name.startswith(".") for path in out.iterdir()):
         raise InputError(
             f"{out} is not empty and holds no phantom of these options; give an empty or new "
-            "folder as --out"
+            "folder as `out`"
         )

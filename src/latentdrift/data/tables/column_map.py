@@ -132,10 +132,10 @@ class TableMap(BaseModel):
     encoding: str | None = None
     """The table's encoding; default: found out."""
     sheet: str | None = None
-    """The workbook's sheet, where `--sheet` names none; default: the first that is not empty."""
+    """The workbook's sheet, where `sheet` names none; default: the first that is not empty."""
     describe: str | None = None
     window: str | None = None
-    """Intensities kept where `--window` says nothing, in its words."""
+    """Intensities kept where `window` says nothing, in its words."""
     file: dict[FileOf, str] = Field(default_factory=dict)
     """Pattern of the file name, by plane where the same row has one file for each; "" is any
     plane."""
@@ -284,7 +284,7 @@ def load_map(path: Path) -> TableMap:
         )  # BaseLoader: `no` stays a word
     except OSError as error:
         raise InputError(
-            f"the map {path} cannot be read ({error.strerror}); check --map"
+            f"the map {path} cannot be read ({error.strerror}); check `map`"
         ) from error
     return _checked(given, f"the map {path}")
 
@@ -309,7 +309,7 @@ def guess_map(table: Table) -> TableMap:
     if "file" not in found and "patient" not in found:
         raise InputError(
             f"it is not clear how the rows of {table.path.name}{table.where} and the images belong "
-            "together; write a map with `file: COLUMN` and give it with --map; its columns are: "
+            "together; write a map with `file: COLUMN` and give it with `map`; its columns are: "
             f"{', '.join(table.frame.columns)}"
         )
     return _checked(found, f"the table {table.path.name}")

@@ -106,7 +106,7 @@ def choose_salt(out: Path, given: str | None) -> str:
     """
     if given is not None and not given.strip():
         raise OptionError(
-            "the salt is empty; give --salt a secret of your own, or leave it out for a random one"
+            "the salt is empty; give `salt` a secret of your own, or leave it out for a random one"
         )
     if given is not None:
         return given

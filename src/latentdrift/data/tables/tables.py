@@ -80,11 +80,11 @@ class Table:
 
     @property
     def where(self) -> str:
-        """The sheet in words, where the workbook has others: ` from its sheet 'A' (--sheet chooses
+        """The sheet in words, where the workbook has others: ` from its sheet 'A' (`sheet` chooses
         another: B, C)`."""
         others = ", ".join(self.other_sheets)
         return (
-            f" from its sheet '{self.sheet}' (--sheet chooses another: {others})" if others else ""
+            f" from its sheet '{self.sheet}' (`sheet` chooses another: {others})" if others else ""
         )
 
 
@@ -106,14 +106,14 @@ def read_table(path: Path, encoding: str | None = None, sheet: str | None = None
             data = handle.read(LARGEST + 1)
     except OSError as error:
         raise InputError(
-            f"the table {path} cannot be read ({error.strerror}); check --table"
+            f"the table {path} cannot be read ({error.strerror}); check `table`"
         ) from error
     if data.startswith(b"PK\x03\x04"):
         book = read_workbook(path, sheet)
         return replace(_assemble(path, book.rows), sheet=book.name, other_sheets=book.others)
     if sheet is not None:
         raise OptionError(
-            f"--sheet names a sheet of a workbook, and the table {path.name} is none; leave it out"
+            f"`sheet` names a sheet of a workbook, and the table {path.name} is none; leave it out"
         )
     _check_content(path, data)
     return _assemble(path, _text_rows(decode(data, path.name, encoding)))

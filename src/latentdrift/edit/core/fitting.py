@@ -73,8 +73,8 @@ def check_window(image: Image, whose: str) -> None:
     ends = f"{float(image.pixels.min()):g} to {float(image.pixels.max()):g}"
     found = (
         f"{100 * (1 - inside):.0f} % of the image's values ({ends}) lie outside of the window "
-        f"{low:g} to {high:g} of {whose}, and become black or white; give its own with --window "
-        "LOW,HIGH, or --window full"
+        f"{low:g} to {high:g} of {whose}, and become black or white; give its own with "
+        "`window=LOW,HIGH`, or `window=full`"
     )
     if inside < BLANK:
         raise InputError(found)

@@ -110,7 +110,7 @@ def of_prompts(
         places = [i for i in range(len(second)) if wanted and second[i : i + len(wanted)] == wanted]
         if not places:
             raise OptionError(
-                f"--emphasis {text}: the changed prompt '{target}' has no '{word}'; give a word of "
+                f"`emphasis={text}`: the changed prompt '{target}' has no '{word}'; give a word of "
                 "it"
             )
         for place in places:
@@ -131,7 +131,7 @@ def parse_emphasis(text: str) -> tuple[str, float]:
         value = -1.0
     if not word or not 0 <= value < float("inf"):
         raise OptionError(
-            f"--emphasis {text} is not understood; write WORD=FACTOR, such as dementia=2, with a "
+            f"`emphasis={text}` is not understood; write WORD=FACTOR, such as dementia=2, with a "
             "factor from 0 on"
         )
     return word, value

@@ -162,11 +162,11 @@ def chosen(name: str | None, base: Base) -> str:
         )
         raise OptionError(
             f"editor '{name}' is not for this network, which {reads}; take {able}, or leave "
-            "--editor out"
+            "`editor` out"
         )
     raise OptionError(
         f"editor '{name}' sees an image through the hint of a ControlNet, and this network has "
-        "none; put one on with --also RUN"
+        "none; put one on with `also=RUN`"
     )
 
 
@@ -199,22 +199,21 @@ def check(name: str, how: Mapping[str, Any]) -> None:
 
     for option in dict.fromkeys(option for other in EDITORS.values() for option in other.options):
         if given(option) and option not in row.options:
-            flag = f"--{option.replace('_', '-')}"
             able = [other for other, editor in EDITORS.items() if option in editor.options]
             raise OptionError(
-                f"{flag} has no part in editor '{name}', but in {', '.join(able)}; leave one of "
-                "them out"
+                f"`{option}` has no part in editor '{name}', but in {', '.join(able)}; leave one "
+                "of them out"
             )
     if given("inversions") and not row.inversions:
         raise OptionError(
-            f"editor '{name}' inverts no image, and has nothing to keep in --inversions; leave one "
+            f"editor '{name}' inverts no image, and has nothing to keep in `inversions`; leave one "
             "of them out"
         )
     masked = how.get("mask") is not None or how.get("protect") is not None
     if given("mask_edge") and not masked:
         raise OptionError(
-            "--mask-edge says how a mask ends, and there is none; give one with --mask FILE or "
-            "--protect FILE"
+            "`mask_edge` says how a mask ends, and there is none; give one with `mask=FILE` or "
+            "`protect=FILE`"
         )
     asked = how.get("inversion")
     if asked is not None and asked not in INVERSIONS:
@@ -226,7 +225,7 @@ def check(name: str, how: Mapping[str, Any]) -> None:
         )
     if row.needs_mask and not masked:
         raise OptionError(
-            f"editor '{name}' changes what lies inside a mask: give one with --mask FILE, 0 outside"
+            f"editor '{name}' changes what lies inside a mask: give one with `mask=FILE`, 0 outside"
         )
     if how.get("exchange", EXCHANGES[0]) not in EXCHANGES:
         raise unknown("exchange", how["exchange"], EXCHANGES)

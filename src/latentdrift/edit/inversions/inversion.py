@@ -137,7 +137,7 @@ def edit_friendly(task: Task) -> Inverted:
     times = task.times
     if task.schedule.a(times[0]) == 0:
         raise OptionError(
-            "a start from pure noise holds nothing of the image; take a --strength below 1 for "
+            "a start from pure noise holds nothing of the image; take a `strength` below 1 for "
             "edit-friendly noise"
         )
     path = [*(task.noised(t) for t in times), task.x0]

@@ -91,7 +91,7 @@ def write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
 
 
 ANIMATIONS: dict[str, Callable[..., None]] = {"gif": write_gif, "mp4": write_mp4}
-"""What `--animate` writes, from `path` and `frames`."""
+"""What `animate` writes, from `path` and `frames`."""
 
 
 def check_animation(name: str, grid: Sequence[str]) -> None:
@@ -102,12 +102,12 @@ def check_animation(name: str, grid: Sequence[str]) -> None:
     """
     if name != "none" and not grid:
         raise OptionError(
-            f"--animate {name} shows the values of a grid in turn, and there is none; say --grid "
-            "age=60:90:5"
+            f"`animate={name}` shows the values of a grid in turn, and there is none; say "
+            "`grid=age=60:90:5`"
         )
     if name == "mp4" and find_spec("imageio_ffmpeg") is None:
         raise OptionError(
-            "--animate mp4 needs imageio-ffmpeg, which is not installed: pip install "
+            "`animate=mp4` needs imageio-ffmpeg, which is not installed: pip install "
             "imageio-ffmpeg, or take gif"
         )
 

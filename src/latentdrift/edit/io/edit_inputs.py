@@ -198,7 +198,7 @@ def _insides(options: EditOptions, n: int) -> list[np.ndarray]:
 
 
 def _pictures(path: Path | None, options: EditOptions, n: int) -> list[np.ndarray | None]:
-    """The pictures of `--mask` or `--protect`.
+    """The pictures of `mask` or `protect`.
 
     Raises:
         InputError: They cannot be read, or are neither one nor one for each of n images.
@@ -262,7 +262,7 @@ def _of_cohort(
 
 
 def _wanted(cohort: Cohort, options: EditOptions) -> pd.DataFrame:
-    """The rows of `--split` and `--patient`.
+    """The rows of `split` and `patient`.
 
     Raises:
         OptionError: A patient that is not among them.
@@ -283,7 +283,7 @@ def unknown_patient(name: str, there: list[str], split: str | None) -> OptionErr
     where = f"the {split} split of this cohort" if split else "this cohort"
     near = get_close_matches(name, there, n=2) or there[:2]
     return OptionError(
-        f"--patient {name} is not in {where}, which has {len(there)} patients, such as "
+        f"`patient={name}` is not in {where}, which has {len(there)} patients, such as "
         f"{', '.join(near) or 'none with a name'}; give a pseudonym from its metadata.csv"
     )
 
@@ -328,7 +328,7 @@ def _of_file(
         check_modality(image, info)
         check_window(
             image,
-            "--window" if options.window else "the adapter's cohort" if window else "the image",
+            "`window`" if options.window else "the adapter's cohort" if window else "the image",
         )
         known = known_of(image, spec) | given
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
@@ -350,8 +350,8 @@ def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
     granted = prompts.taken_for_granted(known, spec)
     for name, value in granted.items():
         log.info(
-            "the image does not say its %s: '%s' is taken, as all training images had; --given "
-            "%s=... says another",
+            "the image does not say its %s: '%s' is taken, as all training images had; "
+            "`given=%s=...` says another",
             name,
             value,
             name,

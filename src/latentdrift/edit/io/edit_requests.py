@@ -128,7 +128,7 @@ class Wish:
         wanted = prompts.parse_wanted(options, spec)
         if wanted.grid and options.instruction:
             raise OptionError(
-                "--instruction is one text for all, and --grid would draw the same picture at "
+                "`instruction` is one text for all, and `grid` would draw the same picture at "
                 "every step: give one"
             )
         said = wanted.changes, wanted.add, wanted.remove
@@ -218,8 +218,8 @@ class Wish:
             raise refusals[0]
         if len({request.name for request in kept}) < len(kept):
             raise OptionError(
-                "two values of --grid would have folders of one name; edit them one after the "
-                "other with --set"
+                "two values of `grid` would have folders of one name; edit them one after the "
+                "other with `set`"
             )
         if refusals:
             what = "edits" if self.grid else "images"

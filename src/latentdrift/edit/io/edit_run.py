@@ -99,7 +99,7 @@ class Work:
         ]
 
     def check_free(self) -> None:
-        """See that `--out` holds no edits of other images under the same names; edits that are made
+        """See that `out` holds no edits of other images under the same names; edits that are made
         again are counted.
 
         Raises:
@@ -111,7 +111,7 @@ class Work:
         if clash := next((name for name, facts in other.items() if "image" in facts), None):
             raise InputError(
                 f"{self.options.out / clash} holds an edit of another image, or of this image in "
-                "another window; give another --out"
+                "another window; give another `out`"
             )
         again = [facts for facts in other.values() if facts]
         if again:
@@ -125,7 +125,7 @@ class Work:
             )
 
     def _places(self, asked: Request) -> tuple[Path, Path]:
-        """Where it lies: in `--out`, or held back."""
+        """Where it lies: in `out`, or held back."""
         return self.folder(asked), quarantine(self.options.out) / asked.name
 
     def kept(self) -> list[Request]:
@@ -176,8 +176,8 @@ class Work:
         unknown = [name for name in changes if prompts.is_missing(entry.attributes.get(name))]
         if unknown:
             raise OptionError(
-                f"--reverse edits back to the {unknown[0]} of image {entry.name}, which is not "
-                "known; give it with --given, or leave --reverse out"
+                f"`reverse` edits back to the {unknown[0]} of image {entry.name}, which is not "
+                "known; give it with `given`, or leave `reverse` out"
             )
         how: Any = {"add": wish.add, "remove": wish.remove, "spec": wish.info["attributes"]}
         before, after = prompts.states(entry.attributes, changes, **how)
@@ -194,7 +194,7 @@ class Work:
         )
 
     def folder_back(self, asked: Request) -> Path:
-        """Where the edit that undoes one lies, and where `evaluate --edits` looks for it."""
+        """Where the edit that undoes one lies, and where `evaluate` with `edits` looks for it."""
         return self.folder(asked) / "reverse" / asked.entry.name
 
     def inversions(self, requests: Sequence[Request]) -> int:

@@ -120,7 +120,7 @@ def write_counterfactual(
     if not all(np.isfinite(unit).all() for unit in pictures.values()):
         raise ResourceError(
             "the edit came out as no numbers: those of the network overflowed. Edit with "
-            "--precision fp32"
+            "`precision=fp32`"
         )
     for name, unit in pictures.items():
         write_png(

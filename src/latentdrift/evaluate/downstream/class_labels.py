@@ -31,7 +31,7 @@ class Classes:
         cls,
         cohort: Cohort,
         by: str | None,
-        option: str = "--by",
+        option: str = "by",
         splits: tuple[str | None, str | None] = ("train", "test"),
     ) -> Classes:
         """`attribute=value` against the rest, or a category of exactly two values; default: the
@@ -40,7 +40,7 @@ class Classes:
         Args:
             cohort: Whose images.
             by: What the user wrote.
-            option: Where they wrote it.
+            option: The parameter that names the class, for errors.
             splits: Which split is learned from, and which one is tested on.
 
         Raises:
@@ -59,8 +59,9 @@ class Classes:
         )  # of the illness, where it is told
         if by is None and not pairs:
             raise CohortError(
-                f"no category of cohort {cohort.folder} has exactly two values; say {option} "
-                f"ATTRIBUTE=VALUE, one value against the rest; its attributes: {', '.join(spec)}"
+                f"no category of cohort {cohort.folder} has exactly two values; say "
+                f"`{option}=ATTRIBUTE=VALUE`, one value against the rest; its attributes: "
+                f"{', '.join(spec)}"
             )
         name, equals, value = (by or first).partition("=")
         name = {known.lower(): known for known in spec}.get(name.strip().lower(), name.strip())
@@ -68,14 +69,14 @@ class Classes:
             raise unknown("attribute", name, spec)
         if spec[name]["type"] == "number":
             raise OptionError(
-                f"{option} {name}: a number, and a classifier tells two classes apart; give a "
+                f"`{option}={name}`: a number, and a classifier tells two classes apart; give a "
                 "category or a finding"
             )
         words = [str(word) for word in spec[name]["vocabulary"]]
         if not equals and name not in pairs:
             raise OptionError(
-                f"{option} {name}: {len(words)} values, and a classifier tells two classes apart; "
-                f"give one of them against the rest, {option} {name}=VALUE; known: "
+                f"`{option}={name}`: {len(words)} values, and a classifier tells two classes "
+                f"apart; give one of them against the rest, `{option}={name}=VALUE`; known: "
                 f"{', '.join(words)}"
             )
         if equals and name == "findings":
@@ -101,7 +102,7 @@ class Classes:
                 raise CohortError(
                     f"the {split} split of cohort {cohort.folder} has {ones} images with {self} "
                     f"and {rest} without, and a classifier needs at least {LEAST} of each; take "
-                    f"another {option}, or import again with --stratify {self.attribute}"
+                    f"another `{option}`, or import again with `stratify={self.attribute}`"
                 )
 
 

@@ -104,16 +104,16 @@ class Segmenting:
         """
         if not image_sets.is_cohort(synthetic):
             raise OptionError(
-                f"--utility mask={column} needs masks of the synthetic images, and {synthetic} is "
+                f"`utility=mask={column}` needs masks of the synthetic images, and {synthetic} is "
                 "not a cohort"
             )
         made = Cohort.load(synthetic)
         theirs = column if column in made.rows() else WRITTEN
         if theirs not in made.rows():
             raise OptionError(
-                f"--utility mask={column} needs masks of the synthetic images, and cohort "
+                f"`utility=mask={column}` needs masks of the synthetic images, and cohort "
                 f"{synthetic} has neither a column {column} nor a column {WRITTEN}; `generate` "
-                "keeps masks that a ControlNet was shown (fit --hint mask=COLUMN)"
+                "keeps masks that a ControlNet was shown (`latentdrift fit --hint mask=COLUMN`)"
             )
         sources = {}
         asked = {
@@ -122,7 +122,7 @@ class Segmenting:
             "made": (made, theirs, None),
         }
         for what, (cohort, name, rows) in asked.items():
-            files.positions(cohort, name, "--utility mask")
+            files.positions(cohort, name, "utility=mask")
             sources[what] = (cohort, name, [int(place) for place in cohort.rows(rows).index])
         found = set(files.check_labels(real, column, list(_with_masks(*sources["train"]))))
         if not found - {0}:
@@ -245,5 +245,5 @@ def mean_dice(scores: np.ndarray, weights: np.ndarray) -> float:
 
 def _with_masks(cohort: Cohort, column: str, positions: Sequence[int]) -> list[int]:
     """Those of the positions whose row names a mask."""
-    named = set(files.positions(cohort, column, "--utility mask"))
+    named = set(files.positions(cohort, column, "utility=mask"))
     return [position for position in positions if position in named]

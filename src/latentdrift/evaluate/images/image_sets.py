@@ -46,12 +46,12 @@ def check_split(cohort: Cohort, split: str | None) -> None:
     if len(cohort.rows(split)):
         return
     hint = (
-        " (its images are synthetic: --real and --synthetic may be swapped)"
+        " (its images are synthetic: `real` and `synthetic` may be swapped)"
         if cohort.info.get("synthetic")
         else ""
     )
     raise CohortError(
-        f"the {split} split of cohort {cohort.folder} is empty{hint}; take another --split"
+        f"the {split} split of cohort {cohort.folder} is empty{hint}; take another `split`"
     )
 
 

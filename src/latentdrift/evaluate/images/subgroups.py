@@ -34,7 +34,7 @@ def places(images: ImageSet, column: str, whose: str) -> dict[str, np.ndarray]:
     if pd.api.types.is_numeric_dtype(values):
         if column != "age":
             raise OptionError(
-                f"'{column}' is a number; --by takes a category, findings or age, which goes by "
+                f"'{column}' is a number; `by` takes a category, findings or age, which goes by "
                 "decades"
             )
         values = values.map(_decade)

@@ -42,7 +42,7 @@ class Gate:
         """
         if not len(cohort.rows("train")):
             raise CohortError(
-                f"cohort {cohort.folder} has no image in its train split, so --gate has nothing to "
+                f"cohort {cohort.folder} has no image in its train split, so `gate` has nothing to "
                 "compare with"
             )
         return cls(cohort, trained_on)
@@ -67,7 +67,7 @@ class Gate:
         else:
             said = "the model says that it was trained on another cohort, or on another split of it"
         return (
-            f"--gate {self.cohort.folder}: {said}; copies of images that are not in its train "
+            f"`gate={self.cohort.folder}`: {said}; copies of images that are not in its train "
             "split cannot be found"
         )
 

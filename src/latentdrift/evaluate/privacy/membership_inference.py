@@ -63,8 +63,8 @@ def membership(losses: Losses, *, bootstrap: int = 1000, seed: int = 0) -> dict[
     both = np.stack([losses.adapted, losses.base])
     if not (np.isfinite(both).all() and (both > 0).all()):
         raise InputError(
-            "some losses are not finite numbers above 0; look at the images, and give --precision "
-            "fp32"
+            "some losses are not finite numbers above 0; look at the images, and give "
+            "`precision=fp32`"
         )
     if losses.member.all() or not losses.member.any():
         raise InputError(

@@ -68,7 +68,7 @@ def choose(real: ImageSet, synthetic: ImageSet, n: int, by: str | None, seed: in
     if min(len(ours), len(synthetic)) < n:
         raise InputError(
             f"{n} pictures of each kind are asked for, and there are {len(ours)} real patients and "
-            f"{len(synthetic)} synthetic pictures; give a smaller --n, or --split train"
+            f"{len(synthetic)} synthetic pictures; give a smaller `n`, or `split=train`"
         )
     words = [
         _values(images, by, whose) for images, whose in ((real, "real"), (synthetic, "synthetic"))
@@ -104,7 +104,7 @@ def _values(images: ImageSet, by: str | None, whose: str) -> list[str | None]:
         return [None] * len(images)
     if images.attributes is None or by not in images.attributes:
         raise OptionError(
-            f"--by {by}: the {whose} images have no such attribute; give one that both have"
+            f"`by={by}`: the {whose} images have no such attribute; give one that both have"
         )
     return [None if pd.isna(value) else str(value) for value in images.attributes[by]]
 
@@ -130,7 +130,7 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
     """
     if key.resolve().parent == out.resolve():
         raise InputError(
-            f"the key {key} would lie beside the page that readers get; give another --key"
+            f"the key {key} would lie beside the page that readers get; give another `key`"
         )
     sources = [_png(item.picture) for item in items]
     study = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
@@ -145,8 +145,8 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
             path.exists() and path.read_text(encoding="utf-8") != text
         ):  # the same is of the same command, stopped or not
             raise InputError(
-                f"{path} is there already, and answers belong to one study; give another --out or "
-                "--key"
+                f"{path} is there already, and answers belong to one study; give another `out` or "
+                "`key`"
             )
     for path, text in files.items():
         write_whole(path, text)

@@ -52,11 +52,11 @@ class Questions:
         self.describe = cohort.describe
         self._trained: Judges | None = None
         self.task: Task | None = None
-        asked = [f"--{name}" for name in ("utility", "alignment") if getattr(options, name)]
+        asked = [f"`{name}`" for name in ("utility", "alignment") if getattr(options, name)]
         if asked and options.split in ("train", None):
             raise OptionError(
                 f"{' and '.join(asked)} learn from the train split and judge by other patients; "
-                "give --split test"
+                "give `split=test`"
             )
         held_out = options.split not in ("train", None) and len(cohort.rows("train")) > 0
         wished = bool(options.card and options.edits)
@@ -76,23 +76,23 @@ class Questions:
         classified = bool(options.utility) and column is None
         if column is not None and not self.judging and options.classifier != SMALL.name:
             raise OptionError(
-                f"--classifier has no part in --utility {options.utility}, which trains a small "
+                f"`classifier` has no part in `utility={options.utility}`, which trains a small "
                 "U-Net; leave it out"
             )
         self.network = load_network(options.classifier) if classified or self.judging else None
         if column is not None:
             self.task = Segmenting.of(cohort, options.synthetic, column, options.split)
         if self.network and options.utility and classified:
-            how: Any = {"option": "--utility", "splits": ("train", options.split)}
+            how: Any = {"option": "utility", "splits": ("train", options.split)}
             self.task = Classifying(Classes.of(cohort, options.utility, **how), self.network)
         if options.gan_steps and not isinstance(self.task, Classifying):
             raise OptionError(
-                "--gan-steps trains a GAN whose images classifiers learn from, and none are "
-                "trained; give --utility ATTRIBUTE=VALUE, or leave it out"
+                "`gan_steps` trains a GAN whose images classifiers learn from, and none are "
+                "trained; give `utility=ATTRIBUTE=VALUE`, or leave it out"
             )
         if options.scorer != JUDGES and not options.alignment:
             raise OptionError(
-                f"--scorer {options.scorer} ranks prompts, and none are ranked; give --alignment, "
+                f"`scorer={options.scorer}` ranks prompts, and none are ranked; give `alignment`, "
                 "or leave it out"
             )
         self.encoder = load_encoder(options.scorer) if options.scorer != JUDGES else None

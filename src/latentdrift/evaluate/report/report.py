@@ -25,15 +25,15 @@ report.json (schema 1):
     map.<space>      the first two principal components of the real features, of real and synthetic images
     edits            one row per edit: name, detail (whether the change alone was put on the image itself), patient_known,
                      similarities
-    utility          with `--utility`: classes (what is learned), groups that it parts images into, network, measure (AUC or
+    utility          with `utility`: classes (what is learned), groups that it parts images into, network, measure (AUC or
                      Dice), chance (without looking), steps, repeats; tested.images and .patients,
                      of each group; arms.<name> value (mean over seeds), ci, sd over seeds, trained
                      (pictures of each group in each stage), difference and difference_ci from the
                      arm `real`, augmented_difference and its _ci from `real, augmented`, with
-                     `--gan-steps` gan_difference and its _ci from `real + GAN`, and where `by` has
+                     `gan_steps` gan_difference and its _ci from `real + GAN`, and where `by` has
                      values subgroups, gap, gap_ci; curves.<arm>, its value over n synthetic images;
                      warnings
-    alignment        with `--alignment`: judged.<attribute or attribute=value> n, verdict, and metrics `mae`, `r`, `bias` of
+    alignment        with `alignment`: judged.<attribute or attribute=value> n, verdict, and metrics `mae`, `r`, `bias` of
                      numbers, `auc`, `accuracy` (balanced) of classes: value, ci, ceiling and
                      ceiling_ci (held-out real images), floor and floor_range (labels shuffled);
                      left_out; rules (see `rules.rules`); retrieval (see `retrieval.py`; null where
@@ -42,7 +42,7 @@ report.json (schema 1):
                      ci, ceiling, ceiling_ci, floor, floor_range; blind: images withheld),
                      attributes.<name>.contradicted and .withheld, the same and n; curve, the share
                      of the images whose prompt is among the best x of all; worst
-    card             with `--edits`, see `card.py`: patients; kinds.<change>, its number of edits; effectiveness, rows with
+    card             with `edits`, see `card.py`: patients; kinds.<change>, its number of edits; effectiveness, rows with
                      change, judged, n, patients, moved, and of a number asked, share (1: all of
                      what was asked), share_ceiling (what the judges see of a real difference),
                      error, of a class reached and reached_ci; untouched, the same of the originals,

@@ -102,7 +102,7 @@ def audit(
     if member.all() or not member.any():
         raise CohortError(
             f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} "
-            "other images to ask of, and an audit compares the two; import it with another --split"
+            "other images to ask of, and an audit compares the two; import it with another `split`"
         )
     alone = without(subject.info).about(cohort)
     known = bool(table["patient"].notna().all())

@@ -29,7 +29,7 @@ EDITS = (
 )
 PERCEPTUAL = (
     "The perceptual distance is LPIPS with SqueezeNet and without its linear weights, no number of "
-    "another LPIPS; `--features squeezenet=PATH` has it."
+    "another LPIPS; `features=squeezenet=PATH` has it."
 )
 
 

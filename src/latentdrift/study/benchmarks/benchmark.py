@@ -110,13 +110,13 @@ class Bench:
         if len(self.cohort.rows("test")) < 2:
             raise CohortError(
                 f"cohort {self.options.cohort} has no test split to judge on; import it again with "
-                "another --split"
+                "another `split`"
             )
         if self.table.editor and len(self.visits) < FEWEST_EDITS:
             raise CohortError(
                 f"the test split of cohort {self.options.cohort} has {len(self.visits)} patients "
                 f"whose later visit is of another age or diagnosis, and {FEWEST_EDITS} are needed; "
-                "import it again with another --split"
+                "import it again with another `split`"
             )
         starts = {name: self.table.variants[name].start for name in self.options.variants}
         leaks = [
@@ -127,7 +127,7 @@ class Bench:
         if leaks and len(self.cohort.rows("train")) < FEWEST:
             raise CohortError(
                 f"{' and '.join(leaks)} need at least {FEWEST} training images; leave them out of "
-                "--variants"
+                "`variants`"
             )
         delta = self.options.delta.strip().lower()
         if delta not in ESTIMATED and not delta.endswith(".json"):
@@ -135,7 +135,7 @@ class Bench:
         if given(self.options, "delta") and not any(map(self._drifts, self.options.variants)):
             able = ", ".join(name for name in self.table.variants if self._drifts(name))
             raise OptionError(
-                f"--delta has no part in these --variants, but in {able}; add one of them, or "
+                f"`delta` has no part in these `variants`, but in {able}; add one of them, or "
                 "leave it out"
             )
         _ = self.classes

@@ -73,7 +73,7 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
         found.append(
             Flag(
                 "flat",
-                "no delta differs from the best beyond the intervals; more images (--n) may tell "
+                "no delta differs from the best beyond the intervals; more images (`n`) may tell "
                 "them apart",
             )
         )
@@ -81,7 +81,7 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
         found.append(
             Flag(
                 "edge",
-                f"the least distance is at the edge of the grid, {best.delta:g}; widen --grid",
+                f"the least distance is at the edge of the grid, {best.delta:g}; widen `grid`",
             )
         )
     bump = next(

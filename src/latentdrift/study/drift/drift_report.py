@@ -33,7 +33,7 @@ CURVES = (
 
 
 def write_json(path: Path, told: Mapping[str, Any]) -> None:
-    """The file that `fit --drift FILE` takes, whole or not at all."""
+    """The file that `fit` takes as `drift`, whole or not at all."""
     aside = path.with_suffix(".partial")
     aside.write_text(
         json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"

@@ -43,7 +43,7 @@ def estimate(
     resolution = options.resolution or subject.info["resolution"]
     a_t0 = first_signal(base, options)
     if options.copy_slope:
-        check_words(subject, "; leave the copy slope out with --no-copy-slope")
+        check_words(subject, "; leave the copy slope out with `copy_slope=False`")
     train = replace(cohort, table=cohort.rows("train").reset_index(drop=True))
     if len(train.table) < 2:
         raise CohortError(
@@ -106,7 +106,7 @@ def first_signal(base: Base, options: DriftEstimateOptions) -> float:
         raise OptionError(
             "there is nothing to estimate: this model starts from pure noise (alpha_bar_T = 0, "
             "zero terminal SNR), so no signal leaks into its starts and delta is 0 by "
-            "construction; take --drift none"
+            "construction; take `drift=none`"
         )
     return a_t0
 

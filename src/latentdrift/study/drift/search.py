@@ -67,8 +67,8 @@ class Question:
         """
         if options.stage == "train" and subject.info["method"] is not None:
             raise OptionError(
-                "--stage train fits an adapter per delta, and so starts from a base; give --base "
-                "instead of --adapter"
+                "`stage=train` fits an adapter per delta, and so starts from a base; give `base` "
+                "instead of `adapter`"
             )
         if options.stage == "train":
             check_method(options.method)
@@ -261,7 +261,7 @@ def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
         values.add(round(delta[0], 6) + 0.0 if delta else 0.0)
     if len(values) < 2:
         raise OptionError(
-            f"--grid '{text}' holds nothing beside 0; give values such as -0.1,0.1 or -3.2sd,3.2sd"
+            f"`grid={text}` holds nothing beside 0; give values such as -0.1,0.1 or -3.2sd,3.2sd"
         )
     return tuple(sorted(values))
 

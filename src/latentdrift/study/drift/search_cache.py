@@ -105,7 +105,7 @@ class Points:
         except BrokenProcessPool as error:
             raise ResourceError(
                 f"one of {workers} processes was killed, most likely for lack of memory: each "
-                "holds a model of its own; take fewer --workers, finished points are kept"
+                "holds a model of its own; take fewer `workers`, finished points are kept"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

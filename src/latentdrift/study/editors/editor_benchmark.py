@@ -92,7 +92,7 @@ class Editing:
         """
         if (self.options.cohort is None) == (self.options.phantom is None):
             raise OptionError(
-                "give a cohort whose patients came twice, or --phantom brain or chest: one of them"
+                "give a cohort whose patients came twice, or `phantom=brain` or chest: one of them"
             )
         for name in self.options.editors:
             if name not in EDITORS:

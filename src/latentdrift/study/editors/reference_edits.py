@@ -183,8 +183,8 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
         )
     if not found:
         raise CohortError(
-            f"no patient of the {split} split of {cohort.folder} came twice; take another --split "
-            "or --phantom"
+            f"no patient of the {split} split of {cohort.folder} came twice; take another `split` "
+            "or `phantom`"
         )
     return found
 

@@ -1,0 +1,50 @@
+"""Fields of option models: which kinds of values an option takes."""
+
+from __future__ import annotations
+
+import typing
+from types import UnionType
+from typing import Any, Literal
+
+from pydantic.fields import FieldInfo
+
+from latentdrift.config.fit import PRESETS
+from latentdrift.config.names import NAMES
+
+
+def kinds(field: FieldInfo) -> tuple[Any, ...]:
+    """The types that an option takes."""
+    annotation = field.annotation
+    if isinstance(annotation, UnionType) or typing.get_origin(annotation) is typing.Union:
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def is_switch(field: FieldInfo) -> bool:
+    """Whether an option is on or off."""
+    return all(kind in (bool, type(None)) for kind in kinds(field))
+
+
+def is_sequence(field: FieldInfo) -> bool:
+    """Whether an option takes several values."""
+    return any(typing.get_origin(kind) is tuple for kind in kinds(field))
+
+
+def can_be_left_out(field: FieldInfo) -> bool:
+    """Whether an option takes a value, or `False`."""
+    return Literal[False] in kinds(field)
+
+
+def choices(name: str, field: FieldInfo) -> tuple[str, ...]:
+    """Names that an option takes; none where it takes any value."""
+    if name == "preset":
+        return tuple(PRESETS) if "PRESETS" in str(field.description) else ()
+    if name in NAMES and not is_switch(field):
+        return NAMES[name].known
+    literals: list[str] = []
+    for kind in kinds(field):
+        inner = typing.get_args(kind)[:1] if typing.get_origin(kind) is tuple else (kind,)
+        for part in inner:
+            if typing.get_origin(part) is Literal:
+                literals += [str(value) for value in typing.get_args(part) if value is not False]
+    return tuple(literals)
