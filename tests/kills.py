@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from latentdrift import storage
+
 CHANGES = {
     "os.rename",
     "os.remove",
@@ -80,7 +82,8 @@ def leftovers(folder: Path) -> list[str]:
     return [
         path.name
         for path in folder.rglob("*")
-        if path.name.endswith(ends) and "cache" not in path.parts
+        if (path.name.endswith(ends) or path.name.startswith(storage.ASIDE))
+        and "cache" not in path.parts
     ]
 
 

@@ -1323,10 +1323,11 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = tmp_path / "a.png"
-    with pytest.raises(OSError, match="No space"):
-        storage.write_whole(path, half)
-    assert not path.exists()
-    storage.write_whole(path, lambda place: Pillow.new("L", (4, 4)).save(place))
+    with pytest.raises(OSError, match="No space"), storage.written(path) as aside:
+        half(aside)
+    assert list(tmp_path.iterdir()) == []
+    with storage.written(path) as aside:
+        Pillow.new("L", (4, 4)).save(aside)
     assert Pillow.open(path).size == (4, 4) and list(tmp_path.iterdir()) == [path]
 
 

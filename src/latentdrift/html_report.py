@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from latentdrift.errors import unknown
+from latentdrift.storage import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,10 +191,7 @@ def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
         lstrip_blocks=True,
     )
     html = environment.get_template("page.jinja").render(title=title, blocks=blocks)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(html, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, html)
 
 
 def _is_number(value: Any) -> bool:

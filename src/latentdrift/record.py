@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from latentdrift.config import Options
 from latentdrift.errors import InputError
-from latentdrift.storage import document, write_text
+from latentdrift.storage import read_document, write_text
 
 NAME = "record.json"
 PRIVATE = "sources.json"
@@ -62,6 +62,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def short_hash(*parts: object) -> str:
+    """Hash of what shapes an output, by the text of its parts, as it stands in fit.json and
+    record.json.
+
+    Runs and records of version 0.1 hold it, so its formula does not change. Caches are named by
+    `storage.key`.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps([1, *map(str, parts)]).encode()).hexdigest()[:16]
+
+
 def outputs(folder: Path) -> dict[str, str]:
     """Hashes of the pictures, weights and tables below a folder: what a replay has to make
     again."""
@@ -87,7 +100,7 @@ def write(
     results: Mapping[str, Any],
     private: Sequence[str] = (),
     home: Path | None = None,
-    mode: int = 0o644,
+    mode: int | None = None,
 ) -> Path:
     """Write `folder/record.json`, whole or not at all.
 
@@ -100,7 +113,7 @@ def write(
         private: Options that name files of patients, whose paths may hold a name: they stand in
             `private_place(home)` alone.
         home: Where the folder will be when all of it is written; default: where it is.
-        mode: Who may read it.
+        mode: Permissions of the record; default: those of the umask.
     """
     every = options.model_dump(mode="json")
     apart = {name: every[name] for name in private if every[name]}
@@ -189,4 +202,4 @@ def read(path: Path) -> dict[str, Any]:
     """
     path = path / NAME if path.is_dir() else path
     cure = f"give a {NAME} or a folder that a verb has made"
-    return document(path, Record, InputError, "record", cure)
+    return read_document(path, Record, InputError, "record", cure)

@@ -3,7 +3,6 @@ is synthetic."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from latentdrift.data.images.image_writers import SUFFIXES, write_dicom, write_n
 from latentdrift.data.images.intensity import Range, constant_window, from_unit
 from latentdrift.errors import OptionError
 from latentdrift.prompts import is_missing
+from latentdrift.storage import folder_written
 
 VIEW_POSITIONS = ("AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO")
 """Defined terms of View Position (PS3.3 C.8.1.2): a plane is none of them."""
@@ -96,16 +96,12 @@ def write_objects(cohort: Cohort, form: str, info: Mapping[str, Any]) -> list[st
         info: adapter.json.
     """
     place = cohort.folder / form
-    aside = place.with_name(f".{form}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     made = []
-    for row in cohort.rows().to_dict("records"):
-        name = f"{Path(row['file_name']).stem}{SUFFIXES[form]}"
-        OBJECTS[form](aside / name, _drawn(cohort, row, info))
-        made.append(f"{form}/{name}")
-    shutil.rmtree(place, ignore_errors=True)
-    aside.replace(place)
+    with folder_written(place, replace=True) as aside:
+        for row in cohort.rows().to_dict("records"):
+            name = f"{Path(row['file_name']).stem}{SUFFIXES[form]}"
+            OBJECTS[form](aside / name, _drawn(cohort, row, info))
+            made.append(f"{form}/{name}")
     return made
 
 

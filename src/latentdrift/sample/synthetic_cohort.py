@@ -22,6 +22,7 @@ from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.intensity import from_unit
 from latentdrift.errors import CohortError, OptionError, ResourceError
 from latentdrift.prompts import composition
+from latentdrift.storage import written
 
 log = logging.getLogger(__name__)
 TOLD = 3  # prompts of which is said what was cut off; of more only their number
@@ -200,9 +201,8 @@ class Sheet:
         values = from_unit(
             picture if colour else picture.mean(-1), (0.0, float(np.iinfo(kind).max)), kind
         )
-        aside = self._path(index).with_suffix(".writing")
-        write_png(aside, values, synthetic=True)
-        aside.replace(self._path(index))
+        with written(self._path(index)) as aside:
+            write_png(aside, values, synthetic=True)
 
     def pictures(self, number: int) -> np.ndarray:
         """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.features.feature_cache import keep, key
+from latentdrift.evaluate.features.feature_cache import features_key, keep
 from latentdrift.evaluate.features.features import BATCH, load_features
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
@@ -96,14 +96,16 @@ def test_other_contents_order_or_weights_have_another_name(pictures, values):
     plain = space()["pocket"]
     places = np.arange(N)
     names = [
-        key(plain, pictures),
-        key(plain, pictures.take(places[::-1])),
-        key(plain, pictures.take(places[1:])),
-        key(space(2.0)["pocket"], pictures),
-        key(plain, values),
-        key(plain, values[:-1]),
+        features_key(plain, pictures),
+        features_key(plain, pictures.take(places[::-1])),
+        features_key(plain, pictures.take(places[1:])),
+        features_key(space(2.0)["pocket"], pictures),
+        features_key(plain, values),
+        features_key(plain, values[:-1]),
     ]
-    assert len(set(names)) == len(names) and key(plain, values) == key(plain, values.copy())
+    assert len(set(names)) == len(names) and features_key(plain, values) == features_key(
+        plain, values.copy()
+    )
 
 
 def test_an_interrupted_encoding_leaves_nothing(tmp_path, pictures, values):
@@ -115,7 +117,7 @@ def test_an_interrupted_encoding_leaves_nothing(tmp_path, pictures, values):
 
 def test_what_a_killed_process_left_goes_when_the_features_are_there(tmp_path, pictures):
     kept = keep(space(), tmp_path)["pocket"]
-    name = key(space()["pocket"], pictures)
+    name = features_key(space()["pocket"], pictures)
     (tmp_path / f"{name}.1.partial").write_bytes(b"half")
     (tmp_path / "other.1.partial").write_bytes(b"another's")
     kept(pictures)

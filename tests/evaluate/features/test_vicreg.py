@@ -13,7 +13,7 @@ from latentdrift.evaluate.features.vicreg import (
     LEAST,
     SIZE,
     encode,
-    key,
+    encoder_key,
     learn,
     load_encoder,
     loss,
@@ -76,7 +76,11 @@ def test_an_encoder_is_learned_once(tmp_path, monkeypatch):
     again = load_encoder(images, tmp_path, 0, "cpu")
     pictures = images.images[:2]
     assert torch.equal(encode(first, pictures, "cpu"), encode(again, pictures, "cpu"))
-    assert key(images, 0) != key(images, 1) != key(ImageSet(discs(LEAST, 1)[0]), 1)
+    assert (
+        encoder_key(images, 0)
+        != encoder_key(images, 1)
+        != encoder_key(ImageSet(discs(LEAST, 1)[0]), 1)
+    )
 
 
 @pytest.mark.slow

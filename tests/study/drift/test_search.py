@@ -15,6 +15,7 @@ from latentdrift import config, record, service
 from latentdrift.cli import dry_run, main
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
+from latentdrift.storage import Results
 from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
 from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES, Target
 from latentdrift.study.drift.search import parse_grid, reading
@@ -94,7 +95,8 @@ def fake(best: float, scale: float = 1.0) -> Draw:
 def points(folder: Path, open: Callable[[], Draw], key: str = "k") -> Points:
     rng = np.random.default_rng(1)
     real = {name: rng.normal(0, 0.01, (12, 5)) for name in DISTANCES}
-    return Points(folder, key, open, real, list("aabbccddeeff"), resamples=30, seed=0)
+    results = Results(folder, key)
+    return Points(results, open, real, list("aabbccddeeff"), resamples=30, seed=0)
 
 
 def quiet(done: int, total: int) -> None:

@@ -8,7 +8,6 @@ any one image.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.model.model_files import instead_of_weights
 from latentdrift.record import sha256, versions
+from latentdrift.storage import folder_written, write_text
 
 
 @dataclass(frozen=True)
@@ -179,17 +179,13 @@ def write(
     folder: Path, base: Base, row: Method, info: Mapping[str, Any], statistics: Statistics | None
 ) -> None:
     """The adapter folder, whole or not at all."""
-    aside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    row.save(base, aside)
-    if statistics is not None:
-        statistics.save(aside)
-    (aside / model_card.NAME).write_text(model_card.card(info), encoding="utf-8")
-    (aside / NAME).write_text(
-        json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    aside.replace(folder)
+    text = json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False)
+    with folder_written(folder) as aside:
+        row.save(base, aside)
+        if statistics is not None:
+            statistics.save(aside)
+        write_text(aside / model_card.NAME, model_card.card(info))
+        write_text(aside / NAME, text + "\n")
 
 
 def load_adapter(

@@ -11,7 +11,7 @@ from latentdrift.adapt.adapters.adapter_info import AdapterInfo
 from latentdrift.adapt.adapters.checkpoint_reader import PICKLES
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.errors import AdapterError, OptionError
-from latentdrift.storage import document
+from latentdrift.storage import read_document
 
 NAME = "adapter.json"
 FORMAT = 1
@@ -63,7 +63,7 @@ def read(path: Path | str) -> dict[str, Any]:
     """
     folder = locate(path)
     cure = "copy the adapter again from where it was made"
-    info = document(folder / NAME, AdapterInfo, AdapterError, "adapter", cure)
+    info = read_document(folder / NAME, AdapterInfo, AdapterError, "adapter", cure)
     form = info["format"]
     row = info["method"]
     if form != FORMAT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from latentdrift.adapt.adapters import adapter_files, model_card
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.errors import OptionError
 from latentdrift.record import sha256
+from latentdrift.storage import write_text
 
 
 def check(path: Path, synthetic: Mapping[str, Any]) -> None:
@@ -49,6 +49,4 @@ def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
     info = {**adapter_files.read(folder), "scores": dict(scores)}
     text = json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     for name, words in ((model_card.NAME, model_card.card(info)), (adapter_files.NAME, text)):
-        aside = folder / f".{name}.partial"
-        aside.write_text(words, encoding="utf-8")
-        os.replace(aside, folder / name)
+        write_text(folder / name, words)

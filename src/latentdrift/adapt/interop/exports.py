@@ -26,6 +26,7 @@ from latentdrift.adapt.methods import (
 from latentdrift.adapt.methods.tensors import save_tensors
 from latentdrift.errors import AdapterError, OptionError, unknown
 from latentdrift.model import model_files as folders
+from latentdrift.storage import folder_written, write_text
 
 DRIFT = "drift.json"
 Writer = Callable[[Path, Mapping[str, Any], str | None, Path], dict[str, str]]
@@ -218,35 +219,26 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
             f"`base` says where a whole model's base lies, and method '{info['method']}' is "
             "written without it; leave it out"
         )
-    aside = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     made: dict[str, str] = {}
-    for file in sorted(here):
-        made |= EXPORTS[to][file](source, info, base, aside)
-    drift = info["drift"]
-    (aside / DRIFT).write_text(json.dumps(drift, indent=2) + "\n", encoding="utf-8")
-    made = {name: how.replace(aside.name, out.name) for name, how in made.items()}
-    (aside / "README.md").write_text(_readme(info, made), encoding="utf-8")
-    _appear(aside, out)
+    with folder_written(out, replace=True) as aside:
+        for file in sorted(here):
+            made |= EXPORTS[to][file](source, info, base, aside)
+        write_text(aside / DRIFT, json.dumps(info["drift"], indent=2) + "\n")
+        made = {name: how.replace(aside.name, out.name) for name, how in made.items()}
+        write_text(aside / "README.md", _readme(info, made))
+        _check_replaceable(aside, out)
     return [*made, DRIFT, "README.md"]
 
 
-def _appear(aside: Path, out: Path) -> None:
-    """A finished folder takes its name, or goes away where the same command made the same before.
+def _check_replaceable(folder: Path, out: Path) -> None:
+    """Refuse to replace anything but an empty folder or an earlier export of the same content.
 
     Raises:
         OptionError: Something else is there.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        same = out.is_dir() and _same(aside, out)
-        shutil.rmtree(aside)
-        if same:
-            return
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_free and not (out.is_dir() and _same(folder, out)):
         raise OptionError(f"{out} is there and not empty; give a new folder as `out`")
-    if out.exists():
-        out.rmdir()
-    aside.replace(out)
 
 
 def _same(folder: Path, other: Path) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from latentdrift.storage import ASIDE, folder_written
 
 KEEP = 2  # the newest, and the one before it in case the newest turns out to be damaged
 WEIGHTS = "state.safetensors"
@@ -97,16 +98,9 @@ def write(
     }
     tensors |= _state(parameters, optimizer)
     folder = root / f"step-{step:06d}"
-    aside = root / f".step-{step:06d}.partial"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    save_file(tensors, aside / WEIGHTS)
-    (aside / "state.json").write_text(json.dumps({"step": step, **(notes or {})}))
-    for path in aside.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.replace(folder)
+    with folder_written(folder, replace=True, durable=True) as aside:
+        save_file(tensors, aside / WEIGHTS)
+        (aside / "state.json").write_text(json.dumps({"step": step, **(notes or {})}))
     there = _complete(root)
     best = {_notes(kept).get("best") for kept in there[-KEEP:]}
     for old in there[:-KEEP]:
@@ -118,7 +112,7 @@ def write(
 def newest(root: Path) -> Checkpoint | None:
     """The newest checkpoint that can be read; damaged and half-written ones are passed over with a
     message."""
-    for aside in root.glob(".step-*.partial"):
+    for aside in (*root.glob(f"{ASIDE}step-*"), *root.glob(".step-*.partial")):
         log.warning("checkpoint %s was only half written; it is removed", aside.name)
         shutil.rmtree(aside)
     for folder in reversed(_complete(root)):

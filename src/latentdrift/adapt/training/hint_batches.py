@@ -17,13 +17,14 @@ from latentdrift.adapt.adapters.adapter_files import read
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches import Beside
-from latentdrift.adapt.training.latent_cache import cached, key
+from latentdrift.adapt.training.latent_cache import VERSION, cached
 from latentdrift.config import GenerateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import HINTS, Hint, from_file
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.model.base import Base
-from latentdrift.record import sha256
+from latentdrift.record import sha256, short_hash
+from latentdrift.storage import key
 
 log = logging.getLogger(__name__)
 RECENT = 16  # hint pictures of images being drawn that are kept at hand
@@ -80,7 +81,8 @@ def beside(cohort: Cohort, hint: Hint, shown: Sequence[int], resolution: int, ro
         ]
         return {"hint": torch.stack(pictures)}
 
-    name = key(hint, hint.labels, resolution, channels, *hint.fingerprint(cohort, shown))
+    sources = hint.fingerprint(cohort, shown)
+    name = key(VERSION, str(hint), hint.labels, resolution, channels, sources)
     made = cached(root, "hints", name, len(shown), compute)["hint"]
     place = {source: row for row, source in enumerate(shown)}
     return lambda drawn: torch.from_numpy(
@@ -191,7 +193,7 @@ def pictures(
             _of(from_file(file, resolution, hint))
             for file, hint in zip(files, hints(info), strict=True)
         ]
-        return Pictures(len(rows), lambda index: given, key(*map(sha256, files)))
+        return Pictures(len(rows), lambda index: given, short_hash(*map(sha256, files)))
     if options.like is None:
         raise OptionError(
             f"this network is shown {base.shows} beside noise and text: give `like=COHORT`, from "
@@ -224,5 +226,5 @@ def of_rows(
         hint, there = masked[0]
         return hint.mask(cohort, there[rows[index]], resolution)
 
-    name = key(*wanted, *files)
+    name = short_hash(*wanted, *files)
     return Pictures(len(rows), lambda index: of_row(rows[index]), name, mask if masked else None)

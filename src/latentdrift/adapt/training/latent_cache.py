@@ -9,7 +9,6 @@ quarter of the latents' variance in some autoencoders).
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentdrift.storage import key, write_text
+
 if TYPE_CHECKING:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
@@ -33,11 +34,6 @@ BATCH = 4
 
 Compute = Callable[[int, int], Mapping[str, Tensor]]
 """(first, last) -> arrays for the rows [first, last)."""
-
-
-def key(*parts: object) -> str:
-    """A short hash of everything that shapes a cache."""
-    return hashlib.sha256(json.dumps([VERSION, *map(str, parts)]).encode()).hexdigest()[:16]
 
 
 def cached(
@@ -59,7 +55,7 @@ def cached(
     Args:
         root: Folder of all caches of a run.
         kind: "latents" or "prompts".
-        name: A `key`.
+        name: A `storage.key`.
         rows: Length of every array.
         compute: Makes the arrays of a range of rows.
         progress: Told (rows done, rows) after each range.
@@ -70,7 +66,7 @@ def cached(
         from filelock import FileLock
 
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
+        with FileLock(root / f"{folder.name}.lock"):
             return _completed(folder, rows, compute, progress)
     for stale in root.glob(f"{kind}-*"):
         if stale != folder:
@@ -98,9 +94,7 @@ def _completed(
             arrays[label][done:last] = values.detach().float().cpu().numpy()
             arrays[label].flush()
         done = last
-        written = state.with_suffix(".partial")
-        written.write_text(json.dumps({"rows": done}))
-        written.replace(state)
+        write_text(state, json.dumps({"rows": done}))
         if progress:
             progress(done, rows)
     return arrays
@@ -157,7 +151,8 @@ def latents(
         mean, std = base.moments(pixels)
         return {"mean": mean, "std": std}
 
-    name = key(base.hash, cohort.fingerprint, list(table["sha256"]), resolution, base.vae.dtype)
+    images = list(table["sha256"])
+    name = key(VERSION, base.hash, cohort.fingerprint, images, resolution, str(base.vae.dtype))
     arrays = cached(root, "latents", name, len(table), encode, progress=progress)
     return Moments(arrays["mean"], arrays["std"])
 
@@ -171,7 +166,7 @@ def contexts(base: Base, prompts: Sequence[str], root: Path) -> Callable[[Sequen
         prompts: Every prompt that will be asked for, once.
         root: Folder of all caches of a run.
     """
-    name = key(base.hash, base.text_encoder.dtype, *prompts)
+    name = key(VERSION, base.hash, str(base.text_encoder.dtype), prompts)
     arrays = cached(
         root,
         "prompts",

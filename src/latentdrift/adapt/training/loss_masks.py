@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.adapt.training.latent_cache import cached, key
+from latentdrift.adapt.training.latent_cache import VERSION, cached
 from latentdrift.data.cohort import masks as files
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError
 from latentdrift.prompts import is_missing
-from latentdrift.record import sha256
+from latentdrift.record import sha256, short_hash
+from latentdrift.storage import key
 
 
 def fingerprint(cohort: Cohort, column: str, positions: Sequence[int]) -> str:
@@ -35,7 +36,7 @@ def fingerprint(cohort: Cohort, column: str, positions: Sequence[int]) -> str:
             "of them one, or leave `mask` out"
         )
     files.check_there(cohort, column, named)
-    return key(*(sha256(cohort.folder / name) for name in named))
+    return short_hash(*(sha256(cohort.folder / name) for name in named))
 
 
 def weights(
@@ -75,7 +76,8 @@ def weights(
         ]
         return {"weight": torch.from_numpy(outside + (1 - outside) * np.stack(inside))[:, None]}
 
-    name = key(fingerprint(cohort, column, positions), positions, outside, resolution, size)
+    masks = fingerprint(cohort, column, positions)
+    name = key(VERSION, masks, positions, outside, resolution, size)
     return cached(root, "masks", name, len(table), compute)["weight"]
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.training.batches import Batch, Batches
-from latentdrift.adapt.training.latent_cache import Moments, cached, key
+from latentdrift.adapt.training.latent_cache import VERSION, Moments, cached
 from latentdrift.adapt.training.training_setup import Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -27,6 +27,7 @@ from latentdrift.model.schedule import Schedule
 from latentdrift.progress import Report
 from latentdrift.sample.generate import SLOTS, How, latents
 from latentdrift.seeds import derive
+from latentdrift.storage import key
 
 HOW: How = {
     "seed": 0,
@@ -64,14 +65,15 @@ def class_latents(
         x0 = torch.stack([x0 for _, _, x0 in latents(untrained, Drift(), wanted, **how)])
         return {"mean": x0}
 
-    process = (own.prediction_type, own.zero_snr)
     name = key(
+        VERSION,
         base.hash,
-        base.dtype,
-        *process,
+        str(base.dtype),
+        own.prediction_type,
+        own.zero_snr,
         todo.settings["start"],
         todo.class_prompt,
-        sorted(how.items()),
+        how,
     )
     mean = cached(
         root, "class", name, todo.options.prior_images or 0, draw, progress=progress, shared=shared

@@ -12,10 +12,11 @@ from typing import Any
 
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, ResourceError
-from latentdrift.storage import write_text
+from latentdrift.storage import aside_of, write_text
 
 SETTINGS = "fit.json"
-HALF = f".{SETTINGS}.writing"  # of a run that was killed while it claimed its folder
+UNFINISHED = {aside_of(Path(SETTINGS)).name, f".{SETTINGS}.writing"}
+"""Names of the settings of a run that was killed while it claimed its folder."""
 DEFAULTS = {name: field.default for name, field in FitOptions.model_fields.items()}
 RECENT = 50  # steps
 
@@ -68,7 +69,9 @@ class Run:
                     f"{self.folder} holds a run with other settings: {differs}; give the same ones "
                     "to continue it, or another `out`"
                 )
-        elif self.folder.exists() and any(entry.name != HALF for entry in self.folder.iterdir()):
+        elif self.folder.exists() and any(
+            entry.name not in UNFINISHED for entry in self.folder.iterdir()
+        ):
             raise OptionError(
                 f"{self.folder} is not empty and holds no run; give an empty or new folder as `out`"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -26,7 +25,7 @@ from latentdrift.adapt.training.trackers import tracker
 from latentdrift.adapt.training.trainer import Outcome
 from latentdrift.config import FitOptions
 from latentdrift.data.images.image_writers import write_png
-from latentdrift.storage import write_whole
+from latentdrift.storage import written
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +90,8 @@ class Journal:
     def picture(self, done: int, pixels: np.ndarray) -> None:
         """A preview [H, W, 3] uint8, labelled as synthetic in the file."""
         path = self.run.folder / "previews" / f"step-{done:06d}.png"
-        path.parent.mkdir(exist_ok=True)
-        write_whole(path, partial(write_png, pixels=pixels, synthetic=True))
+        with written(path) as aside:
+            write_png(aside, pixels, synthetic=True)
         self.board.picture(pixels, done)
 
     def judged(self, done: int, judgement: Judgement) -> None:

@@ -18,7 +18,7 @@ from latentdrift.adapt.methods.examples import Example, concepts, name_by
 from latentdrift.adapt.methods.methods import METHODS, Method, method
 from latentdrift.adapt.training import hint_batches, loss_masks
 from latentdrift.adapt.training.batches import Beside
-from latentdrift.adapt.training.latent_cache import Moments, key
+from latentdrift.adapt.training.latent_cache import Moments
 from latentdrift.adapt.training.lr_schedules import Rates
 from latentdrift.adapt.training.optimizers import Optimizer, optimizer
 from latentdrift.adapt.training.trackers import tracker
@@ -32,6 +32,7 @@ from latentdrift.model.initial_noise import FEWEST
 from latentdrift.model.noise import Noise
 from latentdrift.model.schedule import Schedule
 from latentdrift.model.signal_leak import estimate
+from latentdrift.record import short_hash
 
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
 ESTIMATED = ("auto", "calibrated")  # values of `drift` that are found, and not given
@@ -334,7 +335,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         ],
         "base": base.hash,
         "cohort": cohort.fingerprint,
-        "examples": key(train, validation, list(cohort.rows()["sha256"])),
+        "examples": short_hash(train, validation, list(cohort.rows()["sha256"])),
     }
     todo = Job(
         options,
@@ -352,7 +353,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         hint,
     )
     if hint:
-        settings["hints"] = key(hint.labels, *hint.fingerprint(cohort, todo.sources))
+        settings["hints"] = short_hash(hint.labels, *hint.fingerprint(cohort, todo.sources))
     if options.mask:
         settings["masks"] = loss_masks.fingerprint(cohort, options.mask, todo.positions)
     return todo

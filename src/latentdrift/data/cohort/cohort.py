@@ -14,8 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +31,7 @@ from latentdrift.data.images.thumbnails import pixel_hash
 from latentdrift.data.tables.cells import defuse, restore
 from latentdrift.data.tables.tables import clean
 from latentdrift.errors import CohortError, unknown
-from latentdrift.storage import document
+from latentdrift.storage import folder_written, read_document, write_text
 
 FORMAT = 1
 """Version of what lies on disk; it changes when an older latentdrift could not read it."""
@@ -235,10 +233,8 @@ def write_cohort(
     """
     out = Path(out)
     check_free(out)
-    staging = out.with_name(f".{out.name}.writing")
-    shutil.rmtree(staging, ignore_errors=True)
-    (staging / "images").mkdir(parents=True)
-    try:
+    with folder_written(out, has_work_beside=True) as staging:
+        (staging / "images").mkdir()
         rows = []
         for position, (pixels, row) in enumerate(images):
             name = f"images/{position:06d}.png"
@@ -260,9 +256,6 @@ def write_cohort(
         write_tables(staging, rows, info)
         if finish:
             finish(staging)
-        publish(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return Cohort.load(out)
 
 
@@ -301,7 +294,7 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
         folder / "metadata.csv", index=False, lineterminator="\n"
     )
     text = json.dumps(described | given, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "cohort.json").write_text(text + "\n", encoding="utf-8")
+    write_text(folder / "cohort.json", text + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -354,15 +347,8 @@ def check_free(out: Path) -> None:
         )
 
 
-def publish(staging: Path, out: Path) -> None:
-    """The finished folder takes its name: the one step by which a cohort appears."""
-    if out.is_dir():
-        out.rmdir()  # empty, as `check_free` saw
-    os.replace(staging, out)
-
-
 def _read_info(folder: Path) -> dict[str, Any]:
-    info = document(
+    info = read_document(
         folder / "cohort.json", CohortInfo, CohortError, "cohort", "import the cohort again"
     )
     if info["format"] != FORMAT:

@@ -34,6 +34,7 @@ from latentdrift.data.importing.walk import Refusal, readable
 from latentdrift.data.tables.cell_parsing import CellError, Doubt, parse_date, read_outright
 from latentdrift.data.tables.pseudonymization import repeats
 from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
+from latentdrift.storage import written
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -155,10 +156,9 @@ def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
 
 def _stage(image: Image, target: Path) -> dict[str, Any]:
     pixels, window = quantise(image.pixels, image.range)
-    partial = target.with_name(f"{target.stem}.partial.png")
     try:
-        write_png(partial, pixels, synthetic="synthetic" in image.notes)
-        os.replace(partial, target)
+        with written(target) as aside:
+            write_png(aside, pixels, synthetic="synthetic" in image.notes)
     except OSError as error:
         why = (
             "the disk is full at"

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from latentdrift.data.cohort.cohort import publish
+from latentdrift.storage import publish_folder, write_text
 
 
 def staging_folder(out: Path) -> Path:
@@ -41,7 +41,7 @@ class Staging:
             shutil.rmtree(folder, ignore_errors=True)
             (folder / "pixels").mkdir(parents=True)
             folder.chmod(0o700)
-            (folder / "key").write_text(key, encoding="utf-8")
+            write_text(folder / "key", key)
         return cls(folder, dict(_read(folder)))
 
     @staticmethod
@@ -76,7 +76,7 @@ class Staging:
 
     def finish(self, out: Path) -> None:
         """The cohort appears, and the unfinished work goes away."""
-        publish(self.folder / "cohort", out)
+        publish_folder(self.folder / "cohort", out)
         self.discard()
 
     def discard(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.data.inspection.statistics import inspect
+from latentdrift.storage import write_text
 
 INK = {"train": "#2f6f8f", "validation": "#c98a12", "test": "#7a4f9a"}
 SHOWN = 12
@@ -30,11 +30,8 @@ def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
     html_report.write_page(
         out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, found)
     )
-    partial = out / ".inspect.json.partial"
-    partial.write_text(
-        json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    os.replace(partial, out / "inspect.json")
+    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(out / "inspect.json", text + "\n")
     return found
 
 

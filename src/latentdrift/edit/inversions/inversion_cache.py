@@ -3,8 +3,6 @@ starts from the same one."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from latentdrift.edit.core.task import Inverted
 from latentdrift.errors import InputError
+from latentdrift.storage import Cache, key
 
 FORMAT = 2
 """Changes when inversions of the same settings become other ones."""
@@ -41,30 +40,15 @@ class Shelf:
         Raises:
             InputError: The file is damaged.
         """
-        path = self.folder / f"{self._key(x0, shaped)}.safetensors"
-        if path.is_file():
-            try:
-                return Inverted(
-                    **{name: tensor.to(x0.device) for name, tensor in load_file(path).items()}
-                )
-            except (SafetensorError, TypeError) as error:
-                raise InputError(
-                    f"the inversion {path} is damaged ({error}); delete it, and it is made again"
-                ) from error
-        found = make()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".writing")
-        save_file(found.tensors(), aside)
-        aside.replace(path)
-        return found
+        name = f"{self._key(x0, shaped)}.safetensors"
+        path = Cache(self.folder).entry(name, lambda aside: save_file(make().tensors(), aside))
+        try:
+            tensors = load_file(path)
+            return Inverted(**{name: tensor.to(x0.device) for name, tensor in tensors.items()})
+        except (SafetensorError, TypeError) as error:
+            raise InputError(
+                f"the inversion {path} is damaged ({error}); delete it, and it is made again"
+            ) from error
 
     def _key(self, x0: Tensor, shaped: Mapping[str, Any]) -> str:
-        said = {
-            "format": FORMAT,
-            "model": dict(self.model),
-            "shape": list(x0.shape),
-            "device": x0.device.type,
-            **shaped,
-        }
-        text = json.dumps(said, sort_keys=True, default=str).encode()
-        return hashlib.sha256(text + x0.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+        return key(FORMAT, self.model, x0.device.type, shaped, x0.detach().cpu().numpy())

@@ -4,7 +4,6 @@ margin what it is."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from importlib.util import find_spec
 from itertools import groupby, product
 from pathlib import Path
@@ -17,7 +16,7 @@ from PIL import ImageDraw, ImageFont
 from latentdrift.data.images.image_writers import SYNTHETIC, write_png
 from latentdrift.errors import OptionError
 from latentdrift.sample.synthetic_cohort import contact_sheet
-from latentdrift.storage import write_whole
+from latentdrift.storage import written
 
 if TYPE_CHECKING:
     from latentdrift.edit.io.edit_requests import Request
@@ -135,12 +134,11 @@ def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: st
             ),
         ]
         at = {tuple(step.step.values()): tile for step, tile in zip(steps, made, strict=True)}
-        write_whole(
-            out / f"{name}-strip.png",
-            partial(write_png, pixels=strip(before, at, grid), synthetic=True),
-        )
+        with written(out / f"{name}-strip.png") as aside:
+            write_png(aside, strip(before, at, grid), synthetic=True)
         if animate != "none":
-            write_whole(out / f"{name}.{animate}", partial(ANIMATIONS[animate], frames=made))
+            with written(out / f"{name}.{animate}") as aside:
+                ANIMATIONS[animate](aside, made)
 
 
 def strip(

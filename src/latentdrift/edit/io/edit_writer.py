@@ -24,6 +24,7 @@ from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.edit.io.edit_inputs import Subject
 from latentdrift.errors import ResourceError
 from latentdrift.record import NAME, versions
+from latentdrift.storage import folder_written, write_text
 
 SCALE = 0.5
 """Share of the intensity range at which a map's colours end unless its largest value is smaller;
@@ -109,9 +110,17 @@ def write_counterfactual(
         The change that all but 1 % of the pixels stay below, of those that may change: a share of
         the intensity range.
     """
-    aside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    with folder_written(folder, replace=True) as aside:
+        change = _write_files(aside, subject, made, facts, uids)
+    shares = np.abs(change if subject.weight is None else change[subject.weight > 0])
+    return float(np.quantile(shares, MOST))
+
+
+def _write_files(
+    aside: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any], uids: Uids
+) -> np.ndarray:
+    """Write all files of a counterfactual into a folder; returns its change in shares of the
+    intensity range."""
     pictures = {"original": subject.unit, "reconstruction": subject.back(made.reconstruction)}
     pictures["counterfactual"], before = (
         _shown(subject, made, facts)(made.counterfactual),
@@ -157,14 +166,8 @@ def write_counterfactual(
         "versions": versions(),
         "synthetic": True,
     }
-    (aside / "record.json").write_text(
-        json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8"
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.replace(folder)
-    return float(
-        np.quantile(np.abs(change if subject.weight is None else change[subject.weight > 0]), MOST)
-    )
+    write_text(aside / NAME, json.dumps(record, indent=1, default=str) + "\n")
+    return change
 
 
 def _shown(

@@ -1,16 +1,13 @@
 """Features on disk, under what they were made of, so that nothing is encoded twice and nothing has
 to fit into memory.
 
-FOLDER/<sha256>.npy: float32 [N, D], the hash being that of the space and of the contents of the
+FOLDER/<key>.npy: float32 [N, D]. The key is that of the space and of the contents of the
 pictures, in order. Features of patients' pictures are patients' data, and so is the folder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import numpy as np
 
 from latentdrift.evaluate.features.features import Space
 from latentdrift.evaluate.images.lazy_images import Pictures
+from latentdrift.storage import Cache, key
 
 
 @dataclass(frozen=True)
@@ -45,23 +43,8 @@ class Kept:
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
         """Features float32 [N, D], mapped from the disk; written batch by batch if they are not
         there, whole or not at all."""
-        path = self.folder / f"{key(self.space, images)}.npy"
-        if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{os.getpid()}.partial")
-            try:
-                _write(partial, self.space, images)
-                with suppress(
-                    FileNotFoundError
-                ):  # another process finished the same features, and tidied up
-                    os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
-            for stale in self.folder.glob(
-                f"{path.stem}.*.partial"
-            ):  # of processes that were killed
-                with suppress(OSError):
-                    stale.unlink()
+        name = f"{features_key(self.space, images)}.npy"
+        path = Cache(self.folder).entry(name, lambda aside: _write(aside, self.space, images))
         return np.load(path, mmap_mode="r")
 
 
@@ -70,16 +53,10 @@ def keep(spaces: Mapping[str, Space], folder: Path) -> dict[str, Kept]:
     return {label: Kept(space, folder) for label, space in spaces.items()}
 
 
-def key(space: Space, images: np.ndarray | Pictures) -> str:
-    """The name under which features are kept."""
-    digest = hashlib.sha256(space.fingerprint.encode())
-    if isinstance(images, Pictures):
-        digest.update("\n".join(images.keys).encode())
-    else:
-        digest.update(
-            str(images.shape).encode() + np.ascontiguousarray(images, dtype=np.float32).tobytes()
-        )
-    return digest.hexdigest()
+def features_key(space: Space, images: np.ndarray | Pictures) -> str:
+    """Key of features in the cache: their space and the contents of their images."""
+    pixels = images.keys if isinstance(images, Pictures) else images.astype(np.float32, copy=False)
+    return key(space.fingerprint, pixels)
 
 
 def _write(path: Path, space: Space, images: np.ndarray | Pictures) -> None:

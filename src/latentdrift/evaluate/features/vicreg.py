@@ -14,9 +14,7 @@ them.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +28,7 @@ from latentdrift.evaluate.features.features import resize
 from latentdrift.evaluate.images.image_sets import ImageSet, contents
 from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.seeds import derive, generator
+from latentdrift.storage import Cache, key
 
 log = logging.getLogger(__name__)
 
@@ -79,27 +78,24 @@ def load_encoder(images: ImageSet, folder: Path, seed: int, device: str) -> Enco
     Raises:
         InputError: Fewer than LEAST images.
     """
-    path = folder / f"ssl-{key(images, seed)}.safetensors"
-    network = Encoder()
-    if path.is_file():
-        network.load_state_dict(load_file(path))
-    else:
+
+    def train(path: Path) -> None:
         log.info(
             "learning the features 'ssl' from %d training images, in %d steps", len(images), STEPS
         )
-        network = learn(images, seed, device).cpu()
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file(network.state_dict(), partial)
-        os.replace(partial, path)
+        save_file(learn(images, seed, device).cpu().state_dict(), path)
+
+    name = f"ssl-{encoder_key(images, seed)}.safetensors"
+    network = Encoder()
+    network.load_state_dict(load_file(Cache(folder).entry(name, train)))
     return network.eval().requires_grad_(False).to(device)
 
 
-def key(images: ImageSet, seed: int) -> str:
-    """What an encoder is kept under: its images, its seed and this recipe."""
-    keys = images.images.keys if isinstance(images.images, Pictures) else contents(images)
-    recipe = (SIZE, WIDTHS, EXPANDED, STEPS, BATCH, RATE, DECAY, CROP, GAIN, GAMMA, NOISE, seed)
-    return hashlib.sha256("\n".join([str(recipe), *keys]).encode()).hexdigest()
+def encoder_key(images: ImageSet, seed: int) -> str:
+    """Key of an encoder in the cache: its images, its seed and this recipe."""
+    pixels = images.images.keys if isinstance(images.images, Pictures) else contents(images)
+    recipe = (SIZE, WIDTHS, EXPANDED, STEPS, BATCH, RATE, DECAY, CROP, GAIN, GAMMA, NOISE)
+    return key(recipe, seed, pixels)
 
 
 def learn(images: ImageSet, seed: int, device: str = "cpu", steps: int = STEPS) -> Encoder:

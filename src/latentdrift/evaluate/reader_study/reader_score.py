@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.reader_study.reader_study import COLUMNS, FORMAT, KINDS, write_whole
+from latentdrift.evaluate.reader_study.reader_study import COLUMNS, FORMAT, KINDS
 from latentdrift.evaluate.statistics.bootstrap import interval, proportion_interval, rng
+from latentdrift.storage import write_text
 
 
 def read_key(path: Path) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def scored(
 
 def write_score(out: Path, found: Mapping[str, Any]) -> None:
     """Write the result whole or not at all."""
-    write_whole(out, json.dumps(found, indent=1, allow_nan=False) + "\n")
+    write_text(out, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _of(

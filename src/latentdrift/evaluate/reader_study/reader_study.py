@@ -14,7 +14,6 @@ import base64
 import hashlib
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.bootstrap import rng
+from latentdrift.storage import write_text
 
 KINDS = ("real", "synthetic")
 COLUMNS = ("study", "item", "answer", "confidence", "seconds")
@@ -149,7 +149,7 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
                 "`key`"
             )
     for path, text in files.items():
-        write_whole(path, text)
+        write_text(path, text)
     return study
 
 
@@ -177,10 +177,3 @@ def _page(study: str, sources: Sequence[str]) -> str:
     return environment.get_template("reader.jinja").render(
         study=study, sources=sources, columns=COLUMNS
     )
-
-
-def write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

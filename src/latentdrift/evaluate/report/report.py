@@ -59,7 +59,6 @@ report.json (schema 1):
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +81,7 @@ from latentdrift.evaluate.report.report_warnings import about_edits, about_numbe
 from latentdrift.evaluate.report.traffic_lights import judge_lights
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.html_report import write_page
+from latentdrift.storage import write_text
 
 SCHEMA = 1
 ALIKE = ("ms-ssim", "lpips-unweighted")  # rows that say how alike the images of one set are
@@ -313,10 +313,7 @@ def write_report(
             name.
         edits: the folder of edits that was judged.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / ".report.json.partial"
-    partial.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
-    os.replace(partial, out / "report.json")
+    write_text(out / "report.json", json.dumps(report, indent=1, allow_nan=False))
     write_page(
         out / "report.html",
         "Are the synthetic images any good?",

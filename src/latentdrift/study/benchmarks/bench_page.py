@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from latentdrift import html_report
 from latentdrift.config import BenchDrawnOptions
 from latentdrift.data.images.image_writers import SYNTHETIC
 from latentdrift.html_report import markdown
-from latentdrift.storage import write_text, write_whole
+from latentdrift.storage import write_text, written
 from latentdrift.study.benchmarks.aggregation import people, real, runs, summarise
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.sensitivity import FEW, answers, figure
@@ -65,10 +64,8 @@ def write_bench(
         html_report.table(variants),
     ]
     if sensitivity is not None:
-        write_whole(
-            out / "sensitivity.png",
-            partial(sensitivity.savefig, dpi=110, metadata={"Synthetic": SYNTHETIC}),
-        )
+        with written(out / "sensitivity.png") as aside:
+            sensitivity.savefig(aside, dpi=110, metadata={"Synthetic": SYNTHETIC})
         blocks += [
             html_report.heading("Answer to the drift of the start"),
             html_report.picture(sensitivity, "After Yeganeh et al. 2025, fig. 3."),
@@ -170,7 +167,7 @@ def _strips(asked: Bench) -> Iterator[tuple[np.ndarray, str]]:
 
     for cell in asked.all_cells:
         for variant in cell.variants:
-            path = asked.path(cell, variant, "png")
+            path = asked.path(cell, variant, ".png")
             if cell.seed == asked.options.seed and path.is_file():
                 name = f"{cell.method}, {variant}" if cell.method else variant
                 with Image.open(path) as picture:

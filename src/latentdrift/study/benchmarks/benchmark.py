@@ -3,10 +3,9 @@ is kept and reused."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentdrift.adapt.training.latent_cache import key
 from latentdrift.adapt.training.training_setup import ESTIMATED
 from latentdrift.config import (
     BenchDriftOptions,
@@ -36,7 +34,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import FEWEST
 from latentdrift.record import sha256
 from latentdrift.sample.synthetic_cohort import contact_sheet
-from latentdrift.storage import write_whole
+from latentdrift.storage import Results, key, written
 from latentdrift.study.benchmarks.benchmark_spec import DELTA, Table
 from latentdrift.study.benchmarks.downstream_auc import taught
 from latentdrift.study.benchmarks.drift_variants import DRIFT
@@ -55,10 +53,6 @@ TABLES: dict[type[BenchOptions], Table] = {
     BenchTable4Options: TABLE4,
 }
 BEFORE = "start"  # name of a fit that others start from
-BEHIND = {
-    "sampler": "guidance",
-    "batch_size": "resolution",
-}  # where options of tables that draw stand in keys of kept results
 FEWEST_EDITS = 4  # that the kernel distance can judge
 
 
@@ -266,10 +260,14 @@ class Bench:
         in_turn = [shuffled[i % len(kinds)] for i in range(n)]
         return rows.iloc[[own[i // len(kinds) % len(own)] for i, own in enumerate(in_turn)]]
 
-    def path(self, cell: Cell, variant: str, suffix: str = "json") -> Path:
-        """Where a variant's result lies."""
-        name = f"{cell.method}-{variant}" if cell.method else variant
-        return self.options.out / "results" / f"{name}-s{cell.seed}.{suffix}"
+    def path(self, cell: Cell, variant: str, suffix: str = ".json") -> Path:
+        """Path of a variant's result, or of its strip of images."""
+        return self._results.path(_name(cell, variant), suffix)
+
+    @property
+    def _results(self) -> Results:
+        """Results of all variants."""
+        return Results(self.options.out / "results", self.key)
 
     @cached_property
     def key(self) -> str:
@@ -285,40 +283,23 @@ class Bench:
         ]
         if self.classes:
             told["by"] = str(self.classes)
-        names = [name for name in told if name not in BEHIND]
-        for name, before in BEHIND.items():
-            if name in told:
-                names.insert(names.index(before) + 1, name)
-        return key({name: told[name] for name in names}, self.cohort.fingerprint)
+        return key(told, self.cohort.fingerprint)
 
     def keep(
         self, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]
     ) -> None:
         """Write a variant's result, and a strip of some of its synthetic pictures [R, R, 3] in [0,
         1]."""
-        path = self.path(cell, variant)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if len(shown):
             sheet = contact_sheet(list(np.rint(np.stack(shown).clip(0, 1) * 255).astype(np.uint8)))
-            write_whole(
-                self.path(cell, variant, "png"), partial(write_png, pixels=sheet, synthetic=True)
-            )
-        about = {
-            "settings": self.key,
-            "method": cell.method,
-            "variant": variant,
-            "seed": cell.seed,
-            **told,
-        }
-        aside = path.with_suffix(".writing")
-        aside.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        aside.replace(path)
+            with written(self.path(cell, variant, ".png")) as aside:
+                write_png(aside, sheet, synthetic=True)
+        about = {"method": cell.method, "variant": variant, "seed": cell.seed, **told}
+        self._results.put(_name(cell, variant), about)
 
     def result(self, cell: Cell, variant: str) -> dict[str, Any] | None:
         """A result made earlier under the same settings."""
-        path = self.path(cell, variant)
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return found if found.get("settings") == self.key else None
+        return self._results.get(_name(cell, variant))
 
     def results(self) -> list[Mapping[str, Any]]:
         """All results, of a bench that was run."""
@@ -333,3 +314,9 @@ class Bench:
             for cell in cells
             if any(self.result(cell, variant) is None for variant in cell.variants)
         ]
+
+
+def _name(cell: Cell, variant: str) -> str:
+    """Name of the files of a variant's result."""
+    name = f"{cell.method}-{variant}" if cell.method else variant
+    return f"{name}-s{cell.seed}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift import html_report
+from latentdrift.storage import write_text
 from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES
 from latentdrift.study.drift.search import Stage
 
@@ -33,12 +34,10 @@ CURVES = (
 
 
 def write_json(path: Path, told: Mapping[str, Any]) -> None:
-    """The file that `fit` takes as `drift`, whole or not at all."""
-    aside = path.with_suffix(".partial")
-    aside.write_text(
-        json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    aside.replace(path)
+    """Write the file that `fit` takes as `drift`, whole or not at all."""
+    path.with_suffix(".partial").unlink(missing_ok=True)  # of a run that version 0.1 was killed in
+    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def write_search(out: Path, told: Mapping[str, Any], stages: Sequence[Stage]) -> None:

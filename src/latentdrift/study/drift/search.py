@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from latentdrift.adapt.adapters.adapter import load_adapter
-from latentdrift.adapt.training.latent_cache import key
 from latentdrift.adapt.training.train import fit
 from latentdrift.config import DriftSearchOptions, FitOptions
 from latentdrift.data.cohort.cohort import Cohort
@@ -25,6 +24,7 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.progress import Report
+from latentdrift.storage import Results, key
 from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
 from latentdrift.study.drift.image_statistics import DECIDES, Gauge, Numbers, Target
 from latentdrift.study.drift.search_cache import Draw, Points
@@ -230,9 +230,9 @@ def curve(
         "target": target.to_dict(),
         "n": options.n,
     }
-    settings = key(model, asked.arithmetic, options.bootstrap, *facts.items())
-    folder = options.out / "points" / name
-    points = Points(folder, settings, open, real, target.patients, options.bootstrap, options.seed)
+    settings = key(model, asked.arithmetic, options.bootstrap, facts)
+    results = Results(options.out / "points" / name, settings)
+    points = Points(results, open, real, target.patients, options.bootstrap, options.seed)
     made = points.all(grid, options.workers, report)
     readings = [reading(point) for point in made]
     strip = [(delta, points.picture(delta)) for delta in sorted(grid)]

@@ -7,14 +7,12 @@ neither on how many processes there are nor on which points are there already.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ import numpy as np
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.errors import ResourceError
 from latentdrift.progress import Report
+from latentdrift.storage import Results, written
 from latentdrift.study.drift.image_statistics import Numbers, compare
 
 Draw = Callable[[float], tuple[np.ndarray, Numbers]]
@@ -33,9 +32,8 @@ drawn."""
 class Points:
     """A folder of points and all that a process needs to make one."""
 
-    folder: Path
-    key: str
-    """Of all settings that shape a point."""
+    results: Results
+    """The points that are there, under the settings that shape a point."""
     open: Callable[[], Draw]
     """Loads the model; called once per process."""
     target: Numbers
@@ -45,15 +43,13 @@ class Points:
 
     def read(self, delta: float) -> dict[str, Any] | None:
         """A point made earlier under the same settings."""
-        path = self._path(delta, "json")
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return found if found.get("settings") == self.key else None
+        return self.results.get(_name(delta))
 
     def picture(self, delta: float) -> np.ndarray:
         """The picture that was kept of a point."""
         from PIL import Image
 
-        with Image.open(self._path(delta, "png")) as picture:
+        with Image.open(self.results.path(_name(delta), ".png")) as picture:
             return np.asarray(picture)
 
     def make(self, draw: Draw, delta: float) -> None:
@@ -62,14 +58,9 @@ class Points:
         found = compare(
             self.target, numbers, self.patients, resamples=self.resamples, seed=self.seed
         )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        aside = self._path(delta, "writing.png")
-        write_png(aside, picture, synthetic=True)
-        aside.replace(self._path(delta, "png"))
-        text = json.dumps({"delta": delta, "settings": self.key, "distances": found}, indent=1)
-        aside = self._path(delta, "writing.json")
-        aside.write_text(text + "\n", encoding="utf-8")
-        aside.replace(self._path(delta, "json"))
+        with written(self.results.path(_name(delta), ".png")) as aside:
+            write_png(aside, picture, synthetic=True)
+        self.results.put(_name(delta), {"delta": delta, "distances": found})
 
     def all(self, deltas: Sequence[float], workers: int, report: Report) -> list[dict[str, Any]]:
         """The points of all deltas, in rising order; those that are missing are made.
@@ -84,10 +75,7 @@ class Points:
             self._make_each(missing, min(workers, len(missing))), start=made + 1
         ):
             report(done, len(deltas))
-        return [
-            json.loads(self._path(delta, "json").read_text(encoding="utf-8"))
-            for delta in sorted(deltas)
-        ]
+        return [self.read(delta) or {} for delta in sorted(deltas)]
 
     def _make_each(self, deltas: Sequence[float], workers: int) -> Iterator[None]:
         if not deltas:
@@ -110,8 +98,10 @@ class Points:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _path(self, delta: float, suffix: str) -> Path:
-        return self.folder / f"{delta:+.6f}.{suffix}"
+
+def _name(delta: float) -> str:
+    """Name of a point's files."""
+    return f"{delta:+.6f}"
 
 
 _here: dict[str, Any] = {}

@@ -3,17 +3,15 @@ READING AT `run`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
 from latentdrift.adapt.training.edit_hints import Sourced
-from latentdrift.adapt.training.latent_cache import key
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image_writers import write_png
@@ -34,7 +32,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.progress import Report
 from latentdrift.sample.synthetic_cohort import contact_sheet
-from latentdrift.storage import write_whole
+from latentdrift.storage import Results, key, written
 from latentdrift.study.editors.reference_edits import Case, mean_change, of_phantoms, of_visits
 
 SHOWN = 6  # cases whose pictures are kept
@@ -182,28 +180,23 @@ class Editing:
 
     def result(self, row: str, case: Case) -> dict[str, Any] | None:
         """A result made earlier under the same settings."""
-        path = self.options.out / "results" / row.replace(" ", "-") / f"{case.subject.name}.json"
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return found["metrics"] if found.get("settings") == self.key else None
+        found = self._results(row).get(case.subject.name)
+        return found["metrics"] if found else None
+
+    def _results(self, row: str) -> Results:
+        """Results of a row of the table."""
+        return Results(self.options.out / "results" / row.replace(" ", "-"), self.key)
 
     def keep(
         self, row: str, case: Case, metrics: Mapping[str, float], picture: np.ndarray | None
     ) -> None:
         """Write a case's result, and its picture where it is one of the first."""
-        folder = self.options.out / "results" / row.replace(" ", "-")
-        folder.mkdir(parents=True, exist_ok=True)
+        results = self._results(row)
+        name = case.subject.name
         if picture is not None:
-            write = partial(write_png, pixels=eight_bits(picture), synthetic=True)
-            write_whole(folder / f"{case.subject.name}.png", write)
-        told = {
-            "settings": self.key,
-            "group": case.group,
-            "patient": case.patient,
-            "metrics": dict(metrics),
-        }
-        aside = folder / f"{case.subject.name}.writing"
-        aside.write_text(json.dumps(told) + "\n", encoding="utf-8")
-        aside.replace(aside.with_suffix(".json"))
+            with written(results.path(name, ".png")) as aside:
+                write_png(aside, eight_bits(picture), synthetic=True)
+        results.put(name, {"group": case.group, "patient": case.patient, "metrics": dict(metrics)})
 
 
 def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
