@@ -207,7 +207,7 @@ def test_effusion_whitens_the_lower_lung_of_its_side_and_nothing_else():
         before = chest(subject, adult(), noise=0.0)
         after = chest(subject, adult("effusion"), noise=0.0)
         change = after - before
-        left = chest_anatomy(subject, "M", 128).side > 0
+        left = chest_anatomy(subject, "M", 128).disease.effusion_side > 0
         other = change[:, :56] if left else change[:, 72:]
         assert not other.any() and not change[:48].any()
         assert change.max() > 0.15

@@ -32,16 +32,14 @@ TISSUES = {
     "nodule": 6,
 }
 
-# Border profiles: height y in mm (up, 0 in the image's middle) against distance from the midline in
-# mm.
+# Border profiles: height y in mm (up, 0 in the image's middle) against distance from the midline
+# in mm. The heart's are shares of its largest extent to either side.
 LUNG_Y = np.array([150, 143, 132, 112, 80, 40, 0, -40, -80, -110, -140.0])
 LUNG_WALL = np.array([38, 54, 68, 86, 103, 116, 123, 128, 130, 130, 128.0])
 MEDIASTINUM_Y = np.array([175, 120, 95, 70, 45, 20, -20, -140.0])
 MEDIASTINUM = np.array([26, 24, 25, 27, 28, 26, 22, 20.0])
 HEART_Y = np.array([48, 35, 20, 0, -25, -50, -68, -84, -98, -112.0])
-HEART_LEFT = np.array(
-    [0.0, 0.30, 0.44, 0.60, 0.82, 0.96, 1.0, 0.94, 0.75, 0.2]
-)  # of the largest extent to the left
+HEART_LEFT = np.array([0.0, 0.30, 0.44, 0.60, 0.82, 0.96, 1.0, 0.94, 0.75, 0.2])
 HEART_RIGHT = np.array([0.0, 0.35, 0.60, 0.84, 1.0, 0.98, 0.90, 0.76, 0.6, 0.2])
 BODY_Y = np.array([180, 165, 150, 132, 112, 85, 40, -20, -80, -180.0])
 BODY = np.array([52, 54, 66, 105, 152, 176, 176, 166, 162, 166.0])
@@ -49,11 +47,20 @@ BODY = np.array([52, 54, 66, 105, 152, 176, 176, 166, 162, 166.0])
 
 @dataclass(frozen=True)
 class ChestAttributes:
-    age: float  # years
+    """Attributes that change a chest."""
+
+    age: float
+    """Years, 18 to 110."""
     sex: Literal["M", "F"]
     findings: tuple[str, ...] = ()
+    """Names in FINDINGS."""
 
     def __post_init__(self) -> None:
+        """Check the attributes.
+
+        Raises:
+            OptionError: A finding or sex is unknown, or the age is out of range.
+        """
         for finding in self.findings:
             if finding not in FINDINGS:
                 raise unknown("finding", finding, FINDINGS)
@@ -66,42 +73,102 @@ class ChestAttributes:
 
 
 def profile(y: np.ndarray, heights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """A smooth border through a table that runs from top to bottom, at every y."""
+    """Smooth border through a table, at every y.
+
+    Args:
+        y: Heights, mm.
+        heights: Heights of the table, from top to bottom, mm.
+        values: Values of the table.
+    """
     curve = PchipInterpolator(heights[::-1], values[::-1])
     return curve(np.clip(y, heights[-1], heights[0])).astype(np.float32)
 
 
 def join(a: np.ndarray, b: np.ndarray, soft: float) -> np.ndarray:
-    """Smooth minimum of two signed distances in mm: the corner where they meet is rounded by `soft`
-    mm."""
+    """Smooth minimum of two signed distances in mm; their corner is rounded by `soft` mm."""
     h = np.clip(0.5 + 0.5 * (b - a) / soft, 0.0, 1.0)
     return b + (a - b) * h - soft * h * (1.0 - h)
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """What a subject is born with, on a pixel grid; distances in mm, positive inside."""
+class Thorax:
+    """Coordinates in the patient's frame and the rib cage, on a pixel grid."""
 
     x: np.ndarray
+    """[S, S] mm from the midline, the patient's left positive."""
     y: np.ndarray
-    wide: float  # width of the thorax against the mean
-    lung: np.ndarray  # [S, S] both lungs, before heart and mediastinum are laid over
-    base: np.ndarray  # [S, S] height above the diaphragm
-    wall: np.ndarray  # [S, S] half width of the rib cage
+    """[S, S] mm, up."""
+    width: float
+    """Width of the thorax against the mean."""
+    wall: np.ndarray
+    """[S, S] mm, half width of the rib cage."""
+
+    @property
+    def across(self) -> np.ndarray:
+        """[S, S] mm, distance from the midline."""
+        return np.abs(self.x)
+
+    @property
+    def is_left(self) -> np.ndarray:
+        """[S, S] whether a pixel lies on the patient's left."""
+        return self.x > 0
+
+
+@dataclass(frozen=True)
+class Bones:
+    """Shadows of bones, [S, S] each, 0 to about 1."""
+
+    posterior_ribs: np.ndarray
+    anterior_ribs: np.ndarray
+    clavicles: np.ndarray
+
+
+@dataclass(frozen=True)
+class Nodule:
+    """Place and radius of a nodule in mm."""
+
+    x: float
+    y: float
+    radius: float
+
+
+@dataclass(frozen=True)
+class Disease:
+    """How each finding looks in this subject, should it be present."""
+
+    normal_ratio: float
+    """Cardiothoracic ratio without cardiomegaly."""
+    enlarged_ratio: float
+    """Cardiothoracic ratio with cardiomegaly."""
+    effusion_side: float
+    """1 on the patient's left (the image's right), -1 on the patient's right."""
+    effusion_level: float
+    """Height of the effusion at the chest wall, mm."""
+    nodule: Nodule
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Body of a subject at birth, on a pixel grid; distances in mm, positive inside."""
+
+    thorax: Thorax
+    lung: np.ndarray
+    """[S, S] signed distance to both lungs, before heart and mediastinum are laid over them."""
     body: np.ndarray
-    posterior: np.ndarray  # [S, S] shadow of the back ribs, 0 to about 1
-    anterior: np.ndarray
-    clavicle: np.ndarray
+    """[S, S] share of the pixel inside the body."""
+    bones: Bones
     vessels: np.ndarray
-    ratio: float  # cardiothoracic ratio without cardiomegaly
-    enlarged: float  # and with it
-    side: float  # of effusion: 1 patient's left (image's right), -1 patient's right
-    level: float  # height of the effusion at the chest wall, mm
-    nodule: tuple[float, float, float]  # x, y, radius
+    """[S, S] shadow of the vessels."""
+    disease: Disease
 
 
-def tube(distance: np.ndarray, half: float) -> np.ndarray:
-    """Shadow of a hollow bone at `distance` mm from its axis: bright rims, paler marrow."""
+def tube(distance: np.ndarray, half: float | np.ndarray) -> np.ndarray:
+    """Shadow of a hollow bone, with bright rims and paler marrow.
+
+    Args:
+        distance: Distance from the bone's axis, mm.
+        half: Half width of the bone, mm.
+    """
     outer = np.sqrt(np.clip(1.0 - (distance / half) ** 2, 0.0, 1.0))
     marrow = np.sqrt(np.clip(1.0 - (distance / (0.72 * half)) ** 2, 0.0, 1.0))
     return outer - 0.5 * marrow
@@ -109,138 +176,231 @@ def tube(distance: np.ndarray, half: float) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def anatomy(subject: int, sex: str, size: int) -> Anatomy:
-    """The subject's anatomy on a grid of `size` pixels; cached, because visits and counterfactuals
-    share it."""
+    """Anatomy of a subject. It is cached, because visits and counterfactuals share it.
+
+    Args:
+        subject: Seed of the anatomy.
+        sex: "M" or "F".
+        size: Pixels on a side.
+    """
     rng = generator(subject, "chest", "anatomy")
-    gx, gy = grid(size, VIEW)
-    angle, (dx, dy) = np.deg2rad(rng.normal(0.0, 1.2)), rng.normal(0.0, 4.0, 2)
-    x = np.cos(angle) * (gx - dx) + np.sin(angle) * (gy - dy)
-    y = (-np.sin(angle) * (gx - dx) + np.cos(angle) * (gy - dy)) / rng.normal(1.0, 0.03)
-    wide = rng.normal(1.0, 0.04) * (1.03 if sex == "M" else 0.94)
-    across = np.abs(x)
-    left = x > 0
+    thorax = draw_thorax(rng, sex, size)
+    # the order of these calls is the order of the random numbers
+    lung = draw_lungs(rng, thorax)
+    bones = draw_bones(rng, thorax, size)
+    vessels = draw_vessels(rng, thorax, size)
+    disease = draw_disease(rng, thorax.width)
+    body = ramp(thorax.width * profile(thorax.y, BODY_Y, BODY) - thorax.across, 6.0)
+    return Anatomy(thorax, lung, body, bones, vessels, disease)
 
-    wall = wide * profile(y, LUNG_Y, LUNG_WALL)
-    dome = np.where(
-        left, rng.normal(-88.0, 5.0), rng.normal(-76.0, 5.0)
-    )  # the right dome is the higher one
-    centre = np.where(left, 66.0, 62.0) * wide
-    fall = rng.normal(34.0, 4.0)
-    apart = (across - centre) / (66.0 * wide)
-    base = y - (dome - fall * np.where(apart > 0, np.abs(apart) ** 2.2, 0.35 * apart**2))
-    lung = join(
-        join(0.95 * (wall - across), across - 10.0, 3.0), join(base, 0.9 * (148.0 - y), 3.0), 5.0
-    )
 
-    spacing = rng.normal(23.5, 1.0)
-    tilt = rng.normal(0.0, 2.0, 2)  # mm from rib to rib
-    u = across / np.maximum(wall, 30.0)
-    side = np.where(left, tilt[0], tilt[1]) + 2.0 * field(rng, 3, size)
-    back = (y - 128.0 + side - 9.0 * np.sin(np.pi * np.minimum(u, 1.2)) + 42.0 * u**2.6) / spacing
+def draw_thorax(rng: np.random.Generator, sex: str, size: int) -> Thorax:
+    """Pose and size of a subject: a small turn and shift, height and width about the mean."""
+    grid_x, grid_y = grid(size, VIEW)
+    angle = np.deg2rad(rng.normal(0.0, 1.2))
+    shift_x, shift_y = rng.normal(0.0, 4.0, 2)  # mm
+    cos = np.cos(angle)
+    sin = np.sin(angle)
+    x = cos * (grid_x - shift_x) + sin * (grid_y - shift_y)
+    y = (-sin * (grid_x - shift_x) + cos * (grid_y - shift_y)) / rng.normal(1.0, 0.03)
+    width = rng.normal(1.0, 0.04) * (1.03 if sex == "M" else 0.94)
+    return Thorax(x, y, width, width * profile(y, LUNG_Y, LUNG_WALL))
+
+
+def draw_lungs(rng: np.random.Generator, thorax: Thorax) -> np.ndarray:
+    """Signed distance in mm to both lungs [S, S]: rib cage, midline, diaphragm and apex, joined.
+
+    The right dome of the diaphragm is the higher one.
+    """
+    across = thorax.across
+    left_dome = rng.normal(-88.0, 5.0)
+    right_dome = rng.normal(-76.0, 5.0)
+    dome = np.where(thorax.is_left, left_dome, right_dome)
+    centre = np.where(thorax.is_left, 66.0, 62.0) * thorax.width  # mm from the midline
+    fall = rng.normal(34.0, 4.0)  # mm from the dome to the costophrenic angle
+    apart = (across - centre) / (66.0 * thorax.width)
+    lateral = np.abs(apart) ** 2.2
+    medial = 0.35 * apart**2
+    above_diaphragm = thorax.y - (dome - fall * np.where(apart > 0, lateral, medial))
+    sides = join(0.95 * (thorax.wall - across), across - 10.0, 3.0)
+    ends = join(above_diaphragm, 0.9 * (148.0 - thorax.y), 3.0)
+    return join(sides, ends, 5.0)
+
+
+def draw_bones(rng: np.random.Generator, thorax: Thorax, size: int) -> Bones:
+    """Shadows of the ribs' back and front parts and of the clavicles."""
+    across = thorax.across
+    y = thorax.y
+    spacing = rng.normal(23.5, 1.0)  # mm from rib to rib
+    left_tilt, right_tilt = rng.normal(0.0, 2.0, 2)  # mm
+    lift = np.where(thorax.is_left, left_tilt, right_tilt) + 2.0 * field(rng, 3, size)
+    u = across / np.maximum(thorax.wall, 30.0)  # 0 at the midline, 1 at the wall
+    cage = ramp(thorax.wall + 5.0 - across, 6.0)
+
+    back = y - 128.0 + lift - 9.0 * np.sin(np.pi * np.minimum(u, 1.2)) + 42.0 * u**2.6
+    back = back / spacing
     number = np.clip(np.round(back), -9, 0)
-    cage = ramp(wall + 5.0 - across, 6.0)
-    posterior = (
-        tube((back - number) * spacing, 6.2)
-        * cage
-        * ramp(across - 14.0, 8.0)
-        * (0.55 + 0.75 * u**3)
-    )
-    front = (y - 128.0 + side + 33.0 + 78.0 * np.maximum(1.0 - u, 0.0) ** 1.1) / (1.12 * spacing)
-    number = np.clip(np.round(front), -7, 0)
-    reach = 0.40 + 0.10 * rng.random()
-    anterior = tube((front - number) * 1.12 * spacing, 7.0) * cage * ramp(u - reach, 0.15)
-    bow = 118.0 - 6.0 * np.sin((across - 15.0) / 22.0) + 0.14 * across + side
-    clavicle = (
-        tube((y - bow) * 0.95, 7.5 - 0.012 * across)
-        * ramp(across - 16.0, 8.0)
-        * ramp(140.0 - across, 20.0)
-    )
+    rib = tube((back - number) * spacing, 6.2)
+    posterior = rib * cage * ramp(across - 14.0, 8.0) * (0.55 + 0.75 * u**3)
 
-    hx = np.where(left, 34.0, -34.0)
-    hy = np.where(left, 38.0, 30.0)
-    distance = np.hypot(x - hx, y - hy) + 1.0
-    streak = field(rng, 46, size) * field(rng, 20, size)
-    turn = np.arctan2(y - hy, np.abs(x) - 34.0)
+    front = y - 128.0 + lift + 33.0 + 78.0 * np.maximum(1.0 - u, 0.0) ** 1.1
+    front = front / (1.12 * spacing)
+    number = np.clip(np.round(front), -7, 0)
+    cartilage = 0.40 + 0.10 * rng.random()  # nearer to the midline, ribs cast no shadow
+    rib = tube((front - number) * 1.12 * spacing, 7.0)
+    anterior = rib * cage * ramp(u - cartilage, 0.15)
+
+    bow = 118.0 - 6.0 * np.sin((across - 15.0) / 22.0) + 0.14 * across + lift
+    clavicle = tube((y - bow) * 0.95, 7.5 - 0.012 * across)
+    clavicle = clavicle * ramp(across - 16.0, 8.0) * ramp(140.0 - across, 20.0)
+    return Bones(posterior, anterior, clavicle)
+
+
+def draw_vessels(rng: np.random.Generator, thorax: Thorax, size: int) -> np.ndarray:
+    """Shadow of the vessels [S, S]: rays and streaks that fade away from the hilum of each lung."""
+    hilum_x = np.where(thorax.is_left, 34.0, -34.0)
+    hilum_y = np.where(thorax.is_left, 38.0, 30.0)
+    distance = np.hypot(thorax.x - hilum_x, thorax.y - hilum_y) + 1.0
+    streaks = field(rng, 46, size) * field(rng, 20, size)
+    turn = np.arctan2(thorax.y - hilum_y, np.abs(thorax.x) - 34.0)
     rays = sum(
         np.abs(np.sin(k * turn + rng.uniform(0, 6.3) + 0.02 * distance)) ** 14
         for k in (3.5, 5.0, 7.5)
     )
-    vessels = (0.45 * rays + 0.5 * np.maximum(streak, 0.0)) * np.exp(
-        -distance / 42.0
-    ) + 1.1 * np.exp(-((distance / 17.0) ** 2))
+    tree = (0.45 * rays + 0.5 * np.maximum(streaks, 0.0)) * np.exp(-distance / 42.0)
+    hilum = 1.1 * np.exp(-((distance / 17.0) ** 2))
+    return tree + hilum
 
-    place = (
-        rng.choice((-1.0, 1.0)) * rng.uniform(62.0, 88.0) * wide,
-        rng.uniform(5.0, 92.0),
-        rng.uniform(9.0, 15.0),
+
+def draw_disease(rng: np.random.Generator, width: float) -> Disease:
+    """Looks of the findings of a subject; `width` is that of the thorax against the mean."""
+    nodule = Nodule(
+        x=rng.choice((-1.0, 1.0)) * rng.uniform(62.0, 88.0) * width,
+        y=rng.uniform(5.0, 92.0),
+        radius=rng.uniform(9.0, 15.0),
     )
-    return Anatomy(
-        x,
-        y,
-        wide,
-        lung,
-        base,
-        wall,
-        ramp(wide * profile(y, BODY_Y, BODY) - across, 6.0),
-        posterior,
-        anterior,
-        clavicle,
-        vessels,
-        float(np.clip(rng.normal(0.44, 0.02), 0.39, 0.475)),
-        rng.uniform(0.56, 0.66),
-        float(rng.choice((-1.0, 1.0))),
-        rng.uniform(62.0, 105.0),
-        place,
+    return Disease(
+        normal_ratio=float(np.clip(rng.normal(0.44, 0.02), 0.39, 0.475)),
+        enlarged_ratio=rng.uniform(0.56, 0.66),
+        effusion_side=float(rng.choice((-1.0, 1.0))),
+        effusion_level=rng.uniform(62.0, 105.0),
+        nodule=nodule,
     )
+
+
+def senescence(age: float) -> float:
+    """Share of the changes of old age: 0 up to 45 years, 1 at 85."""
+    return max(age - 45.0, 0.0) / 40.0
 
 
 def structures(subject: int, attributes: ChestAttributes, size: int) -> dict[str, np.ndarray]:
-    """Share of each overlapping structure along a pixel's ray, {name: [S, S] in 0 to 1}."""
+    """Share of each overlapping structure along a pixel's ray.
+
+    Returns:
+        lung, heart, mediastinum, effusion and nodule, [S, S] in 0 to 1.
+    """
     born = anatomy(subject, attributes.sex, size)
-    x = born.x
-    y = born.y
-    edge = max(VIEW / size, 2.5)
-    old = max(attributes.age - 45.0, 0.0) / 40.0
-
-    thorax = 2.0 * born.wide * LUNG_WALL.max()  # mm, inner diameter
-    extent = thorax * (born.enlarged if "cardiomegaly" in attributes.findings else born.ratio)
-    border = np.where(
-        x > 0,
-        0.66 * extent * profile(y, HEART_Y, HEART_LEFT),
-        0.34 * extent * profile(y, HEART_Y, HEART_RIGHT),
-    )
-    heart = join(0.85 * (border - np.abs(x)), np.minimum(46.0 - y, y + 118.0), 6.0)
-    middle = born.wide * profile(y, MEDIASTINUM_Y, MEDIASTINUM) - np.abs(x)
-    knob = (
-        15.0 + 5.0 * old - np.hypot(x - 23.0 - 5.0 * old, y - 74.0)
-    )  # the aortic arch unfolds with age
-
-    out = {
-        "lung": ramp(born.lung, edge),
-        "heart": ramp(heart, 1.5 * edge),
-        "mediastinum": ramp(np.maximum(middle, knob), 2.0 * edge),
-        "effusion": np.zeros_like(x),
-        "nodule": np.zeros_like(x),
+    edge = max(VIEW / size, 2.5)  # mm
+    lung = ramp(born.lung, edge)
+    middle = mediastinum(born.thorax, senescence(attributes.age))
+    shares = {
+        "lung": lung,
+        "heart": ramp(heart(born, "cardiomegaly" in attributes.findings), 1.5 * edge),
+        "mediastinum": ramp(middle, 2.0 * edge),
+        "effusion": np.zeros_like(born.thorax.x),
+        "nodule": np.zeros_like(born.thorax.x),
     }
     if "effusion" in attributes.findings:
-        u = np.clip(np.abs(x) / born.wall, 0.0, 1.0)
-        meniscus = born.level * (0.62 + 0.38 * u**5)  # fluid climbs at the chest wall
-        out["effusion"] = (
-            ramp(meniscus - (y - fluid_floor(born)), 12.0)
-            * ramp(born.side * x - 12.0, 8.0)
-            * out["lung"]
-        )
+        shares["effusion"] = effusion(born) * lung
     if "nodule" in attributes.findings:
-        cx, cy, radius = born.nodule
-        out["nodule"] = ramp(radius - np.hypot(x - cx, y - cy), edge) * out["lung"]
-    return out
+        nodule = born.disease.nodule
+        distance = np.hypot(born.thorax.x - nodule.x, born.thorax.y - nodule.y)
+        shares["nodule"] = ramp(nodule.radius - distance, edge) * lung
+    return shares
+
+
+def heart(born: Anatomy, is_enlarged: bool) -> np.ndarray:
+    """Signed distance in mm to the heart [S, S]; about two thirds lie on the patient's left."""
+    x = born.thorax.x
+    y = born.thorax.y
+    diameter = 2.0 * born.thorax.width * LUNG_WALL.max()  # mm, of the thorax
+    ratio = born.disease.enlarged_ratio if is_enlarged else born.disease.normal_ratio
+    width = diameter * ratio
+    left = 0.66 * width * profile(y, HEART_Y, HEART_LEFT)
+    right = 0.34 * width * profile(y, HEART_Y, HEART_RIGHT)
+    border = np.where(x > 0, left, right)
+    return join(0.85 * (border - np.abs(x)), np.minimum(46.0 - y, y + 118.0), 6.0)
+
+
+def mediastinum(thorax: Thorax, old: float) -> np.ndarray:
+    """Signed distance in mm to the mediastinum [S, S] and the aortic knob, which age unfolds."""
+    middle = thorax.width * profile(thorax.y, MEDIASTINUM_Y, MEDIASTINUM) - np.abs(thorax.x)
+    knob = 15.0 + 5.0 * old - np.hypot(thorax.x - 23.0 - 5.0 * old, thorax.y - 74.0)
+    return np.maximum(middle, knob)
+
+
+def effusion(born: Anatomy) -> np.ndarray:
+    """Share of pleural fluid [S, S] on one side, with a meniscus that climbs at the chest wall."""
+    thorax = born.thorax
+    u = np.clip(np.abs(thorax.x) / thorax.wall, 0.0, 1.0)
+    meniscus = born.disease.effusion_level * (0.62 + 0.38 * u**5)  # mm above the floor
+    below = ramp(meniscus - (thorax.y - fluid_floor(born)), 12.0)
+    return below * ramp(born.disease.effusion_side * thorax.x - 12.0, 8.0)
 
 
 def fluid_floor(born: Anatomy) -> float:
-    """Height of the costophrenic angle, the lowest point of the lung's side, in mm: the foot of an
-    effusion."""
-    lowest = np.where((born.lung > 0) & (born.side * born.x > 0), born.y, np.inf)
-    return float(lowest.min())
+    """Height in mm of the costophrenic angle, the lowest point of the lung on the effusion's
+    side."""
+    on_side = born.disease.effusion_side * born.thorax.x > 0
+    return float(np.where((born.lung > 0) & on_side, born.thorax.y, np.inf).min())
+
+
+def thickness(subject: int, attributes: ChestAttributes, size: int) -> np.ndarray:
+    """Matter along each pixel's ray [S, S], in about the thickness of the body's middle."""
+    born = anatomy(subject, attributes.sex, size)
+    part = structures(subject, attributes, size)
+    x = born.thorax.x
+    y = born.thorax.y
+    old = senescence(attributes.age)
+    calcium = 1.0 - 0.35 * old
+    depth = np.sqrt(np.clip(born.lung / 34.0, 0.0, 1.0))  # air is deepest in the lung's middle
+    solid = np.maximum(part["heart"], part["mediastinum"])
+
+    belly = 0.25 * ramp(-y - 60.0, 120.0)
+    thick = born.body * (1.25 - 0.25 * np.clip(np.abs(x) / 180.0, 0, 1) ** 2 + belly)
+    thick = thick - 0.95 * depth * part["lung"] * (1.0 - 0.72 * solid)
+    thick += 0.22 * part["heart"] * part["lung"] + 0.10 * part["mediastinum"]
+    bones = (
+        0.32 * born.bones.posterior_ribs
+        + 0.14 * born.bones.anterior_ribs
+        + 0.36 * born.bones.clavicles
+    )
+    thick += bones * calcium * born.body
+    thick += (0.16 + 0.06 * old) * born.vessels * part["lung"]
+    thick += spine(x, y, calcium)
+    stomach = np.hypot((x - 62.0) / 24.0, (y + 124.0) / 13.0)
+    thick -= 0.16 * ramp(1.0 - stomach, 1.0)
+    thick -= 0.26 * ramp(7.5 - np.abs(x - 2.0), 5.0) * ramp(y - 42.0, 20.0)  # trachea
+    if attributes.sex == "F":
+        for side in (-1.0, 1.0):
+            thick += breast(x, y, side)
+    thick += 0.85 * depth * part["effusion"] * (1.0 - 0.72 * solid)
+    thick += 0.36 * part["nodule"]
+    return thick
+
+
+def spine(x: np.ndarray, y: np.ndarray, calcium: float) -> np.ndarray:
+    """Shadow of the vertebrae, 24 mm each; `calcium` is their share of a young spine's."""
+    discs = np.sin(y / 3.9)
+    across = np.sqrt(np.clip(1.0 - (x / 19.0) ** 2, 0.0, 1.0))
+    return 0.11 * calcium * across * (1.0 + 0.25 * np.clip(2.0 * discs, -1.0, 1.0))
+
+
+def breast(x: np.ndarray, y: np.ndarray, side: float) -> np.ndarray:
+    """Shadow of a breast; side 1 is the patient's left."""
+    away = np.hypot((x - side * 78.0) / 52.0, (y + 62.0) / 46.0)
+    dome = np.sqrt(np.clip(1.0 - 0.8 * away**2, 0.0, 1.0))
+    return 0.26 * ramp(1.0 - away, 0.12) * dome * ramp(20.0 - y, 110.0)
 
 
 def render(
@@ -251,64 +411,35 @@ def render(
     size: int = 128,
     noise: float = 0.012,
 ) -> np.ndarray:
-    """The radiograph [size, size] in [0, 1] as exposed at a visit; `noise` is a standard deviation
-    on that scale."""
-    born = anatomy(subject, attributes.sex, size)
-    part = structures(subject, attributes, size)
-    x = born.x
-    y = born.y
-    old = max(attributes.age - 45.0, 0.0) / 40.0
-    calcium = 1.0 - 0.35 * old
-    depth = np.sqrt(
-        np.clip(born.lung / 34.0, 0.0, 1.0)
-    )  # air along the ray, most in the middle of the lung
+    """Radiograph of a subject at a visit.
 
-    solid = np.maximum(part["heart"], part["mediastinum"])
-    thick = born.body * (
-        1.25 - 0.25 * np.clip(np.abs(x) / 180.0, 0, 1) ** 2 + 0.25 * ramp(-y - 60.0, 120.0)
-    )
-    thick = thick - 0.95 * depth * part["lung"] * (1.0 - 0.72 * solid)
-    thick += 0.22 * part["heart"] * part["lung"] + 0.10 * part["mediastinum"]
-    thick += (
-        (0.32 * born.posterior + 0.14 * born.anterior + 0.36 * born.clavicle) * calcium * born.body
-    )
-    thick += (0.16 + 0.06 * old) * born.vessels * part["lung"]
-    discs = np.sin(y / 3.9)  # a vertebra every 24 mm
-    thick += (
-        0.11
-        * calcium
-        * np.sqrt(np.clip(1.0 - (x / 19.0) ** 2, 0.0, 1.0))
-        * (1.0 + 0.25 * np.clip(2.0 * discs, -1.0, 1.0))
-    )
-    thick -= 0.16 * ramp(
-        1.0 - np.hypot((x - 62.0) / 24.0, (y + 124.0) / 13.0), 1.0
-    )  # air in the stomach
-    thick -= 0.26 * ramp(7.5 - np.abs(x - 2.0), 5.0) * ramp(y - 42.0, 20.0)  # trachea
-    if attributes.sex == "F":
-        for side in (-1.0, 1.0):
-            away = np.hypot((x - side * 78.0) / 52.0, (y + 62.0) / 46.0)
-            thick += (
-                0.26
-                * ramp(1.0 - away, 0.12)
-                * np.sqrt(np.clip(1.0 - 0.8 * away**2, 0.0, 1.0))
-                * ramp(20.0 - y, 110.0)
-            )
-    thick += 0.85 * depth * part["effusion"] * (1.0 - 0.72 * solid)
-    thick += 0.36 * part["nodule"]
+    Args:
+        subject: Seed of the anatomy.
+        attributes: Age, sex and findings.
+        visit: Seed of the exposure.
+        size: Pixels on a side.
+        noise: Standard deviation of the noise, as a share of the intensity range.
 
+    Returns:
+        [size, size] float32 in [0, 1].
+    """
+    thick = thickness(subject, attributes, size)
     rng = generator(subject, "chest", "visit", visit)
     exposure = rng.normal(0.0, 0.02)
     contrast = rng.normal(1.0, 0.04)
-    clean = 1.0 / (
-        1.0 + np.exp(-3.4 * contrast * (thick - 0.78 + exposure))
-    )  # the film's tone curve
+    clean = 1.0 / (1.0 + np.exp(-3.4 * contrast * (thick - 0.78 + exposure)))  # the tone curve
     dark = 1.0 / (1.0 + np.exp(3.4 * 0.78))
     return scan((clean - dark) / (1.0 - dark), rng, noise=noise, bias=0.02, blur=0.5 * size / 128)
 
 
 def labels(subject: int, attributes: ChestAttributes, size: int) -> np.ndarray:
-    """What lies on top in each pixel, by number in `TISSUES`: findings over heart over mediastinum
-    over lung."""
+    """Structure on top in each pixel, by its number in `TISSUES`.
+
+    Findings lie over the heart, the heart over the mediastinum, the mediastinum over the lungs.
+
+    Returns:
+        [size, size] uint8.
+    """
     part = structures(subject, attributes, size)
     out = (anatomy(subject, attributes.sex, size).body > 0.5).astype(np.uint8)
     for name in ("lung", "mediastinum", "heart", "effusion", "nodule"):
@@ -316,19 +447,22 @@ def labels(subject: int, attributes: ChestAttributes, size: int) -> np.ndarray:
     return out
 
 
-def extent(mask: np.ndarray) -> float:
+def columns_across(mask: np.ndarray) -> float:
     """Width from the leftmost to the rightmost column of a mask, in pixels."""
     columns = np.flatnonzero(mask.any(0))
     return float(columns[-1] - columns[0] + 1)
 
 
 def truth(subject: int, attributes: ChestAttributes) -> dict[str, float]:
-    """Measured at 1 mm: cardiothoracic ratio, height of the effusion in mm, area of the nodule in
-    mm^2."""
+    """Measurements at 1 mm, free of any scanner.
+
+    Returns:
+        `cardiothoracic_ratio`, `effusion_height` in mm and `nodule_area` in mm^2.
+    """
     part = structures(subject, attributes, int(VIEW))
     thorax = (part["lung"] > 0.5) | (part["heart"] > 0.5)
     return {
-        "cardiothoracic_ratio": extent(part["heart"] > 0.5) / extent(thorax),
+        "cardiothoracic_ratio": columns_across(part["heart"] > 0.5) / columns_across(thorax),
         "effusion_height": float((part["effusion"] > 0.5).sum(0).max()),
         "nodule_area": float(part["nodule"].sum()),
     }
