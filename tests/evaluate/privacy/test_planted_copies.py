@@ -30,7 +30,7 @@ PLANTS = 5
 
 @cache
 def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> ImageSet:
-    spec = phantom.of(kind)
+    spec = phantom.kind_of(kind)
     rows = phantom.cohort_table(kind, n, visits, seed)
     grey = np.stack(
         [

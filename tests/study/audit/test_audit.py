@@ -122,7 +122,7 @@ def test_what_was_learned_by_heart_is_found_out() -> None:
 
 def brains(folder: Path, seed: int) -> Cohort:
     """Phantom patients, MEMBERS of them to train on."""
-    spec = phantom.of("brain")
+    spec = phantom.kind_of("brain")
     rows = phantom.cohort_table("brain", MEMBERS + OTHERS, 1, seed)
     found = []
     for number, row in enumerate(rows):

@@ -75,7 +75,7 @@ def test_phantoms_differ_from_their_truth_by_the_change_alone(kind: str) -> None
     again = of_phantoms(kind, 2, 0, 128, SPEC)
     assert np.array_equal(again[1].truth, cases[1].truth)
     with pytest.raises(OptionError, match="does not know age and sex"):
-        of_phantoms(kind, 1, 0, 32, {phantom.of(kind).column: {}})
+        of_phantoms(kind, 1, 0, 32, {phantom.kind_of(kind).column: {}})
 
 
 def test_visits_are_the_first_and_the_last(cohort: Cohort) -> None:

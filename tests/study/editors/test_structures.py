@@ -25,7 +25,7 @@ TOLERANCE = {"brain": 0.15, "chest": 0.25}  # ribs are as bright as the heart th
 
 @pytest.mark.parametrize("kind", list(MEASURES))
 def test_the_change_of_a_structure_is_that_of_its_label_map(kind: str) -> None:
-    kinds = phantom.of(kind)
+    kinds = phantom.kind_of(kind)
     changes = []
     for number in (1, 2, 3):
         states = [kinds.attributes(state) for state in STATES[kind]]

@@ -1,14 +1,14 @@
 """A parametric longitudinal phantom: brains and chests whose anatomy, ageing, illness and
 counterfactuals are known exactly.
 
-    image = brain(subject=7, attributes=BrainAttributes(age=82, sex="F", diagnosis="dementia"),
-    visit=1)
-    truth(7, BrainAttributes(82, "F", "dementia"), "brain")      # {"brain_fraction": 0.61, "ventricle_fraction": ...}
+    attributes = BrainAttributes(age=82, sex="F", diagnosis="dementia")
+    image = brain(subject=7, attributes=attributes, visit=1)
+    truth(7, attributes, "brain")  # {"brain_fraction": 0.61, "ventricle_fraction": ...}
 
-The subject's number is the seed of the anatomy, the attributes are what a disease or a year
-changes, and the visit is the seed of the scanner (bias, gain, noise). With `noise=0` and the same
-visit, two pictures of a subject differ by the change of attributes and by nothing else. Sex is part
-of the anatomy: the same number with the other sex is another person of similar shape.
+The subject's number is the seed of the anatomy. The attributes change with age and disease. The
+visit is the seed of the scanner (bias, gain, noise). With `noise=0` and the same visit, two
+pictures of a subject differ by the change of attributes and by nothing else. Sex is part of the
+anatomy: the same number with the other sex is another person of similar shape.
 
 Pictures are float32 [size, size] in [0, 1], upright, with the patient's left on the image's right.
 """
@@ -50,14 +50,15 @@ brain = phantom_brain.render
 chest = phantom_chest.render
 
 TABLE = "table.csv"
-NO_FINDING = "No Finding"  # as ChestX-ray14 writes it; an empty cell would mean that nobody looked
+NO_FINDING = "No Finding"
+"""Word of ChestX-ray14 for no finding. An empty cell would mean that nobody looked."""
 Row = dict[str, Any]
 
 
 def brain_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """A participant of 60 to 90, half of them with dementia, seen about every two years (as in
-    OASIS-2)."""
-    ill = bool(rng.random() < 0.5)
+    """Visits of a participant of 60 to 90 years, about every two years, as in OASIS-2. Half of all
+    participants have dementia."""
+    is_ill = bool(rng.random() < 0.5)
     age = float(rng.uniform(60.0, 88.0))
     sex = str(rng.choice(["M", "F"]))
     days = np.concatenate([[0], np.cumsum(rng.integers(400, 1000, visits - 1))])
@@ -66,25 +67,25 @@ def brain_history(rng: np.random.Generator, visits: int) -> list[Row]:
             "days": int(day),
             "age": round(age + int(day) / 365.25, 1),
             "sex": sex,
-            "diagnosis": DIAGNOSES[ill],
+            "diagnosis": DIAGNOSES[is_ill],
         }
         for day in days
     ]
 
 
 def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """An adult seen every few months; half of the visits show something, effusions come and go, an
-    enlarged heart stays."""
+    """Visits of an adult, every few months. Half of the visits have findings: effusions come and
+    go, an enlarged heart stays."""
     age = float(rng.uniform(20.0, 88.0))
     sex = str(rng.choice(["M", "F"]))
-    large, spot = rng.random(2) < (0.22, 0.18)
+    has_cardiomegaly, has_nodule = rng.random(2) < (0.22, 0.18)
     days = np.concatenate([[0], np.cumsum(rng.integers(20, 500, visits - 1))])
     rows = []
     for day in days:
         present = {
             "effusion": bool(rng.random() < 0.24),
-            "cardiomegaly": bool(large),
-            "nodule": bool(spot),
+            "cardiomegaly": bool(has_cardiomegaly),
+            "nodule": bool(has_nodule),
         }
         findings = tuple(name for name in FINDINGS if present[name])
         rows.append(
@@ -99,24 +100,25 @@ def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
 
 
 def save_nifti(path: Path, image: np.ndarray) -> None:
-    """A one-slice NIfTI [H, W, 1]: rows run from front to back, columns from the patient's right to
-    left, in RAS+ mm."""
+    """Write a NIfTI of one slice [H, W, 1]. Rows run from front to back and columns from the
+    patient's right to left, in RAS+ mm."""
     import nibabel
 
     height, width = image.shape
-    step = phantom_brain.VIEW / width
-    affine = np.zeros((4, 4))
-    affine[0, 1], affine[1, 0], affine[2, 2], affine[3, 3] = -step, -step, step, 1.0
-    affine[:2, 3] = 0.5 * step * (width - 1), 0.5 * step * (height - 1)
+    step = phantom_brain.VIEW / width  # mm
+    right = 0.5 * step * (width - 1)
+    front = 0.5 * step * (height - 1)
+    affine = np.array([[0, -step, 0, right], [-step, 0, 0, front], [0, 0, step, 0], [0, 0, 0, 1.0]])
     stored = nibabel.Nifti1Image(np.round(image[..., None] * 4095).astype(np.int16), affine)
     stored.header["descrip"] = b"synthetic: latentdrift phantom"
-    stored.header["cal_min"], stored.header["cal_max"] = 0, 4095
+    stored.header["cal_min"] = 0
+    stored.header["cal_max"] = 4095
     stored.header.set_xyzt_units("mm")
     nibabel.save(stored, path)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    """A 16-bit grey PNG; its text says that the picture is synthetic."""
+    """Write a 16-bit grey PNG, with a text that says that the picture is synthetic."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -127,22 +129,33 @@ def save_png(path: Path, image: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of phantom: how it is drawn, measured, labelled, followed over years, and stored."""
+    """One kind of phantom."""
 
     attributes: Callable[[Row], Any]
+    """Attributes of a row of the table."""
     render: Callable[..., np.ndarray]
+    """Draws a picture."""
     truth: Callable[[int, Any], dict[str, float]]
+    """Measures a subject."""
     labels: Callable[[int, Any, int], np.ndarray]
-    tissues: dict[str, int]  # names of the label map
+    """Draws the label map."""
+    tissues: dict[str, int]
+    """Names of the numbers in the label map."""
     history: Callable[[np.random.Generator, int], list[Row]]
-    column: str  # the attribute of its own
-    describe: str  # what the pictures show
+    """Draws the visits of a subject."""
+    column: str
+    """Name of the attribute that only this kind has."""
+    describe: str
+    """Content of the pictures, for prompts."""
     modality: str
+    """DICOM modality (PS3.3 C.7.3.1.1.1)."""
     suffix: str
+    """Suffix of the files."""
     save: Callable[[Path, np.ndarray], None]
+    """Writes a picture to a file."""
 
     def map(self) -> str:
-        """The map file from the columns of `table.csv` to a cohort's."""
+        """Text of the map file, from the columns of `table.csv` to those of a cohort."""
         own = (
             f"{{column: {self.column.capitalize()}, none: {NO_FINDING}}}"
             if self.column == "findings"
@@ -164,36 +177,40 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "brain": Kind(
-        lambda row: BrainAttributes(row["age"], row["sex"], row["diagnosis"]),
-        brain,
-        phantom_brain.truth,
-        phantom_brain.labels,
-        phantom_brain.TISSUES,
-        brain_history,
-        "diagnosis",
-        "brain MRI",
-        "MR",
-        ".nii.gz",
-        save_nifti,
+        attributes=lambda row: BrainAttributes(row["age"], row["sex"], row["diagnosis"]),
+        render=brain,
+        truth=phantom_brain.truth,
+        labels=phantom_brain.labels,
+        tissues=phantom_brain.TISSUES,
+        history=brain_history,
+        column="diagnosis",
+        describe="brain MRI",
+        modality="MR",
+        suffix=".nii.gz",
+        save=save_nifti,
     ),
     "chest": Kind(
-        lambda row: ChestAttributes(row["age"], row["sex"], row["findings"]),
-        chest,
-        phantom_chest.truth,
-        phantom_chest.labels,
-        phantom_chest.TISSUES,
-        chest_history,
-        "findings",
-        "chest X-ray",
-        "DX",
-        ".png",
-        save_png,
+        attributes=lambda row: ChestAttributes(row["age"], row["sex"], row["findings"]),
+        render=chest,
+        truth=phantom_chest.truth,
+        labels=phantom_chest.labels,
+        tissues=phantom_chest.TISSUES,
+        history=chest_history,
+        column="findings",
+        describe="chest X-ray",
+        modality="DX",
+        suffix=".png",
+        save=save_png,
     ),
 }
 
 
-def of(kind: str) -> Kind:
-    """The row of `KINDS`."""
+def kind_of(kind: str) -> Kind:
+    """Row of KINDS.
+
+    Raises:
+        OptionError: The kind is unknown.
+    """
     if kind not in KINDS:
         raise unknown("phantom", kind, KINDS)
     return KINDS[kind]
@@ -202,24 +219,58 @@ def of(kind: str) -> Kind:
 def truth(
     subject: int, attributes: BrainAttributes | ChestAttributes, kind: str
 ) -> dict[str, float]:
-    """What can be measured on the subject's tissue maps, free of any scanner.
+    """Measurements of a subject, free of any scanner.
 
-    brain: `brain_fraction`, `ventricle_fraction`, `lesion_fraction` of the intracranial area.
-    chest: `cardiothoracic_ratio`, `effusion_height` (mm), `nodule_area` (mm^2).
+    Args:
+        subject: Seed of the anatomy.
+        attributes: Age, sex, and diagnosis or findings.
+        kind: A row of KINDS.
+
+    Returns:
+        brain: `brain_fraction`, `ventricle_fraction`, `lesion_fraction` of the intracranial area.
+        chest: `cardiothoracic_ratio`, `effusion_height` (mm), `nodule_area` (mm^2).
+
+    Raises:
+        OptionError: The kind is unknown.
     """
-    return of(kind).truth(subject, attributes)
+    return kind_of(kind).truth(subject, attributes)
 
 
 def labels(
     subject: int, attributes: BrainAttributes | ChestAttributes, kind: str, *, size: int = 128
 ) -> np.ndarray:
-    """The label map [size, size] uint8; the names of its numbers are `KINDS[kind].tissues`."""
-    return of(kind).labels(subject, attributes, size)
+    """Label map of a subject.
+
+    Args:
+        subject: Seed of the anatomy.
+        attributes: Age, sex, and diagnosis or findings.
+        kind: A row of KINDS.
+        size: Pixels on a side.
+
+    Returns:
+        [size, size] uint8. `KINDS[kind].tissues` has the names of the numbers.
+
+    Raises:
+        OptionError: The kind is unknown.
+    """
+    return kind_of(kind).labels(subject, attributes, size)
 
 
 def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
-    """Plausible rows of a longitudinal study: patient, subject, visit, days, age (years), sex,
-    diagnosis or findings."""
+    """Plausible rows of a longitudinal study.
+
+    Args:
+        kind: A row of KINDS.
+        patients: Number of patients, at least 1.
+        visits: Visits of each patient, at least 1.
+        seed: Seed of the study.
+
+    Returns:
+        Rows with patient, subject, visit, days, age (years), sex, and diagnosis or findings.
+
+    Raises:
+        OptionError: The study is empty, or the kind is unknown.
+    """
     if patients < 1 or visits < 1:
         raise OptionError(
             f"a phantom cohort of {patients} patients with {visits} visits is empty; give at least "
@@ -228,7 +279,7 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
     rows = []
     for index in range(1, patients + 1):
         person = {"patient": f"P{index:04d}", "subject": derive(seed, "patient", index) % 2**31}
-        history = of(kind).history(generator(seed, kind, "history", index), visits)
+        history = kind_of(kind).history(generator(seed, kind, "history", index), visits)
         rows += [{**person, "visit": visit, **row} for visit, row in enumerate(history, 1)]
     return rows
 
@@ -236,13 +287,24 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
 def write_phantom(
     out: Path, *, kind: str, patients: int, visits: int, size: int = 128, seed: int = 0
 ) -> Path:
-    """A raw folder as a user has it: `scans/<patient>_<visit>` (NIfTI or 16-bit PNG), `table.csv`
-    and the `map.yaml` for it.
+    """Write a raw folder as a hospital hands it over, with `table.csv` and the `map.yaml` for it.
+
+    Args:
+        out: The folder.
+        kind: A row of KINDS.
+        patients: Number of patients, at least 1.
+        visits: Visits of each patient, at least 1.
+        size: Pixels on a side.
+        seed: Seed of the study.
+
+    Returns:
+        The folder. `scans/<patient>_<visit>` are NIfTI or 16-bit PNG files.
 
     Raises:
+        OptionError: The study is empty, or the kind is unknown.
         InputError: `out` holds something else than this phantom, finished or stopped.
     """
-    spec = of(kind)
+    spec = kind_of(kind)
     rows = cohort_table(kind, patients, visits, seed)
     table = _table(spec, rows)
     _check_free(out, table)
@@ -256,6 +318,7 @@ def write_phantom(
 
 
 def _file(spec: Kind, row: Row) -> str:
+    """Path of a row's picture below the folder."""
     return f"scans/{row['patient']}_{row['visit']}{spec.suffix}"
 
 
@@ -266,18 +329,9 @@ def _table(spec: Kind, rows: list[Row]) -> str:
     table.writerow(["Patient", "Visit", "Days", "Age", "Sex", spec.column.capitalize(), "File"])
     for row in rows:
         own = row[spec.column]
-        shown = own if isinstance(own, str) else "|".join(own) or NO_FINDING
-        table.writerow(
-            [
-                row["patient"],
-                row["visit"],
-                row["days"],
-                row["age"],
-                row["sex"],
-                shown,
-                _file(spec, row),
-            ]
-        )
+        cell = own if isinstance(own, str) else "|".join(own) or NO_FINDING
+        common = [row[name] for name in ("patient", "visit", "days", "age", "sex")]
+        table.writerow([*common, cell, _file(spec, row)])
     return text.getvalue()
 
 

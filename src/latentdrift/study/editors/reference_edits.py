@@ -71,7 +71,7 @@ def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spe
     Raises:
         OptionError: An unknown kind, or an adapter that does not know its attributes.
     """
-    kinds = phantom.of(kind)
+    kinds = phantom.kind_of(kind)
     lacking = [name for name in ("age", "sex", kinds.column) if name not in spec]
     if lacking:
         raise OptionError(
