@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from latentdrift import Base, Cohort, Drift
 from latentdrift.evaluate.statistics.bootstrap import proportion_interval
-from latentdrift.sample.generate import generate
+from latentdrift.sample.generate import SamplingOptions, generate
 from recipes.pocket.pictures import KINDS, picture
 
 SEED = 777
@@ -90,9 +90,9 @@ def probe(base: Base) -> str:
     others, truth = pictures(FAR + 100_000)
     ceiling = learned.predict(seen(base, others)) == np.array(truth)
     asked = [(kind, picture(FAR + 1000 + i, SEED, kind)[1]) for kind in KINDS for i in range(EACH)]
-    how = {"seed": SEED, "steps": STEPS, "guidance": GUIDANCE, "sampler": "ddim"}
+    sampling = SamplingOptions(seed=SEED, steps=STEPS, guidance=GUIDANCE, sampler="ddim")
     drawn = dict(
-        generate(base, Drift(), {i: caption for i, (_, caption) in enumerate(asked)}, **how)
+        generate(base, Drift(), {i: caption for i, (_, caption) in enumerate(asked)}, sampling)
     )
     samples = torch.from_numpy(np.stack([drawn[i] for i in range(len(asked))])).permute(0, 3, 1, 2)
     right = learned.predict(seen(base, samples)) == np.array([kind for kind, _ in asked])

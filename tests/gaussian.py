@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.flow_matching import FlowSchedule
 from latentdrift.model.schedule import DEFAULTS, Denoiser, Process, Schedule
 
@@ -40,6 +41,7 @@ def gaussian(
 
     def denoise(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
         a, s = schedule.scales(t, xt)
+        context = context.embeddings if isinstance(context, Conditioning) else context
         shift = context.reshape(-1, 1, 1, 1) if isinstance(context, Tensor) else (context or 0.0)
         m = mean + shift
         y = xt - s * delta
@@ -59,6 +61,6 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def contexts(*means: float, batch: int = 2) -> tuple[Tensor, ...]:
-    """Contexts of `gaussian`: what each adds to the mean."""
-    return tuple(torch.full((batch,), mean, dtype=torch.float64) for mean in means)
+def contexts(*means: float, batch: int = 2) -> tuple[Conditioning, ...]:
+    """Conditionings of `gaussian`: what each adds to the mean."""
+    return tuple(Conditioning(torch.full((batch,), mean, dtype=torch.float64)) for mean in means)

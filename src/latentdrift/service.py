@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     """An adapter -> synthetic images, as a cohort."""
     from latentdrift.adapt.training.hint_batches import pictures
     from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.sample.generate import SamplingOptions
     from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.medical_objects import OBJECTS, bits, check_format, write_objects
     from latentdrift.sample.start_override import restart
@@ -133,19 +135,15 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     base, drift, info, statistics = adapted(options, options.also)
     drift = restart(drift, options, base, info, statistics)
     wanted = requests(options, base, info)
-    how: Any = {
-        name: getattr(options, name) for name in ("seed", "steps", "guidance", "sampler", "rescale")
-    }
-    how |= {
-        "resolution": options.resolution or info["resolution"],
-        "same_noise": options.same_noise or bool(options.interpolate),
-    }
-    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    resolution = options.resolution or info["resolution"]
+    sampling = SamplingOptions.of(options, resolution)
+    sampling = replace(sampling, same_noise=options.same_noise or bool(options.interpolate))
+    hints = pictures(options, base, info, [one.row for one in wanted], resolution)
     gate = gatekeeper(options, info)
     depth = bits(options.depth, info)
     check_format(options.format, info)
     settings = {
-        **how,
+        **sampling.shaping(),
         "depth": depth,
         "base": base.hash,
         "drift": drift,
@@ -159,7 +157,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     sheet = Sheet.open(options.out, settings)
     missing = sheet.missing(wanted)
     with bar("generate", quiet=quiet) as report:
-        drawn = draw(base, drift, missing, statistics, hints, batch_size=options.batch_size, **how)
+        drawn = draw(base, drift, missing, sampling, statistics, hints)
         for done, (index, picture) in enumerate(drawn, 1):
             sheet.keep(index, picture, colour=info["colour"], depth=depth)
             report(done, len(missing))
@@ -622,13 +620,13 @@ def _preview(
     """Pictures [N, H, W, 3] uint8 of a network in training."""
     import numpy as np
 
-    from latentdrift.adapt.training.preview import HOW
+    from latentdrift.adapt.training.preview import PREVIEW
     from latentdrift.data.images.intensity import from_unit
     from latentdrift.sample.generate import generate as draw
 
     beside = None if shown is None else {i: [part] for i, part in enumerate(shown)}
-    how: Any = {**HOW, "seed": seed}
-    pictures = draw(base, drift, dict(enumerate(texts)), statistics, beside, **how)
+    sampling = replace(PREVIEW, seed=seed)
+    pictures = draw(base, drift, dict(enumerate(texts)), sampling, statistics, beside)
     drawn = {index: from_unit(picture, (0.0, 255.0), np.uint8) for index, picture in pictures}
     return np.stack([drawn[index] for index in range(len(texts))])
 

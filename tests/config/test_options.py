@@ -21,7 +21,6 @@ from tiny import tiny_cohort
 
 from latentdrift import config, preflight
 from latentdrift.adapt.interop.exports import EXPORTS
-from latentdrift.adapt.methods.lora import TARGETS
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.lr_schedules import SCHEDULES
 from latentdrift.adapt.training.optimizers import OPTIMIZERS
@@ -35,6 +34,7 @@ from latentdrift.edit.editors.editors import check as check_editor
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.errors import LatentDriftError, OptionError
 from latentdrift.evaluate.features.features import FEATURES
+from latentdrift.model.families.families import FAMILIES
 from latentdrift.model.noise import NOISES
 from latentdrift.sample.samplers import FLOW_SAMPLERS, SAMPLERS
 from latentdrift.verbs import VERBS
@@ -49,7 +49,7 @@ TABLES: dict[str, Any] = {
     "rate_schedule": SCHEDULES,
     "optimizer": OPTIMIZERS,
     "tracker": TRACKERS,
-    "targets": TARGETS,
+    "targets": FAMILIES["sd"].lora_targets,
     "noise": NOISES,
     "hint": HINTS,
     "to": EXPORTS,

@@ -53,7 +53,7 @@ def test_only_the_base_knows_the_scaling_factor(base: Base) -> None:
 
 
 def test_parts_are_frozen_and_in_evaluation_mode(base: Base) -> None:
-    for part in (base.vae, base.text_encoder, base.unet):
+    for part in (base.vae, base.text_encoders["text_encoder"], base.network):
         assert not part.training
         assert not any(parameter.requires_grad for parameter in part.parameters())
 
@@ -61,8 +61,8 @@ def test_parts_are_frozen_and_in_evaluation_mode(base: Base) -> None:
 def test_denoiser_is_the_unet(base: Base) -> None:
     xt = torch.randn(2, 4, 8, 8)
     context = base.embed(["a brain", "a chest"])
-    assert context.shape == (2, 77, 32)
-    expected = base.unet(xt, 10, encoder_hidden_states=context).sample
+    assert context.embeddings.shape == (2, 77, 32)
+    expected = base.network(xt, 10, encoder_hidden_states=context.embeddings).sample
     assert torch.equal(base.denoiser()(xt, 10, context), expected)
     assert torch.allclose(
         base.denoiser()(xt, torch.tensor([10.0, 10.0]), context), expected, atol=1e-6
@@ -337,12 +337,14 @@ def test_a_tokenizer_without_its_words_is_refused(gone: tuple[str, ...], broken:
 
 def test_a_tokenizer_may_be_one_file(broken: Path, base: Base) -> None:
     folder = broken / "tokenizer"
-    base.tokenizer.save_pretrained(folder)
+    base.tokenizers["tokenizer"].save_pretrained(folder)
     for name in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
         (folder / name).unlink(missing_ok=True)
     loaded = Base.load(broken)
     assert torch.equal(loaded.tokens(["a brain MRI"]), base.tokens(["a brain MRI"]))
-    assert latent_cache.live_contexts(loaded, ["a brain MRI"])(["a brain MRI"]).shape == (1, 77, 32)
+    assert latent_cache.live_contexts(loaded, ["a brain MRI"])(
+        ["a brain MRI"]
+    ).embeddings.shape == (1, 77, 32)
 
 
 def test_a_damaged_tokenizer_is_refused(broken: Path) -> None:
@@ -364,9 +366,10 @@ def test_a_vocabulary_of_another_size_than_the_text_encoders_is_refused(
     CLIPTextModel(CLIPTextConfig(**{**config, **ends, "vocab_size": rows})).save_pretrained(
         broken / "text_encoder"
     )
+    words = len(base.tokenizers["tokenizer"])
     with pytest.raises(
         BaseModelError,
-        match=f"has a vocabulary of {len(base.tokenizer)} and the text encoder one of {rows}",
+        match=f"has a vocabulary of {words} and the text encoder one of {rows}",
     ):
         Base.load(broken)
 
@@ -428,7 +431,7 @@ def test_bf16_weights_take_and_give_full_precision(tiny_base_folder: Path, base:
 
 def test_fp16_keeps_an_autoencoder_that_overflows_in_full_precision(tiny_base_folder: Path) -> None:
     base = Base.load(tiny_base_folder, precision="fp16")
-    assert base.unet.dtype == torch.float16
+    assert base.network.dtype == torch.float16
     assert base.vae.config.force_upcast and base.vae.dtype == torch.float32
 
 

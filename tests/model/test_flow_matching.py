@@ -13,6 +13,7 @@ from gaussian import channels, gaussian, randn, schedule_of
 from torch import nn
 
 from latentdrift.errors import BaseModelError, OptionError
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.flow_matching import FlowSchedule, flux_denoiser, sd3_denoiser
 from latentdrift.model.schedule import MIXED, Denoiser
@@ -184,9 +185,10 @@ SHAPES: dict[str, Callable[[], tuple[nn.Module, Denoiser]]] = {
 }
 
 
-def texts(batch: int, seed: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+def texts(batch: int, seed: int = 3) -> Conditioning:
     noise = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, 5, 16, generator=noise), torch.randn(batch, 24, generator=noise)
+    embeddings = torch.randn(batch, 5, 16, generator=noise)
+    return Conditioning(embeddings, torch.randn(batch, 24, generator=noise))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -198,7 +200,7 @@ def test_loss_and_gradients_are_those_of_drifted_noise(shape: str) -> None:
     )
     network = network.double()
     delta = channels(*DELTA)
-    context = tuple(part.double() for part in texts(3))
+    context = texts(3).to(torch.device("cpu"), torch.float64)
     x0 = randn(3, 4, 8, 8, seed=1)
     eps = randn(3, 4, 8, 8, seed=2)
 
@@ -252,7 +254,7 @@ def test_images_of_a_batch_are_on_their_own(shape: str, batch: int) -> None:
         together = denoiser(xt, times, context)
         assert together.shape == xt.shape
         for i in range(batch):
-            alone = denoiser(xt[i : i + 1], times[i], tuple(part[i : i + 1] for part in context))
+            alone = denoiser(xt[i : i + 1], times[i], context[i : i + 1])
             assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
 
 

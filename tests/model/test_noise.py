@@ -30,7 +30,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.noise import NOISES, Noise
 from latentdrift.model.schedule import Schedule
-from latentdrift.sample.generate import generate
+from latentdrift.sample.generate import SamplingOptions, generate
 from latentdrift.sample.samplers import SAMPLERS, first_time, run
 from latentdrift.seeds import generator
 
@@ -392,11 +392,12 @@ def test_an_adapter_brings_its_schedule(method: str, run_fit: Fit, tiny_base_fol
     assert adapted.base.schedule.a(999) == 0
     how = {"seed": 0, "steps": 3, "guidance": 2.0}
     ((_, picture),) = generate(
-        adapted.base, adapted.drift, {0: "a brain MRI"}, sampler="euler", **how
+        adapted.base, adapted.drift, {0: "a brain MRI"}, SamplingOptions(sampler="euler", **how)
     )
     assert np.isfinite(picture).all()
     with pytest.raises(OptionError, match="sampler 'heun' cannot start from pure noise"):
-        list(generate(adapted.base, adapted.drift, {0: "a brain MRI"}, sampler="heun", **how))
+        heun = SamplingOptions(sampler="heun", **how)
+        list(generate(adapted.base, adapted.drift, {0: "a brain MRI"}, heun))
     changed = edit(
         adapted.base,
         adapted.drift,

@@ -21,6 +21,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.images.brightness import levels
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.study.benchmarks.sensitivity import GRID, Answer, answers
 from latentdrift.study.drift.search import load_fit
 from latentdrift.study.subject import Subject
@@ -28,7 +29,7 @@ from latentdrift.study.subject import Subject
 SD = os.environ.get("LATENTDRIFT_SD")
 COHORT = os.environ.get("LATENTDRIFT_COHORT")
 STEPS = int(os.environ.get("LATENTDRIFT_STEPS", "500"))  # of a fine-tune
-HOW = {"seed": 0, "steps": 50, "guidance": 7.5, "sampler": "ddim"}
+SAMPLING = SamplingOptions(seed=0, steps=50, guidance=7.5, sampler="ddim")
 PROMPTS = {
     0: "Elon Musk on a mountain",
     1: "Barack Obama on a plane",
@@ -44,7 +45,7 @@ with_cohort = pytest.mark.skipif(not COHORT, reason="LATENTDRIFT_COHORT names no
 @pytest.fixture(scope="module")
 def plain() -> list[Answer]:
     base = Base.load(str(SD))
-    return answers(Subject(base, Drift(), {"colour": True, "method": None}), PROMPTS, HOW)
+    return answers(Subject(base, Drift(), {"colour": True, "method": None}), PROMPTS, SAMPLING)
 
 
 @pytest.fixture(scope="module", params=["none", "0.1"])
@@ -96,7 +97,7 @@ def test_drift_in_training_makes_the_start_matter_less(
 ) -> None:
     drift, asked = fitted
     subject = load_fit(asked)
-    found = answers(subject, subject.prompts(Cohort.load(asked.cohort), "test", 4), HOW, GRID)
+    found = answers(subject, subject.prompts(Cohort.load(asked.cohort), "test", 4), SAMPLING, GRID)
     ends = [answer.mean[-1] for answer in found]
     spread[drift] = max(ends) - min(ends)
     if len(spread) == 2:
@@ -120,7 +121,7 @@ def test_drift_brings_the_background_nearer_to_the_real_one(
         np.moveaxis(cohort.batch(cohort.rows("test"), subject.info["resolution"]), 1, -1) + 1
     ) / 2
     pictures = np.stack(
-        list(subject.pictures(subject.drift, subject.prompts(cohort, "test", 16), HOW))
+        list(subject.pictures(subject.drift, subject.prompts(cohort, "test", 16), SAMPLING))
     )
     found = levels(pictures, real)
     if found["background"] is None or found["real_background"] is None:

@@ -19,7 +19,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.prompts.composition import compose, parts
 from latentdrift.sample import guidance
-from latentdrift.sample.generate import generate
+from latentdrift.sample.generate import SamplingOptions, generate
 from latentdrift.sample.prompt_composition import between, combined
 from latentdrift.sample.synthetic_cohort import Request, follow_cohort, readable
 
@@ -44,7 +44,9 @@ def drawn(
 ) -> list[np.ndarray]:
     asked = [Request.of(prompt).drawn for prompt in prompts]
     wanted = dict(zip(indices or range(len(prompts)), asked, strict=True))
-    return [picture for _, picture in generate(base, Drift(), wanted, **{**HOW, **how})]
+    return [
+        picture for _, picture in generate(base, Drift(), wanted, SamplingOptions(**{**HOW, **how}))
+    ]
 
 
 def test_the_syntax_is_the_web_interfaces() -> None:
@@ -121,7 +123,9 @@ def test_a_report_with_an_and_of_its_own_is_one_prompt(
         one.prompt == one.drawn == "NO MASS: 3 AND HEART"
     )  # a table's words are never taken apart
     assert Request.of(one.prompt).drawn == (("NO MASS", 3.0), ("HEART", 1.0))
-    (whole,) = (picture for _, picture in generate(base, Drift(), {0: one.drawn}, **HOW))
+    (whole,) = (
+        picture for _, picture in generate(base, Drift(), {0: one.drawn}, SamplingOptions(**HOW))
+    )
     (split,) = drawn(base, one.prompt)
     assert not np.array_equal(whole, split)
 

@@ -701,9 +701,8 @@ def test_a_plan_shows_the_token_budget_and_fit_keeps_it(base: Base, cohort: Coho
         "longest_prompt"
     ]
     assert shown["limit"] == 75 and shown["text"] in todo.prompts
-    counts = [
-        len(base.tokenizer(text, add_special_tokens=False).input_ids) for text in todo.prompts
-    ]
+    tokenizer = base.tokenizers["tokenizer"]
+    counts = [len(tokenizer(text, add_special_tokens=False).input_ids) for text in todo.prompts]
     assert shown["tokens"] == max(counts) < 75
     _, reports = asked(base, cohort, caption="report")
     long = replace(

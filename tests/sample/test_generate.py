@@ -3,6 +3,7 @@ diffusers makes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.sample.generate import SLOTS, generate, latents
+from latentdrift.sample.generate import SLOTS, SamplingOptions, generate, latents
 from latentdrift.sample.samplers import SAMPLERS
 from latentdrift.seeds import generator
 
@@ -33,7 +34,9 @@ def pictures(
     base: Base, indices: list[int], drift: Drift | None = None, **options: object
 ) -> dict[int, np.ndarray]:
     prompts = {index: PROMPTS[index % len(PROMPTS)] for index in indices}
-    return dict(generate(base, drift or Drift(), prompts, **{**OPTIONS, **options}))
+    return dict(
+        generate(base, drift or Drift(), prompts, SamplingOptions(**{**OPTIONS, **options}))
+    )
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "euler-a"])
@@ -60,7 +63,9 @@ def test_index_seed_prompt_and_guidance_each_matter(base: Base) -> None:
     first = pictures(base, [0])[0]
     assert not np.allclose(first, pictures(base, [3])[3], atol=0.05)  # the same prompt
     assert not np.allclose(first, pictures(base, [0], seed=4)[0], atol=0.05)
-    assert not np.array_equal(first, dict(generate(base, Drift(), {0: PROMPTS[1]}, **OPTIONS))[0])
+    assert not np.array_equal(
+        first, dict(generate(base, Drift(), {0: PROMPTS[1]}, SamplingOptions(**OPTIONS)))[0]
+    )
     assert not np.array_equal(first, pictures(base, [0], guidance=1.0)[0])
 
 
@@ -120,9 +125,9 @@ def test_what_cannot_work_is_said_before_any_work(base: Base) -> None:
         ({"resolution": 36}, "resolution 36"),
     ):
         with pytest.raises(OptionError, match=message):
-            generate(base, Drift(), {0: "a brain"}, **{**OPTIONS, **options})
+            generate(base, Drift(), {0: "a brain"}, SamplingOptions(**{**OPTIONS, **options}))
     with pytest.raises(OptionError, match="reads 75"):
-        generate(base, Drift(), {0: "a brain", 9: "brain " * 80}, **OPTIONS)
+        generate(base, Drift(), {0: "a brain", 9: "brain " * 80}, SamplingOptions(**OPTIONS))
 
 
 def test_every_sampler_runs_a_real_network(base: Base) -> None:
@@ -142,9 +147,9 @@ def test_what_is_added_at_every_step_is_added_as_often_as_there_are_steps(
     steps = 5
     delta = 0.1
     monkeypatch.setattr(Base, "denoiser", lambda self: lambda xt, t, context: torch.zeros_like(xt))
-    how = {**OPTIONS, "sampler": sampler, "steps": steps}
+    options = replace(SamplingOptions(**OPTIONS), sampler=sampler, steps=steps)
     (plain,), (added,) = (
-        list(latents(base, drift, {0: ""}, **how))
+        list(latents(base, drift, {0: ""}, options))
         for drift in (Drift(), Drift((), (delta,) * 4, form=form))
     )
     a = base.schedule.a(

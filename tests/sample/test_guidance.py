@@ -6,6 +6,7 @@ import pytest
 import torch
 from gaussian import channels, contexts, gaussian, randn, schedule_of, sd_schedule
 
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import MIXED, Denoiser
 from latentdrift.sample.guidance import guide
@@ -39,7 +40,7 @@ def test_branches_share_one_call_and_no_guidance_is_one_branch(
     seen: list[int] = []
     network = gaussian(sd_schedule())
 
-    def counting(xt: torch.Tensor, t: float, context: torch.Tensor) -> torch.Tensor:
+    def counting(xt: torch.Tensor, t: float, context: Conditioning) -> torch.Tensor:
         seen.append(len(xt))
         return network(xt, t, context)
 
@@ -70,15 +71,15 @@ def test_drift_passes_through_guidance_unchanged(kind: str, weights: tuple[float
     )
 
 
-def drawn(batch: int = 2) -> tuple[torch.Tensor, ...]:
+def drawn(batch: int = 2) -> tuple[Conditioning, ...]:
     """Contexts that differ from element to element, so that guidance changes the spread over an
     image."""
-    return tuple(randn(batch, 4, 8, 8, seed=seed) for seed in (1, 2, 3))
+    return tuple(Conditioning(randn(batch, 4, 8, 8, seed=seed)) for seed in (1, 2, 3))
 
 
 def textured(network: Denoiser) -> Denoiser:
     """The network, with a context [B, C, h, w] added to what it says."""
-    return lambda xt, t, context: network(xt, t, None) + context
+    return lambda xt, t, context: network(xt, t, None) + context.embeddings
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.3, 0.7, 1.0])
@@ -131,13 +132,13 @@ def test_rescale_keeps_drift_only_where_the_network_is_wrapped(kind: str) -> Non
 def test_contexts_of_several_parts_are_joined_part_by_part() -> None:
     seen = []
 
-    def network(
-        xt: torch.Tensor, t: float, context: tuple[torch.Tensor, torch.Tensor]
-    ) -> torch.Tensor:
-        seen.append(tuple(part.shape for part in context))
-        return xt + context[0].mean((1, 2)).reshape(-1, 1, 1, 1)
+    def network(xt: torch.Tensor, t: float, context: Conditioning) -> torch.Tensor:
+        seen.append((context.embeddings.shape, context.pooled.shape))
+        return xt + context.embeddings.mean((1, 2)).reshape(-1, 1, 1, 1)
 
-    pair = tuple((torch.full((2, 3, 5), value), torch.zeros(2, 7)) for value in (0.0, 1.0))
+    pair = tuple(
+        Conditioning(torch.full((2, 3, 5), value), torch.zeros(2, 7)) for value in (0.0, 1.0)
+    )
     assert torch.allclose(
         guide(network, 3.0)(torch.zeros(2, 4, 8, 8), 500, pair), torch.full((2, 4, 8, 8), 3.0)
     )

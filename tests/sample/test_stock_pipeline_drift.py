@@ -20,6 +20,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.guidance import guide
 from latentdrift.sample.samplers import SAMPLERS, After, configure, first_time, run
 from latentdrift.sample.stock_pipeline_drift import lost, on_step_end, start
@@ -357,9 +358,9 @@ def tiny_full_adapter(tiny_base_folder: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("export") / "adapter"
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weights in base.unet.parameters():
+        for weights in base.network.parameters():
             weights += 0.02 * torch.randn(weights.shape, generator=noise)
-    base.unet.save_pretrained(folder / "unet")
+    base.network.save_pretrained(folder / "unet")
     drift = Drift(train=DELTA, infer=(0.2, 0.0, -0.1, 0.05))
     made_for = {"name": str(tiny_base_folder), "hash": base.hash}
     info = {"format": 1, "method": "full", "base": made_for, "drift": drift.to_dict()}
@@ -406,7 +407,9 @@ def test_the_page_works_as_it_is_printed(
         "guidance": block["GUIDANCE"],
         "sampler": sampler,
     }
-    ((_, ours),) = generate(adapted.base, adapted.drift, {block["INDEX"]: block["PROMPT"]}, **how)
+    ((_, ours),) = generate(
+        adapted.base, adapted.drift, {block["INDEX"]: block["PROMPT"]}, SamplingOptions(**how)
+    )
     difference = np.asarray(block["image"], dtype=float) - (ours + 1) / 2 * 255
     assert np.abs(difference).max() < 0.6  # half a grey level of rounding
     assert np.asarray(block["image"]).std() > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,19 +43,20 @@ def fit(options: config.FitOptions) -> Result:
 
 def generate(options: config.GenerateOptions) -> Result:
     from latentdrift.adapt.training.hint_batches import pictures
+    from latentdrift.sample.generate import SamplingOptions
     from latentdrift.sample.medical_objects import bits, check_format
     from latentdrift.sample.start_override import restart
 
     base, drift, info, statistics = adapted(options, options.also)
     drift = restart(drift, options, base, info, statistics)
     wanted = requests(options, base, info)
-    how: Any = {name: getattr(options, name) for name in ("seed", "guidance", "sampler", "rescale")}
-    how["resolution"] = options.resolution or info["resolution"]
-    hints = pictures(options, base, info, [one.row for one in wanted], how["resolution"])
+    resolution = options.resolution or info["resolution"]
+    sampling = SamplingOptions.of(options, resolution)
+    hints = pictures(options, base, info, [one.row for one in wanted], resolution)
     gatekeeper(options, info)
     bits(options.depth, info)
     check_format(options.format, info)
-    each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, options.steps, how, hints)
+    each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, sampling, hints)
     return {
         "images": len(wanted),
         "seconds_per_image": round(each, 3),
@@ -65,34 +67,30 @@ def generate(options: config.GenerateOptions) -> Result:
 
 
 def _seconds_per_image(
-    base: Any, drift: Any, prompt: str, statistics: Any, steps: int, how: Any, shown: Any = None
+    base: Any, drift: Any, prompt: str, statistics: Any, sampling: Any, images: Any = None
 ) -> float:
     """Wall time of one of the images that are drawn together, from a few real steps."""
     from latentdrift.sample.generate import SLOTS
     from latentdrift.sample.generate import generate as draw
 
-    tried = min(4, steps)
+    few = replace(sampling, steps=min(4, sampling.steps))
     for _ in range(2):  # the first call warms up
         began = time.perf_counter()
-        list(draw(base, drift, {0: prompt}, statistics, shown, steps=tried, **how))
-    return (time.perf_counter() - began) / tried * steps / SLOTS
+        list(draw(base, drift, {0: prompt}, few, statistics, images))
+    return (time.perf_counter() - began) / few.steps * sampling.steps / SLOTS
 
 
 def drift_estimate(options: config.DriftEstimateOptions) -> Result:
     from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.sample.generate import SamplingOptions
     from latentdrift.study.drift.estimate import first_signal
 
     cohort = Cohort.load(options.cohort)
     model = subject(options)
     a_t0 = first_signal(model.base, options)
     drawn = options.n if options.copy_slope else 0
-    how = {
-        "seed": options.seed,
-        "guidance": options.guidance,
-        "sampler": options.sampler,
-        "resolution": options.resolution,
-    }
-    each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
+    sampling = SamplingOptions.of(options, options.resolution)
+    each = _seconds_per_image(model.base, model.drift, "", model.statistics, sampling)
     images = len(cohort.rows("train"))
     return {
         "images_encoded": images,
@@ -113,8 +111,7 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
     asked = Question.of(model.about(cohort), cohort, options)
     trains = options.stage == "train"
     deltas = len(asked.grid)
-    how = {name: asked.how[name] for name in ("seed", "guidance", "sampler", "resolution")}
-    each = _seconds_per_image(model.base, model.drift, "", model.statistics, options.steps, how)
+    each = _seconds_per_image(model.base, model.drift, "", model.statistics, asked.sampling)
     images = options.n * (deltas + (len(FINE) if trains else 0))
     fitting = (
         cost_estimate.plan(model.base, cohort, asked.fitting(0.0))["seconds"] * deltas
@@ -137,6 +134,7 @@ def bench(options: config.BenchOptions) -> Result:
     from latentdrift.evaluate.downstream.tstr import seconds_per_step
     from latentdrift.model.base import Base
     from latentdrift.model.drift import Drift
+    from latentdrift.sample.generate import SamplingOptions
     from latentdrift.study.benchmarks.benchmark import Bench
 
     asked = Bench(options)
@@ -160,13 +158,8 @@ def bench(options: config.BenchOptions) -> Result:
         seconds += images * _seconds_per_visit(asked)
     elif isinstance(options, config.BenchDrawnOptions) and images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
-        how = {
-            "seed": 0,
-            "guidance": options.guidance,
-            "sampler": options.sampler,
-            "resolution": options.resolution,
-        }
-        seconds += images * _seconds_per_image(base, Drift(), "", None, options.steps, how)
+        sampling = SamplingOptions.of(options, options.resolution)
+        seconds += images * _seconds_per_image(base, Drift(), "", None, sampling)
     told: Result = {"fits": len(fits), "images": images}
     if isinstance(options, config.BenchTable1Options):
         told |= {"by": str(asked.classes), "classifiers": sum(map(len, shared))}

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.errors import AdapterError, OptionError, unknown
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.schedule import Denoiser, Process
 
 # Mode -> whether drift acts in training, and the row of STARTS (start.py) that sampling begins
@@ -397,12 +398,12 @@ def _shifted(denoiser: Denoiser, schedule: Process, seen: Tensor, said: Tensor) 
         return denoiser
     channels = max(seen.shape[1], said.shape[1])
 
-    def wrapped(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
+    def wrapped(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:
         into, off = (_over(delta, xt, channels) for delta in (seen, said))
         shifted = torch.cat(
             [xt[:, :channels] + schedule.scales(t, xt)[1] * into, xt[:, channels:]], dim=1
         )
-        prediction = denoiser(shifted, t, context)
+        prediction = denoiser(shifted, t, conditioning)
         if prediction.shape[1] != channels:
             raise AdapterError(
                 f"the drift has {channels} values, but the latents {prediction.shape[1]} channels"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.errors import BaseModelError
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.schedule import Denoiser, Process
 
 
@@ -80,14 +81,16 @@ class FlowSchedule(Process):
 
 
 def sd3_denoiser(transformer: Any) -> Denoiser:
-    """An SD3-shaped transformer as a function: (xt [B, C, h, w], t, (embeddings [B, L, D], pooled
-    [B, P])) -> eps - x0."""
+    """An SD3-shaped transformer as a function: (xt [B, C, h, w], t, conditioning) -> eps - x0.
 
-    def denoise(xt: Tensor, t: float | Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
-        embeddings, pooled = (part.to(transformer.dtype) for part in context)
+    It reads `embeddings` and `pooled`.
+    """
+
+    def denoise(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:
+        read = conditioning.to(xt.device, transformer.dtype)
         parts = {
-            "encoder_hidden_states": embeddings,
-            "pooled_projections": pooled,
+            "encoder_hidden_states": read.embeddings,
+            "pooled_projections": read.pooled,
             "timestep": _times(t, xt),
         }
         return transformer(xt.to(transformer.dtype), **parts, return_dict=False)[0].to(xt.dtype)
@@ -104,20 +107,20 @@ def flux_denoiser(transformer: Any, guidance: float | None = None) -> Denoiser:
             replaces guidance by `guide`.
     """
 
-    def denoise(xt: Tensor, t: float | Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
-        embeddings, pooled = (part.to(transformer.dtype) for part in context)
+    def denoise(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:
+        read = conditioning.to(xt.device, transformer.dtype)
         rows = xt.shape[2] // 2
         columns = xt.shape[3] // 2
         places = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
         prediction = transformer(
             torch.nn.functional.pixel_unshuffle(xt, 2).flatten(2).mT.to(transformer.dtype),
-            encoder_hidden_states=embeddings,
-            pooled_projections=pooled,
+            encoder_hidden_states=read.embeddings,
+            pooled_projections=read.pooled,
             timestep=(_times(t, xt) / 1000).to(
                 transformer.dtype
             ),  # the transformer multiplies it by 1000 again
             img_ids=places.to(xt.device, transformer.dtype),
-            txt_ids=torch.zeros(embeddings.shape[1], 3).to(xt.device, transformer.dtype),
+            txt_ids=torch.zeros(read.embeddings.shape[1], 3).to(xt.device, transformer.dtype),
             guidance=None
             if guidance is None
             else torch.full((len(xt),), guidance, device=xt.device, dtype=transformer.dtype),

@@ -9,58 +9,12 @@ from difflib import get_close_matches
 from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentdrift.errors import BaseModelError
 
-WEIGHTS = {
-    "vae": "diffusion_pytorch_model",
-    "text_encoder": "model",
-    "unet": "diffusion_pytorch_model",
-}
-"""Component -> name of its weight file, without the ending."""
-
-
-PIPELINE = "StableDiffusion"
-"""What the class of a pipeline of our parts begins with."""
-
-# Beginning of a pipeline's class -> the name that its models are known by; of several that fit, the
-# longest.
-FOREIGN = {
-    "StableDiffusionXL": "SDXL",
-    "StableDiffusion3": "Stable Diffusion 3",
-    "StableDiffusionUpscale": "an upscaler",
-    "StableDiffusionLatentUpscale": "an upscaler",
-    "StableDiffusionDepth2Img": "a depth-to-image model",
-    "StableDiffusionImageVariation": "image variations",
-    "StableCascade": "Stable Cascade",
-    "StableUnCLIP": "unCLIP",
-    "StableVideoDiffusion": "Stable Video Diffusion",
-    "AltDiffusion": "AltDiffusion",
-    "AuraFlow": "AuraFlow",
-    "Chroma": "Chroma",
-    "Flux": "FLUX.1",
-    "Flux2": "FLUX.2",
-    "HunyuanDiT": "Hunyuan-DiT",
-    "IF": "DeepFloyd IF",
-    "Kandinsky": "Kandinsky",
-    "Kolors": "Kolors",
-    "LatentConsistencyModel": "a latent consistency model",
-    "Lumina": "Lumina",
-    "PixArt": "PixArt",
-    "QwenImage": "Qwen-Image",
-    "Sana": "Sana",
-    "Wuerstchen": "Wuerstchen",
-}
-
-# Component -> key of its config.json, and what it may say.
-KINDS = {
-    "unet": ("_class_name", ("UNet2DConditionModel",)),
-    "text_encoder": (
-        "architectures",
-        ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel"),
-    ),
-}
+if TYPE_CHECKING:
+    from latentdrift.model.families.family import Family
 
 
 def cards() -> dict[str, dict[str, Any]]:
@@ -115,22 +69,18 @@ def is_hub_id(name: str) -> bool:
 
 
 def _download(repository: str, revision: str | None, fetch: bool) -> Path:
-    """A hub repository's parts that we read, from the local cache or the network; of another family
-    only its index is fetched."""
+    """A hub repository's files that are read, from the local cache or the network; for an
+    unsupported family only its index is fetched."""
     from huggingface_hub import snapshot_download
 
-    wanted = ["model_index.json", "scheduler/*.json", "tokenizer/*"]
-    wanted += [
-        f"{part}/{name}"
-        for part, stem in WEIGHTS.items()
-        for name in ("config.json", f"{stem}.safetensors")
-    ]
+    from latentdrift.model.families.families import family_of  # loads torch
+
     try:
         fetched = partial(
             snapshot_download, repository, revision=revision, local_files_only=not fetch
         )
-        _check_family(Path(fetched(allow_patterns=["model_index.json"])))
-        return Path(fetched(allow_patterns=wanted))
+        family = family_of(Path(fetched(allow_patterns=["model_index.json"])))
+        return Path(fetched(allow_patterns=_patterns(family)))
     except (
         OSError,
         ValueError,
@@ -148,37 +98,62 @@ def _download(repository: str, revision: str | None, fetch: bool) -> Path:
         ) from error
 
 
-def check(folder: Path) -> dict[str, str | None]:
-    """What is there before anything heavy is loaded: component -> variant of its weights (None or
-    'fp16')."""
-    _check_family(folder)
-    for part, file in {
-        **dict.fromkeys(WEIGHTS, "config.json"),
+def _patterns(family: Family) -> list[str]:
+    """Files of a repository that a base of this family needs."""
+    patterns = ["model_index.json", "scheduler/*.json"]
+    patterns += [f"{folder}/*" for folder in family.tokenizer_folders]
+    for component, stem in family.weights.items():
+        patterns += [f"{component}/config.json", f"{component}/{stem}.safetensors"]
+    return patterns
+
+
+def check(folder: Path, family: Family) -> dict[str, str | None]:
+    """See that a folder is complete, before anything heavy is loaded.
+
+    Returns:
+        Component -> variant of its weights, None or "fp16".
+
+    Raises:
+        BaseModelError: Something is missing, of another class, or no weights.
+    """
+    files = {
+        **dict.fromkeys(family.weights, "config.json"),
         "scheduler": "scheduler_config.json",
-        "tokenizer": "",
-    }.items():
+        **dict.fromkeys(family.tokenizer_folders, ""),
+    }
+    for part, file in files.items():
         if not (folder / part / file).exists():
             raise BaseModelError(
                 f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers "
                 "Stable Diffusion folder holds scheduler, text_encoder, tokenizer, unet and vae"
             )
-    _check_kinds(folder)
-    _check_vocabulary(folder / "tokenizer")
-    variants: dict[str, str | None] = {}
-    for part, stem in WEIGHTS.items():
-        found = [variant for variant in (None, "fp16") if weights(folder, part, variant).exists()]
-        if not found:
-            foreign = sorted(path.name for path in (folder / part).glob("*.bin"))
-            why = f"only {', '.join(foreign)}, which can carry code" if foreign else "no weights"
-            raise BaseModelError(
-                f"the {part} of base folder {folder} has {why}: latentdrift reads "
-                f"{stem}.safetensors; get the safetensors files of this model, or save it again "
-                "with diffusers' save_pretrained"
-            )
-        if instead := instead_of_weights(weights(folder, part, found[0])):
-            raise BaseModelError(f"{weights(folder, part, found[0])} is {instead}")
-        variants[part] = found[0]
-    return variants
+    _check_classes(folder, family)
+    for name in family.tokenizer_folders:
+        _check_vocabulary(folder / name)
+    return {part: _variant(folder, part, stem) for part, stem in family.weights.items()}
+
+
+def _variant(folder: Path, part: str, stem: str) -> str | None:
+    """The variant of a component's weights.
+
+    Raises:
+        BaseModelError: There are no weights that can be read.
+    """
+    present = [
+        variant for variant in (None, "fp16") if weights(folder, part, stem, variant).exists()
+    ]
+    if not present:
+        pickled = sorted(path.name for path in (folder / part).glob("*.bin"))
+        why = f"only {', '.join(pickled)}, which can carry code" if pickled else "no weights"
+        raise BaseModelError(
+            f"the {part} of base folder {folder} has {why}: latentdrift reads {stem}.safetensors; "
+            "get the safetensors files of this model, or save it again with diffusers' "
+            "save_pretrained"
+        )
+    path = weights(folder, part, stem, present[0])
+    if instead := instead_of_weights(path):
+        raise BaseModelError(f"{path} is {instead}")
+    return present[0]
 
 
 def index(folder: Path) -> dict[str, Any]:
@@ -188,51 +163,18 @@ def index(folder: Path) -> dict[str, Any]:
     return config(path) if path.is_file() else {}
 
 
-def _check_family(folder: Path) -> None:
-    """Refuse another family of models by its name: by the pipeline's class, and without one by its
-    components.
+def _check_classes(folder: Path, family: Family) -> None:
+    """See that components are of the classes that are read.
 
     Raises:
-        BaseModelError: it is not of SD 1.x or 2.x shape.
+        BaseModelError: One is of another class.
     """
-    named = index(folder).get("_class_name") or ""
-    kind = str(
-        named[-1] if isinstance(named, list) else named
-    )  # [module, class] of a pipeline with code of its own
-    beginnings = [beginning for beginning in FOREIGN if kind.startswith(beginning)]
-    ours = (
-        "latentdrift works with SD 1.x and 2.x shapes, whose folders are of class "
-        "StableDiffusionPipeline"
-    )
-    if beginnings:
-        raise BaseModelError(
-            f"base {folder} is {FOREIGN[max(beginnings, key=len)]} ({kind}); {ours}"
-        )
-    if kind and not kind.startswith(PIPELINE):
-        raise BaseModelError(
-            f"base {folder} is a {kind}; {ours}. If its parts are those of Stable Diffusion, write "
-            "that class as _class_name into its model_index.json"
-        )
-    for part, families in {
-        "text_encoder_2": "SDXL, SD3 or FLUX",
-        "transformer": "SD3, FLUX or another transformer",
-    }.items():
-        if (folder / part).exists():
-            raise BaseModelError(f"base {folder} has a {part} ({families}); {ours}")
-
-
-def _check_kinds(folder: Path) -> None:
-    """See that components are of the classes that we read.
-
-    Raises:
-        BaseModelError: one is of another class.
-    """
-    for part, (key, known) in KINDS.items():
-        said = config(folder / part / "config.json").get(key)
-        found = said if isinstance(said, list) else [said]
-        if said and not set(found) & set(known):
+    for part, (key, known) in family.classes.items():
+        stated = config(folder / part / "config.json").get(key)
+        classes = stated if isinstance(stated, list) else [stated]
+        if stated and not set(classes) & set(known):
             raise BaseModelError(
-                f"the {part} of base folder {folder} is a {' or '.join(map(str, found))}; "
+                f"the {part} of base folder {folder} is a {' or '.join(map(str, classes))}; "
                 f"latentdrift reads {known[0]}: choose a base of SD 1.x or 2.x shape"
             )
 
@@ -285,9 +227,9 @@ def config(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def weights(folder: Path, part: str, variant: str | None) -> Path:
+def weights(folder: Path, part: str, stem: str, variant: str | None) -> Path:
     """Where diffusers keeps the weights of a component."""
-    return folder / part / ".".join([WEIGHTS[part], *([variant] if variant else []), "safetensors"])
+    return folder / part / ".".join([stem, *([variant] if variant else []), "safetensors"])
 
 
 @lru_cache(maxsize=64)
@@ -295,3 +237,41 @@ def sha256(path: Path, mtime_ns: int, size: int) -> str:
     """Hash of a file's contents, remembered as long as its time and size stay."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_complete(kind: Any, folder: Path, variant: str | None, **options: Any) -> Any:
+    """Load a model with every one of its weights; a file that lacks some would otherwise leave them
+    random.
+
+    Args:
+        kind: A class of diffusers or transformers.
+        folder: Folder of the component.
+        variant: Variant of its weights, None or "fp16".
+        options: Further arguments of `from_pretrained`.
+
+    Raises:
+        BaseModelError: The weights are damaged, incomplete or of another model.
+    """
+    from safetensors import SafetensorError
+
+    options |= {
+        "variant": variant,
+        "use_safetensors": True,
+        "local_files_only": True,
+        "output_loading_info": True,
+    }
+    try:
+        model, report = kind.from_pretrained(folder, **options)
+    # cut short, or of other shapes than config.json says
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise BaseModelError(
+            f"{folder} cannot be loaded ({error}): it is damaged or of another model; fetch it "
+            "again"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BaseModelError(
+            f"the weights in {folder} are incomplete: {len(missing)} tensors missing, the first "
+            f"{missing[0]}"
+        )
+    return model

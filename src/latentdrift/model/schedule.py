@@ -16,9 +16,17 @@ import torch
 from torch import Tensor
 
 from latentdrift.errors import BaseModelError
+from latentdrift.model.conditioning import Conditioning
 
-Denoiser = Callable[[Tensor, Any, Any], Tensor]
-"""(xt [B, C, h, w] in VP units, t: number or Tensor[B], context) -> prediction [B, C, h, w]."""
+Denoiser = Callable[[Tensor, Any, Conditioning], Tensor]
+"""(xt [B, C, h, w] in VP units, t: number or Tensor[B], conditioning of B images) -> prediction
+[B, C, h, w]."""
+
+GuidedDenoiser = Callable[[Tensor, Any, tuple[Conditioning, ...]], Tensor]
+"""The same with the conditionings of several branches, the reference first."""
+
+Predictor = Callable[[Tensor, Any, None], Tensor]
+"""The same with its conditionings already inside."""
 
 PREDICTIONS = ("epsilon", "v_prediction")
 

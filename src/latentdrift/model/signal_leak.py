@@ -64,9 +64,23 @@ def estimate(
             f"drift 'auto' needs at least two images with finite latents, found {count}; give a "
             "value, or none"
         )
-    names = range(count) if groups is None else groups
-    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    member = torch.tensor([place[name] for name in names])
+    names = list(range(count)) if groups is None else groups
+    interval = _bootstrap(per_image, names, a_t0, confidence, resamples, seed)
+    delta = tuple((per_image.mean(0) * a_t0).tolist())
+    return delta, interval
+
+
+def _bootstrap(
+    per_image: Tensor,
+    groups: Sequence[Hashable],
+    a_t0: float,
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> tuple[tuple[float, float], ...]:
+    """(low, high) of delta per channel; whole groups are resampled."""
+    place = {name: i for i, name in enumerate(dict.fromkeys(groups))}
+    member = torch.tensor([place[name] for name in groups])
     sums = per_image.new_zeros(len(place), per_image.shape[1]).index_add_(0, member, per_image)
     sizes = torch.bincount(member).double()
     picks = torch.randint(
@@ -74,8 +88,6 @@ def estimate(
     )
     resampled = torch.stack([sums[drawn].sum(0) / sizes[drawn].sum() for drawn in picks])
     tail = (1 - confidence) / 2
-    ends = (
-        torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0) * a_t0
-    )
-    delta = tuple((per_image.mean(0) * a_t0).tolist())
-    return delta, tuple((low, high) for low, high in ends.T.tolist())
+    quantiles = torch.tensor([tail, 1 - tail], dtype=torch.float64)
+    ends = torch.quantile(resampled, quantiles, dim=0) * a_t0
+    return tuple((low, high) for low, high in ends.T.tolist())

@@ -1,22 +1,26 @@
-"""Prompts -> images, one picture per (seed, index), whatever else is generated beside it."""
+"""Prompts -> images: one image per (seed, index), whatever else is generated beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentdrift.config import EditOptions, GenerateOptions
+from latentdrift.config.base import Options
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics, begin, check
-from latentdrift.model.schedule import Denoiser
+from latentdrift.model.schedule import GuidedDenoiser
 from latentdrift.prompts import composition
-from latentdrift.sample.guidance import compose, guide
+from latentdrift.sample.guidance import branches, compose, guide
 from latentdrift.sample.samplers import first_time, rows, run
 from latentdrift.seeds import generator
 
@@ -25,66 +29,97 @@ SLOTS = 4
 
 Processors and GPUs choose their kernels by batch size, and those round differently (1e-6 in fp32 on
 x86: enough to flip an 8-bit value). So the network always gets exactly this many images, image i in
-    slot i modulo SLOTS, and slots that nobody asked for are
-computed and thrown away: at most three at the end of a run. With guidance that is a batch of 8,
-past which an 8 M U-Net gained nothing on a processor (0.016 s per image at 8 and at 16, 0.029 at
-2).
+slot i modulo SLOTS. Slots without a wanted image are computed and discarded: at most three at the
+end of a run. With guidance that is a batch of 8, past which an 8 M U-Net gained nothing on a
+processor (0.016 s per image at 8 and at 16, 0.029 at 2).
 """
 
+MAX_CACHED_PROMPTS = 64
 
-class How(TypedDict):
-    """How images are drawn."""
+_GENERATE = GenerateOptions.model_fields
+_EDIT = EditOptions.model_fields
 
-    seed: int
-    """Together with an index it decides all that is random about an image."""
-    steps: int
-    """Of the sampler."""
-    guidance: float
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Options of sampling; the defaults are those of `generate` and `edit`."""
+
+    seed: int = _GENERATE["seed"].default
+    """Decides, together with an index, all that is random about an image."""
+    steps: int = _GENERATE["steps"].default
+    """Steps of the sampler."""
+    guidance: float = _GENERATE["guidance"].default
     """Weight w against the empty prompt; 1 is none."""
-    sampler: str
+    sampler: str = _GENERATE["sampler"].default
     """A row of SAMPLERS."""
-    resolution: NotRequired[int | None]
-    """Pixels R on a side; default the base's own."""
-    image_guidance: NotRequired[float]
-    """Weight of the source image, where the network is shown one (Brooks et al. 2023, eq. 3);
-    default 1.5, their example's."""
-    same_noise: NotRequired[bool]
-    """Every image has the noise of image 0, so that pictures differ by their prompts alone; default
-    no."""
-    rescale: NotRequired[float]
-    """Share of guidance rescale, see `guide`; default none."""
-    batch_size: NotRequired[int]
-    """Images drawn together, in fours: fewer passes through the sampler, more memory, the same
-    pictures."""
-    callback: NotRequired[Callable[[int, int], None] | None]
-    """Told (steps done, steps in all) of the images at hand."""
-    watch: NotRequired[Callable[[Tensor, int], None] | None]
-    """Shown (xt [B, C, h, w] in the scheduler's units, steps done) after each step; of the images
-    at hand, four by four."""
+    resolution: int | None = None
+    """Pixels R on a side; None: the base's own."""
+    rescale: float = _GENERATE["rescale"].default
+    """Share of guidance rescale in [0, 1], see `guide`."""
+    image_guidance: float = _EDIT["image_guidance"].default
+    """Weight of the source image, for a network that reads one (Brooks et al. 2023, eq. 3)."""
+    same_noise: bool = False
+    """Every image has the noise of image 0, so that images differ by their prompts alone."""
+    batch_size: int = _GENERATE["batch_size"].default
+    """Images sampled together, in multiples of SLOTS: fewer passes through the sampler, more
+    memory, the same images."""
+
+    def shaping(self) -> dict[str, Any]:
+        """The options that shape the images of a network without a source image, by name."""
+        left_out = ("image_guidance", "batch_size")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+    @classmethod
+    def of(cls, options: Options, resolution: int | None) -> SamplingOptions:
+        """The sampling options among those of a verb; the rest are at their defaults.
+
+        Args:
+            options: Options of any verb that samples.
+            resolution: Pixels on a side; None: the base's own.
+        """
+        names = {each.name for each in fields(cls)} & type(options).model_fields.keys()
+        values = {name: getattr(options, name) for name in names}
+        return cls(**{**values, "resolution": resolution})
 
 
 Prompts = Mapping[int, str | Sequence[composition.Part]]
-"""Image index -> its prompt, or several with weights. Text is never searched for several: reports
-have ANDs of their own."""
+"""Image index -> its prompt, or several prompts with weights. A plain string is never split at AND:
+the text of reports may hold the word."""
 
-Shown = Mapping[int, Sequence[Tensor]]
-"""Image index -> what the network is shown beside its noise, see `Base.denoiser`: [C, h, w] of a
-source, [3, H, W] of a hint."""
+ImageInputs = Mapping[int, Sequence[Tensor]]
+"""Image index -> the images that the network reads beside its noise, see `Base.with_images`:
+a source [C, h, w], hints [3, H, W]."""
+
+Progress = Callable[[int, int], None]
+"""Takes (steps done, steps in all) of the images at hand."""
+
+Watch = Callable[[Tensor, int], None]
+"""Takes (xt [B, C, h, w] in the scheduler's units, steps done) after each step."""
 
 
 def generate(
     base: Base,
     drift: Drift,
     prompts: Prompts,
+    options: SamplingOptions,
     statistics: Statistics | None = None,
-    shown: Shown | None = None,
-    **how: Unpack[How],
+    images: ImageInputs | None = None,
+    *,
+    callback: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Images in the order of their index, [R, R, 3] float32 in [-1, 1], a few at a time; arguments
-    and errors of `latents`."""
-    drawn = latents(base, drift, prompts, statistics, shown, **how)
+    """Sample images in the order of their index, a few at a time.
+
+    Args and errors are those of `latents`.
+
+    Returns:
+        Pairs (index, pixels [R, R, 3] float32 in [-1, 1]).
+    """
+    sampled = latents(
+        base, drift, prompts, options, statistics, images, callback=callback, watch=watch
+    )
     return (
-        (index, base.decode(x0[None])[0].permute(1, 2, 0).cpu().numpy()) for index, _, x0 in drawn
+        (index, base.decode(x0[None])[0].permute(1, 2, 0).cpu().numpy()) for index, _, x0 in sampled
     )
 
 
@@ -92,183 +127,206 @@ def latents(
     base: Base,
     drift: Drift,
     prompts: Prompts,
+    options: SamplingOptions,
     statistics: Statistics | None = None,
-    shown: Shown | None = None,
-    **how: Unpack[How],
+    images: ImageInputs | None = None,
+    *,
+    callback: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(index, start yT [C, h, w], scaled latent x0 [C, h, w]) in the order of the index, a few at a
-    time.
+    """Sample latents in the order of their index, a few at a time.
 
     Args:
-        base: the model, with an adapter applied or not.
-        drift: of the adapter; its start is applied here.
-        prompts: see `Prompts`. To resume, leave out the indices that are there.
-        statistics: of the adapter's cohort, for the starts that are drawn from them.
-        shown: for networks that are shown more than noise and text, one entry per prompt.
-        how: see `How`.
+        base: The model, with an adapter applied or not.
+        drift: Drift of the adapter; its start is applied here.
+        prompts: See `Prompts`. To resume, leave out the indices that are done.
+        options: Options of sampling.
+        statistics: Statistics of the adapter's cohort, for the starts that depend on them.
+        images: For a network that reads images beside the noise: those of every prompt.
+        callback: Called after each step.
+        watch: Called after each step.
+
+    Returns:
+        Triples (index, start yT [C, h, w], scaled latent x0 [C, h, w]).
 
     Raises:
-        OptionError: before any work: unknown sampler, too many steps, resolution that does not fit,
-            prompt past the token limit, a start that cannot be drawn, or nothing to show a network
-            that is shown something.
+        OptionError: Before any work: an unknown sampler, too many steps, a resolution that does not
+            fit, a prompt past the token limit, a start without its statistics, or no images for a
+            network that reads them.
     """
-    sampler = how["sampler"]
-    steps = how["steps"]
-    seed = how["seed"]
-    guidance = how["guidance"]
-    rescale = how.get("rescale", 0.0)
-    together = max(1, how.get("batch_size", SLOTS) // SLOTS)
-    side = base.latent_size(how.get("resolution"))
-    schedule = base.schedule
-    channels = base.latent_channels
-    size = (channels, side, side)
-    t0 = first_time(sampler, schedule, steps)
-    check(drift.start, statistics, size)
-    composed = {
-        index: [(asked, 1.0)] if isinstance(asked, str) else list(asked)
-        for index, asked in prompts.items()
-    }
-    base.tokens([*{text for found in composed.values() for text, _ in found}, ""])
-    if base.sees_source and any(len(found) > 1 for found in composed.values()):
-        raise OptionError(
-            "a network that is shown a source is guided by two weights already; give it prompts "
-            "without AND"
-        )
-    if (base.sees_source or base.controls) and not shown:
-        raise OptionError(
-            f"this network is shown {base.shows} beside noise and text, and nothing was given to "
-            "show it"
-        )
-    weights = (
-        (how.get("image_guidance", 1.5) - guidance, guidance) if base.sees_source else (guidance,)
-    )
-    added = drift.after_step(steps)
-    watch = how.get("watch")
-    guesses = rows(schedule)[sampler].guesses
+    weighted = {index: _weighted(prompt) for index, prompt in prompts.items()}
+    sampling = _Sampling(base, drift, weighted, options, statistics, images, callback, watch)
+    sampling.check()
+    return (each for slots in sampling.batches() for each in sampling.sample(slots))
 
-    def after(xt: Tensor, done: int, calls: int, *_: Any) -> Tensor:
-        moved = xt if added is None or guesses(done, calls) else xt + added.to(xt)
-        if watch:
-            watch(moved, done)
-        return moved
 
-    @lru_cache(maxsize=64)
-    def context(prompt: str) -> torch.Tensor:
-        with torch.no_grad():
-            return base.embed([prompt])
+def _weighted(prompt: str | Sequence[composition.Part]) -> list[composition.Part]:
+    """The prompts of one image with their weights."""
+    return [(prompt, 1.0)] if isinstance(prompt, str) else list(prompt)
 
-    def guided(four: list[str], shares: Tensor) -> Denoiser:
-        wrapped = drift.wrap(base.denoiser(), schedule, four)
-        if shares.shape[1] == 1:
-            return guide(wrapped, *weights, rescale=rescale)
-        return compose(wrapped, guidance * shares, rescale)
 
-    def images() -> Iterator[tuple[int, Tensor, Tensor]]:
-        fours = sorted({index - index % SLOTS for index in prompts})
-        for at in range(0, len(fours), together):
-            slots = [
+class _Sampling:
+    """One call of `latents`: its arguments, and the values that all batches share."""
+
+    def __init__(
+        self,
+        base: Base,
+        drift: Drift,
+        weighted: Mapping[int, list[composition.Part]],
+        options: SamplingOptions,
+        statistics: Statistics | None,
+        images: ImageInputs | None,
+        callback: Progress | None,
+        watch: Watch | None,
+    ) -> None:
+        side = base.latent_size(options.resolution)
+        self.base = base
+        self.drift = drift
+        self.weighted = weighted
+        self.options = options
+        self.statistics = statistics
+        self.images = images
+        self.callback = callback
+        self.watch = watch
+        self.size = (base.latent_channels, side, side)
+        self.t0 = first_time(options.sampler, base.schedule, options.steps)
+        self.step_shift = drift.after_step(options.steps)
+        self.is_guess = rows(base.schedule)[options.sampler].guesses
+        self.encode = lru_cache(MAX_CACHED_PROMPTS)(self._encode)
+
+    def check(self) -> None:
+        """See that every image can be sampled.
+
+        Raises:
+            OptionError: See `latents`.
+        """
+        check(self.drift.start, self.statistics, self.size)
+        self.base.tokens([*{text for parts in self.weighted.values() for text, _ in parts}, ""])
+        if self.base.sees_source and any(len(parts) > 1 for parts in self.weighted.values()):
+            raise OptionError(
+                "a network that is shown a source is guided by two weights already; give it "
+                "prompts without AND"
+            )
+        if (self.base.sees_source or self.base.controls) and not self.images:
+            raise OptionError(
+                f"this network is shown {self.base.shows} beside noise and text, and nothing was "
+                "given to show it"
+            )
+
+    def batches(self) -> Iterator[list[int]]:
+        """Indices of the images that are sampled together, in whole groups of SLOTS."""
+        groups = sorted({index - index % SLOTS for index in self.weighted})
+        together = max(1, self.options.batch_size // SLOTS)
+        for at in range(0, len(groups), together):
+            yield [
                 index
-                for first in fours[at : at + together]
+                for first in groups[at : at + together]
                 for index in range(first, first + SLOTS)
             ]
-            texts = [
-                composition.compose(composed[index]) if index in composed else "" for index in slots
-            ]
-            generators = [
-                generator(seed, "image", 0 if how.get("same_noise") else index) for index in slots
-            ]
-            starts = [
-                begin(drift.of_prompt(text), statistics, schedule, t0, size, noise)
-                for text, noise in zip(texts, generators, strict=True)
-            ]
-            columns, shares = _columns([composed.get(index, [("", 1.0)]) for index in slots])
-            spans = [slice(i, i + SLOTS) for i in range(0, len(texts), SLOTS)]
-            denoiser = in_fours([guided(texts[span], shares[span]) for span in spans])
-            silent = context("").expand(len(slots), -1, -1)
-            beside = _stacked(shown, slots) if shown else ()
-            said = [torch.cat([context(text) for text in column]) for column in columns]
-            contexts = branches(base, silent, said[0], beside)
-            contexts += tuple(branches(base, silent, more, beside)[-1] for more in said[1:])
-            xT = torch.stack(starts).to(base.device)
-            x0 = run(
-                denoiser,
-                schedule,
-                sampler,
-                steps,
-                xT,
-                contexts,
-                generators,
-                after=after,
-                callback=how.get("callback"),
-            )
-            yield from (
-                (index, starts[i], x0[i]) for i, index in enumerate(slots) if index in prompts
-            )
 
-    return images()
+    def sample(self, slots: Sequence[int]) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Sample one batch; slots without a prompt are discarded."""
+        texts = [
+            composition.compose(self.weighted[index]) if index in self.weighted else ""
+            for index in slots
+        ]
+        generators = [self._generator(index) for index in slots]
+        starts = [self._start(text, noise) for text, noise in zip(texts, generators, strict=True)]
+        columns, shares = _columns([self.weighted.get(index, [("", 1.0)]) for index in slots])
+        x0 = run(
+            self._denoiser(texts, shares),
+            self.base.schedule,
+            self.options.sampler,
+            self.options.steps,
+            torch.stack(starts).to(self.base.device),
+            self._conditionings(columns, slots),
+            generators,
+            after=self._after,
+            callback=self.callback,
+        )
+        for place, index in enumerate(slots):
+            if index in self.weighted:
+                yield index, starts[place], x0[place]
+
+    def _generator(self, index: int) -> torch.Generator:
+        return generator(self.options.seed, "image", 0 if self.options.same_noise else index)
+
+    def _start(self, text: str, noise: torch.Generator) -> Tensor:
+        """Start yT [C, h, w] of one image."""
+        drift = self.drift.of_prompt(text)
+        return begin(drift, self.statistics, self.base.schedule, self.t0, self.size, noise)
+
+    def _denoiser(self, texts: Sequence[str], shares: Tensor) -> GuidedDenoiser:
+        """The guided denoiser of a batch, called for SLOTS images at a time."""
+        spans = [slice(first, first + SLOTS) for first in range(0, len(texts), SLOTS)]
+        return in_fours([self._guided(list(texts[span]), shares[span]) for span in spans])
+
+    def _guided(self, texts: list[str], shares: Tensor) -> GuidedDenoiser:
+        """The guided denoiser of SLOTS images, each with the drift of its prompt."""
+        guidance = self.options.guidance
+        rescale = self.options.rescale
+        wrapped = self.drift.wrap(self.base.denoiser(), self.base.schedule, texts)
+        if shares.shape[1] > 1:
+            return compose(wrapped, guidance * shares, rescale)
+        if self.base.sees_source:
+            weights = (self.options.image_guidance - guidance, guidance)
+            return guide(wrapped, *weights, rescale=rescale)
+        return guide(wrapped, guidance, rescale=rescale)
+
+    def _conditionings(
+        self, columns: Sequence[Sequence[str]], slots: Sequence[int]
+    ) -> tuple[Conditioning, ...]:
+        """Conditionings of the branches, the reference first."""
+        images = _stacked(self.images, slots) if self.images else []
+        empty = self.encode("").expand(len(slots))
+        first, *others = (
+            self.base.with_images(Conditioning.cat([self.encode(text) for text in column]), images)
+            for column in columns
+        )
+        return (*branches(empty, first), *others)
+
+    @torch.no_grad()
+    def _encode(self, prompt: str) -> Conditioning:
+        return self.base.embed([prompt])
+
+    def _after(self, xt: Tensor, done: int, calls: int, *_: Any) -> Tensor:
+        """xt with the drift that is added after a whole step."""
+        if self.step_shift is not None and not self.is_guess(done, calls):
+            xt = xt + self.step_shift.to(xt)
+        if self.watch:
+            self.watch(xt, done)
+        return xt
 
 
-def _columns(composed: Sequence[Sequence[composition.Part]]) -> tuple[list[list[str]], Tensor]:
-    """The first, second, ... prompt of every image, and their weights [B, K]; nothing of weight 0
-    where an image has fewer."""
-    most = max(map(len, composed))
-    full = [[*found, *[("", 0.0)] * (most - len(found))] for found in composed]
-    return [[found[k][0] for found in full] for k in range(most)], torch.tensor(
-        [[w for _, w in found] for found in full]
-    )
+def _columns(weighted: Sequence[Sequence[composition.Part]]) -> tuple[list[list[str]], Tensor]:
+    """The first, second, ... prompt of every image, and their weights [B, K]; the empty prompt with
+    weight 0 where an image has fewer."""
+    count = max(map(len, weighted))
+    padded = [[*parts, *[("", 0.0)] * (count - len(parts))] for parts in weighted]
+    columns = [[parts[k][0] for parts in padded] for k in range(count)]
+    return columns, torch.tensor([[weight for _, weight in parts] for parts in padded])
 
 
-def branches(base: Base, silent: Tensor, said: Tensor, shown: Sequence[Tensor]) -> tuple[Any, ...]:
-    """The contexts that `guide` takes, reference first.
-
-    A source image has a weight of its own: eps_0 without text and source, then with the source,
-    then with both (Brooks et al. 2023, eq. 3). A hint is shown in every branch, as in diffusers.
-
-    Args:
-        base: whose denoiser reads them.
-        silent: embeddings of the empty prompt, [B, L, D].
-        said: of the prompts.
-        shown: a batch of each thing that the network is shown.
-    """
-    if not shown:
-        return silent, said
-    if not base.sees_source:
-        return (silent, *shown), (said, *shown)
-    source, *hints = shown
-    return (
-        (silent, torch.zeros_like(source), *hints),
-        (silent, source, *hints),
-        (said, source, *hints),
-    )
-
-
-def _stacked(shown: Shown, slots: Sequence[int]) -> list[Tensor]:
-    """What the images in `slots` are shown, a batch of each; nothing where nobody asked for the
-    image."""
-    blank = [torch.zeros_like(part) for part in next(iter(shown.values()))]
+def _stacked(images: ImageInputs, slots: Sequence[int]) -> list[Tensor]:
+    """One batch per image that the network reads; zeros for slots without a wanted image."""
+    blank = [torch.zeros_like(part) for part in next(iter(images.values()))]
     return [
         torch.stack(parts)
-        for parts in zip(*(shown.get(index, blank) for index in slots), strict=True)
+        for parts in zip(*(images.get(index, blank) for index in slots), strict=True)
     ]
 
 
-def in_fours(denoisers: Sequence[Denoiser]) -> Denoiser:
-    """One guided denoiser for every SLOTS images of a batch: the network is called for that many at
-    a time."""
+def in_fours(denoisers: Sequence[GuidedDenoiser]) -> GuidedDenoiser:
+    """The guided denoiser of a batch, made of one for every SLOTS images.
 
-    def denoise(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
-        spans = [slice(i * SLOTS, (i + 1) * SLOTS) for i in range(len(denoisers))]
-        calls = zip(denoisers, spans, strict=True)
-        return torch.cat(
-            [
-                call(xt[span], t, tuple(_part(context, span) for context in contexts))
-                for call, span in calls
-            ]
-        )
+    The network is called for SLOTS images at a time.
+    """
+
+    def denoise(xt: Tensor, t: float | Tensor, branches: tuple[Conditioning, ...]) -> Tensor:
+        predictions = []
+        for place, denoiser in enumerate(denoisers):
+            span = slice(place * SLOTS, (place + 1) * SLOTS)
+            predictions.append(denoiser(xt[span], t, tuple(branch[span] for branch in branches)))
+        return torch.cat(predictions)
 
     return denoise
-
-
-def _part(context: Any, span: slice) -> Any:
-    """Some images of a context, which may be a tuple of batches."""
-    return context[span] if isinstance(context, Tensor) else tuple(part[span] for part in context)

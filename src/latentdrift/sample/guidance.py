@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from latentdrift.model.schedule import Denoiser
+from latentdrift.model.conditioning import Conditioning
+from latentdrift.model.schedule import Denoiser, GuidedDenoiser
 
 
-def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> Denoiser:
+def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> GuidedDenoiser:
     """The denoiser of (reference, condition, ...): eps = eps_0 + sum_i w_i (eps_i - eps_0).
 
     One weight is classifier-free guidance (Ho & Salimans 2022, eq. 6 with w = 1 + theirs), several
@@ -25,27 +26,27 @@ def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> Denoiser
     come with drift wrapped around it, not the other way round.
 
     Args:
-        denoiser: takes one context, [B, L, D] or a tuple of tensors; what is returned takes a tuple
-            of them, reference first.
+        denoiser: takes one conditioning; what is returned takes a tuple of them, reference first.
         weights: one per condition.
         rescale: phi, the share of the rescaled prediction in what is returned. With several
             conditions the mean of their predictions stands for the conditional one (ours; the paper
             has one condition).
     """
 
-    def guided(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
+    def guided(xt: Tensor, t: float | Tensor, contexts: tuple[Conditioning, ...]) -> Tensor:
         if weights == (1,):
             return denoiser(xt, t, contexts[1])
         branches = len(contexts)
         times = t.repeat(branches) if isinstance(t, Tensor) and t.ndim else t
-        eps_0, *eps = denoiser(torch.cat([xt] * branches), times, _joined(contexts)).chunk(branches)
+        together = denoiser(torch.cat([xt] * branches), times, Conditioning.cat(contexts))
+        eps_0, *eps = together.chunk(branches)
         total = eps_0 + sum(w * (eps_i - eps_0) for w, eps_i in zip(weights, eps, strict=True))
         return _rescaled(total, eps, rescale)
 
     return guided
 
 
-def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> Denoiser:
+def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> GuidedDenoiser:
     """The same where every image has weights of its own, [B, K]: eps = eps_0 + sum_k w_k (eps_k -
     eps_0).
 
@@ -54,11 +55,11 @@ def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> Denois
     weight of 0 changes nothing.
     """
 
-    def composed(xt: Tensor, t: float | Tensor, contexts: tuple[Any, ...]) -> Tensor:
+    def composed(xt: Tensor, t: float | Tensor, contexts: tuple[Conditioning, ...]) -> Tensor:
         reference, *conditions = contexts
         times = t.repeat(2) if isinstance(t, Tensor) and t.ndim else t
         pairs = [
-            denoiser(torch.cat([xt, xt]), times, _joined((reference, each))).chunk(2)
+            denoiser(torch.cat([xt, xt]), times, Conditioning.cat([reference, each])).chunk(2)
             for each in conditions
         ]
         total: Tensor = pairs[0][0]
@@ -69,18 +70,28 @@ def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> Denois
     return composed
 
 
+def branches(empty: Conditioning, prompt: Conditioning) -> tuple[Conditioning, ...]:
+    """The conditionings that `guide` takes, reference first.
+
+    A source image has a weight of its own: eps_0 without text and source, then with the source,
+    then with both (Brooks et al. 2023, eq. 3). Hints stand in every branch, as in diffusers.
+
+    Args:
+        empty: Encoded empty prompts of B images.
+        prompt: Encoded prompts, with the images that the network reads.
+    """
+    reference = replace(empty, source=prompt.source, hints=prompt.hints)
+    if prompt.source is None:
+        return reference, prompt
+    blind = replace(reference, source=torch.zeros_like(prompt.source))
+    return blind, reference, prompt
+
+
 def _rescaled(total: Tensor, eps: list[Tensor], rescale: float) -> Tensor:
     if not rescale:
         return total
     ratio = _std(torch.stack(eps).mean(0)) / _std(total)
     return total * (1 + rescale * (ratio - 1))
-
-
-def _joined(contexts: tuple[Any, ...]) -> Any:
-    """Contexts one after the other in one batch."""
-    if isinstance(contexts[0], Tensor):
-        return torch.cat(contexts)
-    return tuple(torch.cat(parts) for parts in zip(*contexts, strict=True))
 
 
 def _std(prediction: Tensor) -> Tensor:

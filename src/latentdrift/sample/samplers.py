@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from latentdrift.errors import OptionError, unknown
-from latentdrift.model.schedule import Denoiser, Process
+from latentdrift.model.schedule import Process
+
+Context = TypeVar("Context")
+"""What the denoiser takes as its third argument: a conditioning, several, or nothing."""
 
 After = Callable[[Tensor, int, int, Any], Tensor]
 """(xt in the scheduler's own units, calls done, calls in all, scheduler) -> xt. Next comes
@@ -122,12 +125,12 @@ def first_time(sampler: str, schedule: Process, steps: int) -> Tensor:
 
 @torch.no_grad()
 def run(
-    denoiser: Denoiser,
+    denoiser: Callable[[Tensor, Any, Context], Tensor],
     schedule: Process,
     sampler: str,
     steps: int,
     xT: Tensor,
-    context: Any,
+    context: Context,
     generators: Sequence[torch.Generator],
     *,
     start_index: int = 0,

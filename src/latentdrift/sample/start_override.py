@@ -1,4 +1,4 @@
-"""Another start than the adapter stores; what was trained in stays."""
+"""Sampling starts other than the one that the adapter stores; the trained drift stays."""
 
 from __future__ import annotations
 
@@ -25,75 +25,99 @@ def restart(
     info: Mapping[str, Any],
     statistics: Statistics | None,
 ) -> Drift:
-    """The adapter's drift as `drift`, `drift_mode` and `drift_form` ask for it.
+    """The adapter's drift with the start that `drift`, `drift_mode` and `drift_form` request.
 
     Without `drift` the adapter's own values stay; a closed form follows the first time that this
-    sampler visits. Where it has none and a mode asks for some, they are the closed form.
+    sampler visits. The values of a requested mode, where the adapter has none, are the closed form.
 
     Args:
-        drift: as the adapter stores it.
-        options: what is asked.
-        base: of the adapter.
+        drift: As the adapter stores it.
+        options: Options of `generate`.
+        base: The adapter's base.
         info: adapter.json.
-        statistics: of the adapter's cohort.
+        statistics: Statistics of the adapter's cohort.
 
     Raises:
-        OptionError: the value is not understood, or has no part in the start; the closed form is
-            asked for and there are no statistics; or the network was trained with another form of
-            drift.
+        OptionError: The value cannot be parsed, or has no effect on the start; there are no
+            statistics for the closed form; or the network was trained with another form of drift.
     """
-    value = options.drift
-    mode = options.drift_mode
     form = options.drift_form or drift.form
     if form != drift.form and "target_unshifted" in (form, drift.form):
         raise OptionError(
             f"the network was trained with drift of form '{drift.form}' and cannot be sampled as "
             f"'{form}'; leave `drift_form` out"
         )
+    mode = options.drift_mode
     start = MODES[mode][1] or "shift" if mode else drift.start
     drift = replace(drift, form=form, start=start)
     t0 = first_time(options.sampler, base.schedule, options.steps)
-    if value is not None and value.strip().lower() == "calibrated":
-        value = None
-        if info["drift"]["source"] != "calibrated":
-            raise OptionError(
-                "this adapter was not calibrated when it was fitted; `latentdrift drift estimate "
-                "COHORT --adapter RUN --out E` does it now, and `drift=E/estimate.json` takes the "
-                "answer"
-            )
+    value = _requested_value(options, info)
     if value is None and (mode is None or drift.has_start):
         return starting_at(drift, base, info, t0)
     if value is None or value.strip().lower() == "auto":
-        if start not in PLAIN:
-            return _with(drift, lambda _: ())
-        if statistics is None:
-            raise OptionError(
-                "the closed form needs statistics of the training latents, which a base alone has "
-                "not; sample an adapter that `fit` made, or give `drift` a value"
-            )
-        leaked = (statistics.mean.double() * base.schedule.a(t0)).tolist()
-        return _with(
-            drift,
-            lambda trained: tuple(
-                map(sum, zip(leaked, trained or (0.0,) * len(leaked), strict=True))
-            ),
-        )
+        return _closed_form(drift, base, statistics, t0)
     size = base.latent_size(options.resolution or info["resolution"])
-    asked = Drift.parse(value, channels=base.latent_channels, latent_size=size, mode="infer")
-    if asked.infer:
+    given = Drift.parse(value, channels=base.latent_channels, latent_size=size, mode="infer")
+    if given.infer:
         check_given(value, start)
-    return _with(drift, lambda _: asked.infer)
+    return _with(drift, lambda _: given.infer)
+
+
+def _requested_value(options: GenerateOptions, info: Mapping[str, Any]) -> str | None:
+    """The value of the drift; None for the adapter's own, which `calibrated` is, too.
+
+    Raises:
+        OptionError: The adapter is not calibrated.
+    """
+    if options.drift is None or options.drift.strip().lower() != "calibrated":
+        return options.drift
+    if info["drift"]["source"] != "calibrated":
+        raise OptionError(
+            "this adapter was not calibrated when it was fitted; `latentdrift drift estimate "
+            "COHORT --adapter RUN --out E` does it now, and `drift=E/estimate.json` takes the "
+            "answer"
+        )
+    return None
+
+
+def _closed_form(drift: Drift, base: Base, statistics: Statistics | None, t0: Tensor) -> Drift:
+    """The drift whose start has the mean of the training latents, a_t0 mean(x0), on top of the
+    trained values; no mean for a start that has none to choose.
+
+    Raises:
+        OptionError: There are no statistics of the training latents.
+    """
+    if drift.start not in PLAIN:
+        return _with(drift, lambda _: ())
+    if statistics is None:
+        raise OptionError(
+            "the closed form needs statistics of the training latents, which a base alone has "
+            "not; sample an adapter that `fit` made, or give `drift` a value"
+        )
+    leaked = (statistics.mean.double() * base.schedule.a(t0)).tolist()
+
+    def added(trained: Values) -> Values:
+        values = trained or (0.0,) * len(leaked)
+        return tuple(leak + value for leak, value in zip(leaked, values, strict=True))
+
+    return _with(drift, added)
 
 
 def starting_at(drift: Drift, base: Base, info: Mapping[str, Any], t0: Tensor) -> Drift:
-    """The adapter's drift where sampling starts at t0: one that was estimated follows, given values
-    stay; as of `restart`."""
-    found = info["drift"]["source"] in ("auto", "calibrated")
-    return (
-        drift.at((base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])).item())
-        if found
-        else drift
-    )
+    """The adapter's drift for sampling that starts at t0.
+
+    An estimated start is scaled by a(t0) / a(t0 of the estimate); given values stay.
+
+    Args:
+        drift: As the adapter stores it.
+        base: The adapter's base.
+        info: adapter.json.
+        t0: First time of the sampler.
+    """
+    if info["drift"]["source"] not in ("auto", "calibrated"):
+        return drift
+    ratio = base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])
+    return drift.at(ratio.item())
 
 
 def _with(drift: Drift, infer: Callable[[Values], Values]) -> Drift:

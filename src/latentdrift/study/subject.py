@@ -16,7 +16,7 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
-from latentdrift.sample.generate import generate
+from latentdrift.sample.generate import SamplingOptions, Watch, generate
 from latentdrift.sample.synthetic_cohort import follow_cohort, follow_rows
 
 
@@ -73,11 +73,22 @@ class Subject:
         return {i: wanted.prompt for i, wanted in enumerate(follow_rows(rows, self.info))}
 
     def pictures(
-        self, drift: Drift, prompts: Mapping[int, str], how: Mapping[str, Any]
+        self,
+        drift: Drift,
+        prompts: Mapping[int, str],
+        sampling: SamplingOptions,
+        watch: Watch | None = None,
     ) -> Iterator[np.ndarray]:
-        """[R, R, 3] in [0, 1] in the order of their index, grey where the cohort is; `how` as in
-        `sample.generate.How`."""
-        for _, picture in generate(self.base, drift, prompts, self.statistics, **how):
+        """Sample images [R, R, 3] in [0, 1] in the order of their index, grey where the cohort is.
+
+        Args:
+            drift: Drift of the start and of the network.
+            prompts: Index -> prompt.
+            sampling: Options of sampling.
+            watch: Called after each step.
+        """
+        sampled = generate(self.base, drift, prompts, sampling, self.statistics, watch=watch)
+        for _, picture in sampled:
             unit = (picture + 1) / 2
             yield unit if self.info["colour"] else np.repeat(unit.mean(-1, keepdims=True), 3, -1)
 

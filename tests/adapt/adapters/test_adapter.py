@@ -63,9 +63,7 @@ def predict(base: Base, prompt: str) -> torch.Tensor:
     shown = [torch.full_like(xt, 0.3)] * base.sees_source
     shown += [torch.linspace(0, 1, 32).expand(1, 3, 32, 32) for _ in base.controls]
     with torch.no_grad():
-        return base.denoiser()(
-            xt, 500, (base.embed([prompt]), *shown) if shown else base.embed([prompt])
-        )
+        return base.denoiser()(xt, 500, base.with_images(base.embed([prompt]), shown))
 
 
 @rows

@@ -68,7 +68,7 @@ def layer_sum(base: Base, *parts: tuple[Path, float]) -> Base:
     """The base with w alpha / r B A of each file added to its weights by hand."""
     for folder, weight in parts:
         for name, pair in lora.read(folder / "adapter" / lora.FILE).items():
-            module = base.unet.get_submodule(name.removeprefix("unet."))
+            module = base.network.get_submodule(name.removeprefix("unet."))
             with torch.no_grad():
                 module.weight += weight * pair.alpha / pair.rank * pair.b @ pair.a
     return base
@@ -114,13 +114,15 @@ def test_words_and_matrices_lie_on_a_whole_network(
     both = stacked.base.embed(["a <cohort> and a <second>"])
     word = load(runs["word"]).base
     second = load(runs["second"]).base
-    ids = stacked.base.tokenizer(
+    ids = stacked.base.tokenizers["tokenizer"](
         "<cohort> <second>", add_special_tokens=False, return_tensors="pt"
     ).input_ids
-    rows = stacked.base.text_encoder.get_input_embeddings()(ids)[0]
-    expected = [base.text_encoder.get_input_embeddings().rows for base in (word, second)]
+    rows = stacked.base.text_encoders["text_encoder"].get_input_embeddings()(ids)[0]
+    expected = [
+        base.text_encoders["text_encoder"].get_input_embeddings().rows for base in (word, second)
+    ]
     assert torch.equal(rows, torch.cat(expected).detach())
-    assert both.isfinite().all()
+    assert both.embeddings.isfinite().all()
     assert not torch.equal(predict(stacked.base), predict(load(runs["full"]).base))
     assert torch.equal(predict(stacked.without()), predict(plain(tiny_base_folder)))
 

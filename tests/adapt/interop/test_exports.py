@@ -25,14 +25,17 @@ from latentdrift.adapt.adapters.adapter import adopt, load_adapter
 from latentdrift.adapt.interop import formats, lora_keys
 from latentdrift.adapt.interop.exports import EXPORTS, export
 from latentdrift.adapt.methods import lora, textual_inversion
-from latentdrift.adapt.methods.lora import TEXT, UNET, Lora, Pair
+from latentdrift.adapt.methods.lora import Lora, Pair
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.cli import main
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, BaseModelError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.sample.generate import generate
+from latentdrift.model.families.families import FAMILIES
+from latentdrift.model.families.sd import TEXT_PREFIX as TEXT
+from latentdrift.model.families.sd import UNET_PREFIX as UNET
+from latentdrift.sample.generate import SamplingOptions, generate
 from latentdrift.seeds import generator
 
 REAL = places.SHARED / "data" / "foreign-adapters"
@@ -91,7 +94,7 @@ def drawn(base: Base, prompt: str = PROMPT) -> np.ndarray:
     return next(
         picture
         for _, picture in generate(
-            base, Drift(), {0: prompt}, seed=5, steps=3, guidance=2.0, sampler="ddim"
+            base, Drift(), {0: prompt}, SamplingOptions(seed=5, steps=3, guidance=2.0)
         )
     )
 
@@ -302,8 +305,8 @@ def test_cloneofsimo_numbers_its_pairs(tiny_base_folder: Path, tmp_path: Path) -
         assert same(lora.collect(found.base), unet | text)
         assert found.info["tokens"] == ["<s1>", "<s2>"]
         assert torch.equal(textual_inversion.collect(found.base)["<s2>"], words()[1:2])
-        plain = load(tiny_base_folder).tokenizer.get_vocab()
-        assert found.without().tokenizer.get_vocab() == plain
+        plain = load(tiny_base_folder).tokenizers["tokenizer"].get_vocab()
+        assert found.without().tokenizers["tokenizer"].get_vocab() == plain
 
         torch.save(
             [m for p in unet.values() for m in (torch.nn.Parameter(p.b), p.a)], tmp_path / "simo.pt"
@@ -356,13 +359,16 @@ def test_every_way_of_writing_a_word_holds_the_same_vectors(
     base = load_adapter(tmp_path / "run", device="cpu", precision="fp32").base
     assert torch.equal(textual_inversion.collect(base)[word], rows)
     assert (
-        base.tokens([word]) != base.tokenizer.plain.pad_token_id
+        base.tokens([word]) != base.tokenizers["tokenizer"].plain.pad_token_id
     ).sum() == 64 + 1  # and one end, which is the padding, too
 
     pipe = stock(tiny_base_folder)
     pipe.load_textual_inversion({word: rows})
     torch.testing.assert_close(
-        pipe.encode_prompt(word, "cpu", 1, False)[0], base.embed([word]), rtol=0, atol=1e-6
+        pipe.encode_prompt(word, "cpu", 1, False)[0],
+        base.embed([word]).embeddings,
+        rtol=0,
+        atol=1e-6,
     )
 
 
@@ -683,7 +689,7 @@ def whole(tiny_base_folder: Path, tmp_path: Path) -> Path:
     """An adapter of method full: another U-Net, and drift."""
     base = load(tiny_base_folder)
     with torch.no_grad():
-        base.unet.conv_in.weight += 0.1
+        base.network.conv_in.weight += 0.1
     _, info = adopted_facts(tiny_base_folder, tmp_path)
     drift = {**Drift.of((0.1,) * 4).to_dict(), "source": "given"}
     facts = {**info, "method": "full", "tokens": [], "drift": drift}
@@ -798,7 +804,10 @@ def test_words_beside_a_lora_are_exported_too(tiny_base_folder: Path, tmp_path: 
     prompt = "a <s1> in the <s2>"
     ours = load_adapter(tmp_path / "run", device="cpu", precision="fp32").base
     torch.testing.assert_close(
-        pipe.encode_prompt(prompt, "cpu", 1, False)[0], ours.embed([prompt]), rtol=0, atol=1e-5
+        pipe.encode_prompt(prompt, "cpu", 1, False)[0],
+        ours.embed([prompt]).embeddings,
+        rtol=0,
+        atol=1e-5,
     )
 
 
@@ -1732,8 +1741,12 @@ def stable_diffusion(width: int) -> Any:
             )
         )
     return SimpleNamespace(
-        unet=unet, text_encoder=text, token_limit=75, name="sd"
-    )  # 77 with the first and the last
+        network=unet,
+        text_encoders={"text_encoder": text},
+        token_limit=75,  # 77 with the first and the last
+        name="sd",
+        family=FAMILIES["sd"],
+    )
 
 
 @real

@@ -26,7 +26,7 @@ from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.sample.generate import generate
+from latentdrift.sample.generate import SamplingOptions, generate
 from latentdrift.seeds import generator
 
 HOW: dict[str, Any] = {"seed": 5, "steps": 3, "guidance": 2.0, "sampler": "ddim"}
@@ -81,7 +81,10 @@ def theirs(pipe: Any, prompt: str, **more: Any) -> np.ndarray:
 
 def ours(base: Base, prompt: str, hint: torch.Tensor | None = None) -> np.ndarray:
     shown = None if hint is None else {0: [hint]}
-    return next(picture for _, picture in generate(base, Drift(), {0: prompt}, None, shown, **HOW))
+    return next(
+        picture
+        for _, picture in generate(base, Drift(), {0: prompt}, SamplingOptions(**HOW), None, shown)
+    )
 
 
 # --- Custom Diffusion -----------------------------------------------------------------------------
@@ -94,8 +97,8 @@ def custom(base_folder: Path, folder: Path, *, pickled: bool, queries: bool = Fa
 
     base = load(base_folder)
     processors = {}
-    for number, name in enumerate(base.unet.attn_processors):
-        layer = base.unet.get_submodule(name.removesuffix(".processor"))
+    for number, name in enumerate(base.network.attn_processors):
+        layer = base.network.get_submodule(name.removesuffix(".processor"))
         cross = name.endswith("attn2.processor")
         size = {
             "hidden_size": layer.to_q.out_features,
@@ -105,8 +108,8 @@ def custom(base_folder: Path, folder: Path, *, pickled: bool, queries: bool = Fa
         processors[name] = CustomDiffusionAttnProcessor(
             train_kv=cross, train_q_out=cross and queries, **size
         )
-    base.unet.set_attn_processor(processors)
-    base.unet.save_attn_procs(folder, safe_serialization=not pickled)
+    base.network.set_attn_processor(processors)
+    base.network.save_attn_procs(folder, safe_serialization=not pickled)
     row = torch.randn(32, generator=torch.Generator().manual_seed(4)) * 0.5
     if pickled:
         torch.save({"<new1>": row}, folder / "<new1>.bin")
@@ -211,7 +214,7 @@ def control(
     torch.manual_seed(0)
     net = shaken(
         ControlNetModel.from_unet(
-            load(base_folder).unet, conditioning_embedding_out_channels=widths
+            load(base_folder).network, conditioning_embedding_out_channels=widths
         ),
         0.2,
     )
@@ -1119,7 +1122,7 @@ def test_instruct_pix2pix_edits_as_the_stock_pipeline_does(
     kind = "StableDiffusionInstructPix2PixPipeline"
     folder = tmp_path / "theirs"
     instruction = "make the brain old"
-    pipe = stock(tiny_base_folder, kind, unet=widened(load(tiny_base_folder).unet, 8))
+    pipe = stock(tiny_base_folder, kind, unet=widened(load(tiny_base_folder).network, 8))
     (pipe if layout == "pipeline" else pipe.unet).save_pretrained(folder)
     base = taken(tiny_base_folder, folder, tmp_path / "run")
     assert base.sees_source
@@ -1177,7 +1180,7 @@ def test_a_pipelines_schedule_comes_along_and_its_other_parts_have_to_be_the_bas
 
 
 def test_a_unet_of_another_kind_is_refused(tiny_base_folder: Path, tmp_path: Path) -> None:
-    widened(load(tiny_base_folder).unet, 9).save_pretrained(tmp_path / "inpaint")
+    widened(load(tiny_base_folder).network, 9).save_pretrained(tmp_path / "inpaint")
     with pytest.raises(
         AdapterError,
         match=r"is a U-Net that reads 9 channels; .* knows 4, noise, and 8, noise and a source",
@@ -1193,7 +1196,7 @@ def test_a_unet_of_another_kind_is_refused(tiny_base_folder: Path, tmp_path: Pat
     )
     with pytest.raises(AdapterError, match="is a U-Net or ControlNet for SDXL"):
         adopt(load(tiny_base_folder), tmp_path / "xl.safetensors", tmp_path / "run")
-    shaken(load(tiny_base_folder).unet).save_pretrained(tmp_path / "unet")
+    shaken(load(tiny_base_folder).network).save_pretrained(tmp_path / "unet")
     with pytest.raises(
         OptionError, match=r"`hint` says what a ControlNet is shown, and .* is a diffusers U-Net"
     ):

@@ -127,17 +127,23 @@ def test_two_controlnets_add_the_weighted_sum_of_what_each_says(tiny_base_folder
     both = load(tiny_base_folder)
     both = replace(both, controls=((one, weights[0]), (two, weights[1])))
     said = [
-        net(xt, t, text, hint, return_dict=False)
+        net(xt, t, text.embeddings, hint, return_dict=False)
         for net, hint in zip((one, two), hints, strict=True)
     ]
     down = [weights[0] * a + weights[1] * b for a, b in zip(said[0][0], said[1][0], strict=True)]
     mid = weights[0] * said[0][1] + weights[1] * said[1][1]
-    expected = plain.unet(
-        xt, t, text, down_block_additional_residuals=down, mid_block_additional_residual=mid
+    expected = plain.network(
+        xt,
+        t,
+        text.embeddings,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=mid,
     ).sample
-    found = both.denoiser()(xt, t, (text, *hints))
+    found = both.denoiser()(xt, t, replace(text, hints=tuple(hints)))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-    assert not torch.allclose(found, both.denoiser()(xt, t, (text, *hints.flip(0))), atol=1e-3)
+    assert not torch.allclose(
+        found, both.denoiser()(xt, t, replace(text, hints=tuple(hints.flip(0)))), atol=1e-3
+    )
     assert not torch.allclose(found, plain.denoiser()(xt, t, text), atol=1e-3)
 
 
@@ -150,11 +156,13 @@ def test_drift_reaches_the_latent_of_both_networks_and_never_the_hint(
     net = random_control(plain, 1)
     base = replace(plain, controls=((net, 1.0),))
     seen: dict[str, Any] = {}
-    for name, part in (("unet", base.unet), ("control", net)):
+    for name, part in (("unet", base.network), ("control", net)):
         part.register_forward_pre_hook(lambda _m, given, name=name: seen.update({name: given}))
     xt, t, hints = inputs(1)
     text = base.embed(["a brain MRI", "a scan"])
-    Drift.of(delta).wrap_training(base.denoiser(), base.schedule)(xt, t, (text, hints[0]))
+    Drift.of(delta).wrap_training(base.denoiser(), base.schedule)(
+        xt, t, replace(text, hints=(hints[0],))
+    )
     s = (1 - base.schedule.alpha_bar[t]).sqrt().reshape(-1, 1, 1, 1)
     drifted = (xt + s * torch.tensor(delta).reshape(1, 4, 1, 1)).float()
     torch.testing.assert_close(seen["control"][0], drifted, rtol=0, atol=1e-6)
@@ -166,16 +174,16 @@ def test_frozen_weights_stay_small_and_trained_ones_fine(tiny_base_folder: Path)
     base, parameters = METHODS["controlnet"].prepare(
         load(tiny_base_folder, "bf16"), FitOptions(cohort=Path("c"), out=Path("o")), {}
     )
-    assert base.dtype == base.unet.dtype == torch.bfloat16
+    assert base.dtype == base.network.dtype == torch.bfloat16
     assert {parameter.dtype for parameter in parameters.values()} == {torch.float32}
     xt, t, hints = inputs(1)
     text = base.embed(["a brain MRI", "a scan"])
-    base.denoiser()(xt, t, (text, hints[0])).square().sum().backward()
+    base.denoiser()(xt, t, replace(text, hints=(hints[0],))).square().sum().backward()
     assert (
         sum(weight.grad is not None and bool(weight.grad.any()) for weight in parameters.values())
         > 0
     )
-    assert not any(weight.requires_grad for weight in base.unet.parameters())
+    assert not any(weight.requires_grad for weight in base.network.parameters())
 
 
 @pytest.mark.parametrize("factor", [4, 8])
@@ -290,13 +298,13 @@ def test_it_copies_what_it_is_trained_on(
     ][0]
     folded = load_adapter(runs["lora"].adapter, device="cpu", precision="fp32").base
     lora.merge(folded)
-    expected = dict(folded.unet.down_blocks.named_parameters())
+    expected = dict(folded.network.down_blocks.named_parameters())
     found = dict(net.down_blocks.named_parameters())
     assert expected.keys() == found.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)
     assert not all(
         torch.equal(found[name], value)
-        for name, value in load(tiny_base_folder).unet.down_blocks.named_parameters()
+        for name, value in load(tiny_base_folder).network.down_blocks.named_parameters()
     )
     made = short_fit(tiny_base_folder, cohort, tmp_path / "run", start=start, **LEARNS)
     parts = load_adapter(made.adapter, device="cpu", precision="fp32").parts
@@ -333,9 +341,11 @@ def test_controlnets_a_lora_and_a_word_stand_in_one_base(
         "controlnet",
     ]
     assert [hint.kind for hint in hint_batches.hints(stack.info)] == ["edges", "earlier"]
-    assert stack.base.embed(["a <cohort>"]).isfinite().all()
+    assert stack.base.embed(["a <cohort>"]).embeddings.isfinite().all()
     assert not torch.allclose(
-        stack.base.denoiser()(xt, t, (stack.base.embed(texts), *hints)), before, atol=1e-3
+        stack.base.denoiser()(xt, t, replace(stack.base.embed(texts), hints=tuple(hints))),
+        before,
+        atol=1e-3,
     )
     restored = stack.without()
     assert torch.equal(restored.denoiser()(xt, t, restored.embed(texts)), before)
@@ -352,7 +362,9 @@ def test_a_weight_of_nothing_is_the_base(
         [f"{runs['edges'].adapter}=0"],
     ).base
     text = plain.embed(["a brain MRI", "a scan"])
-    assert torch.equal(none.denoiser()(xt, t, (text, hints[0])), plain.denoiser()(xt, t, text))
+    assert torch.equal(
+        none.denoiser()(xt, t, replace(text, hints=(hints[0],))), plain.denoiser()(xt, t, text)
+    )
 
 
 def test_images_that_follow_a_cohort_are_shown_their_rows_hints(

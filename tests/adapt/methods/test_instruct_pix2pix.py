@@ -26,7 +26,6 @@ from latentdrift.adapt.adapters import model_card
 from latentdrift.adapt.adapters.adapter import load_adapter
 from latentdrift.adapt.adapters.adapter_stack import add
 from latentdrift.adapt.interop.exports import export
-from latentdrift.adapt.methods import instruct_pix2pix
 from latentdrift.adapt.methods.examples import Example, of_pairs
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training import latent_cache
@@ -39,6 +38,7 @@ from latentdrift.edit.editors.instruct_pix2pix import instruct_pix2pix as redraw
 from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import AdapterError, CohortError, OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.sample.generate import branches
 from latentdrift.seeds import generator
@@ -277,15 +277,16 @@ def said_of(base: Base, source: torch.Tensor | None = None) -> torch.Tensor:
     """What a network says of fixed noise."""
     with torch.no_grad():
         text = base.embed([INSTRUCTION])
-        return base.denoiser()(drawn(0), 500, text if source is None else (text, source))
+        return base.denoiser()(drawn(0), 500, replace(text, source=source))
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
 def test_at_first_no_source_changes_anything(scale: float, tiny_base_folder: Path) -> None:
     base = load(tiny_base_folder)
     before = said_of(base)
-    instruct_pix2pix.widen(base)
-    assert base.sees_source and base.unet.config.in_channels == base.unet.conv_in.in_channels == 8
+    base.family.widen(base)
+    assert base.sees_source
+    assert base.network.config.in_channels == base.network.conv_in.in_channels == 8
     assert torch.equal(said_of(base, scale * drawn(1)), before)
 
 
@@ -309,9 +310,9 @@ def test_drift_moves_the_noise_and_never_the_source(training: bool, tiny_base_fo
     echo.config = SimpleNamespace(in_channels=8)
     xt, source = torch.randn((2, 2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     drift = Drift.of(delta)
-    network = replace(base, unet=echo).denoiser()
+    network = replace(base, network=echo).denoiser()
     wrapped = (drift.wrap_training if training else drift.wrap)(network, base.schedule)
-    said = wrapped(xt, 700, (base.embed(["a", "b"]), source))
+    said = wrapped(xt, 700, replace(base.embed(["a", "b"]), source=source))
     shift = torch.tensor(delta).reshape(1, 4, 1, 1)
     s = base.schedule.s(700).float()
     assert torch.equal(seen[0][:, 4:], source)
@@ -360,7 +361,7 @@ def test_it_goes_on_from_its_own_kind_and_nothing_else_does(
     more = short_fit(
         tiny_base_folder, cohort, tmp_path / "more", method=METHOD, start=(str(run),), steps=1
     )
-    assert load_adapter(more.adapter).base.unet.config.in_channels == 8
+    assert load_adapter(more.adapter).base.network.config.in_channels == 8
     with pytest.raises(
         OptionError, match="is shown a picture to start from, which `method=lora` has none of"
     ):
@@ -409,14 +410,16 @@ def test_two_scales_move_the_mean_by_their_sum(s_I: float, s_T: float, kind: str
     start = randn(1, 4, 8, 8)
 
     def network(xt: torch.Tensor, t: Any, context: Any) -> torch.Tensor:
-        text, image = context
-        return gaussian(schedule, 0.0, 0.2)(xt, t, text.mean((1, 2)) + image.mean((1, 2, 3)))
+        mean = context.embeddings.mean((1, 2)) + context.source.mean((1, 2, 3))
+        return gaussian(schedule, 0.0, 0.2)(xt, t, mean)
 
-    silent, said = (torch.full((1, 3, 5), value, dtype=torch.float64) for value in (0.0, 0.1))
+    silent, said = (
+        Conditioning(torch.full((1, 3, 5), value, dtype=torch.float64)) for value in (0.0, 0.1)
+    )
     source = torch.full_like(start, 0.3)
-    contexts = branches(SimpleNamespace(sees_source=True), silent, said, [source])
+    contexts = branches(silent, replace(said, source=source))
     task = Instruction(network, schedule, source, start, contexts, 20, s_T, s_I, torch.Generator())
-    plainly = (silent, torch.zeros_like(source))
+    plainly = replace(silent, source=torch.zeros_like(source))
     mean = replace(
         task,
         denoiser=lambda xt, t, _: gaussian(schedule, s_I * 0.3 + s_T * 0.1, 0.2)(xt, t, None),

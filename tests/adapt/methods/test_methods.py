@@ -26,6 +26,7 @@ from latentdrift.adapt.training.training_setup import Job
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.noise import Noise
 
@@ -86,8 +87,7 @@ def beside(base: Base, images: int) -> list[torch.Tensor]:
 
 def told(base: Base, texts: list[str]) -> Any:
     """The context of prompts, with what the network is shown."""
-    shown = beside(base, len(texts))
-    return (base.embed(texts), *shown) if shown else base.embed(texts)
+    return base.with_images(base.embed(texts), beside(base, len(texts)))
 
 
 def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
@@ -108,10 +108,10 @@ def trained(
     if todo.reads:
         contexts = latent_cache.live_contexts(base, texts)
     else:
-        embedded = dict(zip(texts, base.embed(texts), strict=True))
+        embedded = base.embed(texts)
 
-        def contexts(asked: Any) -> torch.Tensor:
-            return torch.stack([embedded[text] for text in asked])
+        def contexts(asked: Any) -> Conditioning:
+            return embedded[[texts.index(text) for text in asked]]
 
     trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
     x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
@@ -121,7 +121,7 @@ def trained(
 
 
 def modules(base: Base) -> dict[str, torch.nn.Module]:
-    return {"vae": base.vae, "text": base.text_encoder, "unet": base.unet} | {
+    return {"vae": base.vae, "text": base.text_encoders["text_encoder"], "unet": base.network} | {
         f"control {place}": net for place, (net, _) in enumerate(base.controls)
     }
 
@@ -163,7 +163,7 @@ def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(
 ) -> None:
     _, _, losses = trained(load(tiny_base_folder), name, steps=30)
     kind = {
-        "full.": 0.5,
+        "full_finetuning.": 0.5,
         "instruct_pix2pix": 0.5,
         "lora.": 0.97,
         "custom_diffusion": 0.97,
@@ -233,7 +233,10 @@ def test_taken_away_leaves_the_base_to_the_bit(
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert torch.equal(predict(restored), predict(untouched))
-    assert len(restored.tokenizer.get_vocab()) == len(untouched.tokenizer.get_vocab())
+    before_words, after_words = (
+        len(each.tokenizers["tokenizer"].get_vocab()) for each in (untouched, restored)
+    )
+    assert before_words == after_words
 
 
 @rows
@@ -305,7 +308,7 @@ def test_loads_in_stock_diffusers(name: str, tiny_base_folder: Path, tmp_path: P
     )
     STOCK[METHODS[name].file](pipe, tmp_path)
     context = torch.cat([pipe.encode_prompt(text, "cpu", 1, False)[0] for text in prompts(name)])
-    torch.testing.assert_close(context, base.embed(prompts(name)), rtol=0, atol=1e-6)
+    torch.testing.assert_close(context, base.embed(prompts(name)).embeddings, rtol=0, atol=1e-6)
     xt = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         shown = beside(base, 2)
@@ -352,9 +355,9 @@ def test_lora_starts_from_the_seed(tiny_base_folder: Path) -> None:
 def test_a_new_word_starts_as_the_words_it_stands_for(tiny_base_folder: Path) -> None:
     base = load(tiny_base_folder)
     plain = base.embed(["a brain mri with dementia"])
-    count = len(base.tokenizer("brain MRI", add_special_tokens=False).input_ids)
+    count = len(base.tokenizers["tokenizer"]("brain MRI", add_special_tokens=False).input_ids)
     taught, parameters = prepared(base, "textual-inversion", vectors=count)
-    assert torch.equal(taught.embed(["a <cohort> with dementia"]), plain)
+    assert taught.embed(["a <cohort> with dementia"]).equals(plain)
     assert parameters["<cohort>"].shape == (count, 32)
 
 
@@ -362,16 +365,16 @@ def test_rows_kept_apart_have_the_gradients_that_they_have_in_the_whole_table(
     tiny_base_folder: Path,
 ) -> None:
     base, parameters = prepared(load(tiny_base_folder), "textual-inversion")
-    ids = base.tokenizer(["a <cohort>"], return_tensors="pt").input_ids
-    base.text_encoder(ids).last_hidden_state.square().sum().backward()
+    ids = base.tokenizers["tokenizer"](["a <cohort>"], return_tensors="pt").input_ids
+    base.text_encoders["text_encoder"](ids).last_hidden_state.square().sum().backward()
 
     other = load(tiny_base_folder)
-    old = other.text_encoder.get_input_embeddings().weight.detach()
+    old = other.text_encoders["text_encoder"].get_input_embeddings().weight.detach()
     whole = torch.nn.Embedding.from_pretrained(
         torch.cat([old, parameters["<cohort>"].detach()]), freeze=False
     )
-    other.text_encoder.set_input_embeddings(whole)
-    other.text_encoder(ids).last_hidden_state.square().sum().backward()
+    other.text_encoders["text_encoder"].set_input_embeddings(whole)
+    other.text_encoders["text_encoder"](ids).last_hidden_state.square().sum().backward()
     torch.testing.assert_close(
         parameters["<cohort>"].grad, whole.weight.grad[len(old) :], rtol=0, atol=1e-6
     )

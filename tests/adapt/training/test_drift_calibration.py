@@ -23,6 +23,7 @@ from latentdrift.data.phantom.phantom import write_phantom
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import first_time, run
 from latentdrift.sample.start_override import restart
 
@@ -189,14 +190,14 @@ def test_drawn_again_its_pictures_are_as_bright_as_those_learned_from(tmp_path: 
     made = fit(base, cohort, asked, tmp_path / "run", quiet=True)
     adapted = load_adapter(made.adapter, precision="fp32")
     told = made.info["drift"]["calibration"]
-    how: Any = {"seed": 5, "steps": 25, "guidance": 2.5, "sampler": "ddim", "resolution": 128}
+    sampling = SamplingOptions(seed=5, steps=25, resolution=128)
     prompts = dict.fromkeys(range(24), "a brain MRI")
     wanted = torch.tensor(told["wanted_mean"], dtype=torch.float64)
     far, near = (
         (
-            channel_means(adapted.base, drift, prompts, None, None, lambda done, all: None, **how)[
-                1
-            ].mean(0)
+            channel_means(
+                adapted.base, drift, prompts, sampling, None, None, lambda done, all: None
+            )[1].mean(0)
             - wanted
         ).norm()
         for drift in (adapted.drift.plain, adapted.drift)

@@ -134,9 +134,9 @@ def test_a_picture_from_noise_is_what_sampling_draws(base: Base) -> None:
     made = edited(base, "controlnet")
     context = [base.embed([text]) for text in ("", "a brain MRI", "a normal chest MRI")]
     start = torch.randn((4, 8, 8), generator=generator(0, "edit", "controlnet"))[None]
-    beside = [hint[None] for hint in HINTS]
+    beside = tuple(hint[None] for hint in HINTS)
     for said, picture in zip(context[1:], (made.reconstruction, made.counterfactual), strict=True):
-        contexts = ((context[0], *beside), (said, *beside))
+        contexts = tuple(replace(each, hints=beside) for each in (context[0], said))
         drawn = run(
             guide(base.denoiser(), 2.0),
             base.schedule,
@@ -158,10 +158,10 @@ def test_a_picture_from_noise_starts_where_the_adapters_sampling_does(base: Base
     )
     assert not torch.equal(none.counterfactual, moved.counterfactual)
     start = torch.randn((4, 8, 8), generator=generator(0, "edit", "controlnet"))[None]
-    beside = [hint[None] for hint in HINTS]
+    beside = tuple(hint[None] for hint in HINTS)
     silent = base.embed([""])
     s = base.schedule.s(base.schedule.timesteps(5)[0])
-    contexts = ((silent, *beside), (base.embed(["b"]), *beside))
+    contexts = tuple(replace(each, hints=beside) for each in (silent, base.embed(["b"])))
     drawn = run(
         guide(base.denoiser(), 2.0),
         base.schedule,

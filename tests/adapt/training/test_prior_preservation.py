@@ -20,7 +20,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.sample.generate import latents
+from latentdrift.sample.generate import SamplingOptions, latents
 
 
 def constant(value: float, n: int) -> Moments:
@@ -86,7 +86,10 @@ def test_class_pictures_are_what_the_base_draws_of_the_class(
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     how = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}
     drawn = {
-        i: x0 for i, _, x0 in latents(base, Drift(), dict.fromkeys(range(5), "a brain MRI"), **how)
+        i: x0
+        for i, _, x0 in latents(
+            base, Drift(), dict.fromkeys(range(5), "a brain MRI"), SamplingOptions(**how)
+        )
     }
     np.testing.assert_array_equal(
         np.load(folder / "mean.npy"), torch.stack([drawn[i] for i in range(5)]).numpy()

@@ -550,11 +550,11 @@ def test_a_plan_counts_what_is_trained_and_written(
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     projections = {
         key: module
-        for key, module in base.unet.named_modules()
+        for key, module in base.network.named_modules()
         if key.endswith(("to_q", "to_k", "to_v", "to_out.0"))
     }
     expected = {
-        "full": sum(parameter.numel() for parameter in base.unet.parameters()),
+        "full": sum(parameter.numel() for parameter in base.network.parameters()),
         "lora": sum(2 * (layer.in_features + layer.out_features) for layer in projections.values()),
         "textual-inversion": 2 * 32,
     }
@@ -565,14 +565,14 @@ def test_a_plan_counts_what_is_trained_and_written(
         if ".attn2.to_k" in key or ".attn2.to_v" in key
     ]
     expected["custom-diffusion"] = 2 * 32 + sum(layer.weight.numel() for layer in keys_and_values)
-    expected["instruct-pix2pix"] = expected["full"] + base.unet.conv_in.weight.numel()
+    expected["instruct-pix2pix"] = expected["full"] + base.network.conv_in.weight.numel()
     images = (
         {"train": 4, "validation": 1}
         if METHODS[name].shown == "source"
         else {"train": 8, "validation": 2}
     )  # pairs
     expected["controlnet"] = ControlNetModel.from_unet(
-        base.unet, conditioning_embedding_out_channels=(16, 32, 96)
+        base.network, conditioning_embedding_out_channels=(16, 32, 96)
     ).num_parameters()
     options = FitOptions(cohort=cohort.folder, out=Path("unused"), **small(name, steps=STEPS))
     cost = plan(base, cohort, options)

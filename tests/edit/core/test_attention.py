@@ -21,7 +21,7 @@ def base(tiny_base_folder: Path) -> Base:
 
 
 def call(base: Base, see=None) -> torch.Tensor:
-    watching = Attention(base.unet)
+    watching = Attention(base.network, base.family.attention)
     context = base.embed(["a brain MRI", "a chest X ray"])
     with watching.held():
         return (
@@ -38,7 +38,7 @@ def test_looking_changes_nothing_and_maps_are_probabilities(base: Base) -> None:
         looked, base.denoiser()(XT, 500, base.embed(["a brain MRI", "a chest X ray"])), atol=1e-5
     )
     assert {layer.name for layer in seen} == {
-        name.removesuffix(".processor") for name in base.unet.attn_processors
+        name.removesuffix(".processor") for name in base.network.attn_processors
     }
     for layer, maps in seen.items():
         assert (
@@ -63,7 +63,7 @@ def test_nobody_looking_is_the_network_itself_to_the_bit(base: Base) -> None:
 
 
 def test_after_an_error_the_network_is_as_it_was(base: Base) -> None:
-    before = dict(base.unet.attn_processors)
+    before = dict(base.network.attn_processors)
     plain = call(base)
 
     def fail(layer: Layer, maps: torch.Tensor) -> torch.Tensor:
@@ -71,7 +71,7 @@ def test_after_an_error_the_network_is_as_it_was(base: Base) -> None:
 
     with pytest.raises(RuntimeError, match="in the middle"):
         call(base, fail)
-    assert all(base.unet.attn_processors[name] is own for name, own in before.items())
+    assert all(base.network.attn_processors[name] is own for name, own in before.items())
     assert torch.equal(call(base), plain)
 
 
@@ -86,10 +86,11 @@ def test_lora_matrices_act_on_the_maps(base: Base) -> None:
     from peft import LoraConfig
 
     seen: list[torch.Tensor] = []
-    base.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k"], init_lora_weights=False))
+    config = LoraConfig(r=2, target_modules=["to_q", "to_k"], init_lora_weights=False)
+    base.network.add_adapter(config)
     call(base, lambda layer, maps: (seen.append(maps), maps)[1])
     with_lora = list(seen)
-    base.unet.disable_adapters()
+    base.network.disable_adapters()
     seen.clear()
     call(base, lambda layer, maps: (seen.append(maps), maps)[1])
     assert all(not torch.equal(one, other) for one, other in zip(with_lora, seen, strict=True))

@@ -103,7 +103,7 @@ def test_prompts_of_a_base(base: Base) -> None:
         ("dementia=2.5",),
     )
     ids = base.tokens(["a brain MRI of an 85 year old with dementia"])[0]
-    (word,) = base.tokenizer("dementia", add_special_tokens=False).input_ids
+    (word,) = base.tokenizers["tokenizer"]("dementia", add_special_tokens=False).input_ids
     assert made.factors[ids == word].tolist() == [2.5] and made.factors.sum() == len(ids) + 1.5
     assert len(made.gone) == 3 and len(made.new) == 5  # a, 7, 0 for an, 8, 5; with dementia
 

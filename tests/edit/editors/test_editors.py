@@ -16,6 +16,7 @@ from latentdrift.edit.editors.pix2pix_zero import direction
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.edit.io.counterfactual import DEFAULTS
 from latentdrift.errors import OptionError
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 
 DELTA = (0.1, -0.05, 0.2, 0.0)
@@ -25,8 +26,8 @@ UNIT = randn(1, 4, 16, 16)
 STD = 0.2
 
 
-def number(value: float) -> torch.Tensor:
-    return torch.tensor([value], dtype=torch.float64)
+def number(*values: float) -> Conditioning:
+    return Conditioning(torch.tensor(values, dtype=torch.float64))
 
 
 def task(
@@ -205,8 +206,8 @@ def split_network(schedule: object, delta: object = 0.0) -> object:
     left = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
     left[..., :8] = 1.0
 
-    def denoise(xt: torch.Tensor, t: object, context: torch.Tensor) -> torch.Tensor:
-        return gaussian(schedule, left * context.reshape(-1, 1, 1, 1), STD, delta=delta)(
+    def denoise(xt: torch.Tensor, t: object, context: Conditioning) -> torch.Tensor:
+        return gaussian(schedule, left * context.embeddings.reshape(-1, 1, 1, 1), STD, delta=delta)(
             xt, t, None
         )
 
@@ -233,8 +234,10 @@ def test_one_spike_does_not_hide_where_else_the_prompts_differ() -> None:
     weight = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
     weight[..., :8], weight[..., 3, 3] = 1.0, 20.0
 
-    def network(xt: torch.Tensor, t: object, context: torch.Tensor) -> torch.Tensor:
-        return gaussian(sd_schedule(), weight * context.reshape(-1, 1, 1, 1), STD)(xt, t, None)
+    def network(xt: torch.Tensor, t: object, context: Conditioning) -> torch.Tensor:
+        return gaussian(sd_schedule(), weight * context.embeddings.reshape(-1, 1, 1, 1), STD)(
+            xt, t, None
+        )
 
     inside = differing(task(denoiser=network, changed=network)) >= DEFAULTS["mask_threshold"]
     assert torch.equal(inside, weight > 0)
@@ -244,12 +247,12 @@ def test_one_spike_does_not_hide_where_else_the_prompts_differ() -> None:
 def test_every_step_is_guided_away_from_its_own_reference(depth: int) -> None:
     seen = []
 
-    def network(xt: torch.Tensor, t: object, said: torch.Tensor) -> torch.Tensor:
-        seen.append(said.tolist())
+    def network(xt: torch.Tensor, t: object, said: Conditioning) -> torch.Tensor:
+        seen.append(said.embeddings.tolist())
         return torch.zeros_like(xt)
 
     asked = task(steps=10, strength=depth / 10)
-    references = torch.arange(depth, dtype=torch.float64) + 0.5
+    references = number(*(step + 0.5 for step in range(depth)))
     asked.back(asked.under(network, 2.0, references, number(9.0)), UNIT)
     assert seen == [[step + 0.5, 9.0] for step in range(depth)]
 

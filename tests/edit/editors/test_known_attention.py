@@ -24,6 +24,8 @@ from latentdrift.edit.editors.diffedit import EXTREME, diffedit, differing
 from latentdrift.edit.editors.pix2pix_zero import LONGEST, pix2pix_zero
 from latentdrift.edit.editors.prompt_to_prompt import prompt_to_prompt
 from latentdrift.edit.io.counterfactual import DEFAULTS
+from latentdrift.model.conditioning import Conditioning
+from latentdrift.model.families.families import FAMILIES
 
 FIRST, A, B, C, D, LAST = range(6)
 WORDS = 6
@@ -78,16 +80,17 @@ class Toy(nn.Module):
         for name, processor in processors.items():
             getattr(self, name.split(".")[1]).set_processor(processor)
 
-    def forward(self, xt: Tensor, t: object, context: Tensor) -> Tensor:
+    def forward(self, xt: Tensor, t: object, context: Conditioning) -> Tensor:
         read = self.attn2(
-            self.logits + xt.flatten(1)[..., None] * self.slope, encoder_hidden_states=context
+            self.logits + xt.flatten(1)[..., None] * self.slope,
+            encoder_hidden_states=context.embeddings,
         )[..., 0]
         places = torch.stack([read, self.heights.expand_as(read), torch.ones_like(read)], dim=-1)
         return (read + self.attn1(places)[..., 0]).reshape(xt.shape)
 
 
-def context(tokens: tuple[int, ...]) -> Tensor:
-    return torch.eye(WORDS, dtype=torch.float64)[list(tokens)][None]
+def context(tokens: tuple[int, ...]) -> Conditioning:
+    return Conditioning(torch.eye(WORDS, dtype=torch.float64)[list(tokens)][None])
 
 
 def maps(toy: Toy, tokens: tuple[int, ...]) -> Tensor:
@@ -142,7 +145,7 @@ def task(network: Callable[..., Tensor], toy: Toy | None, xT: Tensor, **options:
         "generator": torch.Generator().manual_seed(0),
         "found": Inverted(xT, references),
         "words": words,
-        "attention": Attention(toy),
+        "attention": Attention(toy, FAMILIES["sd"].attention),
     }
     how = {**DEFAULTS, **options.pop("how", {})}
     return Task(**{**values, **options}, how=how)

@@ -18,6 +18,7 @@ from latentdrift.edit.inversions.null_text import null_text
 from latentdrift.edit.io.counterfactual import DEFAULTS
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Denoiser, Schedule
 from latentdrift.sample.samplers import run
@@ -132,7 +133,7 @@ def task(
     network = gaussian(schedule, delta=channels(*DELTA) if drifted else 0.0)
     network = Drift.of(DELTA).wrap(network, schedule) if drifted else network
     contexts = {
-        name: torch.tensor([value], dtype=torch.float64)
+        name: Conditioning(torch.tensor([value], dtype=torch.float64))
         for name, value in (("source", source), ("empty", 0.0))
     }
     values = {
@@ -140,7 +141,7 @@ def task(
         "changed": network,
         "schedule": schedule,
         "x0": -0.2 + 0.35 * randn(1, 4, 8, 8),
-        "target": torch.tensor([9.0], dtype=torch.float64),
+        "target": Conditioning(torch.tensor([9.0], dtype=torch.float64)),
         "strength": 0.8,
         "steps": 50,
         "guidance": 3.0,
@@ -349,7 +350,7 @@ def test_null_text_follows_the_path_from_its_noisiest_end() -> None:
     )
     seen: list[tuple[torch.Tensor, int]] = []
 
-    def watched(xt: torch.Tensor, t: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+    def watched(xt: torch.Tensor, t: torch.Tensor, said: Conditioning) -> torch.Tensor:
         seen.append((xt, int(t)))
         return asked.denoiser(xt, t, said)
 

@@ -104,14 +104,14 @@ def test_the_reconstruction_is_what_the_autoencoder_keeps(base: Base, editor: st
 
 @pytest.mark.parametrize("editor", BY_PROMPTS)
 def test_an_edit_leaves_the_network_as_it_was(base: Base, editor: str) -> None:
-    processors = dict(base.unet.attn_processors)
-    state = {k: v.clone() for k, v in base.unet.state_dict().items()}
+    processors = dict(base.network.attn_processors)
+    state = {k: v.clone() for k, v in base.network.state_dict().items()}
     edited(base, editor=editor, steps=3)
-    assert all(base.unet.attn_processors[name] is own for name, own in processors.items())
-    assert all(torch.equal(state[key], value) for key, value in base.unet.state_dict().items())
+    assert all(base.network.attn_processors[name] is own for name, own in processors.items())
+    assert all(torch.equal(state[key], value) for key, value in base.network.state_dict().items())
     assert all(
         not parameter.requires_grad and parameter.grad is None
-        for parameter in base.unet.parameters()
+        for parameter in base.network.parameters()
     )
 
 
@@ -138,7 +138,7 @@ def test_drift_in_training_is_followed_by_every_editor(base: Base, editor: str) 
 
         def __init__(self) -> None:
             super().__init__()
-            self.net = base.unet
+            self.net = base.network
 
         def __getattr__(self, name: str) -> object:
             return super().__getattr__(name) if name == "net" else getattr(self.net, name)
@@ -152,7 +152,7 @@ def test_drift_in_training_is_followed_by_every_editor(base: Base, editor: str) 
 
     plain = edited(base, editor=editor, steps=5, guidance=2.0)
     drifted = edited(
-        replace(base, unet=Moved()),
+        replace(base, network=Moved()),
         editor=editor,
         steps=5,
         guidance=2.0,

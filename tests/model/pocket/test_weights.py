@@ -57,9 +57,10 @@ def test_words_that_users_type_are_not_broken_to_pieces(pocket: Base) -> None:
         "a brain mri of a 75 year old female with dementia",
         "alzheimer disease",
     ):
-        pieces = pocket.tokenizer.tokenize(text)
+        pieces = pocket.tokenizers["tokenizer"].tokenize(text)
         assert len(pieces) <= len(text.replace("-", " - ").replace("75", "7 5").split()) + 1, pieces
-    assert pocket.tokenizer.unk_token not in pocket.tokenizer.tokenize("<x> 3.5% (a/b) é!")
+    tokenizer = pocket.tokenizers["tokenizer"]
+    assert tokenizer.unk_token not in tokenizer.tokenize("<x> 3.5% (a/b) é!")
 
 
 def test_pictures_are_the_same_for_the_same_index() -> None:

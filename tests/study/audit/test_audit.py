@@ -21,6 +21,7 @@ from latentdrift.data.cohort.cohort import Cohort, write_cohort
 from latentdrift.data.phantom import phantom
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.privacy.membership_inference import Losses, membership, verdict
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.opening import subject
 from latentdrift.study.audit.audit import losses
@@ -78,11 +79,14 @@ class Known:
     def __init__(self, latents: torch.Tensor) -> None:
         self.latents = latents
 
-    def embed(self, prompts: list[str]) -> torch.Tensor:
-        return torch.zeros(len(prompts), 1, 1)
+    def embed(self, prompts: list[str]) -> Conditioning:
+        return Conditioning(torch.zeros(len(prompts), 1, 1))
+
+    def with_images(self, text: Conditioning, images: object) -> Conditioning:
+        return text
 
     def denoiser(self):
-        def denoise(xt: torch.Tensor, t: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        def denoise(xt: torch.Tensor, t: torch.Tensor, context: Conditioning) -> torch.Tensor:
             """E[eps | xt] = (xt - a E[x0 | xt]) / s, x0 by Bayes among the latents."""
             a, s = (scale.reshape(-1, 1) for scale in self.schedule.scales(t, xt))
             x = xt.flatten(1)

@@ -103,8 +103,8 @@ def begin(base: Base, todo: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
     begun = base
     if todo.row.exact and base.dtype != torch.float32:
         exact = Base.load(base.name, device=str(base.device), precision="fp32", fetch=False)
-        text = exact.text_encoder if todo.options.train_text_encoder else base.text_encoder
-        begun = replace(exact, vae=base.vae, text_encoder=text, schedule=base.schedule)
+        encoders = exact.text_encoders if todo.options.train_text_encoder else base.text_encoders
+        begun = replace(exact, vae=base.vae, text_encoders=encoders, schedule=base.schedule)
     if todo.options.start:
         plain = Adapted(begun, Drift(), {"method": None}, None, begun.schedule)
         started = add(plain, todo.options.start)

@@ -141,21 +141,9 @@ def _diffusers_model(
         else stored.get("_class_name", "DDIMScheduler")
     )
     settings = {**stored, **adapted.base.schedule.config} if changed else stored
-    pipeline = (
-        "StableDiffusionInstructPix2PixPipeline"
-        if adapted.base.sees_source
-        else "StableDiffusionPipeline"
-    )
-    pipe = getattr(diffusers, pipeline)(
-        vae=adapted.base.vae,
-        text_encoder=adapted.base.text_encoder,
-        tokenizer=adapted.base.tokenizer,
-        unet=adapted.base.unet,
-        scheduler=getattr(diffusers, kind).from_config(settings),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    scheduler = getattr(diffusers, kind).from_config(settings)
+    pipe = adapted.base.family.stock_pipeline(adapted.base, scheduler)
+    pipeline = type(pipe).__name__
     pipe.save_pretrained(out)
     return {
         "model_index.json": (

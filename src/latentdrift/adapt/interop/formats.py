@@ -281,7 +281,7 @@ def read(foreign: Foreign, base: Base) -> Found:
         AdapterError: Not a known format, or made for another base.
     """
     name = recognise(foreign)
-    own = base.text_encoder.config.hidden_size
+    own = base.family.text_width(base)
     width = FORMATS[name].width(foreign)
     if width not in (None, own):
         fits = f" ({FITS[own]})" if own in FITS else ""

@@ -60,7 +60,7 @@ def take_in(
         lora.inject(base, found.changes)
     if words:
         base = textual_inversion.insert(base, words)
-        base.text_encoder.get_input_embeddings().rows.requires_grad_(False)
+        textual_inversion.freeze(base)
     source = {
         "format": formats.recognise(foreign),
         "file": foreign.path.name,

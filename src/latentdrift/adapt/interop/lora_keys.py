@@ -10,9 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from latentdrift.adapt.adapters.checkpoint_reader import Foreign
-from latentdrift.adapt.methods.lora import METADATA, TEXT, UNET, Lora, Pair, pairs, places
+from latentdrift.adapt.methods.lora import METADATA, Lora, Pair, pairs, places
 from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
+from latentdrift.model.families.sd import TEXT_ENCODER
+from latentdrift.model.families.sd import TEXT_PREFIX as TEXT
+from latentdrift.model.families.sd import UNET_PREFIX as UNET
 
 # A matrix, in peft's, diffusers' (three ages of it) and kohya's words.
 MATRIX = re.compile(
@@ -133,7 +136,7 @@ def _unet_order(base: Base, count: int) -> list[str]:
 
 
 def _text_order(base: Base) -> list[str]:
-    layers = range(base.text_encoder.config.num_hidden_layers)
+    layers = range(base.text_encoders[TEXT_ENCODER].config.num_hidden_layers)
     return [
         f"{TEXT}encoder.layers.{layer}.self_attn.{name}" for layer in layers for name in ATTENTION
     ]

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from latentdrift.adapt.adapters.checkpoint_reader import Foreign
-from latentdrift.adapt.methods import custom_diffusion, instruct_pix2pix
-from latentdrift.errors import AdapterError
+from latentdrift.adapt.methods import custom_diffusion
+from latentdrift.errors import AdapterError, BaseModelError
 from latentdrift.model.base import Base, Schedule, read_schedule
 
 HINT = "controlnet_cond_embedding"
@@ -110,12 +110,12 @@ def put(base: Base, network: Network, foreign: Foreign) -> Base:
             net.requires_grad_(False).eval(), base.device, base.dtype
         )  # diffusers' own warns of nothing
         return replace(base, controls=((net, 1.0),))
-    unet = copy.deepcopy(base.unet)
-    changed = replace(base, unet=unet, schedule=_schedule(foreign, base))
+    copied = copy.deepcopy(base.network)
+    changed = replace(base, network=copied, schedule=_schedule(foreign, base))
     if network.method == "instruct-pix2pix":
-        instruct_pix2pix.widen(changed)
-    _fill(unet.state_dict(), network, foreign, base)
-    unet.requires_grad_(False)
+        base.family.widen(changed)
+    _fill(copied.state_dict(), network, foreign, base)
+    copied.requires_grad_(False)
     return changed
 
 
@@ -142,8 +142,6 @@ def _fill(state: Mapping[str, Tensor], network: Network, foreign: Foreign, base:
 
 def _beside(base: Base, network: Network, foreign: Foreign) -> Any:
     """A ControlNet for this base that reads hints as the file's does."""
-    from diffusers import ControlNetModel
-
     first = network.tensors[f"{HINT}.conv_in.weight"]
     halvings: list[int] = []
     while (
@@ -157,9 +155,7 @@ def _beside(base: Base, network: Network, foreign: Foreign) -> Any:
             f"{base.factor} pixels to a latent"
         )
     with torch.random.fork_rng(devices=[]):
-        return ControlNetModel.from_unet(
-            base.unet, conditioning_embedding_out_channels=(first.shape[0], *halvings)
-        )
+        return base.family.new_controlnet(base, (first.shape[0], *halvings))
 
 
 def _pipeline(foreign: Foreign) -> Path | None:
@@ -183,29 +179,20 @@ def _check_pipeline(foreign: Foreign, base: Base) -> None:
     Raises:
         AdapterError: Another autoencoder, text encoder or schedule.
     """
-    from diffusers import AutoencoderKL, AutoencoderTiny
-    from transformers import CLIPTextModel
-
     folder = _pipeline(foreign) or foreign.path.parent
-    kinds = {
-        "vae": type(base.vae) if isinstance(base.vae, AutoencoderTiny) else AutoencoderKL,
-        "text_encoder": CLIPTextModel,
-    }
     other = []
-    for part, kind in kinds.items():
+    for part, own_part in {"vae": base.vae, **base.text_encoders}.items():
         try:
-            theirs = kind.from_pretrained(
-                folder / part, use_safetensors=True, local_files_only=True
-            ).state_dict()
-        except (OSError, ValueError, RuntimeError) as error:
+            theirs = base.family.load_component(folder, part, torch.float32).state_dict()
+        except (OSError, ValueError, RuntimeError, BaseModelError) as error:
             raise AdapterError(
                 f"the {part} of {folder} cannot be read ({error}); give its unet folder alone"
             ) from error
-        if not _same(getattr(base, part).state_dict(), theirs):
+        if not _same(own_part.state_dict(), theirs):
             other.append(part)
-    theirs = read_schedule(folder)
+    schedule = read_schedule(folder)
     own = _schedule(foreign, base)
-    if not torch.allclose(own.alpha_bar, theirs.alpha_bar):
+    if not torch.allclose(own.alpha_bar, schedule.alpha_bar):
         other.append("schedule")
     if other:
         raise AdapterError(

@@ -39,26 +39,23 @@ def prepare(
     Raises:
         OptionError: The U-Net is shown something already.
     """
-    from diffusers import ControlNetModel
-
     if base.sees_source:
         raise OptionError(
             "the U-Net is shown a picture to start from; a ControlNet is trained beside one that "
             "is shown noise alone"
         )
-    unet = base.unet
-    if hasattr(
-        unet, "peft_config"
-    ):  # copied as it is with the matrices that stand beside its modules
-        unet = copy.deepcopy(unet)
-        lora.fold(unet)
+    copied = base
+    if hasattr(base.network, "peft_config"):
+        # copied as it is with the matrices that stand beside its modules
+        copied = replace(base, network=copy.deepcopy(base.network))
+        lora.fold(copied.network)
     halvings = (base.factor - 1).bit_length()
     widths = (WIDTHS + WIDTHS[-1:] * halvings)[: halvings + 1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(
             derive(options.seed, "controlnet")
         )  # of the convolutions that read the hint
-        net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
+        net = base.family.new_controlnet(copied, widths)
     net.requires_grad_(True).eval().to(base.device)
     return replace(base, controls=((net, 1.0),)), dict(net.named_parameters())
 
@@ -73,12 +70,7 @@ def save(base: Base, folder: Path) -> None:
 
 def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     """The base with the ControlNet beside those that are there already, with its `weight`."""
-    from diffusers import ControlNetModel
-
-    net = ControlNetModel.from_pretrained(
-        folder / FOLDER, torch_dtype=base.dtype, use_safetensors=True
-    )
-    net.requires_grad_(False).eval().to(base.device)
+    net = base.family.load_controlnet(folder / FOLDER, base.dtype).to(base.device)
     return replace(base, controls=(*base.controls, (net, info.get("weight", 1.0))))
 
 

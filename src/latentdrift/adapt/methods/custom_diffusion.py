@@ -43,8 +43,8 @@ def save(base: Base, folder: Path) -> None:
     # that is not changed
     tensors |= {
         name: torch.zeros(0)
-        for name in base.unet.attn_processors
-        if not name.endswith("attn2.processor")
+        for name in base.network.attn_processors
+        if not name.removesuffix(".processor").endswith(_cross_attention(base))
     }
     save_file(tensors, folder / FILE, metadata={"format": "pt"})
     textual_inversion.save(base, folder)
@@ -79,10 +79,15 @@ def remove(base: Base) -> Base:
 def projections(base: Base) -> dict[str, nn.Linear]:
     """Name in the file -> layer."""
     found: dict[str, nn.Linear] = {}
-    for name, module in base.unet.named_modules():
-        if name.endswith("attn2"):
+    for name, module in base.network.named_modules():
+        if name.endswith(_cross_attention(base)):
             found |= {
                 f"{name}.processor.{part}_custom_diffusion.weight": getattr(module, part)
                 for part in ("to_k", "to_v")
             }
     return found
+
+
+def _cross_attention(base: Base) -> tuple[str, ...]:
+    """Endings of the names of the network's cross-attention layers."""
+    return tuple(name for name, cross in base.family.attention.items() if cross)

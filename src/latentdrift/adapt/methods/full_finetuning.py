@@ -14,17 +14,17 @@ from latentdrift.config import FitOptions
 from latentdrift.model.base import PRECISIONS, Base
 
 FILE = "unet/diffusion_pytorch_model.safetensors"
-TEXT = "text_encoder"
 
 
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, torch.nn.Parameter]]:
     """The U-Net, all of it trained; the base comes in float32."""
-    parameters = dict(base.unet.requires_grad_(True).named_parameters())
+    parameters = dict(base.network.requires_grad_(True).named_parameters())
     if options.train_text_encoder:
-        named = base.text_encoder.requires_grad_(True).named_parameters()
-        parameters |= {f"{TEXT}.{name}": parameter for name, parameter in named}
+        for folder, encoder in base.text_encoders.items():
+            named = encoder.requires_grad_(True).named_parameters()
+            parameters |= {f"{folder}.{name}": parameter for name, parameter in named}
     return base, parameters
 
 
@@ -34,24 +34,21 @@ def save(base: Base, folder: Path) -> None:
     from diffusers.utils import logging
 
     logging.disable_progress_bar()  # a bar for one file
-    base.unet.save_pretrained(folder / "unet")
-    if any(parameter.requires_grad for parameter in base.text_encoder.parameters()):
-        base.text_encoder.save_pretrained(folder / TEXT)
+    base.network.save_pretrained(folder / base.family.network_folder)
+    for name, encoder in base.text_encoders.items():
+        if any(parameter.requires_grad for parameter in encoder.parameters()):
+            encoder.save_pretrained(folder / name)
 
 
 def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     """The base with the adapter's U-Net, and text encoder, in place of its own."""
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextModel
-
-    unet = UNet2DConditionModel.from_pretrained(
-        folder / "unet", torch_dtype=base.dtype, use_safetensors=True
-    )
-    base = replace(base, unet=unet.requires_grad_(False).eval().to(base.device))
-    if (folder / TEXT).is_dir():
-        text = CLIPTextModel.from_pretrained(folder / TEXT, dtype=base.dtype, use_safetensors=True)
-        base = replace(base, text_encoder=text.requires_grad_(False).eval().to(base.device))
-    return base
+    load = base.family.load_component
+    network = load(folder, base.family.network_folder, base.dtype).to(base.device)
+    encoders = dict(base.text_encoders)
+    for name in encoders:
+        if (folder / name).is_dir():
+            encoders[name] = load(folder, name, base.dtype).to(base.device)
+    return replace(base, network=network, text_encoders=encoders)
 
 
 def remove(base: Base) -> Base:

@@ -1,8 +1,8 @@
 """LoRA: a low-rank change alpha / r B A of projections (Hu et al. 2021), by peft.
 
-`fit` puts one beside every module that a row of TARGETS names. Files of other trainers have other
-ranks and alphas per module, and parts in the text encoder: what is kept, applied and taken away
-here is any of them.
+`fit` puts one beside every module that `Family.lora_targets` names. Files of other trainers have
+other ranks and alphas per module, and parts in the text encoder: what is kept, applied and taken
+away here is any of them.
 """
 
 from __future__ import annotations
@@ -25,40 +25,16 @@ from latentdrift.adapt.methods.tensors import save_tensors
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, unknown
 from latentdrift.model.base import Base
+from latentdrift.model.families.families import FAMILIES
+from latentdrift.model.families.family import LoraPart
 from latentdrift.seeds import derive
 
 FILE = (
     "pytorch_lora_weights.safetensors"  # the name that `pipe.load_lora_weights(folder)` looks for
 )
-ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-# Name -> how the names of the U-Net's modules end that get matrices.
-TARGETS: dict[str, tuple[str, ...]] = {
-    "attention": ATTENTION,  # self- and cross-attention, as in diffusers' examples
-    "cross-attention": tuple(
-        f"attn2.{name}" for name in ATTENTION
-    ),  # as in cloneofsimo's first release
-    "attention-mlp": (*ATTENTION, "ff.net.0.proj", "ff.net.2"),
-    "all": (
-        *ATTENTION,
-        "ff.net.0.proj",
-        "ff.net.2",
-        "proj_in",
-        "proj_out",
-        "conv1",
-        "conv2",
-        "time_emb_proj",
-    ),
-}
-TEXT_TARGETS = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "out_proj",
-)  # of the text encoder (diffusers' train_dreambooth_lora example)
 OURS = "default"  # the name of matrices in peft
-UNET = "unet."
-# how names of their modules begin in a file; TEXT is as older diffusers has it
-TEXT = "text_encoder.text_model."
+PARTS = tuple(dict.fromkeys(part for row in FAMILIES.values() for part in row.lora_parts))
+"""Components of all families that can have matrices."""
 METADATA = "lora_adapter_metadata"  # where diffusers keeps what a state dict cannot say
 
 
@@ -90,33 +66,33 @@ def prepare(
     the first step.
 
     Raises:
-        OptionError: An unknown row of TARGETS.
+        OptionError: An unknown choice of modules.
     """
-    if options.targets not in TARGETS:
-        raise unknown("row of TARGETS for `targets`", options.targets, TARGETS)
-    how = {"r": options.rank, "lora_alpha": options.alpha or options.rank}
-    wanted = [("", base.unet, TARGETS[options.targets])]
-    if options.train_text_encoder:
-        wanted.append((TEXT, base.text_encoder, TEXT_TARGETS))
+    family = base.family
+    if options.targets not in family.lora_targets:
+        raise unknown("row of TARGETS for `targets`", options.targets, family.lora_targets)
+    scale = {"r": options.rank, "lora_alpha": options.alpha or options.rank}
     parameters: dict[str, nn.Parameter] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(options.seed, "lora"))  # peft draws A from torch's own generator
-        for prefix, model, targets in wanted:
-            ours = _beside(model, {**how, "target_modules": list(targets)})
-            named = [
-                (name, weight) for name, weight in model.named_parameters() if f".{ours}." in name
-            ]
-            parameters |= {
-                prefix + name.replace(f".{ours}.", "."): weight.requires_grad_(True)
-                for name, weight in named
-            }
+        for part, model in _parts(base):
+            is_text = part.component != family.network_folder
+            if is_text and not options.train_text_encoder:
+                continue
+            targets = family.lora_text_targets if is_text else family.lora_targets[options.targets]
+            ours = _beside(model, {**scale, "target_modules": list(targets)})
+            prefix = part.prefix if is_text else ""
+            for name, weight in list(model.named_parameters()):
+                if f".{ours}." in name:
+                    own = prefix + name.replace(f".{ours}.", ".")
+                    parameters[own] = weight.requires_grad_(True)
     return base, parameters
 
 
 def save(base: Base, folder: Path) -> None:
     """The matrices under diffusers' names, and the words that came with them."""
     write(collect(base), folder / FILE)
-    if isinstance(base.tokenizer, textual_inversion.Words):
+    if textual_inversion.has_words(base):
         textual_inversion.save(base, folder)
 
 
@@ -152,30 +128,23 @@ def remove(base: Base) -> Base:
     """The base's own projections back in their places, and its own words."""
     from diffusers.utils import recurse_remove_peft_layers
 
-    for model in (base.unet, base.text_encoder):
+    for _, model in _parts(base):
         if hasattr(model, "peft_config"):
             recurse_remove_peft_layers(model)
             del model.peft_config
-    return (
-        textual_inversion.remove(base)
-        if isinstance(base.tokenizer, textual_inversion.Words)
-        else base
-    )
+    return textual_inversion.remove(base) if textual_inversion.has_words(base) else base
 
 
 def places(base: Base) -> dict[str, Any]:
     """Name in a file -> module, of all that can have a change."""
-    found = {UNET + name: module for name, module in base.unet.named_modules()}
-    # transformers 5 has no `text_model` between the encoder and its parts, older ones have
-    found |= {
-        TEXT + name.removeprefix("text_model."): module
-        for name, module in base.text_encoder.named_modules()
-    }
-    return {
-        name.removesuffix(".base_layer"): module  # what stands beside matrices already
-        for name, module in found.items()
-        if isinstance(module, nn.Linear | nn.Conv2d) and ".lora_" not in name
-    }
+    modules: dict[str, Any] = {}
+    for part, model in _parts(base):
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d) and ".lora_" not in name:
+                # `base_layer` is a module that has matrices already
+                own = name.removeprefix(part.inner).removesuffix(".base_layer")
+                modules[part.prefix + own] = module
+    return modules
 
 
 def shaped(base: Base, lora: Lora) -> Lora:
@@ -223,31 +192,24 @@ def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
         lora: The matrices.
         weight: What the change counts.
     """
-    for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
-        own = {
-            name.removeprefix(prefix): pair
-            for name, pair in lora.items()
-            if name.startswith(prefix)
-        }
-        if own:
-            inner = "text_model." if prefix == TEXT and hasattr(model, "text_model") else ""
-            own = {inner + name: pair for name, pair in own.items()}
-            ours = _beside(
-                model,
-                _config(
-                    {name: replace(pair, alpha=pair.alpha * weight) for name, pair in own.items()}
-                ),
-            )
-            with torch.no_grad():
-                for name, pair in own.items():
-                    layer = model.get_submodule(name)
-                    layer.lora_A[ours].weight.copy_(pair.a)
-                    layer.lora_B[ours].weight.copy_(pair.b)
+    for part, model in _parts(base):
+        has_inner = part.inner and hasattr(model, part.inner.removesuffix("."))
+        inner = part.inner if has_inner else ""
+        own = {inner + name: pair for name, pair in _of_part(lora, part).items()}
+        if not own:
+            continue
+        weighted = {name: replace(pair, alpha=pair.alpha * weight) for name, pair in own.items()}
+        ours = _beside(model, _config(weighted))
+        with torch.no_grad():
+            for name, pair in own.items():
+                layer = model.get_submodule(name)
+                layer.lora_A[ours].weight.copy_(pair.a)
+                layer.lora_B[ours].weight.copy_(pair.b)
 
 
 def merge(base: Base) -> None:
     """Add the matrices to the weights beside which they stand, for good."""
-    for model in (base.unet, base.text_encoder):
+    for _, model in _parts(base):
         if hasattr(model, "peft_config"):
             fold(model)
 
@@ -268,17 +230,16 @@ def collect(base: Base) -> Lora:
     """The matrices that stand beside modules of the base; of several adapters, those of the
     last."""
     found = {}
-    for model, prefix in ((base.unet, UNET), (base.text_encoder, TEXT)):
+    for part, model in _parts(base):
         ours = list(getattr(model, "peft_config", {OURS: None}))[-1]
         for name, layer in model.named_modules():
             if ours in getattr(layer, "lora_A", {}):
                 a, b = (
-                    part[ours].weight.detach().float().cpu().contiguous()
-                    for part in (layer.lora_A, layer.lora_B)
+                    matrices[ours].weight.detach().float().cpu().contiguous()
+                    for matrices in (layer.lora_A, layer.lora_B)
                 )
-                found[prefix + name.removeprefix("text_model.")] = Pair(
-                    a, b, float(layer.lora_alpha[ours])
-                )
+                own = part.prefix + name.removeprefix(part.inner)
+                found[own] = Pair(a, b, float(layer.lora_alpha[ours]))
     return found
 
 
@@ -290,15 +251,10 @@ def write(lora: Lora, path: Path) -> None:
     for name, pair in lora.items():
         tensors |= {f"{name}.lora_A.weight": pair.a, f"{name}.lora_B.weight": pair.b}
     if len({pair.rank for pair in lora.values()} | {pair.alpha for pair in lora.values()}) > 1:
-        for part, prefix in (("unet", UNET), ("text_encoder", TEXT)):
-            own = {
-                name.removeprefix(prefix): pair
-                for name, pair in lora.items()
-                if name.startswith(prefix)
-            }
-            metadata |= (
-                {f"{part}.{key}": value for key, value in _config(own).items()} if own else {}
-            )
+        for part in PARTS:
+            if own := _of_part(lora, part):
+                config = _config(own)
+                metadata |= {f"{part.component}.{key}": value for key, value in config.items()}
     about = {METADATA: json.dumps(metadata, sort_keys=True)} if metadata else {}
     save_tensors(tensors, path, {"format": "pt", **about})
 
@@ -322,7 +278,9 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
             continue
         name = key.removesuffix(".lora_A.weight")
         part = name.split(".")[0]
-        short = name.removeprefix(TEXT).removeprefix(UNET)
+        short = name
+        for known in PARTS:
+            short = short.removeprefix(known.prefix)
         settings = {
             name.removeprefix(f"{part}."): value
             for name, value in metadata.items()
@@ -335,6 +293,21 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
             alpha *= math.sqrt(a.shape[0])  # scaled by alpha / sqrt(r) (Kalajdzievski 2023)
         found[name] = Pair(a.float(), tensors[f"{name}.lora_B.weight"].float(), alpha)
     return found
+
+
+def _parts(base: Base) -> list[tuple[LoraPart, Any]]:
+    """The components of a base that can have matrices."""
+    models = {base.family.network_folder: base.network, **base.text_encoders}
+    return [(part, models[part.component]) for part in base.family.lora_parts]
+
+
+def _of_part(lora: Lora, part: LoraPart) -> Lora:
+    """The matrices of one component, by the names of its own modules."""
+    return {
+        name.removeprefix(part.prefix): pair
+        for name, pair in lora.items()
+        if name.startswith(part.prefix)
+    }
 
 
 def _config(lora: Lora) -> dict[str, Any]:

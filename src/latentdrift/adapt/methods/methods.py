@@ -78,7 +78,7 @@ class Method:
 
     def learning_rate(self, base: Base) -> float:
         """The default rate for this base."""
-        width = base.unet.config.block_out_channels[0]
+        width = base.family.network_width(base)
         return self.rate * SD_WIDTH / width if self.rate_by_width else self.rate
 
     def completed(self, options: FitOptions) -> FitOptions:

@@ -100,11 +100,12 @@ def prepare(
 ) -> tuple[Base, dict[str, nn.Parameter]]:
     """The new words, each of which starts as the words of its text in turn (the mean of the table,
     if it has none)."""
-    embeddings = base.text_encoder.get_input_embeddings()
+    encoder, tokenizer = _taught(base)
+    embeddings = encoder.get_input_embeddings()
     rows = {}
     for word, text in words.items():
         ids = (
-            base.tokenizer(text, add_special_tokens=False, return_tensors="pt")
+            tokenizer(text, add_special_tokens=False, return_tensors="pt")
             .input_ids[0]
             .long()
             .to(base.device)
@@ -116,7 +117,7 @@ def prepare(
         )
         rows[word] = start[torch.arange(options.vectors or 1) % len(start)].clone()
     base = insert(base, rows)
-    return base, {" ".join(words): base.text_encoder.get_input_embeddings().rows}
+    return base, {" ".join(words): _rows(base)}
 
 
 def save(base: Base, folder: Path) -> None:
@@ -133,7 +134,7 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
     found = {
         word: rows.reshape(-1, rows.shape[-1]) for word, rows in load_file(folder / FILE).items()
     }
-    width = base.text_encoder.get_input_embeddings().weight.shape[1]
+    width = _taught(base)[0].get_input_embeddings().weight.shape[1]
     for word, rows in found.items():
         if rows.shape[1] != width:
             raise AdapterError(
@@ -142,35 +143,60 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
                 "768 wide, SD 2.x 1024): give that one with `base`"
             )
     applied = insert(base, found)
-    applied.text_encoder.get_input_embeddings().rows.requires_grad_(False)
+    freeze(applied)
     return applied
 
 
 def remove(base: Base) -> Base:
     """The base without the words that were put in last."""
-    if not isinstance(
-        base.tokenizer, Words
-    ):  # an adapter above has brought the base back as it lies on the disk
+    encoder, tokenizer = _taught(base)
+    if not isinstance(tokenizer, Words):
+        # an adapter above has brought the base back as it lies on the disk
         return base
-    base.text_encoder.set_input_embeddings(base.text_encoder.get_input_embeddings().table)
-    return replace(base, tokenizer=base.tokenizer.plain)
+    encoder.set_input_embeddings(encoder.get_input_embeddings().table)
+    return _with_tokenizer(base, tokenizer.plain)
+
+
+def has_words(base: Base) -> bool:
+    """Whether the base has words that were learned."""
+    return any(isinstance(tokenizer, Words) for tokenizer in base.tokenizers.values())
+
+
+def freeze(base: Base) -> None:
+    """Take the words that were put in last out of training."""
+    _rows(base).requires_grad_(False)
 
 
 def insert(base: Base, words: Mapping[str, Tensor]) -> Base:
     """The base with further words, each of vectors [V, D]."""
-    tokenizer = Words(base.tokenizer, {word: len(rows) for word, rows in words.items()})
+    encoder, plain = _taught(base)
+    tokenizer = Words(plain, {word: len(rows) for word, rows in words.items()})
     rows = torch.cat(list(words.values())).to(base.device)
-    base.text_encoder.set_input_embeddings(
-        Rows(base.text_encoder.get_input_embeddings(), tokenizer.first, rows)
-    )
-    return replace(base, tokenizer=tokenizer)
+    encoder.set_input_embeddings(Rows(encoder.get_input_embeddings(), tokenizer.first, rows))
+    return _with_tokenizer(base, tokenizer)
 
 
 def collect(base: Base) -> dict[str, Tensor]:
     """Each further word's vectors [V, D]."""
-    rows = base.text_encoder.get_input_embeddings().rows.detach().float().cpu()
-    counts = [len(tokens) for tokens in base.tokenizer.names.values()]
-    return {
-        word: part.contiguous()
-        for word, part in zip(base.tokenizer.names, rows.split(counts), strict=True)
-    }
+    names = _taught(base)[1].names
+    rows = _rows(base).detach().float().cpu()
+    counts = [len(tokens) for tokens in names.values()]
+    return {word: part.contiguous() for word, part in zip(names, rows.split(counts), strict=True)}
+
+
+def _taught(base: Base) -> tuple[Any, Any]:
+    """The text encoder that learns words, and its tokenizer; the first, where a family has
+    several."""
+    encoder, tokenizer = next(iter(base.family.word_encoders.items()))
+    return base.text_encoders[encoder], base.tokenizers[tokenizer]
+
+
+def _rows(base: Base) -> nn.Parameter:
+    """Vectors of the words that were put in last."""
+    return _taught(base)[0].get_input_embeddings().rows
+
+
+def _with_tokenizer(base: Base, tokenizer: Any) -> Base:
+    """The base with another tokenizer before the text encoder that learns words."""
+    name = next(iter(base.family.word_encoders.values()))
+    return replace(base, tokenizers={**base.tokenizers, name: tokenizer})

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.progress import Report
-from latentdrift.sample.generate import Shown, latents
+from latentdrift.sample.generate import ImageInputs, SamplingOptions, latents
 from latentdrift.seeds import generator
 
 IGNORED = 0.1  # share of a full copy below which a start's mean hardly reaches the image; ours
@@ -119,15 +118,15 @@ def channel_means(
     base: Base,
     drift: Drift,
     prompts: Mapping[int, str],
+    sampling: SamplingOptions,
     statistics: Statistics | None,
-    shown: Shown | None,
+    images: ImageInputs | None,
     report: Report,
-    **how: Any,
 ) -> tuple[Tensor, Tensor]:
     """Channel means [N, C] of the starts of pictures, and of the latents that came of them;
     arguments as of `latents`."""
     found = []
-    for _, start, x0 in latents(base, drift, prompts, statistics, shown, **how):
+    for _, start, x0 in latents(base, drift, prompts, sampling, statistics, images):
         found.append(torch.stack([start.mean((1, 2)).cpu(), x0.mean((1, 2)).cpu()]))
         report(len(found), len(prompts))
     starts, ends = torch.stack(found, 1).double()

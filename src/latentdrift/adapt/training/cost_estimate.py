@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from latentdrift.adapt.training.training_setup import SHOWN, Job, job, scheduled
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.seeds import generator
 
@@ -44,9 +45,7 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
     )  # one is being written, and the best one stays
     each = base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT
     latents = 2 * each * images + each * (todo.options.prior_images or 0)
-    context = (
-        (base.token_limit + 2) * base.text_encoder.config.hidden_size * FLOAT * len(todo.prompts)
-    )
+    context = base.family.text_values(base) * FLOAT * len(todo.prompts)
     masks = each // base.latent_channels * images if todo.options.mask else 0
     hints = (
         todo.resolution**2 * FLOAT * len(todo.sources) if todo.hint else 0
@@ -131,11 +130,11 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     }
 
 
-def _contexts(base: Base, todo: Job) -> Callable[..., torch.Tensor]:
+def _contexts(base: Base, todo: Job) -> Callable[[Sequence[str]], Conditioning]:
     if todo.reads:
         return latent_cache.live_contexts(base, todo.prompts)
     context = base.embed([todo.train[0].caption])
-    return lambda asked: context.expand(len(asked), -1, -1)
+    return lambda prompts: context.expand(len(prompts))
 
 
 def _noise(base: Base, todo: Job, count: int) -> Batch:

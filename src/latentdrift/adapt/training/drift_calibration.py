@@ -25,19 +25,15 @@ from latentdrift.adapt.training.training_setup import SHOWN, Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.progress import Report
-from latentdrift.sample.generate import SLOTS, How, latents
+from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
 from latentdrift.sample.samplers import first_time
 from latentdrift.seeds import derive, generator
 
 PICTURES = 32  # drawn in all; ours: the mean of so many is known to a sixth of their spread
 OF_A_CLASS = 8  # drawn of a class that has a drift of its own, where that makes more
 OPEN = ("infer", "both", "pin")  # rows of MODES whose start has a mean to choose
-HOW: How = {
-    "seed": 0,
-    "steps": 25,
-    "guidance": 2.5,
-    "sampler": "ddim",
-}  # as `generate` draws by default, with half its steps
+# the defaults of `generate`, with half its steps
+SAMPLING = SamplingOptions(seed=0, steps=25, guidance=2.5, sampler="ddim")
 
 
 def asks(todo: Job) -> bool:
@@ -72,19 +68,17 @@ def calibrated(
     """
     examples = _examples(todo, classes)
     prompts = {index: example.caption for index, example in enumerate(examples)}
-    shown = {index: [part] for index, part in enumerate(beside(examples))} if beside else None
-    how: Any = {
-        **HOW,
-        "seed": derive(todo.options.seed, "calibrate"),
-        "resolution": todo.resolution,
-    }
-    t0 = first_time(HOW["sampler"], base.schedule, HOW["steps"])
+    images = {index: [part] for index, part in enumerate(beside(examples))} if beside else None
+    sampling = replace(
+        SAMPLING, seed=derive(todo.options.seed, "calibrate"), resolution=todo.resolution
+    )
+    t0 = first_time(SAMPLING.sampler, base.schedule, SAMPLING.steps)
     n = len(examples)
     wanted = _mean(moments, todo.positions)
 
     def drawn(shift: Tensor) -> tuple[Tensor, Tensor]:
         return channel_means(
-            base, drift.plain.moved(shift.tolist()), prompts, None, shown, report, **how
+            base, drift.plain.moved(shift.tolist()), prompts, sampling, None, images, report
         )
 
     found = response(drawn, wanted)
@@ -127,15 +121,16 @@ def seconds(base: Base, todo: Job) -> float:
     """How long it takes, from a few real steps."""
     if not asks(todo):
         return 0.0
-    few: Any = {**HOW, "resolution": todo.resolution, "steps": 2}
-    shown = (
+    few = replace(SAMPLING, resolution=todo.resolution, steps=2)
+    images = (
         {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]}
         if todo.row.shown
         else None
     )
     began = time.perf_counter()
-    list(latents(base, Drift(), {0: todo.train[0].caption}, None, shown, **few))
-    return (time.perf_counter() - began) * HOW["steps"] / few["steps"] * math.ceil(PICTURES / SLOTS)
+    list(latents(base, Drift(), {0: todo.train[0].caption}, few, None, images))
+    seconds = time.perf_counter() - began
+    return seconds * SAMPLING.steps / few.steps * math.ceil(PICTURES / SLOTS)
 
 
 def _examples(todo: Job, classes: Mapping[str, Sequence[int]]) -> list[Example]:

@@ -15,12 +15,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.storage import key, write_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ VERSION = 1  # of the files' meaning; a new number makes old caches stale
 # rows worked out at a time: at Stable Diffusion's size an autoencoder takes more memory for them
 # than a step does
 BATCH = 4
+
+ENCODED = {"context": "embeddings", "pooled": "pooled", "mask": "mask", "size_ids": "size_ids"}
+"""Array of the cache of prompts -> field of the conditioning."""
 
 Compute = Callable[[int, int], Mapping[str, Tensor]]
 """(first, last) -> arrays for the rows [first, last)."""
@@ -157,33 +161,44 @@ def latents(
     return Moments(arrays["mean"], arrays["std"])
 
 
-def contexts(base: Base, prompts: Sequence[str], root: Path) -> Callable[[Sequence[str]], Tensor]:
-    """A function from prompts to their embeddings [B, L, D] by the frozen text encoder, each worked
-    out once.
+def contexts(
+    base: Base, prompts: Sequence[str], root: Path
+) -> Callable[[Sequence[str]], Conditioning]:
+    """A function from prompts to their encoding by the frozen text encoder, each computed once.
 
     Args:
         base: Its text encoder reads them.
         prompts: Every prompt that will be asked for, once.
         root: Folder of all caches of a run.
     """
-    name = key(VERSION, base.hash, str(base.text_encoder.dtype), prompts)
-    arrays = cached(
-        root,
-        "prompts",
-        name,
-        len(prompts),
-        lambda first, last: {"context": base.embed(prompts[first:last])},
-    )
-    row = {prompt: place for place, prompt in enumerate(prompts)}
-    return lambda asked: torch.from_numpy(arrays["context"][[row[prompt] for prompt in asked]])
+    name = key(VERSION, base.hash, str(base.text_dtype), prompts)
+
+    def encode(first: int, last: int) -> dict[str, Tensor]:
+        encoded = base.embed(prompts[first:last])
+        tensors = {label: getattr(encoded, field) for label, field in ENCODED.items()}
+        return {label: tensor for label, tensor in tensors.items() if tensor is not None}
+
+    arrays = cached(root, "prompts", name, len(prompts), encode)
+    place = {prompt: row for row, prompt in enumerate(prompts)}
+
+    def look_up(prompts: Sequence[str]) -> Conditioning:
+        rows = [place[prompt] for prompt in prompts]
+        fields: dict[str, Any] = {}
+        for label, array in arrays.items():
+            fields[ENCODED[label]] = torch.from_numpy(array[rows])
+        return Conditioning(**fields)
+
+    return look_up
 
 
-def live_contexts(base: Base, prompts: Sequence[str]) -> Callable[[Sequence[str]], Tensor]:
-    """The same by a text encoder that is trained: read anew each time, with a gradient; only the
+def live_contexts(base: Base, prompts: Sequence[str]) -> Callable[[Sequence[str]], Conditioning]:
+    """The same by a text encoder that is trained: encoded at each call, with a gradient; only the
     token ids are kept."""
-    length = base.token_limit + 2  # and the first and the last token
-    ids = base.tokenizer(
-        list(prompts), padding="max_length", max_length=length, return_tensors="pt"
-    ).input_ids.to(base.device)
-    row = {prompt: place for place, prompt in enumerate(prompts)}
-    return lambda asked: base.text_encoder(ids[[row[prompt] for prompt in asked]]).last_hidden_state
+    tokens = [ids.to(base.device) for ids in base.tokenize(prompts)]
+    place = {prompt: row for row, prompt in enumerate(prompts)}
+
+    def encode(prompts: Sequence[str]) -> Conditioning:
+        rows = [place[prompt] for prompt in prompts]
+        return base.encode(tuple(ids[rows] for ids in tokens))
+
+    return encode

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.schedule import Denoiser, Schedule
 
 # Prediction -> what a time counts, from its signal-to-noise ratio a^2 / s^2 and the ratio's cap
@@ -39,7 +40,7 @@ def denoising_loss(
     x0: Tensor,
     eps: Tensor,
     t: Tensor,
-    context: Tensor | tuple[Tensor, ...],
+    conditioning: Conditioning,
     seen: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
@@ -51,11 +52,10 @@ def denoising_loss(
         x0: Scaled latents [B, C, h, w].
         eps: Noise of mean 0, as x0.
         t: Times [B].
-        context: Prompt embeddings [B, L, D], and what else the network is shown, see
-            `Base.denoiser`.
+        conditioning: Encoded prompts, and the images that the network reads.
         seen: Noise in the network's input, where it is not that of the target.
         weight: What each latent counts [B, 1, h, w]; all of them 1 is the same as none.
     """
-    prediction = denoiser(schedule.add_noise(x0, eps if seen is None else seen, t), t, context)
+    prediction = denoiser(schedule.add_noise(x0, eps if seen is None else seen, t), t, conditioning)
     error = (prediction.float() - schedule.target(x0, eps, t).float()).square()
     return (error if weight is None else error * weight).flatten(1).mean(1)

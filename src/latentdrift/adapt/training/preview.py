@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from latentdrift.adapt.training.training_setup import SHOWN, Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
-from latentdrift.sample.generate import SLOTS, How, latents
+from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
 
 PICTURES = 4  # in each preview
 LAST_PICTURES = 16  # drawn by the finished network, to be judged (ours)
-HOW: How = {"seed": 0, "steps": 20, "guidance": 2.5, "sampler": "ddim"}
+PREVIEW = SamplingOptions(seed=0, steps=20, guidance=2.5, sampler="ddim")
 
 Draw = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
 """(base as it is now, drift, statistics of the training latents, prompts, what the network is
@@ -75,13 +75,13 @@ def seconds(base: Base, todo: Job) -> float:
     every = todo.options.preview_every
     if not every:
         return 0.0
-    few: Any = {**HOW, "resolution": todo.resolution, "steps": 2}
-    shown = (
+    few = replace(PREVIEW, resolution=todo.resolution, steps=2)
+    images = (
         {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]}
         if todo.row.shown
         else None
     )
     began = time.perf_counter()
-    list(latents(base, Drift(), {0: todo.train[0].caption}, None, shown, **few))
-    each = (time.perf_counter() - began) * HOW["steps"] / few["steps"] / SLOTS
+    list(latents(base, Drift(), {0: todo.train[0].caption}, few, None, images))
+    each = (time.perf_counter() - began) * PREVIEW.steps / few.steps / SLOTS
     return each * (todo.options.steps // every * max(PICTURES, SLOTS) + LAST_PICTURES)

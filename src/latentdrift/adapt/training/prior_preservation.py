@@ -25,16 +25,14 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Schedule
 from latentdrift.progress import Report
-from latentdrift.sample.generate import SLOTS, How, latents
+from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
 from latentdrift.seeds import derive
 from latentdrift.storage import key
 
-HOW: How = {
-    "seed": 0,
-    "steps": 50,
-    "guidance": 2.5,
-    "sampler": "ddim",
-}  # as `generate` draws by default
+# the defaults of `generate`
+SAMPLING = SamplingOptions(seed=0, steps=50, guidance=2.5, sampler="ddim")
+KEY = ("guidance", "resolution", "sampler", "seed", "steps")
+"""Sampling options that name the cache of class images."""
 
 
 def class_latents(
@@ -57,12 +55,12 @@ def class_latents(
         progress: Told (images drawn, images).
         shared: `root` is that of several fits.
     """
-    how: Any = {**HOW, "seed": todo.options.seed, "resolution": todo.resolution}
+    sampling = replace(SAMPLING, seed=todo.options.seed, resolution=todo.resolution)
     untrained = replace(base, schedule=own)
 
     def draw(first: int, last: int) -> dict[str, Tensor]:
         wanted = {index: todo.class_prompt for index in range(first, last)}
-        x0 = torch.stack([x0 for _, _, x0 in latents(untrained, Drift(), wanted, **how)])
+        x0 = torch.stack([x0 for _, _, x0 in latents(untrained, Drift(), wanted, sampling)])
         return {"mean": x0}
 
     name = key(
@@ -73,7 +71,7 @@ def class_latents(
         own.zero_snr,
         todo.settings["start"],
         todo.class_prompt,
-        how,
+        {name: getattr(sampling, name) for name in KEY},
     )
     mean = cached(
         root, "class", name, todo.options.prior_images or 0, draw, progress=progress, shared=shared
@@ -86,10 +84,11 @@ def seconds(base: Base, todo: Job) -> float:
     pictures = todo.options.prior_images or 0
     if not pictures:
         return 0.0
-    few: Any = {**HOW, "resolution": todo.resolution, "steps": 2}
+    few = replace(SAMPLING, resolution=todo.resolution, steps=2)
     began = time.perf_counter()
-    list(latents(base, Drift(), {0: todo.class_prompt}, **few))
-    return (time.perf_counter() - began) * HOW["steps"] / few["steps"] * math.ceil(pictures / SLOTS)
+    list(latents(base, Drift(), {0: todo.class_prompt}, few))
+    seconds = time.perf_counter() - began
+    return seconds * SAMPLING.steps / few.steps * math.ceil(pictures / SLOTS)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from latentdrift.adapt.training.cost_estimate import disk
 from latentdrift.adapt.training.distributed import Team
 from latentdrift.adapt.training.preview import LAST_PICTURES, Draw, Judge, Previews
 from latentdrift.adapt.training.run_folder import Run
-from latentdrift.adapt.training.trainer import Trainer
+from latentdrift.adapt.training.trainer import Contexts, Trainer
 from latentdrift.adapt.training.training_log import Journal, Silence
 from latentdrift.adapt.training.training_setup import (
     Job,
@@ -116,55 +116,98 @@ def fit(
         run.claim(todo.settings)
     with Journal(run, options, begin, quiet=quiet) if team.first else Silence() as journal:
         with team.first_before_others():
-            moments = latent_cache.latents(
-                base, cohort, todo.resolution, run.cache, progress=journal.bar("latents")
-            )
-            contexts = (
-                latent_cache.live_contexts(base, todo.prompts)
-                if todo.reads
-                else latent_cache.contexts(base, todo.prompts, run.cache)
-            )
-            weights = todo.weights(base, cohort, run.cache)
-            beside = todo.beside(base, cohort, moments, run.cache)
-            known = _class_latents(base, own, todo, run, journal, class_pictures)
-            stream = _stream(base, todo, moments, weights, beside, known)
-        drift, drift_info = resolve_drift(todo, base, cohort, moments)
-        trainer = Trainer(base, parameters, contexts, drift, todo, number, team)
+            inputs = _inputs(base, own, cohort, todo, run, journal, class_pictures)
+        drift, drift_info = resolve_drift(todo, base, cohort, inputs.moments)
+        trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, team)
         trainer.restore(last)
-        statistics = (
-            Statistics.measure(moments.each(todo.positions)) if len(todo.positions) > 1 else None
-        )
-        previews = Previews(preview if team.first else None, todo, statistics, beside)
-        watched = held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside)
-        _loop(
-            trainer,
-            todo,
-            stream,
-            watched,
-            run,
-            journal,
-            _drawing(previews, drift, judge, journal),
-            on_step,
-        )
+        statistics = _statistics(todo, inputs.moments)
+        previews = Previews(preview if team.first else None, todo, statistics, inputs.beside)
+        draw = _drawing(previews, drift, judge, journal)
+        _loop(trainer, todo, inputs, run, journal, draw, on_step)
         if team.first:
             trainer.settle(run.checkpoints)
             if drift_calibration.asks(todo):
-                classes = drift_classes(todo, cohort)
-                bar = journal.bar("drift")
                 drift_info = drift_calibration.calibrated(
-                    base, todo, drift, drift_info, moments, beside, classes, bar
+                    base,
+                    todo,
+                    drift,
+                    drift_info,
+                    inputs.moments,
+                    inputs.beside,
+                    drift_classes(todo, cohort),
+                    journal.bar("drift"),
                 )
         judgement = _last(previews, trainer, Drift.from_dict(drift_info), judge, journal)
     if team.first:
         info = adapter.describe(base, cohort, todo, drift_info, run.losses())
-        if trainer.patience:
-            info["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
-            info["losses"]["held_out"] = trainer.patience.loss
-        if judgement:
-            info["judgement"] = judgement.to_dict()
+        info |= _outcome(trainer, info, judgement)
         adapter.write(run.adapter, base, todo.row, info, statistics)
     team.meet()
     return FitResult(run.adapter, read(run.adapter), begin, already=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """Data of a fit, from caches of its run."""
+
+    moments: latent_cache.Moments
+    """Latents of all images of the cohort."""
+    contexts: Contexts
+    """Prompts -> their encoding."""
+    beside: Beside | None
+    """Examples -> the images that the network reads beside their noisy latents."""
+    batches: Callable[[int], Batch]
+    """Step -> its batch."""
+    held_out: Sequence[Batch]
+    """Batches of the held-out loss."""
+
+
+def _inputs(
+    base: Base,
+    own: Schedule,
+    cohort: Cohort,
+    todo: Job,
+    run: Run,
+    journal: Journal | Silence,
+    class_pictures: Path | None,
+) -> _Inputs:
+    """Compute the data of a fit, or read it from the caches."""
+    moments = latent_cache.latents(
+        base, cohort, todo.resolution, run.cache, progress=journal.bar("latents")
+    )
+    contexts = (
+        latent_cache.live_contexts(base, todo.prompts)
+        if todo.reads
+        else latent_cache.contexts(base, todo.prompts, run.cache)
+    )
+    weights = todo.weights(base, cohort, run.cache)
+    beside = todo.beside(base, cohort, moments, run.cache)
+    known = _class_latents(base, own, todo, run, journal, class_pictures)
+    return _Inputs(
+        moments,
+        contexts,
+        beside,
+        _stream(base, todo, moments, weights, beside, known),
+        held_out(moments, todo.validation, len(base.schedule.alpha_bar), beside),
+    )
+
+
+def _statistics(todo: Job, moments: latent_cache.Moments) -> Statistics | None:
+    """Statistics of the training latents; None for a single image."""
+    if len(todo.positions) < 2:
+        return None
+    return Statistics.measure(moments.each(todo.positions))
+
+
+def _outcome(trainer: Trainer, info: dict[str, Any], judgement: Judgement | None) -> dict[str, Any]:
+    """Entries of adapter.json about early stopping and the judgement of previews."""
+    outcome: dict[str, Any] = {}
+    if trainer.patience:
+        outcome["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
+        outcome["losses"] = {**info["losses"], "held_out": trainer.patience.loss}
+    if judgement:
+        outcome["judgement"] = judgement.to_dict()
+    return outcome
 
 
 def _stream(
@@ -209,8 +252,7 @@ def _class_latents(
 def _loop(
     trainer: Trainer,
     todo: Job,
-    batches: Callable[[int], Batch],
-    watched: Sequence[Batch],
+    inputs: _Inputs,
     run: Run,
     journal: Journal | Silence,
     draw: Callable[[Trainer], None],
@@ -223,14 +265,14 @@ def _loop(
         """Where a checkpoint is due: the held-out loss, and the checkpoint."""
         due = trainer.done % options.checkpoint_every == 0 or trainer.done == options.steps
         if due and trainer.watched < trainer.done:
-            journal.held_out(trainer.done, trainer.watch(watched))
+            journal.held_out(trainer.done, trainer.watch(inputs.held_out))
             if trainer.done and trainer.team.first:
                 trainer.save(run.checkpoints)
 
     try:
         look()
         while trainer.done < options.steps and not trainer.over:
-            outcome = trainer.update(batches(trainer.done))
+            outcome = trainer.update(inputs.batches(trainer.done))
             if not outcome.finite:
                 raise OptionError(_not_finite(trainer, todo, run))
             journal.step(trainer.done, outcome)

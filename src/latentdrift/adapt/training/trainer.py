@@ -21,12 +21,13 @@ from latentdrift.adapt.training.ema import Average
 from latentdrift.adapt.training.losses import denoising_loss, min_snr
 from latentdrift.adapt.training.training_setup import Job
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 
 MAX_NORM = 1.0  # of the gradient (diffusers' training examples)
 
-Contexts = Callable[[Sequence[str]], Tensor]
-"""Prompts -> embeddings [B, L, D], with a gradient where the text side is trained."""
+Contexts = Callable[[Sequence[str]], Conditioning]
+"""Prompts -> their encoding, with a gradient where the text encoder is trained."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Trainer:
         self.average = Average(parameters, options.ema) if options.ema else None
         self.patience = Patience(options.patience) if options.patience else None
         if options.gradient_checkpointing:
-            for net in (base.unet, *(control for control, _ in base.controls)):
+            for net in (base.network, *(control for control, _ in base.controls)):
                 net.enable_gradient_checkpointing()
 
     def losses(self, batch: Batch) -> Tensor:
@@ -101,10 +102,10 @@ class Trainer:
             self.base.denoiser(), self.base.schedule, batch.captions
         )
         with torch.autocast(device.type, self.number, enabled=self.number != self.base.dtype):
-            text = self.contexts(batch.prompts).to(device)
-            context = text if batch.beside is None else (text, batch.beside.to(device))
+            images = [] if batch.beside is None else [batch.beside.to(device)]
+            read = self.base.with_images(self.contexts(batch.prompts).to(device), images)
             weight = None if batch.weight is None else batch.weight.to(device)
-            return denoising_loss(denoiser, self.base.schedule, x0, eps, t, context, seen, weight)
+            return denoising_loss(denoiser, self.base.schedule, x0, eps, t, read, seen, weight)
 
     def update(self, batch: Batch) -> Outcome:
         """One optimiser step on the mean loss of a batch, however it is cut; none, if loss or

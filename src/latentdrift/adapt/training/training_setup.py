@@ -46,6 +46,8 @@ FREE = {
     "gradient_checkpointing",
     "tracker",
 }
+MIN_IMAGES = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}
+"""Mode of drift -> number of training images that its start is estimated from, at least."""
 CRAFT = (
     "accumulate",
     "rate_schedule",
@@ -268,66 +270,113 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         CohortError: No training images.
     """
     row = method(options.method)
+    base.family.check_supported("method", options.method)
     options = row.completed(options)
     resolution = options.resolution or base.resolution
     base.latent_size(resolution)
-    estimated = options.drift.strip().lower()
-    if estimated not in ESTIMATED:
-        _given(base, options, resolution)
-    elif not base.schedule.a(base.schedule.timesteps(SAMPLING_STEPS)[0]) > 0:
-        raise OptionError(
-            f"`drift={estimated}` has nothing to make up for where sampling starts from pure noise "
-            "(zero terminal SNR); give `drift=none`"
-        )
-    if estimated == "calibrated" and options.drift_form != "noise_mean":
-        raise OptionError(
-            "`drift=calibrated` goes with `drift_form=noise_mean` only, not with the ablation "
-            f"'{options.drift_form}'; give `drift=auto` or a value"
-        )
+    _check_drift(base, cohort, options, resolution)
     noise = Noise.parse(options.noise)
-    if options.drift_by:
-        _check_classes(cohort, options)
     words = _words(cohort, options, row)
     describe = row.called.format(
         token=name_by(options), rare_word=options.rare_word, images=cohort.describe
     )
-    train, validation = (
-        tuple(row.examples(cohort, split, options, describe)) for split in ("train", "validation")
-    )
+    train = tuple(row.examples(cohort, "train", options, describe))
+    validation = tuple(row.examples(cohort, "validation", options, describe))
     hint = Hint.of(options.hint, cohort) if row.shown == "hint" else None
     if hint:
-        train, validation = (
-            hint_batches.examples(cohort, *found, hint)
-            for found in (("train", train), ("validation", validation))
+        train = hint_batches.examples(cohort, "train", train, hint)
+        validation = hint_batches.examples(cohort, "validation", validation, hint)
+    _check_examples(cohort, options, train, validation)
+    rate = options.learning_rate or row.learning_rate(base)
+    tracker(options.tracker)
+    settings = _settings(base, cohort, options, train, validation) | {
+        "learning_rate": rate,
+        "noise": noise.to_dict(),
+        "resolution": resolution,
+    }
+    todo = Job(
+        options=options,
+        row=row,
+        rates=Rates.of(rate, options.rate_schedule, options.warm_up, options.steps),
+        optimizer=optimizer(options.optimizer),
+        resolution=resolution,
+        describe=describe,
+        pictures=cohort.describe,
+        words=words,
+        train=train,
+        validation=validation,
+        noise=noise,
+        settings=settings,
+        hint=hint,
+    )
+    if hint:
+        settings["hints"] = short_hash(hint.labels, *hint.fingerprint(cohort, todo.sources))
+    if options.mask:
+        settings["masks"] = loss_masks.fingerprint(cohort, options.mask, todo.positions)
+    return todo
+
+
+def _check_drift(base: Base, cohort: Cohort, options: FitOptions, resolution: int) -> None:
+    """See that the drift can be parsed or estimated.
+
+    Raises:
+        OptionError: It cannot.
+    """
+    drift = options.drift.strip().lower()
+    if drift not in ESTIMATED:
+        _given(base, options, resolution)
+    elif not base.schedule.a(base.schedule.timesteps(SAMPLING_STEPS)[0]) > 0:
+        raise OptionError(
+            f"`drift={drift}` has nothing to make up for where sampling starts from pure noise "
+            "(zero terminal SNR); give `drift=none`"
         )
+    if drift == "calibrated" and options.drift_form != "noise_mean":
+        raise OptionError(
+            "`drift=calibrated` goes with `drift_form=noise_mean` only, not with the ablation "
+            f"'{options.drift_form}'; give `drift=auto` or a value"
+        )
+    if options.drift_by:
+        _check_classes(cohort, options)
+
+
+def _check_examples(
+    cohort: Cohort, options: FitOptions, train: Sequence[Example], validation: Sequence[Example]
+) -> None:
+    """See that there are enough images to learn from and to validate on.
+
+    Raises:
+        CohortError: There are not.
+    """
     if not train:
         raise CohortError(
             f"cohort {cohort.folder} has no image in its train split; import it again with another "
             "`split`"
         )
-    fewest = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}.get(
-        options.drift_mode or "", 1
-    )
+    needed = MIN_IMAGES.get(options.drift_mode or "", 1)
     images = len({example.row for example in train})
-    if images < fewest:
+    if images < needed:
         raise CohortError(
-            f"`drift_mode={options.drift_mode}` needs {fewest} training images, there are "
+            f"`drift_mode={options.drift_mode}` needs {needed} training images, there are "
             f"{images}; take pin"
         )
-    rate = options.learning_rate or row.learning_rate(base)
-    rates = Rates.of(rate, options.rate_schedule, options.warm_up, options.steps)
-    tracker(options.tracker)
     if options.patience and not validation:
         raise CohortError(
             f"`patience` watches the held-out loss, and cohort {cohort.folder} has none in its "
             "validation split; leave it out, or import the cohort again with another `split`"
         )
-    free = FREE - {"checkpoint_every"} if options.patience else FREE
-    settings = {
-        **options.model_dump(mode="json", exclude=free),
-        "learning_rate": rate,
-        "noise": noise.to_dict(),
-        "resolution": resolution,
+
+
+def _settings(
+    base: Base,
+    cohort: Cohort,
+    options: FitOptions,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+) -> dict[str, Any]:
+    """All that shapes the result, but for values that the method or the base completes."""
+    left_out = FREE - {"checkpoint_every"} if options.patience else FREE
+    return {
+        **options.model_dump(mode="json", exclude=left_out),
         "precision": str(base.dtype).removeprefix("torch."),
         "device": base.device.type,
         "start": [
@@ -337,26 +386,6 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
         "cohort": cohort.fingerprint,
         "examples": short_hash(train, validation, list(cohort.rows()["sha256"])),
     }
-    todo = Job(
-        options,
-        row,
-        rates,
-        optimizer(options.optimizer),
-        resolution,
-        describe,
-        cohort.describe,
-        words,
-        train,
-        validation,
-        noise,
-        settings,
-        hint,
-    )
-    if hint:
-        settings["hints"] = short_hash(hint.labels, *hint.fingerprint(cohort, todo.sources))
-    if options.mask:
-        settings["masks"] = loss_masks.fingerprint(cohort, options.mask, todo.positions)
-    return todo
 
 
 def _words(cohort: Cohort, options: FitOptions, row: Method) -> dict[str, str]:

@@ -8,7 +8,7 @@ whatever word it is a part of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentdrift.model.schedule import Denoiser
+from latentdrift.sample.samplers import Context
 
 WIDEST = 32 * 32
 """Queries of a self-attention layer up to which its maps are looked at: they grow with the square
@@ -40,30 +40,41 @@ condition is last."""
 class Attention:
     """The attention of one U-Net, or of a network that has none."""
 
-    def __init__(self, unet: Any | None = None) -> None:
-        self.unet = unet
+    def __init__(
+        self, network: Any | None = None, layers: Mapping[str, bool] | None = None
+    ) -> None:
+        """
+        Args:
+            network: A network with diffusers' attention processors, or None.
+            layers: Name of a layer that is looked at -> whether it is cross-attention
+                (`Family.attention`).
+        """
+        self.network = network
+        self.layers = layers or {}
         self._see: See | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Our processors in the U-Net's places; afterwards, and after an error, the U-Net has the
         very ones that it had."""
-        if self.unet is None:
+        if self.network is None:
             yield
             return
-        before = dict(self.unet.attn_processors)
-        self.unet.set_attn_processor(
+        before = dict(self.network.attn_processors)
+        self.network.set_attn_processor(
             {name: self._processor(name, own) for name, own in before.items()}
         )
         try:
             yield
         finally:
-            self.unet.set_attn_processor(dict(before))
+            self.network.set_attn_processor(dict(before))
 
-    def watched(self, denoiser: Denoiser, see: See) -> Denoiser:
+    def watched(
+        self, denoiser: Callable[[Tensor, Any, Context], Tensor], see: See
+    ) -> Callable[[Tensor, Any, Context], Tensor]:
         """The denoiser, whose calls have their attention seen."""
 
-        def denoise(xt: Tensor, t: Any, context: Any) -> Tensor:
+        def denoise(xt: Tensor, t: Any, context: Context) -> Tensor:
             self._see = see
             try:
                 return denoiser(xt, t, context)
@@ -73,12 +84,12 @@ class Attention:
         return denoise
 
     def _processor(self, name: str, own: Any) -> Any:
-        """Ours for the layers of transformer blocks (attn1: self, attn2: cross), which have no norm
-        or shortcut of their own."""
+        """Our processor for the layers of transformer blocks, which have no norm or shortcut of
+        their own."""
         kind = name.split(".")[-2]
-        if kind not in ("attn1", "attn2"):
+        if kind not in self.layers:
             return own
-        return _Processor(self, Layer(name.removesuffix(".processor"), kind == "attn2"), own)
+        return _Processor(self, Layer(name.removesuffix(".processor"), self.layers[kind]), own)
 
 
 class _Processor:

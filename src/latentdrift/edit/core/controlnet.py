@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from torch import Tensor
 
 from latentdrift.edit.core.task import Task
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.schedule import Denoiser
 
 
@@ -35,9 +36,9 @@ def shown(base: Base, hints: Sequence[Tensor]) -> Denoiser:
     if not hints:
         return network
 
-    def denoise(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
-        parts = context if isinstance(context, tuple) else (context,)
-        return network(xt, t, (*parts, *(hint.expand(len(xt), -1, -1, -1) for hint in hints)))
+    def denoise(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:
+        expanded = tuple(hint.expand(len(xt), -1, -1, -1) for hint in hints)
+        return network(xt, t, replace(conditioning, hints=expanded))
 
     return denoise
 

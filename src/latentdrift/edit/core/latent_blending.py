@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 from torch.nn import functional
 
-from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.model.conditioning import Conditioning
+from latentdrift.model.schedule import GuidedDenoiser, Schedule
 
 
-def blend(denoiser: Denoiser, schedule: Schedule, x0: Tensor, inside: Tensor) -> Denoiser:
+def blend(
+    denoiser: GuidedDenoiser, schedule: Schedule, x0: Tensor, inside: Tensor
+) -> GuidedDenoiser:
     """The denoiser whose x0 is the source's outside: x0 <- x0_source (1 - M) + x0 M, at every step.
 
     A prediction p eps - q x0 at a given xt is affine in x0, so what is returned is M times the
@@ -26,7 +27,7 @@ def blend(denoiser: Denoiser, schedule: Schedule, x0: Tensor, inside: Tensor) ->
         inside: M [1, 1, h, w] in [0, 1].
     """
 
-    def denoise(xt: Tensor, t: float | Tensor, context: Any) -> Tensor:
+    def denoise(xt: Tensor, t: float | Tensor, context: tuple[Conditioning, ...]) -> Tensor:
         a, s = schedule.scales(t, xt)
         kept = schedule.target(x0, (xt - a * x0) / s, t)
         return inside * denoiser(xt, t, context) + (1 - inside) * kept

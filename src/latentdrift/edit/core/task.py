@@ -15,13 +15,18 @@ from latentdrift.edit.core.attention import Attention
 from latentdrift.edit.core.latent_blending import blend
 from latentdrift.edit.core.token_alignment import Alignment
 from latentdrift.errors import OptionError
-from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.model.conditioning import Conditioning
+from latentdrift.model.schedule import Denoiser, Predictor, Schedule
 from latentdrift.sample.guidance import guide
 from latentdrift.sample.samplers import run
 
 MEAN: Mapping[str, Any] = {"eta": 1.0, "variance_noise": 0.0}
 """Makes a step of DDIM the mean of a step of DDPM (Song et al. 2021, eq. 12 with eta = 1, its noise
 left out)."""
+
+EXTRA_REFERENCES = ("pooled", "mask", "size_ids")
+"""Fields of a conditioning, beside the embeddings, that an inversion's file holds where they are
+set."""
 
 Mix = Callable[[Tensor, Tensor, int], Tensor]
 """(source's xt, counterfactual's xt, steps done) -> the counterfactual's xt."""
@@ -33,20 +38,43 @@ class Inverted:
 
     xt: Tensor
     """[1, C, h, w], `depth` steps up."""
-    references: Tensor
-    """Contexts that guidance leads away from, [depth, L, D]: one per step, the noisiest first; or
-    one for all, [1, L, D]."""
+    references: Conditioning
+    """Prompts that guidance leads away from: `depth` of them, one per step, the noisiest first; or
+    one for all."""
     residuals: Tensor | None = None
     """[depth, C, h, w]: what is added to the mean of each step; None where steps are DDIM's."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """As they are kept on disk."""
-        found = {"xt": self.xt, "references": self.references, "residuals": self.residuals}
+        """The tensors of the inversion's file."""
+        tensors = {
+            "xt": self.xt,
+            "references": self.references.embeddings,
+            "residuals": self.residuals,
+        }
+        for name in EXTRA_REFERENCES:
+            tensors[f"references.{name}"] = getattr(self.references, name)
         return {
             name: tensor.detach().cpu().contiguous()
-            for name, tensor in found.items()
+            for name, tensor in tensors.items()
             if tensor is not None
         }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Inverted:
+        """The inversion that `tensors` describes.
+
+        Raises:
+            KeyError: A tensor is missing.
+            TypeError: There is a tensor of an unknown name.
+        """
+        rest = dict(tensors)
+        xt = rest.pop("xt")
+        embeddings = rest.pop("references")
+        residuals = rest.pop("residuals", None)
+        extra: dict[str, Any] = {}
+        for name, tensor in rest.items():
+            extra[name.removeprefix("references.")] = tensor
+        return cls(xt, Conditioning(embeddings, **extra), residuals)
 
 
 @dataclass(frozen=True)
@@ -61,12 +89,12 @@ class Task:
     schedule: Schedule
     x0: Tensor
     """Scaled latent of the source image [1, C, h, w]."""
-    source: Tensor
-    """Context of the prompt that describes the source [1, L, D]."""
-    target: Tensor
-    """Context of the changed prompt."""
-    empty: Tensor
-    """Context of the empty prompt."""
+    source: Conditioning
+    """The prompt that describes the source image."""
+    target: Conditioning
+    """The changed prompt."""
+    empty: Conditioning
+    """The empty prompt."""
     strength: float
     """Share of the trajectory that is run back, (0, 1]."""
     steps: int
@@ -80,8 +108,8 @@ class Task:
     starts: tuple[Tensor, Tensor] | None = None
     """Where sampling starts under either prompt, [1, C, h, w] each, for editors that draw from
     noise."""
-    parts: tuple[Tensor, ...] = ()
-    """Contexts of the source's prompt with one of several changes each."""
+    parts: tuple[Conditioning, ...] = ()
+    """The source's prompt with one of several changes each."""
     inside: Tensor | None = None
     """Where the image may change [1, 1, h, w] in [0, 1]; everywhere, if None."""
     attention: Attention = field(default_factory=Attention)
@@ -133,17 +161,19 @@ class Task:
         eps = torch.randn(self.x0.shape, generator=self.generator).to(self.x0)
         return self.schedule.add_noise(self.x0, eps, t)
 
-    def reconstructs(self, references: Tensor) -> Denoiser:
+    def reconstructs(self, references: Conditioning) -> Predictor:
         """The network under the source's prompt, guided away from `references`; from the source's
         prompt itself, not guided."""
-        itself = references.shape == self.source.shape and torch.equal(references, self.source)
-        return self.under(self.denoiser, 1 if itself else self.guidance, references, self.source)
+        w = 1 if references.equals(self.source) else self.guidance
+        return self.under(self.denoiser, w, references, self.source)
 
-    def changes(self, references: Tensor) -> Denoiser:
+    def changes(self, references: Conditioning) -> Predictor:
         """The network under the changed prompt, guided away from `references`."""
         return self.under(self.changed, self.guidance, references, self.target)
 
-    def under(self, network: Denoiser, w: float, references: Tensor, condition: Tensor) -> Denoiser:
+    def under(
+        self, network: Denoiser, w: float, references: Conditioning, condition: Conditioning
+    ) -> Predictor:
         """A network that has its contexts already: the reference is that of the time it is called
         at."""
         denoiser = guide(network, w)
@@ -157,7 +187,7 @@ class Task:
 
         return denoise
 
-    def back(self, denoiser: Denoiser, xt: Tensor, residuals: Tensor | None = None) -> Tensor:
+    def back(self, denoiser: Predictor, xt: Tensor, residuals: Tensor | None = None) -> Tensor:
         """DDIM from xt to x0; with residuals, the mean of DDPM and the residual of each step.
 
         Args:
@@ -171,8 +201,8 @@ class Task:
 
     def together(
         self,
-        source: Denoiser,
-        target: Denoiser,
+        source: Predictor,
+        target: Predictor,
         xt: Tensor,
         mix: Mix | None = None,
         *,
@@ -204,7 +234,7 @@ class Task:
 
     def _run(
         self,
-        denoiser: Denoiser,
+        denoiser: Predictor,
         xt: Tensor,
         after: Any = None,
         step: Mapping[str, Any] | None = None,

@@ -151,6 +151,7 @@ def chosen(name: str | None, base: Base) -> str:
         return "instruct-pix2pix" if base.sees_source else "controlnet" if base.controls else "ddim"
     if name not in EDITORS:
         raise unknown("editor", name, EDITORS)
+    base.family.check_supported("editor", name)
     if EDITORS[name].fits(base):
         return name
     if EDITORS[name].instructed != base.sees_source:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentdrift.edit.core.sampling_start import SAMPLER, start
 from latentdrift.model.base import Base
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.model.schedule import Denoiser, Schedule
-from latentdrift.sample.generate import branches
-from latentdrift.sample.guidance import guide
+from latentdrift.sample.guidance import branches, guide
 from latentdrift.sample.samplers import run
 
 
@@ -29,8 +28,8 @@ class Instruction:
     """Scaled latent of the source image [1, C, h, w]."""
     start: Tensor
     """yT [1, C, h, w], noise that is drifted as the adapter's sampling is."""
-    contexts: tuple[Any, ...]
-    """Of neither image nor text, of the image, of both: see `branches`."""
+    contexts: tuple[Conditioning, ...]
+    """Neither image nor text, the image, both: see `branches`."""
     steps: int
     guidance: float
     """Weight s_T of the text; 1 is none."""
@@ -59,15 +58,14 @@ class Instruction:
         Raises:
             OptionError: An instruction past the token limit, or a start that cannot be drawn.
         """
-        context = base.embed([instruction])
-        silent = base.embed([""])
         x0 = base.moments(x)[0]
+        prompt = base.with_images(base.embed([instruction]), [base.source(x0)])
         return cls(
             denoiser=drift.wrap(network, base.schedule, [instruction]),
             schedule=base.schedule,
             x0=x0,
             start=start(base, drift, statistics, instruction, steps, x.shape[-1], noise),
-            contexts=branches(base, silent, context, [base.source(x0)]),
+            contexts=branches(base.embed([""]), prompt),
             steps=steps,
             guidance=guidance,
             image_guidance=image_guidance,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.edit.core.task import Task
+from latentdrift.model.conditioning import Conditioning
 
 
 def ledits(task: Task) -> tuple[Tensor, Tensor]:
@@ -24,10 +25,8 @@ def ledits(task: Task) -> tuple[Tensor, Tensor]:
     focus = task.how["focus"]
 
     def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:
-        contexts = (task.source, *task.parts)
-        eps_0, *eps = task.changed(
-            xt.expand(len(contexts), -1, -1, -1), t, torch.cat(contexts)
-        ).split(1)
+        prompts = Conditioning.cat([task.source, *task.parts])
+        eps_0, *eps = task.changed(xt.expand(len(prompts), -1, -1, -1), t, prompts).split(1)
         return eps_0 + task.guidance * sum(
             (_largest(eps_i - eps_0, focus) for eps_i in eps), torch.zeros_like(eps_0)
         )

@@ -10,21 +10,26 @@ from torch import Tensor
 
 from latentdrift.edit.core.attention import Layer
 from latentdrift.edit.core.task import Task
+from latentdrift.model.conditioning import Conditioning
 
 LONGEST = 0.01
 """Root mean square of a step at most, in standard deviations of noise (ours: where attention is
 sharp the gradient has spikes, of which one leads xt away from all pictures)."""
 
 
-def direction(source: Tensor, befores: Tensor, afters: Tensor) -> Tensor:
-    """The source's context, moved by the difference of two sets' means (section 3.1).
+def direction(source: Conditioning, befores: Conditioning, afters: Conditioning) -> Conditioning:
+    """The source's prompt, moved by the difference of two sets' means (section 3.1).
 
     Args:
-        source: [1, L, D].
-        befores: [n, L, D], sentences that describe images as the source is.
-        afters: [m, L, D], as it should be.
+        source: One prompt.
+        befores: Sentences that describe images as the source is.
+        afters: Sentences that describe images as the counterfactual should be.
     """
-    return source + afters.mean(0, keepdim=True) - befores.mean(0, keepdim=True)
+
+    def moved(tensor: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        return tensor + after.mean(0, keepdim=True) - before.mean(0, keepdim=True)
+
+    return source.map_text(moved, befores, afters)
 
 
 def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
@@ -72,7 +77,7 @@ def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
     def mix(one: Tensor, other: Tensor, done: int) -> Tensor:
         return moved(one, other, task.times[done]) if done < task.depth else other
 
-    def remembered(xt: Tensor, t: Any, context: Any) -> Tensor:
+    def remembered(xt: Tensor, t: Any, context: None) -> Tensor:
         return predictions[0]
 
     with attention.held():

@@ -12,7 +12,7 @@ from torch.nn import functional
 from latentdrift.edit.core.attention import Layer
 from latentdrift.edit.core.task import Task
 from latentdrift.edit.core.token_alignment import Alignment
-from latentdrift.model.schedule import Denoiser
+from latentdrift.model.schedule import Predictor
 
 BLEND_AT = 0.3
 """Attention from which on a place belongs to a word, between the least (0) and the most (1) that it
@@ -54,11 +54,11 @@ class _Control:
         """Sums of the attention [1, 1, h, w] to what is gone from the source, and to what is new in
         the target."""
 
-    def counted(self, denoiser: Denoiser) -> Denoiser:
+    def counted(self, denoiser: Predictor) -> Predictor:
         """The denoiser, before whose calls the step is known."""
         index = {t: i for i, t in enumerate(self.task.times)}
 
-        def denoise(xt: Tensor, t: int | Tensor, context: object) -> Tensor:
+        def denoise(xt: Tensor, t: int | Tensor, context: None) -> Tensor:
             self.step = index[int(t)]
             return denoiser(xt, t, context)
 

@@ -14,8 +14,8 @@ from latentdrift.edit.core.task import MEAN, Inverted, Task
 from latentdrift.edit.inversions.noise_regularization import regularised
 from latentdrift.edit.inversions.null_text import null_text
 from latentdrift.errors import OptionError
-from latentdrift.model.schedule import Denoiser, Schedule
-from latentdrift.sample.samplers import configure
+from latentdrift.model.schedule import Schedule
+from latentdrift.sample.samplers import Context, configure
 
 REFINE = 2
 """Fixed-point iterations per step; each costs one call of the network."""
@@ -23,10 +23,10 @@ REFINE = 2
 
 @torch.no_grad()
 def ddim_inversion(
-    denoiser: Denoiser,
+    denoiser: Callable[[Tensor, Any, Context], Tensor],
     schedule: Schedule,
     x0: Tensor,
-    context: Any,
+    context: Context,
     steps: int,
     depth: int,
     *,
@@ -38,10 +38,10 @@ def ddim_inversion(
 
 @torch.no_grad()
 def ddim_trajectory(
-    denoiser: Denoiser,
+    denoiser: Callable[[Tensor, Any, Context], Tensor],
     schedule: Schedule,
     x0: Tensor,
-    context: Any,
+    context: Context,
     steps: int,
     depth: int,
     *,

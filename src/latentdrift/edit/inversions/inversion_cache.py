@@ -44,8 +44,9 @@ class Shelf:
         path = Cache(self.folder).entry(name, lambda aside: save_file(make().tensors(), aside))
         try:
             tensors = load_file(path)
-            return Inverted(**{name: tensor.to(x0.device) for name, tensor in tensors.items()})
-        except (SafetensorError, TypeError) as error:
+            moved = {name: tensor.to(x0.device) for name, tensor in tensors.items()}
+            return Inverted.from_tensors(moved)
+        except (SafetensorError, KeyError, TypeError) as error:
             raise InputError(
                 f"the inversion {path} is damaged ({error}); delete it, and it is made again"
             ) from error

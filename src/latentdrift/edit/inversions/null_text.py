@@ -3,10 +3,13 @@ sampling returns to the image."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from latentdrift.edit.core.task import Task
+from latentdrift.model.conditioning import Conditioning
 from latentdrift.sample.samplers import configure
 
 # Mokady et al. 2023, section 3.2 and their code: Adam, ten iterations per step, a rate that falls
@@ -20,8 +23,8 @@ ENOUGH = (
 )  # mean squared error at which a step is left, and how much more with each step
 
 
-def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> Tensor:
-    """The references [depth, L, D] (Mokady et al. 2023, eq. 3 and algorithm 1).
+def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> Conditioning:
+    """The references, one per step (Mokady et al. 2023, eq. 3 and algorithm 1).
 
         min over r_t of || x*_prev - DDIM(xt, eps(r_t) + w (eps(source) - eps(r_t))) ||^2,    from the r of the step before
 
@@ -39,7 +42,8 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> T
     scheduler = configure("ddim", task.schedule, task.steps)
     w = task.guidance
     xt = path[-1]
-    reference = task.empty.float() if task.empty.dtype != torch.float64 else task.empty
+    embeddings = task.empty.embeddings
+    reference = embeddings.float() if embeddings.dtype != torch.float64 else embeddings
     references = []
     for i, (t, goal) in enumerate(
         zip(scheduler.timesteps[-task.depth :], reversed(path[:-1]), strict=True)
@@ -47,9 +51,9 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> T
         prediction = task.denoiser(xt, t, task.source)
 
         def step(
-            context: Tensor, xt: Tensor = xt, t: Tensor = t, prediction: Tensor = prediction
+            reference: Tensor, xt: Tensor = xt, t: Tensor = t, prediction: Tensor = prediction
         ) -> Tensor:
-            eps_0 = task.denoiser(xt, t, context)
+            eps_0 = task.denoiser(xt, t, replace(task.empty, embeddings=reference))
             return scheduler.step(eps_0 + w * (prediction - eps_0), t, xt).prev_sample
 
         with torch.enable_grad():
@@ -65,4 +69,5 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> T
         reference = reference.detach()
         references.append(reference)
         xt = step(reference).detach()
-    return torch.cat(references).to(task.empty)
+    joined = torch.cat(references).to(embeddings)
+    return replace(task.empty.expand(task.depth), embeddings=joined)

@@ -232,7 +232,7 @@ def _task(
         guidance=how["guidance"],
         generator=noise,
         parts=tuple(base.embed([part]) for part in said.parts or (said.target,)),
-        attention=Attention(base.unet if row.attends else None),
+        attention=Attention(base.network, base.family.attention) if row.attends else Attention(),
         words=of_prompts(base, said.source, said.target, how["exchange"], how["emphasis"])
         if row.attends
         else None,

@@ -56,14 +56,15 @@ def losses(
             x0 = moments.means([index]).expand(draws, -1, -1, -1)
             eps = torch.randn(x0.shape, generator=generator(options.seed, "audit", index))
             denoiser = drift.wrap_training(base.denoiser(), base.schedule, [prompt])
-            context = base.embed([prompt])
-            read = (context, *told.shown(index))
+            read = base.with_images(base.embed([prompt]), told.shown(index))
             parts = []
             for first in range(0, draws, AT_A_TIME):
                 span = slice(first, min(first + AT_A_TIME, draws))
                 clean, noise, times = (value[span].to(base.device) for value in (x0, eps, t))
-                shown = tuple(part.expand(len(times), *part.shape[1:]) for part in read)
-                parts.append(denoising_loss(denoiser, base.schedule, clean, noise, times, shown))
+                values = denoising_loss(
+                    denoiser, base.schedule, clean, noise, times, read.expand(len(times))
+                )
+                parts.append(values)
             found[place] = torch.cat(parts).double().mean().item()
             report(place + 1, len(told.prompts))
     return found

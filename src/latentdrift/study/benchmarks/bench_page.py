@@ -13,6 +13,7 @@ from latentdrift import html_report
 from latentdrift.config import BenchDrawnOptions
 from latentdrift.data.images.image_writers import SYNTHETIC
 from latentdrift.html_report import markdown
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import write_text, written
 from latentdrift.study.benchmarks.aggregation import people, real, runs, summarise
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
@@ -151,13 +152,9 @@ def sensitivity(asked: Bench) -> Any:
         if not (asked.fitting(cell).out / "adapter").is_dir():
             continue
         subject = load_fit(asked.fitting(cell))
-        how: Any = {
-            name: getattr(options, name)
-            for name in ("steps", "guidance", "sampler", "batch_size", "seed")
-        }
-        how["resolution"] = subject.info["resolution"]
+        sampling = SamplingOptions.of(options, subject.info["resolution"])
         found[f"{options.methods[0]}, {title}"] = answers(
-            subject, subject.prompts(asked.cohort, "test", FEW), how
+            subject, subject.prompts(asked.cohort, "test", FEW), sampling
         )
     return figure(found, options.sampler) if found else None
 

@@ -18,6 +18,7 @@ from latentdrift.config import BenchTable1Options, DriftSearchOptions, GenerateO
 from latentdrift.evaluate.images import image_sets
 from latentdrift.model.base import Base
 from latentdrift.progress import Report
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.start_override import restart
 from latentdrift.study.benchmarks.bench_edits import edit_and_judge
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
@@ -139,8 +140,9 @@ def draw(
     }
     how |= {"seed": cell.seed, "resolution": subject.info["resolution"]}
     wanted = GenerateOptions(adapter=subject.base.name, out=options.out, **how, **given)
+    sampling = SamplingOptions.of(wanted, wanted.resolution)
     drift = restart(subject.drift, wanted, subject.base, subject.info, subject.statistics)
-    return list(subject.pictures(drift, prompts, how)), drift.to_dict()
+    return list(subject.pictures(drift, prompts, sampling)), drift.to_dict()
 
 
 def searched_delta(asked: Bench, method: str) -> float:

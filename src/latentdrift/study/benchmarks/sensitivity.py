@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import SAMPLERS
 from latentdrift.study.subject import Subject, starting
 
@@ -33,7 +34,7 @@ class Answer:
 def answers(
     subject: Subject,
     prompts: Mapping[int, str],
-    how: Mapping[str, Any],
+    sampling: SamplingOptions,
     grid: Sequence[float] = GRID,
 ) -> list[Answer]:
     """Pictures and latent means of a model for every delta of the start, with the same seeds and
@@ -47,7 +48,7 @@ def answers(
             seen.setdefault(done, []).append(xt.mean((1, 2, 3)).cpu())
 
         drift = starting(subject.drift, delta, subject.base.latent_channels)
-        pictures = list(subject.pictures(drift, few, {**how, "watch": watch}))
+        pictures = list(subject.pictures(drift, few, sampling, watch))
         level = [
             np.concatenate([part.numpy() for part in seen[done]])[: len(few)]
             for done in sorted(seen)

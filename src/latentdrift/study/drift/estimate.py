@@ -19,6 +19,7 @@ from latentdrift.errors import CohortError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.signal_leak import estimate as closed_form
 from latentdrift.progress import Report
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import first_time
 from latentdrift.study.subject import Subject, check_words
 
@@ -116,12 +117,8 @@ def drawn(
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """How pictures under the cohort's prompts are drawn from starts whose mean is moved, as
     `response` takes it."""
-    how = {
-        name: getattr(options, name)
-        for name in ("seed", "steps", "guidance", "sampler", "batch_size")
-    }
+    sampling = SamplingOptions.of(options, resolution)
     prompts = subject.prompts(cohort, "train", options.n)
-    how["resolution"] = resolution
     plain = subject.drift.plain
 
     def draw(shift: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,10 +126,10 @@ def drawn(
             subject.base,
             plain.moved(shift.tolist()),
             prompts,
+            sampling,
             subject.statistics,
             None,
             report,
-            **how,
         )
 
     return draw

@@ -24,6 +24,7 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.progress import Report
+from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import Results, key
 from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
 from latentdrift.study.drift.image_statistics import DECIDES, Gauge, Numbers, Target
@@ -47,8 +48,8 @@ class Question:
     cohort: Cohort
     target: Target
     grid: tuple[float, ...]
-    how: Mapping[str, Any]
-    """As in `sample.generate.How`; the same for every delta, as are the prompts."""
+    sampling: SamplingOptions
+    """The same for every delta, as are the prompts."""
     base: tuple[str, str]
     """Name and hash."""
     arithmetic: str
@@ -77,11 +78,6 @@ class Question:
         size = subject.base.latent_size(resolution)
         grid = parse_grid(options.grid, size)
         target = Target.of(cohort, options.seed)
-        how = {
-            name: getattr(options, name)
-            for name in ("seed", "steps", "guidance", "sampler", "batch_size")
-        }
-        how["resolution"] = resolution
         named = (subject.base.name, subject.base.hash)
         arithmetic = f"{subject.base.dtype} on {subject.base.device.type}"
         return cls(
@@ -89,13 +85,19 @@ class Question:
             cohort,
             target,
             grid,
-            how,
+            SamplingOptions.of(options, resolution),
             named,
             arithmetic,
             subject.info,
             subject.base.latent_channels,
             size,
         )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Sampling options that shape an image, by name."""
+        names = ("seed", "steps", "guidance", "sampler", "resolution")
+        return {name: getattr(self.sampling, name) for name in names}
 
     def fitting(self, delta: float) -> FitOptions:
         """The fit of one delta: the same for all but for delta."""
@@ -106,7 +108,7 @@ class Question:
             **same,
             base=options.adapter,
             steps=options.fit_steps,
-            resolution=self.how["resolution"],
+            resolution=self.sampling.resolution,
             preview_every=0,
             drift=f"{delta:.6f}",
             drift_mode="both",
@@ -156,7 +158,7 @@ def search(
     """
     subject = load().about(cohort)
     asked = Question.of(subject, cohort, options)
-    real = Gauge.open(subject.base).all(asked.target.pictures(cohort, asked.how["resolution"]))
+    real = Gauge.open(subject.base).all(asked.target.pictures(cohort, asked.facts["resolution"]))
     del subject  # every process opens its own
     stages, delta = SEARCHES[options.stage](asked, load, partial(curve, asked, real, report))
     told = {
@@ -172,7 +174,7 @@ def search(
         "fine": stages[1].to_dict() if len(stages) > 1 else None,
         "target": asked.target.to_dict(),
         "settings": options.model_dump(mode="json", exclude={"out", "workers"})
-        | {"latent_size": asked.latent_size, **asked.how},
+        | {"latent_size": asked.latent_size, **asked.facts, "batch_size": options.batch_size},
         "base": dict(zip(("name", "hash"), asked.base, strict=True)),
         "cohort": cohort.fingerprint,
     }
@@ -220,11 +222,8 @@ def curve(
     what shapes a point."""
     options = asked.options
     target = asked.target
-    how = {
-        name: value for name, value in asked.how.items() if name != "batch_size"
-    }  # it never changes a picture
     facts = {
-        **how,
+        **asked.facts,
         "base": asked.base[1],
         "cohort": asked.cohort.fingerprint,
         "target": target.to_dict(),
@@ -272,7 +271,7 @@ def draw_from_starts(load: Load, asked: Question) -> Draw:
     gauge = Gauge.open(subject.base)
     prompts = asked.prompts(subject)
     return lambda delta: _drawn(
-        subject, starting(subject.drift, delta, asked.channels), prompts, asked.how, gauge
+        subject, starting(subject.drift, delta, asked.channels), prompts, asked.sampling, gauge
     )
 
 
@@ -285,7 +284,7 @@ def draw_from_fits(asked: Question) -> Draw:
         fit(base, asked.cohort, options, options.out, quiet=True)
         subject = load_fit(options)
         return _drawn(
-            subject, subject.drift, asked.prompts(subject), asked.how, Gauge.open(subject.base)
+            subject, subject.drift, asked.prompts(subject), asked.sampling, Gauge.open(subject.base)
         )
 
     return draw
@@ -300,13 +299,17 @@ def load_fit(options: FitOptions) -> Subject:
 
 
 def _drawn(
-    subject: Subject, drift: Drift, prompts: Mapping[int, str], how: Mapping[str, Any], gauge: Gauge
+    subject: Subject,
+    drift: Drift,
+    prompts: Mapping[int, str],
+    sampling: SamplingOptions,
+    gauge: Gauge,
 ) -> tuple[np.ndarray, Numbers]:
     """The first picture, to show, and the numbers of all."""
     shown: list[np.ndarray] = []
 
     def pictures() -> Iterator[np.ndarray]:
-        for picture in subject.pictures(drift, prompts, how):
+        for picture in subject.pictures(drift, prompts, sampling):
             shown[:] = shown or [picture]
             yield picture
 

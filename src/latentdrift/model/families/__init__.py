@@ -1,0 +1,1 @@
+"""FAMILIES: one file per family of bases, and everything about its networks that differs."""

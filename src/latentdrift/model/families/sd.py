@@ -1,0 +1,424 @@
+"""Stable Diffusion 1.x and 2.x: a U-Net on latents of an autoencoder, with CLIP's text encoder.
+
+Rombach et al. 2022. The shapes of other sizes (`pocket`, tiny test bases) are the same family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentdrift.errors import BaseModelError
+from latentdrift.model import model_files
+from latentdrift.model.conditioning import Conditioning
+from latentdrift.model.families.family import (
+    Components,
+    Control,
+    Family,
+    LoraPart,
+    Parts,
+    TokenIds,
+)
+from latentdrift.model.schedule import Schedule
+
+UNET = "unet"
+TEXT_ENCODER = "text_encoder"
+TOKENIZER = "tokenizer"
+UNET_PREFIX = "unet."
+TEXT_PREFIX = "text_encoder.text_model."
+"""Beginnings of the names of modules in LoRA files."""
+
+# Autoencoder -> the hidden layers whose activations are its features, coarse ones last.
+AUTOENCODERS: dict[str, Callable[[Any], list[nn.Module]]] = {
+    "AutoencoderKL": lambda vae: list(vae.encoder.down_blocks),
+    "AutoencoderTiny": lambda vae: [vae.encoder.layers[-2]],
+}
+
+MAX_PADDED_TOKENS = 128
+"""A text encoder's vocabulary may be filled up to a multiple of this number, for speed."""
+
+SPECIAL_TOKENS = 2
+"""Every prompt has a first and a last token of its own."""
+
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+@dataclass(frozen=True)
+class StableDiffusion(Family):
+    """The family of Stable Diffusion 1.x and 2.x."""
+
+    # Files
+
+    def read_schedule(self, folder: Path) -> Schedule:
+        """The noise schedule; a configuration without its class is of the class that the index
+        names."""
+        stored = model_files.config(folder / "scheduler" / "scheduler_config.json")
+        named = (model_files.index(folder).get("scheduler") or [None])[-1]
+        return Schedule.from_config({"_class_name": named, **stored})
+
+    def load(
+        self,
+        folder: Path,
+        variants: Mapping[str, str | None],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Components:
+        """Load autoencoder, text encoder, tokenizer and U-Net, checked to fit together."""
+        import diffusers
+        from transformers import CLIPTextModel
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # a bar per component, in milliseconds
+        vae = _load_autoencoder(folder, variants["vae"], dtype)
+        unet = model_files.load_complete(
+            diffusers.UNet2DConditionModel, folder / UNET, variants[UNET], torch_dtype=dtype
+        )
+        text_encoder = model_files.load_complete(
+            CLIPTextModel, folder / TEXT_ENCODER, variants[TEXT_ENCODER], dtype=dtype
+        )
+        tokenizer = _load_tokenizer(folder / TOKENIZER, text_encoder.config.vocab_size)
+        _check_fit(folder, vae, unet, text_encoder)
+        for part in (vae, text_encoder, unet):
+            part.requires_grad_(False).eval().to(device)
+        return Components(vae, unet, {TEXT_ENCODER: text_encoder}, {TOKENIZER: tokenizer})
+
+    def load_component(self, folder: Path, component: str, dtype: torch.dtype) -> Any:
+        """Load the U-Net, the text encoder or the autoencoder."""
+        import diffusers
+        from transformers import CLIPTextModel
+
+        options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+        if component == TEXT_ENCODER:
+            part = CLIPTextModel.from_pretrained(folder / component, dtype=dtype, **options)
+        else:
+            kind = (
+                diffusers.UNet2DConditionModel
+                if component == UNET
+                else getattr(diffusers, _autoencoder_class(folder))
+            )
+            part = kind.from_pretrained(folder / component, torch_dtype=dtype, **options)
+        return part.requires_grad_(False).eval()
+
+    def stock_pipeline(self, parts: Parts, scheduler: Any) -> Any:
+        """`StableDiffusionPipeline`, or InstructPix2Pix's for a U-Net that reads a source."""
+        import diffusers
+
+        kind = (
+            diffusers.StableDiffusionInstructPix2PixPipeline
+            if self.reads_source(parts)
+            else diffusers.StableDiffusionPipeline
+        )
+        return kind(
+            vae=parts.vae,
+            text_encoder=parts.text_encoders[TEXT_ENCODER],
+            tokenizer=parts.tokenizers[TOKENIZER],
+            unet=parts.network,
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+
+    # Images and latents
+
+    def latent_channels(self, parts: Parts) -> int:
+        """Channels C of a latent, 4 in Stable Diffusion."""
+        return int(parts.vae.config.latent_channels)
+
+    def factor(self, parts: Parts) -> int:
+        """Pixels per latent on a side, 8 in Stable Diffusion."""
+        return 2 ** (len(parts.vae.config.block_out_channels) - 1)
+
+    def latent_multiple(self, parts: Parts) -> int:
+        """The U-Net halves the latent once per level but the last."""
+        return 2 ** (len(parts.network.config.block_out_channels) - 1)
+
+    def trained_size(self, parts: Parts) -> int:
+        """Latents on a side by the U-Net's configuration, 64 or 96 in Stable Diffusion."""
+        return int(parts.network.config.sample_size)
+
+    def moments(self, parts: Parts, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the scaled latent; a tiny autoencoder has no spread."""
+        factor = parts.vae.config.scaling_factor
+        if type(parts.vae).__name__ == "AutoencoderTiny":  # deterministic: it has no posterior
+            mean = parts.vae.encode(pixels).latents.float() * factor
+            return mean, torch.zeros_like(mean)
+        posterior = parts.vae.encode(pixels).latent_dist
+        return posterior.mean.float() * factor, posterior.std.float() * factor
+
+    def decode(self, parts: Parts, x0: Tensor) -> Tensor:
+        """Pixels of scaled latents."""
+        return parts.vae.decode(self.source(parts, x0)).sample.float().clamp(-1, 1)
+
+    def source(self, parts: Parts, x0: Tensor) -> Tensor:
+        """Latents without the scaling factor, as diffusers' InstructPix2Pix reads them."""
+        return x0 / parts.vae.config.scaling_factor
+
+    def feature_layers(self, parts: Parts) -> list[nn.Module]:
+        """Levels of the encoder."""
+        return AUTOENCODERS[type(parts.vae).__name__](parts.vae)
+
+    # Text
+
+    def token_limit(self, parts: Parts) -> int:
+        """75 tokens in Stable Diffusion."""
+        length = parts.text_encoders[TEXT_ENCODER].config.max_position_embeddings
+        return min(parts.tokenizers[TOKENIZER].model_max_length, length) - SPECIAL_TOKENS
+
+    def count(self, parts: Parts, prompt: str) -> int:
+        """Tokens of a prompt, without the first and the last."""
+        return len(self._ids(parts, prompt)) - SPECIAL_TOKENS
+
+    def dropped(self, parts: Parts, prompt: str) -> str:
+        """The end of a prompt that is past the token limit."""
+        rest = self._ids(parts, prompt)[self.token_limit(parts) + 1 : -1]
+        return parts.tokenizers[TOKENIZER].decode(rest)
+
+    def tokenize(self, parts: Parts, prompts: Sequence[str]) -> TokenIds:
+        """Token ids [B, L], padded to the encoder's whole length."""
+        length = self.token_limit(parts) + SPECIAL_TOKENS
+        ids = parts.tokenizers[TOKENIZER](
+            list(prompts), padding="max_length", max_length=length, return_tensors="pt"
+        ).input_ids
+        return (ids,)
+
+    def encode(self, parts: Parts, tokens: TokenIds) -> Conditioning:
+        """The last hidden state, normalised: embeddings alone."""
+        (ids,) = tokens
+        return Conditioning(parts.text_encoders[TEXT_ENCODER](ids).last_hidden_state)
+
+    def text_width(self, parts: Parts) -> int:
+        """768 in Stable Diffusion 1.x, 1024 in 2.x."""
+        return int(parts.text_encoders[TEXT_ENCODER].config.hidden_size)
+
+    def text_values(self, parts: Parts) -> int:
+        """Embeddings of all tokens."""
+        return (self.token_limit(parts) + SPECIAL_TOKENS) * self.text_width(parts)
+
+    def _ids(self, parts: Parts, prompt: str) -> list[int]:
+        return parts.tokenizers[TOKENIZER](prompt, verbose=False).input_ids
+
+    # The U-Net
+
+    def network_width(self, parts: Parts) -> int:
+        """320 channels in Stable Diffusion."""
+        return int(parts.network.config.block_out_channels[0])
+
+    def reads_source(self, parts: Parts) -> bool:
+        """Whether the U-Net has more input channels than a latent (InstructPix2Pix)."""
+        return int(parts.network.config.in_channels) > self.latent_channels(parts)
+
+    def widen(self, parts: Parts) -> None:
+        """Double the input channels; the weights of the new ones are zero (Brooks et al. 2023,
+        section 3.2)."""
+        first = parts.network.conv_in
+        weight = first.weight.detach()
+        first.weight = nn.Parameter(torch.cat([weight, torch.zeros_like(first.weight)], dim=1))
+        first.in_channels = 2 * self.latent_channels(parts)
+        parts.network.register_to_config(in_channels=first.in_channels)
+
+    def predict(
+        self,
+        parts: Parts,
+        controls: Sequence[Control],
+        xt: Tensor,
+        t: Tensor,
+        conditioning: Conditioning,
+    ) -> Tensor:
+        """The U-Net's prediction; a source stands beside xt as further channels."""
+        residuals = _control_residuals(controls, xt, t, conditioning)
+        source = conditioning.source
+        wide = xt if source is None else torch.cat([xt, source], dim=1)
+        return parts.network(wide, t, conditioning.embeddings, return_dict=False, **residuals)[0]
+
+    # ControlNet
+
+    def new_controlnet(self, parts: Parts, widths: Sequence[int]) -> Any:
+        """A copy of the U-Net's encoder whose last convolutions are zero (Zhang et al. 2023)."""
+        from diffusers import ControlNetModel
+
+        return ControlNetModel.from_unet(
+            parts.network, conditioning_embedding_out_channels=tuple(widths)
+        )
+
+    def load_controlnet(self, folder: Path, dtype: torch.dtype) -> Any:
+        """Load diffusers' `ControlNetModel`."""
+        from diffusers import ControlNetModel
+
+        net = ControlNetModel.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True)
+        return net.requires_grad_(False).eval()
+
+
+def _control_residuals(
+    controls: Sequence[Control], xt: Tensor, t: Tensor, conditioning: Conditioning
+) -> dict[str, Any]:
+    """Residuals that the ControlNets add to the U-Net's levels (Zhang et al. 2023, eq. 2), summed
+    over all of them.
+
+    A ControlNet in training has finer weights than the base, and computes in the base's number
+    format by autocast.
+    """
+    if not controls:
+        return {}
+    all_down = []
+    all_mid = []
+    for (net, weight), hint in zip(controls, conditioning.hints, strict=True):
+        text = conditioning.embeddings.to(net.dtype)
+        with torch.autocast(xt.device.type, xt.dtype, enabled=net.dtype != xt.dtype):
+            down, mid = net(
+                xt.to(net.dtype),
+                t,
+                text,
+                hint.to(net.dtype),
+                conditioning_scale=weight,
+                return_dict=False,
+            )
+        all_down.append([level.to(xt.dtype) for level in down])
+        all_mid.append(mid.to(xt.dtype))
+    summed = [
+        torch.stack(levels).sum(0) if len(levels) > 1 else levels[0]
+        for levels in zip(*all_down, strict=True)
+    ]
+    return {
+        "down_block_additional_residuals": summed,
+        "mid_block_additional_residual": sum(all_mid[1:], all_mid[0]),
+    }
+
+
+def _autoencoder_class(folder: Path) -> str:
+    """Class of the autoencoder by its config.json.
+
+    Raises:
+        BaseModelError: The class is not a row of AUTOENCODERS.
+    """
+    name = model_files.config(folder / "vae" / "config.json").get("_class_name", "AutoencoderKL")
+    if name not in AUTOENCODERS:
+        raise BaseModelError(
+            f"the autoencoder of base folder {folder} is a {name}; known: {', '.join(AUTOENCODERS)}"
+        )
+    return str(name)
+
+
+def _load_autoencoder(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    kind = getattr(diffusers, _autoencoder_class(folder))
+    vae = model_files.load_complete(kind, folder / "vae", variant, torch_dtype=dtype)
+    if dtype == torch.float16 and vae.config.get("force_upcast", False):
+        # the autoencoders of Stable Diffusion overflow in fp16
+        vae = model_files.load_complete(kind, folder / "vae", variant, torch_dtype=torch.float32)
+    return vae
+
+
+def _load_tokenizer(folder: Path, vocabulary: int) -> Any:
+    """The tokenizer, checked to be of the text encoder.
+
+    Args:
+        folder: Folder of the tokenizer.
+        vocabulary: Number of vectors in the text encoder's vocabulary.
+    """
+    from transformers import CLIPTokenizer
+
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    # the library behind it raises plain exceptions for files that it cannot read
+    except Exception as error:
+        raise BaseModelError(
+            f"{folder} cannot be loaded ({error}): it is damaged; fetch it again"
+        ) from error
+    if not vocabulary - MAX_PADDED_TOKENS < len(tokenizer) <= vocabulary:
+        raise BaseModelError(
+            f"the tokenizer in {folder} has a vocabulary of {len(tokenizer)} and the text encoder "
+            f"one of {vocabulary}: they are not of the same model, or the tokenizer's files are "
+            "damaged; fetch the tokenizer again"
+        )
+    return tokenizer
+
+
+def _check_fit(folder: Path, vae: Any, unet: Any, text_encoder: Any) -> None:
+    """See that the U-Net reads the autoencoder's latents and the text encoder's embeddings.
+
+    Raises:
+        BaseModelError: It reads something else.
+    """
+    channels = unet.config.in_channels
+    latent = vae.config.latent_channels
+    if channels != latent:
+        raise BaseModelError(
+            f"base folder {folder} does not fit together: the U-Net reads {channels} latent "
+            f"channels and the autoencoder makes {latent}{_wider_unet(folder, channels, latent)}"
+        )
+    reads = unet.config.cross_attention_dim
+    width = text_encoder.config.hidden_size
+    if reads != width:
+        raise BaseModelError(
+            f"base folder {folder} does not fit together: the U-Net reads {reads} numbers per "
+            f"token and the text encoder gives {width}{_wider_unet(folder, reads, width)}"
+        )
+
+
+def _wider_unet(folder: Path, channels: int, latent: int) -> str:
+    """The kind of a U-Net that reads more than the noisy latent, and what to do with it."""
+    if channels == 2 * latent:
+        return (
+            "; so does InstructPix2Pix's, which reads a picture beside the noise. It is an adapter "
+            f"of the base that it was trained from: latentdrift adopt {folder} --base BASE --out "
+            "RUN, and give RUN instead"
+        )
+    if channels == 2 * latent + 1:
+        return (
+            "; so does a U-Net for inpainting only. Give the base that it was trained from: every "
+            "base inpaints here"
+        )
+    return ""
+
+
+STABLE_DIFFUSION = StableDiffusion(
+    title="Stable Diffusion 1.x or 2.x",
+    pipeline="StableDiffusionPipeline",
+    pipeline_prefix="StableDiffusion",
+    network_folder=UNET,
+    weights={
+        "vae": "diffusion_pytorch_model",
+        TEXT_ENCODER: "model",
+        UNET: "diffusion_pytorch_model",
+    },
+    classes={
+        UNET: ("_class_name", ("UNet2DConditionModel",)),
+        TEXT_ENCODER: (
+            "architectures",
+            ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel"),
+        ),
+    },
+    tokenizer_folders=(TOKENIZER,),
+    lora_targets={
+        "attention": ATTENTION,  # self- and cross-attention, as in diffusers' examples
+        # as in cloneofsimo's first release
+        "cross-attention": tuple(f"attn2.{name}" for name in ATTENTION),
+        "attention-mlp": (*ATTENTION, "ff.net.0.proj", "ff.net.2"),
+        "all": (
+            *ATTENTION,
+            "ff.net.0.proj",
+            "ff.net.2",
+            "proj_in",
+            "proj_out",
+            "conv1",
+            "conv2",
+            "time_emb_proj",
+        ),
+    },
+    # diffusers' train_dreambooth_lora example
+    lora_text_targets=("q_proj", "k_proj", "v_proj", "out_proj"),
+    lora_parts=(
+        LoraPart(UNET, UNET_PREFIX),
+        # files have `text_model` as older transformers do; transformers 5 leaves it out
+        LoraPart(TEXT_ENCODER, TEXT_PREFIX, "text_model."),
+    ),
+    attention={"attn1": False, "attn2": True},
+    word_encoders={TEXT_ENCODER: TOKENIZER},
+)
