@@ -53,7 +53,7 @@ def test_a_cohort_is_read_one_image_at_a_time(
         most.append(sum(one() is not None for one in alive))
         return found
 
-    monkeypatch.setattr(edit_inputs.readers, "read", counted)
+    monkeypatch.setattr(edit_inputs.image_readers, "read", counted)
     found = listed(tiny_cohort_folder)
     assert len(found) == 12 and not most and all(entry.attributes is not None for entry in found)
     for entry in found:

@@ -19,7 +19,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.edit.io.counterfactual import edit as change
-from latentdrift.errors import OptionError
+from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.metrics.image_similarity import read_edits
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -154,8 +154,9 @@ def test_another_image_of_the_same_name_is_not_taken_for_it(
     first = stamps(tmp_path / "e")
     edit(tmp_path / "e", source=tmp_path / "a.png", **how)
     assert stamps(tmp_path / "e") == first
-    edit(tmp_path / "e", source=tmp_path / "b.png", **how)
-    assert stamps(tmp_path / "e") != first
+    with pytest.raises(InputError, match="another image"):
+        edit(tmp_path / "e", source=tmp_path / "b.png", **how)
+    assert stamps(tmp_path / "e") == first
     said = json.loads((tmp_path / "e" / "000000" / "record.json").read_text())
     assert said["changes"] == {"age": 80.0} and "a.png" not in json.dumps(said)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from latentdrift.evaluate.features import nearest_neighbours
 from latentdrift.evaluate.features.feature_cache import keep
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.features.nearest_neighbours import nearest_features, same_patient
@@ -12,7 +13,6 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.metrics.feature_metrics import Vectors, chart, distances
-from latentdrift.evaluate.privacy import copy_detection
 
 
 def normal(n: int, d: int, seed: int) -> np.ndarray:
@@ -29,8 +29,8 @@ def test_neighbours_in_blocks_are_those_of_the_whole(monkeypatch):
     train = normal(31, 5, 1)
     far = np.linalg.norm(query[:, None].astype(float) - train[None], axis=-1)
     for rows, columns in ((7, 4), (1000, 1000)):
-        monkeypatch.setattr(copy_detection, "ROWS", rows)
-        monkeypatch.setattr(copy_detection, "COLUMNS", columns)
+        monkeypatch.setattr(nearest_neighbours, "ROWS", rows)
+        monkeypatch.setattr(nearest_neighbours, "COLUMNS", columns)
         for sets in ([train], [train[:9], train[9:]]):
             found = nearest_features(query, *sets)
             assert found.index.tolist() == far.argmin(1).tolist() and found.value == pytest.approx(
@@ -40,8 +40,8 @@ def test_neighbours_in_blocks_are_those_of_the_whole(monkeypatch):
 
 def test_pairs_of_one_patient_do_not_count_in_any_block(monkeypatch):
     """Each query stands in the training set under its own patient: only others are left."""
-    monkeypatch.setattr(copy_detection, "ROWS", 3)
-    monkeypatch.setattr(copy_detection, "COLUMNS", 4)
+    monkeypatch.setattr(nearest_neighbours, "ROWS", 3)
+    monkeypatch.setattr(nearest_neighbours, "COLUMNS", 4)
     x = normal(10, 5, 0)
     whose = people(10, 0, "p")
     far = np.linalg.norm(x[:, None] - x[None], axis=-1)
