@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from latentdrift import config, record, service
 from latentdrift.adapt.adapters import adapter_files, checkpoint_reader
-from latentdrift.adapt.adapters.adapter import load_adapter
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import (
     AdapterError,

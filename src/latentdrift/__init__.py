@@ -10,10 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentdrift.adapt.adapters.adapter import load_adapter
+    from latentdrift.adapt.loading import load_adapter
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
     from latentdrift.model.drift import Drift
+    from latentdrift.model.model import Model
 
 __version__ = "0.1.0"
 
@@ -22,9 +23,10 @@ _PUBLIC = {
     "Base": "latentdrift.model.base",
     "Cohort": "latentdrift.data.cohort.cohort",
     "Drift": "latentdrift.model.drift",
-    "load_adapter": "latentdrift.adapt.adapters.adapter",
+    "Model": "latentdrift.model.model",
+    "load_adapter": "latentdrift.adapt.loading",
 }
-__all__ = ["Base", "Cohort", "Drift", "__version__", "load_adapter"]
+__all__ = ["Base", "Cohort", "Drift", "Model", "__version__", "load_adapter"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 
-from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.critics.anatomy_critics import Judge, judge_of
 from latentdrift.evaluate.features.features import load_features
@@ -14,6 +13,7 @@ from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.report.traffic_lights import anatomy_light
 from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
+from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
 
 IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
@@ -60,12 +60,12 @@ class FitCritics:
             part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split))
         )
 
-    def __call__(self, pictures: np.ndarray) -> Judgement:
+    def __call__(self, pictures: np.ndarray) -> PreviewVerdict:
         """What the critics say of pictures [N, H, W, 3] uint8."""
         if isinstance(self.critics, str):
-            return Judgement("grey", self.critics, len(pictures))
+            return PreviewVerdict(colour="grey", sentence=self.critics, pictures=len(pictures))
         views = self.critics.views(ImageSet(pictures / np.float32(255)))
         colour, sentence = anatomy_light(self.critics(views).to_dict())
-        return Judgement(
-            colour, f"{sentence} {ADVICE}" if colour == "red" else sentence, len(pictures)
-        )
+        if colour == "red":
+            sentence = f"{sentence} {ADVICE}"
+        return PreviewVerdict(colour=colour, sentence=sentence, pictures=len(pictures))

@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from latentdrift import config, distributed_ranks, preflight, record
 from latentdrift.errors import InputError, OptionError
-from latentdrift.opening import (
-    adapted,
-    edited_by,
-    edits,
-    gatekeeper,
-    passed,
-    passed_edits,
-    requests,
-    subject,
-    without,
-)
 from latentdrift.progress import bar
 from latentdrift.storage import held
 from latentdrift.verbs import find, load, name_of
+
+if TYPE_CHECKING:
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.edit.io.edit_run import EditRun
+    from latentdrift.model.adapter_info import AdapterInfo
+    from latentdrift.model.model import Model
+    from latentdrift.sample.synthetic_cohort import Request
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -58,6 +55,26 @@ def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
         held(out) if out and not distributed_ranks.rank() else nullcontext()
     ):  # of several processes, the first one writes
         return load(find(verb).function)(options, quiet)
+
+
+def load_model(
+    options: config.GenerateOptions
+    | config.EditOptions
+    | config.DriftOptions
+    | config.AuditOptions
+    | config.BenchEditorsOptions,
+    also: Sequence[str] = (),
+) -> Model:
+    """The model that a verb's options name, with further adapters on top."""
+    from latentdrift.model.model import Model
+
+    return Model.load(
+        options.adapter,
+        also=also,
+        base=options.base,
+        device=options.device,
+        precision=options.precision,
+    )
 
 
 def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
@@ -109,8 +126,8 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     draw = partial(_preview, seed=options.seed)
     made = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
     results = {
-        "drift": made.info["drift"],
-        "losses": made.info["losses"],
+        "drift": made.info.drift.to_dict(),
+        "losses": made.info.losses,
         "outputs": record.outputs(made.adapter),
     }
     if team.first and not (made.already and (options.out / record.NAME).is_file()):
@@ -126,20 +143,22 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     """An adapter -> synthetic images, as a cohort."""
     from latentdrift.adapt.training.hint_batches import pictures
     from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.privacy.copy_gate import gate_images, open_gate
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.medical_objects import OBJECTS, bits, check_format, write_objects
     from latentdrift.sample.start_override import restart
     from latentdrift.sample.synthetic_cohort import Sheet, quarantine
 
-    base, drift, info, statistics = adapted(options, options.also)
-    drift = restart(drift, options, base, info, statistics)
-    wanted = requests(options, base, info)
-    resolution = options.resolution or info["resolution"]
+    model = load_model(options, options.also)
+    model = replace(model, drift=restart(model, options))
+    base, drift, info = model.base, model.drift, model.info
+    wanted = requests_of(options, model)
+    resolution = options.resolution or info.side
     sampling = SamplingOptions.of(options, resolution)
     sampling = replace(sampling, same_noise=options.same_noise or bool(options.interpolate))
-    hints = pictures(options, base, info, [one.row for one in wanted], resolution)
-    gate = gatekeeper(options, info)
+    hints = pictures(options, model, [one.row for one in wanted], resolution)
+    gate = open_gate(options, model.trained_on)
     depth = bits(options.depth, info)
     check_format(options.format, info)
     settings = {
@@ -148,27 +167,31 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
         "base": base.hash,
         "drift": drift,
         "prompts": [w.prompt for w in wanted],
-        "info": info,
+        "info": model.identity,
     }
     settings["hints"] = hints and hints.key
-    inputs = {"base": base.hash, "adapters": info["adapters"], "settings": Sheet.key(settings)}
+    inputs = {
+        "base": base.hash,
+        "adapters": model.adapter_records,
+        "settings": Sheet.key(settings),
+    }
     if record.is_of(options.out, "generate", options, inputs):
         return {**Sheet.finished(options.out), "drift": drift.to_dict()}
     sheet = Sheet.open(options.out, settings)
     missing = sheet.missing(wanted)
     with bar("generate", quiet=quiet) as report:
-        drawn = draw(base, drift, missing, sampling, statistics, hints)
+        drawn = draw(base, drift, missing, sampling, model.statistics, hints)
         for done, (index, picture) in enumerate(drawn, 1):
-            sheet.keep(index, picture, colour=info["colour"], depth=depth)
+            sheet.keep(index, picture, colour=bool(info.colour), depth=depth)
             report(done, len(missing))
-    about = {
-        "describe": info["pictures"],
+    about: dict[str, Any] = {
+        "describe": info.pictures,
         "drift": drift.to_dict(),
-        "base": info["base"],
-        "method": info["method"],
-        "adapters": info["adapters"],
+        "base": info.base.to_dict(),
+        "method": info.method,
+        "adapters": model.adapter_records,
     }
-    verdict = passed(gate, sheet.pictures(len(wanted)))
+    verdict = gate_images(gate, sheet.pictures(len(wanted)))
     about["gate"], apart = (
         verdict and verdict.to_dict(),
         {i: verdict.why(i) for i in verdict.copies} if verdict else {},
@@ -198,6 +221,44 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     }
 
 
+def requests_of(options: config.GenerateOptions, model: Model) -> list[Request]:
+    """The images that `generate` draws; see `image_requests`."""
+    from latentdrift.adapt.training.hint_batches import followed
+    from latentdrift.sample.image_requests import image_requests
+
+    def rows_with_hints(cohort: Cohort) -> list[int]:
+        return followed(cohort, options.split, model)
+
+    return image_requests(options, model, rows_with_hints)
+
+
+def edit_run_of(options: config.EditOptions) -> EditRun:
+    """The edits that `edit` makes, and the model that makes them.
+
+    Raises:
+        OptionError, InputError, CohortError: The change does not fit the model, or an image or hint
+            cannot be read.
+    """
+    from latentdrift.adapt.training.edit_hints import sourced
+    from latentdrift.edit.editors.editors import starting
+    from latentdrift.edit.io.edit_inputs import entries
+    from latentdrift.edit.io.edit_requests import Wish
+    from latentdrift.edit.io.edit_run import EditRun
+
+    model = load_model(options, options.also)
+    wish = Wish.of(options, model)
+    cohort = options.source if (options.source / "cohort.json").is_file() else None
+    hints = sourced(
+        model, cohort, options.hint_image, plane=options.plane, position=options.position
+    )
+    images = hints.having(entries(options, model.info, model.info.side))
+    requests = wish.requests(images)
+    model = replace(model, drift=starting(wish.editor, model, options.steps))
+    run = EditRun(model, options, wish, hints, requests)
+    run.check_free()
+    return run
+
+
 def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences,
     record."""
@@ -211,12 +272,13 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
         quarantine,
         write_counterfactual,
     )
+    from latentdrift.evaluate.privacy.copy_gate import gate_edits, open_gate
 
-    work = edits(options)
+    work = edit_run_of(options)
     backs = [(asked, work.back(asked)) for asked in work.requests] if options.reverse else []
     missing = work.missing()
     changes = []
-    gate = gatekeeper(options, work.wish.info)
+    gate = open_gate(options, work.model.trained_on)
     uids = Uids.open(options.private or private_folder(options.out))
     with bar("edit", quiet=quiet) as report:
         for done, asked in enumerate(missing, start=1):
@@ -238,13 +300,18 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     if changes and max(changes) < HARDLY:
         log.warning(UNHEARD, 100 * HARDLY, 100 * max(changes), missing[0].source, missing[0].told)
     made = work.kept()
-    verdict = passed_edits(gate, work, made)
+    verdict = gate_edits(
+        gate,
+        [asked.name for asked in made],
+        work.wish.info.side,
+        lambda kind, position: work.shown(made[position], kind),
+    )
     apart = {made[i].name: verdict.why(i) for i in verdict.copies} if verdict else {}
     hold_back(options.out, apart)
     made = [asked for asked in made if asked.name not in apart]
     if work.wish.grid:
         write_series(options.out, made, work.wish.grid, options.animate)
-    inputs = {"base": work.base.hash, "adapters": work.adapters}
+    inputs = {"base": work.model.base.hash, "adapters": work.model.adapter_records}
     results = {"outputs": record.outputs(options.out), "gate": verdict and verdict.to_dict()}
     record.write(
         options.out, "edit", options, inputs=inputs, results=results, private=PATIENT_FILES
@@ -293,7 +360,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     found["warnings"] += gate_advice(drawn) + cohort.warnings
     page = report.write_report(options.out, found, shown, options.edits)
     if options.adapter is not None:
-        about = {
+        about: dict[str, Any] = {
             "cohort": cohort.fingerprint,
             "split": options.split,
             "version": record.versions()["latentdrift"],
@@ -353,7 +420,7 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
     cohort = Cohort.load(options.cohort)
     with bar("audit", quiet=quiet) as report:
         told = study.audit(
-            subject(options), lambda info: without(options, info), cohort, options, report
+            load_model(options), lambda info: _base_of(options, info), cohort, options, report
         )
     study.write_audit(options.out, told)
     log.info(told["verdict"]["sentence"])
@@ -369,6 +436,20 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
     }
 
 
+def _base_of(options: config.AuditOptions, info: AdapterInfo) -> Model:
+    """The base of an adapter, alone."""
+    from latentdrift.model.base import Base
+    from latentdrift.model.model import Model
+
+    base = Base.load(
+        options.base or info.base.name,
+        device=options.device,
+        precision=options.precision,
+        fetch=options.base is not None,
+    )
+    return Model.of_base(base, info.resolution)
+
+
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
     """A cohort and a model -> the drift that its starts lack, and whether the model would take
     it."""
@@ -378,7 +459,7 @@ def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) ->
 
     cohort = Cohort.load(options.cohort)
     with bar("drift estimate", quiet=quiet) as report:
-        told = estimate(subject(options), cohort, options, report)
+        told = estimate(load_model(options), cohort, options, report)
     write_estimate(options.out, told)
     found = {name: told[name] for name in ("delta", "interval", "sd")}
     found["copy_slope"] = told["copy_slope"] and {
@@ -401,7 +482,7 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
 
     cohort = Cohort.load(options.cohort)
     with bar("drift search", quiet=quiet) as report:
-        told, stages = search(partial(subject, options), cohort, options, report)
+        told, stages = search(partial(load_model, options), cohort, options, report)
     write_search(options.out, told, stages)
     for stage in stages:
         for flag in stage.flags:
@@ -441,13 +522,17 @@ def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> R
     from latentdrift.study.editors import editor_benchmark, round_trip
     from latentdrift.study.editors.editing_page import write_editors
 
-    asked = edited_by(options)
+    asked = editor_benchmark.EditorBenchmark.of(load_model(options, options.also), options)
     with bar("bench editors", quiet=quiet) as report:
         rows = editor_benchmark.run(asked, report)
     with bar("round trips", quiet=quiet or not options.round_trip) as report:
         trips = round_trip.run(asked, editor_benchmark.shelf_of(asked), report)
     made = write_editors(options.out, asked, rows, trips)
-    inputs = {"base": asked.base.hash, "adapters": asked.info["adapters"], "settings": asked.key}
+    inputs = {
+        "base": asked.model.base.hash,
+        "adapters": asked.model.adapter_records,
+        "settings": asked.key,
+    }
     record.write(options.out, "bench editors", options, inputs=inputs, results={"rows": len(rows)})
     return {
         "file": str(options.out / "editors.json"),
@@ -466,14 +551,15 @@ def export(options: config.ExportOptions, quiet: bool = False) -> Result:
 
 def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
     """Another tool's file -> an adapter."""
-    from latentdrift.adapt.adapters.adapter import adopt as bring_in
+    from latentdrift.adapt.interop.importer import adopt as bring_in
     from latentdrift.model.base import Base
 
     base = Base.load(options.base, device=options.device, precision="fp32")
     info = bring_in(base, options.file, options.out / "adapter", options.token, options.hint)
-    results = {"adopted": info["adopted"], "outputs": record.outputs(options.out / "adapter")}
+    adopted = info.adopted.to_dict() if info.adopted else {}
+    results = {"adopted": adopted, "outputs": record.outputs(options.out / "adapter")}
     record.write(options.out, "adopt", options, inputs={"base": base.hash}, results=results)
-    told = {"is": info["adopted"]["format"], "method": info["method"], "words": info["tokens"]}
+    told = {"is": adopted["format"], "method": info.method, "words": list(info.tokens)}
     return {"adapter": str(options.out / "adapter"), **told}
 
 

@@ -234,7 +234,8 @@ def test_every_option_changes_a_fit_or_is_refused(
         )
         files = sorted(result.adapter.glob("**/*.safetensors"))
         info = {
-            name: result.info[name] for name in ("drift", "losses", "prompt", "describe", "tokens")
+            name: result.info.to_dict()[name]
+            for name in ("drift", "losses", "prompt", "describe", "tokens")
         }
         bytes_ = b"".join(path.read_bytes() for path in files)
         return hashlib.sha256(

@@ -86,7 +86,7 @@ def read_document(path: Path) -> None:
         if kind == "cohort":
             _read_info(folder)
         elif kind == "adapter":
-            Drift.from_dict(adapter_files.read(folder)["drift"])
+            Drift.from_dict(adapter_files.read(folder).drift.to_dict())
         else:
             service.replayed(
                 record.read(place), config.ReplayOptions(record=place, out=folder / "out")

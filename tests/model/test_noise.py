@@ -16,7 +16,7 @@ import torch
 from gaussian import gaussian, randn, sd_schedule
 from safetensors.torch import load_file
 
-from latentdrift.adapt.adapters.adapter import load_adapter
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.training.batches import Batches
 from latentdrift.adapt.training.latent_cache import Moments
@@ -350,13 +350,14 @@ def test_noise_changes_the_run_is_recorded_and_goes_on_to_the_same_bits(
     noise = tuple(given.split())
     made = run_fit(given, noise=noise)
     expected = Noise.parse(noise).to_dict()
-    assert made.info["noise"] == expected
+    assert made.info.to_dict()["noise"] == expected
     assert json.loads((made.adapter.parent / "fit.json").read_text())["noise"] == expected
     plain = run_fit("plain")
-    assert plain.info["noise"] == {}
+    assert plain.info.to_dict()["noise"] == {}
     assert not same(plain, made)
     assert (
-        made.info["losses"]["held_out_before"] == plain.info["losses"]["held_out_before"]
+        made.info.to_dict()["losses"]["held_out_before"]
+        == plain.info.to_dict()["losses"]["held_out_before"]
     )  # held-out noise is plain
 
     def killed(done: int, loss: float) -> None:
@@ -384,10 +385,10 @@ def test_a_strength_spelled_otherwise_is_the_same_run(run_fit: Fit) -> None:
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_an_adapter_brings_its_schedule(method: str, run_fit: Fit, tiny_base_folder: Path) -> None:
     made = run_fit(f"zero-snr {method}", method=method, prediction="v_prediction", zero_snr=True)
-    assert made.info["schedule"] == {"prediction_type": "v_prediction", "zero_snr": True}
+    assert made.info.to_dict()["schedule"] == {"prediction_type": "v_prediction", "zero_snr": True}
     plain = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     adapted = load_adapter(made.adapter, device="cpu", precision="fp32")
-    assert adapted.base.hash == plain.hash == made.info["base"]["hash"]
+    assert adapted.base.hash == plain.hash == made.info.to_dict()["base"]["hash"]
     assert adapted.base.schedule.prediction_type == "v_prediction"
     assert adapted.base.schedule.a(999) == 0
     how = {"seed": 0, "steps": 3, "guidance": 2.0}
@@ -409,14 +410,14 @@ def test_an_adapter_brings_its_schedule(method: str, run_fit: Fit, tiny_base_fol
         **how,
     )
     assert changed.counterfactual.isfinite().all()
-    assert adapted.without().schedule.config == plain.schedule.config
+    assert adapted.without().base.schedule.config == plain.schedule.config
 
 
 def test_an_adapter_of_an_unchanged_schedule_leaves_it(
     run_fit: Fit, tiny_base_folder: Path
 ) -> None:
     made = run_fit("plain")
-    assert made.info["schedule"] == {"prediction_type": "epsilon", "zero_snr": False}
+    assert made.info.to_dict()["schedule"] == {"prediction_type": "epsilon", "zero_snr": False}
     own = Base.load(tiny_base_folder, device="cpu", precision="fp32").schedule
     assert (
         load_adapter(made.adapter, device="cpu", precision="fp32").base.schedule.config
@@ -428,11 +429,12 @@ def test_the_loss_is_of_what_the_network_is_to_predict(run_fit: Fit) -> None:
     """Before the first step it is that of the same random network, held against v instead of
     eps."""
     losses = {
-        kind: run_fit(f"as {kind}", prediction=kind).info["losses"]
+        kind: run_fit(f"as {kind}", prediction=kind).info.to_dict()["losses"]
         for kind in ("epsilon", "v_prediction")
     }
     assert (
-        losses["epsilon"]["held_out_before"] == run_fit("plain").info["losses"]["held_out_before"]
+        losses["epsilon"]["held_out_before"]
+        == run_fit("plain").info.to_dict()["losses"]["held_out_before"]
     )
     assert losses["v_prediction"]["held_out_before"] != losses["epsilon"]["held_out_before"]
 

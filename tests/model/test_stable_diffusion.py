@@ -20,11 +20,11 @@ from latentdrift import config, service
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.images.brightness import levels
 from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift
+from latentdrift.model.model import Model
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.study.benchmarks.sensitivity import GRID, Answer, answers
 from latentdrift.study.drift.search import load_fit
-from latentdrift.study.subject import Subject
+from latentdrift.study.model_images import draw_images, prompts_of_split
 
 SD = os.environ.get("LATENTDRIFT_SD")
 COHORT = os.environ.get("LATENTDRIFT_COHORT")
@@ -45,7 +45,7 @@ with_cohort = pytest.mark.skipif(not COHORT, reason="LATENTDRIFT_COHORT names no
 @pytest.fixture(scope="module")
 def plain() -> list[Answer]:
     base = Base.load(str(SD))
-    return answers(Subject(base, Drift(), {"colour": True, "method": None}), PROMPTS, SAMPLING)
+    return answers(Model.of_base(base), PROMPTS, SAMPLING)
 
 
 @pytest.fixture(scope="module", params=["none", "0.1"])
@@ -117,11 +117,13 @@ def test_drift_brings_the_background_nearer_to_the_real_one(
     drift, asked = fitted
     subject = load_fit(asked)
     cohort = Cohort.load(asked.cohort)
-    real = (
-        np.moveaxis(cohort.batch(cohort.rows("test"), subject.info["resolution"]), 1, -1) + 1
-    ) / 2
+    real = (np.moveaxis(cohort.batch(cohort.rows("test"), subject.info.side), 1, -1) + 1) / 2
     pictures = np.stack(
-        list(subject.pictures(subject.drift, subject.prompts(cohort, "test", 16), SAMPLING))
+        list(
+            draw_images(
+                subject, subject.drift, prompts_of_split(subject, cohort, "test", 16), SAMPLING
+            )
+        )
     )
     found = levels(pictures, real)
     if found["background"] is None or found["real_background"] is None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from gaussian import contexts, gaussian, randn, sd_schedule
+from infos import info_of
 
 from latentdrift import config, service
 from latentdrift.data.cohort.cohort import Cohort
@@ -28,7 +29,7 @@ INFO: dict[str, Any] = {
     "describe": "chest X-ray",
     "prompt": {"style": "simple", "patient_info": True},
     "attributes": {
-        "findings": {"type": "set", "vocabulary": ["No Finding", "Effusion", "Pneumonia"]},
+        "findings": {"type": "findings", "vocabulary": ["No Finding", "Effusion", "Pneumonia"]},
         "diagnosis": {"type": "category", "vocabulary": ["CN", "AD"]},
     },
 }
@@ -118,7 +119,9 @@ def test_a_report_with_an_and_of_its_own_is_one_prompt(
         "attributes": {},
         "prompt": {"caption": "report"},
     }
-    (one,) = follow_cohort(Cohort(cohort.folder, table, cohort.info), "train", 1, captioned)
+    (one,) = follow_cohort(
+        Cohort(cohort.folder, table, cohort.info), "train", 1, info_of(**captioned)
+    )
     assert (
         one.prompt == one.drawn == "NO MASS: 3 AND HEART"
     )  # a table's words are never taken apart
@@ -146,7 +149,7 @@ def test_the_same_noise_for_all(base: Base) -> None:
 
 def test_conditions_are_said_in_the_adapters_words() -> None:
     found = combined(
-        ["effusion:0.5", "Pneumonia:0.5", "diagnosis=AD:-0.2", "a lateral view"], 2, INFO
+        ["effusion:0.5", "Pneumonia:0.5", "diagnosis=AD:-0.2", "a lateral view"], 2, info_of(**INFO)
     )
     assert len(found) == 2 and found[0] == found[1]
     assert parts(found[0].prompt) == [
@@ -156,7 +159,7 @@ def test_conditions_are_said_in_the_adapters_words() -> None:
         ("a lateral view", 1.0),
     ]
     assert found[0].attributes == {"findings": "Effusion|Pneumonia"}
-    series = between(["no finding", "effusion"], 5, INFO)
+    series = between(["no finding", "effusion"], 5, info_of(**INFO))
     weights = [dict(parts(one.prompt)).get("a chest X-ray with Effusion", 0.0) for one in series]
     assert weights == pytest.approx([0, 0.25, 0.5, 0.75, 1])
     assert series[0].attributes == {"findings": "No Finding"} and series[2].attributes == {}
@@ -167,16 +170,16 @@ def test_conditions_are_said_in_the_adapters_words() -> None:
 
 def test_what_cannot_be_mixed_is_refused() -> None:
     with pytest.raises(OptionError, match="is one condition"):
-        combined(["effusion:0.5"], 2, INFO)
+        combined(["effusion:0.5"], 2, info_of(**INFO))
     with pytest.raises(
         OptionError, match="takes two conditions and `n` 2 or more, and got 2 and 1"
     ):
-        between(["effusion", "pneumonia"], 1, INFO)
+        between(["effusion", "pneumonia"], 1, info_of(**INFO))
     silent = {**INFO, "prompt": {"style": "bare", "patient_info": False}}
     with pytest.raises(OptionError, match="read the same to this adapter"):
-        combined(["effusion", "pneumonia"], 1, silent)
+        combined(["effusion", "pneumonia"], 1, info_of(**silent))
     with pytest.raises(OptionError, match="unknown diagnosis 'MCI'"):
-        combined(["diagnosis=MCI", "effusion"], 1, INFO)
+        combined(["diagnosis=MCI", "effusion"], 1, info_of(**INFO))
 
 
 def test_generate_draws_a_series_and_labels_its_ends(

@@ -9,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from infos import info_of
 from PIL import Image as Pillow
 
 from latentdrift import prompts
@@ -42,9 +43,15 @@ def window(low: float, high: float) -> dict[str, Any]:
     }
 
 
+def departures(states: Any, info: Any) -> list[str]:
+    return prompts.departures(states, info_of(**info).training)
+
+
 def listed(source: Path, info: Any = INFO, **options: Any) -> list[edit_inputs.Entry]:
     return entries(
-        EditOptions(adapter="a", source=source, out=source.parent / "out", **options), info, 32
+        EditOptions(adapter="a", source=source, out=source.parent / "out", **options),
+        info_of(**info),
+        32,
     )
 
 
@@ -112,7 +119,7 @@ def test_what_all_training_images_had_is_taken_for_granted(tmp_path: Path) -> No
     ],
 )
 def test_departures_are_said(states: Any, sentence: str | None) -> None:
-    found = prompts.departures(states, INFO)
+    found = departures(states, INFO)
     assert (sentence is None and not found) or (len(found) == 1 and str(sentence) in found[0]), (
         found
     )
@@ -120,8 +127,8 @@ def test_departures_are_said(states: Any, sentence: str | None) -> None:
 
 def test_what_adapters_do_not_say_is_not_missed() -> None:
     old = {"attributes": {"age": {"type": "number", "unit": "years"}}, "prompt": {}}
-    assert not prompts.departures([{"age": 129.0}], old) and not prompts.departures([{}], old)
-    assert not prompts.departures(
+    assert not departures([{"age": 129.0}], old) and not departures([{}], old)
+    assert not departures(
         [{"findings": "no effusion|mass"}],
         {
             "attributes": {"findings": {"type": "findings", "vocabulary": ["effusion", "mass"]}},
@@ -131,7 +138,7 @@ def test_what_adapters_do_not_say_is_not_missed() -> None:
 
 
 def test_patients_are_not_spoken_of_where_training_did_not() -> None:
-    found = prompts.departures(
+    found = departures(
         [{"age": 70, "view": "axial"}],
         {**INFO, "said": ["view"], "prompt": {"patient_info": False}},
     )
@@ -151,7 +158,7 @@ def test_patients_are_not_spoken_of_where_training_did_not() -> None:
     ],
 )
 def test_a_free_prompt_is_held_against_those_of_training(prompt: str, sentence: str | None) -> None:
-    found = prompts.of_text(prompt, INFO)
+    found = prompts.of_text(prompt, info_of(**INFO).training)
     assert (sentence is None and not found) or (len(found) == 1 and str(sentence) in found[0]), (
         found
     )

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from tiny import tiny_cohort
 
 from latentdrift import prompts
-from latentdrift.adapt.adapters import adapter
+from latentdrift.adapt.training.adapter_description import describe_adapter
 from latentdrift.adapt.training.cost_estimate import plan
 from latentdrift.adapt.training.training_setup import Job, job
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
 from latentdrift.prompts import (
     AGES,
     GAPS,
@@ -657,6 +658,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return Cohort.load(folder)
 
 
+NO_DRIFT = {**Drift().to_dict(), "source": "none"}
+
+
 def asked(base: Base, cohort: Cohort, **more: Any) -> tuple[FitOptions, Job]:
     options = FitOptions(cohort=cohort.folder, out=cohort.folder / "run", base=base.name, **more)
     return options, job(base, cohort, options)
@@ -664,10 +668,10 @@ def asked(base: Base, cohort: Cohort, **more: Any) -> tuple[FitOptions, Job]:
 
 def test_fit_words_its_captions_as_asked_and_generate_follows(base: Base, cohort: Cohort) -> None:
     _, todo = asked(base, cohort, age_encoding="word", negate_findings=True, prompt_style="diverse")
-    told = adapter.describe(base, cohort, todo, {}, {})
-    assert {"age_encoding": "word", "negate_findings": True, "caption": None}.items() <= told[
-        "prompt"
-    ].items()
+    told = describe_adapter(base, cohort, todo, NO_DRIFT, {})
+    assert {"age_encoding": "word", "negate_findings": True, "caption": None}.items() <= (
+        told.prompt.to_dict().items()
+    )
     followed = [request.prompt for request in follow_cohort(cohort, None, len(cohort.rows()), told)]
     assert len(todo.train) == len(cohort.rows("train")) and len(todo.validation) == len(
         cohort.rows("validation")
@@ -684,8 +688,8 @@ def test_reports_are_captions_and_stay_out_of_the_adapter(base: Base, cohort: Co
     _, todo = asked(base, cohort, caption="report")
     said = {example.row: example.caption for example in todo.train}
     assert said[1] == "normal brain 1" and said[4].startswith("a brain MRI of a 62 year old female")
-    told = adapter.describe(base, cohort, todo, {}, {})
-    assert told["prompt"]["caption"] == "report" and "normal brain" not in json.dumps(told)
+    told = describe_adapter(base, cohort, todo, NO_DRIFT, {})
+    assert told.prompt.caption == "report" and "normal brain" not in json.dumps(told.to_dict())
     requests = follow_cohort(cohort, None, len(cohort.rows()), told)
     assert all(requests[row].prompt == text for row, text in said.items())
     assert all("report" not in request.attributes for request in requests)

@@ -13,6 +13,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+from infos import info_of
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images import image_readers
@@ -79,14 +80,14 @@ def test_the_copy_search_sees_the_same_of_either_depth(tmp_path: Path) -> None:
 def test_the_default_depth_is_the_cohorts(
     asked: int | None, info: dict[str, Any], found: int
 ) -> None:
-    assert bits(asked, info) == found
+    assert bits(asked, info_of(**info)) == found
 
 
 def test_colour_has_neither_16_bits_nor_nifti() -> None:
     with pytest.raises(OptionError, match="`depth=16` is for grey pictures"):
-        bits(16, {"colour": True})
+        bits(16, info_of(colour=True))
     with pytest.raises(OptionError, match="`format=nifti` is for grey pictures"):
-        check_format("nifti", {"colour": True})
+        check_format("nifti", info_of(colour=True))
 
 
 def valid(path: Path) -> None:
@@ -106,7 +107,7 @@ def test_dicom_objects_are_valid_and_say_that_they_are_synthetic(
     colour: bool, tmp_path: Path
 ) -> None:
     cohort = drawn(tmp_path / "c", depth=8 if colour else 16, colour=colour)
-    names = write_objects(cohort, "dicom", {**INFO, "colour": colour})
+    names = write_objects(cohort, "dicom", info_of(**{**INFO, "colour": colour}))
     assert names == [f"dicom/{i:06d}.dcm" for i in range(3)]
     for index, name in enumerate(names):
         path = tmp_path / "c" / name
@@ -140,7 +141,7 @@ def test_values_are_in_the_window_that_all_training_images_had(tmp_path: Path) -
     cohort = drawn(tmp_path / "c")
     info = {**INFO, "intensity": WINDOW, "unit": "HU"}
     for form, name in (("dicom", "000000.dcm"), ("nifti", "000000.nii.gz")):
-        write_objects(cohort, form, info)
+        write_objects(cohort, form, info_of(**info))
         (image,) = image_readers.read(tmp_path / "c" / form / name, window="full")
         np.testing.assert_allclose(
             image.pixels.ravel(), np.linspace(-160, 240, 1024), atol=400 / 65535
@@ -152,7 +153,7 @@ def test_values_are_in_the_window_that_all_training_images_had(tmp_path: Path) -
 
 def test_nifti_files_are_upright_and_labelled(tmp_path: Path) -> None:
     cohort = drawn(tmp_path / "c", depth=8)
-    write_objects(cohort, "nifti", INFO)
+    write_objects(cohort, "nifti", info_of(**INFO))
     path = tmp_path / "c" / "nifti" / "000001.nii.gz"
     (image,) = image_readers.read(path)
     np.testing.assert_array_equal(image.pixels, cohort.stored(cohort.table.iloc[1].to_dict()))

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import torch
 from gaussian import sd_schedule
+from infos import info_of
 
 from latentdrift.config import GenerateOptions
 from latentdrift.errors import OptionError
 from latentdrift.model.drift import Drift, Group
 from latentdrift.model.initial_noise import Statistics
+from latentdrift.model.model import Model
 from latentdrift.model.schedule import Schedule
 from latentdrift.sample.start_override import restart
 
@@ -42,7 +44,11 @@ def ask(
         else None
     )
     asked = GenerateOptions(adapter="a", out="o", resolution=32, **options)
-    return restart(stored, asked, Shape(sd_schedule()), {"drift": info, "resolution": 32}, found)  # type: ignore[arg-type]
+    base: Any = Shape(sd_schedule())
+    model = Model(
+        base, stored, info_of(drift=info, resolution=32), found, base_schedule=base.schedule
+    )
+    return restart(model, asked)
 
 
 def closed_form(t: int) -> list[float]:

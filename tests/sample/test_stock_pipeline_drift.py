@@ -386,7 +386,7 @@ def test_the_page_works_as_it_is_printed(
     sampler: str, changes: dict[str, str], tiny_full_adapter: Path, tiny_base_folder: Path
 ) -> None:
     """The block of docs/export.md makes the picture that `generate` makes, without this package."""
-    from latentdrift.adapt.adapters.adapter import load_adapter
+    from latentdrift.adapt.loading import load_adapter
     from latentdrift.sample.generate import generate
 
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

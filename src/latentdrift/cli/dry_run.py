@@ -6,12 +6,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentdrift import config, preflight
-from latentdrift.opening import adapted, edited_by, edits, gatekeeper, requests, subject
-from latentdrift.service import Result
+from latentdrift.service import Result, edit_run_of, load_model, requests_of
 from latentdrift.verbs import find, load
+
+if TYPE_CHECKING:
+    from latentdrift.model.model import Model
+    from latentdrift.sample.generate import SamplingOptions
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -43,20 +46,22 @@ def fit(options: config.FitOptions) -> Result:
 
 def generate(options: config.GenerateOptions) -> Result:
     from latentdrift.adapt.training.hint_batches import pictures
+    from latentdrift.evaluate.privacy.copy_gate import open_gate
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.sample.medical_objects import bits, check_format
     from latentdrift.sample.start_override import restart
 
-    base, drift, info, statistics = adapted(options, options.also)
-    drift = restart(drift, options, base, info, statistics)
-    wanted = requests(options, base, info)
-    resolution = options.resolution or info["resolution"]
+    model = load_model(options, options.also)
+    model = replace(model, drift=restart(model, options))
+    info = model.info
+    wanted = requests_of(options, model)
+    resolution = options.resolution or info.side
     sampling = SamplingOptions.of(options, resolution)
-    hints = pictures(options, base, info, [one.row for one in wanted], resolution)
-    gatekeeper(options, info)
+    hints = pictures(options, model, [one.row for one in wanted], resolution)
+    open_gate(options, model.trained_on)
     bits(options.depth, info)
     check_format(options.format, info)
-    each = _seconds_per_image(base, drift, wanted[0].prompt, statistics, sampling, hints)
+    each = _seconds_per_image(model, wanted[0].prompt, sampling, hints)
     return {
         "images": len(wanted),
         "seconds_per_image": round(each, 3),
@@ -67,7 +72,7 @@ def generate(options: config.GenerateOptions) -> Result:
 
 
 def _seconds_per_image(
-    base: Any, drift: Any, prompt: str, statistics: Any, sampling: Any, images: Any = None
+    model: Model, prompt: str, sampling: SamplingOptions, images: Any = None
 ) -> float:
     """Wall time of one of the images that are drawn together, from a few real steps."""
     from latentdrift.sample.generate import SLOTS
@@ -76,7 +81,7 @@ def _seconds_per_image(
     few = replace(sampling, steps=min(4, sampling.steps))
     for _ in range(2):  # the first call warms up
         began = time.perf_counter()
-        list(draw(base, drift, {0: prompt}, few, statistics, images))
+        list(draw(model.base, model.drift, {0: prompt}, few, model.statistics, images))
     return (time.perf_counter() - began) / few.steps * sampling.steps / SLOTS
 
 
@@ -86,11 +91,11 @@ def drift_estimate(options: config.DriftEstimateOptions) -> Result:
     from latentdrift.study.drift.estimate import first_signal
 
     cohort = Cohort.load(options.cohort)
-    model = subject(options)
+    model = load_model(options)
     a_t0 = first_signal(model.base, options)
     drawn = options.n if options.copy_slope else 0
     sampling = SamplingOptions.of(options, options.resolution)
-    each = _seconds_per_image(model.base, model.drift, "", model.statistics, sampling)
+    each = _seconds_per_image(model, "", sampling)
     images = len(cohort.rows("train"))
     return {
         "images_encoded": images,
@@ -107,11 +112,11 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
     from latentdrift.study.drift.search import FINE, Question
 
     cohort = Cohort.load(options.cohort)
-    model = subject(options)
+    model = load_model(options)
     asked = Question.of(model.about(cohort), cohort, options)
     trains = options.stage == "train"
     deltas = len(asked.grid)
-    each = _seconds_per_image(model.base, model.drift, "", model.statistics, asked.sampling)
+    each = _seconds_per_image(model, "", asked.sampling)
     images = options.n * (deltas + (len(FINE) if trains else 0))
     fitting = (
         cost_estimate.plan(model.base, cohort, asked.fitting(0.0))["seconds"] * deltas
@@ -133,7 +138,7 @@ def bench(options: config.BenchOptions) -> Result:
     from latentdrift.adapt.training.run_folder import Run
     from latentdrift.evaluate.downstream.tstr import seconds_per_step
     from latentdrift.model.base import Base
-    from latentdrift.model.drift import Drift
+    from latentdrift.model.model import Model
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.study.benchmarks.benchmark import Bench
 
@@ -159,7 +164,7 @@ def bench(options: config.BenchOptions) -> Result:
     elif isinstance(options, config.BenchDrawnOptions) and images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         sampling = SamplingOptions.of(options, options.resolution)
-        seconds += images * _seconds_per_image(base, Drift(), "", None, sampling)
+        seconds += images * _seconds_per_image(Model.of_base(base), "", sampling)
     told: Result = {"fits": len(fits), "images": images}
     if isinstance(options, config.BenchTable1Options):
         told |= {"by": str(asked.classes), "classifiers": sum(map(len, shared))}
@@ -189,9 +194,9 @@ def _seconds_per_visit(asked: Any) -> float:
 
 def bench_editors(options: config.BenchEditorsOptions) -> Result:
     from latentdrift.study.editors import round_trip
-    from latentdrift.study.editors.editor_benchmark import edited, unmade
+    from latentdrift.study.editors.editor_benchmark import EditorBenchmark, edited, unmade
 
-    asked = edited_by(options)
+    asked = EditorBenchmark.of(load_model(options, options.also), options)
     todo = [(row, case) for row, case in unmade(asked) if row in asked.editors]
     seconds = 0.0
     for row, case in dict(
@@ -237,8 +242,10 @@ def evaluate(options: config.EvaluateOptions) -> Result:
 
 
 def edit(options: config.EditOptions) -> Result:
-    work = edits(options)
-    gatekeeper(options, work.wish.info)
+    from latentdrift.evaluate.privacy.copy_gate import open_gate
+
+    work = edit_run_of(options)
+    open_gate(options, work.model.trained_on)
     missing = work.missing()
     inversion, each = _seconds_per_edit(work, missing[0]) if missing else (0.0, 0.0)
     seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds
@@ -252,7 +259,7 @@ def edit(options: config.EditOptions) -> Result:
         "seconds_per_inversion": round(inversion, 3),
         "seconds_per_counterfactual": round(each, 3),
         "seconds": round(seconds, 2),
-        "base": work.base.name,
+        "base": work.model.base.name,
         "editor": work.wish.editor,
         **work.requests[0].facts,
     }

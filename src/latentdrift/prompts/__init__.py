@@ -23,6 +23,7 @@ from latentdrift.prompts.attribute_parsing import (
 )
 from latentdrift.prompts.departures import (
     OF_THE_PICTURE,
+    PromptTraining,
     departures,
     of_text,
     spelled,
@@ -63,6 +64,7 @@ __all__ = [
     "SEX_WORDS",
     "TEMPLATES",
     "Manner",
+    "PromptTraining",
     "Spec",
     "Years",
     "absent",

@@ -9,14 +9,31 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from latentdrift.prompts.phrases import Spec, article, is_missing, split_findings
+from latentdrift.prompts.prompt_style import Manner
 
 OF_THE_PICTURE = ("view",)
 """Attributes that describe the picture and not the patient: a value that all training images had
 can be taken for granted."""
 _AGES = re.compile(r"(\d+(?:\.\d+)?)[ -]years?[ -]old")
+
+
+@dataclass(frozen=True)
+class PromptTraining:
+    """The prompts that a model was trained with, as far as other prompts can depart from them."""
+
+    manner: Manner = field(default_factory=Manner)
+    describe: str = ""
+    """The noun of the prompts."""
+    spec: Spec = field(default_factory=dict)
+    """The attributes that they state."""
+    always_stated: tuple[str, ...] = ()
+    """Attributes that every prompt stated."""
+    is_base: bool = False
+    """Whether the model is a base alone, whose training nobody here knows."""
 
 
 def taken_for_granted(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
@@ -40,18 +57,19 @@ def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     return found
 
 
-def departures(states: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[str]:
+def departures(states: Sequence[Mapping[str, Any]], training: PromptTraining) -> list[str]:
     """Sentences, one for each kind of departure of some images' attributes, with how many images it
     concerns.
 
     Args:
         states: Attributes that are said of each image.
-        info: adapter.json.
+        training: The prompts that the model was trained with.
     """
-    spec = info.get("attributes", {})
-    said = info.get("said", ())
-    silent = _silent(states, info)
-    unsaid = Counter(name for state in states for name in said if is_missing(state.get(name)))
+    spec = training.spec
+    silent = _silent(states, training.manner)
+    unsaid = Counter(
+        name for state in states for name in training.always_stated if is_missing(state.get(name))
+    )
     found = [
         f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts "
         f"leave it out; say it with `given={name}={_example(spec.get(name, {}))}`"
@@ -66,10 +84,9 @@ def departures(states: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> 
     return [sentence for sentence in [*found, silent] if sentence]
 
 
-def _silent(states: Iterable[Mapping[str, Any]], info: Mapping[str, Any]) -> str:
+def _silent(states: Iterable[Mapping[str, Any]], manner: Manner) -> str:
     """What is said of patients, where training said nothing of them."""
-    manner = info.get("prompt", {})
-    if manner.get("patient_info", True) and manner.get("style") != "bare":
+    if manner.patient_info and manner.style != "bare":
         return ""
     spoken = {
         name for state in states for name, value in state.items() if not is_missing(value)
@@ -136,27 +153,27 @@ def _bare(known: Iterable[str]) -> set[str]:
     return {word.removeprefix("no ") for word in known}
 
 
-def of_text(prompt: str, info: Mapping[str, Any]) -> list[str]:
+def of_text(prompt: str, training: PromptTraining) -> list[str]:
     """The same of a prompt in free words: what training always said, and ages beyond the cohort's.
 
     Args:
         prompt: As it was given.
-        info: adapter.json; nothing is found where its prompts were reports.
+        training: The prompts that the model was trained with; nothing departs from reports.
     """
-    if info.get("prompt", {}).get("caption"):
+    if training.manner.caption:
         return []
-    spec = info.get("attributes", {})
+    spec = training.spec
     lower = prompt.lower()
     found = []
-    called = str(info.get("describe", "")).partition("{")[0].strip("-<> ")
-    if info.get("method") and called and called.lower() not in lower:
+    called = training.describe.partition("{")[0].strip("-<> ")
+    if not training.is_base and called and called.lower() not in lower:
         found.append(
-            f"the prompt '{prompt}' does not say '{info['describe']}', which every prompt in "
+            f"the prompt '{prompt}' does not say '{training.describe}', which every prompt in "
             "training did"
         )
     for name in OF_THE_PICTURE:
         words = [str(word) for word in spec.get(name, {}).get("vocabulary") or ()]
-        if name in info.get("said", ()) and not any(word.lower() in lower for word in words):
+        if name in training.always_stated and not any(word.lower() in lower for word in words):
             found.append(
                 f"the prompt '{prompt}' says no {_title(name)}, which every prompt in training "
                 f"did: {', '.join(words)}"

@@ -13,8 +13,9 @@ import numpy as np
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.image_writers import SUFFIXES, write_dicom, write_nifti
-from latentdrift.data.images.intensity import Range, constant_window, from_unit
+from latentdrift.data.images.intensity import Range, from_unit
 from latentdrift.errors import OptionError
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.prompts import is_missing
 from latentdrift.storage import folder_written
 
@@ -57,33 +58,33 @@ def _nifti(path: Path, drawn: Drawn) -> None:
 OBJECTS: dict[str, Callable[[Path, Drawn], None]] = {"dicom": _dicom, "nifti": _nifti}
 
 
-def bits(asked: int | None, info: Mapping[str, Any]) -> int:
+def bits(asked: int | None, info: AdapterInfo) -> int:
     """Bits of each picture: as asked, or by default those of the adapter's cohort.
 
     Raises:
         OptionError: 16 bits in colour.
     """
-    if asked == 16 and info["colour"]:
+    if asked == 16 and info.colour:
         raise OptionError(
             "`depth=16` is for grey pictures, and this model draws in colour; leave `depth` out"
         )
-    return 8 if info["colour"] else asked or int(info.get("depth", 8))
+    return 8 if info.colour else asked or info.depth
 
 
-def check_format(form: str, info: Mapping[str, Any]) -> None:
+def check_format(form: str, info: AdapterInfo) -> None:
     """See that pictures of this model have a place in a format.
 
     Raises:
         OptionError: NIfTI in colour.
     """
-    if form == "nifti" and info["colour"]:
+    if form == "nifti" and info.colour:
         raise OptionError(
             "`format=nifti` is for grey pictures, and this model draws in colour; take "
             "`format=dicom`"
         )
 
 
-def write_objects(cohort: Cohort, form: str, info: Mapping[str, Any]) -> list[str]:
+def write_objects(cohort: Cohort, form: str, info: AdapterInfo) -> list[str]:
     """Write `dicom/000000.dcm` or `nifti/000000.nii.gz` into a synthetic cohort's folder, all or
     none; returns their names.
 
@@ -105,13 +106,12 @@ def write_objects(cohort: Cohort, form: str, info: Mapping[str, Any]) -> list[st
     return made
 
 
-def _drawn(cohort: Cohort, row: dict[str, Any], info: Mapping[str, Any]) -> Drawn:
+def _drawn(cohort: Cohort, row: dict[str, Any], info: AdapterInfo) -> Drawn:
     stored = cohort.stored(row)
-    modalities = list(info.get("modalities") or [])
-    modality = modalities[0] if len(modalities) == 1 else None
-    window = constant_window(info)
+    modality = info.modalities[0] if len(info.modalities) == 1 else None
+    window = info.window
     if window is None or stored.ndim == 3:
         most = float(np.iinfo(stored.dtype).max)
         return Drawn(stored, (0.0, most), "intensity", row, modality)
-    unit = info.get("unit") or "intensity"
+    unit = info.unit or "intensity"
     return Drawn(from_unit(cohort.pixels(row), window), window, unit, row, modality)

@@ -3,16 +3,18 @@ an adapter's words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from latentdrift import prompts
 from latentdrift.errors import OptionError
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.prompts import composition
 from latentdrift.sample.synthetic_cohort import Request
 
 
-def combined(texts: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Request]:
+def combined(texts: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
     """n images of all conditions together, `effusion:0.5`, `pneumonia:0.5` (Liu et al. 2022; de
     Wilde et al. 2024).
 
@@ -41,7 +43,7 @@ def combined(texts: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Requ
     return [Request.of(prompt, {"findings": "|".join(findings)} if findings else {})] * n
 
 
-def between(ends: Sequence[str], n: int, info: Mapping[str, Any]) -> list[Request]:
+def between(ends: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
     """n images from one condition to another: weights (1 - a, a), a from 0 to 1 in equal steps (de
     Wilde et al. 2024).
 
@@ -81,10 +83,10 @@ def _differ(texts: Sequence[str]) -> None:
         )
 
 
-def _condition(text: str, info: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _condition(text: str, info: AdapterInfo) -> tuple[str, dict[str, Any]]:
     """A prompt, and what it says of an image: of a finding, of `name=value`, or of nothing that is
     known."""
-    spec = info["attributes"]
+    spec = info.spec
     findings = {
         str(word).lower(): str(word) for word in spec.get("findings", {}).get("vocabulary") or ()
     }
@@ -94,5 +96,5 @@ def _condition(text: str, info: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
         known = dict([prompts.parse_assignment(text, spec)])
     else:
         return text, {}
-    manner = {**info["prompt"], "caption": None}
-    return prompts.Manner.of(manner).words(info["describe"], known, spec, 0), known
+    manner = replace(info.prompt.manner(), caption=None)
+    return manner.words(info.describe, known, spec, 0), known

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
@@ -13,34 +12,28 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import MODES, PLAIN, Drift, check_given
 from latentdrift.model.initial_noise import Statistics
+from latentdrift.model.model import Model
 from latentdrift.sample.samplers import first_time
 
 Values = tuple[float, ...]
 
 
-def restart(
-    drift: Drift,
-    options: GenerateOptions,
-    base: Base,
-    info: Mapping[str, Any],
-    statistics: Statistics | None,
-) -> Drift:
-    """The adapter's drift with the start that `drift`, `drift_mode` and `drift_form` request.
+def restart(model: Model, options: GenerateOptions) -> Drift:
+    """The model's drift, changed by `drift`, `drift_mode` and `drift_form`.
 
     Without `drift` the adapter's own values stay; a closed form follows the first time that this
     sampler visits. The values of a requested mode, where the adapter has none, are the closed form.
 
     Args:
-        drift: As the adapter stores it.
-        options: Options of `generate`.
-        base: The adapter's base.
-        info: adapter.json.
-        statistics: Statistics of the adapter's cohort.
+        model: The model that draws.
+        options: The options of `generate`.
 
     Raises:
         OptionError: The value cannot be parsed, or has no effect on the start; there are no
             statistics for the closed form; or the network was trained with another form of drift.
     """
+    base = model.base
+    drift = model.drift
     form = options.drift_form or drift.form
     if form != drift.form and "target_unshifted" in (form, drift.form):
         raise OptionError(
@@ -51,19 +44,19 @@ def restart(
     start = MODES[mode][1] or "shift" if mode else drift.start
     drift = replace(drift, form=form, start=start)
     t0 = first_time(options.sampler, base.schedule, options.steps)
-    value = _requested_value(options, info)
+    value = _requested_value(options, model)
     if value is None and (mode is None or drift.has_start):
-        return starting_at(drift, base, info, t0)
+        return starting_at(replace(model, drift=drift), t0)
     if value is None or value.strip().lower() == "auto":
-        return _closed_form(drift, base, statistics, t0)
-    size = base.latent_size(options.resolution or info["resolution"])
+        return _closed_form(drift, base, model.statistics, t0)
+    size = base.latent_size(options.resolution or model.info.side)
     given = Drift.parse(value, channels=base.latent_channels, latent_size=size, mode="infer")
     if given.infer:
         check_given(value, start)
     return _with(drift, lambda _: given.infer)
 
 
-def _requested_value(options: GenerateOptions, info: Mapping[str, Any]) -> str | None:
+def _requested_value(options: GenerateOptions, model: Model) -> str | None:
     """The value of the drift; None for the adapter's own, which `calibrated` is, too.
 
     Raises:
@@ -71,7 +64,7 @@ def _requested_value(options: GenerateOptions, info: Mapping[str, Any]) -> str |
     """
     if options.drift is None or options.drift.strip().lower() != "calibrated":
         return options.drift
-    if info["drift"]["source"] != "calibrated":
+    if model.info.drift.source != "calibrated":
         raise OptionError(
             "this adapter was not calibrated when it was fitted; `latentdrift drift estimate "
             "COHORT --adapter RUN --out E` does it now, and `drift=E/estimate.json` takes the "
@@ -103,21 +96,20 @@ def _closed_form(drift: Drift, base: Base, statistics: Statistics | None, t0: Te
     return _with(drift, added)
 
 
-def starting_at(drift: Drift, base: Base, info: Mapping[str, Any], t0: Tensor) -> Drift:
-    """The adapter's drift for sampling that starts at t0.
+def starting_at(model: Model, t0: Tensor) -> Drift:
+    """The model's drift for sampling that starts at t0.
 
     An estimated start is scaled by a(t0) / a(t0 of the estimate); given values stay.
 
     Args:
-        drift: As the adapter stores it.
-        base: The adapter's base.
-        info: adapter.json.
+        model: The model that draws.
         t0: First time of the sampler.
     """
-    if info["drift"]["source"] not in ("auto", "calibrated"):
-        return drift
-    ratio = base.schedule.a(t0) / base.schedule.a(info["drift"]["t0"])
-    return drift.at(ratio.item())
+    stored = model.info.drift
+    if stored.source not in ("auto", "calibrated") or stored.t0 is None:
+        return model.drift
+    ratio = model.base.schedule.a(t0) / model.base.schedule.a(stored.t0)
+    return model.drift.at(ratio.item())
 
 
 def _with(drift: Drift, infer: Callable[[Values], Values]) -> Drift:

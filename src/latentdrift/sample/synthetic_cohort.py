@@ -21,6 +21,7 @@ from latentdrift.data.cohort.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.intensity import from_unit
 from latentdrift.errors import CohortError, OptionError, ResourceError
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.prompts import composition
 from latentdrift.storage import written
 
@@ -70,7 +71,7 @@ def follow_cohort(
     cohort: Cohort,
     split: str | None,
     n: int,
-    info: Mapping[str, Any],
+    info: AdapterInfo,
     only: Sequence[int] | None = None,
 ) -> list[Request]:
     """Image i has the attributes of row i modulo their number, in the adapter's words.
@@ -97,15 +98,13 @@ def follow_cohort(
     ]
 
 
-def follow_rows(rows: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> list[Request]:
+def follow_rows(rows: Sequence[Mapping[str, Any]], info: AdapterInfo) -> list[Request]:
     """Image i has the attributes of row i of a cohort's table, in the adapter's words."""
-    manner = prompts.Manner.of(info["prompt"])
-    spec = info["attributes"]
+    manner = info.prompt.manner()
+    spec = info.spec
     found = []
     for i, row in enumerate(rows):
-        text = manner.words(
-            info["describe"], row, spec, i, learned=info["describe"] != info["pictures"]
-        )
+        text = manner.words(info.describe, row, spec, i, learned=info.describe != info.pictures)
         found.append(Request(text, prompts.attributes_of(row, spec)))
     return found
 

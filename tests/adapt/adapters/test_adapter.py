@@ -13,8 +13,8 @@ import torch
 from fits import small
 from tiny import tiny_base
 
-from latentdrift.adapt.adapters import adapter, adapter_files
-from latentdrift.adapt.adapters.adapter import load_adapter
+from latentdrift.adapt.adapters import adapter_files
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import textual_inversion
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.train import fit
@@ -22,6 +22,7 @@ from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
+from latentdrift.model.model import Model
 
 rows = pytest.mark.parametrize("name", METHODS)
 
@@ -54,7 +55,7 @@ def load(folder: Path) -> Base:
     return Base.load(folder, device="cpu", precision="fp32")
 
 
-def loaded(path: Path, **more: Any) -> adapter.Adapted:
+def loaded(path: Path, **more: Any) -> Model:
     return load_adapter(path, device="cpu", precision="fp32", **more)
 
 
@@ -72,7 +73,7 @@ def test_a_run_and_its_adapter_folder_load_alike(
 ) -> None:
     one = loaded(runs[name])
     other = loaded(runs[name] / "adapter")
-    prompt = f"a {one.info['describe']} of a male"
+    prompt = f"a {one.info.to_dict()['describe']} of a male"
     assert torch.equal(predict(one.base, prompt), predict(other.base, prompt))
     assert one.drift.train == one.drift.infer == (0.1,) * 4
     assert one.drift.mode == "both"
@@ -85,14 +86,14 @@ def test_without_the_adapter_the_base_is_as_it_was(
     plain = predict(load(tiny_base_folder), "a brain MRI")
     adapted = loaded(runs[name])
     assert torch.equal(predict(adapted.base, "a brain MRI"), plain) == (name == "textual-inversion")
-    assert torch.equal(predict(adapted.without(), "a brain MRI"), plain)
+    assert torch.equal(predict(adapted.without().base, "a brain MRI"), plain)
 
 
 @rows
 def test_adapter_json_says_what_it_takes_to_use_it(
     name: str, runs: dict[str, Path], tiny_base_folder: Path
 ) -> None:
-    info = adapter_files.read(runs[name])
+    info = adapter_files.read(runs[name]).to_dict()
     base = load(tiny_base_folder)
     word = METHODS[name].learns_word
     row = METHODS[name]

@@ -11,12 +11,13 @@ import pytest
 import torch
 from fits import short_fit
 
-from latentdrift.adapt.adapters.adapter import Adapted, load_adapter
 from latentdrift.adapt.adapters.adapter_stack import add
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import lora
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.model import Model
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def runs(
     return found
 
 
-def load(path: Path | str) -> Adapted:
+def load(path: Path | str) -> Model:
     return load_adapter(path, device="cpu", precision="fp32")
 
 
@@ -81,12 +82,12 @@ def test_two_loras_add_up_with_their_weights(runs: dict[str, Path], tiny_base_fo
     )
     torch.testing.assert_close(predict(stacked.base), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(expected, predict(load(runs["lora"]).base), atol=1e-4)
-    assert [(part["method"], part["weight"]) for part in stacked.parts] == [
+    assert [(part.method, part.weight) for part in stacked.adapters] == [
         ("lora", 1.0),
         ("lora", 0.5),
     ]
-    assert stacked.info["also"][0]["sha256"] == stacked.parts[1]["sha256"]
-    assert torch.equal(predict(stacked.without()), predict(plain(tiny_base_folder)))
+    assert stacked.info.also[0].sha256 == stacked.adapters[1].sha256
+    assert torch.equal(predict(stacked.without().base), predict(plain(tiny_base_folder)))
 
 
 def test_an_adapter_that_says_no_schedule_follows_the_base(
@@ -96,7 +97,7 @@ def test_an_adapter_that_says_no_schedule_follows_the_base(
     info = json.loads((other / "adapter.json").read_text())
     del info["schedule"]  # as of what other tools made
     (other / "adapter.json").write_text(json.dumps(info))
-    assert len(add(load(runs["lora"]), [str(other)]).parts) == 2
+    assert len(add(load(runs["lora"]), [str(other)]).adapters) == 2
     more = {"prediction": "v_prediction", "method": "full", "steps": 1, "drift": "none"}
     short_fit(tiny_base_folder, cohort, tmp_path / "v", **more)
     with pytest.raises(
@@ -110,7 +111,7 @@ def test_words_and_matrices_lie_on_a_whole_network(
     runs: dict[str, Path], tiny_base_folder: Path
 ) -> None:
     stacked = add(load(runs["full"]), [str(runs["lora"]), str(runs["word"]), str(runs["second"])])
-    assert stacked.info["tokens"] == ["<cohort>", "<second>"]
+    assert stacked.info.to_dict()["tokens"] == ["<cohort>", "<second>"]
     both = stacked.base.embed(["a <cohort> and a <second>"])
     word = load(runs["word"]).base
     second = load(runs["second"]).base
@@ -124,7 +125,7 @@ def test_words_and_matrices_lie_on_a_whole_network(
     assert torch.equal(rows, torch.cat(expected).detach())
     assert both.embeddings.isfinite().all()
     assert not torch.equal(predict(stacked.base), predict(load(runs["full"]).base))
-    assert torch.equal(predict(stacked.without()), predict(plain(tiny_base_folder)))
+    assert torch.equal(predict(stacked.without().base), predict(plain(tiny_base_folder)))
 
 
 @pytest.mark.parametrize(
@@ -179,18 +180,18 @@ def test_a_lora_on_a_fine_tuned_network_needs_it(
         steps=3,
         learning_rate=1e-2,
     )
-    (start,) = made.info["start"]
+    (start,) = made.info.to_dict()["start"]
     assert (
         start["needed"]
         and start["method"] == "full"
         and "on top of another adapter" in (made.adapter / "README.md").read_text()
     )
     top = load(made.adapter)
-    assert [part["method"] for part in top.parts] == ["full", "lora"]
+    assert [part.method for part in top.adapters] == ["full", "lora"]
     assert not torch.equal(predict(top.base), predict(load(below).base))
     onto = add(load(below), [str(made.adapter)])  # what is there already is not put in twice
-    assert torch.equal(predict(onto.base), predict(top.base)) and len(onto.parts) == 2
-    assert torch.equal(predict(top.without()), predict(plain(tiny_base_folder)))
+    assert torch.equal(predict(onto.base), predict(top.base)) and len(onto.adapters) == 2
+    assert torch.equal(predict(top.without().base), predict(plain(tiny_base_folder)))
     shutil.rmtree(below)
     with pytest.raises(
         AdapterError,
@@ -215,7 +216,7 @@ def test_a_whole_network_stands_alone_and_begins_where_it_was_told(
         learning_rate=1e-12,
         on_step=lambda done, loss: begun.append(loss),
     )
-    assert not made.info["start"][0]["needed"]
+    assert not made.info.to_dict()["start"][0]["needed"]
     shutil.rmtree(start)
     expected = predict(
         layer_sum(plain(tiny_base_folder), (runs["lora"], 0.5))

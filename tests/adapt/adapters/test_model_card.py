@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.report.report import scores_of
+from latentdrift.model.adapter_info import AdapterFile
 from latentdrift.model.base import Base
 from latentdrift.record import sha256
 
@@ -131,24 +133,21 @@ def test_values_of_few_images_are_not_counted_out() -> None:
 def test_the_licence_of_the_base_where_it_is_known(
     name: str, licence: str, identifier: str, made: Path
 ) -> None:
-    info: dict[str, Any] = adapter_files.read(made)
-    text = model_card.card({**info, "base": {**info["base"], "name": name}})
+    info = adapter_files.read(made)
+    base = info.base.model_copy(update={"name": name})
+    text = model_card.card(info.model_copy(update={"base": base}))
     assert f"Licence of the base: {licence}." in text
     assert f"\nlicense: {identifier}\n" in text
 
 
 def test_older_and_adopted_adapters_have_one_too(made: Path) -> None:
-    info = adapter_files.read(made)
+    info: dict[str, Any] = adapter_files.read(made).to_dict()
     del info["cohort"]["attributes"]
-    assert "8 train" in model_card.card(info)
+    assert "8 train" in model_card.card(AdapterFile.model_validate(info))
     del info["cohort"], info["losses"]
-    text = model_card.card(
-        {
-            **info,
-            "drift": {**info["drift"], "train": [], "infer": []},
-            "adopted": {"format": "kohya LoRA"},
-        }
-    )
+    info["drift"] |= {"train": [], "infer": []}
+    info["adopted"] = {"format": "kohya LoRA", "file": "a.safetensors", "sha256": "0"}
+    text = model_card.card(AdapterFile.model_validate(info))
     assert "made with another tool (kohya LoRA)" in text
     assert "## Drift\n\n- None.\n" in text
 
@@ -188,10 +187,10 @@ def test_scores_of_a_report_go_into_the_card(made: Path, tmp_path: Path) -> None
             "Not evaluated yet" not in text
             and "P0001" not in text + (folder / "adapter.json").read_text()
         )
-    before = adapter_files.read(made)
-    assert {
-        name: value for name, value in adapter_files.read(folder).items() if name != "scores"
-    } == before
+    before = json.loads((made / "adapter.json").read_text())
+    after = json.loads((folder / "adapter.json").read_text())
+    assert list(after) == [*before, "scores"]
+    assert {name: value for name, value in after.items() if name != "scores"} == before
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         path.name for path in made.iterdir()
     )

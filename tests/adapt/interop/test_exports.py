@@ -20,16 +20,19 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import tiny_base
 
-from latentdrift.adapt.adapters import adapter, checkpoint_reader
-from latentdrift.adapt.adapters.adapter import adopt, load_adapter
+from latentdrift.adapt.adapters import checkpoint_reader
+from latentdrift.adapt.adapters.adapter import write_adapter
 from latentdrift.adapt.interop import formats, lora_keys
 from latentdrift.adapt.interop.exports import EXPORTS, export
+from latentdrift.adapt.interop.importer import adopt
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import lora, textual_inversion
 from latentdrift.adapt.methods.lora import Lora, Pair
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.cli import main
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, BaseModelError, OptionError
+from latentdrift.model.adapter_info import AdapterFile, AdapterInfo
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.families.families import FAMILIES
@@ -219,8 +222,8 @@ def test_every_way_of_writing_a_lora_holds_the_same_change(
         tmp_path / "some.safetensors", base=str(tiny_base_folder), device="cpu", precision="fp32"
     )
     assert same(lora.collect(found.base), changes)
-    assert found.info["method"] == "lora"
-    assert name.split()[0].strip(",") in found.info["adopted"]["format"]
+    assert found.info.to_dict()["method"] == "lora"
+    assert name.split()[0].strip(",") in found.info.to_dict()["adopted"]["format"]
 
 
 def test_peft_keeps_its_scale_beside_the_file(tiny_base_folder: Path, tmp_path: Path) -> None:
@@ -303,10 +306,10 @@ def test_cloneofsimo_numbers_its_pairs(tiny_base_folder: Path, tmp_path: Path) -
         adopt(load(tiny_base_folder), tmp_path / "simo.safetensors", tmp_path / f"run-{len(gate)}")
         found = load_adapter(tmp_path / f"run-{len(gate)}", device="cpu", precision="fp32")
         assert same(lora.collect(found.base), unet | text)
-        assert found.info["tokens"] == ["<s1>", "<s2>"]
+        assert found.info.to_dict()["tokens"] == ["<s1>", "<s2>"]
         assert torch.equal(textual_inversion.collect(found.base)["<s2>"], words()[1:2])
         plain = load(tiny_base_folder).tokenizers["tokenizer"].get_vocab()
-        assert found.without().tokenizers["tokenizer"].get_vocab() == plain
+        assert found.without().base.tokenizers["tokenizer"].get_vocab() == plain
 
         torch.save(
             [m for p in unet.values() for m in (torch.nn.Parameter(p.b), p.a)], tmp_path / "simo.pt"
@@ -355,7 +358,7 @@ def test_every_way_of_writing_a_word_holds_the_same_vectors(
     rows = words(64)  # the vectors of de Wilde et al. 2024: all but 11 tokens of a prompt
     (save_file if name.endswith("safetensors") else torch.save)(content(rows), tmp_path / name)
     info = adopt(load(tiny_base_folder), tmp_path / name, tmp_path / "run" / "adapter")
-    assert info["tokens"] == [word]
+    assert info.tokens == [word]
     base = load_adapter(tmp_path / "run", device="cpu", precision="fp32").base
     assert torch.equal(textual_inversion.collect(base)[word], rows)
     assert (
@@ -376,9 +379,9 @@ def test_a_word_can_be_renamed_and_is_never_too_long(
     tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     save_file({"emb_params": words()}, tmp_path / "a.safetensors")
-    assert adopt(load(tiny_base_folder), tmp_path / "a.safetensors", tmp_path / "run", "<mine>")[
-        "tokens"
-    ] == ["<mine>"]
+    assert adopt(
+        load(tiny_base_folder), tmp_path / "a.safetensors", tmp_path / "run", "<mine>"
+    ).tokens == ["<mine>"]
     save_file({"<a>": words(), "<b>": words()}, tmp_path / "two.safetensors")
     with pytest.raises(
         OptionError, match=r"`token` renames the one word of a file, and .* has 2: <a>, <b>"
@@ -527,7 +530,7 @@ def test_clip_l_alone_is_a_word_of_the_bases_own_width(
 ) -> None:
     save_file({"clip_l": words(2)}, tmp_path / "pivot.safetensors")
     info = adopt(load(tiny_base_folder), tmp_path / "pivot.safetensors", tmp_path / "run")
-    assert info["method"] == "textual-inversion" and info["tokens"] == ["<pivot>"]
+    assert info.method == "textual-inversion" and info.tokens == ["<pivot>"]
     assert torch.equal(load_file(tmp_path / "run" / textual_inversion.FILE)["<pivot>"], words(2))
 
 
@@ -543,7 +546,7 @@ def test_a_lora_brings_the_words_in_its_file(
     bundled = {**tensors, "bundle_emb.lesion.string_to_param.*": words()}
     save_file(bundled, tmp_path / "bundle.safetensors", metadata=about)
     info = adopt(load(tiny_base_folder), tmp_path / "bundle.safetensors", tmp_path / "run")
-    assert info["method"] == "lora" and info["tokens"] == ["<lesion>"]
+    assert info.method == "lora" and info.tokens == ["<lesion>"]
     assert same(lora.read(tmp_path / "run" / lora.FILE), changes)
     assert torch.equal(load_file(tmp_path / "run" / textual_inversion.FILE)["<lesion>"], words())
 
@@ -556,7 +559,8 @@ def test_vectors_in_a_parameter_dict_are_read(tiny_base_folder: Path, tmp_path: 
     }
     torch.save({**held, "name": "lesion", "step": 7, "sd_checkpoint": None}, tmp_path / "any.pt")
     info = adopt(load(tiny_base_folder), tmp_path / "any.pt", tmp_path / "run")
-    assert info["adopted"]["format"] == "A1111 textual inversion" and info["tokens"] == ["<lesion>"]
+    assert info.adopted and info.adopted.format == "A1111 textual inversion"
+    assert info.tokens == ["<lesion>"]
     assert torch.equal(load_file(tmp_path / "run" / textual_inversion.FILE)["<lesion>"], words())
 
 
@@ -692,12 +696,13 @@ def whole(tiny_base_folder: Path, tmp_path: Path) -> Path:
         base.network.conv_in.weight += 0.1
     _, info = adopted_facts(tiny_base_folder, tmp_path)
     drift = {**Drift.of((0.1,) * 4).to_dict(), "source": "given"}
-    facts = {**info, "method": "full", "tokens": [], "drift": drift}
-    adapter.write(tmp_path / "full", base, adapter.METHODS["full"], facts, None)
+    facts = {**info.to_dict(), "method": "full", "tokens": [], "drift": drift}
+    described = AdapterFile.model_validate(facts)
+    write_adapter(tmp_path / "full", base, METHODS["full"], described, None)
     return tmp_path / "full"
 
 
-def adopted_facts(base_folder: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
+def adopted_facts(base_folder: Path, folder: Path) -> tuple[Path, AdapterInfo]:
     save_file({"<a>": words()}, folder / "a.safetensors")
     return folder, adopt(load(base_folder), folder / "a.safetensors", folder / "a")
 
@@ -746,12 +751,12 @@ def test_an_exported_folder_loads_and_draws_with_no_format_given(
     base, _ = row.prepare(load(half), options, {})
     _, info = adopted_facts(half, tmp_path)
     facts = {
-        **info,
+        **info.to_dict(),
         "method": options.method,
         "tokens": [],
         "drift": {**Drift().to_dict(), "source": "none"},
     }
-    adapter.write(tmp_path / "run", base, row, facts, None)
+    write_adapter(tmp_path / "run", base, row, AdapterFile.model_validate(facts), None)
     export(tmp_path / "run", "diffusers", tmp_path / "out")
     kind = json.loads((tmp_path / "out" / "model_index.json").read_text())["_class_name"]
     pipe = getattr(diffusers, kind).from_pretrained(tmp_path / "out")

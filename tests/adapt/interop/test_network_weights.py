@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from tiny import tiny_base
 
 from latentdrift import config, service
-from latentdrift.adapt.adapters.adapter import adopt, load_adapter
 from latentdrift.adapt.adapters.checkpoint_reader import find
 from latentdrift.adapt.interop.exports import export
+from latentdrift.adapt.interop.importer import adopt
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import AdapterError, OptionError
@@ -152,7 +153,7 @@ def test_custom_diffusion_draws_what_the_stock_pipeline_draws(
         found = load_adapter(folder, base=str(tiny_base_folder), device="cpu", precision="fp32")
         assert np.array_equal(ours(found.base, prompt), ours(base, prompt))
         assert np.array_equal(
-            ours(found.without(), "a brain mri"), ours(load(tiny_base_folder), "a brain mri")
+            ours(found.without().base, "a brain mri"), ours(load(tiny_base_folder), "a brain mri")
         )
 
 
@@ -176,7 +177,7 @@ def test_what_we_export_comes_back(
         export(made.adapter, "diffusers", tmp_path / f"{method}-out")
         before = load_adapter(made.adapter, device="cpu", precision="fp32").base
         after = taken(tiny_base_folder, tmp_path / f"{method}-out", tmp_path / f"{method}-back")
-        prompt = f"a {made.info['describe']}"
+        prompt = f"a {made.info.to_dict()['describe']}"
         assert np.array_equal(ours(after, prompt, hint), ours(before, prompt, hint))
 
 

@@ -18,21 +18,23 @@ from PIL import Image
 from tiny import random_control, tiny_base
 
 from latentdrift import config, record, service
-from latentdrift.adapt.adapters.adapter import Adapted, load_adapter
-from latentdrift.adapt.adapters.adapter_stack import add, begin
+from latentdrift.adapt.adapters.adapter_stack import add
 from latentdrift.adapt.interop.exports import export
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import controlnet, lora
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training import hint_batches
 from latentdrift.adapt.training.train import FitResult
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.adapt.training.training_setup import Job, job
+from latentdrift.adapt.training.training_start import begin
 from latentdrift.cli import dry_run
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, CohortError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.model import Model
 
 HINTS = ("edges", "mask=roi", "earlier")
 LEARNS = {
@@ -197,10 +199,14 @@ def test_a_hint_is_brought_to_the_size_of_the_latent(factor: int, tmp_path: Path
 
 
 def test_what_was_trained_on_stands_in_the_adapter(runs: dict[str, FitResult]) -> None:
-    assert runs["edges"].info["hint"] == {"kind": "edges", "column": None, "labels": []}
-    assert runs["mask=roi"].info["hint"] == {"kind": "mask", "column": "roi", "labels": [1, 3]}
-    assert runs["lora"].info["hint"] is None
-    assert runs["earlier"].info["options"] == {"hint": "earlier"}
+    assert runs["edges"].info.to_dict()["hint"] == {"kind": "edges", "column": None, "labels": []}
+    assert runs["mask=roi"].info.to_dict()["hint"] == {
+        "kind": "mask",
+        "column": "roi",
+        "labels": [1, 3],
+    }
+    assert runs["lora"].info.to_dict()["hint"] is None
+    assert runs["earlier"].info.to_dict()["options"] == {"hint": "earlier"}
     page = (runs["edges"].adapter / "README.md").read_text()
     assert 'ControlNetModel.from_pretrained("ADAPTER/controlnet")' in page
     assert "--hint-image HINT" in page
@@ -279,8 +285,8 @@ def test_less_memory_is_the_same_training(
         hint="edges",
         **LEARNS,
     )
-    assert again.info["losses"]["train"] == pytest.approx(
-        runs["edges"].info["losses"]["train"], rel=1e-5
+    assert again.info.to_dict()["losses"]["train"] == pytest.approx(
+        runs["edges"].info.to_dict()["losses"]["train"], rel=1e-5
     )
     todo = hinted_job(load(tiny_base_folder), cohort, "edges", gradient_checkpointing=True)
     base, parameters = begin(load(tiny_base_folder), todo)
@@ -307,8 +313,8 @@ def test_it_copies_what_it_is_trained_on(
         for name, value in load(tiny_base_folder).network.down_blocks.named_parameters()
     )
     made = short_fit(tiny_base_folder, cohort, tmp_path / "run", start=start, **LEARNS)
-    parts = load_adapter(made.adapter, device="cpu", precision="fp32").parts
-    assert [part["method"] for part in parts] == ["lora", "controlnet"]
+    parts = load_adapter(made.adapter, device="cpu", precision="fp32").adapters
+    assert [part.method for part in parts] == ["lora", "controlnet"]
     with pytest.raises(
         OptionError,
         match="`start` names a ControlNet, and a fit shows the network no hints but its own",
@@ -330,24 +336,24 @@ def test_controlnets_a_lora_and_a_word_stand_in_one_base(
     xt, t, hints = inputs(2)
     texts = ["a brain MRI", "a scan"]
     before = plain.denoiser()(xt, t, plain.embed(texts))
-    bare = Adapted(load(tiny_base_folder), Drift(), {"method": None}, None, plain.schedule)
+    bare = Model.of_base(load(tiny_base_folder))
     names = ("edges", "lora", "textual-inversion", "earlier")
     stack = add(bare, [f"{runs[name].adapter}={0.5 if name == 'edges' else 1}" for name in names])
     assert [weight for _, weight in stack.base.controls] == [0.5, 1.0]
-    assert [part["method"] for part in stack.parts] == [
+    assert [part.method for part in stack.adapters] == [
         "controlnet",
         "lora",
         "textual-inversion",
         "controlnet",
     ]
-    assert [hint.kind for hint in hint_batches.hints(stack.info)] == ["edges", "earlier"]
+    assert [hint.kind for hint in hint_batches.hints(stack)] == ["edges", "earlier"]
     assert stack.base.embed(["a <cohort>"]).embeddings.isfinite().all()
     assert not torch.allclose(
         stack.base.denoiser()(xt, t, replace(stack.base.embed(texts), hints=tuple(hints))),
         before,
         atol=1e-3,
     )
-    restored = stack.without()
+    restored = stack.without().base
     assert torch.equal(restored.denoiser()(xt, t, restored.embed(texts)), before)
 
 
@@ -358,7 +364,7 @@ def test_a_weight_of_nothing_is_the_base(
     plain = load(tiny_base_folder)
     xt, t, hints = inputs(1)
     none = add(
-        Adapted(load(tiny_base_folder), Drift(), {"method": None}, None, plain.schedule),
+        Model.of_base(load(tiny_base_folder)),
         [f"{runs['edges'].adapter}=0"],
     ).base
     text = plain.embed(["a brain MRI", "a scan"])
@@ -410,7 +416,7 @@ def test_other_hints_are_other_pictures(
 
     def shown(**more: Any) -> hint_batches.Pictures:
         asked = config.GenerateOptions(adapter="a", out=tmp_path / "o", **more)
-        found = hint_batches.pictures(asked, adapted.base, adapted.info, [2, 0, 2], 32)
+        found = hint_batches.pictures(asked, adapted, [2, 0, 2], 32)
         assert found is not None
         return found
 

@@ -13,7 +13,7 @@ import torch
 from fits import asked, short_fit, weights
 
 from latentdrift import prompts
-from latentdrift.adapt.adapters.adapter import load_adapter
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import textual_inversion
 from latentdrift.adapt.training.training_setup import job
 from latentdrift.config import PRESETS, FitOptions
@@ -93,17 +93,17 @@ def test_both_words_get_gradients_and_generate_and_edit_speak_them(
         text = f"brain MRI {'no ' if 'no-' in word else ''}dementia"
         ids = start.tokenizers["tokenizer"](text, add_special_tokens=False).input_ids[:2]
         assert rows.shape == (2, 32) and not torch.equal(rows, table[ids])
-    assert made.info["tokens"] == ["<cohort-dementia>", "<cohort-no-dementia>"]
+    assert made.info.to_dict()["tokens"] == ["<cohort-dementia>", "<cohort-no-dementia>"]
     spoken = [request.prompt for request in follow_cohort(cohort, "test", 2, made.info)]
     assert all("<cohort-" in text and "{" not in text for text in spoken)
     known = {"age": 70.0, "diagnosis": "no dementia"}
-    source, target = prompts.pair(made.info["describe"], known, {"diagnosis": "dementia"})
+    source, target = prompts.pair(made.info.to_dict()["describe"], known, {"diagnosis": "dementia"})
     assert source.replace("<cohort-no-dementia>", "<cohort-dementia>") == target
     with pytest.raises(
         OptionError,
         match="by a word for each diagnosis, and that of this one is not known: give it",
     ):
-        prompts.pair(made.info["describe"], {"age": 70.0}, {"age": 80.0})
+        prompts.pair(made.info.to_dict()["describe"], {"age": 70.0}, {"age": 80.0})
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ def test_a_trained_text_encoder_comes_back_and_leaves(
         assert torch.equal(
             stock(ids).last_hidden_state, adapted.base.embed(["a brain MRI"]).embeddings
         )
-    assert adapted.without().embed(["a brain MRI"]).equals(plain.embed(["a brain MRI"]))
+    assert adapted.without().base.embed(["a brain MRI"]).equals(plain.embed(["a brain MRI"]))

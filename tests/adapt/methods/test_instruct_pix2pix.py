@@ -23,9 +23,9 @@ from PIL import Image
 
 from latentdrift import config, service
 from latentdrift.adapt.adapters import model_card
-from latentdrift.adapt.adapters.adapter import load_adapter
 from latentdrift.adapt.adapters.adapter_stack import add
 from latentdrift.adapt.interop.exports import export
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods.examples import Example, of_pairs
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training import latent_cache
@@ -348,11 +348,11 @@ def test_it_starts_from_another_adapter_and_comes_back(
     again = load_adapter(made.adapter, device="cpu", precision="fp32")
     torch.testing.assert_close(said_of(again.base, drawn(1)), said_of(started), rtol=0, atol=1e-5)
     assert (said_of(started) - said_of(load(tiny_base_folder))).abs().max() > 1e-4
-    assert [part["method"] for part in made.info["start"]] == [method]
-    assert made.info["start"][0]["needed"] == (
+    assert [part["method"] for part in made.info.to_dict()["start"]] == [method]
+    assert made.info.to_dict()["start"][0]["needed"] == (
         method == "custom-diffusion"
     )  # its words; the rest is in the whole network
-    assert torch.equal(said_of(again.without()), said_of(load(tiny_base_folder)))
+    assert torch.equal(said_of(again.without().base), said_of(load(tiny_base_folder)))
 
 
 def test_it_goes_on_from_its_own_kind_and_nothing_else_does(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from infos import info_of
 
-from latentdrift.adapt.adapters.adapter_stack import begin
 from latentdrift.adapt.methods import (
     controlnet,
     custom_diffusion,
@@ -23,8 +23,10 @@ from latentdrift.adapt.training.lr_schedules import Rates
 from latentdrift.adapt.training.optimizers import optimizer
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.adapt.training.training_setup import Job
+from latentdrift.adapt.training.training_start import begin
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, OptionError
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
@@ -204,14 +206,15 @@ def test_saved_and_loaded_is_the_same_to_the_bit(
 ) -> None:
     base, _, _ = trained(load(tiny_base_folder), name)
     METHODS[name].save(base, tmp_path)
-    again = METHODS[name].apply(load(tiny_base_folder), tmp_path, info(name))
+    again = METHODS[name].apply(load(tiny_base_folder), tmp_path, info(name), 1.0)
     for texts in (PLAIN, prompts(name)):
         assert torch.equal(predict(again, texts), predict(base, texts))
     assert not torch.equal(predict(again, prompts(name)), plain_prediction(name, tiny_base_folder))
 
 
-def info(name: str) -> dict[str, Any]:
-    return {"options": {field: getattr(options(name), field) for field in METHODS[name].options}}
+def info(name: str) -> AdapterInfo:
+    given = options(name)
+    return info_of(options={field: getattr(given, field) for field in METHODS[name].options})
 
 
 def plain_prediction(name: str, folder: Path) -> torch.Tensor:
@@ -227,7 +230,7 @@ def test_taken_away_leaves_the_base_to_the_bit(
     row = METHODS[name]
     row.save(trained(load(tiny_base_folder), name)[0], tmp_path)
     untouched = load(tiny_base_folder)
-    restored = row.remove(row.apply(load(tiny_base_folder), tmp_path, info(name)))
+    restored = row.remove(row.apply(load(tiny_base_folder), tmp_path, info(name), 1.0))
     before = tensors(untouched)
     after = tensors(restored)
     assert before.keys() == after.keys()
@@ -388,7 +391,7 @@ def test_an_embedding_of_another_width_is_refused(tmp_path: Path, tiny_base_fold
         AdapterError,
         match=r"'<cohort>' in .* is 512 wide and the text encoder of .* is 32 wide; it was made",
     ):
-        METHODS["textual-inversion"].apply(load(tiny_base_folder), tmp_path, {})
+        METHODS["textual-inversion"].apply(load(tiny_base_folder), tmp_path, info_of(), 1.0)
 
 
 def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
@@ -398,7 +401,7 @@ def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folde
     with pytest.raises(
         AdapterError, match=r"does not fit base .* rank 4 needs here; it was made for another U-Net"
     ):
-        METHODS["lora"].apply(fresh, tmp_path, info("lora"))
+        METHODS["lora"].apply(fresh, tmp_path, info("lora"), 1.0)
     assert torch.equal(predict(fresh), predict(load(tiny_base_folder)))
 
 

@@ -11,7 +11,7 @@ import torch
 from fits import KilledError, killer, same, short_fit, weights
 from gaussian import gaussian, randn, sd_schedule
 
-from latentdrift.adapt.adapters.adapter import load_adapter
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training import drift_calibration
 from latentdrift.adapt.training.copy_slope import Response, channel_means, response
@@ -166,7 +166,7 @@ def test_every_method_is_calibrated_and_trained_as_without(
         tiny_base_folder, cohort, tmp_path / "plain", method=method, steps=2, drift="none"
     )
     assert same(made, plain)
-    drift = made.info["drift"]
+    drift = made.info.to_dict()["drift"]
     assert drift["source"] == "calibrated" and drift["mode"] == "infer" and drift["train"] == []
     assert drift["infer"] != pytest.approx(
         drift["estimate"]
@@ -189,7 +189,7 @@ def test_drawn_again_its_pictures_are_as_bright_as_those_learned_from(tmp_path: 
     )
     made = fit(base, cohort, asked, tmp_path / "run", quiet=True)
     adapted = load_adapter(made.adapter, precision="fp32")
-    told = made.info["drift"]["calibration"]
+    told = made.info.to_dict()["drift"]["calibration"]
     sampling = SamplingOptions(seed=5, steps=25, resolution=128)
     prompts = dict.fromkeys(range(24), "a brain MRI")
     wanted = torch.tensor(told["wanted_mean"], dtype=torch.float64)
@@ -209,7 +209,7 @@ def test_modes_and_classes(tiny_base_folder: Path, cohort: Cohort, tmp_path: Pat
     def drift(name: str, **more: Any) -> dict[str, Any]:
         return short_fit(
             tiny_base_folder, cohort, tmp_path / name, steps=2, drift="calibrated", **more
-        ).info["drift"]
+        ).info.to_dict()["drift"]
 
     both = drift("both", drift_mode="both")
     told = both["calibration"]
@@ -258,8 +258,8 @@ def test_what_was_trained_in_is_added_to_the_start_that_the_pictures_ask_for(
     made = short_fit(
         tiny_base_folder, cohort, tmp_path / "run", steps=1, drift="calibrated", drift_mode=mode
     )
-    stored = made.info["drift"]
-    wanted = torch.tensor(made.info["drift"]["calibration"]["wanted_mean"])
+    stored = made.info.to_dict()["drift"]
+    wanted = torch.tensor(made.info.to_dict()["drift"]["calibration"]["wanted_mean"])
     trained = torch.tensor(stored["train"] or [0.0] * 4).double()
     assert bool(trained.any()) == (mode == "both")
     assert stored["infer"] == pytest.approx((trained + (wanted - level) / slope).tolist(), abs=1e-6)
@@ -276,7 +276,9 @@ def test_killed_while_calibrating_it_ends_the_same(
     with pytest.raises(KilledError):
         short_fit(tiny_base_folder, cohort, tmp_path / "run", drift="calibrated", on_step=killer(8))
     again = short_fit(tiny_base_folder, cohort, tmp_path / "run", drift="calibrated")
-    assert same(straight, again) and again.info["drift"] == straight.info["drift"]
+    assert (
+        same(straight, again) and again.info.to_dict()["drift"] == straight.info.to_dict()["drift"]
+    )
 
 
 def test_what_cannot_be_calibrated_is_refused(
@@ -298,7 +300,7 @@ def test_generate_takes_the_stored_start_and_follows_its_sampler(
         options = GenerateOptions(
             adapter=str(made.adapter), out=tmp_path / "out", prompt=("x",), **more
         )
-        return restart(adapted.drift, options, adapted.base, adapted.info, adapted.statistics)
+        return restart(adapted, options)
 
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     assert asked(steps=25) == adapted.drift == asked(steps=25, drift="calibrated")
@@ -319,5 +321,5 @@ def test_generate_takes_the_stored_start_and_follows_its_sampler(
         adapter=str(plain.adapter), out=tmp_path / "out", prompt=("x",), drift="calibrated"
     )
     with pytest.raises(OptionError, match="was not calibrated"):
-        restart(other.drift, options, other.base, other.info, other.statistics)
+        restart(other, options)
     assert weights(made).keys() == weights(plain).keys()

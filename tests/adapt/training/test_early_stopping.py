@@ -79,14 +79,14 @@ def test_the_adapter_is_the_best_checkpoint(
         torch.equal(stored[f"{kind}/{name.removeprefix('unet.')}"], value)
         for name, value in weights(stopped).items()
     )
-    assert stopped.info["early_stopping"] == {
+    assert stopped.info.to_dict()["early_stopping"] == {
         "limit": 3,
         "step": 2,
         "loss": 4,
         "waited": 3,
         "stopped": 5,
     }
-    assert stopped.info["losses"]["held_out"] == 4
+    assert stopped.info.to_dict()["losses"]["held_out"] == 4
     assert entries(tmp_path / "run")[-1] == {"step": 5, "kept": 2, "kept_held_out": 4, "waited": 3}
     assert {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()} == {
         f"step-00000{step}" for step in (2, 4, 5)
@@ -99,7 +99,7 @@ def test_a_run_that_is_never_stopped_keeps_its_best_checkpoint_too(
     held_out_losses(monkeypatch, [9, 9, 9, 3, 9, 9, 4, 9, 5])
     with caplog.at_level(logging.INFO):
         result = run(patience=3)
-    assert result.info["early_stopping"] == {
+    assert result.info.to_dict()["early_stopping"] == {
         "limit": 3,
         "step": 3,
         "loss": 3,

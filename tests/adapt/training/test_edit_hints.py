@@ -19,7 +19,7 @@ from fits import short_fit
 from PIL import Image
 from tiny import random_control
 
-from latentdrift import config, opening, record, service
+from latentdrift import config, record, service
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.edit_hints import Sourced, sourced
 from latentdrift.adapt.training.train import FitResult
@@ -34,9 +34,11 @@ from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.model import Model
 from latentdrift.sample.guidance import guide
 from latentdrift.sample.samplers import run
 from latentdrift.seeds import generator
+from latentdrift.study.editors.editor_benchmark import EditorBenchmark
 
 BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed]
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -280,7 +282,7 @@ def test_hints_are_those_of_training_made_from_the_image_itself(cohort: Cohort, 
 def test_a_subject_is_shown_as_its_row_was(
     ask: Callable[..., config.EditOptions], cohort: Cohort
 ) -> None:
-    work = opening.edits(ask("edges", limit=3))
+    work = service.edit_run_of(ask("edges", limit=3))
     for asked in work.requests:
         subject = asked.entry.open()
         (hint,) = work.hints.of(subject.picture(), subject.fit, asked.entry.row)
@@ -321,7 +323,7 @@ def test_images_without_a_mask_are_left_out(
     ask: Callable[..., config.EditOptions], cohort: Cohort, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = ask("mask=roi", limit=None)
-    work = opening.edits(options)
+    work = service.edit_run_of(options)
     rows = {asked.entry.row for asked in work.requests}
     assert len(cohort.rows()) - 1 not in rows and len(rows) == len(cohort.rows()) - 1
     assert f"1 of {len(cohort.rows())} images have no mask to be shown: left out" in caplog.text
@@ -343,8 +345,8 @@ def test_a_mask_that_a_file_gives(
             r"`hint_image=FILE`"
         ),
     ):
-        opening.edits(ask("mask=roi", **how))
-    work = opening.edits(ask("mask=roi", hint_image=(mask,), **how))
+        service.edit_run_of(ask("mask=roi", **how))
+    work = service.edit_run_of(ask("mask=roi", hint_image=(mask,), **how))
     subject = work.requests[0].entry.open()
     (hint,) = work.hints.of(subject.picture(), subject.fit, None)
     assert np.array_equal(hint[0], Hint("mask", "roi", (3,)).picture(cohort, 0, 32)[0])
@@ -396,8 +398,11 @@ def test_the_number_of_given_hints_is_said(
         ),
     ):
         with pytest.raises(OptionError, match=message):
-            opening.edits(ask(adapter, also=also, hint_image=(picture,) * count))
-    assert sourced({"method": None}, None).facts(None) == {}
+            service.edit_run_of(ask(adapter, also=also, hint_image=(picture,) * count))
+
+
+def test_a_base_alone_is_shown_no_hints(plain: Base) -> None:
+    assert sourced(Model.of_base(plain), None).facts(None) == {}
 
 
 @pytest.fixture
@@ -453,4 +458,4 @@ def test_the_bench_edits_beside_hints(
     assert len(list((tmp_path / "bench" / "results" / "controlnet").glob("*.json"))) == 1
     phantom = options.model_copy(update={"cohort": None, "phantom": "brain"})
     with pytest.raises(OptionError, match="which an image alone has not"):
-        opening.edited_by(phantom)
+        EditorBenchmark.of(service.load_model(phantom, phantom.also), phantom)

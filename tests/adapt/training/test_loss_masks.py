@@ -77,8 +77,11 @@ def test_masks_change_what_is_learned_and_full_ones_do_not(run: Any, masked: Coh
     whole = run("whole", data=masked, mask="roi", mask_outside=1)
     assert not same(plain, left)
     assert same(plain, whole)
-    assert left.info["losses"]["held_out_before"] == plain.info["losses"]["held_out_before"]
-    assert left.info["trainer"]["mask_outside"] == 0.1
+    assert (
+        left.info.to_dict()["losses"]["held_out_before"]
+        == plain.info.to_dict()["losses"]["held_out_before"]
+    )
+    assert left.info.to_dict()["trainer"]["mask_outside"] == 0.1
 
 
 def test_masks_that_are_not_there_are_said_before_work(

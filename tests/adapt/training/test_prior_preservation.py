@@ -94,7 +94,7 @@ def test_class_pictures_are_what_the_base_draws_of_the_class(
     np.testing.assert_array_equal(
         np.load(folder / "mean.npy"), torch.stack([drawn[i] for i in range(5)]).numpy()
     )
-    assert made.info["options"] | {"prior_images": 5} == made.info["options"]
+    assert made.info.to_dict()["options"] | {"prior_images": 5} == made.info.to_dict()["options"]
 
 
 def test_fits_that_alter_the_schedule_share_the_class_pictures_of_those_that_do_not(

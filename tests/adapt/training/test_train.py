@@ -21,7 +21,6 @@ from fits import small
 from PIL import Image
 from safetensors.torch import load_file
 
-from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training import latent_cache
@@ -33,6 +32,7 @@ from latentdrift.adapt.training.trainer import _whole
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError, ResourceError
+from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
 
 STEPS = 7
@@ -104,7 +104,7 @@ def straight(
 
 
 def weights(result: FitResult) -> dict[str, torch.Tensor]:
-    return load_file(result.adapter / METHODS[result.info["method"]].file)
+    return load_file(result.adapter / METHODS[result.info.to_dict()["method"]].file)
 
 
 def same(one: FitResult, other: FitResult) -> bool:
@@ -281,7 +281,7 @@ def test_the_log_says_losses_and_held_out_losses(run: Fit, tmp_path: Path) -> No
 
 
 def test_training_helps_on_images_that_it_does_not_see(run: Fit) -> None:
-    losses = run(method="full", steps=40, checkpoint_every=40).info["losses"]
+    losses = run(method="full", steps=40, checkpoint_every=40).info.to_dict()["losses"]
     assert losses["held_out"] < 0.7 * losses["held_out_before"]
 
 
@@ -290,7 +290,7 @@ def test_a_cohort_without_held_out_images_trains_without_a_held_out_loss(
 ) -> None:
     shutil.copytree(cohort.folder, tmp_path / "all")
     cohort.rows().assign(split="train").to_csv(tmp_path / "all" / "metadata.csv", index=False)
-    assert run(data=Cohort.load(tmp_path / "all")).info["losses"]["held_out"] is None
+    assert run(data=Cohort.load(tmp_path / "all")).info.to_dict()["losses"]["held_out"] is None
 
 
 @pytest.mark.parametrize("given", ["none", "0,0,0,0"])
@@ -298,7 +298,7 @@ def test_training_without_drift_is_the_same_run_in_every_spelling(
     given: str, run: Fit, straight: Any
 ) -> None:
     result = run(drift=given)
-    assert result.info["drift"]["mode"] == "off"
+    assert result.info.to_dict()["drift"]["mode"] == "off"
     assert same(
         result, straight()
     )  # automatic drift is of the start alone, and leaves training as it is
@@ -308,7 +308,7 @@ def test_training_without_drift_is_the_same_run_in_every_spelling(
 def test_drift_changes_the_result_and_is_stored(name: str, run: Fit, straight: Any) -> None:
     drifted = run(method=name, drift="0.1,-0.05,0.2,0")
     assert not same(straight(name), drifted)
-    assert drifted.info["drift"] == {
+    assert drifted.info.to_dict()["drift"] == {
         "mode": "both",
         "form": "noise_mean",
         "start": "shift",
@@ -329,7 +329,7 @@ def test_automatic_drift_is_the_closed_form(
     expected = alpha_bar[981].sqrt() * mean.double().mean(
         (0, 2, 3)
     )  # 981: where 50 leading steps with offset 1 begin
-    stored = straight().info["drift"]
+    stored = straight().info.to_dict()["drift"]
     assert stored["mode"] == "infer"
     assert stored["t0"] == 981
     assert stored["train"] == []
@@ -338,7 +338,7 @@ def test_automatic_drift_is_the_closed_form(
         low < value < high
         for value, (low, high) in zip(stored["infer"], stored["interval"], strict=True)
     )
-    both = run(drift="auto", drift_mode="both").info["drift"]
+    both = run(drift="auto", drift_mode="both").info.to_dict()["drift"]
     assert both["train"] == pytest.approx(expected.tolist(), rel=1e-4)
     assert both["infer"] == pytest.approx((2 * expected).tolist(), rel=1e-4)
 
@@ -350,7 +350,7 @@ def test_every_class_has_a_closed_form_of_its_own(
     rows = cohort.rows("train")
     a = base.schedule.a(981).item()
     result = run(drift="auto", drift_by="diagnosis")
-    groups = {group["phrase"]: group for group in result.info["drift"]["groups"]}
+    groups = {group["phrase"]: group for group in result.info.to_dict()["drift"]["groups"]}
     assert set(groups) == set(rows["diagnosis"])
     for phrase, group in groups.items():
         mean, _ = base.moments(
@@ -380,9 +380,9 @@ def test_starts_that_need_more_images_are_refused_before_work(run: Fit, tmp_path
     with pytest.raises(OptionError, match="has no part in a 'pin-sample' start"):
         run(drift="0.3", drift_mode="pin-sample")
     assert not (tmp_path / "run").exists()
-    drawn = run("drawn", drift="none", drift_mode="pin-sample").info["drift"]
+    drawn = run("drawn", drift="none", drift_mode="pin-sample").info.to_dict()["drift"]
     assert (drawn["mode"], drawn["infer"], drawn["source"]) == ("pin-sample", [], "none")
-    stored = run(drift_mode="pin").info["drift"]
+    stored = run(drift_mode="pin").info.to_dict()["drift"]
     assert (stored["mode"], stored["start"], len(stored["infer"])) == ("pin", "pin", 4)
 
 
@@ -418,13 +418,15 @@ def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(
     ) -> np.ndarray:
         return np.full((len(prompts), 8, 8, 3), len(prompts), np.uint8)
 
-    def judge(pictures: np.ndarray) -> Judgement:
+    def judge(pictures: np.ndarray) -> PreviewVerdict:
         judged.append(len(pictures))
-        return Judgement("red", "No picture shows a brain.", len(pictures))
+        return PreviewVerdict(
+            colour="red", sentence="No picture shows a brain.", pictures=len(pictures)
+        )
 
     made = run(preview=preview, judge=judge, preview_every=3)
     assert judged == [PICTURES, PICTURES, LAST_PICTURES]
-    assert made.info["judgement"] == {
+    assert made.info.to_dict()["judgement"] == {
         "colour": "red",
         "sentence": "No picture shows a brain.",
         "pictures": LAST_PICTURES,
@@ -442,10 +444,8 @@ def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(
     ]
     assert same(made, straight())
     judged.clear()
-    assert (
-        "judgement" not in run("none", preview=preview, judge=judge, preview_every=0).info
-        and not judged
-    )
+    assert run("none", preview=preview, judge=judge, preview_every=0).info.judgement is None
+    assert not judged
 
 
 def test_the_seed_and_nothing_else_decides(run: Fit, straight: Any) -> None:
@@ -473,7 +473,9 @@ def test_a_prompt_past_the_limit_is_said_before_work(run: Fit, tmp_path: Path) -
         run(method="textual-inversion", vectors=64, prompt_style="diverse")
     assert not (tmp_path / "run").exists()
     assert (
-        run(method="textual-inversion", vectors=64, patient_info=False).info["options"]["vectors"]
+        run(method="textual-inversion", vectors=64, patient_info=False).info.to_dict()["options"][
+            "vectors"
+        ]
         == 64
     )
 

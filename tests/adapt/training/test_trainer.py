@@ -111,8 +111,10 @@ def test_accumulation_changes_memory_and_not_what_is_learned(run: Any) -> None:
     cut = run("cut", batch_size=2, accumulate=2)
     for one, other in zip(weights(whole).values(), weights(cut).values(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
-    assert cut.info["losses"]["train"] == pytest.approx(whole.info["losses"]["train"], rel=1e-5)
-    assert cut.info["trainer"]["accumulate"] == 2
+    assert cut.info.to_dict()["losses"]["train"] == pytest.approx(
+        whole.info.to_dict()["losses"]["train"], rel=1e-5
+    )
+    assert cut.info.to_dict()["trainer"]["accumulate"] == 2
 
 
 def test_a_batch_is_cut_along_its_images() -> None:
@@ -325,7 +327,7 @@ def test_everything_at_once_goes_on_to_the_same_bits(name: str, run: Any, tmp_pa
     straight = run("straight", method=name, **EVERYTHING)
     first, second = sorted(
         random.Random(f"craft {name}").sample(
-            range(1, straight.info["early_stopping"]["stopped"] + 1), 2
+            range(1, straight.info.to_dict()["early_stopping"]["stopped"] + 1), 2
         )
     )
     for at, kind in (

@@ -15,7 +15,7 @@ import pytest
 import torch
 from tiny import tiny_cohort
 
-from latentdrift import config, opening, record, service
+from latentdrift import config, record, service
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.io import edit_run
 from latentdrift.edit.io.counterfactual import Counterfactual
@@ -24,6 +24,7 @@ from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.privacy.copy_detection import gate_advice
 from latentdrift.evaluate.privacy.copy_filter import Gate
+from latentdrift.evaluate.privacy.copy_gate import find_training_cohort
 from latentdrift.sample import synthetic_cohort
 
 COPIED = (1, 3)
@@ -269,15 +270,15 @@ def test_the_gate_is_there_unless_it_is_left_out(
 def test_the_adapters_own_cohort_is_found_by_its_fingerprint(study: Path, tmp_path: Path) -> None:
     print_ = Cohort.load(study / "cohort").fingerprint
     for adapter in (study / "run", study / "run" / "adapter"):
-        assert opening.own_cohort(str(adapter), [print_]) == study / "cohort"
-    assert opening.own_cohort(str(study / "run"), ["another"]) is None
-    assert opening.own_cohort("pocket", [print_]) is None
+        assert find_training_cohort(str(adapter), [print_]) == study / "cohort"
+    assert find_training_cohort(str(study / "run"), ["another"]) is None
+    assert find_training_cohort("pocket", [print_]) is None
     shutil.copytree(study, tmp_path / "moved")  # run and cohort together: found beside one another
     told = json.loads((tmp_path / "moved" / "run" / "record.json").read_text())
     told["options"]["cohort"] = "/nowhere/cohort"
     (tmp_path / "moved" / "run" / "record.json").write_text(json.dumps(told))
     assert (
-        opening.own_cohort(str(tmp_path / "moved" / "run"), [print_])
+        find_training_cohort(str(tmp_path / "moved" / "run"), [print_])
         == tmp_path / "moved" / "cohort"
     )
 
@@ -302,7 +303,7 @@ def drawn_as(study: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     cohort = Cohort.load(study / "cohort")
     shown = dict[int, int]()
 
-    def make(self: edit_run.Work, asked: Any, shelf: Any, **other: Any) -> Any:
+    def make(self: edit_run.EditRun, asked: Any, shelf: Any, **other: Any) -> Any:
         subject = asked.entry.open()
         original = subject.tensor()
         picture = torch.from_numpy(
@@ -310,7 +311,7 @@ def drawn_as(study: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
         )
         return subject, Counterfactual(original, original, picture)
 
-    monkeypatch.setattr(edit_run.Work, "make", make)
+    monkeypatch.setattr(edit_run.EditRun, "make", make)
     return shown
 
 

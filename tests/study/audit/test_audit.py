@@ -6,12 +6,14 @@ from __future__ import annotations
 import html
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from fits import short_fit
 from gaussian import sd_schedule
+from infos import info_of
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
@@ -23,10 +25,10 @@ from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.privacy.membership_inference import Losses, membership, verdict
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
-from latentdrift.opening import subject
+from latentdrift.model.model import Model
+from latentdrift.service import load_model
 from latentdrift.study.audit.audit import losses
 from latentdrift.study.drift.conditioning import Told
-from latentdrift.study.subject import Subject
 
 MEMBERS = 8
 OTHERS = 32
@@ -99,7 +101,8 @@ class Known:
 
 def known_losses(latents: np.ndarray, learned: np.ndarray) -> np.ndarray:
     options = config.AuditOptions(adapter="", cohort=Path(), out=Path(), draws=8)
-    model = Subject(Known(torch.from_numpy(learned)), Drift(), {})
+    base: Any = Known(torch.from_numpy(learned))
+    model = Model(base, Drift(), info_of(), base_schedule=base.schedule)
     moments = Moments(latents, np.zeros_like(latents))
     return losses(
         model, moments, Told(dict.fromkeys(range(len(latents)), "")), options, lambda *_: None
@@ -265,7 +268,7 @@ def test_what_a_network_is_shown_in_training_it_is_shown_here(
         and told["shown"] != "nothing"
     )
 
-    model = subject(asked)
+    model = load_model(asked)
     moments = latents(model.base, cohort, 32, tmp_path / "cache")
     seen = Told.of(model, cohort, moments)
     prompt = seen.prompts[3]

@@ -24,7 +24,7 @@ from latentdrift.model.drift import Drift, Group
 from latentdrift.model.signal_leak import estimate
 from latentdrift.sample.samplers import first_time, run
 from latentdrift.study.drift.estimate import first_signal
-from latentdrift.study.subject import starting
+from latentdrift.study.model_images import with_start
 
 
 def options(cohort: Path, base: Path, out: Path, **more: object) -> config.DriftEstimateOptions:
@@ -132,7 +132,7 @@ def test_starts_keep_what_was_trained_in() -> None:
     drift = Drift(
         (0.1,) * 4, (0.3,) * 4, start="pin", groups=(Group("ill", (0.2,) * 4, (0.5,) * 4),)
     )
-    moved = starting(drift, -0.1, 4)
+    moved = with_start(drift, -0.1, 4)
     undrifted = drift.plain
     assert moved.train == (0.1,) * 4 and moved.infer == (-0.1,) * 4 and moved.start == "shift"
     assert moved.groups[0].train == (0.2,) * 4 and moved.groups[0].infer == (-0.1,) * 4

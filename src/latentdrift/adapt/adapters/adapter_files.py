@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
-from typing import Any
 
 from latentdrift import record
-from latentdrift.adapt.adapters.adapter_info import AdapterInfo
 from latentdrift.adapt.adapters.checkpoint_reader import PICKLES
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.errors import AdapterError, OptionError
+from latentdrift.model.adapter_info import FORMAT, AdapterFile, AdapterInfo, AdapterReference
 from latentdrift.storage import read_document
 
 NAME = "adapter.json"
-FORMAT = 1
 
 
 def locate(path: Path | str) -> Path:
@@ -55,7 +53,7 @@ def locate(path: Path | str) -> Path:
     )
 
 
-def read(path: Path | str) -> dict[str, Any]:
+def read(path: Path | str) -> AdapterInfo:
     """adapter.json of an adapter or run folder.
 
     Raises:
@@ -63,34 +61,38 @@ def read(path: Path | str) -> dict[str, Any]:
     """
     folder = locate(path)
     cure = "copy the adapter again from where it was made"
-    info = read_document(folder / NAME, AdapterInfo, AdapterError, "adapter", cure)
-    form = info["format"]
-    row = info["method"]
-    if form != FORMAT:
+    info = AdapterFile.model_validate(
+        read_document(folder / NAME, AdapterFile, AdapterError, "adapter", cure)
+    )
+    if info.format != FORMAT:
         raise AdapterError(
-            f"the adapter {folder} has format {form}; this latentdrift reads {FORMAT}: update "
-            "latentdrift"
+            f"the adapter {folder} has format {info.format}; this latentdrift reads "
+            f"{FORMAT}: update latentdrift"
         )
-    if row not in METHODS:
+    if info.method not in METHODS:
         raise AdapterError(
-            f"the adapter {folder} is of method '{row}'; this latentdrift knows "
+            f"the adapter {folder} is of method '{info.method}'; this latentdrift knows "
             f"{', '.join(METHODS)}: update it"
         )
     return info
 
 
-def told(folder: Path, info: Mapping[str, Any], weight: float = 1.0) -> dict[str, Any]:
-    """What is kept of an adapter that another one, or a picture, was made with."""
-    file = folder / METHODS[info["method"]].file
-    return {
-        "adapter": str(folder.absolute()),
-        "method": info["method"],
-        "weight": weight,
-        "sha256": record.sha256(file),
-    }
+def text(info: AdapterInfo) -> str:
+    """Content of adapter.json as text."""
+    return json.dumps(info.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def parse(reference: str) -> tuple[Path, float]:
+def reference_to(folder: Path, method: str, weight: float = 1.0) -> AdapterReference:
+    """The reference to an adapter that another one, or an image, was made with."""
+    return AdapterReference(
+        adapter=str(folder.absolute()),
+        method=method,
+        weight=weight,
+        sha256=record.sha256(folder / METHODS[method].file),
+    )
+
+
+def parse_reference(reference: str) -> tuple[Path, float]:
     """`RUN` or `RUN=0.7` -> its adapter folder and weight.
 
     Raises:

@@ -7,31 +7,27 @@ same; sampling starts as the first one says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from latentdrift.adapt.adapters.adapter import Adapted, apply
-from latentdrift.adapt.adapters.adapter_files import parse, read, told
+from latentdrift.adapt.adapters.adapter import apply_adapter
+from latentdrift.adapt.adapters.adapter_files import parse_reference, read, reference_to
 from latentdrift.adapt.methods import controlnet, full_finetuning, lora
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training.training_setup import Job
 from latentdrift.errors import AdapterError, OptionError
-from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift
+from latentdrift.model.adapter_info import AdapterInfo, AdapterReference
+from latentdrift.model.model import Model
 
 WEIGHTED = (lora.FILE, controlnet.FILE)
 """Files whose change can be given a weight."""
 
 
-def add(below: Adapted, references: Sequence[str]) -> Adapted:
-    """Put further adapters onto an adapted base, in their order.
+def add(model: Model, references: Sequence[str]) -> Model:
+    """Put further adapters onto a model, in their order.
 
     Args:
-        below: Used up.
+        model: The model below; used up.
         references: Adapter or run folders, with weights where a row of METHODS allows it.
 
     Raises:
@@ -39,96 +35,60 @@ def add(below: Adapted, references: Sequence[str]) -> Adapted:
         OptionError: A weight for what has none.
     """
     for reference in references:
-        folder, weight = parse(reference)
-        info, bare = read(folder), below.info["method"] is None
-        row = METHODS[info["method"]]
+        folder, weight = parse_reference(reference)
+        info = read(folder)
+        row = METHODS[str(info.method)]
         if weight != 1 and row.file not in WEIGHTED:
             able = ", ".join(name for name, other in METHODS.items() if other.file in WEIGHTED)
             raise OptionError(
-                f"{reference}: an adapter of method '{info['method']}' has no weight; those of "
+                f"{reference}: an adapter of method '{info.method}' has no weight; those of "
                 f"{able} have"
             )
-        if row.file == full_finetuning.FILE and not bare:
+        if row.file == full_finetuning.FILE and not model.is_base:
             raise AdapterError(
                 f"{folder} replaces the whole network, and what lies under it would be lost: give "
                 "it first"
             )
-        _check(below, info, folder)
-        put = apply(
-            replace(below.base, schedule=below.own), folder, {**info, "weight": weight}, below.parts
-        )
-        first = put if bare else replace(below, info=_joined(below.info, info, folder, weight))
-        below = replace(first, base=put.base, parts=put.parts)
-    return below
+        _check_fit(model, info, folder)
+        plain = replace(model.base, schedule=model.base_schedule)
+        top = apply_adapter(plain, folder, info, weight, model.adapters)
+        if model.is_base:
+            model = top
+        else:
+            added = reference_to(folder, str(info.method), weight)
+            joined = _joined(model.info, info, added)
+            model = replace(model, info=joined, base=top.base, adapters=top.adapters)
+    return model
 
 
-def _check(below: Adapted, info: Mapping[str, Any], folder: Path) -> None:
-    """See that two adapters can lie on one another."""
-    if below.info["method"] is None:
+def _check_fit(model: Model, info: AdapterInfo, folder: Path) -> None:
+    """Check that an adapter can lie on a model.
+
+    Raises:
+        AdapterError: Drift in training or the schedule differ.
+    """
+    if model.is_base:
         return
-    wanted = below.own.altered(**info.get("schedule", {}))
+    own = model.base.schedule
+    wanted = model.base_schedule.altered(
+        info.schedule.prediction_type, bool(info.schedule.zero_snr)
+    )
     schedules = [
-        {"prediction": one.prediction_type, "zero SNR": one.zero_snr}
-        for one in (below.base.schedule, wanted)
+        {"prediction": schedule.prediction_type, "zero SNR": schedule.zero_snr}
+        for schedule in (own, wanted)
     ]
-    for what, mine, theirs in (
-        ("drift in training", below.info["drift"].get("train"), info["drift"].get("train")),
+    for name, mine, theirs in (
+        ("drift in training", list(model.info.drift.train), list(info.drift.train)),
         ("schedule", *schedules),
     ):
         if mine != theirs:
             raise AdapterError(
-                f"{folder} and the adapter below it were trained with another {what} ({theirs} and "
+                f"{folder} and the adapter below it were trained with another {name} ({theirs} and "
                 f"{mine}); one network cannot follow both: fit one of them again like the other"
             )
 
 
-def _joined(
-    first: Mapping[str, Any], info: Mapping[str, Any], folder: Path, weight: float
-) -> dict[str, Any]:
-    """adapter.json of the first, with the words of both, and what was put onto it."""
-    tokens = list(dict.fromkeys([*first.get("tokens", []), *info.get("tokens", [])]))
-    return {**first, "tokens": tokens, "also": [*first.get("also", []), told(folder, info, weight)]}
-
-
-def begin(base: Base, todo: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
-    """The base as its training begins, on what it starts from, and what is trained.
-
-    Args:
-        base: Used up.
-        todo: Its method, and the adapters that it starts from.
-
-    Raises:
-        AdapterError: One of them does not fit.
-    """
-    begun = base
-    if todo.row.exact and base.dtype != torch.float32:
-        exact = Base.load(base.name, device=str(base.device), precision="fp32", fetch=False)
-        encoders = exact.text_encoders if todo.options.train_text_encoder else base.text_encoders
-        begun = replace(exact, vae=base.vae, text_encoders=encoders, schedule=base.schedule)
-    if todo.options.start:
-        plain = Adapted(begun, Drift(), {"method": None}, None, begun.schedule)
-        started = add(plain, todo.options.start)
-        if started.base.schedule is not begun.schedule:
-            there = started.base.schedule
-            flags = f"`prediction={there.prediction_type}`" + (
-                " `zero_snr`" if there.zero_snr else ""
-            )
-            raise OptionError(
-                f"what `start` names was trained with {flags}, and this fit is not: give it the "
-                "same"
-            )
-        begun = started.base
-        if begun.sees_source and todo.row.shown != "source":
-            raise OptionError(
-                "what `start` names is shown a picture to start from, which "
-                f"`method={todo.options.method}` has none of; take instruct-pix2pix, "
-                "or start from another adapter"
-            )
-        if begun.controls:
-            raise OptionError(
-                "`start` names a ControlNet, and a fit shows the network no hints but its own: "
-                "leave it out, and put it on top when you draw, with `latentdrift generate --also`"
-            )
-        if todo.row.exact:
-            lora.merge(begun)
-    return todo.row.prepare(begun, todo.options, todo.words)
+def _joined(first: AdapterInfo, info: AdapterInfo, added: AdapterReference) -> AdapterInfo:
+    """adapter.json of the first, with the words of both and the reference to what was added."""
+    tokens = list(dict.fromkeys([*first.tokens, *info.tokens]))
+    return first.model_copy(update={"tokens": tokens, "also": [*first.also, added]})

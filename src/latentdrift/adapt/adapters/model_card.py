@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.html_report import estimate
 from latentdrift.model import model_files as folders
+from latentdrift.model.adapter_info import AdapterInfo, DriftInfo, ScoresInfo
 
 NAME = "README.md"
 FEW = 5  # a value that fewer images have is not counted out
@@ -106,71 +106,65 @@ def _count(number: int) -> str:
     return str(number) if number == 0 or number >= FEW else f"fewer than {FEW}"
 
 
-def card(info: Mapping[str, Any]) -> str:
+def card(info: AdapterInfo) -> str:
     """The page."""
-    name = Path(info["base"]["name"]).name
+    name = Path(info.base.name).name
     parts = [
         f"---\nlibrary_name: diffusers\nlicense: {_licence(info)[1]}\n"
-        f"tags: [latentdrift, synthetic, medical, {info['method']}]\n---\n",
-        f"# {info['pictures']}: {info['method']} for {name}\n",
+        f"tags: [latentdrift, synthetic, medical, {info.method}]\n---\n",
+        f"# {info.pictures}: {info.method} for {name}\n",
         _section("What it is", _what(info, name)),
         _section("What it was trained on", _data(info)),
-        _section("Drift", _drift(info["drift"])),
+        _section("Drift", _drift(info.drift)),
         _section("Settings and losses", _settings(info)),
-        f"## Scores\n\n{_scores(info.get('scores'))}\n",
+        f"## Scores\n\n{_scores(info.scores)}\n",
         f"## How to load it\n\n{_load(info, name)}\n",
         _section("Use and limits", _limits(info)),
     ]
     return "\n".join(parts)
 
 
-def drifts(drift: Mapping[str, Any]) -> bool:
-    """Whether a stock pipeline lacks something."""
-    values = [*(drift.get("train") or ()), *(drift.get("infer") or ())]
-    return any(values) or bool(drift.get("groups")) or drift.get("start", "shift") != "shift"
-
-
 def _section(title: str, lines: Iterator[str]) -> str:
     return f"## {title}\n\n" + "".join(f"- {line}\n" for line in lines)
 
 
-def _what(info: Mapping[str, Any], name: str) -> Iterator[str]:
+def _what(info: AdapterInfo, name: str) -> Iterator[str]:
     yield (
-        f"Method `{info['method']}`, made with latentdrift "
-        f"{info['versions'].get('latentdrift', '(version unknown)')}."
+        f"Method `{info.method}`, made with latentdrift "
+        f"{info.versions.get('latentdrift', '(version unknown)')}."
     )
     yield (
-        f"For base `{name}` (hash `{info['base']['hash'][:12]}`) and no other. Licence of the "
+        f"For base `{name}` (hash `{info.base.hash[:12]}`) and no other. Licence of the "
         f"base: {_licence(info)[0]}."
     )
-    if any(part["needed"] for part in info.get("start", ())):
+    if any(start.needed for start in info.start):
         yield (
             "It lies on top of another adapter, and needs it: adapter.json says which, under "
             "`start`."
         )
-    if info.get("tokens"):
-        yield f"New words: {', '.join(f'`{token}`' for token in info['tokens'])}."
+    if info.tokens:
+        yield f"New words: {', '.join(f'`{token}`' for token in info.tokens)}."
     yield (
         "Licence of this adapter: for those to say who own the images, within the base's and the "
         "images' terms."
     )
 
 
-def _data(info: Mapping[str, Any]) -> Iterator[str]:
-    if "cohort" not in info:
-        made = info.get("adopted", {}).get("format", "unknown")
+def _data(info: AdapterInfo) -> Iterator[str]:
+    cohort = info.cohort
+    if cohort is None:
+        made = info.adopted.format if info.adopted else "unknown"
         yield (
             f"Unknown: it was made with another tool ({made}) and brought in with `latentdrift "
             "adopt`."
         )
         return
-    cohort = info["cohort"]
-    images = ", ".join(f"{number} {split}" for split, number in cohort["images"].items())
+    images = ", ".join(f"{number} {split}" for split, number in cohort.images.items())
     yield (
-        f"Pictures of: {info['pictures']}. Images: {images}. Patients: {cohort['patients']}; "
+        f"Pictures of: {info.pictures}. Images: {images}. Patients: {cohort.patients}; "
         "splits are by patient."
     )
-    for name, found in (cohort.get("attributes") or {}).items():
+    for name, found in (cohort.attributes or {}).items():
         values = (
             ", ".join(f"{value} {number}" for value, number in found.items())
             if isinstance(found, Mapping)
@@ -178,7 +172,7 @@ def _data(info: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"{name} (of the training images): {values or 'not recorded'}"
     yield (
-        f"Cohort fingerprint `{cohort['fingerprint'][:12]}`. No image, name, date or identifier of "
+        f"Cohort fingerprint `{cohort.fingerprint[:12]}`. No image, name, date or identifier of "
         "a patient is in this folder."
     )
     yield (
@@ -187,59 +181,54 @@ def _data(info: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _drift(drift: Mapping[str, Any]) -> Iterator[str]:
-    if not drifts(drift):
+def _drift(drift: DriftInfo) -> Iterator[str]:
+    if drift.is_none:
         yield "None."
         return
-    for name in ("train", "infer"):
-        values = ", ".join(f"{value:.4g}" for value in drift.get(name) or ()) or "none"
+    for name, given in (("train", drift.train), ("infer", drift.infer)):
+        values = ", ".join(f"{value:.4g}" for value in given) or "none"
         yield f"{name}: {values} (per latent channel, in standard deviations of unit noise)"
-    yield (
-        f"form `{drift['form']}`, start `{drift.get('start', 'shift')}`, source: "
-        f"{drift.get('source', 'unknown')}"
-    )
-    for group in drift.get("groups", ()):
+    yield (f"form `{drift.form}`, start `{drift.start}`, source: {drift.source}")
+    for group in drift.groups:
         yield (
-            f'for "{group["phrase"]}": train {group["train"] or "none"}, infer '
-            f"{group['infer'] or 'none'}"
+            f'for "{group.phrase}": train {group.train or "none"}, infer {group.infer or "none"}'
         )
 
 
-def _settings(info: Mapping[str, Any]) -> Iterator[str]:
+def _settings(info: AdapterInfo) -> Iterator[str]:
     for name in SETTINGS:
-        if name in info:
-            yield f"{name.replace('_', ' ')}: {info[name]}"
-    for name, value in {**info["options"], **info.get("trainer", {})}.items():
+        if name in info.model_fields_set:
+            yield f"{name.replace('_', ' ')}: {getattr(info, name)}"
+    for name, value in {**info.options.to_dict(), **info.trainer}.items():
         if value not in (None, False, ()):
             yield f"{name.replace('_', ' ')}: {value}"
-    for name, value in (info.get("losses") or {}).items():
+    for name, value in (info.losses or {}).items():
         yield (
             f"loss, {name.replace('_', ' ')}: {value:.5g}"
             if isinstance(value, float)
             else f"loss, {name.replace('_', ' ')}: {value}"
         )
-    if info.get("judgement"):
-        yield f"At the end of the fit: {Judgement.from_dict(info['judgement']).words}"
+    if info.judgement:
+        yield f"At the end of the fit: {info.judgement.line}"
 
 
-def _scores(found: Mapping[str, Any] | None) -> str:
+def _scores(scores: ScoresInfo | None) -> str:
     """The latest report on its images: answers, and a table of measures."""
-    if not found:
+    if scores is None:
         return (
             "Not evaluated yet: `latentdrift evaluate --adapter ADAPTER` writes its scores here.\n"
         )
-    n = found["n"]
-    answers = "; ".join(f"{question} {colour}" for question, colour in found["lights"])
+    answers = "; ".join(f"{question} {colour}" for question, colour in scores.lights)
     rows = [
-        f"| {one['title']} | {estimate(one['value'], one['ci']) or '–'} | "
-        f"{estimate(one['floor'], None) or '–'} |"
-        for one in found["metrics"].values()
+        f"| {score.title} | {estimate(score.value, score.ci) or '–'} | "
+        f"{estimate(score.floor, None) or '–'} |"
+        for score in scores.metrics.values()
     ]
     return "\n".join(
         [
-            f"{n['synthetic']} synthetic images against {n['real']} real ones "
-            f"({found['split'] or 'all'} images of the cohort "
-            f"with fingerprint `{found['cohort'][:12]}`), by latentdrift {found['version']}. "
+            f"{scores.n.synthetic} synthetic images against {scores.n.real} real ones "
+            f"({scores.split or 'all'} images of the cohort "
+            f"with fingerprint `{scores.cohort[:12]}`), by latentdrift {scores.version}. "
             f"Lights: {answers}.\n",
             "| measure | synthetic [95 % interval] | real vs real |",
             "|---|---|---|",
@@ -249,21 +238,20 @@ def _scores(found: Mapping[str, Any] | None) -> str:
     )
 
 
-def _load(info: Mapping[str, Any], name: str) -> str:
-    words = {"base": name, "tokens": " ".join(info.get("tokens", ()))}
+def _load(info: AdapterInfo, name: str) -> str:
+    words = {"base": name, "tokens": " ".join(info.tokens)}
     called = (
-        (info.get("tokens") or [""])[0] if "{" in info["describe"] else info["describe"]
+        (info.tokens or [""])[0] if "{" in info.describe else info.describe
     )  # a word per class: the first
-    prompt = f'"a {called}"' + (" --hint-image HINT" if info.get("hint") else "")
+    prompt = f'"a {called}"' + (" --hint-image HINT" if info.hint else "")
+    method = str(info.method)
     use = USE.get(
-        info["method"],
+        method,
         f"latentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures",
     )
     lines = [f"```\n{use}\n```"]
-    if info["method"] in LOAD:
-        lines.append(
-            f"In stock diffusers:\n\n```python\n{LOAD[info['method']].format(**words)}\n```"
-        )
+    if method in LOAD:
+        lines.append(f"In stock diffusers:\n\n```python\n{LOAD[method].format(**words)}\n```")
         lines.append(
             "Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give "
             "it to them."
@@ -271,7 +259,7 @@ def _load(info: Mapping[str, Any], name: str) -> str:
     return "\n\n".join(lines)
 
 
-def _limits(info: Mapping[str, Any]) -> Iterator[str]:
+def _limits(info: AdapterInfo) -> Iterator[str]:
     yield (
         "For research: methods, teaching, augmentation that is itself evaluated. Not a medical "
         "device, not for diagnosis."
@@ -290,9 +278,9 @@ def _limits(info: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _licence(info: Mapping[str, Any]) -> tuple[str, str]:
+def _licence(info: AdapterInfo) -> tuple[str, str]:
     """In words, and as a hub's identifier, where cards.yaml knows the base."""
-    name = info["base"]["name"]
+    name = info.base.name
     rows = folders.cards()
     card = rows.get(name) or next(
         (row for row in rows.values() if row.get("repository") == name), {}

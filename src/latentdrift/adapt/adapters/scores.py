@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from latentdrift.adapt.adapters import adapter_files, model_card
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.errors import OptionError
+from latentdrift.model.adapter_info import ScoresInfo
 from latentdrift.record import sha256
 from latentdrift.storage import write_text
 
@@ -29,7 +29,7 @@ def check(path: Path, synthetic: Mapping[str, Any]) -> None:
     folder = adapter_files.locate(path)
     info = adapter_files.read(folder)
     drawn = [part.get("sha256") for part in synthetic.get("adapters", ())]
-    own = sha256(folder / METHODS[info["method"]].file)
+    own = sha256(folder / METHODS[str(info.method)].file)
     if drawn and own not in drawn:
         raise OptionError(
             f"`adapter={path}` did not draw these images: their cohort.json names another adapter; "
@@ -46,7 +46,11 @@ def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
         scores: From `evaluate.report.scores_of`.
     """
     folder = adapter_files.locate(path)
-    info = {**adapter_files.read(folder), "scores": dict(scores)}
-    text = json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, words in ((model_card.NAME, model_card.card(info)), (adapter_files.NAME, text)):
+    info = adapter_files.read(folder)
+    info = info.model_copy(update={"scores": ScoresInfo.model_validate(dict(scores))})
+    contents = {
+        model_card.NAME: model_card.card(info),
+        adapter_files.NAME: adapter_files.text(info),
+    }
+    for name, words in contents.items():
         write_text(folder / name, words)

@@ -7,14 +7,13 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latentdrift.adapt.adapters import adapter, adapter_files
-from latentdrift.adapt.adapters.model_card import drifts
+from latentdrift.adapt.adapters import adapter_files
+from latentdrift.adapt.adapters.adapter import apply_adapter
 from latentdrift.adapt.interop.lora_keys import kohya_name
 from latentdrift.adapt.methods import (
     controlnet,
@@ -26,23 +25,21 @@ from latentdrift.adapt.methods import (
 from latentdrift.adapt.methods.tensors import save_tensors
 from latentdrift.errors import AdapterError, OptionError, unknown
 from latentdrift.model import model_files as folders
+from latentdrift.model.adapter_info import AdapterInfo
+from latentdrift.model.base import Base
 from latentdrift.storage import folder_written, write_text
 
 DRIFT = "drift.json"
-Writer = Callable[[Path, Mapping[str, Any], str | None, Path], dict[str, str]]
+Writer = Callable[[Path, AdapterInfo, str | None, Path], dict[str, str]]
 """(adapter folder, adapter.json, base, folder to write into) -> file -> how to use it."""
 
 
-def _diffusers_lora(
-    source: Path, info: Mapping[str, Any], base: str | None, out: Path
-) -> dict[str, str]:
+def _diffusers_lora(source: Path, info: AdapterInfo, base: str | None, out: Path) -> dict[str, str]:
     shutil.copyfile(source / lora.FILE, out / lora.FILE)
     return {lora.FILE: f'`pipe.load_lora_weights("{out.name}")`'}
 
 
-def _kohya_lora(
-    source: Path, info: Mapping[str, Any], base: str | None, out: Path
-) -> dict[str, str]:
+def _kohya_lora(source: Path, info: AdapterInfo, base: str | None, out: Path) -> dict[str, str]:
     changes = lora.read(source / lora.FILE)
     name = f"{_stem(info)}.safetensors"
     tensors: dict[str, Tensor] = {}
@@ -65,7 +62,7 @@ def _kohya_lora(
 
 
 def _diffusers_words(
-    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+    source: Path, info: AdapterInfo, base: str | None, out: Path
 ) -> dict[str, str]:
     """A file per word: stock diffusers reads one from each."""
     words = load_file(source / textual_inversion.FILE)
@@ -77,9 +74,7 @@ def _diffusers_words(
     return made
 
 
-def _a1111_words(
-    source: Path, info: Mapping[str, Any], base: str | None, out: Path
-) -> dict[str, str]:
+def _a1111_words(source: Path, info: AdapterInfo, base: str | None, out: Path) -> dict[str, str]:
     """As safetensors, and in the older layout of AUTOMATIC1111."""
     made = {}
     for word, rows in load_file(source / textual_inversion.FILE).items():
@@ -87,7 +82,7 @@ def _a1111_words(
         save_file({"emb_params": rows}, out / f"{name}.safetensors", metadata={"format": "pt"})
         about = {
             "name": name,
-            "step": info.get("steps"),
+            "step": info.steps,
             "sd_checkpoint": None,
             "sd_checkpoint_name": _base(info),
         }
@@ -107,7 +102,7 @@ def _a1111_words(
 
 
 def _diffusers_custom(
-    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+    source: Path, info: AdapterInfo, base: str | None, out: Path
 ) -> dict[str, str]:
     shutil.copyfile(source / custom_diffusion.FILE, out / custom_diffusion.FILE)
     load = (
@@ -122,16 +117,19 @@ def _diffusers_custom(
 
 
 def _diffusers_model(
-    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+    source: Path, info: AdapterInfo, base: str | None, out: Path
 ) -> dict[str, str]:
     """All parts of the base with the adapter's U-Net, and the schedule that it was trained for."""
     import diffusers
     from diffusers.utils import logging
 
     logging.disable_progress_bar()
-    place = folders.find(base or info["base"]["name"], fetch=base is not None)
-    adapted = adapter.load_adapter(source, base=base, device="cpu", precision="fp32")
-    changed = adapted.base.schedule is not adapted.own
+    place = folders.find(base or info.base.name, fetch=base is not None)
+    plain = Base.load(
+        base or info.base.name, device="cpu", precision="fp32", fetch=base is not None
+    )
+    adapted = apply_adapter(plain, source, info)
+    changed = adapted.base.schedule is not adapted.base_schedule
     stored = folders.config(place / "scheduler" / "scheduler_config.json")
     # a schedule that ends in noise needs a scheduler that knows it; DDIM's is what `generate` draws
     # with
@@ -153,13 +151,11 @@ def _diffusers_model(
 
 
 def _diffusers_controlnet(
-    source: Path, info: Mapping[str, Any], base: str | None, out: Path
+    source: Path, info: AdapterInfo, base: str | None, out: Path
 ) -> dict[str, str]:
     shutil.copytree(source / controlnet.FOLDER, out / controlnet.FOLDER)
     net = f'ControlNetModel.from_pretrained("{out.name}/{controlnet.FOLDER}")'
-    shown = (
-        f"`image=` is the hint, here of kind `{info['options']['hint']}`, as large as the picture"
-    )
+    shown = f"`image=` is the hint, here of kind `{info.options.hint}`, as large as the picture"
     return {
         controlnet.FILE: (
             f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {shown}"
@@ -201,17 +197,17 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
     info = adapter_files.read(source)
     here = {file for row in EXPORTS.values() for file in row if (source / file).is_file()}
     if not here or here - EXPORTS[to].keys():
-        raise AdapterError(_no_form(info["method"], to, here))
+        raise AdapterError(_no_form(str(info.method), to, here))
     if base is not None and full_finetuning.FILE not in here:
         raise OptionError(
-            f"`base` says where a whole model's base lies, and method '{info['method']}' is "
+            f"`base` says where a whole model's base lies, and method '{info.method}' is "
             "written without it; leave it out"
         )
     made: dict[str, str] = {}
     with folder_written(out, replace=True) as aside:
         for file in sorted(here):
             made |= EXPORTS[to][file](source, info, base, aside)
-        write_text(aside / DRIFT, json.dumps(info["drift"], indent=2) + "\n")
+        write_text(aside / DRIFT, json.dumps(info.drift.to_dict(), indent=2) + "\n")
         made = {name: how.replace(aside.name, out.name) for name, how in made.items()}
         write_text(aside / "README.md", _readme(info, made))
         _check_replaceable(aside, out)
@@ -277,23 +273,22 @@ DRIFTED = (
 )
 
 
-def _readme(info: Mapping[str, Any], made: Mapping[str, str]) -> str:
-    drift = info["drift"]
-    told = {name: drift.get(name) or "none" for name in ("train", "infer", "start")}
-    said = (
-        DRIFTED.format(**told)
-        if drifts(drift)
-        else "It has no drift: stock pipelines draw what latentdrift draws from the same noise."
-    )
-    if info.get("schedule", {}).get("zero_snr"):
-        said += " Its schedule ends in pure noise: set `rescale_betas_zero_snr=True` and `timestep_spacing='trailing'`."
+def _readme(info: AdapterInfo, made: Mapping[str, str]) -> str:
+    drift = info.drift
+    note = "It has no drift: stock pipelines draw what latentdrift draws from the same noise."
+    if not drift.is_none:
+        note = DRIFTED.format(
+            train=drift.train or "none", infer=drift.infer or "none", start=drift.start or "none"
+        )
+    if info.schedule.zero_snr:
+        note += " Its schedule ends in pure noise: set `rescale_betas_zero_snr=True` and `timestep_spacing='trailing'`."
     files = "\n".join(f"- `{name}`: {how}" for name, how in made.items())
     return README.format(
-        method=info["method"],
+        method=info.method,
         base=_base(info),
-        hash=info["base"]["hash"][:12],
+        hash=info.base.hash[:12],
         files=files,
-        drift=said,
+        drift=note,
     )
 
 
@@ -312,14 +307,14 @@ def _no_form(method: str, to: str, here: set[str]) -> str:
     return f"an adapter of method '{method}' has no form in {to}; {advice}"
 
 
-def _base(info: Mapping[str, Any]) -> str:
+def _base(info: AdapterInfo) -> str:
     """The base's name without the place where it lies."""
-    return Path(info["base"]["name"]).name
+    return Path(info.base.name).name
 
 
-def _stem(info: Mapping[str, Any]) -> str:
+def _stem(info: AdapterInfo) -> str:
     """What the file is called where the file's name is what a user types."""
-    return "-".join(["latentdrift", *str(info["describe"]).strip("<>").split()]).lower()
+    return "-".join(["latentdrift", *info.describe.strip("<>").split()]).lower()
 
 
 def _plain(word: str) -> str:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
-from typing import Any
 
 from latentdrift import record
-from latentdrift.adapt.adapters.checkpoint_reader import find, read
+from latentdrift.adapt.adapters.adapter import write_adapter
+from latentdrift.adapt.adapters.adapter_files import NAME
+from latentdrift.adapt.adapters.adapter_files import read as read_info
+from latentdrift.adapt.adapters.checkpoint_reader import Foreign, find, read
 from latentdrift.adapt.interop import formats, network_weights
 from latentdrift.adapt.methods import lora, textual_inversion
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.data.cohort.controlnet_hints import Hint
 from latentdrift.errors import AdapterError, OptionError
+from latentdrift.model.adapter_info import (
+    FORMAT,
+    AdapterFile,
+    AdapterInfo,
+    AdoptedInfo,
+    BaseInfo,
+    DriftFile,
+    HintInfo,
+    OptionsInfo,
+    PromptInfo,
+    ScheduleInfo,
+)
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
@@ -23,10 +37,12 @@ def recognised(path: Path) -> str:
     return formats.describe(foreign, formats.recognise(foreign))
 
 
-def take_in(
+def apply_file(
     base: Base, path: Path, token: str | None = None, hint: str | None = None
-) -> tuple[Base, dict[str, Any]]:
-    """The base with the file's adapter in it, and the facts of it.
+) -> tuple[Base, AdapterInfo]:
+    """Put another tool's file into a base.
+
+    Returns the base with the adapter in it, and its adapter.json.
 
     Args:
         base: The one that it was made for; used up.
@@ -61,15 +77,35 @@ def take_in(
     if words:
         base = textual_inversion.insert(base, words)
         textual_inversion.freeze(base)
-    source = {
-        "format": formats.recognise(foreign),
-        "file": foreign.path.name,
-        "sha256": record.sha256(foreign.path),
-    }
-    return base, _facts(base, found.method, list(words), source, hint or "edges")
+    source = AdoptedInfo(
+        format=formats.recognise(foreign),
+        file=foreign.path.name,
+        sha256=record.sha256(foreign.path),
+    )
+    return base, _adopted_info(base, found.method, list(words), source, hint or "edges")
 
 
-def _open(path: Path) -> Any:
+def adopt(
+    base: Base, path: Path, folder: Path, token: str | None = None, hint: str | None = None
+) -> AdapterInfo:
+    """Make an adapter folder of another tool's file, safetensors or pickle.
+
+    Arguments and errors are those of `apply_file`; `base` is used up. Returns adapter.json.
+
+    Raises:
+        OptionError: The folder is there and not empty.
+    """
+    adapted, info = apply_file(base, path, token, hint)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        plain = json.loads(json.dumps(info.to_dict()))
+        if (folder / NAME).is_file() and read_info(folder).to_dict() == plain:
+            return info  # made by the same command, which did not come to its end
+        raise OptionError(f"{folder} is there and not empty; give a new folder as `out`")
+    write_adapter(folder, adapted, METHODS[str(info.method)], info, None)
+    return info
+
+
+def _open(path: Path) -> Foreign:
     file = find(path)
     if file is None:
         raise AdapterError(
@@ -79,34 +115,28 @@ def _open(path: Path) -> Any:
     return read(file)
 
 
-def _facts(
-    base: Base, method: str, words: list[str], source: Mapping[str, Any], hint: str
-) -> dict[str, Any]:
-    """The contents of adapter.json that `generate` and `edit` need; what nobody knows is left
-    out."""
-    controls = METHODS[method].shown == "hint"
-    return {
-        "method": method,
-        "options": {"hint": hint} if controls else {},
-        "hint": Hint.parse(hint).to_dict() if controls else None,
-        "base": {
-            "name": base.name,
-            "hash": base.hash,
-            "resolution": base.resolution,
-            "latent_channels": base.latent_channels,
-        },
-        "schedule": {
-            "prediction_type": base.schedule.prediction_type,
-            "zero_snr": base.schedule.zero_snr,
-        },
-        "drift": {**Drift().to_dict(), "source": "none"},
-        "tokens": words,
-        "describe": METHODS[method].called.format(token=" ".join(words[:1]), images="image"),
-        "pictures": "image",
-        "prompt": {"style": "simple", "patient_info": True},
-        "attributes": {},
-        "resolution": base.resolution,
-        "colour": True,
-        "adopted": dict(source),
-        "versions": record.versions(),
-    }
+def _adopted_info(
+    base: Base, method: str, words: list[str], source: AdoptedInfo, hint: str
+) -> AdapterInfo:
+    """The part of adapter.json that `generate` and `edit` need; nothing of what nobody knows."""
+    has_hint = METHODS[method].shown == "hint"
+    return AdapterFile(
+        format=FORMAT,
+        method=method,
+        options=OptionsInfo(hint=hint) if has_hint else OptionsInfo(),
+        hint=HintInfo.of_hint(Hint.parse(hint)) if has_hint else None,
+        base=BaseInfo.of_base(base),
+        schedule=ScheduleInfo(
+            prediction_type=base.schedule.prediction_type, zero_snr=base.schedule.zero_snr
+        ),
+        drift=DriftFile.model_validate({**Drift().to_dict(), "source": "none"}),
+        tokens=words,
+        describe=METHODS[method].called.format(token=" ".join(words[:1]), images="image"),
+        pictures="image",
+        prompt=PromptInfo(style="simple", patient_info=True),
+        attributes={},
+        resolution=base.resolution,
+        colour=True,
+        adopted=source,
+        versions=record.versions(),
+    )

@@ -10,13 +10,13 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from latentdrift.adapt.methods import lora
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
 from latentdrift.seeds import derive
 
@@ -68,10 +68,10 @@ def save(base: Base, folder: Path) -> None:
     base.controls[-1][0].save_pretrained(folder / FOLDER)
 
 
-def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
     """The base with the ControlNet beside those that are there already, with its `weight`."""
     net = base.family.load_controlnet(folder / FOLDER, base.dtype).to(base.device)
-    return replace(base, controls=(*base.controls, (net, info.get("weight", 1.0))))
+    return replace(base, controls=(*base.controls, (net, weight)))
 
 
 def remove(base: Base) -> Base:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,6 +17,7 @@ from torch import nn
 from latentdrift.adapt.methods import full_finetuning, textual_inversion
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
 
 FILE = "pytorch_custom_diffusion_weights.safetensors"
@@ -50,7 +50,7 @@ def save(base: Base, folder: Path) -> None:
     textual_inversion.save(base, folder)
 
 
-def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
     """The base with the projections in place of its own, and the words.
 
     Raises:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from latentdrift.config import FitOptions
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import PRECISIONS, Base
 
 FILE = "unet/diffusion_pytorch_model.safetensors"
@@ -40,7 +40,7 @@ def save(base: Base, folder: Path) -> None:
             encoder.save_pretrained(folder / name)
 
 
-def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
     """The base with the adapter's U-Net, and text encoder, in place of its own."""
     load = base.family.load_component
     network = load(folder, base.family.network_folder, base.dtype).to(base.device)

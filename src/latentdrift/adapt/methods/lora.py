@@ -24,6 +24,7 @@ from latentdrift.adapt.methods import textual_inversion
 from latentdrift.adapt.methods.tensors import save_tensors
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, unknown
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
 from latentdrift.model.families.families import FAMILIES
 from latentdrift.model.families.family import LoraPart
@@ -96,7 +97,7 @@ def save(base: Base, folder: Path) -> None:
         textual_inversion.save(base, folder)
 
 
-def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
     """The base with the matrices beside its projections, kept apart so that they can be taken away
     exactly.
 
@@ -104,7 +105,7 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
         AdapterError: The file holds other matrices than this base has places for.
     """
     lora = read(folder / FILE)
-    rank = info["options"].get("rank")
+    rank = info.options.rank
     ranks = sorted({pair.rank for pair in lora.values()})
     wrong = (
         f"its matrices are of rank {', '.join(map(str, ranks))}, and not what rank {rank} needs "
@@ -116,7 +117,7 @@ def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
             f"{folder / FILE} does not fit base '{base.name}': {reason}; it was made for another "
             "U-Net"
         )
-    inject(base, lora, info.get("weight", 1.0))
+    inject(base, lora, weight)
     return (
         textual_inversion.apply(base, folder, info)
         if (folder / textual_inversion.FILE).is_file()

@@ -22,6 +22,7 @@ from latentdrift.adapt.methods.examples import Example, of_pairs, of_rows
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError, unknown
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
 
 SD_WIDTH = 320  # channels of Stable Diffusion's first level, where the rates below are usual
@@ -50,8 +51,8 @@ class Method:
     its float32 parameters."""
     save: Callable[[Base, Path], None]
     """Write `file` into a folder."""
-    apply: Callable[[Base, Path, Mapping[str, Any]], Base]
-    """(base, adapter folder, adapter.json) -> the base with the adapter."""
+    apply: Callable[[Base, Path, AdapterInfo, float], Base]
+    """(base, adapter folder, adapter.json, weight of the change) -> the base with the adapter."""
     remove: Callable[[Base], Base]
     """The base without it, bit for bit."""
     called: str = "{images}"

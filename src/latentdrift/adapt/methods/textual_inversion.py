@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from latentdrift.config import FitOptions
 from latentdrift.errors import AdapterError, OptionError
+from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
 
 FILE = "learned_embeds.safetensors"  # the name that `pipe.load_textual_inversion(folder)` looks for
@@ -125,7 +126,7 @@ def save(base: Base, folder: Path) -> None:
     save_file(collect(base), folder / FILE, metadata={"format": "pt"})
 
 
-def apply(base: Base, folder: Path, info: Mapping[str, Any]) -> Base:
+def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
     """The base with the word in its vocabulary.
 
     Raises:

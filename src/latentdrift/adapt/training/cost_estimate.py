@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt.adapters.adapter_stack import begin
 from latentdrift.adapt.training import (
     checkpoint,
     drift_calibration,
@@ -22,6 +21,7 @@ from latentdrift.adapt.training.distributed import Team
 from latentdrift.adapt.training.losses import draw_times
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.adapt.training.training_setup import SHOWN, Job, job, scheduled
+from latentdrift.adapt.training.training_start import begin
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base

@@ -18,6 +18,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import Hint, from_file
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.model.model import Model
 from latentdrift.record import sha256
 
 log = logging.getLogger(__name__)
@@ -119,16 +120,14 @@ class Sourced:
         return hint.of_picture(picture)
 
 
-def sourced(
-    info: Mapping[str, Any], cohort: Path | None, files: Sequence[Path] = (), **part: Any
-) -> Sourced:
+def sourced(model: Model, cohort: Path | None, files: Sequence[Path] = (), **part: Any) -> Sourced:
     """How hints are made of the images that are edited; nothing where the network is shown none.
 
     Edges are those of the image, its earlier visit is the image as it is, and its mask is its
     row's.
 
     Args:
-        info: `Adapted.info`.
+        model: The model that edits.
         cohort: Whose images are edited, if they are a cohort's.
         files: Given hints: one for each ControlNet, or one for each that is shown a mask.
         part: As `Sourced.part`.
@@ -136,7 +135,7 @@ def sourced(
     Raises:
         OptionError: Another number of files, or a mask that is nowhere.
     """
-    wanted = tuple(hints(info))
+    wanted = tuple(hints(model))
     masks = [place for place, hint in enumerate(wanted) if hint.column]
     if files and len(files) not in (len(wanted), len(masks)):
         some = f", or for {len(masks)} that are shown masks" if 0 < len(masks) < len(wanted) else ""

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentdrift.adapt.adapters.adapter_files import read
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches import Beside
@@ -22,7 +20,7 @@ from latentdrift.config import GenerateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import HINTS, Hint, from_file
 from latentdrift.errors import CohortError, OptionError
-from latentdrift.model.base import Base
+from latentdrift.model.model import Model
 from latentdrift.record import sha256, short_hash
 from latentdrift.storage import key
 
@@ -95,28 +93,23 @@ def _of(picture: np.ndarray, channels: int = 3) -> Tensor:
     return torch.from_numpy(picture).expand(channels, -1, -1)
 
 
-def hints(info: Mapping[str, Any]) -> list[Hint]:
-    """What each ControlNet of a stack was trained on, in the stack's order.
-
-    Args:
-        info: `Adapted.info`.
-    """
-    parts = [info, *(read(part["adapter"]) for part in info.get("also", ()))]
+def hints(model: Model) -> list[Hint]:
+    """The hint of each ControlNet of a model, in the order of its adapters."""
     return [
-        Hint.from_dict(part["hint"])
-        for part in parts
-        if part["method"] and METHODS[part["method"]].shown == "hint"
+        adapter.hint.hint()
+        for adapter in model.adapters
+        if METHODS[adapter.method].shown == "hint" and adapter.hint
     ]
 
 
-def followed(cohort: Cohort, split: str | None, info: Mapping[str, Any]) -> list[int]:
+def followed(cohort: Cohort, split: str | None, model: Model) -> list[int]:
     """Positions of the rows of a split that have every hint; of the others their number is said.
 
     Raises:
         CohortError: None has.
     """
     rows = [int(position) for position in cohort.rows(split).index]
-    for hint in hints(info):
+    for hint in hints(model):
         there = hint.sources(cohort)
         kept = [row for row in rows if row in there]
         if rows and not kept:
@@ -161,8 +154,7 @@ class Pictures(Mapping[int, list[Tensor]]):
 
 def pictures(
     options: GenerateOptions,
-    base: Base,
-    info: Mapping[str, Any],
+    model: Model,
     rows: Sequence[int | None],
     resolution: int,
 ) -> Pictures | None:
@@ -170,8 +162,7 @@ def pictures(
 
     Args:
         options: `like` or `hint_image`.
-        base: With its ControlNets.
-        info: `Adapted.info`.
+        model: With its ControlNets.
         rows: Position in the cohort of `like` of the row that each image follows.
         resolution: R.
 
@@ -179,7 +170,7 @@ def pictures(
         OptionError: Hints are needed and not given, or given and not needed, or of another number.
         InputError, CohortError: One cannot be read.
     """
-    wanted = len(base.controls)
+    wanted = len(model.base.controls)
     files = options.hint_image
     if files and len(files) != wanted:
         raise OptionError(
@@ -191,16 +182,19 @@ def pictures(
     if files:
         given = [
             _of(from_file(file, resolution, hint))
-            for file, hint in zip(files, hints(info), strict=True)
+            for file, hint in zip(files, hints(model), strict=True)
         ]
         return Pictures(len(rows), lambda index: given, short_hash(*map(sha256, files)))
     if options.like is None:
         raise OptionError(
-            f"this network is shown {base.shows} beside noise and text: give `like=COHORT`, from "
-            "whose images hints are made, or `hint_image=FILE`, one for each ControlNet"
+            f"this network is shown {model.base.shows} beside noise and text: give `like=COHORT`, "
+            "from whose images hints are made, or `hint_image=FILE`, one for each ControlNet"
         )
     return of_rows(
-        Cohort.load(options.like), hints(info), [row for row in rows if row is not None], resolution
+        Cohort.load(options.like),
+        hints(model),
+        [row for row in rows if row is not None],
+        resolution,
     )
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.adapt.training.batches import Beside
 from latentdrift.adapt.training.training_setup import SHOWN, Job
+from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
@@ -27,7 +27,7 @@ Draw = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None]
 shown) -> [N, H, W, 3] uint8."""
 
 
-Judge = Callable[[np.ndarray], Judgement]
+Judge = Callable[[np.ndarray], PreviewVerdict]
 """Pictures [N, H, W, 3] uint8 -> what is said of them."""
 
 

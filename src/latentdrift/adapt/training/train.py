@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.adapt.adapters import adapter
+from latentdrift.adapt.adapters.adapter import write_adapter
 from latentdrift.adapt.adapters.adapter_files import read
-from latentdrift.adapt.adapters.adapter_stack import begin as begin_with
-from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.adapt.training import (
     checkpoint,
     drift_calibration,
     latent_cache,
     prior_preservation,
 )
+from latentdrift.adapt.training.adapter_description import describe_adapter
 from latentdrift.adapt.training.batches import Batch, Batches, Beside, held_out
 from latentdrift.adapt.training.cost_estimate import disk
 from latentdrift.adapt.training.distributed import Team
@@ -39,9 +38,11 @@ from latentdrift.adapt.training.training_setup import (
     resolve_drift,
     scheduled,
 )
+from latentdrift.adapt.training.training_start import begin as begin_with
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
+from latentdrift.model.adapter_info import AdapterInfo, PreviewVerdict
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
@@ -56,7 +57,7 @@ class FitResult:
     """What a fit made."""
 
     adapter: Path
-    info: dict[str, Any]
+    info: AdapterInfo
     """adapter.json."""
     resumed: int
     """The step that this call went on from; 0 for a fresh run."""
@@ -139,9 +140,9 @@ def fit(
                 )
         judgement = _last(previews, trainer, Drift.from_dict(drift_info), judge, journal)
     if team.first:
-        info = adapter.describe(base, cohort, todo, drift_info, run.losses())
-        info |= _outcome(trainer, info, judgement)
-        adapter.write(run.adapter, base, todo.row, info, statistics)
+        info = describe_adapter(base, cohort, todo, drift_info, run.losses())
+        info = info.model_copy(update=_outcome(trainer, info, judgement))
+        write_adapter(run.adapter, base, todo.row, info, statistics)
     team.meet()
     return FitResult(run.adapter, read(run.adapter), begin, already=False)
 
@@ -199,14 +200,16 @@ def _statistics(todo: Job, moments: latent_cache.Moments) -> Statistics | None:
     return Statistics.measure(moments.each(todo.positions))
 
 
-def _outcome(trainer: Trainer, info: dict[str, Any], judgement: Judgement | None) -> dict[str, Any]:
+def _outcome(
+    trainer: Trainer, info: AdapterInfo, judgement: PreviewVerdict | None
+) -> dict[str, Any]:
     """Entries of adapter.json about early stopping and the judgement of previews."""
     outcome: dict[str, Any] = {}
     if trainer.patience:
         outcome["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
-        outcome["losses"] = {**info["losses"], "held_out": trainer.patience.loss}
+        outcome["losses"] = {**(info.losses or {}), "held_out": trainer.patience.loss}
     if judgement:
-        outcome["judgement"] = judgement.to_dict()
+        outcome["judgement"] = judgement
     return outcome
 
 
@@ -314,7 +317,7 @@ def _last(
     drift: Drift,
     judge: Judge | None,
     journal: Journal | Silence,
-) -> Judgement | None:
+) -> PreviewVerdict | None:
     """What the judge says of pictures of the finished adapter; None where none are drawn."""
     if judge is None or not previews.wanted:
         return None

@@ -18,13 +18,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from latentdrift.adapt.adapters.preview_verdict import Judgement
 from latentdrift.adapt.training.early_stopping import Patience
 from latentdrift.adapt.training.run_folder import Run
 from latentdrift.adapt.training.trackers import tracker
 from latentdrift.adapt.training.trainer import Outcome
 from latentdrift.config import FitOptions
 from latentdrift.data.images.image_writers import write_png
+from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.storage import written
 
 log = logging.getLogger(__name__)
@@ -94,11 +94,11 @@ class Journal:
             write_png(aside, pixels, synthetic=True)
         self.board.picture(pixels, done)
 
-    def judged(self, done: int, judgement: Judgement) -> None:
+    def judged(self, done: int, judgement: PreviewVerdict) -> None:
         """What a judge said of the pictures after `done` steps."""
         self.run.log(step=done, judged=judgement.colour, sentence=judgement.sentence)
         level = logging.WARNING if judgement.colour == "red" else logging.INFO
-        log.log(level, "after %d steps: %s", done, judgement.words)
+        log.log(level, "after %d steps: %s", done, judgement.line)
 
     def kept(self, done: int, best: Patience) -> None:
         """Of a run with early stopping: when it ended, and which checkpoint is the adapter."""
@@ -140,7 +140,7 @@ class Silence:
     def picture(self, done: int, pixels: np.ndarray) -> None:
         """A preview."""
 
-    def judged(self, done: int, judgement: Judgement) -> None:
+    def judged(self, done: int, judgement: PreviewVerdict) -> None:
         """What a judge said of pictures."""
 
     def kept(self, done: int, best: Patience) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from latentdrift import prompts
-from latentdrift.adapt.adapters.adapter_files import parse, read, told
+from latentdrift.adapt.adapters.adapter_files import parse_reference, read, reference_to
 from latentdrift.adapt.methods.examples import Example, concepts, name_by
 from latentdrift.adapt.methods.methods import METHODS, Method, method
 from latentdrift.adapt.training import hint_batches, loss_masks
@@ -256,8 +256,9 @@ def learned(base: Base, options: FitOptions) -> Schedule:
     """The schedule that the network was trained with so far: the base's own, or that of the
     adapters that the fit starts from."""
     schedule = base.schedule
-    for folder, _ in map(parse, options.start):
-        schedule = schedule.altered(**read(folder).get("schedule", {}))
+    for folder, _ in map(parse_reference, options.start):
+        changed = read(folder).schedule
+        schedule = schedule.altered(changed.prediction_type, bool(changed.zero_snr))
     return schedule
 
 
@@ -380,7 +381,8 @@ def _settings(
         "precision": str(base.dtype).removeprefix("torch."),
         "device": base.device.type,
         "start": [
-            told(folder, read(folder), weight) for folder, weight in map(parse, options.start)
+            reference_to(folder, str(read(folder).method), weight).to_dict()
+            for folder, weight in map(parse_reference, options.start)
         ],
         "base": base.hash,
         "cohort": cohort.fingerprint,

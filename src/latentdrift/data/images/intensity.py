@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -117,23 +116,6 @@ def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
             f"every pixel ({lowest:g} to {highest:g}) lies {side} the window {low:g} to {high:g}"
         )
         raise ImageError("blank", path, f"{finding}; give another with `window`")
-
-
-def constant_window(info: Mapping[str, Any]) -> Range | None:
-    """The one intensity window that all images of an adapter's cohort had; None where each had its
-    own.
-
-    The range of a number format is no window: pictures of 8 bits say nothing of the intensities of
-    other sources.
-
-    Args:
-        info: adapter.json.
-    """
-    low, high = ((info.get("intensity") or {}).get(name) for name in ("window_low", "window_high"))
-    if not low or not high or low["low"] != low["high"] or high["low"] != high["high"]:
-        return None
-    found = float(low["low"]), float(high["low"])
-    return None if found in FORMAT_RANGES else found
 
 
 def is_range(low: float, high: float) -> bool:

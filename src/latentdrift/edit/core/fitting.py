@@ -4,13 +4,12 @@ intensities."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from latentdrift.data.images.image import Image
 from latentdrift.errors import InputError
+from latentdrift.model.adapter_info import AdapterInfo
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +26,13 @@ of values without a physical unit under another's window it is said below MOST. 
 outside of any window, and is no fault. Ours."""
 
 
-def check_colour(pixels: np.ndarray, info: Mapping[str, Any]) -> None:
+def check_colour(pixels: np.ndarray, info: AdapterInfo) -> None:
     """See that an adapter of grey images is given one.
 
     Raises:
         InputError: It is given a picture in colour.
     """
-    if info.get("colour", True) or pixels.ndim == 2:
+    if info.colour is None or info.colour or pixels.ndim == 2:
         return
     spread = pixels.max(-1).astype(float) - pixels.min(-1)
     scale = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else float(np.ptp(pixels)) or 1.0
@@ -44,9 +43,9 @@ def check_colour(pixels: np.ndarray, info: Mapping[str, Any]) -> None:
         )
 
 
-def check_modality(image: Image, info: Mapping[str, Any]) -> None:
+def check_modality(image: Image, info: AdapterInfo) -> None:
     """Say where the header names a modality that the adapter has not seen."""
-    seen = info.get("modalities") or ()
+    seen = info.modalities
     if image.modality and seen and image.modality not in seen:
         log.warning(
             "the image is of modality %s, and the adapter was trained on %s",

@@ -22,6 +22,7 @@ from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.errors import OptionError, unknown
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.model import Model
 from latentdrift.sample.samplers import first_time
 from latentdrift.sample.start_override import starting_at
 
@@ -171,13 +172,13 @@ def chosen(name: str | None, base: Base) -> str:
     )
 
 
-def starting(editor: str, drift: Drift, base: Base, info: Mapping[str, Any], steps: int) -> Drift:
+def starting(editor: str, model: Model, steps: int) -> Drift:
     """The adapter's drift where an edit of so many steps draws from noise; as it is where it does
     not."""
     return (
-        starting_at(drift, base, info, first_time(SAMPLER, base.schedule, steps))
+        starting_at(model, first_time(SAMPLER, model.base.schedule, steps))
         if EDITORS[editor].draws
-        else drift
+        else model.drift
     )
 
 

@@ -135,9 +135,9 @@ def edit(
     configure("ddim", base.schedule, asked["steps"])
     base.latent_size(x.shape[-1])
     said = Prompts(source_prompt, target_prompt, tuple(parts), sentences)
-    model = Model(base, drift, statistics, tuple(hints))
+    network = EditNetwork(base, drift, statistics, tuple(hints))
     further = [{**asked, "seed": asked["seed"] + number} for number in range(asked["seeds"])]
-    made = [_edited(model, x, editor, said, mask, shelf, one) for one in further]
+    made = [_edited(network, x, editor, said, mask, shelf, one) for one in further]
     return Counterfactual(x.float().cpu(), *made[0], others=tuple(other for _, other in made[1:]))
 
 
@@ -152,21 +152,21 @@ class Prompts:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """What edits, as `edit` takes it."""
+class EditNetwork:
+    """A model with the hints of an edit."""
 
     base: Base
     drift: Drift
     statistics: Statistics | None
     hints: tuple[Tensor, ...]
 
-    def network(self) -> Denoiser:
+    def denoiser(self) -> Denoiser:
         """With its hints, and no drift around it."""
         return shown(self.base, self.hints)
 
 
 def _edited(
-    model: Model,
+    network: EditNetwork,
     x: Tensor,
     editor: str,
     said: Prompts,
@@ -175,26 +175,35 @@ def _edited(
     how: Mapping[str, Any],
 ) -> tuple[Tensor, Tensor]:
     """Reconstruction and counterfactual [1, 3, R, R] under one seed."""
-    base = model.base
+    base = network.base
     row = EDITORS[editor]
     noise = partial(generator, how["seed"], "edit", editor)
     task: Task | Instruction
     if row.instructed:
         way = how["steps"], how["guidance"], how["image_guidance"]
         task = Instruction.of(
-            base, model.network(), model.drift, model.statistics, x, said.target, *way, noise()
+            base,
+            network.denoiser(),
+            network.drift,
+            network.statistics,
+            x,
+            said.target,
+            *way,
+            noise(),
         )
     else:
-        task = _task(model, x, row, said, how, noise())
+        task = _task(network, x, row, said, how, noise())
         if row.draws:  # the same noise under both prompts
             both = (said.source, said.target)
             one, other = (
-                start(base, model.drift, model.statistics, text, task.steps, x.shape[-1], noise())
+                start(
+                    base, network.drift, network.statistics, text, task.steps, x.shape[-1], noise()
+                )
                 for text in both
             )
             task = replace(task, strength=1.0, starts=(one, other))
         if inversion := row.inversion(how["inversion"]):
-            task = replace(task, found=_inverted(task, inversion, said.source, model, shelf, how))
+            task = replace(task, found=_inverted(task, inversion, said.source, network, shelf, how))
         if mask is not None:
             task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
     reconstruction, counterfactual = (base.decode(x0).cpu() for x0 in row.edit(task))
@@ -202,7 +211,7 @@ def _edited(
 
 
 def _task(
-    model: Model,
+    network: EditNetwork,
     x: Tensor,
     row: Editor,
     said: Prompts,
@@ -210,9 +219,9 @@ def _task(
     noise: torch.Generator,
 ) -> Task:
     """The edit in latents, nothing inverted yet."""
-    base = model.base
-    drift = model.drift
-    network = model.network()
+    base = network.base
+    drift = network.drift
+    denoiser = network.denoiser()
     source, target, empty = (base.embed([prompt]) for prompt in (said.source, said.target, ""))
     if row.says == "sentences":
         before, after = said.sentences
@@ -220,8 +229,8 @@ def _task(
         afters = base.embed(list(after or [said.target]))
         target = direction(source, befores, afters)
     return Task(
-        denoiser=drift.wrap(network, base.schedule, [said.source]),
-        changed=drift.wrap(network, base.schedule, [said.target]),
+        denoiser=drift.wrap(denoiser, base.schedule, [said.source]),
+        changed=drift.wrap(denoiser, base.schedule, [said.target]),
         schedule=base.schedule,
         x0=base.moments(x)[0],
         source=source,
@@ -241,7 +250,12 @@ def _task(
 
 
 def _inverted(
-    task: Task, name: str, prompt: str, model: Model, shelf: Shelf | None, how: Mapping[str, Any]
+    task: Task,
+    name: str,
+    prompt: str,
+    network: EditNetwork,
+    shelf: Shelf | None,
+    how: Mapping[str, Any],
 ) -> Inverted:
     """The source's inversion: made, or found where an edit has put it."""
     row = INVERSIONS[name]
@@ -251,13 +265,13 @@ def _inverted(
     if shelf is None:
         return row.invert(alone)
     shaped = {option: how[option] for option in row.options} | (
-        {"hints": hashes(model.hints)} if model.hints else {}
+        {"hints": hashes(network.hints)} if network.hints else {}
     )
     return shelf.get(
         task.x0,
         lambda: row.invert(alone),
         inversion=name,
         prompt=prompt,
-        dtype=str(model.base.dtype),
+        dtype=str(network.base.dtype),
         **shaped,
     )

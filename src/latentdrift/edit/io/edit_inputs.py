@@ -22,10 +22,11 @@ from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.images import image_readers
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.image_writers import check_writable
-from latentdrift.data.images.intensity import constant_window, from_unit, is_range, to_unit
+from latentdrift.data.images.intensity import from_unit, is_range, to_unit
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.core.fitting import check_colour, check_modality, check_window
 from latentdrift.errors import InputError, OptionError
+from latentdrift.model.adapter_info import AdapterInfo
 
 log = logging.getLogger(__name__)
 
@@ -156,14 +157,14 @@ class Entry:
         return replace(subject, weight=np.minimum(depth / (self.edge + 1), 1.0).astype(np.float32))
 
 
-def entries(options: EditOptions, info: Mapping[str, Any], resolution: int) -> list[Entry]:
+def entries(options: EditOptions, info: AdapterInfo, resolution: int) -> list[Entry]:
     """Everything that `edit` was asked to change.
 
     Raises:
         InputError, OptionError, CohortError: The source cannot be read, or a given attribute is
             unknown.
     """
-    spec = info.get("attributes", {})
+    spec = info.spec
     given = dict(prompts.parse_assignment(text, spec) for text in options.given)
     if (options.source / "cohort.json").is_file():
         cohort = Cohort.load(options.source)
@@ -311,10 +312,10 @@ def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
 
 
 def _of_file(
-    options: EditOptions, info: Mapping[str, Any], given: dict[str, Any], resolution: int
+    options: EditOptions, info: AdapterInfo, given: dict[str, Any], resolution: int
 ) -> Iterator[Entry]:
-    spec = info.get("attributes", {})
-    theirs = constant_window(info)
+    spec = info.spec
+    theirs = info.window
     window = options.window or (theirs and f"{theirs[0]:.9g},{theirs[1]:.9g}")
     images = image_readers.read(
         options.source, plane=options.plane, position=options.position, window=window

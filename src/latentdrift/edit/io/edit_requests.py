@@ -14,7 +14,8 @@ from latentdrift.edit.editors.editors import EDITORS, check, chosen
 from latentdrift.edit.io.attribute_sweep import check_animation
 from latentdrift.edit.io.edit_inputs import Entry
 from latentdrift.errors import OptionError
-from latentdrift.model.base import Base
+from latentdrift.model.adapter_info import AdapterInfo
+from latentdrift.model.model import Model
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Wish:
     """A row of EDITORS."""
     sentences: int
     """Of each state, where the editor takes sets of them."""
-    info: Mapping[str, Any]
+    info: AdapterInfo
     """adapter.json: how prompts are worded."""
     grid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     """Attributes that take several values in turn."""
@@ -113,7 +114,7 @@ class Wish:
     """In free words, where the editor takes one."""
 
     @classmethod
-    def of(cls, options: EditOptions, base: Base, info: Mapping[str, Any]) -> Wish:
+    def of(cls, options: EditOptions, model: Model) -> Wish:
         """From the options.
 
         Raises:
@@ -121,8 +122,8 @@ class Wish:
                 is not for this network, or
             options that do not go together.
         """
-        editor = chosen(options.editor, base)
-        spec = info["attributes"]
+        editor = chosen(options.editor, model.base)
+        spec = model.info.spec
         check(editor, options.model_dump())
         check_animation(options.animate, options.grid)
         wanted = prompts.parse_wanted(options, spec)
@@ -132,7 +133,7 @@ class Wish:
                 "every step: give one"
             )
         said = wanted.changes, wanted.add, wanted.remove
-        return cls(*said, editor, options.sentences, info, wanted.grid, options.instruction)
+        return cls(*said, editor, options.sentences, model.info, wanted.grid, options.instruction)
 
     @property
     def steps(self) -> Iterator[dict[str, Any]]:
@@ -153,9 +154,9 @@ class Wish:
             name: value.after(known) if isinstance(value, prompts.Years) else value
             for name, value in wanted.items()
         }
-        describe = self.info["describe"]
-        manner = prompts.Manner.of(self.info["prompt"])
-        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
+        describe = self.info.describe
+        manner = self.info.prompt.manner()
+        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
         if self.instruction and not (
             changes or self.add or self.remove
         ):  # what should come of it is not known
@@ -187,9 +188,9 @@ class Wish:
         says = EDITORS[self.editor].says
         if says == "prompts":
             return {}
-        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info["attributes"]}
-        how |= prompts.Manner.of(self.info["prompt"]).of_edit
-        describe = self.info["describe"]
+        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
+        how |= self.info.prompt.manner().of_edit
+        describe = self.info.describe
         if says == "parts":
             return {"parts": prompts.single_changes(describe, known, changes, **how)}
         return {
@@ -242,5 +243,5 @@ class Wish:
         ]
         if EDITORS[self.editor].instructed:  # says the change, and of the source what is known
             before = []
-        for sentence in prompts.departures([*before, *after], self.info):
+        for sentence in prompts.departures([*before, *after], self.info.training):
             log.warning(sentence)

@@ -1,4 +1,4 @@
-"""Work = all that `edit` was asked for and the model that does it, an image at a time."""
+"""EditRun = all edits that `edit` makes, and the model that makes them, an image at a time."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ from latentdrift.edit.io.edit_inputs import Entry, Subject
 from latentdrift.edit.io.edit_requests import Request, Wish
 from latentdrift.edit.io.edit_writer import differing, is_made, on_square, quarantine
 from latentdrift.errors import InputError, OptionError
-from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift
-from latentdrift.model.initial_noise import Statistics
+from latentdrift.model.model import Model
 
 log = logging.getLogger(__name__)
 
@@ -42,29 +40,29 @@ class Hints(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
-    """What is to be edited, how and by whom."""
+class EditRun:
+    """Edits of images by a model."""
 
+    model: Model
+    """With the drift that an edit of so many steps takes (`with_start_drift`)."""
     options: EditOptions
-    base: Base
-    drift: Drift
-    """As an edit of so many steps takes it (`starting`)."""
-    statistics: Statistics | None
-    adapters: Sequence[Any]
-    """In the base, for the record."""
     wish: Wish
     hints: Hints
     requests: Sequence[Request]
 
     @property
-    def model(self) -> dict[str, Any]:
-        """What the network is."""
-        return {"drift": self.drift.to_dict(), "base": self.base.hash, "adapters": self.adapters}
+    def model_facts(self) -> dict[str, Any]:
+        """The model's part of a record."""
+        return {
+            "drift": self.model.drift.to_dict(),
+            "base": self.model.base.hash,
+            "adapters": self.model.adapter_records,
+        }
 
     @property
     def shelf(self) -> Shelf:
         """Where its inversions are."""
-        return Shelf(self.options.inversions or self.options.out / "cache", self.model)
+        return Shelf(self.options.inversions or self.options.out / "cache", self.model_facts)
 
     @property
     def share(self) -> float:
@@ -87,7 +85,7 @@ class Work:
             "detail": self.detail,
             **asked.facts,
             **self.hints.facts(asked.entry.row),
-            **self.model,
+            **self.model_facts,
         }
 
     def missing(self) -> list[Request]:
@@ -153,13 +151,18 @@ class Work:
             "mask": subject.mask(),
             "hints": hints,
             "shelf": shelf,
-            "statistics": self.statistics,
+            "statistics": self.model.statistics,
             **asked.words,
             **how,
         }
         told = asked.source, asked.told
         return subject, edit(
-            self.base, self.drift, subject.tensor(), *told, editor=self.wish.editor, **said
+            self.model.base,
+            self.model.drift,
+            subject.tensor(),
+            *told,
+            editor=self.wish.editor,
+            **said,
         )
 
     def back(self, asked: Request) -> Request:
@@ -179,7 +182,7 @@ class Work:
                 f"`reverse` edits back to the {unknown[0]} of image {entry.name}, which is not "
                 "known; give it with `given`, or leave `reverse` out"
             )
-        how: Any = {"add": wish.add, "remove": wish.remove, "spec": wish.info["attributes"]}
+        how: Any = {"add": wish.add, "remove": wish.remove, "spec": wish.info.spec}
         before, after = prompts.states(entry.attributes, changes, **how)
         read = partial(_made, entry, self.folder(asked) / "counterfactual.png", after)
         undone = replace(

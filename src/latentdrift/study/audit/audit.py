@@ -17,11 +17,12 @@ from latentdrift.config import AuditOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.evaluate.privacy.membership_inference import SCORES, Losses, membership, verdict
+from latentdrift.model.adapter_info import AdapterInfo
+from latentdrift.model.model import Model
 from latentdrift.progress import Report
 from latentdrift.seeds import generator
 from latentdrift.study.drift.conditioning import Told
 from latentdrift.study.drift.drift_report import write_json
-from latentdrift.study.subject import Subject
 
 AT_A_TIME = 8  # draws that go through the network together
 MEMBER = "#d1603d"
@@ -29,7 +30,7 @@ OTHER = "#4878a8"
 
 
 def losses(
-    subject: Subject,
+    model: Model,
     moments: latent_cache.Moments,
     told: Told,
     options: AuditOptions,
@@ -39,14 +40,14 @@ def losses(
     same noise for every model.
 
     Args:
-        subject: Whose loss.
+        model: Whose loss.
         moments: Latents of the images; their means are what is predicted.
         told: What the model is told and shown of each.
         options: How many draws, and the seed.
         report: Told (done, all) images.
     """
-    base = subject.base
-    drift = subject.drift
+    base = model.base
+    drift = model.drift
     length = base.schedule.length
     draws = options.draws
     t = ((torch.arange(draws) + 0.5) / draws * length).long()
@@ -71,8 +72,8 @@ def losses(
 
 
 def audit(
-    subject: Subject,
-    without: Callable[[Mapping[str, Any]], Subject],
+    model: Model,
+    load_base: Callable[[AdapterInfo], Model],
     cohort: Cohort,
     options: AuditOptions,
     report: Report,
@@ -80,8 +81,8 @@ def audit(
     """What audit.json says.
 
     Args:
-        subject: The adapted model.
-        without: adapter.json -> its base alone.
+        model: The adapted model.
+        load_base: Loads the adapter's base, alone.
         cohort: The adapter's: its train split are members, the others not.
         options: What is asked.
         report: Told (done, all) images.
@@ -90,14 +91,14 @@ def audit(
         OptionError: A base alone.
         CohortError: No images on one side, or none that the model can be told of as in training.
     """
-    if subject.info["method"] is None:
+    if model.is_base:
         raise OptionError(
             f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an "
             "adapter"
         )
-    resolution = subject.info["resolution"]
-    moments = latent_cache.latents(subject.base, cohort, resolution, options.out / "cache")
-    told = Told.of(subject, cohort, moments)
+    resolution = model.info.side
+    moments = latent_cache.latents(model.base, cohort, resolution, options.out / "cache")
+    told = Told.of(model, cohort, moments)
     table = cohort.rows().loc[list(told.prompts)]
     member = (table["split"] == "train").to_numpy()
     if member.all() or not member.any():
@@ -105,10 +106,10 @@ def audit(
             f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} "
             "other images to ask of, and an audit compares the two; import it with another `split`"
         )
-    alone = without(subject.info).about(cohort)
+    alone = load_base(model.info).about(cohort)
     known = bool(table["patient"].notna().all())
     measured = {
-        "adapted": losses(subject, moments, told, options, report),
+        "adapted": losses(model, moments, told, options, report),
         "base": losses(
             alone,
             moments,
@@ -122,7 +123,7 @@ def audit(
     )
     found = membership(table_of_losses, bootstrap=options.bootstrap, seed=options.seed)
     colour, sentence = verdict(found)
-    fingerprint = subject.info.get("cohort", {}).get("fingerprint")
+    fingerprint = model.info.cohort.fingerprint if model.info.cohort else None
     return {
         "verdict": {"colour": colour, "sentence": sentence},
         **found,
@@ -130,9 +131,9 @@ def audit(
         "seed": options.seed,
         "cohort": cohort.fingerprint,
         "matches": fingerprint == cohort.fingerprint,
-        "method": subject.info["method"],
-        "shown": subject.base.shows,
-        "base": {"name": subject.base.name, "hash": subject.base.hash},
+        "method": model.info.method,
+        "shown": model.base.shows,
+        "base": {"name": model.base.name, "hash": model.base.hash},
         "losses": pd.DataFrame(
             {
                 "image": [Path(name).stem for name in table["file_name"]],

@@ -7,6 +7,7 @@ judges.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, compare
 from latentdrift.evaluate.privacy.pairwise_metrics import rows_of
 from latentdrift.model.base import Base
+from latentdrift.model.model import Model
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.variant_metrics import Judge
 from latentdrift.study.editors.editor_benchmark import (
     METRICS,
-    Editing,
+    EditorBenchmark,
     baseline,
     edited,
     mean,
@@ -29,37 +31,29 @@ from latentdrift.study.editors.editor_benchmark import (
     picture_of,
     score,
 )
-from latentdrift.study.subject import Subject
 
 SHOWN = 8  # edits kept of each variant
 
 
-def editing(asked: Bench, subject: Subject, seed: int, editors: tuple[str, ...]) -> Editing:
+def editing(asked: Bench, model: Model, seed: int, editors: tuple[str, ...]) -> EditorBenchmark:
     """The edits of a bench by one model."""
     shared = asked.options.model_dump(
         include=set(BenchEditorsOptions.model_fields) - {"adapter", "base", "seed"}
     )
     options = BenchEditorsOptions(
-        adapter=subject.base.name, split="test", editors=editors, seed=seed, **shared
+        adapter=model.base.name, split="test", editors=editors, seed=seed, **shared
     )
-    hints = sourced(subject.info, options.cohort)
-    return Editing(
-        options,
-        subject.base,
-        subject.drift,
-        subject.statistics,
-        {**subject.info, "adapters": []},
-        hints,
-    )
+    hints = sourced(model, options.cohort)
+    return EditorBenchmark(replace(model, adapters=()), options, hints)
 
 
-def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
+def edit_and_judge(asked: Bench, cell: Cell, model: Model) -> None:
     """Edit, and compare with the last visits, for every variant of a cell that is not there yet."""
     variants = [variant for variant in cell.variants if asked.result(cell, variant) is None]
     if not variants:
         return
     work = editing(
-        asked, subject, cell.seed, (asked.table.editor,) if cell.fit and asked.table.editor else ()
+        asked, model, cell.seed, (asked.table.editor,) if cell.fit and asked.table.editor else ()
     )
     cases, originals = work.cases, [picture_of(case) for case in work.cases]
     truths = colours([case.truth for case in cases])
@@ -77,10 +71,10 @@ def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
             made = [
                 outcomes(editor, edited(work, editor, case, shelf=None))[editor] for case in cases
             ]
-            told = {"drift": subject.drift.to_dict()}
+            told = {"drift": model.drift.to_dict()}
         pictures = colours(made)
         metrics: dict[str, Any] = judge(
-            subject.base, pictures, cell.seed, [case.patient for case in cases]
+            model.base, pictures, cell.seed, [case.patient for case in cases]
         )
         scores = [score(work, *three) for three in zip(cases, originals, made, strict=True)]
         metrics |= {
@@ -97,9 +91,9 @@ def edit_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
 
 def trial(asked: Bench, base: Base) -> None:
     """One edit, kept nowhere, by a network of the right shape."""
-    subject = Subject.alone(base, asked.options.resolution).about(asked.cohort)
+    model = Model.of_base(base, asked.options.resolution).about(asked.cohort)
     editor = asked.table.editor or ""
-    work = editing(asked, subject, asked.options.seed, (editor,))
+    work = editing(asked, model, asked.options.seed, (editor,))
     edited(work, editor, work.cases[0], shelf=None)
 
 

@@ -20,6 +20,7 @@ from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.sensitivity import FEW, answers, figure
 from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.drift.search import load_fit
+from latentdrift.study.model_images import prompts_of_split
 
 EDITS = (
     "Two visits of a patient are so alike that SSIM and PSNR hide a failure: what counts is to be "
@@ -151,10 +152,10 @@ def sensitivity(asked: Bench) -> Any:
         cell = Cell(options.methods[0], kind, options.seed, ())
         if not (asked.fitting(cell).out / "adapter").is_dir():
             continue
-        subject = load_fit(asked.fitting(cell))
-        sampling = SamplingOptions.of(options, subject.info["resolution"])
+        model = load_fit(asked.fitting(cell))
+        sampling = SamplingOptions.of(options, model.info.side)
         found[f"{options.methods[0]}, {title}"] = answers(
-            subject, subject.prompts(asked.cohort, "test", FEW), sampling
+            model, prompts_of_split(model, asked.cohort, "test", FEW), sampling
         )
     return figure(found, options.sampler) if found else None
 

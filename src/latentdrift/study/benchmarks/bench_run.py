@@ -17,6 +17,7 @@ from latentdrift.adapt.training.train import fit
 from latentdrift.config import BenchTable1Options, DriftSearchOptions, GenerateOptions
 from latentdrift.evaluate.images import image_sets
 from latentdrift.model.base import Base
+from latentdrift.model.model import Model
 from latentdrift.progress import Report
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.start_override import restart
@@ -26,7 +27,7 @@ from latentdrift.study.benchmarks.downstream_auc import Exam
 from latentdrift.study.benchmarks.variant_metrics import Judge
 from latentdrift.study.drift.drift_report import write_search
 from latentdrift.study.drift.search import load_fit, search
-from latentdrift.study.subject import Subject
+from latentdrift.study.model_images import draw_images, prompts_of_rows
 
 SHOWN = 8  # synthetic pictures kept of each variant
 
@@ -59,27 +60,27 @@ def _each(asked: Bench, cells: Sequence[Cell]) -> Iterator[None]:
 
 def run(asked: Bench, cell: Cell) -> None:
     """Fit, then draw or edit and judge every variant of a cell that is not there yet."""
-    subject = fitted(asked, cell)
+    model = fitted(asked, cell)
     if asked.table.editor:
-        edit_and_judge(asked, cell, subject)
+        edit_and_judge(asked, cell, model)
     else:
-        draw_and_judge(asked, cell, subject)
+        draw_and_judge(asked, cell, model)
 
 
-def draw_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
+def draw_and_judge(asked: Bench, cell: Cell, model: Model) -> None:
     """Draw and judge; variants with one start share their pictures."""
     seed = cell.seed
-    resolution = subject.info["resolution"]
+    resolution = model.info.side
     judge = Judge.open(asked, image_sets.from_cohort(asked.cohort, "test", resolution))
-    exam = examined(asked, subject)
+    exam = examined(asked, model)
     for _, images in list(asked.shared([cell])):
         rows = asked.followed(max(images.values()), seed)
-        prompts = subject.prompts_of(rows.to_dict("records"))
-        drawn, drift = draw(asked, cell, next(iter(images)), subject, prompts)
+        prompts = prompts_of_rows(model, rows.to_dict("records"))
+        drawn, drift = draw(asked, cell, next(iter(images)), model, prompts)
         for variant, n in images.items():
             pictures = drawn[:n]
             mixed = asked.table.variants[variant].real > 0
-            metrics = {} if mixed else judge(subject.base, np.stack(pictures), seed)
+            metrics = {} if mixed else judge(model.base, np.stack(pictures), seed)
             if exam:
                 metrics["auc"] = exam(pictures, rows.iloc[:n], real=mixed, seed=seed)
             told = {
@@ -90,12 +91,12 @@ def draw_and_judge(asked: Bench, cell: Cell, subject: Subject) -> None:
             asked.keep(cell, variant, [] if mixed else pictures[:SHOWN], told)
 
 
-def fitted(asked: Bench, cell: Cell) -> Subject:
+def fitted(asked: Bench, cell: Cell) -> Model:
     """The adapter of a cell, made or found; the base where nothing is fitted."""
     options = asked.options
     base = Base.load(options.base, device=options.device, precision=options.precision)
     if cell.fit is None:
-        return Subject.alone(base, options.resolution).about(asked.cohort)
+        return Model.of_base(base, options.resolution).about(asked.cohort)
     fitting = asked.fitting(cell)
     fit(base, asked.cohort, fitting, fitting.out, quiet=True, class_pictures=options.out / "class")
     for part in (
@@ -106,24 +107,24 @@ def fitted(asked: Bench, cell: Cell) -> Subject:
     return load_fit(fitting)
 
 
-def examined(asked: Bench, subject: Subject) -> Exam | None:
+def examined(asked: Bench, model: Model) -> Exam | None:
     """The classifier's examination, where one is asked for."""
     options = asked.options
     if asked.classes is None or not isinstance(options, BenchTable1Options):
         return None
-    where = {"resolution": subject.info["resolution"], "device": str(subject.base.device)}
     return Exam(
         asked.cohort,
         asked.classes,
         steps=options.classifier_steps,
         resamples=options.bootstrap,
         seed=options.seed,
-        **where,
+        resolution=model.info.side,
+        device=str(model.base.device),
     )
 
 
 def draw(
-    asked: Bench, cell: Cell, variant: str, subject: Subject, prompts: Mapping[int, str]
+    asked: Bench, cell: Cell, variant: str, model: Model, prompts: Mapping[int, str]
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Pictures [R, R, 3] in [0, 1] from a variant's start, one per prompt, and the drift that they
     were drawn with."""
@@ -138,11 +139,11 @@ def draw(
     how: Any = {
         name: getattr(options, name) for name in ("steps", "guidance", "sampler", "batch_size")
     }
-    how |= {"seed": cell.seed, "resolution": subject.info["resolution"]}
-    wanted = GenerateOptions(adapter=subject.base.name, out=options.out, **how, **given)
+    how |= {"seed": cell.seed, "resolution": model.info.side}
+    wanted = GenerateOptions(adapter=model.base.name, out=options.out, **how, **given)
     sampling = SamplingOptions.of(wanted, wanted.resolution)
-    drift = restart(subject.drift, wanted, subject.base, subject.info, subject.statistics)
-    return list(subject.pictures(drift, prompts, sampling)), drift.to_dict()
+    drift = restart(model, wanted)
+    return list(draw_images(model, drift, prompts, sampling)), drift.to_dict()
 
 
 def searched_delta(asked: Bench, method: str) -> float:

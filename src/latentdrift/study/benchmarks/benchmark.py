@@ -43,7 +43,7 @@ from latentdrift.study.benchmarks.table2 import TABLE2
 from latentdrift.study.benchmarks.table3 import TABLE3
 from latentdrift.study.benchmarks.table4 import TABLE4
 from latentdrift.study.editors.reference_edits import Visits, visits
-from latentdrift.study.subject import check_editing, check_method
+from latentdrift.study.model_images import check_editing, check_method
 
 TABLES: dict[type[BenchOptions], Table] = {
     BenchDriftOptions: DRIFT,

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from latentdrift.model.model import Model
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import SAMPLERS
-from latentdrift.study.subject import Subject, starting
+from latentdrift.study.model_images import draw_images, with_start
 
 GRID = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2)  # (Yeganeh et al. 2025, fig. 3)
 FEW = 8  # pictures per delta
@@ -32,7 +33,7 @@ class Answer:
 
 
 def answers(
-    subject: Subject,
+    model: Model,
     prompts: Mapping[int, str],
     sampling: SamplingOptions,
     grid: Sequence[float] = GRID,
@@ -47,8 +48,8 @@ def answers(
         def watch(xt: Tensor, done: int, seen: dict[int, list[Tensor]] = seen) -> None:
             seen.setdefault(done, []).append(xt.mean((1, 2, 3)).cpu())
 
-        drift = starting(subject.drift, delta, subject.base.latent_channels)
-        pictures = list(subject.pictures(drift, few, sampling, watch))
+        drift = with_start(model.drift, delta, model.base.latent_channels)
+        pictures = list(draw_images(model, drift, few, sampling, watch))
         level = [
             np.concatenate([part.numpy() for part in seen[done]])[: len(few)]
             for done in sorted(seen)

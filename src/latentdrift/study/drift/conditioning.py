@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from latentdrift import prompts
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training import hint_batches
 from latentdrift.adapt.training.latent_cache import Moments
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.visits import previous
 from latentdrift.errors import CohortError, OptionError
-from latentdrift.study.subject import Subject
+from latentdrift.model.model import Model
+from latentdrift.study.model_images import prompts_of_rows
 
 
 @dataclass(frozen=True)
@@ -27,48 +27,44 @@ class Told:
     """Position -> what the network is shown beside noise and text, [1, ...] each."""
 
     @classmethod
-    def of(cls, subject: Subject, cohort: Cohort, moments: Moments) -> Told:
+    def of(cls, model: Model, cohort: Cohort, moments: Moments) -> Told:
         """By the row of SHOWN that the model's method has.
 
         Raises:
             CohortError: No image is left.
         """
-        name = subject.info["method"]
-        return SHOWN[METHODS[name].shown if name else None](subject, cohort, moments)
+        name = model.info.method
+        return SHOWN[METHODS[name].shown if name else None](model, cohort, moments)
 
     def only(self, rows: Sequence[int]) -> Told:
         """Of some of the images."""
         return replace(self, prompts={row: self.prompts[row] for row in rows})
 
 
-def _text(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
+def _text(model: Model, cohort: Cohort, moments: Moments) -> Told:
     """A sentence about the image."""
-    return Told(subject.prompts_of(cohort.rows().to_dict("records")))
+    return Told(prompts_of_rows(model, cohort.rows().to_dict("records")))
 
 
-def _hints(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
+def _hints(model: Model, cohort: Cohort, moments: Moments) -> Told:
     """The same, and the hint made from it or from the visit before."""
-    rows = hint_batches.followed(cohort, None, subject.info)
-    pictures = hint_batches.of_rows(
-        cohort, hint_batches.hints(subject.info), rows, subject.info["resolution"]
-    )
+    rows = hint_batches.followed(cohort, None, model)
+    pictures = hint_batches.of_rows(cohort, hint_batches.hints(model), rows, model.info.side)
     places = {row: place for place, row in enumerate(rows)}
-    text = _text(subject, cohort, moments).only(rows)
+    text = _text(model, cohort, moments).only(rows)
     return replace(text, shown=lambda row: [hint[None] for hint in pictures[places[row]]])
 
 
-def _sources(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
+def _sources(model: Model, cohort: Cohort, moments: Moments) -> Told:
     """The instruction that leads from the visit before to the image, and that visit's latent."""
-    manner = prompts.Manner.of(subject.info["prompt"])
-    info = subject.info
+    manner = model.info.prompt.manner()
+    info = model.info
     cells = cohort.rows().to_dict("index")
     before = previous(cohort.rows())
     said = {}
     for row, earlier in before.items():
         try:
-            said[row] = manner.instructs(
-                info["describe"], cells[earlier], cells[row], info["attributes"]
-            )
+            said[row] = manner.instructs(info.describe, cells[earlier], cells[row], info.spec)
         except OptionError:  # nothing is known that could be said, as in training
             continue
     if not said:
@@ -76,11 +72,11 @@ def _sources(subject: Subject, cohort: Cohort, moments: Moments) -> Told:
             f"cohort {cohort.folder} has no image with a visit before it, and this network was "
             "trained on pairs of visits"
         )
-    return Told(said, lambda row: [subject.base.source(moments.means([before[row]]))])
+    return Told(said, lambda row: [model.base.source(moments.means([before[row]]))])
 
 
 # What a network is shown (`Method.shown`) -> what it is told and shown of a cohort.
-SHOWN: dict[str | None, Callable[[Subject, Cohort, Moments], Told]] = {
+SHOWN: dict[str | None, Callable[[Model, Cohort, Moments], Told]] = {
     None: _text,
     "hint": _hints,
     "source": _sources,

@@ -17,20 +17,21 @@ from latentdrift.config import DriftEstimateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.model.base import Base
+from latentdrift.model.model import Model
 from latentdrift.model.signal_leak import estimate as closed_form
 from latentdrift.progress import Report
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import first_time
-from latentdrift.study.subject import Subject, check_words
+from latentdrift.study.model_images import check_text_alone, prompts_of_split
 
 
 def estimate(
-    subject: Subject, cohort: Cohort, options: DriftEstimateOptions, report: Report
+    model: Model, cohort: Cohort, options: DriftEstimateOptions, report: Report
 ) -> dict[str, Any]:
     """What estimate.json says.
 
     Args:
-        subject: The model that is asked.
+        model: The model that is asked.
         cohort: Its train split is what the starts should be like.
         options: What is asked.
         report: Told (done, all) of the images that are encoded, then of those that are drawn.
@@ -40,11 +41,11 @@ def estimate(
             `latents` refuses.
         CohortError: Fewer than two training images.
     """
-    base = subject.base
-    resolution = options.resolution or subject.info["resolution"]
+    base = model.base
+    resolution = options.resolution or model.info.side
     a_t0 = first_signal(base, options)
     if options.copy_slope:
-        check_words(subject, "; leave the copy slope out with `copy_slope=False`")
+        check_text_alone(model, "; leave the copy slope out with `copy_slope=False`")
     train = replace(cohort, table=cohort.rows("train").reset_index(drop=True))
     if len(train.table) < 2:
         raise CohortError(
@@ -66,12 +67,12 @@ def estimate(
     }
     chosen = {**found, "source": "closed form"}
     if options.copy_slope:
-        draw = drawn(subject.about(cohort), cohort, options, resolution, report)
-        if subject.info["method"] is None:  # a base alone does not know the cohort yet
+        draw = drawn(model.about(cohort), cohort, options, resolution, report)
+        if model.is_base:  # a base alone does not know the cohort yet
             copied = told(*draw(torch.zeros(means.shape[1])), a_t0)
         else:
             answer = response(draw, means.mean(0))
-            asked = calibrated(subject, answer, means.mean(0), options.seed)
+            asked = calibrated(model, answer, means.mean(0), options.seed)
             copied = told(*answer.first(options.n), a_t0)
             chosen = {
                 **asked,
@@ -90,7 +91,7 @@ def estimate(
         "images": len(means),
         "patients": None if patients is None else len(set(patients)),
         "base": {"name": base.name, "hash": base.hash},
-        "method": subject.info["method"],
+        "method": model.info.method,
         "cohort": cohort.fingerprint,
         "copy_slope": copied,
     }
@@ -113,21 +114,21 @@ def first_signal(base: Base, options: DriftEstimateOptions) -> float:
 
 
 def drawn(
-    subject: Subject, cohort: Cohort, options: DriftEstimateOptions, resolution: int, report: Report
+    model: Model, cohort: Cohort, options: DriftEstimateOptions, resolution: int, report: Report
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """How pictures under the cohort's prompts are drawn from starts whose mean is moved, as
     `response` takes it."""
     sampling = SamplingOptions.of(options, resolution)
-    prompts = subject.prompts(cohort, "train", options.n)
-    plain = subject.drift.plain
+    prompts = prompts_of_split(model, cohort, "train", options.n)
+    plain = model.drift.plain
 
     def draw(shift: Tensor) -> tuple[Tensor, Tensor]:
         return channel_means(
-            subject.base,
+            model.base,
             plain.moved(shift.tolist()),
             prompts,
             sampling,
-            subject.statistics,
+            model.statistics,
             None,
             report,
         )
@@ -152,10 +153,10 @@ def told(starts: Tensor, ends: Tensor, a_t0: float) -> dict[str, Any]:
     }
 
 
-def calibrated(subject: Subject, answer: Response, wanted: Tensor, seed: int) -> dict[str, Any]:
+def calibrated(model: Model, answer: Response, wanted: Tensor, seed: int) -> dict[str, Any]:
     """The drift of the start from which an adapter's pictures have the means that are wanted, as it
     stands in estimate.json."""
-    trained = subject.drift.train or (0.0,) * len(wanted)
+    trained = model.drift.train or (0.0,) * len(wanted)
     interval = answer.interval(wanted, seed)
     delta = [found + value for found, value in zip(answer.start(wanted), trained, strict=True)]
     return {

@@ -16,20 +16,27 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.adapt.adapters.adapter import load_adapter
 from latentdrift.adapt.training.train import fit
 from latentdrift.config import DriftSearchOptions, FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.model import Model
 from latentdrift.progress import Report
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import Results, key
 from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
 from latentdrift.study.drift.image_statistics import DECIDES, Gauge, Numbers, Target
 from latentdrift.study.drift.search_cache import Draw, Points
-from latentdrift.study.subject import Load, Subject, check_method, check_words, starting
+from latentdrift.study.model_images import (
+    LoadModel,
+    check_method,
+    check_text_alone,
+    draw_images,
+    prompts_of_split,
+    with_start,
+)
 
 FINE = (
     -1.0,
@@ -54,32 +61,33 @@ class Question:
     """Name and hash."""
     arithmetic: str
     """Number format and kind of device, which shape a picture, too."""
-    info: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    """`Model.identity` of the model that is searched for."""
     channels: int
     latent_size: int
 
     @classmethod
-    def of(cls, subject: Subject, cohort: Cohort, options: DriftSearchOptions) -> Question:
+    def of(cls, model: Model, cohort: Cohort, options: DriftSearchOptions) -> Question:
         """Resolve the options for this model and cohort.
 
         Raises:
             OptionError: A grid that is not understood, or `train` from an adapter or by a method
                 that draws from more than text.
         """
-        if options.stage == "train" and subject.info["method"] is not None:
+        if options.stage == "train" and not model.is_base:
             raise OptionError(
                 "`stage=train` fits an adapter per delta, and so starts from a base; give `base` "
                 "instead of `adapter`"
             )
         if options.stage == "train":
             check_method(options.method)
-        check_words(subject)
-        resolution = options.resolution or subject.info["resolution"]
-        size = subject.base.latent_size(resolution)
+        check_text_alone(model)
+        resolution = options.resolution or model.info.side
+        size = model.base.latent_size(resolution)
         grid = parse_grid(options.grid, size)
         target = Target.of(cohort, options.seed)
-        named = (subject.base.name, subject.base.hash)
-        arithmetic = f"{subject.base.dtype} on {subject.base.device.type}"
+        named = (model.base.name, model.base.hash)
+        arithmetic = f"{model.base.dtype} on {model.base.device.type}"
         return cls(
             options,
             cohort,
@@ -88,8 +96,8 @@ class Question:
             SamplingOptions.of(options, resolution),
             named,
             arithmetic,
-            subject.info,
-            subject.base.latent_channels,
+            model.identity,
+            model.base.latent_channels,
             size,
         )
 
@@ -115,9 +123,9 @@ class Question:
             out=options.out / "fits" / f"{delta:+.6f}",
         )
 
-    def prompts(self, subject: Subject) -> dict[int, str]:
+    def prompts(self, model: Model) -> dict[int, str]:
         """Of the images to draw: they follow the target's table."""
-        return subject.prompts(self.cohort, self.target.split, self.options.n)
+        return prompts_of_split(model, self.cohort, self.target.split, self.options.n)
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class Stage:
 
 
 def search(
-    load: Load, cohort: Cohort, options: DriftSearchOptions, report: Report
+    load: LoadModel, cohort: Cohort, options: DriftSearchOptions, report: Report
 ) -> tuple[dict[str, Any], list[Stage]]:
     """What search.json says, and the curves behind it.
 
@@ -156,10 +164,10 @@ def search(
         options: What to search.
         report: Told (deltas done, deltas) of the curve at hand.
     """
-    subject = load().about(cohort)
-    asked = Question.of(subject, cohort, options)
-    real = Gauge.open(subject.base).all(asked.target.pictures(cohort, asked.facts["resolution"]))
-    del subject  # every process opens its own
+    model = load().about(cohort)
+    asked = Question.of(model, cohort, options)
+    real = Gauge.open(model.base).all(asked.target.pictures(cohort, asked.facts["resolution"]))
+    del model  # every process opens its own
     stages, delta = SEARCHES[options.stage](asked, load, partial(curve, asked, real, report))
     told = {
         "delta": [delta] * asked.channels,
@@ -182,15 +190,15 @@ def search(
 
 
 def search_infer(
-    asked: Question, load: Load, trace: Callable[..., Stage]
+    asked: Question, load: LoadModel, trace: Callable[..., Stage]
 ) -> tuple[list[Stage], float]:
     """One curve: the model is fixed and the start varies."""
-    stage = trace("infer", asked.grid, partial(draw_from_starts, load, asked), asked.info)
+    stage = trace("infer", asked.grid, partial(draw_from_starts, load, asked), asked.identity)
     return [stage], stage.chosen
 
 
 def search_train(
-    asked: Question, load: Load, trace: Callable[..., Stage]
+    asked: Question, load: LoadModel, trace: Callable[..., Stage]
 ) -> tuple[list[Stage], float]:
     """Two curves: a fit per delta, then the starts around the best fit's."""
     budget = asked.fitting(0.0).model_dump(mode="json", exclude={"out", "cohort"})
@@ -202,7 +210,9 @@ def search_train(
     return [trained, trace("fine", starts, again, budget | {"trained": best}, anchor=best)], best
 
 
-SEARCHES: dict[str, Callable[[Question, Load, Callable[..., Stage]], tuple[list[Stage], float]]] = {
+SEARCHES: dict[
+    str, Callable[[Question, LoadModel, Callable[..., Stage]], tuple[list[Stage], float]]
+] = {
     "infer": search_infer,
     "train": search_train,
 }
@@ -265,13 +275,13 @@ def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
     return tuple(sorted(values))
 
 
-def draw_from_starts(load: Load, asked: Question) -> Draw:
+def draw_from_starts(load: LoadModel, asked: Question) -> Draw:
     """Opens a model whose start alone varies."""
-    subject = load().about(asked.cohort)
-    gauge = Gauge.open(subject.base)
-    prompts = asked.prompts(subject)
+    model = load().about(asked.cohort)
+    gauge = Gauge.open(model.base)
+    prompts = asked.prompts(model)
     return lambda delta: _drawn(
-        subject, starting(subject.drift, delta, asked.channels), prompts, asked.sampling, gauge
+        model, with_start(model.drift, delta, asked.channels), prompts, asked.sampling, gauge
     )
 
 
@@ -282,24 +292,23 @@ def draw_from_fits(asked: Question) -> Draw:
         options = asked.fitting(delta)
         base = Base.load(options.base, device=options.device, precision=options.precision)
         fit(base, asked.cohort, options, options.out, quiet=True)
-        subject = load_fit(options)
+        model = load_fit(options)
         return _drawn(
-            subject, subject.drift, asked.prompts(subject), asked.sampling, Gauge.open(subject.base)
+            model, model.drift, asked.prompts(model), asked.sampling, Gauge.open(model.base)
         )
 
     return draw
 
 
-def load_fit(options: FitOptions) -> Subject:
+def load_fit(options: FitOptions) -> Model:
     """The adapter that a fit made."""
-    made = load_adapter(
+    return Model.load(
         options.out, base=options.base, device=options.device, precision=options.precision
     )
-    return Subject(made.base, made.drift, made.info, made.statistics)
 
 
 def _drawn(
-    subject: Subject,
+    model: Model,
     drift: Drift,
     prompts: Mapping[int, str],
     sampling: SamplingOptions,
@@ -309,7 +318,7 @@ def _drawn(
     shown: list[np.ndarray] = []
 
     def pictures() -> Iterator[np.ndarray]:
-        for picture in subject.pictures(drift, prompts, sampling):
+        for picture in draw_images(model, drift, prompts, sampling):
             shown[:] = shown or [picture]
             yield picture
 

@@ -11,12 +11,12 @@ from latentdrift.html_report import DASH, markdown
 from latentdrift.storage import write_text
 from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.editors import round_trip
-from latentdrift.study.editors.editor_benchmark import BASELINES, METRICS, Editing, strips
+from latentdrift.study.editors.editor_benchmark import BASELINES, METRICS, EditorBenchmark, strips
 
 
 def write_editors(
     out: Path,
-    asked: Editing,
+    asked: EditorBenchmark,
     rows: Sequence[Mapping[str, Any]],
     trips: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
@@ -24,7 +24,7 @@ def write_editors(
     table = people(rows)
     said = words(asked)
     settings = asked.options.model_dump(mode="json")
-    told = {"rows": list(rows), "settings": settings, "base": asked.base.hash}
+    told = {"rows": list(rows), "settings": settings, "base": asked.model.base.hash}
     write_json(out / "editors.json", told | ({"round_trips": list(trips)} if trips else {}))
     write_text(out / "editors.md", "\n".join([markdown(table), *(f"{part}\n" for part in said)]))
     blocks = [
@@ -57,7 +57,7 @@ def cell(metric: Mapping[str, Any] | None) -> str:
     return f"{metric['value']:.3g}" + (f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else "")
 
 
-def words(asked: Editing) -> list[str]:
+def words(asked: EditorBenchmark) -> list[str]:
     """What has to be known to read the table, in paragraphs."""
     options = asked.options
     n = len(asked.cases)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.adapt.training.edit_hints import Sourced
+from latentdrift.adapt.training.edit_hints import Sourced, sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image_writers import write_png
@@ -27,9 +27,7 @@ from latentdrift.evaluate.attributes.ground_truth import (
     tissue_fraction,
 )
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, rng
-from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift
-from latentdrift.model.initial_noise import Statistics
+from latentdrift.model.model import Model
 from latentdrift.progress import Report
 from latentdrift.sample.synthetic_cohort import contact_sheet
 from latentdrift.storage import Results, key, written
@@ -69,17 +67,18 @@ METRICS: dict[str, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Editing:
-    """What is edited, by which model and which editors."""
+class EditorBenchmark:
+    """Edits with a known truth, by one model and several editors."""
 
+    model: Model
     options: BenchEditorsOptions
-    base: Base
-    drift: Drift
-    statistics: Statistics | None
-    info: Mapping[str, Any]
-    """adapter.json, and the adapters in the base."""
     hints: Sourced
-    """What ControlNets are shown."""
+    """The hints that ControlNets read."""
+
+    @classmethod
+    def of(cls, model: Model, options: BenchEditorsOptions) -> EditorBenchmark:
+        """The benchmark of a model, with the hints of its ControlNets."""
+        return cls(model, options, sourced(model, options.cohort))
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run.
@@ -105,7 +104,9 @@ class Editing:
     def able(self) -> tuple[str, ...]:
         """Editors that this network can be edited by, without a mask from outside."""
         return tuple(
-            name for name, row in EDITORS.items() if row.fits(self.base) and not row.needs_mask
+            name
+            for name, row in EDITORS.items()
+            if row.fits(self.model.base) and not row.needs_mask
         )
 
     @property
@@ -116,7 +117,7 @@ class Editing:
     @property
     def resolution(self) -> int:
         """Pixels on a side."""
-        return int(self.info["resolution"])
+        return self.model.info.side
 
     @cached_property
     def cohort(self) -> Cohort | None:
@@ -127,7 +128,7 @@ class Editing:
     def cases(self) -> list[Case]:
         """What is edited."""
         options = self.options
-        spec = self.info["attributes"]
+        spec = self.model.info.spec
         if self.cohort is not None:
             return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[
                 : options.n
@@ -165,8 +166,8 @@ class Editing:
         )
         return key(
             asked,
-            self.base.hash,
-            self.info["adapters"],
+            self.model.base.hash,
+            self.model.adapter_records,
             self.cohort.fingerprint if self.cohort else None,
         )
 
@@ -199,7 +200,7 @@ class Editing:
         results.put(name, {"group": case.group, "patient": case.patient, "metrics": dict(metrics)})
 
 
-def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
+def run(asked: EditorBenchmark, report: Report) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
     missing = unmade(asked)
     shelf = shelf_of(asked)
@@ -222,17 +223,17 @@ def run(asked: Editing, report: Report) -> list[dict[str, Any]]:
     return list(summarise(asked))
 
 
-def shelf_of(asked: Editing) -> Shelf:
+def shelf_of(asked: EditorBenchmark) -> Shelf:
     """Where its inversions are kept."""
     told = {
-        "base": asked.base.hash,
-        "adapters": asked.info["adapters"],
-        "drift": asked.drift.to_dict(),
+        "base": asked.model.base.hash,
+        "adapters": asked.model.adapter_records,
+        "drift": asked.model.drift.to_dict(),
     }
     return Shelf(asked.options.out / "cache", told)
 
 
-def unmade(asked: Editing) -> list[tuple[str, Case]]:
+def unmade(asked: EditorBenchmark) -> list[tuple[str, Case]]:
     """Baselines and edits that are not there yet."""
     every = {name: (name,) for name in asked.baselines} | {
         name: rows_of(name) for name in asked.editors
@@ -266,30 +267,31 @@ def picture_of(case: Case) -> np.ndarray:
     return (case.subject.tensor()[0].mean(0).double().numpy() + 1) / 2
 
 
-def baseline(asked: Editing, row: str, case: Case, original: np.ndarray) -> np.ndarray:
+def baseline(asked: EditorBenchmark, row: str, case: Case, original: np.ndarray) -> np.ndarray:
     """What a row of BASELINES makes of a case's picture [R, R] in [0, 1]."""
     if row == MEAN:
         return np.asarray((original + asked.mean_change).clip(0, 1))
     if row == NOTHING:
         return original
+    base = asked.model.base
     with torch.no_grad():
-        return unit(asked.base.decode(asked.base.moments(case.subject.tensor())[0]).cpu())
+        return unit(base.decode(base.moments(case.subject.tensor())[0]).cpu())
 
 
 def edited(
-    asked: Editing, editor: str, case: Case, shelf: Shelf | None, steps: int | None = None
+    asked: EditorBenchmark, editor: str, case: Case, shelf: Shelf | None, steps: int | None = None
 ) -> Counterfactual:
     """A case under an editor; `steps` in place of those of the options."""
     options = asked.options
-    base = asked.base
-    wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.info)
+    base = asked.model.base
+    wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.model.info)
     wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
-    drift = starting(editor, asked.drift, base, asked.info, steps or options.steps)
+    drift = starting(editor, asked.model, steps or options.steps)
     hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
     said: Any = {
         "hints": hints,
         "shelf": shelf,
-        "statistics": asked.statistics,
+        "statistics": asked.model.statistics,
         **wanted.words,
         **asked.how(editor),
     }
@@ -304,12 +306,14 @@ def unit(x: torch.Tensor) -> np.ndarray:
     return ((x[0].double().mean(0).numpy() + 1) / 2).clip(0, 1)
 
 
-def score(asked: Editing, case: Case, original: np.ndarray, made: np.ndarray) -> dict[str, float]:
+def score(
+    asked: EditorBenchmark, case: Case, original: np.ndarray, made: np.ndarray
+) -> dict[str, float]:
     """What is said of one edit."""
     three = original[None], made[None], case.truth[None]
     found = dict(against_truth(*three)) if asked.cohort is None else {}
     found |= against_visit(*three)
-    if "brain" in str(asked.info["pictures"]).lower():
+    if "brain" in asked.model.info.pictures.lower():
         before, after, true = (tissue_fraction(part)[0] for part in three)
         found |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
     found |= _of_structure(case, original, made)
@@ -341,7 +345,7 @@ def fine_structure(pictures: np.ndarray) -> np.ndarray:
     return detail / np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-12)
 
 
-def recognised(asked: Editing, case: Case, made: np.ndarray) -> float:
+def recognised(asked: EditorBenchmark, case: Case, made: np.ndarray) -> float:
     """1 where an edit is more like its own original than like any other person's, 0 elsewhere; NaN
     where nobody else is there."""
     others = [place for place, other in enumerate(asked.cases) if other.patient != case.patient]
@@ -352,7 +356,7 @@ def recognised(asked: Editing, case: Case, made: np.ndarray) -> float:
     return float(alike[own] > alike[others].max())
 
 
-def summarise(asked: Editing) -> Iterator[dict[str, Any]]:
+def summarise(asked: EditorBenchmark) -> Iterator[dict[str, Any]]:
     """Rows of the table, a change at a time."""
     for group in dict.fromkeys(case.group for case in asked.cases):
         cases = [case for case in asked.cases if case.group == group]
@@ -392,7 +396,7 @@ def mean(
     return {"value": float(numbers.mean()), "ci": ci, "n": len(known)}
 
 
-def strips(asked: Editing) -> Iterator[tuple[np.ndarray, str]]:
+def strips(asked: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:
     """Pictures of the first cases for the page: as they are, as they should be, and each row's."""
     from PIL import Image
 

@@ -19,19 +19,21 @@ ERROR = "round_trip"
 COLOURS = ("#d1603d", "#4878a8", "#5a8f5a", "#8f5a8f", "#8f7a3a", "#3a7a8f", "#555555")
 
 
-def asked_for(asked: editor_benchmark.Editing) -> list[tuple[str, int]]:
+def asked_for(asked: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
     """Every editor that inverts images, at every number of steps."""
     able = [name for name in asked.editors if EDITORS[name].inversion(None) is not None]
     return [(name, steps) for name in able for steps in asked.options.round_trip]
 
 
-def unmade(asked: editor_benchmark.Editing) -> list[tuple[str, int, Case]]:
+def unmade(asked: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case]]:
     """Round trips that are not there yet."""
     every = [(editor, steps, case) for editor, steps in asked_for(asked) for case in asked.cases]
     return [one for one in every if asked.result(_row(*one[:2]), one[2]) is None]
 
 
-def run(asked: editor_benchmark.Editing, shelf: Shelf, report: Report) -> list[dict[str, Any]]:
+def run(
+    asked: editor_benchmark.EditorBenchmark, shelf: Shelf, report: Report
+) -> list[dict[str, Any]]:
     """Mean absolute error of the reconstruction for each editor and number of steps, and of the
     autoencoder alone (0 steps)."""
     missing = unmade(asked)

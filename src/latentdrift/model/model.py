@@ -1,0 +1,148 @@
+"""Model: a base with adapters in it, the central type of this package.
+
+`fit` produces one, `Model.load` reads one, and `generate`, `edit`, `drift`, `audit` and the
+benchmarks take one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.model.adapter_info import AdapterInfo, AttributeInfo, HintInfo
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
+from latentdrift.model.initial_noise import Statistics
+from latentdrift.model.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """An adapter in a base."""
+
+    method: str
+    """A row of METHODS."""
+    sha256: str
+    """Hash of its weights."""
+    weight: float = 1.0
+    place: Path | None = None
+    """Its folder; None where another tool's file was read directly."""
+    cohort_fingerprint: str | None = None
+    """The cohort that it was trained on; None where nobody knows."""
+    hint: HintInfo | None = None
+    """The hint that it reads, of a ControlNet."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content for a record: no place, which may name a person."""
+        weight = {} if self.place is None else {"weight": self.weight}
+        return {"method": self.method, **weight, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A base with adapters in it, or alone."""
+
+    base: Base
+    """The networks, with the adapters applied."""
+    drift: Drift
+    info: AdapterInfo
+    """adapter.json of the lowest adapter, with the new words of all."""
+    statistics: Statistics | None = None
+    """Statistics of the training latents; None for a base alone and for old adapters."""
+    base_schedule: Schedule = field(kw_only=True)
+    """The base's own schedule, without the adapters'."""
+    adapters: tuple[LoadedAdapter, ...] = ()
+    """The adapters in the base, the lowest first."""
+
+    @classmethod
+    def load(
+        cls,
+        place: Path | str,
+        *,
+        also: Sequence[str] = (),
+        base: str | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> Model:
+        """Read a model.
+
+        Args:
+            place: A run, an adapter, another tool's file, or a base: a folder or a name.
+            also: Further adapters on top of it, `RUN` or `RUN=WEIGHT`.
+            base: Where the adapter's base lies; default: where it was trained. Another tool's file
+                names none, and needs it.
+            device: As in `Base.load`.
+            precision: As in `Base.load`.
+
+        Raises:
+            AdapterError: An adapter is damaged, unsafe, unfinished, or made for another base.
+            BaseModelError: The base cannot be loaded.
+            OptionError: A weight for an adapter that has none.
+        """
+        from latentdrift.adapt.loading import load_model
+
+        return load_model(place, also=also, base=base, device=device, precision=precision)
+
+    @classmethod
+    def of_base(cls, base: Base, resolution: int | None = None) -> Model:
+        """A base alone.
+
+        Args:
+            base: The base.
+            resolution: Pixels on a side of its images; default: the base's own.
+        """
+        info = AdapterInfo.of_base(base, resolution)
+        return cls(base, Drift(), info, base_schedule=base.schedule)
+
+    @property
+    def is_base(self) -> bool:
+        """Whether no adapter is in it."""
+        return self.info.method is None
+
+    def about(self, cohort: Cohort) -> Model:
+        """The model, prompted about a cohort.
+
+        A base alone takes the cohort's words, and draws grey images of a grey cohort. An adapter
+        keeps its own words.
+        """
+        if not self.is_base:
+            return self
+        first_image = cohort.stored(cohort.rows().iloc[0].to_dict())
+        words = {
+            "describe": cohort.describe,
+            "attributes": {
+                name: AttributeInfo.model_validate(attribute)
+                for name, attribute in cohort.attributes.items()
+            },
+            "colour": first_image.ndim == 3,
+        }
+        return replace(self, info=self.info.model_copy(update=words))
+
+    def without(self) -> Model:
+        """The base alone, bit for bit as it was; this model is used up."""
+        from latentdrift.adapt.loading import unload_adapters
+
+        return Model.of_base(unload_adapters(self), self.info.resolution)
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Fingerprints of the cohorts of its adapters, as far as they are known."""
+        known = [adapter.cohort_fingerprint for adapter in self.adapters]
+        return tuple(fingerprint for fingerprint in known if fingerprint is not None)
+
+    @property
+    def adapter_records(self) -> list[dict[str, Any]]:
+        """Method, weight and hash of each adapter, for a record."""
+        return [adapter.to_dict() for adapter in self.adapters]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide what the model draws, for the key of a cache."""
+        return {
+            **self.info.to_dict(),
+            "adapters": self.adapter_records,
+            "trained_on": list(self.trained_on),
+        }

@@ -1,0 +1,113 @@
+"""Images that a study draws of a model: prompts that follow a cohort's table, the drift of the
+start, and checks that the model draws from text alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from latentdrift.adapt.methods.methods import METHODS, method
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.edit.editors.editors import EDITORS
+from latentdrift.errors import OptionError
+from latentdrift.model.drift import Drift
+from latentdrift.model.model import Model
+from latentdrift.sample.generate import SamplingOptions, Watch, generate
+from latentdrift.sample.synthetic_cohort import follow_cohort, follow_rows
+
+LoadModel = Callable[[], Model]
+"""Opens a model, once per process."""
+
+
+def prompts_of_split(model: Model, cohort: Cohort, split: str, n: int) -> dict[int, str]:
+    """Index -> prompt of n images that follow a split's table."""
+    requests = follow_cohort(cohort, split, n, model.info)
+    return {index: request.prompt for index, request in enumerate(requests)}
+
+
+def prompts_of_rows(model: Model, rows: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """Index -> prompt of images that follow rows of a cohort's table."""
+    requests = follow_rows(rows, model.info)
+    return {index: request.prompt for index, request in enumerate(requests)}
+
+
+def draw_images(
+    model: Model,
+    drift: Drift,
+    prompts: Mapping[int, str],
+    sampling: SamplingOptions,
+    watch: Watch | None = None,
+) -> Iterator[np.ndarray]:
+    """Sample images [R, R, 3] in [0, 1] in the order of their index, grey where the cohort is.
+
+    Args:
+        model: The model.
+        drift: Drift of the start and of the network, in place of the model's own.
+        prompts: Index -> prompt.
+        sampling: Options of sampling.
+        watch: Called after each step.
+    """
+    sampled = generate(model.base, drift, prompts, sampling, model.statistics, watch=watch)
+    for _, image in sampled:
+        unit = (image + 1) / 2
+        yield unit if model.info.colour else np.repeat(unit.mean(-1, keepdims=True), 3, -1)
+
+
+def check_method(name: str) -> None:
+    """Check that a method's network draws from text alone, as studies do.
+
+    Raises:
+        OptionError: There is no such method, or its network is shown more.
+    """
+    if method(name).shown:
+        able = ", ".join(other for other, row in METHODS.items() if not row.shown)
+        raise OptionError(
+            f"studies of drift draw from text alone, and a network of method '{name}' is shown "
+            f"more; take {able}"
+        )
+
+
+def check_editing(name: str, editor: str) -> None:
+    """Check that a method's network can be edited by an editor.
+
+    Raises:
+        OptionError: There is no such method, or its network is shown something else.
+    """
+    shown = "source" if EDITORS[editor].instructed else None
+    if method(name).shown != shown:
+        able = ", ".join(other for other, row in METHODS.items() if row.shown == shown)
+        raise OptionError(
+            f"editor '{editor}' is not for the network of method '{name}'; take {able}"
+        )
+
+
+def check_text_alone(model: Model, advice: str = "") -> None:
+    """Check that a model draws from text alone.
+
+    Args:
+        model: The model.
+        advice: What else can be done, as the end of the sentence.
+
+    Raises:
+        OptionError: It is shown more.
+    """
+    if model.base.sees_source or model.base.controls:
+        raise OptionError(
+            "studies of drift draw from text alone, and this network is shown "
+            f"{model.base.shows} beside it{advice}"
+        )
+
+
+def with_start(drift: Drift, delta: float, channels: int) -> Drift:
+    """The drift with a start of mean delta in every channel and class; the trained drift stays."""
+    values = (delta,) * channels
+    return replace(
+        drift,
+        infer=values,
+        start="shift",
+        groups=tuple(replace(group, infer=values) for group in drift.groups),
+    )
