@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from latentdrift import config, service
-from latentdrift.adapt.adapters.adapter import load_adapter
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base
 
@@ -101,12 +101,12 @@ def test_an_adapter_draws_the_same_pictures(world: Path, record: str) -> None:
 def test_an_adapter_keeps_its_facts(world: Path, folder: str, method: str) -> None:
     adapted = load_adapter(folder, device="cpu", precision="fp32")
     written = json.loads((WRITTEN / folder / "adapter" / "adapter.json").read_text())
-    assert adapted.info["method"] == method
-    assert adapted.info["cohort"]["fingerprint"] == COHORT
+    assert adapted.info.method == method
+    assert adapted.info.cohort and adapted.info.cohort.fingerprint == COHORT
     assert list(adapted.drift.train) == written["drift"]["train"]
     assert list(adapted.drift.infer) == written["drift"]["infer"]
     assert adapted.statistics is not None
-    assert adapted.without().hash == BASE
+    assert adapted.without().base.hash == BASE
 
 
 def test_an_edit_replays(world: Path) -> None:

@@ -77,7 +77,7 @@ def _load_foreign(path: Path, base: str | None, device: str, precision: str) -> 
     if base is None:
         raise AdapterError(
             f"{path} is {recognised(path)}, and does not say which base it belongs to: give that "
-            "one with --base"
+            "one with `base`"
         )
     plain = Base.load(base, device=device, precision=precision)
     adapted, info = apply_file(plain, path)

@@ -1,0 +1,75 @@
+"""Model: a base alone, a cohort's words, and what `Model.load` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from fits import short_fit
+
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import AdapterError
+from latentdrift.model.base import Base
+from latentdrift.model.model import Model
+from latentdrift.record import sha256
+
+
+@pytest.fixture(scope="module")
+def cohort(tiny_cohort_folder: Path) -> Cohort:
+    return Cohort.load(tiny_cohort_folder)
+
+
+def load(place: Path | str, *also: str) -> Model:
+    return Model.load(place, also=also, device="cpu", precision="fp32")
+
+
+@torch.no_grad()
+def predict(base: Base) -> torch.Tensor:
+    xt = torch.linspace(-1, 1, base.latent_channels * 64).reshape(1, -1, 8, 8)
+    return base.denoiser()(xt, 500, base.embed(["a brain MRI"]))
+
+
+def test_a_base_alone_is_a_model_that_takes_a_cohorts_words(
+    tiny_base_folder: Path, cohort: Cohort
+) -> None:
+    model = load(tiny_base_folder)
+    assert model.is_base and model.adapters == () and model.trained_on == ()
+    assert model.info.describe == "image" and model.info.colour
+    about = model.about(cohort)
+    assert about.info.describe == cohort.describe and about.info.spec == cohort.attributes
+    assert about.info.colour is False
+    assert model.info.describe == "image"
+    assert Model.of_base(model.base, 16).info.side == 16
+
+
+def test_a_run_its_adapter_and_a_stack_are_models(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    options = {"steps": 2, "learning_rate": 1e-2, "drift": "none"}
+    first = short_fit(tiny_base_folder, cohort, tmp_path / "first", **options)
+    second = short_fit(tiny_base_folder, cohort, tmp_path / "second", seed=1, **options)
+    model = load(first.adapter.parent)
+    (adapter,) = model.adapters
+    weights = first.adapter / "pytorch_lora_weights.safetensors"
+    assert (adapter.method, adapter.sha256) == ("lora", sha256(weights))
+    assert adapter.place == first.adapter and adapter.cohort_fingerprint == cohort.fingerprint
+    assert model.about(cohort) is model
+    assert torch.equal(predict(model.base), predict(load(first.adapter).base))
+
+    stack = load(first.adapter, f"{second.adapter}=0.5")
+    assert [part.weight for part in stack.adapters] == [1.0, 0.5]
+    assert stack.trained_on == (cohort.fingerprint,) * 2
+    assert stack.adapter_records[1] == {
+        "method": "lora",
+        "weight": 0.5,
+        "sha256": sha256(second.adapter / weights.name),
+    }
+    alone = stack.without()
+    assert alone.is_base
+    assert torch.equal(predict(alone.base), predict(load(tiny_base_folder).base))
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match=r"is not an adapter: it has no adapter\.json"):
+        load(tmp_path)
