@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
+
+from latentdrift.data.images.dicom import read_dicom
+from latentdrift.data.images.image import Image
+from latentdrift.data.images.intensity import to_unit
 
 STORED = np.random.default_rng(0).integers(0, 4096, (6, 8)).astype(np.uint16)
 
@@ -63,3 +71,46 @@ def dicom_errors(path: Path) -> list[str]:
     lines = (report.stdout + report.stderr).splitlines()
     assert any("SCImage" in line for line in lines)
     return [line for line in lines if line.startswith("Error") and "0x0008,0x001c" not in line]
+
+
+ALLOWED = {"age", "sex", "view", "modality", "body_part"}
+
+
+def one(path: Path, **options: Any) -> Image:
+    """The only image of a file."""
+    (image,) = read_dicom(path, **options)
+    return image
+
+
+def shown(image: Image) -> np.ndarray:
+    """Pixels in the unit range of the image."""
+    return to_unit(image.pixels, image.range)
+
+
+RGB = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+
+
+IDENTITY = {
+    "PatientName": "DOE^JANE",
+    "PatientID": "MRN-0042",
+    "PatientBirthDate": "19500615",
+    "OtherPatientIDs": "OTHER-7",
+    "PatientAddress": "1 Main Street",
+    "InstitutionName": "St Elsewhere",
+    "ReferringPhysicianName": "WHO^DOCTOR",
+    "OperatorsName": "TECH^NICIAN",
+    "StudyDate": "20150615",
+    "StudyTime": "101112",
+    "AccessionNumber": "ACC99",
+    "StudyID": "S-77",
+    "StudyDescription": "CHEST OF JANE DOE",
+    "SeriesDescription": "JANE SERIES",
+    "PatientComments": "lives alone",
+    "DeviceSerialNumber": "SN12345",
+    "StationName": "ROOM9",
+    "ProtocolName": "DOE PROTOCOL",
+    "ImageComments": "JANE COMMENT",
+    "StudyInstanceUID": "1.2.3.4.51",
+    "SeriesInstanceUID": "1.2.3.4.52",
+    "FrameOfReferenceUID": "1.2.3.4.53",
+}

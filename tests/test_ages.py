@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from latentdrift.ages import OLDEST, AgeError, parse_age
-from latentdrift.errors import OptionError
-from latentdrift.prompts.attribute_parsing import parse_assignment
+from latentdrift.ages import AgeError, parse_age
 
 
 @pytest.mark.parametrize(
@@ -108,15 +106,3 @@ def test_a_unit_of_the_column_counts_where_the_cell_has_none() -> None:
     assert parse_age("18y", "months") == 18
     assert parse_age("1,500", "days", ".") == pytest.approx(1500 / 365.25, abs=5e-4)
     assert parse_age("1,500", "days", ",") == pytest.approx(1.5 / 365.25, abs=5e-4)
-
-
-@pytest.mark.parametrize("text", ["90+", "> 89", "90", "90 or older", "1080 months"])
-def test_the_command_line_reads_ages_as_tables_do(text: str) -> None:
-    assert parse_assignment(f"age={text}", {"age": {"type": "number"}}) == ("age", 90.0)
-
-
-@pytest.mark.parametrize("text", ["129", "45-50", "unknown", "-1"])
-def test_the_command_line_refuses_what_is_no_age(text: str) -> None:
-    with pytest.raises(OptionError, match=f"age={text}: "):
-        parse_assignment(f"age={text}", {"age": {"type": "number"}})
-    assert OLDEST == 120

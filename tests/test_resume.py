@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import shutil
 import signal
@@ -23,10 +22,8 @@ from PIL import Image as Pillow
 
 from latentdrift import config, record, service, storage
 from latentdrift.cli import main
-from latentdrift.data.images.uids import Uids
 from latentdrift.data.importing import isolation
-from latentdrift.data.tables import pseudonymization
-from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
+from latentdrift.errors import CohortError, InputError, ResourceError
 
 
 def run(verb: str, options: config.Options) -> Any:
@@ -104,40 +101,6 @@ def test_a_finished_import_is_the_same_command_again_and_nothing_else(
     Pillow.fromarray(np.zeros((16, 16), np.uint8)).save(scans / "new.png")
     with pytest.raises(CohortError, match="exists and is not empty"):
         run("import", importing(scans, out))
-
-
-@pytest.mark.parametrize("left", ["", "\n"])
-def test_a_salt_that_a_full_disk_cut_off_is_no_secret(left: str, tmp_path: Path) -> None:
-    """Under an empty one anybody could find patients' ids by trying them."""
-    (tmp_path / "out-private").mkdir()
-    (tmp_path / "out-private" / "salt.txt").write_text(left)
-    assert len(pseudonymization.choose_salt(tmp_path / "out", None)) > 30
-    assert len(Uids.open(tmp_path / "out-private").salt) > 30
-
-
-@pytest.mark.parametrize(
-    "error",
-    [KilledError(), OSError(errno.ENOSPC, "No space left on device")],
-    ids=["killed", "disk full"],
-)
-def test_private_files_appear_whole_or_not_at_all(tmp_path: Path, error: BaseException) -> None:
-    tables = {"patients.csv": (("patient", "pseudonym"), [("a", "b")])}
-
-    def fail(*_: Any) -> None:
-        raise error
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(type(error)):
-        patch.setattr(os, "replace", fail)
-        pseudonymization.write_private(tmp_path / "out", "secret", tables)
-    assert not (tmp_path / "out-private" / "salt.txt").exists()
-    pseudonymization.write_private(tmp_path / "out", "secret", tables)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out-private").iterdir()} == {
-        "salt.txt": b"secret\n",
-        "patients.csv": b"patient,pseudonym\r\na,b\r\n",
-    }
-    assert all(
-        stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "out-private").iterdir()
-    )
 
 
 def test_only_its_owner_reads_the_private_record(scans: Path, tmp_path: Path) -> None:
@@ -1240,20 +1203,6 @@ def test_signs_that_an_encoding_lacks_are_escaped(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "PMI_RANK"])
-def test_a_rank_that_is_no_number_is_a_sentence(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from latentdrift import distributed_ranks
-
-    monkeypatch.setenv(name, "abc")
-    with pytest.raises(OptionError, match=f"the environment variable {name} is 'abc'"):
-        distributed_ranks.count() if name == "WORLD_SIZE" else distributed_ranks.rank()
-    if name != "WORLD_SIZE":
-        assert main.main(["phantom", "--out", str(tmp_path / "out")]) == 1
-        assert f"the environment variable {name} is 'abc'" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
@@ -1284,51 +1233,6 @@ def test_errors_of_the_machine_are_sentences(
     monkeypatch.setattr(service, "phantom", fail)
     assert main.main(["phantom", "--out", str(tmp_path / "out")]) == 1
     assert sentence in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("text", "finding"),
-    [
-        ("[]", "no table of names"),
-        ("7", "no table of names"),
-        ('{"verb": 3, "options": {}}', "`verb`"),
-        ("{", "damaged"),
-        ('{"verb": "fit", "options": []}', "`options`"),
-        ('{"verb": "fit"}', "`options`"),
-        ("[" * 50_000, "damaged"),
-        ('{"verb": "fit", "options": {}, "results": 3}', "`results`"),
-        ("\udcff", "damaged"),
-    ],
-)
-def test_a_record_of_wrong_types_is_a_sentence(text: str, finding: str, tmp_path: Path) -> None:
-    (tmp_path / "record.json").write_text(text, errors="surrogateescape")
-    with pytest.raises(InputError, match="no record of latentdrift") as error:
-        record.read(tmp_path)
-    assert finding in str(error.value)
-
-
-def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    storage.write_text(path, json.dumps(1))
-    for allowed in range(3):
-        with stopped(tmp_path, allowed, KilledError()), pytest.raises(KilledError):
-            storage.write_text(path, json.dumps(2))
-            storage.write_text(path, json.dumps(3))
-        assert path.read_text() in ("1", "2", "3")
-
-
-def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    def half(place: Path) -> None:
-        place.write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    path = tmp_path / "a.png"
-    with pytest.raises(OSError, match="No space"), storage.written(path) as aside:
-        half(aside)
-    assert list(tmp_path.iterdir()) == []
-    with storage.written(path) as aside:
-        Pillow.new("L", (4, 4)).save(aside)
-    assert Pillow.open(path).size == (4, 4) and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_reader_study_is_finished_after_a_stop_and_never_replaced(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kills import KilledError, stopped
+from PIL import Image as Pillow
 
 from latentdrift import storage
 
@@ -262,3 +263,27 @@ def test_leftovers_of_a_result_go_with_it(tmp_path: Path, old: str) -> None:
     (tmp_path / old).write_text("half")
     storage.Results(tmp_path, "one").put("a", {})
     assert names(tmp_path) == ["a.json"]
+
+
+def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    storage.write_text(path, json.dumps(1))
+    for allowed in range(3):
+        with stopped(tmp_path, allowed, KilledError()), pytest.raises(KilledError):
+            storage.write_text(path, json.dumps(2))
+            storage.write_text(path, json.dumps(3))
+        assert path.read_text() in ("1", "2", "3")
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    def half(place: Path) -> None:
+        place.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.png"
+    with pytest.raises(OSError, match="No space"), storage.written(path) as aside:
+        half(aside)
+    assert list(tmp_path.iterdir()) == []
+    with storage.written(path) as aside:
+        Pillow.new("L", (4, 4)).save(aside)
+    assert Pillow.open(path).size == (4, 4) and list(tmp_path.iterdir()) == [path]

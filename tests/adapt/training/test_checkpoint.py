@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from latentdrift.adapt.training import checkpoint
+from latentdrift.adapt.training import (
+    checkpoint,
+)
 
 
 def run(steps: int, parameters: dict, optimizer: torch.optim.Optimizer, begin: int = 0) -> None:
@@ -89,3 +91,22 @@ def test_a_damaged_one_falls_back_to_the_one_before(
     assert last
     assert last.step == 5
     assert "step-000006 cannot be read" in caplog.text
+
+
+def test_a_checkpoint_holds_whole_numbers_and_shared_tables(tmp_path: Path) -> None:
+    """As the state of 8-bit optimisers is."""
+    parameters = {name: torch.nn.Parameter(torch.randn(4)) for name in "ab"}
+    optimizer = torch.optim.SGD(list(parameters.values()), lr=0.1)
+    table = torch.linspace(-1, 1, 256)
+    state = {"step": 3, "table": table, "state1": torch.arange(4, dtype=torch.uint8)}
+    for parameter in parameters.values():
+        optimizer.state[parameter] = dict(state)
+    checkpoint.write(tmp_path, 3, parameters, optimizer)
+    again = torch.optim.SGD(list(parameters.values()), lr=0.1)
+    last = checkpoint.newest(tmp_path)
+    assert last
+    last.restore(parameters, again)
+    for parameter in parameters.values():
+        found = again.state[parameter]
+        assert (found["step"], type(found["step"])) == (3, int)
+        assert torch.equal(found["table"], table)

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from latentdrift.adapt.training import (
+    losses,
+)
 from latentdrift.adapt.training.losses import denoising_loss, draw_times, min_snr
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Schedule
@@ -113,3 +116,31 @@ def test_times_are_uniform_and_evenly_spread() -> None:
     gaps = draws.sort(1).values.diff(dim=1)
     assert gaps.min() >= 124
     assert gaps.max() <= 126
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_min_snr_is_the_closed_form(kind: str) -> None:
+    schedule = Schedule.from_config({"prediction_type": kind})
+    t = torch.arange(1000)
+    gamma = 5.0
+    alpha_bar = torch.cumprod(
+        1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0
+    )
+    snr = alpha_bar / (1 - alpha_bar)
+    expected = torch.minimum(snr, torch.tensor(gamma)) / (snr if kind == "epsilon" else snr + 1)
+    found = losses.min_snr(schedule, t, gamma)
+    torch.testing.assert_close(
+        found, expected, rtol=1e-4, atol=0
+    )  # diffusers keeps alpha_bar in float32
+    assert found[-1] == pytest.approx(
+        1.0 if kind == "epsilon" else (snr[-1] / (snr[-1] + 1)).item(), rel=1e-4
+    )
+    # an error d of x0 is an error d a / s of eps and d / s of v: it counts min(SNR, gamma) d^2 in
+    # both
+    per_x0 = snr if kind == "epsilon" else snr + 1
+    torch.testing.assert_close(found * per_x0, snr.clamp(max=gamma), rtol=1e-4, atol=0)
+
+
+def test_min_snr_of_pure_noise_is_a_number() -> None:
+    schedule = Schedule.from_config({"prediction_type": "v_prediction"}).altered(zero_snr=True)
+    assert losses.min_snr(schedule, torch.tensor([999]), 5.0).item() == 0.0

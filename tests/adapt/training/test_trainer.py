@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,28 +10,23 @@ from typing import Any
 
 import pytest
 import torch
-from fits import STEPS, KilledError, asked, entries, killer, same, short_fit, weights
-from safetensors.torch import load_file
+from fits import KilledError, asked, entries, killer, same, short_fit, weights
 
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training import (
-    checkpoint,
     losses,
-    lr_schedules,
     optimizers,
     trackers,
     training_setup,
 )
 from latentdrift.adapt.training.batches import Batch
 from latentdrift.adapt.training.cost_estimate import plan
-from latentdrift.adapt.training.ema import Average
 from latentdrift.adapt.training.train import FitResult
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.model.schedule import Schedule
 
 rows = pytest.mark.parametrize("name", METHODS)
 EVERYTHING: dict[str, Any] = {
@@ -133,29 +127,6 @@ def test_a_batch_is_cut_along_its_images() -> None:
 # Weights of times and places
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-def test_min_snr_is_the_closed_form(kind: str) -> None:
-    schedule = Schedule.from_config({"prediction_type": kind})
-    t = torch.arange(1000)
-    gamma = 5.0
-    alpha_bar = torch.cumprod(
-        1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0
-    )
-    snr = alpha_bar / (1 - alpha_bar)
-    expected = torch.minimum(snr, torch.tensor(gamma)) / (snr if kind == "epsilon" else snr + 1)
-    found = losses.min_snr(schedule, t, gamma)
-    torch.testing.assert_close(
-        found, expected, rtol=1e-4, atol=0
-    )  # diffusers keeps alpha_bar in float32
-    assert found[-1] == pytest.approx(
-        1.0 if kind == "epsilon" else (snr[-1] / (snr[-1] + 1)).item(), rel=1e-4
-    )
-    # an error d of x0 is an error d a / s of eps and d / s of v: it counts min(SNR, gamma) d^2 in
-    # both
-    per_x0 = snr if kind == "epsilon" else snr + 1
-    torch.testing.assert_close(found * per_x0, snr.clamp(max=gamma), rtol=1e-4, atol=0)
-
-
 def test_min_snr_weighs_the_loss_that_is_trained_and_not_the_one_that_is_watched(
     trainer: Any,
 ) -> None:
@@ -166,11 +137,6 @@ def test_min_snr_weighs_the_loss_that_is_trained_and_not_the_one_that_is_watched
     expected = (each * losses.min_snr(plain.base.schedule, batch.t, 5.0)).mean().item()
     assert weighted.watch([batch]) == plain.watch([batch])
     assert weighted.update(batch).loss == pytest.approx(expected, rel=1e-5)
-
-
-def test_min_snr_of_pure_noise_is_a_number() -> None:
-    schedule = Schedule.from_config({"prediction_type": "v_prediction"}).altered(zero_snr=True)
-    assert losses.min_snr(schedule, torch.tensor([999]), 5.0).item() == 0.0
 
 
 def test_outside_a_mask_the_loss_counts_what_it_is_told(trainer: Any) -> None:
@@ -190,81 +156,7 @@ def test_outside_a_mask_the_loss_counts_what_it_is_told(trainer: Any) -> None:
 # The average of the weights
 
 
-def test_the_average_is_its_recursion() -> None:
-    weight = torch.nn.Parameter(torch.zeros(1))
-    average = Average({"w": weight}, 0.5)
-    expected = 0.0
-    for done in range(20):
-        weight.data.fill_(float(done + 1))
-        average.follow(done)
-        decay = min(0.5, (1 + done) / (10 + done))
-        expected = decay * expected + (1 - decay) * (done + 1)
-        assert average.weights["w"].item() == pytest.approx(expected, rel=1e-6)
-    average.swap()
-    assert weight.item() == pytest.approx(expected, rel=1e-6)
-    average.swap()
-    assert weight.item() == 20
-
-
-def test_the_adapter_is_the_average_of_the_weights_after_each_step(
-    run: Any, tmp_path: Path
-) -> None:
-    averaged = run("averaged", ema=0.8)
-    last = run("last", checkpoint_every=1)
-    assert not same(averaged, last)
-    stored = load_file(
-        tmp_path / "averaged" / "checkpoints" / f"step-{STEPS:06d}" / "state.safetensors"
-    )
-    final = weights(last)  # the training itself goes the same way
-    assert all(
-        torch.equal(stored[f"weight/{name.removeprefix('unet.')}"], value)
-        for name, value in final.items()
-    )
-    assert all(
-        torch.equal(stored[f"average/{name.removeprefix('unet.')}"], value)
-        for name, value in weights(averaged).items()
-    )
-
-
-def test_previews_and_held_out_losses_are_those_of_the_average(run: Any, trainer: Any) -> None:
-    made, batch = trainer(ema=0.999)
-    for _ in range(3):
-        made.update(batch)
-    before = {name: weight.clone() for name, weight in made.parameters.items()}
-    expected = {name: weight.clone() for name, weight in made.average.weights.items()}
-    with made.kept():
-        assert all(torch.equal(weight, expected[name]) for name, weight in made.parameters.items())
-        loss = torch.cat([made.losses(batch)]).mean().item()
-    assert made.watch([batch]) == pytest.approx(loss, rel=1e-6)
-    assert all(torch.equal(weight, before[name]) for name, weight in made.parameters.items())
-
-
 # Rates, optimisers
-
-
-def test_rates_rise_and_fall_as_their_rows_say() -> None:
-    for name, middle, last in [
-        ("constant", 1, 1),
-        ("linear", 0.5, 0.01),
-        ("cosine", 0.5, (1 + math.cos(math.pi * 0.99)) / 2),
-    ]:
-        rate = lr_schedules.Rates.of(2.0, name, 10, 110)
-        assert [rate(done) for done in range(10)] == pytest.approx(
-            [0.2 * (done + 1) for done in range(10)]
-        )
-        assert rate(10) == pytest.approx(2.0)
-        assert rate(60) == pytest.approx(2 * middle)
-        assert rate(109) == pytest.approx(2 * last)
-    assert set(lr_schedules.SCHEDULES) == {"constant", "linear", "cosine"}
-
-
-def test_the_default_is_twenty_steps_or_a_tenth_of_the_run_and_then_constant() -> None:
-    for steps, warm_up in [(400, 20), (50, 5), (5, 1)]:
-        rate = lr_schedules.Rates.of(1e-3, "constant", None, steps)
-        assert [rate(done) for done in range(steps)] == [
-            1e-3 * min(1.0, (done + 1) / warm_up) for done in range(steps)
-        ]
-    assert lr_schedules.Rates.of(1e-3, "constant", 0, 5)(0) == 1e-3
 
 
 def test_the_rate_in_the_log_is_the_one_asked_for(run: Any, tmp_path: Path) -> None:
@@ -394,25 +286,6 @@ def test_a_loss_that_is_no_number_in_any_pass_leaves_everything_as_it_was(
     assert all(torch.equal(weight, before[name]) for name, weight in made.parameters.items())
     assert all(torch.equal(made.average.weights[name], weight) for name, weight in average.items())
     assert all(weight.grad is None for weight in made.parameters.values())
-
-
-def test_a_checkpoint_holds_whole_numbers_and_shared_tables(tmp_path: Path) -> None:
-    """As the state of 8-bit optimisers is."""
-    parameters = {name: torch.nn.Parameter(torch.randn(4)) for name in "ab"}
-    optimizer = torch.optim.SGD(list(parameters.values()), lr=0.1)
-    table = torch.linspace(-1, 1, 256)
-    state = {"step": 3, "table": table, "state1": torch.arange(4, dtype=torch.uint8)}
-    for parameter in parameters.values():
-        optimizer.state[parameter] = dict(state)
-    checkpoint.write(tmp_path, 3, parameters, optimizer)
-    again = torch.optim.SGD(list(parameters.values()), lr=0.1)
-    last = checkpoint.newest(tmp_path)
-    assert last
-    last.restore(parameters, again)
-    for parameter in parameters.values():
-        found = again.state[parameter]
-        assert (found["step"], type(found["step"])) == (3, int)
-        assert torch.equal(found["table"], table)
 
 
 # Memory, plans

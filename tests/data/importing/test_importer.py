@@ -464,22 +464,6 @@ def test_volumes_without_a_plane_say_what_to_give(tmp_path):
         import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c"))
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("plane", "axial"), ("position", "40%"), ("slab", 3.0)]
-)
-def test_options_about_slices_are_refused_for_pictures(tmp_path, option, value):
-    save(tmp_path / "in" / "a.png", scan(0))
-    asked = ImportOptions(source=tmp_path / "in", out=tmp_path / "out", **{option: value})
-    with pytest.raises(
-        OptionError, match=f"`{option}` is about slices, and no file of .* is DICOM or NIfTI"
-    ):
-        survey(asked)
-    nibabel.save(
-        nibabel.Nifti1Image(np.zeros((8, 8, 8), np.uint8), np.eye(4)), tmp_path / "in" / "b.nii"
-    )
-    assert survey(asked)["files_to_read"] == 2
-
-
 def test_an_import_of_nothing_is_an_error(tmp_path):
     (tmp_path / "in").mkdir()
     options = ImportOptions(source=tmp_path / "in", out=tmp_path / "c")
