@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentdrift.adapt.loading import load_adapter
+    from latentdrift.api.counterfactual import Counterfactual
+    from latentdrift.api.functions import evaluate, fit, import_images, write_phantom
+    from latentdrift.api.image_set import ImageSet
+    from latentdrift.api.report import Report
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
     from latentdrift.model.drift import Drift
@@ -22,11 +26,32 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Base": "latentdrift.model.base",
     "Cohort": "latentdrift.data.cohort.cohort",
+    "Counterfactual": "latentdrift.api.counterfactual",
     "Drift": "latentdrift.model.drift",
+    "ImageSet": "latentdrift.api.image_set",
     "Model": "latentdrift.model.model",
+    "Report": "latentdrift.api.report",
+    "evaluate": "latentdrift.api.functions",
+    "fit": "latentdrift.api.functions",
+    "import_images": "latentdrift.api.functions",
     "load_adapter": "latentdrift.adapt.loading",
+    "write_phantom": "latentdrift.api.functions",
 }
-__all__ = ["Base", "Cohort", "Drift", "Model", "__version__", "load_adapter"]
+__all__ = [
+    "Base",
+    "Cohort",
+    "Counterfactual",
+    "Drift",
+    "ImageSet",
+    "Model",
+    "Report",
+    "__version__",
+    "evaluate",
+    "fit",
+    "import_images",
+    "load_adapter",
+    "write_phantom",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,3 +60,7 @@ def __getattr__(name: str) -> Any:
             f"module 'latentdrift' has no attribute '{name}'; public names: {', '.join(__all__)}"
         )
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Report = Callable[[int, int], None]
-"""Called with what is done and all there is to do."""
+"""Callback with the number of items that are done and the number of all items."""
 
 
 @contextmanager
 def bar(label: str, *, quiet: bool = False) -> Iterator[Report]:
-    """A bar on stderr that is gone when its work is done; quiet: nothing is shown."""
+    """Show a progress bar on stderr, or in the notebook, while the work lasts.
+
+    Args:
+        label: Name of the work.
+        quiet: Whether to show nothing.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,

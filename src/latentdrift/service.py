@@ -43,8 +43,16 @@ UNHEARD = (
 )
 
 
-def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
-    """Do a verb; quiet: without progress.
+def run(
+    verb: str, options: config.Options, *, quiet: bool = False, model: Model | None = None
+) -> Result:
+    """Do a verb.
+
+    Args:
+        verb: A row of VERBS.
+        options: Its options.
+        quiet: Whether to show no progress.
+        model: For `generate` and `edit`: the model that the options name, if it is loaded already.
 
     Raises:
         ResourceError: Another process writes to the same `out`.
@@ -54,7 +62,8 @@ def run(verb: str, options: config.Options, *, quiet: bool = False) -> Result:
     with (
         held(out) if out and not distributed_ranks.rank() else nullcontext()
     ):  # of several processes, the first one writes
-        return load(find(verb).function)(options, quiet)
+        function = load(find(verb).function)
+        return function(options, quiet) if model is None else function(options, quiet, model)
 
 
 def load_model(
@@ -139,7 +148,9 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     }
 
 
-def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
+def generate(
+    options: config.GenerateOptions, quiet: bool = False, loaded: Model | None = None
+) -> Result:
     """An adapter -> synthetic images, as a cohort."""
     from latentdrift.adapt.training.hint_batches import pictures
     from latentdrift.data.cohort.cohort import Cohort
@@ -150,7 +161,7 @@ def generate(options: config.GenerateOptions, quiet: bool = False) -> Result:
     from latentdrift.sample.start_override import restart
     from latentdrift.sample.synthetic_cohort import Sheet, quarantine
 
-    model = load_model(options, options.also)
+    model = loaded or load_model(options, options.also)
     model = replace(model, drift=restart(model, options))
     base, drift, info = model.base, model.drift, model.info
     wanted = requests_of(options, model)
@@ -232,7 +243,7 @@ def requests_of(options: config.GenerateOptions, model: Model) -> list[Request]:
     return image_requests(options, model, rows_with_hints)
 
 
-def edit_run_of(options: config.EditOptions) -> EditRun:
+def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> EditRun:
     """The edits that `edit` makes, and the model that makes them.
 
     Raises:
@@ -245,7 +256,7 @@ def edit_run_of(options: config.EditOptions) -> EditRun:
     from latentdrift.edit.io.edit_requests import Wish
     from latentdrift.edit.io.edit_run import EditRun
 
-    model = load_model(options, options.also)
+    model = loaded or load_model(options, options.also)
     wish = Wish.of(options, model)
     cohort = options.source if (options.source / "cohort.json").is_file() else None
     hints = sourced(
@@ -259,7 +270,7 @@ def edit_run_of(options: config.EditOptions) -> EditRun:
     return run
 
 
-def edit(options: config.EditOptions, quiet: bool = False) -> Result:
+def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None = None) -> Result:
     """One patient, one thing changed -> original, reconstruction, counterfactual, differences,
     record."""
     from latentdrift.data.images.uids import Uids
@@ -274,7 +285,7 @@ def edit(options: config.EditOptions, quiet: bool = False) -> Result:
     )
     from latentdrift.evaluate.privacy.copy_gate import gate_edits, open_gate
 
-    work = edit_run_of(options)
+    work = edit_run_of(options, loaded)
     backs = [(asked, work.back(asked)) for asked in work.requests] if options.reverse else []
     missing = work.missing()
     changes = []

@@ -257,8 +257,11 @@ def name_of(options: config.Options) -> str:
     return next(name for name, row in VERBS.items() if row.options is type(options))
 
 
-def load(reference: str) -> Callable[..., dict[str, Any]]:
-    """The function that a row names as `module:function`."""
+def load(reference: str) -> Callable[..., Any]:
+    """The function that `module:function` names, imported when it is called for.
+
+    Rows of VERBS name their functions so, and methods of `Model` the functions above them.
+    """
     module, _, function = reference.partition(":")
-    loaded: Callable[..., dict[str, Any]] = getattr(import_module(module), function)
+    loaded: Callable[..., Any] = getattr(import_module(module), function)
     return loaded

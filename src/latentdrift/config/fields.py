@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal
 
@@ -28,6 +29,12 @@ def is_switch(field: FieldInfo) -> bool:
 def is_sequence(field: FieldInfo) -> bool:
     """Whether an option takes several values."""
     return any(typing.get_origin(kind) is tuple for kind in kinds(field))
+
+
+def takes_text_alone(field: FieldInfo) -> bool:
+    """Whether the values of an option are text, and neither paths nor numbers."""
+    parts = [part for kind in kinds(field) for part in (typing.get_args(kind) or (kind,))]
+    return str in parts and not {Path, int, float} & {part for part in parts if part is not ...}
 
 
 def can_be_left_out(field: FieldInfo) -> bool:

@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from latentdrift.config import EditOptions, GenerateOptions
+from latentdrift.config.signature import document
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.adapter_info import AdapterInfo, AttributeInfo, HintInfo
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.model.schedule import Schedule
+from latentdrift.verbs import load
+
+if TYPE_CHECKING:
+    from latentdrift.api.counterfactual import Counterfactual
+    from latentdrift.api.image_set import ImageSet
 
 
 @dataclass(frozen=True)
@@ -146,3 +153,38 @@ class Model:
             "adapters": self.adapter_records,
             "trained_on": list(self.trained_on),
         }
+
+    def generate(self, prompt: str | Sequence[str] = (), **options: Any) -> ImageSet:
+        """Draw synthetic images.
+
+        Args:
+            prompt: One prompt or several; none where `like`, `compose` or `interpolate` is given.
+            options: `out`, `progress`, and the options of `latentdrift generate`.
+
+        Returns:
+            The images, with their prompts.
+        """
+        return load("latentdrift.api.functions:generate")(self, prompt, **options)
+
+    def edit(self, source: Path | str, **options: Any) -> Counterfactual:
+        """Make the counterfactual of one image.
+
+        Args:
+            source: An image: PNG, DICOM or NIfTI.
+            options: `given` and `set` as dictionaries, such as `{"age": 85}`; `out`, `progress`,
+                and the options of `latentdrift edit`.
+        """
+        return load("latentdrift.api.functions:edit")(self, source, **options)
+
+    def edit_all(self, source: Cohort | Path | str, **options: Any) -> list[Counterfactual]:
+        """Make the counterfactuals of a cohort, a volume or several values; see `edit`."""
+        return load("latentdrift.api.functions:edit_all")(self, source, **options)
+
+    def __repr__(self) -> str:
+        adapters = ", ".join(adapter.method for adapter in self.adapters) or "no adapter"
+        return f"<Model: {self.base.name} with {adapters}>"
+
+
+document(Model.generate, GenerateOptions, "adapter", "also")
+document(Model.edit, EditOptions, "adapter", "also")
+document(Model.edit_all, EditOptions, "adapter", "also")

@@ -23,7 +23,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image as Pillow
 
+from latentdrift import notebook
 from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.letterbox import Fit
@@ -52,6 +54,8 @@ COLUMNS = (
     "window_high",
     "sha256",
 )
+MAX_SHOWN = 12
+"""Images that a cohort shows of itself in a notebook."""
 NUMBERS = ("days", "age", "row_mm", "col_mm", "window_low", "window_high")
 CONDITIONS = ("age", "sex", "findings", "view")
 """Columns of COLUMNS that describe the patient or the picture, and so can stand in a prompt."""
@@ -95,6 +99,28 @@ class Cohort:
                 f"{lost[0]}; import it again"
             )
         return cls(folder, table, info)
+
+    def __repr__(self) -> str:
+        return f"<Cohort: {self._counts}, {self.describe}, in {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        counts = self.table["split"].value_counts().to_dict()
+        splits = ", ".join(f"{split} {count}" for split, count in counts.items())
+        step = max(1, len(self.table) // MAX_SHOWN)
+        shown = self.table.iloc[::step].head(MAX_SHOWN)
+        images = (
+            (Pillow.open(member(self.folder, name)), f"{place} ({split})")
+            for place, name, split in zip(
+                shown.index, shown["file_name"], shown["split"], strict=True
+            )
+        )
+        return notebook.strip(images, f"{self.describe}: {self._counts}; {splits}")
+
+    @property
+    def _counts(self) -> str:
+        """Numbers of images and patients, in words."""
+        patients = self.table["patient"].nunique()
+        return f"{len(self.table)} images of {patients} patients"
 
     @property
     def attributes(self) -> dict[str, dict[str, Any]]:

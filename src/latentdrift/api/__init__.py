@@ -1,0 +1,1 @@
+"""The Python interface: what `import latentdrift` offers, over the same options and verbs."""

@@ -1,0 +1,91 @@
+"""Counterfactual: one image with one change, as `edit` wrote it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from PIL import Image as Pillow
+
+from latentdrift import notebook
+from latentdrift.api.scratch import copy_result
+from latentdrift.record import NAME
+
+
+class Counterfactual:
+    """A counterfactual of an image, with what is needed to judge it."""
+
+    def __init__(self, folder: Path, keeper: TemporaryDirectory[str] | None = None) -> None:
+        """Open a counterfactual that `edit` made.
+
+        Args:
+            folder: The folder of this one edit.
+            keeper: The temporary folder that holds it, if one does.
+        """
+        self.folder = folder
+        self._keeper = keeper
+
+    @property
+    def original(self) -> Pillow.Image:
+        """The source image."""
+        return self._read("original")
+
+    @property
+    def image(self) -> Pillow.Image:
+        """The counterfactual."""
+        return self._read("counterfactual")
+
+    @property
+    def reconstruction(self) -> Pillow.Image:
+        """The source image after the same steps without a change."""
+        return self._read("reconstruction")
+
+    @property
+    def difference(self) -> Pillow.Image:
+        """Map of the change, with its colour bar."""
+        return self._read("difference")
+
+    @property
+    def uncertainty(self) -> Pillow.Image | None:
+        """Map of the deviation over seeds; None where there was one seed."""
+        return self._read("uncertainty") if (self.folder / "uncertainty.png").is_file() else None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The record: prompts, editor, options, drift and hashes."""
+        facts: dict[str, Any] = json.loads((self.folder / NAME).read_text(encoding="utf-8"))
+        return facts
+
+    def _read(self, name: str) -> Pillow.Image:
+        with Pillow.open(self.folder / f"{name}.png") as image:
+            return image.copy()
+
+    def save(self, out: Path | str) -> Path:
+        """Copy the pictures, the record and the files in the source's format to a new folder.
+
+        Raises:
+            InputError: The folder is there and not empty.
+        """
+        return copy_result(self.folder, out)
+
+    def show(self) -> None:
+        """Show original, counterfactual and difference: in the notebook, or by the viewer."""
+        notebook.show(self._repr_html_(), self.folder / "counterfactual.png")
+
+    def __repr__(self) -> str:
+        return f"<Counterfactual: {self._change} in {self.folder}>"
+
+    @property
+    def _change(self) -> str:
+        facts = self.facts
+        return f"'{facts.get('source_prompt', '')}' -> '{facts.get('target_prompt', '')}'"
+
+    def _repr_html_(self) -> str:
+        pictures = [
+            (self.original, "original"),
+            (self.image, "counterfactual (synthetic)"),
+            (self.difference, "difference"),
+        ]
+        return notebook.strip(pictures, self._change)

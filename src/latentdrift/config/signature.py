@@ -1,0 +1,39 @@
+"""Signatures of Python functions that take the options of a verb as keywords."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from latentdrift.config.base import Options
+
+
+def document(function: Callable[..., Any], model: type[Options], *hidden: str) -> None:
+    """Give a function with `**options` the signature and the documentation of its option model.
+
+    Args:
+        function: Takes some options by name and the others as keywords.
+        model: The option model.
+        hidden: Options that the function sets itself.
+    """
+    own = inspect.signature(function)
+    named = [part for part in own.parameters.values() if part.kind is not part.VAR_KEYWORD]
+    taken = {part.name for part in named} | set(hidden)
+    further = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.is_required() else field.default,
+            annotation=field.annotation,
+        )
+        for name, field in model.model_fields.items()
+        if name not in taken
+    ]
+    function.__signature__ = own.replace(parameters=[*named, *further])  # type: ignore[attr-defined]
+    lines = [
+        f"    {name}: {' '.join(str(field.description).split())}"
+        for name, field in model.model_fields.items()
+        if name not in hidden
+    ]
+    function.__doc__ = "\n".join([inspect.getdoc(function) or "", "", "Options:", *lines])

@@ -1,0 +1,72 @@
+"""How objects show themselves in a notebook: HTML without scripts or styles of their own."""
+
+from __future__ import annotations
+
+import base64
+import webbrowser
+from collections.abc import Iterable, Mapping
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+TILE_PX = 128
+"""Height of a picture in a strip."""
+
+
+def picture(image: Pillow.Image, caption: str) -> str:
+    """An image with its caption, as an inline block of height TILE_PX."""
+    small = image.convert("L") if image.mode.startswith(("I", "F")) else image
+    if image.mode.startswith("I"):  # 16 bits
+        small = image.point(lambda value: value / 257).convert("L")
+    width = max(1, round(small.width * TILE_PX / small.height))
+    file = BytesIO()
+    small.resize((width, TILE_PX)).save(file, "PNG")
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return (
+        '<figure style="display:inline-block;margin:4px;text-align:center">'
+        f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def strip(images: Iterable[tuple[Pillow.Image, str]], title: str) -> str:
+    """Images with captions side by side, under a line of text."""
+    figures = "".join(picture(image, caption) for image, caption in images)
+    return f"<div><p>{escape(title)}</p>{figures}</div>"
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows with the same keys as an HTML table."""
+    rows = list(rows)
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in rows[0])
+    lines = [
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row.values()) + "</tr>"
+        for row in rows
+    ]
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+
+
+def is_notebook() -> bool:
+    """Whether this is a notebook, which shows HTML."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    shell = get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def show(html: str, page: Path) -> None:
+    """Show HTML in a notebook; elsewhere, open a page or picture with the system's viewer."""
+    if is_notebook():
+        from IPython.display import HTML, display
+
+        display(HTML(html))
+    else:
+        webbrowser.open(page.resolve().as_uri())

@@ -1,0 +1,193 @@
+"""The Python interface: it does what the verbs do, and its results read what they wrote."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import tiny_cohort
+
+import latentdrift as ld
+from latentdrift import config, service
+from latentdrift.errors import AdapterError, InputError, OptionError
+
+CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
+FEW: dict[str, Any] = {"steps": 2, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> ld.Cohort:
+    """Twelve phantoms of six patients."""
+    return ld.Cohort.load(tiny_cohort(tmp_path_factory.mktemp("api") / "cohort"))
+
+
+@pytest.fixture(scope="module")
+def model(
+    cohort: ld.Cohort, tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ld.Model:
+    """A LoRA of two steps."""
+    return ld.fit(
+        cohort,
+        out=tmp_path_factory.mktemp("api") / "run",
+        base=tiny_base_folder,
+        steps=2,
+        batch_size=2,
+        drift="none",
+        preview_every=0,
+        progress=False,
+        **CPU,
+    )
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image)
+
+
+def test_the_package_names_its_interface_and_loads_nothing_heavy() -> None:
+    probe = (
+        "import sys, latentdrift as ld; names = dir(ld); "
+        "print(sorted({'torch', 'diffusers', 'pandas', 'pydantic'} & set(sys.modules)), "
+        "set(ld.__all__) <= set(names))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] True"
+
+
+@pytest.mark.parametrize("name", ld.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(ld, name) is not None
+
+
+def test_evaluate_can_be_called_before_and_after_its_folder_is_imported() -> None:
+    probe = (
+        "import latentdrift as ld\nfrom latentdrift.errors import OptionError\n"
+        "def missing():\n"
+        "    try: ld.evaluate(real='C', synthetic='S', spit='test')\n"
+        "    except OptionError as error: return 'split' in str(error)\n"
+        "before = missing()\nimport latentdrift.evaluate.images\nprint(before, missing())"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True True"
+
+
+def test_a_name_that_is_not_there_says_which_are() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'fti'.*fit"):
+        ld.fti  # noqa: B018
+
+
+def test_functions_have_the_options_of_their_verb() -> None:
+    options = inspect.signature(ld.fit).parameters
+    assert options["steps"].default == config.FitOptions.model_fields["steps"].default
+    assert options["out"].default is inspect.Parameter.empty
+    assert "adapter" not in inspect.signature(ld.Model.generate).parameters
+    assert "Optimiser steps." in str(ld.fit.__doc__)
+
+
+def test_an_unknown_option_names_the_nearest(cohort: ld.Cohort, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"unknown option 'step'.*did you mean 'steps'"):
+        ld.fit(cohort, step=3, out=tmp_path / "run")
+    with pytest.raises(OptionError, match="`out` is missing"):
+        ld.fit(cohort)
+
+
+def test_generate_draws_what_the_verb_draws(model: ld.Model, tmp_path: Path) -> None:
+    images = model.generate("brain mri", n=3, progress=False, **FEW, **CPU)
+    run = model.adapters[0].place
+    options = config.GenerateOptions(
+        adapter=str(run), prompt=("brain mri",), n=3, out=tmp_path / "verb", **FEW, **CPU
+    )
+    service.run("generate", options, quiet=True)
+    assert len(images) == 3 and images.prompts == ["brain mri"] * 3
+    for place, image in enumerate(images):
+        with Image.open(tmp_path / "verb" / f"images/{place:06d}.png") as other:
+            assert np.array_equal(pixels(image), pixels(other))
+    assert np.array_equal(pixels(images[:2][1]), pixels(images[1]))
+
+
+def test_images_are_copied_whole_and_never_over_others(model: ld.Model, tmp_path: Path) -> None:
+    images = model.generate(["brain", "brain mri"], n=2, progress=False, **FEW, **CPU)
+    saved = images.save(tmp_path / "kept")
+    assert ld.Cohort.load(saved).fingerprint == images.cohort.fingerprint
+    assert (saved / "record.json").is_file()
+    with pytest.raises(InputError, match="is there and not empty; give a new folder as `out`"):
+        images.save(saved)
+
+
+def test_temporary_images_go_with_their_set(model: ld.Model) -> None:
+    images = model.generate("brain", n=1, progress=False, **FEW, **CPU)
+    folder = images.folder
+    assert folder.is_dir()
+    del images
+    assert not folder.exists()
+
+
+def test_a_base_alone_draws(tiny_base_folder: Path) -> None:
+    base = ld.Model.load(str(tiny_base_folder), device="cpu", precision="fp32")
+    assert len(base.generate("brain", n=1, progress=False, **FEW, **CPU)) == 1
+
+
+def test_edit_gives_a_counterfactual_of_the_image(
+    model: ld.Model, cohort: ld.Cohort, tmp_path: Path
+) -> None:
+    source = cohort.folder / str(cohort.table["file_name"].iloc[0])
+    known = {"age": 60, "sex": "F", "diagnosis": "no dementia"}
+    edit = model.edit(
+        source,
+        given=known,
+        set={"diagnosis": "dementia"},
+        strength=0.5,
+        progress=False,
+        steps=4,
+        **CPU,
+    )
+    assert np.array_equal(pixels(edit.original), pixels(Image.open(source)))
+    assert edit.image.size == edit.reconstruction.size == edit.original.size
+    assert edit.uncertainty is None
+    assert "with no dementia" in edit.facts["source_prompt"]
+    assert edit.facts["target_prompt"].endswith("with dementia")
+    saved = edit.save(tmp_path / "edit")
+    assert np.array_equal(pixels(Image.open(saved / "counterfactual.png")), pixels(edit.image))
+    assert "counterfactual (synthetic)" in edit._repr_html_() and "dementia" in repr(edit)
+
+
+def test_edits_of_a_cohort_are_a_list(model: ld.Model, cohort: ld.Cohort) -> None:
+    change: dict[str, Any] = {"split": "test", "age": "+3", "strength": 0.5}
+    few: dict[str, Any] = {"steps": 4, "progress": False, **CPU}
+    edits = model.edit_all(cohort, **change, **few)
+    assert len(edits) == len(cohort.rows("test"))
+    with pytest.raises(InputError, match="counterfactuals, and `edit` returns one"):
+        model.edit(cohort.folder, **change, **few)
+
+
+def test_a_report_has_the_numbers_of_its_file(model: ld.Model, cohort: ld.Cohort) -> None:
+    images = model.generate(like=cohort, n=8, progress=False, **FEW, **CPU)
+    report = ld.evaluate(
+        real=cohort, synthetic=images, split="train", bootstrap=10, device="cpu", progress=False
+    )
+    metric = report.content["metrics"]["copies"]
+    assert report.metrics.loc["copies", "value"] == metric["value"]
+    assert set(report.lights["light"]) <= {"green", "amber", "red", "grey"}
+    assert report.page.is_file() and report.warnings == report.content["warnings"]
+    assert "copies" in report._repr_html_() and "metrics; lights:" in repr(report)
+
+
+def test_objects_show_themselves(model: ld.Model, cohort: ld.Cohort) -> None:
+    images = model.generate("brain", n=2, progress=False, **FEW, **CPU)
+    assert images._repr_html_().count("<img") == 2
+    html = cohort._repr_html_()
+    assert "12 images of 6 patients" in html and "<img" in html
+    assert repr(cohort) == f"<Cohort: 12 images of 6 patients, brain MRI, in {cohort.folder}>"
+
+
+def test_a_model_without_a_folder_cannot_be_named(model: ld.Model) -> None:
+    from dataclasses import replace
+
+    nameless = replace(model, adapters=(replace(model.adapters[0], place=None),))
+    with pytest.raises(AdapterError, match="bring it in with `latentdrift adopt"):
+        nameless.generate("brain", **FEW, **CPU)
