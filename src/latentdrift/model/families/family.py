@@ -88,7 +88,7 @@ class Family(ABC):
     """Component -> key of its config.json that names its class, and the classes that are read."""
     tokenizer_folders: tuple[str, ...]
     lora_targets: Mapping[str, tuple[str, ...]]
-    """Choice of --targets -> endings of the names of the network's modules."""
+    """Choice of `targets` -> endings of the names of the network's modules."""
     lora_text_targets: tuple[str, ...]
     """Endings of the names of the text encoders' modules."""
     lora_parts: tuple[LoraPart, ...]
