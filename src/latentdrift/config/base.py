@@ -1,5 +1,4 @@
-"""What every option model has: frozen, nothing unknown, and the types that several of them
-share."""
+"""The base class of option models, and types that several of them share."""
 
 from __future__ import annotations
 
@@ -16,6 +15,6 @@ DriftForm = Literal["noise_mean", "target_unshifted", "per_step", "per_step_scal
 
 
 class Options(BaseModel):
-    """What a verb was asked to do; unknown names are refused, nothing changes after it is made."""
+    """Options of a verb, frozen. Unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -1,4 +1,4 @@
-"""Options of the benches."""
+"""Options of the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,65 +11,68 @@ from latentdrift.config.base import Count, Options, Split
 
 
 class BenchOptions(Options):
-    """What the benches share: methods x variants x seeds at one budget, judged on the test
-    split."""
+    """Common options of the benchmarks: methods × variants × seeds at one budget, evaluated on the
+    test split."""
 
     cohort: Path
-    """A cohort folder."""
+    """Cohort folder."""
     out: Path
-    """The folder for fits and results; the same command again goes on where it was interrupted."""
+    """Folder of fits and results. The same command continues an interrupted run."""
     base: str = "pocket"
-    """A named base, a local diffusers folder, or a hub id."""
+    """Base: a name, a local diffusers folder, or a Hugging Face Hub id."""
     methods: tuple[str, ...]
     """Fine-tuning methods."""
     variants: tuple[str, ...]
-    """Rows of the bench's table."""
+    """Variants, rows of the benchmark's table."""
     delta: str = "0.1"
-    """The scalar drift, in sd of unit noise or in sds of a channel's mean (`6.4sd`)."""
+    """Scalar drift in standard deviations of unit noise, or of a latent channel's mean
+    (`6.4sd`)."""
     seeds: Count = 3
-    """Fits per method, from `seed` on."""
+    """Number of fits per method, from `seed` on."""
     fit_steps: Count = 400
     """Optimiser steps of each fit."""
     fit_batch_size: Count = 8
-    """Images per step."""
+    """Images per optimiser step."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Default: each method's own."""
+    """Learning rate, above 0; default: each method's."""
     n: Annotated[int, Field(ge=4)] = 64
-    """Images per variant."""
+    """Images per variant, at least 4."""
     steps: Count = 50
-    """Sampling steps."""
+    """Number of sampling steps."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
-    """Classifier-free guidance weight; 1 is none."""
+    """Classifier-free guidance weight, at least 0; 1: no guidance."""
     features: tuple[str, ...] = ("pocket",)
-    """Feature spaces: a name, `name=PATH` for local weights, or a Hugging Face vision model's
-    folder or id."""
+    """Feature spaces: names, `name=PATH` for local weights, or the folder or id of a Hugging Face
+    vision model."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
-    """Pixels on a side; default: the base's own."""
+    """Resolution in pixels on a side, a multiple of 8 from 32; default: the base's."""
     workers: Count = 1
-    """Processes, each with a model of its own; give each its share of the cores with
-    OMP_NUM_THREADS. Results do not change."""
+    """Number of processes, each with a model of its own. Share the cores among them with
+    OMP_NUM_THREADS. Results do not depend on it."""
     bootstrap: Annotated[int, Field(ge=10)] = 100
-    """Resamples of patients and images behind each run's interval."""
+    """Bootstrap resamples of patients and images for the confidence interval of each run, at least
+    10."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format; auto takes bf16 where the machine is fast at it."""
+    """Number format. `auto` takes bf16 where the device is fast at it."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto."""
+    """Device: `cpu`, `cuda`, `mps` or `auto`."""
     seed: int = 0
-    """The first seed."""
+    """First seed."""
 
 
 class BenchDrawnOptions(BenchOptions):
-    """What the benches share whose pictures are drawn from text."""
+    """Common options of the benchmarks that draw images from text."""
 
     sampler: str = "ddim"
     """Sampler."""
     batch_size: Count = 4
-    """Images drawn together, in fours; it takes memory and never changes a picture."""
+    """Images drawn at a time, in groups of 4. The number changes memory and speed, never an
+    image."""
 
 
 class BenchDriftOptions(BenchDrawnOptions):
-    """Drift in every mode beside its rivals: methods x variants x seeds at one budget, judged on
-    the test split."""
+    """Compare drift in every mode with its rivals: methods × variants × seeds at one budget,
+    evaluated on the test split."""
 
     methods: tuple[str, ...] = ("full", "lora", "textual-inversion")
     """Fine-tuning methods."""
@@ -95,12 +98,12 @@ class BenchDriftOptions(BenchDrawnOptions):
         "input-perturbation",
         "zero-snr",
     )
-    """Variants of drift."""
+    """Variants, rows of VARIANTS."""
 
 
 class BenchTable1Options(BenchDrawnOptions):
-    """The paper's table 1 on a cohort: methods without and with drift, by distances and by what a
-    classifier learns from them."""
+    """The paper's table 1 on a cohort: methods without and with drift, by distances and by the
+    accuracy of classifiers trained on their images."""
 
     methods: tuple[str, ...] = (
         "custom-diffusion",
@@ -111,29 +114,28 @@ class BenchTable1Options(BenchDrawnOptions):
     )
     """Fine-tuning methods."""
     variants: tuple[str, ...] = ("none", "drift", "calibrated", "real+synthetic", "base", "real")
-    """Without and with drift, and with the start that the fit without drift asks for; a
-    classifier's real images replaced by synthetic ones to a half; the base as it is; real
-    images."""
+    """Variants: without drift, with drift, and with the calibrated start; half of a classifier's
+    real images replaced by synthetic ones; the unadapted base; real images."""
     by: str | None = None
-    """What the classifier tells apart: a category of two values, or `attribute=value` against the
-    rest, such as `diagnosis=dementia` or `findings=Effusion`; default: the first category that has
+    """Classes of the classifier: a category with two values, or one `attribute=value` against the
+    rest, such as `diagnosis=dementia` or `findings=Effusion`; default: the first category with
     exactly two values."""
     delta: str = "0.1"
-    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`);
-    `auto` is the closed form."""
+    """Drift in training and sampling, in standard deviations of unit noise, or of a latent
+    channel's mean (`6.4sd`). `auto` is the closed form."""
     n: Annotated[int, Field(ge=4)] = 200
-    """Images per variant, half of each class; they are compared with real ones, and the classifier
-    learns from them."""
+    """Images per variant, half of each class, at least 4. They are compared with real images and
+    train the classifier."""
     classifier_steps: Count = 400
-    """Optimiser steps of each classifier, whatever it learns from."""
+    """Optimiser steps of each classifier."""
 
 
 class BenchTable2Options(BenchOptions):
-    """The paper's table 2 on a cohort: InstructPix2Pix ages first visits of test patients; the last
-    ones are the truth."""
+    """The paper's table 2 on a cohort: InstructPix2Pix ages first visits of test patients, and the
+    last visits are the truth."""
 
     methods: tuple[str, ...] = ("instruct-pix2pix",)
-    """Methods whose networks are shown the picture to change."""
+    """Methods whose networks take the source image as input."""
     variants: tuple[str, ...] = (
         "binned",
         "binned+custom-diffusion",
@@ -148,17 +150,17 @@ class BenchTable2Options(BenchOptions):
         "autoencoder",
         "mean-change",
     )
-    """How instructions are worded, and from which adapter's fit training starts; and what an edit
-    has to beat."""
+    """Wordings of the instruction, and the adapter from which training starts; and the baselines of
+    an edit."""
     delta: str = "0.1"
-    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`);
-    `auto` is the closed form."""
+    """Drift in training and sampling, in standard deviations of unit noise, or of a latent
+    channel's mean (`6.4sd`). `auto` is the closed form."""
     n: Annotated[int, Field(ge=4)] = 200
-    """Edits per variant, at most; of each test patient and view there is one."""
+    """Largest number of edits per variant, at least 4: one of each test patient and view."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
-    """Guidance weight of the instruction; 1 is none."""
+    """Guidance weight of the instruction, at least 0; 1: no guidance."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
-    """Guidance weight of the source image; 1 is none."""
+    """Guidance weight of the source image, at least 0; 1: no guidance."""
 
 
 class BenchTable3Options(BenchDrawnOptions):
@@ -168,17 +170,17 @@ class BenchTable3Options(BenchDrawnOptions):
     methods: tuple[str, ...] = ("full",)
     """Fine-tuning methods."""
     variants: tuple[str, ...] = ("simple", "simple+info", "diverse", "diverse+info")
-    """How prompts are worded in training and sampling."""
+    """Wordings of the prompts in training and sampling."""
     delta: str = "0.1"
-    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`);
-    `auto` is the closed form."""
+    """Drift in training and sampling, in standard deviations of unit noise, or of a latent
+    channel's mean (`6.4sd`). `auto` is the closed form."""
     n: Annotated[int, Field(ge=4)] = 200
-    """Images per variant."""
+    """Images per variant, at least 4."""
 
 
 class BenchTable4Options(BenchOptions):
-    """The paper's table 4 on a cohort: table 3's prompts when Pix2Pix-Zero edits first visits of
-    test patients into last ones."""
+    """The paper's table 4 on a cohort: Pix2Pix-Zero edits first visits of test patients into last
+    visits, with the prompts of table 3."""
 
     methods: tuple[str, ...] = ("full",)
     """Methods whose networks draw from text."""
@@ -191,61 +193,62 @@ class BenchTable4Options(BenchOptions):
         "autoencoder",
         "mean-change",
     )
-    """How prompts are worded in training and in the edit; and what an edit has to beat."""
+    """Wordings of the prompts in training and in the edit, and the baselines of an edit."""
     delta: str = "0.1"
-    """Drift in training and sampling, in sd of unit noise or in sds of a channel's mean (`6.4sd`);
-    `auto` is the closed form."""
+    """Drift in training and sampling, in standard deviations of unit noise, or of a latent
+    channel's mean (`6.4sd`). `auto` is the closed form."""
     n: Annotated[int, Field(ge=4)] = 200
-    """Edits per variant, at most; of each test patient and view there is one."""
+    """Largest number of edits per variant, at least 4: one of each test patient and view."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """How far back towards noise the edit goes."""
+    """Share of the trajectory that the edit goes back towards noise, above 0, at most 1."""
     guidance: Annotated[float, Field(ge=0)] = 5.0
-    """Guidance weight of the changed prompt; 1 is none."""
+    """Guidance weight of the changed prompt, at least 0; 1: no guidance."""
     sentences: Annotated[int, Field(ge=1, le=24)] = 8
-    """Wordings of each state, between whose means the direction of the edit leads."""
+    """Number of wordings of each state, 1 to 24. The edit direction is the difference of their mean
+    embeddings."""
 
 
 class BenchEditorsOptions(Options):
-    """Every editor on edits whose right answer is known: phantoms, or patients who came again;
-    beside doing nothing."""
+    """Compare all editors, and no change, on edits with a known result: phantoms, or patients with
+    several visits."""
 
     adapter: str
-    """An adapter or run folder that knows the attributes that change."""
+    """Adapter or run folder, trained with the attributes that change."""
     out: Path
-    """The folder for results; the same command again goes on where it was interrupted."""
+    """Folder of the results. The same command continues an interrupted run."""
     cohort: Path | None = None
-    """A cohort whose patients came twice: the first visit is changed into what its table says of
-    the last."""
+    """Cohort with several visits of a patient. The first visit is edited into the attributes of the
+    last."""
     phantom: Literal["brain", "chest"] | None = None
-    """Instead of a cohort: phantoms, whose true counterfactual can be drawn."""
+    """Instead of a cohort: phantoms, whose true counterfactuals are drawn."""
     also: tuple[str, ...] = ()
-    """Adapters, `RUN` or `RUN=WEIGHT`, that are put on top."""
+    """Further adapters to apply, `RUN` or `RUN=WEIGHT`."""
     editors: tuple[str, ...] = ()
-    """Editing methods; default: all that this network can be edited by without a mask."""
+    """Editors; default: all that this network supports without a mask."""
     split: Split = "test"
-    """Whose patients are edited."""
+    """Split of the edited patients."""
     n: Count = 24
-    """Edits, at most."""
+    """Largest number of edits."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """How far back towards noise the edit goes."""
+    """Share of the trajectory that the edit goes back towards noise, above 0, at most 1."""
     steps: Count = 50
-    """Steps of the full trajectory."""
+    """Number of steps of the full trajectory."""
     round_trip: tuple[Count, ...] = ()
-    """Numbers of steps, such as `10 20 50`, at which the error of inverting an image and drawing it
-    again is measured, too."""
+    """Numbers of steps, such as `10 20 50`, at which the error of inverting and redrawing an image
+    is also measured."""
     guidance: Annotated[float, Field(ge=0)] = 5.0
-    """Guidance weight of the changed prompt, or of the instruction; 1 is none."""
+    """Guidance weight of the changed prompt or of the instruction, at least 0; 1: no guidance."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
-    """With instruct-pix2pix: guidance weight of the source image; 1 is none."""
+    """With instruct-pix2pix: guidance weight of the source image, at least 0; 1: no guidance."""
     sentences: Annotated[int, Field(ge=1, le=24)] = 8
-    """With pix2pix-zero: wordings of each state."""
+    """With pix2pix-zero: number of wordings of each state, 1 to 24."""
     bootstrap: Annotated[int, Field(ge=10)] = 1000
-    """Resamples of patients behind each interval."""
+    """Bootstrap resamples of patients for each confidence interval, at least 10."""
     base: str | None = None
-    """Where the adapter's base lies on this machine, if not where it was trained."""
+    """Place of the adapter's base on this machine; default: its place at the fit."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format; auto takes bf16 where the machine is fast at it."""
+    """Number format. `auto` takes bf16 where the device is fast at it."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto."""
+    """Device: `cpu`, `cuda`, `mps` or `auto`."""
     seed: int = 0
-    """Of phantoms and of everything random in an edit."""
+    """Seed of phantoms and edits."""

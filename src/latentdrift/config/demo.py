@@ -8,18 +8,18 @@ from latentdrift.config.base import Options
 
 
 class ReplayOptions(Options):
-    """Run a record again and compare what comes out."""
+    """Run a record again and compare the output."""
 
     record: Path
-    """The `record.json` of an earlier run."""
+    """Path of an earlier run's `record.json`."""
     out: Path
-    """Where the repeated output goes."""
+    """Folder of the repeated output."""
 
 
 class DemoOptions(Options):
-    """The whole job on the embedded base and a phantom cohort, in a few minutes."""
+    """Run the whole pipeline on the embedded base and a phantom cohort, in a few minutes."""
 
     out: Path = Path("demo")
-    """Folder for everything the demo makes."""
+    """Folder of all that the demo makes."""
     seed: int = 0
     """Seed of the demo."""

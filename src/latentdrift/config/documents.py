@@ -13,10 +13,10 @@ import yaml
 
 from latentdrift.errors import InputError
 
-LARGEST = 1_000_000
-"""Bytes."""
-DEEPEST = 20
-"""Levels of lists and keys within each other."""
+MAX_BYTES = 1_000_000
+"""Largest YAML file, bytes."""
+MAX_DEPTH = 20
+"""Deepest nesting of lists and keys, levels."""
 
 
 def read_yaml(
@@ -29,18 +29,21 @@ def read_yaml(
 
     Args:
         path: The file.
-        name: What messages call it, such as `the map columns.yaml`.
-        loader: How words are typed.
-        form: Unicode form that words are brought into.
+        name: Name of the file in messages, such as `the map columns.yaml`.
+        loader: Loader that gives words their types.
+        form: Unicode form of the words.
+
+    Returns:
+        The content.
 
     Raises:
-        OSError: It cannot be read.
-        InputError: It is not YAML, too large, nested too deeply, or repeats parts of itself by
-            aliases (`*name`).
+        OSError: The file cannot be read.
+        InputError: The file is not YAML, is too large or nested too deeply, or repeats parts of
+            itself by aliases (`*name`).
     """
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_BYTES:
         raise InputError(
-            f"{name} has more than {LARGEST / 1e6:g} MB; it must be a page of `name: value` lines"
+            f"{name} has more than {MAX_BYTES / 1e6:g} MB; it must be a page of `name: value` lines"
         )
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -52,14 +55,15 @@ def read_yaml(
 
 
 def _check_form(text: str, name: str) -> None:
+    """Refuse YAML that nests too deeply or repeats parts of itself."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
             event, yaml.CollectionEndEvent
         )
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise InputError(
-                f"{name} is nested more than {DEEPEST} levels deep; it must be a page of `name: "
+                f"{name} is nested more than {MAX_DEPTH} levels deep; it must be a page of `name: "
                 "value` lines"
             )
         if isinstance(event, yaml.AliasEvent):

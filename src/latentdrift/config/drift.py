@@ -11,78 +11,77 @@ from latentdrift.config.base import Count, Options
 
 
 class DriftOptions(Options):
-    """What the verbs of drift share: a cohort, the model that is asked about it, how its pictures
-    are drawn."""
+    """Common options of the drift verbs: cohort, model, and sampling."""
 
     cohort: Path
-    """A cohort folder."""
+    """Cohort folder."""
     out: Path
-    """The folder for what is found; the same command again goes on where it was interrupted."""
+    """Folder of the results. The same command continues an interrupted run."""
     adapter: str = "pocket"
-    """An adapter or run folder that is asked instead of a base."""
+    """Adapter or run folder, or a base."""
     base: str | None = None
-    """The base that is asked: a name, folder or hub id; beside `adapter`, where the adapter's
-    base lies on this machine."""
+    """Base to measure: a name, folder or Hub id. Beside `adapter`: place of the adapter's base on
+    this machine."""
     steps: Count = 50
-    """Sampling steps."""
+    """Number of sampling steps."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
-    """Classifier-free guidance weight; 1 is none."""
+    """Classifier-free guidance weight, at least 0; 1: no guidance."""
     sampler: str = "ddim"
     """Sampler."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
-    """Pixels on a side; default: the model's own."""
+    """Resolution in pixels on a side, a multiple of 8 from 32; default: the model's."""
     batch_size: Count = 4
-    """Images drawn together, in fours; it takes memory and never changes a picture."""
+    """Images drawn at a time, in groups of 4. The number changes memory and speed, never an
+    image."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format; auto takes bf16 where the machine is fast at it."""
+    """Number format. `auto` takes bf16 where the device is fast at it."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto."""
+    """Device: `cpu`, `cuda`, `mps` or `auto`."""
     seed: int = 0
-    """Seed of the images and of the resamples."""
+    """Seed of images and resamples."""
 
     @model_validator(mode="before")
     @classmethod
     def _base_alone(cls, values: Any) -> Any:
-        """`base` without an adapter is the model that is asked."""
+        """Take `base` as the model where no adapter is given."""
         if isinstance(values, dict) and values.get("base") and "adapter" not in values:
             return {**values, "adapter": values["base"], "base": None}
         return values
 
 
 class DriftEstimateOptions(DriftOptions):
-    """Find the mean that the starts of sampling lack, in closed form, and how much of a start's
-    mean the model copies."""
+    """Estimate in closed form the mean that sampling starts lack, and the share of a start's mean
+    that the model copies."""
 
     copy_slope: bool = True
-    """Draw images to see whether the model copies a start's mean at all."""
+    """Draw images to measure whether the model copies a start's mean."""
     n: Annotated[int, Field(ge=3)] = 32
-    """Images drawn for the copy slope."""
+    """Number of images for the copy slope, at least 3."""
     bootstrap: Annotated[int, Field(ge=10)] = 1000
-    """Resamples of patients behind each interval."""
+    """Bootstrap resamples of patients for each confidence interval, at least 10."""
 
 
 class DriftSearchOptions(DriftOptions):
-    """Try drifts: pictures for every value of a grid against the validation split, by L1
+    """Search the drift: compare images of every delta on a grid with the validation split, by L1
     distances."""
 
     grid: str = "-0.2,-0.1,-0.05,0,0.05,0.1,0.2"
-    """Values of delta in sd of unit noise, or in sds of a channel's mean (`3.2sd`); 0 is always
-    among them."""
+    """Values of delta in standard deviations of unit noise, or of a latent channel's mean
+    (`3.2sd`). 0 is always among them."""
     stage: Literal["infer", "train"] = "infer"
-    """`infer` drifts the start of the model as it is; `train` makes a short fit per value from
-    `base`."""
+    """`infer` drifts the start of the model; `train` makes a short fit per value from `base`."""
     n: Annotated[int, Field(ge=4)] = 64
-    """Images per value."""
+    """Images per value, at least 4."""
     method: str = "lora"
     """With `stage=train`: fine-tuning method."""
     fit_steps: Count = 200
     """With `stage=train`: optimiser steps of each fit."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """With `stage=train`: default, the method's own."""
+    """With `stage=train`: learning rate, above 0; default: the method's."""
     rank: Count = 8
     """With `stage=train`: rank of the LoRA matrices."""
     workers: Count = 1
-    """Processes, each with a model of its own; give each its share of the cores with
-    OMP_NUM_THREADS. Results do not change."""
+    """Number of processes, each with a model of its own. Share the cores among them with
+    OMP_NUM_THREADS. Results do not depend on it."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
-    """Resamples of patients and images behind each interval."""
+    """Bootstrap resamples of patients and images for each confidence interval, at least 10."""

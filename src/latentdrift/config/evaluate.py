@@ -1,4 +1,4 @@
-"""Options of the verbs that judge images and adapters."""
+"""Options of the verbs that evaluate images and adapters."""
 
 from __future__ import annotations
 
@@ -11,122 +11,121 @@ from latentdrift.config.base import Count, Options, Split
 
 
 class EvaluateOptions(Options):
-    """Judge synthetic images against real ones: fidelity, coverage, copies; each number with its
-    interval and floor."""
+    """Evaluate synthetic images against real ones: fidelity, coverage, copies. Each number has a
+    confidence interval and a baseline of real against real."""
 
     real: Path
-    """A cohort of real images."""
+    """Cohort of real images."""
     synthetic: Path
-    """A folder that `generate` made, or any cohort or folder of images."""
+    """Folder that `generate` made, or any cohort or folder of images."""
     out: Path
-    """Folder for `report.json` and `report.html`."""
+    """Folder of `report.json` and `report.html`."""
     features: tuple[str, ...] = ("pocket",)
-    """Feature spaces: a name, `name=PATH` for local weights, or a Hugging Face vision model's
-    folder or id."""
+    """Feature spaces: names, `name=PATH` for local weights, or the folder or id of a Hugging Face
+    vision model."""
     split: Split | None = "test"
-    """Which real images are the reference; the train split is where copies are looked for."""
+    """Split of the real images that are the reference. Copies are searched in the train split."""
     by: str | None = None
-    """An attribute of both sets: every distance is also given for each of its values (findings one
-    by one, age by decades)."""
+    """Attribute of both sets. Every distance is also given for each of its values: each finding, or
+    decades of age."""
     compare: tuple[Path, ...] = ()
-    """Further synthetic sets, judged against the same real images and shown side by side."""
+    """Further synthetic sets, evaluated against the same real images and shown side by side."""
     cache: Path | None = None
-    """Folder where features are kept, which come from patients' images; default: "cache" in
-    `out`."""
+    """Folder with the cache of features, which are as private as the images; default: the folder
+    "cache" in `out`."""
     edits: Path | None = None
-    """A folder that `edit` made, shown and scored in the report."""
+    """Folder that `edit` made, to evaluate and show in the report."""
     utility: str | None = None
-    """A class, e.g. `findings=Effusion`, that classifiers learn from the first synthetic set, from
-    real images, and from both; or `mask=COLUMN`, masks that a column names, which segmenters learn
-    to outline."""
+    """Class such as `findings=Effusion`, which classifiers learn from the first synthetic set, from
+    real images, and from both. Or `mask=COLUMN`, masks that segmenters learn in the same way."""
     alignment: bool = False
-    """Judge whether the first synthetic set shows what its table says, by classifiers that learn it
-    from real images."""
+    """Measure whether the first synthetic set shows the attributes in its table, by classifiers
+    that are trained on real images."""
     scorer: str = "judges"
-    """With `alignment`: what ranks prompts against images: `judges`, the same classifiers, or the
-    folder or id of a Hugging Face dual encoder of images and texts, such as CLIP."""
+    """With `alignment`: scorer of prompts against images: `judges` (the classifiers), or the folder
+    or id of a Hugging Face dual encoder such as CLIP."""
     card: bool = True
-    """With `edits`: judge by the same classifiers whether edits did what was asked for, and nothing
-    else."""
+    """With `edits`: measure by the classifiers whether edits changed the intended attribute and
+    nothing else."""
     classifier: str = "small"
-    """What classifiers are made of: `small`, or the folder or id of a Hugging Face vision model
+    """Network of the classifiers: `small`, or the folder or id of a Hugging Face vision model
     (`timm/...` needs timm)."""
     classifier_steps: Count = 200
-    """Optimiser steps of each classifier, whatever it learns from."""
+    """Optimiser steps of each classifier."""
     classifier_seeds: Count = 3
-    """Seeds that each classifier is trained with."""
+    """Number of seeds of each classifier."""
     gan_steps: Annotated[int, Field(ge=0)] = 0
-    """With `utility=ATTRIBUTE=VALUE`: steps of a small GAN whose images are two more rows to beat;
-    thousands, or 0: none."""
+    """With `utility=ATTRIBUTE=VALUE`: steps of a small GAN, whose images are a baseline in two more
+    rows. Thousands are needed; 0: no GAN."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
-    """Resamples of patients behind each interval."""
+    """Bootstrap resamples of patients for each confidence interval, at least 10."""
     adapter: Path | None = None
-    """The adapter or run folder that drew the images: its model card and adapter.json get the
+    """Adapter or run folder that drew the images. Its model card and adapter.json get the
     scores."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto."""
+    """Device: `cpu`, `cuda`, `mps` or `auto`."""
     seed: int = 0
     """Seed of subsets and resamples."""
 
 
 class ReaderMakeOptions(Options):
-    """Make a blinded reader study: real and synthetic images, shuffled, as one page whose answers
-    are saved as a CSV file."""
+    """Make a blinded reader study: one page with shuffled real and synthetic images, which saves
+    answers as a CSV file."""
 
     real: Path
-    """A cohort of real images, of which each patient is shown once at the most."""
+    """Cohort of real images. Each patient appears at most once."""
     synthetic: Path
-    """A folder that `generate` made, or any cohort or folder of images."""
+    """Folder that `generate` made, or any cohort or folder of images."""
     out: Path
-    """Folder for `study.html`, which is what readers get."""
+    """Folder of `study.html`, the page for readers."""
     key: Path | None = None
-    """File for the key, which readers do not get; default: `<out>-key.json` beside the folder."""
+    """File of the key, which readers do not get; default: `<out>-key.json` beside the folder."""
     n: Count = 50
-    """Images of each kind."""
+    """Number of images of each kind."""
     split: Split | None = "test"
-    """Which real images."""
+    """Split of the real images."""
     by: str | None = None
-    """An attribute of both: the synthetic images get its values as often as the real ones, and
-    answers are counted for each."""
+    """Attribute of both sets. Synthetic images match its frequencies in the real ones, and answers
+    are counted for each value."""
     seed: int = 0
-    """Seed of the choice and of the order."""
+    """Seed of the choice and the order of images."""
 
 
 class ReaderScoreOptions(Options):
-    """Score the answers of a reader study: accuracy with its interval, kappa with the truth and
-    between readers, per class."""
+    """Score a reader study: accuracy with its confidence interval, and Cohen's kappa with the truth
+    and between readers, per class."""
 
     answers: tuple[Path, ...]
     """CSV files that the page saved, one for each reader."""
     key: Path
-    """The key that `reader make` wrote."""
+    """Key that `reader make` wrote."""
     out: Path
-    """File for the result, JSON."""
+    """JSON file of the result."""
     bootstrap: Annotated[int, Field(ge=10)] = 1000
-    """Resamples of images behind the intervals of kappa."""
+    """Bootstrap resamples of images for the confidence intervals of kappa, at least 10."""
     seed: int = 0
     """Seed of the resamples."""
 
 
 class AuditOptions(Options):
-    """Ask whether an adapter's loss betrays whom it was trained on (membership inference)."""
+    """Measure by membership inference how far an adapter's loss reveals its training patients."""
 
     adapter: str
-    """An adapter or run folder."""
+    """Adapter or run folder."""
     cohort: Path
-    """The cohort that it was trained on: patients of the train split are looked for among the
+    """Cohort of the adapter's training images. Patients of the train split are compared with all
     others."""
     out: Path
-    """Folder for `audit.json` and `audit.html`."""
+    """Folder of `audit.json` and `audit.html`."""
     draws: Annotated[int, Field(ge=4)] = 24
-    """Times of the schedule, each with noise of its own, at which every image's loss is taken."""
+    """Timesteps at which each image's loss is measured, each with noise of its own; at least 4."""
     bootstrap: Annotated[int, Field(ge=10)] = 1000
-    """Resamples of patients behind each interval."""
+    """Bootstrap resamples of patients for each confidence interval, at least 10."""
     base: str | None = None
-    """Where the adapter's base lies on this machine, if not where it was trained."""
+    """Place of the adapter's base on this machine; default: its place at the fit."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format; auto takes bf16 where the machine is fast at it."""
+    """Number format. `auto` takes bf16 where the device is fast at it."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto."""
+    """Device: `cpu`, `cuda`, `mps` or `auto`."""
     seed: int = 0
-    """Seed of the noise and of the resamples."""
+    """Seed of noise and resamples."""

@@ -1,4 +1,4 @@
-"""Options of the verbs that make adapters and hand them over."""
+"""Options of the verbs that make, export and import adapters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pydantic import Field, model_validator
 from latentdrift.config.base import Count, DriftForm, DriftMode, Fraction, Options
 from latentdrift.errors import unknown
 
-# Name -> defaults of `fit`. ti-budget: the settings of de Wilde et al. 2024 (64 vectors, rate 0.005
-# and constant, no decay,
-# 50,000 steps for X-rays and pathology, 100,000 for prostate MRI), and where they are not known
-# those of the web interface that
-# they used (batch 1). Unlike there, latents are sampled anew at each step. ti-small is ours and no
-# paper's.
+# Name -> defaults of `fit`.
+# ti-budget: the settings of de Wilde et al. 2024 (64 vectors, constant rate 0.005, no decay, 50,000
+# steps for X-rays and pathology, 100,000 for prostate MRI). Unknown settings are those of the web
+# interface that they used (batch 1). Unlike there, latents are sampled anew at each step.
+# ti-small: ours, from no paper.
 PRESETS: dict[str, dict[str, Any]] = {
     "ti-budget": {
         "method": "textual-inversion",
@@ -46,136 +45,135 @@ class FitOptions(Options):
     """Adapt a base model to a cohort."""
 
     cohort: Path
-    """A cohort folder."""
+    """Cohort folder."""
     out: Path
-    """The run folder; its `adapter/` is the result. The same command again continues an interrupted
-    run."""
+    """Run folder. Its `adapter/` is the result. The same command continues an interrupted run."""
     base: str = "pocket"
-    """A named base, a local diffusers folder, or a hub id."""
+    """Base: a name, a local diffusers folder, or a Hugging Face Hub id."""
     method: str = "lora"
     """Fine-tuning method."""
     preset: str | None = None
-    """A row of PRESETS: other defaults for the options of a known setting."""
+    """Name in PRESETS, a set of defaults. Options that are given beside it win."""
     start: tuple[str, ...] = ()
-    """Adapters, `RUN` or `RUN=WEIGHT`, that are put into the base before it is trained."""
+    """Adapters that are applied to the base before training, `RUN` or `RUN=WEIGHT`."""
     drift: str = "calibrated"
-    """`none`, one value (`0.1`), in sds of a latent mean (`6.4sd`), per channel (`a,b,c,d`), a
-    result's file, `auto` for the closed form, or `calibrated`: the start that the finished fit's
-    own pictures ask for."""
+    """Drift: `none`; a value in standard deviations of unit noise (`0.1`), of a latent channel's
+    mean (`6.4sd`), or per channel (`a,b,c,d`); the file of an estimate or search; `auto`, the
+    closed form; or `calibrated`, the start that the images of the finished fit measure."""
     drift_mode: DriftMode | None = None
-    """Where drift acts, and how sampling starts; default: infer for auto and calibrated, both for a
-    given value."""
+    """Stage in which drift acts, and start of sampling; default: `infer` for `auto` and
+    `calibrated`, `both` for a value."""
     drift_form: DriftForm = "noise_mean"
-    """How drift acts; all but the first are ablations (see docs/latent-drifting.md)."""
+    """Formula of the drift. All but `noise_mean` are ablations (see docs/latent-drifting.md)."""
     drift_by: str | None = None
-    """With `drift=auto` or `calibrated`: a category of the cohort, each of whose values gets a
+    """With `drift=auto` or `calibrated`: categorical attribute of the cohort. Each value gets a
     drift of its own."""
     noise: tuple[str, ...] = ()
-    """Noise to train on, with strengths from 0 to 1: `offset=0.1`, `pyramid=0.8`,
-    `input-perturbation=0.1`; a name alone takes the strength shown here. Default: plain."""
+    """Training noise with its strength from 0 to 1: `offset=0.1`, `pyramid=0.8`,
+    `input-perturbation=0.1`. A name alone takes the strength in this list. Default: Gaussian
+    noise."""
     prediction: Literal["epsilon", "v_prediction"] | None = None
-    """What the network is trained to predict; default: what the base predicts."""
+    """Prediction target of the network; default: that of the base."""
     zero_snr: bool = False
-    """Train and sample from pure noise (zero terminal SNR), for networks that predict v."""
+    """Train and sample from pure noise (zero terminal SNR). The network has to predict v."""
     steps: Count = 400
-    """Optimiser steps."""
+    """Number of optimiser steps."""
     batch_size: Count = 8
-    """Images per forward pass, which are those of a step unless they accumulate; several processes
-    share them."""
+    """Images per forward pass, over all processes. An optimiser step sees batch-size × accumulate
+    images."""
     accumulate: Count = 1
-    """Forward passes per step: the gradient is that of so many times more images, the memory is
-    that of one pass."""
+    """Forward passes per optimiser step. Their gradients add up; memory stays that of one pass."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Default: the method's own (see docs/methods.md)."""
+    """Learning rate, above 0; default: the method's (see docs/methods.md)."""
     rate_schedule: str = "cosine"
-    """How the learning rate goes on after its warm-up; cosine and linear fall to 0."""
+    """Learning rate schedule after warm-up. `cosine` and `linear` end at 0."""
     warm_up: Annotated[int, Field(ge=0)] | None = None
-    """Steps in which the learning rate rises to its full value; default: 20, at most a tenth of the
-    run."""
+    """Steps in which the learning rate rises from 0; default: 20, at most a tenth of the run."""
     optimizer: str = "adamw"
-    """Optimiser. adamw-8bit keeps a quarter of the state in memory and needs bitsandbytes."""
+    """Optimiser. `adamw-8bit` stores a quarter of the state and needs bitsandbytes."""
     min_snr: Annotated[float, Field(gt=0)] | None = None
-    """Signal-to-noise ratio above which times count less (min-SNR; 5 is usual); default: all times
-    count the same."""
+    """Signal-to-noise ratio above which timesteps count less in the loss (min-SNR; 5 is usual);
+    default: all timesteps count equally."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay of a moving average of the weights, which then is the adapter (0.999 is usual);
-    default: the last weights."""
+    """Decay of the exponential moving average of the weights, between 0 and 1 (0.999 is usual). The
+    average becomes the adapter. Default: the last weights."""
     patience: Count | None = None
-    """Stop after this many checkpoints in a row without a lower held-out loss; the best one is the
-    adapter. Default: never."""
+    """Early stopping: checkpoints in a row without a lower held-out loss after which training
+    stops. The best checkpoint becomes the adapter. Default: no early stopping."""
     mask: str | None = None
-    """Column of the cohort that names each training image's mask file: inside it the loss counts in
-    full."""
+    """Column of the cohort with each training image's mask file. The loss counts fully inside the
+    mask."""
     mask_outside: Fraction = 0.1
-    """With `mask`: what the loss counts outside."""
+    """With `mask`: loss weight outside the mask, 0 to 1."""
     gradient_checkpointing: bool = False
-    """Work the activations out a second time instead of keeping them: less memory, about a third
-    more time, the same result."""
+    """Recompute activations instead of storing them. It needs less memory and about a third more
+    time, and gives the same result."""
     rank: Count = 8
     """Rank of the LoRA matrices."""
     alpha: Annotated[float, Field(gt=0)] | None = None
-    """The LoRA change is alpha / rank B A; default: the rank."""
+    """LoRA scale alpha, above 0: the weight change is (alpha / rank) B A; default: the rank."""
     targets: str = "attention"
-    """Layers that get LoRA matrices."""
+    """Layers with LoRA matrices."""
     train_text_encoder: bool = False
-    """Train the text encoder, too, by the same method (full, lora, dreambooth, dreambooth-lora)."""
+    """Train the text encoder too, by the same method (full, lora, dreambooth, dreambooth-lora)."""
     vectors: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Vectors of a new word; default: 8 in textual inversion, 1 in custom diffusion."""
+    """Embedding vectors of a new word, 1 to 64; default: 8 in textual inversion, 1 in custom
+    diffusion."""
     token: Annotated[str, Field(pattern=r"^<[^<>\s{}]+>$")] = "<cohort>"
-    """The new word that textual inversion and custom diffusion learn."""
+    """New word that textual inversion and custom diffusion learn, in angle brackets."""
     concept_by: str | None = None
-    """A category of the cohort, each of whose values gets a new word of its own:
+    """Categorical attribute of the cohort. Each value gets a new word of its own:
     `<cohort-dementia>`."""
     rare_word: Annotated[str, Field(pattern=r"^[^\s{}]+$")] = "sks"
-    """The rare word that DreamBooth puts before what the pictures show."""
+    """Rare word that DreamBooth puts before the description of the images."""
     prior_images: Annotated[int, Field(ge=0)] | None = None
-    """Pictures of the class that the base draws and training keeps to (prior preservation);
-    default: 100 in DreamBooth and custom diffusion, else 0."""
+    """Number of class images for prior preservation, drawn by the base; default: 100 in DreamBooth
+    and custom diffusion, else 0."""
     prior_weight: Annotated[float, Field(gt=0)] = 1.0
-    """What such a picture counts in the loss, against 1 of an image."""
+    """Loss weight of a class image, above 0. A training image has weight 1."""
     class_prompt: str | None = None
-    """The prompt of these pictures; default: `a ` and what the cohort shows."""
+    """Prompt of the class images; default: `a ` and the description of the cohort."""
     hint: str = "edges"
-    """Input of a ControlNet: edges of the image, masks ("mask=COLUMN" of the cohort), or the
+    """Conditioning image of a ControlNet: edges of the image, mask=COLUMN of the cohort, or the
     earlier visit."""
     prompt_style: Literal["bare", "simple", "findings-first", "diverse"] = "simple"
-    """The name alone, one sentence for all, the same with findings and diagnosis before all else,
-    or one of many wordings per image."""
+    """Wording of prompts: the description alone, one sentence for all images, that sentence with
+    findings and diagnosis first, or many wordings per image."""
     patient_info: bool = True
-    """Put age, sex and findings into the sentence."""
+    """Put age, sex and findings into the prompt."""
     age_encoding: Literal["numerical", "word", "decade"] = "numerical"
-    """How an age is said: 77, seventy-seven, or 70 to 79."""
+    """Wording of ages: 77, seventy-seven, or 70 to 79."""
     negate_findings: bool = False
-    """Say "no effusion" of findings that an image is known not to have; two per sentence, none
-    where its findings are missing."""
+    """Name absent findings in the prompt ("no effusion"), at most 2 per prompt. An image without a
+    findings entry gets none."""
     caption: str | None = None
-    """Column of the cohort whose text is the prompt, such as a report; rows without one get the
-    sentence."""
+    """Column of the cohort with the text of each prompt, such as a report. Rows without text get
+    the sentence."""
     instruction: Literal["numerical", "word", "binned"] | None = None
-    """Wording of a pair of visits for instruct-pix2pix: the later age as a number or in words,
-    or the gap; default: numerical."""
+    """For instruct-pix2pix: wording of a pair of visits, with the later age as a number or in
+    words, or with the time between visits; default: numerical."""
     caption_dropout: Fraction = 0.1
-    """Share of steps with the empty prompt, which guidance needs."""
+    """Share of training examples with the empty prompt, which guidance needs, 0 to 1."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
-    """Pixels on a side; default: the base's own."""
+    """Resolution in pixels on a side, a multiple of 8 from 32; default: the base's."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format; auto takes bf16 where the machine is fast at it."""
+    """Number format. `auto` takes bf16 where the device is fast at it."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto."""
+    """Device: `cpu`, `cuda`, `mps` or `auto`."""
     checkpoint_every: Count = 100
-    """Steps between checkpoints."""
+    """Optimiser steps between checkpoints."""
     preview_every: Annotated[int, Field(ge=0)] = 200
-    """Steps between preview pictures, which critics of anatomy judge, as they do at the end; 0 for
-    none of both."""
+    """Steps between preview images; 0: none. Critics of anatomy judge the previews and the end of
+    the run."""
     tracker: str = "tensorboard"
-    """Tracker that shows losses and previews."""
+    """Tracker of losses and previews."""
     seed: int = 0
-    """Seed of everything random in the run."""
+    """Seed of all random numbers of the run."""
 
     @model_validator(mode="before")
     @classmethod
     def _of_preset(cls, values: Any) -> Any:
-        """What a preset says, where nothing else is said."""
+        """Fill in the defaults of a preset."""
         name = values.get("preset") if isinstance(values, dict) else None
         if name is None:
             return values
@@ -188,32 +186,32 @@ class ExportOptions(Options):
     """Write an adapter as the files that other tools load."""
 
     adapter: str
-    """An adapter or run folder."""
+    """Adapter or run folder."""
     to: str
-    """Tool that loads the files."""
+    """Tool whose files are written."""
     out: Path
-    """The folder to make."""
+    """Folder to make."""
     base: str | None = None
-    """Where the adapter's base lies on this machine, if not where it was trained; only whole models
+    """Place of the adapter's base on this machine; default: its place at the fit. Only whole models
     need it."""
 
 
 class AdoptOptions(Options):
-    """Bring in an adapter of another tool: LoRA (kohya, diffusers, peft, cloneofsimo), textual
-    inversion (diffusers, A1111), or diffusers' Custom Diffusion, ControlNet, InstructPix2Pix or
-    fine-tuned U-Net."""
+    """Import an adapter of another tool: LoRA (kohya, diffusers, peft, cloneofsimo), textual
+    inversion (diffusers, A1111), or Custom Diffusion, ControlNet, InstructPix2Pix or a fine-tuned
+    U-Net of diffusers."""
 
     file: Path
-    """The file (.safetensors, .pt, .bin), or the folder that holds it. Pickles are checked, and
-    only their weights are read."""
+    """File (.safetensors, .pt, .bin), or the folder that holds it. Of a pickle, only checked
+    weights are read."""
     base: str
-    """The base that it was made for: a named base, a local diffusers folder, or a hub id."""
+    """Base of the adapter: a name, a local diffusers folder, or a Hugging Face Hub id."""
     out: Path
-    """The run folder to make; its `adapter/` is the result."""
+    """Run folder to make. Its `adapter/` is the result."""
     token: Annotated[str, Field(pattern=r"^<[^<>\s]+>$")] | None = None
-    """The word of a textual inversion; default: the file's own, in angle brackets."""
+    """Word of a textual inversion, in angle brackets; default: the word in the file."""
     hint: Literal["edges", "earlier"] | None = None
-    """What a ControlNet is shown, which `latentdrift generate --like` then makes; default:
-    edges. `latentdrift generate --hint-image` takes any picture."""
+    """Conditioning image of a ControlNet, which `latentdrift generate --like` makes; default:
+    edges. `hint_image` takes any image."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto."""
+    """Device: `cpu`, `cuda`, `mps` or `auto`."""

@@ -1,4 +1,4 @@
-"""NAMES: which names an option takes, known before anything heavy is imported.
+"""NAMES: names that an option takes, known before any heavy import.
 
 The tables behind these names lie with the code that they call: METHODS in
 `adapt/methods/methods.py`, and so on. A test compares the two.
@@ -15,13 +15,13 @@ from latentdrift.errors import unknown
 
 @dataclass(frozen=True)
 class Names:
-    """A row of NAMES."""
+    """Names of an option, a row of NAMES."""
 
     kind: str
-    """What the error calls them."""
+    """Noun for the names in an error."""
     known: tuple[str, ...]
     others: bool = False
-    """Whether a path, an id or another value is allowed beside the names."""
+    """Whether other values, such as a path or an id, are allowed."""
 
 
 METHODS = Names(
@@ -71,7 +71,7 @@ SAMPLERS = Names(
     ),
 )
 
-# Option -> its names, whatever the verb. Of `name=value` the name counts.
+# Option of any verb -> its names. In `name=value`, the name counts.
 NAMES: dict[str, Names] = {
     "method": METHODS,
     "methods": METHODS,
@@ -97,10 +97,10 @@ NAMES: dict[str, Names] = {
 
 
 def check_names(options: Options) -> None:
-    """See that every name is a row of its table.
+    """Check that every name is a row of its table.
 
     Raises:
-        OptionError: One is not, with the nearest that is.
+        OptionError: A name is unknown. The message has the nearest known one.
     """
     for option, names in NAMES.items():
         for name in _given(getattr(options, option, None)):

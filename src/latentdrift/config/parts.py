@@ -1,8 +1,7 @@
-"""PARTS: which options of a verb have a part in what, so that none is given and silently left
-aside.
+"""PARTS: options that have an effect only beside others. An option without effect is refused.
 
-Only what the options themselves decide stands here. What a file, a cohort or a network decides is
-checked where it is read.
+Only conditions on the options themselves stand here. Conditions on a file, a cohort or a network
+are checked where it is read.
 """
 
 from __future__ import annotations
@@ -18,40 +17,42 @@ from latentdrift.errors import OptionError
 
 LORAS = ("lora", "dreambooth-lora")
 WORDS = ("textual-inversion", "custom-diffusion")
-DREAMS = ("dreambooth", "dreambooth-lora")
-PRIORS = (*DREAMS, "custom-diffusion")
-"""Methods that keep to pictures of the class unless told otherwise."""
+DREAMBOOTHS = ("dreambooth", "dreambooth-lora")
+PRESERVING = (*DREAMBOOTHS, "custom-diffusion")
+"""Methods with prior preservation by default."""
 
-# Options of `fit` -> the methods that they have a part in; all others have one in every method.
+# Options of `fit` -> the methods in which they have an effect. All others have one in every method.
 BY_METHOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("rank", "alpha", "targets"): LORAS,
     ("train_text_encoder",): ("full", *LORAS, "dreambooth"),
     ("token", "vectors", "concept_by"): WORDS,
-    ("rare_word",): DREAMS,
-    ("prior_images", "prior_weight", "class_prompt"): ("full", "lora", *PRIORS),
+    ("rare_word",): DREAMBOOTHS,
+    ("prior_images", "prior_weight", "class_prompt"): ("full", "lora", *PRESERVING),
     ("hint",): ("controlnet",),
     ("instruction",): ("instruct-pix2pix",),
     ("caption_dropout",): tuple(name for name in METHODS.known if name != "textual-inversion"),
 }
-# What a method gives an option that is not given (METHODS in adapt/methods/methods.py): to say it
-# aloud changes nothing.
-SAME = {"vectors": (None, 1), "prior_images": (None, 0)}
+# Values that a method gives to an option by default (METHODS in adapt/methods/methods.py). Giving
+# one of them has no effect.
+EQUAL_TO_DEFAULT = {"vectors": (None, 1), "prior_images": (None, 0)}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A row of PARTS."""
+    """Options with a condition, a row of PARTS."""
 
     options: tuple[str, ...]
     needed: str
-    """What they need, with parameters in backquotes."""
-    there: Callable[[Any], bool]
-    """Options of the verb -> whether it is there."""
+    """The condition in words, with parameters in backquotes."""
+    is_there: Callable[[Any], bool]
+    """Whether the options of the verb meet the condition."""
 
 
 def _draws_class(options: Any) -> bool:
     return (
-        bool(options.prior_images) if options.prior_images is not None else options.method in PRIORS
+        bool(options.prior_images)
+        if options.prior_images is not None
+        else options.method in PRESERVING
     )
 
 
@@ -132,14 +133,14 @@ PARTS: dict[str, tuple[Part, ...]] = {
 
 
 def check_parts(verb: str, options: Options) -> None:
-    """See that every option that was given has a part in what is done.
+    """Check that every given option has an effect.
 
     Raises:
-        OptionError: One has none.
+        OptionError: An option has none.
     """
     for part in PARTS.get(verb, ()):
         for name in part.options:
-            if given(options, name) and not part.there(options):
+            if given(options, name) and not part.is_there(options):
                 raise OptionError(
                     f"{_named(options, name)} has no part without {part.needed}; give that, or "
                     "leave it out"
@@ -149,9 +150,9 @@ def check_parts(verb: str, options: Options) -> None:
 
 
 def given(options: Options, name: str) -> bool:
-    """Whether an option has another value than its default."""
+    """Whether an option differs from its default."""
     default = type(options).model_fields[name].default
-    return getattr(options, name) not in SAME.get(name, (default,))
+    return getattr(options, name) not in EQUAL_TO_DEFAULT.get(name, (default,))
 
 
 def _check_method(options: Any) -> None:
