@@ -24,6 +24,7 @@ from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.tstr import BATCH, looked_at, predict
 from latentdrift.evaluate.features.classifier import SMALL, Network
+from latentdrift.evaluate.features.optimization import minimize
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.seeds import derive, generator
@@ -191,11 +192,9 @@ def _learn(
     known = ~y.isnan()
     ones = torch.where(known, y, 0).sum(0)
     weight = torch.where(numbers, 1.0, (known.sum(0) - ones) / ones.clamp(min=1)).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     kind = numbers.to(device)
-    network.train()
-    for _ in range(steps):
+
+    def batch_loss() -> Tensor:
         places = torch.randint(len(x), (BATCH,), generator=source)
         told = known[places].to(device)
         target = torch.where(known[places], y[places], 0).to(device)
@@ -204,9 +203,8 @@ def _learn(
         entropy = functional.binary_cross_entropy_with_logits(
             said, target, pos_weight=weight, reduction="none"
         )
-        loss = (torch.where(kind, squared, entropy) * told).sum() / BATCH
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        return (torch.where(kind, squared, entropy) * told).sum() / BATCH
+
+    network.train()
+    minimize(batch_loss, network.parameters(), steps, rate=rate)
     network.eval()

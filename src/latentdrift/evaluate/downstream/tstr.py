@@ -29,6 +29,7 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.features.classifier import SIZE, SMALL, Network
 from latentdrift.evaluate.features.features import resize
+from latentdrift.evaluate.features.optimization import minimize
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.auc import auc
 from latentdrift.evaluate.statistics.bootstrap import rng
@@ -210,21 +211,18 @@ def learn(
     """Train for `steps` batches with as many pictures of one class as of the other; the rate falls
     to 0 by a cosine."""
     device = next(network.parameters()).device
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     members = [torch.from_numpy(np.flatnonzero(stage.labels == label)) for label in (0, 1)]
     target = torch.arange(2, dtype=torch.float32, device=device).repeat_interleave(BATCH // 2)
-    network.train()
-    for _ in range(steps):
+
+    def batch_loss() -> Tensor:
         places = torch.cat(
             [own[torch.randint(len(own), (BATCH // 2,), generator=source)] for own in members]
         )
         x = AUGMENTATIONS[augmentation](stage.x[places], source).to(device)
-        loss = functional.binary_cross_entropy_with_logits(network(2 * x - 1)[:, 0], target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        return functional.binary_cross_entropy_with_logits(network(2 * x - 1)[:, 0], target)
+
+    network.train()
+    minimize(batch_loss, network.parameters(), steps, rate=rate)
     network.eval()
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
+from latentdrift.evaluate.features.optimization import minimize
 from latentdrift.seeds import derive
 
 SIZE = 64  # pixels on a side at which it looks, as the small classifier
@@ -76,19 +77,16 @@ def learn(
     (Isensee et al. 2021).
     """
     device = next(network.parameters()).device
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    network.train()
-    for _ in range(steps):
+
+    def batch_loss() -> Tensor:
         places = torch.randint(len(x), (BATCH,), generator=source)
         pictures, truth = AUGMENTATIONS[augmentation].both(x[places], masks[places], labels, source)
         logits = network(2 * pictures.to(device) - 1)
         truth = truth.to(device)
-        loss = functional.cross_entropy(logits, truth) + _soft_dice_loss(logits, truth)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        return functional.cross_entropy(logits, truth) + _soft_dice_loss(logits, truth)
+
+    network.train()
+    minimize(batch_loss, network.parameters(), steps, rate=RATE)
     network.eval()
 
 

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.features.features import resize
+from latentdrift.evaluate.features.optimization import minimize
 from latentdrift.evaluate.images.image_sets import ImageSet, contents
 from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.seeds import derive, generator
@@ -123,15 +124,13 @@ def learn(images: ImageSet, seed: int, device: str = "cpu", steps: int = STEPS) 
     expand = expand.to(device)
     source = generator(seed, "ssl", "views")
     parameters = [*network.parameters(), *expand.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
+
+    def batch_loss() -> Tensor:
         batch = x[torch.randperm(len(x), generator=source)[:BATCH]].float() / 255
         a, b = (expand(network(view(batch, source).to(device))) for _ in range(2))
-        optimizer.zero_grad(set_to_none=True)
-        loss(a, b).backward()
-        optimizer.step()
-        schedule.step()
+        return loss(a, b)
+
+    minimize(batch_loss, parameters, steps, rate=RATE, weight_decay=DECAY)
     return network.eval()
 
 
