@@ -120,7 +120,7 @@ def parse_age(text: str, unit: str | None = "years", decimal: str = ".") -> floa
             "age is not a number",
             f"the age '{text}' is not a number; give it in {unit or 'years'}, as in 58",
         )
-    plain = _THOUSANDS[decimal].sub(lambda found: re.sub(r"\D", "", found[0]), plain)
+    plain = _THOUSANDS[decimal].sub(lambda match: re.sub(r"\D", "", match[0]), plain)
     plain = re.sub(r"^(aged|age)\s+|\s+(old|of age)(?=$|\s)", "", plain)
     open_group = _ABOVE.fullmatch(plain) or _FROM.fullmatch(plain)
     if open_group:

@@ -113,10 +113,10 @@ def _parts(columns: list[Column], keys: int) -> list[dict[str, Any]]:
         if parts[-1] and sum(one.width for one in (*parts[-1], column)) > room:
             parts.append([])
         parts[-1].append(column)
-    shown = [[*named, *part] for part in parts]
+    rows = [[*named, *part] for part in parts]
     return [
         {"columns": part, "rows": list(zip(*(one.cells for one in part), strict=True))}
-        for part in shown
+        for part in rows
     ]
 
 
@@ -130,10 +130,10 @@ def picture(source: np.ndarray | Figure, caption: str = "") -> Block:
 def gallery(items: Iterable[tuple[np.ndarray, str]]) -> Block:
     """A grid of images with captions; strips, more than three times as wide as high, lie below one
     another."""
-    shown = list(items)
-    strips = any(array.shape[1] > 3 * array.shape[0] for array, _ in shown)
+    pictures = list(items)
+    strips = any(array.shape[1] > 3 * array.shape[0] for array, _ in pictures)
     return Block(
-        "strips" if strips else "gallery", [(_png(array), caption) for array, caption in shown]
+        "strips" if strips else "gallery", [(_png(array), caption) for array, caption in pictures]
     )
 
 
@@ -151,12 +151,12 @@ def figure(width: float = 7.0, height: float = 2.8, columns: int = 1) -> tuple[F
     needs no display."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
-    axes = list(made.subplots(1, columns, squeeze=False)[0])
+    plot = Figure(figsize=(width, height), layout="constrained")
+    axes = list(plot.subplots(1, columns, squeeze=False)[0])
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
-    return made, axes
+    return plot, axes
 
 
 def estimate(value: float | None, ends: Sequence[float] | None) -> str | None:

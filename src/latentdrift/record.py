@@ -42,13 +42,13 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """Version of every package that shapes a result; packages that are not installed are left
     out."""
-    found = {"python": platform.python_version()}
+    result = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            result[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def machine() -> dict[str, Any]:
@@ -78,15 +78,15 @@ def short_hash(*parts: object) -> str:
 def outputs(folder: Path) -> dict[str, str]:
     """Hashes of the pictures, weights and tables below a folder: what a replay has to make
     again."""
-    made = (
+    files = (
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix in (".png", ".gif", ".safetensors") or path.name == "metadata.csv"
     )
-    kept = (path.relative_to(folder) for path in made)
+    paths = (path.relative_to(folder) for path in files)
     return {
         str(path): sha256(folder / path)
-        for path in kept
+        for path in paths
         if not {"previews", "cache", "checkpoints"} & set(path.parts)
     }
 
@@ -170,16 +170,16 @@ def is_of(folder: Path, verb: str, options: Options, inputs: Mapping[str, Any]) 
     """Whether a folder's record is of the same verb, options and inputs: the work was finished by
     the same command."""
     try:
-        found = read(folder)
-        found["options"] = complete(found, folder)
+        record = read(folder)
+        record["options"] = complete(record, folder)
     except InputError:
         return False
-    asked = {
+    expected = {
         "verb": verb,
         "options": options.model_dump(mode="json"),
         "inputs": json.loads(json.dumps(inputs, default=str)),
     }
-    return all(found.get(name) == value for name, value in asked.items())
+    return all(record.get(name) == value for name, value in expected.items())
 
 
 class Record(BaseModel):

@@ -86,7 +86,7 @@ def test_required_and_default_and_choices_stand_in_the_help(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = " ".join(page(capsys, "evaluate").split())
-    assert "A cohort of real images. (required)" in text
+    assert "Cohort of real images. (required)" in text
     assert "{pocket, ssl, squeezenet, inception, huggingface, or another value}" in text
     assert "(default: pocket)" in text
     assert "{train, validation, test} (default: test)" in text

@@ -14,7 +14,7 @@ from latentdrift.config import EditOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.phrases import NO_FINDING, SEX_WORDS, Spec, is_missing, split_findings
 
-MOST = 100
+MAX_VALUES = 100
 """Values of a series; ours."""
 
 
@@ -68,12 +68,12 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
         OptionError: An attribute or a value that the cohort has not, something said twice, or a
             model without a cohort.
     """
-    asked = [
+    wanted = [
         name for name in ("set", "age", "add", "remove", "grid", "given") if getattr(options, name)
     ]
-    if asked and not spec:
+    if wanted and not spec:
         raise OptionError(
-            f"`{asked[0]}` speaks of attributes, and {options.adapter} knows none: it is a base, "
+            f"`{wanted[0]}` speaks of attributes, and {options.adapter} knows none: it is a base, "
             "or was not fitted on a cohort; give an adapter that `fit` made"
         )
     changes = [parse_assignment(text, spec) for text in options.set]
@@ -82,8 +82,8 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
         (name, tuple(values))
         for name, values in (parse_series(text, spec) for text in options.grid)
     )
-    said = [name for name, _ in (*changes, *grid)]
-    if twice := next((name for name in said if said.count(name) > 1), None):
+    names = [name for name, _ in (*changes, *grid)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
         raise OptionError(
             f"the {twice} of the counterfactual is said twice, by `set`, `age` or `grid`; say it "
             "once"
@@ -130,19 +130,20 @@ def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
         OptionError: As `parse_assignment`; a range that leads nowhere or has too many values, or a
             value that is there twice.
     """
-    name, equals, said = (part.strip() for part in text.partition("="))
-    if not (name and equals and said):
+    name, equals, listed = (part.strip() for part in text.partition("="))
+    if not (name and equals and listed):
         raise OptionError(
             f"'{text}' is not a series; write name=start:stop:step or name=value,value, for "
             "example age=60:90:5"
         )
     attribute = {known.lower(): known for known in spec}.get(name.lower(), name)
-    values = [part.strip() for part in said.split(",") if part.strip()]
-    if spec.get(attribute, {}).get("type") == "number" and ":" in said:
-        values = _range(text, said)
-    if len(values) > MOST:
+    values = [part.strip() for part in listed.split(",") if part.strip()]
+    if spec.get(attribute, {}).get("type") == "number" and ":" in listed:
+        values = _range(text, listed)
+    if len(values) > MAX_VALUES:
         raise OptionError(
-            f"'{text}' has {len(values)} values; a series has at most {MOST}: take a longer step"
+            f"'{text}' has {len(values)} values; a series has at most {MAX_VALUES}: take a "
+            "longer step"
         )
     signed = attribute == "age" and any(value[0] in "+-" for value in values)
     parsed = [
@@ -156,10 +157,10 @@ def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
     return attribute, parsed
 
 
-def _range(text: str, said: str) -> list[str]:
+def _range(text: str, option: str) -> list[str]:
     """Values of start:stop:step as they would be written out, the stop among them where a whole
     number of steps leads to it."""
-    parts = [part.strip() for part in said.split(":")]
+    parts = [part.strip() for part in option.split(":")]
     try:
         start, stop, step = (float(part) for part in parts)
         steps = (stop - start) / step
@@ -170,9 +171,10 @@ def _range(text: str, said: str) -> list[str]:
             f"'{text}' is not a range that leads anywhere; write start:stop:step, for example "
             "age=60:90:5"
         )
-    if steps >= MOST:
+    if steps >= MAX_VALUES:
         raise OptionError(
-            f"'{text}' has {steps + 1:.0f} values; a series has at most {MOST}: take a longer step"
+            f"'{text}' has {steps + 1:.0f} values; a series has at most {MAX_VALUES}: take "
+            "a longer step"
         )
     sign = "+" if parts[0][0] in "+-" else ""
     return [f"{round(start + step * i, 6):{sign}.12g}" for i in range(math.floor(steps + 1e-9) + 1)]

@@ -22,8 +22,8 @@ Part = tuple[str, float]
 
 def weighted(text: str) -> Part:
     """`effusion:0.5` -> (effusion, 0.5); a missing weight is 1."""
-    found = WEIGHTED.match(text)
-    return (found["text"].strip(), float(found["weight"])) if found else (text.strip(), 1.0)
+    match = WEIGHTED.match(text)
+    return (match["text"].strip(), float(match["weight"])) if match else (text.strip(), 1.0)
 
 
 def parts(prompt: str) -> list[Part]:
@@ -34,17 +34,17 @@ def parts(prompt: str) -> list[Part]:
     """
     if AND not in prompt:
         return [(prompt, 1.0)]
-    found = [weighted(text) for text in prompt.split(AND)]
-    if not all(text for text, _ in found):
+    weighted_parts = [weighted(text) for text in prompt.split(AND)]
+    if not all(text for text, _ in weighted_parts):
         raise OptionError(
             f"the prompt '{prompt}' has an AND with nothing on one side; write `one:0.5 AND "
             "other:0.5`"
         )
-    return found
+    return weighted_parts
 
 
-def compose(found: Sequence[Part]) -> str:
+def compose(parts: Sequence[Part]) -> str:
     """Back from `parts`."""
-    if len(found) == 1 and found[0][1] == 1:
-        return found[0][0]
-    return AND.join(f"{text}:{weight:g}" for text, weight in found)
+    if len(parts) == 1 and parts[0][1] == 1:
+        return parts[0][0]
+    return AND.join(f"{text}:{weight:g}" for text, weight in parts)

@@ -77,14 +77,14 @@ def pair(
     source, target = states(
         attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings
     )
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         "style": style,
         "index": index,
         "patient_info": patient_info,
         "age_encoding": age_encoding,
     }
-    before = sentence(describe, source, **how)
-    after = sentence(describe, target, **how)
+    before = sentence(describe, source, **options)
+    after = sentence(describe, target, **options)
     if before == after:
         raise OptionError(
             f"the edit changes nothing: both prompts read '{before}'; set, add or remove something "
@@ -176,7 +176,7 @@ def single_changes(
     single = [{**source, name: value} for name, value in changes.items()]
     for side, findings in (("add", add), ("remove", remove)):
         for finding in findings:
-            said = [
+            stated = [
                 entry for entry in split_findings(source["findings"]) if entry != f"no {finding}"
             ]
             one: dict[str, Any] = {
@@ -184,7 +184,7 @@ def single_changes(
                 "spec": spec,
                 "negate_findings": negate_findings,
             }
-            single.append(states({**source, "findings": "|".join(said)}, {}, **one)[1])
+            single.append(states({**source, "findings": "|".join(stated)}, {}, **one)[1])
     before = sentence(describe, source, **manner)
     return [after for state in single if (after := sentence(describe, state, **manner)) != before]
 
@@ -264,13 +264,13 @@ def instruction(
 def _source(describe: str, known: Mapping[str, Any], numbers: str) -> str:
     """The earlier picture: "CN 70 years old female brain MRI", "70 years old male chest X-ray with
     effusion"."""
-    said = conditions(known)
-    short = [word for word in said if word.isupper() and " " not in word]
+    stated = conditions(known)
+    short = [word for word in stated if word.isupper() and " " not in word]
     number, unit = age(float(known["age"]), numbers) if "age" in known else ("", "")
     plural = "" if number in ("1", "one") else "s"
     old = f"{number} {unit}{plural} old" if number else ""
     words = [*short, old, sex(known.get("sex", "")), image(describe, known)]
-    long = join([word for word in said if word not in short])
+    long = join([word for word in stated if word not in short])
     return " ".join(filter(None, [*words, long and f"with {long}"]))
 
 

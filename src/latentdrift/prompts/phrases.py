@@ -131,16 +131,16 @@ def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, 
     Raises:
         OptionError: The attribute is not known.
     """
-    said = dict(attributes)
+    result = dict(attributes)
     for name in SLOT.findall(describe):
-        value = said.pop(name, "")
+        value = result.pop(name, "")
         if is_missing(value):
             raise OptionError(
                 f"the pictures are called '{describe}', by a word for each {name}, and that of "
                 "this one is not known: give it"
             )
         describe = describe.replace(f"{{{name}}}", slug(value))
-    return describe, said
+    return describe, result
 
 
 def slug(value: Any) -> str:
@@ -240,11 +240,11 @@ def absent(cell: Any, spec: Spec) -> list[str]:
 def negated(attributes: Mapping[str, Any], spec: Spec, index: int) -> dict[str, Any]:
     """The attributes with some of the findings that the image has not, as "no effusion"; the
     image's index draws them."""
-    drawn = sorted(
+    chosen = sorted(
         absent(attributes.get("findings"), spec),
         key=lambda finding: derive(index, "negation", finding),
     )[:NEGATIONS]
-    if not drawn:
+    if not chosen:
         return dict(attributes)
-    said = [*split_findings(attributes["findings"]), *(f"no {finding}" for finding in drawn)]
-    return {**attributes, "findings": "|".join(said)}
+    findings = [*split_findings(attributes["findings"]), *(f"no {finding}" for finding in chosen)]
+    return {**attributes, "findings": "|".join(findings)}

@@ -44,10 +44,12 @@ class Manner:
         )
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Manner:
+    def of(cls, options: Mapping[str, Any]) -> Manner:
         """As adapter.json["prompt"] says; what adapters of older versions do not say is the
         default."""
-        return cls(**{field.name: said[field.name] for field in fields(cls) if field.name in said})
+        return cls(
+            **{field.name: options[field.name] for field in fields(cls) if field.name in options}
+        )
 
     def check(self, spec: Spec, texts: Iterable[str]) -> None:
         """See that a cohort has what these choices need.
@@ -96,10 +98,10 @@ class Manner:
         if not is_missing(text):
             name = named(describe, known)[0]
             return f"{name}: {text}" if learned and name not in text else text
-        said = negated(known, spec, index) if self.negate_findings else known
+        attributes = negated(known, spec, index) if self.negate_findings else known
         return sentence(
             describe,
-            said,
+            attributes,
             style=self.style,
             index=index,
             patient_info=self.patient_info,

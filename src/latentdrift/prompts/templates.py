@@ -77,12 +77,12 @@ def sentence(
     describe, known = phrases.named(
         describe, {k: v for k, v in attributes.items() if not phrases.is_missing(v)}
     )
-    said = known if patient_info else {}
+    stated = known if patient_info else {}
     return fill(
         TEMPLATES[style][index % len(TEMPLATES[style])],
         image=phrases.image(describe, known),
-        who=phrases.who(said, age_encoding),
-        what=phrases.join(phrases.conditions(said)),
+        who=phrases.who(stated, age_encoding),
+        what=phrases.join(phrases.conditions(stated)),
     )
 
 
@@ -122,12 +122,12 @@ def sentences(
 def fill(template: str, **slots: str) -> str:
     """A template with its slots filled and the parts left out whose slot is empty; "a" before a
     slot is the right article."""
-    kept = re.sub(
+    text = re.sub(
         r"\[([^\]]*?\{(\w+)\}[^\]]*)\]", lambda part: part[1] if slots[part[2]] else "", template
     )
-    said = re.sub(
+    filled = re.sub(
         r"(\ba )?\{(\w+)\}",
         lambda slot: phrases.article(slots[slot[2]]) if slot[1] else slots[slot[2]],
-        kept,
+        text,
     )
-    return " ".join(said.split())
+    return " ".join(filled.split())

@@ -150,7 +150,7 @@ def test_of_too_many_pairs_those_most_alike_are_looked_at() -> None:
         tuple(map(int, np.unravel_index(place, correlation.shape)))
         for place in np.argsort(-correlation.ravel())[:5]
     }
-    assert set(candidates(thumbnails, most=5)) == best
+    assert set(candidates(thumbnails, max_pairs=5)) == best
 
 
 def test_even_pictures_are_like_none() -> None:

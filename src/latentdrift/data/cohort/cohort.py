@@ -295,9 +295,11 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
     table = pd.DataFrame(
         [[_plain(row.get(name)) for name in columns] for row in rows], columns=columns, dtype=object
     )
-    kept = [name for name in further if name in info.get("kept", ())]
+    metadata = [name for name in further if name in info.get("kept", ())]
     spoken = [
-        name for name in (*CONDITIONS, *further) if name not in kept and table[name].notna().any()
+        name
+        for name in (*CONDITIONS, *further)
+        if name not in metadata and table[name].notna().any()
     ]
     described = {
         "format": FORMAT,
@@ -311,7 +313,7 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
     }
     given = {name: value for name, value in info.items() if name not in ("kept", *described)}
     given["attributes"] = info.get("attributes") or described["attributes"]
-    given["kept"] = {name: specification(name, table[name]) for name in kept}
+    given["kept"] = {name: specification(name, table[name]) for name in metadata}
     safe = [
         [defuse(cell) if isinstance(cell, str) else cell for cell in row]
         for row in table.to_numpy()
@@ -357,9 +359,9 @@ def check_cohort(folder: Path) -> None:
         CohortError: It is not.
     """
     if not (folder / "cohort.json").is_file():
-        found = "is no folder" if not folder.is_dir() else "has no cohort.json"
+        problem = "is no folder" if not folder.is_dir() else "has no cohort.json"
         raise CohortError(
-            f"{folder} is not a cohort: it {found}; make one with `latentdrift import IMAGES --out "
+            f"{folder} is not a cohort: it {problem}; make one with `latentdrift import IMAGES --out "
             "COHORT`"
         )
 

@@ -95,8 +95,8 @@ class Hint:
         hint = cls.parse(text)
         if hint.column is None:
             return hint
-        found = masks.check_labels(cohort, hint.column, list(hint.sources(cohort)))
-        labels = tuple(label for label in found if label != 0)
+        counts = masks.check_labels(cohort, hint.column, list(hint.sources(cohort)))
+        labels = tuple(label for label in counts if label != 0)
         if not labels:
             raise CohortError(
                 f"no mask that column {hint.column} of cohort {cohort.folder} names has anything "
@@ -152,15 +152,15 @@ class Hint:
 
     def _of_mask(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
         """A row's mask: 0 outside, the labels evenly spread up to 1."""
-        found = masks.fitted(cohort, source, str(self.column), resolution)
-        other = sorted({*np.unique(found).tolist()} - {0, *self.labels})
+        mask = masks.fitted(cohort, source, str(self.column), resolution)
+        other = sorted({*np.unique(mask).tolist()} - {0, *self.labels})
         if other:
             name = cohort.rows()[str(self.column)].iloc[source]
             raise CohortError(
                 f"the mask {cohort.folder / name} has the label {other[0]}, and masks that were "
                 f"trained on have 0, {', '.join(map(str, self.labels))}; write it with those labels"
             )
-        return _spread(found, self)
+        return _spread(mask, self)
 
     def mask(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
         """The row's mask on the model's square, its own labels: uint8 or uint16 [R, R]."""

@@ -18,7 +18,7 @@ from latentdrift.errors import CohortError, OptionError, unknown
 
 log = logging.getLogger(__name__)
 
-SHOWN = 3
+MAX_EXAMPLES = 3
 """Masks that a message names."""
 
 
@@ -123,10 +123,10 @@ def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]
         except CohortError as error:
             unusable.append(str(error))
     if unusable:
-        further = len(unusable) - SHOWN
+        further = len(unusable) - MAX_EXAMPLES
         more = f"; and {further} more" if further > 0 else ""
         raise CohortError(
-            f"{len(unusable)} masks cannot be used: {'; '.join(unusable[:SHOWN])}{more}"
+            f"{len(unusable)} masks cannot be used: {'; '.join(unusable[:MAX_EXAMPLES])}{more}"
         )
     return dict(sorted(counts.items()))
 
@@ -139,8 +139,8 @@ def check_labels(cohort: Cohort, column: str, places: Sequence[int]) -> list[int
         CohortError: As `census`.
     """
     counts = census(cohort, column, places)
-    shown = ", ".join(f"{label} in {number}" for label, number in counts.items())
-    log.info("Labels of the %d masks of column %s: %s.", len(places), column, shown)
+    examples = ", ".join(f"{label} in {number}" for label, number in counts.items())
+    log.info("Labels of the %d masks of column %s: %s.", len(places), column, examples)
     if {1, 255} <= counts.keys() and not _meet(cohort, column, places, 1, 255):
         log.warning(
             "The labels 1 (%d masks) and 255 (%d masks) of column %s never meet in one mask: they "

@@ -15,9 +15,9 @@ def clocks(table: pd.DataFrame) -> np.ndarray:
     """What can say the order of visits, the most exact first: days, the visit's number, age; float
     [N, 3], NaN where unknown."""
     numbers = table["visit"].astype("string").str.extract(NUMBER, expand=False)
-    said = (table["days"], numbers, table["age"])
+    columns = (table["days"], numbers, table["age"])
     return np.stack(
-        [pd.to_numeric(values, errors="coerce").astype(float) for values in said], axis=1
+        [pd.to_numeric(values, errors="coerce").astype(float) for values in columns], axis=1
     )
 
 
@@ -33,14 +33,14 @@ def pairs(table: pd.DataFrame) -> list[tuple[int, int]]:
     """
     times = dict(zip(table.index, clocks(table), strict=True))
     known = table[table["patient"].notna() & (table["patient"] != "")]
-    found = []
+    all_pairs = []
     for _, rows in known.groupby(["patient", "split", "view"], dropna=False, sort=False):
         for one, other in combinations(rows.index, 2):
             steps = times[other] - times[one]
             ahead = next(iter(steps[~np.isnan(steps)]), 0)
             if ahead:
-                found.append((int(one), int(other)) if ahead > 0 else (int(other), int(one)))
-    return sorted(found)
+                all_pairs.append((int(one), int(other)) if ahead > 0 else (int(other), int(one)))
+    return sorted(all_pairs)
 
 
 def previous(table: pd.DataFrame) -> dict[int, int]:
@@ -55,7 +55,7 @@ def previous(table: pd.DataFrame) -> dict[int, int]:
     """
     numbers = clocks(table)
     views = table["view"].tolist()
-    found = {}
+    earlier = {}
     for rows in table.reset_index(drop=True).groupby("patient").indices.values():
         whole = ~np.isnan(numbers[rows]).any(0)
         if not whole.any():
@@ -64,7 +64,7 @@ def previous(table: pd.DataFrame) -> dict[int, int]:
         for row, time in zip(rows, times, strict=True):
             if (times < time).any():
                 before = rows[times == times[times < time].max()]
-                found[int(row)] = int(
+                earlier[int(row)] = int(
                     next((other for other in before if views[other] == views[row]), before[0])
                 )
-    return dict(sorted(found.items()))
+    return dict(sorted(earlier.items()))

@@ -96,12 +96,12 @@ def _image(
     at = frame or 0
     attributes = header.attributes(dataset, keep)
     notes = (*_notes(dataset), *header.remarks(dataset, at))
-    shown = _colour(dataset, array) if array.ndim == 3 else _grey(dataset, array, at, window, path)
+    pixels = _colour(dataset, array) if array.ndim == 3 else _grey(dataset, array, at, window, path)
     return Image(
-        pixels=shown.pixels,
-        range=shown.range,
-        unit=shown.unit,
-        notes=(*notes, *shown.notes),
+        pixels=pixels.pixels,
+        range=pixels.range,
+        unit=pixels.unit,
+        notes=(*notes, *pixels.notes),
         spacing=header.spacing(dataset, at),
         affine=header.affine(dataset, at),
         modality=str(attributes["modality"]) if "modality" in attributes else None,

@@ -211,8 +211,8 @@ def frames(path: Path, dataset: Dataset) -> Iterator[np.ndarray]:
             options["correct_unused_bits"] = (
                 False  # padding is looked for in whole words, before `stored_bits`
             )
-        for stored, found in decoder.iter_array(dataset, raw=False, **options):
-            array = _colours(path, dataset, stored, str(found["photometric_interpretation"]))
+        for stored, properties in decoder.iter_array(dataset, raw=False, **options):
+            array = _colours(path, dataset, stored, str(properties["photometric_interpretation"]))
             yield array.astype(array.dtype.newbyteorder("="), copy=False)
     except ImageError:
         raise
@@ -226,12 +226,12 @@ def _check_length(path: Path, dataset: Dataset, syntax: UID) -> None:
     """Pixels that are not encapsulated have a known length (PS3.5 8.1.1)."""
     if not syntax.is_encapsulated and "PixelData" in dataset:
         expected = get_expected_length(dataset)
-        found = len(dataset.PixelData)
-        if found < expected:
+        length = len(dataset.PixelData)
+        if length < expected:
             raise ImageError(
                 "truncated",
                 path,
-                f"the pixel data has {found} bytes where its header promises {expected}",
+                f"the pixel data has {length} bytes where its header promises {expected}",
             )
 
 

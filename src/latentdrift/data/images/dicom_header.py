@@ -129,7 +129,7 @@ def is_unreadable(dataset: Dataset, keyword: str, count: int = 1, frame: int = 0
 def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
     """What is there and is left out because it cannot be read or is not allowed; values are never
     quoted."""
-    found = [
+    notes = [
         f"its {keyword} cannot be read and is left out"
         for keyword, count in NUMBERS.items()
         if is_unreadable(dataset, keyword, count, frame)
@@ -137,16 +137,16 @@ def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
     for keyword in _SPACINGS:
         mm = numbers(dataset, keyword, 2, frame)
         if mm is not None and not (mm > 0).all():
-            found.append(f"its {keyword} is not above 0 mm and is left out")
+            notes.append(f"its {keyword} is not above 0 mm and is left out")
     for keyword, terms in CODE_STRINGS.values():
         code = (text(dataset, keyword) or "").upper()
         if code and code not in terms:
-            found.append(f"its {keyword} is no defined term and is left out")
+            notes.append(f"its {keyword} is no defined term and is left out")
     try:
         _stated_age(dataset)
     except AgeError as error:
-        found.append(f"its PatientAge is left out ({error.reason})")
-    return tuple(found)
+        notes.append(f"its PatientAge is left out ({error.reason})")
+    return tuple(notes)
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, frame: int = 0) -> np.ndarray | None:
@@ -163,8 +163,8 @@ def numbers(dataset: Dataset, keyword: str, count: int, frame: int = 0) -> np.nd
 
 def number(dataset: Dataset, keyword: str, frame: int = 0) -> float | None:
     """The first value of an attribute, or None where it is absent or malformed."""
-    found = numbers(dataset, keyword, 1, frame)
-    return None if found is None else float(found[0])
+    values = numbers(dataset, keyword, 1, frame)
+    return None if values is None else float(values[0])
 
 
 def text(dataset: Dataset, keyword: str) -> str | None:
@@ -179,23 +179,23 @@ def text(dataset: Dataset, keyword: str) -> str | None:
 def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | float]:
     """Age in years, sex (M or F), view, modality and body part where the header has them, then the
     fields kept by name."""
-    found: dict[str, str | float] = {}
+    result: dict[str, str | float] = {}
     years = age(dataset)
     if years is not None:
-        found["age"] = years
+        result["age"] = years
     sex = (text(dataset, "PatientSex") or "").upper()
     if sex in ("M", "F"):
-        found["sex"] = sex
+        result["sex"] = sex
     for name, (keyword, terms) in CODE_STRINGS.items():
         code = (text(dataset, keyword) or "").upper()
         if code in terms:
-            found[name] = code
+            result[name] = code
     for name in keep:
         tag = field_tag(name)
-        kept = _kept(dataset, tag)
-        if kept is not None:
-            found[dictionary_keyword(tag) if dictionary_has_tag(tag) else str(tag)] = kept
-    return found
+        value = _kept(dataset, tag)
+        if value is not None:
+            result[dictionary_keyword(tag) if dictionary_has_tag(tag) else str(tag)] = value
+    return result
 
 
 def age(dataset: Dataset) -> float | None:
@@ -304,9 +304,9 @@ def spacing(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
     """mm from row to row and from column to column (PS3.3 10.7.1.3), in the patient where known,
     else at the detector."""
     for keyword in _SPACINGS:
-        found = numbers(dataset, keyword, 2, frame)
-        if found is not None and (found > 0).all():
-            return float(found[0]), float(found[1])
+        values = numbers(dataset, keyword, 2, frame)
+        if values is not None and (values > 0).all():
+            return float(values[0]), float(values[1])
     return None
 
 

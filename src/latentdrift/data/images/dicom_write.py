@@ -113,8 +113,8 @@ def _check(pixels: np.ndarray, description: str) -> None:
     grey = pixels.ndim == 2
     colour = pixels.ndim == 3 and pixels.shape[-1] == 3 and pixels.dtype == np.uint8
     if not (grey or colour) or not pixels.size:
-        found = f"pixels of shape {pixels.shape} and type {pixels.dtype}"
-        raise InputError(f"{found} do not fit into DICOM; write [H, W], or uint8 [H, W, 3]")
+        actual = f"pixels of shape {pixels.shape} and type {pixels.dtype}"
+        raise InputError(f"{actual} do not fit into DICOM; write [H, W], or uint8 [H, W, 3]")
     if max(pixels.shape) > LEVELS or not np.isfinite(pixels).all():
         raise InputError(
             "DICOM holds at most 65535 rows and columns, of finite values only; crop the picture "
@@ -164,12 +164,15 @@ def _shown(
 
 
 def _describe(
-    dataset: Dataset, origin: Dataset | None, shown: Mapping[str, str | float], description: str
+    dataset: Dataset,
+    origin: Dataset | None,
+    attributes: Mapping[str, str | float],
+    description: str,
 ) -> None:
     now = datetime.now()
     dataset.InstanceCreationDate = now.strftime("%Y%m%d")
     dataset.InstanceCreationTime = now.strftime("%H%M%S")
-    dataset.Modality = shown.get("modality", "OT")
+    dataset.Modality = attributes.get("modality", "OT")
     dataset.Manufacturer = dataset.SecondaryCaptureDeviceManufacturer = "latentdrift"
     dataset.ConversionType = "SYN"  # PS3.3 C.8.6.1
     dataset.ImageType = ["DERIVED", "SECONDARY"]
@@ -193,21 +196,21 @@ def _describe(
         else header.text(origin, "ImageLaterality") or header.text(origin, "Laterality")
     )
     if (
-        side in ("R", "L") or "body_part" not in shown
+        side in ("R", "L") or "body_part" not in attributes
     ):  # type 2C: for one of a pair, as far as is known (PS3.3 C.7.3.1)
         dataset.Laterality = side if side in ("R", "L") else ""
     if (
         origin is not None and header.text(origin, "LossyImageCompression") == "01"
     ):  # once lossy, always said (PS3.3 C.7.6.1.1.5)
         dataset.LossyImageCompression = "01"
-    if "sex" in shown:
-        dataset.PatientSex = shown["sex"]
-    if "age" in shown:
-        dataset.PatientAge = age_string(float(shown["age"]))
-    if "body_part" in shown:
-        dataset.BodyPartExamined = shown["body_part"]
-    if "view" in shown:
-        dataset.ViewPosition = shown["view"]
+    if "sex" in attributes:
+        dataset.PatientSex = attributes["sex"]
+    if "age" in attributes:
+        dataset.PatientAge = age_string(float(attributes["age"]))
+    if "body_part" in attributes:
+        dataset.BodyPartExamined = attributes["body_part"]
+    if "view" in attributes:
+        dataset.ViewPosition = attributes["view"]
 
 
 def age_string(years: float) -> str:

@@ -73,16 +73,16 @@ def is_raster(head: bytes) -> bool:
     return head.startswith(RASTER_MAGIC)
 
 
-def _read_dicom(path: Path, asked: Asked) -> list[Image]:
-    return read_dicom(path, asked.window, asked.keep, asked.leave_out)
+def _read_dicom(path: Path, options: Asked) -> list[Image]:
+    return read_dicom(path, options.window, options.keep, options.leave_out)
 
 
-def _read_nifti(path: Path, asked: Asked) -> list[Image]:
-    return read_nifti(path, asked.plane, asked.position, asked.slab, asked.window)
+def _read_nifti(path: Path, options: Asked) -> list[Image]:
+    return read_nifti(path, options.plane, options.position, options.slab, options.window)
 
 
-def _read_raster(path: Path, asked: Asked) -> list[Image]:
-    return read_raster(path, asked.window)
+def _read_raster(path: Path, options: Asked) -> list[Image]:
+    return read_raster(path, options.window)
 
 
 READERS: dict[Kind, tuple[Callable[[bytes], bool], Callable[[Path, Asked], list[Image]]]] = {

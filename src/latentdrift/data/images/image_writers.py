@@ -31,9 +31,9 @@ def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
     grey = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
     colour = pixels.ndim == 3 and pixels.dtype == np.uint8
     if not (grey or (colour and pixels.shape[-1] == 3)):
-        found = f"pixels of shape {pixels.shape} and type {pixels.dtype}"
+        description = f"pixels of shape {pixels.shape} and type {pixels.dtype}"
         raise InputError(
-            f"{found} do not fit into PNG; write uint8 or uint16 [H, W], or uint8 [H, W, 3]"
+            f"{description} do not fit into PNG; write uint8 or uint16 [H, W], or uint8 [H, W, 3]"
         )
     info = PngInfo()
     if synthetic:

@@ -46,14 +46,14 @@ def parse_window(text: str | Window | None) -> Window:
     if text.strip().lower() in ("voi", "full"):
         return Window("voi" if text.strip().lower() == "voi" else "full")
     percentiles = _PERCENTILES.fullmatch(text)
-    found = percentiles or _VALUES.fullmatch(text)
-    if not found:
+    match = percentiles or _VALUES.fullmatch(text)
+    if not match:
         raise OptionError(
             f"the window '{text}' is none of: voi, full, LOW,HIGH (as -160,240), percentiles (as "
             "p1,p99)"
         )
-    low = float(found[1])
-    high = float(found[2])
+    low = float(match[1])
+    high = float(match[2])
     if not is_range(low, high):
         raise OptionError(
             f"the window '{text}' ends at {high:g}, which is not above its start {low:g}: write "

@@ -28,7 +28,7 @@ SAME = 0.85
 """Similarity from which two pictures are near-duplicates."""
 LOOSE = 0.85
 """Correlation of thumbnails, one of them mirrored or not, from which a pair is looked at."""
-MOST = 50_000
+MAX_PAIRS = 50_000
 """Pairs that are looked at; of more, those whose thumbnails correlate most. They take about two
 minutes."""
 PIXELS = 48
@@ -73,23 +73,23 @@ def near_duplicates(
 
 
 def candidates(
-    thumbnails: np.ndarray, may_pair: MayPair | None = None, most: int = MOST
+    thumbnails: np.ndarray, may_pair: MayPair | None = None, max_pairs: int = MAX_PAIRS
 ) -> list[tuple[int, int]]:
     """Sorted positions of the pairs of interest whose thumbnails correlate most, from LOOSE on."""
     side = (len(thumbnails), SIDE, SIDE)
     mirrored = thumbnails.reshape(side)[:, :, ::-1].reshape(len(thumbnails), -1)
-    found = np.empty((0, 3))
+    pairs = np.empty((0, 3))
     for others in (thumbnails, mirrored):
         for first, second, alike in blocks(thumbnails, LOOSE, others):
             of_interest = np.ones(len(first), bool) if may_pair is None else may_pair(first, second)
-            found = np.concatenate([found, np.stack([first, second, alike], 1)[of_interest]])
-            if len(found) > 2 * most:
-                found = found[
-                    np.argpartition(-found[:, 2], 2 * most)[: 2 * most]
+            pairs = np.concatenate([pairs, np.stack([first, second, alike], 1)[of_interest]])
+            if len(pairs) > 2 * max_pairs:
+                pairs = pairs[
+                    np.argpartition(-pairs[:, 2], 2 * max_pairs)[: 2 * max_pairs]
                 ]  # a pair may be there twice
-    best = found[np.argsort(-found[:, 2], kind="stable")]
+    best = pairs[np.argsort(-pairs[:, 2], kind="stable")]
     unique = dict.fromkeys((int(first), int(second)) for first, second, _ in best)
-    return sorted(list(unique)[:most])
+    return sorted(list(unique)[:max_pairs])
 
 
 def similarities(number: int, pairs: Iterable[tuple[int, int]], read: Read) -> list[Pair]:
@@ -171,6 +171,6 @@ def _similarity(views: np.ndarray, spectra: np.ndarray) -> float:
     """Best correlation over views, mirrored or not, and over shifts."""
     from scipy import fft
 
-    found = fft.irfft2(views[:, None] * spectra[None], s=(PIXELS, PIXELS))
+    correlation = fft.irfft2(views[:, None] * spectra[None], s=(PIXELS, PIXELS))
     near = np.r_[:FARTHEST, -FARTHEST:0]
-    return float(found[..., near[:, None], near].max())
+    return float(correlation[..., near[:, None], near].max())

@@ -245,12 +245,12 @@ def _other_half(path: Path) -> Path:
     """The voxels of a pair, compressed or not, in either case."""
     stem = path.name.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".hdr")
     names = {f"{stem}.img", f"{stem}.img.gz", f"{stem}.img.bz2"}
-    found = sorted(other for other in path.parent.iterdir() if other.name.lower() in names)
-    if not found:
+    candidates = sorted(other for other in path.parent.iterdir() if other.name.lower() in names)
+    if not candidates:
         raise ImageError(
             "missing", path, f"the voxels of this header, {stem}.img, do not lie beside it"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _check_bytes(path: Path, voxels: Path, header: Nifti1Header, shape: tuple[int, ...]) -> None:
@@ -380,9 +380,11 @@ def write_nifti(path: Path | str, image: Image, pixels: np.ndarray) -> None:
         pixels: [H, W] in the unit of `image.pixels`.
     """
     if pixels.shape != image.pixels.shape[:2]:
-        found = f"pixels of shape {pixels.shape} do not fit the picture of {image.pixels.shape[:2]}"
+        problem = (
+            f"pixels of shape {pixels.shape} do not fit the picture of {image.pixels.shape[:2]}"
+        )
         raise InputError(
-            f"{found}; NIfTI is written in grey only: save a coloured source as PNG first"
+            f"{problem}; NIfTI is written in grey only: save a coloured source as PNG first"
         )
     if image.source is not None and image.source.kind == "nifti":
         written = _like_source(image, image.source, pixels)

@@ -145,20 +145,24 @@ def _plain(name: str, dataset: pydicom.Dataset) -> dict[str, Any] | None:
     several = (header.number(dataset, "NumberOfFrames") or 1) > 1
     if several or header.text(dataset, "SeriesInstanceUID") is None:
         return None
-    found = {keyword: values.tolist() for keyword, values in geometry.items() if values is not None}
-    if len(found) < len(GEOMETRY) or min(found["PixelSpacing"]) <= 0:
+    plain = {keyword: values.tolist() for keyword, values in geometry.items() if values is not None}
+    if len(plain) < len(GEOMETRY) or min(plain["PixelSpacing"]) <= 0:
         return None
-    return {"name": name, "same": [str(header.find(dataset, keyword)) for keyword in SAME], **found}
+    return {"name": name, "same": [str(header.find(dataset, keyword)) for keyword in SAME], **plain}
 
 
 def group(headers: Iterable[Mapping[str, Any]]) -> list[Series]:
     """The volumes among slices; a slice that is alone is none."""
     together: dict[tuple[Any, ...], list[Slice]] = defaultdict(list)
-    for found in headers:
-        position, orientation, spacing = (np.array(found[keyword]) for keyword in GEOMETRY)
-        rows, columns = (int(found["same"][SAME.index(keyword)]) for keyword in ("Rows", "Columns"))
-        key = (*found["same"], *np.round(orientation, 3), *np.round(spacing, 4))
-        together[key].append(Slice(found["name"], position, orientation, spacing, rows, columns))
+    for slice_header in headers:
+        position, orientation, spacing = (np.array(slice_header[keyword]) for keyword in GEOMETRY)
+        rows, columns = (
+            int(slice_header["same"][SAME.index(keyword)]) for keyword in ("Rows", "Columns")
+        )
+        key = (*slice_header["same"], *np.round(orientation, 3), *np.round(spacing, 4))
+        together[key].append(
+            Slice(slice_header["name"], position, orientation, spacing, rows, columns)
+        )
     volumes = [slices for slices in together.values() if len(slices) > 1]
     return [
         Series(

@@ -51,8 +51,8 @@ def alike(thumbnails: np.ndarray, threshold: float = ALIKE) -> list[tuple[int, i
     correlation."""
     return [
         (int(i), int(j), float(correlation))
-        for found in blocks(thumbnails, threshold, thumbnails)
-        for i, j, correlation in zip(*found, strict=True)
+        for block in blocks(thumbnails, threshold, thumbnails)
+        for i, j, correlation in zip(*block, strict=True)
     ]
 
 

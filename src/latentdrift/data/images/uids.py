@@ -52,9 +52,9 @@ class Uids:
         """The new UID: 128 bits of HMAC-SHA256 (RFC 2104) as a UUID-derived UID (PS3.5 B.2), valid
         whatever the source's is."""
         digest = hmac.new(self.salt.encode(), f"{keyword} {uid}".encode(), hashlib.sha256).digest()
-        made = f"2.25.{int.from_bytes(digest[:16], 'big')}"
-        self.known[keyword, uid] = made
-        return made
+        new = f"2.25.{int.from_bytes(digest[:16], 'big')}"
+        self.known[keyword, uid] = new
+        return new
 
     def save(self) -> None:
         """Keep the secret and the map, where only the owner may read them; nothing where no UID was

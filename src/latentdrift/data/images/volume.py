@@ -66,15 +66,15 @@ class Grid:
         Raises:
             ImageError: None does ("damaged").
         """
-        found = np.flatnonzero(self.axes[:, 0] == ras)
-        if not len(found):
+        matches = np.flatnonzero(self.axes[:, 0] == ras)
+        if not len(matches):
             size = " x ".join(f"{zoom:g}" for zoom in self.zooms)
             raise ImageError(
                 "damaged",
                 self.path,
                 f"the header has voxels of {size} mm, from which no plane is known",
             )
-        return int(found[0])
+        return int(matches[0])
 
     def stored_index(self, axis: int, index: float) -> float:
         """From an index that counts along + of the RAS axis to the stored one, or back."""
@@ -186,10 +186,10 @@ def upright(grid: Grid, plane: Plane, stored: np.ndarray) -> np.ndarray:
     )
 
 
-def downright(grid: Grid, plane: Plane, shown: np.ndarray) -> np.ndarray:
+def downright(grid: Grid, plane: Plane, pixels: np.ndarray) -> np.ndarray:
     """The inverse of `upright`."""
     swapped, reversed_axes = _flips(grid, plane)
-    stored = np.flip(shown, reversed_axes)
+    stored = np.flip(pixels, reversed_axes)
     return np.ascontiguousarray(stored.swapaxes(0, 1) if swapped else stored)
 
 

@@ -48,7 +48,7 @@ DESCRIBE = {
 """What a picture of a modality (PS3.3 C.7.3.1.1.1) is called where nobody says what it shows."""
 
 
-SHOWN = 24
+MAX_EXAMPLES = 24
 """Characters of a cell in a message."""
 SHOWN_AGES = 5
 """Spellings of ages in a message."""
@@ -81,39 +81,43 @@ class Taken:
 
 
 def publish(
-    plan: Plan, staging: Staging, taken: list[Taken], refused: list[Refusal], options: ImportOptions
+    plan: Plan,
+    staging: Staging,
+    images: list[Taken],
+    refused: list[Refusal],
+    options: ImportOptions,
 ) -> None:
     """Identity out, splits in, and the cohort appears."""
     salt = choose_salt(options.out, options.salt)
-    spellings = sorted({image.values["patient"] for image in taken if image.patient})
+    spellings = sorted({image.values["patient"] for image in images if image.patient})
     conditions = [
-        name for name in plan.map.attributes if any(name in image.values for image in taken)
+        name for name in plan.map.attributes if any(name in image.values for image in images)
     ]
-    joined = unite_spellings([image.values for image in taken], (*conditions, "findings"))
-    split_of, split_info = _split(staging, taken, options, conditions)
+    joined = unite_spellings([image.values for image in images], (*conditions, "findings"))
+    split_of, split_info = _split(staging, images, options, conditions)
     folder = staging.assemble()
     rows = []
-    for position, (image, moment) in enumerate(zip(taken, _moments(taken), strict=True)):
+    for position, (image, moment) in enumerate(zip(images, _moments(images), strict=True)):
         file_name = f"images/{position:06d}.png"
         staging.place(image.staged["png"], folder / file_name)
         rows.append(
             _row(image, salt) | moment | {"file_name": file_name, "split": split_of[position]}
         )
-    kept = [
+    metadata = [
         name
         for name in dict.fromkeys(name for row in rows for name in row)
         if name not in (*COLUMNS, *conditions)
     ]
     info = {
-        "describe": options.describe or plan.map.describe or _describe(taken),
-        "kept": kept,
+        "describe": options.describe or plan.map.describe or _describe(images),
+        "kept": metadata,
         "split": split_info,
     }
-    write_tables(folder, rows, info | _account(plan, taken, refused, joined, options))
+    write_tables(folder, rows, info | _account(plan, images, refused, joined, options))
     known = [(patient, pseudonym(salt, patient)) for patient in spellings]
     origin = [
         (row["file_name"], readable(image.file), image.staged["frame"])
-        for row, image in zip(rows, taken, strict=True)
+        for row, image in zip(rows, images, strict=True)
     ]
     left_out = [
         (readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused
@@ -124,7 +128,7 @@ def publish(
         "rejected.csv": (("file", "reason", "sentence"), left_out),
         "cells.csv": (
             ("where", "column", "cell", "reason"),
-            [(n, d.name, d.cell, d.reason) for n, d in _doubts(plan, taken)],
+            [(n, d.name, d.cell, d.reason) for n, d in _doubts(plan, images)],
         ),
     }
     private = write_private(options.out, salt, tables)
@@ -134,11 +138,11 @@ def publish(
     staging.finish(options.out)
 
 
-def _doubts(plan: Plan, taken: Sequence[Taken]) -> list[tuple[str, Doubt]]:
+def _doubts(plan: Plan, images: Sequence[Taken]) -> list[tuple[str, Doubt]]:
     """Cells of the pictures' rows that were left empty or that the map does not name, by row, then
     those of no row, by file."""
-    rows = sorted({row for image in taken for row in image.rows})
-    own = [(readable(image.file), doubt) for image in taken for doubt in image.doubts]
+    rows = sorted({row for image in images for row in image.rows})
+    own = [(readable(image.file), doubt) for image in images for doubt in image.doubts]
     return [(f"row {row}", doubt) for row in rows for doubt in plan.rows.doubts.get(row, [])] + own
 
 
@@ -184,40 +188,40 @@ def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) ->
 
 def _read_ages(ages: Mapping[str, int]) -> list[str]:
     """`Ages read from text: '>89' as 90 (2), '24M' as 2 (1).`"""
-    shown = ", ".join(
+    examples = ", ".join(
         f"{reading} ({number})" for reading, number in list(ages.items())[:SHOWN_AGES]
     )
     more = f", and {len(ages) - SHOWN_AGES} other spellings" if len(ages) > SHOWN_AGES else ""
-    return [f"Ages read from text: {shown}{more}."] if ages else []
+    return [f"Ages read from text: {examples}{more}."] if ages else []
 
 
-def _warnings(taken: Sequence[Taken], window: str | None) -> list[str]:
+def _warnings(images: Sequence[Taken], window: str | None) -> list[str]:
     """What is odd about the intensities of all pictures together, in sentences."""
-    told = []
+    sentences = []
     windows = Counter(
-        tuple(image.staged["window"]) for image in taken if image.staged["unit"] == "HU"
+        tuple(image.staged["window"]) for image in images if image.staged["unit"] == "HU"
     )
     if window is None and len(windows) > 1:
-        shown = ", ".join(
+        examples = ", ".join(
             f"{low:g} to {high:g} ({number})" for (low, high), number in windows.most_common(4)
         )
         (low, high), _ = windows.most_common(1)[0]
-        told.append(
+        sentences.append(
             f"The {windows.total()} CT images have {len(windows)} different windows, their "
-            f"headers' or their own: {shown}{', ...' if len(windows) > 4 else ''}. One grey means "
-            f"different densities; import them with one, such as `window={low:g},{high:g}`."
+            f"headers' or their own: {examples}{', ...' if len(windows) > 4 else ''}. One grey "
+            f"means different densities; import them with one, such as `window={low:g},{high:g}`."
         )
     for full in (255.0, 65535.0):
-        tops = [image.staged["extent"][1] for image in taken if _has_window(image, full)]
+        tops = [image.staged["extent"][1] for image in images if _has_window(image, full)]
         if tops and 0 < max(tops) <= full / MUCH_UNUSED:
             share = max(tops) / full
             wide = 2 ** int(max(tops)).bit_length() - 1
-            told.append(
+            sentences.append(
                 f"{len(tops)} images use {share:.1%} of the range of their number format (values "
                 f"up to {max(tops):g} of {full:g}) and are nearly black; import them with "
                 f"`window=0,{wide}`."
             )
-    return told
+    return sentences
 
 
 def _has_window(image: Taken, full: float) -> bool:
@@ -234,19 +238,22 @@ def _doubtful(
     of_table = [
         cell for cell in reversed(cells) if cell["where"].startswith("row ")
     ]  # headers and folders are not shown
-    first = {cell["reason"]: f" ('{cell['cell'][:SHOWN]}' in {cell['where']})" for cell in of_table}
+    first = {
+        cell["reason"]: f" ('{cell['cell'][:MAX_EXAMPLES]}' in {cell['where']})"
+        for cell in of_table
+    }
     empty = {reason: number for reason, number in reasons.items() if reason != NOT_NAMED}
     parts = [f"{number} {reason}{first.get(reason, '')}" for reason, number in empty.items()]
-    told = (
+    sentence = (
         [f"{sum(empty.values())} cells of {name} are left empty: {', '.join(parts)}."]
         if empty
         else []
     )
     if NOT_NAMED in reasons:
-        told.append(
+        sentence.append(
             f"{reasons[NOT_NAMED]} cells of {name} are {NOT_NAMED}{first.get(NOT_NAMED, '')}."
         )
-    return told
+    return sentence
 
 
 def _row(image: Taken, salt: str) -> dict[str, Any]:
@@ -264,22 +271,22 @@ def _row(image: Taken, salt: str) -> dict[str, Any]:
     }
 
 
-def _moments(taken: Sequence[Taken]) -> list[dict[str, Any]]:
+def _moments(images: Sequence[Taken]) -> list[dict[str, Any]]:
     """Days since the patient's first date, and the visit's number in their order, where the table
     gives none."""
     first: dict[str, date] = {}
-    for image in taken:
+    for image in images:
         if image.patient and image.day:
             first[image.patient] = min(image.day, first.get(image.patient, image.day))
     since = [
         (image.day - first[image.patient]).days if image.patient and image.day else None
-        for image in taken
+        for image in images
     ]
     days = [
-        image.values.get("days", computed) for image, computed in zip(taken, since, strict=True)
+        image.values.get("days", computed) for image, computed in zip(images, since, strict=True)
     ]
     seen: dict[str, set[float]] = defaultdict(set)
-    for image, day in zip(taken, days, strict=True):
+    for image, day in zip(images, days, strict=True):
         if image.patient and day is not None:
             seen[image.patient].add(day)
     order: dict[tuple[str | None, float | None], str] = {
@@ -289,43 +296,43 @@ def _moments(taken: Sequence[Taken]) -> list[dict[str, Any]]:
     }
     return [
         {"days": day, "visit": image.values.get("visit", order.get((image.patient, day)))}
-        for image, day in zip(taken, days, strict=True)
+        for image, day in zip(images, days, strict=True)
     ]
 
 
 def _split(
-    staging: Staging, taken: Sequence[Taken], options: ImportOptions, conditions: Sequence[str]
+    staging: Staging, images: Sequence[Taken], options: ImportOptions, conditions: Sequence[str]
 ) -> tuple[list[str], dict[str, Any]]:
     """The split of each image, and how it was made: by patient, or by what looks alike where
     patients are not known."""
-    patients = [image.patient for image in taken]
+    patients = [image.patient for image in images]
     unnamed = patients.count(None)
-    groups = [str(patient) for patient in patients] if not unnamed else _look_alike(staging, taken)
+    groups = [str(patient) for patient in patients] if not unnamed else _look_alike(staging, images)
     group_name = "patients" if not unnamed else "groups of look-alike images"
     notes = []
     if unnamed:
         who = (
             "No image has a patient id"
-            if unnamed == len(taken)
-            else f"{unnamed} of {len(taken)} images have no patient id"
+            if unnamed == len(images)
+            else f"{unnamed} of {len(images)} images have no patient id"
         )
         notes.append(
-            f"{who}. The split is by groups: all {len(taken)} images form {len(set(groups))}, each "
-            "of one patient or of near-duplicates, and no group is cut. Different pictures of one "
-            "patient without an id may still lie in two splits."
+            f"{who}. The split is by groups: all {len(images)} images form {len(set(groups))}, "
+            "each of one patient or of near-duplicates, and no group is cut. Different pictures of "
+            "one patient without an id may still lie in two splits."
         )
     several = Counter(
         patient_key(spelling)
-        for spelling in {image.values["patient"] for image in taken if image.patient}
+        for spelling in {image.values["patient"] for image in images if image.patient}
     )
     if unlike := sum(number > 1 for number in several.values()):
         notes.append(
             f"The ids of {unlike} patients are written in several ways (case, blanks); each counts "
             "as one patient."
         )
-    label = _label(taken, options.stratify, conditions)
+    label = _label(images, options.stratify, conditions)
     of = splits.assign(
-        groups, _strata(taken, label) if label else None, options.split, options.seed
+        groups, _strata(images, label) if label else None, options.split, options.seed
     )
     notes += splits.notes(of, groups, options.split, group_name)
     by = "patient" if not unnamed else "near-duplicate group"
@@ -338,76 +345,76 @@ def _split(
     }
 
 
-def _look_alike(staging: Staging, taken: Sequence[Taken]) -> list[str]:
+def _look_alike(staging: Staging, images: Sequence[Taken]) -> list[str]:
     """Per image, the group that must stay together: one patient's, look-alike thumbnails, and the
     same fine structure."""
 
     def read(position: int) -> np.ndarray:
-        with Image.open(staging.pixels(taken[position].staged["png"])) as picture:
+        with Image.open(staging.pixels(images[position].staged["png"])) as picture:
             return np.asarray(picture)
 
-    thumbnails = np.stack([duplicates.thumbnail(read(position)) for position in range(len(taken))])
+    thumbnails = np.stack([duplicates.thumbnail(read(position)) for position in range(len(images))])
     first: dict[str, int] = {}
     same = [
-        (first.setdefault(image.patient, i), i) for i, image in enumerate(taken) if image.patient
+        (first.setdefault(image.patient, i), i) for i, image in enumerate(images) if image.patient
     ]
     alike = [*duplicates.alike(thumbnails), *near_duplicates(thumbnails, read)]
-    return [str(group) for group in duplicates.groups(len(taken), [*alike, *same])]
+    return [str(group) for group in duplicates.groups(len(images), [*alike, *same])]
 
 
-def _label(taken: Sequence[Taken], asked: str | None, conditions: Sequence[str]) -> str | None:
+def _label(images: Sequence[Taken], label: str | None, conditions: Sequence[str]) -> str | None:
     """The attribute whose shares the splits keep: the one asked for, else the first category, the
     findings, or the sex."""
-    known = {name for image in taken for name in image.values} - {
+    known = {name for image in images for name in image.values} - {
         "patient",
         "date",
         "days",
         "visit",
     }
-    if asked is not None and asked not in known:
-        raise unknown("attribute to stratify by", asked, known)
+    if label is not None and label not in known:
+        raise unknown("attribute to stratify by", label, known)
     categories = [
         name
         for name in conditions
-        if any(isinstance(image.values.get(name), str) for image in taken)
+        if any(isinstance(image.values.get(name), str) for image in images)
     ]
-    return asked or next((name for name in (*categories, "findings", "sex") if name in known), None)
+    return label or next((name for name in (*categories, "findings", "sex") if name in known), None)
 
 
-def _strata(taken: Sequence[Taken], label: str) -> list[str]:
-    values = pd.Series([image.values.get(label) for image in taken], dtype=object)
+def _strata(images: Sequence[Taken], label: str) -> list[str]:
+    values = pd.Series([image.values.get(label) for image in images], dtype=object)
     present = values.dropna()
     if len(present) and all(isinstance(value, (int, float)) for value in present):
         values = splits.bins(values.astype(float))
     return [str(value) for value in values]
 
 
-def _describe(taken: Sequence[Taken]) -> str:
-    modality = Counter(str(image.values.get("modality")) for image in taken).most_common(1)[0][0]
+def _describe(images: Sequence[Taken]) -> str:
+    modality = Counter(str(image.values.get("modality")) for image in images).most_common(1)[0][0]
     return DESCRIBE.get(modality, "medical image")
 
 
 def _account(
     plan: Plan,
-    taken: Sequence[Taken],
+    images: Sequence[Taken],
     refused: Sequence[Refusal],
     joined: Sequence[str],
     options: ImportOptions,
 ) -> dict[str, Any]:
     """Where the pictures came from, what was done to them, and what was left out and why."""
-    used = {row for image in taken for row in image.rows}
+    used = {row for image in images for row in image.rows}
     without = plan.links.rows_without_file if plan.links else set(plan.rows.values) - used
     cells: dict[str, Counter[str]] = defaultdict(Counter)
-    for _, doubt in _doubts(plan, taken):
+    for _, doubt in _doubts(plan, images):
         cells[doubt.name][doubt.reason] += 1
     titles = list(plan.table.frame.columns) if plan.table else []
     named = {*plan.titles.values(), *plan.map.keep, *options.keep}
     return {
         "source": {
             "files": len(plan.files),
-            "kinds": dict(Counter(image.staged["kind"] for image in taken)),
-            "units": dict(Counter(image.staged["unit"] for image in taken)),
-            "modalities": modalities(image.values.get("modality") for image in taken),
+            "kinds": dict(Counter(image.staged["kind"] for image in images)),
+            "units": dict(Counter(image.staged["unit"] for image in images)),
+            "modalities": modalities(image.values.get("modality") for image in images),
             "plane": plan.plane,
             "position": options.position or MIDDLE,
             "slab_mm": options.slab,
@@ -423,7 +430,7 @@ def _account(
             "rows": len(plan.table.frame) + len(plan.table.rejected) if plan.table else 0,
             "rows_without_file": len(set(without) - set(plan.rows.rejected)),
             "rows_rejected": dict(Counter(error.reason for error in plan.rows.rejected.values())),
-            "findings_joined": sum(_joined(plan, image) for image in taken),
+            "findings_joined": sum(_joined(plan, image) for image in images),
             "ages_read": _ages_read(plan, used),
             "cells": {name: dict(reasons.most_common()) for name, reasons in cells.items()},
         },
@@ -442,8 +449,8 @@ def _account(
         },
         "rejected": [{"reason": refusal.reason} for refusal in refused],
         "rejected_by_reason": dict(Counter(refusal.reason for refusal in refused).most_common()),
-        "warnings": [*joined, *_warnings(taken, plan.window)],
-        "notes": dict(Counter(note for image in taken for note in image.staged["notes"])),
+        "warnings": [*joined, *_warnings(images, plan.window)],
+        "notes": dict(Counter(note for image in images for note in image.staged["notes"])),
     }
 
 
@@ -463,9 +470,9 @@ def _dates(plan: Plan, keep: Sequence[str]) -> str:
     """What became of dates; those that are kept by name are named."""
     from pydicom.datadict import dictionary_VR
 
-    kept = [name for name in plan.header_fields if dictionary_VR(name) in ("DA", "DT")]
+    dates = [name for name in plan.header_fields if dictionary_VR(name) in ("DA", "DT")]
     if plan.table:
         titles = [title for title in (*plan.map.keep, *keep) if title in plan.table.frame]
-        kept += [title for title in titles if are_dates(plan.table.frame[title])]
-    named = f", except these, kept by name: {', '.join(kept)}" if kept else ""
+        dates += [title for title in titles if are_dates(plan.table.frame[title])]
+    named = f", except these, kept by name: {', '.join(dates)}" if dates else ""
     return f"removed{named}; days since the patient's first scan are kept"

@@ -246,14 +246,14 @@ def _check_slices(
         OptionError: All files are pictures.
     """
     planes = any(table_map.file)
-    asked = [
+    flags = [
         name
         for name in ("plane", "position", "slab")
         if given(options, name) and not (name == "plane" and planes)
     ]
-    if asked and not any(_has_slices(root / name) for name in files):
+    if flags and not any(_has_slices(root / name) for name in files):
         raise OptionError(
-            f"`{asked[0]}` is about slices, and no file of {options.source} is DICOM or NIfTI; "
+            f"`{flags[0]}` is about slices, and no file of {options.source} is DICOM or NIfTI; "
             "leave it out"
         )
 
@@ -278,13 +278,13 @@ def _volumes(
         return {}
     sizes = [(name, (root / name).stat().st_size) for name in files]
     answers = isolation.each(partial(slice_header, root, leave_out), sizes, options.workers)
-    headers = [found for _, found in answers if isinstance(found, dict)]
+    headers = [header for _, header in answers if isinstance(header, dict)]
     named = links.rows_of if links else {}
-    found = {}
+    volumes = {}
     for series in group(sorted(headers, key=lambda header: str(header["name"]))):
         names = [slice.name for slice in series.slices]
-        found[next((name for name in names if name in named), names[0])] = series
-    return found
+        volumes[next((name for name in names if name in named), names[0])] = series
+    return volumes
 
 
 def survey(options: ImportOptions) -> dict[str, Any]:
@@ -350,8 +350,8 @@ def _map_and_table(options: ImportOptions) -> tuple[TableMap | None, Path | None
         )
     root = options.source if options.source.is_dir() else options.source.parent
     for name in table_map.table:
-        for found in (*sorted(root.glob(name)), *sorted(root.rglob(name))):
-            return table_map, found
+        for candidate in (*sorted(root.glob(name)), *sorted(root.rglob(name))):
+            return table_map, candidate
     raise InputError(
         f"no table named {' or '.join(table_map.table)} lies in {root}; give it with `table`"
     )
@@ -374,14 +374,14 @@ def _check_header_fields(names: tuple[str, ...], columns: Any) -> None:
             )
 
 
-def _check_identity(table: Table | None, titles: dict[str, str], kept: tuple[str, ...]) -> None:
+def _check_identity(table: Table | None, titles: dict[str, str], columns: tuple[str, ...]) -> None:
     """A column that is to stay must not carry the patients' ids, as `MRI ID` does in OASIS."""
     if table is None or "patient" not in titles:
         return
     patients = table.frame[titles["patient"]]
     for title in [
         *(theirs for ours, theirs in titles.items() if ours not in ("patient", "date")),
-        *kept,
+        *columns,
     ]:
         telling = [
             cell

@@ -58,16 +58,16 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
         return Cohort.load(options.out)
     staging = Staging.open(options.out, plan.key)
     read_files(plan, staging, options, progress)
-    taken, refused = join(plan, staging)
-    if not taken:
-        hint = f"; {said}" if (said := _hint(plan, _patients(staging))) else ""
+    images, refused = join(plan, staging)
+    if not images:
+        hint = f"; {reason}" if (reason := _hint(plan, _patients(staging))) else ""
         if any(refusal.reason == "no plane" for refusal in refused):
             hint += "; a volume needs `plane` axial, coronal or sagittal"
         staging.discard()
         raise CohortError(
             f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}"
         )
-    publish(plan, staging, taken, refused, options)
+    publish(plan, staging, images, refused, options)
     if plan.links and plan.links.cure:
         log.warning(
             "%d rows of the table have no file here: %s",
@@ -120,14 +120,14 @@ class _Reading:
 
     @classmethod
     def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
-        asked = {
+        read_options = {
             "plane": plan.plane,
             "position": options.position or MIDDLE,
             "slab": options.slab,
             "window": plan.window,
         }
         more = {"keep": plan.header_fields, "leave_out": plan.leave_out}
-        return cls(plan.root, staging.pixels(""), asked | more, plan.volumes)
+        return cls(plan.root, staging.pixels(""), read_options | more, plan.volumes)
 
 
 def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _stamp(plan: Plan, name: str) -> list[int]:
 def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
     """Pictures meet their rows; what has none, and what was there before, is refused."""
     by_header = _header_links(plan, staging)
-    taken: list[Taken] = []
+    images: list[Taken] = []
     refused = list(plan.refused)
     first: dict[tuple[str, float, float], str] = {}
     for name in plan.files:
@@ -229,8 +229,8 @@ def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
                 first[same] = name
                 outright, doubts = _values(plan, name, staged)
                 known = _without_identity(outright | values, doubts)
-                taken.append(Taken(name, staged, rows, known, tuple(doubts)))
-    return taken, refused
+                images.append(Taken(name, staged, rows, known, tuple(doubts)))
+    return images, refused
 
 
 def _rows(
@@ -268,10 +268,10 @@ def _header_links(plan: Plan, staging: Staging) -> HeaderLinks | None:
 
 def _patients(staging: Staging) -> list[str]:
     """The patients of all headers, sorted."""
-    found = (
+    patients = (
         image["header"]["patient"] for result in staging.done.values() for image in result["images"]
     )
-    return sorted({patient for patient in found if patient})
+    return sorted({patient for patient in patients if patient})
 
 
 def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
@@ -281,12 +281,12 @@ def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
         return plan.links.hint
     if plan.table is None:
         return None
-    said = "the map has no `file`, so rows are found by the patient in DICOM headers only"
+    reason = "the map has no `file`, so rows are found by the patient in DICOM headers only"
     cells = plan.table.frame[plan.titles["patient"]]
     if not headers or cells.empty:
-        return said
+        return reason
     return (
-        f"{said}: the table has patients such as '{cells.iloc[0]}', and the headers such as "
+        f"{reason}: the table has patients such as '{cells.iloc[0]}', and the headers such as "
         f"'{headers[0]}'"
     )
 
@@ -296,18 +296,18 @@ def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, An
     what of it cannot be read."""
     folders = readable(name).split("/")[:-1]
     places = {"parent": folders[-1:], "top": folders[:1], None: []}
-    said = {
+    stated = {
         ours: next(iter(places[column.folder]), column.value)
         for ours, column in plan.map.columns.items()
     }
-    said |= {
+    stated |= {
         ours: staged["plane"] or plan.plane
         for ours, column in plan.map.columns.items()
         if column.plane
     }
     values = dict(staged["header"])
     doubts = []
-    for ours, text in said.items():
+    for ours, text in stated.items():
         try:
             values[ours] = (
                 read_outright(ours, plan.map.columns[ours], text) if text else values.get(ours)

@@ -189,11 +189,14 @@ def _limit(seconds: float, memory: int | None) -> None:
     if sys.platform == "linux":
         import resource
 
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = most if memory is None else memory
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = hard_limit if memory is None else memory
         resource.setrlimit(
             resource.RLIMIT_AS,
-            (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most),
+            (
+                wanted if hard_limit == resource.RLIM_INFINITY else min(wanted, hard_limit),
+                hard_limit,
+            ),
         )
 
 

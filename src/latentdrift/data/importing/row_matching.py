@@ -74,14 +74,14 @@ def link(pattern: str, frame: pd.DataFrame, files: Sequence[str]) -> Links:
     without = []
     for row, cells in zip(frame.index, frame.to_dict("records"), strict=True):
         filled, exact = _fill(pattern, cells)
-        found = next((hits for finder in finders if (hits := finder.find(filled, exact))), [])
-        if exact and len(found) > 1:
+        matches = next((hits for finder in finders if (hits := finder.find(filled, exact))), [])
+        if exact and len(matches) > 1:
             ambiguous |= {
-                path: f"row {row} names a file that lies in several folders" for path in found
+                path: f"row {row} names a file that lies in several folders" for path in matches
             }
-        elif not found:
+        elif not matches:
             without.append(row)
-        for path in found:
+        for path in matches:
             rows[path].append(row)
     rows_of = {
         path: tuple(dict.fromkeys(several))
@@ -110,11 +110,11 @@ def _example(
         ]:
             for width in range(len(cells[title]) + 1, LONGEST_ID + 1):
                 padded = pattern.replace(f"{{{title}}}", f"{{{title}:0>{width}}}")
-                found = next(
+                example = next(
                     (hits for names in stems if (hits := names.find(*_fill(padded, cells)))), []
                 )
-                if found:
-                    return (str(filled), found[0]), f'"{padded}"'
+                if example:
+                    return (str(filled), example[0]), f'"{padded}"'
     return ((first, orphans[0]) if first and orphans else None), None
 
 

@@ -57,12 +57,12 @@ def walk(
         entered.add(real)
         folders.clear()
         for name, is_folder in entries:
-            found = source.look(real, within, name)
-            if isinstance(found, Refusal):
-                refused.append(found)
-            elif found and not is_folder:
+            entry = source.look(real, within, name)
+            if isinstance(entry, Refusal):
+                refused.append(entry)
+            elif entry and not is_folder:
                 files.append(_name(os.path.join(within, name)))
-            elif found and not source.links_inside(real, name):
+            elif entry and not source.links_inside(real, name):
                 folders.append(name)
     return sorted(files), refused
 
@@ -80,13 +80,13 @@ class _Source:
         path = os.path.join(folder, name)
         if not os.path.islink(path):
             return path not in self.aside
-        shown = _name(os.path.join(within, name))
+        relative = _name(os.path.join(within, name))
         try:
             target = os.path.realpath(path, strict=True)
         except OSError as error:
             where = "in a circle" if error.errno == errno.ELOOP else "nowhere"
             return Refusal(
-                shown, "missing", f"{shown}: a symbolic link that leads {where} (missing)"
+                relative, "missing", f"{relative}: a symbolic link that leads {where} (missing)"
             )
         if self.follow_links or self._inside(target):
             return target not in self.aside
@@ -94,7 +94,7 @@ class _Source:
             "a symbolic link that leads out of the source folder; `follow_links` takes what it "
             "leads to"
         )
-        return Refusal(shown, "link outside", f"{shown}: {sentence} (link outside)")
+        return Refusal(relative, "link outside", f"{relative}: {sentence} (link outside)")
 
     def links_inside(self, folder: str, name: str) -> bool:
         """Whether an entry is a link to a folder of the source, whose files are listed where they

@@ -16,7 +16,7 @@ from latentdrift.data.inspection.statistics import inspect
 from latentdrift.storage import write_text
 
 INK = {"train": "#2f6f8f", "validation": "#c98a12", "test": "#7a4f9a"}
-SHOWN = 12
+MAX_IMAGES = 12
 """Images of each split on the contact sheet."""
 SHOWN_KINDS = 5
 """Sizes, spacings and windows listed by name."""
@@ -26,48 +26,50 @@ TILE = 160
 
 def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
     """Write `inspect.html` and `inspect.json` into `out`; returns what was found."""
-    found = inspect(cohort)
+    inspection = inspect(cohort)
     html_report.write_page(
-        out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, found)
+        out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, inspection)
     )
-    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(inspection, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(out / "inspect.json", text + "\n")
-    return found
+    return inspection
 
 
-def _blocks(cohort: Cohort, found: dict[str, Any]) -> list[html_report.Block]:
-    people = f" of {found['patients']} patients" if found["patients"] else ", patients unknown"
+def _blocks(cohort: Cohort, inspection: dict[str, Any]) -> list[html_report.Block]:
+    people = (
+        f" of {inspection['patients']} patients" if inspection["patients"] else ", patients unknown"
+    )
     return [
         html_report.text(
-            f"{found['images']} images{people}. Fingerprint {found['fingerprint'][:16]}."
+            f"{inspection['images']} images{people}. Fingerprint {inspection['fingerprint'][:16]}."
         ),
-        html_report.lights(_lights(found)),
+        html_report.lights(_lights(inspection)),
         html_report.heading("Splits"),
         html_report.table(
-            [{"split": split, **numbers} for split, numbers in found["splits"].items()],
+            [{"split": split, **numbers} for split, numbers in inspection["splits"].items()],
             caption=_split_caption(cohort),
         ),
         html_report.heading("Attributes"),
-        *_attributes(found),
+        *_attributes(inspection),
         html_report.heading("Ages and visits"),
-        *_ages_and_visits(found),
+        *_ages_and_visits(inspection),
         html_report.heading("Intensities and sizes"),
-        _intensities(found),
+        _intensities(inspection),
         html_report.table(
-            _counts("size", found["sizes"])
-            + _counts("spacing (mm)", found["spacing_mm"])
-            + _counts("bits", found["bits"])
-            + _counts("window", found["intensity"]["windows"])
+            _counts("size", inspection["sizes"])
+            + _counts("spacing (mm)", inspection["spacing_mm"])
+            + _counts("bits", inspection["bits"])
+            + _counts("window", inspection["intensity"]["windows"])
         ),
-        *_left_out(found),
-        *_near_duplicates(cohort, found),
+        *_left_out(inspection),
+        *_near_duplicates(cohort, inspection),
         html_report.heading("Contact sheet"),
         *_contact_sheet(cohort),
     ]
 
 
-def _lights(found: dict[str, Any]) -> list[tuple[str, html_report.Colour, str]]:
-    leak = found["leaks"]
+def _lights(inspection: dict[str, Any]) -> list[tuple[str, html_report.Colour, str]]:
+    leak = inspection["leaks"]
     rows: list[tuple[str, html_report.Colour, str]] = [
         _light(
             "patients",
@@ -76,7 +78,7 @@ def _lights(found: dict[str, Any]) -> list[tuple[str, html_report.Colour, str]]:
             "No patient is in two splits.",
             "patients are in more than one split.",
         )
-        if found["patients"]
+        if inspection["patients"]
         else (
             "patients",
             "grey",
@@ -99,7 +101,7 @@ def _lights(found: dict[str, Any]) -> list[tuple[str, html_report.Colour, str]]:
     ]
     return rows + [
         ("note", "amber", sentence)
-        for sentence in found["warnings"]
+        for sentence in inspection["warnings"]
         if "more than one split" not in sentence
     ]
 
@@ -111,37 +113,41 @@ def _light(
 
 
 def _split_caption(cohort: Cohort) -> str:
-    made = cohort.info.get("split", {})
-    label = f", keeping the shares of {made['stratified_by']}" if made.get("stratified_by") else ""
-    return f"Split by {made['by']}{label}, seed {made['seed']}." if "by" in made else ""
+    split = cohort.info.get("split", {})
+    label = (
+        f", keeping the shares of {split['stratified_by']}" if split.get("stratified_by") else ""
+    )
+    return f"Split by {split['by']}{label}, seed {split['seed']}." if "by" in split else ""
 
 
-def _attributes(found: dict[str, Any]) -> list[html_report.Block]:
+def _attributes(inspection: dict[str, Any]) -> list[html_report.Block]:
     numbers = [
         {"attribute": name, "split": part, **numbers}
-        for name, attribute in found["attributes"].items()
+        for name, attribute in inspection["attributes"].items()
         for part, numbers in attribute.get("by_split", {}).items()
     ]
     words = [
         {"attribute": name, "value": word, **counts}
-        for name, attribute in found["attributes"].items()
+        for name, attribute in inspection["attributes"].items()
         for word, counts in attribute.get("counts", {}).items()
     ]
-    missing = [{"column": name, "missing": number} for name, number in found["missing"].items()]
+    missing = [
+        {"column": name, "missing": number} for name, number in inspection["missing"].items()
+    ]
     tables = ((words, "Images with each value"), (numbers, "Numbers"), (missing, "Empty cells"))
     blocks = [html_report.table(rows, caption=caption) for rows, caption in tables if rows]
     return blocks or [html_report.text("None: every prompt is the same.")]
 
 
-def _ages_and_visits(found: dict[str, Any]) -> list[html_report.Block]:
+def _ages_and_visits(inspection: dict[str, Any]) -> list[html_report.Block]:
     blocks = []
-    visits = found["visits"]
+    visits = inspection["visits"]
     figure, axes = html_report.figure(columns=3, width=9.6)
-    if found["ages"]:
-        edges = np.array(found["ages"]["edges"])
+    if inspection["ages"]:
+        edges = np.array(inspection["ages"]["edges"])
         base = np.zeros(len(edges) - 1)
         for split in SPLITS:
-            counts = np.array(found["ages"]["counts"][split])
+            counts = np.array(inspection["ages"]["counts"][split])
             axes[0].bar(
                 edges[:-1],
                 counts,
@@ -163,7 +169,7 @@ def _ages_and_visits(found: dict[str, Any]) -> list[html_report.Block]:
     if visits["days_between"]:
         axes[2].hist(visits["days_between"], bins=24, color=INK["train"])
     axes[2].set(xlabel="days between visits", ylabel="pairs of visits")
-    if found["ages"] or visits["images_per_patient"]:
+    if inspection["ages"] or visits["images_per_patient"]:
         blocks.append(
             html_report.picture(
                 figure, "Ages by split, images per patient, time from one visit to the next"
@@ -172,15 +178,15 @@ def _ages_and_visits(found: dict[str, Any]) -> list[html_report.Block]:
     return blocks or [html_report.text("Neither ages nor patients are known.")]
 
 
-def _intensities(found: dict[str, Any]) -> html_report.Block:
+def _intensities(inspection: dict[str, Any]) -> html_report.Block:
     figure, (axis,) = html_report.figure(height=2.6)
-    edges = np.array(found["intensity"]["edges"])
-    for split, shares in found["intensity"]["by_split"].items():
+    edges = np.array(inspection["intensity"]["edges"])
+    for split, shares in inspection["intensity"]["by_split"].items():
         axis.stairs(shares, edges, color=INK[split], label=split)
     axis.set(xlabel="intensity in the window, -1 to 1", ylabel="share of pixels", yscale="log")
     axis.legend(frameon=False, fontsize=8)
-    low = found["intensity"]["clipped_low"]
-    high = found["intensity"]["clipped_high"]
+    low = inspection["intensity"]["clipped_low"]
+    high = inspection["intensity"]["clipped_high"]
     return html_report.picture(
         figure,
         f"Intensities: {low:.1%} of the pixels lie at the lower end of the window, {high:.1%} at "
@@ -189,25 +195,27 @@ def _intensities(found: dict[str, Any]) -> html_report.Block:
 
 
 def _counts(what: str, counts: dict[str, int]) -> list[dict[str, Any]]:
-    shown = list(counts.items())[:SHOWN_KINDS]
+    frequent = list(counts.items())[:SHOWN_KINDS]
     others = list(counts.values())[SHOWN_KINDS:]
     rest = [(f"{len(others)} others", sum(others))] if others else []
-    return [{"": what, "value": value, "images": number} for value, number in [*shown, *rest]]
+    return [{"": what, "value": value, "images": number} for value, number in [*frequent, *rest]]
 
 
-def _left_out(found: dict[str, Any]) -> list[html_report.Block]:
-    rows = [{"reason": reason, "files": number} for reason, number in found["rejected"].items()]
+def _left_out(inspection: dict[str, Any]) -> list[html_report.Block]:
+    rows = [
+        {"reason": reason, "files": number} for reason, number in inspection["rejected"].items()
+    ]
     return [html_report.heading("Not taken at import"), html_report.table(rows)] if rows else []
 
 
-def _near_duplicates(cohort: Cohort, found: dict[str, Any]) -> list[html_report.Block]:
+def _near_duplicates(cohort: Cohort, inspection: dict[str, Any]) -> list[html_report.Block]:
     by_name = cohort.table.set_index("file_name", drop=False)
     tiles = [
         (
             _tile(cohort, by_name.loc[name].to_dict()),
             f"{name} · {split} · r = {pair['correlation']}",
         )
-        for pair in found["leaks"]["near_duplicates"][:8]
+        for pair in inspection["leaks"]["near_duplicates"][:8]
         for name, split in zip(pair["files"], pair["splits"], strict=True)
     ]
     return (
@@ -223,7 +231,7 @@ def _contact_sheet(cohort: Cohort) -> list[html_report.Block]:
     for split in SPLITS:
         rows = cohort.rows(split).to_dict("records")
         chosen = (
-            [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, SHOWN)})]
+            [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, MAX_IMAGES)})]
             if rows
             else []
         )
@@ -244,9 +252,9 @@ def _caption(cohort: Cohort, row: dict[str, Any]) -> str:
     values = [row["patient"], row["visit"] and f"visit {row['visit']}"] + [
         row.get(name) for name in cohort.attributes
     ]
-    shown = [
+    parts = [
         f"{value:g}" if isinstance(value, float) else str(value)
         for value in values
         if value is not None and value == value
     ]
-    return " · ".join(shown) or str(row["file_name"])
+    return " · ".join(parts) or str(row["file_name"])

@@ -28,7 +28,7 @@ lower one is background)."""
 def inspect(cohort: Cohort) -> dict[str, Any]:
     """Everything that can be counted or measured, as plain values, with `warnings` in words."""
     seen = _look(cohort)
-    found = {
+    inspection = {
         "describe": cohort.describe,
         "images": len(cohort.table),
         "patients": int(cohort.table["patient"].nunique()),
@@ -50,7 +50,7 @@ def inspect(cohort: Cohort) -> dict[str, Any]:
         "rejected": cohort.info.get("rejected_by_reason", {}),
         "fingerprint": cohort.fingerprint,
     }
-    return found | {"warnings": cohort.warnings + warnings(found, cohort.info)}
+    return inspection | {"warnings": cohort.warnings + warnings(inspection, cohort.info)}
 
 
 def modalities(values: Iterable[object]) -> dict[str, int]:
@@ -97,49 +97,55 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
     }
 
 
-def warnings(found: dict[str, Any], info: dict[str, Any]) -> list[str]:
+def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
     """What a person should know before training, in sentences."""
-    told = list(info.get("split", {}).get("notes", []))
-    leak = found["leaks"]
+    sentences = list(info.get("split", {}).get("notes", []))
+    leak = inspection["leaks"]
     if leak["patients"]:
-        told.append(
+        sentences.append(
             f"{len(leak['patients'])} patients are in more than one split: scores on held-out "
             "images will flatter."
         )
     if leak["pixels"]:
-        told.append(f"{len(leak['pixels'])} pictures are, pixel by pixel, in more than one split.")
+        sentences.append(
+            f"{len(leak['pixels'])} pictures are, pixel by pixel, in more than one split."
+        )
     if leak["near_duplicates"]:
-        told.append(
+        sentences.append(
             f"{len(leak['near_duplicates'])} pairs of near-duplicates lie in different splits; "
             "look at them below."
         )
     for split in SPLITS:
-        number = found["splits"][split]["images"]
+        number = inspection["splits"][split]["images"]
         if 0 < number < FEW:
-            told.append(f"The {split} split has only {number} image{'s' * (number > 1)}.")
-        if not number and not any(f"The {split} split is empty" in sentence for sentence in told):
-            told.append(f"The {split} split is empty.")
-    for name, attribute in found["attributes"].items():
+            sentences.append(f"The {split} split has only {number} image{'s' * (number > 1)}.")
+        if not number and not any(
+            f"The {split} split is empty" in sentence for sentence in sentences
+        ):
+            sentences.append(f"The {split} split is empty.")
+    for name, attribute in inspection["attributes"].items():
         if attribute["in_prompts"] and attribute["missing"]:
-            told.append(
-                f"{attribute['missing']} of {found['images']} images have no {name}; their prompts "
-                "leave it out."
+            sentences.append(
+                f"{attribute['missing']} of {inspection['images']} images have no {name}; their "
+                "prompts leave it out."
             )
         if attribute["in_prompts"] and len(attribute.get("counts", {})) == 1 and name != "view":
-            told.append(f"All images have the same {name}; the model cannot learn what it means.")
-    told += mixed(found["modalities"])
-    if len(found["sizes"]) > 1:
-        told.append(
-            f"The images have {len(found['sizes'])} different sizes; each is padded to a square "
-            "and resized."
+            sentences.append(
+                f"All images have the same {name}; the model cannot learn what it means."
+            )
+    sentences += mixed(inspection["modalities"])
+    if len(inspection["sizes"]) > 1:
+        sentences.append(
+            f"The images have {len(inspection['sizes'])} different sizes; each is padded to a "
+            "square and resized."
         )
-    if found["intensity"]["clipped_high"] > MANY_CLIPPED:
-        share = found["intensity"]["clipped_high"]
-        told.append(
+    if inspection["intensity"]["clipped_high"] > MANY_CLIPPED:
+        share = inspection["intensity"]["clipped_high"]
+        sentences.append(
             f"{share:.1%} of the pixels lie at the upper end of the window; a wider `window` keeps "
             "what is there."
         )
-    return told
+    return sentences
 
 
 def _look(cohort: Cohort) -> dict[str, Any]:
@@ -174,21 +180,21 @@ def _splits(cohort: Cohort) -> dict[str, dict[str, int]]:
 def _attribute(cohort: Cohort, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """A number's distribution, or a category's counts, over all images and by split."""
     values = cohort.table[name]
-    told: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "type": spec["type"],
         "in_prompts": name in cohort.attributes,
         "missing": int(values.isna().sum()),
     }
     parts = {"all": cohort.table} | {split: cohort.rows(split) for split in SPLITS}
     if spec["type"] == "number":
-        return told | {
+        return summary | {
             "by_split": {part: _numbers(rows[name].dropna()) for part, rows in parts.items()}
         }
     counts = {
         part: Counter("|".join(map(str, rows[name].dropna())).split("|"))
         for part, rows in parts.items()
     }
-    return told | {
+    return summary | {
         "counts": {
             word: {part: counts[part][word] for part in parts}
             for word, _ in counts["all"].most_common()

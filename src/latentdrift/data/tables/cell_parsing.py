@@ -445,9 +445,9 @@ def _date_format(table: Table, column: Column, title: str) -> str:
         known: {cell: day for cell in cells if (day := _reads(cell, known))}
         for known in DATE_FORMATS
     }
-    most = max(map(len, readings.values()))
-    best = [known for known in DATE_FORMATS if len(readings[known]) == most]
-    if cells and most == 0:
+    largest = max(map(len, readings.values()))
+    best = [known for known in DATE_FORMATS if len(readings[known]) == largest]
+    if cells and largest == 0:
         raise InputError(
             f"the dates of column '{title}', such as '{cells[0]}', are in no known format; add "
             '`format: "%d.%m.%Y"`'

@@ -91,8 +91,8 @@ class Column(BaseModel):
     def part(self, text: str) -> str:
         """The part of a text that `pattern` marks; the whole text without a pattern, or where it
         does not match."""
-        found = _part_pattern(self.pattern).fullmatch(text) if self.pattern is not None else None
-        return found[1] if found and found[1] else text
+        match = _part_pattern(self.pattern).fullmatch(text) if self.pattern is not None else None
+        return match[1] if match and match[1] else text
 
 
 @cache
@@ -220,16 +220,16 @@ class TableMap(BaseModel):
             or any(column.column for column in self.columns.values())
         )
 
-    def plane(self, asked: Plane | None) -> Plane | None:
+    def plane(self, given: Plane | None) -> Plane | None:
         """The plane to take: the one asked for, else the first that has a pattern of its own.
 
         Raises:
             OptionError: The data set has patterns by plane, and none for this one.
         """
         planes: list[Plane] = [plane for plane in self.file if plane]
-        if planes and asked and asked not in planes:
-            raise unknown("plane of this data set", asked, planes)
-        return asked or next(iter(planes), None)
+        if planes and given and given not in planes:
+            raise unknown("plane of this data set", given, planes)
+        return given or next(iter(planes), None)
 
 
 OURS = ("patient", "visit", "days", "date", "age", "sex", "findings", "view", "modality")
@@ -301,18 +301,18 @@ def guess_map(table: Table) -> TableMap:
     """The map of a table whose titles are ours or well known; what is not recognised is left
     out."""
     titles = {re.sub(r"[\s_-]", "", title.lower()): title for title in table.frame.columns}
-    found = {
+    columns = {
         ours: titles[title]
         for ours, names in SYNONYMS.items()
         for title in [n for n in names if n in titles][:1]
     }
-    if "file" not in found and "patient" not in found:
+    if "file" not in columns and "patient" not in columns:
         raise InputError(
             f"it is not clear how the rows of {table.path.name}{table.where} and the images belong "
             "together; write a map with `file: COLUMN` and give it with `map`; its columns are: "
             f"{', '.join(table.frame.columns)}"
         )
-    return _checked(found, f"the table {table.path.name}")
+    return _checked(columns, f"the table {table.path.name}")
 
 
 def check_columns(table_map: TableMap, table: Table, keep: Iterable[str] = ()) -> dict[str, str]:
@@ -364,14 +364,14 @@ def slug(title: str) -> str:
 
 def describe_map(table_map: TableMap) -> Mapping[str, Any]:
     """The map as it stands in cohort.json: without what may name patients or dates of their own."""
-    said = table_map.model_dump(exclude_defaults=True, mode="json")
-    for name in {"patient", "date"} & said.keys():
-        said[name] = {
-            key: value for key, value in said[name].items() if key not in ("value", "values")
+    fields = table_map.model_dump(exclude_defaults=True, mode="json")
+    for name in {"patient", "date"} & fields.keys():
+        fields[name] = {
+            key: value for key, value in fields[name].items() if key not in ("value", "values")
         }
     if table_map.keep_rows:
-        said["keep_rows"] = list(table_map.keep_rows)
-    return said
+        fields["keep_rows"] = list(table_map.keep_rows)
+    return fields
 
 
 def _checked(given: Any, name: str) -> TableMap:

@@ -271,18 +271,18 @@ def _assemble(path: Path, rows: list[list[str]]) -> Table:
         for number, row in body
         if any(row[len(header) :])
     }
-    kept = {
+    columns = {
         number: (row + [""] * len(header))[: len(header)]
         for number, row in body
         if number not in rejected
     }
-    if len(kept) * len(header) > MOST_CELLS:
+    if len(columns) * len(header) > MOST_CELLS:
         raise InputError(
             f"the table {path.name} has more than {MOST_CELLS:,} cells; leave out columns that no "
             "map names"
         )
     frame = pd.DataFrame(
-        list(kept.values()), index=list(kept), columns=_names(header), dtype=object
+        list(columns.values()), index=list(columns), columns=_names(header), dtype=object
     )
     decimal = _decimal(frame)
     frame = frame.apply(_whole_numbers)

@@ -154,7 +154,7 @@ def _text(cell: Any) -> str:
 def _merged(path: Path, sheet: Any) -> list[tuple[int, int, int]]:
     """Ranges of merged cells over several rows: column, first and last row, all from 0 (ECMA-376
     18.3.1.55)."""
-    found = []
+    ranges = []
     with (
         zipfile.ZipFile(path) as archive,
         archive.open(sheet._worksheet_path) as part,
@@ -162,9 +162,9 @@ def _merged(path: Path, sheet: Any) -> list[tuple[int, int, int]]:
         rest = b""
         while chunk := part.read(_CHUNK):
             text = rest + chunk
-            found += _MERGED.findall(text)
+            ranges += _MERGED.findall(text)
             rest = text[text.rfind(b"<") :]
-    spans = [(_column(letters), int(first) - 1, int(last) - 1) for letters, first, last in found]
+    spans = [(_column(letters), int(first) - 1, int(last) - 1) for letters, first, last in ranges]
     return [span for span in spans if span[2] > span[1]]
 
 
