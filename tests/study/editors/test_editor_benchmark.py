@@ -4,6 +4,7 @@ where it was."""
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,9 @@ def test_the_bench_runs_on_phantoms_and_goes_on(
     )
     service.run("bench editors", options, quiet=True)
     assert dry_run.run("bench editors", options)["edits"] == 0
+    moved = shutil.copytree(adapter, tmp_path / "moved")  # results belong to content, not to places
+    there = asked(moved, tmp_path / "bench", phantom="brain")
+    assert dry_run.run("bench editors", there)["edits"] == 0
 
 
 def test_the_bench_follows_visits_beside_both_baselines(

@@ -271,10 +271,13 @@ class Bench:
 
     @cached_property
     def key(self) -> str:
-        """Of everything that shapes every result."""
+        """Key of everything that shapes every result.
+
+        Bases, cohorts and files count by their content, wherever they lie.
+        """
         told = self.options.model_dump(
             mode="json",
-            exclude={"out", "workers", "methods", "variants", "seeds", "seed", "device"},
+            exclude={"out", "cohort", "workers", "methods", "variants", "seeds", "seed", "device"},
         )
         told["base"] = identity(self.options.base)
         told["delta"] = [told["delta"], *contents(self.options.delta)]

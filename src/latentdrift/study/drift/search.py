@@ -201,7 +201,7 @@ def search_train(
     asked: Question, load: LoadModel, trace: Callable[..., Stage]
 ) -> tuple[list[Stage], float]:
     """Two curves: a fit per delta, then the starts around the best fit's."""
-    budget = asked.fitting(0.0).model_dump(mode="json", exclude={"out", "cohort"})
+    budget = asked.fitting(0.0).model_dump(mode="json", exclude={"out", "cohort", "base"})
     trained = trace("train", asked.grid, partial(draw_from_fits, asked), budget)
     best = trained.chosen
     step = min(b - a for a, b in pairwise(asked.grid))

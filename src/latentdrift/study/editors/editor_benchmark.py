@@ -160,16 +160,16 @@ class EditorBenchmark:
 
     @cached_property
     def key(self) -> str:
-        """Of everything that shapes every result."""
-        asked = self.options.model_dump(
-            mode="json", exclude={"out", "editors", "n", "bootstrap", "device", "round_trip"}
-        )
-        return key(
-            asked,
-            self.model.base.hash,
-            self.model.adapter_records,
-            self.cohort.fingerprint if self.cohort else None,
-        )
+        """Key of everything that shapes every result.
+
+        Models and cohorts count by their content, wherever they lie.
+        """
+        places = {"out", "base", "adapter", "also", "cohort"}
+        without_effect = {"editors", "n", "bootstrap", "device", "round_trip"}
+        options = self.options.model_dump(mode="json", exclude=places | without_effect)
+        cohort = self.cohort.fingerprint if self.cohort else None
+        model = self.model
+        return key(options, model.base.hash, model.adapter_records, model.drift.to_dict(), cohort)
 
     def how(self, editor: str) -> dict[str, Any]:
         """The options of the bench that reach an editor."""
