@@ -35,7 +35,7 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Which of them this one is; the first, 0, speaks and writes for all."""
+    """Rank of this process. Rank 0 writes and logs for all."""
     return _first(RANKS, 0)
 
 

@@ -52,7 +52,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What kind of machine this is, without its name."""
+    """System, processor and number of cores of this machine, without its name."""
     return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
 
 
@@ -138,7 +138,7 @@ def write(
 
 
 def private_place(folder: Path) -> Path:
-    """Where the options are that name files of patients: beside what was made, and not in it."""
+    """Path of the options that name files of patients: beside the output, never in it."""
     return Path(f"{folder}-private") / PRIVATE
 
 

@@ -27,8 +27,7 @@ def _leave(number: int, _frame: Any) -> None:
 
 
 def leave_at_once() -> None:
-    """From now on a signal ends the process where it meets it: before there is work, and after all
-    of it is done."""
+    """Let a signal end the process at once, as before and after all work."""
     _set({signal.SIGINT: _leave, signal.SIGTERM: _leave})
 
 

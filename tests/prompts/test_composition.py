@@ -206,5 +206,5 @@ def test_generate_draws_a_series_and_labels_its_ends(
             for cohort, i in ((series, here), (ends, there))
         ]
         assert np.array_equal(*pictures)
-    with pytest.raises(OptionError, match="--prompt and --compose both say what to draw"):
+    with pytest.raises(OptionError, match="`prompt` and `compose` both say what to draw"):
         made("both", prompt=("x",), compose=("a", "b"))

@@ -1,13 +1,13 @@
 """Attributes <-> text: the sentence for an image, an assignment such as `age=85`, the two sentences
 of an edit.
 
-    wording.py       one attribute in words: AGES, findings and what is not found
-    templates.py     TEMPLATES, and the sentences made of them
-    manner.py        how one adapter's prompts are worded; the prompt of a table's row. START READING HERE
-    composition.py   several prompts with weights in one
-    departures.py    where a prompt departs from those of training
-    changes.py       source and target of an edit, the instruction for a pair of visits
-    assignments.py   `age=85`, `+10`, `age=60:90:5` -> typed values
+    prompt_style.py        prompt of a table's row in the style of an adapter. START READING HERE
+    phrases.py             one attribute in words: AGES, findings, absent findings
+    templates.py           TEMPLATES, and the sentences made of them
+    composition.py         several prompts with weights in one
+    departures.py          departures of a prompt from those of training
+    edit_prompts.py        source and target of an edit, the instruction for a pair of visits
+    attribute_parsing.py   `age=85`, `+10`, `age=60:90:5` -> typed values
 
 A missing attribute is never invented: it leaves the sentence. An empty cell of `findings` says
 nothing; that nothing was found is a word of its own ("No Finding").

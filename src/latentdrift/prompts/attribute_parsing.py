@@ -51,7 +51,7 @@ class Years:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to change, as `edit` was asked for it."""
+    """Changes that `edit` makes."""
 
     changes: Mapping[str, Any]
     """An age may be `Years` from the image's own."""

@@ -94,9 +94,12 @@ _NOT_SPOKEN = {
 # "a" becomes "an" before a vowel sound
 _VOWEL = re.compile(
     r"""
-      (?!one\b|uni(?![nmd])|us[aeu]|eu)[aeiou]                                # a word, not "one", "unilateral", "usual"
-    | 8\d?\b | 1[18]\b                                                       # 8, 80-89, 11, 18
-    | (?!SPECT|FLAIR|NIfTI|STIR)[AEFHILMNORSX](?:[A-Z]|-|\b) | [AEIO][a-z]   # an acronym by its first letter: MRI, X-ray
+      # a word, but not "one", "unilateral", "usual"
+      (?!one\b|uni(?![nmd])|us[aeu]|eu)[aeiou]
+      # 8, 80-89, 11, 18
+    | 8\d?\b | 1[18]\b
+      # an acronym by its first letter: MRI, X-ray
+    | (?!SPECT|FLAIR|NIfTI|STIR)[AEFHILMNORSX](?:[A-Z]|-|\b) | [AEIO][a-z]
     """,
     re.VERBOSE,
 )
@@ -149,7 +152,7 @@ def slug(value: Any) -> str:
 
 
 def image(describe: str, attributes: Mapping[str, Any]) -> str:
-    """What the picture shows, with its view: "axial brain MRI"."""
+    """Name of the picture, with its view: "axial brain MRI"."""
     view = attributes.get("view", "")
     return (
         describe

@@ -33,7 +33,7 @@ class Manner:
 
     @classmethod
     def asked(cls, options: FitOptions) -> Manner:
-        """As `fit` was asked to word its prompts."""
+        """Prompt style from the options of `fit`."""
         return cls(
             options.prompt_style,
             options.patient_info,
@@ -45,8 +45,8 @@ class Manner:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Manner:
-        """As adapter.json["prompt"] says; what adapters of older versions do not say is the
-        default."""
+        """Prompt style from adapter.json["prompt"]. Values that older versions did not write are
+        the defaults."""
         return cls(
             **{field.name: options[field.name] for field in fields(cls) if field.name in options}
         )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentdrift.data.cohort import splits
-from latentdrift.data.images import thumbnails as duplicates
+from latentdrift.data.images import thumbnails as small_images
 from latentdrift.errors import OptionError
 
 SHARES = (0.7, 0.15, 0.15)
@@ -915,36 +915,40 @@ def test_the_same_picture_in_other_clothes_is_found_and_others_are_not():
     ]  # contrast, brightness, noise
     smaller = [image[::2, ::2] for image in originals]
     thumbnails = np.stack(
-        [duplicates.thumbnail(image) for image in (*originals, *copies, *smaller)]
+        [small_images.thumbnail(image) for image in (*originals, *copies, *smaller)]
     )
-    groups = duplicates.groups(len(thumbnails), duplicates.alike(thumbnails))
+    groups = small_images.groups(len(thumbnails), small_images.alike(thumbnails))
     assert groups == [i % 12 for i in range(36)]
 
 
 def test_even_pictures_are_like_nothing():
     thumbnails = np.stack(
-        [duplicates.thumbnail(np.full((20, 20), value)) for value in (0.0, 0.0, 255.0)]
+        [small_images.thumbnail(np.full((20, 20), value)) for value in (0.0, 0.0, 255.0)]
     )
-    assert duplicates.alike(thumbnails) == []
+    assert small_images.alike(thumbnails) == []
 
 
 def test_union_find_joins_chains():
-    assert duplicates.groups(6, [(4, 5), (3, 4), (0, 2)]) == [0, 1, 0, 3, 3, 3]
+    assert small_images.groups(6, [(4, 5), (3, 4), (0, 2)]) == [0, 1, 0, 3, 3, 3]
 
 
 def test_five_thousand_images_take_seconds():
-    thumbnails = np.random.default_rng(0).normal(size=(5000, duplicates.SIDE**2)).astype(np.float32)
+    thumbnails = (
+        np.random.default_rng(0).normal(size=(5000, small_images.SIDE**2)).astype(np.float32)
+    )
     thumbnails /= np.linalg.norm(thumbnails, axis=1, keepdims=True)
     thumbnails[4999] = thumbnails[0]
     start = time.perf_counter()
-    pairs = duplicates.alike(thumbnails)
+    pairs = small_images.alike(thumbnails)
     assert [(i, j) for i, j, _ in pairs] == [(0, 4999)]
     assert time.perf_counter() - start < 15
 
 
 def test_the_pixel_hash_sees_shape_type_and_values_and_not_memory_order():
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert duplicates.pixel_hash(image) == duplicates.pixel_hash(np.asfortranarray(image))
+    assert small_images.pixel_hash(image) == small_images.pixel_hash(np.asfortranarray(image))
     others = (image + 1, image.reshape(4, 3), image.astype(np.uint16))
-    assert len({duplicates.pixel_hash(other) for other in (image, *others)}) == 4
-    assert duplicates.pixel_hash(image.astype("<u2")) == duplicates.pixel_hash(image.astype(">u2"))
+    assert len({small_images.pixel_hash(other) for other in (image, *others)}) == 4
+    assert small_images.pixel_hash(image.astype("<u2")) == small_images.pixel_hash(
+        image.astype(">u2")
+    )

@@ -1514,7 +1514,7 @@ def test_a_cohort_of_several_ct_windows_is_named_with_the_cure(tmp_path):
             tmp_path / "in" / f"{name}.dcm", stored, Modality="CT", PatientID=name, **values
         )
     (warning,) = taken_from(tmp_path).info["warnings"]
-    assert "The 3 CT images have 2 different windows" in warning and "--window -160,239" in warning
+    assert "The 3 CT images have 2 different windows" in warning and "`window=-160,239`" in warning
     shutil.rmtree(tmp_path / "cohort")
     assert taken_from(tmp_path, window="-160,239").info["warnings"] == []
 

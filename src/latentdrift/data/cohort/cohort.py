@@ -2,8 +2,11 @@
 an `imagefolder`.
 
     images/000000.png   8- or 16-bit grey, or 8-bit RGB
-    metadata.csv        one row per image: COLUMNS, then further attributes; an empty cell is a missing value
-    cohort.json         what the pictures show, the attributes' types and words, where all of it came from, what was left out
+    metadata.csv        one row per image: COLUMNS, then further attributes
+    cohort.json         description of the images, types and words of the attributes, sources,
+                        and what was left out
+
+An empty cell of metadata.csv is a missing value.
 
 A PNG value v of b bits stands for the intensity window_low + v / (2^b - 1) * (window_high -
 window_low), and reaches a model as v / (2^b - 1) * 2 - 1. A cohort appears whole or not at all.
@@ -124,8 +127,7 @@ class Cohort:
 
     @property
     def attributes(self) -> dict[str, dict[str, Any]]:
-        """What can stand in a prompt: name -> {"type": "number" | "category" | "findings",
-        "vocabulary": [...], ...}."""
+        """Attributes that can stand in a prompt, by name: type, unit and vocabulary."""
         return self.info["attributes"]
 
     @property
@@ -136,12 +138,12 @@ class Cohort:
 
     @property
     def warnings(self) -> list[str]:
-        """What its import found odd about all pictures together, in sentences."""
+        """Sentences of the import on oddities of all images together."""
         return list(self.info.get("warnings", []))
 
     @property
     def describe(self) -> str:
-        """What the pictures show, as it stands in a prompt: "brain MRI"."""
+        """Description of the images in prompts: "brain MRI"."""
         return self.info["describe"]
 
     @cached_property
@@ -361,8 +363,8 @@ def check_cohort(folder: Path) -> None:
     if not (folder / "cohort.json").is_file():
         problem = "is no folder" if not folder.is_dir() else "has no cohort.json"
         raise CohortError(
-            f"{folder} is not a cohort: it {problem}; make one with `latentdrift import IMAGES --out "
-            "COHORT`"
+            f"{folder} is not a cohort: it {problem}; make one with `latentdrift import IMAGES "
+            "--out COHORT`"
         )
 
 

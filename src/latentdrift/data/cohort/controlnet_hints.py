@@ -105,7 +105,7 @@ class Hint:
         return cls(hint.kind, hint.column, labels)
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in adapter.json."""
+        """Values for adapter.json."""
         return {**asdict(self), "labels": list(self.labels)}
 
     @classmethod
@@ -114,7 +114,7 @@ class Hint:
         return cls(stored["kind"], stored["column"], tuple(stored["labels"]))
 
     def __str__(self) -> str:
-        """As it was asked for."""
+        """Text of the option that gives this hint."""
         return self.kind if self.column is None else f"{self.kind}={self.column}"
 
     def sources(self, cohort: Cohort) -> dict[int, int]:

@@ -14,7 +14,7 @@ class Checked(BaseModel):
 
 
 class Attribute(Checked):
-    """What can stand in a prompt, or is kept beside."""
+    """Attribute that can stand in a prompt, or metadata beside it."""
 
     type: Literal["number", "category", "findings"]
     vocabulary: list[str] | None = None

@@ -48,7 +48,7 @@ def open_unpacked(path: Path) -> Any:
 
 
 def archive_name(head: bytes) -> str | None:
-    """What an archive is called that starts like this (262 bytes), or None."""
+    """Name of the archive format of a file's first 262 bytes; None for other files."""
     if head[257:262] == TAR_MAGIC:
         return "a tar archive"
     return next((name for magic, name in ARCHIVES.items() if head.startswith(magic)), None)

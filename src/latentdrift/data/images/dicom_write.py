@@ -153,8 +153,8 @@ def _related(origin: Dataset | None, keyword: str, uids: Uids) -> str:
 def _shown(
     origin: Dataset | None, given: Mapping[str, str | float] | None
 ) -> dict[str, str | float]:
-    """What the picture shows: as given, else as the source says; the modality is always the
-    source's."""
+    """Attributes of the written object: the given ones, else those of the source. The modality is
+    always the source's."""
     known = {} if origin is None else header.attributes(origin)
     return (
         known

@@ -89,7 +89,7 @@ def check_values(path: Path | str, n_values: float) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """Where pixels came from, exactly enough to write an edited version back to the same place."""
+    """Place of pixels in a source file, exact enough to write an edited version back to it."""
 
     path: Path
     kind: Kind

@@ -40,7 +40,7 @@ APPLE_DOUBLE = b"\x00\x05\x16\x07"
 
 @dataclass(frozen=True)
 class Asked:
-    """What is wanted of a file; each reader takes its part."""
+    """Options of reading a file. Each reader takes those that concern it."""
 
     plane: Plane | None = None
     position: str = MIDDLE

@@ -24,8 +24,8 @@ _PERCENTILES = re.compile(rf"\s*p{_NUMBER},\s*p?{_NUMBER}")
 
 @dataclass(frozen=True)
 class Window:
-    """Which intensities are kept: two values, two percentiles, the header's own window, or all of
-    them."""
+    """Intensity range: two values, two percentiles, the window of the header, or all
+    intensities."""
 
     kind: Literal["header", "voi", "full", "values", "percentiles"]
     low: float = 0.0

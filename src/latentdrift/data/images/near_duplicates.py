@@ -63,7 +63,7 @@ def near_duplicates(
     """Pairs of pictures whose fine structure is the same.
 
     Args:
-        thumbnails: Per picture, `duplicates.thumbnail`, [N, SIDE * SIDE].
+        thumbnails: Thumbnails [N, SIDE * SIDE], one per picture.
         read: Gives the pixels of a picture; called for the pictures of candidates and for SAMPLE
             others.
         may_pair: Pairs of interest; default: all.
@@ -111,8 +111,7 @@ def similarities(number: int, pairs: Iterable[tuple[int, int]], read: Read) -> l
 
 
 def _common(number: int, read: Read) -> np.ndarray:
-    """What pictures have in common: the mean of evenly spaced ones, less where they are few,
-    [PIXELS, PIXELS]."""
+    """Mean of evenly spaced pictures [PIXELS, PIXELS], shrunk where they are few."""
     chosen = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).astype(int))
     total = sum(_detail(read(int(position))) for position in chosen)
     return np.asarray(total / (len(chosen) + SHRINK), dtype=np.float32)
@@ -146,8 +145,8 @@ def _views(detail: np.ndarray) -> np.ndarray:
 
 
 def _matrix(angle: float, scale: float) -> tuple[float, ...]:
-    """Where each place of the view is read, about the centre, as Pillow's affine transform takes
-    it."""
+    """Affine matrix from places of the view to places of the picture, about the centre, as Pillow
+    takes it."""
     along = math.cos(math.radians(angle)) / scale
     across = math.sin(math.radians(angle)) / scale
     centre = PIXELS / 2

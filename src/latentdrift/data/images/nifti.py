@@ -185,7 +185,7 @@ def read_nifti(
 
 
 def header_class(head: bytes) -> type | None:
-    """Of a file that starts like this (352 bytes); None where it is no NIfTI."""
+    """Class of a NIfTI header by its first 352 bytes; None for other files."""
     for order in ("little", "big"):
         offset = MAGIC_AT.get(int.from_bytes(head[:4], order), len(head))  # type: ignore[arg-type]
         if head[offset : offset + 4] in HEADERS:

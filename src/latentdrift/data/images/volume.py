@@ -77,7 +77,7 @@ class Grid:
         return int(matches[0])
 
     def stored_index(self, axis: int, index: float) -> float:
-        """From an index that counts along + of the RAS axis to the stored one, or back."""
+        """Convert an index that counts along + of a RAS axis to the stored one, or back."""
         return index if self.axes[axis, 1] > 0 else self.shape[axis] - 1 - index
 
 
@@ -168,8 +168,8 @@ def mean_slab(grid: Grid, plane: Plane, index: float, slab: float, slices: Slice
 
 
 def _flips(grid: Grid, plane: Plane) -> tuple[bool, tuple[int, ...]]:
-    """What takes a stored slice to the display: whether its two axes are swapped, and then which
-    are reversed."""
+    """Whether the two axes of a stored slice are swapped for display, and which are then
+    reversed."""
     _, rows, columns = PLANES[plane]
     row = grid.stored_axis(rows)
     column = grid.stored_axis(columns)

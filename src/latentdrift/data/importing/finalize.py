@@ -17,8 +17,8 @@ from latentdrift import record
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort import splits
 from latentdrift.data.cohort.cohort import COLUMNS, Cohort, write_tables
-from latentdrift.data.images import thumbnails as duplicates
 from latentdrift.data.images.near_duplicates import near_duplicates
+from latentdrift.data.images.thumbnails import alike, groups, thumbnail
 from latentdrift.data.images.volume import MIDDLE
 from latentdrift.data.importing.import_plan import Plan
 from latentdrift.data.importing.staging import Staging
@@ -156,7 +156,7 @@ def counted(refused: Iterable[Refusal]) -> str:
 
 
 def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) -> list[str]:
-    """What an import did, in sentences, from cohort.json and the private cells.csv."""
+    """Summary of an import in sentences, from cohort.json and the private cells.csv."""
     shares = ", ".join(f"{number} {name}" for name, number in info["splits"].items())
     people = f" of {info['patients']} patients" if info["patients"] else ""
     sentences = [f"Taken: {info['images']} images{people} ({shares})."]
@@ -196,7 +196,7 @@ def _read_ages(ages: Mapping[str, int]) -> list[str]:
 
 
 def _warnings(images: Sequence[Taken], window: str | None) -> list[str]:
-    """What is odd about the intensities of all pictures together, in sentences."""
+    """Sentences on odd intensities of all images together."""
     sentences = []
     windows = Counter(
         tuple(image.staged["window"]) for image in images if image.staged["unit"] == "HU"
@@ -353,13 +353,13 @@ def _look_alike(staging: Staging, images: Sequence[Taken]) -> list[str]:
         with Image.open(staging.pixels(images[position].staged["png"])) as picture:
             return np.asarray(picture)
 
-    thumbnails = np.stack([duplicates.thumbnail(read(position)) for position in range(len(images))])
+    thumbnails = np.stack([thumbnail(read(position)) for position in range(len(images))])
     first: dict[str, int] = {}
-    same = [
+    same_patient = [
         (first.setdefault(image.patient, i), i) for i, image in enumerate(images) if image.patient
     ]
-    alike = [*duplicates.alike(thumbnails), *near_duplicates(thumbnails, read)]
-    return [str(group) for group in duplicates.groups(len(images), [*alike, *same])]
+    pairs = [*alike(thumbnails), *near_duplicates(thumbnails, read), *same_patient]
+    return [str(group) for group in groups(len(images), pairs)]
 
 
 def _label(images: Sequence[Taken], label: str | None, conditions: Sequence[str]) -> str | None:
@@ -401,7 +401,8 @@ def _account(
     joined: Sequence[str],
     options: ImportOptions,
 ) -> dict[str, Any]:
-    """Where the pictures came from, what was done to them, and what was left out and why."""
+    """Account of the import: sources, processing, and files that were left out with their
+    reasons."""
     used = {row for image in images for row in image.rows}
     without = plan.links.rows_without_file if plan.links else set(plan.rows.values) - used
     cells: dict[str, Counter[str]] = defaultdict(Counter)
@@ -467,7 +468,7 @@ def _joined(plan: Plan, image: Taken) -> bool:
 
 
 def _dates(plan: Plan, keep: Sequence[str]) -> str:
-    """What became of dates; those that are kept by name are named."""
+    """Account of dates. Dates that are kept by name are named."""
     from pydicom.datadict import dictionary_VR
 
     dates = [name for name in plan.header_fields if dictionary_VR(name) in ("DA", "DT")]

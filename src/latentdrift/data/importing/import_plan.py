@@ -51,7 +51,7 @@ FEWEST_OF_A_CLASS = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be read, and what is known about it beforehand."""
+    """Files that an import will read, and all that is known of them beforehand."""
 
     root: Path
     files: list[str]
@@ -91,7 +91,7 @@ class Plan:
         return usable, unite(self.rows, usable, none)
 
     def refusal(self, name: str) -> Refusal | None:
-        """What a file's name and the table already rule out, before it is read."""
+        """Reason to refuse a file by its name and the table, before it is read."""
         if name in self.standing:
             finding = f"one picture is taken of its series, and {self.standing[name]} stands for it"
             return Refusal(name, "slice of a volume", finding)
@@ -114,7 +114,7 @@ class Plan:
         )
 
     def unreadable(self, name: str) -> Refusal | None:
-        """What a file's first bytes already rule out."""
+        """Reason to refuse a file by its first bytes."""
         try:
             image_readers.kind_of(self.root / name)
         except ImageError as error:
@@ -123,8 +123,8 @@ class Plan:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What an import's record says of its source: names, sizes and times of its files, its
-        table and its map."""
+        """Inputs in the record of an import: names, sizes and times of files, the table and the
+        map."""
         stamps = [(name, *size_and_time(self.root / name)) for name in self.files]
         return {
             "settings": self.key,

@@ -1,9 +1,9 @@
 """Import: a folder of scans and a table in, a Cohort out. The story is `import_cohort`.
 
-prepare      (plan.py) what is asked for, checked before work starts: source, table, map, which file has which row, disk
-read_files   every file read once, its pixels staged; a bad file says why and stops nothing
-join         pixels meet their row of the table; copies are found
-publish      (publishing.py) pseudonyms, days, splits; the private folder; the cohort takes its name
+prepare      (import_plan.py) checks source, table, map, rows of files and free disk before any work
+read_files   reads every file once and stages its pixels; a damaged file is refused with a reason
+join         joins pixels with their row of the table, and finds copies
+publish      (finalize.py) writes pseudonyms, days, splits and the private folder, then the cohort
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def read_files(
 
 @dataclass(frozen=True)
 class _Reading:
-    """What decides what is read of a file, and where its pixels go."""
+    """Options that shape the reading of a file, and the folder of its pixels."""
 
     root: Path
     pixels: Path
@@ -275,8 +275,7 @@ def _patients(staging: Staging) -> list[str]:
 
 
 def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
-    """Where rows and pictures do not meet: an example of both sides, and the cure where it is
-    known."""
+    """Example of a row and a picture that do not meet, and the cure where it is known."""
     if plan.links:
         return plan.links.hint
     if plan.table is None:

@@ -115,7 +115,7 @@ def _end(line: Connection, reader: _Reader) -> None:
 
 
 def _answer(reader: _Reader, line: Connection) -> Any:
-    """What a process says of its file, or why it cannot say anything any more."""
+    """Answer of a process to its file, or the reason why there is none."""
     try:
         kind, value = json.loads(line.recv_bytes())
     except (EOFError, OSError):
@@ -143,7 +143,7 @@ def _cause(code: int) -> Lost:
 
 
 def _serve(line: Connection, others: Sequence[Connection], read: Callable[[str], Any]) -> None:
-    """What the process does: read files until nobody asks any more."""
+    """Read files in a process until there are no more."""
     for other in others:  # copies of the importing process's ends would hide its death
         other.close()
     signal.signal(

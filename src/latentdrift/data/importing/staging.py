@@ -15,7 +15,7 @@ from latentdrift.storage import publish_folder, write_text
 
 
 def staging_folder(out: Path) -> Path:
-    """Where the unfinished work of a cohort lies."""
+    """Folder of the unfinished work of a cohort."""
     return out.with_name(f".{out.name}.partial")
 
 
@@ -85,7 +85,8 @@ class Staging:
 
 
 def _read(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """What is done; a line cut off by a kill, and files whose pixels are gone, are not."""
+    """Results of finished files. A line that a kill cut off does not count, nor a file without its
+    pixels."""
     path = folder / "progress.jsonl"
     results = []
     for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.splits import SPLITS
-from latentdrift.data.images import thumbnails as duplicates
 from latentdrift.data.images.near_duplicates import MayPair, near_duplicates
+from latentdrift.data.images.thumbnails import thumbnail
 
 BINS = 64
 """Of the intensity histogram over [-1, 1]."""
@@ -63,8 +63,7 @@ def modalities(values: Iterable[object]) -> dict[str, int]:
 
 
 def mixed(counts: Mapping[str, int]) -> list[str]:
-    """What there is to say of several modalities: `The images are of 2 modalities (18 X-ray, 6 CT);
-    …`."""
+    """Sentence on several modalities: "The images are of 2 modalities (18 X-ray, 6 CT); ..."."""
     each = ", ".join(f"{number} {name}" for name, number in counts.items())
     filtered = "`keep_rows` in the map takes one of them"
     return (
@@ -80,7 +79,7 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
 
     Args:
         cohort: The cohort.
-        thumbnails: Per image, `duplicates.thumbnail`.
+        thumbnails: Thumbnails [N, SIDE * SIDE], one per image.
     """
     table = cohort.table
     rows = table.to_dict("records")
@@ -98,7 +97,7 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
 
 
 def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
-    """What a person should know before training, in sentences."""
+    """Warnings before training, in sentences."""
     sentences = list(info.get("split", {}).get("notes", []))
     leak = inspection["leaks"]
     if leak["patients"]:
@@ -160,7 +159,7 @@ def _look(cohort: Cohort) -> dict[str, Any]:
             f"{stored.shape[0]} x {stored.shape[1]}{' RGB' if stored.ndim == 3 else ''}"
         )
         seen["bits"].append(f"{stored.dtype.itemsize * 8}")
-        seen["thumbnail"].append(duplicates.thumbnail(stored))
+        seen["thumbnail"].append(thumbnail(stored))
         seen["histogram"].append(np.histogram(pixels, bins=BINS, range=(-1, 1))[0] / pixels.size)
         seen["ends"].append([np.mean(pixels == -1), np.mean(pixels == 1)])
     return seen | {"thumbnail": np.stack(seen["thumbnail"])}

@@ -377,8 +377,8 @@ READERS = {
 
 
 def _kind(table: Table, column: Column, title: str) -> str:
-    """What a further column holds: numbers, where all finite cells are some, or nearly all cells of
-    a measurement."""
+    """Type of a further column: numbers where all finite cells, or nearly all cells of a
+    measurement, are numbers."""
     if column.type or column.values:
         return column.type or "category"
     cells = [

@@ -19,5 +19,5 @@ def defuse(text: str) -> str:
 
 
 def restore(text: str) -> str:
-    """What `defuse` was given."""
+    """Cell before `defuse`."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

@@ -1,8 +1,8 @@
-"""What the columns of somebody's table mean: a map file (YAML) or a preset, checked, and rows
-turned into our attributes.
+"""Map from the columns of a table to attributes: a map file (YAML) or a preset, checked, and rows
+converted by it.
 
-    describe: brain MRI                    what the pictures show, for prompts
-    file: "{MRI ID}_axl.nii.gz"            a column with file names, or a pattern that holds columns and * ? []
+    describe: brain MRI                    description of the images in prompts
+    file: "{MRI ID}_axl.nii.gz"            a column of file names, or a pattern of columns, * ? []
     patient: Subject ID                    a column by its title
     age: {column: Age, unit: years}
     sex: {column: Gender, values: {1: M, 2: F}}
@@ -44,7 +44,7 @@ match."""
 
 
 class Column(BaseModel):
-    """Where an attribute's value comes from, and how it is read."""
+    """Source of an attribute's value, and the rules by which it is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
