@@ -48,13 +48,12 @@ def taken_for_granted(attributes: Mapping[str, Any], spec: Spec) -> dict[str, An
 
 
 def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """The same with categories as the cohort's vocabulary spells them: a header's AXIAL is
-    axial."""
-    found = dict(attributes)
+    """Attributes with categories in the cohort's spelling: a header's AXIAL is axial."""
+    result = dict(attributes)
     for name, value in attributes.items():
         fold = {str(word).lower(): word for word in spec.get(name, {}).get("vocabulary") or ()}
-        found[name] = fold.get(str(value).lower(), value)
-    return found
+        result[name] = fold.get(str(value).lower(), value)
+    return result
 
 
 def departures(states: Sequence[Mapping[str, Any]], training: PromptTraining) -> list[str]:
@@ -70,22 +69,22 @@ def departures(states: Sequence[Mapping[str, Any]], training: PromptTraining) ->
     unsaid = Counter(
         name for state in states for name in training.always_stated if is_missing(state.get(name))
     )
-    found = [
+    sentences = [
         f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts "
         f"leave it out; say it with `given={name}={_example(spec.get(name, {}))}`"
         for name, number in unsaid.items()
     ]
-    found += [
+    sentences += [
         _beyond(name, states, spec[name]) for name in spec if spec[name].get("type") == "number"
     ]
-    found += [
+    sentences += [
         _unseen(name, states, spec[name]) for name in spec if spec[name].get("type") != "number"
     ]
-    return [sentence for sentence in [*found, silent] if sentence]
+    return [sentence for sentence in [*sentences, silent] if sentence]
 
 
 def _silent(states: Iterable[Mapping[str, Any]], manner: Manner) -> str:
-    """What is said of patients, where training said nothing of them."""
+    """Sentences on patient attributes in a prompt, where the prompts of training had none."""
     if manner.patient_info and manner.style != "bare":
         return ""
     spoken = {
@@ -164,20 +163,20 @@ def of_text(prompt: str, training: PromptTraining) -> list[str]:
         return []
     spec = training.spec
     lower = prompt.lower()
-    found = []
+    sentences = []
     called = training.describe.partition("{")[0].strip("-<> ")
     if not training.is_base and called and called.lower() not in lower:
-        found.append(
+        sentences.append(
             f"the prompt '{prompt}' does not say '{training.describe}', which every prompt in "
             "training did"
         )
     for name in OF_THE_PICTURE:
         words = [str(word) for word in spec.get(name, {}).get("vocabulary") or ()]
         if name in training.always_stated and not any(word.lower() in lower for word in words):
-            found.append(
+            sentences.append(
                 f"the prompt '{prompt}' says no {_title(name)}, which every prompt in training "
                 f"did: {', '.join(words)}"
             )
     ages = [{"age": float(number)} for number in _AGES.findall(lower)]
     beyond = _beyond("age", ages, spec.get("age", {}))
-    return [*found, *([f"the prompt '{prompt}': {beyond}"] if beyond else [])]
+    return [*sentences, *([f"the prompt '{prompt}': {beyond}"] if beyond else [])]
