@@ -85,6 +85,7 @@ def test_functions_have_the_options_of_their_verb() -> None:
     options = inspect.signature(ld.fit).parameters
     assert options["steps"].default == config.FitOptions.model_fields["steps"].default
     assert options["out"].default is inspect.Parameter.empty
+    assert options["learning_rate"].annotation == float | None
     assert "adapter" not in inspect.signature(ld.Model.generate).parameters
     assert "Optimiser steps." in str(ld.fit.__doc__)
 

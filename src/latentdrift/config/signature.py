@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from latentdrift.config.base import Options
 
@@ -20,12 +20,13 @@ def document(function: Callable[..., Any], model: type[Options], *hidden: str) -
     own = inspect.signature(function)
     named = [part for part in own.parameters.values() if part.kind is not part.VAR_KEYWORD]
     taken = {part.name for part in named} | set(hidden)
+    types = get_type_hints(model)
     further = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.is_required() else field.default,
-            annotation=field.annotation,
+            annotation=types[name],
         )
         for name, field in model.model_fields.items()
         if name not in taken
