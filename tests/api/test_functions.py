@@ -87,7 +87,7 @@ def test_functions_have_the_options_of_their_verb() -> None:
     assert options["out"].default is inspect.Parameter.empty
     assert options["learning_rate"].annotation == float | None
     assert "adapter" not in inspect.signature(ld.Model.generate).parameters
-    assert "Optimiser steps." in str(ld.fit.__doc__)
+    assert "Number of optimiser steps." in str(ld.fit.__doc__)
 
 
 def test_an_unknown_option_names_the_nearest(cohort: ld.Cohort, tmp_path: Path) -> None:

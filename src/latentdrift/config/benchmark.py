@@ -98,7 +98,7 @@ class BenchDriftOptions(BenchDrawnOptions):
         "input-perturbation",
         "zero-snr",
     )
-    """Variants, rows of VARIANTS."""
+    """Drift modes and other corrections of the noise mean that are compared."""
 
 
 class BenchTable1Options(BenchDrawnOptions):
