@@ -2,20 +2,65 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # parallel test processes must not fight for the cores
+# parallel test processes must not fight for the cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from tiny import tiny_base, tiny_cohort
 
 from latentdrift.data.tables import pseudonymization
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker a run of neighbouring tests, so that no two make the same module fixture."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the objects of imported libraries, which live to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fits_draw_little() -> Iterator[None]:
+    """Fits draw class pictures and previews in 4 steps in place of 50 and 20, and
+    `--drift calibrated`, their default, draws 8 pictures once in place of 32 up to four times.
+
+    test_prior_preservation.py and test_drift_calibration.py have the users' numbers where those
+    matter.
+    """
+    if "torch" not in sys.modules:  # these modules fit nothing
+        yield
+        return
+    from latentdrift.adapt.training import (
+        copy_slope,
+        drift_calibration,
+        preview,
+        prior_preservation,
+    )
+
+    with pytest.MonkeyPatch.context() as patch:
+        few = replace(prior_preservation.SAMPLING, steps=4)
+        patch.setattr(prior_preservation, "SAMPLING", few)
+        patch.setattr(preview, "PREVIEW", replace(preview.PREVIEW, steps=4))
+        patch.setattr(drift_calibration, "PICTURES", 8)
+        patch.setattr(copy_slope, "PASSES", 0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

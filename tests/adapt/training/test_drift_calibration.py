@@ -13,7 +13,7 @@ from gaussian import gaussian, randn, sd_schedule
 
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training import drift_calibration
+from latentdrift.adapt.training import copy_slope, drift_calibration
 from latentdrift.adapt.training.copy_slope import Response, channel_means, response
 from latentdrift.adapt.training.train import fit
 from latentdrift.config import FitOptions, GenerateOptions, ImportOptions
@@ -28,6 +28,15 @@ from latentdrift.sample.samplers import first_time, run
 from latentdrift.sample.start_override import restart
 
 M = torch.tensor([1.0, -0.5], dtype=torch.float64)
+PICTURES = drift_calibration.PICTURES
+PASSES = copy_slope.PASSES
+
+
+@pytest.fixture
+def as_users_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many pictures as a user's fit draws; tests/conftest.py lets the others draw fewer."""
+    monkeypatch.setattr(drift_calibration, "PICTURES", PICTURES)
+    monkeypatch.setattr(copy_slope, "PASSES", PASSES)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +106,7 @@ def test_the_answer_misses_less_than_least_squares_where_the_slope_is_hardly_kno
     assert missed[0] < missed[1] and missed[0] / 200 < 0.2**2  # and less than where nothing is done
 
 
+@pytest.mark.usefixtures("as_users_calibrate")
 @pytest.mark.parametrize(("far", "passes"), [(0.05, 1), (0.2, 2), (0.6, 4)])
 def test_an_answer_that_plain_starts_do_not_reach_is_looked_for_where_it_lies(
     far: float, passes: int
@@ -177,6 +187,7 @@ def test_every_method_is_calibrated_and_trained_as_without(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_users_calibrate")
 def test_drawn_again_its_pictures_are_as_bright_as_those_learned_from(tmp_path: Path) -> None:
     scans = write_phantom(tmp_path / "scans", kind="brain", patients=24, visits=1, size=128, seed=0)
     options = ImportOptions(
@@ -233,6 +244,7 @@ def test_modes_and_classes(tiny_base_folder: Path, cohort: Cohort, tmp_path: Pat
     assert groups[0]["infer"] != pytest.approx(groups[1]["infer"])
 
 
+@pytest.mark.usefixtures("as_users_calibrate")
 @pytest.mark.parametrize("mode", ["infer", "both", "pin"])
 def test_what_was_trained_in_is_added_to_the_start_that_the_pictures_ask_for(
     mode: str,

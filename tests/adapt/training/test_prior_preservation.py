@@ -12,6 +12,7 @@ import torch
 from fits import asked, same, short_fit, weights
 
 from latentdrift.adapt.methods.examples import Example
+from latentdrift.adapt.training import prior_preservation
 from latentdrift.adapt.training.batches import Batch, Batches
 from latentdrift.adapt.training.latent_cache import Moments
 from latentdrift.adapt.training.prior_preservation import Preserving
@@ -21,6 +22,9 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.sample.generate import SamplingOptions, latents
+
+AS_USERS_DRAW = prior_preservation.SAMPLING
+"""As it is before tests/conftest.py lets fits draw in fewer steps."""
 
 
 def constant(value: float, n: int) -> Moments:
@@ -62,6 +66,10 @@ def cohort(tiny_cohort_folder: Path) -> Cohort:
     return Cohort.load(tiny_cohort_folder)
 
 
+def test_class_pictures_are_drawn_as_generate_draws_by_default() -> None:
+    assert SamplingOptions(seed=0, steps=50, guidance=2.5, sampler="ddim") == AS_USERS_DRAW
+
+
 @pytest.mark.parametrize(
     ("method", "altered"),
     [
@@ -84,7 +92,7 @@ def test_class_pictures_are_what_the_base_draws_of_the_class(
     made = short_fit(tiny_base_folder, cohort, tmp_path / "run", method=method, **how)
     (folder,) = (tmp_path / "run" / "cache").glob("class-*")
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
-    how = {"seed": 0, "steps": 50, "guidance": 2.5, "sampler": "ddim"}
+    how = {"seed": 0, "steps": 4, "guidance": 2.5, "sampler": "ddim"}
     drawn = {
         i: x0
         for i, _, x0 in latents(
