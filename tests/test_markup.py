@@ -16,19 +16,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from partial_results import results
 
 from latentdrift import html_report
 from latentdrift.data.cohort.cohort import write_cohort
 from latentdrift.data.inspection.report import write_inspection
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.reader_study import reader_study
-from latentdrift.evaluate.report.downstream_sections import (
-    alignment_blocks,
-    card_blocks,
-    retrieval_blocks,
-    utility_blocks,
-)
-from latentdrift.evaluate.report.report_sections import draw_blocks
+from latentdrift.evaluate.report.report import Report
+from latentdrift.evaluate.report.report_page import page_blocks
 
 MARK = "document.documentElement.setAttribute('data-ran','1')"
 HOSTILE = (
@@ -167,17 +163,26 @@ def report() -> list[html_report.Block]:
     edit = {"name": HOSTILE, "record": {}} | dict.fromkeys(
         ("original", "reconstruction", "counterfactual"), GREY
     )
+    counts = {"real": 3, "synthetic": 2, "train": 2}
+    counted = {"value": 1, "ci": None, "n": counts, "floor": None}
     known = {
-        "metrics": {f"kid.{HOSTILE}": kid},
+        "utility": utility,
+        "alignment": {
+            "judged": judged,
+            "left_out": [HOSTILE],
+            "rules": [rule],
+            "retrieval": retrieval,
+        },
+        "card": hostile_card(),
+        "metrics": {f"kid.{HOSTILE}": kid, "copies": counted, "duplicates": counted},
         "spaces": {HOSTILE: {"dimension": 1, "protocol": HOSTILE}},
         "map": {HOSTILE: {"real": [[0, 0]], "synthetic": [[1, 1]], "explained": [0.5, 0.5]}},
         "realism": {HOSTILE: {"reason": HOSTILE}},
-        "lights": [[HOSTILE, "red", HOSTILE]],
-        "warnings": [HOSTILE],
         "by": {"column": HOSTILE, "values": {HOSTILE: {"metrics": {f"kid.{HOSTILE}": kid}}}},
         "copies": {
             "threshold": 0.8,
             "held_out": [0.1],
+            "planted": {"n": 1, "caught": 1},
             "pairs": [
                 {
                     "synthetic": HOSTILE,
@@ -188,7 +193,10 @@ def report() -> list[html_report.Block]:
                 }
             ],
         },
-        "duplicates": {"pairs": [{"first": HOSTILE, "second": HOSTILE, "similarity": 0.9}]},
+        "duplicates": {
+            "threshold": 0.8,
+            "pairs": [{"first": HOSTILE, "second": HOSTILE, "similarity": 0.9}],
+        },
         "edits": [
             {
                 "name": HOSTILE,
@@ -199,14 +207,9 @@ def report() -> list[html_report.Block]:
         ],
     }
     images = ImageSet(GREY[None], names=[HOSTILE])
-    blocks = draw_blocks(known, {"real": images, "synthetic": images, "train": images}, [edit])
-    blocks += alignment_blocks({"judged": judged, "left_out": [HOSTILE], "rules": [rule]})
-    return (
-        blocks
-        + retrieval_blocks(retrieval, images)
-        + utility_blocks(utility)
-        + card_blocks(hostile_card(), [edit])
-    )
+    both = {"real": images, "synthetic": images, "train": images}
+    page = Report({"real": 3, "synthetic": 2}, 10, 0, results(known), [HOSTILE])
+    return page_blocks(page, both, [edit])
 
 
 def hostile_card():

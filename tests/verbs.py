@@ -169,7 +169,7 @@ def light() -> Iterator[None]:
     images."""
     from latentdrift import service
     from latentdrift.evaluate.critics import anatomy_critics, structure_views
-    from latentdrift.evaluate.report import report
+    from latentdrift.evaluate.evaluations import evaluation
 
     def smaller(stage: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
         return lambda given, *more: stage(given.model_copy(update=options), *more)
@@ -181,7 +181,7 @@ def light() -> Iterator[None]:
             patch.setattr(anatomy_critics, name, value)
         for name, value in VIEWS.items():
             patch.setattr(structure_views, name, value)
-        patch.setattr(report, "SEARCHED", 4)
+        patch.setattr(evaluation, "MAX_SEARCHED", 4)
         yield
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.critics.anatomy_critics import Judge, judge_of
+from latentdrift.evaluate.evaluations.realism import Anatomy, anatomy_light
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.report.traffic_lights import anatomy_light
 from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
 from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
@@ -65,7 +65,7 @@ class FitCritics:
         if isinstance(self.critics, str):
             return PreviewVerdict(colour="grey", sentence=self.critics, pictures=len(pictures))
         views = self.critics.views(ImageSet(pictures / np.float32(255)))
-        colour, sentence = anatomy_light(self.critics(views).to_dict())
+        colour, sentence = anatomy_light(Anatomy.of(self.critics(views)))
         if colour == "red":
             sentence = f"{sentence} {ADVICE}"
         return PreviewVerdict(colour=colour, sentence=sentence, pictures=len(pictures))

@@ -336,52 +336,67 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     """Real and synthetic images -> report.json and report.html."""
     from latentdrift.adapt.adapters import scores
     from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.evaluations.evaluation import Inputs, Request
+    from latentdrift.evaluate.evaluations.evaluations import check
     from latentdrift.evaluate.features import feature_cache
     from latentdrift.evaluate.features.features import Learned, load_features
     from latentdrift.evaluate.images import image_sets, subgroups
     from latentdrift.evaluate.privacy.copy_detection import gate_advice
     from latentdrift.evaluate.report import report
-    from latentdrift.evaluate.report.downstream import Questions
     from latentdrift.model.base import Base
 
     cohort = Cohort.load(options.real)
     size = image_sets.native_size(options.synthetic)
-    drawn = Cohort.load(options.synthetic).info if image_sets.is_cohort(options.synthetic) else {}
+    origin = Cohort.load(options.synthetic).info if image_sets.is_cohort(options.synthetic) else {}
     if options.adapter is not None:
-        scores.check(options.adapter, drawn)
-    asked = Questions(options, cohort)
-    made = image_sets.named((options.synthetic, *options.compare), size)
+        scores.check(options.adapter, origin)
+    request = Request(options, cohort)
+    check_warnings = check(request)
+    synthetic = image_sets.named((options.synthetic, *options.compare), size)
     real = image_sets.from_cohort(cohort, options.split, size)
-    folder = options.cache or options.out / "cache"
-    subgroups.check(real, made, options.by)
+    subgroups.check(real, synthetic, options.by)
     train = image_sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
-    learned = Learned(train, folder, options.seed) if train else None
+
+    cache = options.cache or options.out / "cache"
+    learned = Learned(train, cache, options.seed) if train else None
     encoder = Base.load("pocket", device=options.device, precision="fp32")
-    at: Any = {"resolution": encoder.resolution, "device": str(encoder.device)}
-    own: Any = {"pocket": encoder.features, "pocket_maps": encoder.feature_maps}
-    spaces = feature_cache.keep(
-        load_features(options.features, learned=learned, **own, **at), folder
+    spaces = load_features(
+        options.features,
+        learned=learned,
+        pocket=encoder.features,
+        pocket_maps=encoder.feature_maps,
+        resolution=encoder.resolution,
+        device=str(encoder.device),
     )
-    how: Any = {"bootstrap": options.bootstrap, "seed": options.seed, "by": options.by}
-    found = report.evaluate_all(real, made, train, spaces, edits=options.edits, **how)
-    shown = {"real": real, **made}
-    shown |= {"train": train} if train else {}
-    with bar("classifiers", quiet=quiet) as tell:
-        found = report.joined(found, asked(shown, spaces, at["device"], tell))
-    found["warnings"] += gate_advice(drawn) + cohort.warnings
-    page = report.write_report(options.out, found, shown, options.edits)
+    with bar("classifiers", quiet=quiet) as progress:
+        inputs = Inputs(
+            real=real,
+            synthetic=synthetic["synthetic"],
+            train=train,
+            spaces=feature_cache.keep(spaces, cache),
+            bootstrap=options.bootstrap,
+            seed=options.seed,
+            edits=options.edits,
+            by=options.by,
+            request=request,
+            device=str(encoder.device),
+            progress=progress,
+        )
+        further = {name: images for name, images in synthetic.items() if name != "synthetic"}
+        results = report.evaluate_sets(inputs, further, check_warnings)
+    results = results.with_warnings(gate_advice(origin) + cohort.warnings)
+    images = {"real": real, **synthetic} | ({"train": train} if train else {})
+    page = report.write_report(options.out, results, images, options.edits)
     if options.adapter is not None:
         about: dict[str, Any] = {
             "cohort": cohort.fingerprint,
             "split": options.split,
             "version": record.versions()["latentdrift"],
         }
-        scores.write_scores(options.adapter, {**report.scores_of(found), **about})
+        scores.write_scores(options.adapter, {**report.scores_of(results.contents), **about})
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
-    return {
-        **{name: metric["value"] for name, metric in found["metrics"].items()},
-        "report": str(page),
-    }
+    values = {name: metric.value for name, metric in results.metrics.items()}
+    return {**values, "report": str(page)}
 
 
 def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:

@@ -224,19 +224,22 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
 
 def evaluate(options: config.EvaluateOptions) -> Result:
     from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.evaluations.evaluation import Request
+    from latentdrift.evaluate.evaluations.evaluations import check, training_cost
     from latentdrift.evaluate.images import image_sets, subgroups
-    from latentdrift.evaluate.report.downstream import Questions
 
     cohort = Cohort.load(options.real)
     size = image_sets.native_size(options.synthetic)
-    asked = Questions(options, cohort)
-    made = image_sets.named((options.synthetic, *options.compare), size)
-    subgroups.check(image_sets.from_cohort(cohort, options.split, size), made, options.by)
+    request = Request(options, cohort)
+    check(request)
+    synthetic = image_sets.named((options.synthetic, *options.compare), size)
+    subgroups.check(image_sets.from_cohort(cohort, options.split, size), synthetic, options.by)
+    cost = training_cost(request)
     return {
         "real": len(cohort.rows(options.split)),
-        **{name: len(images) for name, images in made.items()},
-        "classifiers": asked.classifiers,
-        "seconds_of_training": round(asked.seconds(), 1),
+        **{name: len(images) for name, images in synthetic.items()},
+        "classifiers": cost.networks,
+        "seconds_of_training": round(cost.seconds, 1),
         "out": str(options.out),
     }
 

@@ -15,7 +15,7 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 
 
 def aligned(synthetic: ImageSet) -> dict:
-    return align(shapes.judges(), shapes.held_out(), synthetic, shapes.train(), bootstrap=40)
+    return align(shapes.judges(), shapes.held_out(), synthetic, bootstrap=40)
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from card_edits import N, edits, judged
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.counterfactual_metrics import NOTHING
 from latentdrift.evaluate.attributes.requested_changes import Asked
+from latentdrift.evaluate.evaluations.counterfactual_results import Card
+from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.privacy.repeat_visits import between, identity, pairs_of, spread
-from latentdrift.evaluate.report.downstream_sections import card_blocks
 from latentdrift.evaluate.statistics.bootstrap import Resampling
 from latentdrift.html_report import write_page
 
@@ -199,7 +200,9 @@ def test_what_was_asked_is_read_from_the_records() -> None:
 def test_the_card_is_drawn(right: dict[str, Any], tmp_path) -> None:
     assert json.loads(json.dumps(right, allow_nan=False))
     write_page(
-        tmp_path / "card.html", "Card", card_blocks(right, edits(changes={"age": 82}, age=82.0))
+        tmp_path / "card.html",
+        "Card",
+        card_blocks(Card.model_validate(right), edits(changes={"age": 82}, age=82.0)),
     )
     html = (tmp_path / "card.html").read_text()
     for words in (

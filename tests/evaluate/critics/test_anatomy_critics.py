@@ -13,9 +13,9 @@ from latentdrift.evaluate.critics import anatomy_critics, structure_views
 from latentdrift.evaluate.critics.anatomy_critics import Judge, Realism, judge_of
 from latentdrift.evaluate.critics.structure_views import Views
 from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
+from latentdrift.evaluate.evaluations.realism import Anatomy, NoAnatomy, anatomy_light
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.report.traffic_lights import anatomy_light
 
 SIDE = 32
 CLEAR = (
@@ -64,14 +64,14 @@ def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: ImageS
     found = judged(judge, others)
     assert not found.nearer and found.beyond <= 0.2
     assert found.n == {"learned": 60, "real": 60, "synthetic": 40, "patients": 60, "different": 40}
-    assert anatomy_light(found.to_dict())[0] in ("green", "grey")
+    assert anatomy_light(Anatomy.of(found))[0] in ("green", "grey")
 
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_ruined_set_is_never_green(name: str, judge: Judge, others: ImageSet) -> None:
     made = ImageSet(ruined(name, others.images, others.patients, np.random.default_rng(5)))
     found = judged(judge, made)
-    colour, sentence = anatomy_light(found.to_dict())
+    colour, sentence = anatomy_light(Anatomy.of(found))
     assert colour != "green"
     if name in CLEAR:
         assert found.controls[name].position == pytest.approx(1, abs=0.35)
@@ -87,17 +87,17 @@ def test_most_controls_are_told_on_phantoms(judge: Judge, others: ImageSet) -> N
 def test_images_of_no_anatomy_lie_beyond(judge: Judge) -> None:
     noise = np.random.default_rng(0).random((30, SIDE, SIDE, 1)).repeat(3, -1)
     found = judged(judge, ImageSet(noise))
-    assert found.beyond > 0.9 and anatomy_light(found.to_dict())[0] == "red"
+    assert found.beyond > 0.9 and anatomy_light(Anatomy.of(found))[0] == "red"
 
 
 def test_critics_learn_from_the_held_out_images_where_there_are_no_others(others: ImageSet) -> None:
     judge = judge_of(brains(0, 60, SIDE), None, pooled, bootstrap=50)
     assert isinstance(judge, Judge) and len(judge.critics) == structure_views.FOLDS
-    assert anatomy_light(judged(judge, others).to_dict())[0] != "red"
+    assert anatomy_light(Anatomy.of(judged(judge, others)))[0] != "red"
     shuffled = ImageSet(
         ruined("patches-4", others.images, others.patients, np.random.default_rng(0))
     )
-    assert anatomy_light(judged(judge, shuffled).to_dict())[0] == "red"
+    assert anatomy_light(Anatomy.of(judged(judge, shuffled)))[0] == "red"
 
 
 def test_a_patient_never_judges_itself() -> None:
@@ -114,7 +114,7 @@ def test_a_patient_never_judges_itself() -> None:
 def test_too_few_images_give_a_sentence() -> None:
     answer = judge_of(brains(0, 5, SIDE), None, pooled)
     assert isinstance(answer, str) and "5 real images of 5 patients are too few" in answer
-    assert anatomy_light({"reason": answer}) == ("grey", answer)
+    assert anatomy_light(NoAnatomy(reason=answer)) == ("grey", answer)
 
 
 def test_three_patients_are_too_few_and_the_sentence_says_how_many_are_not() -> None:
@@ -142,7 +142,7 @@ def test_one_image_is_no_set_however_often_it_is_repeated(
 ) -> None:
     for place in range(3):
         found = judged(judge, others.take(np.full(times, place)))
-        colour, sentence = anatomy_light(found.to_dict())
+        colour, sentence = anatomy_light(Anatomy.of(found))
         assert colour == "grey" and "3 different synthetic images" in sentence
         assert (
             found.n["different"] == 1
@@ -246,4 +246,4 @@ def test_a_position_that_may_be_a_control_is_undecided(judge: Judge, others: Ima
     ]
     assert [bool(state.undecided) for state in states] == [True, False, False]
     assert [bool(state.nearer) for state in states] == [False, True, False]
-    assert [anatomy_light(state.to_dict())[0] for state in states] == ["grey", "red", "green"]
+    assert [anatomy_light(Anatomy.of(state))[0] for state in states] == ["grey", "red", "green"]

@@ -24,11 +24,11 @@ from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.downstream.augmentation_experiment import ARMS, Trial
 from latentdrift.evaluate.downstream.segmentation_task import Masked, Segmenting, mean_dice
 from latentdrift.evaluate.downstream.unet import SIZE, dice, segmenter
+from latentdrift.evaluate.evaluations.evaluation import Request
+from latentdrift.evaluate.evaluations.evaluations import check
+from latentdrift.evaluate.evaluations.utility import Utility, task_of, utility_blocks, utility_light
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.report.downstream import Questions
-from latentdrift.evaluate.report.downstream_lights import judge_answers
-from latentdrift.evaluate.report.downstream_sections import utility_blocks
 from latentdrift.html_report import write_page
 from latentdrift.seeds import generator
 
@@ -169,9 +169,10 @@ def asked(folders: Path, **options: Any) -> config.EvaluateOptions:
 
 
 def test_masks_of_a_cohort_belong_to_their_images(folders: Path) -> None:
-    questions = Questions(asked(folders), Cohort.load(folders / "real"))
-    task = questions.task
-    assert isinstance(task, Segmenting) and task.values == (5, 9) and questions.network is None
+    request = Request(asked(folders), Cohort.load(folders / "real"))
+    assert not check(request)
+    task = request.once(task_of)
+    assert isinstance(task, Segmenting) and task.values == (5, 9) and "network" not in vars(request)
     train = image_sets.load_set(folders / "real", "train", 32)
     lesson, some = task.known(train, "train", 0)
     assert len(lesson) == len(train) - 1 == len(some)  # the first image names no mask
@@ -192,7 +193,7 @@ def test_a_trial_of_segmenters_has_the_same_arms(
     }
     monkeypatch.setattr(augmentation_experiment, "ARMS", few)
     options = asked(folders)
-    task = Questions(options, Cohort.load(options.real)).task
+    task = task_of(Request(options, Cohort.load(options.real)))
     assert task is not None
     loaded = [
         image_sets.load_set(folders / name, split, 32)
@@ -206,9 +207,9 @@ def test_a_trial_of_segmenters_has_the_same_arms(
     ]
     assert [point["n"] for point in told["curves"]["synthetic"]] == [6, 12, 24]
     assert json.loads(json.dumps(told, allow_nan=False))
-    (light,) = judge_answers({"utility": told})
+    light = utility_light(Utility.model_validate(told))
     assert light[:2] == ("Of use? (mask: roi)", "grey")  # three patients
-    write_page(tmp_path / "use.html", "Use", utility_blocks(told))
+    write_page(tmp_path / "use.html", "Use", utility_blocks(Utility.model_validate(told)))
     html = (tmp_path / "use.html").read_text()
     assert "Dice without looking at the images" in html and "6 with label 9 (3 patients)" in html
     plan = dry_run.run("evaluate", options)
@@ -239,7 +240,7 @@ def test_masks_that_are_not_there_are_missed_before_work_starts(
         ),
     ]:
         with pytest.raises(error, match=says):
-            Questions(asked(folders, **options), real)
+            check(Request(asked(folders, **options), real))
 
 
 def test_labels_that_were_not_trained_on_or_cannot_be_tested_are_sentences(folders: Path) -> None:

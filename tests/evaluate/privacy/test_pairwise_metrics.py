@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentdrift.evaluate.evaluations.edit_similarity import patient_warnings
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, patients_of
 from latentdrift.evaluate.privacy import pairwise_metrics
-from latentdrift.evaluate.report.report_warnings import about_edits
 
 SIDE = 16
 PATIENTS = 5
@@ -82,4 +82,6 @@ def test_the_patient_goes_before_the_image() -> None:
 
 def test_the_report_says_where_nobody_knows_whose_an_edit_is() -> None:
     rows = [{"patient_known": True}, {"patient_known": False}]
-    assert "1 of 2 edits name no patient" in about_edits(rows)[0] and not about_edits(rows[:1])
+    assert "1 of 2 edits name no patient" in patient_warnings(rows)[0] and not patient_warnings(
+        rows[:1]
+    )

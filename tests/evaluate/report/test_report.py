@@ -8,22 +8,36 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from partial_results import results
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from latentdrift.data.phantom.phantom import ChestAttributes, chest, chest_history
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.critics import anatomy_critics, structure_views
+from latentdrift.evaluate.evaluations import evaluation
+from latentdrift.evaluate.evaluations.evaluation import Inputs
+from latentdrift.evaluate.evaluations.evaluations import METRIC_TITLES, all_lights
+from latentdrift.evaluate.evaluations.page_style import table_rows
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images.controls import ruined
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
-from latentdrift.evaluate.report import report as judging
-from latentdrift.evaluate.report.report import SCHEMA, evaluate, evaluate_all, write_report
-from latentdrift.evaluate.report.report_style import table_rows
-from latentdrift.evaluate.report.traffic_lights import judge_lights
+from latentdrift.evaluate.report import report as reports
+from latentdrift.evaluate.report.report import SCHEMA, Report, evaluate_sets, write_report
 
 SIZE = 32
+
+
+def evaluate(real, synthetic, train, features, **options) -> Report:
+    """Report on one synthetic set."""
+    return reports.evaluate(Inputs(real, synthetic, train, features, **options))
+
+
+def evaluate_all(real, made, train, features, **options) -> Report:
+    """Report on the set `synthetic`, with further sets beside it."""
+    further = {name: images for name, images in made.items() if name != "synthetic"}
+    return evaluate_sets(Inputs(real, made["synthetic"], train, features, **options), further)
 
 
 def pictures(
@@ -49,7 +63,7 @@ def coarse(x):
 @pytest.fixture(autouse=True)
 def few_are_laid_over_each_other(monkeypatch):
     """What takes the time is the search for copies; `report` below was made with all pictures."""
-    monkeypatch.setattr(judging, "SEARCHED", 8)
+    monkeypatch.setattr(evaluation, "MAX_SEARCHED", 8)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -117,15 +131,15 @@ def grouped(sets, features):
     other = ImageSet(pictures(20, 5, smooth=5.0).images, None, [f"o{i}" for i in range(20)])
     made = {"synthetic": with_sex(pictures(36, 2)), "smooth": with_sex(other)}
     report = evaluate_all(
-        with_sex(sets["real"]), made, None, features, None, bootstrap=20, seed=0, by="sex"
+        with_sex(sets["real"]), made, None, features, bootstrap=20, seed=0, by="sex"
     )
     return report, made | {"real": with_sex(sets["real"])}
 
 
 def test_every_metric_has_value_interval_n_and_floor(report):
-    assert report["schema"] == SCHEMA
+    assert report.contents["schema"] == SCHEMA
     assert {f"{name}.pocket" for name in DISTANCES} | {"ms-ssim.within", "ms-ssim.nearest"} <= set(
-        report["metrics"]
+        report.contents["metrics"]
     )
     assert {
         "frechet.pocket",
@@ -135,37 +149,46 @@ def test_every_metric_has_value_interval_n_and_floor(report):
         "copies",
         "ssim.nearest",
         "psnr.nearest",
-    } <= set(report["metrics"])
+    } <= set(report.contents["metrics"])
     assert {
         f"{a}.{b}" for a in ("ssim", "psnr") for b in ("reconstruction", "counterfactual")
-    } <= set(report["metrics"])
-    for name, metric in report["metrics"].items():
+    } <= set(report.contents["metrics"])
+    for name, metric in report.contents["metrics"].items():
         assert {"value", "ci", "n", "floor"} <= set(metric), name
         assert metric["ci"][0] <= metric["value"] <= metric["ci"][1], name
         assert np.isfinite(metric["floor"]), name
 
 
 def test_copies_are_counted_and_shown_first(report):
-    assert report["metrics"]["copies"]["value"] == 2
-    assert {(pair["synthetic"], pair["train"]) for pair in report["copies"]["pairs"][:2]} == {
+    assert report.contents["metrics"]["copies"]["value"] == 2
+    assert {
+        (pair["synthetic"], pair["train"]) for pair in report.contents["copies"]["pairs"][:2]
+    } == {
         ("s22", "0"),
         ("s23", "1"),
     }
-    assert dict((label, colour) for label, colour, _ in report["lights"])["Copies?"] == "red"
+    assert (
+        dict((label, colour) for label, colour, _ in report.contents["lights"])["Copies?"] == "red"
+    )
 
 
 def test_planted_copies_and_duplicates_are_reported(report, sets, features):
-    planted = report["copies"]["planted"]
+    planted = report.contents["copies"]["planted"]
     assert planted["n"] == 20 and 17 <= planted["caught"] <= 20
     assert f"{planted['caught']} were found" in next(
-        says for label, _, says in report["lights"] if label == "Copies?"
+        says for label, _, says in report.contents["lights"] if label == "Copies?"
     )
-    assert report["metrics"]["duplicates"]["value"] <= 1
+    assert report.contents["metrics"]["duplicates"]["value"] <= 1
     again = ImageSet(np.concatenate([sets["synthetic"].images[:4]] * 2))
     found = evaluate(sets["real"], again, None, features, bootstrap=20)
-    assert found["metrics"]["duplicates"]["value"] == 8 and len(found["duplicates"]["pairs"]) >= 4
     assert (
-        dict((label, colour) for label, colour, _ in found["lights"])["Different from one another?"]
+        found.contents["metrics"]["duplicates"]["value"] == 8
+        and len(found.contents["duplicates"]["pairs"]) >= 4
+    )
+    assert (
+        dict((label, colour) for label, colour, _ in found.contents["lights"])[
+            "Different from one another?"
+        ]
         == "red"
     )
 
@@ -177,20 +200,28 @@ def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
     speaks."""
     mixed = np.concatenate([pictures(20, 2).images, sets["train"].images[:20]])
     made = ImageSet(mixed, None, [f"{'new' if i < 20 else 'old'}{i}" for i in range(40)])
-    monkeypatch.setattr(judging, "SEARCHED", 16)
+    monkeypatch.setattr(evaluation, "MAX_SEARCHED", 16)
     found = evaluate(sets["real"], made, sets["train"], features, bootstrap=10)
-    copies = {pair["synthetic"] for pair in found["copies"]["pairs"] if pair["copy"]}
-    looked_at = {pair["synthetic"] for pair in found["copies"]["pairs"]}
+    copies = {pair["synthetic"] for pair in found.contents["copies"]["pairs"] if pair["copy"]}
+    looked_at = {pair["synthetic"] for pair in found.contents["copies"]["pairs"]}
     assert copies == {name for name in looked_at if name.startswith("old")} and 2 < len(copies) < 14
     assert (
-        found["metrics"]["copies"]["value"] == len(copies)
-        and found["metrics"]["copies"]["n"]["synthetic"] == 16
+        found.contents["metrics"]["copies"]["value"] == len(copies)
+        and found.contents["metrics"]["copies"]["n"]["synthetic"] == 16
     )
-    assert found["n"]["synthetic"] == 40 == found["metrics"]["kid.pocket"]["n"]["synthetic"]
+    assert (
+        found.contents["n"]["synthetic"]
+        == 40
+        == found.contents["metrics"]["kid.pocket"]["n"]["synthetic"]
+    )
     page = write_report(tmp_path, found, {**sets, "synthetic": made}).read_text()
     assert "looked for in 16 of the 40 synthetic images, taken at random" in page
     few, more = (
-        str(evaluate(pictures(9, 1), pictures(n, 2), None, features, bootstrap=10)["warnings"])
+        str(
+            evaluate(pictures(9, 1), pictures(n, 2), None, features, bootstrap=10).contents[
+                "warnings"
+            ]
+        )
         for n in (16, 17)
     )
     assert (
@@ -200,15 +231,17 @@ def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
 
 
 def test_an_edit_is_judged_against_its_original(report):
-    assert [row["name"] for row in report["edits"]] == ["000000", "000001", "000002"]
+    assert [row["name"] for row in report.contents["edits"]] == ["000000", "000001", "000002"]
     assert (
-        report["metrics"]["ssim.reconstruction"]["value"]
+        report.contents["metrics"]["ssim.reconstruction"]["value"]
         > 0.9
-        > report["metrics"]["ssim.counterfactual"]["value"]
+        > report.contents["metrics"]["ssim.counterfactual"]["value"]
     )
-    assert report["metrics"]["ssim.reconstruction"]["floor"] < 0.5  # two different patients
-    assert report["metrics"]["psnr.reconstruction"]["value"] == pytest.approx(20, abs=1)
-    assert report["metrics"]["ssim.reconstruction"]["n"]["edits"] == 3
+    assert (
+        report.contents["metrics"]["ssim.reconstruction"]["floor"] < 0.5
+    )  # two different patients
+    assert report.contents["metrics"]["psnr.reconstruction"]["value"] == pytest.approx(20, abs=1)
+    assert report.contents["metrics"]["ssim.reconstruction"]["n"]["edits"] == 3
 
 
 @pytest.mark.parametrize(
@@ -225,21 +258,23 @@ def test_what_a_drawing_loses_is_less_grave_where_all_edits_put_the_change_alone
         "metrics": metrics,
         "edits": [{"detail": i < detailed} for i in range(2)],
     }
-    (light,) = (light for light in judge_lights(known) if light[0] == "Edits start faithful?")
+    (light,) = (
+        light for light in all_lights(results(known)) if light[0] == "Edits start faithful?"
+    )
     assert light[1] == colour and ("put only the change on the original" in light[2]) == (
         detailed > 0
     )
 
 
 def test_small_sets_are_read_by_kid_first_and_by_frechet_last(report, tmp_path, sets):
-    assert [name.split(".")[0] for name in report["metrics"]][:5] == [
+    assert [name.split(".")[0] for name in report.contents["metrics"]][:5] == [
         "kid",
         "precision",
         "recall",
         "density",
         "coverage",
     ]
-    titles = [row["measure"] for row in table_rows(report["metrics"])]
+    titles = [row["measure"] for row in table_rows(report.metrics, METRIC_TITLES)]
     assert (
         titles[0].startswith("Kernel distance")
         and titles[-1].startswith("Fréchet")
@@ -256,15 +291,18 @@ def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, featur
             features,
             bootstrap=10,
         )
-        assert "mifid.pocket" not in report["metrics"] and "frechet.pocket" in report["metrics"]
+        assert (
+            "mifid.pocket" not in report.contents["metrics"]
+            and "frechet.pocket" in report.contents["metrics"]
+        )
 
 
 def test_mifid_is_worse_for_copies(sets, features):
     """As near to the held-out patients, and copied: only MiFID is many times the floor."""
     copied = evaluate(
         sets["real"], ImageSet(sets["train"].images), sets["train"], features, bootstrap=10
-    )["metrics"]
-    fresh = evaluate(sets["real"], pictures(50, 7), sets["train"], features, bootstrap=10)[
+    ).contents["metrics"]
+    fresh = evaluate(sets["real"], pictures(50, 7), sets["train"], features, bootstrap=10).contents[
         "metrics"
     ]
     assert copied["frechet.pocket"]["matched"] < 2 * copied["frechet.pocket"]["floor"]
@@ -278,18 +316,21 @@ def test_a_set_that_lacks_variety_gets_a_red_light(features):
     report = evaluate(
         pictures(60, 1), ImageSet(np.clip(one + grain, 0, 1)), None, features, bootstrap=10
     )
-    colours = {label: colour for label, colour, _ in report["lights"]}
+    colours = {label: colour for label, colour, _ in report.contents["lights"]}
     assert colours["As varied? (pocket)"] == "red"
     assert (
-        report["metrics"]["ms-ssim.within"]["value"]
-        > report["metrics"]["ms-ssim.within"]["floor_ci"][1]
+        report.contents["metrics"]["ms-ssim.within"]["value"]
+        > report.contents["metrics"]["ms-ssim.within"]["floor_ci"][1]
     )
 
 
 def test_every_distance_is_given_by_value(grouped):
     report, _ = grouped
-    assert report["by"]["column"] == "sex" and list(report["by"]["values"]) == ["F", "M"]
-    female = report["by"]["values"]["F"]
+    assert report.contents["by"]["column"] == "sex" and list(report.contents["by"]["values"]) == [
+        "F",
+        "M",
+    ]
+    female = report.contents["by"]["values"]["F"]
     assert female["n"] == {"real": 26, "synthetic": 24} and set(female["metrics"]) == {
         f"{name}.pocket" for name in DISTANCES if name != "mifid"
     }
@@ -301,20 +342,25 @@ def test_by_value_is_the_same_as_a_set_of_that_value(grouped, features):
         sets[name].take(np.flatnonzero(sets[name].attributes["sex"] == "M"))
         for name in ("real", "synthetic")
     )
-    alone = evaluate(real, made, None, features, bootstrap=20)["metrics"]
-    assert report["by"]["values"]["M"]["metrics"]["frechet.pocket"]["value"] == pytest.approx(
-        alone["frechet.pocket"]["value"]
-    )
+    alone = evaluate(real, made, None, features, bootstrap=20).contents["metrics"]
+    assert report.contents["by"]["values"]["M"]["metrics"]["frechet.pocket"][
+        "value"
+    ] == pytest.approx(alone["frechet.pocket"]["value"])
 
 
 def test_several_sets_stand_beside_each_other(grouped, features, tmp_path):
     report, sets = grouped
-    (other,) = report["compared"].values()
-    assert list(report["compared"]) == ["smooth"] and other["n"] == {"real": 40, "synthetic": 20}
-    assert other["metrics"]["kid.pocket"]["value"] > report["metrics"]["kid.pocket"]["value"]
+    (other,) = report.contents["compared"].values()
+    assert list(report.contents["compared"]) == ["smooth"] and other["n"] == {
+        "real": 40,
+        "synthetic": 20,
+    }
+    assert (
+        other["metrics"]["kid.pocket"]["value"] > report.contents["metrics"]["kid.pocket"]["value"]
+    )
     assert (
         set(other["by"]["values"]) == {"F"}
-        and "differ in size (synthetic 36, smooth 20)" in report["warnings"][0]
+        and "differ in size (synthetic 36, smooth 20)" in report.contents["warnings"][0]
     )
     html = write_report(tmp_path, report, sets).read_text()
     for words in ("Several sets", "Set smooth", "smooth: o0", "By sex", "Not scored by themselves"):
@@ -334,7 +380,7 @@ def test_an_unknown_attribute_is_noticed_before_anything_is_computed(sets):
 
 
 def test_the_report_warns(report):
-    words = " ".join(report["warnings"])
+    words = " ".join(report.contents["warnings"])
     assert (
         "fewer than 2048 images (here 24)" in words and "Published distances use Inception" in words
     )
@@ -343,7 +389,7 @@ def test_the_report_warns(report):
 
 def test_the_same_seed_gives_the_same_report(sets, features, edits):
     first, again = (
-        json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits))
+        json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits).contents)
         for _ in range(2)
     )
     assert first == again
@@ -355,7 +401,7 @@ def test_good_images_are_grey_where_a_ruin_changes_nothing_and_bad_ones_are_red(
     real = pictures(200, 1, patients=100)
     found = {}
     for name, synthetic in (("good", pictures(200, 2)), ("bad", pictures(200, 3, smooth=6.0))):
-        lights = evaluate(real, synthetic, None, features, bootstrap=30)["lights"]
+        lights = evaluate(real, synthetic, None, features, bootstrap=30).contents["lights"]
         found[name] = next(light for light in lights if light[0].startswith("Like the real ones?"))
     assert {name: colour for name, (_, colour, _) in found.items()} == {
         "good": "grey",
@@ -388,13 +434,14 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
         {"synthetic": good, "shuffled": shuffled},
         train,
         features,
-        None,
         bootstrap=30,
         seed=0,
         by=None,
     )
-    colours = {label: colour for label, colour, _ in report["lights"]}
-    ruins = {label: colour for label, colour, _ in report["compared"]["shuffled"]["lights"]}
+    colours = {label: colour for label, colour, _ in report.contents["lights"]}
+    ruins = {
+        label: colour for label, colour, _ in report.contents["compared"]["shuffled"]["lights"]
+    }
     assert (
         colours["Like the real ones? (pocket)"] == "green"
         and colours["As varied? (pocket)"] == "green"
@@ -403,20 +450,20 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
         "grey",
         "red",
     )
-    assert report["metrics"]["c2st.pocket"]["ci"][0] < 0.55
-    assert report["compared"]["shuffled"]["metrics"]["c2st.pocket"]["value"] > 0.95
+    assert report.contents["metrics"]["c2st.pocket"]["ci"][0] < 0.55
+    assert report.contents["compared"]["shuffled"]["metrics"]["c2st.pocket"]["value"] > 0.95
 
 
 def test_without_training_images_nothing_is_said_about_copies(sets, features):
     report = evaluate(sets["real"], sets["synthetic"], None, features, bootstrap=20)
-    assert "copies" not in report["metrics"] and "copies" not in report
-    assert any("copies were not looked for" in warning for warning in report["warnings"])
+    assert "copies" not in report.contents["metrics"] and "copies" not in report.contents.contents
+    assert any("copies were not looked for" in warning for warning in report.contents["warnings"])
 
 
 def test_broken_synthetic_sets_are_noticed(sets, features):
     flat = np.concatenate([sets["synthetic"].images[:4], np.zeros((2, SIZE, SIZE, 3), np.float32)])
     words = " ".join(
-        evaluate(sets["real"], ImageSet(flat), None, features, bootstrap=20)["warnings"]
+        evaluate(sets["real"], ImageSet(flat), None, features, bootstrap=20).contents["warnings"]
     )
     assert "of one flat colour: 2" in words and "repeat another one exactly: 1" in words
 
@@ -425,10 +472,10 @@ def test_too_few_images_leave_a_distance_out(sets, features):
     report = evaluate(
         sets["real"], ImageSet(sets["synthetic"].images[:2]), sets["train"], features, bootstrap=20
     )
-    assert "kid.pocket" not in report["metrics"] and any(
-        "at least 4 images" in warning for warning in report["warnings"]
+    assert "kid.pocket" not in report.contents["metrics"] and any(
+        "at least 4 images" in warning for warning in report.contents["warnings"]
     )
-    assert report["lights"]
+    assert report.contents["lights"]
 
 
 def test_features_that_are_not_numbers_name_the_image(sets):
@@ -465,7 +512,7 @@ def test_a_set_that_is_not_one_gets_a_sentence(arguments, says):
 def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
     path = write_report(tmp_path / "out", report, sets, edits)
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(
-        json.dumps(report)
+        json.dumps(report.contents)
     )
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
     html = path.read_text()

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
-from latentdrift.evaluate.attributes.impossible_combinations import rules
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
 
@@ -90,7 +89,6 @@ def align(
     judges: Judges,
     real: ImageSet,
     synthetic: ImageSet,
-    train: ImageSet,
     *,
     bootstrap: int = 200,
     seed: int = 0,
@@ -126,7 +124,6 @@ def align(
     return {
         "judged": found,
         "left_out": judges.left_out,
-        "rules": rules(judges, train, real, synthetic, ours, theirs),
     }
 
 

@@ -9,7 +9,7 @@ augmented`, over the same resamples of test patients and of seeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -275,7 +275,7 @@ def warnings(told: Mapping[str, Any]) -> list[str]:
             f"{what}: a gain or loss of less than {half:.2f} {told['measure']} could not have been "
             "seen here."
         )
-    if not better_than_chance(told):
+    if not better_than_chance(told["arms"][REFERENCE]["ci"], told["chance"]):
         found.append(
             f"{what}: learners of real images do not beat chance ({told['measure']} "
             f"{told['arms'][REFERENCE]['value']:.2f}, chance {told['chance']:.2f}), so these arms "
@@ -288,10 +288,14 @@ def warnings(told: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def better_than_chance(told: Mapping[str, Any]) -> bool:
-    """Whether real images taught anything, or nobody knows."""
-    floor = told["arms"][REFERENCE]
-    return floor["ci"] is None or floor["ci"][0] > told["chance"]
+def better_than_chance(ci: Sequence[float] | None, chance: float) -> bool:
+    """Whether networks that learned from real images are better than chance, or nobody knows.
+
+    Args:
+        ci: 95 % interval of the arm REFERENCE.
+        chance: Value without looking at the images.
+    """
+    return ci is None or ci[0] > chance
 
 
 def verdict(arm: Mapping[str, Any], tested: Mapping[str, Any]) -> str:

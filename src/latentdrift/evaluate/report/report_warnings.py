@@ -1,21 +1,22 @@
-"""What a reader has to know before the numbers: sentences about the sets, and about what the
-numbers are of."""
+"""Sentences that a reader needs before the numbers: about the sets and about the numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
+from latentdrift.evaluate.evaluations.distribution import DistributionResult
+from latentdrift.evaluate.evaluations.evaluation import Results
 from latentdrift.evaluate.images.image_sets import ImageSet, contents
 from latentdrift.evaluate.metrics.distribution_metrics import FRECHET_N
 from latentdrift.evaluate.metrics.image_similarity import SCALE_WEIGHTS, WINDOW, scales
 from latentdrift.evaluate.metrics.prdc import K
+from latentdrift.evaluate.statistics.results import Metric
 
 
-def about_sets(real: ImageSet, synthetic: ImageSet, train: ImageSet | None) -> list[str]:
-    """Sentences about the pictures themselves."""
+def set_warnings(real: ImageSet, synthetic: ImageSet, train: ImageSet | None) -> list[str]:
+    """Sentences about the images of the sets."""
     warnings = []
     if real.patients is None:
         warnings.append(
@@ -58,52 +59,47 @@ def about_sets(real: ImageSet, synthetic: ImageSet, train: ImageSet | None) -> l
     return warnings
 
 
-def about_edits(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences about whose the edits are.
+def number_warnings(
+    n: Mapping[str, int], metrics: Mapping[str, Metric], results: Results
+) -> list[str]:
+    """Sentences about the limits of the numbers.
 
     Args:
-        rows: From `pairs.edits`.
+        n: Number of real and of synthetic images.
+        metrics: All metrics.
+        results: Results of all evaluations.
     """
-    unknown = sum(not row["patient_known"] for row in rows)
-    if not unknown:
-        return []
-    return [
-        f"The records of {unknown} of {len(rows)} edits name no patient: edits of one image count "
-        "together, and intervals may be too narrow."
-    ]
-
-
-def about_numbers(report: Mapping[str, Any]) -> list[str]:
-    """Sentences about what the report's numbers can and cannot say."""
     warnings = []
-    fewest = min(report["n"].values())
-    if fewest < FRECHET_N:
+    smaller = min(n.values())
+    if smaller < FRECHET_N:
         warnings.append(
-            f"Fréchet distances of fewer than {FRECHET_N} images (here {fewest}) are biased "
+            f"Fréchet distances of fewer than {FRECHET_N} images (here {smaller}) are biased "
             "upwards and compare only at the same number: read KID, precision, recall, density and "
             "coverage first, and the Fréchet distances only beside their floor."
         )
-    used = sorted({metric["k"] for metric in report["metrics"].values() if "k" in metric})
-    if used and used[0] < K:
+    smallest_k = min((metric.k for metric in metrics.values() if metric.k is not None), default=K)
+    if smallest_k < K:
         warnings.append(
-            f"Precision, recall, density and coverage look at k = {used[0]} neighbours and not at "
-            f"the usual {K}: there are no more in the smaller set. They do not compare with those "
-            "of other k."
+            f"Precision, recall, density and coverage look at k = {smallest_k} neighbours and not "
+            f"at the usual {K}: there are no more in the smaller set. They do not compare with "
+            "those of other k."
         )
-    for label, space in report["spaces"].items():
-        if fewest <= space["dimension"]:
+    distribution = results.get(DistributionResult)
+    spaces = {} if distribution is None else distribution.spaces
+    for label, space in spaces.items():
+        if smaller <= space.dimension:
             warnings.append(
-                f"Fewer images ({fewest}) than {label} features ({space['dimension']}): the "
+                f"Fewer images ({smaller}) than {label} features ({space.dimension}): the "
                 "covariance is incomplete."
             )
-    if "ssl" in report["spaces"]:
+    if "ssl" in spaces:
         warnings.append(
             "The ssl features were learned from this cohort's training images: they compare with "
             "nothing outside it."
         )
-    if report["spaces"] and "inception" not in report["spaces"]:
+    if spaces and "inception" not in spaces:
         warnings.append(
-            f"Features: {', '.join(report['spaces'])}. Published distances use Inception and do "
+            f"Features: {', '.join(spaces)}. Published distances use Inception and do "
             "not compare with these."
         )
     return warnings

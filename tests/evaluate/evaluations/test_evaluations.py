@@ -18,7 +18,8 @@ from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.evaluate.downstream.augmentation_experiment import ARMS, CURVES, DOSES
-from latentdrift.evaluate.report.downstream import Questions
+from latentdrift.evaluate.evaluations.evaluation import Request
+from latentdrift.evaluate.evaluations.evaluations import check, training_cost
 
 PLAIN = [name for name, arm in ARMS.items() if not arm.gan]
 FAST: dict[str, Any] = {"classifier_steps": 2, "classifier_seeds": 1, "bootstrap": 10}
@@ -142,33 +143,33 @@ def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> N
     assert (
         dry_run.run("evaluate", plainly(folders, tmp_path, **edits, card=False))["classifiers"] == 0
     )
-    unheld = Questions(
-        asked(folders, tmp_path, **edits, split="train"), Cohort.load(folders / "real")
-    )
-    assert unheld.classifiers == 0 and "are measured on another one" in unheld.refused[0]
-    assert not Questions(asked(folders, tmp_path, **edits), Cohort.load(folders / "real")).refused
+    cohort = Cohort.load(folders / "real")
+    unheld = Request(asked(folders, tmp_path, **edits, split="train"), cohort)
+    assert training_cost(unheld).networks == 0
+    assert "are measured on another one" in check(unheld)[0]
+    assert not check(Request(asked(folders, tmp_path, **edits), cohort))
 
 
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
         ({"utility": "diagnosis=flu"}, OptionError, "unknown diagnosis 'flu'"),
-        ({"utility": "age"}, OptionError, "`utility=age`: a number"),
+        ({"utility": "age"}, OptionError, "--utility age: a number"),
         (
             {"utility": "diagnosis", "split": "train"},
             OptionError,
-            "`utility` learn from the train split .* give `split=test`",
+            "--utility learns from the train split .* give --split test",
         ),
         (
             {"alignment": True, "gan_steps": 9},
             OptionError,
-            "`gan_steps` trains a GAN .* give `utility=ATTRIBUTE=VALUE`",
+            "--gan-steps trains a GAN .* give --utility ATTRIBUTE=VALUE",
         ),
-        ({"alignment": True, "split": None}, OptionError, "`alignment` learn from"),
+        ({"alignment": True, "split": None}, OptionError, "--alignment learns from"),
         (
             {"utility": "diagnosis", "scorer": "some/clip"},
             OptionError,
-            "`scorer` has no part without `alignment`",
+            "--scorer has no part without --alignment",
         ),
     ],
 )
@@ -184,7 +185,8 @@ def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path
     table = real / "metadata.csv"
     table.write_text(table.read_text().replace(",train,", ",test,"))
     with pytest.raises(
-        CohortError, match=r"`alignment` learn from the train split, and that of cohort .* is empty"
+        CohortError,
+        match=r"--alignment learns from the train split, and that of cohort .* is empty",
     ):
         dry_run.run(
             "evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real})
@@ -195,9 +197,9 @@ def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_pat
     cohort = Cohort.load(folders / "real")
     swapped = replace(cohort, table=cohort.table.iloc[:0], info=cohort.info | {"synthetic": True})
     with pytest.raises(
-        CohortError, match=r"test split .* is empty .*`real` and `synthetic` may be swapped"
+        CohortError, match=r"test split .* is empty .*--real and --synthetic may be swapped"
     ):
-        Questions(plainly(folders, tmp_path / "out", split="test"), swapped)
+        check(Request(plainly(folders, tmp_path / "out", split="test"), swapped))
 
 
 def test_a_dry_run_refuses_what_the_run_refuses_of_by(folders: Path, tmp_path: Path) -> None:

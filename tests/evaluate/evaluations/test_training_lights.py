@@ -9,23 +9,19 @@ import numpy as np
 import pytest
 import shapes
 from card_edits import edits, judged
+from partial_results import training_lights
 
 from latentdrift.evaluate.attributes.agreement_metrics import align
 from latentdrift.evaluate.downstream.augmentation_experiment import ENOUGH
-from latentdrift.evaluate.report.downstream_lights import (
-    BLIND,
-    EXCESS,
-    HARDLY,
-    SHOWN,
-    VAGUE,
-    judge_answers,
-)
+from latentdrift.evaluate.evaluations.counterfactuals import MAX_SHARE
+from latentdrift.evaluate.evaluations.light_rules import GREEN_FROM, MAX_WIDTH, RED_BELOW
+from latentdrift.evaluate.evaluations.utility import VISIBLE_DIFFERENCE
 
 Ends = tuple[float, float]
 
 
 def colour(answers: dict[str, Any], title: str) -> str:
-    return next(found for label, found, _ in judge_answers(answers) if label.startswith(title))
+    return next(found for label, found, _ in training_lights(answers) if label.startswith(title))
 
 
 def utility(
@@ -62,11 +58,15 @@ def utility(
         ((0.01, 0.2), (0.01, 0.1), "green"),
         ((0.01, 0.2), (0.0, 0.1), "amber"),  # an interval that includes 0 is never green
         ((0.0, 0.1), (0.01, 0.1), "amber"),
-        ((-BLIND / 2, BLIND / 2), (-0.05, 0.05), "amber"),
-        ((-BLIND, 2 * BLIND), (0.01, 0.1), "grey"),  # a difference could have been missed
+        ((-VISIBLE_DIFFERENCE / 2, VISIBLE_DIFFERENCE / 2), (-0.05, 0.05), "amber"),
+        (
+            (-VISIBLE_DIFFERENCE, 2 * VISIBLE_DIFFERENCE),
+            (0.01, 0.1),
+            "grey",
+        ),  # a difference could have been missed
         ((-0.3, -0.01), (0.01, 0.1), "red"),
         (
-            (-BLIND, 2 * BLIND),
+            (-VISIBLE_DIFFERENCE, 2 * VISIBLE_DIFFERENCE),
             (-0.060, -0.046),
             "red",
         ),  # too wide to say is no excuse for what is worse than augmentation
@@ -101,19 +101,19 @@ def area(value: float, half: float = 0.0) -> dict[str, Any]:
 
 
 def test_a_set_shows_what_was_asked_as_far_as_the_judges_see_it_in_real_images() -> None:
-    at = {share: 0.5 + 0.4 * share for share in (SHOWN, HARDLY, 1.0)}
+    at = {share: 0.5 + 0.4 * share for share in (GREEN_FROM, RED_BELOW, 1.0)}
     assert alignment(area(at[1.0])) == "green"
     assert (
-        alignment(area(at[SHOWN] + 0.001)) == "green"
-        and alignment(area(at[SHOWN] - 0.001)) == "amber"
+        alignment(area(at[GREEN_FROM] + 0.001)) == "green"
+        and alignment(area(at[GREEN_FROM] - 0.001)) == "amber"
     )
     assert (
-        alignment(area(at[HARDLY] - 0.001)) == "red"
-        and alignment(area(at[SHOWN] + 0.05, 0.06)) == "amber"
+        alignment(area(at[RED_BELOW] - 0.001)) == "red"
+        and alignment(area(at[GREEN_FROM] + 0.05, 0.06)) == "amber"
     )
     assert (
-        alignment(area(at[SHOWN], 0.21 * VAGUE)) == "grey"
-    )  # 0.42 * VAGUE of the 0.4 between floor and ceiling
+        alignment(area(at[GREEN_FROM], 0.21 * MAX_WIDTH)) == "grey"
+    )  # 0.42 * MAX_WIDTH of the 0.4 between floor and ceiling
     assert (
         alignment(area(0.9), area(0.5)) == "red" and alignment(area(0.9), area(0.7, 0.2)) == "grey"
     )
@@ -140,7 +140,7 @@ def test_a_ceiling_that_is_not_well_known_widens_the_share() -> None:
     metric = area(0.9, 0.03) | {"ceiling_ci": [0.86, 0.94]}
     (words,) = (
         words
-        for _, _, words in judge_answers(
+        for _, _, words in training_lights(
             {"alignment": {"judged": {"a": {"metrics": {"auc": metric}}}}}
         )
     )
@@ -153,8 +153,7 @@ def test_judges_of_shapes_give_the_light_that_the_pictures_deserve() -> None:
     shuffled = shapes.shapes(shapes.table(60, 6), 5)
     wrong = type(right)(shuffled.images, right.patients, attributes=right.attributes)
     found = [
-        align(shapes.judges(), shapes.held_out(), made, shapes.train(), bootstrap=50)
-        for made in (right, wrong)
+        align(shapes.judges(), shapes.held_out(), made, bootstrap=50) for made in (right, wrong)
     ]
     assert [colour({"alignment": one}, "Shows") for one in found] == ["green", "red"]
 
@@ -175,7 +174,9 @@ def test_an_edit_that_does_what_was_asked_and_one_that_changes_the_sex_too(
     )
     assert colour({"card": wrong}, "And nothing else") == "red"
     words = next(
-        words for label, _, words in judge_answers({"card": wrong}) if label == "And nothing else?"
+        words
+        for label, _, words in training_lights({"card": wrong})
+        if label == "And nothing else?"
     )
     assert "Changed although not asked for: sex: F (edits: age increased)." in words
     nothing = judged(edits(changes={"age": 82}))
@@ -263,7 +264,7 @@ def test_a_class_is_reached_as_far_as_the_judges_see_it_in_real_images() -> None
         == "grey"
         == reached(0.8, 1.0, n=4, moved=(-0.06, -0.04))
     )
-    assert EXCESS > 1
+    assert MAX_SHARE > 1
 
 
 def test_a_number_that_moves_the_other_way_is_red_even_where_the_judges_see_little() -> None:

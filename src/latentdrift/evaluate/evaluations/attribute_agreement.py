@@ -1,0 +1,221 @@
+"""Do images show what their table says? Attribute predictors against the labels."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from latentdrift import html_report
+from latentdrift.evaluate.attributes.agreement_metrics import CLASSES, NUMBERS, align
+from latentdrift.evaluate.evaluations.evaluation import (
+    NO_COST,
+    Evaluation,
+    EvaluationResult,
+    Inputs,
+    Light,
+    Page,
+    Request,
+    TrainingCost,
+    predictor_cost,
+)
+from latentdrift.evaluate.evaluations.light_rules import (
+    GREEN_FROM,
+    MAX_WIDTH,
+    RED_BELOW,
+    colour_of_share,
+    list_by_colour,
+    worst_colour,
+)
+from latentdrift.evaluate.images.attribute_words import attribute
+from latentdrift.evaluate.statistics.results import Interval, ResultModel
+from latentdrift.html_report import Colour, estimate
+
+TITLE = "Shows what was asked?"
+
+
+class RankedMetric(Protocol):
+    """A number between its floor, which is chance, and its ceiling, which is real images."""
+
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def ci(self) -> Interval | None: ...
+    @property
+    def floor(self) -> float | None: ...
+    @property
+    def floor_range(self) -> Interval | None: ...
+    @property
+    def ceiling(self) -> float | None: ...
+    @property
+    def ceiling_ci(self) -> Interval | None: ...
+
+
+class AgreementMetric(ResultModel):
+    """Agreement of the predictors with the labels of the synthetic images."""
+
+    value: float | None
+    ci: Interval | None
+    floor: float | None
+    """Mean with shuffled labels."""
+    floor_range: Interval | None
+    ceiling: float | None
+    """The same of held-out real images."""
+    ceiling_ci: Interval | None
+
+
+class JudgedAttribute(ResultModel):
+    """Agreement on one attribute, or on one value of it."""
+
+    attribute: str
+    unit: str
+    metrics: dict[str, AgreementMetric]
+    """`mae`, `r`, `bias` of a number; `auc`, `accuracy` (balanced) of a class."""
+    n: dict[str, int]
+    verdict: str
+
+
+class Agreement(ResultModel):
+    """Agreement of attribute predictors with labels."""
+
+    judged: dict[str, JudgedAttribute]
+    left_out: list[str]
+    """Attributes with too few training images."""
+
+
+class AgreementResult(EvaluationResult):
+    """Agreement of the images with their table."""
+
+    needs_training: ClassVar[bool] = True
+    alignment: Agreement
+
+
+def check(request: Request) -> list[str]:
+    """Refuse `--alignment` without a training split, and load the classifier's description."""
+    if request.options.alignment:
+        request.require_training_split("--alignment")
+        _ = request.network
+    return []
+
+
+def cost(request: Request) -> TrainingCost:
+    """Attribute predictors."""
+    return predictor_cost(request) if request.options.alignment else NO_COST
+
+
+def compute(inputs: Inputs) -> AgreementResult | None:
+    """Agreement on every attribute; None without `--alignment`."""
+    if inputs.request is None or not inputs.request.options.alignment:
+        return None
+    contents = align(inputs.predictors, inputs.real, inputs.synthetic, **inputs.resampling)
+    return AgreementResult.model_validate({"alignment": contents})
+
+
+def agreement_light(numbers: dict[str, RankedMetric]) -> Light:
+    """Light of how far each number reaches from its floor to its ceiling."""
+    parts: dict[Colour, list[str]] = {}
+    for name, number in numbers.items():
+        share = share_of_ceiling(number)
+        if share is None:
+            parts.setdefault("grey", []).append(f"{name} cannot be judged")
+            continue
+        low, high = share
+        parts.setdefault(colour_of_share(low, high), []).append(f"{name} {low:.0%} to {high:.0%}")
+    rule = (
+        "95 % intervals of how well the attribute can be recognised in the synthetic images: 0 % "
+        "as with shuffled labels, 100 % as in held-out real images (by correlation or AUC; whole "
+        f"prompt: how often the own prompt fits best). Green: all from {GREEN_FROM:.0%}. Red: one "
+        f"ends below {RED_BELOW:.0%}. Not enough to say: an interval between these is wider than "
+        f"{MAX_WIDTH:.0%}. Cannot be judged: too few images, or the classifiers do not recognise "
+        "the attribute in real images."
+    )
+    return TITLE, worst_colour(parts), f"{list_by_colour(parts)} {rule}"
+
+
+def main_numbers(result: AgreementResult) -> dict[str, RankedMetric]:
+    """Correlation or AUC of each attribute. An offset of the predictors does not change them."""
+    return {
+        attribute(name): one.metrics["r" if "r" in one.metrics else "auc"]
+        for name, one in result.alignment.judged.items()
+    }
+
+
+def share_of_ceiling(metric: RankedMetric) -> tuple[float, float] | None:
+    """95 % interval of the share of the way from floor to ceiling; None where there is no way.
+
+    The interval of the difference of two independent numbers comes from those of both (Zou and
+    Donner 2008).
+    """
+    value = metric.value
+    ceiling = metric.ceiling
+    floor = metric.floor
+    if (
+        metric.ci is None
+        or metric.ceiling_ci is None
+        or metric.floor_range is None
+        or metric.ceiling_ci[0] <= metric.floor_range[1]
+        or value is None
+        or ceiling is None
+        or floor is None
+    ):
+        return None
+    low, high = metric.ci
+    ceiling_low, ceiling_high = metric.ceiling_ci
+    lower = np.hypot(value - low, ceiling_high - ceiling)
+    upper = np.hypot(high - value, ceiling - ceiling_low)
+    near, far = ((value - ceiling + by) / (ceiling - floor) for by in (-lower, upper))
+    return float(1 + near), float(1 + far)
+
+
+def section(page: Page) -> list[html_report.Block]:
+    """Every judged attribute in a table."""
+    result = page.results.get(AgreementResult)
+    if result is None:
+        return []
+    return agreement_blocks(result.alignment)
+
+
+def agreement_blocks(agreement: Agreement) -> list[html_report.Block]:
+    """Blocks of the agreement."""
+    rows = []
+    for name, one in agreement.judged.items():
+        n = f"{one.n['synthetic']} synthetic, {one.n['real']} real"
+        for key, metric in one.metrics.items():
+            title = {**NUMBERS, **CLASSES}[key].title
+            if key in ("mae", "bias") and one.unit:
+                title += f" ({one.unit})"
+            row: dict[str, Any] = {"attribute": attribute(name), "measure": title}
+            row |= ranked_cells(metric)
+            rows.append(row | {"result": one.verdict if key in ("r", "auc") else None, "n": n})
+    caption = (
+        "Classifiers that learned from real training images look at the synthetic ones. The table "
+        "of the synthetic images says what was asked for. Held-out real images: the same "
+        "classifiers and the labels of real images, the best that can be expected. Labels "
+        "shuffled: the synthetic images with their labels in random order, which is chance."
+    )
+    if agreement.left_out:
+        names = ", ".join(attribute(name) for name in agreement.left_out)
+        caption += f" Not judged, too few training images: {names}."
+    return [
+        html_report.heading("Do images show what was asked for?"),
+        html_report.table(rows, caption, keys=2),
+    ]
+
+
+def ranked_cells(metric: RankedMetric) -> dict[str, str | None]:
+    """A number beside the best that can be expected and beside chance."""
+    return {
+        "synthetic [95 % interval]": estimate(metric.value, metric.ci),
+        "held-out real (best expected)": estimate(metric.ceiling, metric.ceiling_ci),
+        "labels shuffled (chance) [range]": estimate(metric.floor, metric.floor_range),
+    }
+
+
+ATTRIBUTE_AGREEMENT = Evaluation(
+    result=AgreementResult,
+    compute=compute,
+    check=check,
+    section=section,
+    cost=cost,
+    first_set_only=True,
+)

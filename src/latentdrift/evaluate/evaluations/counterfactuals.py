@@ -1,0 +1,263 @@
+"""Do edits change what was requested, and nothing else?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from latentdrift.errors import InputError
+from latentdrift.evaluate.attributes.counterfactual_metrics import BEYOND, LEAST, MATERIAL, card
+from latentdrift.evaluate.evaluations.counterfactual_results import (
+    Card,
+    Change,
+    ClassChange,
+    Collateral,
+    CollateralCell,
+    Identity,
+    unit_words,
+)
+from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
+from latentdrift.evaluate.evaluations.evaluation import (
+    NO_COST,
+    Evaluation,
+    EvaluationResult,
+    Inputs,
+    Light,
+    Page,
+    Request,
+    Results,
+    TrainingCost,
+    predictor_cost,
+)
+from latentdrift.evaluate.evaluations.light_rules import (
+    GREEN_FROM,
+    MAX_WIDTH,
+    RED_BELOW,
+    colour_of_share,
+    list_by_colour,
+    worst_colour,
+)
+from latentdrift.evaluate.images.attribute_words import attribute, change
+from latentdrift.html_report import Block, Colour
+
+MAX_SHARE = 1.5
+"""Share of the requested change: an edit that makes more does not do what was requested (ours)."""
+MIN_SEEN = 0.2
+"""Share of real differences that predictors have to see before they judge edits (ours)."""
+MAX_STRANGERS = 0.5
+"""Share of pairs of different patients that pass as one patient: a space with more is blind."""
+NO_CARD = (
+    "No card of the counterfactuals: its judges learn from a train split and are measured on "
+    "another one."
+)
+
+
+class CounterfactualResult(EvaluationResult):
+    """Scores of the counterfactuals; empty where they could not be computed."""
+
+    needs_training: ClassVar[bool] = True
+    card: Card | None = None
+
+
+def check(request: Request) -> list[str]:
+    """Say why edits are not judged, where the cohort has no held-out patients."""
+    if request.scores_edits:
+        _ = request.network
+        return []
+    return [NO_CARD] if request.options.card and request.options.edits else []
+
+
+def cost(request: Request) -> TrainingCost:
+    """Attribute predictors, where `--alignment` does not train them already."""
+    trains = request.scores_edits and not request.options.alignment
+    return predictor_cost(request) if trains else NO_COST
+
+
+def compute(inputs: Inputs) -> CounterfactualResult | None:
+    """Scores of the edits; None where they are not judged."""
+    request = inputs.request
+    if request is None or not request.scores_edits:
+        return None
+    try:
+        contents = card(
+            inputs.predictors,
+            inputs.edit_files,
+            inputs.real,
+            inputs.spaces,
+            request.cohort.attributes,
+            size=int(inputs.real.images.shape[1]),
+            by=request.subgroup_column,
+            **inputs.resampling,
+        )
+    except InputError as error:
+        return CounterfactualResult(warnings=[f"No card of the counterfactuals: {error}."])
+    return CounterfactualResult.model_validate({"card": contents, "warnings": contents["warnings"]})
+
+
+def lights(results: Results) -> list[Light]:
+    """Effectiveness, collateral changes and identity."""
+    result = results.get(CounterfactualResult)
+    if result is None or result.card is None:
+        return []
+    scores = result.card
+    return [
+        effectiveness_light(scores.effectiveness),
+        collateral_light(scores.collateral),
+        *[identity_light(label, identity) for label, identity in scores.identity.items()],
+    ]
+
+
+def effectiveness_light(changes: Iterable[Change]) -> Light:
+    """Light of the share of each requested change that was made."""
+    parts: dict[Colour, list[str]] = {}
+    for row in changes:
+        colour, finding = _judge_change(row)
+        name = f"{change(row.change)} ({row.n} edits of {row.patients} patients)"
+        parts.setdefault(colour, []).append(f"{name}: {finding}")
+    rule = (
+        "95 % intervals of the share of the change that was made: 100 % is what the classifiers "
+        f"see of such a difference between real images. Green: all begin between {GREEN_FROM:.0%} "
+        f"and {MAX_SHARE:.0%}. Red: one ends below {RED_BELOW:.0%}, or moves away from the target. "
+        f"Not enough to say: an interval between these is wider than {MAX_WIDTH:.0%}, or edits of "
+        f"fewer than {LEAST} patients. Cannot be judged: the classifiers see less than "
+        f"{MIN_SEEN:.0%} of the difference in real images, or the originals have it already."
+    )
+    return "Edits do what was asked?", worst_colour(parts), f"{list_by_colour(parts)} {rule}"
+
+
+def _judge_change(row: Change) -> tuple[Colour, str]:
+    """Colour and finding of one kind of change."""
+    if row.patients < LEAST:
+        return "grey", "too few patients"
+    if moves_away(row) and row.moved.ci is not None:
+        low, high = row.moved.ci
+        return "red", f"moved away from the target ({low:+.3f} to {high:+.3f})"
+    share = share_of_change(row)
+    if share is None:
+        return "grey", "cannot be judged"
+    colour: Colour = "amber" if share[0] > MAX_SHARE else colour_of_share(*share)
+    return colour, f"{share[0]:.0%} to {share[1]:.0%}"
+
+
+def moves_away(row: Change) -> bool:
+    """Whether the whole interval of the change lies on the wrong side of 0."""
+    ci = row.moved.ci
+    if ci is None:
+        return False
+    wanted = 1.0 if isinstance(row, ClassChange) else float(row.asked.value or 0.0)
+    return bool(wanted and max(wanted * ci[0], wanted * ci[1]) < 0)
+
+
+def share_of_change(row: Change) -> tuple[float, float] | None:
+    """95 % interval of the share of the change that was made.
+
+    0 is the original and 1 what predictors see in real images. None where they do not see the
+    change in real images.
+    """
+    if isinstance(row, ClassChange):
+        if row.ceiling is None or row.reached_ci is None:
+            return None
+        visible = row.ceiling - row.untouched
+        low, high = row.reached_ci
+        if visible <= MIN_SEEN:
+            return None
+        return (low - row.untouched) / visible, (high - row.untouched) / visible
+    wanted = row.asked.value
+    ci = row.moved.ci
+    seen = row.share_ceiling
+    if not wanted or ci is None or seen is None or seen <= MIN_SEEN:
+        return None
+    low, high = sorted(end / (wanted * seen) for end in ci)
+    return low, high
+
+
+CELL_FINDINGS: dict[Colour, str] = {
+    "red": "Changed although not asked for",
+    "amber": "May have changed too far",
+    "grey": "Not enough to say whether these changed",
+}
+
+
+def collateral_light(collateral: Collateral) -> Light:
+    """Light of the changes that were not requested."""
+    parts: dict[Colour, list[str]] = {}
+    for kind, cells in collateral.rows.items():
+        for name, cell in zip(collateral.columns, cells, strict=True):
+            if not cell.asked:
+                finding = f"{attribute(name)} (edits: {change(kind)})"
+                parts.setdefault(_colour_of_cell(cell), []).append(finding)
+    sentences = [
+        f"{finding}: {', '.join(parts[colour])}."
+        for colour, finding in CELL_FINDINGS.items()
+        if colour in parts
+    ]
+    rule = (
+        f"Green: every 95 % interval is within the difference between {unit_words(collateral)}, or "
+        f"within {MATERIAL:.0%} of the difference between the real classes. Red: a mean is clearly "
+        "beyond both."
+    )
+    return "And nothing else?", worst_colour(parts), " ".join([*sentences, rule])
+
+
+def _colour_of_cell(cell: CollateralCell) -> Colour:
+    if cell.beyond:
+        return "red"
+    if cell.ci is None:
+        return "grey"
+    shares = cell.share_ci
+    is_small = max(map(abs, cell.ci)) <= BEYOND
+    is_immaterial = shares is not None and max(map(abs, shares)) <= MATERIAL
+    if is_small or is_immaterial:
+        return "green"
+    return "grey" if cell.ci[0] <= 0 <= cell.ci[1] else "amber"
+
+
+def identity_light(label: str, identity: Identity | None) -> Light:
+    """Light of whether edits stay as near to their originals as repeat visits do."""
+    title = f"Still the same patient? ({label})"
+    if identity is None:
+        return title, "grey", "Not enough to say: too few real patients came twice."
+    n = identity.n
+    ci = identity.kept_ci
+    interval = f"[{ci[0]:.0%} to {ci[1]:.0%}]" if ci else "[no interval]"
+    strangers = identity.strangers_kept
+    passing = "none" if strangers is None else f"{strangers:.0%}"
+    sentence = (
+        f"{identity.kept:.0%} {interval} of {n['edits']} counterfactuals ({n['patients']} "
+        "patients) are at least as similar to their originals as 95 % of repeat visits of a "
+        f"patient are to each other; of pairs of different patients {passing}. Green: from "
+        f"{GREEN_FROM:.0%}. Red: the interval ends below {RED_BELOW:.0%}. Not enough to say: fewer "
+        f"than {LEAST} patients, an interval between these that is wider than {MAX_WIDTH:.0%}, or "
+        f"more than {MAX_STRANGERS:.0%} of different patients pass."
+    )
+    return title, _colour_of_identity(identity), sentence
+
+
+def _colour_of_identity(identity: Identity) -> Colour:
+    """Colour of the share that passes. Passing means nothing where different patients pass, too."""
+    ci = identity.kept_ci
+    if ci is None or identity.n["patients"] < LEAST:
+        return "grey"
+    colour = colour_of_share(*ci)
+    strangers = identity.strangers_kept
+    is_blind = strangers is None or strangers > MAX_STRANGERS
+    return "grey" if colour != "red" and is_blind else colour
+
+
+def section(page: Page) -> list[Block]:
+    """Tables, the collateral matrix, and the worst edits."""
+    result = page.results.get(CounterfactualResult)
+    if result is None or result.card is None:
+        return []
+    return card_blocks(result.card, page.edits)
+
+
+COUNTERFACTUALS = Evaluation(
+    result=CounterfactualResult,
+    compute=compute,
+    check=check,
+    lights=lights,
+    section=section,
+    cost=cost,
+    first_set_only=True,
+)

@@ -1,0 +1,290 @@
+"""Are the images distributed like the real ones? Distances, coverage and a map of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from latentdrift import html_report
+from latentdrift.evaluate.evaluations.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    Inputs,
+    Light,
+    Page,
+    Results,
+)
+from latentdrift.evaluate.evaluations.page_style import (
+    DISTANCE_TITLES,
+    REAL_COLOUR,
+    SYNTHETIC_COLOUR,
+    in_reading_order,
+    metric_title,
+    panel_grid,
+    style_panel,
+)
+from latentdrift.evaluate.evaluations.realism import (
+    Anatomy,
+    NoAnatomy,
+    RealismResult,
+    anatomy_light,
+)
+from latentdrift.evaluate.metrics import feature_metrics
+from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
+from latentdrift.evaluate.metrics.prdc import K
+from latentdrift.evaluate.statistics.results import Metric, ResultModel
+from latentdrift.html_report import Colour
+
+SIMILAR_RATIO = 1.5
+FAR_RATIO = 3.0
+"""Fréchet distance over real vs real at equal numbers of images (ours)."""
+GOOD_COVERAGE = 0.8
+POOR_COVERAGE = 0.5
+"""Coverage over that of real vs real at equal numbers of images (ours)."""
+MEASURES = (
+    "KID, MiFID and the Fréchet distance: 0 is best. Precision, density: how far synthetic images "
+    "look like real ones. Recall, coverage: how far each kind of real image is found among the "
+    f"synthetic ones. Both look at {K} nearest neighbours, or at all but one image of a smaller "
+    "set; more is better, up to real vs real, which is not 1."
+)
+MIFID = (
+    "MiFID is the Fréchet distance, divided by the mean cosine distance to the nearest training "
+    "image where this distance is below 0.1. For real vs real, held-out real images take the place "
+    "of the synthetic ones and are divided in the same way. Scans of one body part are near to "
+    "each other, so held-out images are often divided by a smaller number than synthetic ones, and "
+    "real vs real can be larger, that is worse, than the value of the synthetic set. Such a value "
+    "is no praise: read it with the Fréchet distance, which is not divided."
+)
+SPACES_CAPTION = (
+    "Feature spaces. Distances compare only within one feature space and one way of resizing."
+)
+
+
+class SpaceInfo(ResultModel):
+    """A feature space."""
+
+    dimension: int
+    """Features of an image."""
+    protocol: str
+    """Size and values of the images that enter the network."""
+
+
+class FeatureMap(ResultModel):
+    """First two principal components of the real features."""
+
+    real: list[list[float]]
+    synthetic: list[list[float]]
+    explained: list[float]
+    """Share of the real variance along each component."""
+
+
+class DistributionResult(EvaluationResult):
+    """Distances in every feature space."""
+
+    spaces: dict[str, SpaceInfo]
+    map: dict[str, FeatureMap]
+
+
+def compute(inputs: Inputs) -> DistributionResult:
+    """Every distance in every feature space."""
+    metrics: dict[str, Any] = {}
+    warnings: list[str] = []
+    for vectors in inputs.vectors.values():
+        distances, sentences = feature_metrics.distances(
+            vectors, inputs.real.patients, inputs.synthetic.patients, **inputs.resampling
+        )
+        metrics |= distances
+        warnings += sentences
+    spaces = {
+        label: SpaceInfo(
+            dimension=inputs.vectors[label].real.shape[1],
+            protocol=getattr(space, "protocol", "not stated"),
+        )
+        for label, space in inputs.spaces.items()
+    }
+    maps = {
+        label: FeatureMap.model_validate(feature_metrics.chart(vectors, inputs.seed))
+        for label, vectors in inputs.vectors.items()
+    }
+    return DistributionResult.model_validate(
+        {"metrics": metrics, "warnings": warnings, "spaces": spaces, "map": maps}
+    )
+
+
+def lights(results: Results) -> list[Light]:
+    """Fidelity and variety in each feature space."""
+    result = results.get(DistributionResult)
+    realism = results.get(RealismResult)
+    if result is None or realism is None:
+        return []
+    found: list[Light] = []
+    for label in result.spaces:
+        fidelity = _fidelity(label, result.metrics, realism.realism[label])
+        found += [fidelity, *_variety(label, result.metrics, fidelity[1])]
+    return found
+
+
+def _fidelity(label: str, metrics: Mapping[str, Metric], anatomy: Anatomy | NoAnatomy) -> Light:
+    """Red where anatomy or distances are red; green where both are; grey where one says nothing."""
+    parts = (anatomy_light(anatomy), _distance(label, metrics))
+    colours = {colour for colour, _ in parts}
+    order: tuple[Colour, ...] = ("red", "grey", "amber", "green")
+    worst = next(colour for colour in order if colour in colours)
+    return f"Like the real ones? ({label})", worst, " ".join(sentence for _, sentence in parts)
+
+
+def _distance(label: str, metrics: Mapping[str, Metric]) -> tuple[Colour, str]:
+    """Colour and sentence of the distances."""
+    kid = metrics.get(f"kid.{label}")
+    frechet = metrics.get(f"frechet.{label}")
+    if (
+        kid is None
+        or frechet is None
+        or kid.floor is None
+        or kid.ci is None
+        or kid.floor_ci is None
+        or frechet.floor is None
+        or frechet.matched is None
+    ):
+        return (
+            "grey",
+            "Distances: two halves of the real patients are needed to say how far apart real "
+            "images are.",
+        )
+    ratio = frechet.matched / frechet.floor if frechet.floor > 0 else float("inf")
+    overlaps = kid.ci[0] <= kid.floor_ci[1]
+    colour: Colour = "red"
+    if ratio <= SIMILAR_RATIO or (overlaps and ratio <= FAR_RATIO):
+        colour = "green"
+    elif ratio <= FAR_RATIO:
+        colour = "amber"
+    comparison = "cannot be told from" if overlaps else "can be told from"
+    return (
+        colour,
+        f"Distances: by KID the synthetic set {comparison} a set of other real patients. The "
+        f"Fréchet distance is {ratio:.1f} times that between two halves of the real patients "
+        f"({frechet.floor_n} images each). Green when the ratio is at most {SIMILAR_RATIO}, or "
+        f"KID's interval reaches real-vs-real and the ratio is at most {FAR_RATIO:.0f}; red above "
+        f"{FAR_RATIO:.0f}.",
+    )
+
+
+def _variety(label: str, metrics: Mapping[str, Metric], fidelity: Colour) -> list[Light]:
+    metric = metrics.get(f"coverage.{label}")
+    if metric is None or not metric.floor or metric.matched is None:
+        return []
+    ratio = metric.matched / metric.floor
+    colour: Colour = (
+        "green" if ratio >= GOOD_COVERAGE else "amber" if ratio >= POOR_COVERAGE else "red"
+    )
+    sentence = (
+        f"Coverage {metric.matched:.0%} (real vs real: {metric.floor:.0%}): share of real "
+        f"images with a synthetic image within their {metric.k}-nearest-neighbour radius "
+        f"({metric.floor_n} images each). Green from {GOOD_COVERAGE:.0%} of real vs real; red "
+        f"below {POOR_COVERAGE:.0%}, where whole kinds of image are missing."
+    )
+    if fidelity in ("red", "grey") and colour != "red":
+        colour = "grey"
+        unknown = (
+            "Not judged: the images are not known to be like real ones, and ruined images can be "
+            "varied, too."
+        )
+        sentence = f"{unknown} {sentence}"
+    return [(f"As varied? ({label})", colour, sentence)]
+
+
+def section(page: Page) -> list[html_report.Block]:
+    """Explanations, feature spaces, plots of the distances, and the maps."""
+    result = page.results.get(DistributionResult)
+    if result is None:
+        return []
+    spaces = [
+        {
+            "features": label,
+            "numbers per image": space.dimension,
+            "size and values of the images": space.protocol,
+        }
+        for label, space in result.spaces.items()
+    ]
+    return [
+        html_report.heading("Distances to the real images"),
+        html_report.text(_explanations(result.metrics)),
+        html_report.table(spaces, SPACES_CAPTION),
+        *_distance_plots(result.metrics),
+        *[_map(label, points) for label, points in result.map.items()],
+    ]
+
+
+def _explanations(metrics: Mapping[str, Metric]) -> str:
+    """Explanations of the metrics in the table."""
+    names = {name.split(".")[0] for name in metrics}
+    paragraphs = [MEASURES] if names & set(DISTANCES) else []
+    paragraphs += [MIFID] if "mifid" in names else []
+    return "\n\n".join(paragraphs)
+
+
+def _distance_plots(metrics: Mapping[str, Metric]) -> list[html_report.Block]:
+    """Each distance with its interval, beside real vs real."""
+    with_floor = {
+        name: metric
+        for name, metric in in_reading_order(metrics).items()
+        if metric.floor is not None
+    }
+    if not with_floor:
+        return []
+    figure, axes = panel_grid(len(with_floor), height=1.7)
+    for ax, (name, metric) in zip(axes, with_floor.items(), strict=True):
+        _plot_distance(ax, name, metric)
+    caption = (
+        "Distances to the real images; lines are 95 % intervals. An open circle compares with real "
+        "vs real, because it has the same number of images."
+    )
+    return [html_report.picture(figure, caption)]
+
+
+def _plot_distance(ax: Any, name: str, metric: Metric) -> None:
+    n = metric.n["synthetic"]
+    lines = [
+        ("real vs real", metric.floor, metric.floor_ci, REAL_COLOUR),
+        (f"synthetic, n = {metric.floor_n} (compare)", metric.matched, None, SYNTHETIC_COLOUR),
+        (f"synthetic, n = {n}", metric.value, metric.ci, SYNTHETIC_COLOUR),
+    ]
+    for height, (_, value, ends, colour) in enumerate(lines):
+        if ends:
+            ax.plot(ends, [height, height], color=colour, linewidth=2)
+        fill = "full" if ends else "none"
+        ax.plot(value, height, "o", color=colour, markersize=6, fillstyle=fill)
+    labels = {height: line[0] for height, line in enumerate(lines)}
+    style_panel(ax, metric_title(name, DISTANCE_TITLES), labels)
+
+
+def _map(label: str, points: FeatureMap) -> html_report.Block:
+    figure, (ax,) = html_report.figure(width=5.0, height=3.4)
+    sets = (
+        ("real", points.real, REAL_COLOUR, "o"),
+        ("synthetic", points.synthetic, SYNTHETIC_COLOUR, "x"),
+    )
+    for name, coordinates, colour, marker in sets:
+        xy = np.asarray(coordinates)
+        style: dict[str, Any] = {"s": 18, "c": colour, "marker": marker, "alpha": 0.7}
+        ax.scatter(xy[:, 0], xy[:, 1], linewidths=1, label=name, **style)
+    shares = [
+        f"component {i + 1} ({share:.0%} of the real variance)"
+        for i, share in enumerate(points.explained)
+    ]
+    ax.set_xlabel(shares[0], fontsize=8)
+    ax.set_ylabel(shares[1] if len(shares) > 1 else "", fontsize=8)
+    ax.legend(fontsize=8, frameon=False)
+    caption = f"The images in {label} features. A good set covers the real points and no others."
+    return html_report.picture(figure, caption)
+
+
+DISTRIBUTION = Evaluation(
+    result=DistributionResult,
+    compute=compute,
+    lights=lights,
+    section=section,
+    titles=DISTANCE_TITLES,
+)

@@ -1,0 +1,33 @@
+"""Do the images differ from one another as real ones do? Similarity within each set."""
+
+from __future__ import annotations
+
+from latentdrift.evaluate.evaluations.evaluation import Evaluation, EvaluationResult, Inputs
+from latentdrift.evaluate.evaluations.page_style import SIMILARITY_TITLES
+from latentdrift.evaluate.metrics.diversity import diversity
+from latentdrift.evaluate.metrics.image_similarity import WINDOW
+
+WITHIN_SIMILARITIES = ("ms-ssim", "lpips-unweighted")
+
+
+class DiversityResult(EvaluationResult):
+    """Mean similarity of two images of a set."""
+
+
+def compute(inputs: Inputs) -> DiversityResult | None:
+    """Similarity within the synthetic and within the real set; None for images below 11 pixels."""
+    sides = (*inputs.real.images.shape[1:3], *inputs.synthetic.images.shape[1:3])
+    if min(sides) < WINDOW:
+        return None
+    metrics = {}
+    for name in WITHIN_SIMILARITIES:
+        if name not in inputs.similarities:
+            continue
+        similarity = inputs.similarities[name]
+        metric = diversity(inputs.real, inputs.synthetic, name, similarity, **inputs.resampling)
+        if metric is not None:
+            metrics[f"{name}.within"] = metric
+    return DiversityResult.model_validate({"metrics": metrics})
+
+
+DIVERSITY = Evaluation(result=DiversityResult, compute=compute, titles=SIMILARITY_TITLES)

@@ -1,0 +1,115 @@
+"""Do synthetic images repeat one another?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentdrift import html_report
+from latentdrift.evaluate.evaluations.copies import MAX_PAIRS, distance_lights
+from latentdrift.evaluate.evaluations.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    Inputs,
+    Light,
+    Page,
+    Results,
+)
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.strips import side_by_side
+from latentdrift.evaluate.privacy.copy_detection import find_duplicates
+from latentdrift.evaluate.statistics.results import ResultModel
+from latentdrift.html_report import Colour
+
+MANY_DUPLICATES = 0.1
+"""Share of the synthetic images above which the light is red (ours)."""
+
+
+class DuplicatePair(ResultModel):
+    """Two synthetic images that repeat each other."""
+
+    first: str
+    second: str
+    similarity: float
+
+
+class DuplicateSearch(ResultModel):
+    """Search for synthetic images that repeat each other."""
+
+    threshold: float
+    """Similarity above which two images repeat each other."""
+    pairs: list[DuplicatePair]
+
+
+class DuplicatesResult(EvaluationResult):
+    """Synthetic images that repeat another one."""
+
+    duplicates: DuplicateSearch | None = None
+
+
+def compute(inputs: Inputs) -> DuplicatesResult:
+    """Number of synthetic images that repeat another one, and the size of the search."""
+    contents: dict[str, object] = {}
+    if min(len(inputs.real), len(inputs.synthetic)) > 1:
+        metric, details = find_duplicates(inputs.searched_real, inputs.searched_synthetic)
+        contents = {"metrics": {"duplicates": metric}, "duplicates": details}
+    searched = len(inputs.searched_synthetic)
+    if searched < len(inputs.synthetic):
+        subject = "Duplicates" if inputs.train is None else "Copies and duplicates"
+        contents["warnings"] = [
+            f"{subject} were looked for in {searched} of the {len(inputs.synthetic)} synthetic "
+            "images, taken at random; `latentdrift generate --gate` looks at every one."
+        ]
+    return DuplicatesResult.model_validate(contents)
+
+
+def lights(results: Results) -> list[Light]:
+    """Number of duplicates, and then the distance to the training images."""
+    result = results.get(DuplicatesResult)
+    if result is None or result.duplicates is None:
+        return distance_lights(results)
+    metric = result.metrics["duplicates"]
+    value = metric.value or 0
+    n = metric.n["synthetic"]
+    expected = metric.floor or 0.0
+    colour: Colour = "red"
+    if value <= max(1.0, expected):
+        colour = "green"
+    elif value <= MANY_DUPLICATES * n:
+        colour = "amber"
+    sentence = (
+        f"{value} of {n} synthetic images repeat another one (similarity above "
+        f"{result.duplicates.threshold:.3f}); of as many real images, {expected:.1f} would. "
+        f"Green: one at most, or no more than of real images; red above {MANY_DUPLICATES:.0%} of "
+        "the images, where the model draws the same few images again and again."
+    )
+    return [("Different from one another?", colour, sentence), *distance_lights(results)]
+
+
+def section(page: Page) -> list[html_report.Block]:
+    """The synthetic images that repeat one another most."""
+    result = page.results.get(DuplicatesResult)
+    if result is None or result.duplicates is None or not result.duplicates.pairs:
+        return []
+    pairs = [_pair(pair, page.images["synthetic"]) for pair in result.duplicates.pairs[:MAX_PAIRS]]
+    return [
+        html_report.heading("Synthetic images that repeat one another"),
+        html_report.gallery(pairs),
+    ]
+
+
+def _pair(pair: DuplicatePair, synthetic: ImageSet) -> tuple[np.ndarray, str]:
+    images = [synthetic.images[synthetic.names.index(name)] for name in (pair.first, pair.second)]
+    caption = (
+        f"synthetic {pair.first}, below it synthetic {pair.second}: similarity "
+        f"{pair.similarity:.3f}"
+    )
+    return side_by_side(images, axis=0), caption
+
+
+DUPLICATES = Evaluation(
+    result=DuplicatesResult,
+    compute=compute,
+    lights=lights,
+    section=section,
+    titles={"duplicates": "Synthetic images that repeat another one"},
+)

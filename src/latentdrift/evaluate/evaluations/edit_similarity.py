@@ -1,0 +1,147 @@
+"""Do edits start from a faithful reconstruction? Similarity of each edit to its original."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ConfigDict
+
+from latentdrift import html_report
+from latentdrift.evaluate.evaluations.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    Inputs,
+    Light,
+    Page,
+    Results,
+)
+from latentdrift.evaluate.evaluations.page_style import SIMILARITY_TITLES, metric_title
+from latentdrift.evaluate.images.strips import edit_strip
+from latentdrift.evaluate.privacy import pairwise_metrics
+from latentdrift.evaluate.statistics.results import ResultModel
+from latentdrift.html_report import Colour
+
+FAITHFUL_SSIM = 0.9
+POOR_SSIM = 0.75
+"""Mean SSIM of the reconstructions (ours)."""
+MAX_EDITS = 6
+"""Edits on the page."""
+
+
+class EditScores(ResultModel):
+    """An edit. Each further key, such as `ssim.counterfactual`, is a similarity to the original."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
+
+    name: str
+    detail: bool
+    """Whether the change alone was put on the original."""
+    patient_known: bool
+
+    @property
+    def similarities(self) -> dict[str, float | None]:
+        """Similarities to the original by name."""
+        return dict(self.__pydantic_extra__)
+
+
+class EditSimilarityResult(EvaluationResult):
+    """Similarity of every edit to its original."""
+
+    edits: list[EditScores]
+
+
+def compute(inputs: Inputs) -> EditSimilarityResult | None:
+    """Similarities of reconstruction and counterfactual to the original; None without edits."""
+    if inputs.edits is None:
+        return None
+    rows, metrics = pairwise_metrics.edits(
+        inputs.edits, inputs.real, inputs.similarities, **inputs.resampling
+    )
+    return EditSimilarityResult.model_validate(
+        {"edits": rows, "metrics": metrics, "warnings": patient_warnings(rows)}
+    )
+
+
+def patient_warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence where records of edits name no patient.
+
+    Args:
+        rows: Edits, with `patient_known`.
+    """
+    unknown = sum(not row["patient_known"] for row in rows)
+    if not unknown:
+        return []
+    return [
+        f"The records of {unknown} of {len(rows)} edits name no patient: edits of one image count "
+        "together, and intervals may be too narrow."
+    ]
+
+
+def lights(results: Results) -> list[Light]:
+    """SSIM of the reconstructions."""
+    result = results.get(EditSimilarityResult)
+    metric = None if result is None else result.metrics.get("ssim.reconstruction")
+    if result is None or metric is None or metric.value is None:
+        return []
+    value = metric.value
+    n = metric.n["edits"]
+    detailed = sum(edit.detail for edit in result.edits)
+    poor: Colour = "amber" if detailed == n else "red"
+    colour: Colour = "green" if value >= FAITHFUL_SSIM else "amber" if value >= POOR_SSIM else poor
+    sentence = (
+        f"Mean SSIM of the original and its reconstruction without any change: {value:.3f} over "
+        f"{n} edits. Green from {FAITHFUL_SSIM}; red below {POOR_SSIM}, where the editor loses the "
+        "image that it is to change."
+    )
+    if detailed:
+        sentence += (
+            f" {detailed} of the edits put only the change on the original, so that the "
+            "counterfactual keeps the detail that the reconstruction loses; the light is amber at "
+            "worst where all edits do."
+        )
+    return [("Edits start faithful?", colour, sentence)]
+
+
+def section(page: Page) -> list[html_report.Block]:
+    """Strips of the first edits, and the similarities of all."""
+    result = page.results.get(EditSimilarityResult)
+    if result is None or not page.edits:
+        return []
+    caption = (
+        "Every edit: similarity of the original with the reconstruction and the counterfactual."
+    )
+    strips = [
+        _strip(scores, edit)
+        for scores, edit in list(zip(result.edits, page.edits, strict=True))[:MAX_EDITS]
+    ]
+    rows = [_row(scores) for scores in result.edits]
+    return [html_report.heading("Edits"), *strips, html_report.table(rows, caption)]
+
+
+def _row(scores: EditScores) -> dict[str, Any]:
+    row: dict[str, Any] = {"edit": scores.name, "change put on the image": scores.detail}
+    for name, value in scores.similarities.items():
+        row[metric_title(name, SIMILARITY_TITLES)] = value
+    return row
+
+
+def _strip(scores: EditScores, edit: Mapping[str, Any]) -> html_report.Block:
+    strip, description = edit_strip(edit)
+    values = scores.similarities
+    caption = (
+        f"{scores.name}: {description}. SSIM with the original: reconstruction "
+        f"{values['ssim.reconstruction']:.3f}, counterfactual {values['ssim.counterfactual']:.3f}"
+    )
+    return html_report.picture(strip, caption)
+
+
+EDIT_SIMILARITY = Evaluation(
+    result=EditSimilarityResult,
+    compute=compute,
+    lights=lights,
+    section=section,
+    titles=SIMILARITY_TITLES,
+    first_set_only=True,
+)

@@ -1,0 +1,27 @@
+"""Do the images keep their distance from the training patients? In features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latentdrift.evaluate.evaluations.evaluation import Evaluation, EvaluationResult, Inputs
+from latentdrift.evaluate.metrics import feature_metrics
+
+
+class NearestTrainingResult(EvaluationResult):
+    """Distance to the nearest training image in each feature space."""
+
+
+def compute(inputs: Inputs) -> NearestTrainingResult | None:
+    """Distance to the nearest training image over that of held-out patients."""
+    if inputs.train is None:
+        return None
+    metrics: dict[str, Any] = {}
+    for vectors in inputs.vectors.values():
+        metrics |= feature_metrics.keeps_distance(
+            vectors, inputs.real, inputs.synthetic, inputs.train, **inputs.resampling
+        )
+    return NearestTrainingResult.model_validate({"metrics": metrics})
+
+
+NEAREST_TRAINING = Evaluation(result=NearestTrainingResult, compute=compute)

@@ -1,0 +1,252 @@
+"""Do images fit their own prompts better than other prompts?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from latentdrift import html_report
+from latentdrift.errors import OptionError
+from latentdrift.evaluate.attributes.image_text_scores import (
+    JUDGES,
+    Scorer,
+    by_encoder,
+    by_judges,
+    load_encoder,
+)
+from latentdrift.evaluate.attributes.prompt_ranking import METRICS, OPPOSED, retrieve
+from latentdrift.evaluate.evaluations.attribute_agreement import (
+    AgreementResult,
+    agreement_light,
+    main_numbers,
+    ranked_cells,
+)
+from latentdrift.evaluate.evaluations.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    Inputs,
+    Light,
+    Page,
+    Request,
+    Results,
+)
+from latentdrift.evaluate.evaluations.page_style import (
+    REAL_COLOUR,
+    SYNTHETIC_COLOUR,
+    THRESHOLD_COLOUR,
+)
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.strips import pixels
+from latentdrift.evaluate.statistics.results import Interval, ResultModel
+
+
+class RankMetric(ResultModel):
+    """Rank of the own prompt."""
+
+    ceiling: float
+    """The same of held-out real images with their own prompts."""
+    ceiling_ci: Interval | None
+    value: float
+    ci: Interval | None
+    floor: float
+    """Mean with shuffled prompts."""
+    floor_range: Interval
+    blind: float | None = None
+    """The same with every image replaced by the mean of all."""
+    n: dict[str, int] | None = None
+
+
+class RankCurve(ResultModel):
+    """Share of the images whose own prompt is among the best `x` of all prompts."""
+
+    x: list[float]
+    real: list[float]
+    synthetic: list[float]
+
+
+class WorstImage(ResultModel):
+    """An image that fits its prompt badly."""
+
+    name: str
+    asked: str
+    """Its own prompt."""
+    best: str
+    """The prompt that fits best."""
+    rank: float
+    """Share of the other prompts that fit better."""
+
+
+class Retrieval(ResultModel):
+    """Ranks of the own prompts."""
+
+    scorer: str
+    among: int
+    """Number of prompts of which one is chosen."""
+    prompts: int
+    """Number of prompts that are ranked."""
+    n: dict[str, int]
+    metrics: dict[str, RankMetric]
+    attributes: dict[str, dict[str, RankMetric]]
+    """By attribute: share of images that fit their prompt better than a changed one."""
+    curve: RankCurve
+    worst: list[WorstImage]
+
+
+class PromptRanks(ResultModel):
+    """Ranks of prompts."""
+
+    retrieval: Retrieval | None
+    """Null where images or prompts are too few."""
+
+
+class RetrievalResult(EvaluationResult):
+    """Ranks of the own prompts."""
+
+    needs_training: ClassVar[bool] = True
+    alignment: PromptRanks
+
+
+def check(request: Request) -> list[str]:
+    """Refuse `--scorer` where no prompts are ranked, and load its network."""
+    options = request.options
+    if options.scorer != JUDGES and not options.alignment:
+        raise OptionError(
+            f"--scorer {options.scorer} ranks prompts, and none are ranked; give --alignment, "
+            "or leave it out"
+        )
+    request.once(encoder_of)
+    return []
+
+
+def encoder_of(request: Request) -> Any:
+    """The dual encoder of `--scorer`; None where attribute predictors rank the prompts."""
+    scorer = request.options.scorer
+    return None if scorer == JUDGES else load_encoder(scorer)
+
+
+def scorer_of(inputs: Inputs, request: Request) -> Scorer:
+    """What ranks the prompts."""
+    encoder = request.once(encoder_of)
+    if encoder is None:
+        return by_judges(inputs.predictors, inputs.seed)
+    return by_encoder(encoder, inputs.device)
+
+
+def compute(inputs: Inputs) -> RetrievalResult | None:
+    """Ranks of the own prompts; None without `--alignment`."""
+    request = inputs.request
+    if request is None or not request.options.alignment:
+        return None
+    ranks = retrieve(
+        scorer_of(inputs, request),
+        inputs.real,
+        inputs.synthetic,
+        request.cohort.describe,
+        request.cohort.attributes,
+        **inputs.resampling,
+    )
+    retrieval = ranks and {"scorer": Path(request.options.scorer).name, **ranks}
+    return RetrievalResult.model_validate({"alignment": {"retrieval": retrieval}})
+
+
+def lights(results: Results) -> list[Light]:
+    """One light of the attributes and of the whole prompt."""
+    agreement = results.get(AgreementResult)
+    if agreement is None:
+        return []
+    numbers = main_numbers(agreement)
+    result = results.get(RetrievalResult)
+    if result is not None and result.alignment.retrieval is not None:
+        numbers["whole prompt"] = result.alignment.retrieval.metrics["first"]
+    return [agreement_light(numbers)]
+
+
+def section(page: Page) -> list[html_report.Block]:
+    """Ranks of prompts: tables, the curve, and the images that fit their prompts worst."""
+    result = page.results.get(RetrievalResult)
+    if result is None or result.alignment.retrieval is None:
+        return []
+    return retrieval_blocks(result.alignment.retrieval, page.images["synthetic"])
+
+
+def retrieval_blocks(retrieval: Retrieval, images: ImageSet) -> list[html_report.Block]:
+    """Blocks of the ranks."""
+    rows = [
+        {"measure": METRICS[name].title, **_cells(metric)}
+        for name, metric in retrieval.metrics.items()
+    ]
+    blocks = [
+        html_report.heading("Do images find their prompts?"),
+        html_report.table(rows, _caption(retrieval)),
+        _curve_plot(retrieval.curve),
+    ]
+    attribute_rows = [
+        {"attribute": name, "compared with a prompt": OPPOSED[way].title, **_cells(metric)}
+        for name, ways in retrieval.attributes.items()
+        for way, metric in ways.items()
+    ]
+    if attribute_rows:
+        caption = (
+            "Share of images that fit their own prompt better than the prompt with one attribute "
+            "changed."
+        )
+        blocks.append(html_report.table(attribute_rows, caption, keys=2))
+    worst = [_worst(one, images) for one in retrieval.worst]
+    return [
+        *blocks,
+        html_report.text("The synthetic images that fit their prompts least:"),
+        html_report.gallery(worst),
+    ]
+
+
+def _caption(retrieval: Retrieval) -> str:
+    n = retrieval.n
+    among = retrieval.among
+    return (
+        f"The {retrieval.prompts} prompts of {n['synthetic']} synthetic and {n['real']} held-out "
+        f"real images, ranked for each image by {retrieval.scorer}. The best of {among} is chosen, "
+        f"the own prompt and {among - 1} others at random, so that chance is {1 / among:.0%}. "
+        "Held-out real images: with their own prompts. Labels shuffled: synthetic images with "
+        "prompts in random order. Image withheld: every image is replaced by the mean of all; "
+        "where this is above chance, some prompts fit any image."
+    )
+
+
+def _cells(metric: RankMetric) -> dict[str, Any]:
+    cells: dict[str, Any] = dict(ranked_cells(metric))
+    if metric.blind is not None:
+        cells["image withheld"] = metric.blind
+    if metric.n is not None:
+        cells["n"] = f"{metric.n['synthetic']} synthetic, {metric.n['real']} real"
+    return cells
+
+
+def _worst(one: WorstImage, images: ImageSet) -> tuple[Any, str]:
+    """An image and its caption."""
+    image = pixels(images.images[images.names.index(one.name)])
+    return image, f"{one.name}. Asked for: {one.asked}. Fits best: {one.best}."
+
+
+def _curve_plot(curve: RankCurve) -> html_report.Block:
+    figure, (ax,) = html_report.figure(width=4.4, height=2.9)
+    ax.plot(curve.x, curve.real, color=REAL_COLOUR, label="real")
+    ax.plot(curve.x, curve.synthetic, color=SYNTHETIC_COLOUR, label="synthetic")
+    ax.plot([0, 1], [0, 1], color=THRESHOLD_COLOUR, linestyle="--", linewidth=1, label="chance")
+    ax.set_xlabel("rank of the own prompt, as a share of all prompts", fontsize=8)
+    ax.set_ylabel("share of the images", fontsize=8)
+    ax.legend(fontsize=8, frameon=False, loc="lower right")
+    caption = (
+        "Share of images whose own prompt is among the best. The further to the upper left, the "
+        "better images and prompts fit."
+    )
+    return html_report.picture(figure, caption)
+
+
+PROMPT_RETRIEVAL = Evaluation(
+    result=RetrievalResult,
+    compute=compute,
+    check=check,
+    lights=lights,
+    section=section,
+    first_set_only=True,
+)

@@ -1,0 +1,207 @@
+"""Do the images show real anatomy? Critics that know ruined real images judge the set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from latentdrift import html_report
+from latentdrift.evaluate.critics.anatomy_critics import (
+    MOST_BEYOND,
+    NEARER,
+    ORDINARY,
+    Judge,
+    Realism,
+    judge_of,
+)
+from latentdrift.evaluate.evaluations.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    Features,
+    Inputs,
+    Page,
+)
+from latentdrift.evaluate.images.controls import CONTROLS, ruined
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.strips import pixels
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, rng
+from latentdrift.evaluate.statistics.results import Interval, Metric, ResultModel
+from latentdrift.html_report import Colour, estimate
+
+MAX_EXAMPLE_PARTNERS = 16
+"""Real images of which the first is shown ruined; some controls mix it with others."""
+CAPTION = (
+    "Ruined controls: held-out real images made unreal. AUC: how well critics tell them from as "
+    "many real images (0.5: not at all, 1: always). Position of the synthetic set: 0 where real "
+    "images lie, 1 where the ruined images lie; above 0.5 the set is nearer to the ruined images. "
+    "It is given where the AUC's interval lies above 0.5. 95 % intervals resample patients and "
+    "synthetic images."
+)
+
+
+class ControlScore(ResultModel):
+    """Score of one kind of ruined images."""
+
+    title: str
+    auc: float
+    """Area under the ROC curve of ruined against real held-out images; 0.5: no difference."""
+    auc_ci: Interval | None
+    told: bool
+    """Whether the interval lies above 0.5."""
+    position: float | None
+    """Mean score of the synthetic set: 0 at real images, 1 at ruined ones."""
+    position_ci: Interval | None
+
+
+class Anatomy(ResultModel):
+    """Judgement of the critics in one feature space."""
+
+    n: dict[str, int]
+    controls: dict[str, ControlScore]
+    beyond: float
+    """Share of the synthetic images beyond 95 % of the real ones."""
+    beyond_ci: Interval | None
+    unseen: list[str]
+    """Controls that the critics cannot tell from real images."""
+    undecided: list[str]
+    """Controls whose position has too wide an interval."""
+    nearer: list[str]
+    """Controls to which the set is surely nearer than to real images."""
+
+    @classmethod
+    def of(cls, realism: Realism) -> Anatomy:
+        """The judgement as report.json holds it."""
+        return cls.model_validate(realism.to_dict())
+
+
+class NoAnatomy(ResultModel):
+    """Reason why the critics do not judge."""
+
+    reason: str
+
+
+class RealismResult(EvaluationResult):
+    """Judgements of anatomy and the two-sample tests."""
+
+    realism: dict[str, Anatomy | NoAnatomy]
+    """Critics of anatomy by feature space."""
+
+
+def train_critics(
+    real: ImageSet, train: ImageSet | None, spaces: Features, *, bootstrap: int, seed: int
+) -> dict[str, Judge | str]:
+    """Critics in each feature space, or the reason why there are none.
+
+    They serve any number of synthetic sets.
+    """
+    return {
+        label: judge_of(real, train, space, bootstrap=bootstrap, seed=seed)
+        for label, space in spaces.items()
+    }
+
+
+def compute(inputs: Inputs) -> RealismResult:
+    """Judgement of the set in each feature space."""
+    critics: Mapping[str, Judge | str] = inputs.critics or train_critics(
+        inputs.real, inputs.train, inputs.spaces, **inputs.resampling
+    )
+    judgements: dict[str, Anatomy | NoAnatomy] = {}
+    metrics = {}
+    for label in inputs.spaces:
+        critic = critics[label]
+        if isinstance(critic, str):
+            judgements[label] = NoAnatomy(reason=critic)
+            continue
+        views = critic.views(inputs.synthetic)
+        anatomy = Anatomy.of(critic(views))
+        judgements[label] = anatomy
+        test = critic.two_sample(views)
+        if test is not None:
+            n = {name: anatomy.n[name] for name in ("real", "synthetic")}
+            metrics[f"c2st.{label}"] = Metric(value=test.auc, ci=test.ci, n=n, floor=test.floor)
+    return RealismResult(metrics=metrics, realism=judgements)
+
+
+def anatomy_light(anatomy: Anatomy | NoAnatomy) -> tuple[Colour, str]:
+    """Colour and sentence of the critics' judgement."""
+    if isinstance(anatomy, NoAnatomy):
+        return "grey", anatomy.reason
+    n = anatomy.n
+    recognised = len(anatomy.controls) - len(anatomy.unseen)
+    sentence = (
+        f"Anatomy: {recognised} of {len(anatomy.controls)} kinds of ruined real images are told "
+        f"from {n['real']} real images of {n['patients']} patients; {anatomy.beyond:.0%} of the "
+        f"synthetic images lie beyond {ORDINARY:.0%} of the real ones (expected: "
+        f"{1 - ORDINARY:.0%})."
+    )
+    if anatomy.beyond_ci is None:
+        return "grey", f"{sentence} A judgement needs {FEWEST} different synthetic images."
+    if anatomy.nearer or anatomy.beyond_ci[0] > NEARER:
+        kind = ""
+        if anatomy.nearer:
+            kind = f" The set lies nearer to real images {anatomy.nearer[0]} than to real images."
+        return (
+            "red",
+            f"{sentence}{kind} Red when a kind of ruined images is surely nearer, or most images "
+            "surely lie beyond.",
+        )
+    hidden = [*anatomy.unseen, *anatomy.undecided]
+    if hidden:
+        return (
+            "grey",
+            f"{sentence} With so few images these kinds cannot be ruled out: real images "
+            f"{'; '.join(hidden)}.",
+        )
+    positions = [control.position or 0.0 for control in anatomy.controls.values()]
+    is_ordinary = max(positions) <= NEARER and anatomy.beyond <= MOST_BEYOND
+    rule = (
+        "Green when no kind of ruined images is nearer than real ones, and at most "
+        f"{MOST_BEYOND:.0%} lie beyond."
+    )
+    return "green" if is_ordinary else "amber", f"{sentence} {rule}"
+
+
+def section(page: Page) -> list[html_report.Block]:
+    """A table for each feature space, and one real image ruined by every control."""
+    result = page.results.get(RealismResult)
+    if result is None:
+        return []
+    judged = {label: one for label, one in result.realism.items() if isinstance(one, Anatomy)}
+    reasons = [one.reason for one in result.realism.values() if isinstance(one, NoAnatomy)]
+    blocks = [html_report.heading("Does the set show real anatomy?")]
+    blocks += [html_report.text(reason) for reason in dict.fromkeys(reasons)]
+    for label, anatomy in judged.items():
+        rows = [_row(label, control) for control in anatomy.controls.values()]
+        blocks.append(html_report.table(rows, CAPTION))
+    if judged:
+        blocks.append(html_report.gallery(_examples(page.images["real"])))
+    return blocks
+
+
+def _row(label: str, control: ControlScore) -> dict[str, str | None]:
+    return {
+        f"real images … ({label} features)": control.title,
+        "AUC against real": estimate(control.auc, control.auc_ci),
+        "position of the synthetic set": estimate(control.position, control.position_ci),
+    }
+
+
+def _examples(real: ImageSet) -> list[tuple[np.ndarray, str]]:
+    """The first real image as it is, and ruined by every control."""
+    count = min(MAX_EXAMPLE_PARTNERS, len(real))
+    partners = real.take(np.linspace(0, len(real) - 1, count).astype(int))
+    images = np.asarray(partners.images, dtype=np.float32)
+    examples = [(pixels(images[0]), "real, as it is")]
+    for name, control in CONTROLS.items():
+        altered = ruined(name, images, partners.patients, rng(0, "example", name))
+        examples.append((pixels(altered[0]), f"real, ruined: {control.title}"))
+    return examples
+
+
+REALISM = Evaluation(
+    result=RealismResult,
+    compute=compute,
+    section=section,
+    titles={"c2st": "Real or synthetic? Classifier's AUC (0.5: cannot tell)"},
+)

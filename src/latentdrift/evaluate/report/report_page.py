@@ -1,0 +1,55 @@
+"""The report as blocks of a page, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from latentdrift import html_report
+from latentdrift.evaluate.evaluations.evaluation import Page
+from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS, METRIC_TITLES
+from latentdrift.evaluate.evaluations.page_style import contact_sheet, table_rows
+from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.report.report import Report
+from latentdrift.evaluate.report.set_comparison import comparison_blocks
+
+MAX_IMAGES = 14
+"""Images of each set on the page."""
+TABLE_CAPTION = (
+    "Synthetic: synthetic against real images. Real vs real: the same measure between two halves "
+    "of the real patients; for copies and nearest images, held-out patients against training "
+    "patients; for edits, two different patients; for similarities within a set, the real set. The "
+    "range is that over the ways to halve the patients. 95 % intervals resample patients and "
+    "synthetic images. Distances depend on the number of images: compare real vs real with the "
+    "next column, which has the same number of images."
+)
+
+
+def page_blocks(
+    report: Report, images: Mapping[str, ImageSet], edits: Sequence[Mapping[str, Any]]
+) -> list[html_report.Block]:
+    """All blocks of the page: lights, warnings, numbers, images, and a section per evaluation.
+
+    Args:
+        report: From `evaluate`.
+        images: `real` and `synthetic`, `train` where it is known, and further sets by name.
+        edits: Edits with their images.
+    """
+    blocks = [html_report.lights(report.lights)]
+    if report.warnings:
+        blocks += [
+            html_report.heading("Read this first"),
+            html_report.text("\n\n".join(report.warnings)),
+        ]
+    blocks += [
+        html_report.heading("Numbers"),
+        html_report.table(table_rows(report.metrics, METRIC_TITLES), TABLE_CAPTION),
+        html_report.heading("Synthetic images"),
+        html_report.gallery(contact_sheet(images["synthetic"], "synthetic", MAX_IMAGES)),
+        html_report.heading("Real images"),
+        html_report.gallery(contact_sheet(images["real"], "real", MAX_IMAGES)),
+    ]
+    page = Page(report.results, images, edits)
+    for evaluation in EVALUATIONS.values():
+        blocks += evaluation.section(page)
+    return blocks + comparison_blocks(report, images)
