@@ -15,8 +15,8 @@ import torch
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.phantom import phantom
-from latentdrift.evaluate.features.features import resize
 from latentdrift.evaluate.features.nearest_neighbours import same_patient
+from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.registration import nearest, structure

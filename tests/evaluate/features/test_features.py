@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from latentdrift.errors import InputError, OptionError
-from latentdrift.evaluate.features.features import FEATURES, load_features, parse, resize
+from latentdrift.evaluate.features.features import FEATURES, load_features, parse
 from latentdrift.evaluate.features.inception import BLOCKS, Inception, Mixed, load_inception
+from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.features.squeezenet import FIRES, SqueezeNet, load_squeezenet, unlikeness
 
 DATA = places.SHARED / "data"

@@ -94,85 +94,109 @@ def align(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Judge synthetic pictures by their own labels; see `report.py` for the fields."""
-    ours = judges(real)
-    theirs = judges(synthetic)
-    told = judges.truths(real.attributes, len(real))
-    asked = judges.truths(synthetic.attributes, len(synthetic))
-    found: dict[str, Any] = {}
+    labels = [judges.truths(images.attributes, len(images)) for images in (real, synthetic)]
+    predictions = [judges(images) for images in (real, synthetic)]
+    judged: dict[str, Any] = {}
     for place, output in enumerate(judges.outputs):
-        how: Any = {"bootstrap": bootstrap, "seed": seed}
-        made = _measure(
-            output, asked[:, place], theirs[:, place], synthetic.patients, **how, floor=True
-        )
-        if made is None:
+        label = labels[1][:, place]
+        source = rng(seed, "alignment", output.name)
+        sample = _labelled(output, label, predictions[1][:, place], synthetic.patients)
+        if sample is None:
             continue
-        ceiling = _measure(
-            output, told[:, place], ours[:, place], real.patients, **how, floor=False
+        metrics = _metrics(output, sample, bootstrap, source)
+        shuffles = [source.permutation(sample.truth) for _ in range(bootstrap)]
+        real_sample = _labelled(
+            output, labels[0][:, place], predictions[0][:, place], real.patients
         )
-        for name, metric in made["metrics"].items():
-            metric |= {"ceiling": None, "ceiling_ci": None}
-            if ceiling:
-                metric |= {
-                    f"ceiling{tail}": ceiling["metrics"][name][of]
-                    for tail, of in (("", "value"), ("_ci", "ci"))
-                }
-        made["n"] = {"synthetic": made.pop("n"), "real": ceiling["n"] if ceiling else 0}
-        found[output.name] = {"attribute": output.attribute, "unit": output.unit, **made}
-    for one in found.values():
-        metrics = one["metrics"]  # correlation and AUC are not touched by the judges' offset
-        one["verdict"] = verdict(metrics["r"] if "r" in metrics else metrics["auc"])
+        ceilings = (
+            _metrics(output, real_sample, bootstrap, rng(seed, "alignment", output.name))
+            if real_sample
+            else {}
+        )
+        for name, metric in metrics.items():
+            metric |= _floor(rows_of(output)[name], sample, shuffles)
+            ceiling = ceilings.get(name, {"value": None, "ci": None})
+            metric |= {"ceiling": ceiling["value"], "ceiling_ci": ceiling["ci"]}
+        judged[output.name] = {
+            "attribute": output.attribute,
+            "unit": output.unit,
+            "metrics": metrics,
+            "n": {
+                "synthetic": len(sample.truth),
+                "real": len(real_sample.truth) if real_sample else 0,
+            },
+            # An offset of the predictors changes neither correlation nor AUC.
+            "verdict": verdict(metrics["r"] if "r" in metrics else metrics["auc"]),
+        }
     return {
-        "judged": found,
+        "judged": judged,
         "left_out": judges.left_out,
     }
 
 
-def _measure(
-    output: Output,
-    truth: np.ndarray,
-    said: np.ndarray,
-    patients: list[str] | None,
-    *,
-    bootstrap: int,
-    seed: int,
-    floor: bool,
-) -> dict[str, Any] | None:
-    """Each number with its interval and, if asked for, its floor; None where too few pictures have
-    a label."""
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Images whose label is known.
+
+    Attributes:
+        truth: Labels [N].
+        prediction: Predictions [N].
+        units: Unit of resampling of each image [N].
+    """
+
+    truth: np.ndarray
+    prediction: np.ndarray
+    units: np.ndarray
+
+
+def _labelled(
+    output: Output, truth: np.ndarray, prediction: np.ndarray, patients: list[str] | None
+) -> Labelled | None:
+    """Images with a label; None for fewer than LEAST, or LEAST of each class."""
     known = np.flatnonzero(~np.isnan(truth))
-    truth = truth[known]
-    said = said[known]
-    sides = (
-        [len(truth)] if output.value is None else [int((truth == label).sum()) for label in (0, 1)]
-    )
-    if min(sides) < LEAST:
+    labels = truth[known]
+    sizes = [len(labels)]
+    if output.value is not None:
+        sizes = [int((labels == label).sum()) for label in (0, 1)]
+    if min(sizes) < LEAST:
         return None
-    units = groups(len(known), None if patients is None else [patients[place] for place in known])
-    source = rng(seed, "alignment", output.name)
-    even = np.ones(len(known))
-    few = len(np.unique(units)) < FEWEST
-    resamples = [] if few else list(draws(units, bootstrap, source, 2))
-    shuffles = [source.permutation(truth) for _ in range(bootstrap)] if floor else []
+    owners = None if patients is None else [patients[place] for place in known]
+    return Labelled(labels, prediction[known], groups(len(known), owners))
+
+
+def _metrics(
+    output: Output, sample: Labelled, bootstrap: int, source: np.random.Generator
+) -> dict[str, dict[str, Any]]:
+    """Value and 95 % interval of each row of NUMBERS or CLASSES."""
+    is_small = len(np.unique(sample.units)) < FEWEST
+    resamples = [] if is_small else list(draws(sample.units, bootstrap, source, 2))
+    even = np.ones(len(sample.truth))
     metrics: dict[str, dict[str, Any]] = {}
     for name, row in rows_of(output).items():
-        value = row.statistic(truth, said, even)
-        again = [
-            one for one in (row.statistic(truth, said, w) for w in resamples) if np.isfinite(one)
-        ]
+        value = row.statistic(sample.truth, sample.prediction, even)
+        replicates = [row.statistic(sample.truth, sample.prediction, w) for w in resamples]
+        finite = [replicate for replicate in replicates if np.isfinite(replicate)]
+        has_interval = len(finite) > 1 and np.isfinite(value)
         metrics[name] = {
             "value": _number(value),
-            "ci": interval(value, again) if len(again) > 1 and np.isfinite(value) else None,
+            "ci": interval(value, finite) if has_interval else None,
         }
-        if floor:
-            chance = np.array(
-                [row.statistic(other, said, even) for other in shuffles] if row.better else []
-            )
-            chance = chance[np.isfinite(chance)]
-            metrics[name]["floor"] = float(chance.mean()) if len(chance) else None
-            metrics[name]["floor_range"] = (
-                np.quantile(chance, [0.025, 0.975]).tolist() if len(chance) else None
-            )
-    return {"n": len(known), "metrics": metrics}
+    return metrics
+
+
+def _floor(row: Row, sample: Labelled, shuffles: list[np.ndarray]) -> dict[str, Any]:
+    """Mean and 95 % range of a statistic with shuffled labels; none where no value is better."""
+    even = np.ones(len(sample.truth))
+    values = np.array(
+        [row.statistic(truth, sample.prediction, even) for truth in shuffles] if row.better else []
+    )
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return {"floor": None, "floor_range": None}
+    return {
+        "floor": float(finite.mean()),
+        "floor_range": np.quantile(finite, [0.025, 0.975]).tolist(),
+    }
 
 
 def verdict(metric: Mapping[str, Any]) -> str:

@@ -1,15 +1,15 @@
-"""The card of a set of counterfactuals: did what was asked for happen, and nothing else?
+"""Scores of counterfactuals: did edits change what was requested, and nothing else?
 
-    composition     asked for nothing, the editor gives the picture back (Monteiro et al. 2023)
-    effectiveness   the attribute that was asked for takes the value that was asked for (ibid.), by judges that guided nothing
-    minimality      how much changed at all, and outside of the edit's mask where there is one
-    collateral      how far the judges see every attribute move, also those that nobody asked for, in units of how far they see
-                    it move between two visits of a patient, and as a share of what lies between the
-                    real classes
-    identity        the counterfactual is as like its original as two visits of a patient are like each other
-    realism         the counterfactuals of a change are like real images that have its target
-    follow-ups      where the patient came again in the target state, the counterfactual is like that visit
-    reversibility   edited back, it is the original again (ibid.); where somebody edited back
+composition: the error of the reconstruction, which changes nothing (Monteiro et al. 2023).
+effectiveness: the requested attribute takes the requested value (ibid.). Predictors that guided no
+    edit judge it.
+minimality: the size of the change, and the change outside of the edit's mask.
+collateral: the shift of every attribute, in units of its difference between two visits of a
+    patient, and as a share of the difference between the real classes.
+identity: the counterfactual is as similar to its original as two visits of a patient.
+realism: the counterfactuals are similar to real images that have the target.
+follow-ups: the counterfactual is similar to the patient's own visit in the requested state.
+reversibility: the error after editing back (ibid.).
 
 START READING AT `card`.
 """
@@ -17,6 +17,7 @@ START READING AT `card`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def card(
     bootstrap: int = 200,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Judge what `edit` made; see `report.py` for the fields.
+    """Scores of edits; see `evaluations/counterfactual_results.py` for the fields.
 
     Args:
         judges: Of attributes.
@@ -76,47 +77,70 @@ def card(
     sets = {
         name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES
     }
-    said = {name: judges(images) for name, images in sets.items()}
     people = Resampling(groups(len(edits), patients_of(edits)), bootstrap, seed)
-    truths = judges.truths(real.attributes, len(real))
-    seen = judges(real)
-    unit, whose = spread(seen, pairs_of(real), seed)
-    everyone = np.ones(len(edits), bool)
-    numbers = np.array([output.value is None for output in judges.outputs])
-    parts = _subgroups([edit["record"] for edit in edits], by)
+    seen = Predictions(
+        judges,
+        {name: judges(images) for name, images in sets.items()},
+        judges(real),
+        judges.truths(real.attributes, len(real)),
+    )
     changes = _changes(edits)
-    worst = changes | {"collateral": _collateral_of_each(asked, said, unit)}
-    names = [edit["name"] for edit in edits]
-    told = {
+    everyone = np.ones(len(edits), bool)
+    parts = _subgroups([edit["record"] for edit in edits], by)
+    unit, whose = spread(seen.real, pairs_of(real), seed)
+    worst = changes | {"collateral": _collateral_of_each(asked, seen.edits, unit)}
+    scores = {
         "n": len(edits),
         "patients": people.patients,
         "kinds": asked.kinds,
-        "effectiveness": _effectiveness(judges, asked, said, truths, seen, everyone, people),
+        "effectiveness": _effectiveness(asked, seen, everyone, people),
         "composition": people.mean(changes["reconstruction"]),
         "minimality": {
             name: people.mean(changes[name])
             for name in ("change", "area", "outside")
             if name in changes
         },
-        "collateral": _collateral(
-            judges, asked, said, unit, between(seen, truths, numbers), whose, people
-        ),
-        "realism": realism(asked, edits, sets, real, truths, spaces, people),
+        "collateral": _collateral(asked, seen, unit, whose, people),
+        "realism": realism(asked, edits, sets, real, seen.truths, spaces, people),
         "follow_ups": follow_ups(edits, sets, real, spec, people),
         "identity": {label: identity(space, sets, real, people) for label, space in spaces.items()},
         "reversibility": people.mean(changes["reversed"]) if "reversed" in changes else None,
         "by": by if parts else None,
         "subgroups": {
-            v: _effectiveness(judges, asked, said, truths, seen, places, people)
-            for v, places in parts.items()
+            value: _effectiveness(asked, seen, places, people) for value, places in parts.items()
         },
-        "worst": {
-            name: [names[i] for i in np.argsort(-_finite(worst[name]))[:WORST]]
-            for name in worst
-            if name != "area"
-        },
+        "worst": _worst_edits(edits, worst),
     }
-    return told | {"warnings": _warnings(told)}
+    return scores | {"warnings": _warnings(scores)}
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Attributes that the predictors see.
+
+    Attributes:
+        judges: The predictors of K attributes.
+        edits: By state of the edits, [E, K].
+        real: Of held-out real images, [N, K].
+        truths: Labels of the held-out real images, [N, K]; NaN where they are not known.
+    """
+
+    judges: Judges
+    edits: Mapping[str, np.ndarray]
+    real: np.ndarray
+    truths: np.ndarray
+
+
+def _worst_edits(
+    edits: Sequence[Mapping[str, Any]], worst: Mapping[str, np.ndarray]
+) -> dict[str, list[str]]:
+    """Names of the WORST edits by each measure."""
+    names = [edit["name"] for edit in edits]
+    return {
+        measure: [names[i] for i in np.argsort(-_finite(values))[:WORST]]
+        for measure, values in worst.items()
+        if measure != "area"
+    }
 
 
 def _squared(picture: np.ndarray, size: int) -> np.ndarray:
@@ -155,104 +179,132 @@ def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def _effectiveness(
-    judges: Judges,
-    asked: Asked,
-    said: Mapping[str, np.ndarray],
-    truths: np.ndarray,
-    seen: np.ndarray,
-    places: np.ndarray,
-    people: Resampling,
+    asked: Asked, seen: Predictions, places: np.ndarray, people: Resampling
 ) -> list[dict[str, Any]]:
-    """One row for each kind of change: what was asked for, what the judges see before and after,
-    and what they are worth."""
+    """One row for each kind of change: request, predictions before and after, and their quality.
+
+    Args:
+        asked: Requested changes.
+        seen: Predictions.
+        places: Which edits count, bool [E].
+        people: Patients of the edits.
+    """
     found = []
     for kind in asked.kinds:
-        rows, (place, after) = asked.rows(kind) & places, asked.target(kind)
-        output = judges.outputs[place]
-        count = int(rows.sum())
-        if not count:
+        rows = asked.rows(kind) & places
+        if not rows.any():
             continue
-        known = ~np.isnan(truths[:, place])
-        before = said["original"][rows, place]
-        made = said["counterfactual"][rows, place]
-        some = people.take(rows)
-        row: dict[str, Any] = {
-            "change": kind,
-            "judged": output.name,
-            "unit": output.unit,
-            "n": count,
-        }
-        row["patients"] = some.patients
+        place, after = asked.target(kind)
+        output = seen.judges.outputs[place]
+        row = {"change": kind, "judged": output.name, "unit": output.unit, "n": int(rows.sum())}
+        row["patients"] = people.take(rows).patients
         if output.value is None:
-            wanted = asked.after[rows, place]
-            shift = asked.after[rows, place] - asked.before[rows, place]
-            row |= {"asked": some.mean(shift), "moved": some.mean(made - before)}
-            row["share"] = _slope(made - before, shift)
-            row["error"], row["untouched"] = (
-                some.mean(np.abs(made - wanted)),
-                float(np.abs(before - wanted).mean()),
-            )
-            row["ceiling"] = (
-                float(np.abs(seen - truths)[known, place].mean()) if known.any() else None
-            )
-            row["share_ceiling"] = _slope(
-                _centred(seen[known, place]), _centred(truths[known, place])
-            )
+            row |= _number_effect(asked, seen, rows, place, people)
         else:
-            side = 1 if after else -1
-            held = known & (truths[:, place] == after)
-            hits = side * made > 0
-            row |= {"reached": float(hits.mean()), "reached_ci": some.share(hits)}
-            row |= {
-                "untouched": float((side * before > 0).mean()),
-                "moved": some.mean(side * (made - before)),
-            }
-            row["ceiling"] = float((side * seen[held, place] > 0).mean()) if held.any() else None
+            row |= _class_effect(seen, rows, place, after, people)
         found.append(row)
     return found
 
 
-def _collateral(
-    judges: Judges,
-    asked: Asked,
-    said: Mapping[str, np.ndarray],
-    unit: np.ndarray,
-    apart: np.ndarray,
-    whose: str,
-    people: Resampling,
+def _number_effect(
+    asked: Asked, seen: Predictions, rows: np.ndarray, place: int, people: Resampling
 ) -> dict[str, Any]:
-    """Mean shift of every judged attribute, in units of its spread, for every kind of change; and
-    for none.
+    """Effect of edits `rows` on the number in column `place`."""
+    some = people.take(rows)
+    before = seen.edits["original"][rows, place]
+    after = seen.edits["counterfactual"][rows, place]
+    wanted = asked.after[rows, place]
+    shift = wanted - asked.before[rows, place]
+    known = ~np.isnan(seen.truths[:, place])
+    real = seen.real[known, place]
+    truth = seen.truths[known, place]
+    return {
+        "asked": some.mean(shift),
+        "moved": some.mean(after - before),
+        "share": _slope(after - before, shift),
+        "error": some.mean(np.abs(after - wanted)),
+        "untouched": float(np.abs(before - wanted).mean()),
+        "ceiling": float(np.abs(real - truth).mean()) if known.any() else None,
+        "share_ceiling": _slope(_centred(real), _centred(truth)),
+    }
 
-    A shift is beyond what may happen where it is clear, larger than between visits, and MATERIAL:
-    two visits can be so alike that any stray of a judge is large beside them.
+
+def _class_effect(
+    seen: Predictions, rows: np.ndarray, place: int, target: float, people: Resampling
+) -> dict[str, Any]:
+    """Effect of edits `rows` on the class in column `place`, whose target is 1 or 0."""
+    some = people.take(rows)
+    side = 1 if target else -1
+    before = seen.edits["original"][rows, place]
+    after = seen.edits["counterfactual"][rows, place]
+    hits = side * after > 0
+    with_target = seen.truths[:, place] == target
+    real = seen.real[with_target, place]
+    return {
+        "reached": float(hits.mean()),
+        "reached_ci": some.share(hits),
+        "untouched": float((side * before > 0).mean()),
+        "moved": some.mean(side * (after - before)),
+        "ceiling": float((side * real > 0).mean()) if with_target.any() else None,
+    }
+
+
+def _collateral(
+    asked: Asked, seen: Predictions, unit: np.ndarray, whose: str, people: Resampling
+) -> dict[str, Any]:
+    """Mean shift of every attribute, in units of its spread, for every kind of change and for none.
+
+    Args:
+        asked: Requested changes.
+        seen: Predictions.
+        unit: Root mean square difference between two visits [K].
+        whose: Pairs behind the unit: `visits` or `patients`.
+        people: Patients of the edits.
     """
+    outputs = seen.judges.outputs
+    numbers = np.array([output.value is None for output in outputs])
+    apart = between(seen.real, seen.truths, numbers)
+    everyone = np.ones(len(seen.edits["original"]), bool)
     rows: dict[str, list[dict[str, Any]]] = {}
-    everyone = np.ones(len(said["original"]), bool)
     for kind, places in [*((kind, asked.rows(kind)) for kind in asked.kinds), (NOTHING, everyone)]:
         state = "reconstruction" if kind == NOTHING else "counterfactual"
-        shift = (said[state] - said["original"])[places]
+        shift = (seen.edits[state] - seen.edits["original"])[places]
         wanted = np.zeros(shift.shape, bool) if kind == NOTHING else asked.touched[places]
-        rows[kind], some = [], people.take(places)
-        for place in range(len(judges.outputs)):
-            mean = some.mean(shift[:, place] / unit[place])
-            on_purpose = bool(wanted[:, place].any())
-            ci = mean["ci"]
-            clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
-            share = (
-                float(shift[:, place].mean() / apart[place]) if np.isfinite(apart[place]) else None
-            )
-            clear = clear and (share is None or abs(share) > MATERIAL)
-            shares = (
-                None
-                if share is None or ci is None
-                else [float(end * unit[place] / apart[place]) for end in ci]
-            )
-            cell = {**mean, "share": share, "share_ci": shares, "asked": on_purpose}
-            rows[kind].append(cell | {"beyond": bool(clear and not on_purpose)})
-    names = [output.name for output in judges.outputs]
+        some = people.take(places)
+        rows[kind] = [
+            _cell(shift[:, k], unit[k], apart[k], some, is_wanted=bool(wanted[:, k].any()))
+            for k in range(len(outputs))
+        ]
+    names = [output.name for output in outputs]
     units = {name: float(value) for name, value in zip(names, unit, strict=True)}
     return {"columns": names, "unit": units, "unit_of": whose, "rows": rows}
+
+
+def _cell(
+    shift: np.ndarray, unit: float, apart: float, some: Resampling, *, is_wanted: bool
+) -> dict[str, Any]:
+    """A cell of the collateral matrix.
+
+    A shift is beyond what may happen where it is clear, larger than between visits, and MATERIAL:
+    two visits can be so alike that any stray of a predictor is large beside them.
+
+    Args:
+        shift: Shift of each edit [E].
+        unit: Difference between two visits.
+        apart: Difference between the real classes; NaN where there is one class.
+        some: Patients of the edits.
+        is_wanted: Whether the change was requested.
+    """
+    mean = some.mean(shift / unit)
+    ci = mean["ci"]
+    share = float(shift.mean() / apart) if np.isfinite(apart) else None
+    shares = None
+    if share is not None and ci is not None:
+        shares = [float(end * unit / apart) for end in ci]
+    is_clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
+    is_material = share is None or abs(share) > MATERIAL
+    beyond = bool(is_clear and is_material and not is_wanted)
+    return {**mean, "share": share, "share_ci": shares, "asked": is_wanted, "beyond": beyond}
 
 
 def _collateral_of_each(

@@ -19,8 +19,8 @@ import pandas as pd
 from latentdrift import prompts
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
-from latentdrift.evaluate.features.features import resize
 from latentdrift.evaluate.features.preprocessing import Entrance
+from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import groups, rng
 

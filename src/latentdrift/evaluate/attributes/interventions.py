@@ -1,7 +1,7 @@
-"""Counterfactuals beside the real images that they should be like.
+"""Counterfactuals beside the real images that they should be similar to.
 
-realism        per requested change: KID to held-out real images that have the target attribute
-follow-ups     where the patient came again in the target state: the counterfactual beside that visit
+realism: for each requested change, KID to held-out real images that have the target attribute.
+follow-ups: the counterfactual beside the patient's own visit in the requested state.
 """
 
 from __future__ import annotations

@@ -178,6 +178,30 @@ OPPOSED: dict[str, Opposition] = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Images whose prompts are ranked, and the prompts.
+
+    Attributes:
+        sets: Real and synthetic images.
+        tables: Their attributes.
+        prompts: Prompts of the images, and then those with one attribute changed.
+        own: Place of each image's prompt, int [N] for each set.
+        ranked: Number of prompts that are ranked: those of the images.
+    """
+
+    sets: list[ImageSet]
+    tables: list[pd.DataFrame]
+    prompts: Prompts
+    own: list[np.ndarray]
+    ranked: int
+
+    @property
+    def among(self) -> int:
+        """Number of prompts of which an image chooses one."""
+        return min(AMONG, self.ranked)
+
+
 def retrieve(
     scorer: Scorer,
     real: ImageSet,
@@ -188,76 +212,110 @@ def retrieve(
     bootstrap: int = 200,
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """Rank prompts against pictures; see `report.py` for the fields. None where pictures or prompts
-    are too few.
+    """Rank prompts against images; `evaluations/prompt_retrieval.py` names the fields.
 
     Args:
-        scorer: From `scorers.py`.
-        real, synthetic: With their tables.
-        describe: What the pictures show.
-        spec: The attributes that a prompt may say.
+        scorer: Scores of images and prompts, from `image_text_scores`.
+        real, synthetic: Images with their tables.
+        describe: Words for the kind of image.
+        spec: Attributes that a prompt may name.
+        bootstrap: Number of resamples behind each interval.
+        seed: Seed of subsets, changed prompts and resamples.
+
+    Returns:
+        None where images or prompts are too few.
     """
-    telling = [_telling(images, spec) for images in (real, synthetic)]
-    if min(map(len, telling)) < LEAST:
+    candidates = _candidates(real, synthetic, describe, spec, seed)
+    if candidates is None:
         return None
-    kept = [part_of(places, MOST, rng(seed, "retrieval", i)) for i, places in enumerate(telling)]
-    sets = [images.take(places) for images, places in zip((real, synthetic), kept, strict=True)]
-    tables = [pd.DataFrame(images.attributes) for images in sets]
-    asked = Prompts(describe, spec)
-    own = [asked.add(rows) for rows in tables]
-    ranked = len(asked)
-    among = min(AMONG, len(asked))
-    if ranked < LEAST:
-        return None
-    opposed = {
-        (name, way): [
-            _opposed(asked, rows, name, way, rng(seed, "retrieval", way, name, i))
-            for i, rows in enumerate(tables)
-        ]
-        for name in spec
-        for way in OPPOSED
-    }
-    scores = scorer(sets[0], sets[1], asked)
+    changes = _changed_prompts(candidates, spec, seed)
+    scores = scorer(candidates.sets[0], candidates.sets[1], candidates.prompts)
     sides = [
-        Side(images.patients, place, score, ranked)
-        for images, place, score in zip(sets, own, scores, strict=True)
+        Side(images.patients, place, score, candidates.ranked)
+        for images, place, score in zip(candidates.sets, candidates.own, scores, strict=True)
     ]
-    blind = replace(
-        sides[1], scores=np.broadcast_to(sides[1].scores.mean(0), sides[1].scores.shape)
-    )
-    how: Any = {"bootstrap": bootstrap, "seed": seed}
-    metrics = {}
-    for name, metric in METRICS.items():
-        metrics[name] = _measure(
-            [side.ranking(metric, among) for side in sides], sides, name, **how
-        )
-        metrics[name]["blind"] = float(
-            blind.ranking(metric, among)(np.arange(len(blind.own))).mean()
-        )
-    attributes: dict[str, Any] = {}
-    for (name, way), changes in opposed.items():
-        if (
-            min(len(places) for places, _ in opposed[name, "contradicted"]) >= LEAST
-        ):  # else all say the same of it
-            parts = [side.take(places) for side, (places, _) in zip(sides, changes, strict=True)]
-            looks = [
-                part.preferring(other) for part, (_, other) in zip(parts, changes, strict=True)
-            ]
-            n = {"synthetic": len(parts[1].own), "real": len(parts[0].own)}
-            attributes.setdefault(name, {})[way] = {
-                **_measure(looks, parts, f"{name} {way}", **how),
-                "n": n,
-            }
+    resampling: Any = {"bootstrap": bootstrap, "seed": seed}
+    among = candidates.among
     ranks = [side.ranking(METRICS["rank"], among)(np.arange(len(side.own))) for side in sides]
     return {
         "among": among,
-        "prompts": ranked,
-        "n": {"synthetic": len(own[1]), "real": len(own[0])},
-        "metrics": metrics,
-        "attributes": attributes,
+        "prompts": candidates.ranked,
+        "n": {"synthetic": len(candidates.own[1]), "real": len(candidates.own[0])},
+        "metrics": _metrics(sides, among, **resampling),
+        "attributes": _attribute_metrics(sides, changes, **resampling),
         "curve": _curve(*ranks),
-        "worst": _worst(sets[1], sides[1], ranks[1], asked.texts),
+        "worst": _worst(candidates.sets[1], sides[1], ranks[1], candidates.prompts.texts),
     }
+
+
+def _candidates(
+    real: ImageSet, synthetic: ImageSet, describe: str, spec: Mapping[str, Any], seed: int
+) -> Candidates | None:
+    """Images whose rows have attributes, and their prompts; None for fewer than LEAST."""
+    usable = [_telling(images, spec) for images in (real, synthetic)]
+    if min(map(len, usable)) < LEAST:
+        return None
+    sets = [
+        images.take(part_of(places, MOST, rng(seed, "retrieval", i)))
+        for i, (images, places) in enumerate(zip((real, synthetic), usable, strict=True))
+    ]
+    tables = [pd.DataFrame(images.attributes) for images in sets]
+    prompts_of_images = Prompts(describe, spec)
+    own = [prompts_of_images.add(rows) for rows in tables]
+    ranked = len(prompts_of_images)
+    if ranked < LEAST:
+        return None
+    return Candidates(sets, tables, prompts_of_images, own, ranked)
+
+
+Changes = dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]]
+"""(attribute, row of OPPOSED) -> for each set the images and their changed prompts, by place."""
+
+
+def _changed_prompts(candidates: Candidates, spec: Mapping[str, Any], seed: int) -> Changes:
+    """Prompts with one attribute contradicted or withheld."""
+    changes: Changes = {}
+    for name in spec:
+        for way in OPPOSED:
+            changes[name, way] = [
+                _opposed(candidates.prompts, rows, name, way, rng(seed, "retrieval", way, name, i))
+                for i, rows in enumerate(candidates.tables)
+            ]
+    return changes
+
+
+def _metrics(
+    sides: Sequence[Side], among: int, *, bootstrap: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Every row of METRICS, and its value where images are withheld."""
+    scores = sides[1].scores
+    blind = replace(sides[1], scores=np.broadcast_to(scores.mean(0), scores.shape))
+    metrics = {}
+    for name, metric in METRICS.items():
+        looks = [side.ranking(metric, among) for side in sides]
+        metrics[name] = _measure(looks, sides, name, bootstrap=bootstrap, seed=seed)
+        values = blind.ranking(metric, among)(np.arange(len(blind.own)))
+        metrics[name]["blind"] = float(values.mean())
+    return metrics
+
+
+def _attribute_metrics(
+    sides: Sequence[Side], changes: Changes, *, bootstrap: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Share of images that fit their prompt better than the changed one, by attribute.
+
+    An attribute that has one value in nearly all images is left out.
+    """
+    metrics: dict[str, dict[str, Any]] = {}
+    for (name, way), parts in changes.items():
+        if min(len(places) for places, _ in changes[name, "contradicted"]) < LEAST:
+            continue
+        some = [side.take(places) for side, (places, _) in zip(sides, parts, strict=True)]
+        looks = [side.preferring(other) for side, (_, other) in zip(some, parts, strict=True)]
+        metric = _measure(looks, some, f"{name} {way}", bootstrap=bootstrap, seed=seed)
+        n = {"synthetic": len(some[1].own), "real": len(some[0].own)}
+        metrics.setdefault(name, {})[way] = {**metric, "n": n}
+    return metrics
 
 
 def _opposed(

@@ -121,6 +121,21 @@ CURVES = ("synthetic", "real + synthetic")  # arms that are also given fewer syn
 
 
 @dataclass(frozen=True)
+class Runs:
+    """Scores of all trained networks.
+
+    Attributes:
+        scores: Arm or point of a curve -> scores of the test images, one array for each seed.
+        trained: Arm or point -> images of each group in each stage.
+        doses: Share of the synthetic images -> their number.
+    """
+
+    scores: dict[str, list[np.ndarray]]
+    trained: dict[str, list[list[int]]]
+    doses: dict[float, int]
+
+
+@dataclass(frozen=True)
 class Trial:
     """How learners are trained.
 
@@ -173,50 +188,64 @@ class Trial:
         Raises:
             InputError: Too few pictures in one of the sets, or a table without the attribute.
         """
-        (real, _), (made, _), (tested, shown) = (
-            self.task.known(images, what, self.seed)
-            for what, images in (("train", train), ("made", synthetic), ("test", test))
+        real, _ = self.task.known(train, "train", self.seed)
+        made, _ = self.task.known(synthetic, "made", self.seed)
+        tested, test_images = self.task.known(test, "test", self.seed)
+        runs = self._train(real, made, tested, report)
+        read = Reading(
+            self.task.score(tested),
+            tested.members,
+            tested.patients,
+            bootstrap=self.bootstrap,
+            seed=self.seed,
+            repeats=self.repeats,
         )
-        asked = self._asked()
-        gan = self.gan(real, made) if self.gan else None
-        scores: dict[str, list[np.ndarray]] = {name: [] for name in asked}
-        trained: dict[str, list[list[int]]] = {}
-        doses: dict[float, int] = {}
-        for repeat in range(self.repeats):
-            seed = derive(self.seed, "trial", repeat)
-            for place, (name, (arm, share)) in enumerate(asked.items()):
-                dose = made if share == 1 else made.fewer(share, seed)
-                stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed), gan))
-                how: Any = {
-                    "steps": self.steps,
-                    "seed": seed,
-                    "augmentation": arm.augmentation,
-                    "device": self.device,
-                }
-                scores[name].append(self.task.learn(stages, tested, **how))
-                trained[name], doses[share] = (
-                    [stage.members.sum(1).tolist() for stage in stages],
-                    len(dose),
-                )
-                report(repeat * len(asked) + place + 1, self.learners)
-        how = {"bootstrap": self.bootstrap, "seed": self.seed, "repeats": self.repeats}
-        read = Reading(self.task.score(tested), tested.members, tested.patients, **how)
-        masks = read.subgroups(shown, by) if by else {}
-        every = {name: np.stack(found) for name, found in scores.items()}
-        found = self._told(read, every, masks) | {
-            "by": by if masks else None,
-            "chance": self.task.chance(real, tested),
-        }
-        for name, arm in found["arms"].items():
-            arm["trained"] = trained[name]
-        found["curves"] = {
+        masks = read.subgroups(test_images, by) if by else {}
+        scores = {name: np.stack(each) for name, each in runs.scores.items()}
+        contents = self._told(read, scores, masks)
+        contents["by"] = by if masks else None
+        contents["chance"] = self.task.chance(real, tested)
+        for name, arm in contents["arms"].items():
+            arm["trained"] = runs.trained[name]
+        contents["curves"] = {
             name: [
-                {"n": doses[share], **read.value(every[_point(name, share)])}
+                {"n": runs.doses[share], **read.value(scores[_point(name, share)])}
                 for share in (*DOSES, 1.0)
             ]
             for name in CURVES
         }
-        return found | {"warnings": warnings(found)}
+        return contents | {"warnings": warnings(contents)}
+
+    def _train(self, real: Any, made: Any, tested: Any, report: Progress) -> Runs:
+        """Train every arm with every seed.
+
+        Args:
+            real: Real training images.
+            made: Synthetic training images.
+            tested: Real test images.
+            report: Called with the number of networks trained so far and in total.
+        """
+        arms = self._asked()
+        gan = self.gan(real, made) if self.gan else None
+        runs = Runs({name: [] for name in arms}, {}, {})
+        for repeat in range(self.repeats):
+            seed = derive(self.seed, "trial", repeat)
+            for place, (name, (arm, share)) in enumerate(arms.items()):
+                dose = made if share == 1 else made.fewer(share, seed)
+                stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed), gan))
+                scores = self.task.learn(
+                    stages,
+                    tested,
+                    steps=self.steps,
+                    seed=seed,
+                    augmentation=arm.augmentation,
+                    device=self.device,
+                )
+                runs.scores[name].append(scores)
+                runs.trained[name] = [stage.members.sum(1).tolist() for stage in stages]
+                runs.doses[share] = len(dose)
+                report(repeat * len(arms) + place + 1, self.learners)
+        return runs
 
     def _asked(self) -> dict[str, tuple[Arm, float]]:
         """Name of an arm, or of a point of a curve -> (the arm, its share of the synthetic

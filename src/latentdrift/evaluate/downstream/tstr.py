@@ -28,8 +28,8 @@ from torch.nn import functional
 from latentdrift.errors import InputError
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.features.classifier import SIZE, SMALL, Network
-from latentdrift.evaluate.features.features import resize
 from latentdrift.evaluate.features.optimization import minimize
+from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.auc import auc
 from latentdrift.evaluate.statistics.bootstrap import rng

@@ -1,7 +1,7 @@
 """How pictures enter a published vision model: at the size, mean and deviation that its own
 processor names.
 
-The resize is ours (`features.resize`) and keeps the whole picture: the processors round to 8 bit
+The resize is ours (`resizing.resize`) and keeps the whole picture: the processors round to 8 bit
 and crop.
 """
 

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.features.features import resize
 from latentdrift.evaluate.features.optimization import minimize
+from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images.image_sets import ImageSet, contents
 from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.seeds import derive, generator

@@ -226,7 +226,7 @@ def judge(
     real, units = _sample(
         np.asarray(real), groups(len(real), patients), row.most, rng(seed, "real")
     )
-    synthetic, made = _sample(
+    synthetic, synthetic_units = _sample(
         np.asarray(synthetic), groups(len(synthetic), whose), row.most, rng(seed, "synthetic")
     )
     prepare = partial(row.prepare, train=train) if row.informed else row.prepare
@@ -244,27 +244,41 @@ def judge(
         out["value"] = out["subsets"].pop("mean")
     else:
         out["value"] = between(np.ones(len(real)), np.ones(len(synthetic)))
-    if min(units.max(), made.max()) + 1 >= FEWEST:
-        pairs = zip(
-            draws(units, bootstrap, rng(seed, "a"), 2),
-            draws(made, bootstrap, rng(seed, "b"), 2),
-            strict=True,
-        )
-        out["ci"] = [
-            float(end)
-            for end in np.clip(
-                interval(out["value"], [between(a, b) for a, b in pairs]), *row.possible
-            )
-        ]
+    out["ci"] = _interval(row, out["value"], between, (units, synthetic_units), bootstrap, seed)
     if units.max() > 0:
         out |= _floor(row, prepare(real, real), between, len(synthetic), units, rng(seed, "floor"))
+    _require_finite(row, out)
+    return out
+
+
+def _interval(
+    row: Distance,
+    value: float,
+    between: Weighted,
+    units: tuple[np.ndarray, np.ndarray],
+    bootstrap: int,
+    seed: int,
+) -> list[float] | None:
+    """95 % interval over patients of both sets; None for fewer than FEWEST in one of them."""
+    if min(part.max() for part in units) + 1 < FEWEST:
+        return None
+    pairs = zip(
+        draws(units[0], bootstrap, rng(seed, "a"), 2),
+        draws(units[1], bootstrap, rng(seed, "b"), 2),
+        strict=True,
+    )
+    replicates = [between(a, b) for a, b in pairs]
+    return [float(end) for end in np.clip(interval(value, replicates), *row.possible)]
+
+
+def _require_finite(row: Distance, out: dict) -> None:
+    """Raises InputError: The distance is not a number."""
     numbers = [out["value"], *(out["ci"] or []), out["floor"] or 0.0]
     if not np.isfinite(numbers).all():
         raise InputError(
             f"the {row.title} is not a number ({numbers}); look for constant or broken images in "
             "either set"
         )
-    return out
 
 
 def _sample(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentdrift.evaluate.features.features import resize
+from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.metrics.distribution_metrics import Distance, Weighted
 
 LEVELS = (
