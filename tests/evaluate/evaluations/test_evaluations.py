@@ -154,22 +154,22 @@ def test_what_is_not_asked_for_costs_nothing(folders: Path, tmp_path: Path) -> N
     ("options", "error", "says"),
     [
         ({"utility": "diagnosis=flu"}, OptionError, "unknown diagnosis 'flu'"),
-        ({"utility": "age"}, OptionError, "--utility age: a number"),
+        ({"utility": "age"}, OptionError, "`utility=age`: a number"),
         (
             {"utility": "diagnosis", "split": "train"},
             OptionError,
-            "--utility learns from the train split .* give --split test",
+            "`utility` learns from the train split .* give `split=test`",
         ),
         (
             {"alignment": True, "gan_steps": 9},
             OptionError,
-            "--gan-steps trains a GAN .* give --utility ATTRIBUTE=VALUE",
+            "`gan_steps` trains a GAN .* give `utility=ATTRIBUTE=VALUE`",
         ),
-        ({"alignment": True, "split": None}, OptionError, "--alignment learns from"),
+        ({"alignment": True, "split": None}, OptionError, "`alignment` learns from"),
         (
             {"utility": "diagnosis", "scorer": "some/clip"},
             OptionError,
-            "--scorer has no part without --alignment",
+            "`scorer` has no part without `alignment`",
         ),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path
     table.write_text(table.read_text().replace(",train,", ",test,"))
     with pytest.raises(
         CohortError,
-        match=r"--alignment learns from the train split, and that of cohort .* is empty",
+        match=r"`alignment` learns from the train split, and that of cohort .* is empty",
     ):
         dry_run.run(
             "evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real})
@@ -197,7 +197,7 @@ def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_pat
     cohort = Cohort.load(folders / "real")
     swapped = replace(cohort, table=cohort.table.iloc[:0], info=cohort.info | {"synthetic": True})
     with pytest.raises(
-        CohortError, match=r"test split .* is empty .*--real and --synthetic may be swapped"
+        CohortError, match=r"test split .* is empty .*`real` and `synthetic` may be swapped"
     ):
         check(Request(plainly(folders, tmp_path / "out", split="test"), swapped))
 

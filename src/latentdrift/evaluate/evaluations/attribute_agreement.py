@@ -93,7 +93,7 @@ class AgreementResult(EvaluationResult):
 def check(request: Request) -> list[str]:
     """Refuse `--alignment` without a training split, and load the classifier's description."""
     if request.options.alignment:
-        request.require_training_split("--alignment")
+        request.require_training_split("alignment")
         _ = request.network
     return []
 

@@ -127,12 +127,12 @@ class Request:
         """
         if self.options.split in ("train", None):
             raise OptionError(
-                f"{option} learns from the train split and judges by other patients; give "
-                "--split test"
+                f"`{option}` learns from the train split and judges by other patients; give "
+                "`split=test`"
             )
         if not len(self.cohort.rows("train")):
             raise CohortError(
-                f"{option} learns from the train split, and that of cohort {self.cohort.folder} "
+                f"`{option}` learns from the train split, and that of cohort {self.cohort.folder} "
                 "is empty"
             )
 

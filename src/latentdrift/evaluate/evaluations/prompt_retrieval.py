@@ -111,7 +111,7 @@ def check(request: Request) -> list[str]:
     options = request.options
     if options.scorer != JUDGES and not options.alignment:
         raise OptionError(
-            f"--scorer {options.scorer} ranks prompts, and none are ranked; give --alignment, "
+            f"`scorer={options.scorer}` ranks prompts, and none are ranked; give `alignment`, "
             "or leave it out"
         )
     request.once(encoder_of)

@@ -163,7 +163,7 @@ def task_of(request: Request) -> Task | None:
         return Segmenting.of(request.cohort, options.synthetic, column, options.split)
     network = request.network
     splits = ("train", options.split)
-    classes = Classes.of(request.cohort, options.utility, option="--utility", splits=splits)
+    classes = Classes.of(request.cohort, options.utility, option="utility", splits=splits)
     return Classifying(classes, network)
 
 
@@ -171,18 +171,18 @@ def check(request: Request) -> list[str]:
     """Refuse `--utility` without a training split, and `--gan-steps` without classifiers."""
     options = request.options
     if options.utility:
-        request.require_training_split("--utility")
+        request.require_training_split("utility")
     uses_classifier = mask_column(request) is None or request.needs_predictors
     if not uses_classifier and options.classifier != SMALL.name:
         raise OptionError(
-            f"--classifier has no part in --utility {options.utility}, which trains a small "
+            f"`classifier` has no part in `utility={options.utility}`, which trains a small "
             "U-Net; leave it out"
         )
     task = request.once(task_of)
     if options.gan_steps and not isinstance(task, Classifying):
         raise OptionError(
-            "--gan-steps trains a GAN whose images classifiers learn from, and none are "
-            "trained; give --utility ATTRIBUTE=VALUE, or leave it out"
+            "`gan_steps` trains a GAN whose images classifiers learn from, and none are "
+            "trained; give `utility=ATTRIBUTE=VALUE`, or leave it out"
         )
     return []
 
