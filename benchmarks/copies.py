@@ -20,7 +20,7 @@ from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.registration import nearest, structure
-from latentdrift.evaluate.privacy.copy_detection import Yardstick
+from latentdrift.evaluate.privacy.copy_detection import CopyThresholds
 from latentdrift.evaluate.privacy.copy_perturbations import DISGUISES, disguise
 from latentdrift.evaluate.statistics.bootstrap import proportion_interval, rng
 
@@ -82,13 +82,13 @@ def column(name: str) -> dict[str, Any]:
     usual = structure(held_out.images)
     people = (known, usual)
     strangers = nearest(held_out.images, known, same_patient(held_out, train), people)
-    yardstick = Yardstick.of(strangers)
-    found = yardstick.similarity(strangers)
-    limit = yardstick.threshold
-    more = yardstick.similarity(nearest(others.images, known, same_patient(others, train), people))
+    thresholds = CopyThresholds.of(strangers)
+    found = thresholds.similarity(strangers)
+    limit = thresholds.threshold
+    more = thresholds.similarity(nearest(others.images, known, same_patient(others, train), people))
     cells = {
         "training / held-out / further images": f"{len(train)} / {len(held_out)} / {len(others)}",
-        "threshold, and of finer structure": f"{limit:.3f}, {yardstick.fine:.3f}",
+        "threshold, and of finer structure": f"{limit:.3f}, {thresholds.fine:.3f}",
     }
     cells["nearest stranger, median and highest"] = f"{np.median(found):.2f}, {found.max():.2f}"
     cells["held-out flagged"] = share(int((found > limit).sum()), len(found))
@@ -97,7 +97,7 @@ def column(name: str) -> dict[str, Any]:
     for row in [*DISGUISES, AUTOENCODER]:
         taken = train.images[pick]
         made = decoded(taken) if row == AUTOENCODER else disguise(row, taken, rng(0, row))
-        values = yardstick.similarity(nearest(made, known, None, people))
+        values = thresholds.similarity(nearest(made, known, None, people))
         cells[f"found: {row}"] = (
             f"{share(int((values > limit).sum()), len(values))}, lowest {values.min():.3f}"
         )

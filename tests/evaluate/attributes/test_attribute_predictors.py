@@ -9,7 +9,7 @@ import shapes
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.agreement_metrics import align, verdict
-from latentdrift.evaluate.attributes.attribute_predictors import LEAST, Judges, Output, outputs
+from latentdrift.evaluate.attributes.attribute_predictors import MIN_IMAGES, Judges, Output, outputs
 from latentdrift.evaluate.attributes.impossible_combinations import EXPECTED, rules
 from latentdrift.evaluate.images.image_sets import ImageSet
 
@@ -94,7 +94,9 @@ def test_a_combination_that_no_real_image_has_is_reported() -> None:
 
 
 def test_two_values_are_one_question_and_rare_ones_none() -> None:
-    rows = shapes.table(40, 3).assign(site=["A"] * 15 + ["B"] * 15 + ["C"] * (LEAST - 1) + [None])
+    rows = shapes.table(40, 3).assign(
+        site=["A"] * 15 + ["B"] * 15 + ["C"] * (MIN_IMAGES - 1) + [None]
+    )
     found, left_out = outputs(
         {**shapes.SPEC, "site": {"type": "category", "vocabulary": ["A", "B", "C"]}}, rows
     )
@@ -111,7 +113,7 @@ def test_two_values_are_one_question_and_rare_ones_none() -> None:
 
 
 def test_nothing_to_learn_is_a_sentence() -> None:
-    few = shapes.shapes(shapes.table(LEAST - 1, 0), 0)
+    few = shapes.shapes(shapes.table(MIN_IMAGES - 1, 0), 0)
     with pytest.raises(
         InputError, match="none of the attributes age, sex, findings has 10 training images"
     ):

@@ -13,7 +13,7 @@ from card_edits import N, edits, judged
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.counterfactual_metrics import NOTHING
-from latentdrift.evaluate.attributes.requested_changes import Asked
+from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.evaluations.counterfactual_results import Card
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
 from latentdrift.evaluate.images.image_sets import ImageSet
@@ -179,7 +179,7 @@ def test_what_was_asked_is_read_from_the_records() -> None:
         {"attributes": known, "changes": {}, "add": [], "remove": ["Effusion"]},
         {"attributes": {}, "changes": {"age": 80}},
     ]
-    asked = Asked.of(shapes.judges(), records, shapes.SPEC)
+    asked = RequestedChanges.of(shapes.judges(), records, shapes.SPEC)
     assert asked.names == [["age down", "sex=M"], ["findings=Effusion removed"], ["age set"]]
     assert asked.touched[1].tolist() == [
         False,
@@ -192,9 +192,11 @@ def test_what_was_asked_is_read_from_the_records() -> None:
         0.0,
     )
     with pytest.raises(InputError, match="no 'changes'"):
-        Asked.of(shapes.judges(), [{}], shapes.SPEC)
+        RequestedChanges.of(shapes.judges(), [{}], shapes.SPEC)
     with pytest.raises(InputError, match="none of the edits asked for an attribute"):
-        Asked.of(shapes.judges(), [{"attributes": known, "changes": {"view": "PA"}}], shapes.SPEC)
+        RequestedChanges.of(
+            shapes.judges(), [{"attributes": known, "changes": {"view": "PA"}}], shapes.SPEC
+        )
 
 
 def test_the_card_is_drawn(right: dict[str, Any], tmp_path) -> None:

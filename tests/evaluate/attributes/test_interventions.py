@@ -10,7 +10,7 @@ import pytest
 
 from latentdrift.evaluate.attributes.counterfactual_metrics import _warnings
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
-from latentdrift.evaluate.attributes.requested_changes import Asked
+from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import Resampling
 
@@ -43,7 +43,9 @@ def of_realism(made: float) -> dict[str, Any]:
     }
     before = np.zeros((N, 1))
     after = np.ones((N, 1))
-    asked = Asked(before, after, after > 0, [["diagnosis=ill"]] * N, {"diagnosis=ill": (0, 1.0)})
+    asked = RequestedChanges(
+        before, after, after > 0, [["diagnosis=ill"]] * N, {"diagnosis=ill": (0, 1.0)}
+    )
     edits = [{"name": str(i), "record": {"patient": f"p{i // 3}"}} for i in range(N)]
     people = Resampling(np.arange(N) // 3, 40, 0)
     (row,) = realism(asked, edits, sets, real, truths, {"level": level}, people)

@@ -29,8 +29,8 @@ from latentdrift.evaluate.attributes.image_text_scores import (
 )
 from latentdrift.evaluate.attributes.prompt_ranking import (
     APART,
-    LEAST,
     METRICS,
+    MIN_IMAGES,
     OPPOSED,
     Side,
     retrieve,
@@ -294,7 +294,7 @@ def test_an_attribute_that_is_the_same_everywhere_is_not_asked_about() -> None:
 
 def test_too_few_say_nothing() -> None:
     scorer = by_judges(shapes.judges())
-    assert found(scorer, made().take(np.arange(LEAST - 1))) is None
+    assert found(scorer, made().take(np.arange(MIN_IMAGES - 1))) is None
     assert found(scorer, ImageSet(made().images)) is None  # no table
     silent = ImageSet(made().images, attributes=pd.DataFrame({"age": [None] * 60}))
     assert found(scorer, silent) is None

@@ -23,7 +23,7 @@ from latentdrift.evaluate.downstream.augmentation_experiment import (
 )
 from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.classification_task import Classifying
-from latentdrift.evaluate.downstream.experiment_statistics import Reading, told
+from latentdrift.evaluate.downstream.experiment_statistics import Reading, value_and_interval
 from latentdrift.evaluate.downstream.tstr import Labelled
 from latentdrift.evaluate.images.image_sets import ImageSet
 
@@ -178,7 +178,7 @@ def test_a_number_and_its_resamples_are_the_measure_of_weighted_pictures() -> No
     assert series[5] == pytest.approx(
         np.mean([again(scores[s][pictures], np.ones(len(pictures))) for s in seeds])
     )
-    assert told(series)[0] == series[0] and told(series[:2])[1] is None
+    assert value_and_interval(series)[0] == series[0] and value_and_interval(series[:2])[1] is None
 
 
 def test_few_keep_both_classes() -> None:

@@ -10,7 +10,7 @@ from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.features import vicreg
 from latentdrift.evaluate.features.features import Learned, load_features
 from latentdrift.evaluate.features.vicreg import (
-    LEAST,
+    MIN_IMAGES,
     SIZE,
     encode,
     encoder_key,
@@ -61,7 +61,7 @@ def test_views_are_never_mirrored():
 
 
 def test_the_same_seed_learns_the_same():
-    images = ImageSet(discs(LEAST, 0)[0])
+    images = ImageSet(discs(MIN_IMAGES, 0)[0])
     first, again, other = (learn(images, seed, steps=3).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
@@ -70,7 +70,7 @@ def test_the_same_seed_learns_the_same():
 def test_an_encoder_is_learned_once(tmp_path, monkeypatch):
     monkeypatch.setattr(vicreg, "STEPS", 2)
     monkeypatch.setattr(learn, "__defaults__", ("cpu", 2))
-    images = ImageSet(discs(LEAST, 0)[0])
+    images = ImageSet(discs(MIN_IMAGES, 0)[0])
     first = load_encoder(images, tmp_path, 0, "cpu")
     monkeypatch.setattr(vicreg, "learn", lambda *_: pytest.fail("was learned again"))
     again = load_encoder(images, tmp_path, 0, "cpu")
@@ -79,7 +79,7 @@ def test_an_encoder_is_learned_once(tmp_path, monkeypatch):
     assert (
         encoder_key(images, 0)
         != encoder_key(images, 1)
-        != encoder_key(ImageSet(discs(LEAST, 1)[0]), 1)
+        != encoder_key(ImageSet(discs(MIN_IMAGES, 1)[0]), 1)
     )
 
 

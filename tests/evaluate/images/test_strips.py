@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentdrift.evaluate.images.strips import GAP, LEAST, edit_strip, side_by_side
+from latentdrift.evaluate.images.strips import GAP, MIN_HEIGHT, edit_strip, side_by_side
 from latentdrift.evaluate.metrics.image_similarity import read_edits
 
 WHITE = 247  # of RdBu's middle
@@ -52,7 +52,7 @@ def folder(root: Any, shape: tuple[int, int], detail: bool) -> Any:
 def test_every_picture_of_an_edit_fills_the_height_of_its_strip(tmp_path, shape):
     (edit,) = read_edits(folder(tmp_path, shape, detail=True))
     strip, caption = edit_strip(edit)
-    height = max(LEAST, shape[0])
+    height = max(MIN_HEIGHT, shape[0])
     width = round(shape[1] * height / shape[0])
     assert strip.shape == (height, 4 * width + 3 * GAP, 3)
     original, again, made, change = panels(strip, [width] * 4)
@@ -69,7 +69,7 @@ def test_the_change_of_a_drawn_edit_is_from_the_reconstruction(tmp_path):
     (edit,) = read_edits(folder(tmp_path, (64, 64), detail=False))
     strip, caption = edit_strip(edit)
     assert "minus reconstruction" in caption
-    *_, change = panels(strip, [LEAST] * 4)
+    *_, change = panels(strip, [MIN_HEIGHT] * 4)
     assert (
         change[:, -8:, 0] > change[:, -8:, 2]
     ).all()  # the whole counterfactual is brighter than the reconstruction

@@ -8,7 +8,7 @@ import pytest
 
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.images.subgroups import LEAST, check, places, shared
+from latentdrift.evaluate.images.subgroups import MIN_IMAGES, check, places, shared
 
 
 def images(**columns: list) -> ImageSet:
@@ -32,10 +32,10 @@ def test_categories_findings_and_decades():
 
 
 def test_a_value_needs_enough_images_in_both_sets():
-    real = images(sex=["F"] * LEAST + ["M"] * LEAST + ["O"] * 2)
-    made = images(sex=["F"] * LEAST + ["M"] * (LEAST - 1))
+    real = images(sex=["F"] * MIN_IMAGES + ["M"] * MIN_IMAGES + ["O"] * 2)
+    made = images(sex=["F"] * MIN_IMAGES + ["M"] * (MIN_IMAGES - 1))
     enough, words = shared(real, made, "sex")
-    assert list(enough) == ["F"] and [len(part) for part in enough["F"]] == [LEAST, LEAST]
+    assert list(enough) == ["F"] and [len(part) for part in enough["F"]] == [MIN_IMAGES, MIN_IMAGES]
     assert words == [
         "Not scored by themselves, fewer than 10 images of sex in one of the sets: M (10 real, 9 "
         "synthetic), O (2 real, 0 synthetic)."

@@ -20,7 +20,7 @@ from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.evaluate.images.registration import Overlaid, nearest, structure
 from latentdrift.evaluate.privacy.copy_detection import (
     THRESHOLD,
-    Yardstick,
+    CopyThresholds,
     find_copies,
     find_duplicates,
     threshold,
@@ -199,13 +199,13 @@ def test_the_threshold_moves_with_the_held_out_and_stays_where_copies_are():
 
 def test_either_of_two_similarities_tells_a_copy():
     """One number stands for both: it is above the one threshold where either is above its own."""
-    yardstick = Yardstick(0.9, 0.75)
+    thresholds = CopyThresholds(0.9, 0.75)
     generator = np.random.default_rng(0)
     coarse, fine = generator.uniform(0.5, 1, (2, 500))
     found = Overlaid(np.zeros(500, int), coarse, np.zeros(500, bool), fine)
-    assert ((yardstick.similarity(found) > 0.9) == ((coarse > 0.9) | (fine > 0.75))).all()
+    assert ((thresholds.similarity(found) > 0.9) == ((coarse > 0.9) | (fine > 0.75))).all()
     nothing = Overlaid(np.zeros(1, int), -np.ones(1), np.zeros(1, bool), -np.ones(1))
-    assert yardstick.similarity(nothing) == -1
+    assert thresholds.similarity(nothing) == -1
 
 
 def test_the_nearest_feature_vector():

@@ -17,7 +17,7 @@ from latentdrift.evaluate.images import registration
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.images.registration import Structure, nearest, structure
 from latentdrift.evaluate.privacy.copy_detection import (
-    Yardstick,
+    CopyThresholds,
     find_copies,
     find_duplicates,
     planted,
@@ -44,18 +44,18 @@ def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> I
 
 
 @cache
-def reference(kind: str) -> tuple[Structure, Yardstick]:
+def reference(kind: str) -> tuple[Structure, CopyThresholds]:
     """What the search knows of 40 training patients, and what 30 others set."""
     train = structure(patients(kind, 40, 1).images)
-    return train, Yardstick.of(nearest(patients(kind, 30, 2).images, train))
+    return train, CopyThresholds.of(nearest(patients(kind, 30, 2).images, train))
 
 
 @pytest.mark.parametrize("name", DISGUISES)
 def test_brains_are_found_in_disguise_and_named(name):
-    train, yardstick = reference("brain")
+    train, thresholds = reference("brain")
     found = nearest(disguise(name, patients("brain", 40, 1).images[:PLANTS], rng(0, name)), train)
     assert (
-        yardstick.similarity(found) > yardstick.threshold
+        thresholds.similarity(found) > thresholds.threshold
     ).all() and found.index.tolist() == list(range(PLANTS))
 
 
@@ -66,10 +66,10 @@ def test_chests_that_are_all_alike_are_told_apart_by_finer_structure(name):
     """Strangers come as near as 0.98 in coarse structure; copies in disguise are hardly nearer."""
     train = patients("chest", 40, 1, size=128)
     strangers = nearest(patients("chest", 12, 2, size=128).images, known := structure(train.images))
-    yardstick = Yardstick.of(strangers)
+    thresholds = CopyThresholds.of(strangers)
     found = nearest(disguise(name, train.images[:4], rng(1, name)), known)
     assert (
-        yardstick.similarity(found) > yardstick.threshold
+        thresholds.similarity(found) > thresholds.threshold
     ).all() and found.index.tolist() == list(range(4))
     assert (found.fine > strangers.fine.max()).all() and strangers.value.max() > 0.9
 
@@ -144,20 +144,22 @@ def test_a_picture_finds_back_to_where_it_was():
 
 @pytest.mark.parametrize("kind", ["brain", "chest"])
 def test_other_patients_are_left_alone(kind):
-    train, yardstick = reference(kind)
-    found = yardstick.similarity(nearest(patients(kind, 60, 3).images, train))
-    assert (found > yardstick.threshold).sum() <= 1  # of 60; benchmarks/copies.py asks more of them
+    train, thresholds = reference(kind)
+    found = thresholds.similarity(nearest(patients(kind, 60, 3).images, train))
+    assert (
+        found > thresholds.threshold
+    ).sum() <= 1  # of 60; benchmarks/copies.py asks more of them
 
 
 def test_the_report_of_planted_copies_names_what_it_misses():
     train = patients("brain", 40, 1)
-    found = planted(train, Yardstick(0.8, 0.8), seed=0)
+    found = planted(train, CopyThresholds(0.8, 0.8), seed=0)
     assert (
         found["n"] == found["caught"] == len(DISGUISES)
         and not found["missed"]
         and found["ci"][0] > 0.8
     )
-    blind = planted(train, Yardstick(0.999, 0.999), seed=0)
+    blind = planted(train, CopyThresholds(0.999, 0.999), seed=0)
     assert (
         0 < blind["caught"] < len(DISGUISES)
         and "cropped by 12 %" in blind["missed"]
@@ -231,6 +233,6 @@ def test_copies_of_real_images_are_found_and_real_patients_left_alone(place):
     train, real, others = (
         image_sets.from_cohort(cohort, split, 256) for split in ("train", "test", "validation")
     )
-    report = planted(train, find_copies(real, others, train).yardstick, seed=0)
+    report = planted(train, find_copies(real, others, train).thresholds, seed=0)
     assert report["caught"] == report["n"]
     assert find_copies(real, others, train).metrics["copies"]["value"] <= max(1, 0.01 * len(others))

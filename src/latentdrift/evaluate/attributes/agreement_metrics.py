@@ -18,35 +18,37 @@ from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
 
-LEAST = 5  # pictures of a number, or of each side of a class, below which nothing is said (ours)
+MIN_IMAGES = (
+    5  # pictures of a number, or of each side of a class, below which nothing is said (ours)
+)
 
 Statistic = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 """Truth [N], judgement [N], weights [N] -> a number."""
 
 
-def _auc(truth: np.ndarray, said: np.ndarray, w: np.ndarray) -> float:
+def _auc(truth: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
     from sklearn.metrics import roc_auc_score
 
-    kept = w > 0
+    counted = w > 0
     return (
-        float(roc_auc_score(truth[kept], said[kept], sample_weight=w[kept]))
-        if len(np.unique(truth[kept])) == 2
+        float(roc_auc_score(truth[counted], prediction[counted], sample_weight=w[counted]))
+        if len(np.unique(truth[counted])) == 2
         else np.nan
     )
 
 
-def _accuracy(truth: np.ndarray, said: np.ndarray, w: np.ndarray) -> float:
+def _accuracy(truth: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
     """Mean over both classes of the share that is judged rightly at log-odds of 0."""
     sides = [w * (truth == label) for label in (0, 1)]
     right = [
-        (side * ((said > 0) == label)).sum() / side.sum() if side.sum() else np.nan
+        (side * ((prediction > 0) == label)).sum() / side.sum() if side.sum() else np.nan
         for label, side in enumerate(sides)
     ]
     return float(np.mean(right))
 
 
-def _correlation(truth: np.ndarray, said: np.ndarray, w: np.ndarray) -> float:
-    spread = np.cov(np.stack([truth, said]), aweights=w, ddof=0)
+def _correlation(truth: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
+    spread = np.cov(np.stack([truth, prediction]), aweights=w, ddof=0)
     size = np.sqrt(spread[0, 0] * spread[1, 1])
     return float(spread[0, 1] / size) if size > 0 else np.nan
 
@@ -158,7 +160,7 @@ def _labelled(
     sizes = [len(labels)]
     if output.value is not None:
         sizes = [int((labels == label).sum()) for label in (0, 1)]
-    if min(sizes) < LEAST:
+    if min(sizes) < MIN_IMAGES:
         return None
     owners = None if patients is None else [patients[place] for place in known]
     return Labelled(labels, prediction[known], groups(len(known), owners))

@@ -30,8 +30,8 @@ from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.seeds import derive, generator
 
 # training pictures of a number, and of each side of a class, below which nothing is learned (ours)
-LEAST = 10
-MOST = 5000  # training pictures; more are sampled down
+MIN_IMAGES = 10
+MAX_IMAGES = 5000  # training pictures; more are sampled down
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], 
         spec: A cohort's attributes.
         rows: Of the training pictures.
     """
-    asked = []
+    candidates = []
     for name, kind in spec.items():
         words: list[Any] = (
             [None] if kind["type"] == "number" else [str(word) for word in kind["vocabulary"]]
         )
         if kind["type"] == "category" and len(words) == 2:
-            asked.append(Output(name, words[0], other=words[1]))
+            candidates.append(Output(name, words[0], other=words[1]))
         else:
-            asked += [Output(name, word, kind.get("unit") or "") for word in words]
-    able = {output: _enough(output, output.truths(rows)) for output in asked}
+            candidates += [Output(name, word, kind.get("unit") or "") for word in words]
+    able = {output: _enough(output, output.truths(rows)) for output in candidates}
     return [output for output, enough in able.items() if enough], [
         output.name for output, enough in able.items() if not enough
     ]
@@ -84,8 +84,8 @@ def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], 
 def _enough(output: Output, truth: np.ndarray) -> bool:
     known = truth[~np.isnan(truth)]
     if output.value is None:
-        return len(known) >= LEAST and float(np.ptp(known)) > 0
-    return min(int(known.sum()), int((1 - known).sum())) >= LEAST
+        return len(known) >= MIN_IMAGES and float(np.ptp(known)) > 0
+    return min(int(known.sum()), int((1 - known).sum())) >= MIN_IMAGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,18 +128,18 @@ class Judges:
             raise InputError(
                 "judges of attributes learn from real images with a table; give a cohort"
             )
-        images = images.take(part_of(len(images), MOST, rng(seed, "judges")))
+        images = images.take(part_of(len(images), MAX_IMAGES, rng(seed, "judges")))
         rows = images.attributes
         assert rows is not None
-        found, left_out = outputs(spec, rows)
-        if not found:
+        learnable, left_out = outputs(spec, rows)
+        if not learnable:
             raise InputError(
-                f"none of the attributes {', '.join(spec) or '(there are none)'} has {LEAST} "
+                f"none of the attributes {', '.join(spec) or '(there are none)'} has {MIN_IMAGES} "
                 "training images of each of its classes, so no judge can learn it; give more "
                 "training images"
             )
-        truth = np.stack([output.truths(rows) for output in found], 1)
-        numbers = np.array([output.value is None for output in found])
+        truth = np.stack([output.truths(rows) for output in learnable], 1)
+        numbers = np.array([output.value is None for output in learnable])
         centre, scale = (
             np.where(numbers, of(truth, 0), other)
             for of, other in ((np.nanmean, 0.0), (np.nanstd, 1.0))
@@ -149,9 +149,9 @@ class Judges:
         networks = []
         for repeat in range(repeats):
             place = derive(seed, "judges", repeat)
-            made = network.make(place, len(found)).to(device)
+            model = network.make(place, len(learnable)).to(device)
             _learn(
-                made,
+                model,
                 x,
                 y,
                 torch.from_numpy(numbers),
@@ -159,8 +159,8 @@ class Judges:
                 network.rate,
                 generator(place, "judges"),
             )
-            networks.append(made)
-        return cls(found, left_out, networks, network.size, centre, scale)
+            networks.append(model)
+        return cls(learnable, left_out, networks, network.size, centre, scale)
 
     def __call__(self, images: ImageSet) -> np.ndarray:
         """float64 [N, K]: numbers in their unit, log-odds of classes, in the order of `outputs`."""
@@ -196,14 +196,14 @@ def _learn(
 
     def batch_loss() -> Tensor:
         places = torch.randint(len(x), (BATCH,), generator=source)
-        told = known[places].to(device)
+        is_known = known[places].to(device)
         target = torch.where(known[places], y[places], 0).to(device)
-        said = network(2 * AUGMENTATIONS["light"](x[places], source).to(device) - 1)
-        squared = functional.mse_loss(said, target, reduction="none")
+        prediction = network(2 * AUGMENTATIONS["light"](x[places], source).to(device) - 1)
+        squared = functional.mse_loss(prediction, target, reduction="none")
         entropy = functional.binary_cross_entropy_with_logits(
-            said, target, pos_weight=weight, reduction="none"
+            prediction, target, pos_weight=weight, reduction="none"
         )
-        return (torch.where(kind, squared, entropy) * told).sum() / BATCH
+        return (torch.where(kind, squared, entropy) * is_known).sum() / BATCH
 
     network.train()
     minimize(batch_loss, network.parameters(), steps, rate=rate)

@@ -26,7 +26,7 @@ import pandas as pd
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.attributes.ground_truth import CHANGED
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
-from latentdrift.evaluate.attributes.requested_changes import Asked
+from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images import subgroups
 from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
 from latentdrift.evaluate.images.image_sets import ImageSet
@@ -44,7 +44,7 @@ BEYOND = 1.0  # of that unit: a mean shift above it is more than a patient moves
 MATERIAL = 0.25
 # patients with edits of a kind, below which only its numbers are given and nothing is concluded
 # (ours)
-LEAST = 5
+MIN_PATIENTS = 5
 WORST = 3  # edits shown under each heading
 STATES = ("original", "reconstruction", "counterfactual")
 
@@ -73,7 +73,7 @@ def card(
         by: An attribute of the originals for whose values effectiveness is also given.
         bootstrap, seed: As everywhere.
     """
-    asked = Asked.of(judges, [edit["record"] for edit in edits], spec)
+    requested = RequestedChanges.of(judges, [edit["record"] for edit in edits], spec)
     sets = {
         name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES
     }
@@ -88,26 +88,27 @@ def card(
     everyone = np.ones(len(edits), bool)
     parts = _subgroups([edit["record"] for edit in edits], by)
     unit, whose = spread(seen.real, pairs_of(real), seed)
-    worst = changes | {"collateral": _collateral_of_each(asked, seen.edits, unit)}
+    worst = changes | {"collateral": _collateral_of_each(requested, seen.edits, unit)}
     scores = {
         "n": len(edits),
         "patients": people.patients,
-        "kinds": asked.kinds,
-        "effectiveness": _effectiveness(asked, seen, everyone, people),
+        "kinds": requested.kinds,
+        "effectiveness": _effectiveness(requested, seen, everyone, people),
         "composition": people.mean(changes["reconstruction"]),
         "minimality": {
             name: people.mean(changes[name])
             for name in ("change", "area", "outside")
             if name in changes
         },
-        "collateral": _collateral(asked, seen, unit, whose, people),
-        "realism": realism(asked, edits, sets, real, seen.truths, spaces, people),
+        "collateral": _collateral(requested, seen, unit, whose, people),
+        "realism": realism(requested, edits, sets, real, seen.truths, spaces, people),
         "follow_ups": follow_ups(edits, sets, real, spec, people),
         "identity": {label: identity(space, sets, real, people) for label, space in spaces.items()},
         "reversibility": people.mean(changes["reversed"]) if "reversed" in changes else None,
         "by": by if parts else None,
         "subgroups": {
-            value: _effectiveness(asked, seen, places, people) for value, places in parts.items()
+            value: _effectiveness(requested, seen, places, people)
+            for value, places in parts.items()
         },
         "worst": _worst_edits(edits, worst),
     }
@@ -155,31 +156,33 @@ def _squared(picture: np.ndarray, size: int) -> np.ndarray:
 def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Of each edit, as shares of the intensity range: see `report.py`; `outside` and `reversed`
     where any edit has them."""
-    found: dict[str, list[float]] = {
+    changes: dict[str, list[float]] = {
         name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")
     }
     for edit in edits:
-        original, again, made = (edit[name].astype(np.float64) for name in STATES)
-        moved = np.abs(made - (original if edit["record"].get("detail") else again)).mean(-1)
-        found["reconstruction"].append(float(np.abs(again - original).mean()))
-        found["change"].append(float(moved.mean()))
-        found["area"].append(float((moved > CHANGED).mean()))
+        original, again, counterfactual = (edit[name].astype(np.float64) for name in STATES)
+        moved = np.abs(counterfactual - (original if edit["record"].get("detail") else again)).mean(
+            -1
+        )
+        changes["reconstruction"].append(float(np.abs(again - original).mean()))
+        changes["change"].append(float(moved.mean()))
+        changes["area"].append(float((moved > CHANGED).mean()))
         outside = None if edit.get("mask") is None else edit["mask"].mean(-1) == 0
-        found["outside"].append(
-            float(np.abs(made - original)[outside].mean())
+        changes["outside"].append(
+            float(np.abs(counterfactual - original)[outside].mean())
             if outside is not None and outside.any()
             else np.nan
         )
-        found["reversed"].append(
+        changes["reversed"].append(
             np.nan
             if edit.get("reverse") is None
             else float(np.abs(edit["reverse"] - original).mean())
         )
-    return {name: np.array(values) for name, values in found.items() if np.isfinite(values).any()}
+    return {name: np.array(values) for name, values in changes.items() if np.isfinite(values).any()}
 
 
 def _effectiveness(
-    asked: Asked, seen: Predictions, places: np.ndarray, people: Resampling
+    requested: RequestedChanges, seen: Predictions, places: np.ndarray, people: Resampling
 ) -> list[dict[str, Any]]:
     """One row for each kind of change: request, predictions before and after, and their quality.
 
@@ -189,32 +192,32 @@ def _effectiveness(
         places: Which edits count, bool [E].
         people: Patients of the edits.
     """
-    found = []
-    for kind in asked.kinds:
-        rows = asked.rows(kind) & places
+    effects = []
+    for kind in requested.kinds:
+        rows = requested.rows(kind) & places
         if not rows.any():
             continue
-        place, after = asked.target(kind)
+        place, after = requested.target(kind)
         output = seen.judges.outputs[place]
         row = {"change": kind, "judged": output.name, "unit": output.unit, "n": int(rows.sum())}
         row["patients"] = people.take(rows).patients
         if output.value is None:
-            row |= _number_effect(asked, seen, rows, place, people)
+            row |= _number_effect(requested, seen, rows, place, people)
         else:
             row |= _class_effect(seen, rows, place, after, people)
-        found.append(row)
-    return found
+        effects.append(row)
+    return effects
 
 
 def _number_effect(
-    asked: Asked, seen: Predictions, rows: np.ndarray, place: int, people: Resampling
+    requested: RequestedChanges, seen: Predictions, rows: np.ndarray, place: int, people: Resampling
 ) -> dict[str, Any]:
     """Effect of edits `rows` on the number in column `place`."""
     some = people.take(rows)
     before = seen.edits["original"][rows, place]
     after = seen.edits["counterfactual"][rows, place]
-    wanted = asked.after[rows, place]
-    shift = wanted - asked.before[rows, place]
+    wanted = requested.after[rows, place]
+    shift = wanted - requested.before[rows, place]
     known = ~np.isnan(seen.truths[:, place])
     real = seen.real[known, place]
     truth = seen.truths[known, place]
@@ -250,7 +253,7 @@ def _class_effect(
 
 
 def _collateral(
-    asked: Asked, seen: Predictions, unit: np.ndarray, whose: str, people: Resampling
+    requested: RequestedChanges, seen: Predictions, unit: np.ndarray, whose: str, people: Resampling
 ) -> dict[str, Any]:
     """Mean shift of every attribute, in units of its spread, for every kind of change and for none.
 
@@ -266,10 +269,13 @@ def _collateral(
     apart = between(seen.real, seen.truths, numbers)
     everyone = np.ones(len(seen.edits["original"]), bool)
     rows: dict[str, list[dict[str, Any]]] = {}
-    for kind, places in [*((kind, asked.rows(kind)) for kind in asked.kinds), (NOTHING, everyone)]:
+    for kind, places in [
+        *((kind, requested.rows(kind)) for kind in requested.kinds),
+        (NOTHING, everyone),
+    ]:
         state = "reconstruction" if kind == NOTHING else "counterfactual"
         shift = (seen.edits[state] - seen.edits["original"])[places]
-        wanted = np.zeros(shift.shape, bool) if kind == NOTHING else asked.touched[places]
+        wanted = np.zeros(shift.shape, bool) if kind == NOTHING else requested.touched[places]
         some = people.take(places)
         rows[kind] = [
             _cell(shift[:, k], unit[k], apart[k], some, is_wanted=bool(wanted[:, k].any()))
@@ -308,11 +314,11 @@ def _cell(
 
 
 def _collateral_of_each(
-    asked: Asked, said: Mapping[str, np.ndarray], unit: np.ndarray
+    requested: RequestedChanges, predictions: Mapping[str, np.ndarray], unit: np.ndarray
 ) -> np.ndarray:
     """The largest shift of an attribute that was not asked for, of each edit."""
-    shift = np.abs(said["counterfactual"] - said["original"]) / unit
-    return np.where(asked.touched, 0.0, shift).max(1)
+    shift = np.abs(predictions["counterfactual"] - predictions["original"]) / unit
+    return np.where(requested.touched, 0.0, shift).max(1)
 
 
 def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str, np.ndarray]:
@@ -323,31 +329,34 @@ def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str
         return {}
     images = ImageSet(np.zeros((len(table), 1, 1, 3)), attributes=table)
     places = subgroups.places(images, by, "edited")
-    found = {value: np.isin(np.arange(len(table)), some) for value, some in places.items()}
-    return found if len(found) > 1 else {}
+    masks = {value: np.isin(np.arange(len(table)), some) for value, some in places.items()}
+    return masks if len(masks) > 1 else {}
 
 
-def _warnings(told: Mapping[str, Any]) -> list[str]:
-    found = []
+def _warnings(scores: Mapping[str, Any]) -> list[str]:
+    warnings = []
     few = {
-        row["change"]: row["patients"] for row in told["effectiveness"] if row["patients"] < LEAST
+        row["change"]: row["patients"]
+        for row in scores["effectiveness"]
+        if row["patients"] < MIN_PATIENTS
     }
     if few:
         each = ", ".join(f"{change(kind)} ({n})" for kind, n in few.items())
-        found.append(
-            f"Counterfactuals: too few to conclude, edits of fewer than {LEAST} patients: {each}."
+        warnings.append(
+            f"Counterfactuals: too few to conclude, edits of fewer than {MIN_PATIENTS} patients: "
+            f"{each}."
         )
-    columns = told["collateral"]["columns"]
-    for kind, cells in told["collateral"]["rows"].items():
+    columns = scores["collateral"]["columns"]
+    for kind, cells in scores["collateral"]["rows"].items():
         moved = [
             attribute(name) for name, cell in zip(columns, cells, strict=True) if cell["beyond"]
         ]
         if moved:
-            found.append(
+            warnings.append(
                 f"Counterfactuals, {change(kind)}: {', '.join(moved)} changed, too, although not "
                 "asked for, by more than between two visits of a patient."
             )
-    followed = told["follow_ups"]
+    followed = scores["follow_ups"]
     gains = followed["gain"].items() if followed else ()
     worse = [
         f"{FOLLOW_UP[name]} {gain['value']:+.4g} ({bounds(gain['ci'])})"
@@ -355,17 +364,17 @@ def _warnings(told: Mapping[str, Any]) -> list[str]:
         if _is_worse(gain)
     ]
     if worse:
-        found.append(
+        warnings.append(
             "Counterfactuals: less like the patient's own scan in the requested state than the "
             f"untouched original is, {followed['n']} edits of {followed['patients']} patients: "
             f"{', '.join(worse)}."
         )
-    if told["collateral"]["unit_of"] != "visits":
-        found.append(
+    if scores["collateral"]["unit_of"] != "visits":
+        warnings.append(
             "Counterfactuals: hardly any real patient came twice. Collateral changes are in units "
             "of the difference between any two patients."
         )
-    return found
+    return warnings
 
 
 def _is_worse(gain: Mapping[str, Any]) -> bool:
@@ -373,12 +382,12 @@ def _is_worse(gain: Mapping[str, Any]) -> bool:
     return gain["ci"] is not None and gain["ci"][1] < 0
 
 
-def _slope(made: np.ndarray, wanted: np.ndarray) -> float | None:
+def _slope(observed: np.ndarray, wanted: np.ndarray) -> float | None:
     """Regression of the shift that was made on the one asked for, through 0: 1 is all of it, 0
     none."""
     known = np.isfinite(wanted)
     size = float(np.square(wanted[known]).sum())
-    return float((made[known] * wanted[known]).sum() / size) if size else None
+    return float((observed[known] * wanted[known]).sum() / size) if size else None
 
 
 def _centred(values: np.ndarray) -> np.ndarray:

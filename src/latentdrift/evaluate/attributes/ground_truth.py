@@ -52,10 +52,10 @@ def effect(original: np.ndarray, edited: np.ndarray, true: np.ndarray) -> np.nda
     original = _grey(original)
     edited = _grey(edited)
     true = _grey(true)
-    made = (edited - original).reshape(len(original), -1)
+    change = (edited - original).reshape(len(original), -1)
     wanted = (true - original).reshape(len(original), -1)
     size = np.square(wanted).sum(1)
-    return np.divide((made * wanted).sum(1), size, out=np.full(len(size), np.nan), where=size > 0)
+    return np.divide((change * wanted).sum(1), size, out=np.full(len(size), np.nan), where=size > 0)
 
 
 def against_visit(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> dict[str, np.ndarray]:

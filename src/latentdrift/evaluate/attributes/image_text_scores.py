@@ -29,7 +29,7 @@ JUDGES = "judges"  # what the option calls them
 CALIBRATED = 10
 # likelihood-ratio statistic from which a judgement is more than chance (95 % point of chi squared,
 # 1 degree)
-TOLD = 3.84
+MIN_INFORMATIVE = 3.84
 FOLDS = 10
 FULL = 77  # tokens; encoders whose texts are no longer learned from texts that were filled up to it
 BATCH = 32
@@ -49,14 +49,16 @@ class Prompts:
 
     def add(self, rows: pd.DataFrame) -> np.ndarray:
         """Where the sentence of each row stands: int [N]."""
-        found = []
+        places = []
         for row in rows.to_dict("records"):
-            said = prompts.attributes_of(row, self.spec)
-            place = self._places.setdefault(prompts.sentence(self.describe, said), len(self._rows))
+            attributes = prompts.attributes_of(row, self.spec)
+            place = self._places.setdefault(
+                prompts.sentence(self.describe, attributes), len(self._rows)
+            )
             if place == len(self._rows):
-                self._rows.append(said)
-            found.append(place)
-        return np.array(found, int)
+                self._rows.append(attributes)
+            places.append(place)
+        return np.array(places, int)
 
     @property
     def texts(self) -> list[str]:
@@ -93,20 +95,20 @@ class Evidence:
     spread: float
 
     @classmethod
-    def learn(cls, output: Output, truth: np.ndarray, said: np.ndarray) -> Evidence | None:
+    def learn(cls, output: Output, truth: np.ndarray, prediction: np.ndarray) -> Evidence | None:
         """From truth [N] (NaN: unknown) and judgement [N] of real pictures; None where few are
         known, or it tells nothing."""
         known = ~np.isnan(truth)
         truth = truth[known]
-        said = said[known]
+        prediction = prediction[known]
         if output.value is None:
-            if len(truth) < CALIBRATED or np.ptp(said) == 0 or np.ptp(truth) == 0:
+            if len(truth) < CALIBRATED or np.ptp(prediction) == 0 or np.ptp(truth) == 0:
                 return None
-            slope, start = np.polyfit(said, truth, 1)
-            squares = np.square(truth - start - slope * said).sum()
+            slope, start = np.polyfit(prediction, truth, 1)
+            squares = np.square(truth - start - slope * prediction).sum()
             sd = max(np.sqrt(squares / (len(truth) - 2)), 1e-3 * truth.std())
             gain = len(truth) * np.log(len(truth) * truth.var() / max(squares, 1e-300))
-            found = cls(
+            evidence = cls(
                 float(slope), float(start), float(sd), float(truth.mean()), float(truth.std())
             )
         else:
@@ -114,31 +116,34 @@ class Evidence:
                 return None
             from sklearn.linear_model import LogisticRegression
 
-            scale = max(float(said.std()), 1e-12)
+            scale = max(float(prediction.std()), 1e-12)
             share = truth.mean()
-            line = LogisticRegression().fit(said[:, None] / scale, truth.astype(int))
+            line = LogisticRegression().fit(prediction[:, None] / scale, truth.astype(int))
             slope = line.coef_[0, 0] / scale
             prior = np.log(share / (1 - share))
-            found = cls(float(slope), float(line.intercept_[0]), 0.0, float(prior), 0.0)
+            evidence = cls(float(slope), float(line.intercept_[0]), 0.0, float(prior), 0.0)
             gain = (
-                2 * found(said, np.array([0.0, 1.0]))[np.arange(len(said)), truth.astype(int)].sum()
+                2
+                * evidence(prediction, np.array([0.0, 1.0]))[
+                    np.arange(len(prediction)), truth.astype(int)
+                ].sum()
             )
-        return found if slope > 0 and gain >= TOLD else None
+        return evidence if slope > 0 and gain >= MIN_INFORMATIVE else None
 
-    def __call__(self, said: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def __call__(self, prediction: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Judgements [N] and the values of prompts [P] -> [N, P], natural logarithms; 0 where a
         prompt says nothing."""
-        seen = (self.start + self.slope * said)[:, None]
+        seen = (self.start + self.slope * prediction)[:, None]
         value = values[None]
         if self.sd:
-            told = _log_density(value, seen, self.sd) - _log_density(value, self.mean, self.spread)
+            ratio = _log_density(value, seen, self.sd) - _log_density(value, self.mean, self.spread)
         else:
-            told = np.where(
+            ratio = np.where(
                 value == 1,
                 _log_share(seen) - _log_share(self.mean),
                 _log_share(-seen) - _log_share(-self.mean),
             )
-        return np.where(np.isnan(value), 0.0, told)
+        return np.where(np.isnan(value), 0.0, ratio)
 
 
 def _log_density(value: np.ndarray, mean: np.ndarray | float, sd: float) -> np.ndarray:
@@ -158,33 +163,41 @@ def by_judges(judges: Judges, seed: int = 0) -> Scorer:
     from all others.
     """
 
-    def score(real: ImageSet, synthetic: ImageSet, asked: Prompts) -> tuple[np.ndarray, np.ndarray]:
-        values = judges.truths(asked.rows, len(asked))
+    def score(
+        real: ImageSet, synthetic: ImageSet, all_prompts: Prompts
+    ) -> tuple[np.ndarray, np.ndarray]:
+        values = judges.truths(all_prompts.rows, len(all_prompts))
         truths = judges.truths(real.attributes, len(real))
         ours = judges(real)
         theirs = judges(synthetic)
         units = groups(len(real), real.patients)
         folds = rng(seed, "scorer").permutation(units.max() + 1)[units] % FOLDS
-        found = np.zeros((len(real), len(asked)))
+        scores = np.zeros((len(real), len(all_prompts)))
         for fold in range(FOLDS):
             out = folds == fold
-            found[out] = _told(judges, truths[~out], ours[~out], ours[out], values)
-        return found, _told(judges, truths, ours, theirs, values)
+            scores[out] = _log_likelihood_ratios(
+                judges, truths[~out], ours[~out], ours[out], values
+            )
+        return scores, _log_likelihood_ratios(judges, truths, ours, theirs, values)
 
     return score
 
 
-def _told(
-    judges: Judges, truths: np.ndarray, known: np.ndarray, said: np.ndarray, values: np.ndarray
+def _log_likelihood_ratios(
+    judges: Judges,
+    truths: np.ndarray,
+    known: np.ndarray,
+    predictions: np.ndarray,
+    values: np.ndarray,
 ) -> np.ndarray:
     """Judgements [N, K] of pictures against values [P, K]: [N, P], trusted as far as `known` [R, K]
     agrees with `truths`."""
-    found = np.zeros((len(said), len(values)))
+    total = np.zeros((len(predictions), len(values)))
     for place, output in enumerate(judges.outputs):
         evidence = Evidence.learn(output, truths[:, place], known[:, place])
         if evidence is not None:
-            found += evidence(said[:, place], values[:, place])
-    return found
+            total += evidence(predictions[:, place], values[:, place])
+    return total
 
 
 @dataclass(frozen=True)
@@ -209,13 +222,16 @@ class Encoder:
 
     def texts(self, texts: list[str], device: str) -> np.ndarray:
         """[P, D], of length 1."""
-        how: Any = {
+        tokenizer_options: Any = {
             "padding": "max_length" if self.longest <= FULL else True,
             "truncation": True,
             "max_length": self.longest,
         }
         parts = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
-        tokens = (self.tokenizer(part, return_tensors="pt", **how).to(device) for part in parts)
+        tokens = (
+            self.tokenizer(part, return_tensors="pt", **tokenizer_options).to(device)
+            for part in parts
+        )
         return np.concatenate([_unit(self.model.get_text_features(**x)) for x in tokens])
 
 
@@ -254,9 +270,11 @@ def load_encoder(name: str) -> Encoder:
 def by_encoder(encoder: Encoder, device: str = "cpu") -> Scorer:
     """The cosine between a picture and a sentence."""
 
-    def score(real: ImageSet, synthetic: ImageSet, asked: Prompts) -> tuple[np.ndarray, np.ndarray]:
+    def score(
+        real: ImageSet, synthetic: ImageSet, all_prompts: Prompts
+    ) -> tuple[np.ndarray, np.ndarray]:
         encoder.model.to(device)
-        texts = encoder.texts(asked.texts, device)
+        texts = encoder.texts(all_prompts.texts, device)
         ours, theirs = (encoder.pictures(images, device) @ texts.T for images in (real, synthetic))
         return ours, theirs
 

@@ -51,25 +51,25 @@ def rules(
     held = _values(known)
     n = len(known)
     table = _values(synthetic) if synthetic.attributes is not None else {}
-    found = []
+    rows = []
     for one, other in combinations(held, 2):
         expected = len(held[one]) * len(held[other]) / n
         if one[0] == other[0] != "findings" or expected < EXPECTED or held[one] & held[other]:
             continue
-        asked = len(table.get(one, set()) & table.get(other, set()))
-        seen = [_seen(judges, said, one, other) for said in (theirs, ours)]
+        requested = len(table.get(one, set()) & table.get(other, set()))
+        seen = [_seen(judges, predictions, one, other) for predictions in (theirs, ours)]
         row = {
             "values": [f"{name}={value}" for name, value in (one, other)],
             "expected": expected,
-            "asked": asked,
+            "asked": requested,
         }
         row |= {"seen": None if seen[0] is None else int(seen[0].sum())}
         row |= {
             name: None if part is None else float(part.mean())
             for name, part in zip(("seen_share", "seen_real"), seen, strict=True)
         }
-        found.append(row)
-    return sorted(found, key=lambda row: (-row["asked"], -row["expected"]))
+        rows.append(row)
+    return sorted(rows, key=lambda row: (-row["asked"], -row["expected"]))
 
 
 def _values(images: ImageSet) -> dict[tuple[str, str], set[int]]:
@@ -87,15 +87,15 @@ def _values(images: ImageSet) -> dict[tuple[str, str], set[int]]:
 
 
 def _seen(
-    judges: Judges, said: np.ndarray, one: tuple[str, str], other: tuple[str, str]
+    judges: Judges, predictions: np.ndarray, one: tuple[str, str], other: tuple[str, str]
 ) -> np.ndarray | None:
     """Which images [N] the judges see both values in."""
     sees = {
-        (output.attribute, output.value): said[:, place] > 0
+        (output.attribute, output.value): predictions[:, place] > 0
         for place, output in enumerate(judges.outputs)
     }
     sees |= {
-        (output.attribute, output.other): said[:, place] <= 0
+        (output.attribute, output.other): predictions[:, place] <= 0
         for place, output in enumerate(judges.outputs)
         if output.other
     }

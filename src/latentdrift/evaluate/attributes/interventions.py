@@ -14,7 +14,7 @@ import pandas as pd
 
 from latentdrift import prompts
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
-from latentdrift.evaluate.attributes.requested_changes import Asked
+from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.metrics.image_similarity import WINDOW, patients_of
@@ -34,7 +34,7 @@ NO_CHANGE = (
 
 
 def realism(
-    asked: Asked,
+    requested: RequestedChanges,
     edits: Sequence[Mapping[str, Any]],
     sets: Mapping[str, ImageSet],
     real: ImageSet,
@@ -59,44 +59,44 @@ def realism(
         and matched as of `distances.judge`, and `original`, the KID of the originals.
     """
     patients = patients_of(edits)
-    found = []
+    table = []
     for label, space in spaces.items():
         features = {
             name: np.asarray(space(images.images), dtype=np.float64)
             for name, images in sets.items()
         }
         known = np.asarray(space(real.images), dtype=np.float64)
-        for kind in asked.kinds:
-            rows = np.flatnonzero(asked.rows(kind))
-            target = np.flatnonzero(_has_target(asked, kind, truths))
+        for kind in requested.kinds:
+            rows = np.flatnonzero(requested.rows(kind))
+            target = np.flatnonzero(_has_target(requested, kind, truths))
             if min(len(rows), len(target)) < KID.least:
                 continue
             whose = [patients[row] for row in rows]
             owners = None if real.patients is None else [real.patients[place] for place in target]
-            how: Any = {"whose": whose, "bootstrap": people.bootstrap, "seed": people.seed}
-            made, before = (
-                judge(KID, known[target], features[name][rows], owners, **how)
+            resampling: Any = {"whose": whose, "bootstrap": people.bootstrap, "seed": people.seed}
+            edited, before = (
+                judge(KID, known[target], features[name][rows], owners, **resampling)
                 for name in ("counterfactual", "original")
             )
             n = {"edits": len(rows), "patients": len(set(whose)), "real": len(target)}
-            kept = {
-                name: made.get(name) for name in ("value", "ci", "floor", "floor_ci", "matched")
+            parts = {
+                name: edited.get(name) for name in ("value", "ci", "floor", "floor_ci", "matched")
             }
-            found.append(
-                {"change": kind, "features": label, "n": n, **kept, "original": before["value"]}
+            table.append(
+                {"change": kind, "features": label, "n": n, **parts, "original": before["value"]}
             )
-    return found
+    return table
 
 
-def _has_target(asked: Asked, kind: str, truths: np.ndarray) -> np.ndarray:
+def _has_target(requested: RequestedChanges, kind: str, truths: np.ndarray) -> np.ndarray:
     """Which real images [N] have the value that a change asks for; of a number, a value in the
     range of those requested."""
-    place, after = asked.target(kind)
+    place, after = requested.target(kind)
     values = truths[:, place]
-    number = asked.is_number(kind)
+    number = requested.is_number(kind)
     if not number:
         return np.asarray(values == after)
-    wanted = asked.after[asked.rows(kind), place]
+    wanted = requested.after[requested.rows(kind), place]
     spread = AROUND * np.nanstd(values)
     return np.asarray((values >= wanted.min() - spread) & (values <= wanted.max() + spread))
 
@@ -134,10 +134,12 @@ def follow_ups(
     if not pairs or min(real.images.shape[1:3]) < WINDOW:
         return None
     places, visits = (np.array(part) for part in zip(*pairs, strict=True))
-    first, made = (np.asarray(sets[name].images)[places] for name in ("original", "counterfactual"))
+    first, edited = (
+        np.asarray(sets[name].images)[places] for name in ("original", "counterfactual")
+    )
     last = np.asarray(real.images[visits])
     some = people.take(places)
-    scores = against_visit(first, made, last)
+    scores = against_visit(first, edited, last)
     untouched = against_visit(first, baselines(first, first, first)["no change"], last)
     return {
         "n": len(places),
@@ -148,14 +150,14 @@ def follow_ups(
     }
 
 
-def _gain(made: np.ndarray, untouched: np.ndarray) -> np.ndarray:
+def _gain(edited: np.ndarray, untouched: np.ndarray) -> np.ndarray:
     """Score of each edit minus that of its untouched original [E]; NaN where one of the two is
     infinite."""
     return np.subtract(
-        made,
+        edited,
         untouched,
-        out=np.full(len(made), np.nan),
-        where=np.isfinite(made) & np.isfinite(untouched),
+        out=np.full(len(edited), np.nan),
+        where=np.isfinite(edited) & np.isfinite(untouched),
     )
 
 

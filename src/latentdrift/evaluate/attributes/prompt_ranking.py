@@ -27,11 +27,11 @@ from latentdrift.evaluate.attributes.image_text_scores import Prompts, Scorer
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
 
-MOST = 1000  # pictures of each set; of more, a random part
+MAX_IMAGES = 1000  # pictures of each set; of more, a random part
 # prompts, the own one and others at random, that a picture chooses from; fewer where there are not
 # so many
 AMONG = 10
-LEAST = 5  # pictures of each set, and different prompts, below which nothing is said (ours)
+MIN_IMAGES = 5  # pictures of each set, and different prompts, below which nothing is said (ours)
 APART = 1.0  # standard deviations between a number and one that contradicts it (ours)
 POINTS = 21  # of the curve
 WORST = 6  # pictures that are farthest from their prompts
@@ -159,8 +159,8 @@ def _contradict(
             len(known), len(known)
         )
     able = differ.any(1)
-    drawn = [source.choice(np.flatnonzero(row)) for row in differ[able]]
-    return places[able], [cells[places[place]] for place in drawn]
+    sampled = [source.choice(np.flatnonzero(row)) for row in differ[able]]
+    return places[able], [cells[places[place]] for place in sampled]
 
 
 @dataclass(frozen=True)
@@ -253,17 +253,17 @@ def _candidates(
 ) -> Candidates | None:
     """Images whose rows have attributes, and their prompts; None for fewer than LEAST."""
     usable = [_telling(images, spec) for images in (real, synthetic)]
-    if min(map(len, usable)) < LEAST:
+    if min(map(len, usable)) < MIN_IMAGES:
         return None
     sets = [
-        images.take(part_of(places, MOST, rng(seed, "retrieval", i)))
+        images.take(part_of(places, MAX_IMAGES, rng(seed, "retrieval", i)))
         for i, (images, places) in enumerate(zip((real, synthetic), usable, strict=True))
     ]
     tables = [pd.DataFrame(images.attributes) for images in sets]
     prompts_of_images = Prompts(describe, spec)
     own = [prompts_of_images.add(rows) for rows in tables]
     ranked = len(prompts_of_images)
-    if ranked < LEAST:
+    if ranked < MIN_IMAGES:
         return None
     return Candidates(sets, tables, prompts_of_images, own, ranked)
 
@@ -308,7 +308,7 @@ def _attribute_metrics(
     """
     metrics: dict[str, dict[str, Any]] = {}
     for (name, way), parts in changes.items():
-        if min(len(places) for places, _ in changes[name, "contradicted"]) < LEAST:
+        if min(len(places) for places, _ in changes[name, "contradicted"]) < MIN_IMAGES:
             continue
         some = [side.take(places) for side, (places, _) in zip(sides, parts, strict=True)]
         looks = [side.preferring(other) for side, (_, other) in zip(some, parts, strict=True)]
@@ -319,12 +319,12 @@ def _attribute_metrics(
 
 
 def _opposed(
-    asked: Prompts, rows: pd.DataFrame, name: str, way: str, source: np.random.Generator
+    all_prompts: Prompts, rows: pd.DataFrame, name: str, way: str, source: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(places of the pictures whose prompt can be so changed, places of the changed prompts)."""
-    number = asked.spec[name]["type"] == "number"
+    number = all_prompts.spec[name]["type"] == "number"
     places, cells = OPPOSED[way].of(list(rows[name]) if name in rows else [], number, source)
-    return places, asked.add(rows.iloc[places].assign(**{name: cells}))
+    return places, all_prompts.add(rows.iloc[places].assign(**{name: cells}))
 
 
 def _telling(images: ImageSet, spec: Mapping[str, Any]) -> np.ndarray:
@@ -341,20 +341,20 @@ def _measure(
     """The mean of the synthetic side, with its interval, its floor (prompts shuffled) and its
     ceiling (the real side)."""
     source = rng(seed, "retrieval", name)
-    found: dict[str, Any] = {}
+    metric: dict[str, Any] = {}
     for look, side, value, ci in zip(
         looks, sides, ("ceiling", "value"), ("ceiling_ci", "ci"), strict=True
     ):
         n = len(side.own)
         each = look(np.arange(n))
-        found |= {
+        metric |= {
             value: float(each.mean()),
             ci: mean_interval(each, groups(n, side.patients), bootstrap, source),
         }
     shuffled = [
         float(looks[1](source.permutation(len(sides[1].own))).mean()) for _ in range(bootstrap)
     ]
-    return found | {
+    return metric | {
         "floor": float(np.mean(shuffled)),
         "floor_range": np.quantile(shuffled, [0.025, 0.975]).tolist(),
     }

@@ -15,7 +15,7 @@ from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class RequestedChanges:
     """Attributes of E edits, as K judges would have them.
 
     Attributes:
@@ -37,7 +37,7 @@ class Asked:
     @classmethod
     def of(
         cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]
-    ) -> Asked:
+    ) -> RequestedChanges:
         """From record.json of each edit.
 
         Raises:

@@ -41,11 +41,11 @@ from latentdrift.evaluate.statistics.bootstrap import (
 
 LEARNED = 150  # images that critics learn from, at most; each is ruined once by every control
 TRIED = 200  # held-out real images that critics are tried on, at most
-LEAST = 8  # real images, of FOLDS patients or more, below which no critic learns (ours)
+MIN_IMAGES = 8  # real images, of FOLDS patients or more, below which no critic learns (ours)
 COARSE = 2  # views of `structure` that show no texture: edge directions and layers
 ORDINARY = 0.95  # share of the held-out real images that lie below the limit of ordinary images
 NEARER = 0.5  # position from which a set lies nearer to a control than to real images
-MOST_BEYOND = (
+MAX_BEYOND = (
     0.25  # share beyond the limit up to which a set counts as ordinary; 0.05 is expected (ours)
 )
 
@@ -222,10 +222,10 @@ class Judge:
     def _draws(self, units: np.ndarray, *path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Resamples: weights of the real images by patient, and of the synthetic images by unit."""
         real = draws(self.held_out.units, self.bootstrap, rng(self.seed, "realism", *path, "a"))
-        made = draws(units, self.bootstrap, rng(self.seed, "realism", *path, "b"))
-        return zip(real, made, strict=True)
+        synthetic = draws(units, self.bootstrap, rng(self.seed, "realism", *path, "b"))
+        return zip(real, synthetic, strict=True)
 
-    def _tried(self, name: str, made: np.ndarray, units: np.ndarray) -> Tried:
+    def _tried(self, name: str, synthetic: np.ndarray, units: np.ndarray) -> Tried:
         real = self.real[name]
         ruin = self.ruined[name][name]
         wins = pairwise_wins(real, ruin)
@@ -234,27 +234,27 @@ class Judge:
         area_ci = None
         if self.held_out.patients >= FEWEST:
             area_ci = interval(area, [float(w @ wins @ w / w.sum() ** 2) for w, _ in resamples])
-        told = area_ci is not None and area_ci[0] > 0.5
-        if not told:
-            return Tried(CONTROLS[name].title, area, area_ci, told, None, None)
+        is_recognised = area_ci is not None and area_ci[0] > 0.5
+        if not is_recognised:
+            return Tried(CONTROLS[name].title, area, area_ci, is_recognised, None, None)
 
         def position(w: np.ndarray, v: np.ndarray) -> float:
             start = np.average(real, weights=w)
             end = np.average(ruin, weights=w)
-            return float((np.average(made, weights=v) - start) / (end - start))
+            return float((np.average(synthetic, weights=v) - start) / (end - start))
 
-        value = position(np.ones(len(real)), np.ones(len(made)))
+        value = position(np.ones(len(real)), np.ones(len(synthetic)))
         ends = _ends([position(w, v) for w, v in resamples], units)
-        return Tried(CONTROLS[name].title, area, area_ci, told, value, ends)
+        return Tried(CONTROLS[name].title, area, area_ci, is_recognised, value, ends)
 
-    def _beyond(self, made: np.ndarray, units: np.ndarray) -> tuple[float, list[float] | None]:
+    def _beyond(self, synthetic: np.ndarray, units: np.ndarray) -> tuple[float, list[float] | None]:
         real = self.real["all"]
 
         def share(w: np.ndarray, v: np.ndarray) -> float:
             limit = np.quantile(np.repeat(real, w.astype(int)), ORDINARY)
-            return float(np.average(made > limit, weights=v))
+            return float(np.average(synthetic > limit, weights=v))
 
-        value = share(np.ones(len(real)), np.ones(len(made)))
+        value = share(np.ones(len(real)), np.ones(len(synthetic)))
         return value, _ends([share(w, v) for w, v in self._draws(units, "beyond")], units)
 
 
@@ -274,7 +274,7 @@ def judge_of(
     if not _enough(real):
         return (
             f"No judge of realism: {len(real)} real images of {_patients(real)} patients are too "
-            f"few. {LEAST} images of {FOLDS} patients are the least."
+            f"few. {MIN_IMAGES} images of {FOLDS} patients are the least."
         )
     by_cell = getattr(space, "spatial", None) or space
     learned = None
@@ -301,7 +301,7 @@ def _patients(images: ImageSet) -> int:
 
 
 def _enough(images: ImageSet) -> bool:
-    return len(images) >= LEAST and _patients(images) >= FOLDS
+    return len(images) >= MIN_IMAGES and _patients(images) >= FOLDS
 
 
 def _shared(a: ImageSet, b: ImageSet) -> bool:

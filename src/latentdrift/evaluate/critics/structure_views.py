@@ -32,12 +32,14 @@ def shrunk(images: Any, side: int) -> np.ndarray:
     """Images [N, H, W, 3] in [0, 1] averaged down (or enlarged) to side × side: float32."""
     from PIL import Image
 
-    made = np.empty((len(images), side, side, 3), dtype=np.float32)
+    small = np.empty((len(images), side, side, 3), dtype=np.float32)
     for place, image in enumerate(images):
         for channel in range(3):
             plane = Image.fromarray(np.ascontiguousarray(image[..., channel], dtype=np.float32))
-            made[place, ..., channel] = np.asarray(plane.resize((side, side), Image.Resampling.BOX))
-    return made.clip(0, 1)
+            small[place, ..., channel] = np.asarray(
+                plane.resize((side, side), Image.Resampling.BOX)
+            )
+    return small.clip(0, 1)
 
 
 def structure(images: np.ndarray, space: Features) -> list[np.ndarray]:
@@ -119,9 +121,9 @@ class Views:
     """The patient of each image, as an integer."""
 
     @classmethod
-    def of(cls, images: ImageSet, space: Features, most: int, seed: int, *path: str) -> Views:
+    def of(cls, images: ImageSet, space: Features, limit: int, seed: int, *path: str) -> Views:
         """Of `most` images at random, of as many patients as there are."""
-        chosen = images.take(part_by_unit(units_of(images), most, rng(seed, "realism", *path)))
+        chosen = images.take(part_by_unit(units_of(images), limit, rng(seed, "realism", *path)))
         small = shrunk(chosen.images, SIDE)
         controls = {
             name: structure(
@@ -154,12 +156,12 @@ def pairwise_wins(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (second[None] > first[:, None]) + 0.5 * (second[None] == first[:, None])
 
 
-def distinct_units(made: Sequence[np.ndarray]) -> np.ndarray:
+def distinct_units(views: Sequence[np.ndarray]) -> np.ndarray:
     """The unit of each synthetic image [N], in order: images with the same edges and steps of
     brightness are one.
 
     A network's layers of equal images may differ in the last digit between batches.
     """
     known: dict[bytes, int] = {}
-    keys = (row.tobytes() for row in np.concatenate([made[0], made[-1]], axis=1))
+    keys = (row.tobytes() for row in np.concatenate([views[0], views[-1]], axis=1))
     return np.array([known.setdefault(key, len(known)) for key in keys])

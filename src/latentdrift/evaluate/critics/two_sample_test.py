@@ -36,7 +36,9 @@ class TwoSample:
     floor: float
 
 
-def two_sample(real: Views, made: Sequence[np.ndarray], *, bootstrap: int, seed: int) -> TwoSample:
+def two_sample(
+    real: Views, synthetic: Sequence[np.ndarray], *, bootstrap: int, seed: int
+) -> TwoSample:
     """Classifier two-sample test (Lopez-Paz and Oquab 2017) of real against synthetic images.
 
     Args:
@@ -45,8 +47,8 @@ def two_sample(real: Views, made: Sequence[np.ndarray], *, bootstrap: int, seed:
         bootstrap: Resamples of patients and synthetic images behind the interval.
         seed: Of folds and resamples.
     """
-    units = distinct_units(made)
-    first, second = _cross_fitted(real.real, real.units, made, units, rng(seed, "c2st"))
+    units = distinct_units(synthetic)
+    first, second = _cross_fitted(real.real, real.units, synthetic, units, rng(seed, "c2st"))
     wins = pairwise_wins(first, second)
     area = float(wins.mean())
     resampled = zip(

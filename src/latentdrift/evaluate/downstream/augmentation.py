@@ -28,9 +28,9 @@ def tone(x: Tensor, source: torch.Generator) -> Tensor:
 def shift(x: Tensor, source: torch.Generator) -> Tensor:
     """Each shifted a little, with its edge repeated."""
     side = x.shape[-1]
-    most = round(SHIFT * side / 64)
-    padded = functional.pad(x, (most,) * 4, mode="replicate")
-    corners = torch.randint(2 * most + 1, (len(x), 2), generator=source).tolist()
+    limit = round(SHIFT * side / 64)
+    padded = functional.pad(x, (limit,) * 4, mode="replicate")
+    corners = torch.randint(2 * limit + 1, (len(x), 2), generator=source).tolist()
     return torch.stack(
         [
             picture[:, i : i + side, j : j + side]

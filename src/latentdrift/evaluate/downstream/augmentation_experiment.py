@@ -32,7 +32,7 @@ COMPARED = {"difference": REFERENCE, "augmented_difference": AUGMENTED, "gan_dif
 Progress = Callable[[int, int], None]
 
 
-class Lesson(Protocol):
+class TrainingImages(Protocol):
     """Pictures and what is to be learned of them."""
 
     patients: list[str] | None
@@ -189,9 +189,9 @@ class Trial:
             InputError: Too few pictures in one of the sets, or a table without the attribute.
         """
         real, _ = self.task.known(train, "train", self.seed)
-        made, _ = self.task.known(synthetic, "made", self.seed)
+        synthetic_images, _ = self.task.known(synthetic, "made", self.seed)
         tested, test_images = self.task.known(test, "test", self.seed)
-        runs = self._train(real, made, tested, report)
+        runs = self._train(real, synthetic_images, tested, report)
         read = Reading(
             self.task.score(tested),
             tested.members,
@@ -202,7 +202,7 @@ class Trial:
         )
         masks = read.subgroups(test_images, by) if by else {}
         scores = {name: np.stack(each) for name, each in runs.scores.items()}
-        contents = self._told(read, scores, masks)
+        contents = self._arm_contents(read, scores, masks)
         contents["by"] = by if masks else None
         contents["chance"] = self.task.chance(real, tested)
         for name, arm in contents["arms"].items():
@@ -216,7 +216,7 @@ class Trial:
         }
         return contents | {"warnings": warnings(contents)}
 
-    def _train(self, real: Any, made: Any, tested: Any, report: Progress) -> Runs:
+    def _train(self, real: Any, synthetic: Any, tested: Any, report: Progress) -> Runs:
         """Train every arm with every seed.
 
         Args:
@@ -225,13 +225,13 @@ class Trial:
             tested: Real test images.
             report: Called with the number of networks trained so far and in total.
         """
-        arms = self._asked()
-        gan = self.gan(real, made) if self.gan else None
+        arms = self._arms_and_points()
+        gan = self.gan(real, synthetic) if self.gan else None
         runs = Runs({name: [] for name in arms}, {}, {})
         for repeat in range(self.repeats):
             seed = derive(self.seed, "trial", repeat)
             for place, (name, (arm, share)) in enumerate(arms.items()):
-                dose = made if share == 1 else made.fewer(share, seed)
+                dose = synthetic if share == 1 else synthetic.fewer(share, seed)
                 stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed), gan))
                 scores = self.task.learn(
                     stages,
@@ -247,14 +247,14 @@ class Trial:
                 report(repeat * len(arms) + place + 1, self.learners)
         return runs
 
-    def _asked(self) -> dict[str, tuple[Arm, float]]:
+    def _arms_and_points(self) -> dict[str, tuple[Arm, float]]:
         """Name of an arm, or of a point of a curve -> (the arm, its share of the synthetic
         pictures)."""
         return {name: (arm, 1.0) for name, arm in self.arms.items()} | {
             _point(name, share): (ARMS[name], share) for name in CURVES for share in DOSES
         }
 
-    def _told(
+    def _arm_contents(
         self, read: Reading, scores: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
     ) -> dict[str, Any]:
         others = {
@@ -284,37 +284,39 @@ def _point(name: str, share: float) -> str:
     return name if share == 1 else f"{name} @{share}"
 
 
-def warnings(told: Mapping[str, Any]) -> list[str]:
+def warnings(contents: Mapping[str, Any]) -> list[str]:
     """What the trial can and cannot say."""
-    found = []
-    what = f"Utility ({attribute(told['classes'])})"
-    patients = told["tested"]["patients"]
+    sentences = []
+    what = f"Utility ({attribute(contents['classes'])})"
+    patients = contents["tested"]["patients"]
     if min(patients) < ENOUGH:
         each = ", ".join(
-            f"{n} test patients {group}" for n, group in zip(patients, told["groups"], strict=True)
+            f"{n} test patients {group}"
+            for n, group in zip(patients, contents["groups"], strict=True)
         )
-        found.append(
+        sentences.append(
             f"{what}: too few to conclude. There are {each}; with fewer than {ENOUGH} of each, "
             "read the table as a rehearsal."
         )
-    bounds = told["arms"]["real + synthetic"]["difference_ci"]
+    bounds = contents["arms"]["real + synthetic"]["difference_ci"]
     if bounds:
         half = (bounds[1] - bounds[0]) / 2
-        found.append(
-            f"{what}: a gain or loss of less than {half:.2f} {told['measure']} could not have been "
-            "seen here."
+        sentences.append(
+            f"{what}: a gain or loss of less than {half:.2f} {contents['measure']} could not have "
+            "been seen here."
         )
-    if not better_than_chance(told["arms"][REFERENCE]["ci"], told["chance"]):
-        found.append(
-            f"{what}: learners of real images do not beat chance ({told['measure']} "
-            f"{told['arms'][REFERENCE]['value']:.2f}, chance {told['chance']:.2f}), so these arms "
-            "say nothing of the synthetic ones; more steps, another network, or more images may."
+    if not better_than_chance(contents["arms"][REFERENCE]["ci"], contents["chance"]):
+        sentences.append(
+            f"{what}: learners of real images do not beat chance ({contents['measure']} "
+            f"{contents['arms'][REFERENCE]['value']:.2f}, chance {contents['chance']:.2f}), so "
+            "these arms say nothing of the synthetic ones; more steps, another network, or more "
+            "images may."
         )
-    if told["repeats"] < 3:
-        found.append(
-            f"{what}: {told['repeats']} seeds do not show how far a result depends on the seed."
+    if contents["repeats"] < 3:
+        sentences.append(
+            f"{what}: {contents['repeats']} seeds do not show how far a result depends on the seed."
         )
-    return found
+    return sentences
 
 
 def better_than_chance(ci: Sequence[float] | None, chance: float) -> bool:

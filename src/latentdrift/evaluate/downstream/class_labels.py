@@ -12,7 +12,7 @@ import pandas as pd
 from latentdrift import prompts
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError, unknown
-from latentdrift.evaluate.downstream.tstr import LEAST
+from latentdrift.evaluate.downstream.tstr import MIN_IMAGES
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class Classes:
             value = prompts.parse_finding(value, spec)
         elif equals:
             value = prompts.parse_assignment(f"{name}={value}", spec)[1]
-        found = cls(name, value or words[0])
-        found.check(cohort, option, splits)
-        return found
+        classes = cls(name, value or words[0])
+        classes.check(cohort, option, splits)
+        return classes
 
     def labels(self, rows: pd.DataFrame) -> np.ndarray:
         """1 for the value, 0 for another one, NaN where nothing is known: float [N]."""
@@ -98,11 +98,11 @@ class Classes:
             labels = self.labels(cohort.rows(split))
             ones = int((labels == 1).sum())
             rest = int((labels == 0).sum())
-            if min(ones, rest) < LEAST:
+            if min(ones, rest) < MIN_IMAGES:
                 raise CohortError(
                     f"the {split} split of cohort {cohort.folder} has {ones} images with {self} "
-                    f"and {rest} without, and a classifier needs at least {LEAST} of each; take "
-                    f"another `{option}`, or import again with `stratify={self.attribute}`"
+                    f"and {rest} without, and a classifier needs at least {MIN_IMAGES} of each; "
+                    f"take another `{option}`, or import again with `stratify={self.attribute}`"
                 )
 
 

@@ -15,7 +15,7 @@ from latentdrift.evaluate.features.classifier import SMALL, Network
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 
-MOST = 1000  # pictures of a set that are learned from or tested on; more are sampled down
+MAX_IMAGES = 1000  # pictures of a set that are learned from or tested on; more are sampled down
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Classifying:
             )
         labels = self.classes.labels(images.attributes)
         places = np.flatnonzero(~np.isnan(labels))
-        places = part_of(places, MOST, rng(seed, "trial", what))
+        places = part_of(places, MAX_IMAGES, rng(seed, "trial", what))
         if not len(places):
             raise InputError(
                 f"no image of the {what} set says whether it is {self.classes}; give a cohort that "
                 "does"
             )
         some = images.take(places)
-        found = Labelled.of(some, labels[places].astype(int), self.network.size)
-        found.check("tested" if what == "test" else "trained")
-        return found, some
+        labelled = Labelled.of(some, labels[places].astype(int), self.network.size)
+        labelled.check("tested" if what == "test" else "trained")
+        return labelled, some
 
     def learn(
         self,
@@ -71,24 +71,24 @@ class Classifying:
         device: str,
     ) -> np.ndarray:
         """Log-odds [N]."""
-        how: Any = {
+        settings: Any = {
             "steps": steps,
             "network": self.network,
             "augmentation": augmentation,
             "device": device,
         }
-        return utility(stages, test, seed=seed, bootstrap=0, **how).scores
+        return utility(stages, test, seed=seed, bootstrap=0, **settings).scores
 
     def score(self, test: Labelled) -> Measure:
         """The area under the curve; NaN where the weights leave one class alone."""
         from sklearn.metrics import roc_auc_score
 
         def area(scores: np.ndarray, weights: np.ndarray) -> float:
-            kept = weights > 0
-            if len(np.unique(test.labels[kept])) < 2:
+            counted = weights > 0
+            if len(np.unique(test.labels[counted])) < 2:
                 return float("nan")
             return float(
-                roc_auc_score(test.labels[kept], scores[kept], sample_weight=weights[kept])
+                roc_auc_score(test.labels[counted], scores[counted], sample_weight=weights[counted])
             )
 
         return area

@@ -59,8 +59,8 @@ class Reading:
         """Value of an attribute -> which pictures have it, where each group has FEWEST patients;
         ages by decades."""
         places = classes.places(images, by, "real")
-        found = {value: np.isin(np.arange(len(images)), some) for value, some in places.items()}
-        return {value: mask for value, mask in found.items() if min(self._count(mask)) >= FEWEST}
+        masks = {value: np.isin(np.arange(len(images)), some) for value, some in places.items()}
+        return {value: mask for value, mask in masks.items() if min(self._count(mask)) >= FEWEST}
 
     def series(self, scores: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
         """The mean over seeds, and then that of every resample: float64 [1 + R].
@@ -98,18 +98,18 @@ class Reading:
             masks: From `subgroups`.
         """
         own = self.series(scores)
-        found = self._value(scores, own)
+        contents = self._value(scores, own)
         for name, other in others.items():
-            found[name], found[f"{name}_ci"] = told(own - other)
+            contents[name], contents[f"{name}_ci"] = value_and_interval(own - other)
         if len(masks) > 1:
             each = np.stack([self.series(scores, mask) for mask in masks.values()])
-            found["subgroups"] = dict(zip(masks, each[:, 0].tolist(), strict=True))
-            found["gap"], ci = told(each.max(0) - each.min(0))
-            found["gap_ci"] = _within(ci)
-        return found
+            contents["subgroups"] = dict(zip(masks, each[:, 0].tolist(), strict=True))
+            contents["gap"], ci = value_and_interval(each.max(0) - each.min(0))
+            contents["gap_ci"] = _within(ci)
+        return contents
 
     def _value(self, scores: np.ndarray, series: np.ndarray) -> dict[str, Any]:
-        value, ci = told(series)
+        value, ci = value_and_interval(series)
         each = [self.measure(one, np.ones(len(self.units))) for one in scores]
         return {
             "value": value,
@@ -122,7 +122,7 @@ class Reading:
         return [len(np.unique(self.units[own & among])) for own in self.members]
 
 
-def told(series: np.ndarray) -> tuple[float, list[float] | None]:
+def value_and_interval(series: np.ndarray) -> tuple[float, list[float] | None]:
     """A number and its 95 % interval, from `Reading.series`; None where there are too few
     patients."""
     again = series[1:][np.isfinite(series[1:])]

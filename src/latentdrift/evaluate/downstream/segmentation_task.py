@@ -23,8 +23,8 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.seeds import generator
 
-MOST = 1000  # pictures of a set that are learned from or tested on; more are sampled down
-LEAST = 2  # pictures with a mask, of each set
+MAX_IMAGES = 1000  # pictures of a set that are learned from or tested on; more are sampled down
+MIN_IMAGES = 2  # pictures with a mask, of each set
 WRITTEN = "mask"  # the column in which `generate` keeps the mask that each image was drawn from
 
 
@@ -64,7 +64,7 @@ class Masked:
     def fewer(self, share: float, seed: int) -> Masked:
         """A share of them by chance, but LEAST at the least."""
         places = np.sort(
-            rng(seed, "take").permutation(len(self))[: max(round(share * len(self)), LEAST)]
+            rng(seed, "take").permutation(len(self))[: max(round(share * len(self)), MIN_IMAGES)]
         )
         patients = None if self.patients is None else [self.patients[place] for place in places]
         return Masked(self.x[places], self.masks[places], self.labels, patients)
@@ -107,30 +107,30 @@ class Segmenting:
                 f"`utility=mask={column}` needs masks of the synthetic images, and {synthetic} is "
                 "not a cohort"
             )
-        made = Cohort.load(synthetic)
-        theirs = column if column in made.rows() else WRITTEN
-        if theirs not in made.rows():
+        synthetic_cohort = Cohort.load(synthetic)
+        theirs = column if column in synthetic_cohort.rows() else WRITTEN
+        if theirs not in synthetic_cohort.rows():
             raise OptionError(
                 f"`utility=mask={column}` needs masks of the synthetic images, and cohort "
                 f"{synthetic} has neither a column {column} nor a column {WRITTEN}; `generate` "
                 "keeps masks that a ControlNet was shown (`latentdrift fit --hint mask=COLUMN`)"
             )
         sources = {}
-        asked = {
+        columns = {
             "train": (real, column, "train"),
             "test": (real, column, split),
-            "made": (made, theirs, None),
+            "made": (synthetic_cohort, theirs, None),
         }
-        for what, (cohort, name, rows) in asked.items():
+        for what, (cohort, name, rows) in columns.items():
             files.positions(cohort, name, "utility=mask")
             sources[what] = (cohort, name, [int(place) for place in cohort.rows(rows).index])
-        found = set(files.check_labels(real, column, list(_with_masks(*sources["train"]))))
-        if not found - {0}:
+        labels = set(files.check_labels(real, column, list(_with_masks(*sources["train"]))))
+        if not labels - {0}:
             raise CohortError(
                 f"no mask that column {column} of the train split of cohort {real.folder} names "
                 "has anything but 0 in it"
             )
-        return cls(sources, tuple(sorted(found - {0})), column)
+        return cls(sources, tuple(sorted(labels - {0})), column)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -152,15 +152,15 @@ class Segmenting:
         cohort, column, positions = self.sources[what]
         masked = set(_with_masks(cohort, column, positions))
         places = np.flatnonzero([position in masked for position in positions])
-        places = part_of(places, MOST, rng(seed, "trial", what))
-        if len(places) < LEAST:
+        places = part_of(places, MAX_IMAGES, rng(seed, "trial", what))
+        if len(places) < MIN_IMAGES:
             raise InputError(
-                f"a segmenter needs at least {LEAST} images with a mask of each set, and "
+                f"a segmenter needs at least {MIN_IMAGES} images with a mask of each set, and "
                 f"{len(places)} {what} images name one in column {column} of {cohort.folder}"
             )
         some = images.take(places)
-        found = [self._numbered(cohort, column, positions[int(place)]) for place in places]
-        masks = torch.from_numpy(np.stack(found))
+        labels = [self._numbered(cohort, column, positions[int(place)]) for place in places]
+        masks = torch.from_numpy(np.stack(labels))
         lesson = Masked(looked_at(some, unet.SIZE), masks, 1 + len(self.values), some.patients)
         lost = [
             value for value, own in zip(self.values, lesson.members, strict=True) if not own.any()

@@ -37,7 +37,7 @@ from latentdrift.seeds import generator
 
 BATCH = 32  # pictures per step, half of each class (A batch of 32: de Wilde et al. 2024)
 STEPS = 400
-LEAST = 2  # pictures of each class
+MIN_IMAGES = 2  # pictures of each class
 CHUNK = 64  # pictures that are read at a time
 
 
@@ -94,8 +94,8 @@ class Labelled:
         places = np.sort(
             np.concatenate(
                 [
-                    source.permutation(np.flatnonzero(self.labels == label))[:most]
-                    for label, most in wanted.items()
+                    source.permutation(np.flatnonzero(self.labels == label))[:limit]
+                    for label, limit in wanted.items()
                 ]
             )
         )
@@ -105,7 +105,7 @@ class Labelled:
     def fewer(self, share: float, seed: int) -> Labelled:
         """A share of them by chance, but LEAST of each class at the least."""
         rarest = min(self.labels.mean(), 1 - self.labels.mean())
-        return self.take(max(round(share * len(self)), math.ceil(LEAST / rarest)), seed)
+        return self.take(max(round(share * len(self)), math.ceil(MIN_IMAGES / rarest)), seed)
 
     @property
     def members(self) -> np.ndarray:
@@ -115,11 +115,11 @@ class Labelled:
     def check(self, use: str) -> None:
         """Raises InputError: fewer than LEAST pictures of a class."""
         ones = int(self.labels.sum())
-        if min(ones, len(self) - ones) < LEAST:
+        if min(ones, len(self) - ones) < MIN_IMAGES:
             raise InputError(
-                f"a classifier is {use} on at least {LEAST} pictures of each class, and these are "
-                f"{ones} of the class that is looked for and {len(self) - ones} of the rest; take "
-                "another class, or more pictures"
+                f"a classifier is {use} on at least {MIN_IMAGES} pictures of each class, and these "
+                f"are {ones} of the class that is looked for and {len(self) - ones} of the rest; "
+                "take another class, or more pictures"
             )
 
 

@@ -33,11 +33,11 @@ class UNet(nn.Module):
         self.last = nn.Conv2d(WIDTHS[0], labels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        kept: list[Tensor] = []
+        skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2) if level else x)
-            kept.append(x)
-        for block, beside in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
+            skips.append(x)
+        for block, beside in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
             x = block(torch.cat([functional.interpolate(x, scale_factor=2.0), beside], 1))
         return self.last(x)
 
@@ -91,10 +91,10 @@ def learn(
 
 
 def _soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    said = logits.softmax(1)[:, 1:]
-    true = functional.one_hot(truth, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(said)
-    both = (said * true).sum((0, 2, 3))
-    sizes = (said + true).sum((0, 2, 3))
+    probabilities = logits.softmax(1)[:, 1:]
+    true = functional.one_hot(truth, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(probabilities)
+    both = (probabilities * true).sum((0, 2, 3))
+    sizes = (probabilities + true).sum((0, 2, 3))
     return (
         1 - ((2 * both + 1) / (sizes + 1)).mean()
     )  # one pixel more, so that a label that is not in the batch is no division by 0
@@ -107,7 +107,7 @@ def predict(network: UNet, x: Tensor) -> Tensor:
     return torch.cat([network(2 * part.to(device) - 1).argmax(1).cpu() for part in x.split(BATCH)])
 
 
-def dice(said: Tensor, truth: Tensor, labels: int) -> np.ndarray:
+def dice(prediction: Tensor, truth: Tensor, labels: int) -> np.ndarray:
     """Of every picture and every label but 0: 2 |A and B| / (|A| + |B|) (Dice 1945), float64 [N,
     labels - 1].
 
@@ -116,7 +116,7 @@ def dice(said: Tensor, truth: Tensor, labels: int) -> np.ndarray:
     """
     columns = []
     for label in range(1, labels):
-        a = said == label
+        a = prediction == label
         b = truth == label
         both = (a & b).sum((1, 2)).double()
         sizes = (a.sum((1, 2)) + b.sum((1, 2))).double()

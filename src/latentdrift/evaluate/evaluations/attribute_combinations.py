@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from pydantic import Field
+
 from latentdrift import html_report
 from latentdrift.evaluate.attributes.impossible_combinations import rules
 from latentdrift.evaluate.evaluations.evaluation import (
@@ -23,7 +25,7 @@ class CombinationRule(ResultModel):
     values: list[str]
     expected: float
     """Real images expected by chance."""
-    asked: int
+    requested: int = Field(alias="asked")
     """Synthetic images whose table has both values."""
     seen: int | None
     """Synthetic images in which the predictors see both; null where one is not predicted."""
@@ -75,7 +77,7 @@ def combination_blocks(found: Sequence[CombinationRule]) -> list[html_report.Blo
         {
             "never together in a real image": " and ".join(map(attribute, rule.values)),
             "real images expected by chance": rule.expected,
-            "synthetic images that were asked for both": rule.asked,
+            "synthetic images that were asked for both": rule.requested,
             "synthetic images recognised as both": rule.seen,
             "share of the synthetic images": rule.seen_share,
             "share of the real images (mistakes)": rule.seen_real,

@@ -90,7 +90,7 @@ def compute(inputs: Inputs) -> CopiesResult:
         inputs.similarities,
         **inputs.resampling,
     )
-    controls = planted(inputs.train, search.yardstick, inputs.seed)
+    controls = planted(inputs.train, search.thresholds, inputs.seed)
     details = search.details | {"planted": controls}
     return CopiesResult.model_validate({"metrics": metrics, "copies": details})
 

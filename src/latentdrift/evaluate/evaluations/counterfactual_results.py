@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
 
 
@@ -21,7 +23,7 @@ class NumberChange(ResultModel):
     unit: str
     n: int
     patients: int
-    asked: EditMean
+    requested: EditMean = Field(alias="asked")
     """Requested change."""
     moved: EditMean
     """Change that the predictors see."""
@@ -69,7 +71,7 @@ class CollateralCell(ResultModel):
     share: float | None
     """The same as a share of the difference between the real classes."""
     share_ci: Interval | None
-    asked: bool
+    is_requested: bool = Field(alias="asked")
     """Whether the change was requested."""
     beyond: bool
     """Whether it was not requested and is clearly large."""
@@ -121,10 +123,11 @@ class Identity(ResultModel):
     strangers: float | None
     limit: float
     """Similarity that 95 % of repeat visits reach."""
-    kept: float
+    passing: float = Field(alias="kept")
     """Share of the counterfactuals that reach the limit."""
-    kept_ci: Interval | None
-    strangers_kept: float | None
+    passing_ci: Interval | None = Field(alias="kept_ci")
+    strangers_passing: float | None = Field(alias="strangers_kept")
+    """Share of the pairs of different patients that reach the limit."""
     n: dict[str, int]
 
 

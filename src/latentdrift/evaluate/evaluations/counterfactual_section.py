@@ -161,7 +161,7 @@ def _number_row(row: NumberChange) -> dict[str, Any]:
     return {
         "requested change": change(row.change),
         "edits (patients)": f"{row.n} ({row.patients})",
-        f"requested, mean{unit}": row.asked.value,
+        f"requested, mean{unit}": row.requested.value,
         f"seen, mean{unit}": estimate(row.moved.value, row.moved.ci),
         "share made": row.share,
         "share seen in real images": row.share_ceiling,
@@ -224,7 +224,7 @@ def _value(cell: CollateralCell) -> float:
 
 def _write_cell(ax: Any, x: int, y: int, cell: CollateralCell, value: float) -> None:
     """Write the value of a cell, and below it the share."""
-    text = f"({value:+.1f})" if cell.asked else f"{value:+.1f}{'!' if cell.beyond else ''}"
+    text = f"({value:+.1f})" if cell.is_requested else f"{value:+.1f}{'!' if cell.beyond else ''}"
     if cell.share is not None:
         text += f"\n{cell.share:+.0%}"
     weight = "bold" if cell.beyond else "normal"
@@ -239,8 +239,8 @@ def _identity_cells(identity: Identity) -> dict[str, Any]:
         "reconstruction": identity.reconstruction,
         "two visits": identity.visits,
         "different patients": identity.strangers,
-        "same patient: counterfactuals": estimate(identity.kept, identity.kept_ci),
-        "same patient: pairs of different patients": identity.strangers_kept,
+        "same patient: counterfactuals": estimate(identity.passing, identity.passing_ci),
+        "same patient: pairs of different patients": identity.strangers_passing,
     }
 
 

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.attributes.counterfactual_metrics import BEYOND, LEAST, MATERIAL, card
+from latentdrift.evaluate.attributes.counterfactual_metrics import (
+    BEYOND,
+    MATERIAL,
+    MIN_PATIENTS,
+    card,
+)
 from latentdrift.evaluate.evaluations.counterfactual_results import (
     Card,
     Change,
@@ -119,7 +124,7 @@ def effectiveness_light(changes: Iterable[Change]) -> Light:
         f"see of such a difference between real images. Green: all begin between {GREEN_FROM:.0%} "
         f"and {MAX_SHARE:.0%}. Red: one ends below {RED_BELOW:.0%}, or moves away from the target. "
         f"Not enough to say: an interval between these is wider than {MAX_WIDTH:.0%}, or edits of "
-        f"fewer than {LEAST} patients. Cannot be judged: the classifiers see less than "
+        f"fewer than {MIN_PATIENTS} patients. Cannot be judged: the classifiers see less than "
         f"{MIN_SEEN:.0%} of the difference in real images, or the originals have it already."
     )
     return "Edits do what was asked?", worst_colour(parts), f"{list_by_colour(parts)} {rule}"
@@ -127,7 +132,7 @@ def effectiveness_light(changes: Iterable[Change]) -> Light:
 
 def _judge_change(row: Change) -> tuple[Colour, str]:
     """Colour and finding of one kind of change."""
-    if row.patients < LEAST:
+    if row.patients < MIN_PATIENTS:
         return "grey", "too few patients"
     if moves_away(row) and row.moved.ci is not None:
         low, high = row.moved.ci
@@ -144,7 +149,7 @@ def moves_away(row: Change) -> bool:
     ci = row.moved.ci
     if ci is None:
         return False
-    wanted = 1.0 if isinstance(row, ClassChange) else float(row.asked.value or 0.0)
+    wanted = 1.0 if isinstance(row, ClassChange) else float(row.requested.value or 0.0)
     return bool(wanted and max(wanted * ci[0], wanted * ci[1]) < 0)
 
 
@@ -162,7 +167,7 @@ def share_of_change(row: Change) -> tuple[float, float] | None:
         if visible <= MIN_SEEN:
             return None
         return (low - row.untouched) / visible, (high - row.untouched) / visible
-    wanted = row.asked.value
+    wanted = row.requested.value
     ci = row.moved.ci
     seen = row.share_ceiling
     if not wanted or ci is None or seen is None or seen <= MIN_SEEN:
@@ -183,7 +188,7 @@ def collateral_light(collateral: Collateral) -> Light:
     parts: dict[Colour, list[str]] = {}
     for kind, cells in collateral.rows.items():
         for name, cell in zip(collateral.columns, cells, strict=True):
-            if not cell.asked:
+            if not cell.is_requested:
                 finding = f"{attribute(name)} (edits: {change(kind)})"
                 parts.setdefault(_colour_of_cell(cell), []).append(finding)
     sentences = [
@@ -218,28 +223,28 @@ def identity_light(label: str, identity: Identity | None) -> Light:
     if identity is None:
         return title, "grey", "Not enough to say: too few real patients came twice."
     n = identity.n
-    ci = identity.kept_ci
+    ci = identity.passing_ci
     interval = f"[{ci[0]:.0%} to {ci[1]:.0%}]" if ci else "[no interval]"
-    strangers = identity.strangers_kept
+    strangers = identity.strangers_passing
     passing = "none" if strangers is None else f"{strangers:.0%}"
     sentence = (
-        f"{identity.kept:.0%} {interval} of {n['edits']} counterfactuals ({n['patients']} "
+        f"{identity.passing:.0%} {interval} of {n['edits']} counterfactuals ({n['patients']} "
         "patients) are at least as similar to their originals as 95 % of repeat visits of a "
         f"patient are to each other; of pairs of different patients {passing}. Green: from "
         f"{GREEN_FROM:.0%}. Red: the interval ends below {RED_BELOW:.0%}. Not enough to say: fewer "
-        f"than {LEAST} patients, an interval between these that is wider than {MAX_WIDTH:.0%}, or "
-        f"more than {MAX_STRANGERS:.0%} of different patients pass."
+        f"than {MIN_PATIENTS} patients, an interval between these that is wider than "
+        f"{MAX_WIDTH:.0%}, or more than {MAX_STRANGERS:.0%} of different patients pass."
     )
     return title, _colour_of_identity(identity), sentence
 
 
 def _colour_of_identity(identity: Identity) -> Colour:
     """Colour of the share that passes. Passing means nothing where different patients pass, too."""
-    ci = identity.kept_ci
-    if ci is None or identity.n["patients"] < LEAST:
+    ci = identity.passing_ci
+    if ci is None or identity.n["patients"] < MIN_PATIENTS:
         return "grey"
     colour = colour_of_share(*ci)
-    strangers = identity.strangers_kept
+    strangers = identity.strangers_passing
     is_blind = strangers is None or strangers > MAX_STRANGERS
     return "grey" if colour != "red" and is_blind else colour
 

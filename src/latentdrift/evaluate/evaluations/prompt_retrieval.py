@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from latentdrift import html_report
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.attributes.image_text_scores import (
@@ -68,7 +70,7 @@ class WorstImage(ResultModel):
     """An image that fits its prompt badly."""
 
     name: str
-    asked: str
+    prompt: str = Field(alias="asked")
     """Its own prompt."""
     best: str
     """The prompt that fits best."""
@@ -224,7 +226,7 @@ def _cells(metric: RankMetric) -> dict[str, Any]:
 def _worst(one: WorstImage, images: ImageSet) -> tuple[Any, str]:
     """An image and its caption."""
     image = pixels(images.images[images.names.index(one.name)])
-    return image, f"{one.name}. Asked for: {one.asked}. Fits best: {one.best}."
+    return image, f"{one.name}. Asked for: {one.prompt}. Fits best: {one.best}."
 
 
 def _curve_plot(curve: RankCurve) -> html_report.Block:

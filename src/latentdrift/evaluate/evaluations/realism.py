@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from pydantic import Field
 
 from latentdrift import html_report
 from latentdrift.evaluate.critics.anatomy_critics import (
-    MOST_BEYOND,
+    MAX_BEYOND,
     NEARER,
     ORDINARY,
     Judge,
@@ -47,7 +48,7 @@ class ControlScore(ResultModel):
     auc: float
     """Area under the ROC curve of ruined against real held-out images; 0.5: no difference."""
     auc_ci: Interval | None
-    told: bool
+    is_recognised: bool = Field(alias="told")
     """Whether the interval lies above 0.5."""
     position: float | None
     """Mean score of the synthetic set: 0 at real images, 1 at ruined ones."""
@@ -154,10 +155,10 @@ def anatomy_light(anatomy: Anatomy | NoAnatomy) -> tuple[Colour, str]:
             f"{'; '.join(hidden)}.",
         )
     positions = [control.position or 0.0 for control in anatomy.controls.values()]
-    is_ordinary = max(positions) <= NEARER and anatomy.beyond <= MOST_BEYOND
+    is_ordinary = max(positions) <= NEARER and anatomy.beyond <= MAX_BEYOND
     rule = (
         "Green when no kind of ruined images is nearer than real ones, and at most "
-        f"{MOST_BEYOND:.0%} lie beyond."
+        f"{MAX_BEYOND:.0%} lie beyond."
     )
     return "green" if is_ordinary else "amber", f"{sentence} {rule}"
 

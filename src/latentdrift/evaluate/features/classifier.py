@@ -102,7 +102,7 @@ def _pretrained(name: str, seed: int, outputs: int) -> nn.Module:
     """With a new last layer; weights that lack anything else would mean nothing."""
     from transformers import AutoModelForImageClassification
 
-    how = {
+    settings = {
         "num_labels": outputs,
         "ignore_mismatched_sizes": True,
         "dtype": torch.float32,
@@ -110,7 +110,7 @@ def _pretrained(name: str, seed: int, outputs: int) -> nn.Module:
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "classifier"))
-        model, info = AutoModelForImageClassification.from_pretrained(name, **how)
+        model, info = AutoModelForImageClassification.from_pretrained(name, **settings)
     lost = sorted(
         key
         for key in info["missing_keys"]

@@ -19,7 +19,7 @@ from latentdrift.storage import Cache, key
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedSpace:
     """A feature space whose vectors are kept in a folder."""
 
     space: Space
@@ -36,9 +36,9 @@ class Kept:
         return self.space.perceptual
 
     @property
-    def spatial(self) -> Kept | None:
+    def spatial(self) -> CachedSpace | None:
         """The space's features by cell, kept in the same folder."""
-        return Kept(self.space.spatial, self.folder) if self.space.spatial else None
+        return CachedSpace(self.space.spatial, self.folder) if self.space.spatial else None
 
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
         """Features float32 [N, D], mapped from the disk; written batch by batch if they are not
@@ -48,9 +48,9 @@ class Kept:
         return np.load(path, mmap_mode="r")
 
 
-def keep(spaces: Mapping[str, Space], folder: Path) -> dict[str, Kept]:
+def keep(spaces: Mapping[str, Space], folder: Path) -> dict[str, CachedSpace]:
     """Spaces whose vectors are kept in a folder."""
-    return {label: Kept(space, folder) for label, space in spaces.items()}
+    return {label: CachedSpace(space, folder) for label, space in spaces.items()}
 
 
 def features_key(space: Space, images: np.ndarray | Pictures) -> str:

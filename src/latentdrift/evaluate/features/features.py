@@ -288,9 +288,9 @@ def _huggingface(request: Request) -> Space:
         return model(pixel_values=entrance.scale(resize(images, entrance.size).to(request.device)))
 
     def encode(images: np.ndarray) -> Tensor:
-        made = output(images)
-        pooled = getattr(made, "pooler_output", None)
-        last = made.last_hidden_state
+        encoded = output(images)
+        pooled = getattr(encoded, "pooler_output", None)
+        last = encoded.last_hidden_state
         if pooled is not None and not pooler_is_random:
             return pooled.flatten(1)
         return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))

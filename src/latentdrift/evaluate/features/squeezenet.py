@@ -66,7 +66,7 @@ class SqueezeNet(nn.Module):
         """What the layers of TAPS make of pictures [B, 3, H, W] in [0, 1]: [B, C, h, w] each."""
         x = 255.0 * x.flip(1) - x.new_tensor(CAFFE_MEANS).view(1, 3, 1, 1)
         x = self.layers["conv1"](x).relu()
-        found = {"conv1": x}
+        layers = {"conv1": x}
         x = nn.functional.max_pool2d(x, 3, 2)
         for name in FIRES:
             squeezed = self.layers[f"{name}/squeeze1x1"](x).relu()
@@ -77,10 +77,10 @@ class SqueezeNet(nn.Module):
                 ],
                 dim=1,
             )
-            found[name] = x
+            layers[name] = x
             if name in POOL_AFTER:
                 x = nn.functional.max_pool2d(x, 3, 2)
-        return [found[name] for name in TAPS]
+        return [layers[name] for name in TAPS]
 
 
 @torch.inference_mode()

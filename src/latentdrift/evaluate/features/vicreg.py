@@ -40,7 +40,7 @@ STEPS = 600
 BATCH = 64
 RATE = 1e-3
 DECAY = 1e-4  # ours
-LEAST = 16  # images to learn from
+MIN_IMAGES = 16  # images to learn from
 CHUNK = 256  # images that are resized at a time
 INVARIANCE = 25.0
 VARIANCE = 25.0
@@ -101,10 +101,10 @@ def encoder_key(images: ImageSet, seed: int) -> str:
 
 def learn(images: ImageSet, seed: int, device: str = "cpu", steps: int = STEPS) -> Encoder:
     """Train an encoder; the same seed gives the same one."""
-    if len(images) < LEAST:
+    if len(images) < MIN_IMAGES:
         raise InputError(
-            f"the features 'ssl' are learned from at least {LEAST} training images, and there are "
-            f"{len(images)}; take others"
+            f"the features 'ssl' are learned from at least {MIN_IMAGES} training images, and there "
+            f"are {len(images)}; take others"
         )
     pictures = images.images
     parts = [

@@ -8,7 +8,7 @@ import numpy as np
 FLAT = (
     8 / 255
 )  # of [0, 1]: a pixel this near to the value of its picture's border counts as background
-LEAST = 0.01  # share of the pixels that a background has at least
+MIN_PIXELS = 0.01  # share of the pixels that a background has at least
 
 
 def background(real: np.ndarray) -> np.ndarray | None:
@@ -21,7 +21,7 @@ def background(real: np.ndarray) -> np.ndarray | None:
     grey = real.mean(-1)
     edge = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1)
     mask = (np.abs(grey - np.median(edge, axis=1)[:, None, None]) <= FLAT).all(0)
-    return mask if mask.mean() >= LEAST else None
+    return mask if mask.mean() >= MIN_PIXELS else None
 
 
 def levels(pictures: np.ndarray, real: np.ndarray) -> dict[str, float | None]:

@@ -65,8 +65,8 @@ def _scrambled(cycles: float) -> Ruin:
         waves = np.fft.rfft2(grey)
         random = np.abs(waves) * noise / np.maximum(np.abs(noise), 1e-12)
         mixed = np.where(np.hypot(down, across) > cycles, random, waves)
-        made = np.fft.irfft2(mixed, grey.shape)[:height, :width]
-        return _with_histogram(made, image)
+        scrambled = np.fft.irfft2(mixed, grey.shape)[:height, :width]
+        return _with_histogram(scrambled, image)
 
     return ruin
 
@@ -113,18 +113,18 @@ def _averaged(image: np.ndarray, other: np.ndarray, generator: np.random.Generat
 
 def _joined(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Join the left half of one patient to the right half of another."""
-    made = image.copy()
+    joined = image.copy()
     middle = image.shape[1] // 2
-    made[:, middle:] = other[:, middle:]
-    return made
+    joined[:, middle:] = other[:, middle:]
+    return joined
 
 
 def _stacked(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Join the upper half of one patient to the lower half of another."""
-    made = image.copy()
+    stacked = image.copy()
     middle = image.shape[0] // 2
-    made[middle:] = other[middle:]
-    return made
+    stacked[middle:] = other[middle:]
+    return stacked
 
 
 def _checkered(side: int) -> Ruin:
@@ -193,8 +193,8 @@ def ruined(
         )
     grey = np.array_equal(images[..., :1].repeat(3, -1), images)
     channels = np.asarray(images[..., : 1 if grey else 3], dtype=np.float64)
-    made = np.empty(images.shape, dtype=np.float32)
+    result = np.empty(images.shape, dtype=np.float32)
     for place, image in enumerate(channels):
         partner = generator.choice(np.flatnonzero(units != units[place]))
-        made[place] = np.clip(CONTROLS[name].ruin(image, channels[partner], generator), 0, 1)
-    return made
+        result[place] = np.clip(CONTROLS[name].ruin(image, channels[partner], generator), 0, 1)
+    return result

@@ -120,12 +120,12 @@ def load_set(path: Path, split: str | None, size: int) -> ImageSet:
 def named(paths: Sequence[Path], size: int) -> dict[str, ImageSet]:
     """Synthetic sets by name: the first as `synthetic`, further ones as their folders are called,
     with a number where needed."""
-    found: dict[str, ImageSet] = {}
+    sets: dict[str, ImageSet] = {}
     for place, path in enumerate(paths):
         name = "synthetic" if place == 0 else path.name
-        taken = name in found or (place > 0 and name in ("real", "train"))
-        found[f"{name}-{place}" if taken else name] = load_set(path, None, size)
-    return found
+        is_used = name in sets or (place > 0 and name in ("real", "train"))
+        sets[f"{name}-{place}" if is_used else name] = load_set(path, None, size)
+    return sets
 
 
 def native_size(path: Path) -> int:

@@ -233,28 +233,28 @@ class _Reference:
         """
         ours = grain[:, [level]]
         theirs = self.train.grain[index.flatten()][:, level].reshape(index.shape)
-        kept = ((1 - ours) / (1 - theirs)).clamp(max=1)
-        return (value / kept.sqrt()).clamp(-1, 1)
+        signal_ratio = ((1 - ours) / (1 - theirs)).clamp(max=1)
+        return (value / signal_ratio.sqrt()).clamp(-1, 1)
 
     def _candidates(
         self, query: Tensor, rows: slice, forbidden: Pairs | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The training pictures that come nearest by coarse moves, [N, K]: similarity, index,
         number of the move."""
-        found: tuple[Tensor, Tensor, Tensor] | None = None
+        best: tuple[Tensor, Tensor, Tensor] | None = None
         for columns in blocks(len(self.train.sides[0]), COLUMNS):
             score, place = self._coarse(query, columns)
             if forbidden is not None:
                 score = score.masked_fill(torch.from_numpy(forbidden(rows, columns)), -2.0)
             index = torch.arange(columns.start, columns.stop).expand(len(score), -1)
-            if found is not None:
+            if best is not None:
                 score, index, place = (
-                    torch.cat(both, 1) for both in zip(found, (score, index, place), strict=True)
+                    torch.cat(both, 1) for both in zip(best, (score, index, place), strict=True)
                 )
             order = score.sort(dim=1, descending=True, stable=True).indices[:, : STAGES[0][1]]
-            found = score.gather(1, order), index.gather(1, order), place.gather(1, order)
-        assert found is not None
-        return found
+            best = score.gather(1, order), index.gather(1, order), place.gather(1, order)
+        assert best is not None
+        return best
 
     def _coarse(self, query: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
         """The best of the coarse moves for every pair [N, T]: similarity, number of the move;
@@ -325,10 +325,10 @@ class _Reference:
                 + 1e-6 * torch.eye(4)
             )
             trial = (at + torch.linalg.solve(gram, pull)).clamp(-far, far)
-            found, *new = look(trial)
-            better = found > value
+            trial_value, *new = look(trial)
+            better = trial_value > value
             at = torch.where(better[:, None], trial, at)
-            value = torch.where(better, found, value)
+            value = torch.where(better, trial_value, value)
             there = [
                 torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y)
                 for x, y in zip(new, there, strict=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-LEAST = 256  # pixels: smaller pictures of a strip are enlarged to this height
+MIN_HEIGHT = 256  # pixels: smaller pictures of a strip are enlarged to this height
 GAP = 4  # white pixels between two pictures
 FULL = 0.5  # share of the intensity range at which the colours of a change map end at the latest
 
@@ -17,7 +17,7 @@ def pixels(picture: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
-def side_by_side(pictures: Sequence[np.ndarray], axis: int = 1, least: int = 0) -> np.ndarray:
+def side_by_side(pictures: Sequence[np.ndarray], axis: int = 1, min_side: int = 0) -> np.ndarray:
     """Pictures in one row (axis 1) at one height, or in one column (axis 0) at one width.
 
     Args:
@@ -29,11 +29,11 @@ def side_by_side(pictures: Sequence[np.ndarray], axis: int = 1, least: int = 0) 
         uint8 [., ., 3], with GAP white pixels between two pictures.
     """
     common = 1 - axis
-    side = max(least, *(picture.shape[common] for picture in pictures))
+    side = max(min_side, *(picture.shape[common] for picture in pictures))
     parts = []
     for picture in pictures:
-        shown = picture if picture.dtype == np.uint8 else pixels(picture)
-        resized = _resized(shown, common, side)
+        as_pixels = picture if picture.dtype == np.uint8 else pixels(picture)
+        resized = _resized(as_pixels, common, side)
         shape = list(resized.shape)
         shape[axis] = GAP
         parts += [np.full(shape, 255, np.uint8), resized]
@@ -71,7 +71,7 @@ def edit_strip(edit: Mapping[str, Any]) -> tuple[np.ndarray, str]:
         f"minus {before}; red is brighter, blue is darker, full colour is {100 * limit:.2g} % of "
         "the intensity range)"
     )
-    return side_by_side([*pictures, change_map(change, limit)], least=LEAST), caption
+    return side_by_side([*pictures, change_map(change, limit)], min_side=MIN_HEIGHT), caption
 
 
 def change_map(change: np.ndarray, limit: float) -> np.ndarray:
@@ -83,5 +83,5 @@ def change_map(change: np.ndarray, limit: float) -> np.ndarray:
     """
     from matplotlib import colormaps
 
-    shown = np.clip((change / limit + 1) / 2, 0, 1)
-    return pixels(colormaps["RdBu_r"](shown)[..., :3])
+    pixels_of_change = np.clip((change / limit + 1) / 2, 0, 1)
+    return pixels(colormaps["RdBu_r"](pixels_of_change)[..., :3])

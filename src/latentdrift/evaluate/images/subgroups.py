@@ -10,7 +10,7 @@ import pandas as pd
 from latentdrift.errors import OptionError, unknown
 from latentdrift.evaluate.images.image_sets import ImageSet
 
-LEAST = 10  # images of a value in each set, below which it is not scored by itself (ours)
+MIN_IMAGES = 10  # images of a value in each set, below which it is not scored by itself (ours)
 DECADE = 10  # years of an age that count as one value
 
 
@@ -38,14 +38,14 @@ def places(images: ImageSet, column: str, whose: str) -> dict[str, np.ndarray]:
                 "decades"
             )
         values = values.map(_decade)
-    found: dict[str, list[int]] = {}
+    by_value: dict[str, list[int]] = {}
     for place, value in enumerate(values):
         for part in str(value).split("|") if isinstance(value, str) else ():
-            found.setdefault(part, []).append(place)
-    return {value: np.asarray(found[value]) for value in sorted(found)}
+            by_value.setdefault(part, []).append(place)
+    return {value: np.asarray(by_value[value]) for value in sorted(by_value)}
 
 
-def check(real: ImageSet, made: Mapping[str, ImageSet], column: str | None) -> None:
+def check(real: ImageSet, synthetic_sets: Mapping[str, ImageSet], column: str | None) -> None:
     """Refuse, before anything is computed, an attribute that `shared` cannot go by.
 
     Raises:
@@ -54,7 +54,7 @@ def check(real: ImageSet, made: Mapping[str, ImageSet], column: str | None) -> N
     """
     if column is None:
         return
-    for whose, images in {"real": real, **made}.items():
+    for whose, images in {"real": real, **synthetic_sets}.items():
         places(images, column, whose)
 
 
@@ -70,14 +70,14 @@ def shared(
         value: (ours.get(value, none), theirs.get(value, none))
         for value in sorted(ours.keys() | theirs.keys())
     }
-    enough = {value: pair for value, pair in both.items() if min(map(len, pair)) >= LEAST}
+    enough = {value: pair for value, pair in both.items() if min(map(len, pair)) >= MIN_IMAGES}
     few = [
         f"{value} ({len(a)} real, {len(b)} synthetic)"
         for value, (a, b) in both.items()
         if value not in enough
     ]
     words = (
-        f"Not scored by themselves, fewer than {LEAST} images of {column} in one of the sets: "
+        f"Not scored by themselves, fewer than {MIN_IMAGES} images of {column} in one of the sets: "
         f"{', '.join(few)}."
     )
     return enough, [words] if few else []

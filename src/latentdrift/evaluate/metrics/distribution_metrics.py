@@ -34,8 +34,8 @@ KID_SUBSET_SIZE = 1000  # pictures at most; always fewer than the set has
 # pictures below which a Fréchet distance is mostly bias (Heusel et al. 2017: use at least 2,048)
 FRECHET_N = 2048
 # pictures of each set at most (ours): the bias is gone, and 240 covariances have to be taken
-FRECHET_MOST = 10_000
-MANIFOLD_MOST = (
+MAX_FRECHET_IMAGES = 10_000
+MAX_MANIFOLD_IMAGES = (
     2000  # the same for what looks at neighbours, whose time and memory grow with the square (ours)
 )
 BLOCK = 1024  # training pictures at a time
@@ -91,9 +91,11 @@ def informed(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Weighted:
 
     def penalised(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
         plain = distance(weight_a, weight_b)
-        kept = float(np.average(apart, weights=weight_b))
+        distance_to_train = float(np.average(apart, weights=weight_b))
         return (
-            plain / (kept + 1e-14 if kept < MEMORISED else 1.0) if plain > 1e-8 else 0.0
+            plain / (distance_to_train + 1e-14 if distance_to_train < MEMORISED else 1.0)
+            if plain > 1e-8
+            else 0.0
         )  # (both limits: torchmetrics)
 
     return penalised
@@ -179,17 +181,17 @@ DISTANCES: dict[str, Distance] = {  # in the order in which they are best read
         kernel, "Kernel distance (KID)", subsets=True, possible=_ANY, least=4, most=4000
     ),
     "precision": Distance(
-        precision, "Precision", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST
+        precision, "Precision", neighbours=True, possible=_SHARE, least=4, most=MAX_MANIFOLD_IMAGES
     ),
     "recall": Distance(
-        recall, "Recall", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST
+        recall, "Recall", neighbours=True, possible=_SHARE, least=4, most=MAX_MANIFOLD_IMAGES
     ),
-    "density": Distance(density, "Density", neighbours=True, least=4, most=MANIFOLD_MOST),
+    "density": Distance(density, "Density", neighbours=True, least=4, most=MAX_MANIFOLD_IMAGES),
     "coverage": Distance(
-        coverage, "Coverage", neighbours=True, possible=_SHARE, least=4, most=MANIFOLD_MOST
+        coverage, "Coverage", neighbours=True, possible=_SHARE, least=4, most=MAX_MANIFOLD_IMAGES
     ),
-    "mifid": Distance(informed, "MiFID", informed=True, most=FRECHET_MOST),
-    "frechet": Distance(frechet, "Fréchet distance", most=FRECHET_MOST),
+    "mifid": Distance(informed, "MiFID", informed=True, most=MAX_FRECHET_IMAGES),
+    "frechet": Distance(frechet, "Fréchet distance", most=MAX_FRECHET_IMAGES),
 }
 
 
@@ -282,11 +284,11 @@ def _require_finite(row: Distance, out: dict) -> None:
 
 
 def _sample(
-    x: np.ndarray, units: np.ndarray, most: int | None, generator: np.random.Generator
+    x: np.ndarray, units: np.ndarray, limit: int | None, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    if most is None or len(x) <= most:
+    if limit is None or len(x) <= limit:
         return x, units
-    keep = np.sort(generator.choice(len(x), size=most, replace=False))
+    keep = np.sort(generator.choice(len(x), size=limit, replace=False))
     return x[keep], np.unique(units[keep], return_inverse=True)[1]
 
 
@@ -311,14 +313,14 @@ def _floor(
     row: Distance,
     within: Weighted,
     between: Weighted,
-    made: int,
+    synthetic_count: int,
     units: np.ndarray,
     generator: np.random.Generator,
 ) -> dict:
     """Real against real, and `made` synthetic pictures against real at the same number of
     pictures."""
     splits = list(halves(units, FLOOR_REPEATS, generator))
-    size = min(int(min(first.sum() for first, _ in splits)), made)
+    size = min(int(min(first.sum() for first, _ in splits)), synthetic_count)
     if size < row.least // 2 or size < 2:
         return {"floor": None}
     floors = []
@@ -327,7 +329,7 @@ def _floor(
         first = choose(first > 0, size, generator)
         second = choose(second > 0, size, generator)
         floors.append(within(first, second))
-        matched.append(between(first, choose(np.ones(made, bool), size, generator)))
+        matched.append(between(first, choose(np.ones(synthetic_count, bool), size, generator)))
     return {
         "floor": float(np.mean(floors)),
         "floor_ci": [float(q) for q in np.quantile(floors, [0.025, 0.975])],

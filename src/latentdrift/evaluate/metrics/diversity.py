@@ -9,7 +9,7 @@ from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics.image_similarity import Similarity, compare
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, part_of, rng
 
-MOST = 32  # pictures of each set, 496 pairs (ours)
+MAX_IMAGES = 32  # pictures of each set, 496 pairs (ours)
 BATCH = 64  # pairs at a time
 
 
@@ -23,7 +23,7 @@ def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: i
     Returns:
         value, ci (None with fewer than FEWEST patients), n; None where there is no such pair.
     """
-    places = part_of(len(images), MOST, rng(seed, "diversity"))
+    places = part_of(len(images), MAX_IMAGES, rng(seed, "diversity"))
     units = groups(len(images), images.patients)[places]
     units = np.unique(units, return_inverse=True)[1]
     first, second = np.nonzero(np.triu(units[:, None] != units[None, :]))

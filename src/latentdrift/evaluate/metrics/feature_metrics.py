@@ -18,7 +18,7 @@ from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng, units_of
 
 MAP_POINTS = 500  # of each set, in the map
-MAP_MOST = 5000  # real images behind its axes
+MAX_MAP_IMAGES = 5000  # real images behind its axes
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def chart(vectors: Vectors, seed: int) -> dict:
     """The plane in which the real features vary most, and where both sets lie in it."""
     generator = rng(seed, "map", vectors.label)
     real = np.asarray(
-        vectors.real[part_of(len(vectors.real), MAP_MOST, generator)], dtype=np.float64
+        vectors.real[part_of(len(vectors.real), MAX_MAP_IMAGES, generator)], dtype=np.float64
     )
     mean = real.mean(0)
     _, scale, axes = np.linalg.svd(real - mean, full_matrices=False)

@@ -28,7 +28,7 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
     sec. III.C)."""
     from skimage.metrics import structural_similarity
 
-    how: dict = {
+    settings: dict = {
         "gaussian_weights": True,
         "sigma": 1.5,
         "use_sample_covariance": False,
@@ -36,7 +36,7 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
     }
     return np.array(
         [
-            structural_similarity(x, y, data_range=data_range, **how)
+            structural_similarity(x, y, data_range=data_range, **settings)
             for x, y in zip(a, b, strict=True)
         ]
     )
@@ -187,16 +187,16 @@ def read_edits(folder: Path) -> list[dict]:
     `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited
     back: the counterfactual of an edit in the sub-folder `reverse` of its own.
     """
-    found = sorted(path.parent for path in Path(folder).glob("*/counterfactual.png"))
-    if not found and (Path(folder) / "counterfactual.png").is_file():
-        found = [Path(folder)]
-    if not found:
+    folders = sorted(path.parent for path in Path(folder).glob("*/counterfactual.png"))
+    if not folders and (Path(folder) / "counterfactual.png").is_file():
+        folders = [Path(folder)]
+    if not folders:
         raise InputError(
             f"{folder} holds no counterfactual.png, neither itself nor in its sub-folders; give a "
             "folder that `edit` made"
         )
     edits = []
-    for place in found:
+    for place in folders:
         absent = [name for name in EDIT_PICTURES if not (place / f"{name}.png").is_file()]
         if absent:
             raise InputError(
@@ -221,11 +221,11 @@ def patients_of(edits: Sequence[Mapping[str, Any]]) -> list[str]:
     The pseudonym in its record; without one the hash of the image that was edited, so that several
     edits of an image are one unit; without either the edit itself.
     """
-    found = []
+    patients = []
     for edit in edits:
         record = edit["record"]
-        found.append(str(record.get("patient") or record.get("image") or f"edit {edit['name']}"))
-    return found
+        patients.append(str(record.get("patient") or record.get("image") or f"edit {edit['name']}"))
+    return patients
 
 
 def _beside(place: Path) -> list[tuple[str, Path]]:

@@ -57,7 +57,7 @@ def threshold(held_out: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class CopyThresholds:
     """What tells copies from strangers, set by held-out patients; there are two similarities, and
     either tells.
 
@@ -70,24 +70,24 @@ class Yardstick:
     fine: float
 
     @classmethod
-    def of(cls, held_out: Overlaid) -> Yardstick:
+    def of(cls, held_out: Overlaid) -> CopyThresholds:
         """From held-out patients' nearest training pictures."""
         return cls(threshold(held_out.value), threshold(held_out.fine))
 
-    def similarity(self, found: Overlaid) -> np.ndarray:
+    def similarity(self, overlaid_images: Overlaid) -> np.ndarray:
         """One number for both, [N]: the larger, the finer being moved on Fisher's z scale to where
         their thresholds meet."""
         coarse, fine, *limits = (
             np.arctanh(np.clip(x, -0.9999, 0.9999))
-            for x in (found.value, found.fine, self.threshold, self.fine)
+            for x in (overlaid_images.value, overlaid_images.fine, self.threshold, self.fine)
         )
         moved = fine + limits[0] - limits[1]
-        return np.where(found.value > -1, np.tanh(np.maximum(coarse, moved)), -1.0)
+        return np.where(overlaid_images.value > -1, np.tanh(np.maximum(coarse, moved)), -1.0)
 
 
 def search(
     synthetic: ImageSet, train: ImageSet, real: ImageSet
-) -> tuple[Yardstick, Overlaid, Overlaid]:
+) -> tuple[CopyThresholds, Overlaid, Overlaid]:
     """What tells copies, and the nearest training picture of synthetic and of held-out pictures.
 
     Args:
@@ -95,7 +95,7 @@ def search(
             picture is left out for itself.
     """
     ruler = Ruler.of(train, real)
-    return ruler.yardstick, ruler.nearest(synthetic.images), ruler.held_out
+    return ruler.thresholds, ruler.nearest(synthetic.images), ruler.held_out
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Ruler:
     known: Structure
     usual: Structure
     held_out: Overlaid
-    yardstick: Yardstick
+    thresholds: CopyThresholds
 
     @classmethod
     def of(cls, train: ImageSet, real: ImageSet) -> Ruler:
@@ -113,7 +113,7 @@ class Ruler:
         known = structure(train.images)
         usual = structure(real.images)
         held_out = overlaid(real.images, known, same_patient(real, train), common=(known, usual))
-        return cls(known, usual, held_out, Yardstick.of(held_out))
+        return cls(known, usual, held_out, CopyThresholds.of(held_out))
 
     def nearest(self, pictures: Any, forbidden: Pairs | None = None) -> Overlaid:
         """The nearest training picture of each; pairs that are forbidden do not count."""
@@ -129,7 +129,7 @@ class Copies:
     details: dict
     synthetic: Overlaid
     real: Overlaid
-    yardstick: Yardstick
+    thresholds: CopyThresholds
 
 
 def find_copies(
@@ -147,13 +147,13 @@ def find_copies(
         held-out pictures would be called copies) and `nearest.pixel` (see `nearness`).
     """
     n = len(synthetic)
-    yardstick, found, held_out = search(synthetic, train, real)
+    thresholds, nearest_train, held_out = search(synthetic, train, real)
     similarity, usual, compared = (
-        yardstick.similarity(found),
-        yardstick.similarity(held_out),
+        thresholds.similarity(nearest_train),
+        thresholds.similarity(held_out),
         held_out.value > -1,
     )
-    copies = similarity > yardstick.threshold
+    copies = similarity > thresholds.threshold
     units = units_of(synthetic), units_of(real)[compared]
     share = clustered_interval(copies, units[0])
     metrics = {
@@ -161,12 +161,12 @@ def find_copies(
             "value": int(copies.sum()),
             "ci": share and [share[0] * n, share[1] * n],
             "n": {"real": len(real), "synthetic": n, "train": len(train)},
-            "floor": float((usual[compared] > yardstick.threshold).mean() * n)
+            "floor": float((usual[compared] > thresholds.threshold).mean() * n)
             if compared.any()
             else None,
         },
         "nearest.pixel": nearness(
-            _distance(found.value),
+            _distance(nearest_train.value),
             _distance(held_out.value[compared]),
             units,
             len(train),
@@ -175,23 +175,23 @@ def find_copies(
         ),
     }
     details = {
-        "threshold": yardstick.threshold,
+        "threshold": thresholds.threshold,
         "held_out": [float(value) for value in usual[compared]],
         "pairs": [
             {
                 "synthetic": synthetic.names[i],
-                "train": train.names[found.index[i]],
+                "train": train.names[nearest_train.index[i]],
                 "similarity": float(similarity[i]),
-                "mirrored": bool(found.mirrored[i]),
+                "mirrored": bool(nearest_train.mirrored[i]),
                 "copy": bool(copies[i]),
             }
             for i in np.argsort(-similarity)
         ],
     }
-    return Copies(metrics, details, found, held_out, yardstick)
+    return Copies(metrics, details, nearest_train, held_out, thresholds)
 
 
-def planted(train: ImageSet, yardstick: Yardstick, seed: int) -> dict[str, Any]:
+def planted(train: ImageSet, thresholds: CopyThresholds, seed: int) -> dict[str, Any]:
     """How many of PLANTED training pictures in disguise the search finds.
 
     Returns:
@@ -206,12 +206,14 @@ def planted(train: ImageSet, yardstick: Yardstick, seed: int) -> dict[str, Any]:
             for i, name in zip(chosen, DISGUISES, strict=True)
         ]
     )
-    found = yardstick.similarity(overlaid(copies, structure(train.images))) > yardstick.threshold
-    missed = [name for name, caught in zip(DISGUISES, found, strict=True) if not caught]
+    is_found = (
+        thresholds.similarity(overlaid(copies, structure(train.images))) > thresholds.threshold
+    )
+    missed = [name for name, caught in zip(DISGUISES, is_found, strict=True) if not caught]
     return {
         "n": PLANTED,
-        "caught": int(found.sum()),
-        "ci": proportion_interval(int(found.sum()), PLANTED),
+        "caught": int(is_found.sum()),
+        "ci": proportion_interval(int(is_found.sum()), PLANTED),
         "missed": missed,
     }
 
@@ -231,28 +233,28 @@ def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any]
     theirs = structure(synthetic.images)
     ours = structure(real.images)
     usual = overlaid(real.images, ours, same_patient(real, real))
-    found = overlaid(
+    nearest_synthetic = overlaid(
         synthetic.images,
         theirs,
         same(np.arange(len(synthetic)), np.arange(len(synthetic))),
         common=[ours],
     )
-    yardstick = Yardstick.of(usual)
+    thresholds = CopyThresholds.of(usual)
     compared = usual.value > -1
     n = len(synthetic)
-    limit = yardstick.threshold
-    similarity = yardstick.similarity(found)
+    limit = thresholds.threshold
+    similarity = thresholds.similarity(nearest_synthetic)
     twins = similarity > limit
     share = clustered_interval(twins, units_of(synthetic))
     pairs = {
-        tuple(sorted((int(i), int(found.index[i])))): float(similarity[i])
+        tuple(sorted((int(i), int(nearest_synthetic.index[i])))): float(similarity[i])
         for i in np.flatnonzero(twins)
     }
     metric = {
         "value": int(twins.sum()),
         "ci": share and [share[0] * n, share[1] * n],
         "n": {"real": len(real), "synthetic": n},
-        "floor": float((yardstick.similarity(usual)[compared] > limit).mean() * n)
+        "floor": float((thresholds.similarity(usual)[compared] > limit).mean() * n)
         if compared.any()
         else None,
     }

@@ -58,16 +58,18 @@ class Gate:
         if self.matches:
             return None
         if not self.trained_on:
-            said = "the model does not say which cohort it was trained on"
+            statement = "the model does not say which cohort it was trained on"
         elif self.cohort.fingerprint in self.trained_on:
-            said = (
+            statement = (
                 f"the model was trained on {len(set(self.trained_on)) - 1} more cohort(s) than "
                 "this one"
             )
         else:
-            said = "the model says that it was trained on another cohort, or on another split of it"
+            statement = (
+                "the model says that it was trained on another cohort, or on another split of it"
+            )
         return (
-            f"`gate={self.cohort.folder}`: {said}; copies of images that are not in its train "
+            f"`gate={self.cohort.folder}`: {statement}; copies of images that are not in its train "
             "split cannot be found"
         )
 
@@ -91,7 +93,7 @@ class Gate:
         train, held_out = self._sides(size)
         ruler = Ruler.of(train, held_out or train)
         before = ruler.nearest(originals.images)
-        own = ruler.yardstick.similarity(before) > ruler.yardstick.threshold
+        own = ruler.thresholds.similarity(before) > ruler.thresholds.threshold
         known = train.patients if train.patients is not None else train.names
         whose = np.array(
             [
@@ -112,16 +114,16 @@ class Gate:
             others
         ) else None
 
-    def _verdict(self, ruler: Ruler, found: Overlaid, own: int | None = None) -> Verdict:
+    def _verdict(self, ruler: Ruler, nearest_train: Overlaid, own: int | None = None) -> Verdict:
         table = self.cohort.rows()
         files = tuple(self.cohort.rows("train")["file_name"])
-        yardstick = ruler.yardstick
+        thresholds = ruler.thresholds
         others = len(table) - len(files)
         return Verdict(
             self,
-            yardstick.threshold,
-            yardstick.similarity(found),
-            found,
+            thresholds.threshold,
+            thresholds.similarity(nearest_train),
+            nearest_train,
             len(files),
             others,
             files,
@@ -173,11 +175,11 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """How many, and why."""
-        drawn = len(self.similarity)
+        generated = len(self.similarity)
         others = "" if self.own is None else " of other patients"
         above = (
             f"similarity above {self.threshold:.3f} to one of {self.train} training images{others}"
         )
         if not self.copies:
-            return f"gate: none of {drawn} images is a copy ({above})"
-        return f"gate: {len(self.copies)} of {drawn} images are held back as copies ({above})"
+            return f"gate: none of {generated} images is a copy ({above})"
+        return f"gate: {len(self.copies)} of {generated} images are held back as copies ({above})"

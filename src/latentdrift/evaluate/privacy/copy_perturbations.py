@@ -136,5 +136,5 @@ DISGUISES: dict[str, Disguise] = {
 
 def disguise(name: str, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Pictures [N, H, W, 3] in [0, 1] in a disguise; the result is grey."""
-    made = [np.clip(DISGUISES[name](picture, generator), 0, 1) for picture in images.mean(-1)]
-    return np.repeat(np.stack(made)[..., None], 3, -1).astype(np.float32)
+    altered = [np.clip(DISGUISES[name](picture, generator), 0, 1) for picture in images.mean(-1)]
+    return np.repeat(np.stack(altered)[..., None], 3, -1).astype(np.float32)

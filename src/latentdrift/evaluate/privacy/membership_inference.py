@@ -74,7 +74,7 @@ def membership(losses: Losses, *, bootstrap: int = 1000, seed: int = 0) -> dict[
     units = groups(len(losses.member), losses.patients)
     member = np.bincount(units, losses.member) > 0
     count = np.bincount(units)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "patients": {"members": int(member.sum()), "others": int((~member).sum())},
         "images": {"members": int(losses.member.sum()), "others": int((~losses.member).sum())},
     }
@@ -82,26 +82,26 @@ def membership(losses: Losses, *, bootstrap: int = 1000, seed: int = 0) -> dict[
         each = np.bincount(units, score) / count
         value, ci = auc(member.astype(int), each, None, bootstrap=bootstrap, seed=seed)
         chance = mannwhitneyu(each[member], each[~member], alternative="greater").pvalue
-        found[name] = {"auc": value, "ci": ci, "p": float(chance)}
+        result[name] = {"auc": value, "ci": ci, "p": float(chance)}
     sides = {"members": losses.member, "others": ~losses.member}
-    found["means"] = {
+    result["means"] = {
         name: {side: float(values[of].mean()) for side, of in sides.items()}
         for name, values in (("adapted", losses.adapted), ("base", losses.base))
     }
-    return found
+    return result
 
 
-def verdict(found: Mapping[str, Any]) -> tuple[str, str]:
+def verdict(result: Mapping[str, Any]) -> tuple[str, str]:
     """A colour, and a plain sentence."""
-    n = found["patients"]
-    told = f"{n['members']} training and {n['others']} other patients"
+    n = result["patients"]
+    sentence = f"{n['members']} training and {n['others']} other patients"
     if min(n.values()) < FEWEST:
-        return "grey", f"With {told} nothing can be said; at least {FEWEST} of each are needed."
-    name = min(SCORES, key=lambda score: (found[score]["p"], -found[score]["auc"]))
-    value, (low, high), chance = (found[name][key] for key in ("auc", "ci", "p"))
+        return "grey", f"With {sentence} nothing can be said; at least {FEWEST} of each are needed."
+    name = min(SCORES, key=lambda score: (result[score]["p"], -result[score]["auc"]))
+    value, (low, high), chance = (result[name][key] for key in ("auc", "ci", "p"))
     seen = (
         f"area under the curve {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, by the "
-        f"{SCORES[name]}, {told}"
+        f"{SCORES[name]}, {sentence}"
     )
     if chance < SURE and value >= PLAIN:
         return (

@@ -22,7 +22,7 @@ from latentdrift.evaluate.privacy.copy_detection import Copies
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
 
 STRANGERS = 100  # random pairs of two real patients behind the floor of edits
-MOST = 500  # pairs of either set that are looked at (ours)
+MAX_PAIRS = 500  # pairs of either set that are looked at (ours)
 
 
 def rows_of(features: Mapping[str, Any]) -> dict[str, Similarity]:
@@ -41,7 +41,7 @@ def neighbours(
     real: ImageSet,
     synthetic: ImageSet,
     train: ImageSet,
-    found: Copies,
+    copies: Copies,
     rows: Mapping[str, Similarity],
     bootstrap: int,
     seed: int,
@@ -57,10 +57,10 @@ def neighbours(
     n = {"train": len(train)}
     units = np.empty(0)
     for name, images, near in (
-        ("real", real, found.real),
-        ("synthetic", synthetic, found.synthetic),
+        ("real", real, copies.real),
+        ("synthetic", synthetic, copies.synthetic),
     ):
-        places = part_of(len(images), MOST, rng(seed, "neighbours", name))
+        places = part_of(len(images), MAX_PAIRS, rng(seed, "neighbours", name))
         scores.append(compare(train.images[near.index[places]], images.images[places], rows=rows))
         n[name], units = len(places), groups(len(images), images.patients)[places]
     return {
@@ -75,13 +75,13 @@ def edits(
     """Every row for the original against reconstruction and counterfactual; floor: two different
     real patients."""
     table = []
-    found = read_edits(folder)
-    for edit in found:
-        said = {
+    edit_files = read_edits(folder)
+    for edit in edit_files:
+        flags = {
             name: bool(edit["record"].get(key))
             for name, key in (("detail", "detail"), ("patient_known", "patient"))
         }
-        row: dict[str, Any] = {"name": edit["name"], **said}
+        row: dict[str, Any] = {"name": edit["name"], **flags}
         for other in ("reconstruction", "counterfactual"):
             scores = compare(edit["original"][None], edit[other][None], rows=rows)
             row |= {f"{name}.{other}": float(values[0]) for name, values in scores.items()}
@@ -90,12 +90,12 @@ def edits(
     generator = rng(seed, "strangers")
     pairs = generator.integers(len(real), size=(STRANGERS, 2))
     pairs = pairs[people[pairs[:, 0]] != people[pairs[:, 1]]]
-    shown = min(real.images.shape[1:3]) >= WINDOW and len(pairs)
+    has_pairs = min(real.images.shape[1:3]) >= WINDOW and len(pairs)
     strangers = (
-        compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]], rows=rows) if shown else {}
+        compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]], rows=rows) if has_pairs else {}
     )
     metrics = {}
-    units = groups(len(found), patients_of(found))
+    units = groups(len(edit_files), patients_of(edit_files))
     n = {"edits": len(table), "patients": int(units.max()) + 1}
     for name in table[0].keys() - {"name", "detail", "patient_known"}:
         floor = strangers.get(name.split(".")[0], np.empty(0))
@@ -113,12 +113,12 @@ def _mean(
 ) -> dict:
     """The mean with its interval over patients `units`; identical pairs, of infinite PSNR, are
     counted instead."""
-    kept = np.isfinite(values)
-    finite = values[kept]
+    is_finite = np.isfinite(values)
+    finite = values[is_finite]
     floor = floor[np.isfinite(floor)]
     return {
         "value": float(finite.mean()) if len(finite) else None,
-        "ci": mean_interval(finite, units[kept], bootstrap, rng(seed, "mean"))
+        "ci": mean_interval(finite, units[is_finite], bootstrap, rng(seed, "mean"))
         if len(finite)
         else None,
         "n": n,

@@ -1,11 +1,8 @@
-"""Yardsticks from repeat visits: how well a measure knows a patient again, and whether synthetic
-pictures come as near as that.
+"""Re-identification of patients by repeat visits, and nearness of synthetic images against it.
 
-A nearest neighbour means little in a space that cannot tell patients apart. Where patients have
-several visits, the space can be
-asked: how often is the picture that is nearest to a visit another visit of the same patient? And a
-    distance between two visits
-of one patient is a distance that says "the same person".
+A nearest neighbour means little in a space that does not separate patients. Repeat visits measure
+that separation: how often the image nearest to a visit is another visit of the same patient. The
+distance between two visits of one patient is then the distance of one person to themselves.
 """
 
 from __future__ import annotations
@@ -150,7 +147,7 @@ def recognition(
     real: ImageSet,
     synthetic: ImageSet,
     train: ImageSet,
-    found: Copies,
+    copies: Copies,
     spaces: Mapping[str, Vectors],
     *,
     bootstrap: int,
@@ -185,9 +182,9 @@ def recognition(
         nearest(seen, gallery, again.itself).index, bootstrap, seed
     )
     visits = nearest(seen, gallery, again.others).value
-    strangers = found.real.value[found.real.value > -1]
+    strangers = copies.real.value[copies.real.value > -1]
     metrics["closer.pixel"] = closer(
-        found.synthetic.value, visits, strangers, units, bootstrap, seed
+        copies.synthetic.value, visits, strangers, units, bootstrap, seed
     )
     return metrics
 

@@ -15,8 +15,8 @@ from latentdrift.evaluate.statistics.bootstrap import Resampling, rng
 Space = Callable[[np.ndarray], np.ndarray]
 """Pictures [N, H, W, 3] in [0, 1] -> features [N, D]."""
 
-LEAST = 5  # pairs of visits, below which pairs of different patients stand in (ours)
-MOST = 2000  # pairs that are looked at
+MIN_PAIRS = 5  # pairs of visits, below which pairs of different patients stand in (ours)
+MAX_PAIRS = 2000  # pairs that are looked at
 QUANTILE = 0.05  # of the similarity of two visits: what is below it is not like the same patient
 
 
@@ -27,15 +27,15 @@ def pairs_of(real: ImageSet) -> np.ndarray:
     places: dict[str, list[int]] = {}
     for place, patient in enumerate(real.patients):
         places.setdefault(patient, []).append(place)
-    found = [pair for own in places.values() for pair in combinations(own, 2)]
-    return np.array(found[:MOST], int).reshape(-1, 2)
+    pairs = [pair for own in places.values() for pair in combinations(own, 2)]
+    return np.array(pairs[:MAX_PAIRS], int).reshape(-1, 2)
 
 
 def strangers(real: ImageSet, seed: int) -> np.ndarray:
     """Pairs of pictures of different patients, by chance, as places [P, 2]."""
-    found = rng(seed, "strangers").integers(len(real), size=(MOST, 2))
+    pairs = rng(seed, "strangers").integers(len(real), size=(MAX_PAIRS, 2))
     patients = np.arange(len(real)) if real.patients is None else np.asarray(real.patients)
-    return found[patients[found[:, 0]] != patients[found[:, 1]]]
+    return pairs[patients[pairs[:, 0]] != patients[pairs[:, 1]]]
 
 
 def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
@@ -46,9 +46,9 @@ def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray,
     """
     whose = "visits"
     pairs = visits
-    if len(pairs) < LEAST:
+    if len(pairs) < MIN_PAIRS:
         whose = "patients"
-        pairs = rng(seed, "spread").integers(len(seen), size=(MOST, 2))
+        pairs = rng(seed, "spread").integers(len(seen), size=(MAX_PAIRS, 2))
     size = np.sqrt(np.square(seen[pairs[:, 0]] - seen[pairs[:, 1]]).mean(0))
     return np.maximum(size, 1e-6), whose
 
@@ -59,14 +59,14 @@ def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.nda
 
     NaN where one class is all there is.
     """
-    found = np.full(seen.shape[1], np.nan)
+    distances = np.full(seen.shape[1], np.nan)
     for place in range(seen.shape[1]):
         sides = [seen[truths[:, place] == label, place] for label in (0, 1)]
         if numbers[place]:
-            found[place] = 2 * seen[:, place].std()
+            distances[place] = 2 * seen[:, place].std()
         elif min(map(len, sides)):
-            found[place] = abs(sides[1].mean() - sides[0].mean())
-    return np.where(found > 0, found, np.nan)
+            distances[place] = abs(sides[1].mean() - sides[0].mean())
+    return np.where(distances > 0, distances, np.nan)
 
 
 def identity(
@@ -78,11 +78,11 @@ def identity(
     Similarity is the cosine of features less the mean of the real ones.
     """
     visits = pairs_of(real)
-    if len(visits) < LEAST:
+    if len(visits) < MIN_PAIRS:
         return None
     features = np.asarray(space(real.images), dtype=np.float64)
     mean = features.mean(0)
-    original, again, made = (
+    original, again, edited = (
         np.asarray(space(sets[name].images), dtype=np.float64) for name in sets
     )
     same, other = (
@@ -90,10 +90,10 @@ def identity(
         for p in (visits, strangers(real, people.seed))
     )
     limit = float(np.quantile(same, QUANTILE))
-    kept = _cosine(made - mean, original - mean)
-    hits = kept >= limit
+    similarity = _cosine(edited - mean, original - mean)
+    hits = similarity >= limit
     return {
-        "counterfactual": float(kept.mean()),
+        "counterfactual": float(similarity.mean()),
         "reconstruction": float(_cosine(again - mean, original - mean).mean()),
         "visits": float(same.mean()),
         "strangers": float(other.mean()) if len(other) else None,
@@ -101,7 +101,7 @@ def identity(
         "kept": float(hits.mean()),
         "kept_ci": people.share(hits),
         "strangers_kept": float((other >= limit).mean()) if len(other) else None,
-        "n": {"edits": len(kept), "patients": people.patients, "visits": len(visits)},
+        "n": {"edits": len(similarity), "patients": people.patients, "visits": len(visits)},
     }
 
 

@@ -100,16 +100,18 @@ def score(
     truth = {item["item"]: item["kind"] for item in key["items"]}
     group = {item["item"]: item["group"] for item in key["items"]}
     readers = {}
-    for name, said in answers.items():
-        if not said:
+    for name, answers_by_reader in answers.items():
+        if not answers_by_reader:
             raise InputError(f"reader {name} answered nothing")
-        told = _of(said, truth, bootstrap, seed)
-        values = sorted({group[item] for item in said if group[item] is not None})
-        told["groups"] = {
-            value: _share([said[i] == truth[i] for i in said if group[i] == value])
+        result = _of(answers_by_reader, truth, bootstrap, seed)
+        values = sorted({group[item] for item in answers_by_reader if group[item] is not None})
+        result["groups"] = {
+            value: _share(
+                [answers_by_reader[i] == truth[i] for i in answers_by_reader if group[i] == value]
+            )
             for value in values
         }
-        readers[name] = told
+        readers[name] = result
     agreement = []
     for one, other in combinations(answers, 2):
         both = sorted(answers[one].keys() & answers[other].keys())
@@ -138,34 +140,36 @@ def scored(
     return score(key, answers, bootstrap=bootstrap, seed=seed)
 
 
-def write_score(out: Path, found: Mapping[str, Any]) -> None:
+def write_score(out: Path, result: Mapping[str, Any]) -> None:
     """Write the result whole or not at all."""
-    write_text(out, json.dumps(found, indent=1, allow_nan=False) + "\n")
+    write_text(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
 def _of(
-    said: Mapping[int, str], truth: Mapping[int, str], bootstrap: int, seed: int
+    answers: Mapping[int, str], truth: Mapping[int, str], bootstrap: int, seed: int
 ) -> dict[str, Any]:
     from scipy.stats import binomtest
 
-    right = [said[item] == truth[item] for item in said]
-    told = {
+    right = [answers[item] == truth[item] for item in answers]
+    result = {
         f"accuracy{tail}": value
         for tail, value in zip(("", "_ci"), _share(right).values(), strict=False)
     }
-    told |= {"n": len(right), "p": float(binomtest(sum(right), len(right)).pvalue)}
-    told |= _kappa([said[item] for item in said], [truth[item] for item in said], bootstrap, seed)
+    result |= {"n": len(right), "p": float(binomtest(sum(right), len(right)).pvalue)}
+    result |= _kappa(
+        [answers[item] for item in answers], [truth[item] for item in answers], bootstrap, seed
+    )
     for name, kind in (("found", "synthetic"), ("spared", "real")):
-        told[name] = _share([said[item] == kind for item in said if truth[item] == kind])
-    low, high = told["accuracy_ci"]
-    told["verdict"] = (
+        result[name] = _share([answers[item] == kind for item in answers if truth[item] == kind])
+    low, high = result["accuracy_ci"]
+    result["verdict"] = (
         "told apart better than by chance"
         if low > 0.5
         else "worse than chance: mixed up, and so told apart"
         if high < 0.5
         else f"not told apart; an accuracy of up to {high:.0%} is possible"
     )
-    return told
+    return result
 
 
 def _share(right: Sequence[bool]) -> dict[str, Any]:
@@ -190,8 +194,8 @@ def _kappa(one: Sequence[str], other: Sequence[str], bootstrap: int, seed: int) 
     value = float(cohen_kappa_score(a, b))
     again = []
     for _ in range(bootstrap):
-        drawn = source.integers(len(a), size=len(a))
-        if len(np.unique(np.concatenate([a[drawn], b[drawn]]))) == 2:
-            again.append(cohen_kappa_score(a[drawn], b[drawn]))
+        resamples = source.integers(len(a), size=len(a))
+        if len(np.unique(np.concatenate([a[resamples], b[resamples]]))) == 2:
+            again.append(cohen_kappa_score(a[resamples], b[resamples]))
     low, high = interval(value, again) if again else (value, value)
     return {"kappa": value, "kappa_ci": [max(-1.0, low), min(1.0, high)]}

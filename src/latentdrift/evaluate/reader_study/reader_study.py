@@ -73,11 +73,11 @@ def choose(real: ImageSet, synthetic: ImageSet, n: int, by: str | None, seed: in
     words = [
         _values(images, by, whose) for images, whose in ((real, "real"), (synthetic, "synthetic"))
     ]
-    shown = ours[:n]
-    theirs = _alike([words[0][place] for place in shown], words[1], source)
+    chosen = ours[:n]
+    theirs = _alike([words[0][place] for place in chosen], words[1], source)
     items = [
         Item(KINDS[0], pixels(real.images[place]), real.names[place], words[0][place])
-        for place in shown
+        for place in chosen
     ]
     items += [
         Item(KINDS[1], pixels(synthetic.images[place]), synthetic.names[place], words[1][place])
@@ -90,13 +90,13 @@ def _one_each(real: ImageSet, source: np.random.Generator) -> list[int]:
     """One picture of each patient, by chance and in no order."""
     order = source.permutation(len(real))
     seen = set()
-    found = []
+    chosen = []
     for place in order.tolist():
         whose = place if real.patients is None else real.patients[place]
         if whose not in seen:
             seen.add(whose)
-            found.append(place)
-    return found
+            chosen.append(place)
+    return chosen
 
 
 def _values(images: ImageSet, by: str | None, whose: str) -> list[str | None]:
@@ -114,12 +114,12 @@ def _alike(
 ) -> list[int]:
     """As many places as are wanted, of the same values where there are any left, else of others."""
     left = source.permutation(len(have)).tolist()
-    found: list[int] = []
+    chosen: list[int] = []
     for value in wanted:
         place = next((place for place in left if have[place] == value), left[0])
         left.remove(place)
-        found.append(place)
-    return found
+        chosen.append(place)
+    return chosen
 
 
 def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, seed: int) -> str:
@@ -138,8 +138,8 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
         {"item": place, "kind": item.kind, "name": item.name, "group": item.group}
         for place, item in enumerate(items, 1)
     ]
-    told = {"format": FORMAT, "study": study, "seed": seed, "by": by, "items": truth}
-    files = {key: json.dumps(told, indent=1) + "\n", out / "study.html": _page(study, sources)}
+    key_rows = {"format": FORMAT, "study": study, "seed": seed, "by": by, "items": truth}
+    files = {key: json.dumps(key_rows, indent=1) + "\n", out / "study.html": _page(study, sources)}
     for path, text in files.items():
         if (
             path.exists() and path.read_text(encoding="utf-8") != text

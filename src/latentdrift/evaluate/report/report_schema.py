@@ -13,6 +13,7 @@ from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS
 from latentdrift.evaluate.report.report import COMPARED_KEYS
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
 from latentdrift.html_report import Colour
+from latentdrift.storage import write_text
 
 
 class ReportHead(ResultModel):
@@ -57,7 +58,7 @@ def report_schema() -> dict[str, Any]:
 
 def write_report_schema(path: Path) -> Path:
     """Write the JSON schema of report.json to a file, and return its path."""
-    path.write_text(json.dumps(report_schema(), indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(report_schema(), indent=1) + "\n")
     return path
 
 

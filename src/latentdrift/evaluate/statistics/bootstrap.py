@@ -26,13 +26,13 @@ def rng(seed: int, *path: int | str) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *path))
 
 
-def part_of(places: int | np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+def part_of(places: int | np.ndarray, limit: int, generator: np.random.Generator) -> np.ndarray:
     """`most` of some places (a number: of so many) at random, or all where there are no more; in
     order."""
-    return np.sort(generator.permutation(places)[:most])
+    return np.sort(generator.permutation(places)[:limit])
 
 
-def part_by_unit(units: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+def part_by_unit(units: np.ndarray, limit: int, generator: np.random.Generator) -> np.ndarray:
     """`most` of the pictures at random, or all: one of every unit before a second of any; their
     places, in order."""
     order = generator.permutation(len(units))
@@ -41,7 +41,7 @@ def part_by_unit(units: np.ndarray, most: int, generator: np.random.Generator) -
     for place in order:
         turns[place] = seen[int(units[place])]
         seen[int(units[place])] += 1
-    return np.sort(order[np.argsort(turns[order], kind="stable")][:most])
+    return np.sort(order[np.argsort(turns[order], kind="stable")][:limit])
 
 
 def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
@@ -75,10 +75,10 @@ def draws(
     if total < distinct:
         raise ValueError(f"{total} units cannot give resamples of {distinct} different ones")
     for _ in range(count):
-        drawn = generator.integers(total, size=total)
-        while len(np.unique(drawn)) < distinct:
-            drawn = generator.integers(total, size=total)
-        yield np.bincount(drawn, minlength=total).astype(np.float64)[units]
+        sampled = generator.integers(total, size=total)
+        while len(np.unique(sampled)) < distinct:
+            sampled = generator.integers(total, size=total)
+        yield np.bincount(sampled, minlength=total).astype(np.float64)[units]
 
 
 def halves(
@@ -205,11 +205,11 @@ class Resampling:
     def mean(self, values: np.ndarray) -> dict[str, Any]:
         """Mean over edits, its 95 % interval and the number of edits, of values [E] of which NaN
         are not known."""
-        kept = np.isfinite(values)
-        known = values[kept]
+        is_known = np.isfinite(values)
+        known = values[is_known]
         if not len(known):
             return {"value": None, "ci": None, "n": 0}
-        ci = mean_interval(known, self.units[kept], self.bootstrap, rng(self.seed, "card"))
+        ci = mean_interval(known, self.units[is_known], self.bootstrap, rng(self.seed, "card"))
         return {"value": float(known.mean()), "ci": ci, "n": len(known)}
 
     def share(self, hits: np.ndarray) -> list[float] | None:
