@@ -1,5 +1,4 @@
-"""Do the pictures show what was asked for? Judges of attributes against the labels of the synthetic
-pictures.
+"""Agreement of attribute predictors with the labels of synthetic images.
 
 Beside each number stand its ceiling, the same of held-out real pictures and their labels: no
 synthetic set can be expected to be above what the judges can see; and its floor, the synthetic
@@ -83,7 +82,7 @@ CLASSES: dict[str, Row] = {
 
 
 def rows_of(output: Output) -> dict[str, Row]:
-    """What is given of an output."""
+    """Rows of NUMBERS or CLASSES for an output."""
     return NUMBERS if output.value is None else CLASSES
 
 

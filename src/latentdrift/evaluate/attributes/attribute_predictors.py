@@ -49,7 +49,7 @@ class Output:
         return self.attribute if self.value is None else f"{self.attribute}={self.value}"
 
     def truths(self, rows: pd.DataFrame) -> np.ndarray:
-        """What a table says: the number, or 1 and 0; NaN where it says nothing: float [N]."""
+        """Labels in a table: the number, or 1 and 0; NaN where the cell is empty: float [N]."""
         if self.attribute not in rows:
             return np.full(len(rows), np.nan)
         if self.value is None:
@@ -58,7 +58,7 @@ class Output:
 
 
 def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], list[str]]:
-    """What can be learned from a table, and the names of what cannot, having too few pictures.
+    """Outputs that a table can teach, and the names of those with too few images.
 
     Of a category with two values one is judged, of more each against the rest, and each finding.
 
@@ -119,7 +119,7 @@ class Judges:
         seed: int = 0,
         device: str = "cpu",
     ) -> Judges:
-        """From real pictures with their table.
+        """Train on real images with their table.
 
         Raises:
             InputError: No table, or too few pictures for any attribute.
@@ -171,7 +171,7 @@ class Judges:
         )
 
     def truths(self, rows: pd.DataFrame | None, n: int) -> np.ndarray:
-        """What a table says of n pictures: float [N, K], NaN where nothing."""
+        """Labels in a table of n images: float [N, K], NaN where a cell is empty."""
         if rows is None:
             return np.full((n, len(self.outputs)), np.nan)
         return np.stack([output.truths(rows) for output in self.outputs], 1)

@@ -154,8 +154,8 @@ def _squared(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Of each edit, as shares of the intensity range: see `report.py`; `outside` and `reversed`
-    where any edit has them."""
+    """Size of the change of each edit, as shares of the intensity range. `outside` and `reversed`
+    are there where any edit has them."""
     changes: dict[str, list[float]] = {
         name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")
     }

@@ -22,7 +22,7 @@ CHANGED = 0.05
 def against_truth(
     original: np.ndarray, edited: np.ndarray, true: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """How an edit answers to the true counterfactual.
+    """Difference of an edit from the true counterfactual.
 
     Returns:
         inside: mean absolute difference of edited from true where the true change is.
@@ -44,8 +44,8 @@ def against_truth(
 
 
 def effect(original: np.ndarray, edited: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """How much of the true change was made: the regression of the change on the true one through 0,
-    over a picture's pixels.
+    """Share of the true change that was made: regression of the change on the true one through 0,
+    over the pixels of an image.
 
     1 is the right size, 0 none of it, below 0 the wrong way. NaN where nothing truly changed.
     """
@@ -59,7 +59,7 @@ def effect(original: np.ndarray, edited: np.ndarray, true: np.ndarray) -> np.nda
 
 
 def against_visit(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> dict[str, np.ndarray]:
-    """How an edit of the first visit answers to the real last one.
+    """Similarity of an edit of the first visit to the real last visit.
 
     Two visits of a patient are so alike that SSIM hides a failure: an edit that does nothing scores
     high. So the differences from the first visit are compared, too.
@@ -83,8 +83,8 @@ def against_visit(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> di
 def baselines(
     first: np.ndarray, train_first: np.ndarray, train_last: np.ndarray
 ) -> Mapping[str, np.ndarray]:
-    """What every editor has to beat: no change, and the mean change of the training patients added
-    to each picture."""
+    """Baselines of every editor: no change, and the mean change of the training patients added to
+    each image."""
     first = _grey(first)
     mean = (_grey(train_last) - _grey(train_first)).mean(0)
     return {"no change": first, "mean change": (first + mean).clip(0, 1)}

@@ -1,4 +1,4 @@
-"""How well a prompt goes with a picture: SCORERS, for which prompts are ranked by `retrieval.py`.
+"""Scores of images and prompts: SCORERS, by which prompts are ranked.
 
 A prompt is a row of a table, and what the sentence of that row says. The judges of attributes rank
 it by what they see, against how common it is: for each attribute that it names, the logarithm of
@@ -48,7 +48,7 @@ class Prompts:
         return len(self._rows)
 
     def add(self, rows: pd.DataFrame) -> np.ndarray:
-        """Where the sentence of each row stands: int [N]."""
+        """Place of the sentence of each row: int [N]."""
         places = []
         for row in rows.to_dict("records"):
             attributes = prompts.attributes_of(row, self.spec)
@@ -67,7 +67,7 @@ class Prompts:
 
     @property
     def rows(self) -> pd.DataFrame:
-        """What each one says; a cell is empty where it says nothing."""
+        """Attributes of each prompt; a cell is empty where the prompt has no such attribute."""
         return pd.DataFrame(self._rows, columns=list(self.spec))
 
 
@@ -78,8 +78,8 @@ Scorer = Callable[[ImageSet, ImageSet, Prompts], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a judgement says of a value, over what is known without: from real pictures, by
-    regression (of classes: Platt 1999).
+    """Log-likelihood ratio of a value given a prediction, against the prior. It is fitted on real
+    images by regression (of classes: Platt 1999).
 
     Attributes:
         slope, start: of the number, or of the log-odds, on the judgement.
@@ -96,8 +96,8 @@ class Evidence:
 
     @classmethod
     def learn(cls, output: Output, truth: np.ndarray, prediction: np.ndarray) -> Evidence | None:
-        """From truth [N] (NaN: unknown) and judgement [N] of real pictures; None where few are
-        known, or it tells nothing."""
+        """Fit on labels [N] (NaN: unknown) and predictions [N] of real images; None for few
+        labels, or where predictions hold no information."""
         known = ~np.isnan(truth)
         truth = truth[known]
         prediction = prediction[known]
@@ -147,7 +147,7 @@ class Evidence:
 
 
 def _log_density(value: np.ndarray, mean: np.ndarray | float, sd: float) -> np.ndarray:
-    """Of the normal distribution, but for a constant."""
+    """Log density of the normal distribution, but for a constant."""
     return -np.square((value - mean) / sd) / 2 - np.log(sd)
 
 

@@ -89,7 +89,7 @@ def _values(images: ImageSet) -> dict[tuple[str, str], set[int]]:
 def _seen(
     judges: Judges, predictions: np.ndarray, one: tuple[str, str], other: tuple[str, str]
 ) -> np.ndarray | None:
-    """Which images [N] the judges see both values in."""
+    """Images [N] in which the predictors see both values."""
     sees = {
         (output.attribute, output.value): predictions[:, place] > 0
         for place, output in enumerate(judges.outputs)

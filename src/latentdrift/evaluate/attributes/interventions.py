@@ -89,8 +89,8 @@ def realism(
 
 
 def _has_target(requested: RequestedChanges, kind: str, truths: np.ndarray) -> np.ndarray:
-    """Which real images [N] have the value that a change asks for; of a number, a value in the
-    range of those requested."""
+    """Real images [N] that have the requested value; of a number, a value in the range of the
+    requests."""
     place, after = requested.target(kind)
     values = truths[:, place]
     number = requested.is_number(kind)

@@ -1,5 +1,4 @@
-"""Does a picture find its own prompt? Prompts are ranked against pictures, by a row of
-`scorers.py`.
+"""Ranks of prompts: an image's own prompt among the prompts of both sets, by a row of SCORERS.
 
 A picture's own prompt is ranked among the prompts of both sets. Beside each number stand its
 ceiling, the same of held-out real pictures and the sentences of their rows; its floor, the
@@ -98,8 +97,8 @@ def _rank(better: np.ndarray, ties: np.ndarray, others: int, among: int) -> np.n
 
 
 def _within(best: int, better: np.ndarray, ties: np.ndarray, others: int, among: int) -> np.ndarray:
-    """How likely the own prompt is one of the `best` of `among`, the rest of which are drawn from
-    the others.
+    """Probability that the own prompt is one of the `best` of `among`, of which the rest is sampled
+    from the others.
 
     Of `others` prompts so many go better, and so many as well, of which each is as likely to come
     before as after.
@@ -165,7 +164,7 @@ def _contradict(
 
 @dataclass(frozen=True)
 class Opposition:
-    """How a prompt is changed in one attribute: (cells of all, whether numbers, generator) ->
+    """A way to change a prompt in one attribute: (cells of all, whether numbers, generator) ->
     (places of rows, new cells)."""
 
     title: str

@@ -1,4 +1,4 @@
-"""What the records of edits asked for, in the terms of the judges."""
+"""Changes that the records of edits request, in the terms of the attribute predictors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RequestedChanges:
     def of(
         cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]
     ) -> RequestedChanges:
-        """From record.json of each edit.
+        """Read the changes from record.json of each edit.
 
         Raises:
             InputError: A record does not say what was asked for, or nothing that was is judged.
@@ -80,7 +80,7 @@ class RequestedChanges:
         return {kind: int(self.rows(kind).sum()) for kind in self.places}
 
     def rows(self, kind: str) -> np.ndarray:
-        """Which edits [E] were of a kind."""
+        """Edits [E] of a kind."""
         return np.array([kind in names for names in self.names])
 
     def is_number(self, kind: str) -> bool:
@@ -117,8 +117,8 @@ def _named(output: Output, record: Mapping[str, Any]) -> bool:
 
 
 def _kind(output: Output, was: float, wanted: float) -> str | None:
-    """What a change is called; None for what goes with another: the value that a category leaves,
-    "No Finding"."""
+    """Name of a change; None where it follows from another one, such as the value that a category
+    leaves, or "No Finding"."""
     if output.value is None:
         return f"{output.attribute} {'set' if np.isnan(was) else 'up' if wanted > was else 'down'}"
     if output.attribute == "findings":

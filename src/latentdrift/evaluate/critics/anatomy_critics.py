@@ -1,5 +1,4 @@
-"""Does a set show real anatomy? Critics learn to tell real images from ruined ones, and judge
-synthetic images.
+"""Critics of anatomy: classifiers of real against ruined images, which judge synthetic ones.
 
 Distances of pooled features do not see where things are: shuffled patches and mixtures of two
 patients pass as real. Here every control of CONTROLS has a critic of its own, and one critic knows
@@ -75,7 +74,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Realism:
-    """What critics say of a synthetic set.
+    """Judgement of a synthetic set by the critics.
 
     Attributes:
         n: Numbers of images learned from, of real and synthetic images, of real patients, and of
@@ -120,7 +119,7 @@ class Realism:
         return [title for low, title in sorted(placed, reverse=True) if low > NEARER]
 
     def to_dict(self) -> dict[str, Any]:
-        """As report.json holds it."""
+        """Contents as report.json holds them."""
         lists = {"unseen": self.unseen, "undecided": self.undecided, "nearer": self.nearer}
         return {**asdict(self), **lists}
 
@@ -147,7 +146,7 @@ class Critics:
         self.of_all = critic(self.coarse(learned.real[:COARSE]), others)
 
     def scores(self, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Of every critic, [N] each; the critic of all controls is named `all`."""
+        """Scores of every critic, [N] each; the critic of all controls is named `all`."""
         components = self.whole(views)
         scores = {name: judge(components) for name, judge in self.by_control.items()}
         return scores | {"all": self.of_all(self.coarse(views[:COARSE]))}
@@ -213,7 +212,7 @@ class Judge:
         return Realism(n, tried, *self._beyond(made["all"], units))
 
     def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
-        """Can a classifier tell the synthetic set from held-out real images? None for fewer than
+        """Two-sample test of the synthetic set against held-out real images; None for fewer than
         FOLDS different ones."""
         if distinct_units(views).max() + 1 < FOLDS:
             return None

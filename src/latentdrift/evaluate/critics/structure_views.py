@@ -122,7 +122,7 @@ class Views:
 
     @classmethod
     def of(cls, images: ImageSet, space: Features, limit: int, seed: int, *path: str) -> Views:
-        """Of `most` images at random, of as many patients as there are."""
+        """Views of at most `limit` images at random, from as many patients as possible."""
         chosen = images.take(part_by_unit(units_of(images), limit, rng(seed, "realism", *path)))
         small = shrunk(chosen.images, SIDE)
         controls = {
@@ -141,7 +141,7 @@ class Views:
 
     @property
     def patients(self) -> int:
-        """How many there are."""
+        """Number of patients."""
         return len(np.unique(self.units))
 
 

@@ -1,5 +1,5 @@
-"""Are the synthetic pictures of use? A trial: learners of different pictures, tested on the same
-real patients.
+"""Use of synthetic images: networks that learn from different images, tested on the same real
+patients.
 
 Every arm takes the same number of optimiser steps, and is repeated over several seeds. What a
 synthetic set has to beat is classical augmentation of the real pictures, which costs nothing. Only
@@ -50,7 +50,7 @@ class TrainingImages(Protocol):
 
 
 class Task(Protocol):
-    """What is learned: `classifying.Classifying` or `segmenting.Segmenting`."""
+    """A task that networks learn: `Classifying` or `Segmenting`."""
 
     @property
     def about(self) -> dict[str, Any]:
@@ -58,8 +58,7 @@ class Task(Protocol):
         what the number is called."""
 
     def known(self, images: ImageSet, what: str, seed: int) -> tuple[Any, ImageSet]:
-        """Those of the set `train`, `made` or `test` whose truth is known, as a lesson and as they
-        are.
+        """Images of a set whose truth is known: for training, and as they are.
 
         Raises:
             InputError: Too few of them.
@@ -68,10 +67,10 @@ class Task(Protocol):
     def learn(
         self, stages: list[Any], test: Any, *, steps: int, seed: int, augmentation: str, device: str
     ) -> np.ndarray:
-        """What a new learner of one lesson after another says of every test picture: [N, ...]."""
+        """Train a new network on one stage after another, and predict every test image: [N, ...]."""
 
     def score(self, test: Any) -> Measure:
-        """What is made of that."""
+        """Measure of the predictions."""
 
     def chance(self, train: Any, test: Any) -> float:
         """The number of a learner that does not look at pictures."""
@@ -94,7 +93,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Arm:
-    """What is learned from."""
+    """Images that a network learns from."""
 
     stages: Callable[[Learned], list[Any]]
     """One lesson after another."""
@@ -137,7 +136,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Trial:
-    """How learners are trained.
+    """Settings of the training of all networks.
 
     Attributes:
         task: what they learn.
@@ -160,12 +159,12 @@ class Trial:
 
     @property
     def arms(self) -> dict[str, Arm]:
-        """Those of ARMS that are asked for."""
+        """Rows of ARMS that take part."""
         return {name: arm for name, arm in ARMS.items() if self.gan or not arm.gan}
 
     @property
     def learners(self) -> int:
-        """How many are trained."""
+        """Number of networks that are trained."""
         return self.repeats * (len(self.arms) + len(CURVES) * len(DOSES))
 
     def __call__(
@@ -285,7 +284,7 @@ def _point(name: str, share: float) -> str:
 
 
 def warnings(contents: Mapping[str, Any]) -> list[str]:
-    """What the trial can and cannot say."""
+    """Sentences about the limits of the trial."""
     sentences = []
     what = f"Utility ({attribute(contents['classes'])})"
     patients = contents["tested"]["patients"]

@@ -94,7 +94,7 @@ class Classifying:
         return area
 
     def chance(self, train: Labelled, test: Labelled) -> float:
-        """Of any order of the pictures that does not look at them."""
+        """AUC of any order of the images that does not look at them."""
         return 0.5
 
     def seconds_per_step(self) -> float:

@@ -52,7 +52,7 @@ class Reading:
 
     @property
     def tested(self) -> dict[str, Any]:
-        """What stands behind every number, one for each group."""
+        """Number of test images and patients of each group."""
         return {"images": self.members.sum(1).tolist(), "patients": self.patients}
 
     def subgroups(self, images: ImageSet, by: str) -> dict[str, np.ndarray]:

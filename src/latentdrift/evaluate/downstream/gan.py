@@ -105,8 +105,7 @@ def train(real: Labelled, steps: int, seed: int, device: str = "cpu") -> Generat
 def imitate(
     real: Labelled, like: Labelled, *, steps: int, seed: int, device: str = "cpu"
 ) -> Labelled:
-    """As many pictures of each class as `like` has, in its size, by a GAN that learned from
-    `real`."""
+    """Images of a GAN that learned from `real`: as many of each class as `like` has, as large."""
     maker = train(real, steps, seed, device)
     labels = torch.from_numpy(np.sort(like.labels))
     source = generator(seed, "gan", "draw")

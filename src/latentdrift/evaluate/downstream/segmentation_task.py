@@ -71,7 +71,7 @@ class Masked:
 
     @property
     def members(self) -> np.ndarray:
-        """Which of them have each label but 0: bool [labels - 1, N]."""
+        """Images that have each label but 0: bool [labels - 1, N]."""
         return np.stack(
             [(self.masks == label).flatten(1).any(1).numpy() for label in range(1, self.labels)]
         )
@@ -213,7 +213,8 @@ class Segmenting:
         return mean_dice
 
     def chance(self, train: Masked, test: Masked) -> float:
-        """Of one mask for everybody: at each pixel the commonest label of the training masks."""
+        """Dice of one mask for all images: at each pixel the commonest label of the training
+        masks."""
         counts = torch.stack([(train.masks == label).sum(0) for label in range(train.labels)])
         same = counts.argmax(0).expand(len(test), -1, -1)
         return mean_dice(unet.dice(same, test.masks, test.labels), np.ones(len(test)))
@@ -244,6 +245,6 @@ def mean_dice(scores: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _with_masks(cohort: Cohort, column: str, positions: Sequence[int]) -> list[int]:
-    """Those of the positions whose row names a mask."""
+    """Positions whose row names a mask."""
     named = set(files.positions(cohort, column, "utility=mask"))
     return [position for position in positions if position in named]

@@ -1,5 +1,4 @@
-"""How useful pictures are: a classifier learns from them and is tested on real ones (train on
-synthetic, test on real).
+"""Train on synthetic, test on real: a classifier learns from images and is tested on real ones.
 
 The classifier is by default a small network that starts from nothing, so its score says what the
 pictures taught it. It takes the same number of optimiser steps whatever the number of pictures:
@@ -109,7 +108,7 @@ class Labelled:
 
     @property
     def members(self) -> np.ndarray:
-        """Which of them are of class 0, and which of class 1: bool [2, N]."""
+        """Images of class 0, and images of class 1: bool [2, N]."""
         return np.stack([self.labels == label for label in (0, 1)])
 
     def check(self, use: str) -> None:
@@ -131,7 +130,7 @@ def looked_at(pictures: ImageSet, size: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Utility:
-    """What a classifier made of the test pictures."""
+    """Scores of a classifier on the test images."""
 
     scores: np.ndarray
     """[M], the log-odds of class 1 for each test picture."""
@@ -143,7 +142,7 @@ class Utility:
     tested: tuple[int, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in a result; without the scores, which are one per patient's picture."""
+        """Contents without the scores, which are one per image of a patient."""
         return {"value": self.auc, "ci": self.ci, "trained": self.trained, "tested": self.tested}
 
 
@@ -233,7 +232,7 @@ def score(network: nn.Module, x: Tensor) -> np.ndarray:
 
 @torch.inference_mode()
 def predict(network: nn.Module, x: Tensor) -> np.ndarray:
-    """What a network says of pictures [N, 3, S, S] in [0, 1]: float64 [N, outputs]."""
+    """Outputs of a network for images [N, 3, S, S] in [0, 1]: float64 [N, outputs]."""
     device = next(network.parameters()).device
     return (
         torch.cat([network(2 * part.to(device) - 1).cpu() for part in x.split(BATCH)])

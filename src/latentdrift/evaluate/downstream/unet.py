@@ -108,8 +108,8 @@ def predict(network: UNet, x: Tensor) -> Tensor:
 
 
 def dice(prediction: Tensor, truth: Tensor, labels: int) -> np.ndarray:
-    """Of every picture and every label but 0: 2 |A and B| / (|A| + |B|) (Dice 1945), float64 [N,
-    labels - 1].
+    """Dice coefficient of every image and every label but 0: 2 |A and B| / (|A| + |B|) (Dice 1945),
+    float64 [N, labels - 1].
 
     NaN where the picture's mask does not have the label: such a picture says nothing of how well it
     is outlined.

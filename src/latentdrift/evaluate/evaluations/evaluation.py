@@ -1,4 +1,4 @@
-"""What all evaluations share: a row of the table, its inputs, its result, its training cost."""
+"""Parts that all evaluations share: row of the table, inputs, result, training cost."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Page:
-    """What a section of the report draws from.
+    """Material of the sections of the report.
 
     Attributes:
         results: Results of all evaluations.

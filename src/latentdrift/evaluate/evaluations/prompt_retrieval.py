@@ -127,7 +127,7 @@ def encoder_of(request: Request) -> Any:
 
 
 def scorer_of(inputs: Inputs, request: Request) -> Scorer:
-    """What ranks the prompts."""
+    """Scorer that ranks the prompts."""
     encoder = request.once(encoder_of)
     if encoder is None:
         return by_judges(inputs.predictors, inputs.seed)

@@ -1,4 +1,4 @@
-"""What a classifier is made of: a small network of ours, or a published backbone by name."""
+"""Networks of classifiers: a small one of ours, or a published backbone by name."""
 
 from __future__ import annotations
 

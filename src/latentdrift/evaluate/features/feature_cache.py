@@ -27,12 +27,12 @@ class CachedSpace:
 
     @property
     def protocol(self) -> str:
-        """How pictures enter."""
+        """Size and values of the images that enter the network."""
         return self.space.protocol
 
     @property
     def perceptual(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
-        """That of the space."""
+        """Perceptual distance of the space."""
         return self.space.perceptual
 
     @property

@@ -87,8 +87,7 @@ class Space:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this space from any other: what it makes of two test pictures, and how they
-        enter."""
+        """Key of the space: its features of two test images, and the protocol."""
         tests = np.random.default_rng(0).random((2, 96, 96, 3), dtype=np.float32)
         tests[1] = np.linspace(0, 1, 96, dtype=np.float32)[:, None, None]
         return hashlib.sha256(self.protocol.encode() + self(tests).tobytes()).hexdigest()
@@ -96,7 +95,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Request:
-    """What a row needs to open its space."""
+    """Arguments by which a row opens its space."""
 
     label: str
     path: str

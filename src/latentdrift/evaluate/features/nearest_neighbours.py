@@ -82,8 +82,8 @@ def nearness(
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    """How far synthetic pictures are from their nearest training picture, over the same for
-    held-out patients.
+    """Distance of synthetic images to their nearest training image, over the same for held-out
+    patients.
 
     Below 1, synthetic pictures are closer to the training patients than other patients are; 1 is
     the floor by definition.

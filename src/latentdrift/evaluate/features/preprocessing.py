@@ -1,5 +1,5 @@
-"""How pictures enter a published vision model: at the size, mean and deviation that its own
-processor names.
+"""Size, mean and deviation of the images that enter a published vision model, as its own processor
+names them.
 
 The resize is ours (`resizing.resize`) and keeps the whole picture: the processors round to 8 bit
 and crop.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entrance:
-    """Of one model.
+    """Preprocessing of one model.
 
     Attributes:
         size: pixels on a side.
@@ -32,8 +32,7 @@ class Entrance:
 
     @classmethod
     def of(cls, name: str) -> Entrance:
-        """As the processor in a folder, or of an id, says; raises what transformers raises where
-        there is none."""
+        """Read the processor in a folder, or of an id. Errors of transformers pass through."""
         from transformers import AutoImageProcessor
 
         processor = AutoImageProcessor.from_pretrained(name)

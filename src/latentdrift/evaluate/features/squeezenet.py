@@ -63,7 +63,7 @@ class SqueezeNet(nn.Module):
         return self.stages(x)[-1].mean(dim=(2, 3))
 
     def stages(self, x: Tensor) -> list[Tensor]:
-        """What the layers of TAPS make of pictures [B, 3, H, W] in [0, 1]: [B, C, h, w] each."""
+        """Outputs of the layers of TAPS for images [B, 3, H, W] in [0, 1]: [B, C, h, w] each."""
         x = 255.0 * x.flip(1) - x.new_tensor(CAFFE_MEANS).view(1, 3, 1, 1)
         x = self.layers["conv1"](x).relu()
         layers = {"conv1": x}
@@ -85,8 +85,8 @@ class SqueezeNet(nn.Module):
 
 @torch.inference_mode()
 def unlikeness(network: SqueezeNet, a: Tensor, b: Tensor) -> Tensor:
-    """How unlike pairs of pictures [B, 3, H, W] in [0, 1] look: [B]; 0 for the same (Zhang et al.
-    2018, eq. 1, with w = 1).
+    """Perceptual distance of pairs of images [B, 3, H, W] in [0, 1]: [B]; 0 for equal images (Zhang
+    et al. 2018, eq. 1, with w = 1).
 
     This is LPIPS without its linear weights, which were fitted to another training of this network
     (torchvision's), whose channels are not those of the Keras file. Numbers compare neither with

@@ -155,7 +155,7 @@ def view(x: Tensor, source: torch.Generator) -> Tensor:
 
 
 def loss(a: Tensor, b: Tensor) -> Tensor:
-    """Of the expanded vectors [B, E] of two views (Bardes et al. 2022, eqs. 1 to 6)."""
+    """Loss of the expanded vectors [B, E] of two views (Bardes et al. 2022, eqs. 1 to 6)."""
     spread = sum((1 - (z.var(0) + 1e-4).sqrt()).relu().mean() for z in (a, b))
     covariances = [torch.cov(z.T).fill_diagonal_(0) for z in (a, b)]
     together = sum(c.square().sum() / len(c) for c in covariances)

@@ -23,7 +23,7 @@ WAYS = {
 
 
 def attribute(name: str) -> str:
-    """What a judge looks for, in words: `sex=F` is "sex: F", `findings=Effusion` is "Effusion"."""
+    """Title of an attribute: `sex=F` is "sex: F", `findings=Effusion` is "Effusion"."""
     column, _, value = name.partition("=")
     return name if not value else value if column == "findings" else f"{column}: {value}"
 

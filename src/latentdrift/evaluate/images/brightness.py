@@ -12,8 +12,8 @@ MIN_PIXELS = 0.01  # share of the pixels that a background has at least
 
 
 def background(real: np.ndarray) -> np.ndarray | None:
-    """Where every one of the real pictures [N, H, W, 3] in [0, 1] has the value of its own border:
-    [H, W] bool.
+    """Pixels at which every real image [N, H, W, 3] in [0, 1] has the value of its own border: [H,
+    W] bool.
 
     Data sets differ in what nothing looks like: 0, or 17 of 255. None where it is hardly anywhere,
     as in X-rays that fill the frame.

@@ -61,8 +61,8 @@ class Spool:
 
 
 def mean(spools: Sequence[Spool], size: int = 1024) -> Tensor:
-    """Of the rows of all, [1, *shape], to the last digit but one the same whatever the `size` of
-    the blocks that are added up."""
+    """Mean of all rows, [1, *shape]. It depends on the `size` of the blocks in the last digit at
+    most."""
     total = sum(
         spool[block].double().sum(0, keepdim=True)
         for spool in spools

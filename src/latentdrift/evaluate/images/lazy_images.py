@@ -37,7 +37,7 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """As of an array."""
+        """Shape, as that of an array."""
         return (len(self.keys), *self.size, 3)
 
     def __len__(self) -> int:

@@ -83,16 +83,16 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Overlaid(Nearest):
-    """By structure: mirrored or not [N], and the similarity of structure that is twice as fine
-    [N]."""
+    """Nearest training image by structure: mirrored or not [N], and the similarity of structure
+    that is twice as fine [N]."""
 
     mirrored: np.ndarray
     fine: np.ndarray
 
 
 def structure(*pictures: np.ndarray | Pictures) -> Structure:
-    """That of one or several sets of pictures [N, H, W, 3] in [0, 1], without brightness and
-    contrast."""
+    """Fine structure of one or several sets of images [N, H, W, 3] in [0, 1], without brightness
+    and contrast."""
     sides = [Spool((1, side, side)) for side in SIDES]
     grain = Spool((len(SIDES),))
     for images in pictures:
@@ -103,7 +103,7 @@ def structure(*pictures: np.ndarray | Pictures) -> Structure:
 
 
 def _structure(images: np.ndarray) -> tuple[Tensor, ...]:
-    """Its sides, and the grain."""
+    """Structure on each of SIDES, and the grain."""
     grey = torch.from_numpy(np.asarray(images, dtype=np.float32).mean(-1))
     corners = grey[:, :-1, :-1] - grey[:, :-1, 1:] - grey[:, 1:, :-1] + grey[:, 1:, 1:]
     variance = (
@@ -338,8 +338,8 @@ class _Reference:
 
 
 def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the least squares that bring views nearer to `ours` by moving them: J'J [P, M, M] and
-    J'(ours - theirs) [P, M].
+    """Normal equations of the least squares that bring views nearer to `ours` by moving them: J'J
+    [P, M, M] and J'(ours - theirs) [P, M].
 
     What is compared is u = w / |w|, so J = (dw - u (u . dw)) / |w|, and inner products are all that
     is needed.
@@ -357,8 +357,8 @@ def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moves() -> Tensor:
-    """Of the coarse search, [M, 4]: shift down and right (shares of the frame), log scale, angle
-    (rad)."""
+    """Moves of the coarse search, [M, 4]: shift down and right (shares of the frame), log scale,
+    angle (rad)."""
     scales = [math.log(scale) for scale in SCALES]
     angles = [math.radians(angle) for angle in ANGLES]
     return torch.tensor(list(product(SHIFTS, SHIFTS, scales, angles)))
@@ -366,8 +366,8 @@ def _moves() -> Tensor:
 
 @cache
 def _coarse_views() -> tuple[Tensor, Tensor]:
-    """Where each of the coarse moves, undone, reads [M, 1, side, side, 2], and which places count
-    [M, side, side]."""
+    """Places that each coarse move, undone, reads [M, 1, side, side, 2], and places that count [M,
+    side, side]."""
     grid, inside = _view(_inverse(_moves()), SIDES[0])
     return grid[:, None], inside[:, 0]
 
@@ -390,7 +390,7 @@ def _inverse(moves: Tensor) -> Tensor:
 
 
 def _view(moves: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Where the views of moves [P, 4] are read [P, size, size, 2], and which places count [P, 1,
+    """Places that the views of moves [P, 4] read [P, size, size, 2], and places that count [P, 1,
     size, size]."""
     grid = affine_grid(_matrix(moves), [len(moves), 1, size, size], align_corners=False)
     margin = round(MARGIN * size)

@@ -1,5 +1,5 @@
-"""How alike the pictures of one set are: a generator that repeats itself makes a set that is more
-alike than the real one."""
+"""Similarity of the images within one set. A generator that repeats itself makes a set more
+similar than the real one."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: i
 def diversity(
     real: ImageSet, synthetic: ImageSet, name: str, row: Similarity, bootstrap: int, seed: int
 ) -> dict | None:
-    """The same of both sets: a metric whose floor is that of the real one; None where either has no
-    pair."""
+    """Similarity within the synthetic set, with that of the real set as the floor; None where
+    either has no pair."""
     ours, theirs = (within(images, name, row, bootstrap, seed) for images in (real, synthetic))
     if ours is None or theirs is None:
         return None

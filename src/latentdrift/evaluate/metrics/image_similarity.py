@@ -181,8 +181,8 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_edits(folder: Path) -> list[dict]:
-    """What `edit` wrote: for each sub-folder its name, its record, and its pictures as [H, W, 3] in
-    [0, 1].
+    """Read the edits in a folder: for each its name, its record, and its images as [H, W, 3] in [0,
+    1].
 
     `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited
     back: the counterfactual of an edit in the sub-folder `reverse` of its own.

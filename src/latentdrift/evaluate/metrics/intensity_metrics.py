@@ -1,5 +1,4 @@
-"""How far two sets of pictures are apart in plain intensities: the L1 distances by which drift is
-searched.
+"""L1 distances of plain intensities, by which drift is searched.
 
 The paper says "L1 between distributions" and no more (Yeganeh et al. 2025), so three readings stand
 beside each other, and the first decides. Each is an L1 distance of means over the set, of something

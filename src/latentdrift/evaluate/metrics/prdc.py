@@ -1,4 +1,4 @@
-"""How good and how varied: precision, recall, density and coverage.
+"""Precision, recall, density and coverage: fidelity and variety from nearest neighbours.
 
 Round each picture lies a ball that reaches to its k-th nearest neighbour in its own set; the balls
 of a set together are what the set is taken to cover. Precision and density: how far synthetic

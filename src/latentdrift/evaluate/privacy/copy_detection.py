@@ -1,4 +1,4 @@
-"""Is a synthetic picture a copy of a training picture, or of another synthetic one?
+"""Copies of training images among synthetic ones, and synthetic images that repeat one another.
 
 Pixels: the similarity of `overlay.py`, with the training picture mirrored, shifted, scaled and
     turned to fit: 1 for a copy.
@@ -58,8 +58,8 @@ def threshold(held_out: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class CopyThresholds:
-    """What tells copies from strangers, set by held-out patients; there are two similarities, and
-    either tells.
+    """Thresholds between copies and other patients, from held-out patients. There are two
+    similarities; either one suffices.
 
     Attributes:
         threshold: The similarity above which a picture is a copy.
@@ -71,7 +71,7 @@ class CopyThresholds:
 
     @classmethod
     def of(cls, held_out: Overlaid) -> CopyThresholds:
-        """From held-out patients' nearest training pictures."""
+        """Thresholds from the nearest training images of held-out patients."""
         return cls(threshold(held_out.value), threshold(held_out.fine))
 
     def similarity(self, overlaid_images: Overlaid) -> np.ndarray:
@@ -88,7 +88,7 @@ class CopyThresholds:
 def search(
     synthetic: ImageSet, train: ImageSet, real: ImageSet
 ) -> tuple[CopyThresholds, Overlaid, Overlaid]:
-    """What tells copies, and the nearest training picture of synthetic and of held-out pictures.
+    """Thresholds, and the nearest training image of synthetic and of held-out images.
 
     Args:
         real: held-out pictures; pairs of one patient do not count. May be `train` itself: each
@@ -122,8 +122,7 @@ class Ruler:
 
 @dataclass(frozen=True)
 class Copies:
-    """What `find_copies` found: metrics for the report, its details, and the nearest training
-    picture of every picture."""
+    """Result of `find_copies`: metrics, details, and the nearest training image of every image."""
 
     metrics: dict[str, dict]
     details: dict
@@ -192,7 +191,7 @@ def find_copies(
 
 
 def planted(train: ImageSet, thresholds: CopyThresholds, seed: int) -> dict[str, Any]:
-    """How many of PLANTED training pictures in disguise the search finds.
+    """Number of PLANTED altered training images that the search finds.
 
     Returns:
         `caught` of `n`, with the 95 % `ci` of the share, and the disguises of those that were
@@ -266,8 +265,7 @@ def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any]
 
 
 def gate_advice(info: Mapping[str, Any]) -> list[str]:
-    """What a report says of a synthetic cohort, by its cohort.json, whose pictures nobody held
-    back.
+    """Sentences about a synthetic cohort from which no copies were held back, by its cohort.json.
 
     Args:
         info: cohort.json; empty for other folders.

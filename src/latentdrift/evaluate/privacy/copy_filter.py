@@ -49,7 +49,7 @@ class Gate:
 
     @property
     def matches(self) -> bool:
-        """Whether it is the cohort, and the only one, that the model was trained on."""
+        """Whether the model was trained on this cohort alone."""
         return set(self.trained_on) == {self.cohort.fingerprint}
 
     @property
@@ -133,7 +133,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate found of N synthetic pictures."""
+    """Result of the gate for N synthetic images."""
 
     gate: Gate
     threshold: float
@@ -152,7 +152,7 @@ class Verdict:
         return tuple(int(i) for i in np.flatnonzero(self.similarity > self.threshold))
 
     def why(self, position: int) -> dict[str, Any]:
-        """What the table of the quarantine says of a picture that is held back."""
+        """Row of the quarantine's table for an image that is held back."""
         return {
             "similarity": round(float(self.similarity[position]), 4),
             "training_image": self.files[self.nearest.index[position]],
@@ -160,7 +160,7 @@ class Verdict:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in cohort.json and record.json: nothing of any one image."""
+        """Contents as cohort.json and record.json hold them; no single image is named."""
         return {
             "cohort": self.gate.cohort.fingerprint,
             "matches": self.gate.matches,
@@ -174,7 +174,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """How many, and why."""
+        """Number of images that are held back, and the reason."""
         generated = len(self.similarity)
         others = "" if self.own is None else " of other patients"
         above = (

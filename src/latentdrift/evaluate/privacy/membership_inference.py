@@ -1,5 +1,5 @@
-"""Does a model betray whom it was trained on? A table of losses in, an answer out; whose losses
-they are is not known here.
+"""Membership inference from a table of losses: does a model betray the patients of its training
+set?
 
 An attacker who has the model and a picture asks how well the model predicts that picture: unusually
 well for one that it was trained on (Yeom et al. 2018). A plain loss mixes that with how easy a
@@ -31,7 +31,7 @@ SCORES = {
 
 @dataclass(frozen=True)
 class Losses:
-    """Of N pictures, each at the same times and noise under both models.
+    """Losses of N images, each at the same times and noise under both models.
 
     Attributes:
         member: whether the model was trained on each [N].
@@ -50,8 +50,8 @@ class Losses:
 
 
 def membership(losses: Losses, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """How well patients of the training set can be told from others: areas under the ROC curve, 0.5
-    for not at all, 1 for surely.
+    """Separation of training patients from others: areas under the ROC curve, 0.5 for none, 1 for a
+    complete one.
 
     A patient's score is the mean over the pictures. The interval resamples patients; `p` is the
     one-sided chance of such an area where members are like others (Mann and Whitney 1947), which is

@@ -94,7 +94,7 @@ def repeats(real: ImageSet, train: ImageSet) -> Repeats | None:
 
 
 def _times(labels: np.ndarray) -> np.ndarray:
-    """How often each label stands among all [N]."""
+    """Number of times that each label stands among all [N]."""
     _, place, count = np.unique(labels, return_inverse=True, return_counts=True)
     return count[place]
 
@@ -107,8 +107,8 @@ def closer(
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    """How often a synthetic picture is nearer to its nearest training picture than a patient's
-    visit to another visit of theirs.
+    """Share of synthetic images that are nearer to a training image than a visit is to another
+    visit of the same patient.
 
     Args:
         synthetic, own, held_out: nearness (the larger, the nearer) of synthetic pictures to the
@@ -153,7 +153,7 @@ def recognition(
     bootstrap: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """How well each measure knows a patient again, and whether synthetic images come as near;
+    """Recognition of repeat visits by each measure, and nearness of synthetic images against it;
     nothing without repeat visits.
 
     Args:

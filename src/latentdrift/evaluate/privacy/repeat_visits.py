@@ -1,5 +1,4 @@
-"""What two visits of a patient have in common: how far judgements move between them, and how alike
-their features are."""
+"""Differences between two visits of a patient, in predicted attributes and in features."""
 
 from __future__ import annotations
 
@@ -39,8 +38,8 @@ def strangers(real: ImageSet, seed: int) -> np.ndarray:
 
 
 def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    """How far judgements [N, K] move between two visits, root mean square [K], and whose visits
-    these are.
+    """Root mean square difference of predictions [N, K] between two visits [K], and the kind of
+    pairs.
 
     Where fewer than LEAST pairs are there, between different pictures instead.
     """
@@ -54,8 +53,8 @@ def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray,
 
 
 def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """What judgements [N, K] put between real classes: the difference of their means [K]; of a
-    number, two standard deviations.
+    """Difference of the mean predictions [N, K] of the real classes [K]; of a number, two standard
+    deviations.
 
     NaN where one class is all there is.
     """
@@ -72,8 +71,8 @@ def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.nda
 def identity(
     space: Space, sets: Mapping[str, ImageSet], real: ImageSet, people: Resampling
 ) -> dict[str, Any] | None:
-    """Are counterfactuals as like their originals as two visits of a patient? None where no patient
-    came twice often enough.
+    """Similarity of counterfactuals to their originals beside that of two visits; None where too
+    few patients have several visits.
 
     Similarity is the cosine of features less the mean of the real ones.
     """

@@ -1,4 +1,4 @@
-"""What readers made of a study: accuracy with its interval, agreement with the truth and between
+"""Scores of a reader study: accuracy with its interval, agreement with the truth and between
 readers, per class."""
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def score(
     bootstrap: int = 200,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What readers made of it.
+    """Scores of all readers.
 
     Args:
         key: From `read_key`.

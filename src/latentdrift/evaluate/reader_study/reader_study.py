@@ -112,7 +112,8 @@ def _values(images: ImageSet, by: str | None, whose: str) -> list[str | None]:
 def _alike(
     wanted: Sequence[str | None], have: Sequence[str | None], source: np.random.Generator
 ) -> list[int]:
-    """As many places as are wanted, of the same values where there are any left, else of others."""
+    """Places of the wanted number of images, of the same values where there are any left, else of
+    others."""
     left = source.permutation(len(have)).tolist()
     chosen: list[int] = []
     for value in wanted:

@@ -1,4 +1,4 @@
-"""How far a number can be trusted: patients are resampled, not pictures.
+"""Confidence intervals: patients are resampled, not images.
 
 Two pictures of one patient are not two independent observations, so the patient is the unit that is
 drawn. A draw is an array of weights, one per picture: how often it stands in the resample. Every
@@ -181,7 +181,7 @@ def _wilson(share: float, n: float, z: float = 1.959964) -> list[float]:
 
 @dataclass(frozen=True, eq=False)
 class Resampling:
-    """How numbers of edits are given with their intervals: patients are resampled.
+    """Means of edits with their intervals: patients are resampled.
 
     Attributes:
         units: The patient of each edit, from `groups` [E].
