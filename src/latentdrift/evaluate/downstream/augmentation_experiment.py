@@ -67,7 +67,7 @@ class Task(Protocol):
     def learn(
         self, stages: list[Any], test: Any, *, steps: int, seed: int, augmentation: str, device: str
     ) -> np.ndarray:
-        """Train a new network on one stage after another, and predict every test image: [N, ...]."""
+        """Train a new network on all stages, and predict every test image: [N, ...]."""
 
     def score(self, test: Any) -> Measure:
         """Measure of the predictions."""

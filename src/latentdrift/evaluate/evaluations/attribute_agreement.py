@@ -91,7 +91,7 @@ class AgreementResult(EvaluationResult):
 
 
 def check(request: Request) -> list[str]:
-    """Refuse `--alignment` without a training split, and load the classifier's description."""
+    """Refuse `alignment` without a training split, and load the classifier's description."""
     if request.options.alignment:
         request.require_training_split("alignment")
         _ = request.network
@@ -104,7 +104,7 @@ def cost(request: Request) -> TrainingCost:
 
 
 def compute(inputs: Inputs) -> AgreementResult | None:
-    """Agreement on every attribute; None without `--alignment`."""
+    """Agreement on every attribute; None without `alignment`."""
     if inputs.request is None or not inputs.request.options.alignment:
         return None
     contents = align(inputs.predictors, inputs.real, inputs.synthetic, **inputs.resampling)

@@ -48,7 +48,7 @@ class CombinationsResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> CombinationsResult | None:
-    """Combinations that no real image has; None without `--alignment`."""
+    """Combinations that no real image has; None without `alignment`."""
     if inputs.request is None or not inputs.request.options.alignment or inputs.train is None:
         return None
     predictors = inputs.predictors

@@ -73,7 +73,7 @@ def check(request: Request) -> list[str]:
 
 
 def cost(request: Request) -> TrainingCost:
-    """Attribute predictors, where `--alignment` does not train them already."""
+    """Attribute predictors, where `alignment` does not train them already."""
     trains = request.scores_edits and not request.options.alignment
     return predictor_cost(request) if trains else NO_COST
 

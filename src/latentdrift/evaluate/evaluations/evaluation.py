@@ -90,7 +90,7 @@ class Request:
 
     @cached_property
     def network(self) -> Network:
-        """The network of `--classifier`.
+        """The network of `classifier`.
 
         Raises:
             InputError: It cannot be read.
@@ -115,7 +115,7 @@ class Request:
 
     @property
     def subgroup_column(self) -> str | None:
-        """Attribute whose values are also evaluated one by one: `--by`, or the sex."""
+        """Attribute whose values are also evaluated one by one: `by`, or the sex."""
         return self.options.by or ("sex" if "sex" in self.cohort.attributes else None)
 
     def require_training_split(self, option: str) -> None:
@@ -298,7 +298,7 @@ class Evaluation:
         section: Section of the report.
         cost: Networks that are trained.
         titles: Titles of the metrics, by the part of their name before the point.
-        first_set_only: Whether further sets of `--compare` are left out.
+        first_set_only: Whether further sets of `compare` are left out.
     """
 
     result: type[EvaluationResult]

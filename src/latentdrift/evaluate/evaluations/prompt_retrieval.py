@@ -109,7 +109,7 @@ class RetrievalResult(EvaluationResult):
 
 
 def check(request: Request) -> list[str]:
-    """Refuse `--scorer` where no prompts are ranked, and load its network."""
+    """Refuse `scorer` where no prompts are ranked, and load its network."""
     options = request.options
     if options.scorer != JUDGES and not options.alignment:
         raise OptionError(
@@ -121,7 +121,7 @@ def check(request: Request) -> list[str]:
 
 
 def encoder_of(request: Request) -> Any:
-    """The dual encoder of `--scorer`; None where attribute predictors rank the prompts."""
+    """The dual encoder of `scorer`; None where attribute predictors rank the prompts."""
     scorer = request.options.scorer
     return None if scorer == JUDGES else load_encoder(scorer)
 
@@ -135,7 +135,7 @@ def scorer_of(inputs: Inputs, request: Request) -> Scorer:
 
 
 def compute(inputs: Inputs) -> RetrievalResult | None:
-    """Ranks of the own prompts; None without `--alignment`."""
+    """Ranks of the own prompts; None without `alignment`."""
     request = inputs.request
     if request is None or not request.options.alignment:
         return None

@@ -45,13 +45,13 @@ class SubgroupTable(ResultModel):
 
 
 class SubgroupResult(EvaluationResult):
-    """Distances for each value of `--by`."""
+    """Distances for each value of `by`."""
 
     by: SubgroupTable
 
 
 def compute(inputs: Inputs) -> SubgroupResult | None:
-    """Distances for each value with enough images in both sets; None without `--by`."""
+    """Distances for each value with enough images in both sets; None without `by`."""
     if inputs.by is None:
         return None
     parts, warnings = subgroups.shared(inputs.real, inputs.synthetic, inputs.by)

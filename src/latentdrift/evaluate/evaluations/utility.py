@@ -139,7 +139,7 @@ class UtilityResult(EvaluationResult):
 
 
 def mask_column(request: Request) -> str | None:
-    """Name of the column in `--utility mask=COLUMN`; None for classes.
+    """Name of the column in `utility=mask=COLUMN`; None for classes.
 
     An attribute of the cohort that is called `mask` is a class.
     """
@@ -149,7 +149,7 @@ def mask_column(request: Request) -> str | None:
 
 
 def task_of(request: Request) -> Task | None:
-    """The task that networks learn; None without `--utility`.
+    """The task that networks learn; None without `utility`.
 
     Raises:
         OptionError: An attribute or value that the cohort has not.
@@ -168,7 +168,7 @@ def task_of(request: Request) -> Task | None:
 
 
 def check(request: Request) -> list[str]:
-    """Refuse `--utility` without a training split, and `--gan-steps` without classifiers."""
+    """Refuse `utility` without a training split, and `gan_steps` without classifiers."""
     options = request.options
     if options.utility:
         request.require_training_split("utility")
@@ -188,7 +188,7 @@ def check(request: Request) -> list[str]:
 
 
 def trial_of(request: Request, device: str = "cpu") -> Trial | None:
-    """The comparison of networks; None without `--utility`."""
+    """The comparison of networks; None without `utility`."""
     task = request.once(task_of)
     if task is None:
         return None
@@ -220,7 +220,7 @@ def cost(request: Request) -> TrainingCost:
 
 
 def compute(inputs: Inputs) -> UtilityResult | None:
-    """Train and test all networks; None without `--utility`."""
+    """Train and test all networks; None without `utility`."""
     if inputs.request is None or inputs.train is None:
         return None
     trial = trial_of(inputs.request, inputs.device)
