@@ -236,6 +236,7 @@ def hostile_card():
         "kept": 1.0,
         "kept_ci": None,
         "strangers_kept": 0.0,
+        "n": {"edits": 3, "patients": 3},
     }
     realism = {
         "change": kind,
