@@ -64,26 +64,22 @@ def card(
     """Scores of edits; see `evaluations/counterfactual_results.py` for the fields.
 
     Args:
-        judges: Of attributes.
-        edits: From `similarity.read_edits`.
-        real: Held-out real pictures, of which some are of one patient.
-        spaces: Feature spaces in which identity is looked at.
-        spec: The cohort's attributes.
-        size: Pixels on a side at which all of them are judged.
+        judges: Attribute predictors.
+        edits: Edits with their images, from `read_edits`.
+        real: Held-out real images, of which some are of one patient.
+        spaces: Feature spaces for identity and realism.
+        spec: Attributes of the cohort.
+        size: Pixels on a side at which all images are judged.
         by: An attribute of the originals for whose values effectiveness is also given.
-        bootstrap, seed: As everywhere.
+        bootstrap: Number of resamples behind each interval.
+        seed: Seed of the resamples.
     """
     requested = RequestedChanges.of(judges, [edit["record"] for edit in edits], spec)
     sets = {
         name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES
     }
     people = Resampling(groups(len(edits), patients_of(edits)), bootstrap, seed)
-    seen = Predictions(
-        judges,
-        {name: judges(images) for name, images in sets.items()},
-        judges(real),
-        judges.truths(real.attributes, len(real)),
-    )
+    seen = Predictions.of(judges, sets, real)
     changes = _changes(edits)
     everyone = np.ones(len(edits), bool)
     parts = _subgroups([edit["record"] for edit in edits], by)
@@ -130,6 +126,12 @@ class Predictions:
     edits: Mapping[str, np.ndarray]
     real: np.ndarray
     truths: np.ndarray
+
+    @classmethod
+    def of(cls, judges: Judges, sets: Mapping[str, ImageSet], real: ImageSet) -> Predictions:
+        """Predict the attributes of the edits and of held-out real images."""
+        edits = {name: judges(images) for name, images in sets.items()}
+        return cls(judges, edits, judges(real), judges.truths(real.attributes, len(real)))
 
 
 def _worst_edits(
