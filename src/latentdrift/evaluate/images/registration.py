@@ -203,26 +203,41 @@ class _Reference:
     def best(
         self, query: tuple[Tensor, ...], rows: slice, forbidden: Pairs | None
     ) -> tuple[np.ndarray, ...]:
-        """The fields of `Overlaid` for each query, which are those at `rows`."""
-        value, index, place = self._candidates(query[0], rows, forbidden)
-        moves = _moves()[place % len(_moves())]
-        flipped = place >= len(_moves())
-        counts = value >= -1
-        usual = value
-        for level, keep, steps in STAGES:
-            order = value.topk(min(keep, value.shape[1]), dim=1).indices
-            index, flipped, counts, usual = (
-                x.gather(1, order) for x in (index, flipped, counts, usual)
-            )
+        """The fields of `Overlaid` for each query.
+
+        Each stage keeps the best candidates of the stage before and fits them on a finer copy.
+
+        Args:
+            query: Structure of the queries on each of SIDES, and their grain.
+            rows: Places of the queries.
+            forbidden: Pairs that do not count.
+        """
+        *copies, grain = query
+        similarity, index, number = self._candidates(copies[0], rows, forbidden)
+        coarse_moves = _moves()
+        moves = coarse_moves[number % len(coarse_moves)]
+        mirrored = number >= len(coarse_moves)
+        allowed = similarity >= -1
+        coarse = similarity
+        for level, count, steps in STAGES:
+            order = similarity.topk(min(count, similarity.shape[1]), dim=1).indices
+            index = index.gather(1, order)
+            mirrored = mirrored.gather(1, order)
+            allowed = allowed.gather(1, order)
+            coarse = coarse.gather(1, order)
             moves = moves.gather(1, order[..., None].expand(-1, -1, 4))
-            value, moves = self._fit(query[level], index, moves, flipped, level, steps)
-            value = self._without_grain(value, query[-1], index, level).masked_fill(~counts, -2.0)
-            usual = value if level < len(SIDES) - 1 else usual
-        best = (usual + value).argmax(1, keepdim=True)
-        where, coarse, mirrored, fine = (
-            x.gather(1, best)[:, 0].numpy() for x in (index, usual, flipped, value)
+            similarity, moves = self._fit(copies[level], index, moves, mirrored, level, steps)
+            similarity = self._without_grain(similarity, grain, index, level)
+            similarity = similarity.masked_fill(~allowed, -2.0)
+            is_finest = level == len(SIDES) - 1
+            coarse = coarse if is_finest else similarity
+        best = (coarse + similarity).argmax(1, keepdim=True)
+        return (
+            index.gather(1, best)[:, 0].numpy(),
+            coarse.gather(1, best)[:, 0].numpy().astype(np.float64).clip(-1),
+            mirrored.gather(1, best)[:, 0].numpy(),
+            similarity.gather(1, best)[:, 0].numpy().astype(np.float64).clip(-1),
         )
-        return where, coarse.astype(np.float64).clip(-1), mirrored, fine.astype(np.float64).clip(-1)
 
     def _without_grain(self, value: Tensor, grain: Tensor, index: Tensor, level: int) -> Tensor:
         """Similarities [N, K] as they would be had the query no more grain than the training
