@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from partial_results import fill
 from phantoms import brains
 
 from latentdrift.evaluate.critics import anatomy_critics, structure_views
@@ -227,7 +228,7 @@ BASE = {
 )
 def test_the_colour_follows_the_rule(change: dict, position: float, colour: str) -> None:
     known = {**BASE, "controls": {"one": {"position": position}}, **change}
-    light, sentence = anatomy_light(known)
+    light, sentence = anatomy_light(fill(Anatomy, known))
     assert light == colour
     assert "30 patients" in sentence
 
