@@ -456,7 +456,7 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
 
 def test_without_training_images_nothing_is_said_about_copies(sets, features):
     report = evaluate(sets["real"], sets["synthetic"], None, features, bootstrap=20)
-    assert "copies" not in report.contents["metrics"] and "copies" not in report.contents.contents
+    assert "copies" not in report.contents["metrics"] and "copies" not in report.contents
     assert any("copies were not looked for" in warning for warning in report.contents["warnings"])
 
 
