@@ -311,18 +311,18 @@ class Base:
 
 
 def _device(name: str) -> torch.device:
-    found = {
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
-        return torch.device("cuda" if found["cuda"] else "mps" if found["mps"] else "cpu")
+        return torch.device("cuda" if available["cuda"] else "mps" if available["mps"] else "cpu")
     kind = name.split(":")[0]
-    if kind not in found:
-        raise unknown("device", name, [*found, "auto"])
-    if not found[kind]:
-        there = ", ".join(known for known in found if found[known])
+    if kind not in available:
+        raise unknown("device", name, [*available, "auto"])
+    if not available[kind]:
+        there = ", ".join(known for known in available if available[known])
         raise OptionError(f"device '{name}' is not available on this machine; take one of: {there}")
     return torch.device(name)
 

@@ -391,15 +391,15 @@ def _stack(deltas: Sequence[tuple[float, ...]]) -> Tensor:
     return torch.tensor([delta or (0.0,) * channels for delta in deltas], dtype=torch.float64)
 
 
-def _shifted(denoiser: Denoiser, schedule: Process, seen: Tensor, said: Tensor) -> Denoiser:
-    """The network, which sees its latent plus s `seen`, and from whose prediction `said` is taken
-    off; [B or 1, C] each."""
-    if not seen.any() and not said.any():
+def _shifted(denoiser: Denoiser, schedule: Process, shift: Tensor, offset: Tensor) -> Denoiser:
+    """The network with s `shift` added to its latent and `offset` subtracted from its noise;
+    [B or 1, C] each."""
+    if not shift.any() and not offset.any():
         return denoiser
-    channels = max(seen.shape[1], said.shape[1])
+    channels = max(shift.shape[1], offset.shape[1])
 
     def wrapped(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:
-        into, off = (_over(delta, xt, channels) for delta in (seen, said))
+        into, off = (_over(delta, xt, channels) for delta in (shift, offset))
         shifted = torch.cat(
             [xt[:, :channels] + schedule.scales(t, xt)[1] * into, xt[:, channels:]], dim=1
         )

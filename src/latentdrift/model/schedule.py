@@ -249,10 +249,11 @@ def class_defaults(name: str | None) -> dict[str, Any]:
     }
 
 
-def _not_diffusion(name: str, how: str = "") -> str:
-    flow = " (flow matching)" if "Flow" in name or how else ""
+def _not_diffusion(name: str, condition: str = "") -> str:
+    flow = " (flow matching)" if "Flow" in name or condition else ""
+    scheduler = " ".join(filter(None, (name, condition)))
     return (
-        f"the base's scheduler_config.json names {' '.join(filter(None, (name, how)))}{flow}, "
+        f"the base's scheduler_config.json names {scheduler}{flow}, "
         "which is not for a noise schedule of betas; latentdrift works with bases of SD 1.x and "
         "2.x shape, whose networks predict eps or v: choose one of these"
     )

@@ -86,7 +86,7 @@ def _bootstrap(
     picks = torch.randint(
         len(place), (resamples, len(place)), generator=generator(seed, "drift", "bootstrap")
     )
-    resampled = torch.stack([sums[drawn].sum(0) / sizes[drawn].sum() for drawn in picks])
+    resampled = torch.stack([sums[rows].sum(0) / sizes[rows].sum() for rows in picks])
     tail = (1 - confidence) / 2
     quantiles = torch.tensor([tail, 1 - tail], dtype=torch.float64)
     ends = torch.quantile(resampled, quantiles, dim=0) * a_t0

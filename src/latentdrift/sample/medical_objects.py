@@ -39,16 +39,23 @@ class Drawn:
     """The one that the adapter was trained on; None where it was several, or nobody knows."""
 
 
-def _dicom(path: Path, drawn: Drawn) -> None:
-    shown = {
-        name: drawn.row[name] for name in ("age", "sex") if not is_missing(drawn.row.get(name))
+def _dicom(path: Path, source: Drawn) -> None:
+    attributes = {
+        name: source.row[name] for name in ("age", "sex") if not is_missing(source.row.get(name))
     }
-    view = str(drawn.row.get("view", "")).upper()
-    shown |= {"view": view} if view in VIEW_POSITIONS else {}
-    shown |= {"modality": drawn.modality} if drawn.modality else {}
-    said = f"Synthetic image, drawn by a generative model: {drawn.row['prompt']}"[:LONGEST]
-    how: Any = {"description": said, "range": drawn.range, "unit": drawn.unit, "attributes": shown}
-    write_dicom(path, None, drawn.pixels, **how)
+    view = str(source.row.get("view", "")).upper()
+    attributes |= {"view": view} if view in VIEW_POSITIONS else {}
+    attributes |= {"modality": source.modality} if source.modality else {}
+    description = f"Synthetic image, drawn by a generative model: {source.row['prompt']}"[:LONGEST]
+    write_dicom(
+        path,
+        None,
+        source.pixels,
+        description=description,
+        range=source.range,
+        unit=source.unit,
+        attributes=attributes,
+    )
 
 
 def _nifti(path: Path, drawn: Drawn) -> None:
@@ -97,13 +104,13 @@ def write_objects(cohort: Cohort, form: str, info: AdapterInfo) -> list[str]:
         info: adapter.json.
     """
     place = cohort.folder / form
-    made = []
+    written = []
     with folder_written(place, replace=True) as aside:
         for row in cohort.rows().to_dict("records"):
             name = f"{Path(row['file_name']).stem}{SUFFIXES[form]}"
             OBJECTS[form](aside / name, _drawn(cohort, row, info))
-            made.append(f"{form}/{name}")
-    return made
+            written.append(f"{form}/{name}")
+    return written
 
 
 def _drawn(cohort: Cohort, row: dict[str, Any], info: AdapterInfo) -> Drawn:

@@ -34,11 +34,13 @@ def combined(texts: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
             f"`compose={' '.join(texts)}` is one condition; give two or more, such as effusion:0.5 "
             "pneumonia:0.5"
         )
-    found = [(*_condition(text, info), weight) for text, weight in map(composition.weighted, texts)]
-    _differ([text for text, _, _ in found])
-    prompt = composition.compose([(text, weight) for text, _, weight in found])
+    conditions = [
+        (*_condition(text, info), weight) for text, weight in map(composition.weighted, texts)
+    ]
+    _differ([text for text, _, _ in conditions])
+    prompt = composition.compose([(text, weight) for text, _, weight in conditions])
     findings = [
-        known["findings"] for _, known, weight in found if weight > 0 and "findings" in known
+        known["findings"] for _, known, weight in conditions if weight > 0 and "findings" in known
     ]
     return [Request.of(prompt, {"findings": "|".join(findings)} if findings else {})] * n
 
@@ -59,14 +61,14 @@ def between(ends: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
         )
     (first, one), (last, other) = (_condition(text, info) for text in ends)
     _differ([first, last])
-    found = []
+    requests = []
     for i in range(n):
         a = i / (n - 1)
         shares = [(text, weight) for text, weight in ((first, 1 - a), (last, a)) if weight]
-        found.append(
+        requests.append(
             Request.of(composition.compose(shares), one if i == 0 else other if i == n - 1 else {})
         )
-    return found
+    return requests
 
 
 def _differ(texts: Sequence[str]) -> None:

@@ -103,9 +103,9 @@ def configure(sampler: str, schedule: Process, steps: int) -> Any:
     known = rows(schedule)
     if sampler not in known:
         raise unknown("sampler", sampler, known)
-    most = schedule.length - schedule.config.get("steps_offset", 0)
-    if not 1 <= steps <= most:
-        raise OptionError(f"{steps} sampling steps; the base has times for 1 to {most}")
+    max_steps = schedule.length - schedule.config.get("steps_offset", 0)
+    if not 1 <= steps <= max_steps:
+        raise OptionError(f"{steps} sampling steps; the base has times for 1 to {max_steps}")
     row = known[sampler]
     if schedule.zero_snr and not row.zero_snr:
         able = ", ".join(name for name, other in known.items() if other.zero_snr)

@@ -26,7 +26,7 @@ from latentdrift.prompts import composition
 from latentdrift.storage import written
 
 log = logging.getLogger(__name__)
-TOLD = 3  # prompts of which is said what was cut off; of more only their number
+REPORTED = 3  # prompts of which is said what was cut off; of more only their number
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def follow_cohort(
         )
     positions = list(rows)
     followed = [positions[i % len(rows)] for i in range(n)]
-    found = follow_rows([rows[position] for position in followed], info)
+    requests = follow_rows([rows[position] for position in followed], info)
     return [
         replace(request, row=int(position))
-        for request, position in zip(found, followed, strict=True)
+        for request, position in zip(requests, followed, strict=True)
     ]
 
 
@@ -102,11 +102,11 @@ def follow_rows(rows: Sequence[Mapping[str, Any]], info: AdapterInfo) -> list[Re
     """Image i has the attributes of row i of a cohort's table, in the adapter's words."""
     manner = info.prompt.manner()
     spec = info.spec
-    found = []
+    requests = []
     for i, row in enumerate(rows):
         text = manner.words(info.describe, row, spec, i, learned=info.describe != info.pictures)
-        found.append(Request(text, prompts.attributes_of(row, spec)))
-    return found
+        requests.append(Request(text, prompts.attributes_of(row, spec)))
+    return requests
 
 
 def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Request]:
@@ -121,13 +121,13 @@ def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Req
     )
     read = {text: cut(text) for text in every}
     long = [text for text in read if text != read[text]]
-    for text in long[:TOLD]:
+    for text in long[:REPORTED]:
         dropped = " ".join(text.split()[len(read[text].split()) :])
         log.warning(
             "the prompt '%s' is longer than the text encoder reads: '%s' is dropped", text, dropped
         )
-    if long[TOLD:]:
-        log.warning("the ends of %d further prompts are dropped, too", len(long[TOLD:]))
+    if long[REPORTED:]:
+        log.warning("the ends of %d further prompts are dropped, too", len(long[REPORTED:]))
     cut_to = [tuple((read[text], weight) for text, weight in request.parts) for request in requests]
     return [
         replace(

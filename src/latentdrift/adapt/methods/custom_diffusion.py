@@ -56,9 +56,9 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
     Raises:
         AdapterError: The file holds other projections than this base has.
     """
-    found = {name: tensor for name, tensor in load_file(folder / FILE).items() if tensor.numel()}
+    tensors = {name: tensor for name, tensor in load_file(folder / FILE).items() if tensor.numel()}
     here = projections(base)
-    if {name: tensor.shape for name, tensor in found.items()} != {
+    if {name: tensor.shape for name, tensor in tensors.items()} != {
         name: layer.weight.shape for name, layer in here.items()
     }:
         raise AdapterError(
@@ -67,7 +67,7 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
         )
     with torch.no_grad():
         for name, layer in here.items():
-            layer.weight.copy_(found[name])
+            layer.weight.copy_(tensors[name])
     return textual_inversion.apply(base, folder, info)
 
 
@@ -78,14 +78,14 @@ def remove(base: Base) -> Base:
 
 def projections(base: Base) -> dict[str, nn.Linear]:
     """Name in the file -> layer."""
-    found: dict[str, nn.Linear] = {}
+    layers: dict[str, nn.Linear] = {}
     for name, module in base.network.named_modules():
         if name.endswith(_cross_attention(base)):
-            found |= {
+            layers |= {
                 f"{name}.processor.{part}_custom_diffusion.weight": getattr(module, part)
                 for part in ("to_k", "to_v")
             }
-    return found
+    return layers
 
 
 def _cross_attention(base: Base) -> tuple[str, ...]:

@@ -85,11 +85,11 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     manner.check(spec, cohort.texts)
     rows = cohort.rows(split)
     cells = rows.to_dict("index")
-    found = []
+    examples = []
     refusals = []
     for earlier, later in pairs(rows):
         try:
-            found.append(
+            examples.append(
                 Example(
                     later,
                     manner.instructs(describe, cells[earlier], cells[later], spec),
@@ -102,18 +102,18 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
         log.warning(
             "%d of %d %s pairs left out, the first: %s",
             len(refusals),
-            len(refusals) + len(found),
+            len(refusals) + len(examples),
             split,
             refusals[0],
         )
-    if not found and split == "train":
+    if not examples and split == "train":
         raise CohortError(
             f"`method={options.method}` learns from pairs of visits, and cohort {cohort.folder} "
             "has none in its train split: two pictures of one `patient` and `view`, in an order "
             "that `days`, `visit` or `age` says, the later one of known age or condition; import "
             "the cohort again with these columns, or take another method"
         )
-    return found
+    return examples
 
 
 def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame:

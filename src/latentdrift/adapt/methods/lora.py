@@ -163,11 +163,11 @@ def shaped(base: Base, lora: Lora) -> Lora:
             else tensor
         )
 
-    found = {}
+    matrices = {}
     for name, pair in lora.items():
         dimensions = there[name].weight.ndim if name in there else pair.a.ndim
-        found[name] = Pair(like(pair.a, dimensions), like(pair.b, dimensions), pair.alpha)
-    return found
+        matrices[name] = Pair(like(pair.a, dimensions), like(pair.b, dimensions), pair.alpha)
+    return matrices
 
 
 def misfit(base: Base, lora: Lora) -> str | None:
@@ -230,7 +230,7 @@ def fold(model: Any) -> None:
 def collect(base: Base) -> Lora:
     """The matrices that stand beside modules of the base; of several adapters, those of the
     last."""
-    found = {}
+    pairs_by_name = {}
     for part, model in _parts(base):
         ours = list(getattr(model, "peft_config", {OURS: None}))[-1]
         for name, layer in model.named_modules():
@@ -240,8 +240,8 @@ def collect(base: Base) -> Lora:
                     for matrices in (layer.lora_A, layer.lora_B)
                 )
                 own = part.prefix + name.removeprefix(part.inner)
-                found[own] = Pair(a, b, float(layer.lora_alpha[ours]))
-    return found
+                pairs_by_name[own] = Pair(a, b, float(layer.lora_alpha[ours]))
+    return pairs_by_name
 
 
 def write(lora: Lora, path: Path) -> None:
@@ -273,7 +273,7 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
     the rank where it has none."""
     from peft.utils.other import get_pattern_key
 
-    found = {}
+    lora = {}
     for key, a in tensors.items():
         if not key.endswith(".lora_A.weight"):
             continue
@@ -292,8 +292,8 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
         alpha = float(pattern.get(get_pattern_key(list(pattern), short), alpha))
         if settings.get("use_rslora"):
             alpha *= math.sqrt(a.shape[0])  # scaled by alpha / sqrt(r) (Kalajdzievski 2023)
-        found[name] = Pair(a.float(), tensors[f"{name}.lora_B.weight"].float(), alpha)
-    return found
+        lora[name] = Pair(a.float(), tensors[f"{name}.lora_B.weight"].float(), alpha)
+    return lora
 
 
 def _parts(base: Base) -> list[tuple[LoraPart, Any]]:

@@ -132,18 +132,18 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
     Raises:
         AdapterError: The vectors are of another width than this text encoder's.
     """
-    found = {
+    words = {
         word: rows.reshape(-1, rows.shape[-1]) for word, rows in load_file(folder / FILE).items()
     }
     width = _taught(base)[0].get_input_embeddings().weight.shape[1]
-    for word, rows in found.items():
+    for word, rows in words.items():
         if rows.shape[1] != width:
             raise AdapterError(
                 f"the embedding '{word}' in {folder} is {rows.shape[1]} wide and the text encoder "
                 f"of base '{base.name}' is {width} wide; it was made for another base (SD 1.x is "
                 "768 wide, SD 2.x 1024): give that one with `base`"
             )
-    applied = insert(base, found)
+    applied = insert(base, words)
     freeze(applied)
     return applied
 

@@ -81,8 +81,8 @@ class Batches:
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
-        drawn = [self._example(step * self.size + place) for place in range(self.size)]
-        rows = [example.row for example in drawn]
+        examples = [self._example(step * self.size + place) for place in range(self.size)]
+        rows = [example.row for example in examples]
         source = generator(self.seed, "step", step)
         shape = (self.size, *self.moments.mean.shape[1:])
         x0 = self.moments.sample(rows, torch.randn(shape, generator=source))
@@ -90,7 +90,7 @@ class Batches:
         t = draw_times(self.size, self.length, source)
         chance = torch.rand(self.size, generator=source)
         silent = chance < self.dropout
-        captions = tuple(example.caption for example in drawn)
+        captions = tuple(example.caption for example in examples)
         prompts = tuple(
             "" if drop else caption for caption, drop in zip(captions, silent, strict=True)
         )
@@ -98,7 +98,7 @@ class Batches:
             eps, source
         )  # last, so that images, times and plain noise are those of any other noise
         weight = None if self.weights is None else torch.from_numpy(self.weights[rows])
-        beside = None if self.beside is None else self.beside(drawn)
+        beside = None if self.beside is None else self.beside(examples)
         if (
             beside is not None and self.blinds
         ):  # half before, half after the end of `silent` (Brooks et al. 2023, section 3.2.1)
@@ -124,14 +124,16 @@ def held_out(
     if not examples:
         return []
     source = generator(0, "held-out")
-    drawn = [examples[draw % len(examples)] for draw in range(HELD_OUT)]
+    chosen = [examples[draw % len(examples)] for draw in range(HELD_OUT)]
     eps = torch.randn((HELD_OUT, *moments.mean.shape[1:]), generator=source)
     t = ((torch.randperm(HELD_OUT, generator=source) + 0.5) / HELD_OUT * length).long()
     spans = [slice(first, first + AT_A_TIME) for first in range(0, HELD_OUT, AT_A_TIME)]
-    found = []
+    batches = []
     for part in spans:
-        rows = [example.row for example in drawn[part]]
-        said = tuple(example.caption for example in drawn[part])
-        shown = beside(drawn[part]) if beside else None
-        found.append(Batch(moments.means(rows), eps[part], t[part], said, said, beside=shown))
-    return found
+        rows = [example.row for example in chosen[part]]
+        captions = tuple(example.caption for example in chosen[part])
+        images = beside(chosen[part]) if beside else None
+        batches.append(
+            Batch(moments.means(rows), eps[part], t[part], captions, captions, beside=images)
+        )
+    return batches

@@ -102,7 +102,7 @@ def write(
         save_file(tensors, aside / WEIGHTS)
         (aside / "state.json").write_text(json.dumps({"step": step, **(notes or {})}))
     there = _complete(root)
-    best = {_notes(kept).get("best") for kept in there[-KEEP:]}
+    best = {_notes(stored).get("best") for stored in there[-KEEP:]}
     for old in there[:-KEEP]:
         if int(old.name.removeprefix("step-")) not in best:
             shutil.rmtree(old)

@@ -125,11 +125,11 @@ def channel_means(
 ) -> tuple[Tensor, Tensor]:
     """Channel means [N, C] of the starts of pictures, and of the latents that came of them;
     arguments as of `latents`."""
-    found = []
+    means = []
     for _, start, x0 in latents(base, drift, prompts, sampling, statistics, images):
-        found.append(torch.stack([start.mean((1, 2)).cpu(), x0.mean((1, 2)).cpu()]))
-        report(len(found), len(prompts))
-    starts, ends = torch.stack(found, 1).double()
+        means.append(torch.stack([start.mean((1, 2)).cpu(), x0.mean((1, 2)).cpu()]))
+        report(len(means), len(prompts))
+    starts, ends = torch.stack(means, 1).double()
     return starts, ends
 
 
@@ -148,20 +148,20 @@ def response(draw: Callable[[Tensor], tuple[Tensor, Tensor]], wanted: Tensor) ->
     Returns:
         Of all pictures; the first N are those of plain starts.
     """
-    drawn_at = [torch.zeros(len(wanted), dtype=torch.float64)]
-    starts, x0 = draw(drawn_at[0])
-    found = Response(starts, x0)
+    shifts = [torch.zeros(len(wanted), dtype=torch.float64)]
+    starts, x0 = draw(shifts[0])
+    answer = Response(starts, x0)
     reach = REACH * starts.std(0).mean()
     for _ in range(PASSES):
-        delta = torch.tensor(found.start(wanted), dtype=torch.float64)
-        nearest = min(drawn_at, key=lambda shift: float((delta - shift).abs().max()))
+        delta = torch.tensor(answer.start(wanted), dtype=torch.float64)
+        nearest = min(shifts, key=lambda shift: float((delta - shift).abs().max()))
         way = delta - nearest
         if way.abs().max() <= reach:
             break
-        drawn_at.append(nearest + way.clamp(-2 * reach, 2 * reach))
-        starts, x0 = draw(drawn_at[-1])
-        found = Response(torch.cat([found.starts, starts]), torch.cat([found.x0, x0]))
-    return found
+        shifts.append(nearest + way.clamp(-2 * reach, 2 * reach))
+        starts, x0 = draw(shifts[-1])
+        answer = Response(torch.cat([answer.starts, starts]), torch.cat([answer.x0, x0]))
+    return answer
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,8 +38,8 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
 
     Latent moments, prompt embeddings, checkpoints (of `memory`, all but gradients), the adapter.
     """
-    kept = memory(parameters, todo)
-    kept.pop("gradients")
+    parts = memory(parameters, todo)
+    parts.pop("gradients")
     checkpoints = (
         checkpoint.KEEP + 1 + (todo.options.patience is not None)
     )  # one is being written, and the best one stays
@@ -55,8 +55,8 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
         + masks
         + hints
         + (0 if todo.reads else context)
-        + sum(kept.values()) * checkpoints
-        + kept["weights"]
+        + sum(parts.values()) * checkpoints
+        + parts["weights"]
     )
 
 
@@ -142,14 +142,19 @@ def _noise(base: Base, todo: Job, count: int) -> Batch:
     source = generator(0, "plan")
     size = base.latent_size(todo.resolution)
     x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
-    said = (todo.train[0].caption,) * count
+    captions = (todo.train[0].caption,) * count
     beside = (
         torch.zeros(count, *SHOWN[todo.row.shown].shape(base, todo.resolution))
         if todo.row.shown
         else None
     )
     return Batch(
-        x0, eps, draw_times(count, len(base.schedule.alpha_bar), source), said, said, beside=beside
+        x0,
+        eps,
+        draw_times(count, len(base.schedule.alpha_bar), source),
+        captions,
+        captions,
+        beside=beside,
     )
 
 

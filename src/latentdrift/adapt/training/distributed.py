@@ -89,11 +89,13 @@ class Team:
         as in a process alone."""
         if self.count == 1:
             return
-        found = torch.tensor(
+        gradients = torch.tensor(
             [float(weight.grad is not None) for weight in parameters], device=parameters[0].device
         )
-        self.add([found])
-        used = [weight for weight, times in zip(parameters, found.tolist(), strict=True) if times]
+        self.add([gradients])
+        used = [
+            weight for weight, times in zip(parameters, gradients.tolist(), strict=True) if times
+        ]
         for weight in used:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)

@@ -19,7 +19,13 @@ from torch import Tensor
 
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.training.batches import Beside
-from latentdrift.adapt.training.copy_slope import channel_means, copy_slope, response
+from latentdrift.adapt.training.copy_slope import (
+    CopySlope,
+    Response,
+    channel_means,
+    copy_slope,
+    response,
+)
 from latentdrift.adapt.training.latent_cache import Moments
 from latentdrift.adapt.training.training_setup import SHOWN, Job
 from latentdrift.model.base import Base
@@ -48,7 +54,7 @@ def calibrated(
     base: Base,
     todo: Job,
     drift: Drift,
-    told: Mapping[str, Any],
+    info: Mapping[str, Any],
     moments: Moments,
     beside: Beside | None,
     classes: Mapping[str, Sequence[int]],
@@ -76,44 +82,61 @@ def calibrated(
     n = len(examples)
     wanted = _mean(moments, todo.positions)
 
-    def drawn(shift: Tensor) -> tuple[Tensor, Tensor]:
+    def channel_means_at(shift: Tensor) -> tuple[Tensor, Tensor]:
         return channel_means(
             base, drift.plain.moved(shift.tolist()), prompts, sampling, None, images, report
         )
 
-    found = response(drawn, wanted)
-    slope = copy_slope(*found.first(n), float(base.schedule.a(t0)))
-    again = len(found.starts) // n
+    answer = response(channel_means_at, wanted)
+    slope = copy_slope(*answer.first(n), float(base.schedule.a(t0)))
+    again = len(answer.starts) // n
 
-    def asked(trained: Sequence[float], positions: Sequence[int]) -> tuple[float, ...]:
+    def requested(trained: Sequence[float], positions: Sequence[int]) -> tuple[float, ...]:
         own = set(positions)
         of = [index for index, example in enumerate(examples * again) if example.row in own]
-        delta = found.start(_mean(moments, positions), of)
+        delta = answer.start(_mean(moments, positions), of)
         return tuple(a + b for a, b in zip(delta, trained or (0.0,) * len(delta), strict=True))
 
     groups = tuple(
-        replace(group, infer=asked(group.train, classes[group.phrase])) for group in drift.groups
+        replace(group, infer=requested(group.train, classes[group.phrase]))
+        for group in drift.groups
     )
-    started = replace(drift, infer=asked(drift.train, todo.positions), groups=groups)
+    started = replace(drift, infer=requested(drift.train, todo.positions), groups=groups)
+    calibration = _calibration(answer, slope, wanted, drift, n, todo.options.seed)
+    return {
+        **info,
+        **started.to_dict(),
+        "source": "calibrated",
+        "t0": int(t0),
+        "calibration": calibration,
+    }
+
+
+def _calibration(
+    answer: Response, slope: CopySlope, wanted: Tensor, drift: Drift, n: int, seed: int
+) -> dict[str, Any]:
+    """Entry `calibration` of adapter.json.
+
+    Args:
+        answer: Channel means of starts and of images.
+        slope: Copy slope of the images from plain starts.
+        wanted: Channel means [C] of the training latents.
+        drift: Drift of the fit; its trained values are part of the start.
+        n: Number of images of one pass.
+        seed: Seed of the bootstrap.
+    """
     trained = drift.train or (0.0,) * len(wanted)
-    interval = found.interval(wanted, todo.options.seed)
-    calibration = {
-        "pictures": n * again,
+    interval = answer.interval(wanted, seed)
+    return {
+        "pictures": n * (len(answer.starts) // n),
         "slope": list(slope.slope),
         "full": slope.full,
-        "drawn_mean": found.x0[:n].mean(0).tolist(),
+        "drawn_mean": answer.x0[:n].mean(0).tolist(),
         "wanted_mean": wanted.tolist(),
         "interval": [
             [low + value, high + value]
             for (low, high), value in zip(interval, trained, strict=True)
         ],
-    }
-    return {
-        **told,
-        **started.to_dict(),
-        "source": "calibrated",
-        "t0": int(t0),
-        "calibration": calibration,
     }
 
 

@@ -53,22 +53,22 @@ class Sourced:
         Raises:
             CohortError: None has.
         """
-        kept = list(images)
+        remaining = list(images)
         for hint in self._masks:
             there = hint.sources(self.cohort) if self.cohort is not None else {}
-            kept = [image for image in kept if image.row in there]
-            if images and not kept:
+            remaining = [image for image in remaining if image.row in there]
+            if images and not remaining:
                 raise CohortError(
                     f"none of {len(images)} images has a hint '{hint}'; give it with "
                     "`hint_image=FILE`"
                 )
-        if len(kept) < len(images):
+        if len(remaining) < len(images):
             log.warning(
                 "%d of %d images have no mask to be shown: left out",
-                len(images) - len(kept),
+                len(images) - len(remaining),
                 len(images),
             )
-        return kept
+        return remaining
 
     def facts(self, row: int | None) -> dict[str, Any]:
         """For the record of one image: which hints, and a hash of each file that the image itself

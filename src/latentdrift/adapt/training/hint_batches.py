@@ -29,7 +29,7 @@ RECENT = 16  # hint pictures of images being drawn that are kept at hand
 
 
 def examples(
-    cohort: Cohort, split: str, found: Sequence[Example], hint: Hint
+    cohort: Cohort, split: str, candidates: Sequence[Example], hint: Hint
 ) -> tuple[Example, ...]:
     """The examples that have a hint, and where it comes from; of the others their number is said.
 
@@ -37,20 +37,22 @@ def examples(
         CohortError: There are training images, and none has one.
     """
     sources = hint.sources(cohort)
-    kept = tuple(
-        replace(example, shown=sources[example.row]) for example in found if example.row in sources
+    with_hint = tuple(
+        replace(example, shown=sources[example.row])
+        for example in candidates
+        if example.row in sources
     )
-    if found and not kept and split == "train":
-        raise CohortError(_none(cohort, hint, len(found)))
-    if len(kept) < len(found):
+    if candidates and not with_hint and split == "train":
+        raise CohortError(_none(cohort, hint, len(candidates)))
+    if len(with_hint) < len(candidates):
         log.warning(
             "%d of %d %s images have no hint '%s': left out",
-            len(found) - len(kept),
-            len(found),
+            len(candidates) - len(with_hint),
+            len(candidates),
             split,
             hint,
         )
-    return kept
+    return with_hint
 
 
 def _none(cohort: Cohort, hint: Hint, images: int) -> str:

@@ -65,8 +65,8 @@ class Previews:
         spread = np.linspace(0, len(self.todo.train) - 1, count).astype(int)
         examples = [self.todo.train[place] for place in spread]
         prompts = [example.caption for example in examples]
-        shown = self.beside(examples) if self.beside else None
-        return self._draw(base, drift, self.statistics, prompts, shown)
+        images = self.beside(examples) if self.beside else None
+        return self._draw(base, drift, self.statistics, prompts, images)
 
 
 def seconds(base: Base, todo: Job) -> float:

@@ -55,14 +55,14 @@ class Run:
             OptionError: It holds a run with other settings, or something that is not a run.
         """
         path = self.folder / SETTINGS
-        asked = json.loads(json.dumps(settings))
+        requested = json.loads(json.dumps(settings))
         if path.exists():
             there = (
                 DEFAULTS | self._settings()
             )  # what was no option yet when the run began had its default
-            changed = [name for name in asked if there.get(name) != asked[name]]
+            changed = [name for name in requested if there.get(name) != requested[name]]
             differs = ", ".join(
-                f"{name} ({there.get(name)} there, {asked[name]} now)" for name in changed
+                f"{name} ({there.get(name)} there, {requested[name]} now)" for name in changed
             )
             if changed:
                 raise OptionError(

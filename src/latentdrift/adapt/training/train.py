@@ -81,15 +81,17 @@ def fit(
 
     Args:
         base: From `Base.load`.
-        cohort: Its train split is learned, its validation split watched.
-        options: What to do.
-        run_folder: Where everything goes; the same call continues an interrupted run.
-        preview: Draws pictures every `preview_every` steps, and of the finished adapter.
-        judge: Says of these pictures whether they look real.
-        on_step: Told (steps done, loss) after each step.
+        cohort: Train split to learn from, validation split for the held-out loss.
+        options: Options of `fit`.
+        run_folder: Folder of the run; the same call continues an interrupted run.
+        preview: Samples images every `preview_every` steps, and of the finished adapter.
+        judge: Judges whether these images look real.
+        on_step: Called with (steps done, loss) after each step.
         quiet: No progress bar.
-        class_pictures: A folder where several fits of one base keep the pictures that it draws of
-            the class; default: the run's.
+        class_pictures: Folder of class images that several fits share; default: the run's own.
+
+    Returns:
+        The adapter's folder and adapter.json.
 
     Raises:
         OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss
@@ -101,11 +103,10 @@ def fit(
     todo = job(base, cohort, options)
     run = Run(Path(run_folder))
     team = Team.join(options.device)
-    options = todo.options
-    team.check(options.batch_size)
+    team.check(todo.options.batch_size)
     run.check(todo.settings)
     if run.finished:
-        return FitResult(run.adapter, read(run.adapter), options.steps, already=True)
+        return FitResult(run.adapter, read(run.adapter), todo.options.steps, already=True)
     with team.first_before_others():
         last = checkpoint.newest(run.checkpoints)
     begin = last.step if last else 0
@@ -115,36 +116,87 @@ def fit(
     run.need(disk(base, parameters, todo, len(cohort.rows())))
     if team.first:
         run.claim(todo.settings)
-    with Journal(run, options, begin, quiet=quiet) if team.first else Silence() as journal:
+    with Journal(run, todo.options, begin, quiet=quiet) if team.first else Silence() as journal:
         with team.first_before_others():
             inputs = _inputs(base, own, cohort, todo, run, journal, class_pictures)
         drift, drift_info = resolve_drift(todo, base, cohort, inputs.moments)
         trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, team)
         trainer.restore(last)
-        statistics = _statistics(todo, inputs.moments)
-        previews = Previews(preview if team.first else None, todo, statistics, inputs.beside)
-        draw = _drawing(previews, drift, judge, journal)
-        _loop(trainer, todo, inputs, run, journal, draw, on_step)
-        if team.first:
-            trainer.settle(run.checkpoints)
-            if drift_calibration.asks(todo):
-                drift_info = drift_calibration.calibrated(
-                    base,
-                    todo,
-                    drift,
-                    drift_info,
-                    inputs.moments,
-                    inputs.beside,
-                    drift_classes(todo, cohort),
-                    journal.bar("drift"),
-                )
-        judgement = _last(previews, trainer, Drift.from_dict(drift_info), judge, journal)
+        observers = _Observers(preview, judge, on_step, journal)
+        trained = _train(trainer, cohort, todo, inputs, run, drift, drift_info, observers)
     if team.first:
-        info = describe_adapter(base, cohort, todo, drift_info, run.losses())
-        info = info.model_copy(update=_outcome(trainer, info, judgement))
-        write_adapter(run.adapter, base, todo.row, info, statistics)
+        trained.write(base, cohort, todo, run)
     team.meet()
     return FitResult(run.adapter, read(run.adapter), begin, already=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Observers:
+    """Functions that see a fit while it runs."""
+
+    preview: Draw | None
+    judge: Judge | None
+    on_step: Callable[[int, float], None] | None
+    journal: Journal | Silence
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A fit after its last step."""
+
+    trainer: Trainer
+    drift_info: dict[str, Any]
+    """Entry `drift` of adapter.json."""
+    statistics: Statistics | None
+    judgement: PreviewVerdict | None
+
+    def write(self, base: Base, cohort: Cohort, todo: Job, run: Run) -> None:
+        """Write the adapter."""
+        info = describe_adapter(base, cohort, todo, self.drift_info, run.losses())
+        outcome: dict[str, Any] = {}
+        patience = self.trainer.patience
+        if patience:
+            outcome["early_stopping"] = {**patience.to_dict(), "stopped": self.trainer.done}
+            outcome["losses"] = {**(info.losses or {}), "held_out": patience.loss}
+        if self.judgement:
+            outcome["judgement"] = self.judgement
+        info = info.model_copy(update=outcome)
+        write_adapter(run.adapter, base, todo.row, info, self.statistics)
+
+
+def _train(
+    trainer: Trainer,
+    cohort: Cohort,
+    todo: Job,
+    inputs: _Inputs,
+    run: Run,
+    drift: Drift,
+    drift_info: dict[str, Any],
+    observers: _Observers,
+) -> _Trained:
+    """Train to the last step, then choose the weights that stay, and the start of sampling."""
+    journal = observers.journal
+    is_first = trainer.team.first
+    statistics = _statistics(todo, inputs.moments)
+    previews = Previews(observers.preview if is_first else None, todo, statistics, inputs.beside)
+    draw = _drawing(previews, drift, observers.judge, journal)
+    _loop(trainer, todo, inputs, run, journal, draw, observers.on_step)
+    if is_first:
+        trainer.settle(run.checkpoints)
+        if drift_calibration.asks(todo):
+            drift_info = drift_calibration.calibrated(
+                trainer.base,
+                todo,
+                drift,
+                drift_info,
+                inputs.moments,
+                inputs.beside,
+                drift_classes(todo, cohort),
+                journal.bar("drift"),
+            )
+    final = Drift.from_dict(drift_info)
+    judgement = _last(previews, trainer, final, observers.judge, journal)
+    return _Trained(trainer, drift_info, statistics, judgement)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,19 +250,6 @@ def _statistics(todo: Job, moments: latent_cache.Moments) -> Statistics | None:
     if len(todo.positions) < 2:
         return None
     return Statistics.measure(moments.each(todo.positions))
-
-
-def _outcome(
-    trainer: Trainer, info: AdapterInfo, judgement: PreviewVerdict | None
-) -> dict[str, Any]:
-    """Entries of adapter.json about early stopping and the judgement of previews."""
-    outcome: dict[str, Any] = {}
-    if trainer.patience:
-        outcome["early_stopping"] = {**trainer.patience.to_dict(), "stopped": trainer.done}
-        outcome["losses"] = {**(info.losses or {}), "held_out": trainer.patience.loss}
-    if judgement:
-        outcome["judgement"] = judgement
-    return outcome
 
 
 def _stream(
@@ -328,13 +367,13 @@ def _last(
 
 def _not_finite(trainer: Trainer, todo: Job, run: Run) -> str:
     last = checkpoint.newest(run.checkpoints)
-    kept = (
+    advice = (
         f"the last good checkpoint is step {last.step} in {run.checkpoints}"
         if last
         else "there is no checkpoint yet"
     )
     return (
         f"the loss or its gradient is not a number at step {trainer.done + 1}, with learning rate "
-        f"{todo.rate:g} and {todo.settings['precision']} arithmetic; {kept}. Start again with "
+        f"{todo.rate:g} and {todo.settings['precision']} arithmetic; {advice}. Start again with "
         "another `out` and a lower `learning_rate`, or with `precision=fp32`"
     )

@@ -404,10 +404,10 @@ def _words(cohort: Cohort, options: FitOptions, row: Method) -> dict[str, str]:
                 f"take {' or '.join(able)}"
             )
         return {}
-    found = {
+    words = {
         word: f"{cohort.describe} {value}" for value, word in concepts(cohort, options).items()
     }
-    return found or {options.token: cohort.describe}
+    return words or {options.token: cohort.describe}
 
 
 def resolve_drift(
@@ -460,8 +460,8 @@ def resolve_drift(
 
 
 def _given(base: Base, options: FitOptions, resolution: int) -> Drift:
-    how = {"channels": base.latent_channels, "latent_size": base.latent_size(resolution)}
-    return Drift.parse(options.drift, **how, mode=options.drift_mode, form=options.drift_form)
+    size = {"channels": base.latent_channels, "latent_size": base.latent_size(resolution)}
+    return Drift.parse(options.drift, **size, mode=options.drift_mode, form=options.drift_form)
 
 
 def _closed_form(delta: Sequence[float], mode: str, form: str) -> Drift:
@@ -503,11 +503,13 @@ def drift_classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
     by = job.options.drift_by
     if by is None:
         return {}
-    found: dict[str, list[int]] = {}
+    classes: dict[str, list[int]] = {}
     values = cohort.rows()[by]
-    called = concepts(cohort, job.options) if by == job.options.concept_by else {}
+    names = concepts(cohort, job.options) if by == job.options.concept_by else {}
     for position in job.positions:
         value = values.iloc[position]
         if not prompts.is_missing(value):
-            found.setdefault(called.get(value) or prompts.phrase(by, value), []).append(position)
-    return {phrase: positions for phrase, positions in sorted(found.items()) if len(positions) > 1}
+            classes.setdefault(names.get(value) or prompts.phrase(by, value), []).append(position)
+    return {
+        phrase: positions for phrase, positions in sorted(classes.items()) if len(positions) > 1
+    }

@@ -16,7 +16,7 @@ from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.schedule import Denoiser
 
 
-def shown(base: Base, hints: Sequence[Tensor]) -> Denoiser:
+def with_hints(base: Base, hints: Sequence[Tensor]) -> Denoiser:
     """The base's network, whose ControlNets have their hints already: every editor calls it as it
     calls one without any.
 

@@ -20,7 +20,7 @@ TINT of the range; ours."""
 
 BLANK = 0.01
 POOR = 0.10
-MOST = 0.50
+FOREIGN_POOR = 0.50
 """Shares of the values inside the window: below BLANK an image is refused, below POOR it is said;
 of values without a physical unit under another's window it is said below MOST. A CT's air lies
 outside of any window, and is no fault. Ours."""
@@ -67,14 +67,14 @@ def check_window(image: Image, whose: str) -> None:
     low, high = image.range
     inside = float(((image.pixels >= low) & (image.pixels <= high)).mean())
     foreign = whose != "the image" and image.unit != "HU"
-    if inside >= (MOST if foreign else POOR):
+    if inside >= (FOREIGN_POOR if foreign else POOR):
         return
     ends = f"{float(image.pixels.min()):g} to {float(image.pixels.max()):g}"
-    found = (
+    message = (
         f"{100 * (1 - inside):.0f} % of the image's values ({ends}) lie outside of the window "
         f"{low:g} to {high:g} of {whose}, and become black or white; give its own with "
         "`window=LOW,HIGH`, or `window=full`"
     )
     if inside < BLANK:
-        raise InputError(found)
-    log.warning(found)
+        raise InputError(message)
+    log.warning(message)

@@ -29,8 +29,8 @@ def blend(
 
     def denoise(xt: Tensor, t: float | Tensor, context: tuple[Conditioning, ...]) -> Tensor:
         a, s = schedule.scales(t, xt)
-        kept = schedule.target(x0, (xt - a * x0) / s, t)
-        return inside * denoiser(xt, t, context) + (1 - inside) * kept
+        outside = schedule.target(x0, (xt - a * x0) / s, t)
+        return inside * denoiser(xt, t, context) + (1 - inside) * outside
 
     return denoise
 

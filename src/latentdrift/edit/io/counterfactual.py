@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentdrift.config import EditOptions
 from latentdrift.edit.core.attention import Attention
-from latentdrift.edit.core.controlnet import hashes, shown
+from latentdrift.edit.core.controlnet import hashes, with_hints
 from latentdrift.edit.core.latent_blending import to_latents
 from latentdrift.edit.core.sampling_start import start
 from latentdrift.edit.core.task import Inverted, Task
@@ -162,7 +162,7 @@ class EditNetwork:
 
     def denoiser(self) -> Denoiser:
         """With its hints, and no drift around it."""
-        return shown(self.base, self.hints)
+        return with_hints(self.base, self.hints)
 
 
 def _edited(
