@@ -121,13 +121,13 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
 
 def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     """A cohort -> an adapter."""
-    from latentdrift.adapt.training.distributed import Team
+    from latentdrift.adapt.training.distributed import Processes
     from latentdrift.adapt.training.train import fit as train
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.fit_critics import FitCritics
     from latentdrift.model.base import Base
 
-    team = Team.join(options.device)  # before the base is put onto this process's device
+    processes = Processes.join(options.device)  # before the base is put onto this process's device
     cohort = Cohort.load(options.cohort)
     base = Base.load(options.base, device=options.device, precision=options.precision)
     inputs = {"base": base.hash, "cohort": cohort.fingerprint}
@@ -139,7 +139,7 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
         "losses": made.info.losses,
         "outputs": record.outputs(made.adapter),
     }
-    if team.first and not (made.already and (options.out / record.NAME).is_file()):
+    if processes.first and not (made.already and (options.out / record.NAME).is_file()):
         record.write(options.out, "fit", options, inputs=inputs, results=results)
     return {
         "adapter": str(made.adapter),

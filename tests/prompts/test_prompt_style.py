@@ -25,7 +25,7 @@ from latentdrift.prompts import (
     Manner,
 )
 from latentdrift.prompts.phrases import in_words
-from latentdrift.sample.synthetic_cohort import TOLD, Request, follow_cohort, readable
+from latentdrift.sample.synthetic_cohort import REPORTED, Request, follow_cohort, readable
 
 
 def test_an_adapter_of_an_older_version_is_prompted_as_it_was_trained() -> None:
@@ -180,11 +180,11 @@ def test_what_generate_cuts_off_is_said_once_per_prompt(caplog: pytest.LogCaptur
     def two_words(text: str) -> str:
         return " ".join(text.split()[:2])
 
-    long = [Request(f"one two three{n}") for n in range(TOLD + 2)]
+    long = [Request(f"one two three{n}") for n in range(REPORTED + 2)]
     with caplog.at_level(logging.WARNING):
         read = readable([Request("one two"), *long, long[0]], two_words)
-    assert [request.prompt for request in read] == ["one two"] * (TOLD + 4)
-    assert len(caplog.messages) == TOLD + 1
+    assert [request.prompt for request in read] == ["one two"] * (REPORTED + 4)
+    assert len(caplog.messages) == REPORTED + 1
     assert (
         caplog.messages[0]
         == "the prompt 'one two three0' is longer than the text encoder reads: 'three0' is dropped"

@@ -32,11 +32,11 @@ def import_(options: config.ImportOptions) -> Result:
 
 def fit(options: config.FitOptions) -> Result:
     from latentdrift.adapt.training.cost_estimate import plan
-    from latentdrift.adapt.training.distributed import Team
+    from latentdrift.adapt.training.distributed import Processes
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
 
-    Team.join(options.device)  # before the base is put onto this process's device
+    Processes.join(options.device)  # before the base is put onto this process's device
     return plan(
         Base.load(options.base, device=options.device, precision=options.precision),
         Cohort.load(options.cohort),

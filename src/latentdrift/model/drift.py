@@ -151,8 +151,8 @@ class Drift:
                 value that the mode has no place for.
         """
         if text.strip().endswith(".json"):
-            values, found = _read(Path(text.strip()))
-            mode = mode or found
+            values, stored_mode = _read(Path(text.strip()))
+            mode = mode or stored_mode
         else:
             values = (
                 [0.0]
@@ -219,7 +219,7 @@ class Drift:
         ]
         if not fitting:
             return replace(self, groups=())
-        group = max(fitting, key=lambda found: len(found.phrase))
+        group = max(fitting, key=lambda candidate: len(candidate.phrase))
         return replace(self, train=group.train, infer=group.infer, groups=())
 
     def wrap(self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()) -> Denoiser:
@@ -423,9 +423,9 @@ def _over(delta: Tensor, xt: Tensor, channels: int) -> Tensor:
 def _read(path: Path) -> tuple[list[float], str | None]:
     """delta and mode of a result's file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        values = [float(value) for value in found["delta"]]
-        mode = found.get("mode")
+        estimate = json.loads(path.read_text(encoding="utf-8"))
+        values = [float(value) for value in estimate["delta"]]
+        mode = estimate.get("mode")
     except FileNotFoundError:
         raise OptionError(
             f"drift file {path} does not exist; give what `drift estimate` or `drift search` wrote"

@@ -136,12 +136,12 @@ def pin(place: Place) -> Tensor:
 def pin_sample(place: Place) -> Tensor:
     """The same with a spatial mean drawn per image, a N(m, cov), as the cohort's images have
     theirs."""
-    found = place.statistics
+    statistics = place.statistics
     values, vectors = torch.linalg.eigh(
-        found.covariance
+        statistics.covariance
     )  # a matrix of low rank is allowed, unlike for Cholesky
     root = vectors * values.clamp(min=0).sqrt()
-    level = found.mean + root @ torch.randn(len(found.mean), generator=place.generator)
+    level = statistics.mean + root @ torch.randn(len(statistics.mean), generator=place.generator)
     return (
         place.z
         - place.z.mean((1, 2), keepdim=True)
@@ -153,17 +153,19 @@ def pin_sample(place: Place) -> Tensor:
 def leak_pixel(place: Place) -> Tensor:
     """a x + s z with x from every latent pixel's own mean and spread (Everaert et al. 2024, section
     4.1)."""
-    found = place.statistics
-    x = found.pixel_mean + found.pixel_std * torch.randn(place.z.shape, generator=place.generator)
+    statistics = place.statistics
+    x = statistics.pixel_mean + statistics.pixel_std * torch.randn(
+        place.z.shape, generator=place.generator
+    )
     return place.a * x + place.s * place.z + place.noise
 
 
 def leak_low(place: Place) -> Tensor:
     """a x + s z with x from the lowest frequencies' means and spreads (Everaert et al. 2024,
     section 4.2, in our basis)."""
-    found = place.statistics
-    low = found.low_mean + found.low_std * torch.randn(
-        found.low_mean.shape, generator=place.generator
+    statistics = place.statistics
+    low = statistics.low_mean + statistics.low_std * torch.randn(
+        statistics.low_mean.shape, generator=place.generator
     )
     x = _basis(place.z.shape[1]).T.float() @ low @ _basis(place.z.shape[2]).float()
     return place.a * x + place.s * place.z + place.noise

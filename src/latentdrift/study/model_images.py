@@ -63,8 +63,8 @@ def check_method(name: str) -> None:
     Raises:
         OptionError: There is no such method, or its network is shown more.
     """
-    if method(name).shown:
-        able = ", ".join(other for other, row in METHODS.items() if not row.shown)
+    if method(name).image_input:
+        able = ", ".join(other for other, row in METHODS.items() if not row.image_input)
         raise OptionError(
             f"studies of drift draw from text alone, and a network of method '{name}' is shown "
             f"more; take {able}"
@@ -78,8 +78,8 @@ def check_editing(name: str, editor: str) -> None:
         OptionError: There is no such method, or its network is shown something else.
     """
     shown = "source" if EDITORS[editor].instructed else None
-    if method(name).shown != shown:
-        able = ", ".join(other for other, row in METHODS.items() if row.shown == shown)
+    if method(name).image_input != shown:
+        able = ", ".join(other for other, row in METHODS.items() if row.image_input == shown)
         raise OptionError(
             f"editor '{editor}' is not for the network of method '{name}'; take {able}"
         )

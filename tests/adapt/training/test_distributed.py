@@ -19,7 +19,7 @@ from fits import entries, short_fit, weights
 from safetensors.torch import load_file
 
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training.distributed import Team
+from latentdrift.adapt.training.distributed import Processes
 from latentdrift.adapt.training.train import FitResult
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
@@ -41,25 +41,25 @@ def run(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> Callable[...,
 
 
 def test_shares_are_equal_and_cover_the_batch() -> None:
-    assert [Team(rank, 4).share(8) for rank in range(4)] == [
+    assert [Processes(rank, 4).share(8) for rank in range(4)] == [
         slice(0, 2),
         slice(2, 4),
         slice(4, 6),
         slice(6, 8),
     ]
-    Team(1, 4).check(8)
+    Processes(1, 4).check(8)
     with pytest.raises(
         OptionError, match="`batch_size=6` cannot be shared by 4 processes; take a multiple of 4: 8"
     ):
-        Team(0, 4).check(6)
+        Processes(0, 4).check(6)
 
 
 def test_a_process_alone_starts_nothing(run: Any) -> None:
     run(steps=1)
     assert not torch.distributed.is_initialized()
     script = (
-        "import sys\nfrom latentdrift.adapt.training.distributed import Team\nassert "
-        "Team.join('cpu') == Team()\n"
+        "import sys\nfrom latentdrift.adapt.training.distributed import Processes\nassert "
+        "Processes.join('cpu') == Processes()\n"
         "assert 'accelerate' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
@@ -70,7 +70,7 @@ def test_a_launch_that_fell_short_is_said(
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    assert Team.join("cpu") == Team()
+    assert Processes.join("cpu") == Processes()
     assert "has started one process" in caplog.text
     assert "accelerate launch --multi_gpu --num_processes N -m latentdrift fit" in caplog.text
 

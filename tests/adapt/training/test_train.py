@@ -529,7 +529,7 @@ def test_a_plan_counts_what_is_trained_and_written(
     expected["instruct-pix2pix"] = expected["full"] + base.network.conv_in.weight.numel()
     images = (
         {"train": 4, "validation": 1}
-        if METHODS[name].shown == "source"
+        if METHODS[name].image_input == "source"
         else {"train": 8, "validation": 2}
     )  # pairs
     expected["controlnet"] = ControlNetModel.from_unet(

@@ -119,7 +119,7 @@ def _adopted_info(
     base: Base, method: str, words: list[str], source: AdoptedInfo, hint: str
 ) -> AdapterInfo:
     """The part of adapter.json that `generate` and `edit` need; nothing of what nobody knows."""
-    has_hint = METHODS[method].shown == "hint"
+    has_hint = METHODS[method].image_input == "hint"
     return AdapterFile(
         format=FORMAT,
         method=method,

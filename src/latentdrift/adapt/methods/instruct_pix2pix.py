@@ -2,7 +2,7 @@
 it trained.
 
 Brooks et al. 2023, section 3.2. What it reads, and how the two conditions are dropped in training,
-is in `job.SHOWN` and `batches`; the folder is the one that `full` keeps.
+is in `training_setup.IMAGE_INPUTS` and `batches`; the folder is the one that `full` keeps.
 """
 
 from __future__ import annotations

@@ -60,8 +60,9 @@ class Method:
     {token}, the {rare_word}."""
     examples: Callable[[Cohort, str, FitOptions, str], list[Example]] = of_rows
     """(cohort, split, options, what the pictures are called) -> what there is to learn."""
-    shown: str | None = None
-    """What the network is shown beside the noisy latent: a row of SHOWN (job.py)."""
+    image_input: str | None = None
+    """Image that the network reads beside the noisy latent: a row of IMAGE_INPUTS
+    (training_setup.py)."""
     exact: bool = False
     """Trains weights of the base itself, which have to be float32: a sum of small updates is lost
     in 16-bit weights."""
@@ -94,8 +95,12 @@ class Method:
                 f"`train_text_encoder` does not go with `method={options.method}`; take {able}, or "
                 "leave it out"
             )
-        if options.prior_images and (self.shown or not self.trains_network):
-            why = "shows it what the base was never shown" if self.shown else "leaves it as it is"
+        if options.prior_images and (self.image_input or not self.trains_network):
+            why = (
+                "shows it what the base was never shown"
+                if self.image_input
+                else "leaves it as it is"
+            )
             raise OptionError(
                 f"`prior_images` keeps a network to what it knew; `method={options.method}` {why}: "
                 "leave it out"
@@ -225,7 +230,7 @@ METHODS: dict[str, Method] = {
         rate=1e-5,  # Zhang et al. 2023, and diffusers' train_controlnet example
         rate_by_width=True,
         weight_decay=1e-2,
-        shown="hint",
+        image_input="hint",
         prepare=controlnet.prepare,
         save=controlnet.save,
         apply=controlnet.apply,
@@ -242,7 +247,7 @@ METHODS: dict[str, Method] = {
         rate_by_width=True,
         weight_decay=1e-2,
         examples=of_pairs,
-        shown="source",
+        image_input="source",
         exact=True,
         defaults={"instruction": "numerical"},
         prepare=instruct_pix2pix.prepare,

@@ -57,11 +57,11 @@ class Words:
             for word, count in vectors.items()
         }
         names = [name for tokens in self.names.values() for name in tokens]
-        taken = set(names) & set(tokenizer.get_vocab())
-        if taken:
+        existing = set(names) & set(tokenizer.get_vocab())
+        if existing:
             raise OptionError(
-                f"'{min(taken)}' is already a word of this base; choose another `token`, such as "
-                "<my-cohort>"
+                f"'{min(existing)}' is already a word of this base; choose another `token`, such "
+                "as <my-cohort>"
             )
         self.wide = copy.deepcopy(tokenizer)
         self.wide.add_tokens(names)

@@ -95,7 +95,7 @@ def describe_adapter(
         steps=options.steps,
         batch_size=options.batch_size,
         learning_rate=job.rate,
-        trainer=job.craft,
+        trainer=job.step_options,
         seed=options.seed,
         precision=job.settings["precision"],
         losses=dict(losses),
@@ -163,7 +163,7 @@ def _always_stated(job: Job, training_rows: pd.DataFrame, stated: prompts.Spec) 
     None where images have texts or instructions of their own.
     """
     options = job.options
-    if options.caption or job.row.shown == "source":
+    if options.caption or job.row.image_input == "source":
         return []
     states_patient = options.patient_info and options.prompt_style != "bare"
     names = [name for name in stated if states_patient or name in prompts.OF_THE_PICTURE]

@@ -17,10 +17,10 @@ from latentdrift.adapt.training import (
     prior_preservation,
 )
 from latentdrift.adapt.training.batches import AT_A_TIME, HELD_OUT, Batch
-from latentdrift.adapt.training.distributed import Team
+from latentdrift.adapt.training.distributed import Processes
 from latentdrift.adapt.training.losses import draw_times
 from latentdrift.adapt.training.trainer import Trainer
-from latentdrift.adapt.training.training_setup import SHOWN, Job, job, scheduled
+from latentdrift.adapt.training.training_setup import IMAGE_INPUTS, Job, job, scheduled
 from latentdrift.adapt.training.training_start import begin
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
@@ -85,9 +85,9 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     base, parameters = begin(base, todo)
     longest = todo.check_prompts(base)
     drift = Drift.of([0.1] * base.latent_channels)  # its cost does not depend on its values
-    team = Team.join(options.device)
-    team.check(options.batch_size)
-    trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number, team)
+    processes = Processes.join(options.device)
+    processes.check(options.batch_size)
+    trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number, processes)
     batch = _noise(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
     step = _seconds(lambda: trainer.update(batch))
     pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
@@ -111,7 +111,7 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
         "resolution": todo.resolution,
         "steps": options.steps,
         "images_per_step": todo.images_per_step,
-        "processes": team.count,
+        "processes": processes.count,
         "epochs": round(options.steps * todo.images_per_step / len(todo.train), 2),
         "learning_rate": todo.rate,
         "precision": todo.settings["precision"],
@@ -144,8 +144,8 @@ def _noise(base: Base, todo: Job, count: int) -> Batch:
     x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
     captions = (todo.train[0].caption,) * count
     beside = (
-        torch.zeros(count, *SHOWN[todo.row.shown].shape(base, todo.resolution))
-        if todo.row.shown
+        torch.zeros(count, *IMAGE_INPUTS[todo.row.image_input].shape(base, todo.resolution))
+        if todo.row.image_input
         else None
     )
     return Batch(

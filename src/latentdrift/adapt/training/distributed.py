@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Team:
-    """The processes of a fit; `Team()` is one alone, for which nothing distributed is loaded or
-    started."""
+class Processes:
+    """The processes of a fit; `Processes()` is one alone, for which nothing distributed is loaded
+    or started."""
 
     rank: int = 0
     count: int = 1
 
     @classmethod
-    def join(cls, device: str) -> Team:
+    def join(cls, device: str) -> Processes:
         """Meet the other processes that were started with this one, if there are any.
 
         Args:
@@ -116,4 +116,4 @@ class Team:
             torch.distributed.barrier()
 
 
-ALONE = Team()
+ALONE = Processes()

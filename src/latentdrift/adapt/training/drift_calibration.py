@@ -27,7 +27,7 @@ from latentdrift.adapt.training.copy_slope import (
     response,
 )
 from latentdrift.adapt.training.latent_cache import Moments
-from latentdrift.adapt.training.training_setup import SHOWN, Job
+from latentdrift.adapt.training.training_setup import IMAGE_INPUTS, Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.progress import Report
@@ -146,8 +146,8 @@ def seconds(base: Base, todo: Job) -> float:
         return 0.0
     few = replace(SAMPLING, resolution=todo.resolution, steps=2)
     images = (
-        {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]}
-        if todo.row.shown
+        {0: [torch.zeros(IMAGE_INPUTS[todo.row.image_input].shape(base, todo.resolution))]}
+        if todo.row.image_input
         else None
     )
     began = time.perf_counter()

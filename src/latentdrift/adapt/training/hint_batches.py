@@ -100,7 +100,7 @@ def hints(model: Model) -> list[Hint]:
     return [
         adapter.hint.hint()
         for adapter in model.adapters
-        if METHODS[adapter.method].shown == "hint" and adapter.hint
+        if METHODS[adapter.method].image_input == "hint" and adapter.hint
     ]
 
 

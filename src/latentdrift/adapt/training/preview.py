@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from latentdrift.adapt.training.batches import Beside
-from latentdrift.adapt.training.training_setup import SHOWN, Job
+from latentdrift.adapt.training.training_setup import IMAGE_INPUTS, Job
 from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -77,8 +77,8 @@ def seconds(base: Base, todo: Job) -> float:
         return 0.0
     few = replace(PREVIEW, resolution=todo.resolution, steps=2)
     images = (
-        {0: [torch.zeros(SHOWN[todo.row.shown].shape(base, todo.resolution))]}
-        if todo.row.shown
+        {0: [torch.zeros(IMAGE_INPUTS[todo.row.image_input].shape(base, todo.resolution))]}
+        if todo.row.image_input
         else None
     )
     began = time.perf_counter()

@@ -141,5 +141,5 @@ class Run:
             for entry in self.entries()
             if entry["step"] <= step and step and "kept" not in entry
         ]
-        kept = [json.dumps(entry) + "\n" for entry in known]
-        write_text(self.folder / "log.jsonl", "".join(kept))
+        lines = [json.dumps(entry) + "\n" for entry in known]
+        write_text(self.folder / "log.jsonl", "".join(lines))

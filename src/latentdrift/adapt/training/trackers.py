@@ -64,9 +64,9 @@ class Accelerated:
     ) -> None:
         from accelerate import PartialState
 
-        PartialState(
-            cpu=True
-        )  # its trackers ask it whether this is the first process; of several, the team has made it
+        # accelerate's trackers read from it whether this is the first process; with several
+        # processes it exists already
+        PartialState(cpu=True)
         self.tracker = tracker
         self.draw = draw
         self.error = error

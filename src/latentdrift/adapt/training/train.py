@@ -25,7 +25,7 @@ from latentdrift.adapt.training import (
 from latentdrift.adapt.training.adapter_description import describe_adapter
 from latentdrift.adapt.training.batches import Batch, Batches, Beside, held_out
 from latentdrift.adapt.training.cost_estimate import disk
-from latentdrift.adapt.training.distributed import Team
+from latentdrift.adapt.training.distributed import Processes
 from latentdrift.adapt.training.preview import LAST_PICTURES, Draw, Judge, Previews
 from latentdrift.adapt.training.run_folder import Run
 from latentdrift.adapt.training.trainer import Contexts, Trainer
@@ -90,9 +90,6 @@ def fit(
         quiet: No progress bar.
         class_pictures: Folder of class images that several fits share; default: the run's own.
 
-    Returns:
-        The adapter's folder and adapter.json.
-
     Raises:
         OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss
             stops being a number.
@@ -102,32 +99,39 @@ def fit(
     base = scheduled(base, options)
     todo = job(base, cohort, options)
     run = Run(Path(run_folder))
-    team = Team.join(options.device)
-    team.check(todo.options.batch_size)
+    processes = Processes.join(options.device)
+    processes.check(todo.options.batch_size)
     run.check(todo.settings)
     if run.finished:
         return FitResult(run.adapter, read(run.adapter), todo.options.steps, already=True)
-    with team.first_before_others():
+    with processes.first_before_others():
         last = checkpoint.newest(run.checkpoints)
     begin = last.step if last else 0
     number = base.dtype
     base, parameters = begin_with(base, todo)
     todo.check_prompts(base)
     run.need(disk(base, parameters, todo, len(cohort.rows())))
-    if team.first:
+    if processes.first:
         run.claim(todo.settings)
-    with Journal(run, todo.options, begin, quiet=quiet) if team.first else Silence() as journal:
-        with team.first_before_others():
+    with _journal(run, todo, begin, processes, quiet) as journal:
+        with processes.first_before_others():
             inputs = _inputs(base, own, cohort, todo, run, journal, class_pictures)
         drift, drift_info = resolve_drift(todo, base, cohort, inputs.moments)
-        trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, team)
+        trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, processes)
         trainer.restore(last)
         observers = _Observers(preview, judge, on_step, journal)
         trained = _train(trainer, cohort, todo, inputs, run, drift, drift_info, observers)
-    if team.first:
+    if processes.first:
         trained.write(base, cohort, todo, run)
-    team.meet()
+    processes.meet()
     return FitResult(run.adapter, read(run.adapter), begin, already=False)
+
+
+def _journal(
+    run: Run, todo: Job, begin: int, processes: Processes, quiet: bool
+) -> Journal | Silence:
+    """The logs of the run, which the first process alone writes."""
+    return Journal(run, todo.options, begin, quiet=quiet) if processes.first else Silence()
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +180,7 @@ def _train(
 ) -> _Trained:
     """Train to the last step, then choose the weights that stay, and the start of sampling."""
     journal = observers.journal
-    is_first = trainer.team.first
+    is_first = trainer.processes.first
     statistics = _statistics(todo, inputs.moments)
     previews = Previews(observers.preview if is_first else None, todo, statistics, inputs.beside)
     draw = _drawing(previews, drift, observers.judge, journal)
@@ -308,7 +312,7 @@ def _loop(
         due = trainer.done % options.checkpoint_every == 0 or trainer.done == options.steps
         if due and trainer.watched < trainer.done:
             journal.held_out(trainer.done, trainer.watch(inputs.held_out))
-            if trainer.done and trainer.team.first:
+            if trainer.done and trainer.processes.first:
                 trainer.save(run.checkpoints)
 
     try:
@@ -323,12 +327,12 @@ def _loop(
             if on_step:
                 on_step(trainer.done, outcome.loss)
     except KeyboardInterrupt:
-        if trainer.done and trainer.team.first:
+        if trainer.done and trainer.processes.first:
             trainer.save(run.checkpoints)
             log.warning("stopped after step %d, of which there is a checkpoint", trainer.done)
         raise
     if trainer.patience:
-        journal.kept(trainer.done, trainer.patience)
+        journal.early_stopping(trainer.done, trainer.patience)
 
 
 def _drawing(
@@ -339,7 +343,7 @@ def _drawing(
     def draw(trainer: Trainer) -> None:
         if not previews.due(trainer.done):
             return
-        with trainer.kept():
+        with trainer.final_weights():
             pictures = previews.draw(trainer.base, drift)
         journal.picture(trainer.done, contact_sheet([*pictures]))
         if (

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latentdrift.adapt.training import checkpoint
 from latentdrift.adapt.training.batches import Batch
-from latentdrift.adapt.training.distributed import ALONE, Team
+from latentdrift.adapt.training.distributed import ALONE, Processes
 from latentdrift.adapt.training.early_stopping import Patience
 from latentdrift.adapt.training.ema import Average
 from latentdrift.adapt.training.losses import denoising_loss, min_snr
@@ -55,7 +55,7 @@ class Trainer:
         drift: Drift,
         todo: Job,
         number: torch.dtype,
-        team: Team = ALONE,
+        processes: Processes = ALONE,
     ) -> None:
         """
         Args:
@@ -66,7 +66,7 @@ class Trainer:
             todo: Rates, optimiser and the ways of making a step.
             number: Number format of the arithmetic: by autocast where the network's weights are
                 finer.
-            team: Processes that share the work.
+            processes: Processes that share the work.
         """
         options = todo.options
         self.base = base
@@ -74,7 +74,7 @@ class Trainer:
         self.contexts = contexts
         self.drift = drift
         self.number = number
-        self.team = team
+        self.processes = processes
         self.rates = todo.rates
         self.passes = options.accumulate
         self.gamma = options.min_snr
@@ -126,8 +126,8 @@ class Trainer:
         for weight in self.parameters.values():
             if weight.grad is not None and scale != 1:
                 weight.grad.div_(scale)
-        self.team.add([loss])
-        self.team.add_gradients(list(self.parameters.values()))
+        self.processes.add([loss])
+        self.processes.add_gradients(list(self.parameters.values()))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_NORM)
         outcome = Outcome(loss.item(), norm.item(), self.rates(self.done))
         if outcome.finite:
@@ -144,7 +144,7 @@ class Trainer:
         """What goes through this process's network, one after another."""
         size = len(batch) // self.passes
         spans = [slice(first, first + size) for first in range(0, len(batch), size)]
-        return [batch.part(span).part(self.team.share(size)) for span in spans]
+        return [batch.part(span).part(self.processes.share(size)) for span in spans]
 
     @property
     def over(self) -> bool:
@@ -158,12 +158,13 @@ class Trainer:
 
         It is the plain loss, whatever is trained on, so that runs can be compared.
         """
-        with self.kept():
+        with self.final_weights():
             mine = [
-                self.losses(batch).cpu() for batch in batches[self.team.rank :: self.team.count]
+                self.losses(batch).cpu()
+                for batch in batches[self.processes.rank :: self.processes.count]
             ]
         total = torch.cat([torch.zeros(0), *mine]).sum().to(self.base.device)
-        self.team.add([total])
+        self.processes.add([total])
         loss = (total / sum(len(batch) for batch in batches)).item() if batches else None
         with _whole():
             self.watched = self.done
@@ -172,7 +173,7 @@ class Trainer:
         return loss
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def final_weights(self) -> Iterator[None]:
         """The network with the weights that would be kept if this were the end: their average,
         where there is one."""
         if self.average is None:

@@ -100,7 +100,7 @@ class Journal:
         level = logging.WARNING if judgement.colour == "red" else logging.INFO
         log.log(level, "after %d steps: %s", done, judgement.line)
 
-    def kept(self, done: int, best: Patience) -> None:
+    def early_stopping(self, done: int, best: Patience) -> None:
         """Of a run with early stopping: when it ended, and which checkpoint is the adapter."""
         self.run.log(step=done, kept=best.step, kept_held_out=best.loss, waited=best.waited)
         log.info(
@@ -143,5 +143,5 @@ class Silence:
     def judged(self, done: int, judgement: PreviewVerdict) -> None:
         """What a judge said of pictures."""
 
-    def kept(self, done: int, best: Patience) -> None:
+    def early_stopping(self, done: int, best: Patience) -> None:
         """Which checkpoint is the adapter."""

@@ -1,5 +1,4 @@
-"""Job = everything about a fit that is decided before any work: who is in it, what is said of each
-image, at which rate."""
+"""Job = everything about a fit that is decided before any work: its images, prompts and rates."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ FREE = {
 }
 MIN_IMAGES = {"pin-sample": 2, "leak-pixel": FEWEST, "leak-low": FEWEST}
 """Mode of drift -> number of training images that its start is estimated from, at least."""
-CRAFT = (
+STEP_OPTIONS = (
     "accumulate",
     "rate_schedule",
     "optimizer",
@@ -62,28 +61,28 @@ CRAFT = (
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A row of SHOWN: what the network is shown beside a noisy latent."""
+class ImageInput:
+    """A row of IMAGE_INPUTS: an image that the network reads beside a noisy latent."""
 
     make: Callable[[Job, Base, Cohort, Moments, Path], Beside]
     """(job, base, cohort, latents of its images, folder of all caches)."""
     shape: Callable[[Base, int], tuple[int, ...]]
-    """(base, pixels on a side) -> of one image's."""
+    """(base, pixels on a side) -> shape of one such image."""
 
 
 def _sources(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside:
-    """The latents of the pictures that examples start from."""
+    """Latents of the images that examples start from."""
     return lambda examples: base.source(moments.means([example.shown or 0 for example in examples]))
 
 
 def _hints(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside:
-    """The pictures that a ControlNet reads."""
+    """Hints that a ControlNet reads."""
     assert todo.hint
     return hint_batches.beside(cohort, todo.hint, todo.sources, todo.resolution, root)
 
 
-SHOWN: dict[str, Shown] = {
-    "source": Shown(
+IMAGE_INPUTS: dict[str, ImageInput] = {
+    "source": ImageInput(
         _sources,
         lambda base, pixels: (
             base.latent_channels,
@@ -91,7 +90,7 @@ SHOWN: dict[str, Shown] = {
             base.latent_size(pixels),
         ),
     ),
-    "hint": Shown(_hints, lambda base, pixels: (3, pixels, pixels)),
+    "hint": ImageInput(_hints, lambda base, pixels: (3, pixels, pixels)),
 }
 
 
@@ -130,9 +129,9 @@ class Job:
         return self.options.batch_size * self.options.accumulate
 
     @property
-    def craft(self) -> dict[str, Any]:
+    def step_options(self) -> dict[str, Any]:
         """How the steps were made, for adapter.json."""
-        return {name: getattr(self.options, name) for name in CRAFT} | {
+        return {name: getattr(self.options, name) for name in STEP_OPTIONS} | {
             "warm_up": self.rates.warm_up
         }
 
@@ -198,8 +197,8 @@ class Job:
         """What the network is shown beside the noisy latents of examples, from a cache below
         `root`; None where it is nothing."""
         return (
-            SHOWN[self.row.shown].make(self, base, cohort, moments, root)
-            if self.row.shown
+            IMAGE_INPUTS[self.row.image_input].make(self, base, cohort, moments, root)
+            if self.row.image_input
             else None
         )
 
@@ -283,7 +282,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     )
     train = tuple(row.examples(cohort, "train", options, describe))
     validation = tuple(row.examples(cohort, "validation", options, describe))
-    hint = Hint.of(options.hint, cohort) if row.shown == "hint" else None
+    hint = Hint.of(options.hint, cohort) if row.image_input == "hint" else None
     if hint:
         train = hint_batches.examples(cohort, "train", train, hint)
         validation = hint_batches.examples(cohort, "validation", validation, hint)
@@ -435,7 +434,7 @@ def resolve_drift(
     patients = cohort.rows()["patient"]
     known = bool(patients.notna().all())
 
-    def found(
+    def estimate_of(
         positions: Sequence[int],
     ) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
         means = torch.from_numpy(
@@ -443,11 +442,11 @@ def resolve_drift(
         )
         return estimate(means, a_t0, groups=list(patients.iloc[list(positions)]) if known else None)
 
-    delta, interval = found(job.positions)
+    delta, interval = estimate_of(job.positions)
     whole = _closed_form(delta, mode or "infer", form)
     groups = []
     for phrase, positions in drift_classes(job, cohort).items():
-        part = _closed_form(found(positions)[0], mode or "infer", form)
+        part = _closed_form(estimate_of(positions)[0], mode or "infer", form)
         groups.append(Group(phrase, part.train, part.infer))
     drift = replace(whole, groups=tuple(groups))
     return drift, {

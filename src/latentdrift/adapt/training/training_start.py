@@ -43,7 +43,7 @@ def begin(base: Base, job: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
                 "same"
             )
         begun = started.base
-        if begun.sees_source and job.row.shown != "source":
+        if begun.sees_source and job.row.image_input != "source":
             raise OptionError(
                 "what `start` names is shown a picture to start from, which "
                 f"`method={job.options.method}` has none of; take instruct-pix2pix, "

@@ -34,7 +34,7 @@ class Told:
             CohortError: No image is left.
         """
         name = model.info.method
-        return SHOWN[METHODS[name].shown if name else None](model, cohort, moments)
+        return SHOWN[METHODS[name].image_input if name else None](model, cohort, moments)
 
     def only(self, rows: Sequence[int]) -> Told:
         """Of some of the images."""
