@@ -75,7 +75,7 @@ def _sources(model: Model, cohort: Cohort, moments: Moments) -> Told:
     return Told(said, lambda row: [model.base.source(moments.means([before[row]]))])
 
 
-# What a network is shown (`Method.shown`) -> what it is told and shown of a cohort.
+# What a network is shown (`Method.image_input`) -> what it is told and shown of a cohort.
 SHOWN: dict[str | None, Callable[[Model, Cohort, Moments], Told]] = {
     None: _text,
     "hint": _hints,
