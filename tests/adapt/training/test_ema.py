@@ -100,7 +100,7 @@ def test_previews_and_held_out_losses_are_those_of_the_average(run: Any, trainer
         made.update(batch)
     before = {name: weight.clone() for name, weight in made.parameters.items()}
     expected = {name: weight.clone() for name, weight in made.average.weights.items()}
-    with made.kept():
+    with made.final_weights():
         assert all(torch.equal(weight, expected[name]) for name, weight in made.parameters.items())
         loss = torch.cat([made.losses(batch)]).mean().item()
     assert made.watch([batch]) == pytest.approx(loss, rel=1e-6)
