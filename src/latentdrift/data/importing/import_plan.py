@@ -155,7 +155,16 @@ def size_and_time(path: Path) -> tuple[int, int]:
 
 
 def prepare(options: ImportOptions) -> Plan:
-    """Everything that can be known, or be wrong, before pixels are read."""
+    """Plan an import, and check all that can be wrong, before pixels are read.
+
+    Args:
+        options: Options of the import.
+
+    Raises:
+        InputError: The source, the table or the map cannot be used.
+        OptionError: Options do not fit together, or do not fit the source.
+        ResourceError: The disk has too little room.
+    """
     parse_window(options.window)
     splits.totals(1, options.split)
     if not options.source.exists():
@@ -178,24 +187,12 @@ def prepare(options: ImportOptions) -> Plan:
     files, refused = _files(options, root, table_path)
     _check_slices(options, root, files, table_map)
     plane = table_map.plane(options.plane)
-    linked = (
-        {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()}
-        if table
-        else {}
-    )
-    links = linked.pop(plane or "", linked.pop("", None))
-    other_planes = frozenset(path for other in linked.values() for path in other.rows_of)
+    links, other_planes = _links(table, table_map, files, plane)
     window = options.window or table_map.window
     parse_window(window)
     key = _key(options, table_map, table_path)
     leave_out = tuple(kind for kind in OBJECTS if kind not in options.include)
     volumes = _volumes(root, files, links, leave_out, options)
-    standing = {
-        slice.name: name
-        for name, series in volumes.items()
-        for slice in series.slices
-        if slice.name != name
-    }
     plan = Plan(
         root,
         files,
@@ -210,7 +207,7 @@ def prepare(options: ImportOptions) -> Plan:
         header_fields,
         window,
         volumes,
-        standing,
+        _representatives(volumes),
         leave_out,
         key,
     )
@@ -218,6 +215,29 @@ def prepare(options: ImportOptions) -> Plan:
     if table is None and not options.preset and not options.map:
         _suggest_classes(files)
     return plan
+
+
+def _links(
+    table: Table | None, table_map: TableMap, files: list[str], plane: Plane | None
+) -> tuple[Links | None, frozenset[str]]:
+    """Links of the table's rows to files of the wanted plane, and the files of other planes."""
+    linked = (
+        {of: link(pattern, table.frame, files) for of, pattern in table_map.file.items()}
+        if table
+        else {}
+    )
+    links = linked.pop(plane or "", linked.pop("", None))
+    return links, frozenset(path for other in linked.values() for path in other.rows_of)
+
+
+def _representatives(volumes: dict[str, Series]) -> dict[str, str]:
+    """Slices of DICOM series -> the file that stands for their series."""
+    return {
+        slice.name: name
+        for name, series in volumes.items()
+        for slice in series.slices
+        if slice.name != name
+    }
 
 
 def _suggest_classes(files: list[str]) -> None:
