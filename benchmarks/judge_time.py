@@ -29,7 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from latentdrift.data.phantom.phantom import BrainAttributes, brain
-from latentdrift.evaluate.features.features import Space, resize
+from latentdrift.evaluate.features.features import Space
+from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.features.squeezenet import SIZE, SqueezeNet
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.metrics import feature_metrics
