@@ -13,6 +13,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from edits import edit
 from gaussian import gaussian, randn, sd_schedule
 from safetensors.torch import load_file
 
@@ -24,7 +25,6 @@ from latentdrift.adapt.training.train import FitResult, fit
 from latentdrift.cli import main
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import BaseModelError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift

@@ -13,6 +13,8 @@ from latentdrift.service import Result, edit_run_of, load_model, requests_of
 from latentdrift.verbs import find, load
 
 if TYPE_CHECKING:
+    from latentdrift.edit.io.edit_requests import Request
+    from latentdrift.edit.io.edit_run import EditRun
     from latentdrift.model.model import Model
     from latentdrift.sample.generate import SamplingOptions
 
@@ -268,7 +270,7 @@ def edit(options: config.EditOptions) -> Result:
     }
 
 
-def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
+def _seconds_per_edit(work: EditRun, asked: Request) -> tuple[float, float]:
     """Wall time of an inversion and of the edit that starts from it, from real ones of few steps:
     both grow along a line."""
     from latentdrift.edit.inversions.inversion_cache import Shelf
@@ -279,7 +281,7 @@ def _seconds_per_edit(work: Any, asked: Any) -> tuple[float, float]:
             found = []
             for _ in range(2):  # the second finds the inversion of the first
                 began = time.perf_counter()
-                work.make(asked, Shelf(Path(folder), {}), steps=steps, seeds=1)
+                work.make(asked, Shelf(Path(folder), {}), replace(work.spec, steps=steps, seeds=1))
                 found.append(time.perf_counter() - began)
         return found[0] - found[1], found[1], max(1, round(share * steps))
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edits import edit
 from fits import short_fit
 from PIL import Image
 from safetensors.torch import save_file
@@ -23,7 +24,6 @@ from latentdrift.adapt.interop.exports import export
 from latentdrift.adapt.interop.importer import adopt
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edits import edit
 from fits import asked, short_fit
 from gaussian import gaussian, randn, sd_schedule
 from PIL import Image
@@ -35,7 +36,6 @@ from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.editors.instruct_pix2pix import Instruction
 from latentdrift.edit.editors.instruct_pix2pix import instruct_pix2pix as redraw
-from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import AdapterError, CohortError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.conditioning import Conditioning

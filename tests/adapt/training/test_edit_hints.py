@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from edits import edit
 from fits import short_fit
 from PIL import Image
 from tiny import random_control
@@ -30,7 +31,6 @@ from latentdrift.data.cohort.controlnet_hints import Hint
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion_cache import Shelf
-from latentdrift.edit.io.counterfactual import edit
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift

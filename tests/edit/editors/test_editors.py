@@ -9,12 +9,12 @@ import pytest
 import torch
 from gaussian import channels, gaussian, randn, sd_schedule
 
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.editors.diffedit import differing
 from latentdrift.edit.editors.editors import EDITORS, Task
 from latentdrift.edit.editors.ledits import ledits
 from latentdrift.edit.editors.pix2pix_zero import direction
 from latentdrift.edit.inversions.inversion import INVERSIONS
-from latentdrift.edit.io.counterfactual import DEFAULTS
 from latentdrift.errors import OptionError
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
@@ -50,7 +50,7 @@ def task(
         "generator": torch.Generator().manual_seed(0),
         "starts": (UNIT, UNIT),
         "parts": (number(target),),
-        "how": {**DEFAULTS, "focus": 0.0},
+        "spec": EditSpec(focus=0.0),
         **options,
     }
     return Task(**values)
@@ -218,9 +218,9 @@ def split_network(schedule: object, delta: object = 0.0) -> object:
 @pytest.mark.parametrize(("editor", "keeps"), [("diffedit", 0.0), ("ledits", 1e-12)])
 def test_a_change_stays_where_the_prompts_differ(editor: str, keeps: float, kind: str) -> None:
     network = split_network(sd_schedule(kind))
-    how = {**DEFAULTS, "focus": 0.5}
+    spec = EditSpec(focus=0.5)
     reconstruction, counterfactual = edited(
-        editor, task(kind, denoiser=network, changed=network, how=how)
+        editor, task(kind, denoiser=network, changed=network, spec=spec)
     )
     difference = counterfactual - reconstruction
     assert difference[..., 8:].abs().max() <= keeps and difference[
@@ -239,7 +239,7 @@ def test_one_spike_does_not_hide_where_else_the_prompts_differ() -> None:
             xt, t, None
         )
 
-    inside = differing(task(denoiser=network, changed=network)) >= DEFAULTS["mask_threshold"]
+    inside = differing(task(denoiser=network, changed=network)) >= EditSpec().mask_threshold
     assert torch.equal(inside, weight > 0)
 
 

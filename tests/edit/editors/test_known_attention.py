@@ -18,12 +18,12 @@ from gaussian import randn, sd_schedule
 from torch import Tensor, nn
 
 from latentdrift.edit.core.attention import Attention
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.core.task import Inverted, Task
 from latentdrift.edit.core.token_alignment import align
 from latentdrift.edit.editors.diffedit import EXTREME, diffedit, differing
 from latentdrift.edit.editors.pix2pix_zero import LONGEST, pix2pix_zero
 from latentdrift.edit.editors.prompt_to_prompt import prompt_to_prompt
-from latentdrift.edit.io.counterfactual import DEFAULTS
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.families.families import FAMILIES
 
@@ -147,8 +147,7 @@ def task(network: Callable[..., Tensor], toy: Toy | None, xT: Tensor, **options:
         "words": words,
         "attention": Attention(toy, FAMILIES["sd"].attention),
     }
-    how = {**DEFAULTS, **options.pop("how", {})}
-    return Task(**{**values, **options}, how=how)
+    return Task(**{**values, **options})
 
 
 @pytest.fixture
@@ -172,9 +171,9 @@ def test_prompt_to_prompt_puts_maps_in_for_the_first_share_of_the_steps(
     own maps throughout."""
     factors = torch.tensor([1.0, 1.0, 1.0, 2.0, 1.0], dtype=torch.float64)
     xT = randn(1, 1, 4, 4, seed=3)
-    how = {"cross_share": cross, "self_share": own}
+    spec = EditSpec(cross_share=cross, self_share=own)
     reconstruction, counterfactual = prompt_to_prompt(
-        task(toy, toy, xT, how=how, factors=factors, guidance=guidance, reference=EMPTY)
+        task(toy, toy, xT, spec=spec, factors=factors, guidance=guidance, reference=EMPTY)
     )
     source, places = predicted(toy, maps(toy, SOURCE), SOURCE)
     silent, _ = predicted(toy, maps(toy, EMPTY), EMPTY)
@@ -223,8 +222,8 @@ def test_local_blend_changes_where_old_and_new_words_are_looked_at(
     logits[1 * 8 + 6, C] = logits[1 * 8 + 6, D] = (4 * little / (1 - little)).log()
     toy = Toy(logits, VALUES, torch.zeros(64, dtype=torch.float64))
     xT = randn(1, 1, 8, 8, seed=4)
-    how = {"cross_share": 0.0, "self_share": 0.0, "local_blend": True}
-    made = prompt_to_prompt(task(toy, toy, xT, how=how, source=source, target=target))
+    spec = EditSpec(cross_share=0.0, self_share=0.0, local_blend=True)
+    made = prompt_to_prompt(task(toy, toy, xT, spec=spec, source=source, target=target))
     one, other = (predicted(toy, maps(toy, tokens), tokens)[0] for tokens in (source, target))
     assert ((one - other).abs() > 1e-3).all()  # without the blend every place changes
     blended = torch.where(inside, other, one)
@@ -250,7 +249,7 @@ def test_pix2pix_zero_steps_down_the_gradient_of_the_maps_difference(
     def looked(xt: Tensor, tokens: tuple[int, ...]) -> Tensor:
         return (toy.logits + xt.flatten()[:, None] * slope)[:, list(tokens)].softmax(1)
 
-    asked = task(toy, toy, xT, strength=1 / STEPS, how={"attention_weight": weight})
+    asked = task(toy, toy, xT, strength=1 / STEPS, spec=EditSpec(attention_weight=weight))
     reconstruction, counterfactual = pix2pix_zero(asked)
     wanted = looked(xT, SOURCE)
     own = looked(xT, TARGET)
@@ -301,7 +300,7 @@ def test_diffedit_changes_where_the_prompts_differ_by_more_than_the_threshold(
     assert EXTREME == 3
     share = torch.zeros(16, dtype=torch.float64)
     share[: len(sizes)] = torch.tensor(shares or [abs(one) / 0.9 for one in sizes])
-    made = diffedit(task(network, None, xT, how={"mask_threshold": threshold}))
+    made = diffedit(task(network, None, xT, spec=EditSpec(mask_threshold=threshold)))
     one = torch.full((16,), 0.2, dtype=torch.float64)
     other = 0.2 + size
     assert 1 <= (share >= threshold).sum() < len(sizes)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from gaussian import channels, gaussian, randn, sd_schedule
 
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.core.task import Task
 from latentdrift.edit.inversions import noise_regularization
 from latentdrift.edit.inversions.inversion import INVERSIONS, ddim_inversion, ddim_trajectory
 from latentdrift.edit.inversions.noise_regularization import correlation, divergence, regularised
 from latentdrift.edit.inversions.null_text import null_text
-from latentdrift.edit.io.counterfactual import DEFAULTS
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.conditioning import Conditioning
@@ -146,7 +146,7 @@ def task(
         "steps": 50,
         "guidance": 3.0,
         "generator": torch.Generator().manual_seed(0),
-        "how": DEFAULTS,
+        "spec": EditSpec(),
         **contexts,
         **options,
     }

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from edits import edit
 
 from latentdrift.edit.editors import prompt_to_prompt
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.edit.inversions.inversion_cache import Shelf
-from latentdrift.edit.io.counterfactual import Counterfactual, edit
+from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edits import edit as change
 from PIL import Image
 
 from latentdrift import config, service
@@ -18,7 +19,6 @@ from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
-from latentdrift.edit.io.counterfactual import edit as change
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.metrics.image_similarity import read_edits
 from latentdrift.model.base import Base

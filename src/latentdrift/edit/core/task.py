@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.edit.core.attention import Attention
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.core.latent_blending import blend
 from latentdrift.edit.core.token_alignment import Alignment
 from latentdrift.errors import OptionError
@@ -116,8 +117,8 @@ class Task:
     """Of the network."""
     words: Alignment | None = None
     """How the tokens of the two prompts correspond; None for a network that reads no tokens."""
-    how: Mapping[str, Any] = field(default_factory=dict)
-    """The editor's own options."""
+    spec: EditSpec = field(default_factory=EditSpec)
+    """All numbers and choices of the edit; `strength`, `steps` and `guidance` above win."""
 
     @property
     def depth(self) -> int:

@@ -46,7 +46,7 @@ def diffedit(task: Task) -> tuple[Tensor, Tensor]:
     At each step, as in the paper's algorithm, but that what is put back is the reconstruction's xt
     and not the inversion's: then nothing outside of the mask is a difference.
     """
-    inside = (differing(task) >= task.how["mask_threshold"]).to(task.x0)
+    inside = (differing(task) >= task.spec.mask_threshold).to(task.x0)
     inverted = task.inverted
     source = task.reconstructs(inverted.references)
     target = task.changes(inverted.references)

@@ -22,7 +22,7 @@ def ledits(task: Task) -> tuple[Tensor, Tensor]:
     source's prompt says what is not to change.
     """
     inverted = task.inverted
-    focus = task.how["focus"]
+    focus = task.spec.focus
 
     def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:
         prompts = Conditioning.cat([task.source, *task.parts])

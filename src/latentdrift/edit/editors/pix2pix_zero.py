@@ -43,7 +43,7 @@ def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
     """
     attention = task.attention
     inverted = task.inverted
-    weight = task.how["attention_weight"]
+    weight = task.spec.attention_weight
     reference_maps: dict[str, Tensor] = {}
     losses: list[Tensor] = []
 

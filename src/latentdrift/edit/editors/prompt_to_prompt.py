@@ -37,7 +37,7 @@ def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
             control.counted(task.changes(inverted.references)), control.inject
         )
         return task.together(
-            source, target, inverted.xt, control.mix if task.how["local_blend"] else None
+            source, target, inverted.xt, control.mix if task.spec.local_blend else None
         )
 
 
@@ -73,9 +73,9 @@ class _Control:
 
     def inject(self, layer: Layer, maps: Tensor) -> Tensor:
         """Into the counterfactual's condition; the reference stays as it is."""
-        how = self.task.how
+        spec = self.task.spec
         words = self.words
-        share = how["cross_share"] if layer.cross else how["self_share"]
+        share = spec.cross_share if layer.cross else spec.self_share
         own = maps[-1:]
         source = self.maps.pop(layer.name)
         if layer.cross:
@@ -89,7 +89,7 @@ class _Control:
     def _look(self, side: int, maps: Tensor, words: Alignment | None) -> None:
         """Add a layer's attention to the words that differ; pictures are square."""
         places = (words.gone, words.new)[side] if words else ()
-        if not places or not self.task.how["local_blend"]:
+        if not places or not self.task.spec.local_blend:
             return
         edge = math.isqrt(maps.shape[2])
         seen = maps[..., list(places)].float().mean((1, 3)).reshape(1, 1, edge, edge)

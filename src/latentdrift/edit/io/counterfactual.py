@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
-from latentdrift.config import EditOptions
 from latentdrift.edit.core.attention import Attention
 from latentdrift.edit.core.controlnet import hashes, with_hints
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.core.latent_blending import to_latents
 from latentdrift.edit.core.sampling_start import start
 from latentdrift.edit.core.task import Inverted, Task
@@ -24,17 +23,11 @@ from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.edit.inversions.inversion_cache import Shelf
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
-from latentdrift.model.drift import Drift
-from latentdrift.model.initial_noise import Statistics
-from latentdrift.model.schedule import Denoiser
+from latentdrift.model.model import Model
 from latentdrift.sample.samplers import configure
 from latentdrift.seeds import generator
 
-DEFAULTS = {
-    name: field.default
-    for name, field in EditOptions.model_fields.items()
-    if not field.is_required()
-}
+DEFAULT_SPEC = EditSpec()
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,94 +49,68 @@ class Counterfactual:
         return (self.original + self.counterfactual - self.reconstruction).clamp(-1, 1)
 
 
-class How(TypedDict, total=False):
-    """Options of an edit as `EditOptions` has them, which also has the values of those that are
-    left out."""
-
-    strength: float
-    steps: int
-    guidance: float
-    image_guidance: float
-    seed: int
-    seeds: int
-    inversion: str | None
-    cross_share: float
-    self_share: float
-    exchange: str
-    emphasis: tuple[str, ...]
-    local_blend: bool
-    attention_weight: float
-    focus: float
-    mask_threshold: float
-
-
 @torch.no_grad()
 def edit(
-    base: Base,
-    drift: Drift,
+    model: Model,
     x: Tensor,
     source_prompt: str,
     target_prompt: str,
     *,
     editor: str,
-    statistics: Statistics | None = None,
+    spec: EditSpec = DEFAULT_SPEC,
     parts: Sequence[str] = (),
     sentences: tuple[Sequence[str], Sequence[str]] = ((), ()),
     mask: Tensor | None = None,
     hints: Sequence[Tensor] = (),
     shelf: Shelf | None = None,
-    **how: Unpack[How],
 ) -> Counterfactual:
-    """The counterfactual of an image.
+    """Make the counterfactual of an image.
 
     Args:
-        base: the model, with an adapter applied or not.
-        drift: of the adapter. Its training part is wrapped around the network; the start of
+        model: The model. The training part of its drift is wrapped around the network. The start of
             sampling has no part in an edit that starts from the image's own latent.
-        x: pixels [1, 3, R, R] in [-1, 1].
-        source_prompt: describes the image as it is; not read where the editor takes an instruction.
-        target_prompt: describes it as it should be, or the instruction.
-        editor: a row of EDITORS.
-        statistics: of the adapter's cohort, for an editor that starts from noise which is drawn
-            from them.
-        parts: prompts with one of several changes each, for an editor that takes them one by one;
+        x: Pixels [1, 3, R, R] in [-1, 1].
+        source_prompt: Describes the image as it is; not read where the editor takes an instruction.
+        target_prompt: Describes the image as it should be, or is the instruction.
+        editor: A row of EDITORS.
+        spec: Numbers and choices of the edit.
+        parts: Prompts with one of several changes each, for an editor that takes them one by one;
             default: the changed prompt.
-        sentences: of images as the source is, and as it should be, for an editor that takes the
-            means of sets; default: the two prompts.
+        sentences: Sentences about images like the source and like the target, for an editor that
+            takes the means of sets; default: the two prompts.
         mask: [1, 1, R, R] in [0, 1], where the image may change; default: everywhere.
-        hints: [3, R, R] in [0, 1], what each ControlNet of the base is shown, all along.
-        shelf: where inversions are kept; default: nowhere.
-        how: see `EditOptions`.
+        hints: [3, R, R] in [0, 1], one for each ControlNet of the base.
+        shelf: Cache of inversions; default: none.
 
     Raises:
-        OptionError: before any work: an editor that is unknown or for other networks, strength,
+        OptionError: Before any work: an editor that is unknown or for other networks, strength,
             steps or prompt out of range, options that do not go together, or another number of
             hints than the network reads.
     """
+    base = model.base
     editor = chosen(editor, base)
-    asked = {**DEFAULTS, **how}
-    check(editor, {**asked, "mask": None if mask is None else "given"})
-    if not 0 < asked["strength"] <= 1:
+    check(editor, {**asdict(spec), "mask": None if mask is None else "given"})
+    if not 0 < spec.strength <= 1:
+        raise OptionError(f"strength {spec.strength} of an edit; it must be above 0 and at most 1")
+    if model.drift.form != "noise_mean":
         raise OptionError(
-            f"strength {asked['strength']} of an edit; it must be above 0 and at most 1"
-        )
-    if drift.form != "noise_mean":
-        raise OptionError(
-            f"the adapter was trained with drift of form '{drift.form}', an ablation that no "
+            f"the adapter was trained with drift of form '{model.drift.form}', an ablation that no "
             "editor follows; edit with an adapter of form 'noise_mean'"
         )
-    configure("ddim", base.schedule, asked["steps"])
+    configure("ddim", base.schedule, spec.steps)
     base.latent_size(x.shape[-1])
-    said = Prompts(source_prompt, target_prompt, tuple(parts), sentences)
-    network = EditNetwork(base, drift, statistics, tuple(hints))
-    further = [{**asked, "seed": asked["seed"] + number} for number in range(asked["seeds"])]
-    made = [_edited(network, x, editor, said, mask, shelf, one) for one in further]
+    prompts = EditPrompts(source_prompt, target_prompt, tuple(parts), sentences)
+    seeds = range(spec.seed, spec.seed + spec.seeds)
+    made = [
+        _edit_once(model, tuple(hints), x, editor, prompts, mask, shelf, replace(spec, seed=seed))
+        for seed in seeds
+    ]
     return Counterfactual(x.float().cpu(), *made[0], others=tuple(other for _, other in made[1:]))
 
 
 @dataclass(frozen=True)
-class Prompts:
-    """What is said of an image, as `edit` takes it."""
+class EditPrompts:
+    """The prompts of an edit, as `edit` takes them."""
 
     source: str
     target: str
@@ -151,101 +118,109 @@ class Prompts:
     sentences: tuple[Sequence[str], Sequence[str]]
 
 
-@dataclass(frozen=True, eq=False)
-class EditNetwork:
-    """A model with the hints of an edit."""
-
-    base: Base
-    drift: Drift
-    statistics: Statistics | None
-    hints: tuple[Tensor, ...]
-
-    def denoiser(self) -> Denoiser:
-        """With its hints, and no drift around it."""
-        return with_hints(self.base, self.hints)
-
-
-def _edited(
-    network: EditNetwork,
+def _edit_once(
+    model: Model,
+    hints: tuple[Tensor, ...],
     x: Tensor,
     editor: str,
-    said: Prompts,
+    prompts: EditPrompts,
     mask: Tensor | None,
     shelf: Shelf | None,
-    how: Mapping[str, Any],
+    spec: EditSpec,
 ) -> tuple[Tensor, Tensor]:
     """Reconstruction and counterfactual [1, 3, R, R] under one seed."""
-    base = network.base
     row = EDITORS[editor]
-    noise = partial(generator, how["seed"], "edit", editor)
+    noise = partial(generator, spec.seed, "edit", editor)
     task: Task | Instruction
     if row.instructed:
-        way = how["steps"], how["guidance"], how["image_guidance"]
-        task = Instruction.of(
-            base,
-            network.denoiser(),
-            network.drift,
-            network.statistics,
-            x,
-            said.target,
-            *way,
-            noise(),
-        )
+        task = _instruction(model, hints, x, prompts, spec, noise())
     else:
-        task = _task(network, x, row, said, how, noise())
+        task = _task(model, hints, x, row, prompts, spec, noise())
         if row.draws:  # the same noise under both prompts
-            both = (said.source, said.target)
-            one, other = (
+            starts = tuple(
                 start(
-                    base, network.drift, network.statistics, text, task.steps, x.shape[-1], noise()
+                    model.base,
+                    model.drift,
+                    model.statistics,
+                    text,
+                    task.steps,
+                    x.shape[-1],
+                    noise(),
                 )
-                for text in both
+                for text in (prompts.source, prompts.target)
             )
-            task = replace(task, strength=1.0, starts=(one, other))
-        if inversion := row.inversion(how["inversion"]):
-            task = replace(task, found=_inverted(task, inversion, said.source, network, shelf, how))
+            task = replace(task, strength=1.0, starts=(starts[0], starts[1]))
+        if inversion := row.inversion(spec.inversion):
+            inverted = _inverted(task, inversion, prompts.source, model.base, hints, shelf, spec)
+            task = replace(task, found=inverted)
         if mask is not None:
             task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
-    reconstruction, counterfactual = (base.decode(x0).cpu() for x0 in row.edit(task))
+    reconstruction, counterfactual = (model.base.decode(x0).cpu() for x0 in row.edit(task))
     return reconstruction, counterfactual
 
 
+def _instruction(
+    model: Model,
+    hints: tuple[Tensor, ...],
+    x: Tensor,
+    prompts: EditPrompts,
+    spec: EditSpec,
+    noise: torch.Generator,
+) -> Instruction:
+    """The edit of a network that reads the source image and an instruction."""
+    return Instruction.of(
+        model.base,
+        with_hints(model.base, hints),
+        model.drift,
+        model.statistics,
+        x,
+        prompts.target,
+        spec.steps,
+        spec.guidance,
+        spec.image_guidance,
+        noise,
+    )
+
+
 def _task(
-    network: EditNetwork,
+    model: Model,
+    hints: tuple[Tensor, ...],
     x: Tensor,
     row: Editor,
-    said: Prompts,
-    how: Mapping[str, Any],
+    prompts: EditPrompts,
+    spec: EditSpec,
     noise: torch.Generator,
 ) -> Task:
     """The edit in latents, nothing inverted yet."""
-    base = network.base
-    drift = network.drift
-    denoiser = network.denoiser()
-    source, target, empty = (base.embed([prompt]) for prompt in (said.source, said.target, ""))
+    base = model.base
+    denoiser = with_hints(base, hints)
+    source, target, empty = (
+        base.embed([prompt]) for prompt in (prompts.source, prompts.target, "")
+    )
     if row.says == "sentences":
-        before, after = said.sentences
-        befores = base.embed(list(before or [said.source]))
-        afters = base.embed(list(after or [said.target]))
+        before, after = prompts.sentences
+        befores = base.embed(list(before or [prompts.source]))
+        afters = base.embed(list(after or [prompts.target]))
         target = direction(source, befores, afters)
+    words = None
+    if row.attends:
+        words = of_prompts(base, prompts.source, prompts.target, spec.exchange, spec.emphasis)
     return Task(
-        denoiser=drift.wrap(denoiser, base.schedule, [said.source]),
-        changed=drift.wrap(denoiser, base.schedule, [said.target]),
+        denoiser=model.drift.wrap(denoiser, base.schedule, [prompts.source]),
+        changed=model.drift.wrap(denoiser, base.schedule, [prompts.target]),
         schedule=base.schedule,
         x0=base.moments(x)[0],
         source=source,
         target=target,
         empty=empty,
-        strength=how["strength"],
-        steps=how["steps"],
-        guidance=how["guidance"],
+        strength=spec.strength,
+        steps=spec.steps,
+        guidance=spec.guidance,
         generator=noise,
-        parts=tuple(base.embed([part]) for part in said.parts or (said.target,)),
+        parts=tuple(base.embed([part]) for part in prompts.parts or (prompts.target,)),
         attention=Attention(base.network, base.family.attention) if row.attends else Attention(),
-        words=of_prompts(base, said.source, said.target, how["exchange"], how["emphasis"])
-        if row.attends
-        else None,
-        how=how,
+        words=words,
+        spec=spec,
     )
 
 
@@ -253,25 +228,24 @@ def _inverted(
     task: Task,
     name: str,
     prompt: str,
-    network: EditNetwork,
+    base: Base,
+    hints: tuple[Tensor, ...],
     shelf: Shelf | None,
-    how: Mapping[str, Any],
+    spec: EditSpec,
 ) -> Inverted:
-    """The source's inversion: made, or found where an edit has put it."""
+    """The source's inversion: computed, or read from the cache."""
     row = INVERSIONS[name]
-    alone = replace(
-        task, generator=generator(how["seed"], "inversion", name)
-    )  # whoever asks for it
+    own_noise = generator(spec.seed, "inversion", name)  # the same whichever editor needs it
+    task = replace(task, generator=own_noise)
     if shelf is None:
-        return row.invert(alone)
-    shaped = {option: how[option] for option in row.options} | (
-        {"hints": hashes(network.hints)} if network.hints else {}
-    )
+        return row.invert(task)
+    facts = {option: getattr(spec, option) for option in row.options}
+    facts |= {"hints": hashes(hints)} if hints else {}
     return shelf.get(
         task.x0,
-        lambda: row.invert(alone),
+        lambda: row.invert(task),
         inversion=name,
         prompt=prompt,
-        dtype=str(network.base.dtype),
-        **shaped,
+        dtype=str(base.dtype),
+        **facts,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from latentdrift import prompts
@@ -31,8 +31,10 @@ class Request:
     """The prompt that describes it as it should be; empty where only a free instruction says so."""
     instruction: str | None
     """What leads from one to the other, where the editor takes that."""
-    words: Mapping[str, Any] = field(default_factory=dict)
-    """What else the editor takes: `parts` or `sentences` of `counterfactual.edit`."""
+    parts: Sequence[str] | None = None
+    """Prompts with one change each, for an editor that takes them; as in `counterfactual.edit`."""
+    sentences: tuple[Sequence[str], Sequence[str]] | None = None
+    """Sentences about source and target, for an editor that takes sets of them."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What is recorded of the wish: the editor, the changes as they are for this image, findings
     added and removed."""
@@ -73,7 +75,8 @@ class Request:
         return {
             **self.asked,
             **{name: text for name, text in said.items() if text},
-            **self.words,
+            **({} if self.parts is None else {"parts": self.parts}),
+            **({} if self.sentences is None else {"sentences": self.sentences}),
             **self.entry.facts,
         }
 
@@ -168,36 +171,36 @@ class Wish:
             source, target = prompts.pair(describe, known, changes, **how, **manner.of_edit)
         asked = {"editor": self.editor, "changes": changes, "add": self.add, "remove": self.remove}
         if not EDITORS[self.editor].instructed:
-            return Request(
-                entry, source, target, None, self._words(known, changes), asked, step or {}
-            )
+            request = Request(entry, source, target, None, asked=asked, step=step or {})
+            return self._with_further_prompts(request, known, changes)
         if self.instruction:
-            return Request(entry, source, target, self.instruction, {}, asked, step or {})
+            return Request(entry, source, target, self.instruction, asked=asked, step=step or {})
         before, after = prompts.states(known, changes, **how)
         instruction = prompts.instruction(
             describe, before, after, manner.instruction or "numerical"
         )
-        return Request(entry, source, target, instruction, {}, asked, step or {})
+        return Request(entry, source, target, instruction, asked=asked, step=step or {})
 
-    def _words(self, known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-        """What the editor takes beside the two prompts.
+    def _with_further_prompts(
+        self, request: Request, known: Mapping[str, Any], changes: Mapping[str, Any]
+    ) -> Request:
+        """The request with what the editor takes beside the two prompts.
 
         Raises:
             OptionError: There are not so many sentences.
         """
         says = EDITORS[self.editor].says
         if says == "prompts":
-            return {}
+            return request
         how: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
         how |= self.info.prompt.manner().of_edit
         describe = self.info.describe
         if says == "parts":
-            return {"parts": prompts.single_changes(describe, known, changes, **how)}
-        return {
-            "sentences": prompts.sentence_sets(
-                describe, known, changes, n=self.sentences, **how | {"style": "diverse"}
-            )
-        }
+            return replace(request, parts=prompts.single_changes(describe, known, changes, **how))
+        sentences = prompts.sentence_sets(
+            describe, known, changes, n=self.sentences, **how | {"style": "diverse"}
+        )
+        return replace(request, sentences=sentences)
 
     def requests(self, entries: Sequence[Entry]) -> list[Request]:
         """In the words of several, every step of an image after the other; what the change does not

@@ -16,10 +16,11 @@ from latentdrift import prompts
 from latentdrift.config import EditOptions
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.letterbox import Fit
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.edit.inversions.inversion_cache import Shelf
-from latentdrift.edit.io.counterfactual import Counterfactual, How, edit
+from latentdrift.edit.io.counterfactual import Counterfactual, edit
 from latentdrift.edit.io.edit_inputs import Entry, Subject
 from latentdrift.edit.io.edit_requests import Request, Wish
 from latentdrift.edit.io.edit_writer import differing, is_made, on_square, quarantine
@@ -134,36 +135,36 @@ class EditRun:
         """One of its pictures on the model's square, [R, R, 3] in [0, 1]."""
         return on_square(self.folder(asked) / f"{name}.png", asked.entry.read().fit)
 
-    def make(self, asked: Request, shelf: Shelf, **other: Any) -> tuple[Subject, Counterfactual]:
-        """One of them.
+    @property
+    def spec(self) -> EditSpec:
+        """Numbers and choices of the edits."""
+        return EditSpec.of_options(self.options)
+
+    def make(
+        self, asked: Request, shelf: Shelf, spec: EditSpec | None = None
+    ) -> tuple[Subject, Counterfactual]:
+        """Make one edit.
 
         Args:
-            asked: which.
-            shelf: where inversions are kept.
-            other: options that differ from those that were asked for, to see what an edit costs.
+            asked: The edit.
+            shelf: Cache of inversions.
+            spec: In place of the run's own, to see what an edit costs.
         """
         subject = asked.entry.open()
-        how: Any = {
-            name: value for name, value in self._used.items() if name in How.__annotations__
-        } | other
-        hints = self.hints.of(subject.picture(), subject.fit, asked.entry.row)
-        said: Any = {
-            "mask": subject.mask(),
-            "hints": hints,
-            "shelf": shelf,
-            "statistics": self.model.statistics,
-            **asked.words,
-            **how,
-        }
-        told = asked.source, asked.told
-        return subject, edit(
-            self.model.base,
-            self.model.drift,
+        counterfactual = edit(
+            self.model,
             subject.tensor(),
-            *told,
+            asked.source,
+            asked.told,
             editor=self.wish.editor,
-            **said,
+            spec=spec or self.spec,
+            parts=asked.parts or (),
+            sentences=asked.sentences or ((), ()),
+            mask=subject.mask(),
+            hints=self.hints.of(subject.picture(), subject.fit, asked.entry.row),
+            shelf=shelf,
         )
+        return subject, counterfactual
 
     def back(self, asked: Request) -> Request:
         """The edit that undoes one: its counterfactual, from the folder it lies in, into the

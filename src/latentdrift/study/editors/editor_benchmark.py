@@ -4,7 +4,7 @@ READING AT `run`."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +15,10 @@ from latentdrift.adapt.training.edit_hints import Sourced, sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image_writers import write_png
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.editors.editors import EDITORS, starting
 from latentdrift.edit.inversions.inversion_cache import Shelf
-from latentdrift.edit.io.counterfactual import Counterfactual, How, edit
+from latentdrift.edit.io.counterfactual import Counterfactual, edit
 from latentdrift.edit.io.edit_inputs import Entry
 from latentdrift.edit.io.edit_requests import Wish
 from latentdrift.errors import OptionError, unknown
@@ -171,13 +172,14 @@ class EditorBenchmark:
         model = self.model
         return key(options, model.base.hash, model.adapter_records, model.drift.to_dict(), cohort)
 
-    def how(self, editor: str) -> dict[str, Any]:
-        """The options of the bench that reach an editor."""
-        return {
+    def spec(self, editor: str, steps: int | None = None) -> EditSpec:
+        """The options of the benchmark that reach an editor; `steps` in place of its own."""
+        given = {
             name: getattr(self.options, name)
             for name in ("steps", "strength", "guidance", "image_guidance", "seed")
-            if name in EDITORS[editor].options and name in How.__annotations__
+            if name in EDITORS[editor].options
         }
+        return EditSpec(**given | ({"steps": steps} if steps else {}))
 
     def result(self, row: str, case: Case) -> dict[str, Any] | None:
         """A result made earlier under the same settings."""
@@ -283,21 +285,20 @@ def edited(
 ) -> Counterfactual:
     """A case under an editor; `steps` in place of those of the options."""
     options = asked.options
-    base = asked.model.base
     wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.model.info)
     wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
     drift = starting(editor, asked.model, steps or options.steps)
-    hints = asked.hints.of(case.subject.picture(), case.subject.fit, case.row)
-    said: Any = {
-        "hints": hints,
-        "shelf": shelf,
-        "statistics": asked.model.statistics,
-        **wanted.words,
-        **asked.how(editor),
-    }
-    said |= {"steps": steps} if steps else {}
     return edit(
-        base, drift, case.subject.tensor(), wanted.source, wanted.told, editor=editor, **said
+        replace(asked.model, drift=drift),
+        case.subject.tensor(),
+        wanted.source,
+        wanted.told,
+        editor=editor,
+        spec=asked.spec(editor, steps),
+        parts=wanted.parts or (),
+        sentences=wanted.sentences or ((), ()),
+        hints=asked.hints.of(case.subject.picture(), case.subject.fit, case.row),
+        shelf=shelf,
     )
 
 
