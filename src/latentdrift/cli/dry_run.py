@@ -205,12 +205,12 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
         todo
     ).items():  # one edit by each editor: they differ by an order of magnitude
         began = time.perf_counter()
-        edited(asked, row, case, shelf=None)
+        edited(asked, row, case, cache=None)
         seconds += (time.perf_counter() - began) * sum(row == other for other, _ in todo)
     trips = round_trip.unmade(asked)
     for editor, steps, case in {one[:2]: one for one in trips}.values():
         began = time.perf_counter()
-        edited(asked, editor, case, shelf=None, steps=steps)
+        edited(asked, editor, case, cache=None, steps=steps)
         seconds += (time.perf_counter() - began) * sum(
             (editor, steps) == other[:2] for other in trips
         )

@@ -97,8 +97,8 @@ def check_text_alone(model: Model, advice: str = "") -> None:
     """
     if model.base.sees_source or model.base.controls:
         raise OptionError(
-            "studies of drift draw from text alone, and this network is shown "
-            f"{model.base.shows} beside it{advice}"
+            f"studies of drift draw from text alone, and this network is shown {model.base.shows} "
+            f"beside it{advice}"
         )
 
 

@@ -179,7 +179,7 @@ def test_a_picture_from_noise_starts_where_the_adapters_sampling_does(base: Base
 def test_another_hint_is_another_inversion(base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, {"base": base.hash})
     for hints in (HINTS, HINTS[::-1], HINTS):
-        edited(base, "ddim", hints=hints, shelf=shelf)
+        edited(base, "ddim", hints=hints, cache=shelf)
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
 
 

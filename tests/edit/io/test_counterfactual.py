@@ -221,22 +221,22 @@ def test_an_inversion_is_made_once_and_shared_by_editors(
     monkeypatch.setitem(INVERSIONS, "negative-prompt", counted)
     alone = edited(base, editor="ddim")
     for editor in ("ddim", "prompt-to-prompt", "diffedit", "ddim"):
-        kept = edited(base, editor=editor, shelf=shelf)
+        kept = edited(base, editor=editor, cache=shelf)
         assert editor != "ddim" or torch.equal(kept.counterfactual, alone.counterfactual)
     assert len(made) == 2 and len(list((tmp_path / "kept").glob("*.safetensors"))) == 1
-    edited(base, editor="ddim", shelf=shelf, steps=7)
-    edited(base, editor="ddim", shelf=replace(shelf, model={"base": "another"}))
-    edited(base, editor="ddim", shelf=shelf, guidance=1.0)
+    edited(base, editor="ddim", cache=shelf, steps=7)
+    edited(base, editor="ddim", cache=replace(shelf, model={"base": "another"}))
+    edited(base, editor="ddim", cache=shelf, guidance=1.0)
     assert len(made) == 4  # guidance has no part in it
 
 
 def test_a_damaged_inversion_is_a_sentence(base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, {})
-    edited(base, shelf=shelf)
+    edited(base, cache=shelf)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match="delete it, and it is made again"):
-        edited(base, shelf=shelf)
+        edited(base, cache=shelf)
 
 
 @pytest.mark.parametrize(

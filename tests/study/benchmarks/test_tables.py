@@ -25,6 +25,7 @@ from latentdrift.study.benchmarks.table1 import TABLE1
 from latentdrift.study.benchmarks.table2 import TABLE2
 from latentdrift.study.benchmarks.table3 import TABLE3
 from latentdrift.study.benchmarks.table4 import TABLE4
+from latentdrift.study.model_images import prompts_of_rows
 
 SMALL: dict[str, Any] = {
     "seeds": 1,
@@ -214,7 +215,7 @@ def test_table3_words_reach_fit_and_sampling(
     assert "year old" in first["simple+info"] and "dementia" in first["diverse+info"]
     asked_for = Bench(asked)
     subject = bench_run.fitted(asked_for, asked_for.all_cells[2])  # diverse
-    words = subject.prompts_of(asked_for.followed(4, 0).to_dict("records"))
+    words = prompts_of_rows(subject, asked_for.followed(4, 0).to_dict("records"))
     assert len(set(words.values())) > 1
     assert not any("year" in text or "dementia" in text for text in words.values())
     assert "auc" not in results(tmp_path)["full-simple-s0"]["metrics"]
@@ -276,7 +277,7 @@ def test_the_classifier_learns_from_the_pictures_of_its_row(
 def test_more_real_pictures_than_can_be_learned_are_sampled(
     cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downstream_auc, "MOST", 10)
+    monkeypatch.setattr(downstream_auc, "MAX_REAL_IMAGES", 10)
     by = Classes("diagnosis", "dementia")
     assert len(taught(cohort, by, 0)) == 10
     assert (
@@ -376,7 +377,7 @@ def test_the_command_line(
                 "bench",
                 "table3",
                 *common,
-                "--method",
+                "--methods",
                 "full",
                 "--fit-steps",
                 "1",

@@ -32,7 +32,7 @@ OTHER = "#4878a8"
 def losses(
     model: Model,
     moments: latent_cache.Moments,
-    told: Told,
+    conditioning: Told,
     options: AuditOptions,
     report: Report,
 ) -> np.ndarray:
@@ -51,13 +51,13 @@ def losses(
     length = base.schedule.length
     draws = options.draws
     t = ((torch.arange(draws) + 0.5) / draws * length).long()
-    found = np.empty(len(told.prompts))
+    loss_values = np.empty(len(conditioning.prompts))
     with torch.inference_mode():
-        for place, (index, prompt) in enumerate(told.prompts.items()):
+        for place, (index, prompt) in enumerate(conditioning.prompts.items()):
             x0 = moments.means([index]).expand(draws, -1, -1, -1)
             eps = torch.randn(x0.shape, generator=generator(options.seed, "audit", index))
             denoiser = drift.wrap_training(base.denoiser(), base.schedule, [prompt])
-            read = base.with_images(base.embed([prompt]), told.shown(index))
+            read = base.with_images(base.embed([prompt]), conditioning.shown(index))
             parts = []
             for first in range(0, draws, AT_A_TIME):
                 span = slice(first, min(first + AT_A_TIME, draws))
@@ -66,9 +66,9 @@ def losses(
                     denoiser, base.schedule, clean, noise, times, read.expand(len(times))
                 )
                 parts.append(values)
-            found[place] = torch.cat(parts).double().mean().item()
-            report(place + 1, len(told.prompts))
-    return found
+            loss_values[place] = torch.cat(parts).double().mean().item()
+            report(place + 1, len(conditioning.prompts))
+    return loss_values
 
 
 def audit(
@@ -98,8 +98,8 @@ def audit(
         )
     resolution = model.info.side
     moments = latent_cache.latents(model.base, cohort, resolution, options.out / "cache")
-    told = Told.of(model, cohort, moments)
-    table = cohort.rows().loc[list(told.prompts)]
+    conditioning = Told.of(model, cohort, moments)
+    table = cohort.rows().loc[list(conditioning.prompts)]
     member = (table["split"] == "train").to_numpy()
     if member.all() or not member.any():
         raise CohortError(
@@ -109,11 +109,11 @@ def audit(
     alone = load_base(model.info).about(cohort)
     known = bool(table["patient"].notna().all())
     measured = {
-        "adapted": losses(model, moments, told, options, report),
+        "adapted": losses(model, moments, conditioning, options, report),
         "base": losses(
             alone,
             moments,
-            Told.of(alone, cohort, moments).only(list(told.prompts)),
+            Told.of(alone, cohort, moments).only(list(conditioning.prompts)),
             options,
             report,
         ),
@@ -121,12 +121,12 @@ def audit(
     table_of_losses = Losses(
         member, measured["adapted"], measured["base"], list(table["patient"]) if known else None
     )
-    found = membership(table_of_losses, bootstrap=options.bootstrap, seed=options.seed)
-    colour, sentence = verdict(found)
+    attack = membership(table_of_losses, bootstrap=options.bootstrap, seed=options.seed)
+    colour, sentence = verdict(attack)
     fingerprint = model.info.cohort.fingerprint if model.info.cohort else None
     return {
         "verdict": {"colour": colour, "sentence": sentence},
-        **found,
+        **attack,
         "draws": options.draws,
         "seed": options.seed,
         "cohort": cohort.fingerprint,
@@ -172,41 +172,41 @@ APART = (
 )
 
 
-def write_audit(out: Path, told: Mapping[str, Any]) -> None:
+def write_audit(out: Path, results: Mapping[str, Any]) -> None:
     """audit.json, and audit.html: the verdict, the numbers, how the losses lie."""
-    colour = told["verdict"]["colour"]
-    sentence = told["verdict"]["sentence"]
+    colour = results["verdict"]["colour"]
+    sentence = results["verdict"]["sentence"]
     lights: list[tuple[str, html_report.Colour, str]] = [
         ("Who was in the training set?", colour, sentence)
     ]
-    if not told["matches"]:
+    if not results["matches"]:
         lights.append(("The adapter's own cohort?", "red", OTHERS))
     areas = [
         {
             "score": title,
-            "area under the curve": told[name]["auc"],
-            "95 % interval": "{:.3f} to {:.3f}".format(*told[name]["ci"])
-            if told[name]["ci"]
+            "area under the curve": results[name]["auc"],
+            "95 % interval": "{:.3f} to {:.3f}".format(*results[name]["ci"])
+            if results[name]["ci"]
             else None,
-            "by chance with probability": told[name]["p"],
+            "by chance with probability": results[name]["p"],
         }
         for name, title in SCORES.items()
     ]
-    means = [{"model": name, **values} for name, values in told["means"].items()]
+    means = [{"model": name, **values} for name, values in results["means"].items()]
     blocks = [
         html_report.lights(lights),
         html_report.text(
-            WORDS.format(draws=told["draws"])
-            + (BESIDE.format(**told) if told["shown"] != "nothing" else "")
+            WORDS.format(draws=results["draws"])
+            + (BESIDE.format(**results) if results["shown"] != "nothing" else "")
         ),
         html_report.table(areas, AREAS),
         html_report.table(means, MEANS),
     ]
-    write_json(out / "audit.json", told)
+    write_json(out / "audit.json", results)
     html_report.write_page(
         out / "audit.html",
         "Does the adapter betray its patients?",
-        [*blocks, html_report.picture(_histogram(told["losses"]), APART)],
+        [*blocks, html_report.picture(_histogram(results["losses"]), APART)],
     )
 
 

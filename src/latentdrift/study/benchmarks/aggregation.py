@@ -21,27 +21,28 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for result in results:
         grouped.setdefault((result["method"], result["variant"]), []).append(result)
     rows = []
-    for (method, variant), found in grouped.items():
+    for (method, variant), runs_of_row in grouped.items():
         names = [
             name
-            for name in found[0]["metrics"]
+            for name in runs_of_row[0]["metrics"]
             if not name.startswith("real_") and name != "latent_dc"
         ]
         metrics = {
-            name: over_seeds([scalar(one["metrics"][name]) for one in found]) for name in names
+            name: over_seeds([scalar(one["metrics"][name]) for one in runs_of_row])
+            for name in names
         }
         for name, metric in metrics.items():
-            if metric and isinstance(found[0]["metrics"][name], Mapping):
-                metric["ci"] = [one["metrics"][name]["ci"] for one in found]
+            if metric and isinstance(runs_of_row[0]["metrics"][name], Mapping):
+                metric["ci"] = [one["metrics"][name]["ci"] for one in runs_of_row]
         row = {
             "method": method,
             "variant": variant,
-            "seeds": sorted(one["seed"] for one in found),
+            "seeds": sorted(one["seed"] for one in runs_of_row),
             "metrics": metrics,
         }
-        if "latent_dc" in found[0]["metrics"]:
+        if "latent_dc" in runs_of_row[0]["metrics"]:
             row["latent_dc"] = np.mean(
-                [one["metrics"]["latent_dc"] for one in found], axis=0
+                [one["metrics"]["latent_dc"] for one in runs_of_row], axis=0
             ).tolist()
         rows.append(row)
     return rows
@@ -131,14 +132,14 @@ def runs(results: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, A
 
 def paper(table: Table, method: str | None, variant: str) -> dict[str, str]:
     """The paper's numbers for a row."""
-    found = (
+    numbers = (
         table.paper.get((method, variant))
         or table.paper.get((None, variant))
         or (None,) * len(table.paper_columns)
     )
     return {
         f"paper: {title}": DASH if number is None else f"{number:g}"
-        for title, number in zip(table.paper_columns, found, strict=True)
+        for title, number in zip(table.paper_columns, numbers, strict=True)
     }
 
 
@@ -148,5 +149,5 @@ def _titles(metrics: Sequence[Mapping[str, Any]], table: Table) -> dict[str, str
     distances = {
         name: name.replace("_", ", ") for name in names if name.startswith(("frechet_", "kid_"))
     }
-    shown = {name: title for name, title in table.shown.items() if name in names}
-    return shown | distances | {name: title for name, title in AUC.items() if name in names}
+    titles = {name: title for name, title in table.shown.items() if name in names}
+    return titles | distances | {name: title for name, title in AUC.items() if name in names}

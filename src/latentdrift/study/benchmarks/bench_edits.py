@@ -32,12 +32,12 @@ from latentdrift.study.editors.editor_benchmark import (
     score,
 )
 
-SHOWN = 8  # edits kept of each variant
+MAX_EDIT_IMAGES = 8  # edits kept of each variant
 
 
-def editing(asked: Bench, model: Model, seed: int, editors: tuple[str, ...]) -> EditorBenchmark:
+def editing(bench: Bench, model: Model, seed: int, editors: tuple[str, ...]) -> EditorBenchmark:
     """The edits of a bench by one model."""
-    shared = asked.options.model_dump(
+    shared = bench.options.model_dump(
         include=set(BenchEditorsOptions.model_fields) - {"adapter", "base", "seed"}
     )
     options = BenchEditorsOptions(
@@ -47,36 +47,38 @@ def editing(asked: Bench, model: Model, seed: int, editors: tuple[str, ...]) -> 
     return EditorBenchmark(replace(model, adapters=()), options, hints)
 
 
-def edit_and_judge(asked: Bench, cell: Cell, model: Model) -> None:
+def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
     """Edit, and compare with the last visits, for every variant of a cell that is not there yet."""
-    variants = [variant for variant in cell.variants if asked.result(cell, variant) is None]
+    variants = [variant for variant in cell.variants if bench.result(cell, variant) is None]
     if not variants:
         return
     work = editing(
-        asked, model, cell.seed, (asked.table.editor,) if cell.fit and asked.table.editor else ()
+        bench, model, cell.seed, (bench.table.editor,) if cell.fit and bench.table.editor else ()
     )
     cases, originals = work.cases, [picture_of(case) for case in work.cases]
     truths = colours([case.truth for case in cases])
-    judge = Judge.open(asked, ImageSet(truths, [case.patient for case in cases]))
+    judge = Judge.open(bench, ImageSet(truths, [case.patient for case in cases]))
     for variant in variants:
         if cell.fit is None:
             row = variant.replace("-", " ")
-            made = [
+            edited_images = [
                 baseline(work, row, case, original)
                 for case, original in zip(cases, originals, strict=True)
             ]
-            told = {}
+            details = {}
         else:
             editor = work.editors[0]
-            made = [
-                outcomes(editor, edited(work, editor, case, shelf=None))[editor] for case in cases
+            edited_images = [
+                outcomes(editor, edited(work, editor, case, cache=None))[editor] for case in cases
             ]
-            told = {"drift": model.drift.to_dict()}
-        pictures = colours(made)
+            details = {"drift": model.drift.to_dict()}
+        pictures = colours(edited_images)
         metrics: dict[str, Any] = judge(
             model.base, pictures, cell.seed, [case.patient for case in cases]
         )
-        scores = [score(work, *three) for three in zip(cases, originals, made, strict=True)]
+        scores = [
+            score(work, *three) for three in zip(cases, originals, edited_images, strict=True)
+        ]
         metrics |= {
             name: mean([one.get(name) for one in scores], cases, work.options) for name in METRICS
         }
@@ -85,16 +87,16 @@ def edit_and_judge(asked: Bench, cell: Cell, model: Model) -> None:
         }
         for name, values in compare(truths, pictures, rows=perceptual).items():
             metrics[name] = mean(values.tolist(), cases, work.options)
-        shown = list(pictures[:SHOWN]) if cell.fit else []
-        asked.keep(cell, variant, shown, {"n": len(cases), **told, "metrics": metrics})
+        strip_images = list(pictures[:MAX_EDIT_IMAGES]) if cell.fit else []
+        bench.keep(cell, variant, strip_images, {"n": len(cases), **details, "metrics": metrics})
 
 
-def trial(asked: Bench, base: Base) -> None:
+def trial(bench: Bench, base: Base) -> None:
     """One edit, kept nowhere, by a network of the right shape."""
-    model = Model.of_base(base, asked.options.resolution).about(asked.cohort)
-    editor = asked.table.editor or ""
-    work = editing(asked, model, asked.options.seed, (editor,))
-    edited(work, editor, work.cases[0], shelf=None)
+    model = Model.of_base(base, bench.options.resolution).about(bench.cohort)
+    editor = bench.table.editor or ""
+    work = editing(bench, model, bench.options.seed, (editor,))
+    edited(work, editor, work.cases[0], cache=None)
 
 
 def colours(pictures: list[np.ndarray]) -> np.ndarray:

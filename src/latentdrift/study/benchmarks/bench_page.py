@@ -35,33 +35,33 @@ PERCEPTUAL = (
 
 
 def write_bench(
-    out: Path, asked: Bench, results: Sequence[Mapping[str, Any]], sensitivity: Any
+    out: Path, bench: Bench, results: Sequence[Mapping[str, Any]], sensitivity: Any
 ) -> Path:
     """bench.json, bench.md, bench.html, and sensitivity.png where there is such a figure."""
     rows = summarise(results)
     reference = real(results)
-    settings = json.loads(asked.options.model_dump_json())
-    told = {
+    settings = json.loads(bench.options.model_dump_json())
+    document = {
         "rows": rows,
         "real": reference,
         "settings": settings,
-        "cohort": asked.cohort.fingerprint,
+        "cohort": bench.cohort.fingerprint,
     }
-    if asked.classes:
-        told["by"] = str(asked.classes)
-    write_json(out / "bench.json", told)
-    table = people(rows, asked.table)
-    said = words(asked, reference)
+    if bench.classes:
+        document["by"] = str(bench.classes)
+    write_json(out / "bench.json", document)
+    table = people(rows, bench.table)
+    sentences = words(bench, reference)
     variants = [
-        {"variant": name, "what it is": asked.table.variants[name].summary}
-        for name in asked.options.variants
+        {"variant": name, "what it is": bench.table.variants[name].summary}
+        for name in bench.options.variants
     ]
     write_text(
         out / "bench.md",
-        "\n".join([markdown(table), *(f"{part}\n" for part in said), markdown(variants)]),
+        "\n".join([markdown(table), *(f"{part}\n" for part in sentences), markdown(variants)]),
     )
     blocks = [
-        html_report.text("\n\n".join(said)),
+        html_report.text("\n\n".join(sentences)),
         html_report.table(table),
         html_report.table(variants),
     ]
@@ -74,23 +74,23 @@ def write_bench(
         ]
     blocks += [
         html_report.heading("Synthetic pictures of the first seed"),
-        html_report.gallery(list(_strips(asked))),
+        html_report.gallery(list(_strips(bench))),
     ]
     blocks += [
         html_report.heading("Every run"),
         html_report.table(
-            runs(results, asked.table),
+            runs(results, bench.table),
             "In brackets the 95 % interval of that run, from resampling patients and pictures.",
         ),
     ]
-    html_report.write_page(out / "bench.html", asked.table.title, blocks)
+    html_report.write_page(out / "bench.html", bench.table.title, blocks)
     return out / "bench.html"
 
 
-def words(asked: Bench, reference: Mapping[str, Any]) -> list[str]:
+def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
     """What has to be known to read the table, in paragraphs."""
-    options = asked.options
-    table = asked.table
+    options = bench.options
+    table = bench.table
     floors = [
         f"{name.replace('_', ', ')} {value:.3g}"
         for name, value in reference["floors"].items()
@@ -110,66 +110,66 @@ def words(asked: Bench, reference: Mapping[str, Any]) -> list[str]:
         else ""
     )
     compared = (
-        f"{len(asked.visits)} first visits of test patients, whom no fit saw, per variant and "
+        f"{len(bench.visits)} first visits of test patients, whom no fit saw, per variant and "
         f"seed, changed by {table.editor} into the age and diagnosis of their last visits, which "
         "are the truth and what distances are from"
         if table.editor
-        else f"{options.n} synthetic pictures per variant and seed against {len(asked.cohort.rows('test'))} test images of "
+        else f"{options.n} synthetic pictures per variant and seed against {len(bench.cohort.rows('test'))} test images of "
         "patients that no fit saw"
     )
-    said = [
+    sentences = [
         f"{options.seeds} seeds, {options.fit_steps} steps of {options.fit_batch_size} images per "
         f"fit, {compared}. Values are means over seeds with the 95 % interval of that mean, or of "
         f"one seed its own; bench.html has each run's own interval{spread}.{halves}"
     ]
-    said += [EDITS, PERCEPTUAL] if table.editor else []
-    if asked.classes:
-        said += [
-            f"AUC: a small classifier learns {asked.classes} against the rest from a variant's "
+    sentences += [EDITS, PERCEPTUAL] if table.editor else []
+    if bench.classes:
+        sentences += [
+            f"AUC: a small classifier learns {bench.classes} against the rest from a variant's "
             "pictures, and is tested on the real test images; 0.5 is chance. Half of the synthetic "
             "pictures are of each class."
         ]
     if table.paper:
-        said += [
+        sentences += [
             "The paper's columns (Yeganeh et al. 2025) are of another base (Stable Diffusion 1.4), "
             "other features and other data: compare the order of the rows, never the numbers. "
             f"{table.note}".strip()
         ]
-    return said
+    return sentences
 
 
-def sensitivity(asked: Bench) -> Any:
+def sensitivity(bench: Bench) -> Any:
     """The figure for the first method's plain and drifted fits of the first seed; None where none
     is wanted, or neither made."""
-    options = asked.options
-    found = {}
-    if not (asked.table.answers and isinstance(options, BenchDrawnOptions)):
+    options = bench.options
+    responses = {}
+    if not (bench.table.answers and isinstance(options, BenchDrawnOptions)):
         return None
     for kind, title in (
         ("plain", "trained without drift"),
         ("drift", f"trained with drift {options.delta}"),
     ):
         cell = Cell(options.methods[0], kind, options.seed, ())
-        if not (asked.fitting(cell).out / "adapter").is_dir():
+        if not (bench.fitting(cell).out / "adapter").is_dir():
             continue
-        model = load_fit(asked.fitting(cell))
+        model = load_fit(bench.fitting(cell))
         sampling = SamplingOptions.of(options, model.info.side)
-        found[f"{options.methods[0]}, {title}"] = answers(
-            model, prompts_of_split(model, asked.cohort, "test", FEW), sampling
+        responses[f"{options.methods[0]}, {title}"] = answers(
+            model, prompts_of_split(model, bench.cohort, "test", FEW), sampling
         )
-    return figure(found, options.sampler) if found else None
+    return figure(responses, options.sampler) if responses else None
 
 
-def _strips(asked: Bench) -> Iterator[tuple[np.ndarray, str]]:
+def _strips(bench: Bench) -> Iterator[tuple[np.ndarray, str]]:
     from PIL import Image
 
-    for cell in asked.all_cells:
+    for cell in bench.all_cells:
         for variant in cell.variants:
-            path = asked.path(cell, variant, ".png")
-            if cell.seed == asked.options.seed and path.is_file():
+            path = bench.path(cell, variant, ".png")
+            if cell.seed == bench.options.seed and path.is_file():
                 name = f"{cell.method}, {variant}" if cell.method else variant
                 with Image.open(path) as picture:
                     yield (
                         np.asarray(picture),
-                        f"synthetic; {name}: {asked.table.variants[variant].summary}",
+                        f"synthetic; {name}: {bench.table.variants[variant].summary}",
                     )

@@ -172,7 +172,7 @@ class Bench:
         wanted = [
             name for name in self.options.variants if table.variants[name].searched == searched
         ]
-        found = []
+        selected = []
         for seed in range(self.options.seed, self.options.seed + self.options.seeds):
             for name in self.options.methods:
                 for kind in table.fits:
@@ -181,13 +181,13 @@ class Bench:
                         for v in wanted
                         if table.variants[v].fit == kind and table.possible(name, v)
                     )
-                    found += [Cell(name, kind, seed, variants)] if variants else []
+                    selected += [Cell(name, kind, seed, variants)] if variants else []
             alone = tuple(v for v in wanted if table.variants[v].fit is None)
             if alone and (
                 seed == self.options.seed or not self.table.editor
             ):  # no seed changes what is not edited
-                found.append(Cell(None, None, seed, alone))
-        return found
+                selected.append(Cell(None, None, seed, alone))
+        return selected
 
     @property
     def all_cells(self) -> list[Cell]:
@@ -198,12 +198,12 @@ class Bench:
         """The options of a cell's fit."""
         options = self.options
         row = self.table.before if cell.fit == BEFORE else self.table.fits[cell.fit or ""]
-        how: dict[str, Any] = {
+        values: dict[str, Any] = {
             name: value.format(delta=options.delta) if isinstance(value, str) else value
             for name, value in row.items()
         }
         if first := self.first(cell):
-            how["start"] = (str(self.fitting(first).out),)
+            values["start"] = (str(self.fitting(first).out),)
         return FitOptions(
             cohort=options.cohort,
             base=options.base,
@@ -218,7 +218,7 @@ class Bench:
             preview_every=0,
             checkpoint_every=options.fit_steps,
             out=options.out / "fits" / cell.name,
-            **how,
+            **values,
         )
 
     def first(self, cell: Cell) -> Cell | None:
@@ -275,29 +275,35 @@ class Bench:
 
         Bases, cohorts and files count by their content, wherever they lie.
         """
-        told = self.options.model_dump(
+        settings = self.options.model_dump(
             mode="json",
             exclude={"out", "cohort", "workers", "methods", "variants", "seeds", "seed", "device"},
         )
-        told["base"] = identity(self.options.base)
-        told["delta"] = [told["delta"], *contents(self.options.delta)]
-        told["features"] = [
+        settings["base"] = identity(self.options.base)
+        settings["delta"] = [settings["delta"], *contents(self.options.delta)]
+        settings["features"] = [
             [name, *contents(name.rpartition("=")[2])] for name in self.options.features
         ]
         if self.classes:
-            told["by"] = str(self.classes)
-        return key(told, self.cohort.fingerprint)
+            settings["by"] = str(self.classes)
+        return key(settings, self.cohort.fingerprint)
 
     def keep(
-        self, cell: Cell, variant: str, shown: Sequence[np.ndarray], told: Mapping[str, Any]
+        self,
+        cell: Cell,
+        variant: str,
+        strip_images: Sequence[np.ndarray],
+        details: Mapping[str, Any],
     ) -> None:
         """Write a variant's result, and a strip of some of its synthetic pictures [R, R, 3] in [0,
         1]."""
-        if len(shown):
-            sheet = contact_sheet(list(np.rint(np.stack(shown).clip(0, 1) * 255).astype(np.uint8)))
+        if len(strip_images):
+            sheet = contact_sheet(
+                list(np.rint(np.stack(strip_images).clip(0, 1) * 255).astype(np.uint8))
+            )
             with written(self.path(cell, variant, ".png")) as aside:
                 write_png(aside, sheet, synthetic=True)
-        about = {"method": cell.method, "variant": variant, "seed": cell.seed, **told}
+        about = {"method": cell.method, "variant": variant, "seed": cell.seed, **details}
         self._results.put(_name(cell, variant), about)
 
     def result(self, cell: Cell, variant: str) -> dict[str, Any] | None:

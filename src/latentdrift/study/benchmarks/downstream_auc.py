@@ -18,16 +18,18 @@ from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import ImageSet
 from latentdrift.evaluate.statistics import bootstrap
 
-MOST = 1000  # real pictures that a classifier learns from; a larger split is sampled down
+MAX_REAL_IMAGES = (
+    1000  # real pictures that a classifier learns from; a larger split is sampled down
+)
 
 
 def taught(cohort: Cohort, classes: Classes, seed: int) -> pd.DataFrame:
     """Rows of the train split whose class is known, at most MOST."""
     rows = cohort.rows("train")
     rows = rows[~np.isnan(classes.labels(rows))]
-    if len(rows) > MOST:
+    if len(rows) > MAX_REAL_IMAGES:
         rows = rows.iloc[
-            np.sort(bootstrap.rng(seed, "taught").choice(len(rows), MOST, replace=False))
+            np.sort(bootstrap.rng(seed, "taught").choice(len(rows), MAX_REAL_IMAGES, replace=False))
         ]
     return rows
 

@@ -41,7 +41,7 @@ def answers(
     """Pictures and latent means of a model for every delta of the start, with the same seeds and
     prompts."""
     few = {index: prompts[index] for index in sorted(prompts)[:FEW]}
-    found = []
+    images = []
     for delta in grid:
         seen: dict[int, list[Tensor]] = {}
 
@@ -54,29 +54,29 @@ def answers(
             np.concatenate([part.numpy() for part in seen[done]])[: len(few)]
             for done in sorted(seen)
         ]
-        shown = np.rint(pictures[0].clip(0, 1) * 255).astype(np.uint8)
-        found.append(
-            Answer(delta, shown, [float(x.mean()) for x in level], [float(x.std()) for x in level])
+        pixels = np.rint(pictures[0].clip(0, 1) * 255).astype(np.uint8)
+        images.append(
+            Answer(delta, pixels, [float(x.mean()) for x in level], [float(x.std()) for x in level])
         )
-    return found
+    return images
 
 
 def figure(models: Mapping[str, Sequence[Answer]], sampler: str) -> Any:
     """One row of pictures over delta per model, and below it the latent mean over the steps."""
     from matplotlib.figure import Figure
 
-    columns = max(len(found) for found in models.values())
-    made = Figure(figsize=(1.25 * columns, 3.6 * len(models)), layout="constrained")
-    grid = made.add_gridspec(2 * len(models), columns, height_ratios=[1, 1.6] * len(models))
+    columns = max(len(responses) for responses in models.values())
+    drawing = Figure(figsize=(1.25 * columns, 3.6 * len(models)), layout="constrained")
+    grid = drawing.add_gridspec(2 * len(models), columns, height_ratios=[1, 1.6] * len(models))
     unit = "xt / a" if SAMPLERS[sampler].sigma_units else "xt"
-    for row, (name, found) in enumerate(models.items()):
-        for column, answer in enumerate(found):
-            ax = made.add_subplot(grid[2 * row, column])
+    for row, (name, responses) in enumerate(models.items()):
+        for column, answer in enumerate(responses):
+            ax = drawing.add_subplot(grid[2 * row, column])
             ax.imshow(answer.picture)
             ax.set_axis_off()
             ax.set_title(f"{answer.delta:+g}", fontsize=8)
-        below = made.add_subplot(grid[2 * row + 1, :])
-        for place, answer in enumerate(found):
+        below = drawing.add_subplot(grid[2 * row + 1, :])
+        for place, answer in enumerate(responses):
             colour = f"C{place}"
             steps = range(1, len(answer.mean) + 1)
             mean = np.array(answer.mean)
@@ -87,4 +87,4 @@ def figure(models: Mapping[str, Sequence[Answer]], sampler: str) -> Any:
         below.tick_params(labelsize=7)
         below.legend(fontsize=6, ncols=2, title="delta of the start", title_fontsize=6)
         below.spines[["top", "right"]].set_visible(False)
-    return made
+    return drawing

@@ -53,7 +53,7 @@ VARIANTS: dict[str, Variant] = {
 }
 
 # Metrics of edits with a known answer -> their titles.
-SHOWN: dict[str, str] = {
+METRIC_TITLES: dict[str, str] = {
     "ssim": "SSIM",
     "lpips-unweighted": "perceptual distance",
     "psnr": "PSNR (dB)",
@@ -80,7 +80,7 @@ TABLE2 = Table(
     fits=FITS,
     variants=VARIANTS,
     follows="test",
-    shown=SHOWN,
+    shown=METRIC_TITLES,
     editor="instruct-pix2pix",
     before=DRIFT,
     paper=PAPER,

@@ -50,22 +50,22 @@ class Judge:
     ) -> dict[str, Any]:
         """Everything that is said of pictures [N, R, R, 3] in [0, 1]; `whose` are the patients of
         edits."""
-        found: dict[str, Any] = dict(levels(pictures, self.pictures))
-        found["latent_dc"], found["real_latent_dc"] = (
+        metrics: dict[str, Any] = dict(levels(pictures, self.pictures))
+        metrics["latent_dc"], metrics["real_latent_dc"] = (
             channel_means(base, x) for x in (pictures, self.pictures)
         )
-        found["latent_dc_error"] = float(
-            np.abs(np.subtract(found["latent_dc"], found["real_latent_dc"])).mean()
+        metrics["latent_dc_error"] = float(
+            np.abs(np.subtract(metrics["latent_dc"], metrics["real_latent_dc"])).mean()
         )
         for name, space in self.spaces.items():
-            made = space(pictures)
+            vectors = space(pictures)
             for kind in KINDS:
                 how: Any = {"whose": whose, "bootstrap": self.resamples, "seed": seed}
-                judged = judge(DISTANCES[kind], self.features[name], made, self.patients, **how)
-                found[f"{kind}_{name}"] = {
+                judged = judge(DISTANCES[kind], self.features[name], vectors, self.patients, **how)
+                metrics[f"{kind}_{name}"] = {
                     part: judged.get(part) for part in ("value", "ci", "floor", "matched")
                 }
-        return found
+        return metrics
 
 
 def channel_means(base: Base, pictures: np.ndarray) -> list[float]:

@@ -34,7 +34,7 @@ class Told:
             CohortError: No image is left.
         """
         name = model.info.method
-        return SHOWN[METHODS[name].image_input if name else None](model, cohort, moments)
+        return CONDITIONINGS[METHODS[name].image_input if name else None](model, cohort, moments)
 
     def only(self, rows: Sequence[int]) -> Told:
         """Of some of the images."""
@@ -61,22 +61,24 @@ def _sources(model: Model, cohort: Cohort, moments: Moments) -> Told:
     info = model.info
     cells = cohort.rows().to_dict("index")
     before = previous(cohort.rows())
-    said = {}
+    instructions = {}
     for row, earlier in before.items():
         try:
-            said[row] = manner.instructs(info.describe, cells[earlier], cells[row], info.spec)
+            instructions[row] = manner.instructs(
+                info.describe, cells[earlier], cells[row], info.spec
+            )
         except OptionError:  # nothing is known that could be said, as in training
             continue
-    if not said:
+    if not instructions:
         raise CohortError(
             f"cohort {cohort.folder} has no image with a visit before it, and this network was "
             "trained on pairs of visits"
         )
-    return Told(said, lambda row: [model.base.source(moments.means([before[row]]))])
+    return Told(instructions, lambda row: [model.base.source(moments.means([before[row]]))])
 
 
 # What a network is shown (`Method.image_input`) -> what it is told and shown of a cohort.
-SHOWN: dict[str | None, Callable[[Model, Cohort, Moments], Told]] = {
+CONDITIONINGS: dict[str | None, Callable[[Model, Cohort, Moments], Told]] = {
     None: _text,
     "hint": _hints,
     "source": _sources,

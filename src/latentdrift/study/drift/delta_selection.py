@@ -60,9 +60,9 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
             "measured, and nothing is learned"
         )
         return [Flag("degenerate", says)]
-    found = []
+    raised = []
     if all(reading.low == reading.high for reading in ordered):
-        found.append(
+        raised.append(
             Flag(
                 "no-interval",
                 "there are too few patients for intervals, so that any difference counts, however "
@@ -70,7 +70,7 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
             )
         )
     elif all(reading.low <= best.high for reading in ordered):
-        found.append(
+        raised.append(
             Flag(
                 "flat",
                 "no delta differs from the best beyond the intervals; more images (`n`) may tell "
@@ -78,7 +78,7 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
             )
         )
     if best in (ordered[0], ordered[-1]):
-        found.append(
+        raised.append(
             Flag(
                 "edge",
                 f"the least distance is at the edge of the grid, {best.delta:g}; widen `grid`",
@@ -93,8 +93,8 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
             f"the curve is not convex: at {bump.delta:g} it is above the line between two others "
             "beyond the intervals"
         )
-        found.append(Flag("non-convex", f"{says}; there may be more than one minimum"))
-    return found
+        raised.append(Flag("non-convex", f"{says}; there may be more than one minimum"))
+    return raised
 
 
 def _above(left: Reading, middle: Reading, right: Reading) -> bool:

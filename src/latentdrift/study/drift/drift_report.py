@@ -33,25 +33,25 @@ CURVES = (
 )
 
 
-def write_json(path: Path, told: Mapping[str, Any]) -> None:
+def write_json(path: Path, results: Mapping[str, Any]) -> None:
     """Write the file that `fit` takes as `drift`, whole or not at all."""
     path.with_suffix(".partial").unlink(missing_ok=True)  # of a run that version 0.1 was killed in
-    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
-def write_search(out: Path, told: Mapping[str, Any], stages: Sequence[Stage]) -> None:
+def write_search(out: Path, results: Mapping[str, Any], stages: Sequence[Stage]) -> None:
     """search.json, and search.html: what was chosen, what speaks against it, every curve, a picture
     per delta."""
-    target = told["target"]
-    size = told["settings"]["latent_size"]
-    n = told["settings"]["n"]
+    target = results["target"]
+    size = results["settings"]["latent_size"]
+    n = results["settings"]["n"]
     blocks = [
-        html_report.lights(_lights(told, stages)),
-        html_report.text(_summary(told, target, n)),
+        html_report.lights(_lights(results, stages)),
+        html_report.text(_summary(results, target, n)),
     ]
     for stage in stages:
-        anchor = f"the trained one, {told['delta'][0]:g}" if stage.name == "fine" else "0"
+        anchor = f"the trained one, {results['delta'][0]:g}" if stage.name == "fine" else "0"
         captions = [
             (picture, f"synthetic, delta {delta:+g} ({delta * size:+.2g} sd)")
             for delta, picture in stage.strip
@@ -65,35 +65,35 @@ def write_search(out: Path, told: Mapping[str, Any], stages: Sequence[Stage]) ->
                 "The same as numbers. The interval is that of the distance that decides.",
             ),
         ]
-    write_json(out / "search.json", told)
+    write_json(out / "search.json", results)
     html_report.write_page(out / "search.html", "Drift: search", blocks)
 
 
-def _summary(told: Mapping[str, Any], target: Mapping[str, Any], n: int) -> str:
+def _summary(results: Mapping[str, Any], target: Mapping[str, Any], n: int) -> str:
     fallback = (
         ""
         if target["split"] == "validation"
         else " (there is no validation split, and the test split is never used)"
     )
     return (
-        f"Drift {told['delta'][0]:g} in every latent channel, {told['sd'][0]:+.3g} sds of a noise "
-        f"channel's mean, in mode '{told['mode']}'; decided by {DISTANCES[DECIDES].title}. {n} "
-        "synthetic pictures per delta, the same seeds and prompts for each, against "
-        f"{target['images']} real ones of the {target['split']} split{fallback}."
+        f"Drift {results['delta'][0]:g} in every latent channel, {results['sd'][0]:+.3g} sds of a "
+        f"noise channel's mean, in mode '{results['mode']}'; decided by "
+        f"{DISTANCES[DECIDES].title}. {n} synthetic pictures per delta, the same seeds and prompts "
+        f"for each, against {target['images']} real ones of the {target['split']} split{fallback}."
     )
 
 
 def _lights(
-    told: Mapping[str, Any], stages: Sequence[Stage]
+    results: Mapping[str, Any], stages: Sequence[Stage]
 ) -> list[tuple[str, html_report.Colour, str]]:
-    found = [
+    flagged = [
         (f"{stage.name}: {flag['name']}", flag["sentence"])
         for stage in stages
         for flag in stage.flags
     ]
     lights: list[tuple[str, html_report.Colour, str]] = [
         (name, "red" if name.endswith("degenerate") else "amber", f"{says[0].upper()}{says[1:]}.")
-        for name, says in found
+        for name, says in flagged
     ]
     return lights or [
         ("Curve", "green", "The least distance lies inside the grid, and the curve has one valley.")
@@ -139,15 +139,15 @@ def _rows(stage: Stage) -> list[dict[str, Any]]:
     return rows
 
 
-def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
+def write_estimate(out: Path, results: Mapping[str, Any]) -> None:
     """estimate.json, and estimate.html: the closed form per channel, the copy slope, and the start
     that the model asks for."""
-    slope = told["copy_slope"]
-    closed = told["closed_form"]
+    slope = results["copy_slope"]
+    closed = results["closed_form"]
     words = (
         "A network expects the mean a m where sampling starts, and plain noise has the mean 0. "
-        f"With a = {told['a_t0']:.4f} at t = {told['t0']:g} and m, the mean latent of "
-        f"{told['images']} training images, the difference is delta, one number per latent "
+        f"With a = {results['a_t0']:.4f} at t = {results['t0']:g} and m, the mean latent of "
+        f"{results['images']} training images, the difference is delta, one number per latent "
         "channel, for a network that was trained without drift. Intervals: 95 %, from resampling "
         "patients."
     )
@@ -160,12 +160,12 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
             "delta in sd": sd,
         }
         for channel, (mean, delta, (low, high), sd) in enumerate(
-            zip(told["latent_mean"], *closed.values(), strict=True)
+            zip(results["latent_mean"], *closed.values(), strict=True)
         )
     ]
     caption = (
         "delta in standard deviations of unit noise, and in sds of a noise channel's mean, "
-        f"1/{told['latent_size']}."
+        f"1/{results['latent_size']}."
     )
     blocks = [html_report.text(words), html_report.table(rows, caption)]
     if slope:
@@ -190,8 +190,8 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
             html_report.picture(_slopes(slope), says),
             html_report.table(numbers),
         ]
-    if told["source"] == "calibrated":
-        asked = [
+    if results["source"] == "calibrated":
+        calibrated = [
             {
                 "channel": channel,
                 "delta": delta,
@@ -199,7 +199,7 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
                 "delta in sd": sd,
             }
             for channel, (delta, (low, high), sd) in enumerate(
-                zip(told["delta"], told["interval"], told["sd"], strict=True)
+                zip(results["delta"], results["interval"], results["sd"], strict=True)
             )
         ]
         why = (
@@ -210,9 +210,9 @@ def write_estimate(out: Path, told: Mapping[str, Any]) -> None:
         blocks += [
             html_report.heading("The start that the adapter asks for"),
             html_report.text(why),
-            html_report.table(asked),
+            html_report.table(calibrated),
         ]
-    write_json(out / "estimate.json", told)
+    write_json(out / "estimate.json", results)
     html_report.write_page(out / "estimate.html", "Drift: estimate", blocks)
 
 

@@ -60,29 +60,29 @@ def estimate(
     )
     size = base.latent_size(resolution)
     copied = None
-    found = {
+    results = {
         "delta": list(delta),
         "interval": [list(ends) for ends in interval],
         "sd": [value * size for value in delta],
     }
-    chosen = {**found, "source": "closed form"}
+    chosen = {**results, "source": "closed form"}
     if options.copy_slope:
         draw = drawn(model.about(cohort), cohort, options, resolution, report)
         if model.is_base:  # a base alone does not know the cohort yet
             copied = told(*draw(torch.zeros(means.shape[1])), a_t0)
         else:
             answer = response(draw, means.mean(0))
-            asked = calibrated(model, answer, means.mean(0), options.seed)
+            calibrated_drift = calibrated(model, answer, means.mean(0), options.seed)
             copied = told(*answer.first(options.n), a_t0)
             chosen = {
-                **asked,
-                "sd": [value * size for value in asked["delta"]],
+                **calibrated_drift,
+                "sd": [value * size for value in calibrated_drift["delta"]],
                 "source": "calibrated",
             }
     return {
         **chosen,
         "mode": "infer",
-        "closed_form": found,
+        "closed_form": results,
         "latent_mean": means.double().mean(0).tolist(),
         "latent_size": size,
         "t0": float(first_time(options.sampler, base.schedule, options.steps)),
@@ -139,15 +139,15 @@ def drawn(
 def told(starts: Tensor, ends: Tensor, a_t0: float) -> dict[str, Any]:
     """The copy slope of plain starts, as it stands in estimate.json, and what it was measured
     on."""
-    found = copy_slope(starts, ends, a_t0)
+    slope = copy_slope(starts, ends, a_t0)
     return {
-        "slope": list(found.slope),
-        "interval": [list(ends) for ends in found.interval],
-        "r2": list(found.r2),
-        "full": found.full,
-        "share": list(found.share),
-        "n": found.n,
-        "sentence": found.sentence,
+        "slope": list(slope.slope),
+        "interval": [list(ends) for ends in slope.interval],
+        "r2": list(slope.r2),
+        "full": slope.full,
+        "share": list(slope.share),
+        "n": slope.n,
+        "sentence": slope.sentence,
         "starts": starts.tolist(),
         "outputs": ends.tolist(),
     }
@@ -158,7 +158,7 @@ def calibrated(model: Model, answer: Response, wanted: Tensor, seed: int) -> dic
     stands in estimate.json."""
     trained = model.drift.train or (0.0,) * len(wanted)
     interval = answer.interval(wanted, seed)
-    delta = [found + value for found, value in zip(answer.start(wanted), trained, strict=True)]
+    delta = [start + value for start, value in zip(answer.start(wanted), trained, strict=True)]
     return {
         "delta": delta,
         "interval": [[low + v, high + v] for (low, high), v in zip(interval, trained, strict=True)],

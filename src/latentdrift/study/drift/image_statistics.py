@@ -19,7 +19,7 @@ from latentdrift.evaluate.statistics import bootstrap
 from latentdrift.model.base import Base
 
 BATCH = 8  # pictures at a time
-MOST = 2000  # real pictures; a larger set is sampled down
+MAX_REAL_IMAGES = 2000  # real pictures; a larger set is sampled down
 
 Numbers = dict[str, np.ndarray]
 """Row of DISTANCES -> what each picture is to it, [N, K]."""
@@ -52,13 +52,13 @@ class Gauge:
 
     def __call__(self, pictures: np.ndarray) -> Numbers:
         """Of pictures [N, R, R, 3] in [0, 1]."""
-        found = {
+        statistics = {
             name: row.of_pictures(pictures) for name, row in INTENSITIES.items() if row.of_pictures
         }
         mean, _ = self.base.moments(
             2 * torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))) - 1
         )
-        return found | {
+        return statistics | {
             "latent-dc": mean.mean((2, 3)).cpu().numpy(),
             "kid": self.features(pictures),
         }
@@ -90,9 +90,11 @@ class Target:
         which drift is judged later."""
         split = "validation" if len(cohort.rows("validation")) else "train"
         rows = cohort.rows(split)
-        if len(rows) > MOST:
+        if len(rows) > MAX_REAL_IMAGES:
             rows = rows.iloc[
-                np.sort(bootstrap.rng(seed, "target").choice(len(rows), MOST, replace=False))
+                np.sort(
+                    bootstrap.rng(seed, "target").choice(len(rows), MAX_REAL_IMAGES, replace=False)
+                )
             ]
         return cls(split, rows, list(rows["patient"]) if rows["patient"].notna().all() else None)
 

@@ -165,13 +165,15 @@ def search(
         report: Told (deltas done, deltas) of the curve at hand.
     """
     model = load().about(cohort)
-    asked = Question.of(model, cohort, options)
-    real = Gauge.open(model.base).all(asked.target.pictures(cohort, asked.facts["resolution"]))
+    question = Question.of(model, cohort, options)
+    real = Gauge.open(model.base).all(
+        question.target.pictures(cohort, question.facts["resolution"])
+    )
     del model  # every process opens its own
-    stages, delta = SEARCHES[options.stage](asked, load, partial(curve, asked, real, report))
-    told = {
-        "delta": [delta] * asked.channels,
-        "sd": [delta * asked.latent_size] * asked.channels,
+    stages, delta = SEARCHES[options.stage](question, load, partial(curve, question, real, report))
+    results = {
+        "delta": [delta] * question.channels,
+        "sd": [delta * question.latent_size] * question.channels,
         "mode": "infer" if options.stage == "infer" else "both",
         "start": stages[-1].chosen,
         "decided_by": DECIDES,
@@ -180,33 +182,35 @@ def search(
             name: judged["floor"] for name, judged in stages[0].points[0]["distances"].items()
         },
         "fine": stages[1].to_dict() if len(stages) > 1 else None,
-        "target": asked.target.to_dict(),
+        "target": question.target.to_dict(),
         "settings": options.model_dump(mode="json", exclude={"out", "workers"})
-        | {"latent_size": asked.latent_size, **asked.facts, "batch_size": options.batch_size},
-        "base": dict(zip(("name", "hash"), asked.base, strict=True)),
+        | {"latent_size": question.latent_size, **question.facts, "batch_size": options.batch_size},
+        "base": dict(zip(("name", "hash"), question.base, strict=True)),
         "cohort": cohort.fingerprint,
     }
-    return told, stages
+    return results, stages
 
 
 def search_infer(
-    asked: Question, load: LoadModel, trace: Callable[..., Stage]
+    question: Question, load: LoadModel, trace: Callable[..., Stage]
 ) -> tuple[list[Stage], float]:
     """One curve: the model is fixed and the start varies."""
-    stage = trace("infer", asked.grid, partial(draw_from_starts, load, asked), asked.identity)
+    stage = trace(
+        "infer", question.grid, partial(draw_from_starts, load, question), question.identity
+    )
     return [stage], stage.chosen
 
 
 def search_train(
-    asked: Question, load: LoadModel, trace: Callable[..., Stage]
+    question: Question, load: LoadModel, trace: Callable[..., Stage]
 ) -> tuple[list[Stage], float]:
     """Two curves: a fit per delta, then the starts around the best fit's."""
-    budget = asked.fitting(0.0).model_dump(mode="json", exclude={"out", "cohort", "base"})
-    trained = trace("train", asked.grid, partial(draw_from_fits, asked), budget)
+    budget = question.fitting(0.0).model_dump(mode="json", exclude={"out", "cohort", "base"})
+    trained = trace("train", question.grid, partial(draw_from_fits, question), budget)
     best = trained.chosen
-    step = min(b - a for a, b in pairwise(asked.grid))
+    step = min(b - a for a, b in pairwise(question.grid))
     starts = [round(best + part * step, 6) + 0.0 for part in FINE]
-    again = partial(draw_from_starts, partial(load_fit, asked.fitting(best)), asked)
+    again = partial(draw_from_starts, partial(load_fit, question.fitting(best)), question)
     return [trained, trace("fine", starts, again, budget | {"trained": best}, anchor=best)], best
 
 
@@ -219,7 +223,7 @@ SEARCHES: dict[
 
 
 def curve(
-    asked: Question,
+    question: Question,
     real: Numbers,
     report: Report,
     name: str,
@@ -230,24 +234,24 @@ def curve(
 ) -> Stage:
     """Draw and compare at every delta of a grid, then choose; `model` says which model it is, in
     what shapes a point."""
-    options = asked.options
-    target = asked.target
+    options = question.options
+    target = question.target
     facts = {
-        **asked.facts,
-        "base": asked.base[1],
-        "cohort": asked.cohort.fingerprint,
+        **question.facts,
+        "base": question.base[1],
+        "cohort": question.cohort.fingerprint,
         "target": target.to_dict(),
         "n": options.n,
     }
-    settings = key(model, asked.arithmetic, options.bootstrap, facts)
+    settings = key(model, question.arithmetic, options.bootstrap, facts)
     results = Results(options.out / "points" / name, settings)
     points = Points(results, open, real, target.patients, options.bootstrap, options.seed)
-    made = points.all(grid, options.workers, report)
-    readings = [reading(point) for point in made]
+    measured = points.all(grid, options.workers, report)
+    readings = [reading(point) for point in measured]
     strip = [(delta, points.picture(delta)) for delta in sorted(grid)]
     chosen = choose(readings, anchor).delta
     best = lowest(readings).delta
-    return Stage(name, made, chosen, best, [flag.to_dict() for flag in flags(readings)], strip)
+    return Stage(name, measured, chosen, best, [flag.to_dict() for flag in flags(readings)], strip)
 
 
 def reading(point: Mapping[str, Any]) -> Reading:
@@ -275,26 +279,30 @@ def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
     return tuple(sorted(values))
 
 
-def draw_from_starts(load: LoadModel, asked: Question) -> Draw:
+def draw_from_starts(load: LoadModel, question: Question) -> Draw:
     """Opens a model whose start alone varies."""
-    model = load().about(asked.cohort)
-    gauge = Gauge.open(model.base)
-    prompts = asked.prompts(model)
+    model = load().about(question.cohort)
+    measure = Gauge.open(model.base)
+    prompts = question.prompts(model)
     return lambda delta: _drawn(
-        model, with_start(model.drift, delta, asked.channels), prompts, asked.sampling, gauge
+        model,
+        with_start(model.drift, delta, question.channels),
+        prompts,
+        question.sampling,
+        measure,
     )
 
 
-def draw_from_fits(asked: Question) -> Draw:
+def draw_from_fits(question: Question) -> Draw:
     """Makes a fit per delta, with delta in training and sampling."""
 
     def draw(delta: float) -> tuple[np.ndarray, Numbers]:
-        options = asked.fitting(delta)
+        options = question.fitting(delta)
         base = Base.load(options.base, device=options.device, precision=options.precision)
-        fit(base, asked.cohort, options, options.out, quiet=True)
+        fit(base, question.cohort, options, options.out, quiet=True)
         model = load_fit(options)
         return _drawn(
-            model, model.drift, asked.prompts(model), asked.sampling, Gauge.open(model.base)
+            model, model.drift, question.prompts(model), question.sampling, Gauge.open(model.base)
         )
 
     return draw
@@ -312,15 +320,15 @@ def _drawn(
     drift: Drift,
     prompts: Mapping[int, str],
     sampling: SamplingOptions,
-    gauge: Gauge,
+    measure: Gauge,
 ) -> tuple[np.ndarray, Numbers]:
     """The first picture, to show, and the numbers of all."""
-    shown: list[np.ndarray] = []
+    images: list[np.ndarray] = []
 
     def pictures() -> Iterator[np.ndarray]:
         for picture in draw_images(model, drift, prompts, sampling):
-            shown[:] = shown or [picture]
+            images[:] = images or [picture]
             yield picture
 
-    numbers = gauge.all(pictures())
-    return np.rint(shown[0].clip(0, 1) * 255).astype(np.uint8), numbers
+    numbers = measure.all(pictures())
+    return np.rint(images[0].clip(0, 1) * 255).astype(np.uint8), numbers

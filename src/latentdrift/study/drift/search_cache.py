@@ -55,12 +55,12 @@ class Points:
     def make(self, draw: Draw, delta: float) -> None:
         """Draw, compare, write."""
         picture, numbers = draw(delta)
-        found = compare(
+        point = compare(
             self.target, numbers, self.patients, resamples=self.resamples, seed=self.seed
         )
         with written(self.results.path(_name(delta), ".png")) as aside:
             write_png(aside, picture, synthetic=True)
-        self.results.put(_name(delta), {"delta": delta, "distances": found})
+        self.results.put(_name(delta), {"delta": delta, "distances": point})
 
     def all(self, deltas: Sequence[float], workers: int, report: Report) -> list[dict[str, Any]]:
         """The points of all deltas, in rising order; those that are missing are made.
@@ -69,10 +69,10 @@ class Points:
             ResourceError: A process was killed.
         """
         missing = [delta for delta in sorted(deltas) if self.read(delta) is None]
-        made = len(deltas) - len(missing)
-        report(made, len(deltas))
+        count = len(deltas) - len(missing)
+        report(count, len(deltas))
         for done, _ in enumerate(
-            self._make_each(missing, min(workers, len(missing))), start=made + 1
+            self._make_each(missing, min(workers, len(missing))), start=count + 1
         ):
             report(done, len(deltas))
         return [self.read(delta) or {} for delta in sorted(deltas)]

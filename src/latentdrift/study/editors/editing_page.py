@@ -16,23 +16,25 @@ from latentdrift.study.editors.editor_benchmark import BASELINES, METRICS, Edito
 
 def write_editors(
     out: Path,
-    asked: EditorBenchmark,
+    bench: EditorBenchmark,
     rows: Sequence[Mapping[str, Any]],
     trips: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """editors.json, editors.md and editors.html; the path of the page."""
     table = people(rows)
-    said = words(asked)
-    settings = asked.options.model_dump(mode="json")
-    told = {"rows": list(rows), "settings": settings, "base": asked.model.base.hash}
-    write_json(out / "editors.json", told | ({"round_trips": list(trips)} if trips else {}))
-    write_text(out / "editors.md", "\n".join([markdown(table), *(f"{part}\n" for part in said)]))
+    sentences = words(bench)
+    settings = bench.options.model_dump(mode="json")
+    document = {"rows": list(rows), "settings": settings, "base": bench.model.base.hash}
+    write_json(out / "editors.json", document | ({"round_trips": list(trips)} if trips else {}))
+    write_text(
+        out / "editors.md", "\n".join([markdown(table), *(f"{part}\n" for part in sentences)])
+    )
     blocks = [
-        html_report.text("\n\n".join(said)),
+        html_report.text("\n\n".join(sentences)),
         html_report.table(table, keys=2),
         *round_trip.blocks(trips),
     ]
-    blocks += [html_report.heading("Pictures"), html_report.gallery(list(strips(asked)))]
+    blocks += [html_report.heading("Pictures"), html_report.gallery(list(strips(bench)))]
     html_report.write_page(
         out / "editors.html", "Editors, and what should have come of their edits", blocks
     )
@@ -57,26 +59,26 @@ def cell(metric: Mapping[str, Any] | None) -> str:
     return f"{metric['value']:.3g}" + (f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else "")
 
 
-def words(asked: EditorBenchmark) -> list[str]:
+def words(bench: EditorBenchmark) -> list[str]:
     """What has to be known to read the table, in paragraphs."""
-    options = asked.options
-    n = len(asked.cases)
+    options = bench.options
+    n = len(bench.cases)
     what = (
         f"{n} first visits of patients of the {options.split} split, changed into the age and "
         "diagnosis of their last; the truth is that visit. Two visits differ by noise and "
         "position, too, so 1 is not to be had; what counts is to be better than both baselines."
-        if asked.cohort is not None
+        if bench.cohort is not None
         else f"{n} phantoms that no training has seen; the truth is the same phantom, scanned alike, with the change."
     )
-    how = (
+    measured_as = (
         f"{options.steps} steps, strength {options.strength:g}, guidance {options.guidance:g}. In "
         "brackets 95 % intervals, from resampling patients. Errors are shares of the intensity "
         "range. The share of the true change is a regression through 0: 1 is the right size, 0 is "
         "nothing, below 0 the wrong way."
     )
-    drawn = (
+    sampling = (
         "Editors that invert the image put their change on it, and lose nothing of it; as drawn: "
         "what they drew, which lacks what the autoencoder loses."
     )
-    baselines = "; ".join(f"{name}: {BASELINES[name]}" for name in asked.baselines)
-    return [what, how, drawn, f"Baselines: {baselines}."]
+    baselines = "; ".join(f"{name}: {BASELINES[name]}" for name in bench.baselines)
+    return [what, measured_as, sampling, f"Baselines: {baselines}."]

@@ -34,7 +34,7 @@ from latentdrift.sample.synthetic_cohort import contact_sheet
 from latentdrift.storage import Results, key, written
 from latentdrift.study.editors.reference_edits import Case, mean_change, of_phantoms, of_visits
 
-SHOWN = 6  # cases whose pictures are kept
+MAX_STRIP_CASES = 6  # cases whose pictures are kept
 COARSE = (
     0.03  # share of the picture's side: structure that is larger says little of a person (ours)
 )
@@ -202,49 +202,49 @@ class EditorBenchmark:
         results.put(name, {"group": case.group, "patient": case.patient, "metrics": dict(metrics)})
 
 
-def run(asked: EditorBenchmark, report: Report) -> list[dict[str, Any]]:
+def run(bench: EditorBenchmark, report: Report) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
-    missing = unmade(asked)
-    shelf = shelf_of(asked)
-    first = {case.subject.name for case in asked.cases[:SHOWN]}
+    missing = unmade(bench)
+    cache = shelf_of(bench)
+    first = {case.subject.name for case in bench.cases[:MAX_STRIP_CASES]}
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
-        made = (
-            {row: baseline(asked, row, case, original)}
+        outcome = (
+            {row: baseline(bench, row, case, original)}
             if row in BASELINES
-            else outcomes(row, edited(asked, row, case, shelf))
+            else outcomes(row, edited(bench, row, case, cache))
         )
-        for name, picture in made.items():
-            asked.keep(
+        for name, picture in outcome.items():
+            bench.keep(
                 name,
                 case,
-                score(asked, case, original, picture),
+                score(bench, case, original, picture),
                 picture if case.subject.name in first else None,
             )
         report(done, len(missing))
-    return list(summarise(asked))
+    return list(summarise(bench))
 
 
-def shelf_of(asked: EditorBenchmark) -> Shelf:
+def shelf_of(bench: EditorBenchmark) -> Shelf:
     """Where its inversions are kept."""
-    told = {
-        "base": asked.model.base.hash,
-        "adapters": asked.model.adapter_records,
-        "drift": asked.model.drift.to_dict(),
+    settings = {
+        "base": bench.model.base.hash,
+        "adapters": bench.model.adapter_records,
+        "drift": bench.model.drift.to_dict(),
     }
-    return Shelf(asked.options.out / "cache", told)
+    return Shelf(bench.options.out / "cache", settings)
 
 
-def unmade(asked: EditorBenchmark) -> list[tuple[str, Case]]:
+def unmade(bench: EditorBenchmark) -> list[tuple[str, Case]]:
     """Baselines and edits that are not there yet."""
-    every = {name: (name,) for name in asked.baselines} | {
-        name: rows_of(name) for name in asked.editors
+    every = {name: (name,) for name in bench.baselines} | {
+        name: rows_of(name) for name in bench.editors
     }
     return [
         (name, case)
         for name, rows in every.items()
-        for case in asked.cases
-        if any(asked.result(row, case) is None for row in rows)
+        for case in bench.cases
+        if any(bench.result(row, case) is None for row in rows)
     ]
 
 
@@ -253,13 +253,15 @@ def rows_of(editor: str) -> tuple[str, ...]:
     return (editor, f"{editor}, as drawn") if EDITORS[editor].keeps(None) else (editor,)
 
 
-def outcomes(editor: str, made: Counterfactual) -> dict[str, np.ndarray]:
+def outcomes(editor: str, result: Counterfactual) -> dict[str, np.ndarray]:
     """An edit's picture [R, R] in [0, 1] for each of its rows."""
-    kept = unit(made.on_original)
-    drawn = unit(made.counterfactual)
+    on_original = unit(result.on_original)
+    counterfactual = unit(result.counterfactual)
     return dict(
         zip(
-            rows_of(editor), (kept, drawn) if EDITORS[editor].keeps(None) else (drawn,), strict=True
+            rows_of(editor),
+            (on_original, counterfactual) if EDITORS[editor].keeps(None) else (counterfactual,),
+            strict=True,
         )
     )
 
@@ -269,36 +271,38 @@ def picture_of(case: Case) -> np.ndarray:
     return (case.subject.tensor()[0].mean(0).double().numpy() + 1) / 2
 
 
-def baseline(asked: EditorBenchmark, row: str, case: Case, original: np.ndarray) -> np.ndarray:
+def baseline(bench: EditorBenchmark, row: str, case: Case, original: np.ndarray) -> np.ndarray:
     """What a row of BASELINES makes of a case's picture [R, R] in [0, 1]."""
     if row == MEAN:
-        return np.asarray((original + asked.mean_change).clip(0, 1))
+        return np.asarray((original + bench.mean_change).clip(0, 1))
     if row == NOTHING:
         return original
-    base = asked.model.base
+    base = bench.model.base
     with torch.no_grad():
         return unit(base.decode(base.moments(case.subject.tensor())[0]).cpu())
 
 
 def edited(
-    asked: EditorBenchmark, editor: str, case: Case, shelf: Shelf | None, steps: int | None = None
+    bench: EditorBenchmark, editor: str, case: Case, cache: Shelf | None, steps: int | None = None
 ) -> Counterfactual:
     """A case under an editor; `steps` in place of those of the options."""
-    options = asked.options
-    wish = Wish(case.changes, case.add, (), editor, options.sentences, asked.model.info)
-    wanted = wish.request(Entry(case.subject.name, case.subject.attributes, lambda: case.subject))
-    drift = starting(editor, asked.model, steps or options.steps)
+    options = bench.options
+    request = Wish(case.changes, case.add, (), editor, options.sentences, bench.model.info)
+    wanted = request.request(
+        Entry(case.subject.name, case.subject.attributes, lambda: case.subject)
+    )
+    drift = starting(editor, bench.model, steps or options.steps)
     return edit(
-        replace(asked.model, drift=drift),
+        replace(bench.model, drift=drift),
         case.subject.tensor(),
         wanted.source,
         wanted.told,
         editor=editor,
-        spec=asked.spec(editor, steps),
+        spec=bench.spec(editor, steps),
         parts=wanted.parts or (),
         sentences=wanted.sentences or ((), ()),
-        hints=asked.hints.of(case.subject.picture(), case.subject.fit, case.row),
-        shelf=shelf,
+        hints=bench.hints.of(case.subject.picture(), case.subject.fit, case.row),
+        shelf=cache,
     )
 
 
@@ -308,30 +312,32 @@ def unit(x: torch.Tensor) -> np.ndarray:
 
 
 def score(
-    asked: EditorBenchmark, case: Case, original: np.ndarray, made: np.ndarray
+    bench: EditorBenchmark, case: Case, original: np.ndarray, edited_image: np.ndarray
 ) -> dict[str, float]:
     """What is said of one edit."""
-    three = original[None], made[None], case.truth[None]
-    found = dict(against_truth(*three)) if asked.cohort is None else {}
-    found |= against_visit(*three)
-    if "brain" in asked.model.info.pictures.lower():
+    three = original[None], edited_image[None], case.truth[None]
+    scores = dict(against_truth(*three)) if bench.cohort is None else {}
+    scores |= against_visit(*three)
+    if "brain" in bench.model.info.pictures.lower():
         before, after, true = (tissue_fraction(part)[0] for part in three)
-        found |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
-    found |= _of_structure(case, original, made)
-    found["identity"] = np.array([recognised(asked, case, made)])
+        scores |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
+    scores |= _of_structure(case, original, edited_image)
+    scores["identity"] = np.array([recognised(bench, case, edited_image)])
     return {
         name: float(values[0])
-        for name, values in found.items()
+        for name, values in scores.items()
         if name in METRICS and np.isfinite(values[0])
     }
 
 
-def _of_structure(case: Case, original: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
+def _of_structure(
+    case: Case, original: np.ndarray, edited_image: np.ndarray
+) -> dict[str, np.ndarray]:
     """The change of a phantom's structure, and the true change; nothing of visits."""
     if case.structure is None:
         return {}
     before, after, true = (
-        case.structure.size(picture, original) for picture in (original, made, case.truth)
+        case.structure.size(picture, original) for picture in (original, edited_image, case.truth)
     )
     name = case.structure.measure.label
     return {name: np.array([after - before]), f"true_{name}": np.array([true - before])}
@@ -346,25 +352,25 @@ def fine_structure(pictures: np.ndarray) -> np.ndarray:
     return detail / np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-12)
 
 
-def recognised(asked: EditorBenchmark, case: Case, made: np.ndarray) -> float:
+def recognised(bench: EditorBenchmark, case: Case, edited_image: np.ndarray) -> float:
     """1 where an edit is more like its own original than like any other person's, 0 elsewhere; NaN
     where nobody else is there."""
-    others = [place for place, other in enumerate(asked.cases) if other.patient != case.patient]
+    others = [place for place, other in enumerate(bench.cases) if other.patient != case.patient]
     if not others:
         return float("nan")
-    own = next(place for place, other in enumerate(asked.cases) if other is case)
-    alike = asked.fine @ fine_structure(made[None])[0]
+    own = next(place for place, other in enumerate(bench.cases) if other is case)
+    alike = bench.fine @ fine_structure(edited_image[None])[0]
     return float(alike[own] > alike[others].max())
 
 
-def summarise(asked: EditorBenchmark) -> Iterator[dict[str, Any]]:
+def summarise(bench: EditorBenchmark) -> Iterator[dict[str, Any]]:
     """Rows of the table, a change at a time."""
-    for group in dict.fromkeys(case.group for case in asked.cases):
-        cases = [case for case in asked.cases if case.group == group]
-        for row in asked.rows:
-            results = [asked.result(row, case) or {} for case in cases]
+    for group in dict.fromkeys(case.group for case in bench.cases):
+        cases = [case for case in bench.cases if case.group == group]
+        for row in bench.rows:
+            results = [bench.result(row, case) or {} for case in cases]
             metrics = {
-                name: mean([one.get(name) for one in results], cases, asked.options)
+                name: mean([one.get(name) for one in results], cases, bench.options)
                 for name in METRICS
             }
             yield {
@@ -397,17 +403,17 @@ def mean(
     return {"value": float(numbers.mean()), "ci": ci, "n": len(known)}
 
 
-def strips(asked: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:
+def strips(bench: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:
     """Pictures of the first cases for the page: as they are, as they should be, and each row's."""
     from PIL import Image
 
-    shown = asked.cases[:SHOWN]
-    yield contact_sheet([eight_bits(picture_of(case)) for case in shown]), "the original"
-    yield contact_sheet([eight_bits(case.truth) for case in shown]), "what should come of it"
-    for row in asked.rows:
+    cases = bench.cases[:MAX_STRIP_CASES]
+    yield contact_sheet([eight_bits(picture_of(case)) for case in cases]), "the original"
+    yield contact_sheet([eight_bits(case.truth) for case in cases]), "what should come of it"
+    for row in bench.rows:
         paths = [
-            asked.options.out / "results" / row.replace(" ", "-") / f"{case.subject.name}.png"
-            for case in shown
+            bench.options.out / "results" / row.replace(" ", "-") / f"{case.subject.name}.png"
+            for case in cases
         ]
         with_pictures = [np.asarray(Image.open(path)) for path in paths if path.is_file()]
         if with_pictures:

@@ -78,7 +78,7 @@ def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spe
             f"the adapter does not know {' and '.join(lacking)} of a {kind} phantom; fit one on a "
             f"cohort that `latentdrift phantom --kind {kind}` and `import` make"
         )
-    found = []
+    cases = []
     names = list(CHANGES[kind])
     for index in range(n):
         name = names[index % len(names)]
@@ -105,8 +105,8 @@ def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spe
         )
         changes = {key: after[key] for key in change}
         truth = second.astype(np.float64)
-        found.append(Case(subject, name, changes, add, truth, f"{index:06d}", structure=structure))
-    return found
+        cases.append(Case(subject, name, changes, add, truth, f"{index:06d}", structure=structure))
+    return cases
 
 
 def _cell(value: Any) -> Any:
@@ -131,7 +131,7 @@ def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
     """The ends of every patient and view of a split that came twice, where a prompt can tell them
     apart."""
     table = cohort.rows(split)
-    found = []
+    pairs = []
     for first, last in _ends(table):
         known, later = (
             prompts.attributes_of(table.loc[position].to_dict(), spec) for position in (first, last)
@@ -141,9 +141,11 @@ def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
             for name, value in later.items()
             if name in ("age", "diagnosis") and value != known.get(name)
         }
-        said = [prompts.sentence(cohort.describe, state) for state in (known, {**known, **changes})]
-        found += [Visits(first, last, known, changes)] if said[0] != said[1] else []
-    return found
+        sentences = [
+            prompts.sentence(cohort.describe, state) for state in (known, {**known, **changes})
+        ]
+        pairs += [Visits(first, last, known, changes)] if sentences[0] != sentences[1] else []
+    return pairs
 
 
 def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -> list[Case]:
@@ -160,7 +162,7 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
         CohortError: No patient of the split came twice.
     """
     table = cohort.rows(split)
-    found = []
+    cases = []
     for ends in visits(cohort, split, spec):
         row = table.loc[ends.first].to_dict()
         (image,) = image_readers.read(cohort.folder / row["file_name"])
@@ -170,7 +172,7 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
         truth = (cohort.batch(table.loc[[ends.last]], resolution)[0].mean(0) + 1) / 2
         patient = str(row["patient"])
         position = int(ends.first)
-        found.append(
+        cases.append(
             Case(
                 subject,
                 "next visits",
@@ -181,12 +183,12 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
                 position,
             )
         )
-    if not found:
+    if not cases:
         raise CohortError(
             f"no patient of the {split} split of {cohort.folder} came twice; take another `split` "
             "or `phantom`"
         )
-    return found
+    return cases
 
 
 def mean_change(cohort: Cohort, resolution: int) -> np.ndarray:

@@ -19,49 +19,49 @@ ERROR = "round_trip"
 COLOURS = ("#d1603d", "#4878a8", "#5a8f5a", "#8f5a8f", "#8f7a3a", "#3a7a8f", "#555555")
 
 
-def asked_for(asked: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
+def asked_for(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
     """Every editor that inverts images, at every number of steps."""
-    able = [name for name in asked.editors if EDITORS[name].inversion(None) is not None]
-    return [(name, steps) for name in able for steps in asked.options.round_trip]
+    able = [name for name in bench.editors if EDITORS[name].inversion(None) is not None]
+    return [(name, steps) for name in able for steps in bench.options.round_trip]
 
 
-def unmade(asked: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case]]:
+def unmade(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case]]:
     """Round trips that are not there yet."""
-    every = [(editor, steps, case) for editor, steps in asked_for(asked) for case in asked.cases]
-    return [one for one in every if asked.result(_row(*one[:2]), one[2]) is None]
+    every = [(editor, steps, case) for editor, steps in asked_for(bench) for case in bench.cases]
+    return [one for one in every if bench.result(_row(*one[:2]), one[2]) is None]
 
 
 def run(
-    asked: editor_benchmark.EditorBenchmark, shelf: Shelf, report: Report
+    bench: editor_benchmark.EditorBenchmark, cache: Shelf, report: Report
 ) -> list[dict[str, Any]]:
     """Mean absolute error of the reconstruction for each editor and number of steps, and of the
     autoencoder alone (0 steps)."""
-    missing = unmade(asked)
+    missing = unmade(bench)
     for done, (editor, steps, case) in enumerate(missing, start=1):
-        made = editor_benchmark.edited(asked, editor, case, shelf, steps=steps)
+        outcome = editor_benchmark.edited(bench, editor, case, cache, steps=steps)
         error = _error(
-            editor_benchmark.picture_of(case), editor_benchmark.unit(made.reconstruction)
+            editor_benchmark.picture_of(case), editor_benchmark.unit(outcome.reconstruction)
         )
-        asked.keep(_row(editor, steps), case, {ERROR: error}, None)
+        bench.keep(_row(editor, steps), case, {ERROR: error}, None)
         report(done, len(missing))
     rows = []
-    for editor, steps in asked_for(asked):
+    for editor, steps in asked_for(bench):
         values = [
-            (asked.result(_row(editor, steps), case) or {}).get(ERROR) for case in asked.cases
+            (bench.result(_row(editor, steps), case) or {}).get(ERROR) for case in bench.cases
         ]
         rows.append(
             {
                 "editor": editor,
                 "steps": steps,
-                "error": editor_benchmark.mean(values, asked.cases, asked.options),
+                "error": editor_benchmark.mean(values, bench.cases, bench.options),
             }
         )
     if not rows:
         return []
-    originals = [(case, editor_benchmark.picture_of(case)) for case in asked.cases]
+    originals = [(case, editor_benchmark.picture_of(case)) for case in bench.cases]
     floor = [
         _error(
-            original, editor_benchmark.baseline(asked, editor_benchmark.ROUND_TRIP, case, original)
+            original, editor_benchmark.baseline(bench, editor_benchmark.ROUND_TRIP, case, original)
         )
         for case, original in originals
     ]
@@ -69,7 +69,7 @@ def run(
         {
             "editor": editor_benchmark.ROUND_TRIP,
             "steps": 0,
-            "error": editor_benchmark.mean(floor, asked.cases, asked.options),
+            "error": editor_benchmark.mean(floor, bench.cases, bench.options),
         },
         *rows,
     ]
