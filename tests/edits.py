@@ -46,5 +46,5 @@ def edit(
         sentences=sentences,
         mask=mask,
         hints=hints,
-        shelf=shelf,
+        cache=shelf,
     )

@@ -277,7 +277,7 @@ def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None 
     from latentdrift.data.tables.pseudonymization import private_folder
     from latentdrift.edit.io.attribute_sweep import write_series
     from latentdrift.edit.io.edit_writer import (
-        HARDLY,
+        SMALL_CHANGE,
         hold_back,
         is_made,
         quarantine,
@@ -308,8 +308,10 @@ def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None 
                     work.folder_back(asked), subject, drawn, work.facts(back), uids
                 )
             report(done, len(missing) + len(backs))
-    if changes and max(changes) < HARDLY:
-        log.warning(UNHEARD, 100 * HARDLY, 100 * max(changes), missing[0].source, missing[0].told)
+    if changes and max(changes) < SMALL_CHANGE:
+        log.warning(
+            UNHEARD, 100 * SMALL_CHANGE, 100 * max(changes), missing[0].source, missing[0].told
+        )
     made = work.kept()
     verdict = gate_edits(
         gate,

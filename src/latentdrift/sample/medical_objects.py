@@ -58,24 +58,24 @@ def _dicom(path: Path, source: Drawn) -> None:
     )
 
 
-def _nifti(path: Path, drawn: Drawn) -> None:
-    write_nifti(path, Image(drawn.pixels, drawn.range, drawn.unit), drawn.pixels)
+def _nifti(path: Path, picture: Drawn) -> None:
+    write_nifti(path, Image(picture.pixels, picture.range, picture.unit), picture.pixels)
 
 
 OBJECTS: dict[str, Callable[[Path, Drawn], None]] = {"dicom": _dicom, "nifti": _nifti}
 
 
-def bits(asked: int | None, info: AdapterInfo) -> int:
+def bits(requested: int | None, info: AdapterInfo) -> int:
     """Bits of each picture: as asked, or by default those of the adapter's cohort.
 
     Raises:
         OptionError: 16 bits in colour.
     """
-    if asked == 16 and info.colour:
+    if requested == 16 and info.colour:
         raise OptionError(
             "`depth=16` is for grey pictures, and this model draws in colour; leave `depth` out"
         )
-    return 8 if info.colour else asked or info.depth
+    return 8 if info.colour else requested or info.depth
 
 
 def check_format(form: str, info: AdapterInfo) -> None:
@@ -118,7 +118,7 @@ def _drawn(cohort: Cohort, row: dict[str, Any], info: AdapterInfo) -> Drawn:
     modality = info.modalities[0] if len(info.modalities) == 1 else None
     window = info.window
     if window is None or stored.ndim == 3:
-        most = float(np.iinfo(stored.dtype).max)
-        return Drawn(stored, (0.0, most), "intensity", row, modality)
+        maximum = float(np.iinfo(stored.dtype).max)
+        return Drawn(stored, (0.0, maximum), "intensity", row, modality)
     unit = info.unit or "intensity"
     return Drawn(from_unit(cohort.pixels(row), window), window, unit, row, modality)

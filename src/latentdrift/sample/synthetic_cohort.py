@@ -44,8 +44,8 @@ class Request:
     @classmethod
     def of(cls, prompt: str, attributes: Mapping[str, Any] | None = None) -> Request:
         """From a prompt in which AND stands between several."""
-        found = composition.parts(prompt)
-        return cls(prompt, attributes or {}, parts=tuple(found) if len(found) > 1 else ())
+        parts = composition.parts(prompt)
+        return cls(prompt, attributes or {}, parts=tuple(parts) if len(parts) > 1 else ())
 
     @property
     def drawn(self) -> str | tuple[composition.Part, ...]:
@@ -235,9 +235,9 @@ class Sheet:
             CohortError: All are held back.
         """
         apart = held_back or {}
-        kept = [index for index in range(len(requests)) if index not in apart]
+        published = [index for index in range(len(requests)) if index not in apart]
         self._set_apart(requests, seed, apart)
-        if not kept:
+        if not published:
             shutil.rmtree(self.folder)
             raise CohortError(
                 f"all {len(requests)} images are copies of training images and lie in "
@@ -249,9 +249,9 @@ class Sheet:
             "synthetic": True,
             "kept": ("prompt", "seed", "index", *["mask"] * bool(mask)),
         }
-        rows = ((self._read(i), _row(requests[i], i, seed)) for i in kept)
+        rows = ((self._read(i), _row(requests[i], i, seed)) for i in published)
         cohort = write_cohort(
-            self.out, rows, about, (lambda place: mask(kept[place])) if mask else None, finish
+            self.out, rows, about, (lambda place: mask(published[place])) if mask else None, finish
         )
         shutil.rmtree(self.folder)
         return cohort

@@ -123,8 +123,8 @@ def _check_file(base: Base, folder: Path, info: AdapterInfo, row: Method) -> Non
     if base.hash != info.base.hash:
         raise AdapterError(
             f"the adapter {folder} was made for base '{info.base.name}' (hash "
-            f"{info.base.hash[:12]}) and does not fit '{base.name}' (hash {base.hash[:12]}); "
-            "give that base's folder with `base`"
+            f"{info.base.hash[:12]}) and does not fit '{base.name}' (hash {base.hash[:12]}); give "
+            "that base's folder with `base`"
         )
     if not (folder / row.file).is_file():
         raise AdapterError(

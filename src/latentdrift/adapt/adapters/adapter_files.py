@@ -66,8 +66,8 @@ def read(path: Path | str) -> AdapterInfo:
     )
     if info.format != FORMAT:
         raise AdapterError(
-            f"the adapter {folder} has format {info.format}; this latentdrift reads "
-            f"{FORMAT}: update latentdrift"
+            f"the adapter {folder} has format {info.format}; this latentdrift reads {FORMAT}: "
+            "update latentdrift"
         )
     if info.method not in METHODS:
         raise AdapterError(

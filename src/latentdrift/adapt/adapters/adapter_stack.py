@@ -41,8 +41,8 @@ def add(model: Model, references: Sequence[str]) -> Model:
         if weight != 1 and row.file not in WEIGHTED:
             able = ", ".join(name for name, other in METHODS.items() if other.file in WEIGHTED)
             raise OptionError(
-                f"{reference}: an adapter of method '{info.method}' has no weight; those of "
-                f"{able} have"
+                f"{reference}: an adapter of method '{info.method}' has no weight; those of {able} "
+                "have"
             )
         if row.file == full_finetuning.FILE and not model.is_base:
             raise AdapterError(

@@ -148,25 +148,25 @@ def _numbers(path: Path) -> Foreign:
         ) from error
 
 
-def _checked(found: Foreign) -> Foreign:
+def _checked(foreign: Foreign) -> Foreign:
     """A file's tensors, which are numbers and not larger than what the file stores of them.
 
     Raises:
         AdapterError: They are not.
     """
-    for key, tensor in found.tensors.items():
+    for key, tensor in foreign.tensors.items():
         if tensor.layout is not torch.strided or tensor.is_quantized:
             raise AdapterError(
-                f"{found.path} holds a sparse or quantised tensor ({key}); get this adapter as "
+                f"{foreign.path} holds a sparse or quantised tensor ({key}); get this adapter as "
                 "safetensors"
             )
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise AdapterError(
-                f"{found.path} claims more numbers in {key} than it stores; get this adapter as "
+                f"{foreign.path} claims more numbers in {key} than it stores; get this adapter as "
                 "safetensors"
             )
-        _check_numbers(found.path, key, tensor)
-    return found
+        _check_numbers(foreign.path, key, tensor)
+    return foreign
 
 
 def _pickled(path: Path) -> Foreign:
@@ -180,7 +180,7 @@ def _pickled(path: Path) -> Foreign:
                 "and get this adapter as safetensors"
             )
         with torch.serialization.safe_globals([PARAMETERS]):
-            found = dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))
+            tensors_by_name = dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))
     except AdapterError:
         raise
     except Exception as error:
@@ -190,10 +190,12 @@ def _pickled(path: Path) -> Foreign:
         ) from error
     tensors = {
         key or path.stem: value.detach()
-        for key, value in found.items()
+        for key, value in tensors_by_name.items()
         if isinstance(value, Tensor)
     }
-    metadata = {key: value for key, value in found.items() if isinstance(value, str | int | float)}
+    metadata = {
+        key: value for key, value in tensors_by_name.items() if isinstance(value, str | int | float)
+    }
     return _checked(Foreign(path, tensors, metadata))
 
 

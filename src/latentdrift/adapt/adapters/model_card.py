@@ -54,18 +54,18 @@ USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age
 def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What the images of a cohort are like, for adapter.json: ranges of numbers, counts of values,
     nothing of few patients."""
-    found: dict[str, Any] = {}
+    summaries: dict[str, Any] = {}
     for name, spec in attributes.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=object)
         if spec["type"] == "number":
-            found[name] = _range(values, spec.get("unit"))
+            summaries[name] = _range(values, spec.get("unit"))
         else:
             counts = (
                 values.astype(str).str.split("|").explode().value_counts() if len(values) else {}
             )
             known = [str(value) for value in spec.get("vocabulary", [])]
-            found[name] = {value: _count(int(counts.get(value, 0))) for value in known}
-    return found
+            summaries[name] = {value: _count(int(counts.get(value, 0))) for value in known}
+    return summaries
 
 
 def bounds(values: pd.Series, unit: str | None) -> tuple[float, float] | None:
@@ -89,10 +89,10 @@ def bounds(values: pd.Series, unit: str | None) -> tuple[float, float] | None:
 
 def _range(values: pd.Series, unit: str | None) -> str | None:
     """The bounds in words."""
-    found = bounds(values, unit)
-    if found is None:
+    limits = bounds(values, unit)
+    if limits is None:
         return None
-    first, last = found
+    first, last = limits
     if unit != "years":
         return f"{first:g} to {last:g}" + (f" {unit}" if unit else "")
     oldest = f"{OLDEST} or more"
@@ -134,8 +134,8 @@ def _what(info: AdapterInfo, name: str) -> Iterator[str]:
         f"{info.versions.get('latentdrift', '(version unknown)')}."
     )
     yield (
-        f"For base `{name}` (hash `{info.base.hash[:12]}`) and no other. Licence of the "
-        f"base: {_licence(info)[0]}."
+        f"For base `{name}` (hash `{info.base.hash[:12]}`) and no other. Licence of the base: "
+        f"{_licence(info)[0]}."
     )
     if any(start.needed for start in info.start):
         yield (
@@ -153,27 +153,27 @@ def _what(info: AdapterInfo, name: str) -> Iterator[str]:
 def _data(info: AdapterInfo) -> Iterator[str]:
     cohort = info.cohort
     if cohort is None:
-        made = info.adopted.format if info.adopted else "unknown"
+        origin = info.adopted.format if info.adopted else "unknown"
         yield (
-            f"Unknown: it was made with another tool ({made}) and brought in with `latentdrift "
+            f"Unknown: it was made with another tool ({origin}) and brought in with `latentdrift "
             "adopt`."
         )
         return
     images = ", ".join(f"{number} {split}" for split, number in cohort.images.items())
     yield (
-        f"Pictures of: {info.pictures}. Images: {images}. Patients: {cohort.patients}; "
-        "splits are by patient."
+        f"Pictures of: {info.pictures}. Images: {images}. Patients: {cohort.patients}; splits are "
+        "by patient."
     )
-    for name, found in (cohort.attributes or {}).items():
+    for name, counts in (cohort.attributes or {}).items():
         values = (
-            ", ".join(f"{value} {number}" for value, number in found.items())
-            if isinstance(found, Mapping)
-            else found
+            ", ".join(f"{value} {number}" for value, number in counts.items())
+            if isinstance(counts, Mapping)
+            else counts
         )
         yield f"{name} (of the training images): {values or 'not recorded'}"
     yield (
-        f"Cohort fingerprint `{cohort.fingerprint[:12]}`. No image, name, date or identifier of "
-        "a patient is in this folder."
+        f"Cohort fingerprint `{cohort.fingerprint[:12]}`. No image, name, date or identifier of a "
+        "patient is in this folder."
     )
     yield (
         "How the images were collected and de-identified is said where the cohort is kept, and not "

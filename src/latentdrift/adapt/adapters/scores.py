@@ -28,9 +28,9 @@ def check(path: Path, synthetic: Mapping[str, Any]) -> None:
     """
     folder = adapter_files.locate(path)
     info = adapter_files.read(folder)
-    drawn = [part.get("sha256") for part in synthetic.get("adapters", ())]
+    hashes = [part.get("sha256") for part in synthetic.get("adapters", ())]
     own = sha256(folder / METHODS[str(info.method)].file)
-    if drawn and own not in drawn:
+    if hashes and own not in hashes:
         raise OptionError(
             f"`adapter={path}` did not draw these images: their cohort.json names another adapter; "
             "give the adapter that drew them, or leave `adapter` out"

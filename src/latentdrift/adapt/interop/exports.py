@@ -66,17 +66,17 @@ def _diffusers_words(
 ) -> dict[str, str]:
     """A file per word: stock diffusers reads one from each."""
     words = load_file(source / textual_inversion.FILE)
-    made = {}
+    files = {}
     for word, rows in words.items():
         name = textual_inversion.FILE if len(words) == 1 else f"{_plain(word)}.safetensors"
         save_file({word: rows}, out / name, metadata={"format": "pt"})
-        made[name] = f'`pipe.load_textual_inversion("{out.name}/{name}")`; `{word}` in a prompt'
-    return made
+        files[name] = f'`pipe.load_textual_inversion("{out.name}/{name}")`; `{word}` in a prompt'
+    return files
 
 
 def _a1111_words(source: Path, info: AdapterInfo, base: str | None, out: Path) -> dict[str, str]:
     """As safetensors, and in the older layout of AUTOMATIC1111."""
-    made = {}
+    files = {}
     for word, rows in load_file(source / textual_inversion.FILE).items():
         name = _plain(word)
         save_file({"emb_params": rows}, out / f"{name}.safetensors", metadata={"format": "pt"})
@@ -92,13 +92,13 @@ def _a1111_words(source: Path, info: AdapterInfo, base: str | None, out: Path) -
             torch.save(
                 {"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, **about}, file
             )
-        made[f"{name}.safetensors"] = (
+        files[f"{name}.safetensors"] = (
             f"put it into `embeddings`; `{name}`, the file's name, in a prompt"
         )
-        made[f"{name}.pt"] = (
+        files[f"{name}.pt"] = (
             "the same vectors for tools that read the older layout only; take one of the two"
         )
-    return made
+    return files
 
 
 def _diffusers_custom(
@@ -155,10 +155,10 @@ def _diffusers_controlnet(
 ) -> dict[str, str]:
     shutil.copytree(source / controlnet.FOLDER, out / controlnet.FOLDER)
     net = f'ControlNetModel.from_pretrained("{out.name}/{controlnet.FOLDER}")'
-    shown = f"`image=` is the hint, here of kind `{info.options.hint}`, as large as the picture"
+    hint = f"`image=` is the hint, here of kind `{info.options.hint}`, as large as the picture"
     return {
         controlnet.FILE: (
-            f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {shown}"
+            f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {hint}"
         )
     }
 
@@ -200,18 +200,18 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
         raise AdapterError(_no_form(str(info.method), to, here))
     if base is not None and full_finetuning.FILE not in here:
         raise OptionError(
-            f"`base` says where a whole model's base lies, and method '{info.method}' is "
-            "written without it; leave it out"
+            f"`base` says where a whole model's base lies, and method '{info.method}' is written "
+            "without it; leave it out"
         )
-    made: dict[str, str] = {}
+    files: dict[str, str] = {}
     with folder_written(out, replace=True) as aside:
         for file in sorted(here):
-            made |= EXPORTS[to][file](source, info, base, aside)
+            files |= EXPORTS[to][file](source, info, base, aside)
         write_text(aside / DRIFT, json.dumps(info.drift.to_dict(), indent=2) + "\n")
-        made = {name: how.replace(aside.name, out.name) for name, how in made.items()}
-        write_text(aside / "README.md", _readme(info, made))
+        files = {name: usage.replace(aside.name, out.name) for name, usage in files.items()}
+        write_text(aside / "README.md", _readme(info, files))
         _check_replaceable(aside, out)
-    return [*made, DRIFT, "README.md"]
+    return [*files, DRIFT, "README.md"]
 
 
 def _check_replaceable(folder: Path, out: Path) -> None:
@@ -273,7 +273,7 @@ DRIFTED = (
 )
 
 
-def _readme(info: AdapterInfo, made: Mapping[str, str]) -> str:
+def _readme(info: AdapterInfo, usages: Mapping[str, str]) -> str:
     drift = info.drift
     note = "It has no drift: stock pipelines draw what latentdrift draws from the same noise."
     if not drift.is_none:
@@ -282,7 +282,7 @@ def _readme(info: AdapterInfo, made: Mapping[str, str]) -> str:
         )
     if info.schedule.zero_snr:
         note += " Its schedule ends in pure noise: set `rescale_betas_zero_snr=True` and `timestep_spacing='trailing'`."
-    files = "\n".join(f"- `{name}`: {how}" for name, how in made.items())
+    files = "\n".join(f"- `{name}`: {usage}" for name, usage in usages.items())
     return README.format(
         method=info.method,
         base=_base(info),

@@ -96,12 +96,12 @@ def _cloneofsimo(foreign: Foreign, base: Base) -> Found:
 def _numbered_width(foreign: Foreign) -> int | None:
     """The cross-attention's keys of the first block are the sixth pair, or the seventh behind a
     gate eight times as wide."""
-    found = lora_keys.numbered_pairs(foreign)
-    if "unet" not in found:
-        return found["text_encoder"][0][1].shape[1]
-    up, down = found["unet"][min(4, len(found["unet"]) - 1)]
+    numbered = lora_keys.numbered_pairs(foreign)
+    if "unet" not in numbered:
+        return numbered["text_encoder"][0][1].shape[1]
+    up, down = numbered["unet"][min(4, len(numbered["unet"]) - 1)]
     place = 6 if up.shape[0] == 8 * down.shape[1] else 5
-    return found["unet"][place][1].shape[1] if len(found["unet"]) > place else None
+    return numbered["unet"][place][1].shape[1] if len(numbered["unet"]) > place else None
 
 
 def _named_width(foreign: Foreign) -> int | None:
@@ -289,22 +289,22 @@ def read(foreign: Foreign, base: Base) -> Found:
             f"{foreign.path} is {describe(foreign, name)}; base '{base.name}' has prompts {own} "
             f"wide{fits}: give the base that it was made for with `base`"
         )
-    found = FORMATS[name].read(foreign, base)
-    found = replace(found, changes=lora.shaped(base, found.changes))
-    reason = lora.misfit(base, found.changes)
+    adopted = FORMATS[name].read(foreign, base)
+    adopted = replace(adopted, changes=lora.shaped(base, adopted.changes))
+    reason = lora.misfit(base, adopted.changes)
     room = base.token_limit
     if reason:
         raise AdapterError(
             f"{foreign.path} is {describe(foreign, name)}, and does not fit base '{base.name}': "
             f"{reason}; give the base that it was made for with `base`"
         )
-    for spelled, rows in found.words.items():
+    for spelled, rows in adopted.words.items():
         if len(rows) > room:
             raise AdapterError(
                 f"the word {spelled} in {foreign.path} has {len(rows)} vectors, and a prompt has "
                 f"room for {room}"
             )
-    return found
+    return adopted
 
 
 def _known() -> str:

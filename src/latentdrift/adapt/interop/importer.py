@@ -56,8 +56,8 @@ def apply_file(
             word of the base; a hint for what is no ControlNet.
     """
     foreign = _open(path)
-    found = formats.read(foreign, base)
-    words = found.words
+    adopted = formats.read(foreign, base)
+    words = adopted.words
     if token is not None:
         if len(words) != 1:
             raise OptionError(
@@ -65,15 +65,15 @@ def apply_file(
                 f"{', '.join(words)}"
             )
         words = {token: next(iter(words.values()))}
-    if hint and found.method != "controlnet":
+    if hint and adopted.method != "controlnet":
         raise OptionError(
             f"`hint` says what a ControlNet is shown, and {foreign.path} is {recognised(path)}: "
             "leave it out"
         )
-    if found.network:
-        base = network_weights.put(base, found.network, foreign)
-    if found.changes:
-        lora.inject(base, found.changes)
+    if adopted.network:
+        base = network_weights.put(base, adopted.network, foreign)
+    if adopted.changes:
+        lora.inject(base, adopted.changes)
     if words:
         base = textual_inversion.insert(base, words)
         textual_inversion.freeze(base)
@@ -82,7 +82,7 @@ def apply_file(
         file=foreign.path.name,
         sha256=record.sha256(foreign.path),
     )
-    return base, _adopted_info(base, found.method, list(words), source, hint or "edges")
+    return base, _adopted_info(base, adopted.method, list(words), source, hint or "edges")
 
 
 def adopt(

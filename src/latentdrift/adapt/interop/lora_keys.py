@@ -46,11 +46,11 @@ def by_name(foreign: Foreign, base: Base, settings: Mapping[str, Any] | None = N
         settings: As in diffusers' metadata; default: the file's own.
     """
     named, alphas = _sorted_out(foreign, _module)
-    found = pairs(
+    matrices = pairs(
         named, json.loads(foreign.metadata.get(METADATA, "{}")) if settings is None else settings
     )
     return {
-        name: Pair(pair.a, pair.b, alphas.get(name, pair.alpha)) for name, pair in found.items()
+        name: Pair(pair.a, pair.b, alphas.get(name, pair.alpha)) for name, pair in matrices.items()
     }
 
 
@@ -93,7 +93,7 @@ def kohya_name(name: str) -> str:
 
 def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
     """Numbered pairs, for the U-Net and the text encoder; they act with alpha equal to the rank."""
-    found = {}
+    matrices = {}
     for part, numbered in numbered_pairs(foreign).items():
         text = _text_order(base)
         is_text = len(numbered) == len(text) if "0" in foreign.tensors else part == "text_encoder"
@@ -105,8 +105,8 @@ def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
                 "base: give that one with `base`"
             )
         for name, (up, down) in zip(names, numbered, strict=True):
-            found[name] = Pair(down.float(), up.float(), float(down.shape[0]))
-    return found
+            matrices[name] = Pair(down.float(), up.float(), float(down.shape[0]))
+    return matrices
 
 
 def numbered_pairs(foreign: Foreign) -> dict[str, list[tuple[Tensor, Tensor]]]:
@@ -117,14 +117,14 @@ def numbered_pairs(foreign: Foreign) -> dict[str, list[tuple[Tensor, Tensor]]]:
         listed = [(tensors[str(i)], tensors[str(i + 1)]) for i in range(0, len(tensors), 2)]
         sides = {size for up, down in listed for size in (up.shape[0], down.shape[1])}
         return {"unet" if len(sides) > 1 else "text_encoder": listed}
-    found: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    matrices: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for part in ("unet", "text_encoder"):
         count = sum(key.startswith(f"{part}:") for key in tensors) // 2
         if count:
-            found[part] = [
+            matrices[part] = [
                 (tensors[f"{part}:{i}:up"], tensors[f"{part}:{i}:down"]) for i in range(count)
             ]
-    return found
+    return matrices
 
 
 def _unet_order(base: Base, count: int) -> list[str]:
@@ -151,10 +151,10 @@ def _sorted_out(foreign: Foreign, name: Any) -> tuple[dict[str, Tensor], dict[st
     named: dict[str, Tensor] = {}
     alphas: dict[str, float] = {}
     for key, tensor in foreign.tensors.items():
-        found = MATRIX.fullmatch(key)
-        if found:
+        match = MATRIX.fullmatch(key)
+        if match:
             named[
-                f"{name(found['module'])}.lora_{SIDES[found['peft'] or found['side']]}.weight"
+                f"{name(match['module'])}.lora_{SIDES[match['peft'] or match['side']]}.weight"
             ] = tensor
         elif key.endswith(".alpha"):
             alphas[name(key.removesuffix(".alpha"))] = float(tensor)

@@ -51,30 +51,32 @@ class CopySlope:
         clear = [
             channel for channel, (low, high) in enumerate(self.interval) if not low <= 0 <= high
         ]
-        most = max(clear or range(len(self.slope)), key=lambda channel: abs(self.slope[channel]))
+        steepest = max(
+            clear or range(len(self.slope)), key=lambda channel: abs(self.slope[channel])
+        )
         which = "largest clear slope" if clear else "largest slope"
-        found = (
-            f"the {which} is {self.slope[most]:.2f}, {self.share[most]:.0%} of a full copy, in "
-            f"channel {most}"
+        finding = (
+            f"the {which} is {self.slope[steepest]:.2f}, {self.share[steepest]:.0%} of a full "
+            f"copy, in channel {steepest}"
         )
         if not clear and max(abs(end) for ends in self.interval for end in ends) > self.full:
             return (
-                f"{self.n} images are too few to see whether the start's mean is copied ({found}): "
-                "give a larger `n`."
+                f"{self.n} images are too few to see whether the start's mean is copied "
+                f"({finding}): give a larger `n`."
             )
         if not clear:
             return (
-                f"No copying of the start's mean is seen in {self.n} images ({found}): drift of "
+                f"No copying of the start's mean is seen in {self.n} images ({finding}): drift of "
                 "the start hardly matters here."
             )
-        if abs(self.share[most]) < IGNORED:
+        if abs(self.share[steepest]) < IGNORED:
             return (
-                f"The start's mean is ignored ({found}): drift of the start hardly matters for "
+                f"The start's mean is ignored ({finding}): drift of the start hardly matters for "
                 "this model."
             )
         return (
-            f"The start's mean is copied into the image ({found}): drift of the start matters for "
-            "this model."
+            f"The start's mean is copied into the image ({finding}): drift of the start matters "
+            "for this model."
         )
 
 

@@ -73,10 +73,10 @@ class Sourced:
     def facts(self, row: int | None) -> dict[str, Any]:
         """For the record of one image: which hints, and a hash of each file that the image itself
         is not; nothing without any."""
-        told = [
+        recorded = [
             {"hint": str(hint), "file": self._hash(hint, file, row)} for hint, file in self._pairs
         ]
-        return {"hints": told} if told else {}
+        return {"hints": recorded} if recorded else {}
 
     def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> list[Tensor]:
         """The hints [3, R, R] in [0, 1] of one image.
@@ -89,8 +89,8 @@ class Sourced:
         Raises:
             InputError, CohortError: One cannot be read.
         """
-        made = [self._made(hint, file, picture, fit, row) for hint, file in self._pairs]
-        return [torch.from_numpy(hint).expand(3, -1, -1) for hint in made]
+        hints = [self._made(hint, file, picture, fit, row) for hint, file in self._pairs]
+        return [torch.from_numpy(hint).expand(3, -1, -1) for hint in hints]
 
     @property
     def _pairs(self) -> list[tuple[Hint, Path | None]]:

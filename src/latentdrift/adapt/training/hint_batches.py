@@ -63,7 +63,9 @@ def _none(cohort: Cohort, hint: Hint, images: int) -> str:
     )
 
 
-def beside(cohort: Cohort, hint: Hint, shown: Sequence[int], resolution: int, root: Path) -> Beside:
+def beside(
+    cohort: Cohort, hint: Hint, positions: Sequence[int], resolution: int, root: Path
+) -> Beside:
     """Examples -> their hints [B, 3, R, R] in [0, 1], from a cache below `root`.
 
     Args:
@@ -73,20 +75,21 @@ def beside(cohort: Cohort, hint: Hint, shown: Sequence[int], resolution: int, ro
         resolution: R.
         root: Folder of all caches of a run.
     """
-    channels = hint.channels(cohort, shown)
+    channels = hint.channels(cohort, positions)
 
     def compute(first: int, last: int) -> Mapping[str, Tensor]:
         pictures = [
-            _of(hint.picture(cohort, source, resolution), channels) for source in shown[first:last]
+            _of(hint.picture(cohort, source, resolution), channels)
+            for source in positions[first:last]
         ]
         return {"hint": torch.stack(pictures)}
 
-    sources = hint.fingerprint(cohort, shown)
+    sources = hint.fingerprint(cohort, positions)
     name = key(VERSION, str(hint), hint.labels, resolution, channels, sources)
-    made = cached(root, "hints", name, len(shown), compute)["hint"]
-    place = {source: row for row, source in enumerate(shown)}
-    return lambda drawn: torch.from_numpy(
-        made[[place[example.shown or 0] for example in drawn]]
+    hints = cached(root, "hints", name, len(positions), compute)["hint"]
+    place = {source: row for row, source in enumerate(positions)}
+    return lambda indices: torch.from_numpy(
+        hints[[place[example.shown or 0] for example in indices]]
     ).expand(-1, 3, -1, -1)
 
 
@@ -113,11 +116,11 @@ def followed(cohort: Cohort, split: str | None, model: Model) -> list[int]:
     rows = [int(position) for position in cohort.rows(split).index]
     for hint in hints(model):
         there = hint.sources(cohort)
-        kept = [row for row in rows if row in there]
-        if rows and not kept:
+        usable = [row for row in rows if row in there]
+        if rows and not usable:
             raise CohortError(_none(cohort, hint, len(rows)))
-        if len(kept) < len(rows):
-            none = len(rows) - len(kept)
+        if len(usable) < len(rows):
+            none = len(rows) - len(usable)
             log.warning(
                 "%d of %d images of %s have no hint '%s': they are not followed",
                 none,
@@ -125,7 +128,7 @@ def followed(cohort: Cohort, split: str | None, model: Model) -> list[int]:
                 cohort.folder,
                 hint,
             )
-        rows = kept
+        rows = usable
     return rows
 
 
@@ -209,8 +212,8 @@ def of_rows(
 
     @lru_cache(maxsize=RECENT)
     def of_row(row: int) -> list[Tensor]:
-        found = zip(wanted, sources, strict=True)
-        return [_of(hint.picture(cohort, there[row], resolution)) for hint, there in found]
+        pairs = zip(wanted, sources, strict=True)
+        return [_of(hint.picture(cohort, there[row], resolution)) for hint, there in pairs]
 
     files = [
         hint.fingerprint(cohort, [there[row] for row in rows])

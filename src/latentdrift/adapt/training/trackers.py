@@ -147,8 +147,8 @@ def _wandb(folder: Path, begin: int) -> Board:
     mode = os.environ.get("WANDB_MODE", "offline")
     tracker = WandBTracker(PROJECT, name=folder.name, dir=str(folder), mode=mode, group=folder.name)
 
-    def draw(told: Any, pixels: np.ndarray, step: int) -> None:
-        told.log_images({"preview": [pixels]}, step=step)
+    def draw(run: Any, pixels: np.ndarray, step: int) -> None:
+        run.log_images({"preview": [pixels]}, step=step)
 
     return Accelerated(tracker, draw, wandb.errors.Error)
 

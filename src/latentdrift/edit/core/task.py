@@ -241,8 +241,10 @@ class Task:
         step: Mapping[str, Any] | None = None,
     ) -> Tensor:
         start = self.steps - self.depth
-        how: dict[str, Any] = {"start_index": start, "after": after, "step": step or {}}
-        x0 = run(denoiser, self.schedule, "ddim", self.steps, xt, None, [self.generator], **how)
+        arguments: dict[str, Any] = {"start_index": start, "after": after, "step": step or {}}
+        x0 = run(
+            denoiser, self.schedule, "ddim", self.steps, xt, None, [self.generator], **arguments
+        )
         return (
             x0 if self.inside is None else torch.lerp(self.x0, x0, self.inside)
         )  # DDIM ends at s_0 > 0

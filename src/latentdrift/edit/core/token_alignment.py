@@ -37,8 +37,8 @@ class Alignment:
     def apply(self, source: Tensor, target: Tensor) -> Tensor:
         """Attention probabilities [..., L] of the target that take over the source's."""
         matrix = self.matrix.to(source)
-        kept = self.kept.to(source)
-        return source @ matrix * kept + target * (1 - kept)
+        unchanged = self.kept.to(source)
+        return source @ matrix * unchanged + target * (1 - unchanged)
 
 
 def align(
@@ -59,7 +59,7 @@ def align(
     """
     total, (n, m) = len(source), lengths
     matrix = torch.zeros(total, total)
-    kept = torch.zeros(total)
+    unchanged = torch.zeros(total)
     gone: list[int] = []
     new: list[int] = []
     blocks = SequenceMatcher(
@@ -70,7 +70,7 @@ def align(
         columns = list(range(j + 1, j_end + 1))
         if kind == "equal":
             matrix[rows, columns] = 1.0
-            kept[columns] = 1.0
+            unchanged[columns] = 1.0
             continue
         gone = gone + rows
         new = new + columns
@@ -78,12 +78,16 @@ def align(
             kind == "replace" and exchange == "replace"
         ):  # all that the old words had, in equal parts
             matrix[rows[0] : rows[-1] + 1, columns] = 1.0 / len(columns)
-            kept[columns] = 1.0
+            unchanged[columns] = 1.0
     for k in range(total - m - 1):  # the last token and the padding behind it
         matrix[min(n + 1 + k, total - 1), m + 1 + k] = 1.0
-    matrix[0, 0], kept[0], kept[m + 1 :] = 1.0, 1.0, 1.0
+    matrix[0, 0], unchanged[0], unchanged[m + 1 :] = 1.0, 1.0, 1.0
     return Alignment(
-        matrix, kept, tuple(gone), tuple(new), torch.ones(total) if factors is None else factors
+        matrix,
+        unchanged,
+        tuple(gone),
+        tuple(new),
+        torch.ones(total) if factors is None else factors,
     )
 
 

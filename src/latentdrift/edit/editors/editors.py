@@ -182,7 +182,7 @@ def starting(editor: str, model: Model, steps: int) -> Drift:
     )
 
 
-def check(name: str, how: Mapping[str, Any]) -> None:
+def check(name: str, options: Mapping[str, Any]) -> None:
     """See that the options of `edit` go together.
 
     Args:
@@ -197,7 +197,7 @@ def check(name: str, how: Mapping[str, Any]) -> None:
     fields = EditOptions.model_fields
 
     def given(option: str) -> bool:
-        return how.get(option, fields[option].default) != fields[option].default
+        return options.get(option, fields[option].default) != fields[option].default
 
     for option in dict.fromkeys(option for other in EDITORS.values() for option in other.options):
         if given(option) and option not in row.options:
@@ -211,25 +211,25 @@ def check(name: str, how: Mapping[str, Any]) -> None:
             f"editor '{name}' inverts no image, and has nothing to keep in `inversions`; leave one "
             "of them out"
         )
-    masked = how.get("mask") is not None or how.get("protect") is not None
+    masked = options.get("mask") is not None or options.get("protect") is not None
     if given("mask_edge") and not masked:
         raise OptionError(
             "`mask_edge` says how a mask ends, and there is none; give one with `mask=FILE` or "
             "`protect=FILE`"
         )
-    asked = how.get("inversion")
-    if asked is not None and asked not in INVERSIONS:
-        raise unknown("inversion", asked, INVERSIONS)
-    if asked is not None and asked not in row.inversions:
+    inversion = options.get("inversion")
+    if inversion is not None and inversion not in INVERSIONS:
+        raise unknown("inversion", inversion, INVERSIONS)
+    if inversion is not None and inversion not in row.inversions:
         raise OptionError(
-            f"editor '{name}' does not start from inversion '{asked}'; it takes "
+            f"editor '{name}' does not start from inversion '{inversion}'; it takes "
             f"{', '.join(row.inversions)}"
         )
     if row.needs_mask and not masked:
         raise OptionError(
             f"editor '{name}' changes what lies inside a mask: give one with `mask=FILE`, 0 outside"
         )
-    if how.get("exchange", EXCHANGES[0]) not in EXCHANGES:
-        raise unknown("exchange", how["exchange"], EXCHANGES)
-    for text in how.get("emphasis", ()):
+    if options.get("exchange", EXCHANGES[0]) not in EXCHANGES:
+        raise unknown("exchange", options["exchange"], EXCHANGES)
+    for text in options.get("emphasis", ()):
         parse_emphasis(text)

@@ -42,12 +42,12 @@ def frame(picture: np.ndarray, title: str, kind: str) -> np.ndarray:
     """
     scale = SIDE / max(picture.shape[:2])
     height, width = (2 * max(1, round(n * scale / 2)) for n in picture.shape[:2])
-    shown = Pillow.fromarray(picture).resize((width, height), Pillow.Resampling.BICUBIC)
-    whole = Pillow.new(shown.mode, (max(width, SIDE // 2), height + 2 * MARGIN))
-    whole.paste(shown, ((whole.width - width) // 2, MARGIN))
+    resized = Pillow.fromarray(picture).resize((width, height), Pillow.Resampling.BICUBIC)
+    whole = Pillow.new(resized.mode, (max(width, SIDE // 2), height + 2 * MARGIN))
+    whole.paste(resized, ((whole.width - width) // 2, MARGIN))
     draw = ImageDraw.Draw(whole)
     font = ImageFont.load_default(12)
-    white = 255 if shown.mode == "L" else (255, 255, 255)
+    white = 255 if resized.mode == "L" else (255, 255, 255)
     for text, top in ((title, 0), (kind, MARGIN + height)):
         while text and font.getlength(text) > whole.width - 4:
             text = f"{text.rstrip('…')[:-1]}…" if len(text) > 1 else ""
@@ -58,13 +58,13 @@ def frame(picture: np.ndarray, title: str, kind: str) -> np.ndarray:
 def write_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
     """Frames of one size as a GIF that goes on and on; its comment says what they are."""
     first, *rest = (Pillow.fromarray(one) for one in frames)
-    how = {
+    animation = {
         "duration": round(1000 * SECONDS),
         "loop": 0,
         "comment": SYNTHETIC.encode(),
         "optimize": False,
     }
-    first.save(path, format="GIF", save_all=True, append_images=rest, **how)
+    first.save(path, format="GIF", save_all=True, append_images=rest, **animation)
 
 
 def write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
@@ -121,9 +121,9 @@ def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: st
         grid: the attributes that vary, with their values.
         animate: a row of ANIMATIONS, or "none".
     """
-    for name, asked in groupby(requests, key=lambda request: request.entry.name):
-        steps = list(asked)
-        made = [
+    for name, edits_of_image in groupby(requests, key=lambda request: request.entry.name):
+        steps = list(edits_of_image)
+        frames = [
             frame(_picture(out / step.name / "counterfactual.png"), step.title, "synthetic")
             for step in steps
         ]
@@ -133,12 +133,12 @@ def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: st
                 _picture(out / steps[0].name / "reconstruction.png"), "reconstruction", "synthetic"
             ),
         ]
-        at = {tuple(step.step.values()): tile for step, tile in zip(steps, made, strict=True)}
+        at = {tuple(step.step.values()): tile for step, tile in zip(steps, frames, strict=True)}
         with written(out / f"{name}-strip.png") as aside:
             write_png(aside, strip(before, at, grid), synthetic=True)
         if animate != "none":
             with written(out / f"{name}.{animate}") as aside:
-                ANIMATIONS[animate](aside, made)
+                ANIMATIONS[animate](aside, frames)
 
 
 def strip(

@@ -62,7 +62,7 @@ def edit(
     sentences: tuple[Sequence[str], Sequence[str]] = ((), ()),
     mask: Tensor | None = None,
     hints: Sequence[Tensor] = (),
-    shelf: Shelf | None = None,
+    cache: Shelf | None = None,
 ) -> Counterfactual:
     """Make the counterfactual of an image.
 
@@ -101,11 +101,13 @@ def edit(
     base.latent_size(x.shape[-1])
     prompts = EditPrompts(source_prompt, target_prompt, tuple(parts), sentences)
     seeds = range(spec.seed, spec.seed + spec.seeds)
-    made = [
-        _edit_once(model, tuple(hints), x, editor, prompts, mask, shelf, replace(spec, seed=seed))
+    results = [
+        _edit_once(model, tuple(hints), x, editor, prompts, mask, cache, replace(spec, seed=seed))
         for seed in seeds
     ]
-    return Counterfactual(x.float().cpu(), *made[0], others=tuple(other for _, other in made[1:]))
+    return Counterfactual(
+        x.float().cpu(), *results[0], others=tuple(other for _, other in results[1:])
+    )
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _edit_once(
     editor: str,
     prompts: EditPrompts,
     mask: Tensor | None,
-    shelf: Shelf | None,
+    cache: Shelf | None,
     spec: EditSpec,
 ) -> tuple[Tensor, Tensor]:
     """Reconstruction and counterfactual [1, 3, R, R] under one seed."""
@@ -151,7 +153,7 @@ def _edit_once(
             )
             task = replace(task, strength=1.0, starts=(starts[0], starts[1]))
         if inversion := row.inversion(spec.inversion):
-            inverted = _inverted(task, inversion, prompts.source, model.base, hints, shelf, spec)
+            inverted = _inverted(task, inversion, prompts.source, model.base, hints, cache, spec)
             task = replace(task, found=inverted)
         if mask is not None:
             task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
@@ -230,18 +232,18 @@ def _inverted(
     prompt: str,
     base: Base,
     hints: tuple[Tensor, ...],
-    shelf: Shelf | None,
+    cache: Shelf | None,
     spec: EditSpec,
 ) -> Inverted:
     """The source's inversion: computed, or read from the cache."""
     row = INVERSIONS[name]
     own_noise = generator(spec.seed, "inversion", name)  # the same whichever editor needs it
     task = replace(task, generator=own_noise)
-    if shelf is None:
+    if cache is None:
         return row.invert(task)
     facts = {option: getattr(spec, option) for option in row.options}
     facts |= {"hints": hashes(hints)} if hints else {}
-    return shelf.get(
+    return cache.get(
         task.x0,
         lambda: row.invert(task),
         inversion=name,

@@ -80,17 +80,19 @@ class Subject:
 
         Outside of a mask it is the source.
         """
-        made = self._inverted(x)
+        restored = self._inverted(x)
         if self.weight is None:
-            return made
-        weight = self._over(made)
-        return weight * made + (1 - weight) * self.unit
+            return restored
+        weight = self._over(restored)
+        return weight * restored + (1 - weight) * self.unit
 
     def onto(self, change: torch.Tensor) -> np.ndarray:
         """The source and a change [1, 3, R, R] on it, none outside of a mask: float32 [H, W] or [H,
         W, 3] in [-1, 1]."""
-        made = self._inverted(change)
-        return (self.unit + (made if self.weight is None else self._over(made) * made)).clip(-1, 1)
+        restored = self._inverted(change)
+        return (
+            self.unit + (restored if self.weight is None else self._over(restored) * restored)
+        ).clip(-1, 1)
 
     def intensities(self, unit: np.ndarray) -> np.ndarray:
         """[-1, 1] -> the unit of the source's pixels; outside of a mask these themselves."""
@@ -168,19 +170,19 @@ def entries(options: EditOptions, info: AdapterInfo, resolution: int) -> list[En
     given = dict(prompts.parse_assignment(text, spec) for text in options.given)
     if (options.source / "cohort.json").is_file():
         cohort = Cohort.load(options.source)
-        found = list(_of_cohort(cohort, options, spec, given, resolution))
-        if found:
-            check_colour(cohort.stored(cohort.rows().iloc[found[0].row or 0].to_dict()), info)
+        selected = list(_of_cohort(cohort, options, spec, given, resolution))
+        if selected:
+            check_colour(cohort.stored(cohort.rows().iloc[selected[0].row or 0].to_dict()), info)
     elif options.source.is_dir():
         raise InputError(
             f"{options.source} is a folder but not a cohort; give one image, or import the folder "
             "first"
         )
     else:
-        found = list(_of_file(options, info, given, resolution))
+        selected = list(_of_file(options, info, given, resolution))
     if options.mask is None and options.protect is None:
-        return found
-    together = zip(found, _insides(options, len(found)), strict=True)
+        return selected
+    together = zip(selected, _insides(options, len(selected)), strict=True)
     masked = [replace(entry, inside=inside, edge=options.mask_edge) for entry, inside in together]
     for entry in masked:
         entry.open()  # what does not fit is said before anything is drawn
@@ -192,10 +194,10 @@ def _insides(options: EditOptions, n: int) -> list[np.ndarray]:
     picture."""
     masks, protected = (_pictures(path, options, n) for path in (options.mask, options.protect))
     count = max(len(masks), len(protected))
-    found = [
+    inside_masks = [
         _inside(masks[i % len(masks)], protected[i % len(protected)], options) for i in range(count)
     ]
-    return found * n if count == 1 else found
+    return inside_masks * n if count == 1 else inside_masks
 
 
 def _pictures(path: Path | None, options: EditOptions, n: int) -> list[np.ndarray | None]:
@@ -206,12 +208,12 @@ def _pictures(path: Path | None, options: EditOptions, n: int) -> list[np.ndarra
     """
     if path is None:
         return [None]
-    found = image_readers.read(path, plane=options.plane, position=options.position, window="full")
-    if len(found) not in (1, n):
+    images = image_readers.read(path, plane=options.plane, position=options.position, window="full")
+    if len(images) not in (1, n):
         raise InputError(
-            f"the mask {path} has {len(found)} pictures for {n} images; give one, or one for each"
+            f"the mask {path} has {len(images)} pictures for {n} images; give one, or one for each"
         )
-    return [image.pixels for image in found]
+    return [image.pixels for image in images]
 
 
 def _inside(
@@ -243,8 +245,8 @@ def _inside(
 
 
 def _sha256(array: np.ndarray, *more: Any) -> str:
-    said = repr((array.shape, str(array.dtype), *more)).encode()
-    return hashlib.sha256(said + np.ascontiguousarray(array).tobytes()).hexdigest()
+    description = repr((array.shape, str(array.dtype), *more)).encode()
+    return hashlib.sha256(description + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def _of_cohort(

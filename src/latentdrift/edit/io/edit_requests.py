@@ -67,14 +67,14 @@ class Request:
     @property
     def facts(self) -> dict[str, Any]:
         """For the record."""
-        said = {
+        texts = {
             "source_prompt": self.source,
             "target_prompt": self.target,
             "instruction": self.instruction,
         }
         return {
             **self.asked,
-            **{name: text for name, text in said.items() if text},
+            **{name: text for name, text in texts.items() if text},
             **({} if self.parts is None else {"parts": self.parts}),
             **({} if self.sentences is None else {"sentences": self.sentences}),
             **self.entry.facts,
@@ -135,8 +135,8 @@ class Wish:
                 "`instruction` is one text for all, and `grid` would draw the same picture at "
                 "every step: give one"
             )
-        said = wanted.changes, wanted.add, wanted.remove
-        return cls(*said, editor, options.sentences, model.info, wanted.grid, options.instruction)
+        change = wanted.changes, wanted.add, wanted.remove
+        return cls(*change, editor, options.sentences, model.info, wanted.grid, options.instruction)
 
     @property
     def steps(self) -> Iterator[dict[str, Any]]:
@@ -159,7 +159,7 @@ class Wish:
         }
         describe = self.info.describe
         manner = self.info.prompt.manner()
-        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
+        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
         if self.instruction and not (
             changes or self.add or self.remove
         ):  # what should come of it is not known
@@ -168,18 +168,23 @@ class Wish:
             )
             target = ""
         else:
-            source, target = prompts.pair(describe, known, changes, **how, **manner.of_edit)
-        asked = {"editor": self.editor, "changes": changes, "add": self.add, "remove": self.remove}
+            source, target = prompts.pair(describe, known, changes, **wording, **manner.of_edit)
+        recorded = {
+            "editor": self.editor,
+            "changes": changes,
+            "add": self.add,
+            "remove": self.remove,
+        }
         if not EDITORS[self.editor].instructed:
-            request = Request(entry, source, target, None, asked=asked, step=step or {})
+            request = Request(entry, source, target, None, asked=recorded, step=step or {})
             return self._with_further_prompts(request, known, changes)
         if self.instruction:
-            return Request(entry, source, target, self.instruction, asked=asked, step=step or {})
-        before, after = prompts.states(known, changes, **how)
+            return Request(entry, source, target, self.instruction, asked=recorded, step=step or {})
+        before, after = prompts.states(known, changes, **wording)
         instruction = prompts.instruction(
             describe, before, after, manner.instruction or "numerical"
         )
-        return Request(entry, source, target, instruction, asked=asked, step=step or {})
+        return Request(entry, source, target, instruction, asked=recorded, step=step or {})
 
     def _with_further_prompts(
         self, request: Request, known: Mapping[str, Any], changes: Mapping[str, Any]
@@ -192,13 +197,15 @@ class Wish:
         says = EDITORS[self.editor].says
         if says == "prompts":
             return request
-        how: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
-        how |= self.info.prompt.manner().of_edit
+        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
+        wording |= self.info.prompt.manner().of_edit
         describe = self.info.describe
         if says == "parts":
-            return replace(request, parts=prompts.single_changes(describe, known, changes, **how))
+            return replace(
+                request, parts=prompts.single_changes(describe, known, changes, **wording)
+            )
         sentences = prompts.sentence_sets(
-            describe, known, changes, n=self.sentences, **how | {"style": "diverse"}
+            describe, known, changes, n=self.sentences, **wording | {"style": "diverse"}
         )
         return replace(request, sentences=sentences)
 
@@ -209,18 +216,18 @@ class Wish:
         Raises:
             OptionError: It concerns none of them, or two steps of a grid would have one name.
         """
-        kept = []
+        accepted = []
         refusals = []
         steps = list(self.steps)
         for entry in entries:
             for step in steps:
                 try:
-                    kept.append(self.request(entry, step))
+                    accepted.append(self.request(entry, step))
                 except OptionError as error:
                     refusals.append(error)
-        if not kept and refusals:
+        if not accepted and refusals:
             raise refusals[0]
-        if len({request.name for request in kept}) < len(kept):
+        if len({request.name for request in accepted}) < len(accepted):
             raise OptionError(
                 "two values of `grid` would have folders of one name; edit them one after the "
                 "other with `set`"
@@ -234,8 +241,8 @@ class Wish:
                 what,
                 refusals[0],
             )
-        self._warn_of_departures(kept)
-        return kept
+        self._warn_of_departures(accepted)
+        return accepted
 
     def _warn_of_departures(self, requests: Sequence[Request]) -> None:
         """Say where the prompts, before and after, depart from those of training."""

@@ -75,26 +75,26 @@ class EditRun:
         """Whether changes are put on the images themselves."""
         return EDITORS[self.wish.editor].keeps(self.options.detail)
 
-    def folder(self, asked: Request) -> Path:
+    def folder(self, request: Request) -> Path:
         """Of one counterfactual."""
-        return self.options.out / asked.name
+        return self.options.out / request.name
 
-    def facts(self, asked: Request) -> dict[str, Any]:
+    def facts(self, request: Request) -> dict[str, Any]:
         """All that decides it."""
         return {
             **self._used,
             "detail": self.detail,
-            **asked.facts,
-            **self.hints.facts(asked.entry.row),
+            **request.facts,
+            **self.hints.facts(request.entry.row),
             **self.model_facts,
         }
 
     def missing(self) -> list[Request]:
         """Those that are not made yet."""
         return [
-            asked
-            for asked in self.requests
-            if not any(is_made(place, self.facts(asked)) for place in self._places(asked))
+            request
+            for request in self.requests
+            if not any(is_made(place, self.facts(request)) for place in self._places(request))
         ]
 
     def check_free(self) -> None:
@@ -105,7 +105,8 @@ class EditRun:
             InputError: It does.
         """
         other = {
-            asked.name: differing(self.folder(asked), self.facts(asked)) for asked in self.requests
+            request.name: differing(self.folder(request), self.facts(request))
+            for request in self.requests
         }
         if clash := next((name for name, facts in other.items() if "image" in facts), None):
             raise InputError(
@@ -123,17 +124,21 @@ class EditRun:
                 names,
             )
 
-    def _places(self, asked: Request) -> tuple[Path, Path]:
+    def _places(self, request: Request) -> tuple[Path, Path]:
         """Where it lies: in `out`, or held back."""
-        return self.folder(asked), quarantine(self.options.out) / asked.name
+        return self.folder(request), quarantine(self.options.out) / request.name
 
     def kept(self) -> list[Request]:
         """Those that are made, and not held back."""
-        return [asked for asked in self.requests if is_made(self.folder(asked), self.facts(asked))]
+        return [
+            request
+            for request in self.requests
+            if is_made(self.folder(request), self.facts(request))
+        ]
 
-    def shown(self, asked: Request, name: str) -> np.ndarray:
+    def shown(self, request: Request, name: str) -> np.ndarray:
         """One of its pictures on the model's square, [R, R, 3] in [0, 1]."""
-        return on_square(self.folder(asked) / f"{name}.png", asked.entry.read().fit)
+        return on_square(self.folder(request) / f"{name}.png", request.entry.read().fit)
 
     @property
     def spec(self) -> EditSpec:
@@ -141,7 +146,7 @@ class EditRun:
         return EditSpec.of_options(self.options)
 
     def make(
-        self, asked: Request, shelf: Shelf, spec: EditSpec | None = None
+        self, request: Request, cache: Shelf, spec: EditSpec | None = None
     ) -> tuple[Subject, Counterfactual]:
         """Make one edit.
 
@@ -150,23 +155,23 @@ class EditRun:
             shelf: Cache of inversions.
             spec: In place of the run's own, to see what an edit costs.
         """
-        subject = asked.entry.open()
+        subject = request.entry.open()
         counterfactual = edit(
             self.model,
             subject.tensor(),
-            asked.source,
-            asked.told,
+            request.source,
+            request.told,
             editor=self.wish.editor,
             spec=spec or self.spec,
-            parts=asked.parts or (),
-            sentences=asked.sentences or ((), ()),
+            parts=request.parts or (),
+            sentences=request.sentences or ((), ()),
             mask=subject.mask(),
-            hints=self.hints.of(subject.picture(), subject.fit, asked.entry.row),
-            shelf=shelf,
+            hints=self.hints.of(subject.picture(), subject.fit, request.entry.row),
+            cache=cache,
         )
         return subject, counterfactual
 
-    def back(self, asked: Request) -> Request:
+    def back(self, request: Request) -> Request:
         """The edit that undoes one: its counterfactual, from the folder it lies in, into the
         attributes of the original.
 
@@ -174,38 +179,38 @@ class EditRun:
             OptionError: An attribute that changes is not known of the original, or only an
                 instruction says what changes.
         """
-        entry = asked.entry
-        changes = asked.asked["changes"]
-        wish = self.wish
+        entry = request.entry
+        changes = request.asked["changes"]
+        change = self.wish
         unknown = [name for name in changes if prompts.is_missing(entry.attributes.get(name))]
         if unknown:
             raise OptionError(
                 f"`reverse` edits back to the {unknown[0]} of image {entry.name}, which is not "
                 "known; give it with `given`, or leave `reverse` out"
             )
-        how: Any = {"add": wish.add, "remove": wish.remove, "spec": wish.info.spec}
-        before, after = prompts.states(entry.attributes, changes, **how)
-        read = partial(_made, entry, self.folder(asked) / "counterfactual.png", after)
+        wording: Any = {"add": change.add, "remove": change.remove, "spec": change.info.spec}
+        before, after = prompts.states(entry.attributes, changes, **wording)
+        read = partial(_made, entry, self.folder(request) / "counterfactual.png", after)
         undone = replace(
-            wish,
+            change,
             changes={name: before[name] for name in changes},
-            add=wish.remove,
-            remove=wish.add,
+            add=change.remove,
+            remove=change.add,
             grid=(),
         )
         return replace(undone, instruction=None).request(
             replace(entry, attributes=after, read=read, sha256=None)
         )
 
-    def folder_back(self, asked: Request) -> Path:
+    def folder_back(self, request: Request) -> Path:
         """Where the edit that undoes one lies, and where `evaluate` with `edits` looks for it."""
-        return self.folder(asked) / "reverse" / asked.entry.name
+        return self.folder(request) / "reverse" / request.entry.name
 
     def inversions(self, requests: Sequence[Request]) -> int:
         """How many inversions these take: one for each image, and for each seed where that shapes
         it."""
         row = INVERSIONS.get(EDITORS[self.wish.editor].inversion(self.options.inversion) or "")
-        images = len({asked.entry.name for asked in requests})
+        images = len({request.entry.name for request in requests})
         return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)
 
     @property

@@ -30,8 +30,8 @@ SCALE = 0.5
 """Share of the intensity range at which a map's colours end unless its largest value is smaller;
 ours."""
 
-MOST = 0.99
-HARDLY = 0.02
+MAX_QUANTILE = 0.99
+SMALL_CHANGE = 0.02
 """An edit did as good as nothing where this share of the pixels changed by less than this share of
 the intensity range; ours."""
 
@@ -49,9 +49,9 @@ def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
     """Names of the facts that the edit in a folder has otherwise; none where there is no edit."""
     if not (folder / NAME).is_file():
         return []
-    found = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    asked = json.loads(json.dumps(dict(facts), default=str))
-    return [name for name, value in asked.items() if found.get(name) != value]
+    recorded = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    wanted = json.loads(json.dumps(dict(facts), default=str))
+    return [name for name, value in wanted.items() if recorded.get(name) != value]
 
 
 def on_square(path: Path, fit: Fit) -> np.ndarray:
@@ -94,7 +94,7 @@ def hold_back(out: Path, why: Mapping[str, Mapping[str, Any]]) -> None:
 def write_counterfactual(
     folder: Path,
     subject: Subject,
-    made: Counterfactual,
+    result: Counterfactual,
     facts: Mapping[str, Any],
     uids: Uids = SESSION,
 ) -> float:
@@ -111,19 +111,19 @@ def write_counterfactual(
         the intensity range.
     """
     with folder_written(folder, replace=True) as aside:
-        change = _write_files(aside, subject, made, facts, uids)
+        change = _write_files(aside, subject, result, facts, uids)
     shares = np.abs(change if subject.weight is None else change[subject.weight > 0])
-    return float(np.quantile(shares, MOST))
+    return float(np.quantile(shares, MAX_QUANTILE))
 
 
 def _write_files(
-    aside: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any], uids: Uids
+    aside: Path, subject: Subject, result: Counterfactual, facts: Mapping[str, Any], uids: Uids
 ) -> np.ndarray:
     """Write all files of a counterfactual into a folder; returns its change in shares of the
     intensity range."""
-    pictures = {"original": subject.unit, "reconstruction": subject.back(made.reconstruction)}
+    pictures = {"original": subject.unit, "reconstruction": subject.back(result.reconstruction)}
     pictures["counterfactual"], before = (
-        _shown(subject, made, facts)(made.counterfactual),
+        _shown(subject, result, facts)(result.counterfactual),
         BEFORE[facts["detail"]],
     )
     if not all(np.isfinite(unit).all() for unit in pictures.values()):
@@ -159,7 +159,7 @@ def _write_files(
             "mean_absolute_reconstruction_error": float(
                 np.abs(pictures["reconstruction"] - pictures["original"]).mean() / 2
             ),
-            **(_write_seeds(aside, subject, made, facts) if made.others else {}),
+            **(_write_seeds(aside, subject, result, facts) if result.others else {}),
             "unit": "share of the intensity range",
             "intensity_range": [float(edge) for edge in subject.image.range],
         },
@@ -171,10 +171,10 @@ def _write_files(
 
 
 def _shown(
-    subject: Subject, made: Counterfactual, facts: Mapping[str, Any]
+    subject: Subject, result: Counterfactual, facts: Mapping[str, Any]
 ) -> Callable[[Tensor], np.ndarray]:
     """How a counterfactual is brought back into the source's geometry."""
-    return (lambda x: subject.onto(x - made.reconstruction)) if facts["detail"] else subject.back
+    return (lambda x: subject.onto(x - result.reconstruction)) if facts["detail"] else subject.back
 
 
 def _write_like(
@@ -185,7 +185,7 @@ def _write_like(
     what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[
         :1024
     ]
-    shown = {
+    pictures = {
         **subject.image.attributes,
         **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]},
     }
@@ -194,7 +194,7 @@ def _write_like(
         subject.image,
         subject.intensities(unit),
         description=what,
-        attributes=shown,
+        attributes=pictures,
         uids=uids,
     )
 
@@ -217,12 +217,14 @@ def _source(subject: Subject) -> dict[str, Any]:
 
 
 def _write_seeds(
-    folder: Path, subject: Subject, made: Counterfactual, facts: Mapping[str, Any]
+    folder: Path, subject: Subject, result: Counterfactual, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`mean.png` and `uncertainty.png`, pixel by pixel over the seeds, and their summary."""
-    shown = _shown(subject, made, facts)
+    pictures_of_seeds = _shown(subject, result, facts)
     seed = facts["seed"]
-    pictures = np.stack([shown(picture) for picture in (made.counterfactual, *made.others)])
+    pictures = np.stack(
+        [pictures_of_seeds(picture) for picture in (result.counterfactual, *result.others)]
+    )
     spread = pictures.std(0, ddof=1, dtype=np.float64) / 2  # of the intensity range
     write_png(
         folder / "mean.png",
@@ -254,8 +256,8 @@ def write_map(path: Path, share: np.ndarray, title: str, *, signed: bool = False
     figure = Figure(figsize=(5, 4.2 * share.shape[0] / max(share.shape)), layout="constrained")
     axes = figure.add_subplot()
     colours, low = ("RdBu_r", -limit) if signed else ("inferno", 0.0)
-    shown = axes.imshow(share, cmap=colours, vmin=low, vmax=limit, interpolation="nearest")
+    heatmap = axes.imshow(share, cmap=colours, vmin=low, vmax=limit, interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(f"{title} (synthetic)", fontsize=9)
-    figure.colorbar(shown, ax=axes, label="share of the intensity range")
+    figure.colorbar(heatmap, ax=axes, label="share of the intensity range")
     figure.savefig(path, dpi=120, metadata={"Synthetic": "YES: a map of images made by a model"})

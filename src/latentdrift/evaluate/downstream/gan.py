@@ -91,14 +91,14 @@ def train(real: Labelled, steps: int, seed: int, device: str = "cpu") -> Generat
     labels = torch.arange(2, device=device).repeat_interleave(BATCH // 2)
     batches = _batches(x, real.labels, source)
     for _ in range(steps):
-        made = maker(_numbers(BATCH, source).to(device), labels)
-        seen = shift(next(batches).to(device), source), shift(made.detach(), source)
+        generated = maker(_numbers(BATCH, source).to(device), labels)
+        seen = shift(next(batches).to(device), source), shift(generated.detach(), source)
         loss = (
             functional.relu(1 - judge(seen[0], labels)).mean()
             + functional.relu(1 + judge(seen[1], labels)).mean()
         )
         _step(judges, loss)
-        _step(makes, -judge(shift(made, source), labels).mean())
+        _step(makes, -judge(shift(generated, source), labels).mean())
     return maker.eval()
 
 

@@ -161,9 +161,13 @@ class Segmenting:
         some = images.take(places)
         labels = [self._numbered(cohort, column, positions[int(place)]) for place in places]
         masks = torch.from_numpy(np.stack(labels))
-        lesson = Masked(looked_at(some, unet.SIZE), masks, 1 + len(self.values), some.patients)
+        training_set = Masked(
+            looked_at(some, unet.SIZE), masks, 1 + len(self.values), some.patients
+        )
         lost = [
-            value for value, own in zip(self.values, lesson.members, strict=True) if not own.any()
+            value
+            for value, own in zip(self.values, training_set.members, strict=True)
+            if not own.any()
         ]
         if lost and what == "test":
             raise InputError(
@@ -171,7 +175,7 @@ class Segmenting:
                 "nobody can say how well it is outlined; take it out of the masks in column "
                 f"{column} of {cohort.folder}, or test on other patients"
             )
-        return lesson, some
+        return training_set, some
 
     def _numbered(self, cohort: Cohort, column: str, position: int) -> np.ndarray:
         """A mask in which the values are 0, 1, 2, ...: int64 [S, S]."""

@@ -302,7 +302,7 @@ def edited(
         parts=wanted.parts or (),
         sentences=wanted.sentences or ((), ()),
         hints=bench.hints.of(case.subject.picture(), case.subject.fit, case.row),
-        shelf=cache,
+        cache=cache,
     )
 
 
