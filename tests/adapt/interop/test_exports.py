@@ -35,6 +35,7 @@ from latentdrift.errors import AdapterError, BaseModelError, OptionError
 from latentdrift.model.adapter_info import AdapterFile, AdapterInfo
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.model.families import sd
 from latentdrift.model.families.families import FAMILIES
 from latentdrift.model.families.sd import TEXT_PREFIX as TEXT
 from latentdrift.model.families.sd import UNET_PREFIX as UNET
@@ -57,7 +58,7 @@ MIXED = {  # module -> rank, alpha: nothing alike, a convolution, the text encod
 EVEN = {
     f"{BLOCK}.transformer_blocks.0.{attn}.{part}": (4, 4.0)
     for attn in ("attn1", "attn2")
-    for part in lora.ATTENTION
+    for part in sd.ATTENTION
 }
 PROMPT = "a brain mri"
 
