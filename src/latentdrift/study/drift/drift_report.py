@@ -140,16 +140,35 @@ def _rows(stage: Stage) -> list[dict[str, Any]]:
 
 
 def write_estimate(out: Path, results: Mapping[str, Any]) -> None:
-    """estimate.json, and estimate.html: the closed form per channel, the copy slope, and the start
-    that the model asks for."""
-    slope = results["copy_slope"]
-    closed = results["closed_form"]
-    words = (
+    """Write estimate.json and estimate.html.
+
+    The page shows the closed form per channel, the copy slope, and the calibrated start.
+    """
+    blocks = _closed_form_blocks(results)
+    if results["copy_slope"]:
+        blocks += _copy_slope_blocks(results["copy_slope"])
+    if results["source"] == "calibrated":
+        blocks += _calibration_blocks(results)
+    write_json(out / "estimate.json", results)
+    html_report.write_page(out / "estimate.html", "Drift: estimate", blocks)
+
+
+def _closed_form_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
+    """Explanation and table of the closed form, one row per latent channel."""
+    explanation = (
         "A network expects the mean a m where sampling starts, and plain noise has the mean 0. "
         f"With a = {results['a_t0']:.4f} at t = {results['t0']:g} and m, the mean latent of "
         f"{results['images']} training images, the difference is delta, one number per latent "
         "channel, for a network that was trained without drift. Intervals: 95 %, from resampling "
         "patients."
+    )
+    closed_form = results["closed_form"]
+    channels = zip(
+        results["latent_mean"],
+        closed_form["delta"],
+        closed_form["interval"],
+        closed_form["sd"],
+        strict=True,
     )
     rows = [
         {
@@ -159,61 +178,61 @@ def write_estimate(out: Path, results: Mapping[str, Any]) -> None:
             "interval": f"{low:.4g} to {high:.4g}",
             "delta in sd": sd,
         }
-        for channel, (mean, delta, (low, high), sd) in enumerate(
-            zip(results["latent_mean"], *closed.values(), strict=True)
-        )
+        for channel, (mean, delta, (low, high), sd) in enumerate(channels)
     ]
     caption = (
         "delta in standard deviations of unit noise, and in sds of a noise channel's mean, "
         f"1/{results['latent_size']}."
     )
-    blocks = [html_report.text(words), html_report.table(rows, caption)]
-    if slope:
-        numbers = [
-            {
-                "channel": channel,
-                "slope": value,
-                "interval": f"{low:.4g} to {high:.4g}",
-                "R²": r2,
-                "full copy": slope["full"],
-            }
-            for channel, (value, (low, high), r2) in enumerate(
-                zip(slope["slope"], slope["interval"], slope["r2"], strict=True)
-            )
-        ]
-        says = (
-            f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their "
-            "starts; blue: a full copy."
-        )
-        blocks += [
-            html_report.heading("Does drift matter?"),
-            html_report.picture(_slopes(slope), says),
-            html_report.table(numbers),
-        ]
-    if results["source"] == "calibrated":
-        calibrated = [
-            {
-                "channel": channel,
-                "delta": delta,
-                "interval": f"{low:.4g} to {high:.4g}",
-                "delta in sd": sd,
-            }
-            for channel, (delta, (low, high), sd) in enumerate(
-                zip(results["delta"], results["interval"], results["sd"], strict=True)
-            )
-        ]
-        why = (
-            "From this start the line above reaches the mean of the training images. It is what "
-            "this adapter asks for, which has not learned the cohort to the end, and what "
-            "estimate.json hands on. Intervals: 95 %, from resampling the pictures."
-        )
-        blocks += [
-            html_report.heading("The start that the adapter asks for"),
-            html_report.text(why),
-            html_report.table(calibrated),
-        ]
-    write_json(out / "estimate.json", results)
-    html_report.write_page(out / "estimate.html", "Drift: estimate", blocks)
+    return [html_report.text(explanation), html_report.table(rows, caption)]
+
+
+def _copy_slope_blocks(slope: Mapping[str, Any]) -> list[html_report.Block]:
+    """Plot and table of the copy slope, one row per latent channel."""
+    channels = zip(slope["slope"], slope["interval"], slope["r2"], strict=True)
+    rows = [
+        {
+            "channel": channel,
+            "slope": value,
+            "interval": f"{low:.4g} to {high:.4g}",
+            "R²": r2,
+            "full copy": slope["full"],
+        }
+        for channel, (value, (low, high), r2) in enumerate(channels)
+    ]
+    caption = (
+        f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their "
+        "starts; blue: a full copy."
+    )
+    return [
+        html_report.heading("Does drift matter?"),
+        html_report.picture(_slopes(slope), caption),
+        html_report.table(rows),
+    ]
+
+
+def _calibration_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
+    """Explanation and table of the calibrated start, one row per latent channel."""
+    channels = zip(results["delta"], results["interval"], results["sd"], strict=True)
+    rows = [
+        {
+            "channel": channel,
+            "delta": delta,
+            "interval": f"{low:.4g} to {high:.4g}",
+            "delta in sd": sd,
+        }
+        for channel, (delta, (low, high), sd) in enumerate(channels)
+    ]
+    explanation = (
+        "From this start the line above reaches the mean of the training images. It is what "
+        "this adapter asks for, which has not learned the cohort to the end, and what "
+        "estimate.json hands on. Intervals: 95 %, from resampling the pictures."
+    )
+    return [
+        html_report.heading("The start that the adapter asks for"),
+        html_report.text(explanation),
+        html_report.table(rows),
+    ]
 
 
 def _slopes(slope: Mapping[str, Any]) -> Any:

@@ -16,9 +16,9 @@ from latentdrift.adapt.training.copy_slope import Response, channel_means, copy_
 from latentdrift.config import DriftEstimateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.model import signal_leak
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
-from latentdrift.model.signal_leak import estimate as closed_form
 from latentdrift.progress import Report
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import first_time
@@ -28,13 +28,13 @@ from latentdrift.study.model_images import check_text_alone, prompts_of_split
 def estimate(
     model: Model, cohort: Cohort, options: DriftEstimateOptions, report: Report
 ) -> dict[str, Any]:
-    """What estimate.json says.
+    """Contents of estimate.json.
 
     Args:
-        model: The model that is asked.
-        cohort: Its train split is what the starts should be like.
-        options: What is asked.
-        report: Told (done, all) of the images that are encoded, then of those that are drawn.
+        model: Model whose starts are estimated.
+        cohort: Cohort whose train split the starts should resemble.
+        options: Options of the estimate.
+        report: Callback (done, all) for the images that are encoded, then for the generated ones.
 
     Raises:
         OptionError: Sampling starts from pure noise, where no start is better than another; or
@@ -43,46 +43,29 @@ def estimate(
     """
     base = model.base
     resolution = options.resolution or model.info.side
+    size = base.latent_size(resolution)
     a_t0 = first_signal(base, options)
     if options.copy_slope:
         check_text_alone(model, "; leave the copy slope out with `copy_slope=False`")
-    train = replace(cohort, table=cohort.rows("train").reset_index(drop=True))
-    if len(train.table) < 2:
-        raise CohortError(
-            f"cohort {cohort.folder} has {len(train.table)} images in its train split, and an "
-            "estimate needs two"
-        )
+    train = _train_split(cohort)
+    patients = list(train.table["patient"]) if train.table["patient"].notna().all() else None
     moments = latent_cache.latents(base, train, resolution, options.out / "cache", progress=report)
     means = torch.from_numpy(np.stack([mean.mean((1, 2)) for mean in moments.mean]))
-    patients = list(train.table["patient"]) if train.table["patient"].notna().all() else None
-    delta, interval = closed_form(
-        means, a_t0, groups=patients, resamples=options.bootstrap, seed=options.seed
-    )
-    size = base.latent_size(resolution)
+    closed_form = _closed_form(means, a_t0, patients, options, size)
+    chosen = {**closed_form, "source": "closed form"}
     copied = None
-    results = {
-        "delta": list(delta),
-        "interval": [list(ends) for ends in interval],
-        "sd": [value * size for value in delta],
-    }
-    chosen = {**results, "source": "closed form"}
     if options.copy_slope:
-        draw = drawn(model.about(cohort), cohort, options, resolution, report)
+        draw = channel_mean_sampler(model.about(cohort), cohort, options, resolution, report)
         if model.is_base:  # a base alone does not know the cohort yet
-            copied = told(*draw(torch.zeros(means.shape[1])), a_t0)
+            copied = copy_slope_record(*draw(torch.zeros(means.shape[1])), a_t0)
         else:
-            answer = response(draw, means.mean(0))
-            calibrated_drift = calibrated(model, answer, means.mean(0), options.seed)
-            copied = told(*answer.first(options.n), a_t0)
-            chosen = {
-                **calibrated_drift,
-                "sd": [value * size for value in calibrated_drift["delta"]],
-                "source": "calibrated",
-            }
+            measured = response(draw, means.mean(0))
+            chosen = calibrated(model, measured, means.mean(0), options.seed, size)
+            copied = copy_slope_record(*measured.first(options.n), a_t0)
     return {
         **chosen,
         "mode": "infer",
-        "closed_form": results,
+        "closed_form": closed_form,
         "latent_mean": means.double().mean(0).tolist(),
         "latent_size": size,
         "t0": float(first_time(options.sampler, base.schedule, options.steps)),
@@ -94,6 +77,42 @@ def estimate(
         "method": model.info.method,
         "cohort": cohort.fingerprint,
         "copy_slope": copied,
+    }
+
+
+def _train_split(cohort: Cohort) -> Cohort:
+    """The cohort's train split.
+
+    Raises:
+        CohortError: It has fewer than two images.
+    """
+    train = replace(cohort, table=cohort.rows("train").reset_index(drop=True))
+    if len(train.table) < 2:
+        raise CohortError(
+            f"cohort {cohort.folder} has {len(train.table)} images in its train split, and an "
+            "estimate needs two"
+        )
+    return train
+
+
+def _closed_form(
+    means: Tensor,
+    a_t0: float,
+    patients: list[str] | None,
+    options: DriftEstimateOptions,
+    latent_size: int,
+) -> dict[str, Any]:
+    """Closed-form drift with its interval, from the channel means [N, C] of the training latents.
+
+    `sd` is the drift in standard deviations of a noise channel's mean, 1 / latent_size.
+    """
+    delta, interval = signal_leak.estimate(
+        means, a_t0, groups=patients, resamples=options.bootstrap, seed=options.seed
+    )
+    return {
+        "delta": list(delta),
+        "interval": [list(ends) for ends in interval],
+        "sd": [value * latent_size for value in delta],
     }
 
 
@@ -113,11 +132,14 @@ def first_signal(base: Base, options: DriftEstimateOptions) -> float:
     return a_t0
 
 
-def drawn(
+def channel_mean_sampler(
     model: Model, cohort: Cohort, options: DriftEstimateOptions, resolution: int, report: Report
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """How pictures under the cohort's prompts are drawn from starts whose mean is moved, as
-    `response` takes it."""
+    """Sampler of images under the cohort's prompts, from starts whose mean is shifted.
+
+    Returns:
+        Shift [C] -> channel means of the starts and of the images' latents, as `response` takes it.
+    """
     sampling = SamplingOptions.of(options, resolution)
     prompts = prompts_of_split(model, cohort, "train", options.n)
     plain = model.drift.plain
@@ -136,10 +158,15 @@ def drawn(
     return draw
 
 
-def told(starts: Tensor, ends: Tensor, a_t0: float) -> dict[str, Any]:
-    """The copy slope of plain starts, as it stands in estimate.json, and what it was measured
-    on."""
-    slope = copy_slope(starts, ends, a_t0)
+def copy_slope_record(starts: Tensor, outputs: Tensor, a_t0: float) -> dict[str, Any]:
+    """Copy slope of plain starts as estimate.json states it, with the points of the regression.
+
+    Args:
+        starts: Channel means of the starts.
+        outputs: Channel means of the latents that were sampled from them.
+        a_t0: Scale of the signal at the first time of the sampler.
+    """
+    slope = copy_slope(starts, outputs, a_t0)
     return {
         "slope": list(slope.slope),
         "interval": [list(ends) for ends in slope.interval],
@@ -149,17 +176,28 @@ def told(starts: Tensor, ends: Tensor, a_t0: float) -> dict[str, Any]:
         "n": slope.n,
         "sentence": slope.sentence,
         "starts": starts.tolist(),
-        "outputs": ends.tolist(),
+        "outputs": outputs.tolist(),
     }
 
 
-def calibrated(model: Model, answer: Response, wanted: Tensor, seed: int) -> dict[str, Any]:
-    """The drift of the start from which an adapter's pictures have the means that are wanted, as it
-    stands in estimate.json."""
-    trained = model.drift.train or (0.0,) * len(wanted)
-    interval = answer.interval(wanted, seed)
-    delta = [start + value for start, value in zip(answer.start(wanted), trained, strict=True)]
+def calibrated(
+    model: Model, measured: Response, target: Tensor, seed: int, latent_size: int
+) -> dict[str, Any]:
+    """Drift of the start from which an adapter's images have the target means.
+
+    Args:
+        model: The adapted model.
+        measured: Response of its images to shifted starts.
+        target: Channel means [C] of the training latents.
+        seed: Seed of the interval's resamples.
+        latent_size: Latent pixels on a side; `sd` is in units of 1 / latent_size.
+    """
+    trained = model.drift.train or (0.0,) * len(target)
+    interval = measured.interval(target, seed)
+    delta = [start + value for start, value in zip(measured.start(target), trained, strict=True)]
     return {
         "delta": delta,
         "interval": [[low + v, high + v] for (low, high), v in zip(interval, trained, strict=True)],
+        "sd": [value * latent_size for value in delta],
+        "source": "calibrated",
     }
