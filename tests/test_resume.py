@@ -1264,3 +1264,17 @@ def test_an_output_that_cannot_be_made_is_not_called_busy() -> None:
         storage.held(Path("/proc/x")),
     ):
         pass
+
+
+def test_an_interruption_that_a_library_renames_is_still_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr("latentdrift.service.run", interrupted)
+    assert main.main(["phantom", "--out", str(tmp_path / "out")]) == 130
+    assert "phantom: interrupted" in capsys.readouterr().err

@@ -6,7 +6,9 @@ Nothing is imported before signals are in order, and they stay so until the inte
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from latentdrift import stopping
 
@@ -17,7 +19,23 @@ def main() -> int:
     stopping.leave_at_once()
     from latentdrift.cli.main import main as run
 
-    return run()
+    code = run()
+    if code in (stopping.INTERRUPTED, stopping.TERMINATED):
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End the process with an exit code.
+
+    Python ends as killed by SIGINT, whatever the exit code, where Ctrl-C came while an extension
+    ran Python code (CPython, pythonrun.c, `unhandled_keyboard_interrupt`).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

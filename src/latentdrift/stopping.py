@@ -18,8 +18,20 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which batch systems send before they kill; it stops work as Ctrl-C does."""
 
 
+_received: list[type[KeyboardInterrupt]] = []
+"""Exceptions that signals raised since `raised` was entered."""
+
+
 def _raise(number: int, _frame: Any) -> NoReturn:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    stop = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    _received.append(stop)
+    raise stop
+
+
+def received() -> type[KeyboardInterrupt] | None:
+    """The exception of the signal that came, also where a library turned it into an error of its
+    own, as extensions do that are interrupted while they are imported."""
+    return _received[-1] if _received else None
 
 
 def _leave(number: int, _frame: Any) -> None:
@@ -38,6 +50,7 @@ def raised() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _received.clear()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     _set({signal.SIGINT: _raise, signal.SIGTERM: _raise})
     try:

@@ -95,6 +95,8 @@ def _run(arguments: Sequence[str]) -> int:
                 verb, options, quiet=as_json or rank > 0
             )
     except Exception as error:
+        if stop := stopping.received():
+            raise stop from error
         if debug:
             raise
         _complain(f"{verb}{_process()}: {with_flags(sentence(error), verb)}")
