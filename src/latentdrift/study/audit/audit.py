@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,17 @@ def losses(
     options: AuditOptions,
     report: Report,
 ) -> np.ndarray:
-    """Mean loss of each image that a model is told of [N], over the same times and, per image, the
-    same noise for every model.
+    """Mean denoising loss of each conditioned image [N].
+
+    The times are the same for every image and model. The noise of an image is the same for every
+    model.
 
     Args:
-        model: Whose loss.
-        moments: Latents of the images; their means are what is predicted.
-        told: What the model is told and shown of each.
-        options: How many draws, and the seed.
-        report: Told (done, all) images.
+        model: Model whose loss is measured.
+        moments: Latents of the images; the model predicts their means.
+        conditioning: Prompt and image inputs of each image.
+        options: Number of draws, and the seed.
+        report: Callback (done, all) for the images.
     """
     base = model.base
     drift = model.drift
@@ -78,70 +80,80 @@ def audit(
     options: AuditOptions,
     report: Report,
 ) -> dict[str, Any]:
-    """What audit.json says.
+    """Contents of audit.json.
 
     Args:
         model: The adapted model.
         load_base: Loads the adapter's base, alone.
-        cohort: The adapter's: its train split are members, the others not.
-        options: What is asked.
-        report: Told (done, all) images.
+        cohort: Cohort of the adapter: its train split are members, the other splits are not.
+        options: Options of the audit.
+        report: Callback (done, all) for the images.
 
     Raises:
         OptionError: A base alone.
-        CohortError: No images on one side, or none that the model can be told of as in training.
+        CohortError: No images on one side, or none that can be conditioned as in training.
     """
     if model.is_base:
         raise OptionError(
             f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an "
             "adapter"
         )
-    resolution = model.info.side
-    moments = latent_cache.latents(model.base, cohort, resolution, options.out / "cache")
+    moments = latent_cache.latents(model.base, cohort, model.info.side, options.out / "cache")
     conditioning = Told.of(model, cohort, moments)
     table = cohort.rows().loc[list(conditioning.prompts)]
-    member = (table["split"] == "train").to_numpy()
-    if member.all() or not member.any():
-        raise CohortError(
-            f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} "
-            "other images to ask of, and an audit compares the two; import it with another `split`"
-        )
-    alone = load_base(model.info).about(cohort)
-    known = bool(table["patient"].notna().all())
-    measured = {
-        "adapted": losses(model, moments, conditioning, options, report),
-        "base": losses(
-            alone,
-            moments,
-            Told.of(alone, cohort, moments).only(list(conditioning.prompts)),
-            options,
-            report,
-        ),
-    }
-    table_of_losses = Losses(
-        member, measured["adapted"], measured["base"], list(table["patient"]) if known else None
+    member = _members(table, cohort)
+    base_model = load_base(model.info).about(cohort)
+    adapted_losses = losses(model, moments, conditioning, options, report)
+    base_conditioning = Told.of(base_model, cohort, moments).only(list(conditioning.prompts))
+    base_losses = losses(base_model, moments, base_conditioning, options, report)
+    patients = list(table["patient"]) if table["patient"].notna().all() else None
+    attack = membership(
+        Losses(member, adapted_losses, base_losses, patients),
+        bootstrap=options.bootstrap,
+        seed=options.seed,
     )
-    attack = membership(table_of_losses, bootstrap=options.bootstrap, seed=options.seed)
     colour, sentence = verdict(attack)
-    fingerprint = model.info.cohort.fingerprint if model.info.cohort else None
+    trained_on = model.info.cohort.fingerprint if model.info.cohort else None
     return {
         "verdict": {"colour": colour, "sentence": sentence},
         **attack,
         "draws": options.draws,
         "seed": options.seed,
         "cohort": cohort.fingerprint,
-        "matches": fingerprint == cohort.fingerprint,
+        "matches": trained_on == cohort.fingerprint,
         "method": model.info.method,
         "shown": model.base.shows,
         "base": {"name": model.base.name, "hash": model.base.hash},
-        "losses": pd.DataFrame(
-            {
-                "image": [Path(name).stem for name in table["file_name"]],
-                "member": member,
-                **measured,
-            }
-        ).to_dict("records"),
+        "losses": _loss_rows(table, member, adapted_losses, base_losses),
     }
+
+
+def _members(table: pd.DataFrame, cohort: Cohort) -> np.ndarray:
+    """Whether each image of the table was in the train split, bool [N].
+
+    Raises:
+        CohortError: All images were, or none.
+    """
+    member = (table["split"] == "train").to_numpy()
+    if member.all() or not member.any():
+        raise CohortError(
+            f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} "
+            "other images to ask of, and an audit compares the two; import it with another `split`"
+        )
+    return member
+
+
+def _loss_rows(
+    table: pd.DataFrame, member: np.ndarray, adapted_losses: np.ndarray, base_losses: np.ndarray
+) -> list[dict[Hashable, Any]]:
+    """One row per image: name without folder and suffix, membership, and both losses."""
+    columns = {
+        "image": [Path(name).stem for name in table["file_name"]],
+        "member": member,
+        "adapted": adapted_losses,
+        "base": base_losses,
+    }
+    return pd.DataFrame(columns).to_dict("records")
 
 
 OTHERS = (

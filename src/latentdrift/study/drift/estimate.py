@@ -43,7 +43,6 @@ def estimate(
     """
     base = model.base
     resolution = options.resolution or model.info.side
-    size = base.latent_size(resolution)
     a_t0 = first_signal(base, options)
     if options.copy_slope:
         check_text_alone(model, "; leave the copy slope out with `copy_slope=False`")
@@ -51,6 +50,7 @@ def estimate(
     patients = list(train.table["patient"]) if train.table["patient"].notna().all() else None
     moments = latent_cache.latents(base, train, resolution, options.out / "cache", progress=report)
     means = torch.from_numpy(np.stack([mean.mean((1, 2)) for mean in moments.mean]))
+    size = base.latent_size(resolution)
     closed_form = _closed_form(means, a_t0, patients, options, size)
     chosen = {**closed_form, "source": "closed form"}
     copied = None
