@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -24,18 +24,26 @@ from latentdrift.storage import held
 from latentdrift.verbs import find, load, name_of
 
 if TYPE_CHECKING:
+    from latentdrift.adapt.training.hint_batches import Pictures
     from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.data.images.uids import Uids
+    from latentdrift.edit.io.edit_requests import Request as EditRequest
     from latentdrift.edit.io.edit_run import EditRun
+    from latentdrift.evaluate.features.feature_cache import CachedSpace
+    from latentdrift.evaluate.images.image_sets import ImageSet
+    from latentdrift.evaluate.privacy.copy_filter import Verdict
     from latentdrift.model.adapter_info import AdapterInfo
+    from latentdrift.model.base import Base
     from latentdrift.model.model import Model
-    from latentdrift.sample.synthetic_cohort import Request
+    from latentdrift.sample.generate import SamplingOptions
+    from latentdrift.sample.synthetic_cohort import Request, Sheet
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
 DEMO = "made-by-demo.txt"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
-UNHEARD = (
+SMALL_CHANGE_WARNING = (
     "In no image did more than a pixel in a hundred change by %.0f %% of the range (the most was "
     "%.1f %%): this network hardly tells '%s' from '%s'. Raise `strength` or `guidance`; if "
     "`latentdrift generate --same-noise` draws the two alike, too, train longer, and where a "
@@ -153,83 +161,132 @@ def generate(
 ) -> Result:
     """An adapter -> synthetic images, as a cohort."""
     from latentdrift.adapt.training.hint_batches import pictures
-    from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.evaluate.privacy.copy_gate import gate_images, open_gate
     from latentdrift.sample.generate import SamplingOptions
-    from latentdrift.sample.generate import generate as draw
-    from latentdrift.sample.medical_objects import OBJECTS, bits, check_format, write_objects
+    from latentdrift.sample.medical_objects import bits, check_format
     from latentdrift.sample.start_override import restart
     from latentdrift.sample.synthetic_cohort import Sheet, quarantine
 
     model = loaded or load_model(options, options.also)
     model = replace(model, drift=restart(model, options))
-    base, drift, info = model.base, model.drift, model.info
-    wanted = requests_of(options, model)
-    resolution = options.resolution or info.side
+    requests = requests_of(options, model)
+    resolution = options.resolution or model.info.side
     sampling = SamplingOptions.of(options, resolution)
     sampling = replace(sampling, same_noise=options.same_noise or bool(options.interpolate))
-    hints = pictures(options, model, [one.row for one in wanted], resolution)
+    hints = pictures(options, model, [request.row for request in requests], resolution)
     gate = open_gate(options, model.trained_on)
-    depth = bits(options.depth, info)
-    check_format(options.format, info)
-    settings = {
-        **sampling.shaping(),
-        "depth": depth,
-        "base": base.hash,
-        "drift": drift,
-        "prompts": [w.prompt for w in wanted],
-        "info": model.identity,
-    }
-    settings["hints"] = hints and hints.key
+    depth = bits(options.depth, model.info)
+    check_format(options.format, model.info)
+    settings = _image_settings(model, requests, sampling, hints, depth)
     inputs = {
-        "base": base.hash,
+        "base": model.base.hash,
         "adapters": model.adapter_records,
         "settings": Sheet.key(settings),
     }
     if record.is_of(options.out, "generate", options, inputs):
-        return {**Sheet.finished(options.out), "drift": drift.to_dict()}
+        return {**Sheet.finished(options.out), "drift": model.drift.to_dict()}
+
     sheet = Sheet.open(options.out, settings)
-    missing = sheet.missing(wanted)
-    with bar("generate", quiet=quiet) as report:
-        drawn = draw(base, drift, missing, sampling, model.statistics, hints)
-        for done, (index, picture) in enumerate(drawn, 1):
-            sheet.keep(index, picture, colour=bool(info.colour), depth=depth)
-            report(done, len(missing))
-    about: dict[str, Any] = {
-        "describe": info.pictures,
-        "drift": drift.to_dict(),
-        "base": info.base.to_dict(),
-        "method": info.method,
-        "adapters": model.adapter_records,
-    }
-    verdict = gate_images(gate, sheet.pictures(len(wanted)))
-    about["gate"], apart = (
-        verdict and verdict.to_dict(),
-        {i: verdict.why(i) for i in verdict.copies} if verdict else {},
+    _draw_missing(sheet, requests, model, sampling, hints, depth, quiet)
+    verdict = gate_images(gate, sheet.pictures(len(requests)))
+    copies = {i: verdict.why(i) for i in verdict.copies} if verdict else {}
+    cohort_info = _synthetic_cohort_info(model, verdict)
+    finish = partial(
+        _write_objects_and_record,
+        options=options,
+        info=model.info,
+        inputs=inputs,
+        gate=cohort_info["gate"],
     )
-
-    def signed(folder: Path) -> None:
-        if options.format in OBJECTS:
-            write_objects(Cohort.load(folder), options.format, info)
-        results = {"outputs": record.outputs(folder), "gate": about["gate"]}
-        record.write(
-            folder,
-            "generate",
-            options,
-            inputs=inputs,
-            results=results,
-            private=("hint_image",),
-            home=options.out,
-        )
-
-    sheet.publish(wanted, about, options.seed, hints.mask if hints else None, apart, signed)
-    told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
+    mask = hints.mask if hints else None
+    sheet.publish(requests, cohort_info, options.seed, mask, copies, finish)
     return {
         "cohort": str(options.out),
-        "images": len(wanted) - len(apart),
-        **told,
-        "drift": drift.to_dict(),
+        "images": len(requests) - len(copies),
+        **_quarantine_result(quarantine(options.out), len(copies)),
+        "drift": model.drift.to_dict(),
     }
+
+
+def _image_settings(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: SamplingOptions,
+    hints: Pictures | None,
+    depth: int,
+) -> dict[str, Any]:
+    """All settings that decide the pixels of generated images; their hash names the run."""
+    return {
+        **sampling.shaping(),
+        "depth": depth,
+        "base": model.base.hash,
+        "drift": model.drift,
+        "prompts": [request.prompt for request in requests],
+        "info": model.identity,
+        "hints": hints and hints.key,
+    }
+
+
+def _draw_missing(
+    sheet: Sheet,
+    requests: Sequence[Request],
+    model: Model,
+    sampling: SamplingOptions,
+    hints: Pictures | None,
+    depth: int,
+    quiet: bool,
+) -> None:
+    """Generate the images that an interrupted run has not stored yet."""
+    from latentdrift.sample.generate import generate as sample
+
+    missing = sheet.missing(requests)
+    with bar("generate", quiet=quiet) as report:
+        images = sample(model.base, model.drift, missing, sampling, model.statistics, hints)
+        for done, (index, image) in enumerate(images, start=1):
+            sheet.keep(index, image, colour=bool(model.info.colour), depth=depth)
+            report(done, len(missing))
+
+
+def _synthetic_cohort_info(model: Model, verdict: Verdict | None) -> dict[str, Any]:
+    """Entries of cohort.json that say how synthetic images were generated and checked."""
+    return {
+        "describe": model.info.pictures,
+        "drift": model.drift.to_dict(),
+        "base": model.info.base.to_dict(),
+        "method": model.info.method,
+        "adapters": model.adapter_records,
+        "gate": verdict and verdict.to_dict(),
+    }
+
+
+def _write_objects_and_record(
+    folder: Path,
+    *,
+    options: config.GenerateOptions,
+    info: AdapterInfo,
+    inputs: Result,
+    gate: Result | None,
+) -> None:
+    """Write DICOM or NIfTI files and record.json into a new cohort's folder, before it appears."""
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.sample.medical_objects import OBJECTS, write_objects
+
+    if options.format in OBJECTS:
+        write_objects(Cohort.load(folder), options.format, info)
+    record.write(
+        folder,
+        "generate",
+        options,
+        inputs=inputs,
+        results={"outputs": record.outputs(folder), "gate": gate},
+        private=("hint_image",),
+        home=options.out,
+    )
+
+
+def _quarantine_result(folder: Path, count: int) -> Result:
+    """Result entries about images that the copy gate held back; none where it held none back."""
+    return {"quarantine": str(folder), "quarantined": count} if count else {}
 
 
 def requests_of(options: config.GenerateOptions, model: Model) -> list[Request]:
@@ -276,62 +333,88 @@ def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None 
     from latentdrift.data.images.uids import Uids
     from latentdrift.data.tables.pseudonymization import private_folder
     from latentdrift.edit.io.attribute_sweep import write_series
-    from latentdrift.edit.io.edit_writer import (
-        SMALL_CHANGE,
-        hold_back,
-        is_made,
-        quarantine,
-        write_counterfactual,
-    )
+    from latentdrift.edit.io.edit_writer import SMALL_CHANGE, hold_back, quarantine
     from latentdrift.evaluate.privacy.copy_gate import gate_edits, open_gate
 
     work = edit_run_of(options, loaded)
-    backs = [(asked, work.back(asked)) for asked in work.requests] if options.reverse else []
+    reversals = (
+        [(request, work.back(request)) for request in work.requests] if options.reverse else []
+    )
     missing = work.missing()
-    changes = []
     gate = open_gate(options, work.model.trained_on)
     uids = Uids.open(options.private or private_folder(options.out))
-    with bar("edit", quiet=quiet) as report:
-        for done, asked in enumerate(missing, start=1):
-            subject, drawn = work.make(asked, work.shelf)
-            changes.append(
-                write_counterfactual(work.folder(asked), subject, drawn, work.facts(asked), uids)
-            )
-            uids.save()
-            report(done, len(missing) + len(backs))
-        for done, (asked, back) in enumerate(backs, start=len(missing) + 1):
-            if work.folder(asked).is_dir() and not is_made(
-                work.folder_back(asked), work.facts(back)
-            ):  # not held back
-                subject, drawn = work.make(back, work.shelf)
-                write_counterfactual(
-                    work.folder_back(asked), subject, drawn, work.facts(back), uids
-                )
-            report(done, len(missing) + len(backs))
+    changes = _write_edits(work, missing, reversals, uids, quiet)
     if changes and max(changes) < SMALL_CHANGE:
+        first = missing[0]
         log.warning(
-            UNHEARD, 100 * SMALL_CHANGE, 100 * max(changes), missing[0].source, missing[0].told
+            SMALL_CHANGE_WARNING, 100 * SMALL_CHANGE, 100 * max(changes), first.source, first.told
         )
-    made = work.kept()
+    edits = work.kept()
     verdict = gate_edits(
         gate,
-        [asked.name for asked in made],
+        [request.name for request in edits],
         work.wish.info.side,
-        lambda kind, position: work.shown(made[position], kind),
+        lambda kind, position: work.shown(edits[position], kind),
     )
-    apart = {made[i].name: verdict.why(i) for i in verdict.copies} if verdict else {}
-    hold_back(options.out, apart)
-    made = [asked for asked in made if asked.name not in apart]
+    copies = {edits[i].name: verdict.why(i) for i in verdict.copies} if verdict else {}
+    hold_back(options.out, copies)
+    released = [request for request in edits if request.name not in copies]
     if work.wish.grid:
-        write_series(options.out, made, work.wish.grid, options.animate)
+        write_series(options.out, released, work.wish.grid, options.animate)
     inputs = {"base": work.model.base.hash, "adapters": work.model.adapter_records}
     results = {"outputs": record.outputs(options.out), "gate": verdict and verdict.to_dict()}
     record.write(
         options.out, "edit", options, inputs=inputs, results=results, private=PATIENT_FILES
     )
-    images = len({asked.entry.name for asked in work.requests})
-    told = {"quarantine": str(quarantine(options.out)), "quarantined": len(apart)} if apart else {}
-    return {"folder": str(options.out), "images": images, "counterfactuals": len(made), **told}
+    return {
+        "folder": str(options.out),
+        "images": len({request.entry.name for request in work.requests}),
+        "counterfactuals": len(released),
+        **_quarantine_result(quarantine(options.out), len(copies)),
+    }
+
+
+def _write_edits(
+    work: EditRun,
+    missing: Sequence[EditRequest],
+    reversals: Sequence[tuple[EditRequest, EditRequest]],
+    uids: Uids,
+    quiet: bool,
+) -> list[float]:
+    """Make and write the counterfactuals that are missing, then their reversals.
+
+    Args:
+        work: The edits and their model.
+        missing: Edits that are not written yet.
+        reversals: Pairs of an edit and the edit that undoes it.
+        uids: DICOM identifiers of the written images.
+        quiet: Whether to show no progress.
+
+    Returns:
+        Largest change of each missing edit, as `write_counterfactual` returns it.
+    """
+    from latentdrift.edit.io.edit_writer import is_made, write_counterfactual
+
+    changes = []
+    total = len(missing) + len(reversals)
+    with bar("edit", quiet=quiet) as report:
+        for done, request in enumerate(missing, start=1):
+            subject, counterfactual = work.make(request, work.shelf)
+            folder = work.folder(request)
+            change = write_counterfactual(
+                folder, subject, counterfactual, work.facts(request), uids
+            )
+            changes.append(change)
+            uids.save()
+            report(done, total)
+        for done, (request, reversal) in enumerate(reversals, start=len(missing) + 1):
+            is_held_back = not work.folder(request).is_dir()
+            folder = work.folder_back(request)
+            if not is_held_back and not is_made(folder, work.facts(reversal)):
+                subject, counterfactual = work.make(reversal, work.shelf)
+                write_counterfactual(folder, subject, counterfactual, work.facts(reversal), uids)
+            report(done, total)
+    return changes
 
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
@@ -340,8 +423,6 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.evaluate.evaluations.evaluation import Inputs, Request
     from latentdrift.evaluate.evaluations.evaluations import check
-    from latentdrift.evaluate.features import feature_cache
-    from latentdrift.evaluate.features.features import Learned, load_features
     from latentdrift.evaluate.images import image_sets, subgroups
     from latentdrift.evaluate.privacy.copy_detection import gate_advice
     from latentdrift.evaluate.report import report
@@ -359,23 +440,14 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     subgroups.check(real, synthetic, options.by)
     train = image_sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
 
-    cache = options.cache or options.out / "cache"
-    learned = Learned(train, cache, options.seed) if train else None
     encoder = Base.load("pocket", device=options.device, precision="fp32")
-    spaces = load_features(
-        options.features,
-        learned=learned,
-        pocket=encoder.features,
-        pocket_maps=encoder.feature_maps,
-        resolution=encoder.resolution,
-        device=str(encoder.device),
-    )
+    spaces = _feature_spaces(options, train, encoder)
     with bar("classifiers", quiet=quiet) as progress:
         inputs = Inputs(
             real=real,
             synthetic=synthetic["synthetic"],
             train=train,
-            spaces=feature_cache.keep(spaces, cache),
+            spaces=spaces,
             bootstrap=options.bootstrap,
             seed=options.seed,
             edits=options.edits,
@@ -390,15 +462,41 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     images = {"real": real, **synthetic} | ({"train": train} if train else {})
     page = report.write_report(options.out, results, images, options.edits)
     if options.adapter is not None:
-        about: dict[str, Any] = {
+        origin_of_scores = {
             "cohort": cohort.fingerprint,
             "split": options.split,
             "version": record.versions()["latentdrift"],
         }
-        scores.write_scores(options.adapter, {**report.scores_of(results.contents), **about})
+        all_scores = {**report.scores_of(results.contents), **origin_of_scores}
+        scores.write_scores(options.adapter, all_scores)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     values = {name: metric.value for name, metric in results.metrics.items()}
     return {**values, "report": str(page)}
+
+
+def _feature_spaces(
+    options: config.EvaluateOptions, train: ImageSet | None, encoder: Base
+) -> Mapping[str, CachedSpace]:
+    """The feature spaces of `features`, with their vectors cached.
+
+    Args:
+        options: Options of `evaluate`.
+        train: Training images, from which the space `ssl` learns; None without a train split.
+        encoder: The base whose encoder is the space `pocket`.
+    """
+    from latentdrift.evaluate.features import feature_cache
+    from latentdrift.evaluate.features.features import Learned, load_features
+
+    cache = options.cache or options.out / "cache"
+    spaces = load_features(
+        options.features,
+        learned=Learned(train, cache, options.seed) if train else None,
+        pocket=encoder.features,
+        pocket_maps=encoder.feature_maps,
+        resolution=encoder.resolution,
+        device=str(encoder.device),
+    )
+    return feature_cache.keep(spaces, cache)
 
 
 def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:
@@ -669,16 +767,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     """The main job on the embedded base and a phantom cohort."""
     out = options.out
     seed = options.seed
-    if (out / DEMO).is_file():  # an earlier demo's folder, and nothing else, is made anew
-        for made in [*out.iterdir()]:
-            if made.name != DEMO:  # which says so to the last, also after a kill
-                shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
-    elif out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty and was not made by a demo; give another `out`")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / DEMO).write_text(
-        "This folder was made by `latentdrift demo`, which deletes and makes it again.\n"
-    )
+    _prepare_demo_folder(out)
     log.info("1/7 phantom: 48 patients, 2 visits each, as a hospital would hand them over")
     phantom(config.PhantomOptions(out=out / "scans", patients=48, visits=2, seed=seed))
     log.info("2/7 import")
@@ -726,6 +815,29 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
         seed=seed,
     )
     return evaluate(judged, quiet)
+
+
+def _prepare_demo_folder(out: Path) -> None:
+    """Create the folder of a demo, or empty the folder of an earlier demo.
+
+    Raises:
+        InputError: The folder holds anything else.
+    """
+    marker = out / DEMO
+    if marker.is_file():
+        for path in [*out.iterdir()]:
+            if path == marker:  # it stays to the last, so that a killed demo can start again
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    elif out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty and was not made by a demo; give another `out`")
+    out.mkdir(parents=True, exist_ok=True)
+    marker.write_text(
+        "This folder was made by `latentdrift demo`, which deletes and makes it again.\n"
+    )
 
 
 def _preview(
