@@ -273,8 +273,8 @@ def gate_advice(info: Mapping[str, Any]) -> list[str]:
     if not info.get("synthetic") or info.get("gate"):
         return []
     return [
-        "No gate was run over these images when they were made: `latentdrift generate --gate` "
-        "COHORT holds copies of training images back, and does so by default where the adapter's "
+        "No gate was run over these images when they were made: `latentdrift generate --gate "
+        "COHORT` holds copies of training images back, and does so by default where the adapter's "
         "cohort is where it was."
     ]
 
