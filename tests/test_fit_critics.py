@@ -43,7 +43,7 @@ def test_phantoms_are_not_red_and_ruined_ones_are(judge: FitCritics) -> None:
     )
     assert good.colour != "red" and good.pictures == 16 and ADVICE not in good.sentence
     assert bad.colour == "red" and bad.sentence.endswith(ADVICE)
-    assert "16 pictures" in bad.words and "red" in bad.words
+    assert "16 pictures" in bad.line and "red" in bad.line
 
 
 def test_the_training_split_serves_where_the_validation_split_is_small() -> None:

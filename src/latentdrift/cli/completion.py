@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from latentdrift.cli.help_text import print_page
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -35,5 +36,5 @@ class PrintCompletion(argparse.Action):
                 "latentdrift: --print-completion needs the package shtab, which is not installed: "
                 "pip install 'latentdrift[completion]'\n",
             )
-        sys.stdout.write(shtab.complete(self.build(completion=True), shell=values))
+        print_page(shtab.complete(self.build(completion=True), shell=values))
         parser.exit()

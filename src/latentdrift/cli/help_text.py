@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
+
 from pydantic.fields import FieldInfo
 
 from latentdrift import config
 from latentdrift.cli.flags import flag, with_flags
 from latentdrift.config.fields import choices
 from latentdrift.verbs import VERBS
+
+
+def print_page(text: str) -> None:
+    """Write to stdout; one that takes nothing is passed over, as argparse does with its pages."""
+    with suppress(OSError):
+        sys.stdout.write(text)
 
 
 def option_help(verb: str, name: str, field: FieldInfo) -> str:

@@ -39,7 +39,7 @@ class ShowHelp(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print the page and leave."""
-        sys.stdout.write(
+        help_text.print_page(
             f"usage: latentdrift VERB ...\n\n{parser.description}\n\n{help_text.overview()}\n\n"
             "latentdrift VERB --help shows the options of a verb and an example.\n"
             "latentdrift --version shows the version. latentdrift --print-completion SHELL prints "
