@@ -31,7 +31,7 @@ def edit(
     sentences: tuple[Sequence[str], Sequence[str]] = ((), ()),
     mask: Tensor | None = None,
     hints: Sequence[Tensor] = (),
-    shelf: Shelf | None = None,
+    cache: Shelf | None = None,
     **options: Any,
 ) -> Counterfactual:
     """`counterfactual.edit` of a model of these parts; `options` are those of an EditSpec."""
@@ -46,5 +46,5 @@ def edit(
         sentences=sentences,
         mask=mask,
         hints=hints,
-        cache=shelf,
+        cache=cache,
     )

@@ -328,11 +328,11 @@ def test_a_direction_leads_from_one_mean_to_the_other() -> None:
     source = randn(1, 3, 2)
     befores = randn(4, 3, 2, seed=1)
     afters = randn(2, 3, 2, seed=2)
-    moved = direction(source, befores, afters)
+    moved = direction(*map(Conditioning, (source, befores, afters))).embeddings
     assert (
         torch.allclose(moved - source, (afters.mean(0) - befores.mean(0))[None])
         and moved.shape == source.shape
     )
     assert torch.allclose(
-        direction(source, source, afters[:1]), afters[:1]
+        direction(*map(Conditioning, (source, source, afters[:1]))).embeddings, afters[:1]
     )  # one sentence each: the changed prompt itself

@@ -272,8 +272,8 @@ def differs(*sizes: float) -> tuple[Callable[..., Tensor], Tensor]:
     size = torch.zeros(16, dtype=torch.float64)
     size[: len(sizes)] = torch.tensor(sizes)
 
-    def network(xt: Tensor, t: object, said: Tensor) -> Tensor:
-        return (said[:, 3, D, None] * size + 0.2).reshape(-1, 1, 4, 4)
+    def network(xt: Tensor, t: object, said: Conditioning) -> Tensor:
+        return (said.embeddings[:, 3, D, None] * size + 0.2).reshape(-1, 1, 4, 4)
 
     return network, size
 
@@ -318,7 +318,7 @@ def test_diffedit_looks_at_half_of_the_trajectory_whatever_the_edits_own_depth(
     network, _ = differs(1.0)
     seen: list[tuple[int, Tensor]] = []
 
-    def watched(xt: Tensor, t: int, said: Tensor) -> Tensor:
+    def watched(xt: Tensor, t: int, said: Conditioning) -> Tensor:
         seen.append((t, xt))
         return network(xt, t, said)
 

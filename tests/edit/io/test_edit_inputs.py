@@ -9,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from infos import info_of
 from PIL import Image
 
 from latentdrift.config import EditOptions
@@ -29,7 +30,7 @@ def saved(path: Path, pixels: np.ndarray) -> Path:
 
 def listed(source: Path, **options: Any) -> list[edit_inputs.Entry]:
     return entries(
-        EditOptions(adapter="pocket", source=source, out=source / "out", **options), {}, 32
+        EditOptions(adapter="pocket", source=source, out=source / "out", **options), info_of(), 32
     )
 
 

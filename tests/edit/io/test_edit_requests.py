@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from infos import info_of
 
 from latentdrift import prompts
 from latentdrift.edit.editors.editors import check
@@ -20,7 +21,7 @@ SPEC: Any = {
     "score": {"type": "number", "low": -2.0, "high": 2.0},
     "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
 }
-INFO: Any = {"describe": "brain MRI", "prompt": {}, "attributes": SPEC}
+INFO = info_of(describe="brain MRI", prompt={}, attributes=SPEC)
 
 
 def entry(name: str = "000000", **attributes: Any) -> Entry:
@@ -172,7 +173,7 @@ def test_signs_are_part_of_a_folders_name() -> None:
         (),
         "ddim",
         2,
-        {**INFO, "attributes": spec},
+        info_of(describe="brain MRI", prompt={}, attributes=spec),
         (("score", (-1.0, 1.0)), ("age", (65.0,))),
     )
     names = [request.name for request in asked.requests([entry("a", age=70.0)])]
@@ -181,7 +182,15 @@ def test_signs_are_part_of_a_folders_name() -> None:
 
 def test_two_folders_of_one_name_are_refused() -> None:
     spec: Any = {"grade": {"type": "category", "vocabulary": ["A+", "A-"]}}
-    asked = Wish({}, (), (), "ddim", 2, {**INFO, "attributes": spec}, (("grade", ("A+", "A-")),))
+    asked = Wish(
+        {},
+        (),
+        (),
+        "ddim",
+        2,
+        info_of(describe="brain MRI", prompt={}, attributes=spec),
+        (("grade", ("A+", "A-")),),
+    )
     with pytest.raises(OptionError, match="would have folders of one name"):
         asked.requests([entry("a", grade="B")])
 
