@@ -1164,8 +1164,9 @@ def test_a_pipelines_schedule_comes_along_and_its_other_parts_have_to_be_the_bas
         == "v_prediction"
     )
     half = shutil.copytree(tiny_base_folder, tmp_path / "half")
-    for part in ("vae", "unet", "text_encoder"):
-        getattr(load(half), part).half().save_pretrained(half / part)
+    base = load(half)
+    for part, module in {"vae": base.vae, "unet": base.network, **base.text_encoders}.items():
+        module.half().save_pretrained(half / part)
     adopt(load(tiny_base_folder), half, tmp_path / "of-half")
     for name, change in {
         "text_encoder": lambda: shaken(pipe.text_encoder, 1e-3),
