@@ -194,7 +194,7 @@ def test_a_cohort_without_pairs_says_what_is_needed(
             {"prompt_style": "diverse"},
             "`prompt_style` is about sentences .*; `instruction` says how they are worded",
         ),
-        ({"age_encoding": "word"}, "--age-encoding"),
+        ({"age_encoding": "word"}, "`age_encoding` is about sentences"),
         ({"drift_by": "diagnosis"}, "`drift_by` is about"),
         ({"prior_images": 5}, "shows it what the base was never shown"),
         (
@@ -464,9 +464,8 @@ def test_the_stock_pipeline_makes_the_same_picture(
         in (tmp_path / "model" / "README.md").read_text()
     )
     whole = Pipeline.from_pretrained(tmp_path / "model", safety_checker=None)
-    assert "StableDiffusionInstructPix2PixPipeline" in model_card.card(
-        json.loads((run / "adapter" / "adapter.json").read_text())
-    )
+    info = load_adapter(run, precision="fp32").info
+    assert "StableDiffusionInstructPix2PixPipeline" in model_card.card(info)
     unet = UNet2DConditionModel.from_pretrained(run / "adapter" / "unet")
     parts = Pipeline.from_pretrained(
         tiny_base_folder, unet=unet, safety_checker=None

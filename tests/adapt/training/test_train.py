@@ -263,7 +263,7 @@ def test_a_learning_rate_that_explodes_is_caught(run: Fit) -> None:
 
 
 def test_the_log_says_losses_and_held_out_losses(run: Fit, tmp_path: Path) -> None:
-    info = run().info
+    info = run().info.to_dict()
     watched = [
         (entry["step"], entry["held_out"])
         for entry in entries(tmp_path / "run")
