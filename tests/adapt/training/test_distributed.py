@@ -9,35 +9,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fits import entries, short_fit, weights
+from fits import entries, weights
 from safetensors.torch import load_file
 
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.distributed import Processes
 from latentdrift.adapt.training.train import FitResult
-from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
-
-
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort_folder: Path) -> Cohort:
-    return Cohort.load(tiny_cohort_folder)
-
-
-@pytest.fixture
-def run(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> Callable[..., FitResult]:
-    """A short fit into tmp_path / `to`."""
-
-    def call(to: str = "run", *, data: Cohort = cohort, **more: Any) -> FitResult:
-        return short_fit(tiny_base_folder, data, tmp_path / to, **more)
-
-    return call
 
 
 def test_shares_are_equal_and_cover_the_batch() -> None:

@@ -39,11 +39,6 @@ def as_users_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copy_slope, "PASSES", PASSES)
 
 
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort_folder: Path) -> Cohort:
-    return Cohort.load(tiny_cohort_folder)
-
-
 def test_lines_that_mix_channels_are_solved() -> None:
     starts = randn(20, 2, seed=1)
     mixing = torch.tensor([[6.0, 1.0], [-3.0, 2.0]], dtype=torch.float64)

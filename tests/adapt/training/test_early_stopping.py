@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fits import KilledError, entries, killer, same, short_fit, weights
+from fits import KilledError, entries, killer, same, weights
 from safetensors.torch import load_file
 
 from latentdrift.adapt.training.early_stopping import Patience
-from latentdrift.adapt.training.train import FitResult
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
-
-
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort_folder: Path) -> Cohort:
-    return Cohort.load(tiny_cohort_folder)
-
-
-@pytest.fixture
-def run(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> Callable[..., FitResult]:
-    """A short fit into tmp_path / `to`."""
-
-    def call(to: str = "run", *, data: Cohort = cohort, **more: Any) -> FitResult:
-        return short_fit(tiny_base_folder, data, tmp_path / to, **more)
-
-    return call
 
 
 def test_patience_counts_checkpoints_without_a_lower_loss() -> None:

@@ -22,11 +22,6 @@ def base(tiny_base_folder: Path) -> Base:
     return Base.load(tiny_base_folder, device="cpu", precision="fp32")
 
 
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort_folder: Path) -> Cohort:
-    return Cohort.load(tiny_cohort_folder)
-
-
 class Counting:
     """A cache's compute that counts, and may fail at a row."""
 

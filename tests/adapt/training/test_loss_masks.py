@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fits import KilledError, killer, same, short_fit
+from fits import KilledError, killer, same
 from PIL import Image
 
 from latentdrift.adapt.training import loss_masks
-from latentdrift.adapt.training.train import FitResult
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
-
-
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort_folder: Path) -> Cohort:
-    return Cohort.load(tiny_cohort_folder)
-
-
-@pytest.fixture
-def run(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> Callable[..., FitResult]:
-    """A short fit into tmp_path / `to`."""
-
-    def call(to: str = "run", *, data: Cohort = cohort, **more: Any) -> FitResult:
-        return short_fit(tiny_base_folder, data, tmp_path / to, **more)
-
-    return call
 
 
 def test_a_pixels_shares_add_up() -> None:

@@ -61,11 +61,6 @@ def test_the_loss_is_that_of_the_images_plus_the_weight_times_that_of_the_class(
     assert half.counts is not None and half.counts.sum() == batch.counts.sum() / 2
 
 
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort_folder: Path) -> Cohort:
-    return Cohort.load(tiny_cohort_folder)
-
-
 def test_class_pictures_are_drawn_as_generate_draws_by_default() -> None:
     assert SamplingOptions(seed=0, steps=50, guidance=2.5, sampler="ddim") == AS_USERS_DRAW
 

@@ -68,11 +68,6 @@ def short_fit(
     )
 
 
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort_folder: Path) -> Cohort:
-    return Cohort.load(tiny_cohort_folder)
-
-
 @pytest.fixture
 def run(tiny_base_folder: Path, cohort: Cohort, tmp_path: Path) -> Fit:
     """A short fit into tmp_path / `to`."""

@@ -167,11 +167,7 @@ def prepare(options: ImportOptions) -> Plan:
     """
     parse_window(options.window)
     splits.totals(1, options.split)
-    if not options.source.exists():
-        raise InputError(
-            f"the source {options.source} does not exist; give a folder or file of images"
-        )
-    root = options.source if options.source.is_dir() else options.source.parent
+    root = _root(options.source)
     table_map, table_path = _map_and_table(options)
     table = _table(options, table_map, table_path)
     if table_map is None:
@@ -215,6 +211,13 @@ def prepare(options: ImportOptions) -> Plan:
     if table is None and not options.preset and not options.map:
         _suggest_classes(files)
     return plan
+
+
+def _root(source: Path) -> Path:
+    """Folder of the images: the source itself, or the folder of a single file."""
+    if not source.exists():
+        raise InputError(f"the source {source} does not exist; give a folder or file of images")
+    return source if source.is_dir() else source.parent
 
 
 def _links(
