@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,9 @@ import pytest
 # parallel test processes must not fight for the cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# a shell's background jobs ignore Ctrl-C, and tests of it would pass it on to their processes
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tiny import tiny_base, tiny_cohort
 
