@@ -24,6 +24,7 @@ CHANGES = {
     "shutil.rmtree",
     "shutil.copyfile",
 }
+STOPS = (signal.SIGINT, signal.SIGTERM)
 CLOCKED = ("made", "versions", "machine", "seconds")
 state: dict[str, Any] = {"folder": None}
 
@@ -90,8 +91,10 @@ def leftovers(folder: Path) -> list[str]:
 def forked(arguments: Sequence[str], log: Path) -> int:
     """Start `latentdrift ARGUMENTS` as a copy of this process, which has everything imported;
     returns its number."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the copy handles them
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         return pid
     os.setpgid(0, 0)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -111,6 +114,7 @@ def forked(arguments: Sequence[str], log: Path) -> int:
             signal.SIGINT, signal.default_int_handler
         )  # which a background job would ignore
         stopping.leave_at_once()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         code = main.main(list(arguments))
     except SystemExit as stop:
         code = int(stop.code or 0)

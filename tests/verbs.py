@@ -155,7 +155,7 @@ DEMO: dict[str, dict[str, Any]] = {
     "phantom": {"patients": 16, "size": 64},
     "fit": {"steps": 4, "batch_size": 2},
     "generate": {"n": 4, "steps": 2},
-    "edit": {"limit": 1, "steps": 2},
+    "edit": {"limit": 4, "steps": 2},
     "evaluate": {"bootstrap": 10, "classifier_steps": 2},
 }
 """What each stage of a demo is given instead: it has no options that make it smaller."""

@@ -92,6 +92,25 @@ def test_errors_of_the_import_itself_pass():
         list(isolation.each(refuse, NAMES, 2))
 
 
+def test_a_reader_whose_import_was_killed_ends_without_a_word(tmp_path):
+    """Its answer finds nobody any more."""
+    code = f"""
+import time
+from latentdrift.data.importing import isolation
+def read(name):
+    open({str(tmp_path / "began")!r}, "w").close()
+    time.sleep(1)
+for _ in isolation.each(read, [("a", 1)], 1): pass
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    while not (tmp_path / "began").exists():
+        assert process.poll() is None, "the import ended before it read a file"
+        time.sleep(0.02)
+    process.kill()
+    _, complaint = process.communicate(timeout=30)  # until the reader has ended, too
+    assert complaint == b""
+
+
 def test_no_reader_outlives_the_import(tmp_path):
     """Killed with -9 in the middle, while a reader would go on for a minute."""
     code = f"""

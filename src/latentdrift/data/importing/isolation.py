@@ -143,7 +143,7 @@ def _cause(code: int) -> Lost:
 
 
 def _serve(line: Connection, others: Sequence[Connection], read: Callable[[str], Any]) -> None:
-    """Read files in a process until there are no more."""
+    """Read files in a process until there are no more, or until the importing process is gone."""
     for other in others:  # copies of the importing process's ends would hide its death
         other.close()
     signal.signal(
@@ -156,15 +156,14 @@ def _serve(line: Connection, others: Sequence[Connection], read: Callable[[str],
             2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1
         )
     at_start = _address_space()
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # the other end is closed, or its process was killed
+        while True:
             name, size = json.loads(line.recv_bytes())
-        except EOFError:
-            os._exit(0)
-        _limit(SECONDS + size / SPEED, at_start and at_start + MEMORY + 2 * size)
-        answer = _read(read, name)
-        _limit(0, None)
-        line.send_bytes(json.dumps(answer).encode())
+            _limit(SECONDS + size / SPEED, at_start and at_start + MEMORY + 2 * size)
+            answer = _read(read, name)
+            _limit(0, None)
+            line.send_bytes(json.dumps(answer).encode())
+    os._exit(0)
 
 
 def _read(read: Callable[[str], Any], name: str) -> tuple[str, Any]:
