@@ -18,7 +18,7 @@ from latentdrift.data.phantom import phantom
 from latentdrift.evaluate.features.nearest_neighbours import same_patient
 from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images import image_sets
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import nearest, structure
 from latentdrift.evaluate.privacy.copy_detection import CopyThresholds
 from latentdrift.evaluate.privacy.copy_perturbations import DISGUISES, disguise
@@ -29,19 +29,19 @@ SIZE = 256  # pixels at most
 AUTOENCODER = "through the pocket's autoencoder"
 
 
-def drawn(kind: str, patients: int, seed: int) -> ImageSet:
+def drawn(kind: str, patients: int, seed: int) -> EvaluationImages:
     """Phantoms of patients, one visit each."""
     spec = phantom.of(kind)
     rows = phantom.cohort_table(kind, patients, 1, seed)
     grey = np.stack(
         [spec.render(row["subject"], spec.attributes(row), visit=row["visit"]) for row in rows]
     )
-    return ImageSet(
+    return EvaluationImages(
         np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row['patient']}" for row in rows]
     )
 
 
-def images(name: str) -> tuple[ImageSet, ImageSet, ImageSet]:
+def images(name: str) -> tuple[EvaluationImages, EvaluationImages, EvaluationImages]:
     """Training images, held-out ones that set the threshold, and further patients."""
     if name in phantom.KINDS:
         return (

@@ -39,7 +39,7 @@ def draw(folder: Path) -> None:
 
 def images(folder: Path, kind: str, n: int):
     """N pictures of a kind, each read when it is needed."""
-    from latentdrift.evaluate.images.image_sets import ImageSet
+    from latentdrift.evaluate.images.image_sets import EvaluationImages
     from latentdrift.evaluate.images.lazy_images import Pictures
     from latentdrift.evaluate.statistics.bootstrap import rng
 
@@ -52,7 +52,7 @@ def images(folder: Path, kind: str, n: int):
         return np.repeat(grey[..., None], 3, -1)
 
     names = [f"{kind}{i}" for i in range(n)]
-    return ImageSet(Pictures(read, (SIZE, SIZE), names, names), names, names)
+    return EvaluationImages(Pictures(read, (SIZE, SIZE), names, names), names, names)
 
 
 def judge(folder: Path, n: int) -> None:

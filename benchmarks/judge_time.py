@@ -32,7 +32,7 @@ from latentdrift.data.phantom.phantom import BrainAttributes, brain
 from latentdrift.evaluate.features.features import Space
 from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.features.squeezenet import SIZE, SqueezeNet
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.statistics.bootstrap import choose, rng
@@ -88,7 +88,10 @@ def network(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
 
 def _vectors(encoder: Encoder, real: Tensor, made: Tensor) -> feature_metrics.Vectors:
     space = Space("squeezenet", "", lambda images: encoder.network(resize(images, SIZE)))
-    sets = [ImageSet(x.permute(0, 2, 3, 1).numpy().astype(np.float32) / 255) for x in (real, made)]
+    sets = [
+        EvaluationImages(x.permute(0, 2, 3, 1).numpy().astype(np.float32) / 255)
+        for x in (real, made)
+    ]
     return feature_metrics.Vectors.of("squeezenet", space, *sets, None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentdrift.evaluate.downstream.tstr import Labelled
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 
 def pictures(n: int, seed: int, *, side: int = 32) -> Labelled:
@@ -17,5 +17,6 @@ def pictures(n: int, seed: int, *, side: int = 32) -> Labelled:
         0.5 * (np.hypot(row, col) < radius) + source.normal(0.2, 0.05, (n, side, side)), 0, 1
     )
     return Labelled.of(
-        ImageSet(np.repeat(images[..., None], 3, -1), [f"P{i // 2}" for i in range(n)]), labels
+        EvaluationImages(np.repeat(images[..., None], 3, -1), [f"P{i // 2}" for i in range(n)]),
+        labels,
     )

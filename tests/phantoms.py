@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from latentdrift.data.phantom.phantom import BrainAttributes, brain
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 
-def brains(first: int, count: int, size: int) -> ImageSet:
+def brains(first: int, count: int, size: int) -> EvaluationImages:
     """Phantom brains of the subjects from `first` on, 60 to 89 years old, each its own patient."""
     images = []
     for subject in range(first, first + count):
         attributes = BrainAttributes(age=60 + subject % 30, sex="FM"[subject % 2])
         images.append(brain(subject, attributes, size=size).clip(0, 1))
     patients = [f"p{subject}" for subject in range(first, first + count)]
-    return ImageSet(np.repeat(np.stack(images)[..., None], 3, -1), patients)
+    return EvaluationImages(np.repeat(np.stack(images)[..., None], 3, -1), patients)

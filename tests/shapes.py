@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 SIDE = 32
 SPEC = {
@@ -42,23 +42,23 @@ def table(n: int, seed: int) -> pd.DataFrame:
     )
 
 
-def shapes(rows: pd.DataFrame, seed: int, *, patients: int = 1, who: str = "p") -> ImageSet:
+def shapes(rows: pd.DataFrame, seed: int, *, patients: int = 1, who: str = "p") -> EvaluationImages:
     """A picture of each row; `patients` is the number of pictures of each."""
     source = np.random.default_rng(seed)
     pictures = [
         draw(row.age, row.sex, row.findings, source.normal(0, 0.03, (SIDE, SIDE)))
         for row in rows.itertuples()
     ]
-    return ImageSet(
+    return EvaluationImages(
         np.stack(pictures), [f"{who}{i // patients}" for i in range(len(rows))], attributes=rows
     )
 
 
-def train() -> ImageSet:
+def train() -> EvaluationImages:
     return shapes(table(120, 0), 0, who="t")
 
 
-def held_out() -> ImageSet:
+def held_out() -> EvaluationImages:
     """Twice the same row: two visits of each patient."""
     return shapes(
         table(40, 1).loc[np.repeat(np.arange(40), 2)].reset_index(drop=True), 1, patients=2

@@ -11,13 +11,13 @@ import pytest
 from phantoms import brains
 
 from latentdrift.evaluate.images.controls import ruined
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.fit_critics import ADVICE, FitCritics
 
 SIZE = 64
 
 
-def critics(splits: dict[str, ImageSet]) -> FitCritics:
+def critics(splits: dict[str, EvaluationImages]) -> FitCritics:
     """The judge of a cohort that has these images."""
     rows = {split: range(len(images)) for split, images in splits.items()}
     cohort: Any = SimpleNamespace(rows=lambda split: rows.get(split, ()))

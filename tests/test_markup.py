@@ -21,9 +21,9 @@ from partial_results import results
 from latentdrift import html_report
 from latentdrift.data.cohort.cohort import write_cohort
 from latentdrift.data.inspection.report import write_inspection
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.reader_study import reader_study
-from latentdrift.evaluate.report.report import Report
+from latentdrift.evaluate.report.report import EvaluationResults
 from latentdrift.evaluate.report.report_page import page_blocks
 
 MARK = "document.documentElement.setAttribute('data-ran','1')"
@@ -206,9 +206,9 @@ def report() -> list[html_report.Block]:
             }
         ],
     }
-    images = ImageSet(GREY[None], names=[HOSTILE])
+    images = EvaluationImages(GREY[None], names=[HOSTILE])
     both = {"real": images, "synthetic": images, "train": images}
-    page = Report({"real": 3, "synthetic": 2}, 10, 0, results(known), [HOSTILE])
+    page = EvaluationResults({"real": 3, "synthetic": 2}, 10, 0, results(known), [HOSTILE])
     return page_blocks(page, both, [edit])
 
 
@@ -274,7 +274,7 @@ def written(kind: str, folder: Path) -> Path:
     cells = pd.DataFrame({"finding": [HOSTILE, "none"] * 4, "view": [HOSTILE] * 8})
     if kind == "reader":
         sets = [
-            ImageSet(np.full((4, 16, 16, 3), level), None, [HOSTILE] * 4, cells[:4])
+            EvaluationImages(np.full((4, 16, 16, 3), level), None, [HOSTILE] * 4, cells[:4])
             for level in (0.2, 0.8)
         ]
         items = reader_study.choose(*sets, n=3, by="finding", seed=0)

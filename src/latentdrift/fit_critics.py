@@ -11,7 +11,7 @@ from latentdrift.evaluate.critics.anatomy_critics import Judge, judge_of
 from latentdrift.evaluate.evaluations.realism import Anatomy, anatomy_light
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images import image_sets
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
 from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
@@ -54,7 +54,7 @@ class FitCritics:
             return judge_of(train, None, spaces["pocket"], bootstrap=BOOTSTRAP, seed=self.seed)
         return judge
 
-    def _images(self, split: str) -> ImageSet:
+    def _images(self, split: str) -> EvaluationImages:
         images = image_sets.from_cohort(self.cohort, split, self.size)
         return images.take(
             part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split))
@@ -64,7 +64,7 @@ class FitCritics:
         """What the critics say of pictures [N, H, W, 3] uint8."""
         if isinstance(self.critics, str):
             return PreviewVerdict(colour="grey", sentence=self.critics, pictures=len(pictures))
-        views = self.critics.views(ImageSet(pictures / np.float32(255)))
+        views = self.critics.views(EvaluationImages(pictures / np.float32(255)))
         colour, sentence = anatomy_light(Anatomy.of(self.critics(views)))
         if colour == "red":
             sentence = f"{sentence} {ADVICE}"

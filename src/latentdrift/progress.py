@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Report = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Callback with the number of items that are done and the number of all items."""
 
 
 @contextmanager
-def bar(label: str, *, quiet: bool = False) -> Iterator[Report]:
+def bar(label: str, *, quiet: bool = False) -> Iterator[ProgressCallback]:
     """Show a progress bar on stderr, or in the notebook, while the work lasts.
 
     Args:

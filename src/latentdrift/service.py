@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from latentdrift.edit.io.edit_requests import Request as EditRequest
     from latentdrift.edit.io.edit_run import EditRun
     from latentdrift.evaluate.features.feature_cache import CachedSpace
-    from latentdrift.evaluate.images.image_sets import ImageSet
+    from latentdrift.evaluate.images.image_sets import EvaluationImages
     from latentdrift.evaluate.privacy.copy_filter import Verdict
     from latentdrift.model.adapter_info import AdapterInfo
     from latentdrift.model.base import Base
@@ -475,7 +475,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
 
 
 def _feature_spaces(
-    options: config.EvaluateOptions, train: ImageSet | None, encoder: Base
+    options: config.EvaluateOptions, train: EvaluationImages | None, encoder: Base
 ) -> Mapping[str, CachedSpace]:
     """The feature spaces of `features`, with their vectors cached.
 

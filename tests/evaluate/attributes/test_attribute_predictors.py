@@ -11,10 +11,10 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.agreement_metrics import align, verdict
 from latentdrift.evaluate.attributes.attribute_predictors import MIN_IMAGES, Judges, Output, outputs
 from latentdrift.evaluate.attributes.impossible_combinations import EXPECTED, rules
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 
-def aligned(synthetic: ImageSet) -> dict:
+def aligned(synthetic: EvaluationImages) -> dict:
     return align(shapes.judges(), shapes.held_out(), synthetic, bootstrap=40)
 
 
@@ -40,7 +40,7 @@ def test_pictures_of_another_age_than_their_table_says_show(right: dict) -> None
     """All of them ten years younger: as well ordered, and ten years off."""
     rows = shapes.table(60, 2)
     younger = shapes.shapes(rows.assign(age=rows["age"] - 10), 2)
-    age = aligned(ImageSet(younger.images, attributes=rows))["judged"]["age"]["metrics"]
+    age = aligned(EvaluationImages(younger.images, attributes=rows))["judged"]["age"]["metrics"]
     assert -14 < age["bias"]["value"] < -6 and age["bias"]["ci"][1] < -3
     assert age["mae"]["value"] > 2 * right["judged"]["age"]["metrics"]["mae"]["value"]
     assert age["mae"]["ci"][0] > age["mae"]["ceiling_ci"][1]
@@ -48,7 +48,9 @@ def test_pictures_of_another_age_than_their_table_says_show(right: dict) -> None
 
 def test_labels_that_the_pictures_ignore_show_as_shuffled_ones() -> None:
     found = aligned(
-        ImageSet(shapes.shapes(shapes.table(60, 2), 2).images, attributes=shapes.table(60, 9))
+        EvaluationImages(
+            shapes.shapes(shapes.table(60, 2), 2).images, attributes=shapes.table(60, 9)
+        )
     )["judged"]
     for name, metric in (("age", "r"), ("sex=F", "auc")):
         assert found[name]["verdict"] == "not shown: as with shuffled labels"
@@ -61,7 +63,7 @@ def test_labels_that_the_pictures_ignore_show_as_shuffled_ones() -> None:
 def test_swapped_labels_get_an_auc_of_nought() -> None:
     rows = shapes.table(60, 2)
     swapped = rows.assign(sex=rows["sex"].map({"F": "M", "M": "F"}))
-    found = aligned(ImageSet(shapes.shapes(rows, 2).images, attributes=swapped))["judged"]
+    found = aligned(EvaluationImages(shapes.shapes(rows, 2).images, attributes=swapped))["judged"]
     assert (
         found["sex=F"]["metrics"]["auc"]["value"] < 0.05
         and found["sex=F"]["metrics"]["accuracy"]["value"] < 0.1
@@ -119,7 +121,7 @@ def test_nothing_to_learn_is_a_sentence() -> None:
     ):
         Judges.learn(few, shapes.SPEC)
     with pytest.raises(InputError, match="with a table"):
-        Judges.learn(ImageSet(few.images), shapes.SPEC)
+        Judges.learn(EvaluationImages(few.images), shapes.SPEC)
 
 
 def test_judges_are_the_same_for_the_same_seed() -> None:

@@ -16,7 +16,7 @@ from latentdrift.evaluate.attributes.counterfactual_metrics import NOTHING
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.evaluations.counterfactual_results import Card
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.privacy.repeat_visits import between, identity, pairs_of, spread
 from latentdrift.evaluate.statistics.bootstrap import Resampling
 from latentdrift.html_report import write_page
@@ -132,9 +132,9 @@ def test_identity_is_read_against_repeat_visits() -> None:
     people = rng.random((40, 1, 3)).repeat(2, 1).reshape(80, 3) + rng.normal(0, 0.01, (80, 3))
     coded = np.zeros((80, 4, 4, 3))
     coded[:, 0, :3] = people.clip(0, 1)[..., None]
-    known = ImageSet(coded, real.patients)
-    same = ImageSet(coded[:20:2])
-    other = ImageSet(coded[40:60:2])
+    known = EvaluationImages(coded, real.patients)
+    same = EvaluationImages(coded[:20:2])
+    other = EvaluationImages(coded[40:60:2])
     people = Resampling(np.arange(10), 40, 0)
     kept = identity(
         code, {"original": same, "reconstruction": same, "counterfactual": same}, known, people
@@ -150,7 +150,7 @@ def test_identity_is_read_against_repeat_visits() -> None:
         identity(
             code,
             {"original": same, "reconstruction": same, "counterfactual": same},
-            ImageSet(coded),
+            EvaluationImages(coded),
             people,
         )
         is None
@@ -158,7 +158,7 @@ def test_identity_is_read_against_repeat_visits() -> None:
 
 
 def test_the_unit_is_how_far_two_visits_differ() -> None:
-    visits = pairs_of(ImageSet(np.zeros((12, 2, 2, 3)), [f"P{i // 2}" for i in range(12)]))
+    visits = pairs_of(EvaluationImages(np.zeros((12, 2, 2, 3)), [f"P{i // 2}" for i in range(12)]))
     assert visits.tolist() == [[i, i + 1] for i in range(0, 12, 2)]
     seen = np.array([[0.0, 5.0], [3.0, 5.0]] * 6)
     unit, whose = spread(seen, visits, 0)

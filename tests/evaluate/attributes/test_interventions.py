@@ -11,7 +11,7 @@ import pytest
 from latentdrift.evaluate.attributes.counterfactual_metrics import _warnings
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import Resampling
 
 SIDE = 16
@@ -36,10 +36,12 @@ def level(images: Any) -> np.ndarray:
 def of_realism(made: float) -> dict[str, Any]:
     """Edits of well people (0.3) into ill ones (0.6), which come out as `made`."""
     truths = np.repeat([[0.0], [1.0]], N, 0)
-    real = ImageSet(scans(np.repeat([0.3, 0.6], N), 0), [f"r{i // 2}" for i in range(2 * N)])
+    real = EvaluationImages(
+        scans(np.repeat([0.3, 0.6], N), 0), [f"r{i // 2}" for i in range(2 * N)]
+    )
     sets = {
-        "original": ImageSet(scans(np.full(N, 0.3), 1)),
-        "counterfactual": ImageSet(scans(np.full(N, made), 2)),
+        "original": EvaluationImages(scans(np.full(N, 0.3), 1)),
+        "counterfactual": EvaluationImages(scans(np.full(N, made), 2)),
     }
     before = np.zeros((N, 1))
     after = np.ones((N, 1))
@@ -73,14 +75,14 @@ def visits(made: float) -> dict[str, Any] | None:
     for i in range(4):
         table.append({"age": 70.0 + i, "diagnosis": "well"})
     table += [{"age": 80.4 + i, "diagnosis": "well"} for i in range(3)]
-    real = ImageSet(
+    real = EvaluationImages(
         np.concatenate([first, last]),
         [f"p{i}" for i in (0, 1, 2, 3, 0, 1, 2)],
         attributes=pd.DataFrame(table),
     )
     sets = {
-        "original": ImageSet(first),
-        "counterfactual": ImageSet((first + made * half).clip(0, 1)),
+        "original": EvaluationImages(first),
+        "counterfactual": EvaluationImages((first + made * half).clip(0, 1)),
     }
     records = [
         {"patient": f"p{i}", "attributes": table[i], "changes": {"age": 80.0 + i}} for i in range(4)
@@ -123,10 +125,13 @@ def steps(made: float) -> dict[str, Any]:
     first = scans(np.full(6, 0.5), 5)
     table = [{"age": 70.0, "diagnosis": "well"}] * 6 + [{"age": 80.0, "diagnosis": "well"}] * 6
     people = [f"p{i}" for i in range(6)]
-    real = ImageSet(
+    real = EvaluationImages(
         np.concatenate([first, first + sizes]), people * 2, attributes=pd.DataFrame(table)
     )
-    sets = {"original": ImageSet(first), "counterfactual": ImageSet(first + made * sizes)}
+    sets = {
+        "original": EvaluationImages(first),
+        "counterfactual": EvaluationImages(first + made * sizes),
+    }
     edits = [
         {"name": p, "record": {"patient": p, "attributes": table[0], "changes": {"age": 80.0}}}
         for p in people
@@ -168,8 +173,11 @@ def test_a_gain_leaves_out_what_cannot_be_subtracted() -> None:
 def test_another_state_or_another_patient_is_no_follow_up() -> None:
     table = pd.DataFrame([{"age": 70.0, "diagnosis": "well"}, {"age": 80.0, "diagnosis": "ill"}])
     images = scans(np.full(2, 0.3), 4)
-    real = ImageSet(images, ["p0", "p0"], attributes=table)
-    sets = {"original": ImageSet(images[:1]), "counterfactual": ImageSet(images[:1])}
+    real = EvaluationImages(images, ["p0", "p0"], attributes=table)
+    sets = {
+        "original": EvaluationImages(images[:1]),
+        "counterfactual": EvaluationImages(images[:1]),
+    }
     people = Resampling(np.arange(1), 10, 0)
 
     def found(patient: str | None, **changes: Any) -> bool:

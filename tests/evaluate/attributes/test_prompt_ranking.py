@@ -35,13 +35,18 @@ from latentdrift.evaluate.attributes.prompt_ranking import (
     Side,
     retrieve,
 )
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 AGE = Output("age")
 SEX = Output("sex", "F", other="M")
 
 
-def found(scorer: Scorer, synthetic: ImageSet, real: ImageSet | None = None, **options: Any) -> Any:
+def found(
+    scorer: Scorer,
+    synthetic: EvaluationImages,
+    real: EvaluationImages | None = None,
+    **options: Any,
+) -> Any:
     return retrieve(
         scorer,
         real or shapes.held_out(),
@@ -53,9 +58,9 @@ def found(scorer: Scorer, synthetic: ImageSet, real: ImageSet | None = None, **o
     )
 
 
-def made(seed: int = 2, asked: int = 2) -> ImageSet:
+def made(seed: int = 2, asked: int = 2) -> EvaluationImages:
     """Pictures of one table, said to be those of another one."""
-    return ImageSet(
+    return EvaluationImages(
         shapes.shapes(shapes.table(60, seed), 2).images, attributes=shapes.table(60, asked)
     )
 
@@ -98,7 +103,9 @@ def test_ranks_of_scores() -> None:
     assert side.preferring(np.array([2, 2]))(both).tolist() == [0.5, 0.5]
 
 
-def constant(real: ImageSet, synthetic: ImageSet, asked: Prompts, *, by: Any) -> Any:
+def constant(
+    real: EvaluationImages, synthetic: EvaluationImages, asked: Prompts, *, by: Any
+) -> Any:
     """Scores that look at no picture."""
     return tuple(
         np.broadcast_to(by(asked), (len(images), len(asked))) for images in (real, synthetic)
@@ -125,7 +132,7 @@ def test_prompts_that_go_with_anything_are_found_out_by_withholding_the_pictures
     rows = shapes.table(60, 2)
     rows.iloc[:40] = rows.iloc[0]
     liked = f"a drawing of a {rows['age'][0]:.0f} year old "
-    synthetic = ImageSet(shapes.shapes(rows, 2).images, attributes=rows)
+    synthetic = EvaluationImages(shapes.shapes(rows, 2).images, attributes=rows)
     first = found(
         partial(
             constant, by=lambda asked: np.array([float(liked in text) for text in asked.texts])
@@ -188,7 +195,7 @@ def test_one_attribute_that_is_not_shown_is_named() -> None:
     rows = shapes.table(60, 2)
     told = found(
         by_judges(shapes.judges()),
-        ImageSet(shapes.shapes(rows.assign(sex="M"), 2).images, attributes=rows),
+        EvaluationImages(shapes.shapes(rows.assign(sex="M"), 2).images, attributes=rows),
     )
     value = {name: ways["contradicted"]["value"] for name, ways in told["attributes"].items()}
     assert value["sex"] == pytest.approx((rows["sex"] == "M").mean(), abs=0.1)
@@ -202,7 +209,7 @@ def test_what_the_judges_cannot_see_has_no_say() -> None:
     class Guess:
         outputs = (AGE, SEX)
 
-        def __call__(self, images: ImageSet) -> np.ndarray:
+        def __call__(self, images: EvaluationImages) -> np.ndarray:
             return np.random.default_rng(len(images)).normal(size=(len(images), 2))
 
         def truths(self, rows: pd.DataFrame, n: int) -> np.ndarray:
@@ -287,7 +294,7 @@ def test_a_contradiction_is_another_value_and_a_number_that_is_far() -> None:
 def test_an_attribute_that_is_the_same_everywhere_is_not_asked_about() -> None:
     rows = shapes.table(60, 2).assign(sex="M")
     told = found(
-        by_judges(shapes.judges()), ImageSet(shapes.shapes(rows, 2).images, attributes=rows)
+        by_judges(shapes.judges()), EvaluationImages(shapes.shapes(rows, 2).images, attributes=rows)
     )
     assert set(told["attributes"]) == {"age", "findings"}
 
@@ -295,12 +302,14 @@ def test_an_attribute_that_is_the_same_everywhere_is_not_asked_about() -> None:
 def test_too_few_say_nothing() -> None:
     scorer = by_judges(shapes.judges())
     assert found(scorer, made().take(np.arange(MIN_IMAGES - 1))) is None
-    assert found(scorer, ImageSet(made().images)) is None  # no table
-    silent = ImageSet(made().images, attributes=pd.DataFrame({"age": [None] * 60}))
+    assert found(scorer, EvaluationImages(made().images)) is None  # no table
+    silent = EvaluationImages(made().images, attributes=pd.DataFrame({"age": [None] * 60}))
     assert found(scorer, silent) is None
     same = shapes.table(60, 2).assign(age=70.0, sex="M", findings="Effusion")
     alike = shapes.shapes(same, 2)
-    assert found(scorer, ImageSet(alike.images, attributes=same), alike) is None  # one prompt
+    assert (
+        found(scorer, EvaluationImages(alike.images, attributes=same), alike) is None
+    )  # one prompt
 
 
 def test_sentences_are_counted_once() -> None:

@@ -16,7 +16,7 @@ from latentdrift.evaluate.critics.structure_views import Views
 from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
 from latentdrift.evaluate.evaluations.realism import Anatomy, NoAnatomy, anatomy_light
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 SIDE = 32
 CLEAR = (
@@ -53,15 +53,15 @@ def judge() -> Judge:
 
 
 @pytest.fixture(scope="module")
-def others() -> ImageSet:
+def others() -> EvaluationImages:
     return brains(200, 40, SIDE)
 
 
-def judged(judge: Judge, images: ImageSet) -> Realism:
+def judged(judge: Judge, images: EvaluationImages) -> Realism:
     return judge(judge.views(images))
 
 
-def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: ImageSet) -> None:
+def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: EvaluationImages) -> None:
     found = judged(judge, others)
     assert not found.nearer and found.beyond <= 0.2
     assert found.n == {"learned": 60, "real": 60, "synthetic": 40, "patients": 60, "different": 40}
@@ -69,8 +69,8 @@ def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: ImageS
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_a_ruined_set_is_never_green(name: str, judge: Judge, others: ImageSet) -> None:
-    made = ImageSet(ruined(name, others.images, others.patients, np.random.default_rng(5)))
+def test_a_ruined_set_is_never_green(name: str, judge: Judge, others: EvaluationImages) -> None:
+    made = EvaluationImages(ruined(name, others.images, others.patients, np.random.default_rng(5)))
     found = judged(judge, made)
     colour, sentence = anatomy_light(Anatomy.of(found))
     assert colour != "green"
@@ -81,21 +81,23 @@ def test_a_ruined_set_is_never_green(name: str, judge: Judge, others: ImageSet) 
         )
 
 
-def test_most_controls_are_told_on_phantoms(judge: Judge, others: ImageSet) -> None:
+def test_most_controls_are_told_on_phantoms(judge: Judge, others: EvaluationImages) -> None:
     assert len(judged(judge, others).unseen) <= 3
 
 
 def test_images_of_no_anatomy_lie_beyond(judge: Judge) -> None:
     noise = np.random.default_rng(0).random((30, SIDE, SIDE, 1)).repeat(3, -1)
-    found = judged(judge, ImageSet(noise))
+    found = judged(judge, EvaluationImages(noise))
     assert found.beyond > 0.9 and anatomy_light(Anatomy.of(found))[0] == "red"
 
 
-def test_critics_learn_from_the_held_out_images_where_there_are_no_others(others: ImageSet) -> None:
+def test_critics_learn_from_the_held_out_images_where_there_are_no_others(
+    others: EvaluationImages,
+) -> None:
     judge = judge_of(brains(0, 60, SIDE), None, pooled, bootstrap=50)
     assert isinstance(judge, Judge) and len(judge.critics) == structure_views.FOLDS
     assert anatomy_light(Anatomy.of(judged(judge, others)))[0] != "red"
-    shuffled = ImageSet(
+    shuffled = EvaluationImages(
         ruined("patches-4", others.images, others.patients, np.random.default_rng(0))
     )
     assert anatomy_light(Anatomy.of(judged(judge, shuffled)))[0] == "red"
@@ -103,7 +105,7 @@ def test_critics_learn_from_the_held_out_images_where_there_are_no_others(others
 
 def test_a_patient_never_judges_itself() -> None:
     images = brains(0, 24, SIDE)
-    twice = ImageSet(images.images, [f"p{i // 2}" for i in range(24)])
+    twice = EvaluationImages(images.images, [f"p{i // 2}" for i in range(24)])
     judge = judge_of(twice, twice, pooled, bootstrap=20)
     assert isinstance(judge, Judge) and len(judge.folds) == structure_views.FOLDS
     for fold in judge.folds:
@@ -120,7 +122,7 @@ def test_too_few_images_give_a_sentence() -> None:
 
 def test_three_patients_are_too_few_and_the_sentence_says_how_many_are_not() -> None:
     images = brains(0, 9, SIDE)
-    answer = judge_of(ImageSet(images.images, ["a", "b", "c"] * 3), None, pooled)
+    answer = judge_of(EvaluationImages(images.images, ["a", "b", "c"] * 3), None, pooled)
     assert (
         isinstance(answer, str)
         and "9 real images of 3 patients" in answer
@@ -128,7 +130,7 @@ def test_three_patients_are_too_few_and_the_sentence_says_how_many_are_not() -> 
     )
     assert isinstance(
         judge_of(
-            ImageSet(images.images, ["a", "b", "c", "d", "a"] + 4 * ["b"]),
+            EvaluationImages(images.images, ["a", "b", "c", "d", "a"] + 4 * ["b"]),
             None,
             pooled,
             bootstrap=5,
@@ -139,7 +141,7 @@ def test_three_patients_are_too_few_and_the_sentence_says_how_many_are_not() -> 
 
 @pytest.mark.parametrize("times", [1, 24])
 def test_one_image_is_no_set_however_often_it_is_repeated(
-    times: int, judge: Judge, others: ImageSet
+    times: int, judge: Judge, others: EvaluationImages
 ) -> None:
     for place in range(3):
         found = judged(judge, others.take(np.full(times, place)))
@@ -153,7 +155,7 @@ def test_one_image_is_no_set_however_often_it_is_repeated(
         )
 
 
-def test_repeated_images_do_not_narrow_an_interval(judge: Judge, others: ImageSet) -> None:
+def test_repeated_images_do_not_narrow_an_interval(judge: Judge, others: EvaluationImages) -> None:
     once, often = (judged(judge, others.take(np.tile(np.arange(6), times))) for times in (1, 10))
     assert often.n["different"] == 6 and often.n["synthetic"] == 60
     assert often.beyond_ci == pytest.approx(once.beyond_ci)
@@ -162,7 +164,7 @@ def test_repeated_images_do_not_narrow_an_interval(judge: Judge, others: ImageSe
 
 
 def test_the_two_sample_test_does_not_learn_an_image_by_heart(
-    judge: Judge, others: ImageSet
+    judge: Judge, others: EvaluationImages
 ) -> None:
     assert judge.two_sample(judge.views(others.take(np.zeros(24, dtype=int)))) is None
 
@@ -171,7 +173,7 @@ def test_a_patient_of_many_images_leaves_room_for_others(monkeypatch: pytest.Mon
     monkeypatch.setattr(anatomy_critics, "TRIED", 8)
     images = brains(0, 60, SIDE)
     judge = judge_of(
-        ImageSet(images.images, ["a"] * 57 + ["b", "c", "d"]), None, pooled, bootstrap=5
+        EvaluationImages(images.images, ["a"] * 57 + ["b", "c", "d"]), None, pooled, bootstrap=5
     )
     assert isinstance(judge, Judge) and judge.held_out.patients == 4
 
@@ -233,7 +235,9 @@ def test_the_colour_follows_the_rule(change: dict, position: float, colour: str)
     assert "30 patients" in sentence
 
 
-def test_a_position_that_may_be_a_control_is_undecided(judge: Judge, others: ImageSet) -> None:
+def test_a_position_that_may_be_a_control_is_undecided(
+    judge: Judge, others: EvaluationImages
+) -> None:
     found = judged(judge, others)
     one = found.controls["torn-10"]
     wide = [0.2, 1.1]

@@ -25,12 +25,12 @@ from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.classification_task import Classifying
 from latentdrift.evaluate.downstream.experiment_statistics import Reading, value_and_interval
 from latentdrift.evaluate.downstream.tstr import Labelled
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 DISC = Classifying(Classes("diagnosis", "dementia"))
 
 
-def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> ImageSet:
+def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> EvaluationImages:
     """A small (no dementia) or a large (dementia) bright disc in noise, two pictures per
     patient."""
     source, (row, col) = np.random.default_rng(seed), np.mgrid[:32, :32] / 31 * 2 - 1
@@ -39,7 +39,7 @@ def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> ImageS
     grey = np.clip(0.5 * shape + source.normal(0.2, 0.05, (n, 32, 32)), 0, 1)
     words = np.where(ill != swapped, "dementia", "no dementia")
     table = pd.DataFrame({"diagnosis": words, "sex": np.where(np.arange(n) // 4 % 2, "F", "M")})
-    return ImageSet(
+    return EvaluationImages(
         np.repeat(grey[..., None], 3, -1), [f"{who}{i // 2}" for i in range(n)], attributes=table
     )
 
@@ -49,7 +49,7 @@ def reader(labels: np.ndarray, resamples: int) -> Reading:
     return Reading(DISC.score(test), test.members, None, bootstrap=resamples, seed=0, repeats=2)
 
 
-def run(synthetic: ImageSet, **how: int) -> dict:
+def run(synthetic: EvaluationImages, **how: int) -> dict:
     asked = Trial(DISC, steps=12, repeats=1, bootstrap=20, **how)
     return asked(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
 
@@ -135,7 +135,7 @@ def test_a_gap_between_subgroups_is_found() -> None:
     scores = np.where(sex == "F", labels + 0.0, source.normal(size=80))[None].repeat(2, 0)
     read = reader(labels, 50)
     pictures = np.zeros((80, 2, 2, 3))
-    masks = read.subgroups(ImageSet(pictures, attributes=pd.DataFrame({"sex": sex})), "sex")
+    masks = read.subgroups(EvaluationImages(pictures, attributes=pd.DataFrame({"sex": sex})), "sex")
     arm = read.arm(scores, {"difference": read.series(scores.copy())}, masks)
     assert arm["subgroups"]["F"] == 1 and 0.25 < arm["subgroups"]["M"] < 0.75
     assert arm["gap"] == pytest.approx(1 - arm["subgroups"]["M"]) and arm["gap_ci"][0] > 0.1
@@ -144,7 +144,7 @@ def test_a_gap_between_subgroups_is_found() -> None:
         0,
     ]  # the same scores over the same resamples
     rare = pd.DataFrame({"sex": ["F"] * 78 + ["M"] * 2, "age": np.arange(80) / 4 + 60})
-    few = ImageSet(pictures, attributes=rare)
+    few = EvaluationImages(pictures, attributes=rare)
     assert read.subgroups(few, "sex").keys() == {"F"} and list(read.subgroups(few, "age")) == [
         "60 to 69",
         "70 to 79",
@@ -188,7 +188,7 @@ def test_few_keep_both_classes() -> None:
 
 
 def test_sets_without_the_class_are_refused_in_a_sentence() -> None:
-    plain = ImageSet(np.zeros((4, 32, 32, 3)))
+    plain = EvaluationImages(np.zeros((4, 32, 32, 3)))
     with pytest.raises(InputError, match="synthetic images have no column 'diagnosis'"):
         run(plain)
     one = discs(24, 0).take(np.arange(2))

@@ -28,7 +28,7 @@ from latentdrift.evaluate.evaluations.evaluation import Request
 from latentdrift.evaluate.evaluations.evaluations import check
 from latentdrift.evaluate.evaluations.utility import Utility, task_of, utility_blocks, utility_light
 from latentdrift.evaluate.images import image_sets
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.html_report import write_page
 from latentdrift.seeds import generator
 
@@ -261,4 +261,4 @@ def test_labels_that_were_not_trained_on_or_cannot_be_tested_are_sentences(folde
         InputError, match="at least 2 images with a mask of each set, and 1 made images"
     ):
         one = {**task.sources, "made": (*task.sources["made"][:2], [0])}
-        Segmenting(one, task.values, "roi").known(ImageSet(images.images[:1]), "made", 0)
+        Segmenting(one, task.values, "roi").known(EvaluationImages(images.images[:1]), "made", 0)

@@ -15,7 +15,7 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.downstream.tstr import BATCH, Labelled, utility
 from latentdrift.evaluate.features.classifier import SIZE, classifier, load_network
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.auc import auc
 from latentdrift.seeds import generator
 
@@ -198,7 +198,7 @@ def test_one_class_alone_is_refused_in_a_sentence(
 
 
 def test_labels_are_one_or_nought_for_each_picture() -> None:
-    images = ImageSet(np.zeros((3, 8, 8, 3), np.float32))
+    images = EvaluationImages(np.zeros((3, 8, 8, 3), np.float32))
     with pytest.raises(InputError, match="3 pictures come with 2 labels"):
         Labelled.of(images, [0, 1])
     with pytest.raises(InputError, match="give each picture a 1 or a 0"):

@@ -13,7 +13,7 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate.features.feature_cache import features_key, keep
 from latentdrift.evaluate.features.features import BATCH, load_features
 from latentdrift.evaluate.images import image_sets
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.lazy_images import Pictures
 
 N = 2 * BATCH + 3
@@ -53,7 +53,7 @@ def test_pictures_are_indexed_as_an_array_is(pictures, values):
 
 
 def test_a_set_of_pictures_reads_none_of_them(pictures, read):
-    some = ImageSet(pictures, [str(i) for i in range(N)]).take(np.array([2, 3]))
+    some = EvaluationImages(pictures, [str(i) for i in range(N)]).take(np.array([2, 3]))
     assert len(some) == 2 and some.patients == ["2", "3"] and not read
 
 

@@ -19,7 +19,7 @@ from latentdrift.evaluate.features.vicreg import (
     loss,
     view,
 )
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 
 def discs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def test_views_are_never_mirrored():
 
 
 def test_the_same_seed_learns_the_same():
-    images = ImageSet(discs(MIN_IMAGES, 0)[0])
+    images = EvaluationImages(discs(MIN_IMAGES, 0)[0])
     first, again, other = (learn(images, seed, steps=3).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
@@ -70,7 +70,7 @@ def test_the_same_seed_learns_the_same():
 def test_an_encoder_is_learned_once(tmp_path, monkeypatch):
     monkeypatch.setattr(vicreg, "STEPS", 2)
     monkeypatch.setattr(learn, "__defaults__", ("cpu", 2))
-    images = ImageSet(discs(MIN_IMAGES, 0)[0])
+    images = EvaluationImages(discs(MIN_IMAGES, 0)[0])
     first = load_encoder(images, tmp_path, 0, "cpu")
     monkeypatch.setattr(vicreg, "learn", lambda *_: pytest.fail("was learned again"))
     again = load_encoder(images, tmp_path, 0, "cpu")
@@ -79,7 +79,7 @@ def test_an_encoder_is_learned_once(tmp_path, monkeypatch):
     assert (
         encoder_key(images, 0)
         != encoder_key(images, 1)
-        != encoder_key(ImageSet(discs(MIN_IMAGES, 1)[0]), 1)
+        != encoder_key(EvaluationImages(discs(MIN_IMAGES, 1)[0]), 1)
     )
 
 
@@ -94,7 +94,7 @@ def test_it_learns_what_varies_without_a_label():
     def measured(steps: int) -> tuple[float, float]:
         """Distance of two views of one picture over that of two pictures, and accuracy by the mean
         of each kind's first views."""
-        network = learn(ImageSet(images), 0, steps=steps).requires_grad_(False)
+        network = learn(EvaluationImages(images), 0, steps=steps).requires_grad_(False)
         source = torch.Generator().manual_seed(0)
         one, other = (network(view(x, source)) for _ in range(2))
         one, other = ((z - z.mean(0)) / (z.std(0) + 1e-9) for z in (one, other))
@@ -110,12 +110,12 @@ def test_it_learns_what_varies_without_a_label():
 
 def test_too_few_images_get_a_sentence():
     with pytest.raises(InputError, match="at least 16 training images, and there are 3"):
-        learn(ImageSet(np.zeros((3, 8, 8, 3))), 0)
+        learn(EvaluationImages(np.zeros((3, 8, 8, 3))), 0)
 
 
 def test_it_brings_a_general_space_along(tmp_path, monkeypatch):
     monkeypatch.setattr(vicreg, "load_encoder", lambda *_: vicreg.Encoder())
-    learned = Learned(ImageSet(np.zeros((20, 8, 8, 3))), tmp_path, 0)
+    learned = Learned(EvaluationImages(np.zeros((20, 8, 8, 3))), tmp_path, 0)
     how = {"pocket": lambda x: x.mean((2, 3)), "learned": learned}
     assert list(load_features(["ssl"], **how)) == ["pocket", "ssl"]
     assert list(load_features(["ssl", "pocket"], **how)) == ["ssl", "pocket"]

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from latentdrift.errors import OptionError
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.subgroups import MIN_IMAGES, check, places, shared
 
 
-def images(**columns: list) -> ImageSet:
+def images(**columns: list) -> EvaluationImages:
     n = len(next(iter(columns.values())))
-    return ImageSet(np.zeros((n, 4, 4, 3)), attributes=pd.DataFrame(columns))
+    return EvaluationImages(np.zeros((n, 4, 4, 3)), attributes=pd.DataFrame(columns))
 
 
 def test_categories_findings_and_decades():
@@ -59,12 +59,12 @@ def test_a_wrong_column_gets_a_sentence(column, says):
 
 def test_a_folder_of_images_has_no_column():
     with pytest.raises(OptionError, match="synthetic images have no table"):
-        places(ImageSet(np.zeros((1, 4, 4, 3))), "sex", "synthetic")
+        places(EvaluationImages(np.zeros((1, 4, 4, 3))), "sex", "synthetic")
 
 
 def test_every_set_is_checked_for_the_column_before_anything_is_computed():
     with_table = images(sex=["F", "M"])
-    without = ImageSet(np.zeros((2, 4, 4, 3)))
+    without = EvaluationImages(np.zeros((2, 4, 4, 3)))
     check(with_table, {"synthetic": with_table, "plain": without}, None)
     check(with_table, {"synthetic": with_table}, "sex")
     with pytest.raises(

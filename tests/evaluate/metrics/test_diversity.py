@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.diversity import diversity, within
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES
 
@@ -24,22 +24,22 @@ def gap(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
 
 def test_the_mean_over_pairs_in_closed_form():
     """Pictures of 0, 0, 1/2, 1: six pairs whose gaps are 0, 1/2, 1, 1/2, 1, 1/2."""
-    flat = ImageSet(np.ones((4, 16, 16, 3)) * np.array([0, 0, 0.5, 1])[:, None, None, None])
+    flat = EvaluationImages(np.ones((4, 16, 16, 3)) * np.array([0, 0, 0.5, 1])[:, None, None, None])
     assert within(flat, "gap", gap, 50, 0)["value"] == pytest.approx(3.5 / 6)
 
 
 def test_pairs_of_one_patient_do_not_count():
     flat = np.ones((4, 16, 16, 3)) * np.array([0, 1, 0, 1])[:, None, None, None]
-    assert within(ImageSet(flat, ["a", "a", "b", "b"]), "gap", gap, 10, 0)[
+    assert within(EvaluationImages(flat, ["a", "a", "b", "b"]), "gap", gap, 10, 0)[
         "value"
     ] == pytest.approx(0.5)
-    assert within(ImageSet(flat, ["a"] * 4), "gap", gap, 10, 0) is None
+    assert within(EvaluationImages(flat, ["a"] * 4), "gap", gap, 10, 0) is None
 
 
 def test_a_generator_that_repeats_itself_is_noticed():
-    real = ImageSet(pictures(30, 0), [str(i // 2) for i in range(30)])
+    real = EvaluationImages(pictures(30, 0), [str(i // 2) for i in range(30)])
     one = pictures(1, 1)
-    collapsed = ImageSet(
+    collapsed = EvaluationImages(
         np.clip(one + np.random.default_rng(2).normal(0, 0.02, (30, 32, 32, 3)), 0, 1)
     )
     found = diversity(real, collapsed, "ms-ssim", ROW, 50, 0)
@@ -47,14 +47,14 @@ def test_a_generator_that_repeats_itself_is_noticed():
         "real": 30,
         "synthetic": 30,
     }
-    alike = diversity(real, ImageSet(pictures(30, 3)), "ms-ssim", ROW, 50, 0)
+    alike = diversity(real, EvaluationImages(pictures(30, 3)), "ms-ssim", ROW, 50, 0)
     assert alike["floor_ci"][0] < alike["value"] < alike["floor_ci"][1]
 
 
 def test_the_interval_covers_the_scatter_over_fresh_sets():
 
-    def grey(seed: int) -> ImageSet:
-        return ImageSet(
+    def grey(seed: int) -> EvaluationImages:
+        return EvaluationImages(
             np.ones((20, 12, 12, 3)) * np.random.default_rng(seed).random((20, 1, 1, 1))
         )
 

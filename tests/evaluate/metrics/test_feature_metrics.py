@@ -9,7 +9,7 @@ from latentdrift.evaluate.features import nearest_neighbours
 from latentdrift.evaluate.features.feature_cache import keep
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.features.nearest_neighbours import nearest_features, same_patient
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.metrics.feature_metrics import Vectors, chart, distances
@@ -19,9 +19,9 @@ def normal(n: int, d: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
 
 
-def people(n: int, seed: int, who: str) -> ImageSet:
+def people(n: int, seed: int, who: str) -> EvaluationImages:
     images = np.random.default_rng(seed).random((n, 8, 8, 3), dtype=np.float32)
-    return ImageSet(images, [f"{who}{i // 2}" for i in range(n)])
+    return EvaluationImages(images, [f"{who}{i // 2}" for i in range(n)])
 
 
 def test_neighbours_in_blocks_are_those_of_the_whole(monkeypatch):

@@ -15,7 +15,7 @@ from latentdrift.evaluate.features.nearest_neighbours import (
     same_patient,
 )
 from latentdrift.evaluate.images import disk_array, registration
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.evaluate.images.registration import Overlaid, nearest, structure
 from latentdrift.evaluate.privacy.copy_detection import (
@@ -44,8 +44,8 @@ def people(n: int, seed: int) -> np.ndarray:
     )
 
 
-def images(grey: np.ndarray, patients: list[str] | None = None) -> ImageSet:
-    return ImageSet(np.repeat(np.clip(grey, 0, 1)[..., None], 3, -1), patients)
+def images(grey: np.ndarray, patients: list[str] | None = None) -> EvaluationImages:
+    return EvaluationImages(np.repeat(np.clip(grey, 0, 1)[..., None], 3, -1), patients)
 
 
 def encoded(grey: np.ndarray, quality: int) -> np.ndarray:
@@ -284,7 +284,7 @@ def test_blocks_of_any_size_give_the_same_answer(monkeypatch):
         found = find_copies(*sets, bootstrap=20)
         answers.append((found, find_duplicates(*sets[:2])))
         sets = [
-            ImageSet(
+            EvaluationImages(
                 Pictures(x.images.__getitem__, (SIZE, SIZE), x.names, x.names), x.patients, x.names
             )
             for x in sets

@@ -21,7 +21,7 @@ from latentdrift.edit.io import edit_run
 from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.errors import CohortError
 from latentdrift.evaluate.images import image_sets
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.privacy.copy_detection import gate_advice
 from latentdrift.evaluate.privacy.copy_filter import Gate
 from latentdrift.evaluate.privacy.copy_gate import find_training_cohort
@@ -244,7 +244,7 @@ def test_without_held_out_images_other_training_patients_set_the_threshold(tmp_p
     (folder / "metadata.csv").write_text(table)
     cohort = Cohort.load(folder)
     train = image_sets.from_cohort(cohort, "train", 32)
-    verdict = Gate.of(cohort, []).judge(ImageSet(train.images[:2]), 32)
+    verdict = Gate.of(cohort, []).judge(EvaluationImages(train.images[:2]), 32)
     assert (
         verdict.held_out == 0
         and verdict.copies == (0, 1)

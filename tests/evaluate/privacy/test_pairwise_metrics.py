@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from latentdrift.evaluate.evaluations.edit_similarity import patient_warnings
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, patients_of
 from latentdrift.evaluate.privacy import pairwise_metrics
 
@@ -43,7 +43,7 @@ def written(root: Path, pictures: np.ndarray, each: int, **said: str) -> Path:
 
 
 def interval(folder: Path, pictures: np.ndarray) -> tuple[list[float] | None, dict[str, int]]:
-    real = ImageSet(np.repeat(pictures[..., None] / 255, 3, -1))
+    real = EvaluationImages(np.repeat(pictures[..., None] / 255, 3, -1))
     _, metrics = pairwise_metrics.edits(
         folder, real, {"psnr": SIMILARITIES["psnr"]}, bootstrap=200, seed=0
     )

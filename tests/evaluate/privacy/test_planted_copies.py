@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from latentdrift.data.phantom import phantom
 from latentdrift.evaluate.images import registration
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import Structure, nearest, structure
 from latentdrift.evaluate.privacy.copy_detection import (
     CopyThresholds,
@@ -29,7 +29,7 @@ PLANTS = 5
 
 
 @cache
-def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> ImageSet:
+def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> EvaluationImages:
     spec = phantom.kind_of(kind)
     rows = phantom.cohort_table(kind, n, visits, seed)
     grey = np.stack(
@@ -38,7 +38,7 @@ def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> I
             for row in rows
         ]
     )
-    return ImageSet(
+    return EvaluationImages(
         np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row['patient']}" for row in rows]
     )
 
@@ -207,16 +207,16 @@ def test_a_collapsed_model_is_found_out():
         few.images[:6],
         *(disguise(name, few.images[:6], rng(0, name)) for name in ("mirrored", "noise of 0.02")),
     ]
-    metric, details = find_duplicates(real, ImageSet(np.concatenate(again)))
+    metric, details = find_duplicates(real, EvaluationImages(np.concatenate(again)))
     assert metric["value"] == 18 and metric["n"]["synthetic"] == 18 and metric["ci"][0] > 12
     pairs = [(int(pair["first"]), int(pair["second"])) for pair in details["pairs"]]
     assert pairs and all(first % 6 == second % 6 for first, second in pairs)
-    assert find_duplicates(real, ImageSet(few.images[:30]))[0]["value"] <= 1
+    assert find_duplicates(real, EvaluationImages(few.images[:30]))[0]["value"] <= 1
 
 
 def test_visits_of_one_patient_are_no_duplicates():
     real = patients("brain", 12, 2, visits=2)
-    metric, _ = find_duplicates(real, ImageSet(patients("brain", 60, 3).images[:8]))
+    metric, _ = find_duplicates(real, EvaluationImages(patients("brain", 60, 3).images[:8]))
     assert metric["floor"] == 0 and metric["value"] == 0
 
 

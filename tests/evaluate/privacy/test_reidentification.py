@@ -6,15 +6,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.privacy.reidentification import closer, repeats
 
 ALL = slice(None)
 BLANK = np.zeros((1, 4, 4, 3))
 
 
-def people(*patients: str) -> ImageSet:
-    return ImageSet(np.repeat(BLANK, len(patients), 0), list(patients))
+def people(*patients: str) -> EvaluationImages:
+    return EvaluationImages(np.repeat(BLANK, len(patients), 0), list(patients))
 
 
 def test_repeats_are_other_pictures_of_the_same_patient() -> None:
@@ -51,11 +51,13 @@ def test_the_training_set_as_its_own_reference_is_not_its_own_repeat() -> None:
     ("real", "train"),
     [
         (people("a", "a", "b", "b", "c"), people("x")),
-        (ImageSet(np.repeat(BLANK, 6, 0)), people("x")),
-        (people("a", "a", "b", "b", "c", "c"), ImageSet(BLANK)),
+        (EvaluationImages(np.repeat(BLANK, 6, 0)), people("x")),
+        (people("a", "a", "b", "b", "c", "c"), EvaluationImages(BLANK)),
     ],
 )
-def test_without_repeat_visits_nothing_is_said(real: ImageSet, train: ImageSet) -> None:
+def test_without_repeat_visits_nothing_is_said(
+    real: EvaluationImages, train: EvaluationImages
+) -> None:
     assert repeats(real, train) is None
 
 

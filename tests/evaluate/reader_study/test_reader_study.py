@@ -18,18 +18,18 @@ from scipy.stats import binomtest
 from latentdrift import config, service
 from latentdrift.cli import main
 from latentdrift.errors import InputError, OptionError
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.reader_study.reader_score import read_answers, read_key, score
 from latentdrift.evaluate.reader_study.reader_study import choose, write_study
 
 N = 20
 
 
-def images(n: int, level: float, patients: int | None = None) -> ImageSet:
+def images(n: int, level: float, patients: int | None = None) -> EvaluationImages:
     rng = np.random.default_rng(int(level * 10))
     grey = np.repeat(rng.uniform(0, level, (n, 8, 8, 1)), 3, -1)
     table = pd.DataFrame({"sex": ["F", "M", "M", "M"] * (n // 4)})
-    return ImageSet(
+    return EvaluationImages(
         grey,
         [f"p{i % patients}" for i in range(n)] if patients else None,
         [f"secret{i}" for i in range(n)],
@@ -192,7 +192,7 @@ def test_a_study_that_would_be_unfair_is_refused(study: tuple[Path, dict], tmp_p
     ):
         choose(real, made, 4, None, 0)
     with pytest.raises(InputError, match="differ in size"):
-        choose(real, ImageSet(np.zeros((4, 9, 9, 3))), 1, None, 0)
+        choose(real, EvaluationImages(np.zeros((4, 9, 9, 3))), 1, None, 0)
     with pytest.raises(OptionError, match="`by=view`: the real images"):
         choose(real, made, 1, "view", 0)
     with pytest.raises(InputError, match="beside the page"):

@@ -21,20 +21,25 @@ from latentdrift.evaluate.evaluations.evaluations import METRIC_TITLES, all_ligh
 from latentdrift.evaluate.evaluations.page_style import table_rows
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images.controls import ruined
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.report import report as reports
-from latentdrift.evaluate.report.report import SCHEMA, Report, evaluate_sets, write_report
+from latentdrift.evaluate.report.report import (
+    SCHEMA,
+    EvaluationResults,
+    evaluate_sets,
+    write_report,
+)
 
 SIZE = 32
 
 
-def evaluate(real, synthetic, train, features, **options) -> Report:
+def evaluate(real, synthetic, train, features, **options) -> EvaluationResults:
     """Report on one synthetic set."""
     return reports.evaluate(Inputs(real, synthetic, train, features, **options))
 
 
-def evaluate_all(real, made, train, features, **options) -> Report:
+def evaluate_all(real, made, train, features, **options) -> EvaluationResults:
     """Report on the set `synthetic`, with further sets beside it."""
     further = {name: images for name, images in made.items() if name != "synthetic"}
     return evaluate_sets(Inputs(real, made["synthetic"], train, features, **options), further)
@@ -42,12 +47,12 @@ def evaluate_all(real, made, train, features, **options) -> Report:
 
 def pictures(
     n: int, seed: int, patients: int | None = None, smooth: float = 2.0, who: str = "p"
-) -> ImageSet:
+) -> EvaluationImages:
     noise = gaussian_filter(
         np.random.default_rng(seed).normal(size=(n, SIZE, SIZE)), (0, smooth, smooth)
     )
     grey = np.clip(0.5 + 0.2 * noise / noise.std(), 0, 1)
-    return ImageSet(
+    return EvaluationImages(
         np.repeat(grey[..., None], 3, -1),
         [f"{who}{i % patients}" for i in range(n)] if patients else None,
     )
@@ -89,7 +94,7 @@ def features():
 def sets():
     real = pictures(40, 1, patients=20)
     train = pictures(50, 0, patients=25, who="t")
-    synthetic = ImageSet(
+    synthetic = EvaluationImages(
         np.concatenate([pictures(22, 2).images, train.images[:2]]),
         None,
         [f"s{i}" for i in range(24)],
@@ -124,11 +129,11 @@ def report(sets, features, edits):
 def grouped(sets, features):
     """Two synthetic sets beside each other, by sex; the second one is smooth and smaller."""
 
-    def with_sex(images: ImageSet) -> ImageSet:
+    def with_sex(images: EvaluationImages) -> EvaluationImages:
         table = pd.DataFrame({"sex": ["F" if i % 3 else "M" for i in range(len(images))]})
-        return ImageSet(images.images, images.patients, images.names, table)
+        return EvaluationImages(images.images, images.patients, images.names, table)
 
-    other = ImageSet(pictures(20, 5, smooth=5.0).images, None, [f"o{i}" for i in range(20)])
+    other = EvaluationImages(pictures(20, 5, smooth=5.0).images, None, [f"o{i}" for i in range(20)])
     made = {"synthetic": with_sex(pictures(36, 2)), "smooth": with_sex(other)}
     report = evaluate_all(
         with_sex(sets["real"]), made, None, features, bootstrap=20, seed=0, by="sex"
@@ -179,7 +184,7 @@ def test_planted_copies_and_duplicates_are_reported(report, sets, features):
         says for label, _, says in report.contents["lights"] if label == "Copies?"
     )
     assert report.contents["metrics"]["duplicates"]["value"] <= 1
-    again = ImageSet(np.concatenate([sets["synthetic"].images[:4]] * 2))
+    again = EvaluationImages(np.concatenate([sets["synthetic"].images[:4]] * 2))
     found = evaluate(sets["real"], again, None, features, bootstrap=20)
     assert (
         found.contents["metrics"]["duplicates"]["value"] == 8
@@ -199,7 +204,7 @@ def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
     """Half of the images are copies: so is about half of any part, and the page says of how many it
     speaks."""
     mixed = np.concatenate([pictures(20, 2).images, sets["train"].images[:20]])
-    made = ImageSet(mixed, None, [f"{'new' if i < 20 else 'old'}{i}" for i in range(40)])
+    made = EvaluationImages(mixed, None, [f"{'new' if i < 20 else 'old'}{i}" for i in range(40)])
     monkeypatch.setattr(evaluation, "MAX_SEARCHED", 16)
     found = evaluate(sets["real"], made, sets["train"], features, bootstrap=10)
     copies = {pair["synthetic"] for pair in found.contents["copies"]["pairs"] if pair["copy"]}
@@ -283,11 +288,11 @@ def test_small_sets_are_read_by_kid_first_and_by_frechet_last(report, tmp_path, 
 
 
 def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, features):
-    for train in (sets["real"], ImageSet(sets["real"].images[:30])):
+    for train in (sets["real"], EvaluationImages(sets["real"].images[:30])):
         report = evaluate(
-            ImageSet(sets["real"].images),
+            EvaluationImages(sets["real"].images),
             sets["synthetic"],
-            ImageSet(train.images),
+            EvaluationImages(train.images),
             features,
             bootstrap=10,
         )
@@ -300,7 +305,7 @@ def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, featur
 def test_mifid_is_worse_for_copies(sets, features):
     """As near to the held-out patients, and copied: only MiFID is many times the floor."""
     copied = evaluate(
-        sets["real"], ImageSet(sets["train"].images), sets["train"], features, bootstrap=10
+        sets["real"], EvaluationImages(sets["train"].images), sets["train"], features, bootstrap=10
     ).contents["metrics"]
     fresh = evaluate(sets["real"], pictures(50, 7), sets["train"], features, bootstrap=10).contents[
         "metrics"
@@ -314,7 +319,7 @@ def test_a_set_that_lacks_variety_gets_a_red_light(features):
     one = pictures(1, 9).images
     grain = np.random.default_rng(0).normal(0, 0.01, (60, SIZE, SIZE, 1))
     report = evaluate(
-        pictures(60, 1), ImageSet(np.clip(one + grain, 0, 1)), None, features, bootstrap=10
+        pictures(60, 1), EvaluationImages(np.clip(one + grain, 0, 1)), None, features, bootstrap=10
     )
     colours = {label: colour for label, colour, _ in report.contents["lights"]}
     assert colours["As varied? (pocket)"] == "red"
@@ -368,7 +373,7 @@ def test_several_sets_stand_beside_each_other(grouped, features, tmp_path):
 
 
 def test_an_unknown_attribute_is_noticed_before_anything_is_computed(sets):
-    real = ImageSet(sets["real"].images, attributes=pd.DataFrame({"sex": ["F"] * 40}))
+    real = EvaluationImages(sets["real"].images, attributes=pd.DataFrame({"sex": ["F"] * 40}))
     with pytest.raises(OptionError, match="synthetic images have no table"):
         evaluate(
             real,
@@ -420,7 +425,7 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
             present = chest_history(np.random.default_rng(subject), 1)[0]
             present.pop("days")
             images.append(chest(subject, ChestAttributes(**present), size=SIZE).clip(0, 1))
-        return ImageSet(
+        return EvaluationImages(
             np.repeat(np.stack(images)[..., None], 3, -1),
             [f"p{s}" for s in range(first, first + count)],
         )
@@ -428,7 +433,9 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
     real = chests(0, 80)
     train = chests(100, 60)
     good = chests(200, 60)
-    shuffled = ImageSet(ruined("patches-4", good.images, good.patients, np.random.default_rng(0)))
+    shuffled = EvaluationImages(
+        ruined("patches-4", good.images, good.patients, np.random.default_rng(0))
+    )
     report = evaluate_all(
         real,
         {"synthetic": good, "shuffled": shuffled},
@@ -463,14 +470,20 @@ def test_without_training_images_nothing_is_said_about_copies(sets, features):
 def test_broken_synthetic_sets_are_noticed(sets, features):
     flat = np.concatenate([sets["synthetic"].images[:4], np.zeros((2, SIZE, SIZE, 3), np.float32)])
     words = " ".join(
-        evaluate(sets["real"], ImageSet(flat), None, features, bootstrap=20).contents["warnings"]
+        evaluate(sets["real"], EvaluationImages(flat), None, features, bootstrap=20).contents[
+            "warnings"
+        ]
     )
     assert "of one flat colour: 2" in words and "repeat another one exactly: 1" in words
 
 
 def test_too_few_images_leave_a_distance_out(sets, features):
     report = evaluate(
-        sets["real"], ImageSet(sets["synthetic"].images[:2]), sets["train"], features, bootstrap=20
+        sets["real"],
+        EvaluationImages(sets["synthetic"].images[:2]),
+        sets["train"],
+        features,
+        bootstrap=20,
     )
     assert "kid.pocket" not in report.contents["metrics"] and any(
         "at least 4 images" in warning for warning in report.contents["warnings"]
@@ -481,7 +494,7 @@ def test_too_few_images_leave_a_distance_out(sets, features):
 def test_features_that_are_not_numbers_name_the_image(sets):
     with pytest.raises(InputError, match=r"odd features of 1 images are not finite, first of s0"):
         evaluate(
-            ImageSet(sets["real"].images),
+            EvaluationImages(sets["real"].images),
             sets["synthetic"],
             None,
             {
@@ -506,7 +519,7 @@ def test_features_that_are_not_numbers_name_the_image(sets):
 )
 def test_a_set_that_is_not_one_gets_a_sentence(arguments, says):
     with pytest.raises(InputError, match=says):
-        ImageSet(**arguments)
+        EvaluationImages(**arguments)
 
 
 def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
@@ -536,7 +549,7 @@ def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
 
 
 def test_a_report_without_copies_and_edits_is_drawn_too(tmp_path, sets, features):
-    few = {"real": sets["real"], "synthetic": ImageSet(sets["synthetic"].images[:2])}
+    few = {"real": sets["real"], "synthetic": EvaluationImages(sets["synthetic"].images[:2])}
     html = write_report(
         tmp_path, evaluate(*few.values(), None, features, bootstrap=20), few
     ).read_text()

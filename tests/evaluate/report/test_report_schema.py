@@ -12,8 +12,8 @@ from partial_results import results
 
 from latentdrift.evaluate.evaluations.evaluation import Inputs
 from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS
-from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.report.report import Report, evaluate_sets, write_report
+from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.report.report import EvaluationResults, evaluate_sets, write_report
 from latentdrift.evaluate.report.report_schema import report_schema, write_report_schema
 
 TYPES: dict[str, Any] = {
@@ -71,13 +71,15 @@ def _object_errors(
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """report.json of two sets with copies, and without critics."""
     images = np.random.default_rng(0).random((26, 16, 16, 1)).repeat(3, -1)
-    real = ImageSet(images[:6], [f"p{i // 2}" for i in range(6)])
-    train = ImageSet(images[6:12])
-    first = ImageSet(np.concatenate([images[12:18], train.images[:1]]))
+    real = EvaluationImages(images[:6], [f"p{i // 2}" for i in range(6)])
+    train = EvaluationImages(images[6:12])
+    first = EvaluationImages(np.concatenate([images[12:18], train.images[:1]]))
     inputs = Inputs(real, first, train, {"tiles": lambda x: x.mean(1)[..., 0]}, bootstrap=10)
-    report = evaluate_sets(inputs, {"other": ImageSet(images[18:])})
+    report = evaluate_sets(inputs, {"other": EvaluationImages(images[18:])})
     folder = tmp_path_factory.mktemp("written")
-    write_report(folder, report, {"real": real, "synthetic": first, "other": ImageSet(images[18:])})
+    write_report(
+        folder, report, {"real": real, "synthetic": first, "other": EvaluationImages(images[18:])}
+    )
     return json.loads((folder / "report.json").read_text())
 
 
@@ -118,5 +120,5 @@ def test_every_evaluation_is_in_the_schema(tmp_path: Path) -> None:
 
 def test_parts_of_one_key_stand_together_in_report_json() -> None:
     known = {"alignment": {"judged": {}, "left_out": [], "rules": [], "retrieval": None}}
-    report = Report({"real": 1, "synthetic": 1}, 10, 0, results(known), [])
+    report = EvaluationResults({"real": 1, "synthetic": 1}, 10, 0, results(known), [])
     assert report.contents["alignment"] == known["alignment"]

@@ -14,7 +14,7 @@ from latentdrift.errors import InputError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import ImageInputs, SamplingOptions, latents
 from latentdrift.seeds import generator
 
@@ -123,7 +123,7 @@ def channel_means(
     sampling: SamplingOptions,
     statistics: Statistics | None,
     images: ImageInputs | None,
-    report: Report,
+    report: ProgressCallback,
 ) -> tuple[Tensor, Tensor]:
     """Channel means [N, C] of the starts of pictures, and of the latents that came of them;
     arguments as of `latents`."""

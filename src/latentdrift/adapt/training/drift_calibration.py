@@ -30,7 +30,7 @@ from latentdrift.adapt.training.latent_cache import Moments
 from latentdrift.adapt.training.training_setup import IMAGE_INPUTS, Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
 from latentdrift.sample.samplers import first_time
 from latentdrift.seeds import derive, generator
@@ -58,7 +58,7 @@ def calibrated(
     moments: Moments,
     beside: Beside | None,
     classes: Mapping[str, Sequence[int]],
-    report: Report,
+    report: ProgressCallback,
 ) -> dict[str, Any]:
     """What adapter.json says of the drift with the start that the fit asks for.
 

@@ -24,7 +24,7 @@ from latentdrift.adapt.training.training_setup import Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Schedule
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
 from latentdrift.seeds import derive
 from latentdrift.storage import key
@@ -41,7 +41,7 @@ def class_latents(
     todo: Job,
     root: Path,
     *,
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
     shared: bool = False,
 ) -> Moments:
     """Latents of the class pictures, from a cache below `root`.

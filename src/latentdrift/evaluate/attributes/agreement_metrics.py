@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
 
 MIN_IMAGES = (
@@ -88,8 +88,8 @@ def rows_of(output: Output) -> dict[str, Row]:
 
 def align(
     judges: Judges,
-    real: ImageSet,
-    synthetic: ImageSet,
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
     *,
     bootstrap: int = 200,
     seed: int = 0,

@@ -25,7 +25,7 @@ from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.tstr import BATCH, looked_at, predict
 from latentdrift.evaluate.features.classifier import SMALL, Network
 from latentdrift.evaluate.features.optimization import minimize
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.seeds import derive, generator
 
@@ -110,7 +110,7 @@ class Judges:
     @classmethod
     def learn(
         cls,
-        images: ImageSet,
+        images: EvaluationImages,
         spec: Mapping[str, Any],
         *,
         network: Network = SMALL,
@@ -162,7 +162,7 @@ class Judges:
             networks.append(model)
         return cls(learnable, left_out, networks, network.size, centre, scale)
 
-    def __call__(self, images: ImageSet) -> np.ndarray:
+    def __call__(self, images: EvaluationImages) -> np.ndarray:
         """float64 [N, K]: numbers in their unit, log-odds of classes, in the order of `outputs`."""
         x = looked_at(images, self.size)
         return (

@@ -29,7 +29,7 @@ from latentdrift.evaluate.attributes.interventions import follow_ups, realism
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images import subgroups
 from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import patients_of
 from latentdrift.evaluate.privacy.repeat_visits import Space, between, identity, pairs_of, spread
 from latentdrift.evaluate.statistics.bootstrap import Resampling, groups
@@ -52,7 +52,7 @@ STATES = ("original", "reconstruction", "counterfactual")
 def card(
     judges: Judges,
     edits: Sequence[Mapping[str, Any]],
-    real: ImageSet,
+    real: EvaluationImages,
     spaces: Mapping[str, Space],
     spec: Mapping[str, Any],
     *,
@@ -76,7 +76,8 @@ def card(
     """
     requested = RequestedChanges.of(judges, [edit["record"] for edit in edits], spec)
     sets = {
-        name: ImageSet(np.stack([_squared(edit[name], size) for edit in edits])) for name in STATES
+        name: EvaluationImages(np.stack([_squared(edit[name], size) for edit in edits]))
+        for name in STATES
     }
     people = Resampling(groups(len(edits), patients_of(edits)), bootstrap, seed)
     seen = Predictions.of(judges, sets, real)
@@ -128,7 +129,9 @@ class Predictions:
     truths: np.ndarray
 
     @classmethod
-    def of(cls, judges: Judges, sets: Mapping[str, ImageSet], real: ImageSet) -> Predictions:
+    def of(
+        cls, judges: Judges, sets: Mapping[str, EvaluationImages], real: EvaluationImages
+    ) -> Predictions:
         """Predict the attributes of the edits and of held-out real images."""
         edits = {name: judges(images) for name, images in sets.items()}
         return cls(judges, edits, judges(real), judges.truths(real.attributes, len(real)))
@@ -329,7 +332,7 @@ def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str
     table = pd.DataFrame([record.get("attributes", {}) for record in records])
     if by is None or by not in table:
         return {}
-    images = ImageSet(np.zeros((len(table), 1, 1, 3)), attributes=table)
+    images = EvaluationImages(np.zeros((len(table), 1, 1, 3)), attributes=table)
     places = subgroups.places(images, by, "edited")
     masks = {value: np.isin(np.arange(len(table)), some) for value, some in places.items()}
     return masks if len(masks) > 1 else {}

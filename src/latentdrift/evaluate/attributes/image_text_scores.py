@@ -21,7 +21,7 @@ from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 from latentdrift.evaluate.features.preprocessing import Entrance
 from latentdrift.evaluate.features.resizing import resize
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import groups, rng
 
 JUDGES = "judges"  # what the option calls them
@@ -71,7 +71,7 @@ class Prompts:
         return pd.DataFrame(self._rows, columns=list(self.spec))
 
 
-Scorer = Callable[[ImageSet, ImageSet, Prompts], tuple[np.ndarray, np.ndarray]]
+Scorer = Callable[[EvaluationImages, EvaluationImages, Prompts], tuple[np.ndarray, np.ndarray]]
 """Held-out real pictures [N], synthetic ones [M] and prompts [P] -> how well each goes with each:
 [N, P] and [M, P]."""
 
@@ -164,7 +164,7 @@ def by_judges(judges: Judges, seed: int = 0) -> Scorer:
     """
 
     def score(
-        real: ImageSet, synthetic: ImageSet, all_prompts: Prompts
+        real: EvaluationImages, synthetic: EvaluationImages, all_prompts: Prompts
     ) -> tuple[np.ndarray, np.ndarray]:
         values = judges.truths(all_prompts.rows, len(all_prompts))
         truths = judges.truths(real.attributes, len(real))
@@ -210,7 +210,7 @@ class Encoder:
     longest: int
     """Tokens of a text."""
 
-    def pictures(self, images: ImageSet, device: str) -> np.ndarray:
+    def pictures(self, images: EvaluationImages, device: str) -> np.ndarray:
         """[N, D], of length 1."""
         parts = (images.images[start : start + BATCH] for start in range(0, len(images), BATCH))
         entered = (
@@ -271,7 +271,7 @@ def by_encoder(encoder: Encoder, device: str = "cpu") -> Scorer:
     """The cosine between a picture and a sentence."""
 
     def score(
-        real: ImageSet, synthetic: ImageSet, all_prompts: Prompts
+        real: EvaluationImages, synthetic: EvaluationImages, all_prompts: Prompts
     ) -> tuple[np.ndarray, np.ndarray]:
         encoder.model.to(device)
         texts = encoder.texts(all_prompts.texts, device)

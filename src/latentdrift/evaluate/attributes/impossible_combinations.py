@@ -15,7 +15,7 @@ import pandas as pd
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.images import subgroups
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 # images that both values would share by chance, from which their absence is a rule (Cochran 1954)
 EXPECTED = 5.0
@@ -23,9 +23,9 @@ EXPECTED = 5.0
 
 def rules(
     judges: Judges,
-    train: ImageSet,
-    real: ImageSet,
-    synthetic: ImageSet,
+    train: EvaluationImages,
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
     ours: np.ndarray,
     theirs: np.ndarray,
 ) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def rules(
         the judges see both, which are the judges' own mistakes, and `seen_share`.
     """
     tables = [images.attributes for images in (train, real) if images.attributes is not None]
-    known = ImageSet(
+    known = EvaluationImages(
         np.zeros((sum(map(len, tables)), 1, 1, 3)), attributes=pd.concat(tables, ignore_index=True)
     )
     held = _values(known)
@@ -72,7 +72,7 @@ def rules(
     return sorted(rows, key=lambda row: (-row["asked"], -row["expected"]))
 
 
-def _values(images: ImageSet) -> dict[tuple[str, str], set[int]]:
+def _values(images: EvaluationImages) -> dict[tuple[str, str], set[int]]:
     """(attribute, value) -> the places of its images; ages by decades, other numbers not at all."""
     assert images.attributes is not None
     table = images.attributes

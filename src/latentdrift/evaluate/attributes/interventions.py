@@ -15,7 +15,7 @@ import pandas as pd
 from latentdrift import prompts
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.metrics.image_similarity import WINDOW, patients_of
 from latentdrift.evaluate.privacy.repeat_visits import Space
@@ -36,8 +36,8 @@ NO_CHANGE = (
 def realism(
     requested: RequestedChanges,
     edits: Sequence[Mapping[str, Any]],
-    sets: Mapping[str, ImageSet],
-    real: ImageSet,
+    sets: Mapping[str, EvaluationImages],
+    real: EvaluationImages,
     truths: np.ndarray,
     spaces: Mapping[str, Space],
     people: Resampling,
@@ -103,8 +103,8 @@ def _has_target(requested: RequestedChanges, kind: str, truths: np.ndarray) -> n
 
 def follow_ups(
     edits: Sequence[Mapping[str, Any]],
-    sets: Mapping[str, ImageSet],
-    real: ImageSet,
+    sets: Mapping[str, EvaluationImages],
+    real: EvaluationImages,
     spec: Mapping[str, Any],
     people: Resampling,
 ) -> dict[str, Any] | None:
@@ -161,7 +161,9 @@ def _gain(edited: np.ndarray, untouched: np.ndarray) -> np.ndarray:
     )
 
 
-def _visit(record: Mapping[str, Any], real: ImageSet, spec: Mapping[str, Any]) -> int | None:
+def _visit(
+    record: Mapping[str, Any], real: EvaluationImages, spec: Mapping[str, Any]
+) -> int | None:
     """The place of the patient's image that is in the state the edit asks for, the nearest in age;
     None without one."""
     if real.patients is None or real.attributes is None or not record.get("patient"):

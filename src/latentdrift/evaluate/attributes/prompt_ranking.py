@@ -23,7 +23,7 @@ from scipy.stats import hypergeom, rankdata
 
 from latentdrift import prompts
 from latentdrift.evaluate.attributes.image_text_scores import Prompts, Scorer
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
 
 MAX_IMAGES = 1000  # pictures of each set; of more, a random part
@@ -189,7 +189,7 @@ class Candidates:
         ranked: Number of prompts that are ranked: those of the images.
     """
 
-    sets: list[ImageSet]
+    sets: list[EvaluationImages]
     tables: list[pd.DataFrame]
     prompts: Prompts
     own: list[np.ndarray]
@@ -203,8 +203,8 @@ class Candidates:
 
 def retrieve(
     scorer: Scorer,
-    real: ImageSet,
-    synthetic: ImageSet,
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
     describe: str,
     spec: Mapping[str, Any],
     *,
@@ -248,7 +248,11 @@ def retrieve(
 
 
 def _candidates(
-    real: ImageSet, synthetic: ImageSet, describe: str, spec: Mapping[str, Any], seed: int
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
+    describe: str,
+    spec: Mapping[str, Any],
+    seed: int,
 ) -> Candidates | None:
     """Images whose rows have attributes, and their prompts; None for fewer than LEAST."""
     usable = [_telling(images, spec) for images in (real, synthetic)]
@@ -326,7 +330,7 @@ def _opposed(
     return places, all_prompts.add(rows.iloc[places].assign(**{name: cells}))
 
 
-def _telling(images: ImageSet, spec: Mapping[str, Any]) -> np.ndarray:
+def _telling(images: EvaluationImages, spec: Mapping[str, Any]) -> np.ndarray:
     """Places of the pictures whose rows say something."""
     rows = [] if images.attributes is None else images.attributes.to_dict("records")
     return np.array(
@@ -369,7 +373,7 @@ def _curve(real: np.ndarray, synthetic: np.ndarray) -> dict[str, list[float]]:
 
 
 def _worst(
-    images: ImageSet, side: Side, ranks: np.ndarray, texts: list[str]
+    images: EvaluationImages, side: Side, ranks: np.ndarray, texts: list[str]
 ) -> list[dict[str, Any]]:
     """The pictures that are farthest from their prompts: what was asked, and the prompt that goes
     best."""

@@ -29,7 +29,7 @@ from latentdrift.evaluate.critics.structure_views import (
 )
 from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
 from latentdrift.evaluate.images.controls import CONTROLS
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import (
     FEWEST,
     draws,
@@ -194,7 +194,7 @@ class Judge:
                 found[name][fold] = scores
         return found
 
-    def views(self, synthetic: ImageSet) -> list[np.ndarray]:
+    def views(self, synthetic: EvaluationImages) -> list[np.ndarray]:
         """A synthetic set, TRIED images at most, as critics see it."""
         chosen = synthetic.take(
             part_of(len(synthetic), TRIED, rng(self.seed, "realism", "synthetic"))
@@ -258,7 +258,12 @@ class Judge:
 
 
 def judge_of(
-    real: ImageSet, train: ImageSet | None, space: Any, *, bootstrap: int = 200, seed: int = 0
+    real: EvaluationImages,
+    train: EvaluationImages | None,
+    space: Any,
+    *,
+    bootstrap: int = 200,
+    seed: int = 0,
 ) -> Judge | str:
     """A judge of realism in a feature space, or a sentence that says why there is none.
 
@@ -295,14 +300,14 @@ def _ends(replicates: Sequence[float], units: np.ndarray) -> list[float] | None:
     return [float(end) for end in np.quantile(replicates, [0.025, 0.975])]
 
 
-def _patients(images: ImageSet) -> int:
+def _patients(images: EvaluationImages) -> int:
     return len(images) if images.patients is None else len(set(images.patients))
 
 
-def _enough(images: ImageSet) -> bool:
+def _enough(images: EvaluationImages) -> bool:
     return len(images) >= MIN_IMAGES and _patients(images) >= FOLDS
 
 
-def _shared(a: ImageSet, b: ImageSet) -> bool:
+def _shared(a: EvaluationImages, b: EvaluationImages) -> bool:
     """Whether a patient stands in both sets, as far as anybody knows."""
     return a.patients is None or b.patients is None or not set(a.patients).isdisjoint(b.patients)

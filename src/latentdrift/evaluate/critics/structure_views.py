@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
 
 SIDE = 64  # pixels on a side at which images are ruined
@@ -121,7 +121,9 @@ class Views:
     """The patient of each image, as an integer."""
 
     @classmethod
-    def of(cls, images: ImageSet, space: Features, limit: int, seed: int, *path: str) -> Views:
+    def of(
+        cls, images: EvaluationImages, space: Features, limit: int, seed: int, *path: str
+    ) -> Views:
         """Views of at most `limit` images at random, from as many patients as possible."""
         chosen = images.take(part_by_unit(units_of(images), limit, rng(seed, "realism", *path)))
         small = shrunk(chosen.images, SIDE)

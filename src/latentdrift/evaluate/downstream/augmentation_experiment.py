@@ -17,7 +17,7 @@ import numpy as np
 
 from latentdrift.evaluate.downstream.experiment_statistics import Measure, Reading
 from latentdrift.evaluate.images.attribute_words import attribute
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.seeds import derive
 
 LOW = 0.1  # share of the real pictures in the arms that have few
@@ -57,7 +57,7 @@ class Task(Protocol):
         """`classes`, what is learned; `groups`, what it parts pictures into; `network`; `measure`,
         what the number is called."""
 
-    def known(self, images: ImageSet, what: str, seed: int) -> tuple[Any, ImageSet]:
+    def known(self, images: EvaluationImages, what: str, seed: int) -> tuple[Any, EvaluationImages]:
         """Images of a set whose truth is known: for training, and as they are.
 
         Raises:
@@ -169,9 +169,9 @@ class Trial:
 
     def __call__(
         self,
-        train: ImageSet,
-        test: ImageSet,
-        synthetic: ImageSet,
+        train: EvaluationImages,
+        test: EvaluationImages,
+        synthetic: EvaluationImages,
         by: str | None,
         report: Progress = lambda done, total: None,
     ) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.experiment_statistics import Measure
 from latentdrift.evaluate.downstream.tstr import Labelled, seconds_per_step, utility
 from latentdrift.evaluate.features.classifier import SMALL, Network
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 
 MAX_IMAGES = 1000  # pictures of a set that are learned from or tested on; more are sampled down
@@ -35,7 +35,9 @@ class Classifying:
             "measure": "AUC",
         }
 
-    def known(self, images: ImageSet, what: str, seed: int) -> tuple[Labelled, ImageSet]:
+    def known(
+        self, images: EvaluationImages, what: str, seed: int
+    ) -> tuple[Labelled, EvaluationImages]:
         """At most MOST pictures whose class is known.
 
         Raises:

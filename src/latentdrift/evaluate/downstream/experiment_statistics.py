@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.images import subgroups as classes
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
@@ -55,7 +55,7 @@ class Reading:
         """Number of test images and patients of each group."""
         return {"images": self.members.sum(1).tolist(), "patients": self.patients}
 
-    def subgroups(self, images: ImageSet, by: str) -> dict[str, np.ndarray]:
+    def subgroups(self, images: EvaluationImages, by: str) -> dict[str, np.ndarray]:
         """Value of an attribute -> which pictures have it, where each group has FEWEST patients;
         ages by decades."""
         places = classes.places(images, by, "real")

@@ -19,7 +19,7 @@ from latentdrift.evaluate.downstream import unet
 from latentdrift.evaluate.downstream.experiment_statistics import Measure
 from latentdrift.evaluate.downstream.tstr import looked_at
 from latentdrift.evaluate.images import image_sets
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.seeds import generator
 
@@ -142,7 +142,9 @@ class Segmenting:
             "measure": "Dice",
         }
 
-    def known(self, images: ImageSet, what: str, seed: int) -> tuple[Masked, ImageSet]:
+    def known(
+        self, images: EvaluationImages, what: str, seed: int
+    ) -> tuple[Masked, EvaluationImages]:
         """At most MOST pictures that have a mask.
 
         Raises:

@@ -29,7 +29,7 @@ from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.features.classifier import SIZE, SMALL, Network
 from latentdrift.evaluate.features.optimization import minimize
 from latentdrift.evaluate.features.resizing import resize
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.auc import auc
 from latentdrift.evaluate.statistics.bootstrap import rng
 from latentdrift.seeds import generator
@@ -56,7 +56,7 @@ class Labelled:
 
     @classmethod
     def of(
-        cls, pictures: ImageSet, labels: Sequence[int] | np.ndarray, size: int = SIZE
+        cls, pictures: EvaluationImages, labels: Sequence[int] | np.ndarray, size: int = SIZE
     ) -> Labelled:
         """Pictures of any size, as S = `size`.
 
@@ -122,7 +122,7 @@ class Labelled:
             )
 
 
-def looked_at(pictures: ImageSet, size: int) -> Tensor:
+def looked_at(pictures: EvaluationImages, size: int) -> Tensor:
     """[N, 3, size, size] in [0, 1], read CHUNK pictures at a time."""
     parts = range(0, len(pictures), CHUNK)
     return torch.cat([resize(pictures.images[first : first + CHUNK], size) for first in parts])

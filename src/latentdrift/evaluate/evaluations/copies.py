@@ -22,7 +22,7 @@ from latentdrift.evaluate.evaluations.page_style import (
     SYNTHETIC_COLOUR,
     THRESHOLD_COLOUR,
 )
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import side_by_side
 from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.privacy.copy_detection import planted
@@ -173,7 +173,9 @@ def _histogram(search: CopySearch) -> Any:
     return figure
 
 
-def _pair(pair: NearestPair, synthetic: ImageSet, train: ImageSet) -> tuple[np.ndarray, str]:
+def _pair(
+    pair: NearestPair, synthetic: EvaluationImages, train: EvaluationImages
+) -> tuple[np.ndarray, str]:
     """A synthetic image above its nearest training image, and the caption."""
     images = [
         synthetic.images[synthetic.names.index(pair.synthetic)],

@@ -14,7 +14,7 @@ from latentdrift.evaluate.evaluations.evaluation import (
     Page,
     Results,
 )
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import side_by_side
 from latentdrift.evaluate.privacy.copy_detection import find_duplicates
 from latentdrift.evaluate.statistics.results import ResultModel
@@ -97,7 +97,7 @@ def section(page: Page) -> list[html_report.Block]:
     ]
 
 
-def _pair(pair: DuplicatePair, synthetic: ImageSet) -> tuple[np.ndarray, str]:
+def _pair(pair: DuplicatePair, synthetic: EvaluationImages) -> tuple[np.ndarray, str]:
     images = [synthetic.images[synthetic.names.index(name)] for name in (pair.first, pair.second)]
     caption = (
         f"synthetic {pair.first}, below it synthetic {pair.second}: similarity "

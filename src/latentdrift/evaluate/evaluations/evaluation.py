@@ -18,7 +18,7 @@ from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.critics.anatomy_critics import Judge
 from latentdrift.evaluate.downstream.tstr import seconds_per_step
 from latentdrift.evaluate.features.classifier import Network, load_network
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
 from latentdrift.evaluate.metrics.image_similarity import Similarity, read_edits
 from latentdrift.evaluate.privacy import pairwise_metrics
@@ -176,9 +176,9 @@ class Inputs:
         progress: Called with the number of networks trained so far and in total.
     """
 
-    real: ImageSet
-    synthetic: ImageSet
-    train: ImageSet | None
+    real: EvaluationImages
+    synthetic: EvaluationImages
+    train: EvaluationImages | None
     spaces: Features
     bootstrap: int = 200
     seed: int = 0
@@ -210,12 +210,12 @@ class Inputs:
         return real, synthetic
 
     @cached_property
-    def searched_real(self) -> ImageSet:
+    def searched_real(self) -> EvaluationImages:
         """Real images in which copies are searched."""
         return self.real.take(self.searched_places[0])
 
     @cached_property
-    def searched_synthetic(self) -> ImageSet:
+    def searched_synthetic(self) -> EvaluationImages:
         """Synthetic images in which copies are searched."""
         return self.synthetic.take(self.searched_places[1])
 
@@ -265,7 +265,7 @@ class Page:
     """
 
     results: Results
-    images: Mapping[str, ImageSet]
+    images: Mapping[str, EvaluationImages]
     edits: Sequence[Mapping[str, Any]] = ()
 
 

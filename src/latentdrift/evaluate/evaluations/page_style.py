@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift import html_report
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.statistics.results import Metric
@@ -71,7 +71,7 @@ def table_rows(metrics: Mapping[str, Metric], titles: Mapping[str, str]) -> list
     return rows
 
 
-def contact_sheet(images: ImageSet, kind: str, limit: int) -> list[tuple[np.ndarray, str]]:
+def contact_sheet(images: EvaluationImages, kind: str, limit: int) -> list[tuple[np.ndarray, str]]:
     """At most `limit` images of a set, evenly chosen, with their names."""
     count = min(limit, len(images))
     chosen = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))

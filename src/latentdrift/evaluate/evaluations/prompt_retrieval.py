@@ -37,7 +37,7 @@ from latentdrift.evaluate.evaluations.page_style import (
     SYNTHETIC_COLOUR,
     THRESHOLD_COLOUR,
 )
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
 
@@ -171,7 +171,7 @@ def section(page: Page) -> list[html_report.Block]:
     return retrieval_blocks(result.alignment.retrieval, page.images["synthetic"])
 
 
-def retrieval_blocks(retrieval: Retrieval, images: ImageSet) -> list[html_report.Block]:
+def retrieval_blocks(retrieval: Retrieval, images: EvaluationImages) -> list[html_report.Block]:
     """Blocks of the ranks."""
     rows = [
         {"measure": METRICS[name].title, **_cells(metric)}
@@ -223,7 +223,7 @@ def _cells(metric: RankMetric) -> dict[str, Any]:
     return cells
 
 
-def _worst(one: WorstImage, images: ImageSet) -> tuple[Any, str]:
+def _worst(one: WorstImage, images: EvaluationImages) -> tuple[Any, str]:
     """An image and its caption."""
     image = pixels(images.images[images.names.index(one.name)])
     return image, f"{one.name}. Asked for: {one.prompt}. Fits best: {one.best}."

@@ -24,7 +24,7 @@ from latentdrift.evaluate.evaluations.evaluation import (
     Page,
 )
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, rng
 from latentdrift.evaluate.statistics.results import Interval, Metric, ResultModel
@@ -90,7 +90,12 @@ class RealismResult(EvaluationResult):
 
 
 def train_critics(
-    real: ImageSet, train: ImageSet | None, spaces: Features, *, bootstrap: int, seed: int
+    real: EvaluationImages,
+    train: EvaluationImages | None,
+    spaces: Features,
+    *,
+    bootstrap: int,
+    seed: int,
 ) -> dict[str, Judge | str]:
     """Critics in each feature space, or the reason why there are none.
 
@@ -188,7 +193,7 @@ def _row(label: str, control: ControlScore) -> dict[str, str | None]:
     }
 
 
-def _examples(real: ImageSet) -> list[tuple[np.ndarray, str]]:
+def _examples(real: EvaluationImages) -> list[tuple[np.ndarray, str]]:
     """The first real image as it is, and ruined by every control."""
     count = min(MAX_EXAMPLE_PARTNERS, len(real))
     partners = real.take(np.linspace(0, len(real) - 1, count).astype(int))

@@ -24,7 +24,7 @@ from latentdrift.evaluate.images.lazy_images import Pictures
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from latentdrift.evaluate.images.image_sets import ImageSet
+    from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 Encoder = Callable[["Tensor"], "Tensor"]
 Maps = Callable[["Tensor"], Sequence["Tensor"]]
@@ -114,7 +114,7 @@ class Request:
 class Learned:
     """Training images for a space of the cohort's own, and the folder where it is kept."""
 
-    images: ImageSet
+    images: EvaluationImages
     folder: Path
     seed: int
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.images.disk_array import Pairs, blocks
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import Nearest
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval, rng
 
@@ -61,7 +61,7 @@ def nearest_features(
     return Nearest(index, value)
 
 
-def same_patient(a: ImageSet, b: ImageSet) -> Pairs | None:
+def same_patient(a: EvaluationImages, b: EvaluationImages) -> Pairs | None:
     """Pairs of pictures of one patient or, where patients are not known, of a picture of a set and
     itself; None: no pair is."""
     if a.patients is not None and b.patients is not None:

@@ -26,7 +26,7 @@ from torch.nn import functional
 from latentdrift.errors import InputError
 from latentdrift.evaluate.features.optimization import minimize
 from latentdrift.evaluate.features.resizing import resize
-from latentdrift.evaluate.images.image_sets import ImageSet, contents
+from latentdrift.evaluate.images.image_sets import EvaluationImages, contents
 from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.seeds import derive, generator
 from latentdrift.storage import Cache, key
@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         return self.body[:-2](2 * x - 1)
 
 
-def load_encoder(images: ImageSet, folder: Path, seed: int, device: str) -> Encoder:
+def load_encoder(images: EvaluationImages, folder: Path, seed: int, device: str) -> Encoder:
     """The encoder of these images: from the folder, or learned and kept there.
 
     Raises:
@@ -92,14 +92,14 @@ def load_encoder(images: ImageSet, folder: Path, seed: int, device: str) -> Enco
     return network.eval().requires_grad_(False).to(device)
 
 
-def encoder_key(images: ImageSet, seed: int) -> str:
+def encoder_key(images: EvaluationImages, seed: int) -> str:
     """Key of an encoder in the cache: its images, its seed and this recipe."""
     pixels = images.images.keys if isinstance(images.images, Pictures) else contents(images)
     recipe = (SIZE, WIDTHS, EXPANDED, STEPS, BATCH, RATE, DECAY, CROP, GAIN, GAMMA, NOISE)
     return key(recipe, seed, pixels)
 
 
-def learn(images: ImageSet, seed: int, device: str = "cpu", steps: int = STEPS) -> Encoder:
+def learn(images: EvaluationImages, seed: int, device: str = "cpu", steps: int = STEPS) -> Encoder:
     """Train an encoder; the same seed gives the same one."""
     if len(images) < MIN_IMAGES:
         raise InputError(

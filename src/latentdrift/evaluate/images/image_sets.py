@@ -27,7 +27,7 @@ def is_cohort(folder: Path) -> bool:
     return (folder / "cohort.json").is_file()
 
 
-def from_cohort(cohort: Cohort, split: str | None, size: int) -> ImageSet:
+def from_cohort(cohort: Cohort, split: str | None, size: int) -> EvaluationImages:
     """The pictures of a split, `size` pixels on a side.
 
     Raises:
@@ -55,7 +55,7 @@ def check_split(cohort: Cohort, split: str | None) -> None:
     )
 
 
-def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:
+def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> EvaluationImages:
     """The pictures of some rows of a cohort's table, at least one."""
 
     def read(place: int) -> np.ndarray:
@@ -67,10 +67,10 @@ def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> ImageSet:
     patients = list(rows["patient"]) if rows["patient"].notna().all() else None
     names = [Path(name).stem for name in rows["file_name"]]
     attributes = rows[list(cohort.attributes)].reset_index(drop=True)
-    return ImageSet(Pictures(read, (size, size), keys, names), patients, names, attributes)
+    return EvaluationImages(Pictures(read, (size, size), keys, names), patients, names, attributes)
 
 
-def from_folder(folder: Path, size: int) -> ImageSet:
+def from_folder(folder: Path, size: int) -> EvaluationImages:
     """Every image in a folder and below it; one that cannot be read is an error, never a black
     picture.
 
@@ -95,7 +95,7 @@ def from_folder(folder: Path, size: int) -> ImageSet:
     contents = {path: sha256(path) for path in files}
     keys = [f"{contents[path]} {number} {size}" for path, number in places]
     pictures = Pictures(lambda place: _unit(*places[place], size), (size, size), keys, names)
-    return ImageSet(pictures, None, names, pd.DataFrame(index=range(len(names))))
+    return EvaluationImages(pictures, None, names, pd.DataFrame(index=range(len(names))))
 
 
 def _unit(path: Path, number: int, size: int) -> np.ndarray:
@@ -110,17 +110,17 @@ def _unit(path: Path, number: int, size: int) -> np.ndarray:
     )
 
 
-def load_set(path: Path, split: str | None, size: int) -> ImageSet:
+def load_set(path: Path, split: str | None, size: int) -> EvaluationImages:
     """A cohort's split or a folder's images."""
     return (
         from_cohort(Cohort.load(path), split, size) if is_cohort(path) else from_folder(path, size)
     )
 
 
-def named(paths: Sequence[Path], size: int) -> dict[str, ImageSet]:
+def named(paths: Sequence[Path], size: int) -> dict[str, EvaluationImages]:
     """Synthetic sets by name: the first as `synthetic`, further ones as their folders are called,
     with a number where needed."""
-    sets: dict[str, ImageSet] = {}
+    sets: dict[str, EvaluationImages] = {}
     for place, path in enumerate(paths):
         name = "synthetic" if place == 0 else path.name
         is_used = name in sets or (place > 0 and name in ("real", "train"))
@@ -145,7 +145,7 @@ def native_size(path: Path) -> int:
 
 
 @dataclass(frozen=True)
-class ImageSet:
+class EvaluationImages:
     """Pictures to judge, all of one size.
 
     Attributes:
@@ -197,7 +197,7 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, places: np.ndarray) -> ImageSet:
+    def take(self, places: np.ndarray) -> EvaluationImages:
         """Some of them, by place."""
         images = (
             self.images.take(places) if isinstance(self.images, Pictures) else self.images[places]
@@ -206,10 +206,10 @@ class ImageSet:
         rows = (
             None if self.attributes is None else self.attributes.iloc[places].reset_index(drop=True)
         )
-        return ImageSet(images, patients, [self.names[place] for place in places], rows)
+        return EvaluationImages(images, patients, [self.names[place] for place in places], rows)
 
 
-def contents(images: ImageSet) -> list[str]:
+def contents(images: EvaluationImages) -> list[str]:
     """A hash of the pixels of each picture."""
     return [
         hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.images

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.errors import OptionError, unknown
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 MIN_IMAGES = 10  # images of a value in each set, below which it is not scored by itself (ours)
 DECADE = 10  # years of an age that count as one value
 
 
-def places(images: ImageSet, column: str, whose: str) -> dict[str, np.ndarray]:
+def places(images: EvaluationImages, column: str, whose: str) -> dict[str, np.ndarray]:
     """Value -> the places of its images, in order of values.
 
     An image with several findings counts for each; ages go by decades ("70 to 79"); an image that
@@ -45,7 +45,9 @@ def places(images: ImageSet, column: str, whose: str) -> dict[str, np.ndarray]:
     return {value: np.asarray(by_value[value]) for value in sorted(by_value)}
 
 
-def check(real: ImageSet, synthetic_sets: Mapping[str, ImageSet], column: str | None) -> None:
+def check(
+    real: EvaluationImages, synthetic_sets: Mapping[str, EvaluationImages], column: str | None
+) -> None:
     """Refuse, before anything is computed, an attribute that `shared` cannot go by.
 
     Raises:
@@ -59,7 +61,7 @@ def check(real: ImageSet, synthetic_sets: Mapping[str, ImageSet], column: str | 
 
 
 def shared(
-    real: ImageSet, synthetic: ImageSet, column: str
+    real: EvaluationImages, synthetic: EvaluationImages, column: str
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[str]]:
     """Value -> its places in both sets, for the values with LEAST images in each; and a sentence
     for the others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import Similarity, compare
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, part_of, rng
 
@@ -13,7 +13,9 @@ MAX_IMAGES = 32  # pictures of each set, 496 pairs (ours)
 BATCH = 64  # pairs at a time
 
 
-def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: int) -> dict | None:
+def within(
+    images: EvaluationImages, name: str, row: Similarity, bootstrap: int, seed: int
+) -> dict | None:
     """Mean of a similarity over pairs of pictures of different patients (MS-SSIM: Odena et al.
     2017, sec. 4.2).
 
@@ -49,7 +51,12 @@ def within(images: ImageSet, name: str, row: Similarity, bootstrap: int, seed: i
 
 
 def diversity(
-    real: ImageSet, synthetic: ImageSet, name: str, row: Similarity, bootstrap: int, seed: int
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
+    name: str,
+    row: Similarity,
+    bootstrap: int,
+    seed: int,
 ) -> dict | None:
     """Similarity within the synthetic set, with that of the real set as the floor; None where
     either has no pair."""

@@ -13,7 +13,7 @@ from latentdrift.evaluate.features.nearest_neighbours import (
     nearness,
     same_patient,
 )
-from latentdrift.evaluate.images.image_sets import ImageSet, contents
+from latentdrift.evaluate.images.image_sets import EvaluationImages, contents
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng, units_of
 
@@ -39,9 +39,9 @@ class Vectors:
         cls,
         label: str,
         space: Callable,
-        real: ImageSet,
-        synthetic: ImageSet,
-        train: ImageSet | None,
+        real: EvaluationImages,
+        synthetic: EvaluationImages,
+        train: EvaluationImages | None,
     ) -> Vectors:
         """Encode the sets.
 
@@ -100,9 +100,9 @@ def distances(
 
 def keeps_distance(
     vectors: Vectors,
-    real: ImageSet,
-    synthetic: ImageSet,
-    train: ImageSet,
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
+    train: EvaluationImages,
     *,
     bootstrap: int,
     seed: int,
@@ -134,7 +134,7 @@ def chart(vectors: Vectors, seed: int) -> dict:
     return points | {"explained": share[:2].tolist()}
 
 
-def _encode(label: str, space: Callable[..., np.ndarray], images: ImageSet) -> np.ndarray:
+def _encode(label: str, space: Callable[..., np.ndarray], images: EvaluationImages) -> np.ndarray:
     vectors = np.asanyarray(space(images.images))
     if vectors.ndim != 2 or len(vectors) != len(images):
         raise InputError(
@@ -150,7 +150,7 @@ def _encode(label: str, space: Callable[..., np.ndarray], images: ImageSet) -> n
     return vectors
 
 
-def _overlap(real: ImageSet, train: ImageSet) -> bool:
+def _overlap(real: EvaluationImages, train: EvaluationImages) -> bool:
     """Whether a patient stands in both, or, where nobody knows, a picture."""
     if real.patients is not None and train.patients is not None:
         return not set(real.patients).isdisjoint(train.patients)

@@ -18,7 +18,7 @@ import numpy as np
 
 from latentdrift.evaluate.features.nearest_neighbours import nearness, same, same_patient
 from latentdrift.evaluate.images.disk_array import Pairs
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import Overlaid, Structure, structure
 from latentdrift.evaluate.images.registration import nearest as overlaid
 from latentdrift.evaluate.privacy.copy_perturbations import DISGUISES, disguise
@@ -86,7 +86,7 @@ class CopyThresholds:
 
 
 def search(
-    synthetic: ImageSet, train: ImageSet, real: ImageSet
+    synthetic: EvaluationImages, train: EvaluationImages, real: EvaluationImages
 ) -> tuple[CopyThresholds, Overlaid, Overlaid]:
     """Thresholds, and the nearest training image of synthetic and of held-out images.
 
@@ -108,7 +108,7 @@ class Ruler:
     thresholds: CopyThresholds
 
     @classmethod
-    def of(cls, train: ImageSet, real: ImageSet) -> Ruler:
+    def of(cls, train: EvaluationImages, real: EvaluationImages) -> Ruler:
         """Arguments of `search`."""
         known = structure(train.images)
         usual = structure(real.images)
@@ -132,7 +132,12 @@ class Copies:
 
 
 def find_copies(
-    real: ImageSet, synthetic: ImageSet, train: ImageSet, *, bootstrap: int = 200, seed: int = 0
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
+    train: EvaluationImages,
+    *,
+    bootstrap: int = 200,
+    seed: int = 0,
 ) -> Copies:
     """Count copies, and compare nearness with that of held-out patients.
 
@@ -190,7 +195,7 @@ def find_copies(
     return Copies(metrics, details, nearest_train, held_out, thresholds)
 
 
-def planted(train: ImageSet, thresholds: CopyThresholds, seed: int) -> dict[str, Any]:
+def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> dict[str, Any]:
     """Number of PLANTED altered training images that the search finds.
 
     Returns:
@@ -217,7 +222,9 @@ def planted(train: ImageSet, thresholds: CopyThresholds, seed: int) -> dict[str,
     }
 
 
-def find_duplicates(real: ImageSet, synthetic: ImageSet) -> tuple[dict[str, Any], dict[str, Any]]:
+def find_duplicates(
+    real: EvaluationImages, synthetic: EvaluationImages
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Synthetic pictures that repeat one another, by the same measure: a model of few pictures
     draws them again and again.
 

@@ -16,7 +16,7 @@ import numpy as np
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError
 from latentdrift.evaluate.features.nearest_neighbours import same
-from latentdrift.evaluate.images.image_sets import ImageSet, from_rows
+from latentdrift.evaluate.images.image_sets import EvaluationImages, from_rows
 from latentdrift.evaluate.images.registration import Overlaid
 from latentdrift.evaluate.privacy.copy_detection import Ruler
 
@@ -73,13 +73,15 @@ class Gate:
             "split cannot be found"
         )
 
-    def judge(self, synthetic: ImageSet, size: int) -> Verdict:
+    def judge(self, synthetic: EvaluationImages, size: int) -> Verdict:
         """Look for copies of the training pictures, all `size` pixels on a side."""
         train, held_out = self._sides(size)
         ruler = Ruler.of(train, held_out or train)
         return self._verdict(ruler, ruler.nearest(synthetic.images))
 
-    def judge_edits(self, originals: ImageSet, changed: ImageSet, size: int) -> Verdict:
+    def judge_edits(
+        self, originals: EvaluationImages, changed: EvaluationImages, size: int
+    ) -> Verdict:
         """Look for copies of other training patients than an edit's own, all `size` pixels on a
         side.
 
@@ -105,7 +107,7 @@ class Gate:
         after = ruler.nearest(changed.images, same(whose, np.asarray(known, dtype=str)))
         return self._verdict(ruler, after, int(own.sum()))
 
-    def _sides(self, size: int) -> tuple[ImageSet, ImageSet | None]:
+    def _sides(self, size: int) -> tuple[EvaluationImages, EvaluationImages | None]:
         """Pictures of the train split, and of the others, if there are any."""
         train = self.cohort.rows("train")
         others = self.cohort.rows()

@@ -12,7 +12,7 @@ from latentdrift import record
 from latentdrift.config import EditOptions, GenerateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import LatentDriftError
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.lazy_images import Pictures
 from latentdrift.evaluate.privacy.copy_filter import Gate, Verdict
 
@@ -73,7 +73,7 @@ def gate_images(gate: Gate | None, images: np.ndarray) -> Verdict | None:
     """Compare generated images uint8 [N, R, R, 3] with the training images; None without a gate."""
     if gate is None:
         return None
-    verdict = gate.judge(ImageSet(images / 255), images.shape[1])
+    verdict = gate.judge(EvaluationImages(images / 255), images.shape[1])
     log.info(verdict.sentence)
     return verdict
 
@@ -92,9 +92,9 @@ def gate_edits(
     if gate is None or not names:
         return None
 
-    def images(kind: str) -> ImageSet:
+    def images(kind: str) -> EvaluationImages:
         size = (side, side)
-        return ImageSet(Pictures(lambda position: read(kind, position), size, names, names))
+        return EvaluationImages(Pictures(lambda position: read(kind, position), size, names, names))
 
     verdict = gate.judge_edits(images("original"), images("counterfactual"), side)
     log.info(verdict.sentence)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import (
     SIMILARITIES,
     WINDOW,
@@ -38,9 +38,9 @@ def rows_of(features: Mapping[str, Any]) -> dict[str, Similarity]:
 
 
 def neighbours(
-    real: ImageSet,
-    synthetic: ImageSet,
-    train: ImageSet,
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
+    train: EvaluationImages,
     copies: Copies,
     rows: Mapping[str, Similarity],
     bootstrap: int,
@@ -70,7 +70,7 @@ def neighbours(
 
 
 def edits(
-    folder: Path, real: ImageSet, rows: Mapping[str, Similarity], bootstrap: int, seed: int
+    folder: Path, real: EvaluationImages, rows: Mapping[str, Similarity], bootstrap: int, seed: int
 ) -> tuple[list[dict], dict[str, dict]]:
     """Every row for the original against reconstruction and counterfactual; floor: two different
     real patients."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.features.nearest_neighbours import nearest_features, same_patient
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import nearest, structure
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
 from latentdrift.evaluate.privacy.copy_detection import Copies
@@ -80,7 +80,7 @@ class Repeats:
         }
 
 
-def repeats(real: ImageSet, train: ImageSet) -> Repeats | None:
+def repeats(real: EvaluationImages, train: EvaluationImages) -> Repeats | None:
     """The real pictures that have another visit; None where patients are not known or fewer than
     FEWEST have one."""
     if real.patients is None or train.patients is None:
@@ -144,9 +144,9 @@ def closer(
 
 
 def recognition(
-    real: ImageSet,
-    synthetic: ImageSet,
-    train: ImageSet,
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
+    train: EvaluationImages,
     copies: Copies,
     spaces: Mapping[str, Vectors],
     *,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import Resampling, rng
 
 Space = Callable[[np.ndarray], np.ndarray]
@@ -19,7 +19,7 @@ MAX_PAIRS = 2000  # pairs that are looked at
 QUANTILE = 0.05  # of the similarity of two visits: what is below it is not like the same patient
 
 
-def pairs_of(real: ImageSet) -> np.ndarray:
+def pairs_of(real: EvaluationImages) -> np.ndarray:
     """All pairs of pictures of one patient, as places [P, 2]."""
     if real.patients is None:
         return np.empty((0, 2), int)
@@ -30,7 +30,7 @@ def pairs_of(real: ImageSet) -> np.ndarray:
     return np.array(pairs[:MAX_PAIRS], int).reshape(-1, 2)
 
 
-def strangers(real: ImageSet, seed: int) -> np.ndarray:
+def strangers(real: EvaluationImages, seed: int) -> np.ndarray:
     """Pairs of pictures of different patients, by chance, as places [P, 2]."""
     pairs = rng(seed, "strangers").integers(len(real), size=(MAX_PAIRS, 2))
     patients = np.arange(len(real)) if real.patients is None else np.asarray(real.patients)
@@ -69,7 +69,7 @@ def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.nda
 
 
 def identity(
-    space: Space, sets: Mapping[str, ImageSet], real: ImageSet, people: Resampling
+    space: Space, sets: Mapping[str, EvaluationImages], real: EvaluationImages, people: Resampling
 ) -> dict[str, Any] | None:
     """Similarity of counterfactuals to their originals beside that of two visits; None where too
     few patients have several visits.

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.errors import InputError, OptionError
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.bootstrap import rng
 from latentdrift.storage import write_text
@@ -44,7 +44,9 @@ class Item:
     """The value of the attribute by which answers are also counted."""
 
 
-def choose(real: ImageSet, synthetic: ImageSet, n: int, by: str | None, seed: int) -> list[Item]:
+def choose(
+    real: EvaluationImages, synthetic: EvaluationImages, n: int, by: str | None, seed: int
+) -> list[Item]:
     """n pictures of each kind in the order in which they are shown.
 
     Args:
@@ -86,7 +88,7 @@ def choose(real: ImageSet, synthetic: ImageSet, n: int, by: str | None, seed: in
     return [items[place] for place in source.permutation(len(items))]
 
 
-def _one_each(real: ImageSet, source: np.random.Generator) -> list[int]:
+def _one_each(real: EvaluationImages, source: np.random.Generator) -> list[int]:
     """One picture of each patient, by chance and in no order."""
     order = source.permutation(len(real))
     seen = set()
@@ -99,7 +101,7 @@ def _one_each(real: ImageSet, source: np.random.Generator) -> list[int]:
     return chosen
 
 
-def _values(images: ImageSet, by: str | None, whose: str) -> list[str | None]:
+def _values(images: EvaluationImages, by: str | None, whose: str) -> list[str | None]:
     if by is None:
         return [None] * len(images)
     if images.attributes is None or by not in images.attributes:

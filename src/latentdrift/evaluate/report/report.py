@@ -20,7 +20,7 @@ from latentdrift.evaluate.evaluations.nearest_training import NearestTrainingRes
 from latentdrift.evaluate.evaluations.page_style import in_reading_order, metric_title
 from latentdrift.evaluate.evaluations.realism import RealismResult, train_critics
 from latentdrift.evaluate.images import subgroups
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import read_edits
 from latentdrift.evaluate.report.report_warnings import number_warnings, set_warnings
 from latentdrift.evaluate.statistics.results import Metric
@@ -57,7 +57,7 @@ MANY_IMAGES = 2048
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class EvaluationResults:
     """Results of all evaluations of one synthetic set.
 
     Attributes:
@@ -74,7 +74,7 @@ class Report:
     seed: int
     results: Results
     warnings: list[str]
-    compared: Mapping[str, Report] = field(default_factory=dict)
+    compared: Mapping[str, EvaluationResults] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -86,7 +86,7 @@ class Report:
         """One traffic light for each question of a reader."""
         return [image_count_light(self.n), *all_lights(self.results)]
 
-    def with_warnings(self, sentences: list[str]) -> Report:
+    def with_warnings(self, sentences: list[str]) -> EvaluationResults:
         """The report with further sentences at the end."""
         return replace(self, warnings=[*self.warnings, *sentences])
 
@@ -151,7 +151,7 @@ def image_count_light(n: Mapping[str, int]) -> Light:
 
 def evaluate(
     inputs: Inputs, *, is_first_set: bool = True, check_warnings: list[str] | None = None
-) -> Report:
+) -> EvaluationResults:
     """Judge one synthetic set against held-out real images.
 
     Args:
@@ -165,7 +165,7 @@ def evaluate(
     subgroups.check(inputs.real, {"synthetic": inputs.synthetic}, inputs.by)
     results = compute_all(inputs, is_first_set=is_first_set)
     n = {"real": len(inputs.real), "synthetic": len(inputs.synthetic)}
-    report = Report(n, inputs.bootstrap, inputs.seed, results, [])
+    report = EvaluationResults(n, inputs.bootstrap, inputs.seed, results, [])
     warnings = set_warnings(inputs.real, inputs.synthetic, inputs.train)
     for result in results:
         warnings += [] if result.needs_training else result.warnings
@@ -177,8 +177,8 @@ def evaluate(
 
 
 def evaluate_sets(
-    inputs: Inputs, further: Mapping[str, ImageSet], check_warnings: list[str] | None = None
-) -> Report:
+    inputs: Inputs, further: Mapping[str, EvaluationImages], check_warnings: list[str] | None = None
+) -> EvaluationResults:
     """The report on a synthetic set, with further sets judged against the same real images.
 
     Args:
@@ -236,7 +236,10 @@ def scores_of(contents: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_report(
-    out: Path, report: Report, images: Mapping[str, ImageSet], edits: Path | None = None
+    out: Path,
+    report: EvaluationResults,
+    images: Mapping[str, EvaluationImages],
+    edits: Path | None = None,
 ) -> Path:
     """Write report.json and the self-contained report.html.
 

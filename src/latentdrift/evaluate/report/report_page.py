@@ -9,8 +9,8 @@ from latentdrift import html_report
 from latentdrift.evaluate.evaluations.evaluation import Page
 from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS, METRIC_TITLES
 from latentdrift.evaluate.evaluations.page_style import contact_sheet, table_rows
-from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.report.report import Report
+from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.report.report import EvaluationResults
 from latentdrift.evaluate.report.set_comparison import comparison_blocks
 
 MAX_IMAGES = 14
@@ -26,7 +26,9 @@ TABLE_CAPTION = (
 
 
 def page_blocks(
-    report: Report, images: Mapping[str, ImageSet], edits: Sequence[Mapping[str, Any]]
+    report: EvaluationResults,
+    images: Mapping[str, EvaluationImages],
+    edits: Sequence[Mapping[str, Any]],
 ) -> list[html_report.Block]:
     """All blocks of the page: lights, warnings, numbers, images, and a section per evaluation.
 

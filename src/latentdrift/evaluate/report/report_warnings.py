@@ -8,14 +8,16 @@ import numpy as np
 
 from latentdrift.evaluate.evaluations.distribution import DistributionResult
 from latentdrift.evaluate.evaluations.evaluation import Results
-from latentdrift.evaluate.images.image_sets import ImageSet, contents
+from latentdrift.evaluate.images.image_sets import EvaluationImages, contents
 from latentdrift.evaluate.metrics.distribution_metrics import FRECHET_N
 from latentdrift.evaluate.metrics.image_similarity import SCALE_WEIGHTS, WINDOW, scales
 from latentdrift.evaluate.metrics.prdc import K
 from latentdrift.evaluate.statistics.results import Metric
 
 
-def set_warnings(real: ImageSet, synthetic: ImageSet, train: ImageSet | None) -> list[str]:
+def set_warnings(
+    real: EvaluationImages, synthetic: EvaluationImages, train: EvaluationImages | None
+) -> list[str]:
     """Sentences about the images of the sets."""
     warnings = []
     if real.patients is None:

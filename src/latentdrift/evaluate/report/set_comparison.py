@@ -13,15 +13,17 @@ from latentdrift.evaluate.evaluations.page_style import (
     metric_title,
 )
 from latentdrift.evaluate.evaluations.subgroup_distances import plot_groups
-from latentdrift.evaluate.images.image_sets import ImageSet
-from latentdrift.evaluate.report.report import Report
+from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.report.report import EvaluationResults
 from latentdrift.html_report import estimate
 
 MAX_IMAGES = 7
 """Images of each further set on the page."""
 
 
-def comparison_blocks(report: Report, images: Mapping[str, ImageSet]) -> list[html_report.Block]:
+def comparison_blocks(
+    report: EvaluationResults, images: Mapping[str, EvaluationImages]
+) -> list[html_report.Block]:
     """Every metric of several synthetic sets in one table, and images of each; none for one set."""
     if not report.compared:
         return []
@@ -43,7 +45,7 @@ def comparison_blocks(report: Report, images: Mapping[str, ImageSet]) -> list[ht
     return blocks
 
 
-def _rows(reports: Mapping[str, Report]) -> list[dict[str, Any]]:
+def _rows(reports: Mapping[str, EvaluationResults]) -> list[dict[str, Any]]:
     """One row per metric, one column per set."""
     names: dict[str, None] = {}
     for report in reports.values():

@@ -53,7 +53,7 @@ def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
 
 
 def units_of(images: Any) -> np.ndarray:
-    """The unit of resampling of each picture of an `ImageSet`."""
+    """The unit of resampling of each picture of an `EvaluationImages`."""
     return groups(len(images), images.patients)
 
 

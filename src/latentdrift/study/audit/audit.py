@@ -19,7 +19,7 @@ from latentdrift.errors import CohortError, OptionError
 from latentdrift.evaluate.privacy.membership_inference import SCORES, Losses, membership, verdict
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.model import Model
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.seeds import generator
 from latentdrift.study.drift.conditioning import Told
 from latentdrift.study.drift.drift_report import write_json
@@ -34,7 +34,7 @@ def losses(
     moments: latent_cache.Moments,
     conditioning: Told,
     options: AuditOptions,
-    report: Report,
+    report: ProgressCallback,
 ) -> np.ndarray:
     """Mean denoising loss of each conditioned image [N].
 
@@ -78,7 +78,7 @@ def audit(
     load_base: Callable[[AdapterInfo], Model],
     cohort: Cohort,
     options: AuditOptions,
-    report: Report,
+    report: ProgressCallback,
 ) -> dict[str, Any]:
     """Contents of audit.json.
 

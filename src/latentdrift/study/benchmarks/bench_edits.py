@@ -14,7 +14,7 @@ import numpy as np
 
 from latentdrift.adapt.training.edit_hints import sourced
 from latentdrift.config import BenchEditorsOptions
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, compare
 from latentdrift.evaluate.privacy.pairwise_metrics import rows_of
 from latentdrift.model.base import Base
@@ -57,7 +57,7 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
     )
     cases, originals = work.cases, [picture_of(case) for case in work.cases]
     truths = colours([case.truth for case in cases])
-    judge = Judge.open(bench, ImageSet(truths, [case.patient for case in cases]))
+    judge = Judge.open(bench, EvaluationImages(truths, [case.patient for case in cases]))
     for variant in variants:
         if cell.fit is None:
             row = variant.replace("-", " ")

@@ -18,7 +18,7 @@ from latentdrift.config import BenchTable1Options, DriftSearchOptions, GenerateO
 from latentdrift.evaluate.images import image_sets
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.start_override import restart
 from latentdrift.study.benchmarks.bench_edits import edit_and_judge
@@ -32,7 +32,7 @@ from latentdrift.study.model_images import draw_images, prompts_of_rows
 MAX_STRIP_IMAGES = 8  # synthetic pictures kept of each variant
 
 
-def bench(benchmark: Bench, report: Report) -> list[Mapping[str, Any]]:
+def bench(benchmark: Bench, report: ProgressCallback) -> list[Mapping[str, Any]]:
     """Every result, made or found."""
     for searched in (False, True):
         cells = benchmark.cells(searched=searched)

@@ -15,7 +15,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.tstr import Labelled, utility
 from latentdrift.evaluate.images import image_sets
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics import bootstrap
 
 MAX_REAL_IMAGES = (
@@ -64,7 +64,7 @@ class Exam:
         """The AUC after learning from synthetic pictures [R, R, 3] of rows; `real`: filled up with
         real ones to their number."""
         learned = (
-            [Labelled.of(ImageSet(np.stack(pictures)), self.classes.labels(rows))]
+            [Labelled.of(EvaluationImages(np.stack(pictures)), self.classes.labels(rows))]
             if len(pictures)
             else []
         )

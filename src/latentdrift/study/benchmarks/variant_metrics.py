@@ -11,7 +11,7 @@ import torch
 
 from latentdrift.evaluate.features.features import Space, load_features
 from latentdrift.evaluate.images.brightness import levels
-from latentdrift.evaluate.images.image_sets import ImageSet
+from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.model.base import Base
 from latentdrift.study.benchmarks.benchmark import Bench
@@ -31,7 +31,7 @@ class Judge:
     resamples: int
 
     @classmethod
-    def open(cls, bench: Bench, real: ImageSet) -> Judge:
+    def open(cls, bench: Bench, real: EvaluationImages) -> Judge:
         """Read the real pictures."""
         pocket = Base.load("pocket", device=bench.options.device, precision="fp32")
         spaces = load_features(

@@ -19,14 +19,14 @@ from latentdrift.errors import CohortError, OptionError
 from latentdrift.model import signal_leak
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import first_time
 from latentdrift.study.model_images import check_text_alone, prompts_of_split
 
 
 def estimate(
-    model: Model, cohort: Cohort, options: DriftEstimateOptions, report: Report
+    model: Model, cohort: Cohort, options: DriftEstimateOptions, report: ProgressCallback
 ) -> dict[str, Any]:
     """Contents of estimate.json.
 
@@ -133,7 +133,11 @@ def first_signal(base: Base, options: DriftEstimateOptions) -> float:
 
 
 def channel_mean_sampler(
-    model: Model, cohort: Cohort, options: DriftEstimateOptions, resolution: int, report: Report
+    model: Model,
+    cohort: Cohort,
+    options: DriftEstimateOptions,
+    resolution: int,
+    report: ProgressCallback,
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """Sampler of images under the cohort's prompts, from starts whose mean is shifted.
 

@@ -23,7 +23,7 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import Results, key
 from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
@@ -154,7 +154,7 @@ class Stage:
 
 
 def search(
-    load: LoadModel, cohort: Cohort, options: DriftSearchOptions, report: Report
+    load: LoadModel, cohort: Cohort, options: DriftSearchOptions, report: ProgressCallback
 ) -> tuple[dict[str, Any], list[Stage]]:
     """What search.json says, and the curves behind it.
 
@@ -225,7 +225,7 @@ SEARCHES: dict[
 def curve(
     question: Question,
     real: Numbers,
-    report: Report,
+    report: ProgressCallback,
     name: str,
     grid: Sequence[float],
     open: Callable[[], Draw],

@@ -19,7 +19,7 @@ import numpy as np
 
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.errors import ResourceError
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.storage import Results, written
 from latentdrift.study.drift.image_statistics import Numbers, compare
 
@@ -62,7 +62,9 @@ class Points:
             write_png(aside, picture, synthetic=True)
         self.results.put(_name(delta), {"delta": delta, "distances": point})
 
-    def all(self, deltas: Sequence[float], workers: int, report: Report) -> list[dict[str, Any]]:
+    def all(
+        self, deltas: Sequence[float], workers: int, report: ProgressCallback
+    ) -> list[dict[str, Any]]:
         """The points of all deltas, in rising order; those that are missing are made.
 
         Raises:

@@ -29,7 +29,7 @@ from latentdrift.evaluate.attributes.ground_truth import (
 )
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, rng
 from latentdrift.model.model import Model
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.synthetic_cohort import contact_sheet
 from latentdrift.storage import Results, key, written
 from latentdrift.study.editors.reference_edits import Case, mean_change, of_phantoms, of_visits
@@ -202,7 +202,7 @@ class EditorBenchmark:
         results.put(name, {"group": case.group, "patient": case.patient, "metrics": dict(metrics)})
 
 
-def run(bench: EditorBenchmark, report: Report) -> list[dict[str, Any]]:
+def run(bench: EditorBenchmark, report: ProgressCallback) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
     missing = unmade(bench)
     cache = shelf_of(bench)

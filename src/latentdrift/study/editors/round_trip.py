@@ -11,7 +11,7 @@ import numpy as np
 from latentdrift import html_report
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion_cache import Shelf
-from latentdrift.progress import Report
+from latentdrift.progress import ProgressCallback
 from latentdrift.study.editors import editor_benchmark
 from latentdrift.study.editors.reference_edits import Case
 
@@ -32,7 +32,7 @@ def unmade(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case
 
 
 def run(
-    bench: editor_benchmark.EditorBenchmark, cache: Shelf, report: Report
+    bench: editor_benchmark.EditorBenchmark, cache: Shelf, report: ProgressCallback
 ) -> list[dict[str, Any]]:
     """Mean absolute error of the reconstruction for each editor and number of steps, and of the
     autoencoder alone (0 steps)."""
