@@ -158,7 +158,8 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         return options
     place = private_place(path if path.is_dir() else path.parent)
     try:
-        return options | json.loads(place.read_text(encoding="utf-8"))
+        result: dict[str, Any] = options | json.loads(place.read_text(encoding="utf-8"))
+        return result
     except (OSError, ValueError):
         raise InputError(
             f"the record {path} keeps {', '.join(apart)} apart, in {place}, which cannot be read; "

@@ -71,7 +71,10 @@ def run(
         held(out) if out and not distributed_ranks.rank() else nullcontext()
     ):  # of several processes, the first one writes
         function = load(find(verb).function)
-        return function(options, quiet) if model is None else function(options, quiet, model)
+        result: Result = (
+            function(options, quiet) if model is None else function(options, quiet, model)
+        )
+        return result
 
 
 def load_model(

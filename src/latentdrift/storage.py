@@ -320,7 +320,8 @@ def read_document(
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         model.model_validate(content)
-        return content
+        result: dict[str, Any] = content
+        return result
     except FileNotFoundError:
         raise error(f"there is no {kind} at {path}; {cure}") from None
     except ValidationError as problem:

@@ -23,7 +23,8 @@ def run(verb: str, options: config.Options) -> Result:
     """What a verb would do under these options; errors that can be known before work starts are
     raised."""
     preflight.check(verb, options)
-    return load(find(verb).plan)(options)
+    result: Result = load(find(verb).plan)(options)
+    return result
 
 
 def import_(options: config.ImportOptions) -> Result:

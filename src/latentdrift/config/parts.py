@@ -57,7 +57,8 @@ def _draws_class(options: Any) -> bool:
 
 
 def _says_patient(options: Any) -> bool:
-    return options.patient_info and options.prompt_style != "bare"
+    result: bool = options.patient_info and options.prompt_style != "bare"
+    return result
 
 
 def _trains_classifiers(options: Any) -> bool:

@@ -235,7 +235,8 @@ class Base:
     @property
     def text_dtype(self) -> torch.dtype:
         """Number format of the text encoders."""
-        return next(iter(self.text_encoders.values())).dtype
+        result: torch.dtype = next(iter(self.text_encoders.values())).dtype
+        return result
 
     def with_images(self, text: Conditioning, images: Sequence[Tensor]) -> Conditioning:
         """The conditioning together with the images that the network reads beside the noise.

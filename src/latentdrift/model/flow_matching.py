@@ -93,7 +93,10 @@ def sd3_denoiser(transformer: Any) -> Denoiser:
             "pooled_projections": read.pooled,
             "timestep": _times(t, xt),
         }
-        return transformer(xt.to(transformer.dtype), **parts, return_dict=False)[0].to(xt.dtype)
+        result: Tensor = transformer(xt.to(transformer.dtype), **parts, return_dict=False)[0].to(
+            xt.dtype
+        )
+        return result
 
     return denoise
 

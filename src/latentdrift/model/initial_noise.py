@@ -142,12 +142,13 @@ def pin_sample(place: Place) -> Tensor:
     )  # a matrix of low rank is allowed, unlike for Cholesky
     root = vectors * values.clamp(min=0).sqrt()
     level = statistics.mean + root @ torch.randn(len(statistics.mean), generator=place.generator)
-    return (
+    result: Tensor = (
         place.z
         - place.z.mean((1, 2), keepdim=True)
         + place.a * level.reshape(-1, 1, 1)
         + place.noise
     )
+    return result
 
 
 def leak_pixel(place: Place) -> Tensor:
@@ -251,4 +252,5 @@ def _basis(size: int) -> Tensor:
     i = torch.arange(size, dtype=torch.float64)
     rows = torch.cos(torch.pi / size * k[:, None] * (i + 0.5)) * (2 / size) ** 0.5
     rows[0] /= 2**0.5
-    return rows
+    result: Tensor = rows
+    return result

@@ -164,7 +164,8 @@ class Model:
         Returns:
             The images, with their prompts.
         """
-        return load("latentdrift.api.functions:generate")(self, prompt, **options)
+        result: ImageSet = load("latentdrift.api.functions:generate")(self, prompt, **options)
+        return result
 
     def edit(self, source: Path | str, **options: Any) -> Counterfactual:
         """Make the counterfactual of one image.
@@ -174,11 +175,15 @@ class Model:
             options: `given` and `set` as dictionaries, such as `{"age": 85}`; `out`, `progress`,
                 and the options of `latentdrift edit`.
         """
-        return load("latentdrift.api.functions:edit")(self, source, **options)
+        result: Counterfactual = load("latentdrift.api.functions:edit")(self, source, **options)
+        return result
 
     def edit_all(self, source: Cohort | Path | str, **options: Any) -> list[Counterfactual]:
         """Make the counterfactuals of a cohort, a volume or several values; see `edit`."""
-        return load("latentdrift.api.functions:edit_all")(self, source, **options)
+        result: list[Counterfactual] = load("latentdrift.api.functions:edit_all")(
+            self, source, **options
+        )
+        return result
 
     def __repr__(self) -> str:
         adapters = ", ".join(adapter.method for adapter in self.adapters) or "no adapter"

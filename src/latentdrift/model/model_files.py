@@ -21,7 +21,10 @@ def cards() -> dict[str, dict[str, Any]]:
     """The named bases: name -> row of cards.yaml."""
     import yaml
 
-    return yaml.safe_load((files("latentdrift.model") / "cards.yaml").read_text(encoding="utf-8"))
+    result: dict[str, dict[str, Any]] = yaml.safe_load(
+        (files("latentdrift.model") / "cards.yaml").read_text(encoding="utf-8")
+    )
+    return result
 
 
 def find(name: str, *, fetch: bool = True) -> Path:
@@ -34,7 +37,8 @@ def find(name: str, *, fetch: bool = True) -> Path:
     known = cards()
     card = known.get(name, {})
     if "folder" in card:
-        return Path(str(files("latentdrift.model"))) / card["folder"]
+        result: Path = Path(str(files("latentdrift.model"))) / card["folder"]
+        return result
     if not card and Path(name).is_dir():
         return Path(name)
     check_name(name)
@@ -220,7 +224,8 @@ def instead_of_weights(path: Path) -> str | None:
 def config(path: Path) -> dict[str, Any]:
     """The contents of one of diffusers' JSON files."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return result
     except ValueError as error:
         raise BaseModelError(
             f"{path} is not JSON ({error}): it is damaged; fetch it again"

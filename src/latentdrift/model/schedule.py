@@ -221,7 +221,8 @@ class Schedule(Process):
 
         scheduler = DDIMScheduler.from_config(self.config)
         scheduler.set_timesteps(steps)
-        return scheduler.timesteps
+        result: Tensor = scheduler.timesteps
+        return result
 
 
 def class_defaults(name: str | None) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def configure(sampler: str, schedule: Process, steps: int) -> Any:
 
 def first_time(sampler: str, schedule: Process, steps: int) -> Tensor:
     """The time at which a sampler starts."""
-    return configure(sampler, schedule, steps).timesteps[0]
+    result: Tensor = configure(sampler, schedule, steps).timesteps[0]
+    return result
 
 
 @torch.no_grad()

@@ -38,7 +38,8 @@ class Rows(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The token table [N, D] without the new rows."""
-        return self.table.weight
+        result: Tensor = self.table.weight
+        return result
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embeddings [..., D] of ids [...]."""
@@ -76,24 +77,29 @@ class Words:
 
     def add_tokens(self, names: list[str]) -> int:
         """Further words on top of these."""
-        return self.wide.add_tokens(names)
+        result: int = self.wide.add_tokens(names)
+        return result
 
     def convert_tokens_to_ids(self, token: str) -> int:
         """The id of one token."""
-        return self.wide.convert_tokens_to_ids(token)
+        result: int = self.wide.convert_tokens_to_ids(token)
+        return result
 
     def decode(self, ids: list[int]) -> str:
         """The text of token ids."""
-        return self.wide.decode(ids)
+        result: str = self.wide.decode(ids)
+        return result
 
     def get_vocab(self) -> dict[str, int]:
         """Token -> id."""
-        return self.wide.get_vocab()
+        result: dict[str, int] = self.wide.get_vocab()
+        return result
 
     @property
     def model_max_length(self) -> int:
         """Tokens that the text encoder reads."""
-        return self.wide.model_max_length
+        result: int = self.wide.model_max_length
+        return result
 
 
 def prepare(
@@ -194,7 +200,8 @@ def _taught(base: Base) -> tuple[Any, Any]:
 
 def _rows(base: Base) -> nn.Parameter:
     """Vectors of the words that were put in last."""
-    return _taught(base)[0].get_input_embeddings().rows
+    result: nn.Parameter = _taught(base)[0].get_input_embeddings().rows
+    return result
 
 
 def _with_tokenizer(base: Base, tokenizer: Any) -> Base:

@@ -154,7 +154,8 @@ def _state(
 def _notes(folder: Path) -> dict[str, Any]:
     """state.json; nothing where it cannot be read."""
     try:
-        return json.loads((folder / "state.json").read_text())
+        result: dict[str, Any] = json.loads((folder / "state.json").read_text())
+        return result
     except (OSError, ValueError):
         return {}
 

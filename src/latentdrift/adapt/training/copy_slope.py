@@ -231,20 +231,23 @@ class Response:
     @staticmethod
     def _slopes(starts: Tensor, x0: Tensor) -> Tensor:
         """B^T [R, C, C] of every resample [R, N, C]."""
-        return torch.linalg.pinv(starts - starts.mean(1, keepdim=True)) @ x0
+        result: Tensor = torch.linalg.pinv(starts - starts.mean(1, keepdim=True)) @ x0
+        return result
 
     @cached_property
     def _doubt(self) -> Tensor:
         """sum_k sigma_k^2 (Z^T Z)^-1, [C, C]."""
         (n, channels), z = self.starts.shape, self.starts - self.starts.mean(0)
         residual = self.x0 - self.x0.mean(0) - z @ self._slopes(self.starts[None], self.x0[None])[0]
-        return residual.square().sum() / (n - channels - 1) * torch.linalg.pinv(z.T @ z)
+        result: Tensor = residual.square().sum() / (n - channels - 1) * torch.linalg.pinv(z.T @ z)
+        return result
 
     def _answers(self, starts: Tensor, x0: Tensor, slopes: Tensor, wanted: Tensor) -> Tensor:
         """delta [R, C]."""
         missing = wanted.double() - (x0 - starts @ slopes).mean(1)
-        return (
+        result: Tensor = (
             torch.linalg.pinv(slopes @ slopes.mT + self._doubt, atol=ROUNDING)
             @ slopes
             @ missing[:, :, None]
         )[:, :, 0]
+        return result

@@ -90,7 +90,8 @@ def _inside(
     fit = cohort.fit(row, mask, resolution)
     (top, left), square = fit.corner, np.zeros(fit.padded)
     square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask != 0
-    return cover(size, square.shape[0]) @ square @ cover(size, square.shape[1]).T
+    result: np.ndarray = cover(size, square.shape[0]) @ square @ cover(size, square.shape[1]).T
+    return result
 
 
 def cover(parts: int, length: int) -> np.ndarray:
@@ -99,4 +100,5 @@ def cover(parts: int, length: int) -> np.ndarray:
     edges = np.linspace(0, length, parts + 1)
     pixels = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return np.clip(overlap, 0, None) * parts / length
+    result: np.ndarray = np.clip(overlap, 0, None) * parts / length
+    return result

@@ -22,7 +22,8 @@ def _adamw_8bit(
 ) -> torch.optim.Optimizer:
     from bitsandbytes.optim import AdamW8bit
 
-    return AdamW8bit(list(parameters), lr=rate, weight_decay=weight_decay)
+    result: torch.optim.Optimizer = AdamW8bit(list(parameters), lr=rate, weight_decay=weight_decay)
+    return result
 
 
 @dataclass(frozen=True)

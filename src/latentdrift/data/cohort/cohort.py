@@ -128,7 +128,8 @@ class Cohort:
     @property
     def attributes(self) -> dict[str, dict[str, Any]]:
         """Attributes that can stand in a prompt, by name: type, unit and vocabulary."""
-        return self.info["attributes"]
+        result: dict[str, dict[str, Any]] = self.info["attributes"]
+        return result
 
     @property
     def texts(self) -> list[str]:
@@ -144,7 +145,8 @@ class Cohort:
     @property
     def describe(self) -> str:
         """Description of the images in prompts: "brain MRI"."""
-        return self.info["describe"]
+        result: str = self.info["describe"]
+        return result
 
     @cached_property
     def fingerprint(self) -> str:

@@ -263,9 +263,10 @@ def _edges(picture: np.ndarray) -> np.ndarray:
     from skimage.feature import canny
 
     low, high = THRESHOLDS
-    return canny(picture.mean(0), sigma=SIGMA, low_threshold=low, high_threshold=high)[None].astype(
-        np.float32
-    )
+    result: np.ndarray = canny(
+        picture.mean(0), sigma=SIGMA, low_threshold=low, high_threshold=high
+    )[None].astype(np.float32)
+    return result
 
 
 def _spread(mask: np.ndarray, hint: Hint) -> np.ndarray:

@@ -278,7 +278,8 @@ def lookup(table: Dataset, values: np.ndarray) -> np.ndarray:
     lut = np.atleast_1d(np.asarray(data, dtype=np.int64)) & ((1 << bits) - 1)
     lut = lut.astype(np.uint8 if bits <= 8 else np.uint16)
     index = np.rint(values).astype(np.int64) - first
-    return lut[np.clip(index, 0, min(entries or 1 << 16, len(lut)) - 1)]
+    result: np.ndarray = lut[np.clip(index, 0, min(entries or 1 << 16, len(lut)) - 1)]
+    return result
 
 
 def _full(dataset: Dataset, values: np.ndarray) -> Range | None:

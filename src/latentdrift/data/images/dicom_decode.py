@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import (

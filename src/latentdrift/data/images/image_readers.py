@@ -60,8 +60,7 @@ def is_analyze(head: bytes) -> bool:
     magic string besides."""
     for order in ("little", "big"):
         size, dimensions, kind = (
-            int.from_bytes(head[first:last], order)  # type: ignore[arg-type]
-            for first, last in ((0, 4), (40, 42), (70, 72))
+            int.from_bytes(head[first:last], order) for first, last in ((0, 4), (40, 42), (70, 72))
         )
         if size == 348 and 1 <= dimensions <= 7 and kind in ANALYZE_TYPES and not is_nifti(head):
             return True

@@ -169,4 +169,5 @@ def as_dtype(values: np.ndarray, dtype: Any) -> np.ndarray:
     if kind.kind not in "iu":
         return np.asarray(values).astype(kind)
     limits = np.iinfo(kind)
-    return np.clip(np.rint(values), limits.min, limits.max).astype(kind)
+    result: np.ndarray = np.clip(np.rint(values), limits.min, limits.max).astype(kind)
+    return result

@@ -76,4 +76,5 @@ def resize(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         for plane in np.moveaxis(planes, -1, 0)
     ]
     out = np.clip(np.stack(resized, axis=-1), values.min(), values.max())
-    return out[..., 0] if values.ndim == 2 else out
+    result: np.ndarray = out[..., 0] if values.ndim == 2 else out
+    return result

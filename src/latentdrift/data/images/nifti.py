@@ -187,7 +187,7 @@ def read_nifti(
 def header_class(head: bytes) -> type | None:
     """Class of a NIfTI header by its first 352 bytes; None for other files."""
     for order in ("little", "big"):
-        offset = MAGIC_AT.get(int.from_bytes(head[:4], order), len(head))  # type: ignore[arg-type]
+        offset = MAGIC_AT.get(int.from_bytes(head[:4], order), len(head))
         if head[offset : offset + 4] in HEADERS:
             return HEADERS[head[offset : offset + 4]]
     return None
@@ -410,8 +410,10 @@ def _like_source(image: Image, source: Source, pixels: np.ndarray) -> nib.Nifti1
     slope, inter = UNSCALED if thick else volume.scaling
     values = (values - inter) / slope
     stored = as_dtype(values.reshape(old.get_data_shape()) if own else values, kind)
-    make = nib.Nifti2Image if isinstance(old, Nifti2Header | Nifti2PairHeader) else nib.Nifti1Image
-    written = make(stored, None)
+    make: Any = (
+        nib.Nifti2Image if isinstance(old, Nifti2Header | Nifti2PairHeader) else nib.Nifti1Image
+    )
+    written: nib.Nifti1Image = make(stored, None)
     written.header.set_data_dtype(kind)
     written.header.set_xyzt_units(_spatial_unit(old))
     written.header.set_zooms(old.get_zooms()[: stored.ndim])

@@ -53,12 +53,14 @@ class Grid:
     def axes(self) -> np.ndarray:
         """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction;
         -1 where there is none."""
-        return np.nan_to_num(nib.io_orientation(self.affine), nan=-1).astype(int)
+        result: np.ndarray = np.nan_to_num(nib.io_orientation(self.affine), nan=-1).astype(int)
+        return result
 
     @property
     def zooms(self) -> np.ndarray:
         """[3] mm per voxel along the stored axes."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        result: np.ndarray = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return result
 
     def stored_axis(self, ras: int) -> int:
         """The stored axis that runs along a RAS axis.
@@ -143,7 +145,8 @@ def _middle(grid: Grid, axis: int, index: float) -> np.ndarray:
     """RAS mm of the middle of a stored slice."""
     voxel = (np.array(grid.shape) - 1) / 2
     voxel[axis] = index
-    return grid.affine[:3, :3] @ voxel + grid.affine[:3, 3]
+    result: np.ndarray = grid.affine[:3, :3] @ voxel + grid.affine[:3, 3]
+    return result
 
 
 def mean_slab(grid: Grid, plane: Plane, index: float, slab: float, slices: Slices) -> np.ndarray:

@@ -166,7 +166,8 @@ def _look(cohort: Cohort) -> dict[str, Any]:
 
 
 def _described(cohort: Cohort) -> dict[str, dict[str, Any]]:
-    return cohort.attributes | cohort.info.get("kept", {})
+    result: dict[str, dict[str, Any]] = cohort.attributes | cohort.info.get("kept", {})
+    return result
 
 
 def _splits(cohort: Cohort) -> dict[str, dict[str, int]]:

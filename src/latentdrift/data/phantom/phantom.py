@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.data.phantom import phantom_brain, phantom_chest
+from latentdrift.data.phantom import phantom_brain, phantom_chest, phantom_cortex
 from latentdrift.data.phantom.phantom_brain import DIAGNOSES, BrainAttributes
 from latentdrift.data.phantom.phantom_chest import FINDINGS, ChestAttributes
 from latentdrift.data.phantom.phantom_scanner import generator
@@ -105,7 +105,7 @@ def save_nifti(path: Path, image: np.ndarray) -> None:
     import nibabel
 
     height, width = image.shape
-    step = phantom_brain.VIEW / width  # mm
+    step = phantom_cortex.VIEW / width  # mm
     right = 0.5 * step * (width - 1)
     front = 0.5 * step * (height - 1)
     affine = np.array([[0, -step, 0, right], [-step, 0, 0, front], [0, 0, step, 0], [0, 0, 0, 1.0]])

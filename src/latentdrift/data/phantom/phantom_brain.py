@@ -82,7 +82,8 @@ def atrophy(age: float, diagnosis: str) -> float:
     """
     late = 4.0 * np.logaddexp(0.0, (age - 58.0) / 4.0)  # years beyond 58, with a soft start
     extra = 0.030 + 0.0022 * late if diagnosis == "dementia" else 0.0
-    return 0.0012 * (age - 20.0) + 0.0041 * late + extra
+    result: float = 0.0012 * (age - 20.0) + 0.0041 * late + extra
+    return result
 
 
 HORNS = np.array(
@@ -144,9 +145,10 @@ class Ellipse:
         dy = y - self.y
         a = self.a + grown
         b = self.b + grown
-        return (1.0 - np.hypot((cos * dx - sin * dy) / a, (sin * dx + cos * dy) / b)) * np.sqrt(
-            a * b
-        )
+        result: np.ndarray = (
+            1.0 - np.hypot((cos * dx - sin * dy) / a, (sin * dx + cos * dy) / b)
+        ) * np.sqrt(a * b)
+        return result
 
 
 NUCLEI = {
@@ -202,7 +204,8 @@ def ventricles(x: np.ndarray, y: np.ndarray, factor: float, left: float) -> np.n
     width = width * factor * np.where(x > 0, left, 2.0 - left)
     to_medial_wall = np.abs(x) - medial
     to_lateral_wall = medial + width - np.abs(x)
-    return np.minimum(to_medial_wall, to_lateral_wall) / np.hypot(1.0, slope)
+    result: np.ndarray = np.minimum(to_medial_wall, to_lateral_wall) / np.hypot(1.0, slope)
+    return result
 
 
 class Shares(dict[str, np.ndarray]):
@@ -336,4 +339,5 @@ def labels(subject: int, attributes: BrainAttributes, size: int) -> np.ndarray:
         [size, size] uint8.
     """
     shares = tissues(subject, attributes, size)
-    return np.stack([shares[name] for name in TISSUES]).argmax(0).astype(np.uint8)
+    result: np.ndarray = np.stack([shares[name] for name in TISSUES]).argmax(0).astype(np.uint8)
+    return result

@@ -81,13 +81,15 @@ def profile(y: np.ndarray, heights: np.ndarray, values: np.ndarray) -> np.ndarra
         values: Values of the table.
     """
     curve = PchipInterpolator(heights[::-1], values[::-1])
-    return curve(np.clip(y, heights[-1], heights[0])).astype(np.float32)
+    result: np.ndarray = curve(np.clip(y, heights[-1], heights[0])).astype(np.float32)
+    return result
 
 
 def join(a: np.ndarray, b: np.ndarray, soft: float) -> np.ndarray:
     """Smooth minimum of two signed distances in mm; their corner is rounded by `soft` mm."""
     h = np.clip(0.5 + 0.5 * (b - a) / soft, 0.0, 1.0)
-    return b + (a - b) * h - soft * h * (1.0 - h)
+    result: np.ndarray = b + (a - b) * h - soft * h * (1.0 - h)
+    return result
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class Thorax:
     @property
     def across(self) -> np.ndarray:
         """[S, S] mm, distance from the midline."""
-        return np.abs(self.x)
+        result: np.ndarray = np.abs(self.x)
+        return result
 
     @property
     def is_left(self) -> np.ndarray:
@@ -269,7 +272,8 @@ def draw_vessels(rng: np.random.Generator, thorax: Thorax, size: int) -> np.ndar
     )
     tree = (0.45 * rays + 0.5 * np.maximum(streaks, 0.0)) * np.exp(-distance / 42.0)
     hilum = 1.1 * np.exp(-((distance / 17.0) ** 2))
-    return tree + hilum
+    result: np.ndarray = tree + hilum
+    return result
 
 
 def draw_disease(rng: np.random.Generator, width: float) -> Disease:
@@ -336,7 +340,8 @@ def mediastinum(thorax: Thorax, old: float) -> np.ndarray:
     """Signed distance in mm to the mediastinum [S, S] and the aortic knob, which age unfolds."""
     middle = thorax.width * profile(thorax.y, MEDIASTINUM_Y, MEDIASTINUM) - np.abs(thorax.x)
     knob = 15.0 + 5.0 * old - np.hypot(thorax.x - 23.0 - 5.0 * old, thorax.y - 74.0)
-    return np.maximum(middle, knob)
+    result: np.ndarray = np.maximum(middle, knob)
+    return result
 
 
 def effusion(born: Anatomy) -> np.ndarray:
@@ -345,7 +350,8 @@ def effusion(born: Anatomy) -> np.ndarray:
     u = np.clip(np.abs(thorax.x) / thorax.wall, 0.0, 1.0)
     meniscus = born.disease.effusion_level * (0.62 + 0.38 * u**5)  # mm above the floor
     below = ramp(meniscus - (thorax.y - fluid_floor(born)), 12.0)
-    return below * ramp(born.disease.effusion_side * thorax.x - 12.0, 8.0)
+    result: np.ndarray = below * ramp(born.disease.effusion_side * thorax.x - 12.0, 8.0)
+    return result
 
 
 def fluid_floor(born: Anatomy) -> float:
@@ -386,7 +392,8 @@ def thickness(subject: int, attributes: ChestAttributes, size: int) -> np.ndarra
             thick += breast(x, y, side)
     thick += 0.85 * depth * part["effusion"] * (1.0 - 0.72 * solid)
     thick += 0.36 * part["nodule"]
-    return thick
+    result: np.ndarray = thick
+    return result
 
 
 def spine(x: np.ndarray, y: np.ndarray, calcium: float) -> np.ndarray:
@@ -400,7 +407,8 @@ def breast(x: np.ndarray, y: np.ndarray, side: float) -> np.ndarray:
     """Shadow of a breast; side 1 is the patient's left."""
     away = np.hypot((x - side * 78.0) / 52.0, (y + 62.0) / 46.0)
     dome = np.sqrt(np.clip(1.0 - 0.8 * away**2, 0.0, 1.0))
-    return 0.26 * ramp(1.0 - away, 0.12) * dome * ramp(20.0 - y, 110.0)
+    result: np.ndarray = 0.26 * ramp(1.0 - away, 0.12) * dome * ramp(20.0 - y, 110.0)
+    return result
 
 
 def render(

@@ -200,7 +200,8 @@ def _squared_distances(tips: Points, cloud: Points, is_own: np.ndarray) -> np.nd
     """Squared distances [tips, points] in mm^2, at least 4. Points of a tip's own sulcus are far
     away."""
     squared = (tips**2).sum(1)[:, None] + (cloud**2).sum(1) - 2.0 * tips @ cloud.T
-    return np.maximum(squared, 4.0) + np.float32(1e6) * is_own
+    result: np.ndarray = np.maximum(squared, 4.0) + np.float32(1e6) * is_own
+    return result
 
 
 def _push(tips: Points, cloud: Points, squared: np.ndarray) -> Points:
@@ -208,7 +209,8 @@ def _push(tips: Points, cloud: Points, squared: np.ndarray) -> Points:
     weight = 6.0 / (squared * np.sqrt(squared))
     push = tips * weight.sum(1, keepdims=True) - weight @ cloud
     push *= 0.15 / np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 0.15)
-    return push
+    result: Points = push
+    return result
 
 
 def _turn(ways: Points, turns: np.ndarray, pushes: Points, headings: Points) -> Points:
@@ -364,7 +366,8 @@ def _distance_inside(edge: Points, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     bearing = np.arctan2(edge[:, 0], edge[:, 1])
     radii = np.hypot(*edge.T)
     radius = np.interp(np.arctan2(x, y), bearing, radii, period=2.0 * np.pi)
-    return (radius - np.hypot(x, y)).astype(np.float32)
+    result: np.ndarray = (radius - np.hypot(x, y)).astype(np.float32)
+    return result
 
 
 def _nearest_on_pia(

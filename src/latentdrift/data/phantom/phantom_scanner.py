@@ -64,7 +64,8 @@ def splines(cells: int, size: int) -> np.ndarray:
     near = 2 / 3 - apart**2 + apart**3 / 2
     far = np.maximum(2.0 - apart, 0.0) ** 3 / 6
     basis = np.where(apart < 1.0, near, far)
-    return (basis / np.sqrt((basis**2).sum(1, keepdims=True))).astype(np.float32)
+    result: np.ndarray = (basis / np.sqrt((basis**2).sum(1, keepdims=True))).astype(np.float32)
+    return result
 
 
 def field(rng: np.random.Generator, cells: int, size: int) -> np.ndarray:
@@ -77,7 +78,8 @@ def field(rng: np.random.Generator, cells: int, size: int) -> np.ndarray:
     """
     basis = splines(cells, size)
     weights = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
-    return basis @ weights @ basis.T
+    result: np.ndarray = basis @ weights @ basis.T
+    return result
 
 
 def scan(
@@ -100,4 +102,5 @@ def scan(
     if noise > 0:
         real, imaginary = np.float32(noise) * rng.standard_normal((2, size, size), dtype=np.float32)
         picture = np.hypot(picture + real, imaginary)
-    return np.clip(picture, 0.0, 1.0).astype(np.float32)
+    result: np.ndarray = np.clip(picture, 0.0, 1.0).astype(np.float32)
+    return result

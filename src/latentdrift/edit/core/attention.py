@@ -112,7 +112,10 @@ class _Processor:
         see = self.attention._see
         wide = hidden_states.shape[1] > WIDEST and not self.layer.cross
         if see is None or wide or attention_mask is not None:
-            return self.own(attn, hidden_states, encoder_hidden_states, attention_mask, **more)
+            unseen: Tensor = self.own(
+                attn, hidden_states, encoder_hidden_states, attention_mask, **more
+            )
+            return unseen
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         q, k, v = (
             attn.head_to_batch_dim(part)
@@ -121,4 +124,5 @@ class _Processor:
         scores = attn.get_attention_scores(q, k)
         probabilities = see(self.layer, scores.unflatten(0, (len(hidden_states), -1))).flatten(0, 1)
         mixed = attn.batch_to_head_dim(torch.bmm(probabilities.to(v.dtype), v))
-        return attn.to_out[1](attn.to_out[0](mixed))
+        result: Tensor = attn.to_out[1](attn.to_out[0](mixed))
+        return result

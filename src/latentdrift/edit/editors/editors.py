@@ -197,7 +197,8 @@ def check(name: str, options: Mapping[str, Any]) -> None:
     fields = EditOptions.model_fields
 
     def given(option: str) -> bool:
-        return options.get(option, fields[option].default) != fields[option].default
+        result: bool = options.get(option, fields[option].default) != fields[option].default
+        return result
 
     for option in dict.fromkeys(option for other in EDITORS.values() for option in other.options):
         if given(option) and option not in row.options:

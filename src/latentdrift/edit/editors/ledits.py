@@ -27,9 +27,10 @@ def ledits(task: Task) -> tuple[Tensor, Tensor]:
     def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:
         prompts = Conditioning.cat([task.source, *task.parts])
         eps_0, *eps = task.changed(xt.expand(len(prompts), -1, -1, -1), t, prompts).split(1)
-        return eps_0 + task.guidance * sum(
+        result: Tensor = eps_0 + task.guidance * sum(
             (_largest(eps_i - eps_0, focus) for eps_i in eps), torch.zeros_like(eps_0)
         )
+        return result
 
     source = task.back(task.reconstructs(inverted.references), inverted.xt, inverted.residuals)
     return source, task.back(denoise, inverted.xt, inverted.residuals)

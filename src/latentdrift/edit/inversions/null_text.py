@@ -54,7 +54,8 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> C
             reference: Tensor, xt: Tensor = xt, t: Tensor = t, prediction: Tensor = prediction
         ) -> Tensor:
             eps_0 = task.denoiser(xt, t, replace(task.empty, embeddings=reference))
-            return scheduler.step(eps_0 + w * (prediction - eps_0), t, xt).prev_sample
+            result: Tensor = scheduler.step(eps_0 + w * (prediction - eps_0), t, xt).prev_sample
+            return result
 
         with torch.enable_grad():
             reference = reference.detach().clone().requires_grad_()

@@ -84,15 +84,17 @@ class Subject:
         if self.weight is None:
             return restored
         weight = self._over(restored)
-        return weight * restored + (1 - weight) * self.unit
+        result: np.ndarray = weight * restored + (1 - weight) * self.unit
+        return result
 
     def onto(self, change: torch.Tensor) -> np.ndarray:
         """The source and a change [1, 3, R, R] on it, none outside of a mask: float32 [H, W] or [H,
         W, 3] in [-1, 1]."""
         restored = self._inverted(change)
-        return (
+        result: np.ndarray = (
             self.unit + (restored if self.weight is None else self._over(restored) * restored)
         ).clip(-1, 1)
+        return result
 
     def intensities(self, unit: np.ndarray) -> np.ndarray:
         """[-1, 1] -> the unit of the source's pixels; outside of a mask these themselves."""
@@ -234,7 +236,8 @@ def _inside(
         )
     inside = np.logical_and.reduce(free)
     if inside.any():
-        return inside
+        result: np.ndarray = inside
+        return result
     if protected is None:
         raise InputError(
             f"nothing lies inside the mask {options.mask}: all of it is 0; mark what may change"

@@ -167,7 +167,8 @@ def _write_files(
         "synthetic": True,
     }
     write_text(aside / NAME, json.dumps(record, indent=1, default=str) + "\n")
-    return change
+    value: np.ndarray = change
+    return value
 
 
 def _shown(

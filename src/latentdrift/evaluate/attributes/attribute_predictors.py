@@ -53,7 +53,10 @@ class Output:
         if self.attribute not in rows:
             return np.full(len(rows), np.nan)
         if self.value is None:
-            return pd.to_numeric(rows[self.attribute], errors="coerce").to_numpy(dtype=float)
+            result: np.ndarray = pd.to_numeric(rows[self.attribute], errors="coerce").to_numpy(
+                dtype=float
+            )
+            return result
         return Classes(self.attribute, self.value).labels(rows)
 
 
@@ -165,10 +168,11 @@ class Judges:
     def __call__(self, images: EvaluationImages) -> np.ndarray:
         """float64 [N, K]: numbers in their unit, log-odds of classes, in the order of `outputs`."""
         x = looked_at(images, self.size)
-        return (
+        result: np.ndarray = (
             np.mean([predict(network, x) for network in self.networks], axis=0) * self.scale
             + self.centre
         )
+        return result
 
     def truths(self, rows: pd.DataFrame | None, n: int) -> np.ndarray:
         """Labels in a table of n images: float [N, K], NaN where a cell is empty."""

@@ -323,7 +323,8 @@ def _collateral_of_each(
 ) -> np.ndarray:
     """The largest shift of an attribute that was not asked for, of each edit."""
     shift = np.abs(predictions["counterfactual"] - predictions["original"]) / unit
-    return np.where(requested.touched, 0.0, shift).max(1)
+    result: np.ndarray = np.where(requested.touched, 0.0, shift).max(1)
+    return result
 
 
 def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str, np.ndarray]:

@@ -55,7 +55,10 @@ def effect(original: np.ndarray, edited: np.ndarray, true: np.ndarray) -> np.nda
     change = (edited - original).reshape(len(original), -1)
     wanted = (true - original).reshape(len(original), -1)
     size = np.square(wanted).sum(1)
-    return np.divide((change * wanted).sum(1), size, out=np.full(len(size), np.nan), where=size > 0)
+    result: np.ndarray = np.divide(
+        (change * wanted).sum(1), size, out=np.full(len(size), np.nan), where=size > 0
+    )
+    return result
 
 
 def against_visit(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> dict[str, np.ndarray]:
@@ -130,6 +133,7 @@ def _grey(pictures: np.ndarray) -> np.ndarray:
 def _mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Over a picture's pixels; NaN where there are none."""
     count = where.sum((1, 2))
-    return np.divide(
+    result: np.ndarray = np.divide(
         (values * where).sum((1, 2)), count, out=np.full(len(count), np.nan), where=count > 0
     )
+    return result

@@ -148,12 +148,14 @@ class Evidence:
 
 def _log_density(value: np.ndarray, mean: np.ndarray | float, sd: float) -> np.ndarray:
     """Log density of the normal distribution, but for a constant."""
-    return -np.square((value - mean) / sd) / 2 - np.log(sd)
+    result: np.ndarray = -np.square((value - mean) / sd) / 2 - np.log(sd)
+    return result
 
 
 def _log_share(odds: np.ndarray | float) -> np.ndarray:
     """The logarithm of the probability whose log-odds these are."""
-    return -np.logaddexp(0.0, -np.asarray(odds))
+    result: np.ndarray = -np.logaddexp(0.0, -np.asarray(odds))
+    return result
 
 
 def by_judges(judges: Judges, seed: int = 0) -> Scorer:
@@ -284,4 +286,7 @@ def by_encoder(encoder: Encoder, device: str = "cpu") -> Scorer:
 def _unit(output: Any) -> np.ndarray:
     """Features [B, D], which newer versions of transformers wrap, at length 1."""
     features = getattr(output, "pooler_output", output)
-    return (features / features.norm(dim=-1, keepdim=True)).cpu().numpy().astype(np.float64)
+    result: np.ndarray = (
+        (features / features.norm(dim=-1, keepdim=True)).cpu().numpy().astype(np.float64)
+    )
+    return result

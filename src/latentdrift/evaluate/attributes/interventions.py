@@ -153,12 +153,13 @@ def follow_ups(
 def _gain(edited: np.ndarray, untouched: np.ndarray) -> np.ndarray:
     """Score of each edit minus that of its untouched original [E]; NaN where one of the two is
     infinite."""
-    return np.subtract(
+    result: np.ndarray = np.subtract(
         edited,
         untouched,
         out=np.full(len(edited), np.nan),
         where=np.isfinite(edited) & np.isfinite(untouched),
     )
+    return result
 
 
 def _visit(

@@ -85,9 +85,10 @@ class Side:
 
         def look(order: np.ndarray) -> np.ndarray:
             here = np.arange(len(order))
-            return (
+            result: np.ndarray = (
                 1 + np.sign(self.scores[here, self.own[order]] - self.scores[here, other[order]])
             ) / 2
+            return result
 
         return look
 
@@ -105,7 +106,8 @@ def _within(best: int, better: np.ndarray, ties: np.ndarray, others: int, among:
     """
     sure = hypergeom.cdf(best - 1, others, np.arange(others + 1), among - 1)
     sums = np.concatenate([[0.0], np.cumsum(sure)])
-    return (sums[better + ties + 1] - sums[better]) / (ties + 1)
+    result: np.ndarray = (sums[better + ties + 1] - sums[better]) / (ties + 1)
+    return result
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ class Eye:
         return np.concatenate([(view - mean) / scale for view, mean, scale in parts], axis=1)
 
     def __call__(self, views: Sequence[np.ndarray]) -> np.ndarray:
-        return self.components.transform(self.joined(views))
+        result: np.ndarray = self.components.transform(self.joined(views))
+        return result
 
 
 Critic = Callable[[np.ndarray], np.ndarray]
@@ -108,7 +109,8 @@ def critic(real: np.ndarray, others: np.ndarray) -> Critic:
 
     x = np.concatenate([real, others])
     y = np.repeat([0, 1], [len(real), len(others)])
-    return SVC(C=PENALTY, class_weight="balanced").fit(x, y).decision_function
+    result: Critic = SVC(C=PENALTY, class_weight="balanced").fit(x, y).decision_function
+    return result
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def patient_folds(units: np.ndarray, generator: np.random.Generator) -> Iterator
 
 def pairwise_wins(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Whether each of the second scores above each of the first, [N, M]: 1, 0, and 0.5 for ties."""
-    return (second[None] > first[:, None]) + 0.5 * (second[None] == first[:, None])
+    result: np.ndarray = (second[None] > first[:, None]) + 0.5 * (second[None] == first[:, None])
+    return result
 
 
 def distinct_units(views: Sequence[np.ndarray]) -> np.ndarray:

@@ -50,9 +50,10 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        return self.rest(
+        result: Tensor = self.rest(
             self.first(torch.cat([z, self.classes(labels)], 1)).view(-1, WIDTHS[0], 4, 4)
         )
+        return result
 
 
 class Discriminator(nn.Module):
@@ -69,7 +70,8 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         h = self.features(2 * x - 1).flatten(1)
-        return self.real(h)[:, 0] + (self.classes(labels) * h).sum(1)
+        result: Tensor = self.real(h)[:, 0] + (self.classes(labels) * h).sum(1)
+        return result
 
 
 def train(real: Labelled, steps: int, seed: int, device: str = "cpu") -> Generator:

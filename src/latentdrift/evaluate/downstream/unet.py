@@ -39,7 +39,8 @@ class UNet(nn.Module):
             skips.append(x)
         for block, beside in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
             x = block(torch.cat([functional.interpolate(x, scale_factor=2.0), beside], 1))
-        return self.last(x)
+        result: Tensor = self.last(x)
+        return result
 
 
 def _block(before: int, after: int) -> nn.Sequential:

@@ -95,7 +95,8 @@ class Tuned(nn.Module):
         self.entrance = entrance
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(pixel_values=self.entrance.scale((x + 1) / 2)).logits
+        result: Tensor = self.model(pixel_values=self.entrance.scale((x + 1) / 2)).logits
+        return result
 
 
 def _pretrained(name: str, seed: int, outputs: int) -> nn.Module:
@@ -121,4 +122,5 @@ def _pretrained(name: str, seed: int, outputs: int) -> nn.Module:
             f"'{name}' lacks weights, e.g. {lost[0]}; a backbone that has learned nothing is not "
             "what was asked for"
         )
-    return model
+    result: nn.Module = model
+    return result

@@ -45,7 +45,8 @@ class CachedSpace:
         there, whole or not at all."""
         name = f"{features_key(self.space, images)}.npy"
         path = Cache(self.folder).entry(name, lambda aside: _write(aside, self.space, images))
-        return np.load(path, mmap_mode="r")
+        result: np.ndarray = np.load(path, mmap_mode="r")
+        return result
 
 
 def keep(spaces: Mapping[str, Space], folder: Path) -> dict[str, CachedSpace]:

@@ -291,8 +291,10 @@ def _huggingface(request: Request) -> Space:
         pooled = getattr(encoded, "pooler_output", None)
         last = encoded.last_hidden_state
         if pooled is not None and not pooler_is_random:
-            return pooled.flatten(1)
-        return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
+            flat: Tensor = pooled.flatten(1)
+            return flat
+        result: Tensor = last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
+        return result
 
     protocol = _protocol(entrance.size)
     spatial = _spatial(
@@ -311,7 +313,8 @@ def as_map(hidden: Tensor) -> Tensor:
     if hidden.ndim == 4:
         return hidden
     side = math.isqrt(hidden.shape[1])
-    return hidden[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+    result: Tensor = hidden[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+    return result
 
 
 def _ssl(request: Request) -> Space:

@@ -107,7 +107,8 @@ class Convolution(nn.Module):
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x)).relu()
+        result: Tensor = self.bn(self.conv(x)).relu()
+        return result
 
 
 class Mixed(nn.Module):

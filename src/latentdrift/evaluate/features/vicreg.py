@@ -66,11 +66,13 @@ class Encoder(nn.Module):
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(2 * x - 1)
+        result: Tensor = self.body(2 * x - 1)
+        return result
 
     def last_map(self, x: Tensor) -> Tensor:
         """The last layer before it is averaged, [B, WIDTHS[-1], SIZE / 16, SIZE / 16]."""
-        return self.body[:-2](2 * x - 1)
+        result: Tensor = self.body[:-2](2 * x - 1)
+        return result
 
 
 def load_encoder(images: EvaluationImages, folder: Path, seed: int, device: str) -> Encoder:
@@ -164,4 +166,5 @@ def loss(a: Tensor, b: Tensor) -> Tensor:
 
 def encode(network: Encoder, images: np.ndarray, device: str) -> Tensor:
     """[N, H, W, 3] in [0, 1] -> [N, WIDTHS[-1]]."""
-    return network(resize(images, SIZE).to(device))
+    result: Tensor = network(resize(images, SIZE).to(device))
+    return result

@@ -108,7 +108,8 @@ def _halves_swapped(
 
 def _averaged(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Average two patients."""
-    return (image + other) / 2
+    result: np.ndarray = (image + other) / 2
+    return result
 
 
 def _joined(image: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -59,7 +59,10 @@ def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> EvaluationImages
     """The pictures of some rows of a cohort's table, at least one."""
 
     def read(place: int) -> np.ndarray:
-        return np.moveaxis((cohort.batch(rows.iloc[[place]], size)[0] + 1) / 2, 0, -1).clip(0, 1)
+        result: np.ndarray = np.moveaxis(
+            (cohort.batch(rows.iloc[[place]], size)[0] + 1) / 2, 0, -1
+        ).clip(0, 1)
+        return result
 
     keys = [
         f"{row['sha256']} {row['row_mm']} {row['col_mm']} {size}" for row in rows.to_dict("records")
@@ -132,7 +135,8 @@ def native_size(path: Path) -> int:
     """The longer side of the first picture: the size at which a set is judged."""
     if is_cohort(path):
         cohort = Cohort.load(path)
-        return max(cohort.stored(cohort.rows().iloc[0].to_dict()).shape[:2])
+        result: int = max(cohort.stored(cohort.rows().iloc[0].to_dict()).shape[:2])
+        return result
     first = next(
         (
             p

@@ -139,7 +139,8 @@ def _gain(height: int, width: int, side: int) -> float:
             ]
         )
     fine, wide, both = (a * b for a, b in zip(*seen, strict=True))
-    return fine + wide - 2 * both
+    result: float = fine + wide - 2 * both
+    return result
 
 
 def _sampler(size: int, side: int) -> Tensor:
@@ -421,4 +422,5 @@ def _read(x: Tensor, grid: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    return x / x.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    result: Tensor = x / x.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    return result

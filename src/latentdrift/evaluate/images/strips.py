@@ -14,7 +14,8 @@ FULL = 0.5  # share of the intensity range at which the colours of a change map 
 
 def pixels(picture: np.ndarray) -> np.ndarray:
     """[H, W, 3] in [0, 1] as uint8."""
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    result: np.ndarray = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return result
 
 
 def side_by_side(pictures: Sequence[np.ndarray], axis: int = 1, min_side: int = 0) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,8 @@ def cosine_distances(x: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def _directions(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300)
+    result: np.ndarray = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300)
+    return result
 
 
 def kernel(a: np.ndarray, b: np.ndarray) -> Weighted:
@@ -140,7 +142,8 @@ def kernel(a: np.ndarray, b: np.ndarray) -> Weighted:
 
 
 def _polynomial(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a @ b.T / a.shape[1] + 1.0) ** 3
+    result: np.ndarray = (a @ b.T / a.shape[1] + 1.0) ** 3
+    return result
 
 
 def _within(k: np.ndarray, weights: np.ndarray) -> float:
@@ -205,7 +208,7 @@ def judge(
     train: np.ndarray | None = None,
     bootstrap: int = 200,
     seed: int = 0,
-) -> dict:
+) -> dict[str, Any]:
     """One distance with everything needed to read it.
 
     Args:
@@ -233,7 +236,7 @@ def judge(
     )
     prepare = partial(row.prepare, train=train) if row.informed else row.prepare
     between = prepare(real, synthetic)
-    out: dict = {
+    out: dict[str, Any] = {
         "value": None,
         "ci": None,
         "n": {"real": len(real), "synthetic": len(synthetic)},
@@ -273,7 +276,7 @@ def _interval(
     return [float(end) for end in np.clip(interval(value, replicates), *row.possible)]
 
 
-def _require_finite(row: Distance, out: dict) -> None:
+def _require_finite(row: Distance, out: dict[str, Any]) -> None:
     """Raises InputError: The distance is not a number."""
     numbers = [out["value"], *(out["ci"] or []), out["floor"] or 0.0]
     if not np.isfinite(numbers).all():
@@ -292,7 +295,9 @@ def _sample(
     return x[keep], np.unique(units[keep], return_inverse=True)[1]
 
 
-def _over_subsets(between: Weighted, n: int, m: int, generator: np.random.Generator) -> dict:
+def _over_subsets(
+    between: Weighted, n: int, m: int, generator: np.random.Generator
+) -> dict[str, Any]:
     size = max(
         2, min(KID_SUBSET_SIZE, min(n, m) // 2)
     )  # strictly smaller than either set, else there is no spread to show
@@ -316,7 +321,7 @@ def _floor(
     synthetic_count: int,
     units: np.ndarray,
     generator: np.random.Generator,
-) -> dict:
+) -> dict[str, Any]:
     """Real against real, and `made` synthetic pictures against real at the same number of
     pictures."""
     splits = list(halves(units, FLOOR_REPEATS, generator))

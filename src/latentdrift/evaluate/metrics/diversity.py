@@ -3,6 +3,8 @@ similar than the real one."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
@@ -15,7 +17,7 @@ BATCH = 64  # pairs at a time
 
 def within(
     images: EvaluationImages, name: str, row: Similarity, bootstrap: int, seed: int
-) -> dict | None:
+) -> dict[str, Any] | None:
     """Mean of a similarity over pairs of pictures of different patients (MS-SSIM: Odena et al.
     2017, sec. 4.2).
 
@@ -57,7 +59,7 @@ def diversity(
     row: Similarity,
     bootstrap: int,
     seed: int,
-) -> dict | None:
+) -> dict[str, Any] | None:
     """Similarity within the synthetic set, with that of the real set as the floor; None where
     either has no pair."""
     ours, theirs = (within(images, name, row, bootstrap, seed) for images in (real, synthetic))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Vectors:
     def of(
         cls,
         label: str,
-        space: Callable,
+        space: Callable[..., Any],
         real: EvaluationImages,
         synthetic: EvaluationImages,
         train: EvaluationImages | None,
@@ -67,7 +68,7 @@ def distances(
     *,
     bootstrap: int,
     seed: int,
-) -> tuple[dict[str, dict], list[str]]:
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Metrics `<row>.<space>`, and a sentence for each row that needs more images than there are.
 
     Args:
@@ -106,7 +107,7 @@ def keeps_distance(
     *,
     bootstrap: int,
     seed: int,
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """`nearest.<space>`: distance of synthetic images to their nearest training image over that of
     held-out patients."""
     assert vectors.train is not None
@@ -116,7 +117,7 @@ def keeps_distance(
     return {f"nearest.{vectors.label}": nearness(near, usual, units, len(train), bootstrap, seed)}
 
 
-def chart(vectors: Vectors, seed: int) -> dict:
+def chart(vectors: Vectors, seed: int) -> dict[str, Any]:
     """The plane in which the real features vary most, and where both sets lie in it."""
     generator = rng(seed, "map", vectors.label)
     real = np.asarray(

@@ -28,7 +28,7 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
     sec. III.C)."""
     from skimage.metrics import structural_similarity
 
-    settings: dict = {
+    settings: dict[str, Any] = {
         "gaussian_weights": True,
         "sigma": 1.5,
         "use_sample_covariance": False,
@@ -78,9 +78,10 @@ def _parts(a: np.ndarray, b: np.ndarray, data_range: float) -> tuple[np.ndarray,
     from scipy.ndimage import gaussian_filter
 
     def local(x: np.ndarray) -> np.ndarray:
-        return gaussian_filter(x, (0, 1.5, 1.5, 0), truncate=3.5, mode="nearest")[
+        result: np.ndarray = gaussian_filter(x, (0, 1.5, 1.5, 0), truncate=3.5, mode="nearest")[
             :, 5:-5, 5:-5
         ]  # 11 pixels of sigma 1.5
+        return result
 
     c1 = (0.01 * data_range) ** 2
     c2 = (0.03 * data_range) ** 2
@@ -96,11 +97,12 @@ def _parts(a: np.ndarray, b: np.ndarray, data_range: float) -> tuple[np.ndarray,
 def _halved(x: np.ndarray) -> np.ndarray:
     """[N, H, W, C] -> means of 2 x 2 pixels."""
     n, height, width, channels = x.shape
-    return (
+    result: np.ndarray = (
         x[:, : height // 2 * 2, : width // 2 * 2]
         .reshape(n, height // 2, 2, width // 2, 2, channels)
         .mean((2, 4))
     )
+    return result
 
 
 def psnr(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
@@ -180,7 +182,7 @@ def read_picture(path: Path) -> np.ndarray:
     return np.repeat(pixels[..., None], 3, -1) / 65535.0 if deep else pixels / 255.0
 
 
-def read_edits(folder: Path) -> list[dict]:
+def read_edits(folder: Path) -> list[dict[str, Any]]:
     """Read the edits in a folder: for each its name, its record, and its images as [H, W, 3] in [0,
     1].
 

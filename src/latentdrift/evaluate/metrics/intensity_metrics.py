@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentdrift.evaluate.features.resizing import resize
-from latentdrift.evaluate.metrics.distribution_metrics import Distance, Weighted
+from latentdrift.evaluate.metrics.distribution_metrics import Distance
+from latentdrift.evaluate.statistics.bootstrap import Weighted
 
 LEVELS = (
     4 * 255
@@ -42,9 +43,10 @@ def distribution(pictures: np.ndarray) -> np.ndarray:
     """
     steps = np.rint(np.clip(pictures, 0, 1) * LEVELS).astype(np.int64).reshape(len(pictures), -1)
     counts = np.stack([np.bincount(row, minlength=LEVELS + 1) for row in steps])
-    return (counts.cumsum(1)[:, :-1] / steps.shape[1]).astype(
+    result: np.ndarray = (counts.cumsum(1)[:, :-1] / steps.shape[1]).astype(
         np.float32
     )  # at the last level all are 1
+    return result
 
 
 def thumbnail(pictures: np.ndarray) -> np.ndarray:

@@ -124,8 +124,8 @@ class Ruler:
 class Copies:
     """Result of `find_copies`: metrics, details, and the nearest training image of every image."""
 
-    metrics: dict[str, dict]
-    details: dict
+    metrics: dict[str, dict[str, Any]]
+    details: dict[str, Any]
     synthetic: Overlaid
     real: Overlaid
     thresholds: CopyThresholds
@@ -287,6 +287,7 @@ def gate_advice(info: Mapping[str, Any]) -> list[str]:
 
 
 def _distance(similarity: np.ndarray) -> np.ndarray:
-    return np.sqrt(
+    result: np.ndarray = np.sqrt(
         np.clip(2 * (1 - similarity), 0.0, None)
     )  # chord between unit vectors with this correlation
+    return result

@@ -45,7 +45,7 @@ def neighbours(
     rows: Mapping[str, Similarity],
     bootstrap: int,
     seed: int,
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Every row for synthetic images and their nearest training images; floor: the same for
     held-out patients."""
     if (
@@ -71,7 +71,7 @@ def neighbours(
 
 def edits(
     folder: Path, real: EvaluationImages, rows: Mapping[str, Similarity], bootstrap: int, seed: int
-) -> tuple[list[dict], dict[str, dict]]:
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """Every row for the original against reconstruction and counterfactual; floor: two different
     real patients."""
     table = []
@@ -109,8 +109,13 @@ def edits(
 
 
 def _mean(
-    values: np.ndarray, floor: np.ndarray, n: dict, units: np.ndarray, bootstrap: int, seed: int
-) -> dict:
+    values: np.ndarray,
+    floor: np.ndarray,
+    n: dict[str, Any],
+    units: np.ndarray,
+    bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
     """The mean with its interval over patients `units`; identical pairs, of infinite PSNR, are
     counted instead."""
     is_finite = np.isfinite(values)

@@ -47,13 +47,15 @@ class Repeats:
 
     def itself(self, rows: slice, columns: slice) -> np.ndarray:
         """Pairs of a query and its own picture in the gallery."""
-        return self.pictures[self.query[rows], None] == self.pictures[None, columns]
+        result: np.ndarray = self.pictures[self.query[rows], None] == self.pictures[None, columns]
+        return result
 
     def others(self, rows: slice, columns: slice) -> np.ndarray:
         """Pairs that are not two pictures of one patient."""
-        return (
+        result: np.ndarray = (
             self.patients[self.query[rows], None] != self.patients[None, columns]
         ) | self.itself(rows, columns)
+        return result
 
     def recognised(self, index: np.ndarray, bootstrap: int, seed: int) -> dict[str, Any]:
         """Rank-1 accuracy: the share of queries whose nearest other picture, at `index` [Q], is of
@@ -195,7 +197,8 @@ def _share_below(own: np.ndarray, weights: np.ndarray, values: np.ndarray) -> np
     ordered = own[order]
     total = np.concatenate([[0.0], np.cumsum(weights[order])])
     below, to = (total[np.searchsorted(ordered, values, side)] for side in ("left", "right"))
-    return (below + to) / (2 * total[-1])
+    result: np.ndarray = (below + to) / (2 * total[-1])
+    return result
 
 
 def _within(ends: list[float] | None) -> list[float] | None:

@@ -34,7 +34,8 @@ def strangers(real: EvaluationImages, seed: int) -> np.ndarray:
     """Pairs of pictures of different patients, by chance, as places [P, 2]."""
     pairs = rng(seed, "strangers").integers(len(real), size=(MAX_PAIRS, 2))
     patients = np.arange(len(real)) if real.patients is None else np.asarray(real.patients)
-    return pairs[patients[pairs[:, 0]] != patients[pairs[:, 1]]]
+    result: np.ndarray = pairs[patients[pairs[:, 0]] != patients[pairs[:, 1]]]
+    return result
 
 
 def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
@@ -105,4 +106,7 @@ def identity(
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
+    result: np.ndarray = (a * b).sum(1) / np.maximum(
+        np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12
+    )
+    return result

@@ -132,11 +132,13 @@ class StableDiffusion(Family):
 
     def factor(self, parts: Parts) -> int:
         """Pixels per latent on a side, 8 in Stable Diffusion."""
-        return 2 ** (len(parts.vae.config.block_out_channels) - 1)
+        result: int = 2 ** (len(parts.vae.config.block_out_channels) - 1)
+        return result
 
     def latent_multiple(self, parts: Parts) -> int:
         """The U-Net halves the latent once per level but the last."""
-        return 2 ** (len(parts.network.config.block_out_channels) - 1)
+        result: int = 2 ** (len(parts.network.config.block_out_channels) - 1)
+        return result
 
     def trained_size(self, parts: Parts) -> int:
         """Latents on a side by the U-Net's configuration, 64 or 96 in Stable Diffusion."""
@@ -153,11 +155,13 @@ class StableDiffusion(Family):
 
     def decode(self, parts: Parts, x0: Tensor) -> Tensor:
         """Pixels of scaled latents."""
-        return parts.vae.decode(self.source(parts, x0)).sample.float().clamp(-1, 1)
+        result: Tensor = parts.vae.decode(self.source(parts, x0)).sample.float().clamp(-1, 1)
+        return result
 
     def source(self, parts: Parts, x0: Tensor) -> Tensor:
         """Latents without the scaling factor, as diffusers' InstructPix2Pix reads them."""
-        return x0 / parts.vae.config.scaling_factor
+        result: Tensor = x0 / parts.vae.config.scaling_factor
+        return result
 
     def feature_layers(self, parts: Parts) -> list[nn.Module]:
         """Levels of the encoder."""
@@ -168,7 +172,8 @@ class StableDiffusion(Family):
     def token_limit(self, parts: Parts) -> int:
         """75 tokens in Stable Diffusion."""
         length = parts.text_encoders[TEXT_ENCODER].config.max_position_embeddings
-        return min(parts.tokenizers[TOKENIZER].model_max_length, length) - SPECIAL_TOKENS
+        result: int = min(parts.tokenizers[TOKENIZER].model_max_length, length) - SPECIAL_TOKENS
+        return result
 
     def count(self, parts: Parts, prompt: str) -> int:
         """Tokens of a prompt, without the first and the last."""
@@ -177,7 +182,8 @@ class StableDiffusion(Family):
     def dropped(self, parts: Parts, prompt: str) -> str:
         """The end of a prompt that is past the token limit."""
         rest = self._ids(parts, prompt)[self.token_limit(parts) + 1 : -1]
-        return parts.tokenizers[TOKENIZER].decode(rest)
+        result: str = parts.tokenizers[TOKENIZER].decode(rest)
+        return result
 
     def tokenize(self, parts: Parts, prompts: Sequence[str]) -> TokenIds:
         """Token ids [B, L], padded to the encoder's whole length."""
@@ -201,7 +207,8 @@ class StableDiffusion(Family):
         return (self.token_limit(parts) + SPECIAL_TOKENS) * self.text_width(parts)
 
     def _ids(self, parts: Parts, prompt: str) -> list[int]:
-        return parts.tokenizers[TOKENIZER](prompt, verbose=False).input_ids
+        result: list[int] = parts.tokenizers[TOKENIZER](prompt, verbose=False).input_ids
+        return result
 
     # The U-Net
 
@@ -234,7 +241,10 @@ class StableDiffusion(Family):
         residuals = _control_residuals(controls, xt, t, conditioning)
         source = conditioning.source
         wide = xt if source is None else torch.cat([xt, source], dim=1)
-        return parts.network(wide, t, conditioning.embeddings, return_dict=False, **residuals)[0]
+        result: Tensor = parts.network(
+            wide, t, conditioning.embeddings, return_dict=False, **residuals
+        )[0]
+        return result
 
     # ControlNet
 

@@ -140,7 +140,8 @@ def _members(table: pd.DataFrame, cohort: Cohort) -> np.ndarray:
             f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} "
             "other images to ask of, and an audit compares the two; import it with another `split`"
         )
-    return member
+    result: np.ndarray = member
+    return result
 
 
 def _loss_rows(
@@ -153,7 +154,8 @@ def _loss_rows(
         "adapted": adapted_losses,
         "base": base_losses,
     }
-    return pd.DataFrame(columns).to_dict("records")
+    result: list[dict[Hashable, Any]] = pd.DataFrame(columns).to_dict("records")
+    return result
 
 
 OTHERS = (

@@ -68,7 +68,8 @@ def real(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def scalar(metric: Any) -> float | None:
     """A metric's value."""
-    return metric["value"] if isinstance(metric, Mapping) else metric
+    result: float | None = metric["value"] if isinstance(metric, Mapping) else metric
+    return result
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, Any] | None:

@@ -116,7 +116,7 @@ class Target:
 
 def compare(
     real: Numbers, synthetic: Numbers, patients: list[str] | None, *, resamples: int, seed: int
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Every row of DISTANCES with its interval and floor, as `distances.judge` gives them."""
     return {
         name: distribution_metrics.judge(

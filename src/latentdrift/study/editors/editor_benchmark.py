@@ -141,7 +141,8 @@ class EditorBenchmark:
         """Fine structure of the originals of all cases, without what they have in common [N, R *
         R]."""
         found = fine_structure(np.stack([picture_of(case) for case in self.cases]))
-        return found - found.mean(0)
+        result: np.ndarray = found - found.mean(0)
+        return result
 
     @cached_property
     def mean_change(self) -> np.ndarray | None:
@@ -349,7 +350,8 @@ def fine_structure(pictures: np.ndarray) -> np.ndarray:
 
     smooth = gaussian_filter(pictures, (0, COARSE * pictures.shape[1], COARSE * pictures.shape[1]))
     detail = (pictures - smooth).reshape(len(pictures), -1)
-    return detail / np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-12)
+    result: np.ndarray = detail / np.maximum(np.linalg.norm(detail, axis=1, keepdims=True), 1e-12)
+    return result
 
 
 def recognised(bench: EditorBenchmark, case: Case, edited_image: np.ndarray) -> float:
@@ -422,4 +424,5 @@ def strips(bench: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:
 
 def eight_bits(picture: np.ndarray) -> np.ndarray:
     """[R, R] in [0, 1] -> uint8."""
-    return np.rint(np.asarray(picture).clip(0, 1) * 255).astype(np.uint8)
+    result: np.ndarray = np.rint(np.asarray(picture).clip(0, 1) * 255).astype(np.uint8)
+    return result
