@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom.data
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
@@ -88,8 +89,6 @@ def shown(image: Image) -> np.ndarray:
 
 
 RGB = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
-
-
 IDENTITY = {
     "PatientName": "DOE^JANE",
     "PatientID": "MRN-0042",
@@ -114,3 +113,27 @@ IDENTITY = {
     "SeriesInstanceUID": "1.2.3.4.52",
     "FrameOfReferenceUID": "1.2.3.4.53",
 }
+
+
+DICOM = (
+    "CT_small.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "SC_rgb_jpeg_gdcm.dcm",
+    "image_dfl.dcm",
+    "examples_palette.dcm",
+    "SC_ybr_full_422_uncompressed.dcm",
+    "liver_1frame.dcm",
+    "rtdose.dcm",
+    "MR_small_bigendian.dcm",
+    "examples_overlay.dcm",
+    "no_meta_group_length.dcm",
+    "reportsi.dcm",
+)
+
+
+def dicom(name: str) -> Path:
+    path = pydicom.data.get_testdata_file(name, download=False)
+    assert path is not None
+    return Path(str(path))

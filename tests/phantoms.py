@@ -1,11 +1,13 @@
-"""Sets of phantom brains to judge."""
+"""Phantom subjects, and sets of phantom brains to judge."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from latentdrift.data.phantom.phantom import BrainAttributes, brain
+from latentdrift.data.phantom.phantom import DIAGNOSES, BrainAttributes, ChestAttributes, brain
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+
+WELL, ILL = DIAGNOSES
 
 
 def brains(first: int, count: int, size: int) -> EvaluationImages:
@@ -16,3 +18,13 @@ def brains(first: int, count: int, size: int) -> EvaluationImages:
         images.append(brain(subject, attributes, size=size).clip(0, 1))
     patients = [f"p{subject}" for subject in range(first, first + count)]
     return EvaluationImages(np.repeat(np.stack(images)[..., None], 3, -1), patients)
+
+
+def old(age: float = 70.0, sex: str = "F", diagnosis: str = WELL) -> BrainAttributes:
+    """Attributes of an old brain."""
+    return BrainAttributes(age, sex, diagnosis)
+
+
+def adult(*findings: str, age: float = 55.0, sex: str = "M") -> ChestAttributes:
+    """Attributes of an adult's chest."""
+    return ChestAttributes(age, sex, findings)

@@ -108,30 +108,6 @@ def test_only_allow_listed_attributes_leave_the_header(path: Path) -> None:
     assert (image.patient, image.date) == ("MRN-0042", "20150615")
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_free_text_in_a_code_does_not_pass(path: Path) -> None:
-    image = one(saved(path, BodyPartExamined="Chest of J. Doe, born 1950", ViewPosition="x" * 40))
-    assert "body_part" not in image.attributes and "view" not in image.attributes
-
-
-@pytest.mark.parametrize(
-    ("values", "free"),
-    [
-        ({"ViewPosition": "JANE DOE"}, "view"),
-        ({"BodyPartExamined": "DOE 1950"}, "body_part"),
-        ({"Modality": "DOE"}, "modality"),
-    ],
-)
-def test_only_defined_terms_pass_as_codes(path: Path, values: dict, free: str) -> None:
-    image = one(
-        saved(
-            path, **{"ViewPosition": "PA", "BodyPartExamined": "CHEST", "Modality": "DX"} | values
-        )
-    )
-    assert set(image.attributes) == {"view", "body_part", "modality"} - {free}
-    assert image.notes == (f"its {next(iter(values))} is no defined term and is left out",)
-
-
 # Values as some writers leave them on disk, which pydicom would not write: {what to write: what
 # lies there then}
 COMMA = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +18,9 @@ from pydicom.uid import (
 
 from latentdrift.data.images.dicom_write import age_string, write_dicom
 from latentdrift.data.images.intensity import from_unit
-from latentdrift.data.images.uids import Uids
 from latentdrift.errors import InputError
 
 ALONG = [1, 0, 0, 0, 1, 0]
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """An axial CT slice of somebody."""
-    codes = {"PatientSex": "F", "PatientAge": "065Y", "BodyPartExamined": "CHEST", "Modality": "CT"}
-    place = {
-        "ImagePositionPatient": [-10, 20, 30.5],
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-        "PixelSpacing": [0.7, 0.6],
-        "SliceThickness": "2.5",
-    }
-    values = {
-        "RescaleSlope": "1",
-        "RescaleIntercept": "-1024",
-        "WindowCenter": "40",
-        "WindowWidth": "400",
-    }
-    return saved(tmp_path / "source.dcm", STORED, **IDENTITY, **codes, **place, **values)
-
-
 CHANGES = [
     lambda x: x,
     lambda x: x * 0.731 + 3.3,
@@ -145,35 +122,6 @@ def test_pictures_made_from_one_study_stay_together_and_are_still_different_obje
         and first.SOPInstanceUID != second.SOPInstanceUID
     )
     assert first.FrameOfReferenceUID == second.FrameOfReferenceUID  # viewers lay one over the other
-
-
-def test_uids_are_mapped_under_a_secret_that_leads_back(source: Path, tmp_path: Path) -> None:
-    """The same private folder gives the same UIDs in another process; another secret gives others;
-    the map leads back."""
-    made = []
-    for opened in (
-        partial(Uids.open, tmp_path / "secret"),
-        partial(Uids.open, tmp_path / "secret"),
-        partial(Uids, "other"),
-    ):
-        uids = opened()
-        write_dicom(
-            tmp_path / "w.dcm", source, one(source).pixels, description="nothing", uids=uids
-        )
-        uids.save()
-        made.append(pydicom.dcmread(tmp_path / "w.dcm"))
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
-        first, again, other = (dataset[keyword].value for dataset in made)
-        assert first == again
-        assert again != other
-    kept = (tmp_path / "secret" / "uids.csv").read_text().splitlines()
-    back = {row.split(",")[2]: row.split(",")[1] for row in kept[1:]}
-    reference = made[0].SourceImageSequence[0].ReferencedSOPInstanceUID
-    assert back[reference] == pydicom.dcmread(source).SOPInstanceUID
-    assert all(
-        (tmp_path / "secret" / name).stat().st_mode & 0o077 == 0
-        for name in ("salt.txt", "uids.csv", ".")
-    )
 
 
 @pytest.mark.parametrize(

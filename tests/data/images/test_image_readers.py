@@ -8,58 +8,15 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pydicom.data
 import pytest
-from PIL import Image as Pillow
+from dicoms import dicom
+from one_of_each import VOLUME
 
-from latentdrift.data.images.image import MAX_VALUES, REASONS, ImageError, check_size
+from latentdrift.data.images.image import REASONS, ImageError
 from latentdrift.data.images.image_readers import READERS, kind_of, read
-from latentdrift.data.images.image_writers import write_like
 from latentdrift.data.images.intensity import to_unit
 
 RANDOM = np.random.default_rng(0)
-PIXELS = RANDOM.integers(0, 255, (40, 30)).astype(np.uint8)
-VOLUME = RANDOM.integers(0, 999, (12, 13, 14)).astype(np.int16)
-DICOM = (
-    "CT_small.dcm",
-    "MR_small_RLE.dcm",
-    "MR_small_jp2klossless.dcm",
-    "MR_small_jpeg_ls_lossless.dcm",
-    "SC_rgb_jpeg_gdcm.dcm",
-    "image_dfl.dcm",
-    "examples_palette.dcm",
-    "SC_ybr_full_422_uncompressed.dcm",
-    "liver_1frame.dcm",
-    "rtdose.dcm",
-    "MR_small_bigendian.dcm",
-    "examples_overlay.dcm",
-    "no_meta_group_length.dcm",
-    "reportsi.dcm",
-)
-
-
-def dicom(name: str) -> Path:
-    path = pydicom.data.get_testdata_file(name, download=False)
-    assert path is not None
-    return Path(str(path))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """One small file of each format."""
-    for suffix in ("png", "jpg", "tif"):
-        Pillow.fromarray(PIXELS).save(tmp_path / f"raster.{suffix}")
-    Pillow.fromarray(PIXELS).save(tmp_path / "raster-lzw.tif", compression="tiff_lzw")
-    for make, name in (
-        (nib.Nifti1Image, "nifti.nii"),
-        (nib.Nifti1Image, "nifti.nii.gz"),
-        (nib.Nifti2Image, "nifti2.nii"),
-        (nib.Nifti1Pair, "nifti.hdr"),
-    ):
-        nib.save(make(VOLUME, np.eye(4)), tmp_path / name)
-    for name in DICOM:
-        shutil.copy(dicom(name), tmp_path / f"dicom-{name}")
-    return tmp_path
 
 
 def test_the_content_decides_whatever_the_name(folder: Path) -> None:
@@ -154,19 +111,6 @@ def test_what_is_not_there_and_what_is_a_folder(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_reason_is_a_row_of_the_table() -> None:
-    assert all(len(reason) <= 20 for reason in REASONS)
-    with pytest.raises(AssertionError):
-        ImageError("because", "x.png", "of nothing")
-
-
-def test_sizes_are_checked_before_memory_is_taken() -> None:
-    check_size("x.png", 16384, 16384)
-    for sizes in ((16384, 16385), (0, 10), (MAX_VALUES, MAX_VALUES, MAX_VALUES)):
-        with pytest.raises(ImageError, match="cut it into tiles"):
-            check_size("x.png", *sizes)
-
-
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.8, 0.99])
 def test_files_that_end_anywhere_are_read_or_refused_and_nothing_else(
     folder: Path, share: float
@@ -199,32 +143,3 @@ def assert_read_or_refused(path: Path) -> None:
     for image in images:
         x = to_unit(image.pixels, image.range)
         assert np.isfinite(x).all() and np.abs(x).max() <= 1
-
-
-@pytest.mark.parametrize(
-    "name", ["raster.png", "nifti.nii.gz", "dicom-CT_small.dcm", "dicom-examples_palette.dcm"]
-)
-def test_a_changed_picture_goes_into_the_format_it_came_from(folder: Path, name: str) -> None:
-    (image,) = read(
-        folder / name, plane="axial", position="3", window=None if "nifti" not in name else "0,999"
-    )
-    written = write_like(folder / "edited", image, image.pixels, description="nothing")
-    assert kind_of(written) == kind_of(folder / name) and written.stem.startswith("edited")
-    (back,) = read(written, window=None if "nifti" not in name else "0,999")
-    np.testing.assert_allclose(
-        to_unit(back.pixels, back.range), to_unit(image.pixels, image.range), atol=1 / 255
-    )
-    if image.affine is not None:
-        np.testing.assert_allclose(back.affine, image.affine, atol=1e-4)  # type: ignore[arg-type]
-
-
-def test_a_sixteen_bit_picture_is_written_at_sixteen_bits(tmp_path: Path) -> None:
-    deep = RANDOM.integers(0, 65536, (5, 6)).astype(np.uint16)
-    Pillow.fromarray(deep).save(tmp_path / "a.png")
-    (image,) = read(tmp_path / "a.png")
-    written = write_like(
-        tmp_path / "b", image, image.pixels.astype(np.float32), description="nothing"
-    )
-    assert np.array_equal(read(written)[0].pixels, deep) and read(written)[0].notes == (
-        "synthetic",
-    )

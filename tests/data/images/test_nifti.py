@@ -3,9 +3,7 @@ back where it was."""
 
 from __future__ import annotations
 
-import bz2
 import gzip
-from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
 
@@ -13,48 +11,16 @@ import nibabel as nib
 import numpy as np
 import places
 import pytest
+from volumes import ORIGIN, SHAPE, VOLUME, ZOOMS, assert_lies_in, expected, saved
 
 from latentdrift.data.images.image import Image, ImageError, Plane
-from latentdrift.data.images.image_readers import read
 from latentdrift.data.images.intensity import from_unit, to_unit
 from latentdrift.data.images.nifti import open_volume, read_nifti, write_nifti
 from latentdrift.data.images.volume import PLANES
-from latentdrift.errors import InputError, OptionError
+from latentdrift.errors import InputError
 
 SHARED = places.SHARED / "data"
-SHAPE = (7, 9, 5)  # to the right, anterior, superior
-ZOOMS = np.array([1.0, 2.0, 3.0])
-ORIGIN = np.array([-3.0, 10.0, -20.0])
 ORDERS = ["".join(axes) for order in permutations(("RL", "AP", "SI")) for axes in product(*order)]
-VOLUME = np.fromfunction(lambda x, y, z: 100 * x + 10 * y + z, SHAPE).astype(np.int16)
-
-
-def stored(order: str = "RAS", volume: np.ndarray = VOLUME) -> tuple[np.ndarray, np.ndarray]:
-    """The RAS volume as it is stored under axis codes, with its affine."""
-    ras = nib.Nifti1Image(
-        volume, np.vstack([np.column_stack([np.diag(ZOOMS), ORIGIN]), [0, 0, 0, 1]])
-    )
-    codes = nib.orientations.axcodes2ornt
-    turned = ras.as_reoriented(nib.orientations.ornt_transform(codes("RAS"), codes(order)))
-    return np.asarray(turned.dataobj), turned.affine
-
-
-def saved(path: Path, order: str = "RAS", volume: np.ndarray = VOLUME, **header: float) -> Path:
-    data, affine = stored(order, volume)
-    image = nib.Nifti1Image(data, affine)
-    for name, value in header.items():
-        image.header[name] = value
-    nib.save(image, path)
-    return path
-
-
-def expected(plane: Plane, index: int) -> np.ndarray:
-    """By hand: radiological, so every picture axis runs from + to -."""
-    if plane == "axial":
-        return VOLUME[::-1, ::-1, index].T  # rows from anterior, columns from the right
-    if plane == "coronal":
-        return VOLUME[::-1, index, ::-1].T  # rows from superior, columns from the right
-    return VOLUME[index, ::-1, ::-1].T  # rows from superior, columns from anterior
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -89,90 +55,6 @@ def assert_affine_is_true(image: Image) -> None:
         np.testing.assert_allclose(
             (image.affine @ [row, column, 0, 1])[:3], voxel * ZOOMS + ORIGIN, atol=1e-6
         )
-
-
-def assert_lies_in(written: nib.Nifti1Image, voxels: np.ndarray, affine: np.ndarray) -> None:
-    """Every voxel of a written slice has, at its place in mm, the value of the source volume."""
-    to_source = np.linalg.inv(affine) @ written.affine
-    for at in np.ndindex(written.shape):
-        source = np.rint((to_source @ [*at, 1])[:3]).astype(int)
-        assert voxels[tuple(source)] == written.dataobj[at]
-
-
-@pytest.mark.parametrize(
-    ("position", "index"),
-    [
-        ("0%", 0),
-        ("50%", 4),
-        ("100%", 8),
-        ("3", 3),
-        ("10mm", 0),
-        ("26mm", 8),
-        ("13.1mm", 2),
-        ("12.9mm", 1),
-        ("9.5mm", 0),
-    ],
-)
-@pytest.mark.parametrize("order", ["RAS", "LPI", "SPL"])
-def test_positions_in_percent_millimetres_and_voxels(
-    tmp_path: Path, order: str, position: str, index: int
-) -> None:
-    """Coronal slices lie 2 mm apart, from y = 10 mm."""
-    (image,) = read_nifti(saved(tmp_path / "a.nii", order), "coronal", position)
-    np.testing.assert_array_equal(image.pixels, expected("coronal", index))
-    assert image.source is not None and image.source.frame == index
-
-
-@pytest.mark.parametrize(
-    ("position", "limits"),
-    [("9", "from 0 to 8"), ("-1", "from 0 to 8"), ("30mm", "from 9 to 27 mm"), ("101%", "100 %")],
-)
-def test_positions_outside_the_volume_are_refused(
-    tmp_path: Path, position: str, limits: str
-) -> None:
-    with pytest.raises(ImageError, match=limits) as error:
-        read_nifti(saved(tmp_path / "a.nii"), "coronal", position)
-    assert error.value.reason == "outside"
-
-
-def test_positions_and_planes_that_mean_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="none of: a percentage"):
-        read_nifti(saved(tmp_path / "a.nii"), "coronal", "middle")
-    with pytest.raises(OptionError, match="unknown plane 'axail'; known: axial, coronal, sagittal"):
-        read_nifti(saved(tmp_path / "a.nii"), "axail")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("slab", "shares"),
-    [
-        (2.0, {4: 1}),
-        (0.5, {4: 1}),
-        (6.0, {3: 1, 4: 1, 5: 1}),
-        (4.0, {3: 0.5, 4: 1, 5: 0.5}),
-        (100.0, dict.fromkeys(range(9), 1)),
-    ],
-)
-@pytest.mark.parametrize("order", ["RAS", "SPL"])
-def test_a_slab_is_the_mean_over_its_thickness(
-    tmp_path: Path, order: str, slab: float, shares: dict[int, float]
-) -> None:
-    volume = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.int16)
-    (image,) = read_nifti(saved(tmp_path / "a.nii", order, volume), "coronal", "4", slab)
-    mean = sum(share * volume[:, at].astype(float) for at, share in shares.items()) / sum(
-        shares.values()
-    )
-    np.testing.assert_allclose(image.pixels, mean[::-1, ::-1].T, rtol=1e-6)
-    write_nifti(tmp_path / "w.nii", image, image.pixels)
-    (back,) = read_nifti(tmp_path / "w.nii")
-    np.testing.assert_array_equal(back.pixels, image.pixels)
-    assert image.affine is not None and back.affine is not None
-    np.testing.assert_allclose(back.affine, image.affine, atol=1e-5)
-    assert (
-        nib.load(tmp_path / "w.nii").header.get_zooms()[
-            nib.io_orientation(back.affine)[:, 0].tolist().index(1)
-        ]
-        >= 1
-    )
 
 
 def test_an_oblique_volume_keeps_its_place(tmp_path: Path) -> None:
@@ -427,7 +309,6 @@ def test_a_real_series_of_volumes_is_refused() -> None:
         read_nifti(path, "axial")
 
 
-# --- headers as other tools write them
 # --------------------------------------------------------------------------------
 
 
@@ -537,43 +418,3 @@ def test_odd_headers_are_mended_with_one_sentence_and_nothing_on_stderr(
     (note,) = image.notes
     assert note.startswith("its NIfTI header was mended (pixdim")
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a", "A.NII.GZ", "a.img", "a.png"])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
-def test_the_content_decides_how_a_volume_is_unpacked(
-    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
-) -> None:
-    content = saved(tmp_path / "source.nii").read_bytes()
-    (tmp_path / name).write_bytes(pack(content))
-    (image,) = read(tmp_path / name, plane="sagittal", position="4")
-    np.testing.assert_array_equal(image.pixels, expected("sagittal", 4))
-    write_nifti(tmp_path / "w.nii.gz", image, image.pixels)
-    assert_lies_in(
-        nib.load(tmp_path / "w.nii.gz"), VOLUME, nib.load(tmp_path / "source.nii").affine
-    )
-
-
-def test_a_volume_too_large_for_memory_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    header = nib.Nifti1Header()
-    header.set_data_dtype(np.float64)
-    header.set_data_shape((1024, 1024, 1024))
-    header["vox_offset"], header["magic"] = 352, b"n+1"
-    path = tmp_path / "a.nii"
-    with open(path, "wb") as file:  # sparse: the bytes are promised, and take no room
-        file.write(header.binaryblock)
-        file.truncate(352 + (1 << 33))
-    with pytest.raises(ImageError, match=r"8\.0 GiB; up to 2 GiB are read") as error:
-        read_nifti(path, "axial")
-    assert error.value.reason == "unsupported"
-
-
-def test_voxels_without_extent_are_damaged(tmp_path: Path) -> None:
-    image = nib.Nifti2Image(np.zeros((4, 5, 6), np.int16), None)
-    image.header["pixdim"][1:4] = [1, 1e-300, 1e-300]
-    nib.save(image, tmp_path / "flat.nii")
-    with pytest.raises(
-        ImageError, match=r"voxels of 1 x .* mm, from which no plane is known"
-    ) as error:
-        read(tmp_path / "flat.nii", plane="axial")
-    assert error.value.reason == "damaged"

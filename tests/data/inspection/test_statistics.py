@@ -2,70 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import numpy as np
 import places
 import pytest
 
 from latentdrift.config import ImportOptions
-from latentdrift.data.cohort.cohort import write_cohort
 from latentdrift.data.images.thumbnails import thumbnail
 from latentdrift.data.importing.importer import import_cohort
-from latentdrift.data.inspection.report import write_inspection
 from latentdrift.data.inspection.statistics import inspect, leaks
 
 DATA = places.SHARED / "data"
-
-
-def blocks(seed: int, size: int = 48) -> np.ndarray:
-    return np.kron(
-        np.random.default_rng(seed).integers(1, 250, (6, 6)), np.ones((size // 6, size // 6))
-    ).astype(np.uint8)
-
-
-def planted():
-    """Forty patients with two visits, then a patient, a picture and a near-copy that are where they
-    should not be."""
-    for patient in range(40):
-        for visit in range(2):
-            split = "train" if patient < 24 else "validation" if patient < 32 else "test"
-            yield (
-                blocks(patient * 2 + visit),
-                {
-                    "patient": f"p-{patient}",
-                    "visit": str(visit + 1),
-                    "days": visit * 100.0 * (1 + patient % 2),
-                    "age": 50.0 + patient,
-                    "sex": "FM"[patient % 2],
-                    "findings": ["Mass", "Mass|Edema", None][patient % 3],
-                    "view": "PA",
-                    "split": split,
-                    "row_mm": 1.0,
-                    "col_mm": 1.0,
-                    "site": "A",
-                    "score": float(patient),
-                },
-            )
-    yield blocks(1000), {"patient": "p-0", "visit": "3", "age": 50.0, "sex": "F", "split": "test"}
-    yield (
-        blocks(2),
-        {"patient": "p-101", "age": 60.0, "sex": "F", "split": "test"},
-    )  # the pixels of p-1, visit 1
-    yield (
-        np.clip(blocks(4) + 4, 0, 255).astype(np.uint8),
-        {"patient": "p-102", "split": "validation"},
-    )  # nearly those of p-2, visit 1
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    return write_cohort(
-        tmp_path_factory.mktemp("inspect") / "cohort",
-        planted(),
-        {"describe": "chest X-ray", "kept": ["score"]},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -142,38 +88,6 @@ def test_warnings_are_sentences(found):
     assert not any(
         "score" in sentence for sentence in found["warnings"] if "scores on" not in sentence
     )
-
-
-def test_the_page_and_the_numbers_are_written(cohort, tmp_path):
-    found = write_inspection(cohort, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "inspect.html",
-        "inspect.json",
-    ]
-    assert json.loads((tmp_path / "out" / "inspect.json").read_text()) == found
-    html = (tmp_path / "out" / "inspect.html").read_text()
-    assert html.count("data:image/svg+xml") == 2
-    assert html.count("data:image/png") == 12 * 3 + 2
-    assert not re.search(r"https?://", html)
-    assert "1 patients are in more than one split." in html and 'aria-label="red"' in html
-
-
-def test_a_cohort_without_anything_but_pictures(tmp_path):
-    cohort = write_cohort(
-        tmp_path / "c", [(blocks(0), {}), (np.zeros((10, 12, 3), np.uint8), {})], {}
-    )
-    found = write_inspection(cohort, tmp_path / "out")
-    assert (
-        found["patients"] == 0
-        and found["ages"] is None
-        and found["visits"]["images_per_patient"] == {}
-    )
-    assert "The test split is empty." in found["warnings"]
-    assert (
-        "The images have 2 different sizes; each is padded to a square and resized."
-        in found["warnings"]
-    )
-    assert "Patients are not known" in (tmp_path / "out" / "inspect.html").read_text()
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")

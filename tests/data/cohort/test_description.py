@@ -1,0 +1,42 @@
+"""Types of cohort.json: values of wrong types are refused, and names from later versions pass."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from latentdrift.data.cohort.description import Attribute, CohortInfo
+
+WHOLE = {
+    "format": 1,
+    "describe": "brain MRI",
+    "attributes": {
+        "age": {"type": "number", "unit": "years", "low": 18.0, "high": 96.0},
+        "sex": {"type": "category", "vocabulary": ["F", "M"]},
+    },
+}
+
+
+def test_a_description_survives_a_round_trip():
+    info = CohortInfo.model_validate(WHOLE | {"from_a_later_version": [1]})
+    assert info.attributes["age"] == Attribute(type="number", unit="years", low=18.0, high=96.0)
+    assert info.kept == {} and info.synthetic is None
+    back = info.model_dump(exclude_none=True)
+    assert back == WHOLE | {"kept": {}, "from_a_later_version": [1]}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"format": "1"}, "format"),
+        ({"describe": None}, "describe"),
+        ({"attributes": {"sex": {"type": "category"}}}, "a category has a vocabulary"),
+        ({"attributes": {"seen": {"type": "findings"}}}, "a findings has a vocabulary"),
+        ({"attributes": {"age": {"type": "date"}}}, "attributes.age.type"),
+        ({"images": 2.5}, "images"),
+        ({"synthetic": "no"}, "synthetic"),
+    ],
+)
+def test_a_wrong_type_is_named(change, place):
+    with pytest.raises(ValidationError, match=place):
+        CohortInfo.model_validate(WHOLE | change)

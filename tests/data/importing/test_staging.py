@@ -1,0 +1,57 @@
+"""Unfinished work of an import: it continues under its own key, and goes away at the end."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from latentdrift.data.importing.staging import Staging, staging_folder
+
+
+def stage(staging: Staging, name: str) -> None:
+    """Write a picture's pixels, and record its file."""
+    staging.pixels(f"{name}.png").write_bytes(name.encode())
+    staging.record(f"{name}.dcm", {"images": [{"png": f"{name}.png"}]})
+
+
+def test_finished_files_come_back_under_the_same_key_alone(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    stage(Staging.open(out, "key"), "a")
+    assert Staging.open(out, "key").done == {"a.dcm": {"images": [{"png": "a.png"}]}}
+    anew = Staging.open(out, "another key")
+    assert anew.done == {} and not anew.pixels("a.png").exists()
+
+
+def test_a_line_that_was_cut_off_and_a_file_without_pixels_do_not_count(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    staging = Staging.open(out, "key")
+    for name in "abc":
+        stage(staging, name)
+    staging.pixels("b.png").unlink()
+    progress = staging.folder / "progress.jsonl"
+    progress.write_text(progress.read_text()[:-5])
+    assert list(Staging.open(out, "key").done) == ["a.dcm"]
+
+
+def test_only_its_owner_opens_it(tmp_path: Path) -> None:
+    staging = Staging.open(tmp_path / "cohort", "key")
+    assert stat.S_IMODE(staging.folder.stat().st_mode) == 0o700
+
+
+def test_the_cohort_appears_and_the_unfinished_work_goes(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    staging = Staging.open(out, "key")
+    stage(staging, "a")
+    staging.place("a.png", staging.assemble() / "images" / "000000.png")
+    assert staging.pixels("a.png").exists()
+    staging.finish(out)
+    assert (out / "images" / "000000.png").read_bytes() == b"a"
+    assert not staging_folder(out).exists()
+
+
+def test_leftovers_beside_a_finished_cohort_are_removed(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    Staging.open(out, "key")
+    Staging.forget(out)
+    Staging.forget(out)
+    assert not staging_folder(out).exists()
