@@ -10,7 +10,7 @@ import os
 import pkgutil
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -270,8 +270,19 @@ def content(path: Path) -> bytes:
 def unclocked(value: Any) -> Any:
     """A document without its times."""
     if isinstance(value, dict):
-        return {key: unclocked(part) for key, part in value.items() if key not in CLOCKED}
+        return {
+            key: unclocked(part)
+            for key, part in value.items()
+            if key not in (*CLOCKED, *source_times(value))
+        }
     return [unclocked(part) for part in value] if isinstance(value, list) else value
+
+
+def source_times(document: dict[str, Any]) -> Sequence[str]:
+    """Fields that hold when a demo wrote the scans that it then imports."""
+    if document.get("verb") != "import":
+        return ()
+    return ("inputs",) if Path(document["options"]["source"]).parts[-2:] == ("out", "scans") else ()
 
 
 def empty(place: Path) -> None:
