@@ -69,7 +69,12 @@ def test_gaps_of_a_float_tiff_take_its_smallest_value(tmp_path: Path) -> None:
 
 
 def packed(
-    path: Path, values: np.ndarray, bits: int, photometric: int, colours: Sequence[int] = ()
+    path: Path,
+    values: np.ndarray,
+    bits: int,
+    photometric: int,
+    colours: Sequence[int] = (),
+    order: str = "<",
 ) -> Path:
     """A TIFF whose samples lie bit by bit behind one another, rows from a new byte on (TIFF 6.0,
     sections 3 to 5)."""
@@ -88,13 +93,14 @@ def packed(
         278: height,
         279: len(data),
     }
-    tags = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in longs.items()]
+    tags = [struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in longs.items()]
     if colours:
-        tags.append(struct.pack("<HHII", 320, 3, len(colours), 8))
-    table = struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
-    colour_map = struct.pack(f"<{len(colours)}H", *colours)
+        tags.append(struct.pack(f"{order}HHII", 320, 3, len(colours), 8))
+    table = struct.pack(f"{order}H", len(tags)) + b"".join(tags) + bytes(4)
+    colour_map = struct.pack(f"{order}{len(colours)}H", *colours)
     start = 8 + len(colour_map) + len(data)
-    path.write_bytes(b"II*\0" + struct.pack("<I", start) + colour_map + data + table)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", start)
+    path.write_bytes(head + colour_map + data + table)
     return path
 
 
@@ -110,6 +116,16 @@ def test_samples_of_few_bits_keep_their_share_of_white(
         image.pixels / white, share if photometric else 1 - share, atol=0.5 / 2**bits
     )
     assert image.range == (0.0, float(white))
+
+
+@pytest.mark.parametrize(("order", "photometric"), [(">", 1), (">", 0), ("<", 0)])
+def test_twelve_bits_that_nothing_reads_are_a_sentence(
+    tmp_path: Path, order: str, photometric: int
+) -> None:
+    path = packed(tmp_path / "a.tif", np.ones((5, 7), int), 12, photometric, order=order)
+    with pytest.raises(ImageError, match=r"12 bits .* big-endian or has white as 0") as error:
+        read_raster(path)
+    assert error.value.reason == "unsupported"
 
 
 def test_a_palette_of_sixteen_colours(tmp_path: Path) -> None:

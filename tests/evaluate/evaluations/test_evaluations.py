@@ -16,7 +16,7 @@ from tiny import tiny_clip, tiny_cohort
 from latentdrift import config, service
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import CohortError, OptionError
+from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.downstream.augmentation_experiment import ARMS, CURVES, DOSES
 from latentdrift.evaluate.evaluations.evaluation import Request
 from latentdrift.evaluate.evaluations.evaluations import check, training_cost
@@ -205,3 +205,11 @@ def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_pat
 def test_a_dry_run_refuses_what_the_run_refuses_of_by(folders: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="'weight'"):
         dry_run.run("evaluate", plainly(folders, tmp_path / "out", by="weight"))
+
+
+def test_a_folder_without_edits_is_refused_before_anything_is_read(
+    folders: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match=r"none holds no counterfactual\.png"):
+        dry_run.run("evaluate", plainly(folders, tmp_path / "out", edits=tmp_path / "none"))

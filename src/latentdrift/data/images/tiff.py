@@ -97,9 +97,20 @@ def _pages(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
                 f"a TIFF of {page.bitspersample} bits a sample; {known} are read: save it with 16"
             )
             raise ImageError("unsupported", path, finding)
+        if page.bitspersample == 12 and not _is_plain_12_bit(page):
+            finding = (
+                "a TIFF of 12 bits a sample that is big-endian or has white as 0; save it with 16"
+            )
+            raise ImageError("unsupported", path, finding)
         pages.append(page)
     check_values(path, sum(float(np.prod([float(n) for n in page.shape])) for page in pages))
     return pages
+
+
+def _is_plain_12_bit(page: tifffile.TiffPage) -> bool:
+    """Whether Pillow reads a page of 12 bits a sample (Pillow, TiffImagePlugin, OPEN_INFO)."""
+    is_black_zero = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+    return page.parent.byteorder == "<" and is_black_zero
 
 
 def _samples(path: Path, page: tifffile.TiffPage) -> np.ndarray:

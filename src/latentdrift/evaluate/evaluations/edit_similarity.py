@@ -14,10 +14,12 @@ from latentdrift.evaluate.evaluations.evaluation import (
     Inputs,
     Light,
     Page,
+    Request,
     Results,
 )
 from latentdrift.evaluate.evaluations.page_style import SIMILARITY_TITLES, metric_title
 from latentdrift.evaluate.images.strips import edit_strip
+from latentdrift.evaluate.metrics.image_similarity import edit_folders
 from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.statistics.results import ResultModel
 from latentdrift.html_report import Colour
@@ -50,6 +52,13 @@ class EditSimilarityResult(EvaluationResult):
     """Similarity of every edit to its original."""
 
     edits: list[EditScores]
+
+
+def check(request: Request) -> list[str]:
+    """Refuse a folder that holds no whole edits."""
+    if request.options.edits:
+        edit_folders(request.options.edits)
+    return []
 
 
 def compute(inputs: Inputs) -> EditSimilarityResult | None:
@@ -139,6 +148,7 @@ def _strip(scores: EditScores, edit: Mapping[str, Any]) -> html_report.Block:
 
 EDIT_SIMILARITY = Evaluation(
     result=EditSimilarityResult,
+    check=check,
     compute=compute,
     lights=lights,
     section=section,

@@ -182,12 +182,11 @@ def read_picture(path: Path) -> np.ndarray:
     return np.repeat(pixels[..., None], 3, -1) / 65535.0 if deep else pixels / 255.0
 
 
-def read_edits(folder: Path) -> list[dict[str, Any]]:
-    """Read the edits in a folder: for each its name, its record, and its images as [H, W, 3] in [0,
-    1].
+def edit_folders(folder: Path) -> list[Path]:
+    """Find the edits in a folder: its sub-folders, or the folder itself.
 
-    `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited
-    back: the counterfactual of an edit in the sub-folder `reverse` of its own.
+    Raises:
+        InputError: There is no edit, or one lacks an image.
     """
     folders = sorted(path.parent for path in Path(folder).glob("*/counterfactual.png"))
     if not folders and (Path(folder) / "counterfactual.png").is_file():
@@ -197,7 +196,6 @@ def read_edits(folder: Path) -> list[dict[str, Any]]:
             f"{folder} holds no counterfactual.png, neither itself nor in its sub-folders; give a "
             "folder that `edit` made"
         )
-    edits = []
     for place in folders:
         absent = [name for name in EDIT_PICTURES if not (place / f"{name}.png").is_file()]
         if absent:
@@ -205,6 +203,21 @@ def read_edits(folder: Path) -> list[dict[str, Any]]:
                 f"{place} lacks {', '.join(f'{name}.png' for name in absent)}; was the edit "
                 "interrupted? run it again"
             )
+    return folders
+
+
+def read_edits(folder: Path) -> list[dict[str, Any]]:
+    """Read the edits in a folder: for each its name, its record, and its images as [H, W, 3] in [0,
+    1].
+
+    `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited
+    back: the counterfactual of an edit in the sub-folder `reverse` of its own.
+
+    Raises:
+        InputError: There is no edit, or one lacks an image.
+    """
+    edits = []
+    for place in edit_folders(folder):
         record = place / "record.json"
         edits.append(
             {
