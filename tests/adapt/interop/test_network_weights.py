@@ -416,3 +416,17 @@ def test_a_folder_is_searched_for_the_safe_file_first(tmp_path: Path) -> None:
     assert find(tmp_path) == tmp_path / "learned_embeds.safetensors"
     (tmp_path / "pytorch_custom_diffusion_weights.safetensors").touch()
     assert find(tmp_path) == tmp_path / "pytorch_custom_diffusion_weights.safetensors"
+
+
+def test_the_only_file_of_a_folder_is_found_by_any_name(tmp_path: Path) -> None:
+    assert find(tmp_path) is None
+    (tmp_path / "brain.safetensors").touch()
+    assert find(tmp_path) == tmp_path / "brain.safetensors"
+    (tmp_path / "other.safetensors").touch()
+    assert find(tmp_path) is None
+
+
+def test_the_single_file_of_a_base_is_no_adapter(tmp_path: Path) -> None:
+    (tmp_path / "v1-5.safetensors").touch()
+    (tmp_path / "model_index.json").touch()
+    assert find(tmp_path) is None

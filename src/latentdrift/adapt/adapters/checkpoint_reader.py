@@ -84,10 +84,15 @@ class Foreign:
 
 
 def find(path: Path) -> Path | None:
-    """The file that a path means: itself, or the one of NAMES in a folder."""
+    """The file that a path means: itself, the one of NAMES in a folder, or the folder's only
+    safetensors file, as kohya and the web interfaces name theirs freely."""
     if path.is_file():
         return path
-    return next((path / name for name in NAMES if (path / name).is_file()), None)
+    known = next((path / name for name in NAMES if (path / name).is_file()), None)
+    if known or (path / "model_index.json").is_file():  # a base, which may lie in one file as well
+        return known
+    files = sorted(path.glob("*.safetensors"))
+    return files[0] if len(files) == 1 else None
 
 
 def read(path: Path) -> Foreign:
