@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from latentdrift import config
 from latentdrift.cli import help_text, main
-from latentdrift.cli.parser import parse
-from latentdrift.config.option_groups import EXCEPTIONS, OPTION_GROUPS, grouped
-from latentdrift.errors import OptionError
-from latentdrift.verbs import GROUPS, VERBS, find, load, name_of
+from latentdrift.verbs import GROUPS, VERBS
 
 
 def page(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -38,40 +32,6 @@ def test_the_help_of_a_verb_names_every_option_and_an_example(
         assert not field.is_required() or f"{name.upper()}" in text.splitlines()[0]
     assert row.example in " ".join(text.split()) and "--dry-run" in text
     assert "('" not in text and "PosixPath" not in text
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_the_example_of_a_verb_is_a_command_that_it_takes(verb: str) -> None:
-    program, *arguments = shlex.split(VERBS[verb].example)
-    assert program == "latentdrift"
-    given = parse(arguments)
-    assert given.pop("verb") == verb
-    given = {name: value for name, value in given.items() if name not in ("json", "debug")}
-    del given["dry_run"]
-    assert name_of(main.resolve(verb, given)) == verb
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_the_functions_of_a_row_are_there(verb: str) -> None:
-    assert callable(load(VERBS[verb].function)) and callable(load(VERBS[verb].plan))
-
-
-def test_an_unknown_verb_names_the_nearest() -> None:
-    with pytest.raises(OptionError, match=r"unknown verb 'fti'.*did you mean 'fit'"):
-        find("fti")
-
-
-def test_every_option_has_one_heading() -> None:
-    names = [name for options in OPTION_GROUPS.values() for name in options]
-    assert len(names) == len(set(names))
-    known: set[str] = set()
-    for row in VERBS.values():
-        fields = set(row.options.model_fields)
-        assert {name for options in grouped(row.options).values() for name in options} == fields
-        known |= fields
-    assert set(names) <= known
-    for model, option in EXCEPTIONS:
-        assert option in getattr(config, model).model_fields
 
 
 @pytest.mark.parametrize(
@@ -111,30 +71,3 @@ def test_help_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded: []"
-
-
-def test_without_shtab_completion_says_what_to_install(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "shtab", None)
-    with pytest.raises(SystemExit) as stop:
-        main.main(["--print-completion", "bash"])
-    assert stop.value.code == 1
-    assert "pip install 'latentdrift[completion]'" in capsys.readouterr().err
-
-
-def test_a_completion_script_completes_verbs_options_and_choices(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    pytest.importorskip("shtab")
-    with pytest.raises(SystemExit) as stop:
-        main.main(["--print-completion", "bash"])
-    assert stop.value.code == 0
-    script = tmp_path / "latentdrift.bash"
-    script.write_text(capsys.readouterr().out)
-    probe = (
-        f"source {script}; COMP_WORDS=(latentdrift fit cohort --method cu); COMP_CWORD=4; "
-        "_shtab_latentdrift latentdrift cu --method; echo ${COMPREPLY[@]}"
-    )
-    done = subprocess.run(["bash", "-c", probe], capture_output=True, text=True)
-    assert "custom-diffusion" in done.stdout, done.stderr

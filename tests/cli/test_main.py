@@ -76,15 +76,6 @@ def test_a_verb_of_two_words_has_options_config_and_dry_runs(tmp_path) -> None:
     )  # a base without an adapter is the model that is asked
 
 
-def test_values_may_begin_with_a_minus() -> None:
-    given = vars(
-        parser().parse_args(
-            with_negative_values(["fit", "C", "--out", "O", "--drift", "-0.1,0.2,0,0"])
-        )
-    )
-    assert given["drift"] == "-0.1,0.2,0,0"
-
-
 def test_the_command_line_wins_over_yaml(tmp_path) -> None:
     form = tmp_path / "fit.yaml"
     form.write_text("steps: 7\nbatch-size: 3\nmethod: full\n")

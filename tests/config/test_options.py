@@ -20,58 +20,12 @@ from PIL import Image
 from tiny import tiny_cohort
 
 from latentdrift import config, preflight
-from latentdrift.adapt.interop.exports import EXPORTS
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training.lr_schedules import SCHEDULES
-from latentdrift.adapt.training.optimizers import OPTIMIZERS
-from latentdrift.adapt.training.trackers import TRACKERS
-from latentdrift.cli.show import show
 from latentdrift.config.parts import given
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.data.cohort.controlnet_hints import HINTS
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.editors.editors import check as check_editor
-from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.errors import LatentDriftError, OptionError
-from latentdrift.evaluate.features.features import FEATURES
-from latentdrift.model.families.families import FAMILIES
-from latentdrift.model.noise import NOISES
-from latentdrift.sample.samplers import FLOW_SAMPLERS, SAMPLERS
-from latentdrift.verbs import VERBS
-
-TABLES: dict[str, Any] = {
-    "method": METHODS,
-    "methods": METHODS,
-    "editor": EDITORS,
-    "editors": EDITORS,
-    "sampler": {**SAMPLERS, **FLOW_SAMPLERS},
-    "inversion": INVERSIONS,
-    "rate_schedule": SCHEDULES,
-    "optimizer": OPTIMIZERS,
-    "tracker": TRACKERS,
-    "targets": FAMILIES["sd"].lora_targets,
-    "noise": NOISES,
-    "hint": HINTS,
-    "to": EXPORTS,
-    "features": FEATURES,
-}
-
-
-def test_the_names_are_those_of_the_tables() -> None:
-    assert {option: sorted(names.known) for option, names in config.NAMES.items()} == {
-        option: sorted(table) for option, table in TABLES.items()
-    }
-
-
-def test_every_row_speaks_of_options_that_are_there() -> None:
-    for verb, rows in config.PARTS.items():
-        assert {name for row in rows for name in row.options} <= set(
-            VERBS[verb].options.model_fields
-        )
-    for names, methods in config.BY_METHOD.items():
-        assert set(names) <= set(config.FitOptions.model_fields) and set(methods) <= set(METHODS)
-        for name, row in METHODS.items():  # what shapes a method's parameters has a part in it
-            assert not set(names) & set(row.options) or name in methods
 
 
 def fit(**options: Any) -> config.FitOptions:
@@ -337,31 +291,6 @@ def test_a_mistake_imports_no_torch(line: str, sentence: str, adapter: Path) -> 
         check=True,
     )
     assert sentence in done.stderr and done.stdout.strip() == "[]"
-
-
-def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
-    drift = {"train": [], "infer": [0.012345678901234567, -0.1], "start": "shift"}
-    shown = show(
-        {
-            "cohort": "o",
-            "drift": drift,
-            "seconds": 12.3456789,
-            "same": True,
-            "gate": None,
-            "files": ["a", "b"],
-        }
-    )
-    assert shown.splitlines() == [
-        "cohort: o",
-        "drift:",
-        "  train: none",
-        "  infer: 0.01235, -0.1",
-        "  start: shift",
-        "seconds: 12.35",
-        "same: True",
-        "gate: none",
-        "files: a, b",
-    ]
 
 
 EVERY_SOURCE = (

@@ -11,9 +11,8 @@ import torch
 from gaussian import channels, gaussian, randn, sd_schedule
 from torch import nn
 
-from latentdrift.errors import AdapterError, CohortError, OptionError
+from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.drift import MODES, Drift, Group
-from latentdrift.model.signal_leak import estimate
 
 DELTA = (0.1, -0.05, 0.2, 0.0)
 KINDS = ["epsilon", "v_prediction"]
@@ -195,35 +194,6 @@ def test_stored_drift_that_cannot_be_applied_is_refused(
 ) -> None:
     with pytest.raises(AdapterError, match=message):
         Drift.from_dict({**Drift.of(DELTA).to_dict(), **change})
-
-
-def test_estimate_is_the_mean_latent_times_the_leaked_signal() -> None:
-    """Latents of known mean: a m lies in the interval, which has the width of the standard
-    error."""
-    m = channels(-0.6, 0.0, 0.3, 0.2)
-    sd = 0.5
-    n = 200
-    a_t0 = 0.076
-    per_image = m + sd * randn(n, 4, 1, 1, seed=3)
-    delta, interval = estimate(per_image.expand(n, 4, 8, 8), a_t0)
-    assert delta == pytest.approx((per_image.mean(0).flatten() * a_t0).tolist(), abs=1e-12)
-    for truth, (low, high) in zip((m * a_t0).flatten().tolist(), interval, strict=True):
-        assert low < truth < high
-        assert high - low == pytest.approx(2 * 1.96 * a_t0 * sd / math.sqrt(n), rel=0.2)
-    assert estimate(per_image.flatten(1), a_t0)[0] == pytest.approx(delta)
-    assert estimate(per_image, a_t0) == estimate(per_image, a_t0)
-
-
-@pytest.mark.parametrize("a_t0", [0.0, float("nan")])
-def test_estimate_without_leaked_signal_is_refused(a_t0: float) -> None:
-    with pytest.raises(OptionError, match="zero terminal SNR"):
-        estimate(randn(10, 4), a_t0)
-
-
-@pytest.mark.parametrize("means", [torch.zeros(1, 4), torch.full((3, 4), float("nan"))])
-def test_estimate_needs_images(means: torch.Tensor) -> None:
-    with pytest.raises(CohortError, match="at least two images with finite latents"):
-        estimate(means, 0.07)
 
 
 GROUPS = (

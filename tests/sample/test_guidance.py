@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from gaussian import channels, contexts, gaussian, randn, schedule_of, sd_schedule
@@ -9,6 +11,7 @@ from gaussian import channels, contexts, gaussian, randn, schedule_of, sd_schedu
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import MIXED, Denoiser
+from latentdrift.sample import guidance
 from latentdrift.sample.guidance import guide
 
 DELTA = (0.1, -0.05, 0.2, 0.0)
@@ -143,3 +146,23 @@ def test_contexts_of_several_parts_are_joined_part_by_part() -> None:
         guide(network, 3.0)(torch.zeros(2, 4, 8, 8), 500, pair), torch.full((2, 4, 8, 8), 3.0)
     )
     assert seen == [((4, 3, 5), (4, 7))]
+
+
+@pytest.mark.parametrize("t", [500, torch.tensor([100, 900])])
+def test_every_image_has_its_own_sum(t: Any) -> None:
+    network = gaussian(sd_schedule())
+    xt = randn(2, 4, 8, 8)
+    three = contexts(0.0, 1.0, -2.0)
+    weights = torch.tensor([[2.0, 0.5], [-1.0, 0.0]], dtype=torch.float64)
+    eps_0, eps_1, eps_2 = (network(xt, t, context) for context in three)
+    for image, (w_1, w_2) in enumerate(weights):
+        expected = (eps_0 + w_1 * (eps_1 - eps_0) + w_2 * (eps_2 - eps_0))[image]
+        assert torch.allclose(
+            guidance.compose(network, weights)(xt, t, three)[image], expected, atol=1e-12
+        )
+    alike = weights[:1].expand(2, 2)
+    for rescale in (0.0, 0.7):
+        theirs = guidance.guide(network, 2.0, 0.5, rescale=rescale)(xt, t, three)
+        assert torch.allclose(
+            guidance.compose(network, alike, rescale)(xt, t, three), theirs, atol=1e-12
+        )

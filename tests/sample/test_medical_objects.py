@@ -14,57 +14,18 @@ import numpy as np
 import pydicom
 import pytest
 from infos import info_of
+from synthetic_ramps import drawn
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images import image_readers
 from latentdrift.errors import OptionError
 from latentdrift.sample.medical_objects import bits, check_format, write_objects
-from latentdrift.sample.synthetic_cohort import Request, Sheet
 
 INFO: dict[str, Any] = {"colour": False, "modalities": ["CT"]}
 WINDOW = {
     name: {"low": value, "median": value, "high": value}
     for name, value in (("window_low", -160.0), ("window_high", 240.0))
 }
-
-
-def drawn(out: Path, *, depth: int = 16, colour: bool = False) -> Cohort:
-    """Three ramps as `generate` would publish them."""
-    ramp = np.linspace(-1, 1, 32 * 32).reshape(32, 32)
-    sheet = Sheet.open(out, {})
-    wanted = [
-        Request.of("a CT", {"age": 61.0 + i, "sex": "FMF"[i], "view": ("PA", "axial", None)[i]})
-        for i in range(3)
-    ]
-    for index in range(3):
-        picture = np.stack([ramp, ramp, ramp * (0.5 if colour else 1)], -1)
-        sheet.keep(index, picture, colour=colour, depth=depth)
-    return sheet.publish(wanted, {"describe": "CT"}, 0)
-
-
-@pytest.mark.parametrize(("depth", "kind"), [(8, np.uint8), (16, np.uint16)])
-def test_a_depth_is_that_of_the_pictures(depth: int, kind: Any, tmp_path: Path) -> None:
-    cohort = drawn(tmp_path / "c", depth=depth)
-    stored = cohort.stored(cohort.table.iloc[0].to_dict())
-    most = np.iinfo(kind).max
-    assert stored.dtype == kind and stored[0, 0] == 0 and stored[-1, -1] == most
-    np.testing.assert_array_equal(stored.ravel(), np.rint(np.linspace(0, most, 1024)))
-    assert (cohort.table["window_high"] == most).all()
-
-
-def test_the_copy_search_sees_the_same_of_either_depth(tmp_path: Path) -> None:
-    pictures = {}
-    for depth in (8, 16):
-        sheet = Sheet.open(tmp_path / str(depth), {})
-        sheet.keep(
-            0,
-            np.broadcast_to(np.linspace(-1, 1, 1024).reshape(32, 32, 1), (32, 32, 3)),
-            colour=False,
-            depth=depth,
-        )
-        pictures[depth] = sheet.pictures(1)
-    assert pictures[8].dtype == pictures[16].dtype == np.uint8
-    np.testing.assert_array_equal(pictures[8], pictures[16])
 
 
 @pytest.mark.parametrize(

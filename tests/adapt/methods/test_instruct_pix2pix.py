@@ -19,7 +19,6 @@ import pytest
 import torch
 from edits import edit
 from fits import asked, short_fit
-from gaussian import gaussian, randn, sd_schedule
 from PIL import Image
 
 from latentdrift import config, service
@@ -34,13 +33,9 @@ from latentdrift.adapt.training.batches import Batches
 from latentdrift.adapt.training.training_setup import job
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.edit.editors.instruct_pix2pix import Instruction
-from latentdrift.edit.editors.instruct_pix2pix import instruct_pix2pix as redraw
 from latentdrift.errors import AdapterError, CohortError, OptionError
 from latentdrift.model.base import Base
-from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
-from latentdrift.sample.generate import branches
 from latentdrift.seeds import generator
 from latentdrift.study.benchmarks.benchmark import Bench
 
@@ -397,38 +392,6 @@ def test_studies_that_draw_from_prompts_refuse_it(
 
 
 # --- two scales -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize(
-    ("s_I", "s_T"), [(0.0, 0.0), (1.0, 1.0), (1.5, 7.5), (0.0, 2.0), (2.0, 0.0)]
-)
-def test_two_scales_move_the_mean_by_their_sum(s_I: float, s_T: float, kind: str) -> None:
-    """A linear network whose mean is 0.3 for the image and 0.1 more for the text: guided, it is
-    that of s_I 0.3 + s_T 0.1."""
-    schedule = sd_schedule(kind)
-    start = randn(1, 4, 8, 8)
-
-    def network(xt: torch.Tensor, t: Any, context: Any) -> torch.Tensor:
-        mean = context.embeddings.mean((1, 2)) + context.source.mean((1, 2, 3))
-        return gaussian(schedule, 0.0, 0.2)(xt, t, mean)
-
-    silent, said = (
-        Conditioning(torch.full((1, 3, 5), value, dtype=torch.float64)) for value in (0.0, 0.1)
-    )
-    source = torch.full_like(start, 0.3)
-    contexts = branches(silent, replace(said, source=source))
-    task = Instruction(network, schedule, source, start, contexts, 20, s_T, s_I, torch.Generator())
-    plainly = replace(silent, source=torch.zeros_like(source))
-    mean = replace(
-        task,
-        denoiser=lambda xt, t, _: gaussian(schedule, s_I * 0.3 + s_T * 0.1, 0.2)(xt, t, None),
-        guidance=0.0,
-    )
-    expected = redraw(replace(mean, image_guidance=0.0, contexts=(plainly, plainly, plainly)))[1]
-    reconstruction, counterfactual = redraw(task)
-    torch.testing.assert_close(counterfactual, expected, rtol=0, atol=1e-9)
-    assert torch.equal(reconstruction, source)
 
 
 def stock_picture(pipe: Any, guidance: float, image_guidance: float) -> torch.Tensor:

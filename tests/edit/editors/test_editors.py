@@ -7,53 +7,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gaussian import channels, gaussian, randn, sd_schedule
+from gaussian import gaussian, randn, sd_schedule
+from gaussian_edits import number, task
 
 from latentdrift.edit.core.edit_spec import EditSpec
-from latentdrift.edit.editors.diffedit import differing
 from latentdrift.edit.editors.editors import EDITORS, Task
-from latentdrift.edit.editors.ledits import ledits
-from latentdrift.edit.editors.pix2pix_zero import direction
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.errors import OptionError
 from latentdrift.model.conditioning import Conditioning
-from latentdrift.model.drift import Drift
 
-DELTA = (0.1, -0.05, 0.2, 0.0)
 KINDS = ["epsilon", "v_prediction"]
 BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed]
 UNIT = randn(1, 4, 16, 16)
 STD = 0.2
-
-
-def number(*values: float) -> Conditioning:
-    return Conditioning(torch.tensor(values, dtype=torch.float64))
-
-
-def task(
-    kind: str = "epsilon", *, target: float = 0.5, drifted: bool = False, **options: object
-) -> Task:
-    """The source has mean 0; the context, a number, is added to it."""
-    schedule = sd_schedule(kind)
-    network = gaussian(schedule, 0.0, STD, delta=channels(*DELTA) if drifted else 0.0)
-    values = {
-        "denoiser": Drift.of(DELTA).wrap(network, schedule) if drifted else network,
-        "changed": Drift.of(DELTA).wrap(network, schedule) if drifted else network,
-        "schedule": schedule,
-        "x0": STD * UNIT,
-        "source": number(0.0),
-        "target": number(target),
-        "empty": number(0.0),
-        "strength": 1.0,
-        "steps": 100,
-        "guidance": 1.0,
-        "generator": torch.Generator().manual_seed(0),
-        "starts": (UNIT, UNIT),
-        "parts": (number(target),),
-        "spec": EditSpec(focus=0.0),
-        **options,
-    }
-    return Task(**values)
 
 
 def edited(
@@ -160,13 +126,6 @@ def test_inversion_edits_the_same_anatomy() -> None:
     assert difference.std() < 0.01 * STD
 
 
-@pytest.mark.parametrize(
-    ("strength", "steps", "depth"), [(1.0, 50, 50), (0.6, 50, 30), (0.001, 50, 1), (0.5, 1, 1)]
-)
-def test_strength_is_a_share_of_the_steps(strength: float, steps: int, depth: int) -> None:
-    assert task(strength=strength, steps=steps).depth == depth
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("editor", [name for name in BY_PROMPTS if EDITORS[name].inversions])
 def test_an_inverted_image_comes_back_as_its_inversion_leads(editor: str, kind: str) -> None:
@@ -187,18 +146,6 @@ def test_edit_friendly_noise_moves_the_picture_and_keeps_its_anatomy(kind: str) 
     assert torch.allclose(reconstruction, STD * UNIT, atol=1e-12)
     difference = counterfactual - reconstruction
     assert difference.std() < 1e-10 and difference.mean().item() == pytest.approx(0.5, abs=0.02)
-
-
-def test_several_changes_add_up() -> None:
-    """Where every change is a number, and the network is linear in it, the changes of both are the
-    sum of each."""
-    half = task(strength=0.6)
-    start = replace(half, found=INVERSIONS["edit-friendly"].invert(half))
-    moves = []
-    for parts in ((0.5,), (-0.2,), (0.5, -0.2)):
-        one, other = ledits(replace(start, parts=tuple(number(part) for part in parts)))
-        moves.append((other - one).mean().item())
-    assert moves[2] == pytest.approx(moves[0] + moves[1], abs=1e-12) and moves[1] < 0 < moves[0]
 
 
 def split_network(schedule: object, delta: object = 0.0) -> object:
@@ -226,21 +173,6 @@ def test_a_change_stays_where_the_prompts_differ(editor: str, keeps: float, kind
     assert difference[..., 8:].abs().max() <= keeps and difference[
         ..., :8
     ].mean().item() == pytest.approx(0.5, abs=0.05)
-
-
-def test_one_spike_does_not_hide_where_else_the_prompts_differ() -> None:
-    """The mean of one place follows the prompt twenty times as far as that of the left half: both
-    change."""
-    weight = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
-    weight[..., :8], weight[..., 3, 3] = 1.0, 20.0
-
-    def network(xt: torch.Tensor, t: object, context: Conditioning) -> torch.Tensor:
-        return gaussian(sd_schedule(), weight * context.embeddings.reshape(-1, 1, 1, 1), STD)(
-            xt, t, None
-        )
-
-    inside = differing(task(denoiser=network, changed=network)) >= EditSpec().mask_threshold
-    assert torch.equal(inside, weight > 0)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -322,17 +254,3 @@ def test_the_costs_that_the_docs_state(editor: str) -> None:
     found = INVERSIONS[row.inversions[0]].invert(asked) if row.inversions else None
     row.edit(replace(asked, denoiser=counted, changed=counted, found=found))
     assert sum(calls) == BRANCHES[editor] and asked.depth == D
-
-
-def test_a_direction_leads_from_one_mean_to_the_other() -> None:
-    source = randn(1, 3, 2)
-    befores = randn(4, 3, 2, seed=1)
-    afters = randn(2, 3, 2, seed=2)
-    moved = direction(*map(Conditioning, (source, befores, afters))).embeddings
-    assert (
-        torch.allclose(moved - source, (afters.mean(0) - befores.mean(0))[None])
-        and moved.shape == source.shape
-    )
-    assert torch.allclose(
-        direction(*map(Conditioning, (source, source, afters[:1]))).embeddings, afters[:1]
-    )  # one sentence each: the changed prompt itself

@@ -6,16 +6,18 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tiny import tiny_cohort
 
 from latentdrift import config, service
 from latentdrift.errors import OptionError
-from latentdrift.evaluate.images.brightness import background, levels
-from latentdrift.study.benchmarks.aggregation import over_seeds
-from latentdrift.study.benchmarks.benchmark import Bench
-from latentdrift.study.benchmarks.drift_variants import FITS, VARIANTS, possible
+from latentdrift.study.benchmarks.aggregation import paper
+from latentdrift.study.benchmarks.benchmark import TABLES, Bench
+from latentdrift.study.benchmarks.drift_variants import FITS, VARIANTS
+from latentdrift.study.benchmarks.table1 import TABLE1
+from latentdrift.study.benchmarks.table2 import TABLE2
+from latentdrift.study.benchmarks.table3 import TABLE3
+from latentdrift.study.benchmarks.table4 import TABLE4
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +37,6 @@ def options(cohort: Path, base: Path, out: Path, **more: object) -> config.Bench
         "bootstrap": 10,
     }
     return config.BenchDriftOptions(cohort=cohort, base=str(base), out=out, **{**small, **more})  # type: ignore[arg-type]
-
-
-def test_the_default_is_every_variant() -> None:
-    assert config.BenchDriftOptions.model_fields["variants"].default == tuple(VARIANTS)
-    assert {row.fit for row in VARIANTS.values()} == set(FITS)
-
-
-def test_a_frozen_network_is_not_retrained() -> None:
-    assert not possible("textual-inversion", "zero-snr")
-    assert possible("lora", "zero-snr")
 
 
 @pytest.mark.parametrize(
@@ -164,40 +156,43 @@ def test_unknown_names_are_said_before_any_work(
         Bench(options(cohort, tiny_base_folder, tmp_path, methods=("fulll",)))
 
 
-def test_levels_of_known_pictures() -> None:
-    """Real pictures: a black border around 0.5. Synthetic: the border at 0.1 and 0.3, the inside as
-    it should be."""
-    real = np.zeros((3, 10, 10, 3))
-    real[:, 2:8, 2:8] = 0.5
-    synthetic = np.stack([np.where(real[0] == 0, level, 0.5) for level in (0.1, 0.3)])
-    mask = background(real)
-    assert mask is not None
-    assert mask.sum() == 64
-    found = levels(synthetic, real)
-    assert found["background"] == pytest.approx(255 * 0.2)
-    assert found["background_sd"] == pytest.approx(255 * 0.2 / 2**0.5)
-    assert found["mean_error"] == pytest.approx(255 * 0.2 * 0.64)
-    assert found["spread"] == pytest.approx(255 * 0.2 * 0.64 / 2**0.5)
-    assert found["real_spread"] == 0
-    assert found["real_background"] == 0
-    framed = np.random.default_rng(0).uniform(size=(3, 10, 10, 3))  # pictures that fill the frame
-    assert background(framed) is None
-    assert levels(synthetic, framed)["background"] is None
+@pytest.mark.parametrize("options", TABLES)
+def test_the_default_is_every_row(options: type[config.BenchOptions]) -> None:
+    table = TABLES[options]
+    assert options.model_fields["variants"].default == tuple(table.variants)
+    assert {row.fit for row in table.variants.values()} - {None} == set(table.fits)
+    assert {variant for _, variant in table.paper} <= set(table.variants)
+    assert all(len(numbers) == len(table.paper_columns) for numbers in table.paper.values())
 
 
-def test_a_background_need_not_be_black() -> None:
-    """One picture's nothing is at 17 of 255, another's at 40: each is measured against its own."""
-    real = np.zeros((2, 10, 10, 3)) + np.array([17, 40])[:, None, None, None] / 255
-    real[:, 3:7, 3:7] = 0.8
-    mask = background(real)
-    assert mask is not None and mask.sum() == 100 - 16
-    assert levels(real, real)["real_background"] == pytest.approx((17 + 40) / 2)
-
-
-def test_intervals_over_seeds_are_students() -> None:
-    found = over_seeds([1.0, 2.0, 3.0])
-    assert found is not None
-    assert found["mean"] == 2.0
-    assert found["half"] == pytest.approx(4.303 / 3**0.5, rel=1e-3)  # t(0.975, 2) = 4.303, sd 1
-    assert over_seeds([None]) is None
-    assert (over_seeds([1.5]) or {})["half"] is None
+def test_the_papers_numbers() -> None:
+    """Some of each column and row, as the tables of the paper print them."""
+    columns = [
+        f"paper: {what} {score}"
+        for what in ("brain", "CheXpert")
+        for score in ("FID", "KID", "AUC")
+    ]
+    assert paper(TABLE1, "full", "drift") == dict(
+        zip(columns, ("49.68", "0.035", "0.724", "84", "0.077", "0.746"), strict=True)
+    )
+    assert paper(TABLE1, "custom-diffusion", "none")["paper: brain FID"] == "129.21"
+    assert paper(TABLE1, None, "base")["paper: CheXpert AUC"] == "0.426"
+    assert paper(TABLE1, "dreambooth", "real+synthetic")["paper: brain AUC"] == "0.883"
+    assert set(paper(TABLE1, "lora", "drift").values()) == {"–"}  # the paper has no LoRA
+    assert paper(TABLE3, "full", "diverse+info") == {
+        "paper: brain FID": "51.35",
+        "paper: brain KID": "0.0351",
+    }
+    assert paper(TABLE3, "lora", "simple") == {"paper: brain FID": "–", "paper: brain KID": "–"}
+    columns = [f"paper: {score}" for score in ("FID", "SSIM", "LPIPS", "PSNR")]
+    cells = ("27.41", "0.27", "0.19", "30.49")
+    assert paper(TABLE2, "instruct-pix2pix", "word+custom-diffusion") == dict(
+        zip(columns, cells, strict=True)
+    )
+    assert paper(TABLE2, "instruct-pix2pix", "numerical+full")["paper: PSNR"] == "32.83"
+    assert paper(TABLE2, None, "no-change")["paper: SSIM"] == "–"  # the paper has no such row
+    assert paper(TABLE4, "full", "diverse+info") == {
+        "paper: brain FID": "36.1",
+        "paper: brain KID": "0.0151",
+    }
+    assert paper(TABLE4, "full", "simple+info")["paper: brain FID"] == "–"

@@ -4,70 +4,17 @@ on a tiny base (T18)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
+from delta_curves import GRID, fake, names, points, quiet
 
 from latentdrift import config, record, service
 from latentdrift.cli import dry_run, main
-from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
-from latentdrift.storage import Results
-from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
-from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES, Target
+from latentdrift.study.drift.delta_selection import choose
+from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES
 from latentdrift.study.drift.search import parse_grid, reading
-from latentdrift.study.drift.search_cache import Draw, Points
-
-GRID = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2)
-
-
-def curve(
-    values: Callable[[float], float], half: float, grid: tuple[float, ...] = GRID
-) -> list[Reading]:
-    return [
-        Reading(delta, values(delta), values(delta) - half, values(delta) + half) for delta in grid
-    ]
-
-
-def names(readings: list[Reading]) -> list[str]:
-    return [flag.name for flag in flags(readings)]
-
-
-def test_the_lowest_is_chosen_where_intervals_tell_it_apart() -> None:
-    found = curve(lambda delta: (delta - 0.1) ** 2, 1e-4)
-    assert choose(found).delta == 0.1 and names(found) == []
-
-
-def test_ties_go_to_the_smallest_drift() -> None:
-    found = curve(lambda delta: (delta - 0.1) ** 2, 0.004)  # 0.05 and 0.1 are 0.0025 apart
-    assert lowest(found).delta == 0.1 and choose(found).delta == 0.05
-    assert choose(curve(lambda delta: (delta - 0.1) ** 2, 0.006)).delta == 0.0
-    assert (
-        choose(curve(lambda delta: abs(abs(delta) - 0.1) - 0.01 * delta, 0.0)).delta == 0.1
-    )  # lower of the two
-
-
-def test_ties_of_the_fine_search_go_to_the_trained_drift() -> None:
-    found = curve(lambda delta: 1.0, 0.1, (0.05, 0.075, 0.1, 0.125, 0.15))
-    assert choose(found, anchor=0.1).delta == 0.1
-
-
-def test_order_does_not_matter() -> None:
-    found = curve(lambda delta: (delta + 0.05) ** 2, 0.002)
-    backwards = found[::-1]
-    assert choose(found) == choose(backwards) and flags(found) == flags(backwards)
-
-
-def test_flags() -> None:
-    assert names(curve(lambda delta: 1 - delta, 1e-3)) == ["edge"]
-    assert names(curve(lambda delta: (delta**2 - 0.01) ** 2 * 100, 1e-3)) == ["non-convex"]
-    assert names(curve(lambda delta: (delta**2 - 0.01) ** 2 * 100, 0.1)) == ["flat"]
-    assert names(curve(lambda delta: 0.4, 0.1)) == ["degenerate"]
-    assert names(curve(lambda delta: (delta**2 - 0.01) ** 2 * 100, 0.0)) == ["no-interval"]
-    assert choose(curve(lambda delta: 0.4, 0.1)).delta == 0
 
 
 def test_a_grid_is_read_in_either_unit_with_zero_and_in_order() -> None:
@@ -77,30 +24,6 @@ def test_a_grid_is_read_in_either_unit_with_zero_and_in_order() -> None:
         parse_grid("0", 16)
     with pytest.raises(OptionError, match="not understood"):
         parse_grid("-0.1,some", 16)
-
-
-def fake(best: float, scale: float = 1.0) -> Draw:
-    """Pictures whose every number is off by |delta - best|."""
-
-    def draw(delta: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        rng = np.random.default_rng(0)  # the same seeds for every delta
-        off = scale * abs(delta - best)
-        return np.zeros((8, 8, 3), np.uint8), {
-            name: rng.normal(off, 0.01, (12, 5)) for name in DISTANCES
-        }
-
-    return draw
-
-
-def points(folder: Path, open: Callable[[], Draw], key: str = "k") -> Points:
-    rng = np.random.default_rng(1)
-    real = {name: rng.normal(0, 0.01, (12, 5)) for name in DISTANCES}
-    results = Results(folder, key)
-    return Points(results, open, real, list("aabbccddeeff"), resamples=30, seed=0)
-
-
-def quiet(done: int, total: int) -> None:
-    """No progress."""
 
 
 def test_the_search_finds_the_delta_of_a_known_drawing(tmp_path: Path) -> None:
@@ -117,35 +40,6 @@ def test_a_drawing_that_ignores_delta_is_reported(tmp_path: Path) -> None:
         for point in points(tmp_path, lambda: fake(0.0, scale=0.0)).all(GRID, 1, quiet)
     ]
     assert names(found) == ["degenerate"] and choose(found).delta == 0
-
-
-def test_points_are_made_once_and_an_interruption_keeps_them(tmp_path: Path) -> None:
-    asked: list[float] = []
-
-    def counting(stop: int) -> Draw:
-        def draw(delta: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-            if len(asked) == stop:
-                raise KeyboardInterrupt
-            asked.append(delta)
-            return fake(0.1)(delta)
-
-        return draw
-
-    with pytest.raises(KeyboardInterrupt):
-        points(tmp_path, lambda: counting(3)).all(GRID, 1, quiet)
-    assert len(asked) == 3
-    cut = points(tmp_path, lambda: counting(99)).all(GRID[::-1], 1, quiet)
-    assert sorted(asked) == sorted(GRID)  # none twice
-    assert cut == points(tmp_path / "whole", partial(fake, 0.1)).all(GRID, 1, quiet)
-    points(tmp_path, lambda: counting(99), key="other").all(GRID, 1, quiet)
-    assert len(asked) == 2 * len(GRID)  # other settings, other points
-
-
-def test_the_target_is_never_the_test_split(tiny_cohort_folder: Path) -> None:
-    cohort = Cohort.load(tiny_cohort_folder)
-    assert Target.of(cohort, 0).split == "validation"
-    cohort.table.loc[cohort.table["split"] == "validation", "split"] = "test"
-    assert Target.of(cohort, 0).split == "train" and Target.of(cohort, 0).to_dict()["images"] == 8
 
 
 def options(base: Path, cohort: Path, out: Path, **more: object) -> config.DriftSearchOptions:

@@ -1,5 +1,4 @@
-"""`bench table2` and `table4`: edits of first visits against the last ones, from shared fits,
-beside rows of a known score."""
+"""Table 2: edits of shared fits, a resumed run, and rows without an edit."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benches import adapter, results
 from skimage.metrics import structural_similarity
 from tiny import tiny_cohort
 
@@ -18,7 +18,6 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.study.benchmarks import bench_run
 from latentdrift.study.benchmarks.benchmark import Bench
-from latentdrift.study.editors.reference_edits import visits
 
 SMALL: dict[str, Any] = {
     "fit_steps": 1,
@@ -37,14 +36,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def table2(folder: Path, base: Path | str, out: Path, **more: Any) -> config.BenchTable2Options:
     return config.BenchTable2Options(cohort=folder, base=str(base), out=out, **{**SMALL, **more})
-
-
-def results(out: Path) -> dict[str, dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text()) for path in (out / "results").glob("*.json")}
-
-
-def adapter(out: Path, fit: str) -> dict[str, Any]:
-    return json.loads((out / "fits" / fit / "adapter" / "adapter.json").read_text())
 
 
 def test_table2_runs_from_shared_fits_and_is_resumed(
@@ -158,31 +149,6 @@ def test_a_start_is_fitted_without_instruction_and_the_rest_from_it(
     assert (asked["binned"].start, asked["binned"].instruction) == ((), "binned")
 
 
-def test_table4_edits_by_pix2pix_zero(folder: Path, tiny_base_folder: Path, tmp_path: Path) -> None:
-    options = {
-        **SMALL,
-        "steps": 3,
-        "n": 4,
-        "seeds": 1,
-        "sentences": 2,
-        "variants": ("diverse", "no-change"),
-    }
-    asked = config.BenchTable4Options(
-        cohort=folder, base=str(tiny_base_folder), out=tmp_path, **options
-    )
-    assert dry_run.run("bench table4", asked)["images"] == 4
-    service.run("bench table4", asked, quiet=True)
-    found = results(tmp_path)
-    assert set(found) == {"full-diverse-s0", "no-change-s0"}
-    assert (
-        found["full-diverse-s0"]["metrics"]["ssim"]["value"]
-        != found["no-change-s0"]["metrics"]["ssim"]["value"]
-    )
-    info = adapter(tmp_path, "full-diverse-s0")
-    assert (info["prompt"]["style"], info["prompt"]["patient_info"]) == ("diverse", False)
-    assert "| 41.7 | 0.0216 |" in (tmp_path / "bench.md").read_text()
-
-
 def test_what_cannot_be_run_is_said_before_any_work(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         OptionError,
@@ -200,12 +166,3 @@ def test_what_cannot_be_run_is_said_before_any_work(folder: Path, tmp_path: Path
         match="has 3 patients whose later visit is of another age or diagnosis, and 4 are needed",
     ):
         Bench(table2(few, "pocket", tmp_path))
-
-
-def test_visits_that_a_prompt_cannot_tell_apart_are_no_case(folder: Path) -> None:
-    cohort = Cohort.load(folder)
-    assert len(visits(cohort, "test", cohort.attributes)) == 6
-    table = cohort.table.copy()
-    months = table["age"].where(table["days"] == 0, table["age"] - 0.8)
-    same = Cohort(cohort.folder, table.assign(age=months), cohort.info)
-    assert visits(same, "test", cohort.attributes) == []

@@ -1,12 +1,4 @@
-r"""Drift in Stable Diffusion itself, for whoever has its weights:
-
-    LATENTDRIFT_SD=./sd15 pytest -m slow tests/model/test_stable_diffusion.py
-    LATENTDRIFT_SD=./sd15 LATENTDRIFT_COHORT=./brains pytest -m slow \
-        tests/model/test_stable_diffusion.py
-
-Expected values are those of the paper's figures 2 and 3, as digitised, and of the exact Gaussian
-denoiser.
-"""
+"""Stable Diffusion 1.5: drift as the paper shows it (slow; needs the weights)."""
 
 from __future__ import annotations
 
@@ -35,10 +27,13 @@ PROMPTS = {
     1: "Barack Obama on a plane",
 }  # (Yeganeh et al. 2025, fig. 2)
 
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not SD, reason="LATENTDRIFT_SD names no folder with Stable Diffusion 1.x"),
 ]
+
+
 with_cohort = pytest.mark.skipif(not COHORT, reason="LATENTDRIFT_COHORT names no cohort")
 
 

@@ -1,0 +1,30 @@
+"""Results for people: four digits, and no dictionaries."""
+
+from __future__ import annotations
+
+from latentdrift.cli.show import show
+
+
+def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
+    drift = {"train": [], "infer": [0.012345678901234567, -0.1], "start": "shift"}
+    shown = show(
+        {
+            "cohort": "o",
+            "drift": drift,
+            "seconds": 12.3456789,
+            "same": True,
+            "gate": None,
+            "files": ["a", "b"],
+        }
+    )
+    assert shown.splitlines() == [
+        "cohort: o",
+        "drift:",
+        "  train: none",
+        "  infer: 0.01235, -0.1",
+        "  start: shift",
+        "seconds: 12.35",
+        "same: True",
+        "gate: none",
+        "files: a, b",
+    ]

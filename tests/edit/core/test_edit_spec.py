@@ -1,0 +1,28 @@
+"""EditSpec: the options of `edit` that reach an editor, with their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from latentdrift.config import EditOptions
+from latentdrift.edit.core.edit_spec import EditSpec
+
+
+def test_defaults_are_those_of_the_options() -> None:
+    for field in fields(EditSpec):
+        assert field.default == EditOptions.model_fields[field.name].default, field.name
+
+
+def test_options_reach_the_fields_of_their_names() -> None:
+    options = EditOptions(
+        source="a.png",
+        adapter="run",
+        out="out",
+        set=("age=80",),
+        strength=0.3,
+        steps=7,
+        emphasis=("dementia=2",),
+    )
+    spec = EditSpec.of_options(options)
+    assert (spec.strength, spec.steps, spec.emphasis) == (0.3, 7, ("dementia=2",))
+    assert spec == EditSpec(strength=0.3, steps=7, emphasis=("dementia=2",))

@@ -1,0 +1,69 @@
+"""Classes of a cohort: as its cells spell them, and findings one against the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import tiny_cohort
+
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import CohortError, OptionError
+from latentdrift.evaluate.downstream.class_labels import Classes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty pictures of fifteen patients; half of them have dementia, a large dark disc."""
+    return tiny_cohort(tmp_path_factory.mktemp("tables") / "cohort", 30)
+
+
+@pytest.fixture(scope="module")
+def cohort(folder: Path) -> Cohort:
+    return Cohort.load(folder)
+
+
+def test_classes_are_named_as_the_cohort_spells_them(cohort: Cohort) -> None:
+    assert (
+        str(Classes.of(cohort, None)) == "diagnosis=dementia"
+    )  # the first category of two values but sex
+    alone = Cohort(
+        cohort.folder,
+        cohort.table,
+        {**cohort.info, "attributes": {"sex": cohort.attributes["sex"]}},
+    )
+    assert str(Classes.of(alone, None)) == "sex=F"
+    assert str(Classes.of(cohort, "Diagnosis")) == "diagnosis=dementia"
+    assert str(Classes.of(cohort, "diagnosis=No Dementia")) == "diagnosis=no dementia"
+    rows = pd.DataFrame(
+        {
+            "diagnosis": ["dementia", "no dementia", None],
+            "findings": ["Effusion|Nodule", "No Finding", None],
+        }
+    )
+    for by in (Classes("diagnosis", "dementia"), Classes("findings", "Effusion")):
+        assert np.array_equal(by.labels(rows), [1, 0, np.nan], equal_nan=True)
+
+
+def test_findings_are_one_against_the_rest(cohort: Cohort) -> None:
+    table = cohort.table.assign(findings=["No Finding", "Effusion|Nodule", "Nodule"] * 10)
+    spec = {"findings": {"type": "findings", "vocabulary": ["Effusion", "No Finding", "Nodule"]}}
+    chests = Cohort(cohort.folder, table, {**cohort.info, "attributes": spec})
+    assert str(Classes.of(chests, "findings=effusion")) == "findings=Effusion"
+    assert Classes("findings", "Effusion").labels(table).sum() == 10
+    with pytest.raises(
+        OptionError,
+        match=(
+            r"`by=findings`: 3 values, .* `by=findings=VALUE`; known: Effusion, No Finding, "
+            r"Nodule"
+        ),
+    ):
+        Classes.of(chests, "findings")
+    with pytest.raises(OptionError, match="unknown finding 'Efusion'; known: Effusion"):
+        Classes.of(chests, "findings=Efusion")
+    with pytest.raises(
+        CohortError, match=r"no category .* has exactly two values; say `by=ATTRIBUTE=VALUE`"
+    ):
+        Classes.of(chests, None)
