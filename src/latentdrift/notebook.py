@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import webbrowser
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -53,12 +54,9 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def is_notebook() -> bool:
-    """Whether this is a notebook, which shows HTML."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    shell = get_ipython()
+    """Whether this is a notebook, which shows HTML; IPython in a terminal is none."""
+    ipython = sys.modules.get("IPython")  # a notebook has it loaded
+    shell = ipython and ipython.get_ipython()
     return shell is not None and "IPKernelApp" in shell.config
 
 
