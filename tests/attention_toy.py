@@ -135,7 +135,7 @@ def toy_task(network: Callable[..., Tensor], toy: Toy | None, xT: Tensor, **opti
         "steps": STEPS,
         "guidance": 1.0,
         "generator": torch.Generator().manual_seed(0),
-        "found": Inverted(xT, references),
+        "inversion": Inverted(xT, references),
         "words": words,
         "attention": Attention(toy, FAMILIES["sd"].attention),
     }

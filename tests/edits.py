@@ -9,7 +9,7 @@ from infos import info_of
 from torch import Tensor
 
 from latentdrift.edit.core.edit_spec import EditSpec
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.edit.io import counterfactual
 from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.model.base import Base
@@ -31,7 +31,7 @@ def edit(
     sentences: tuple[Sequence[str], Sequence[str]] = ((), ()),
     mask: Tensor | None = None,
     hints: Sequence[Tensor] = (),
-    cache: Shelf | None = None,
+    cache: InversionCache | None = None,
     **options: Any,
 ) -> Counterfactual:
     """`counterfactual.edit` of a model of these parts; `options` are those of an EditSpec."""

@@ -1102,11 +1102,11 @@ def test_a_signal_ends_in_a_checkpoint_and_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from latentdrift.adapt.training.training_log import Journal
+    from latentdrift.adapt.training.training_log import TrainingLog
 
-    real = Journal.step
+    real = TrainingLog.step
     monkeypatch.setattr(
-        Journal,
+        TrainingLog,
         "step",
         lambda self, done, outcome: (
             real(self, done, outcome),

@@ -127,7 +127,7 @@ def test_an_interrupted_generate_goes_on(
     from latentdrift.sample import synthetic_cohort
 
     generate(study, tmp_path / "whole")
-    keep = synthetic_cohort.Sheet.keep
+    keep = synthetic_cohort.ImageStore.keep
     kept = []
 
     def stop_at_the_third(sheet, index, picture, **how):
@@ -136,13 +136,13 @@ def test_an_interrupted_generate_goes_on(
         kept.append(index)
         keep(sheet, index, picture, **how)
 
-    monkeypatch.setattr(synthetic_cohort.Sheet, "keep", stop_at_the_third)
+    monkeypatch.setattr(synthetic_cohort.ImageStore, "keep", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         generate(study, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
     later: list[int] = []
     monkeypatch.setattr(
-        synthetic_cohort.Sheet,
+        synthetic_cohort.ImageStore,
         "keep",
         lambda sheet, index, picture, **how: (
             later.append(index),

@@ -20,7 +20,7 @@ from latentdrift.prompts import parse_assignment, parse_wanted
 
 COHORTS = ("cohort", "real", "like", "gate")
 """Options that name a cohort."""
-MADE = ("out", "cache", "inversions", "private")
+OUTPUT_OPTIONS = ("out", "cache", "inversions", "private")
 """Options that name what is made, and need not be there."""
 CHECKED_AT_ONCE = ("import", "replay", "reader make", "reader score", "phantom", "demo")
 """Verbs that load nothing heavy before they check their paths themselves."""
@@ -63,7 +63,7 @@ def _check_paths(options: config.Options) -> None:
     from latentdrift.data.cohort.cohort import check_cohort
 
     for name in type(options).model_fields:
-        for path in _paths(getattr(options, name)) if name not in MADE else ():
+        for path in _paths(getattr(options, name)) if name not in OUTPUT_OPTIONS else ():
             if name in COHORTS:
                 check_cohort(path)
             elif not path.exists():
@@ -123,10 +123,10 @@ def attributes(adapter: str) -> Mapping[str, Any] | None:
     """What an adapter's adapter.json says that can be set; None where there is none to be read."""
     for folder in (Path(adapter), Path(adapter) / "adapter"):
         try:
-            found = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["attributes"]
+            recorded = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["attributes"]
         except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong
             continue
-        return found if isinstance(found, dict) else None
+        return recorded if isinstance(recorded, dict) else None
     return {} if is_base(adapter) else None
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from latentdrift.model.base import Base
     from latentdrift.model.model import Model
     from latentdrift.sample.generate import SamplingOptions
-    from latentdrift.sample.synthetic_cohort import Request, Sheet
+    from latentdrift.sample.synthetic_cohort import ImageStore, Request
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -120,13 +120,13 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
 
     cohort = Cohort.load(options.cohort)
     out = options.out or options.cohort.with_name(f"{options.cohort.name}-inspect")
-    found = write_inspection(cohort, out)
-    for warning in found["warnings"]:
+    summary = write_inspection(cohort, out)
+    for warning in summary["warnings"]:
         log.warning(warning)
     return {
         "page": str(out / "inspect.html"),
-        "images": found["images"],
-        "warnings": found["warnings"],
+        "images": summary["images"],
+        "warnings": summary["warnings"],
     }
 
 
@@ -144,17 +144,17 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     inputs = {"base": base.hash, "cohort": cohort.fingerprint}
     critics = FitCritics(cohort, options.resolution or base.resolution, options.seed)
     draw = partial(_preview, seed=options.seed)
-    made = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
+    result = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
     results = {
-        "drift": made.info.drift.to_dict(),
-        "losses": made.info.losses,
-        "outputs": record.outputs(made.adapter),
+        "drift": result.info.drift.to_dict(),
+        "losses": result.info.losses,
+        "outputs": record.outputs(result.adapter),
     }
-    if processes.first and not (made.already and (options.out / record.NAME).is_file()):
+    if processes.first and not (result.already and (options.out / record.NAME).is_file()):
         record.write(options.out, "fit", options, inputs=inputs, results=results)
     return {
-        "adapter": str(made.adapter),
-        "already finished": made.already,
+        "adapter": str(result.adapter),
+        "already finished": result.already,
         **{k: results[k] for k in ("drift", "losses")},
     }
 
@@ -168,7 +168,7 @@ def generate(
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.sample.medical_objects import bits, check_format
     from latentdrift.sample.start_override import restart
-    from latentdrift.sample.synthetic_cohort import Sheet, quarantine
+    from latentdrift.sample.synthetic_cohort import ImageStore, quarantine
 
     model = loaded or load_model(options, options.also)
     model = replace(model, drift=restart(model, options))
@@ -184,14 +184,14 @@ def generate(
     inputs = {
         "base": model.base.hash,
         "adapters": model.adapter_records,
-        "settings": Sheet.key(settings),
+        "settings": ImageStore.key(settings),
     }
     if record.is_of(options.out, "generate", options, inputs):
-        return {**Sheet.finished(options.out), "drift": model.drift.to_dict()}
+        return {**ImageStore.finished(options.out), "drift": model.drift.to_dict()}
 
-    sheet = Sheet.open(options.out, settings)
-    _draw_missing(sheet, requests, model, sampling, hints, depth, quiet)
-    verdict = gate_images(gate, sheet.pictures(len(requests)))
+    store = ImageStore.open(options.out, settings)
+    _draw_missing(store, requests, model, sampling, hints, depth, quiet)
+    verdict = gate_images(gate, store.pictures(len(requests)))
     copies = {i: verdict.why(i) for i in verdict.copies} if verdict else {}
     cohort_info = _synthetic_cohort_info(model, verdict)
     finish = partial(
@@ -202,7 +202,7 @@ def generate(
         gate=cohort_info["gate"],
     )
     mask = hints.mask if hints else None
-    sheet.publish(requests, cohort_info, options.seed, mask, copies, finish)
+    store.publish(requests, cohort_info, options.seed, mask, copies, finish)
     return {
         "cohort": str(options.out),
         "images": len(requests) - len(copies),
@@ -231,7 +231,7 @@ def _image_settings(
 
 
 def _draw_missing(
-    sheet: Sheet,
+    store: ImageStore,
     requests: Sequence[Request],
     model: Model,
     sampling: SamplingOptions,
@@ -242,11 +242,11 @@ def _draw_missing(
     """Generate the images that an interrupted run has not stored yet."""
     from latentdrift.sample.generate import generate as sample
 
-    missing = sheet.missing(requests)
+    missing = store.missing(requests)
     with bar("generate", quiet=quiet) as report:
         images = sample(model.base, model.drift, missing, sampling, model.statistics, hints)
         for done, (index, image) in enumerate(images, start=1):
-            sheet.keep(index, image, colour=bool(model.info.colour), depth=depth)
+            store.keep(index, image, colour=bool(model.info.colour), depth=depth)
             report(done, len(missing))
 
 
@@ -313,19 +313,19 @@ def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> Edi
     from latentdrift.adapt.training.edit_hints import sourced
     from latentdrift.edit.editors.editors import starting
     from latentdrift.edit.io.edit_inputs import entries
-    from latentdrift.edit.io.edit_requests import Wish
+    from latentdrift.edit.io.edit_requests import EditPlan
     from latentdrift.edit.io.edit_run import EditRun
 
     model = loaded or load_model(options, options.also)
-    wish = Wish.of(options, model)
+    plan = EditPlan.of(options, model)
     cohort = options.source if (options.source / "cohort.json").is_file() else None
     hints = sourced(
         model, cohort, options.hint_image, plane=options.plane, position=options.position
     )
     images = hints.having(entries(options, model.info, model.info.side))
-    requests = wish.requests(images)
-    model = replace(model, drift=starting(wish.editor, model, options.steps))
-    run = EditRun(model, options, wish, hints, requests)
+    requests = plan.requests(images)
+    model = replace(model, drift=starting(plan.editor, model, options.steps))
+    run = EditRun(model, options, plan, hints, requests)
     run.check_free()
     return run
 
@@ -350,20 +350,24 @@ def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None 
     if changes and max(changes) < SMALL_CHANGE:
         first = missing[0]
         log.warning(
-            SMALL_CHANGE_WARNING, 100 * SMALL_CHANGE, 100 * max(changes), first.source, first.told
+            SMALL_CHANGE_WARNING,
+            100 * SMALL_CHANGE,
+            100 * max(changes),
+            first.source,
+            first.network_prompt,
         )
-    edits = work.kept()
+    edits = work.completed()
     verdict = gate_edits(
         gate,
         [request.name for request in edits],
-        work.wish.info.side,
-        lambda kind, position: work.shown(edits[position], kind),
+        work.plan.info.side,
+        lambda kind, position: work.square_picture(edits[position], kind),
     )
     copies = {edits[i].name: verdict.why(i) for i in verdict.copies} if verdict else {}
     hold_back(options.out, copies)
     released = [request for request in edits if request.name not in copies]
-    if work.wish.grid:
-        write_series(options.out, released, work.wish.grid, options.animate)
+    if work.plan.grid:
+        write_series(options.out, released, work.plan.grid, options.animate)
     inputs = {"base": work.model.base.hash, "adapters": work.model.adapter_records}
     results = {"outputs": record.outputs(options.out), "gate": verdict and verdict.to_dict()}
     record.write(
@@ -396,13 +400,13 @@ def _write_edits(
     Returns:
         Largest change of each missing edit, as `write_counterfactual` returns it.
     """
-    from latentdrift.edit.io.edit_writer import is_made, write_counterfactual
+    from latentdrift.edit.io.edit_writer import is_complete, write_counterfactual
 
     changes = []
     total = len(missing) + len(reversals)
     with bar("edit", quiet=quiet) as report:
         for done, request in enumerate(missing, start=1):
-            subject, counterfactual = work.make(request, work.shelf)
+            subject, counterfactual = work.make(request, work.inversion_cache)
             folder = work.folder(request)
             change = write_counterfactual(
                 folder, subject, counterfactual, work.facts(request), uids
@@ -413,8 +417,8 @@ def _write_edits(
         for done, (request, reversal) in enumerate(reversals, start=len(missing) + 1):
             is_held_back = not work.folder(request).is_dir()
             folder = work.folder_back(request)
-            if not is_held_back and not is_made(folder, work.facts(reversal)):
-                subject, counterfactual = work.make(reversal, work.shelf)
+            if not is_held_back and not is_complete(folder, work.facts(reversal)):
+                subject, counterfactual = work.make(reversal, work.inversion_cache)
                 write_counterfactual(folder, subject, counterfactual, work.facts(reversal), uids)
             report(done, total)
     return changes
@@ -531,13 +535,13 @@ def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Res
     """Answers and the key -> how well readers told real and synthetic images apart."""
     from latentdrift.evaluate.reader_study import reader_score as study
 
-    found = study.scored(
+    result = study.scored(
         study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed
     )
-    study.write_score(options.out, found)
+    study.write_score(options.out, result)
     return {
         "file": str(options.out),
-        **{name: one["verdict"] for name, one in found["readers"].items()},
+        **{name: one["verdict"] for name, one in result["readers"].items()},
     }
 
 
@@ -548,20 +552,20 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
 
     cohort = Cohort.load(options.cohort)
     with bar("audit", quiet=quiet) as report:
-        told = study.audit(
+        result = study.audit(
             load_model(options), lambda info: _base_of(options, info), cohort, options, report
         )
-    study.write_audit(options.out, told)
-    log.info(told["verdict"]["sentence"])
-    if not told["matches"]:
+    study.write_audit(options.out, result)
+    log.info(result["verdict"]["sentence"])
+    if not result["matches"]:
         log.warning(study.OTHERS)
-    found = {name: told[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
-    inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
-    record.write(options.out, "audit", options, inputs=inputs, results=found)
+    summary = {name: result[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
+    inputs = {"base": result["base"]["hash"], "cohort": cohort.fingerprint}
+    record.write(options.out, "audit", options, inputs=inputs, results=summary)
     return {
         "file": str(options.out / "audit.json"),
         "page": str(options.out / "audit.html"),
-        **found,
+        **summary,
     }
 
 
@@ -588,18 +592,18 @@ def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) ->
 
     cohort = Cohort.load(options.cohort)
     with bar("drift estimate", quiet=quiet) as report:
-        told = estimate(load_model(options), cohort, options, report)
-    write_estimate(options.out, told)
-    found = {name: told[name] for name in ("delta", "interval", "sd")}
-    found["copy_slope"] = told["copy_slope"] and {
-        name: told["copy_slope"][name] for name in ("slope", "full", "r2", "sentence")
+        result = estimate(load_model(options), cohort, options, report)
+    write_estimate(options.out, result)
+    summary = {name: result[name] for name in ("delta", "interval", "sd")}
+    summary["copy_slope"] = result["copy_slope"] and {
+        name: result["copy_slope"][name] for name in ("slope", "full", "r2", "sentence")
     }
-    inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
-    record.write(options.out, "drift estimate", options, inputs=inputs, results=found)
+    inputs = {"base": result["base"]["hash"], "cohort": cohort.fingerprint}
+    record.write(options.out, "drift estimate", options, inputs=inputs, results=summary)
     return {
         "file": str(options.out / "estimate.json"),
         "page": str(options.out / "estimate.html"),
-        **found,
+        **summary,
     }
 
 
@@ -611,18 +615,18 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
 
     cohort = Cohort.load(options.cohort)
     with bar("drift search", quiet=quiet) as report:
-        told, stages = search(partial(load_model, options), cohort, options, report)
-    write_search(options.out, told, stages)
+        result, stages = search(partial(load_model, options), cohort, options, report)
+    write_search(options.out, result, stages)
     for stage in stages:
         for flag in stage.flags:
             log.warning("%s: %s", stage.name, flag["sentence"])
-    found = {name: told[name] for name in ("delta", "sd", "mode", "start", "lowest", "flags")}
-    inputs = {"base": told["base"]["hash"], "cohort": cohort.fingerprint}
-    record.write(options.out, "drift search", options, inputs=inputs, results=found)
+    summary = {name: result[name] for name in ("delta", "sd", "mode", "start", "lowest", "flags")}
+    inputs = {"base": result["base"]["hash"], "cohort": cohort.fingerprint}
+    record.write(options.out, "drift search", options, inputs=inputs, results=summary)
     return {
         "file": str(options.out / "search.json"),
         "page": str(options.out / "search.html"),
-        **found,
+        **summary,
     }
 
 
@@ -632,17 +636,17 @@ def bench(options: config.BenchOptions, quiet: bool = False) -> Result:
     from latentdrift.study.benchmarks.benchmark import Bench
 
     verb = name_of(options)
-    asked = Bench(options)
+    benchmark = Bench(options)
     with bar(verb, quiet=quiet) as report:
-        results = bench_run.bench(asked, report)
-    answers = bench_page.sensitivity(asked)
-    made = bench_page.write_bench(options.out, asked, results, answers)
-    inputs = {"cohort": asked.cohort.fingerprint, "settings": asked.key}
+        results = bench_run.bench(benchmark, report)
+    answers = bench_page.sensitivity(benchmark)
+    page = bench_page.write_bench(options.out, benchmark, results, answers)
+    inputs = {"cohort": benchmark.cohort.fingerprint, "settings": benchmark.key}
     record.write(options.out, verb, options, inputs=inputs, results={"results": len(results)})
     return {
         "file": str(options.out / "bench.json"),
         "table": str(options.out / "bench.md"),
-        "page": str(made),
+        "page": str(page),
     }
 
 
@@ -651,22 +655,22 @@ def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> R
     from latentdrift.study.editors import editor_benchmark, round_trip
     from latentdrift.study.editors.editing_page import write_editors
 
-    asked = editor_benchmark.EditorBenchmark.of(load_model(options, options.also), options)
+    benchmark = editor_benchmark.EditorBenchmark.of(load_model(options, options.also), options)
     with bar("bench editors", quiet=quiet) as report:
-        rows = editor_benchmark.run(asked, report)
+        rows = editor_benchmark.run(benchmark, report)
     with bar("round trips", quiet=quiet or not options.round_trip) as report:
-        trips = round_trip.run(asked, editor_benchmark.shelf_of(asked), report)
-    made = write_editors(options.out, asked, rows, trips)
+        trips = round_trip.run(benchmark, editor_benchmark.open_inversion_cache(benchmark), report)
+    page = write_editors(options.out, benchmark, rows, trips)
     inputs = {
-        "base": asked.model.base.hash,
-        "adapters": asked.model.adapter_records,
-        "settings": asked.key,
+        "base": benchmark.model.base.hash,
+        "adapters": benchmark.model.adapter_records,
+        "settings": benchmark.key,
     }
     record.write(options.out, "bench editors", options, inputs=inputs, results={"rows": len(rows)})
     return {
         "file": str(options.out / "editors.json"),
         "table": str(options.out / "editors.md"),
-        "page": str(made),
+        "page": str(page),
     }
 
 
@@ -688,8 +692,8 @@ def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
     adopted = info.adopted.to_dict() if info.adopted else {}
     results = {"adopted": adopted, "outputs": record.outputs(options.out / "adapter")}
     record.write(options.out, "adopt", options, inputs={"base": base.hash}, results=results)
-    told = {"is": adopted["format"], "method": info.method, "words": list(info.tokens)}
-    return {"adapter": str(options.out / "adapter"), **told}
+    summary = {"is": adopted["format"], "method": info.method, "words": list(info.tokens)}
+    return {"adapter": str(options.out / "adapter"), **summary}
 
 
 def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
@@ -716,7 +720,7 @@ def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
     old = record.read(options.record)
     again = replayed(old, options)
     load(find(old["verb"]).function)(again, quiet)
-    before, after = (found["results"]["outputs"] for found in (old, record.read(options.out)))
+    before, after = (entry["results"]["outputs"] for entry in (old, record.read(options.out)))
     different = sorted(
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
     )
@@ -752,7 +756,9 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
         instead["gate"] = False  # none was there, and by default there is one now
     here = {name: value for name, value in instead.items() if name in model.model_fields}
     try:
-        asked = model(**{**record.complete(old, options.record), **here, "out": options.out})
+        options_again = model(
+            **{**record.complete(old, options.record), **here, "out": options.out}
+        )
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
@@ -760,10 +766,10 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
             f"the record {options.record} has options that `{old['verb']}` does not take ({name}: "
             f"{first['msg']})"
         ) from None
-    for place in (getattr(asked, "base", None), getattr(asked, "adapter", None)):
+    for place in (getattr(options_again, "base", None), getattr(options_again, "adapter", None)):
         if place is not None and not Path(place).exists():
             folders.find(place, fetch=False)
-    return asked
+    return options_again
 
 
 def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
@@ -792,12 +798,12 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
         quiet,
     )
     log.info("5/7 generate")
-    drawn = config.GenerateOptions(
+    generate_options = config.GenerateOptions(
         adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic"
     )
-    generate(drawn, quiet)
+    generate(generate_options, quiet)
     log.info("6/7 edit: what if these patients had dementia?")
-    edited = config.EditOptions(
+    edit_options = config.EditOptions(
         adapter=str(out / "run"),
         source=cohort,
         split="test",
@@ -807,9 +813,9 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
         seed=seed,
         out=out / "edits",
     )
-    edit(edited, quiet)
+    edit(edit_options, quiet)
     log.info("7/7 evaluate")
-    judged = config.EvaluateOptions(
+    evaluate_options = config.EvaluateOptions(
         real=cohort,
         synthetic=out / "synthetic",
         out=out / "report",
@@ -817,7 +823,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
         classifier_seeds=1,
         seed=seed,
     )
-    return evaluate(judged, quiet)
+    return evaluate(evaluate_options, quiet)
 
 
 def _prepare_demo_folder(out: Path) -> None:
@@ -844,7 +850,7 @@ def _prepare_demo_folder(out: Path) -> None:
 
 
 def _preview(
-    base: Any, drift: Any, statistics: Any, texts: list[str], shown: Any, *, seed: int
+    base: Any, drift: Any, statistics: Any, texts: list[str], image_inputs: Any, *, seed: int
 ) -> Any:
     """Pictures [N, H, W, 3] uint8 of a network in training."""
     import numpy as np
@@ -853,11 +859,13 @@ def _preview(
     from latentdrift.data.images.intensity import from_unit
     from latentdrift.sample.generate import generate as draw
 
-    beside = None if shown is None else {i: [part] for i, part in enumerate(shown)}
+    beside = None if image_inputs is None else {i: [part] for i, part in enumerate(image_inputs)}
     sampling = replace(PREVIEW, seed=seed)
     pictures = draw(base, drift, dict(enumerate(texts)), sampling, statistics, beside)
-    drawn = {index: from_unit(picture, (0.0, 255.0), np.uint8) for index, picture in pictures}
-    return np.stack([drawn[index] for index in range(len(texts))])
+    pixels_by_index = {
+        index: from_unit(picture, (0.0, 255.0), np.uint8) for index, picture in pictures
+    }
+    return np.stack([pixels_by_index[index] for index in range(len(texts))])
 
 
 REPLAYED: dict[str, type[config.Options]] = {

@@ -41,7 +41,7 @@ def base(tiny_base_folder: Path) -> Base:
 def drawn(
     base: Base, *prompts: str, indices: tuple[int, ...] | None = None, **how: Any
 ) -> list[np.ndarray]:
-    asked = [Request.of(prompt).drawn for prompt in prompts]
+    asked = [Request.of(prompt).prompt_or_parts for prompt in prompts]
     wanted = dict(zip(indices or range(len(prompts)), asked, strict=True))
     return [
         picture for _, picture in generate(base, Drift(), wanted, SamplingOptions(**{**HOW, **how}))
@@ -87,11 +87,12 @@ def test_a_report_with_an_and_of_its_own_is_one_prompt(
         Cohort(cohort.folder, table, cohort.info), "train", 1, info_of(**captioned)
     )
     assert (
-        one.prompt == one.drawn == "NO MASS: 3 AND HEART"
+        one.prompt == one.prompt_or_parts == "NO MASS: 3 AND HEART"
     )  # a table's words are never taken apart
-    assert Request.of(one.prompt).drawn == (("NO MASS", 3.0), ("HEART", 1.0))
+    assert Request.of(one.prompt).prompt_or_parts == (("NO MASS", 3.0), ("HEART", 1.0))
     (whole,) = (
-        picture for _, picture in generate(base, Drift(), {0: one.drawn}, SamplingOptions(**HOW))
+        picture
+        for _, picture in generate(base, Drift(), {0: one.prompt_or_parts}, SamplingOptions(**HOW))
     )
     (split,) = drawn(base, one.prompt)
     assert not np.array_equal(whole, split)

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from synthetic_ramps import drawn
 
-from latentdrift.sample.synthetic_cohort import REPORTED, Request, Sheet, readable
+from latentdrift.sample.synthetic_cohort import REPORTED, ImageStore, Request, readable
 
 
 def test_long_prompts_are_cut_part_by_part() -> None:
     (found,) = readable(
         [Request.of("one two three:0.5 AND four five")], lambda text: text.split()[0]
     )
-    assert found.drawn == (("one", 0.5), ("four", 1.0)) and found.prompt == "one:0.5 AND four:1"
+    assert (
+        found.prompt_or_parts == (("one", 0.5), ("four", 1.0))
+        and found.prompt == "one:0.5 AND four:1"
+    )
 
 
 @pytest.mark.parametrize(("depth", "kind"), [(8, np.uint8), (16, np.uint16)])
@@ -33,7 +36,7 @@ def test_a_depth_is_that_of_the_pictures(depth: int, kind: Any, tmp_path: Path) 
 def test_the_copy_search_sees_the_same_of_either_depth(tmp_path: Path) -> None:
     pictures = {}
     for depth in (8, 16):
-        sheet = Sheet.open(tmp_path / str(depth), {})
+        sheet = ImageStore.open(tmp_path / str(depth), {})
         sheet.keep(
             0,
             np.broadcast_to(np.linspace(-1, 1, 1024).reshape(32, 32, 1), (32, 32, 3)),

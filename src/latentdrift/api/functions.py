@@ -159,8 +159,8 @@ def edit_all(
     built = options_of(config.EditOptions, {**_references(model), "out": place.path, **values})
     service.run("edit", built, quiet=not progress, model=model)
     folders = sorted(path.parent for path in place.path.rglob("counterfactual.png"))
-    shown = [folder for folder in folders if "reverse" not in folder.parts]
-    return [Counterfactual(folder, place.keeper) for folder in shown]
+    folders_of_edits = [folder for folder in folders if "reverse" not in folder.parts]
+    return [Counterfactual(folder, place.keeper) for folder in folders_of_edits]
 
 
 def evaluate(

@@ -13,7 +13,7 @@ from latentdrift import notebook
 from latentdrift.api.scratch import copy_result
 from latentdrift.data.cohort.cohort import Cohort
 
-MAX_SHOWN = 16
+MAX_PREVIEW_IMAGES = 16
 """Images that a set shows of itself."""
 CONTACT_SHEET = "contact-sheet.png"
 
@@ -76,5 +76,5 @@ class ImageSet:
 
     def _repr_html_(self) -> str:
         captions = [str(place) for place in range(len(self))]
-        shown = zip(self[:MAX_SHOWN], captions, strict=False)
-        return notebook.strip(shown, f"{len(self)} synthetic images")
+        captioned = zip(self[:MAX_PREVIEW_IMAGES], captions, strict=False)
+        return notebook.strip(captioned, f"{len(self)} synthetic images")

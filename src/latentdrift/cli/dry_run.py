@@ -96,14 +96,14 @@ def drift_estimate(options: config.DriftEstimateOptions) -> Result:
     cohort = Cohort.load(options.cohort)
     model = load_model(options)
     a_t0 = first_signal(model.base, options)
-    drawn = options.n if options.copy_slope else 0
+    image_count = options.n if options.copy_slope else 0
     sampling = SamplingOptions.of(options, options.resolution)
     each = _seconds_per_image(model, "", sampling)
     images = len(cohort.rows("train"))
     return {
         "images_encoded": images,
-        "images_drawn": drawn,
-        "seconds": round(each * drawn, 2),
+        "images_drawn": image_count,
+        "seconds": round(each * image_count, 2),
         "a_t0": a_t0,
         "out": str(options.out),
     }
@@ -116,19 +116,19 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
 
     cohort = Cohort.load(options.cohort)
     model = load_model(options)
-    asked = Question.of(model.about(cohort), cohort, options)
+    question = Question.of(model.about(cohort), cohort, options)
     trains = options.stage == "train"
-    deltas = len(asked.grid)
-    each = _seconds_per_image(model, "", asked.sampling)
+    deltas = len(question.grid)
+    each = _seconds_per_image(model, "", question.sampling)
     images = options.n * (deltas + (len(FINE) if trains else 0))
     fitting = (
-        cost_estimate.plan(model.base, cohort, asked.fitting(0.0))["seconds"] * deltas
+        cost_estimate.plan(model.base, cohort, question.fitting(0.0))["seconds"] * deltas
         if trains
         else 0.0
     )
     return {
-        "deltas": list(asked.grid),
-        "target": asked.target.to_dict(),
+        "deltas": list(question.grid),
+        "target": question.target.to_dict(),
         "images": images,
         "fits": deltas if trains else 0,
         "seconds": round(each * images + fitting, 2),
@@ -145,53 +145,53 @@ def bench(options: config.BenchOptions) -> Result:
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.study.benchmarks.benchmark import Bench
 
-    asked = Bench(options)
-    cells = asked.all_cells
-    missing = asked.missing(cells)
-    wanted = {cell.name: cell for cell in (*asked.firsts(missing), *missing) if cell.fit}
+    benchmark = Bench(options)
+    cells = benchmark.all_cells
+    missing = benchmark.missing(cells)
+    wanted = {cell.name: cell for cell in (*benchmark.firsts(missing), *missing) if cell.fit}
     fits = {
-        name: cell for name, cell in wanted.items() if not Run(asked.fitting(cell).out).finished
+        name: cell for name, cell in wanted.items() if not Run(benchmark.fitting(cell).out).finished
     }
-    shared = [variants for _, variants in asked.shared(missing)]
+    shared = [variants for _, variants in benchmark.shared(missing)]
     images = sum(max(variants.values()) for variants in shared)
     seconds = 0.0
     for name in {cell.method for cell in fits.values()}:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         same = [cell for cell in fits.values() if cell.method == name]
-        alone = asked.fitting(same[0]).model_copy(
+        alone = benchmark.fitting(same[0]).model_copy(
             update={"start": ()}
         )  # which may not be there yet, and costs no time
-        seconds += len(same) * cost(base, asked.cohort, alone)["seconds"]
-    if images and asked.table.editor:
-        seconds += images * _seconds_per_visit(asked)
+        seconds += len(same) * cost(base, benchmark.cohort, alone)["seconds"]
+    if images and benchmark.table.editor:
+        seconds += images * _seconds_per_visit(benchmark)
     elif isinstance(options, config.BenchDrawnOptions) and images:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         sampling = SamplingOptions.of(options, options.resolution)
         seconds += images * _seconds_per_image(Model.of_base(base), "", sampling)
-    told: Result = {"fits": len(fits), "images": images}
+    counts: Result = {"fits": len(fits), "images": images}
     if isinstance(options, config.BenchTable1Options):
-        told |= {"by": str(asked.classes), "classifiers": sum(map(len, shared))}
+        counts |= {"by": str(benchmark.classes), "classifiers": sum(map(len, shared))}
         seconds += sum(map(len, shared)) * options.classifier_steps * seconds_per_step()
     there = sum(len(cell.variants) for cell in cells) - sum(map(len, shared))
     return {
-        **told,
+        **counts,
         "results_there": there,
         "seconds": round(seconds / options.workers, 1),
         "out": str(options.out),
     }
 
 
-def _seconds_per_visit(asked: Any) -> float:
+def _seconds_per_visit(benchmark: Any) -> float:
     """Wall time of one edit, by the base in the shape that fits give it."""
     from latentdrift.adapt.methods.methods import METHODS
     from latentdrift.model.base import Base
     from latentdrift.study.benchmarks.bench_edits import trial
 
-    options, (method, *_) = asked.options, asked.options.methods
+    options, (method, *_) = benchmark.options, benchmark.options.methods
     base = Base.load(options.base, device=options.device, precision=options.precision)
-    shaped, _ = METHODS[method].prepare(base, asked.fitting(asked.all_cells[0]), {})
+    shaped, _ = METHODS[method].prepare(base, benchmark.fitting(benchmark.all_cells[0]), {})
     began = time.perf_counter()
-    trial(asked, shaped)
+    trial(benchmark, shaped)
     return time.perf_counter() - began
 
 
@@ -199,25 +199,25 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
     from latentdrift.study.editors import round_trip
     from latentdrift.study.editors.editor_benchmark import EditorBenchmark, edited, unmade
 
-    asked = EditorBenchmark.of(load_model(options, options.also), options)
-    todo = [(row, case) for row, case in unmade(asked) if row in asked.editors]
+    benchmark = EditorBenchmark.of(load_model(options, options.also), options)
+    todo = [(row, case) for row, case in unmade(benchmark) if row in benchmark.editors]
     seconds = 0.0
     for row, case in dict(
         todo
     ).items():  # one edit by each editor: they differ by an order of magnitude
         began = time.perf_counter()
-        edited(asked, row, case, cache=None)
+        edited(benchmark, row, case, cache=None)
         seconds += (time.perf_counter() - began) * sum(row == other for other, _ in todo)
-    trips = round_trip.unmade(asked)
+    trips = round_trip.unmade(benchmark)
     for editor, steps, case in {one[:2]: one for one in trips}.values():
         began = time.perf_counter()
-        edited(asked, editor, case, cache=None, steps=steps)
+        edited(benchmark, editor, case, cache=None, steps=steps)
         seconds += (time.perf_counter() - began) * sum(
             (editor, steps) == other[:2] for other in trips
         )
     return {
-        "editors": list(asked.editors),
-        "cases": len(asked.cases),
+        "editors": list(benchmark.editors),
+        "cases": len(benchmark.cases),
         "edits": len(todo),
         "round_trips": len(trips),
         "seconds": round(seconds, 1),
@@ -257,7 +257,7 @@ def edit(options: config.EditOptions) -> Result:
     seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds
     seconds *= 2 if options.reverse else 1
     return {
-        "images": len({asked.entry.name for asked in work.requests}),
+        "images": len({bench.entry.name for bench in work.requests}),
         "counterfactuals": len(work.requests),
         "counterfactuals_there": len(work.requests) - len(missing),
         "edited_back": len(work.requests) if options.reverse else 0,
@@ -266,25 +266,29 @@ def edit(options: config.EditOptions) -> Result:
         "seconds_per_counterfactual": round(each, 3),
         "seconds": round(seconds, 2),
         "base": work.model.base.name,
-        "editor": work.wish.editor,
+        "editor": work.plan.editor,
         **work.requests[0].facts,
     }
 
 
-def _seconds_per_edit(work: EditRun, asked: Request) -> tuple[float, float]:
+def _seconds_per_edit(work: EditRun, request: Request) -> tuple[float, float]:
     """Wall time of an inversion and of the edit that starts from it, from real ones of few steps:
     both grow along a line."""
-    from latentdrift.edit.inversions.inversion_cache import Shelf
+    from latentdrift.edit.inversions.inversion_cache import InversionCache
 
     def timed(depth: int) -> tuple[float, float, int]:
         steps = min(work.options.steps, max(depth, round(depth / share)))
         with TemporaryDirectory() as folder:
-            found = []
+            seconds_taken = []
             for _ in range(2):  # the second finds the inversion of the first
                 began = time.perf_counter()
-                work.make(asked, Shelf(Path(folder), {}), replace(work.spec, steps=steps, seeds=1))
-                found.append(time.perf_counter() - began)
-        return found[0] - found[1], found[1], max(1, round(share * steps))
+                work.make(
+                    request,
+                    InversionCache(Path(folder), {}),
+                    replace(work.spec, steps=steps, seeds=1),
+                )
+                seconds_taken.append(time.perf_counter() - began)
+        return seconds_taken[0] - seconds_taken[1], seconds_taken[1], max(1, round(share * steps))
 
     share, wanted = work.share, max(1, round(work.share * work.options.steps))
     timed(1)  # warms up
@@ -294,7 +298,7 @@ def _seconds_per_edit(work: EditRun, asked: Request) -> tuple[float, float]:
     inversion, each = (
         max(one + along * (other - one), 0.0) for one, other in zip(few[:2], more[:2], strict=True)
     )
-    return (inversion if work.inversions([asked]) else 0.0), each
+    return (inversion if work.inversions([request]) else 0.0), each
 
 
 def echo(options: config.Options) -> Result:

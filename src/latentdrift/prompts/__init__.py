@@ -24,10 +24,10 @@ from latentdrift.prompts.attribute_parsing import (
 from latentdrift.prompts.departures import (
     OF_THE_PICTURE,
     PromptTraining,
+    constant_attributes,
     departures,
     of_text,
     spelled,
-    taken_for_granted,
 )
 from latentdrift.prompts.edit_prompts import (
     GAPS,
@@ -69,6 +69,7 @@ __all__ = [
     "Years",
     "absent",
     "attributes_of",
+    "constant_attributes",
     "departures",
     "instruction",
     "is_missing",
@@ -90,5 +91,4 @@ __all__ = [
     "spelled",
     "split_findings",
     "states",
-    "taken_for_granted",
 ]

@@ -36,7 +36,7 @@ class PromptTraining:
     """Whether the model is a base alone, whose training nobody here knows."""
 
 
-def taken_for_granted(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+def constant_attributes(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     """Values that no header and nobody says, and that were the same in all training images: "axial"
     of axial slices."""
     words = {name: spec[name].get("vocabulary") or [] for name in OF_THE_PICTURE if name in spec}

@@ -32,7 +32,7 @@ class Manner:
     """A row of INSTRUCTIONS, where what is said is how one visit becomes a later one."""
 
     @classmethod
-    def asked(cls, options: FitOptions) -> Manner:
+    def of_options(cls, options: FitOptions) -> Manner:
         """Prompt style from the options of `fit`."""
         return cls(
             options.prompt_style,

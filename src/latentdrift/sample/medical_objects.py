@@ -26,7 +26,7 @@ LONGEST = 1024
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SyntheticPicture:
     """One picture in its own unit."""
 
     pixels: np.ndarray
@@ -39,7 +39,7 @@ class Drawn:
     """The one that the adapter was trained on; None where it was several, or nobody knows."""
 
 
-def _dicom(path: Path, source: Drawn) -> None:
+def _dicom(path: Path, source: SyntheticPicture) -> None:
     attributes = {
         name: source.row[name] for name in ("age", "sex") if not is_missing(source.row.get(name))
     }
@@ -58,11 +58,11 @@ def _dicom(path: Path, source: Drawn) -> None:
     )
 
 
-def _nifti(path: Path, picture: Drawn) -> None:
+def _nifti(path: Path, picture: SyntheticPicture) -> None:
     write_nifti(path, Image(picture.pixels, picture.range, picture.unit), picture.pixels)
 
 
-OBJECTS: dict[str, Callable[[Path, Drawn], None]] = {"dicom": _dicom, "nifti": _nifti}
+OBJECTS: dict[str, Callable[[Path, SyntheticPicture], None]] = {"dicom": _dicom, "nifti": _nifti}
 
 
 def bits(requested: int | None, info: AdapterInfo) -> int:
@@ -108,17 +108,17 @@ def write_objects(cohort: Cohort, form: str, info: AdapterInfo) -> list[str]:
     with folder_written(place, replace=True) as aside:
         for row in cohort.rows().to_dict("records"):
             name = f"{Path(row['file_name']).stem}{SUFFIXES[form]}"
-            OBJECTS[form](aside / name, _drawn(cohort, row, info))
+            OBJECTS[form](aside / name, _read_picture(cohort, row, info))
             written.append(f"{form}/{name}")
     return written
 
 
-def _drawn(cohort: Cohort, row: dict[str, Any], info: AdapterInfo) -> Drawn:
+def _read_picture(cohort: Cohort, row: dict[str, Any], info: AdapterInfo) -> SyntheticPicture:
     stored = cohort.stored(row)
     modality = info.modalities[0] if len(info.modalities) == 1 else None
     window = info.window
     if window is None or stored.ndim == 3:
         maximum = float(np.iinfo(stored.dtype).max)
-        return Drawn(stored, (0.0, maximum), "intensity", row, modality)
+        return SyntheticPicture(stored, (0.0, maximum), "intensity", row, modality)
     unit = info.unit or "intensity"
-    return Drawn(from_unit(cohort.pixels(row), window), window, unit, row, modality)
+    return SyntheticPicture(from_unit(cohort.pixels(row), window), window, unit, row, modality)

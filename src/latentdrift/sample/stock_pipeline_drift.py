@@ -129,13 +129,13 @@ def on_step_end(
     _check(drift)
     delta = torch.tensor(drift.train or (0.0,)).reshape(-1, 1, 1)
 
-    def callback(pipe: Any, step: int, timestep: Any, found: dict[str, Any]) -> dict[str, Any]:
+    def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         index = int(
             (pipe.scheduler.timesteps == timestep).nonzero()[-1]
         )  # `step` counts from where an image was put in
         k, level = lost(pipe.scheduler, eta)
         share = k[index] - level[-1] if index == len(k) - 1 else k[index]
-        return {**found, "latents": found["latents"] + (share * delta).to(found["latents"])}
+        return {**tensors, "latents": tensors["latents"] + (share * delta).to(tensors["latents"])}
 
     return callback
 

@@ -48,7 +48,7 @@ class Request:
         return cls(prompt, attributes or {}, parts=tuple(parts) if len(parts) > 1 else ())
 
     @property
-    def drawn(self) -> str | tuple[composition.Part, ...]:
+    def prompt_or_parts(self) -> str | tuple[composition.Part, ...]:
         """What it is drawn from."""
         return self.parts or self.prompt
 
@@ -140,7 +140,7 @@ def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Req
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ImageStore:
     """`.<out>.partial/`: the images drawn so far, so that an interrupted run goes on; the cohort
     appears whole or not at all."""
 
@@ -148,7 +148,7 @@ class Sheet:
     folder: Path
 
     @classmethod
-    def open(cls, out: Path, settings: Mapping[str, Any]) -> Sheet:
+    def open(cls, out: Path, settings: Mapping[str, Any]) -> ImageStore:
         """Continue under the same settings, or begin anew.
 
         Raises:
@@ -181,7 +181,9 @@ class Sheet:
     def missing(self, requests: Sequence[Request]) -> dict[int, str | tuple[composition.Part, ...]]:
         """Index -> what is still to be drawn from."""
         return {
-            i: request.drawn for i, request in enumerate(requests) if not self._path(i).exists()
+            i: request.prompt_or_parts
+            for i, request in enumerate(requests)
+            if not self._path(i).exists()
         }
 
     def keep(self, index: int, picture: np.ndarray, *, colour: bool, depth: int = 8) -> None:

@@ -77,9 +77,9 @@ def check_editing(name: str, editor: str) -> None:
     Raises:
         OptionError: There is no such method, or its network is shown something else.
     """
-    shown = "source" if EDITORS[editor].instructed else None
-    if method(name).image_input != shown:
-        able = ", ".join(other for other, row in METHODS.items() if row.image_input == shown)
+    image_input = "source" if EDITORS[editor].takes_instruction else None
+    if method(name).image_input != image_input:
+        able = ", ".join(other for other, row in METHODS.items() if row.image_input == image_input)
         raise OptionError(
             f"editor '{editor}' is not for the network of method '{name}'; take {able}"
         )

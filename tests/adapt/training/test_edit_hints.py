@@ -30,7 +30,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import Hint
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.editors.editors import EDITORS
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -40,7 +40,7 @@ from latentdrift.sample.samplers import run
 from latentdrift.seeds import generator
 from latentdrift.study.editors.editor_benchmark import EditorBenchmark
 
-BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed]
+BY_PROMPTS = [name for name, row in EDITORS.items() if not row.takes_instruction]
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 HINTS = list(torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(5)))
 MASK = torch.zeros(1, 1, 32, 32)
@@ -94,7 +94,9 @@ def test_every_editor_edits_beside_hints(base: Base, editor: str) -> None:
     assert torch.allclose(same.reconstruction, same.counterfactual, atol=1e-4)
 
 
-@pytest.mark.parametrize("editor", [name for name in BY_PROMPTS if not EDITORS[name].hinted])
+@pytest.mark.parametrize(
+    "editor", [name for name in BY_PROMPTS if not EDITORS[name].needs_controlnet]
+)
 def test_controlnets_of_no_weight_edit_as_the_base(plain: Base, base: Base, editor: str) -> None:
     silent = replace(base, controls=tuple((net, 0.0) for net, _ in base.controls))
     with_ = edited(silent, editor)
@@ -177,7 +179,7 @@ def test_a_picture_from_noise_starts_where_the_adapters_sampling_does(base: Base
 
 
 def test_another_hint_is_another_inversion(base: Base, tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, {"base": base.hash})
+    shelf = InversionCache(tmp_path, {"base": base.hash})
     for hints in (HINTS, HINTS[::-1], HINTS):
         edited(base, "ddim", hints=hints, cache=shelf)
     assert len(list(tmp_path.glob("*.safetensors"))) == 2

@@ -113,7 +113,7 @@ def test_the_size_that_a_sheet_claims_is_not_believed(tmp_path: Path, claim: str
 def test_a_row_that_claims_to_be_the_trillionth_ends_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbooks, "MOST_ROWS", 1000)
+    monkeypatch.setattr(workbooks, "MAX_ROWS", 1000)
     saved(tmp_path / "t.xlsx", ("data", ROWS))
     rewritten(
         tmp_path / "t.xlsx", "xl/worksheets/sheet1.xml", ('<row r="4"', '<row r="1000000000000"')

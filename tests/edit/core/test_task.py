@@ -35,9 +35,9 @@ def test_an_inversion_survives_as_tensors() -> None:
 
 def test_a_task_without_inversion_or_start_says_so() -> None:
     with pytest.raises(OptionError, match="none was inverted"):
-        _ = task(found=None).inverted
+        _ = task(inversion=None).required_inversion
     with pytest.raises(OptionError, match="none was drawn"):
-        _ = task(starts=None).drawn
+        _ = task(starts=None).required_starts
 
 
 def test_the_source_with_noise_has_the_spread_of_its_time() -> None:

@@ -41,7 +41,7 @@ def test_the_same_prompt_takes_over_everything(exchange: str) -> None:
     same = of([1, 2, 3], [1, 2, 3], exchange)
     assert (
         torch.equal(same.matrix, torch.eye(LENGTH))
-        and same.kept.all()
+        and same.takes_over.all()
         and not same.gone
         and not same.new
     )
@@ -53,8 +53,8 @@ def test_the_same_prompt_takes_over_everything(exchange: str) -> None:
 def test_a_word_in_anothers_place() -> None:
     replaced, refined = (of([1, 2, 3], [1, 7, 3], exchange) for exchange in ("replace", "refine"))
     assert replaced.gone == refined.gone == (2,) and replaced.new == refined.new == (2,)
-    assert taken(replaced, 2) == {2: 1.0} and replaced.kept[2] == 1
-    assert taken(refined, 2) == {} and refined.kept[2] == 0
+    assert taken(replaced, 2) == {2: 1.0} and replaced.takes_over[2] == 1
+    assert taken(refined, 2) == {} and refined.takes_over[2] == 0
     maps = torch.rand(2, 5, LENGTH)
     own = torch.rand(2, 5, LENGTH)
     made = refined.apply(maps, own)
@@ -79,8 +79,8 @@ def test_words_that_come_and_go(exchange: str) -> None:
     longer = of([1, 2], [1, 8, 2], exchange)
     shorter = of([1, 8, 2], [1, 2], exchange)
     assert (longer.gone, longer.new) == ((), (2,)) and (shorter.gone, shorter.new) == ((2,), ())
-    assert longer.kept[2] == 0 and taken(longer, 3) == {2: 1.0}
-    assert taken(shorter, 2) == {3: 1.0} and shorter.kept.all()
+    assert longer.takes_over[2] == 0 and taken(longer, 3) == {2: 1.0}
+    assert taken(shorter, 2) == {3: 1.0} and shorter.takes_over.all()
 
 
 def test_the_end_and_the_padding_follow_one_another() -> None:

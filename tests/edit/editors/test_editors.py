@@ -17,7 +17,7 @@ from latentdrift.errors import OptionError
 from latentdrift.model.conditioning import Conditioning
 
 KINDS = ["epsilon", "v_prediction"]
-BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed]
+BY_PROMPTS = [name for name, row in EDITORS.items() if not row.takes_instruction]
 UNIT = randn(1, 4, 16, 16)
 STD = 0.2
 
@@ -28,7 +28,7 @@ def edited(
     """(reconstruction, counterfactual) by an editor, from the inversion that it takes."""
     row = EDITORS[editor]
     if name := row.inversion(inversion):
-        asked = replace(asked, found=INVERSIONS[name].invert(asked))
+        asked = replace(asked, inversion=INVERSIONS[name].invert(asked))
     return row.edit(asked)
 
 
@@ -252,5 +252,5 @@ def test_the_costs_that_the_docs_state(editor: str) -> None:
     asked = task(strength=0.6, steps=20, guidance=2.0, parts=(number(0.5), number(0.1))[:PARTS])
     row = EDITORS[editor]
     found = INVERSIONS[row.inversions[0]].invert(asked) if row.inversions else None
-    row.edit(replace(asked, denoiser=counted, changed=counted, found=found))
+    row.edit(replace(asked, denoiser=counted, changed=counted, inversion=found))
     assert sum(calls) == BRANCHES[editor] and asked.depth == D

@@ -15,7 +15,7 @@ def test_several_changes_add_up() -> None:
     """Where every change is a number, and the network is linear in it, the changes of both are the
     sum of each."""
     half = task(strength=0.6)
-    start = replace(half, found=INVERSIONS["edit-friendly"].invert(half))
+    start = replace(half, inversion=INVERSIONS["edit-friendly"].invert(half))
     moves = []
     for parts in ((0.5,), (-0.2,), (0.5, -0.2)):
         one, other = ledits(replace(start, parts=tuple(number(part) for part in parts)))

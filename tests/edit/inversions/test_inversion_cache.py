@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from latentdrift.edit.core.task import Inverted
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.errors import InputError
 from latentdrift.model.conditioning import Conditioning
 
@@ -29,7 +29,7 @@ class Inversion:
 
 
 def test_an_inversion_is_computed_once(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, {"base": "a"})
+    shelf = InversionCache(tmp_path, {"base": "a"})
     invert = Inversion()
     first = shelf.get(X0, invert, steps=10)
     again = shelf.get(X0, invert, steps=10)
@@ -38,7 +38,7 @@ def test_an_inversion_is_computed_once(tmp_path: Path) -> None:
 
 
 def test_another_image_model_or_setting_is_another_inversion(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, {"base": "a"})
+    shelf = InversionCache(tmp_path, {"base": "a"})
     invert = Inversion()
     shelf.get(X0, invert, steps=10)
     shelf.get(X0 + 1, invert, steps=10)
@@ -48,7 +48,7 @@ def test_another_image_model_or_setting_is_another_inversion(tmp_path: Path) -> 
 
 
 def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, {})
+    shelf = InversionCache(tmp_path, {})
     shelf.get(X0, Inversion())
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:40])

@@ -12,14 +12,16 @@ from edits import edit
 from latentdrift.edit.editors import prompt_to_prompt
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
 OPTIONS = {"editor": "ddim", "strength": 0.6, "steps": 10, "guidance": 2.5, "seed": 0}
-BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed and not row.hinted]
+BY_PROMPTS = [
+    name for name, row in EDITORS.items() if not row.takes_instruction and not row.needs_controlnet
+]
 MASK = torch.zeros(1, 1, 32, 32)
 MASK[..., 8:24, 8:24] = 1.0
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -214,7 +216,7 @@ def test_a_local_blend_changes_what_the_words_look_at(
 def test_an_inversion_is_made_once_and_shared_by_editors(
     base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf = Shelf(tmp_path / "kept", {"base": base.hash})
+    shelf = InversionCache(tmp_path / "kept", {"base": base.hash})
     made = []
     row = INVERSIONS["negative-prompt"]
     counted = replace(row, invert=lambda task: (made.append(1), row.invert(task))[1])
@@ -231,7 +233,7 @@ def test_an_inversion_is_made_once_and_shared_by_editors(
 
 
 def test_a_damaged_inversion_is_a_sentence(base: Base, tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, {})
+    shelf = InversionCache(tmp_path, {})
     edited(base, cache=shelf)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])

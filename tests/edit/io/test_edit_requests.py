@@ -12,7 +12,7 @@ from latentdrift import prompts
 from latentdrift.edit.editors.editors import check
 from latentdrift.edit.io.attribute_sweep import check_animation
 from latentdrift.edit.io.edit_inputs import Entry
-from latentdrift.edit.io.edit_requests import Wish
+from latentdrift.edit.io.edit_requests import EditPlan
 from latentdrift.errors import OptionError
 from latentdrift.prompts import Years, parse_series, parse_years
 
@@ -31,8 +31,8 @@ def entry(name: str = "000000", **attributes: Any) -> Entry:
     return Entry(name, attributes, nothing)
 
 
-def wish(changes: Any = (), *series: str, editor: str = "ddim") -> Wish:
-    return Wish(
+def edit_plan(changes: Any = (), *series: str, editor: str = "ddim") -> EditPlan:
+    return EditPlan(
         dict(changes),
         (),
         (),
@@ -94,10 +94,10 @@ def test_years_have_a_sign(text: str) -> None:
 
 
 def test_a_relative_age_is_each_images_own() -> None:
-    found = wish({"age": parse_years("+10", SPEC)}.items()).requests(
+    found = edit_plan({"age": parse_years("+10", SPEC)}.items()).requests(
         [entry("a", age=62.0), entry("b", age=71.5)]
     )
-    assert [request.asked["changes"]["age"] for request in found] == [72.0, 81.5]
+    assert [request.change_facts["changes"]["age"] for request in found] == [72.0, 81.5]
     assert "62 year" in found[0].source and "72 year" in found[0].target
     assert [request.name for request in found] == ["a", "b"]
 
@@ -111,16 +111,16 @@ def test_a_relative_age_is_each_images_own() -> None:
 )
 def test_a_relative_age_that_cannot_be_is_a_sentence(known: dict[str, float], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        wish({"age": Years(10.0)}.items()).request(entry(**known))
+        edit_plan({"age": Years(10.0)}.items()).request(entry(**known))
     with pytest.raises(OptionError, match="-70 years from 60 is -10"):
-        wish({"age": Years(-70.0)}.items()).request(entry(age=60.0))
+        edit_plan({"age": Years(-70.0)}.items()).request(entry(age=60.0))
 
 
 def test_images_without_an_age_are_left_out_with_a_sentence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    found = wish({"age": Years(5.0)}.items()).requests([entry("a", age=70.0), entry("b")])
+    found = edit_plan({"age": Years(5.0)}.items()).requests([entry("a", age=70.0), entry("b")])
     assert [request.entry.name for request in found] == ["a"]
     assert (
         "left out: 1 of 2 images, the first because an age of +5 years counts from the image's own"
@@ -129,10 +129,10 @@ def test_images_without_an_age_are_left_out_with_a_sentence(
 
 
 def test_ages_that_the_adapter_has_not_seen_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    wish((), "age=80:100:10").requests([entry(age=70.0)])
+    edit_plan((), "age=80:100:10").requests([entry(age=70.0)])
     assert "had an age from 60 to 90, and 1 of 6 prompts lie beyond, the first 100" in caplog.text
     caplog.clear()
-    wish((), "age=80:90:10").requests([entry(age=70.0)])
+    edit_plan((), "age=80:90:10").requests([entry(age=70.0)])
     assert not caplog.messages
 
 
@@ -140,7 +140,7 @@ def test_a_grid_is_every_combination_in_folders_of_its_own(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    asked = wish((), "age=60:80:10", "diagnosis=dementia,no dementia")
+    asked = edit_plan((), "age=60:80:10", "diagnosis=dementia,no dementia")
     found = asked.requests([entry("a", age=70.0, diagnosis="no dementia")])
     assert [request.name for request in found] == [
         "a-age-60-diagnosis-dementia",
@@ -149,7 +149,7 @@ def test_a_grid_is_every_combination_in_folders_of_its_own(
         "a-age-80-diagnosis-dementia",
         "a-age-80-diagnosis-no-dementia",
     ]
-    assert found[0].title == "age 60, dementia" and found[0].asked["changes"] == {
+    assert found[0].title == "age 60, dementia" and found[0].change_facts["changes"] == {
         "age": 60.0,
         "diagnosis": "dementia",
     }
@@ -158,16 +158,16 @@ def test_a_grid_is_every_combination_in_folders_of_its_own(
 
 
 def test_a_grid_stands_beside_what_is_set() -> None:
-    (request, _) = wish({"diagnosis": "dementia"}.items(), "age=+5,-5").requests(
+    (request, _) = edit_plan({"diagnosis": "dementia"}.items(), "age=+5,-5").requests(
         [entry("a", age=70.0)]
     )
-    assert request.asked["changes"] == {"diagnosis": "dementia", "age": 75.0}
+    assert request.change_facts["changes"] == {"diagnosis": "dementia", "age": 75.0}
     assert (request.name, request.title) == ("a-age-plus-5", "age +5")
 
 
 def test_signs_are_part_of_a_folders_name() -> None:
     spec = {**SPEC, "score": SPEC["score"]}
-    asked = Wish(
+    asked = EditPlan(
         {},
         (),
         (),
@@ -182,7 +182,7 @@ def test_signs_are_part_of_a_folders_name() -> None:
 
 def test_two_folders_of_one_name_are_refused() -> None:
     spec: Any = {"grade": {"type": "category", "vocabulary": ["A+", "A-"]}}
-    asked = Wish(
+    asked = EditPlan(
         {},
         (),
         (),
@@ -196,7 +196,7 @@ def test_two_folders_of_one_name_are_refused() -> None:
 
 
 def test_facts_say_what_was_asked_of_this_image() -> None:
-    facts = wish({"age": Years(10.0)}.items()).request(entry(age=62.0)).facts
+    facts = edit_plan({"age": Years(10.0)}.items()).request(entry(age=62.0)).facts
     assert (
         facts["changes"] == {"age": 72.0}
         and facts["editor"] == "ddim"

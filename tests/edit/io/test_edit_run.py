@@ -24,7 +24,9 @@ from latentdrift.evaluate.metrics.image_similarity import read_edits
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
-BY_PROMPTS = [name for name, row in EDITORS.items() if not row.instructed and not row.hinted]
+BY_PROMPTS = [
+    name for name, row in EDITORS.items() if not row.takes_instruction and not row.needs_controlnet
+]
 
 
 @pytest.fixture(scope="module")

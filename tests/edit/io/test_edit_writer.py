@@ -22,7 +22,7 @@ from latentdrift.data.images.intensity import to_unit
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.edit.io.edit_inputs import Subject
-from latentdrift.edit.io.edit_writer import is_made, write_counterfactual, write_map
+from latentdrift.edit.io.edit_writer import is_complete, write_counterfactual, write_map
 
 FACTS = {
     "source_prompt": "a brain MRI",
@@ -205,7 +205,9 @@ def test_the_record_is_complete_and_names_nobody(tmp_path: Path) -> None:
         and subject.image.source
         and subject.image.source.uid not in text
     )
-    assert is_made(tmp_path / "e", FACTS) and not is_made(tmp_path / "e", {**FACTS, "seed": 8})
+    assert is_complete(tmp_path / "e", FACTS) and not is_complete(
+        tmp_path / "e", {**FACTS, "seed": 8}
+    )
 
 
 # --- sources in DICOM

@@ -60,13 +60,13 @@ def by_heart(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images 1 and 3 are drawn as the first training image, the second time mirrored."""
     cohort = Cohort.load(study / "cohort")
     (learned,) = cohort.batch(cohort.rows("train").iloc[:1], 32)
-    keep = synthetic_cohort.Sheet.keep
+    keep = synthetic_cohort.ImageStore.keep
 
     def keep_or_copy(sheet: Any, index: int, picture: np.ndarray, **how: Any) -> None:
         copy = np.moveaxis(learned, 0, -1)[:, :: -1 if index == COPIED[1] else 1]
         keep(sheet, index, copy if index in COPIED else picture, **how)
 
-    monkeypatch.setattr(synthetic_cohort.Sheet, "keep", keep_or_copy)
+    monkeypatch.setattr(synthetic_cohort.ImageStore, "keep", keep_or_copy)
 
 
 def generate(study: Path, out: Path, **options: Any) -> dict[str, Any]:
@@ -150,15 +150,15 @@ def test_a_gated_cohort_replays_and_goes_on(
         "000003.png",
     ]
 
-    publish = synthetic_cohort.Sheet.publish
+    publish = synthetic_cohort.ImageStore.publish
     monkeypatch.setattr(
-        synthetic_cohort.Sheet, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        synthetic_cohort.ImageStore, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         generate(study, tmp_path / "cut")
-    monkeypatch.setattr(synthetic_cohort.Sheet, "publish", publish)
+    monkeypatch.setattr(synthetic_cohort.ImageStore, "publish", publish)
     monkeypatch.setattr(
-        synthetic_cohort.Sheet, "keep", lambda *_: pytest.fail("everything was drawn already")
+        synthetic_cohort.ImageStore, "keep", lambda *_: pytest.fail("everything was drawn already")
     )
     generate(study, tmp_path / "cut")
     assert record.outputs(tmp_path / "cut") == record.outputs(tmp_path / "made")
@@ -182,9 +182,9 @@ def test_nothing_changes_where_there_are_no_copies(study: Path, tmp_path: Path) 
 
 
 def test_a_model_that_draws_nothing_else_gives_no_cohort(tmp_path: Path) -> None:
-    from latentdrift.sample.synthetic_cohort import Request, Sheet
+    from latentdrift.sample.synthetic_cohort import ImageStore, Request
 
-    sheet = Sheet.open(tmp_path / "made", {})
+    sheet = ImageStore.open(tmp_path / "made", {})
     for index in (0, 1):
         sheet.keep(index, np.zeros((32, 32, 3)), colour=False)
     with pytest.raises(

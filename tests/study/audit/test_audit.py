@@ -28,7 +28,7 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
 from latentdrift.service import load_model
 from latentdrift.study.audit.audit import losses
-from latentdrift.study.drift.conditioning import Told
+from latentdrift.study.drift.conditioning import CohortConditioning
 
 MEMBERS = 8
 OTHERS = 32
@@ -105,7 +105,11 @@ def known_losses(latents: np.ndarray, learned: np.ndarray) -> np.ndarray:
     model = Model(base, Drift(), info_of(), base_schedule=base.schedule)
     moments = Moments(latents, np.zeros_like(latents))
     return losses(
-        model, moments, Told(dict.fromkeys(range(len(latents)), "")), options, lambda *_: None
+        model,
+        moments,
+        CohortConditioning(dict.fromkeys(range(len(latents)), "")),
+        options,
+        lambda *_: None,
     )
 
 
@@ -270,7 +274,7 @@ def test_what_a_network_is_shown_in_training_it_is_shown_here(
 
     model = load_model(asked)
     moments = latents(model.base, cohort, 32, tmp_path / "cache")
-    seen = Told.of(model, cohort, moments)
+    seen = CohortConditioning.of(model, cohort, moments)
     prompt = seen.prompts[3]
     assert (
         prompt.startswith("Age this 61 years old")
@@ -278,7 +282,7 @@ def test_what_a_network_is_shown_in_training_it_is_shown_here(
         else "62 year old" in prompt
     )
     before = torch.from_numpy(cohort.batch(cohort.rows().iloc[[2]], 32))
-    (shown,) = seen.shown(3)
+    (shown,) = seen.image_inputs(3)
     expected = (
         model.base.source(model.base.moments(before)[0])
         if method == "instruct-pix2pix"
@@ -289,7 +293,7 @@ def test_what_a_network_is_shown_in_training_it_is_shown_here(
         losses(
             model,
             moments,
-            Told({3: prompt}, lambda _, row=row: seen.shown(row)),
+            CohortConditioning({3: prompt}, lambda _, row=row: seen.image_inputs(row)),
             asked,
             lambda *_: None,
         )

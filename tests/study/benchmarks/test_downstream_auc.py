@@ -8,7 +8,7 @@ import pytest
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.study.benchmarks import downstream_auc
-from latentdrift.study.benchmarks.downstream_auc import Exam, taught
+from latentdrift.study.benchmarks.downstream_auc import ClassifierTest, taught
 
 
 def test_the_classifier_learns_from_the_pictures_of_its_row(
@@ -16,7 +16,7 @@ def test_the_classifier_learns_from_the_pictures_of_its_row(
 ) -> None:
     """Training pictures that stand for synthetic ones: with their own rows the AUC is 1, with the
     other class's it is 0."""
-    asked = Exam(
+    asked = ClassifierTest(
         cohort,
         Classes("diagnosis", "dementia"),
         resolution=32,

@@ -204,10 +204,10 @@ def _pickled(path: Path) -> Foreign:
     return _checked(Foreign(path, tensors, metadata))
 
 
-MOST_CODE = 16_000_000
+MAX_CODE = 16_000_000
 """Bytes of a pickle's own code; the numbers lie beside it. That of a whole Stable Diffusion has 0.3
 million."""
-MOST_VALUES = 100_000
+MAX_VALUES = 100_000
 DEEPEST = 20
 """Values in a file, and lists and dicts within each other. Lists that share their parts grow by
 doubling."""
@@ -224,11 +224,7 @@ def _check_archive(path: Path) -> None:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
         code = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
-        if (
-            packed
-            or sum(part.file_size for part in parts) > path.stat().st_size
-            or code > MOST_CODE
-        ):
+        if packed or sum(part.file_size for part in parts) > path.stat().st_size or code > MAX_CODE:
             raise AdapterError(
                 f"{path} is refused: it is packed in a way that torch.save never uses, and would "
                 "grow when it is opened; get this adapter as safetensors"
@@ -251,16 +247,16 @@ def _flat(value: Any) -> Iterator[tuple[str, Any]]:
     """Every value in lists and dicts, under the names of all levels with dots between.
 
     Raises:
-        ValueError: More than MOST_VALUES, or deeper than DEEPEST.
+        ValueError: More than MAX_VALUES, or deeper than DEEPEST.
     """
     waiting: list[tuple[str, Any, int]] = [("", value, 0)]
     visited = 0
     while waiting:
         name, value, depth = waiting.pop()
         visited += 1
-        if visited > MOST_VALUES or depth > DEEPEST:
+        if visited > MAX_VALUES or depth > DEEPEST:
             raise ValueError(
-                f"it holds more than {MOST_VALUES} values, or lists more than {DEEPEST} levels deep"
+                f"it holds more than {MAX_VALUES} values, or lists more than {DEEPEST} levels deep"
             )
         if isinstance(value, PARAMETERS):
             value = dict(value.items())

@@ -40,7 +40,7 @@ BUNDLE = "bundle_emb."
 
 
 @dataclass(frozen=True)
-class Found:
+class ForeignWeights:
     """What a file holds, in our terms."""
 
     changes: lora.Lora = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Format:
     """A row of FORMATS."""
 
     recognise: Callable[[Foreign], bool]
-    read: Callable[[Foreign, Base], Found]
+    read: Callable[[Foreign, Base], ForeignWeights]
     width: Callable[[Foreign], int | None]
     """Of the prompts' vectors that it is made for; None where it does not say."""
 
@@ -84,13 +84,13 @@ def _is_cloneofsimo(foreign: Foreign) -> bool:
     return listed or (bool(named) and all(foreign.metadata.get(key) == "<embed>" for key in others))
 
 
-def _cloneofsimo(foreign: Foreign, base: Base) -> Found:
+def _cloneofsimo(foreign: Foreign, base: Base) -> ForeignWeights:
     words = {
         word(key): _rows(rows)
         for key, rows in foreign.tensors.items()
         if foreign.metadata.get(key) == "<embed>"
     }
-    return Found(lora_keys.cloneofsimo(foreign, base), words)
+    return ForeignWeights(lora_keys.cloneofsimo(foreign, base), words)
 
 
 def _numbered_width(foreign: Foreign) -> int | None:
@@ -122,23 +122,25 @@ def _network_width(foreign: Foreign) -> int | None:
     )
 
 
-def _bundled(read: Callable[[Foreign, Base], lora.Lora]) -> Callable[[Foreign, Base], Found]:
+def _bundled(
+    read: Callable[[Foreign, Base], lora.Lora],
+) -> Callable[[Foreign, Base], ForeignWeights]:
     """A LoRA with words beside it, `bundle_emb.WORD.string_to_param.*`, as kohya's and OneTrainer's
     files may have them."""
 
-    def both(foreign: Foreign, base: Base) -> Found:
+    def both(foreign: Foreign, base: Base) -> ForeignWeights:
         words = {key: tensor for key, tensor in foreign.tensors.items() if key.startswith(BUNDLE)}
         changes = {key: tensor for key, tensor in foreign.tensors.items() if key not in words}
         spelled = {
             word(key.removeprefix(BUNDLE).split(".")[0]): _rows(tensor)
             for key, tensor in words.items()
         }
-        return Found(read(replace(foreign, tensors=changes), base), spelled)
+        return ForeignWeights(read(replace(foreign, tensors=changes), base), spelled)
 
     return both
 
 
-def _custom(foreign: Foreign, base: Base) -> Found:
+def _custom(foreign: Foreign, base: Base) -> ForeignWeights:
     """The projections, and the words in the files beside: diffusers' script writes `<new1>.bin`.
 
     Raises:
@@ -152,7 +154,7 @@ def _custom(foreign: Foreign, base: Base) -> Found:
         raise AdapterError(
             f"{foreign.path} comes without its word; put that file, such as <new1>.bin, beside it"
         )
-    return Found(words=words, network=network_weights.custom(foreign))
+    return ForeignWeights(words=words, network=network_weights.custom(foreign))
 
 
 def _beside(path: Path) -> Iterator[Path]:
@@ -183,14 +185,16 @@ def _words_width(foreign: Foreign) -> int:
     return next(iter(foreign.tensors.values())).shape[-1]
 
 
-def _one_word(foreign: Foreign, base: Base) -> Found:
+def _one_word(foreign: Foreign, base: Base) -> ForeignWeights:
     """AUTOMATIC1111 gives a file's vectors the file's name; the older layout has one inside."""
     (rows,) = foreign.tensors.values()
-    return Found(words={word(str(foreign.metadata.get("name") or foreign.path.stem)): _rows(rows)})
+    return ForeignWeights(
+        words={word(str(foreign.metadata.get("name") or foreign.path.stem)): _rows(rows)}
+    )
 
 
-def _words(foreign: Foreign, base: Base) -> Found:
-    return Found(words={word(key): _rows(rows) for key, rows in foreign.tensors.items()})
+def _words(foreign: Foreign, base: Base) -> ForeignWeights:
+    return ForeignWeights(words={word(key): _rows(rows) for key, rows in foreign.tensors.items()})
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -210,7 +214,7 @@ FORMATS: dict[str, Format] = {
         _any("lora_unet_", "lora_te_", "lora_te1_"), _bundled(lora_keys.kohya), _named_width
     ),
     "peft LoRA": Format(
-        _any("base_model.model."), lambda f, b: Found(lora_keys.peft(f, b)), _named_width
+        _any("base_model.model."), lambda f, b: ForeignWeights(lora_keys.peft(f, b)), _named_width
     ),
     "diffusers LoRA": Format(
         _any(".lora_A.", ".lora.down.", "_lora.down.", ".lora_linear_layer.down."),
@@ -220,12 +224,12 @@ FORMATS: dict[str, Format] = {
     "diffusers Custom Diffusion": Format(_any("_custom_diffusion."), _custom, _network_width),
     "diffusers ControlNet": Format(
         _any("controlnet_cond_embedding.conv_in.weight"),
-        lambda f, b: Found(network=network_weights.control(f)),
+        lambda f, b: ForeignWeights(network=network_weights.control(f)),
         _network_width,
     ),
     "diffusers U-Net": Format(
         lambda f: {"conv_in.weight", "time_embedding.linear_1.weight"} <= f.tensors.keys(),
-        lambda f, b: Found(network=network_weights.whole(f, b)),
+        lambda f, b: ForeignWeights(network=network_weights.whole(f, b)),
         _network_width,
     ),
     # diffusers' advanced DreamBooth script: the vectors of all its new words, which its prompts say
@@ -274,7 +278,7 @@ def describe(foreign: Foreign, name: str) -> str:
     return f"{article} {name}" + (f" for prompts {width} wide{fits}" if width else "")
 
 
-def read(foreign: Foreign, base: Base) -> Found:
+def read(foreign: Foreign, base: Base) -> ForeignWeights:
     """What is in a file, checked to fit a base.
 
     Raises:

@@ -43,7 +43,7 @@ def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> l
     Raises:
         OptionError: The cohort lacks what the prompts are to be made of.
     """
-    manner = prompts.Manner.asked(options)
+    manner = prompts.Manner.of_options(options)
     spec = cohort.attributes
     manner.check(spec, cohort.texts)
     learned = describe != cohort.describe
@@ -80,7 +80,7 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
                 "taught by instructions, which say age and condition of both visits: leave it out; "
                 "`instruction` says how they are worded"
             )
-    manner = prompts.Manner.asked(options)
+    manner = prompts.Manner.of_options(options)
     spec = cohort.attributes
     manner.check(spec, cohort.texts)
     rows = cohort.rows(split)

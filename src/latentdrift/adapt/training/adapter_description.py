@@ -108,7 +108,7 @@ def _prompt_info(job: Job) -> PromptInfo:
     options = job.options
     return PromptInfo.model_validate(
         {
-            **asdict(prompts.Manner.asked(options)),
+            **asdict(prompts.Manner.of_options(options)),
             "caption_dropout": job.dropout,
             "templates": list(prompts.TEMPLATES[options.prompt_style]),
         }

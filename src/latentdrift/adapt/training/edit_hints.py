@@ -89,7 +89,7 @@ class Sourced:
         Raises:
             InputError, CohortError: One cannot be read.
         """
-        hints = [self._made(hint, file, picture, fit, row) for hint, file in self._pairs]
+        hints = [self._edges_picture(hint, file, picture, fit, row) for hint, file in self._pairs]
         return [torch.from_numpy(hint).expand(3, -1, -1) for hint in hints]
 
     @property
@@ -110,7 +110,7 @@ class Sourced:
             else None
         )
 
-    def _made(
+    def _edges_picture(
         self, hint: Hint, file: Path | None, picture: np.ndarray, fit: Fit, row: int | None
     ) -> np.ndarray:
         if file is not None:

@@ -29,7 +29,7 @@ from latentdrift.adapt.training.distributed import Processes
 from latentdrift.adapt.training.preview import LAST_PICTURES, Draw, Judge, Previews
 from latentdrift.adapt.training.run_folder import Run
 from latentdrift.adapt.training.trainer import Contexts, Trainer
-from latentdrift.adapt.training.training_log import Journal, Silence
+from latentdrift.adapt.training.training_log import Silence, TrainingLog
 from latentdrift.adapt.training.training_setup import (
     Job,
     drift_classes,
@@ -113,13 +113,13 @@ def fit(
     run.need(disk(base, parameters, todo, len(cohort.rows())))
     if processes.first:
         run.claim(todo.settings)
-    with _journal(run, todo, begin, processes, quiet) as journal:
+    with _open_log(run, todo, begin, processes, quiet) as training_log:
         with processes.first_before_others():
-            inputs = _inputs(base, own, cohort, todo, run, journal, class_pictures)
+            inputs = _inputs(base, own, cohort, todo, run, training_log, class_pictures)
         drift, drift_info = resolve_drift(todo, base, cohort, inputs.moments)
         trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, processes)
         trainer.restore(last)
-        observers = _Observers(preview, judge, on_step, journal)
+        observers = _Observers(preview, judge, on_step, training_log)
         trained = _train(trainer, cohort, todo, inputs, run, drift, drift_info, observers)
     if processes.first:
         trained.write(base, cohort, todo, run)
@@ -127,11 +127,11 @@ def fit(
     return FitResult(run.adapter, read(run.adapter), begin, already=False)
 
 
-def _journal(
+def _open_log(
     run: Run, todo: Job, begin: int, processes: Processes, quiet: bool
-) -> Journal | Silence:
+) -> TrainingLog | Silence:
     """The logs of the run, which the first process alone writes."""
-    return Journal(run, todo.options, begin, quiet=quiet) if processes.first else Silence()
+    return TrainingLog(run, todo.options, begin, quiet=quiet) if processes.first else Silence()
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ class _Observers:
     preview: Draw | None
     judge: Judge | None
     on_step: Callable[[int, float], None] | None
-    journal: Journal | Silence
+    training_log: TrainingLog | Silence
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,12 +179,12 @@ def _train(
     observers: _Observers,
 ) -> _Trained:
     """Train to the last step, then choose the weights that stay, and the start of sampling."""
-    journal = observers.journal
+    training_log = observers.training_log
     is_first = trainer.processes.first
     statistics = _statistics(todo, inputs.moments)
     previews = Previews(observers.preview if is_first else None, todo, statistics, inputs.beside)
-    draw = _drawing(previews, drift, observers.judge, journal)
-    _loop(trainer, todo, inputs, run, journal, draw, observers.on_step)
+    draw = _drawing(previews, drift, observers.judge, training_log)
+    _loop(trainer, todo, inputs, run, training_log, draw, observers.on_step)
     if is_first:
         trainer.settle(run.checkpoints)
         if drift_calibration.asks(todo):
@@ -196,10 +196,10 @@ def _train(
                 inputs.moments,
                 inputs.beside,
                 drift_classes(todo, cohort),
-                journal.bar("drift"),
+                training_log.bar("drift"),
             )
     final = Drift.from_dict(drift_info)
-    judgement = _last(previews, trainer, final, observers.judge, journal)
+    judgement = _last(previews, trainer, final, observers.judge, training_log)
     return _Trained(trainer, drift_info, statistics, judgement)
 
 
@@ -225,12 +225,12 @@ def _inputs(
     cohort: Cohort,
     todo: Job,
     run: Run,
-    journal: Journal | Silence,
+    training_log: TrainingLog | Silence,
     class_pictures: Path | None,
 ) -> _Inputs:
     """Compute the data of a fit, or read it from the caches."""
     moments = latent_cache.latents(
-        base, cohort, todo.resolution, run.cache, progress=journal.bar("latents")
+        base, cohort, todo.resolution, run.cache, progress=training_log.bar("latents")
     )
     contexts = (
         latent_cache.live_contexts(base, todo.prompts)
@@ -239,7 +239,7 @@ def _inputs(
     )
     weights = todo.weights(base, cohort, run.cache)
     beside = todo.beside(base, cohort, moments, run.cache)
-    known = _class_latents(base, own, todo, run, journal, class_pictures)
+    known = _class_latents(base, own, todo, run, training_log, class_pictures)
     return _Inputs(
         moments,
         contexts,
@@ -283,13 +283,18 @@ def _stream(
 
 
 def _class_latents(
-    base: Base, own: Schedule, todo: Job, run: Run, journal: Journal | Silence, shared: Path | None
+    base: Base,
+    own: Schedule,
+    todo: Job,
+    run: Run,
+    training_log: TrainingLog | Silence,
+    shared: Path | None,
 ) -> latent_cache.Moments | None:
     """Pictures that the base draws of the class; None where training does not keep to any."""
     if not todo.options.prior_images:
         return None
     root = shared or run.cache
-    bar = journal.bar("class")
+    bar = training_log.bar("class")
     return prior_preservation.class_latents(
         base, own, todo, root, progress=bar, shared=shared is not None
     )
@@ -300,7 +305,7 @@ def _loop(
     todo: Job,
     inputs: _Inputs,
     run: Run,
-    journal: Journal | Silence,
+    training_log: TrainingLog | Silence,
     draw: Callable[[Trainer], None],
     on_step: Callable[[int, float], None] | None,
 ) -> None:
@@ -311,7 +316,7 @@ def _loop(
         """Where a checkpoint is due: the held-out loss, and the checkpoint."""
         due = trainer.done % options.checkpoint_every == 0 or trainer.done == options.steps
         if due and trainer.watched < trainer.done:
-            journal.held_out(trainer.done, trainer.watch(inputs.held_out))
+            training_log.held_out(trainer.done, trainer.watch(inputs.held_out))
             if trainer.done and trainer.processes.first:
                 trainer.save(run.checkpoints)
 
@@ -321,7 +326,7 @@ def _loop(
             outcome = trainer.update(inputs.batches(trainer.done))
             if not outcome.finite:
                 raise OptionError(_not_finite(trainer, todo, run))
-            journal.step(trainer.done, outcome)
+            training_log.step(trainer.done, outcome)
             look()
             draw(trainer)
             if on_step:
@@ -332,11 +337,11 @@ def _loop(
             log.warning("stopped after step %d, of which there is a checkpoint", trainer.done)
         raise
     if trainer.patience:
-        journal.early_stopping(trainer.done, trainer.patience)
+        training_log.early_stopping(trainer.done, trainer.patience)
 
 
 def _drawing(
-    previews: Previews, drift: Drift, judge: Judge | None, journal: Journal | Silence
+    previews: Previews, drift: Drift, judge: Judge | None, training_log: TrainingLog | Silence
 ) -> Callable[[Trainer], None]:
     """A function of the trainer, which draws and judges a preview where one is due."""
 
@@ -345,11 +350,11 @@ def _drawing(
             return
         with trainer.final_weights():
             pictures = previews.draw(trainer.base, drift)
-        journal.picture(trainer.done, contact_sheet([*pictures]))
+        training_log.picture(trainer.done, contact_sheet([*pictures]))
         if (
             judge and trainer.done < previews.todo.options.steps
         ):  # the last step is judged by more pictures
-            journal.judged(trainer.done, judge(pictures))
+            training_log.judged(trainer.done, judge(pictures))
 
     return draw
 
@@ -359,13 +364,13 @@ def _last(
     trainer: Trainer,
     drift: Drift,
     judge: Judge | None,
-    journal: Journal | Silence,
+    training_log: TrainingLog | Silence,
 ) -> PreviewVerdict | None:
     """What the judge says of pictures of the finished adapter; None where none are drawn."""
     if judge is None or not previews.wanted:
         return None
     judgement = judge(previews.draw(trainer.base, drift, LAST_PICTURES))
-    journal.judged(trainer.done, judgement)
+    training_log.judged(trainer.done, judgement)
     return judgement
 
 

@@ -30,7 +30,7 @@ from latentdrift.storage import written
 log = logging.getLogger(__name__)
 
 
-class Journal:
+class TrainingLog:
     """Opened for the time of a run, from step `begin` on; what the logs say of later steps is
     forgotten."""
 
@@ -53,7 +53,7 @@ class Journal:
             options.method, total=options.steps, completed=begin, note="", visible=False
         )
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> TrainingLog:
         self.progress.start()
         return self
 

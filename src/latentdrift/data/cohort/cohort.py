@@ -57,7 +57,7 @@ COLUMNS = (
     "window_high",
     "sha256",
 )
-MAX_SHOWN = 12
+MAX_PREVIEW_IMAGES = 12
 """Images that a cohort shows of itself in a notebook."""
 NUMBERS = ("days", "age", "row_mm", "col_mm", "window_low", "window_high")
 CONDITIONS = ("age", "sex", "findings", "view")
@@ -109,12 +109,12 @@ class Cohort:
     def _repr_html_(self) -> str:
         counts = self.table["split"].value_counts().to_dict()
         splits = ", ".join(f"{split} {count}" for split, count in counts.items())
-        step = max(1, len(self.table) // MAX_SHOWN)
-        shown = self.table.iloc[::step].head(MAX_SHOWN)
+        step = max(1, len(self.table) // MAX_PREVIEW_IMAGES)
+        sample = self.table.iloc[::step].head(MAX_PREVIEW_IMAGES)
         images = (
             (Pillow.open(member(self.folder, name)), f"{place} ({split})")
             for place, name, split in zip(
-                shown.index, shown["file_name"], shown["split"], strict=True
+                sample.index, sample["file_name"], sample["split"], strict=True
             )
         )
         return notebook.strip(images, f"{self.describe}: {self._counts}; {splits}")

@@ -113,7 +113,7 @@ def _image(
 
 
 @dataclass(frozen=True)
-class Shown:
+class DisplayedFrame:
     """A frame after the grey-scale pipeline."""
 
     pixels: np.ndarray
@@ -130,17 +130,21 @@ def _notes(dataset: Dataset) -> tuple[str, ...]:
     )
 
 
-def _colour(dataset: Dataset, array: np.ndarray) -> Shown:
+def _colour(dataset: Dataset, array: np.ndarray) -> DisplayedFrame:
     stored = header.number(dataset, "BitsStored") or 8 * array.dtype.itemsize
     if header.text(dataset, "PhotometricInterpretation") == PALETTE:
         stored = 8 * array.dtype.itemsize  # the table's depth, not the index's
     else:
         array = stored_bits(dataset, array)
     grey = (array == array[..., :1]).all()
-    return Shown(np.ascontiguousarray(array[..., 0] if grey else array), (0.0, 2.0**stored - 1))
+    return DisplayedFrame(
+        np.ascontiguousarray(array[..., 0] if grey else array), (0.0, 2.0**stored - 1)
+    )
 
 
-def _grey(dataset: Dataset, array: np.ndarray, frame: int, window: Window, path: Path) -> Shown:
+def _grey(
+    dataset: Dataset, array: np.ndarray, frame: int, window: Window, path: Path
+) -> DisplayedFrame:
     unit = _unit(dataset)
     stored = stored_bits(dataset, array)
     padding = _padding(dataset, array) | _padding(
@@ -173,7 +177,7 @@ def _grey(dataset: Dataset, array: np.ndarray, frame: int, window: Window, path:
     if padding.any():
         values = values.copy()
         values[padding] = as_dtype(np.minimum(values[~padding].min(), range[0]), values.dtype)
-    return Shown(np.ascontiguousarray(values), range, unit, notes)
+    return DisplayedFrame(np.ascontiguousarray(values), range, unit, notes)
 
 
 def _padding(dataset: Dataset, array: np.ndarray) -> np.ndarray:

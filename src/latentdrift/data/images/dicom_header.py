@@ -192,7 +192,7 @@ def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | fl
             result[name] = code
     for name in keep:
         tag = field_tag(name)
-        value = _kept(dataset, tag)
+        value = _allowed_value(dataset, tag)
         if value is not None:
             result[dictionary_keyword(tag) if dictionary_has_tag(tag) else str(tag)] = value
     return result
@@ -272,7 +272,7 @@ def field_tag(name: str) -> BaseTag:
     return Tag(tag)
 
 
-def _kept(dataset: Dataset, tag: BaseTag) -> str | float | None:
+def _allowed_value(dataset: Dataset, tag: BaseTag) -> str | float | None:
     try:
         element = dataset.get(tag)
         if (

@@ -97,7 +97,7 @@ def write_dicom(
     with quiet():
         origin = None if source is None else load(Path(source))
         dataset = _object(origin, uids)
-        _describe(dataset, origin, _shown(origin, attributes), description)
+        _describe(dataset, origin, _object_attributes(origin, attributes), description)
         _reference(dataset, origin, frame, uids)
         _place(dataset, origin, frame, spacing, uids)
         if pixels.ndim == 3:
@@ -150,7 +150,7 @@ def _related(origin: Dataset | None, keyword: str, uids: Uids) -> str:
     return uids.map(keyword, known) if known else generate_uid()
 
 
-def _shown(
+def _object_attributes(
     origin: Dataset | None, given: Mapping[str, str | float] | None
 ) -> dict[str, str | float]:
     """Attributes of the written object: the given ones, else those of the source. The modality is

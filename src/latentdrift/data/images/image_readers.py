@@ -39,7 +39,7 @@ APPLE_DOUBLE = b"\x00\x05\x16\x07"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadOptions:
     """Options of reading a file. Each reader takes those that concern it."""
 
     plane: Plane | None = None
@@ -72,19 +72,19 @@ def is_raster(head: bytes) -> bool:
     return head.startswith(RASTER_MAGIC)
 
 
-def _read_dicom(path: Path, options: Asked) -> list[Image]:
+def _read_dicom(path: Path, options: ReadOptions) -> list[Image]:
     return read_dicom(path, options.window, options.keep, options.leave_out)
 
 
-def _read_nifti(path: Path, options: Asked) -> list[Image]:
+def _read_nifti(path: Path, options: ReadOptions) -> list[Image]:
     return read_nifti(path, options.plane, options.position, options.slab, options.window)
 
 
-def _read_raster(path: Path, options: Asked) -> list[Image]:
+def _read_raster(path: Path, options: ReadOptions) -> list[Image]:
     return read_raster(path, options.window)
 
 
-READERS: dict[Kind, tuple[Callable[[bytes], bool], Callable[[Path, Asked], list[Image]]]] = {
+READERS: dict[Kind, tuple[Callable[[bytes], bool], Callable[[Path, ReadOptions], list[Image]]]] = {
     "dicom": (is_dicom, _read_dicom),  # first: its preamble may look like TIFF
     "nifti": (is_nifti, _read_nifti),
     "raster": (is_raster, _read_raster),
@@ -161,7 +161,7 @@ def read(
     """
     path = Path(path)
     _, reader = READERS[kind_of(path)]
-    images = reader(path, Asked(plane, position, slab, window, tuple(keep), tuple(leave_out)))
+    images = reader(path, ReadOptions(plane, position, slab, window, tuple(keep), tuple(leave_out)))
     for image in images:
         check_seen(image.pixels, image.range, path)
     return images

@@ -50,7 +50,7 @@ DESCRIBE = {
 
 MAX_EXAMPLES = 24
 """Characters of a cell in a message."""
-SHOWN_AGES = 5
+MAX_AGE_EXAMPLES = 5
 """Spellings of ages in a message."""
 MUCH_UNUSED = 4
 """Times that the range of a number format may be as wide as the values of all pictures before it is
@@ -58,7 +58,7 @@ worth a word."""
 
 
 @dataclass(frozen=True)
-class Taken:
+class AcceptedPicture:
     """A picture that enters the cohort, still under its real identity."""
 
     file: str
@@ -83,7 +83,7 @@ class Taken:
 def publish(
     plan: Plan,
     staging: Staging,
-    images: list[Taken],
+    images: list[AcceptedPicture],
     refused: list[Refusal],
     options: ImportOptions,
 ) -> None:
@@ -138,7 +138,7 @@ def publish(
     staging.finish(options.out)
 
 
-def _doubts(plan: Plan, images: Sequence[Taken]) -> list[tuple[str, Doubt]]:
+def _doubts(plan: Plan, images: Sequence[AcceptedPicture]) -> list[tuple[str, Doubt]]:
     """Cells of the pictures' rows that were left empty or that the map does not name, by row, then
     those of no row, by file."""
     rows = sorted({row for image in images for row in image.rows})
@@ -189,13 +189,17 @@ def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) ->
 def _read_ages(ages: Mapping[str, int]) -> list[str]:
     """`Ages read from text: '>89' as 90 (2), '24M' as 2 (1).`"""
     examples = ", ".join(
-        f"{reading} ({number})" for reading, number in list(ages.items())[:SHOWN_AGES]
+        f"{reading} ({number})" for reading, number in list(ages.items())[:MAX_AGE_EXAMPLES]
     )
-    more = f", and {len(ages) - SHOWN_AGES} other spellings" if len(ages) > SHOWN_AGES else ""
+    more = (
+        f", and {len(ages) - MAX_AGE_EXAMPLES} other spellings"
+        if len(ages) > MAX_AGE_EXAMPLES
+        else ""
+    )
     return [f"Ages read from text: {examples}{more}."] if ages else []
 
 
-def _warnings(images: Sequence[Taken], window: str | None) -> list[str]:
+def _warnings(images: Sequence[AcceptedPicture], window: str | None) -> list[str]:
     """Sentences on odd intensities of all images together."""
     sentences = []
     windows = Counter(
@@ -224,7 +228,7 @@ def _warnings(images: Sequence[Taken], window: str | None) -> list[str]:
     return sentences
 
 
-def _has_window(image: Taken, full: float) -> bool:
+def _has_window(image: AcceptedPicture, full: float) -> bool:
     """Whether a picture's window is that of a number format, which says nothing of what was
     measured."""
     return image.staged["kind"] == "raster" and tuple(image.staged["window"]) == (0.0, full)
@@ -256,7 +260,7 @@ def _doubtful(
     return sentence
 
 
-def _row(image: Taken, salt: str) -> dict[str, Any]:
+def _row(image: AcceptedPicture, salt: str) -> dict[str, Any]:
     """A row of metadata.csv without identity: the patient under a pseudonym, no date."""
     spacing = image.staged["spacing"] or (None, None)
     low, high = image.staged["window"]
@@ -271,7 +275,7 @@ def _row(image: Taken, salt: str) -> dict[str, Any]:
     }
 
 
-def _moments(images: Sequence[Taken]) -> list[dict[str, Any]]:
+def _moments(images: Sequence[AcceptedPicture]) -> list[dict[str, Any]]:
     """Days since the patient's first date, and the visit's number in their order, where the table
     gives none."""
     first: dict[str, date] = {}
@@ -301,7 +305,10 @@ def _moments(images: Sequence[Taken]) -> list[dict[str, Any]]:
 
 
 def _split(
-    staging: Staging, images: Sequence[Taken], options: ImportOptions, conditions: Sequence[str]
+    staging: Staging,
+    images: Sequence[AcceptedPicture],
+    options: ImportOptions,
+    conditions: Sequence[str],
 ) -> tuple[list[str], dict[str, Any]]:
     """The split of each image, and how it was made: by patient, or by what looks alike where
     patients are not known."""
@@ -345,7 +352,7 @@ def _split(
     }
 
 
-def _look_alike(staging: Staging, images: Sequence[Taken]) -> list[str]:
+def _look_alike(staging: Staging, images: Sequence[AcceptedPicture]) -> list[str]:
     """Per image, the group that must stay together: one patient's, look-alike thumbnails, and the
     same fine structure."""
 
@@ -362,7 +369,9 @@ def _look_alike(staging: Staging, images: Sequence[Taken]) -> list[str]:
     return [str(group) for group in groups(len(images), pairs)]
 
 
-def _label(images: Sequence[Taken], label: str | None, conditions: Sequence[str]) -> str | None:
+def _label(
+    images: Sequence[AcceptedPicture], label: str | None, conditions: Sequence[str]
+) -> str | None:
     """The attribute whose shares the splits keep: the one asked for, else the first category, the
     findings, or the sex."""
     known = {name for image in images for name in image.values} - {
@@ -381,7 +390,7 @@ def _label(images: Sequence[Taken], label: str | None, conditions: Sequence[str]
     return label or next((name for name in (*categories, "findings", "sex") if name in known), None)
 
 
-def _strata(images: Sequence[Taken], label: str) -> list[str]:
+def _strata(images: Sequence[AcceptedPicture], label: str) -> list[str]:
     values = pd.Series([image.values.get(label) for image in images], dtype=object)
     present = values.dropna()
     if len(present) and all(isinstance(value, (int, float)) for value in present):
@@ -389,14 +398,14 @@ def _strata(images: Sequence[Taken], label: str) -> list[str]:
     return [str(value) for value in values]
 
 
-def _describe(images: Sequence[Taken]) -> str:
+def _describe(images: Sequence[AcceptedPicture]) -> str:
     modality = Counter(str(image.values.get("modality")) for image in images).most_common(1)[0][0]
     return DESCRIBE.get(modality, "medical image")
 
 
 def _account(
     plan: Plan,
-    images: Sequence[Taken],
+    images: Sequence[AcceptedPicture],
     refused: Sequence[Refusal],
     joined: Sequence[str],
     options: ImportOptions,
@@ -462,7 +471,7 @@ def _ages_read(plan: Plan, used: Iterable[int]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _joined(plan: Plan, image: Taken) -> bool:
+def _joined(plan: Plan, image: AcceptedPicture) -> bool:
     """Whether the findings of several rows were joined."""
     return len({plan.rows.values[row].get("findings") for row in image.rows} - {None}) > 1
 

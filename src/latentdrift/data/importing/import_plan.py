@@ -44,7 +44,7 @@ from latentdrift.errors import InputError, OptionError, ResourceError, unknown
 log = logging.getLogger(__name__)
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Endings of files that class folders hold."""
-MOST_CLASSES = 50
+MAX_CLASSES = 50
 FEWEST_OF_A_CLASS = 2
 """Folders at most, and pictures in each at least, that look like classes."""
 
@@ -174,12 +174,12 @@ def prepare(options: ImportOptions) -> Plan:
         table_map = guess_map(table) if table else TableMap()
     columns = table.frame.columns if table else ()
     keep = tuple(unicodedata.normalize("NFC", name) for name in options.keep)
-    kept_columns = tuple(name for name in keep if name in columns)
+    extra_columns = tuple(name for name in keep if name in columns)
     header_fields = tuple(name for name in keep if name not in columns)
     _check_header_fields(header_fields, columns)
-    titles = check_columns(table_map, table, kept_columns) if table else {}
-    rows = read_rows(table, table_map, titles, kept_columns) if table else Rows({}, {}, {})
-    _check_identity(table, titles, (*table_map.keep, *kept_columns))
+    titles = check_columns(table_map, table, extra_columns) if table else {}
+    rows = read_rows(table, table_map, titles, extra_columns) if table else Rows({}, {}, {})
+    _check_identity(table, titles, (*table_map.keep, *extra_columns))
     files, refused = _files(options, root, table_path)
     _check_slices(options, root, files, table_map)
     plane = table_map.plane(options.plane)
@@ -251,7 +251,7 @@ def _suggest_classes(files: list[str]) -> None:
         for name in files
         if (parent := name.rpartition("/")[0]) and name.lower().endswith(PICTURES)
     )
-    if 2 <= len(folders) <= MOST_CLASSES and min(folders.values()) >= FEWEST_OF_A_CLASS:
+    if 2 <= len(folders) <= MAX_CLASSES and min(folders.values()) >= FEWEST_OF_A_CLASS:
         log.warning(
             "There is no table, and the pictures lie in %d folders. If a folder is a class, did "
             "you mean `preset=imagefolder`? It makes the folder's name the label.",

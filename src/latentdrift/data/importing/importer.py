@@ -26,7 +26,7 @@ from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.series import Series, read_series
 from latentdrift.data.images.volume import MIDDLE
 from latentdrift.data.importing import isolation
-from latentdrift.data.importing.finalize import Taken, counted, publish
+from latentdrift.data.importing.finalize import AcceptedPicture, counted, publish
 from latentdrift.data.importing.import_plan import Plan, prepare, size_and_time
 from latentdrift.data.importing.row_matching import HeaderLinks
 from latentdrift.data.importing.staging import Staging
@@ -107,7 +107,7 @@ class _Reading:
 
     root: Path
     pixels: Path
-    asked: dict[str, Any]
+    read_options: dict[str, Any]
     """Arguments of `readers.read`."""
     volumes: Mapping[str, Series]
     """As of the plan."""
@@ -115,8 +115,8 @@ class _Reading:
     def images(self, name: str) -> list[Image]:
         """The pictures of a file, or of the series that it stands for."""
         if name in self.volumes:
-            return read_series(self.root, self.volumes[name], **self.asked)
-        return image_readers.read(self.root / name, **self.asked)
+            return read_series(self.root, self.volumes[name], **self.read_options)
+        return image_readers.read(self.root / name, **self.read_options)
 
     @classmethod
     def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
@@ -192,10 +192,10 @@ def _stamp(plan: Plan, name: str) -> list[int]:
     return [sum(sizes), max(times)]
 
 
-def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
+def join(plan: Plan, staging: Staging) -> tuple[list[AcceptedPicture], list[Refusal]]:
     """Pictures meet their rows; what has none, and what was there before, is refused."""
     by_header = _header_links(plan, staging)
-    images: list[Taken] = []
+    images: list[AcceptedPicture] = []
     refused = list(plan.refused)
     first: dict[tuple[str, float, float], str] = {}
     for name in plan.files:
@@ -229,7 +229,7 @@ def join(plan: Plan, staging: Staging) -> tuple[list[Taken], list[Refusal]]:
                 first[same] = name
                 outright, doubts = _values(plan, name, staged)
                 known = _without_identity(outright | values, doubts)
-                images.append(Taken(name, staged, rows, known, tuple(doubts)))
+                images.append(AcceptedPicture(name, staged, rows, known, tuple(doubts)))
     return images, refused
 
 

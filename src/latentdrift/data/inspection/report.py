@@ -18,7 +18,7 @@ from latentdrift.storage import write_text
 INK = {"train": "#2f6f8f", "validation": "#c98a12", "test": "#7a4f9a"}
 MAX_IMAGES = 12
 """Images of each split on the contact sheet."""
-SHOWN_KINDS = 5
+MAX_PREVIEW_KINDS = 5
 """Sizes, spacings and windows listed by name."""
 TILE = 160
 """Pixels of a contact sheet image's side."""
@@ -195,8 +195,8 @@ def _intensities(inspection: dict[str, Any]) -> html_report.Block:
 
 
 def _counts(what: str, counts: dict[str, int]) -> list[dict[str, Any]]:
-    frequent = list(counts.items())[:SHOWN_KINDS]
-    others = list(counts.values())[SHOWN_KINDS:]
+    frequent = list(counts.items())[:MAX_PREVIEW_KINDS]
+    others = list(counts.values())[MAX_PREVIEW_KINDS:]
     rest = [(f"{len(others)} others", sum(others))] if others else []
     return [{"": what, "value": value, "images": number} for value, number in [*frequent, *rest]]
 

@@ -38,7 +38,7 @@ FileOf = Literal["", "axial", "coronal", "sagittal"]
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 WIDEST = 255
 """Characters to which a placeholder may fill up a cell; file names are no longer."""
-MOST_STARS = 3
+MAX_WILDCARDS = 3
 """Of `*` in a column's `pattern`; each multiplies the time that a text can take that does not
 match."""
 
@@ -103,10 +103,10 @@ def _part_pattern(pattern: str) -> re.Pattern[str]:
     Raises:
         ValueError: There is not exactly one pair of braces, or there are too many stars.
     """
-    if not re.fullmatch(r"[^{}]*\{[^{}]+\}[^{}]*", pattern) or pattern.count("*") > MOST_STARS:
+    if not re.fullmatch(r"[^{}]*\{[^{}]+\}[^{}]*", pattern) or pattern.count("*") > MAX_WILDCARDS:
         raise ValueError(
             f"the pattern '{pattern}' needs one {{…}} around the part that counts, and at most "
-            f"{MOST_STARS} of *"
+            f"{MAX_WILDCARDS} of *"
         )
     signs = {"*": ".*", "?": ".", "{": "(", "}": ")"}
     pieces = re.findall(r"\[[^\]]+\]|.", pattern, re.DOTALL)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from latentdrift.data.tables.cells import restore
-from latentdrift.data.tables.workbooks import MOST_CELLS, MOST_ROWS, read_workbook
+from latentdrift.data.tables.workbooks import MAX_CELLS, MAX_ROWS, read_workbook
 from latentdrift.errors import InputError, OptionError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm")
@@ -141,9 +141,9 @@ def _check_content(path: Path, data: bytes) -> None:
             f"the table {path.name} is a web page, as a failed download leaves it; download the "
             "table itself"
         )
-    if len(data) > LARGEST or data.count(b"\n") > MOST_ROWS:
+    if len(data) > LARGEST or data.count(b"\n") > MAX_ROWS:
         raise InputError(
-            f"the table {path.name} has more than {LARGEST / 1e9:g} GB or {MOST_ROWS:,} rows; "
+            f"the table {path.name} has more than {LARGEST / 1e9:g} GB or {MAX_ROWS:,} rows; "
             "leave out what no image needs"
         )
 
@@ -276,9 +276,9 @@ def _assemble(path: Path, rows: list[list[str]]) -> Table:
         for number, row in body
         if number not in rejected
     }
-    if len(columns) * len(header) > MOST_CELLS:
+    if len(columns) * len(header) > MAX_CELLS:
         raise InputError(
-            f"the table {path.name} has more than {MOST_CELLS:,} cells; leave out columns that no "
+            f"the table {path.name} has more than {MAX_CELLS:,} cells; leave out columns that no "
             "map names"
         )
     frame = pd.DataFrame(

@@ -18,8 +18,8 @@ from latentdrift.errors import InputError, LatentDriftError, OptionError
 
 LARGEST_UNPACKED = 500_000_000
 """Bytes of all parts of a workbook. Excel's million of rows by ten columns has about 400 MB."""
-MOST_ROWS = 2_000_000
-MOST_CELLS = 50_000_000
+MAX_ROWS = 2_000_000
+MAX_CELLS = 50_000_000
 LISTED = 3
 """Names of an archive's parts that a message shows."""
 DETAIL = 100
@@ -114,7 +114,7 @@ def _check_kind(path: Path, parts: list[str]) -> None:
 def _is_empty(sheet: Any) -> bool:
     sheet.reset_dimensions()
     rows = islice(
-        sheet.iter_rows(values_only=True), MOST_ROWS
+        sheet.iter_rows(values_only=True), MAX_ROWS
     )  # a row may claim to be any, and all before it count as empty
     return not any(value not in (None, "") for row in rows for value in row)
 
@@ -130,10 +130,10 @@ def _rows(path: Path, sheet: Any) -> list[list[str]]:
             row.pop()
         rows.append(row)
         cells += len(row)
-        if len(rows) > MOST_ROWS or cells > MOST_CELLS:
+        if len(rows) > MAX_ROWS or cells > MAX_CELLS:
             raise InputError(
-                f"the sheet '{sheet.title}' of {path.name} has more than {MOST_ROWS:,} rows or "
-                f"{MOST_CELLS:,} cells; leave out what is not needed, or save it in parts"
+                f"the sheet '{sheet.title}' of {path.name} has more than {MAX_ROWS:,} rows or "
+                f"{MAX_CELLS:,} cells; leave out what is not needed, or save it in parts"
             )
     return rows
 

@@ -58,6 +58,6 @@ def controlnet(task: Task) -> tuple[Tensor, Tensor]:
         counterfactual by what the prompts do.
     From the source's own noised latent it is SDEdit.
     """
-    source, target = task.drawn
+    source, target = task.required_starts
     guided = task.under(task.denoiser, task.guidance, task.empty, task.source)
     return task.back(guided, source), task.back(task.changes(task.empty), target)

@@ -104,7 +104,7 @@ class Task:
     """Weight w of the changed prompt; 1 is none."""
     generator: torch.Generator
     """All that is random about the edit."""
-    found: Inverted | None = None
+    inversion: Inverted | None = None
     """The source's inversion, for editors that start from one."""
     starts: tuple[Tensor, Tensor] | None = None
     """Where sampling starts under either prompt, [1, C, h, w] each, for editors that draw from
@@ -131,21 +131,21 @@ class Task:
         return [int(t) for t in self.schedule.timesteps(self.steps)[self.steps - self.depth :]]
 
     @property
-    def inverted(self) -> Inverted:
+    def required_inversion(self) -> Inverted:
         """The source's inversion.
 
         Raises:
             OptionError: There is none.
         """
-        if self.found is None:
+        if self.inversion is None:
             raise OptionError(
                 "this editor starts from an inverted image, and none was inverted; give the task "
-                "its `found`"
+                "its `inversion`"
             )
-        return self.found
+        return self.inversion
 
     @property
-    def drawn(self) -> tuple[Tensor, Tensor]:
+    def required_starts(self) -> tuple[Tensor, Tensor]:
         """The starts under either prompt.
 
         Raises:

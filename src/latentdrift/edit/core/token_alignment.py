@@ -25,7 +25,7 @@ class Alignment:
     matrix: Tensor
     """[L, L]: the share of a source token's (row) attention that a target token (column) takes
     over."""
-    kept: Tensor
+    takes_over: Tensor
     """[L]: 1 where a target token takes over attention, 0 where it has its own."""
     gone: tuple[int, ...]
     """Positions in the source of what the target does not say."""
@@ -37,7 +37,7 @@ class Alignment:
     def apply(self, source: Tensor, target: Tensor) -> Tensor:
         """Attention probabilities [..., L] of the target that take over the source's."""
         matrix = self.matrix.to(source)
-        unchanged = self.kept.to(source)
+        unchanged = self.takes_over.to(source)
         return source @ matrix * unchanged + target * (1 - unchanged)
 
 

@@ -47,7 +47,7 @@ def diffedit(task: Task) -> tuple[Tensor, Tensor]:
     and not the inversion's: then nothing outside of the mask is a difference.
     """
     inside = (differing(task) >= task.spec.mask_threshold).to(task.x0)
-    inverted = task.inverted
+    inverted = task.required_inversion
     source = task.reconstructs(inverted.references)
     target = task.changes(inverted.references)
     return task.together(

@@ -43,7 +43,7 @@ def sdedit(task: Task) -> tuple[Tensor, Tensor]:
 def ddim(task: Task) -> tuple[Tensor, Tensor]:
     """Back from the inversion, under the source's prompt and under the changed one (Song et al.
     2021, section 5.5)."""
-    inverted = task.inverted
+    inverted = task.required_inversion
     source = task.reconstructs(inverted.references)
     target = task.changes(inverted.references)
     return task.back(source, inverted.xt, inverted.residuals), task.back(
@@ -74,17 +74,19 @@ class Editor:
     """It acts in a mask that a file gives."""
     draws: bool = False
     """It starts where sampling does, and from nothing of the source's latent."""
-    hinted: bool = False
+    needs_controlnet: bool = False
     """It sees the source through the hint of a ControlNet alone."""
 
     @property
-    def instructed(self) -> bool:
+    def takes_instruction(self) -> bool:
         """Whether the network is shown the source and told what to change."""
         return self.task is Instruction
 
     def fits(self, base: Base) -> bool:
         """Whether it is for a network of this kind."""
-        return self.instructed == base.sees_source and (bool(base.controls) or not self.hinted)
+        return self.takes_instruction == base.sees_source and (
+            bool(base.controls) or not self.needs_controlnet
+        )
 
     def keeps(self, requested: bool | None) -> bool:
         """Whether its change is put on the image itself: as asked, or by default where its
@@ -131,7 +133,10 @@ EDITORS: dict[str, Editor] = {
         inversions=("negative-prompt", "ddim"),
     ),
     "controlnet": Editor(
-        controlnet, options=("steps", "guidance", "seed", "seeds", *MASK), draws=True, hinted=True
+        controlnet,
+        options=("steps", "guidance", "seed", "seeds", *MASK),
+        draws=True,
+        needs_controlnet=True,
     ),
     "instruct-pix2pix": Editor(
         instruct_pix2pix,
@@ -155,7 +160,7 @@ def chosen(name: str | None, base: Base) -> str:
     base.family.check_supported("editor", name)
     if EDITORS[name].fits(base):
         return name
-    if EDITORS[name].instructed != base.sees_source:
+    if EDITORS[name].takes_instruction != base.sees_source:
         able = " or ".join(known for known, row in EDITORS.items() if row.fits(base))
         reads = (
             "is shown a picture and told what to change"

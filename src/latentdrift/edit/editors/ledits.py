@@ -21,7 +21,7 @@ def ledits(task: Task) -> tuple[Tensor, Tensor]:
     that stand for places). Theirs lead away from the empty prompt, under which they invert; the
     source's prompt says what is not to change.
     """
-    inverted = task.inverted
+    inverted = task.required_inversion
     focus = task.spec.focus
 
     def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:

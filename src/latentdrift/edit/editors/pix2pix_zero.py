@@ -42,7 +42,7 @@ def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
     The maps of one step are held at a time, and not those of the whole reconstruction.
     """
     attention = task.attention
-    inverted = task.inverted
+    inverted = task.required_inversion
     weight = task.spec.attention_weight
     reference_maps: dict[str, Tensor] = {}
     losses: list[Tensor] = []

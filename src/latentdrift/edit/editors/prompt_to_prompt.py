@@ -31,7 +31,7 @@ def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
     """
     control = _Control(task)
     with task.attention.held():
-        inverted = task.inverted
+        inverted = task.required_inversion
         source = task.attention.watched(task.reconstructs(inverted.references), control.remember)
         target = task.attention.watched(
             control.counted(task.changes(inverted.references)), control.inject

@@ -21,7 +21,7 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Shelf:
+class InversionCache:
     """A folder of inversions of one model. From an inversion the image can be made again: it is as
     private as the image."""
 

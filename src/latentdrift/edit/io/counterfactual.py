@@ -20,7 +20,7 @@ from latentdrift.edit.editors.editors import EDITORS, Editor, check, chosen
 from latentdrift.edit.editors.instruct_pix2pix import Instruction
 from latentdrift.edit.editors.pix2pix_zero import direction
 from latentdrift.edit.inversions.inversion import INVERSIONS
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
@@ -62,7 +62,7 @@ def edit(
     sentences: tuple[Sequence[str], Sequence[str]] = ((), ()),
     mask: Tensor | None = None,
     hints: Sequence[Tensor] = (),
-    cache: Shelf | None = None,
+    cache: InversionCache | None = None,
 ) -> Counterfactual:
     """Make the counterfactual of an image.
 
@@ -127,14 +127,14 @@ def _edit_once(
     editor: str,
     prompts: EditPrompts,
     mask: Tensor | None,
-    cache: Shelf | None,
+    cache: InversionCache | None,
     spec: EditSpec,
 ) -> tuple[Tensor, Tensor]:
     """Reconstruction and counterfactual [1, 3, R, R] under one seed."""
     row = EDITORS[editor]
     noise = partial(generator, spec.seed, "edit", editor)
     task: Task | Instruction
-    if row.instructed:
+    if row.takes_instruction:
         task = _instruction(model, hints, x, prompts, spec, noise())
     else:
         task = _task(model, hints, x, row, prompts, spec, noise())
@@ -154,7 +154,7 @@ def _edit_once(
             task = replace(task, strength=1.0, starts=(starts[0], starts[1]))
         if inversion := row.inversion(spec.inversion):
             inverted = _inverted(task, inversion, prompts.source, model.base, hints, cache, spec)
-            task = replace(task, found=inverted)
+            task = replace(task, inversion=inverted)
         if mask is not None:
             task = replace(task, inside=to_latents(mask.to(task.x0), task.x0.shape[-1]))
     reconstruction, counterfactual = (model.base.decode(x0).cpu() for x0 in row.edit(task))
@@ -232,7 +232,7 @@ def _inverted(
     prompt: str,
     base: Base,
     hints: tuple[Tensor, ...],
-    cache: Shelf | None,
+    cache: InversionCache | None,
     spec: EditSpec,
 ) -> Inverted:
     """The source's inversion: computed, or read from the cache."""

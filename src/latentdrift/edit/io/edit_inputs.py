@@ -353,7 +353,7 @@ def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
     adapter's words."""
     header = {"modality": image.modality, "view": image.plane, **image.attributes}
     known = prompts.spelled(prompts.attributes_of(header, spec), spec)
-    granted = prompts.taken_for_granted(known, spec)
+    granted = prompts.constant_attributes(known, spec)
     for name, value in granted.items():
         log.info(
             "the image does not say its %s: '%s' is taken, as all training images had; "

@@ -35,7 +35,7 @@ class Request:
     """Prompts with one change each, for an editor that takes them; as in `counterfactual.edit`."""
     sentences: tuple[Sequence[str], Sequence[str]] | None = None
     """Sentences about source and target, for an editor that takes sets of them."""
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    change_facts: Mapping[str, Any] = field(default_factory=dict)
     """What is recorded of the wish: the editor, the changes as they are for this image, findings
     added and removed."""
     step: Mapping[str, Any] = field(default_factory=dict)
@@ -55,12 +55,12 @@ class Request:
     def title(self) -> str:
         """What a person reads: "age 85, dementia"."""
         return ", ".join(
-            f"{name} {_shown(value)}" if _is_number(value) else str(value)
+            f"{name} {_format_value(value)}" if _is_number(value) else str(value)
             for name, value in self.step.items()
         )
 
     @property
-    def told(self) -> str:
+    def network_prompt(self) -> str:
         """What the network is told to draw."""
         return self.instruction or self.target
 
@@ -73,7 +73,7 @@ class Request:
             "instruction": self.instruction,
         }
         return {
-            **self.asked,
+            **self.change_facts,
             **{name: text for name, text in texts.items() if text},
             **({} if self.parts is None else {"parts": self.parts}),
             **({} if self.sentences is None else {"sentences": self.sentences}),
@@ -85,20 +85,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | prompts.Years)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return str(value) if isinstance(value, prompts.Years) else f"{value:g}"
 
 
 def _slug(value: Any) -> str:
     """A value as part of a folder's name; a sign is part of it."""
-    text = _shown(value) if _is_number(value) else str(value)
+    text = _format_value(value) if _is_number(value) else str(value)
     return prompts.slug(
         text.replace("+", "plus ").replace("-", "minus ") if _is_number(value) else text
     )
 
 
 @dataclass(frozen=True)
-class Wish:
+class EditPlan:
     """What is to change, whoever's image it is."""
 
     changes: Mapping[str, Any]
@@ -117,7 +117,7 @@ class Wish:
     """In free words, where the editor takes one."""
 
     @classmethod
-    def of(cls, options: EditOptions, model: Model) -> Wish:
+    def of(cls, options: EditOptions, model: Model) -> EditPlan:
         """From the options.
 
         Raises:
@@ -175,16 +175,18 @@ class Wish:
             "add": self.add,
             "remove": self.remove,
         }
-        if not EDITORS[self.editor].instructed:
-            request = Request(entry, source, target, None, asked=recorded, step=step or {})
+        if not EDITORS[self.editor].takes_instruction:
+            request = Request(entry, source, target, None, change_facts=recorded, step=step or {})
             return self._with_further_prompts(request, known, changes)
         if self.instruction:
-            return Request(entry, source, target, self.instruction, asked=recorded, step=step or {})
+            return Request(
+                entry, source, target, self.instruction, change_facts=recorded, step=step or {}
+            )
         before, after = prompts.states(known, changes, **wording)
         instruction = prompts.instruction(
             describe, before, after, manner.instruction or "numerical"
         )
-        return Request(entry, source, target, instruction, asked=recorded, step=step or {})
+        return Request(entry, source, target, instruction, change_facts=recorded, step=step or {})
 
     def _with_further_prompts(
         self, request: Request, known: Mapping[str, Any], changes: Mapping[str, Any]
@@ -248,10 +250,12 @@ class Wish:
         """Say where the prompts, before and after, depart from those of training."""
         before = [dict(request.entry.attributes) for request in requests]
         after = [
-            known | dict(request.asked["changes"])
+            known | dict(request.change_facts["changes"])
             for known, request in zip(before, requests, strict=True)
         ]
-        if EDITORS[self.editor].instructed:  # says the change, and of the source what is known
+        if EDITORS[
+            self.editor
+        ].takes_instruction:  # says the change, and of the source what is known
             before = []
         for sentence in prompts.departures([*before, *after], self.info.training):
             log.warning(sentence)

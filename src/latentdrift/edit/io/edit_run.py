@@ -19,11 +19,11 @@ from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.edit.io.counterfactual import Counterfactual, edit
 from latentdrift.edit.io.edit_inputs import Entry, Subject
-from latentdrift.edit.io.edit_requests import Request, Wish
-from latentdrift.edit.io.edit_writer import differing, is_made, on_square, quarantine
+from latentdrift.edit.io.edit_requests import EditPlan, Request
+from latentdrift.edit.io.edit_writer import differing, is_complete, on_square, quarantine
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.model import Model
 
@@ -47,7 +47,7 @@ class EditRun:
     model: Model
     """With the drift that an edit of so many steps takes (`with_start_drift`)."""
     options: EditOptions
-    wish: Wish
+    plan: EditPlan
     hints: Hints
     requests: Sequence[Request]
 
@@ -61,19 +61,21 @@ class EditRun:
         }
 
     @property
-    def shelf(self) -> Shelf:
+    def inversion_cache(self) -> InversionCache:
         """Where its inversions are."""
-        return Shelf(self.options.inversions or self.options.out / "cache", self.model_facts)
+        return InversionCache(
+            self.options.inversions or self.options.out / "cache", self.model_facts
+        )
 
     @property
     def share(self) -> float:
         """Of the steps that are run."""
-        return 1.0 if EDITORS[self.wish.editor].draws else self.options.strength
+        return 1.0 if EDITORS[self.plan.editor].draws else self.options.strength
 
     @property
     def detail(self) -> bool:
         """Whether changes are put on the images themselves."""
-        return EDITORS[self.wish.editor].keeps(self.options.detail)
+        return EDITORS[self.plan.editor].keeps(self.options.detail)
 
     def folder(self, request: Request) -> Path:
         """Of one counterfactual."""
@@ -94,7 +96,7 @@ class EditRun:
         return [
             request
             for request in self.requests
-            if not any(is_made(place, self.facts(request)) for place in self._places(request))
+            if not any(is_complete(place, self.facts(request)) for place in self._places(request))
         ]
 
     def check_free(self) -> None:
@@ -128,15 +130,15 @@ class EditRun:
         """Where it lies: in `out`, or held back."""
         return self.folder(request), quarantine(self.options.out) / request.name
 
-    def kept(self) -> list[Request]:
+    def completed(self) -> list[Request]:
         """Those that are made, and not held back."""
         return [
             request
             for request in self.requests
-            if is_made(self.folder(request), self.facts(request))
+            if is_complete(self.folder(request), self.facts(request))
         ]
 
-    def shown(self, request: Request, name: str) -> np.ndarray:
+    def square_picture(self, request: Request, name: str) -> np.ndarray:
         """One of its pictures on the model's square, [R, R, 3] in [0, 1]."""
         return on_square(self.folder(request) / f"{name}.png", request.entry.read().fit)
 
@@ -146,7 +148,7 @@ class EditRun:
         return EditSpec.of_options(self.options)
 
     def make(
-        self, request: Request, cache: Shelf, spec: EditSpec | None = None
+        self, request: Request, cache: InversionCache, spec: EditSpec | None = None
     ) -> tuple[Subject, Counterfactual]:
         """Make one edit.
 
@@ -160,8 +162,8 @@ class EditRun:
             self.model,
             subject.tensor(),
             request.source,
-            request.told,
-            editor=self.wish.editor,
+            request.network_prompt,
+            editor=self.plan.editor,
             spec=spec or self.spec,
             parts=request.parts or (),
             sentences=request.sentences or ((), ()),
@@ -180,8 +182,8 @@ class EditRun:
                 instruction says what changes.
         """
         entry = request.entry
-        changes = request.asked["changes"]
-        change = self.wish
+        changes = request.change_facts["changes"]
+        change = self.plan
         unknown = [name for name in changes if prompts.is_missing(entry.attributes.get(name))]
         if unknown:
             raise OptionError(
@@ -190,7 +192,7 @@ class EditRun:
             )
         wording: Any = {"add": change.add, "remove": change.remove, "spec": change.info.spec}
         before, after = prompts.states(entry.attributes, changes, **wording)
-        read = partial(_made, entry, self.folder(request) / "counterfactual.png", after)
+        read = partial(_edited_subject, entry, self.folder(request) / "counterfactual.png", after)
         undone = replace(
             change,
             changes={name: before[name] for name in changes},
@@ -209,20 +211,20 @@ class EditRun:
     def inversions(self, requests: Sequence[Request]) -> int:
         """How many inversions these take: one for each image, and for each seed where that shapes
         it."""
-        row = INVERSIONS.get(EDITORS[self.wish.editor].inversion(self.options.inversion) or "")
+        row = INVERSIONS.get(EDITORS[self.plan.editor].inversion(self.options.inversion) or "")
         images = len({request.entry.name for request in requests})
         return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)
 
     @property
     def _used(self) -> dict[str, Any]:
         """The options that reach the editor; a mask's file is known by its hash."""
-        names = EDITORS[self.wish.editor].options
+        names = EDITORS[self.plan.editor].options
         return {
             name: getattr(self.options, name) for name in names if name not in ("mask", "protect")
         }
 
 
-def _made(entry: Entry, path: Path, attributes: Mapping[str, Any]) -> Subject:
+def _edited_subject(entry: Entry, path: Path, attributes: Mapping[str, Any]) -> Subject:
     """A counterfactual as the image to edit, in the geometry of its original."""
     from PIL import Image as Pillow
 

@@ -40,7 +40,7 @@ BEFORE = {True: "original", False: "reconstruction"}
 change alone."""
 
 
-def is_made(folder: Path, facts: Mapping[str, Any]) -> bool:
+def is_complete(folder: Path, facts: Mapping[str, Any]) -> bool:
     """Whether a folder already holds the edit that these facts describe."""
     return (folder / NAME).is_file() and not differing(folder, facts)
 
@@ -123,7 +123,7 @@ def _write_files(
     intensity range."""
     pictures = {"original": subject.unit, "reconstruction": subject.back(result.reconstruction)}
     pictures["counterfactual"], before = (
-        _shown(subject, result, facts)(result.counterfactual),
+        _to_source_geometry(subject, result, facts)(result.counterfactual),
         BEFORE[facts["detail"]],
     )
     if not all(np.isfinite(unit).all() for unit in pictures.values()):
@@ -171,7 +171,7 @@ def _write_files(
     return value
 
 
-def _shown(
+def _to_source_geometry(
     subject: Subject, result: Counterfactual, facts: Mapping[str, Any]
 ) -> Callable[[Tensor], np.ndarray]:
     """How a counterfactual is brought back into the source's geometry."""
@@ -221,7 +221,7 @@ def _write_seeds(
     folder: Path, subject: Subject, result: Counterfactual, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`mean.png` and `uncertainty.png`, pixel by pixel over the seeds, and their summary."""
-    pictures_of_seeds = _shown(subject, result, facts)
+    pictures_of_seeds = _to_source_geometry(subject, result, facts)
     seed = facts["seed"]
     pictures = np.stack(
         [pictures_of_seeds(picture) for picture in (result.counterfactual, *result.others)]

@@ -69,7 +69,7 @@ def realism(
         for kind in requested.kinds:
             rows = np.flatnonzero(requested.rows(kind))
             target = np.flatnonzero(_has_target(requested, kind, truths))
-            if min(len(rows), len(target)) < KID.least:
+            if min(len(rows), len(target)) < KID.min_images:
                 continue
             whose = [patients[row] for row in rows]
             owners = None if real.patients is None else [real.patients[place] for place in target]

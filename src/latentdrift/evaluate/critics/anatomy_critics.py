@@ -186,13 +186,13 @@ class Judge:
 
     def _held_out(self, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Scores of held-out images, each by critics that did not learn from its patient."""
-        found: dict[str, np.ndarray] = {
+        held_out_scores: dict[str, np.ndarray] = {
             name: np.empty(len(views[0])) for name in [*CONTROLS, "all"]
         }
         for fold, critics in zip(self.folds, self.critics, strict=True):
             for name, scores in critics.scores([view[fold] for view in views]).items():
-                found[name][fold] = scores
-        return found
+                held_out_scores[name][fold] = scores
+        return held_out_scores
 
     def views(self, synthetic: EvaluationImages) -> list[np.ndarray]:
         """A synthetic set, TRIED images at most, as critics see it."""
@@ -204,12 +204,14 @@ class Judge:
     def __call__(self, views: Sequence[np.ndarray]) -> Realism:
         """Judge a synthetic set, from its `views`."""
         every = [critics.scores(views) for critics in self.critics]
-        made = {name: np.mean([scores[name] for scores in every], axis=0) for name in every[0]}
+        synthetic_scores = {
+            name: np.mean([scores[name] for scores in every], axis=0) for name in every[0]
+        }
         units = distinct_units(views)
-        tried = {name: self._tried(name, made[name], units) for name in CONTROLS}
+        tried = {name: self._tried(name, synthetic_scores[name], units) for name in CONTROLS}
         n = {"learned": self.learned, "real": len(self.held_out.units), "synthetic": len(units)}
         n |= {"patients": self.held_out.patients, "different": int(units.max()) + 1}
-        return Realism(n, tried, *self._beyond(made["all"], units))
+        return Realism(n, tried, *self._beyond(synthetic_scores["all"], units))
 
     def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
         """Two-sample test of the synthetic set against held-out real images; None for fewer than

@@ -84,7 +84,7 @@ class Learned:
     """The lessons of a repeat."""
 
     real: Any
-    made: Any
+    synthetic: Any
     few: Any
     """Of the real ones."""
     gan: Any
@@ -106,13 +106,13 @@ class Arm:
 ARMS: dict[str, Arm] = {
     REFERENCE: Arm(lambda of: [of.real]),
     AUGMENTED: Arm(lambda of: [of.real], "classical"),
-    "synthetic": Arm(lambda of: [of.made]),
-    "real + synthetic": Arm(lambda of: [of.real + of.made]),
-    "real + synthetic, augmented": Arm(lambda of: [of.real + of.made], "classical"),
-    "synthetic, then real": Arm(lambda of: [of.made, of.real]),
+    "synthetic": Arm(lambda of: [of.synthetic]),
+    "real + synthetic": Arm(lambda of: [of.real + of.synthetic]),
+    "real + synthetic, augmented": Arm(lambda of: [of.real + of.synthetic], "classical"),
+    "synthetic, then real": Arm(lambda of: [of.synthetic, of.real]),
     "few real": Arm(lambda of: [of.few]),
     "few real, augmented": Arm(lambda of: [of.few], "classical"),
-    "few real + synthetic": Arm(lambda of: [of.few + of.made]),
+    "few real + synthetic": Arm(lambda of: [of.few + of.synthetic]),
     "GAN alone": Arm(lambda of: [of.gan], gan=True),
     IMITATED: Arm(lambda of: [of.real + of.gan], gan=True),
 }

@@ -69,9 +69,9 @@ def section(page: Page) -> list[html_report.Block]:
     return [] if result is None else combination_blocks(result.alignment.rules)
 
 
-def combination_blocks(found: Sequence[CombinationRule]) -> list[html_report.Block]:
+def combination_blocks(rules: Sequence[CombinationRule]) -> list[html_report.Block]:
     """Blocks of the combinations; none without any."""
-    if not found:
+    if not rules:
         return []
     rows = [
         {
@@ -82,7 +82,7 @@ def combination_blocks(found: Sequence[CombinationRule]) -> list[html_report.Blo
             "share of the synthetic images": rule.seen_share,
             "share of the real images (mistakes)": rule.seen_real,
         }
-        for rule in found
+        for rule in rules
     ]
     caption = "Pairs of values that no real image has together, although several would by chance."
     return [html_report.table(rows, caption)]

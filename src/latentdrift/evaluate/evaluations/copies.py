@@ -29,7 +29,7 @@ from latentdrift.evaluate.privacy.copy_detection import planted
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
 from latentdrift.html_report import Colour
 
-MIN_PLANTED_FOUND = 0.9
+MIN_PLANTED_DETECTED = 0.9
 """Share of the planted copies that a search has to find before no copy means anything (ours)."""
 FAR_ENOUGH = 0.9
 TOO_NEAR = 0.6
@@ -102,7 +102,7 @@ def lights(results: Results) -> list[Light]:
         return [("Copies?", "grey", "Not looked for: no training images were given.")]
     metric = result.metrics["copies"]
     search = result.copies
-    finds_controls = search.planted.caught >= MIN_PLANTED_FOUND * search.planted.n
+    finds_controls = search.planted.caught >= MIN_PLANTED_DETECTED * search.planted.n
     colour: Colour = "red" if metric.value else "green" if finds_controls else "amber"
     expected = ""
     if metric.floor:
@@ -112,7 +112,7 @@ def lights(results: Results) -> list[Light]:
         f"{metric.n['train']} training images (similarity above {search.threshold:.3f}, also "
         f"mirrored, cropped, shifted or turned).{expected} Control: of {search.planted.n} altered "
         f"training images that were added, {search.planted.caught} were found. Green: no copy, and "
-        f"at least {MIN_PLANTED_FOUND:.0%} of the control images are found."
+        f"at least {MIN_PLANTED_DETECTED:.0%} of the control images are found."
     )
     return [("Copies?", colour, sentence)]
 

@@ -119,11 +119,11 @@ def lights(results: Results) -> list[Light]:
     realism = results.get(RealismResult)
     if result is None or realism is None:
         return []
-    found: list[Light] = []
+    lights_of_spaces: list[Light] = []
     for label in result.spaces:
         fidelity = _fidelity(label, result.metrics, realism.realism[label])
-        found += [fidelity, *_variety(label, result.metrics, fidelity[1])]
-    return found
+        lights_of_spaces += [fidelity, *_variety(label, result.metrics, fidelity[1])]
+    return lights_of_spaces
 
 
 def _fidelity(label: str, metrics: Mapping[str, Metric], anatomy: Anatomy | NoAnatomy) -> Light:

@@ -170,9 +170,9 @@ class Distance:
     """Looks at the k nearest pictures; the k of these sets is told."""
     possible: tuple[float, float] = (0.0, float("inf"))
     """Lowest and highest value, where intervals end."""
-    least: int = 2
+    min_images: int = 2
     """Fewest pictures in each set."""
-    most: int | None = None
+    max_images: int | None = None
     """Most pictures of each set that are used (memory grows with the square); more are sampled
     down."""
 
@@ -181,20 +181,37 @@ _SHARE = (0.0, 1.0)
 _ANY = (float("-inf"), float("inf"))
 DISTANCES: dict[str, Distance] = {  # in the order in which they are best read
     "kid": Distance(
-        kernel, "Kernel distance (KID)", subsets=True, possible=_ANY, least=4, most=4000
+        kernel, "Kernel distance (KID)", subsets=True, possible=_ANY, min_images=4, max_images=4000
     ),
     "precision": Distance(
-        precision, "Precision", neighbours=True, possible=_SHARE, least=4, most=MAX_MANIFOLD_IMAGES
+        precision,
+        "Precision",
+        neighbours=True,
+        possible=_SHARE,
+        min_images=4,
+        max_images=MAX_MANIFOLD_IMAGES,
     ),
     "recall": Distance(
-        recall, "Recall", neighbours=True, possible=_SHARE, least=4, most=MAX_MANIFOLD_IMAGES
+        recall,
+        "Recall",
+        neighbours=True,
+        possible=_SHARE,
+        min_images=4,
+        max_images=MAX_MANIFOLD_IMAGES,
     ),
-    "density": Distance(density, "Density", neighbours=True, least=4, most=MAX_MANIFOLD_IMAGES),
+    "density": Distance(
+        density, "Density", neighbours=True, min_images=4, max_images=MAX_MANIFOLD_IMAGES
+    ),
     "coverage": Distance(
-        coverage, "Coverage", neighbours=True, possible=_SHARE, least=4, most=MAX_MANIFOLD_IMAGES
+        coverage,
+        "Coverage",
+        neighbours=True,
+        possible=_SHARE,
+        min_images=4,
+        max_images=MAX_MANIFOLD_IMAGES,
     ),
-    "mifid": Distance(informed, "MiFID", informed=True, most=MAX_FRECHET_IMAGES),
-    "frechet": Distance(frechet, "Fréchet distance", most=MAX_FRECHET_IMAGES),
+    "mifid": Distance(informed, "MiFID", informed=True, max_images=MAX_FRECHET_IMAGES),
+    "frechet": Distance(frechet, "Fréchet distance", max_images=MAX_FRECHET_IMAGES),
 }
 
 
@@ -229,10 +246,10 @@ def judge(
         where it looks at neighbours: k.
     """
     real, units = _sample(
-        np.asarray(real), groups(len(real), patients), row.most, rng(seed, "real")
+        np.asarray(real), groups(len(real), patients), row.max_images, rng(seed, "real")
     )
     synthetic, synthetic_units = _sample(
-        np.asarray(synthetic), groups(len(synthetic), whose), row.most, rng(seed, "synthetic")
+        np.asarray(synthetic), groups(len(synthetic), whose), row.max_images, rng(seed, "synthetic")
     )
     prepare = partial(row.prepare, train=train) if row.informed else row.prepare
     between = prepare(real, synthetic)
@@ -326,7 +343,7 @@ def _floor(
     pictures."""
     splits = list(halves(units, FLOOR_REPEATS, generator))
     size = min(int(min(first.sum() for first, _ in splits)), synthetic_count)
-    if size < row.least // 2 or size < 2:
+    if size < row.min_images // 2 or size < 2:
         return {"floor": None}
     floors = []
     matched = []

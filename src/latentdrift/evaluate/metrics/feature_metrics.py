@@ -81,9 +81,9 @@ def distances(
     for name, row in DISTANCES.items():
         if row.informed and not vectors.unseen:
             continue
-        if min(len(vectors.real), len(vectors.synthetic)) < row.least:
+        if min(len(vectors.real), len(vectors.synthetic)) < row.min_images:
             few.append(
-                f"{row.title} needs at least {row.least} images in each set and was left out."
+                f"{row.title} needs at least {row.min_images} images in each set and was left out."
             )
             continue
         metrics[f"{name}.{vectors.label}"] = judge(

@@ -210,14 +210,14 @@ def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> d
             for i, name in zip(chosen, DISGUISES, strict=True)
         ]
     )
-    is_found = (
+    is_detected = (
         thresholds.similarity(overlaid(copies, structure(train.images))) > thresholds.threshold
     )
-    missed = [name for name, caught in zip(DISGUISES, is_found, strict=True) if not caught]
+    missed = [name for name, caught in zip(DISGUISES, is_detected, strict=True) if not caught]
     return {
         "n": PLANTED,
-        "caught": int(is_found.sum()),
-        "ci": proportion_interval(int(is_found.sum()), PLANTED),
+        "caught": int(is_detected.sum()),
+        "ci": proportion_interval(int(is_detected.sum()), PLANTED),
         "missed": missed,
     }
 

@@ -21,7 +21,7 @@ from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.seeds import generator
-from latentdrift.study.drift.conditioning import Told
+from latentdrift.study.drift.conditioning import CohortConditioning
 from latentdrift.study.drift.drift_report import write_json
 
 AT_A_TIME = 8  # draws that go through the network together
@@ -32,7 +32,7 @@ OTHER = "#4878a8"
 def losses(
     model: Model,
     moments: latent_cache.Moments,
-    conditioning: Told,
+    conditioning: CohortConditioning,
     options: AuditOptions,
     report: ProgressCallback,
 ) -> np.ndarray:
@@ -59,7 +59,7 @@ def losses(
             x0 = moments.means([index]).expand(draws, -1, -1, -1)
             eps = torch.randn(x0.shape, generator=generator(options.seed, "audit", index))
             denoiser = drift.wrap_training(base.denoiser(), base.schedule, [prompt])
-            read = base.with_images(base.embed([prompt]), conditioning.shown(index))
+            read = base.with_images(base.embed([prompt]), conditioning.image_inputs(index))
             parts = []
             for first in range(0, draws, AT_A_TIME):
                 span = slice(first, min(first + AT_A_TIME, draws))
@@ -99,12 +99,14 @@ def audit(
             "adapter"
         )
     moments = latent_cache.latents(model.base, cohort, model.info.side, options.out / "cache")
-    conditioning = Told.of(model, cohort, moments)
+    conditioning = CohortConditioning.of(model, cohort, moments)
     table = cohort.rows().loc[list(conditioning.prompts)]
     member = _members(table, cohort)
     base_model = load_base(model.info).about(cohort)
     adapted_losses = losses(model, moments, conditioning, options, report)
-    base_conditioning = Told.of(base_model, cohort, moments).only(list(conditioning.prompts))
+    base_conditioning = CohortConditioning.of(base_model, cohort, moments).only(
+        list(conditioning.prompts)
+    )
     base_losses = losses(base_model, moments, base_conditioning, options, report)
     patients = list(table["patient"]) if table["patient"].notna().all() else None
     attack = membership(

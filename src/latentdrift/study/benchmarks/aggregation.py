@@ -150,5 +150,5 @@ def _titles(metrics: Sequence[Mapping[str, Any]], table: Table) -> dict[str, str
     distances = {
         name: name.replace("_", ", ") for name in names if name.startswith(("frechet_", "kid_"))
     }
-    titles = {name: title for name, title in table.shown.items() if name in names}
+    titles = {name: title for name, title in table.metric_titles.items() if name in names}
     return titles | distances | {name: title for name, title in AUC.items() if name in names}

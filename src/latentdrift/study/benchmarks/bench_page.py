@@ -106,7 +106,7 @@ def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
         f"; spread is the sd of a picture's mean grey level ({reference['spread']:.3g} in the real "
         "ones), the error of latent DC the mean over channels, background the mean where every "
         f"real picture is flat ({behind})"
-        if "spread" in table.shown
+        if "spread" in table.metric_titles
         else ""
     )
     compared = (

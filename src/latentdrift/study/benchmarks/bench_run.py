@@ -23,7 +23,7 @@ from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.start_override import restart
 from latentdrift.study.benchmarks.bench_edits import edit_and_judge
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
-from latentdrift.study.benchmarks.downstream_auc import Exam
+from latentdrift.study.benchmarks.downstream_auc import ClassifierTest
 from latentdrift.study.benchmarks.variant_metrics import Judge
 from latentdrift.study.drift.drift_report import write_search
 from latentdrift.study.drift.search import load_fit, search
@@ -72,7 +72,7 @@ def draw_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
     seed = cell.seed
     resolution = model.info.side
     judge = Judge.open(bench, image_sets.from_cohort(bench.cohort, "test", resolution))
-    classifier_exam = examined(bench, model)
+    classifier_test = open_classifier_test(bench, model)
     for _, images in list(bench.shared([cell])):
         rows = bench.followed(max(images.values()), seed)
         prompts = prompts_of_rows(model, rows.to_dict("records"))
@@ -81,8 +81,8 @@ def draw_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
             pictures = images_by_index[:n]
             mixed = bench.table.variants[variant].real > 0
             metrics = {} if mixed else judge(model.base, np.stack(pictures), seed)
-            if classifier_exam:
-                metrics["auc"] = classifier_exam(pictures, rows.iloc[:n], real=mixed, seed=seed)
+            if classifier_test:
+                metrics["auc"] = classifier_test(pictures, rows.iloc[:n], real=mixed, seed=seed)
             details = {
                 "n": n,
                 "metrics": metrics,
@@ -107,12 +107,12 @@ def fitted(bench: Bench, cell: Cell) -> Model:
     return load_fit(fitting)
 
 
-def examined(bench: Bench, model: Model) -> Exam | None:
+def open_classifier_test(bench: Bench, model: Model) -> ClassifierTest | None:
     """The classifier's examination, where one is asked for."""
     options = bench.options
     if bench.classes is None or not isinstance(options, BenchTable1Options):
         return None
-    return Exam(
+    return ClassifierTest(
         bench.cohort,
         bench.classes,
         steps=options.classifier_steps,
@@ -136,11 +136,11 @@ def draw(
     given: dict[str, Any] = {
         name: value.format(delta=options.delta, searched=searched) for name, value in start.items()
     }
-    how: Any = {
+    sampling_options: Any = {
         name: getattr(options, name) for name in ("steps", "guidance", "sampler", "batch_size")
     }
-    how |= {"seed": cell.seed, "resolution": model.info.side}
-    wanted = GenerateOptions(adapter=model.base.name, out=options.out, **how, **given)
+    sampling_options |= {"seed": cell.seed, "resolution": model.info.side}
+    wanted = GenerateOptions(adapter=model.base.name, out=options.out, **sampling_options, **given)
     sampling = SamplingOptions.of(wanted, wanted.resolution)
     drift = restart(model, wanted)
     return list(draw_images(model, drift, prompts, sampling)), drift.to_dict()

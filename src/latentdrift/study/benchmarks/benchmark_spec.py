@@ -49,7 +49,7 @@ class Table:
     follows: Literal["train", "test"]
     """Whose table synthetic pictures follow: the test split's row by row; of the train split rows
     by chance, as many of one class as of the other where there are classes."""
-    shown: Mapping[str, str] = field(default_factory=dict)
+    metric_titles: Mapping[str, str] = field(default_factory=dict)
     """Metrics that are shown beside distances and AUC -> their titles."""
     editor: str | None = None
     """A row of EDITORS that makes the pictures: first visits of test patients, changed into their

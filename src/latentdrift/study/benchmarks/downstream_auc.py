@@ -35,7 +35,7 @@ def taught(cohort: Cohort, classes: Classes, seed: int) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Exam:
+class ClassifierTest:
     """Real pictures of the two classes: the train split to learn from, the test split to be tested
     on."""
 
@@ -69,13 +69,13 @@ class Exam:
             else []
         )
         learned += [self.train.take(len(self.train) - len(pictures), seed)] if real else []
-        how: Any = {
+        settings: Any = {
             "steps": self.steps,
             "seed": seed,
             "bootstrap": self.resamples,
             "device": self.device,
         }
-        return utility([reduce(operator.add, learned)], self.test, **how).to_dict()
+        return utility([reduce(operator.add, learned)], self.test, **settings).to_dict()
 
     def _read(self, rows: pd.DataFrame) -> Labelled:
         return Labelled.of(

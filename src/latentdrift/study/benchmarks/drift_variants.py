@@ -85,7 +85,7 @@ DRIFT = Table(
     fits=FITS,
     variants=VARIANTS,
     follows="test",
-    shown={
+    metric_titles={
         "background": "background, 0-255",
         "mean_error": "mean error, 0-255",
         "spread": "spread of brightness",

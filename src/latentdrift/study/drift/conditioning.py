@@ -18,16 +18,16 @@ from latentdrift.study.model_images import prompts_of_rows
 
 
 @dataclass(frozen=True)
-class Told:
+class CohortConditioning:
     """By position in metadata.csv; images of which a model cannot be told as it was in training are
     left out."""
 
     prompts: Mapping[int, str]
-    shown: Callable[[int], Sequence[Tensor]] = lambda row: ()
+    image_inputs: Callable[[int], Sequence[Tensor]] = lambda row: ()
     """Position -> what the network is shown beside noise and text, [1, ...] each."""
 
     @classmethod
-    def of(cls, model: Model, cohort: Cohort, moments: Moments) -> Told:
+    def of(cls, model: Model, cohort: Cohort, moments: Moments) -> CohortConditioning:
         """By the row of SHOWN that the model's method has.
 
         Raises:
@@ -36,26 +36,26 @@ class Told:
         name = model.info.method
         return CONDITIONINGS[METHODS[name].image_input if name else None](model, cohort, moments)
 
-    def only(self, rows: Sequence[int]) -> Told:
+    def only(self, rows: Sequence[int]) -> CohortConditioning:
         """Of some of the images."""
         return replace(self, prompts={row: self.prompts[row] for row in rows})
 
 
-def _text(model: Model, cohort: Cohort, moments: Moments) -> Told:
+def _text(model: Model, cohort: Cohort, moments: Moments) -> CohortConditioning:
     """A sentence about the image."""
-    return Told(prompts_of_rows(model, cohort.rows().to_dict("records")))
+    return CohortConditioning(prompts_of_rows(model, cohort.rows().to_dict("records")))
 
 
-def _hints(model: Model, cohort: Cohort, moments: Moments) -> Told:
+def _hints(model: Model, cohort: Cohort, moments: Moments) -> CohortConditioning:
     """The same, and the hint made from it or from the visit before."""
     rows = hint_batches.followed(cohort, None, model)
     pictures = hint_batches.of_rows(cohort, hint_batches.hints(model), rows, model.info.side)
     places = {row: place for place, row in enumerate(rows)}
     text = _text(model, cohort, moments).only(rows)
-    return replace(text, shown=lambda row: [hint[None] for hint in pictures[places[row]]])
+    return replace(text, image_inputs=lambda row: [hint[None] for hint in pictures[places[row]]])
 
 
-def _sources(model: Model, cohort: Cohort, moments: Moments) -> Told:
+def _sources(model: Model, cohort: Cohort, moments: Moments) -> CohortConditioning:
     """The instruction that leads from the visit before to the image, and that visit's latent."""
     manner = model.info.prompt.manner()
     info = model.info
@@ -74,11 +74,13 @@ def _sources(model: Model, cohort: Cohort, moments: Moments) -> Told:
             f"cohort {cohort.folder} has no image with a visit before it, and this network was "
             "trained on pairs of visits"
         )
-    return Told(instructions, lambda row: [model.base.source(moments.means([before[row]]))])
+    return CohortConditioning(
+        instructions, lambda row: [model.base.source(moments.means([before[row]]))]
+    )
 
 
 # What a network is shown (`Method.image_input`) -> what it is told and shown of a cohort.
-CONDITIONINGS: dict[str | None, Callable[[Model, Cohort, Moments], Told]] = {
+CONDITIONINGS: dict[str | None, Callable[[Model, Cohort, Moments], CohortConditioning]] = {
     None: _text,
     "hint": _hints,
     "source": _sources,

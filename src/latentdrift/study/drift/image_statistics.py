@@ -32,14 +32,14 @@ DECIDES = next(iter(DISTANCES))
 
 
 @dataclass(frozen=True)
-class Gauge:
+class ImageStatistics:
     """Reads pictures with the autoencoder of a base and the features of the pocket base."""
 
     base: Base
     features: Space
 
     @classmethod
-    def open(cls, base: Base) -> Gauge:
+    def open(cls, base: Base) -> ImageStatistics:
         """For pictures that a base has drawn, or is to draw."""
         pocket = Base.load("pocket", device=str(base.device), precision="fp32")
         spaces = load_features(

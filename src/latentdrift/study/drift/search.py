@@ -27,8 +27,8 @@ from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import Results, key
 from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
-from latentdrift.study.drift.image_statistics import DECIDES, Gauge, Numbers, Target
-from latentdrift.study.drift.search_cache import Draw, Points
+from latentdrift.study.drift.image_statistics import DECIDES, ImageStatistics, Numbers, Target
+from latentdrift.study.drift.search_cache import CurvePoints, Draw
 from latentdrift.study.model_images import (
     LoadModel,
     check_method,
@@ -166,7 +166,7 @@ def search(
     """
     model = load().about(cohort)
     question = Question.of(model, cohort, options)
-    real = Gauge.open(model.base).all(
+    real = ImageStatistics.open(model.base).all(
         question.target.pictures(cohort, question.facts["resolution"])
     )
     del model  # every process opens its own
@@ -245,7 +245,7 @@ def curve(
     }
     settings = key(model, question.arithmetic, options.bootstrap, facts)
     results = Results(options.out / "points" / name, settings)
-    points = Points(results, open, real, target.patients, options.bootstrap, options.seed)
+    points = CurvePoints(results, open, real, target.patients, options.bootstrap, options.seed)
     measured = points.all(grid, options.workers, report)
     readings = [reading(point) for point in measured]
     strip = [(delta, points.picture(delta)) for delta in sorted(grid)]
@@ -282,9 +282,9 @@ def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
 def draw_from_starts(load: LoadModel, question: Question) -> Draw:
     """Opens a model whose start alone varies."""
     model = load().about(question.cohort)
-    measure = Gauge.open(model.base)
+    measure = ImageStatistics.open(model.base)
     prompts = question.prompts(model)
-    return lambda delta: _drawn(
+    return lambda delta: _draw_and_measure(
         model,
         with_start(model.drift, delta, question.channels),
         prompts,
@@ -301,8 +301,12 @@ def draw_from_fits(question: Question) -> Draw:
         base = Base.load(options.base, device=options.device, precision=options.precision)
         fit(base, question.cohort, options, options.out, quiet=True)
         model = load_fit(options)
-        return _drawn(
-            model, model.drift, question.prompts(model), question.sampling, Gauge.open(model.base)
+        return _draw_and_measure(
+            model,
+            model.drift,
+            question.prompts(model),
+            question.sampling,
+            ImageStatistics.open(model.base),
         )
 
     return draw
@@ -315,12 +319,12 @@ def load_fit(options: FitOptions) -> Model:
     )
 
 
-def _drawn(
+def _draw_and_measure(
     model: Model,
     drift: Drift,
     prompts: Mapping[int, str],
     sampling: SamplingOptions,
-    measure: Gauge,
+    measure: ImageStatistics,
 ) -> tuple[np.ndarray, Numbers]:
     """The first picture, to show, and the numbers of all."""
     images: list[np.ndarray] = []

@@ -29,7 +29,7 @@ drawn."""
 
 
 @dataclass(frozen=True)
-class Points:
+class CurvePoints:
     """A folder of points and all that a process needs to make one."""
 
     results: Results
@@ -110,7 +110,7 @@ _here: dict[str, Any] = {}
 """What a process of its own works on: `points`, and `draw` once it is open."""
 
 
-def _begin(points: Points) -> None:
+def _begin(points: CurvePoints) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_DFL
     )  # an interrupted process ends without a traceback of its own

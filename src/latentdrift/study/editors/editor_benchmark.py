@@ -17,10 +17,10 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.editors.editors import EDITORS, starting
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.edit.io.counterfactual import Counterfactual, edit
 from latentdrift.edit.io.edit_inputs import Entry
-from latentdrift.edit.io.edit_requests import Wish
+from latentdrift.edit.io.edit_requests import EditPlan
 from latentdrift.errors import OptionError, unknown
 from latentdrift.evaluate.attributes.ground_truth import (
     against_truth,
@@ -140,8 +140,8 @@ class EditorBenchmark:
     def fine(self) -> np.ndarray:
         """Fine structure of the originals of all cases, without what they have in common [N, R *
         R]."""
-        found = fine_structure(np.stack([picture_of(case) for case in self.cases]))
-        result: np.ndarray = found - found.mean(0)
+        structure = fine_structure(np.stack([picture_of(case) for case in self.cases]))
+        result: np.ndarray = structure - structure.mean(0)
         return result
 
     @cached_property
@@ -184,8 +184,8 @@ class EditorBenchmark:
 
     def result(self, row: str, case: Case) -> dict[str, Any] | None:
         """A result made earlier under the same settings."""
-        found = self._results(row).get(case.subject.name)
-        return found["metrics"] if found else None
+        stored = self._results(row).get(case.subject.name)
+        return stored["metrics"] if stored else None
 
     def _results(self, row: str) -> Results:
         """Results of a row of the table."""
@@ -206,7 +206,7 @@ class EditorBenchmark:
 def run(bench: EditorBenchmark, report: ProgressCallback) -> list[dict[str, Any]]:
     """Every row of the table, made or found: means over cases with their intervals."""
     missing = unmade(bench)
-    cache = shelf_of(bench)
+    cache = open_inversion_cache(bench)
     first = {case.subject.name for case in bench.cases[:MAX_STRIP_CASES]}
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
@@ -226,14 +226,14 @@ def run(bench: EditorBenchmark, report: ProgressCallback) -> list[dict[str, Any]
     return list(summarise(bench))
 
 
-def shelf_of(bench: EditorBenchmark) -> Shelf:
+def open_inversion_cache(bench: EditorBenchmark) -> InversionCache:
     """Where its inversions are kept."""
     settings = {
         "base": bench.model.base.hash,
         "adapters": bench.model.adapter_records,
         "drift": bench.model.drift.to_dict(),
     }
-    return Shelf(bench.options.out / "cache", settings)
+    return InversionCache(bench.options.out / "cache", settings)
 
 
 def unmade(bench: EditorBenchmark) -> list[tuple[str, Case]]:
@@ -284,11 +284,15 @@ def baseline(bench: EditorBenchmark, row: str, case: Case, original: np.ndarray)
 
 
 def edited(
-    bench: EditorBenchmark, editor: str, case: Case, cache: Shelf | None, steps: int | None = None
+    bench: EditorBenchmark,
+    editor: str,
+    case: Case,
+    cache: InversionCache | None,
+    steps: int | None = None,
 ) -> Counterfactual:
     """A case under an editor; `steps` in place of those of the options."""
     options = bench.options
-    request = Wish(case.changes, case.add, (), editor, options.sentences, bench.model.info)
+    request = EditPlan(case.changes, case.add, (), editor, options.sentences, bench.model.info)
     wanted = request.request(
         Entry(case.subject.name, case.subject.attributes, lambda: case.subject)
     )
@@ -297,7 +301,7 @@ def edited(
         replace(bench.model, drift=drift),
         case.subject.tensor(),
         wanted.source,
-        wanted.told,
+        wanted.network_prompt,
         editor=editor,
         spec=bench.spec(editor, steps),
         parts=wanted.parts or (),

@@ -10,7 +10,7 @@ import numpy as np
 
 from latentdrift import html_report
 from latentdrift.edit.editors.editors import EDITORS
-from latentdrift.edit.inversions.inversion_cache import Shelf
+from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.progress import ProgressCallback
 from latentdrift.study.editors import editor_benchmark
 from latentdrift.study.editors.reference_edits import Case
@@ -19,7 +19,7 @@ ERROR = "round_trip"
 COLOURS = ("#d1603d", "#4878a8", "#5a8f5a", "#8f5a8f", "#8f7a3a", "#3a7a8f", "#555555")
 
 
-def asked_for(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
+def round_trip_settings(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
     """Every editor that inverts images, at every number of steps."""
     able = [name for name in bench.editors if EDITORS[name].inversion(None) is not None]
     return [(name, steps) for name in able for steps in bench.options.round_trip]
@@ -27,12 +27,16 @@ def asked_for(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
 
 def unmade(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case]]:
     """Round trips that are not there yet."""
-    every = [(editor, steps, case) for editor, steps in asked_for(bench) for case in bench.cases]
+    every = [
+        (editor, steps, case)
+        for editor, steps in round_trip_settings(bench)
+        for case in bench.cases
+    ]
     return [one for one in every if bench.result(_row(*one[:2]), one[2]) is None]
 
 
 def run(
-    bench: editor_benchmark.EditorBenchmark, cache: Shelf, report: ProgressCallback
+    bench: editor_benchmark.EditorBenchmark, cache: InversionCache, report: ProgressCallback
 ) -> list[dict[str, Any]]:
     """Mean absolute error of the reconstruction for each editor and number of steps, and of the
     autoencoder alone (0 steps)."""
@@ -45,7 +49,7 @@ def run(
         bench.keep(_row(editor, steps), case, {ERROR: error}, None)
         report(done, len(missing))
     rows = []
-    for editor, steps in asked_for(bench):
+    for editor, steps in round_trip_settings(bench):
         values = [
             (bench.result(_row(editor, steps), case) or {}).get(ERROR) for case in bench.cases
         ]
