@@ -10,7 +10,7 @@ import numpy as np
 from latentdrift.storage import Results
 from latentdrift.study.drift.delta_selection import Reading, flags
 from latentdrift.study.drift.image_statistics import DISTANCES
-from latentdrift.study.drift.search_cache import Draw, Points
+from latentdrift.study.drift.search_cache import Draw, CurvePoints
 
 GRID = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2)
 
@@ -40,11 +40,11 @@ def fake(best: float, scale: float = 1.0) -> Draw:
     return draw
 
 
-def points(folder: Path, open: Callable[[], Draw], key: str = "k") -> Points:
+def points(folder: Path, open: Callable[[], Draw], key: str = "k") -> CurvePoints:
     rng = np.random.default_rng(1)
     real = {name: rng.normal(0, 0.01, (12, 5)) for name in DISTANCES}
     results = Results(folder, key)
-    return Points(results, open, real, list("aabbccddeeff"), resamples=30, seed=0)
+    return CurvePoints(results, open, real, list("aabbccddeeff"), resamples=30, seed=0)
 
 
 def quiet(done: int, total: int) -> None:

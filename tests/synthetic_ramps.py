@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.sample.synthetic_cohort import Request, Sheet
+from latentdrift.sample.synthetic_cohort import Request, ImageStore
 
 
 def drawn(out: Path, *, depth: int = 16, colour: bool = False) -> Cohort:
     """Three ramps as `generate` would publish them."""
     ramp = np.linspace(-1, 1, 32 * 32).reshape(32, 32)
-    sheet = Sheet.open(out, {})
+    sheet = ImageStore.open(out, {})
     wanted = [
         Request.of("a CT", {"age": 61.0 + i, "sex": "FMF"[i], "view": ("PA", "axial", None)[i]})
         for i in range(3)
