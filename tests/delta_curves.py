@@ -10,7 +10,7 @@ import numpy as np
 from latentdrift.storage import Results
 from latentdrift.study.drift.delta_selection import Reading, flags
 from latentdrift.study.drift.image_statistics import DISTANCES
-from latentdrift.study.drift.search_cache import Draw, CurvePoints
+from latentdrift.study.drift.search_cache import CurvePoints, Draw
 
 GRID = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2)
 

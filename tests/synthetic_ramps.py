@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.sample.synthetic_cohort import Request, ImageStore
+from latentdrift.sample.synthetic_cohort import ImageStore, Request
 
 
 def drawn(out: Path, *, depth: int = 16, colour: bool = False) -> Cohort:
