@@ -11,38 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import tiny_cohort
 
 import latentdrift as ld
 from latentdrift import config, service
-from latentdrift.errors import AdapterError, InputError, OptionError
+from latentdrift.errors import AdapterError, OptionError
 
 CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
 FEW: dict[str, Any] = {"steps": 2, "seed": 3}
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> ld.Cohort:
-    """Twelve phantoms of six patients."""
-    return ld.Cohort.load(tiny_cohort(tmp_path_factory.mktemp("api") / "cohort"))
-
-
-@pytest.fixture(scope="module")
-def model(
-    cohort: ld.Cohort, tiny_base_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> ld.Model:
-    """A LoRA of two steps."""
-    return ld.fit(
-        cohort,
-        out=tmp_path_factory.mktemp("api") / "run",
-        base=tiny_base_folder,
-        steps=2,
-        batch_size=2,
-        drift="none",
-        preview_every=0,
-        progress=False,
-        **CPU,
-    )
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -111,79 +86,9 @@ def test_generate_draws_what_the_verb_draws(model: ld.Model, tmp_path: Path) -> 
     assert np.array_equal(pixels(images[:2][1]), pixels(images[1]))
 
 
-def test_images_are_copied_whole_and_never_over_others(model: ld.Model, tmp_path: Path) -> None:
-    images = model.generate(["brain", "brain mri"], n=2, progress=False, **FEW, **CPU)
-    saved = images.save(tmp_path / "kept")
-    assert ld.Cohort.load(saved).fingerprint == images.cohort.fingerprint
-    assert (saved / "record.json").is_file()
-    with pytest.raises(InputError, match="is there and not empty; give a new folder as `out`"):
-        images.save(saved)
-
-
-def test_temporary_images_go_with_their_set(model: ld.Model) -> None:
-    images = model.generate("brain", n=1, progress=False, **FEW, **CPU)
-    folder = images.folder
-    assert folder.is_dir()
-    del images
-    assert not folder.exists()
-
-
 def test_a_base_alone_draws(tiny_base_folder: Path) -> None:
     base = ld.Model.load(str(tiny_base_folder), device="cpu", precision="fp32")
     assert len(base.generate("brain", n=1, progress=False, **FEW, **CPU)) == 1
-
-
-def test_edit_gives_a_counterfactual_of_the_image(
-    model: ld.Model, cohort: ld.Cohort, tmp_path: Path
-) -> None:
-    source = cohort.folder / str(cohort.table["file_name"].iloc[0])
-    known = {"age": 60, "sex": "F", "diagnosis": "no dementia"}
-    edit = model.edit(
-        source,
-        given=known,
-        set={"diagnosis": "dementia"},
-        strength=0.5,
-        progress=False,
-        steps=4,
-        **CPU,
-    )
-    assert np.array_equal(pixels(edit.original), pixels(Image.open(source)))
-    assert edit.image.size == edit.reconstruction.size == edit.original.size
-    assert edit.uncertainty is None
-    assert "with no dementia" in edit.facts["source_prompt"]
-    assert edit.facts["target_prompt"].endswith("with dementia")
-    saved = edit.save(tmp_path / "edit")
-    assert np.array_equal(pixels(Image.open(saved / "counterfactual.png")), pixels(edit.image))
-    assert "counterfactual (synthetic)" in edit._repr_html_() and "dementia" in repr(edit)
-
-
-def test_edits_of_a_cohort_are_a_list(model: ld.Model, cohort: ld.Cohort) -> None:
-    change: dict[str, Any] = {"split": "test", "age": "+3", "strength": 0.5}
-    few: dict[str, Any] = {"steps": 4, "progress": False, **CPU}
-    edits = model.edit_all(cohort, **change, **few)
-    assert len(edits) == len(cohort.rows("test"))
-    with pytest.raises(InputError, match="counterfactuals, and `edit` returns one"):
-        model.edit(cohort.folder, **change, **few)
-
-
-def test_a_report_has_the_numbers_of_its_file(model: ld.Model, cohort: ld.Cohort) -> None:
-    images = model.generate(like=cohort, n=8, progress=False, **FEW, **CPU)
-    report = ld.evaluate(
-        real=cohort, synthetic=images, split="train", bootstrap=10, device="cpu", progress=False
-    )
-    metric = report.content["metrics"]["copies"]
-    assert report.metrics.loc["copies", "value"] == metric["value"]
-    assert set(report.lights["light"]) <= {"green", "amber", "red", "grey"}
-    assert report.page.is_file() and report.warnings == report.content["warnings"]
-    assert "copies" in report._repr_html_() and "metrics; lights:" in repr(report)
-
-
-def test_objects_show_themselves(model: ld.Model, cohort: ld.Cohort) -> None:
-    images = model.generate("brain", n=2, progress=False, **FEW, **CPU)
-    assert images._repr_html_().count("<img") == 2
-    html = cohort._repr_html_()
-    assert "12 images of 6 patients" in html and "<img" in html
-    assert repr(cohort) == f"<Cohort: 12 images of 6 patients, brain MRI, in {cohort.folder}>"
 
 
 def test_a_model_without_a_folder_cannot_be_named(model: ld.Model) -> None:

@@ -202,10 +202,3 @@ def test_an_unfinished_run_says_how_to_finish(runs: dict[str, Path], tmp_path: P
         AdapterError, match="is not finished and has no adapter yet; give its `fit` command again"
     ):
         loaded(tmp_path)
-
-
-def test_no_folder_at_all(tmp_path: Path) -> None:
-    with pytest.raises(
-        AdapterError, match=r"there is no adapter at .*nowhere; give the folder that `fit` made"
-    ):
-        loaded(tmp_path / "nowhere")

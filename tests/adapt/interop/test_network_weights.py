@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from tiny import tiny_base
 
 from latentdrift import config, service
-from latentdrift.adapt.adapters.checkpoint_reader import find
 from latentdrift.adapt.interop.exports import export
 from latentdrift.adapt.interop.importer import adopt
 from latentdrift.adapt.loading import load_adapter
@@ -403,30 +402,3 @@ def test_a_unet_of_another_kind_is_refused(tiny_base_folder: Path, tmp_path: Pat
         OptionError, match=r"`hint` says what a ControlNet is shown, and .* is a diffusers U-Net"
     ):
         adopt(load(tiny_base_folder), tmp_path / "unet", tmp_path / "run", hint="edges")
-
-
-def test_a_folder_is_searched_for_the_safe_file_first(tmp_path: Path) -> None:
-    for name in (
-        "learned_embeds.safetensors",
-        "pytorch_custom_diffusion_weights.bin",
-        "unet/diffusion_pytorch_model.bin",
-    ):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert find(tmp_path) == tmp_path / "learned_embeds.safetensors"
-    (tmp_path / "pytorch_custom_diffusion_weights.safetensors").touch()
-    assert find(tmp_path) == tmp_path / "pytorch_custom_diffusion_weights.safetensors"
-
-
-def test_the_only_file_of_a_folder_is_found_by_any_name(tmp_path: Path) -> None:
-    assert find(tmp_path) is None
-    (tmp_path / "brain.safetensors").touch()
-    assert find(tmp_path) == tmp_path / "brain.safetensors"
-    (tmp_path / "other.safetensors").touch()
-    assert find(tmp_path) is None
-
-
-def test_the_single_file_of_a_base_is_no_adapter(tmp_path: Path) -> None:
-    (tmp_path / "v1-5.safetensors").touch()
-    (tmp_path / "model_index.json").touch()
-    assert find(tmp_path) is None

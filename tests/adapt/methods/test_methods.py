@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from infos import info_of
+from method_fits import (
+    beside,
+    info,
+    load,
+    predict,
+    prepared,
+    prompts,
+    trained,
+)
 
 from latentdrift.adapt.methods import (
     controlnet,
@@ -17,109 +25,11 @@ from latentdrift.adapt.methods import (
     textual_inversion,
 )
 from latentdrift.adapt.methods.methods import METHODS, method
-from latentdrift.adapt.training import latent_cache
-from latentdrift.adapt.training.batches import Batch
-from latentdrift.adapt.training.lr_schedules import Rates
-from latentdrift.adapt.training.optimizers import optimizer
-from latentdrift.adapt.training.trainer import Trainer
-from latentdrift.adapt.training.training_setup import Job
-from latentdrift.adapt.training.training_start import begin
-from latentdrift.config import FitOptions
-from latentdrift.errors import AdapterError, OptionError
-from latentdrift.model.adapter_info import AdapterInfo
+from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
-from latentdrift.model.conditioning import Conditioning
-from latentdrift.model.drift import Drift
-from latentdrift.model.noise import Noise
 
 PLAIN = ["a brain MRI of a 75 year old female", ""]
 rows = pytest.mark.parametrize("name", METHODS)
-
-
-def options(name: str, **more: Any) -> FitOptions:
-    given = FitOptions(
-        cohort=Path("c"), out=Path("o"), method=name, **{"rank": 4, "vectors": 3, **more}
-    )
-    return METHODS[name].completed(given)
-
-
-def words(name: str) -> dict[str, str]:
-    """What a fit of this method would learn, and what it starts as."""
-    return {"<cohort>": "brain MRI"} if METHODS[name].learns_word else {}
-
-
-def job(name: str, **more: Any) -> Job:
-    asked = options(name, **more)
-    rates = Rates.of(1e-2, "constant", None, asked.steps)
-    return Job(
-        asked,
-        METHODS[name],
-        rates,
-        optimizer("adamw"),
-        32,
-        "",
-        "brain MRI",
-        words(name),
-        (),
-        (),
-        Noise(),
-        {},
-    )
-
-
-def prepared(base: Base, name: str, **more: Any) -> tuple[Base, dict[str, torch.nn.Parameter]]:
-    return begin(base, job(name, **more))
-
-
-def load(folder: Path, precision: str = "fp32") -> Base:
-    return Base.load(folder, device="cpu", precision=precision)
-
-
-def prompts(name: str) -> list[str]:
-    return ["a <cohort> of a male", "the <cohort>"] if METHODS[name].learns_word else PLAIN
-
-
-def beside(base: Base, images: int) -> list[torch.Tensor]:
-    """What the network is shown beside noise and text: a source, where it sees one, and a hint for
-    each ControlNet."""
-    source = torch.Generator().manual_seed(2)
-    pictures = list(torch.randn((int(base.sees_source), images, 4, 8, 8), generator=source))
-    return pictures + list(torch.rand((len(base.controls), images, 3, 32, 32), generator=source))
-
-
-def told(base: Base, texts: list[str]) -> Any:
-    """The context of prompts, with what the network is shown."""
-    return base.with_images(base.embed(texts), beside(base, len(texts)))
-
-
-def predict(base: Base, texts: list[str] = PLAIN) -> torch.Tensor:
-    xt = torch.randn((len(texts), 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return base.denoiser()(xt, torch.tensor([10, 700][: len(texts)]), told(base, texts))
-
-
-def trained(
-    base: Base, name: str, steps: int = 3, delta: tuple[float, ...] = (), **more: Any
-) -> tuple[Base, Trainer, list[float]]:
-    """The base after a few updates on one batch, and the losses."""
-    number = base.dtype
-    source = torch.Generator().manual_seed(1)
-    todo = job(name, steps=steps, **more)
-    base, parameters = begin(base, todo)
-    texts = prompts(name)
-    if todo.reads:
-        contexts = latent_cache.live_contexts(base, texts)
-    else:
-        embedded = base.embed(texts)
-
-        def contexts(asked: Any) -> Conditioning:
-            return embedded[[texts.index(text) for text in asked]]
-
-    trainer = Trainer(base, parameters, contexts, Drift.of(delta), todo, number)
-    x0, eps = torch.randn((2, 2, 4, 8, 8), generator=source)
-    shown = next(iter(beside(base, 2)), None)
-    batch = Batch(x0, eps, torch.tensor([300, 800]), tuple(texts), tuple(texts), beside=shown)
-    return base, trainer, [trainer.update(batch).loss for _ in range(steps)]
 
 
 def modules(base: Base) -> dict[str, torch.nn.Module]:
@@ -178,28 +88,6 @@ def test_the_loss_falls_on_a_batch_that_is_learned_by_heart(
     assert min(losses) == min(losses[20:])
 
 
-def test_a_word_is_found_that_another_one_stands_for(tiny_base_folder: Path) -> None:
-    """The target is what the network predicts under other vectors of the word, where the loss is 0:
-    the fit gets nearly there."""
-    todo = job("textual-inversion", steps=30)
-    source = torch.Generator().manual_seed(2)
-    base, parameters = begin(load(tiny_base_folder), todo)
-    (word,), texts = parameters.values(), prompts("textual-inversion")
-    contexts = latent_cache.live_contexts(base, texts)
-    start = word.detach().clone()
-    xt = torch.randn((2, 4, 8, 8), generator=source)
-    t = torch.tensor([300, 800])
-    with torch.no_grad():
-        word.copy_(start.std() * torch.randn(start.shape, generator=source))
-        eps = base.denoiser()(xt, t, contexts(texts))
-        word.copy_(start)
-    a, s = base.schedule.scales(t, xt)
-    batch = Batch((xt - s * eps) / a, eps, t, tuple(texts), tuple(texts))
-    trainer = Trainer(base, parameters, contexts, Drift(), todo, base.dtype)
-    losses = [trainer.update(batch).loss for _ in range(30)]
-    assert losses[-1] < 0.1 * losses[0]
-
-
 @rows
 def test_saved_and_loaded_is_the_same_to_the_bit(
     name: str, tiny_base_folder: Path, tmp_path: Path
@@ -210,11 +98,6 @@ def test_saved_and_loaded_is_the_same_to_the_bit(
     for texts in (PLAIN, prompts(name)):
         assert torch.equal(predict(again, texts), predict(base, texts))
     assert not torch.equal(predict(again, prompts(name)), plain_prediction(name, tiny_base_folder))
-
-
-def info(name: str) -> AdapterInfo:
-    given = options(name)
-    return info_of(options={field: getattr(given, field) for field in METHODS[name].options})
 
 
 def plain_prediction(name: str, folder: Path) -> torch.Tensor:
@@ -346,66 +229,3 @@ def test_default_rates_follow_the_width_of_the_network(tiny_base_folder: Path) -
     base = load(tiny_base_folder)  # 32 channels against Stable Diffusion's 320
     assert METHODS["lora"].learning_rate(base) == pytest.approx(1e-3)
     assert METHODS["textual-inversion"].learning_rate(base) == 5e-3
-
-
-def test_lora_starts_from_the_seed(tiny_base_folder: Path) -> None:
-    draws = [prepared(load(tiny_base_folder), "lora", seed=seed)[1] for seed in (1, 1, 2)]
-    key = next(key for key in draws[0] if "lora_A" in key)
-    assert torch.equal(draws[0][key], draws[1][key])
-    assert not torch.equal(draws[0][key], draws[2][key])
-
-
-def test_a_new_word_starts_as_the_words_it_stands_for(tiny_base_folder: Path) -> None:
-    base = load(tiny_base_folder)
-    plain = base.embed(["a brain mri with dementia"])
-    count = len(base.tokenizers["tokenizer"]("brain MRI", add_special_tokens=False).input_ids)
-    taught, parameters = prepared(base, "textual-inversion", vectors=count)
-    assert taught.embed(["a <cohort> with dementia"]).equals(plain)
-    assert parameters["<cohort>"].shape == (count, 32)
-
-
-def test_rows_kept_apart_have_the_gradients_that_they_have_in_the_whole_table(
-    tiny_base_folder: Path,
-) -> None:
-    base, parameters = prepared(load(tiny_base_folder), "textual-inversion")
-    ids = base.tokenizers["tokenizer"](["a <cohort>"], return_tensors="pt").input_ids
-    base.text_encoders["text_encoder"](ids).last_hidden_state.square().sum().backward()
-
-    other = load(tiny_base_folder)
-    old = other.text_encoders["text_encoder"].get_input_embeddings().weight.detach()
-    whole = torch.nn.Embedding.from_pretrained(
-        torch.cat([old, parameters["<cohort>"].detach()]), freeze=False
-    )
-    other.text_encoders["text_encoder"].set_input_embeddings(whole)
-    other.text_encoders["text_encoder"](ids).last_hidden_state.square().sum().backward()
-    torch.testing.assert_close(
-        parameters["<cohort>"].grad, whole.weight.grad[len(old) :], rtol=0, atol=1e-6
-    )
-
-
-def test_an_embedding_of_another_width_is_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({"<cohort>": torch.zeros(8, 512)}, tmp_path / textual_inversion.FILE)
-    with pytest.raises(
-        AdapterError,
-        match=r"'<cohort>' in .* is 512 wide and the text encoder of .* is 32 wide; it was made",
-    ):
-        METHODS["textual-inversion"].apply(load(tiny_base_folder), tmp_path, info_of(), 1.0)
-
-
-def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folder: Path) -> None:
-    base, _ = prepared(load(tiny_base_folder), "lora", rank=2)
-    METHODS["lora"].save(base, tmp_path)
-    fresh = load(tiny_base_folder)
-    with pytest.raises(
-        AdapterError, match=r"does not fit base .* rank 4 needs here; it was made for another U-Net"
-    ):
-        METHODS["lora"].apply(fresh, tmp_path, info("lora"), 1.0)
-    assert torch.equal(predict(fresh), predict(load(tiny_base_folder)))
-
-
-def test_a_word_that_the_base_knows_is_refused(tiny_base_folder: Path) -> None:
-    taught, _ = prepared(load(tiny_base_folder), "textual-inversion")
-    with pytest.raises(OptionError, match="'<cohort>' is already a word of this base"):
-        prepared(taught, "textual-inversion")

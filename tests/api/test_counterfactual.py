@@ -1,0 +1,52 @@
+"""Counterfactual: its pictures, its facts and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import latentdrift as ld
+from latentdrift.errors import InputError
+
+CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image)
+
+
+def test_edit_gives_a_counterfactual_of_the_image(
+    model: ld.Model, cohort: ld.Cohort, tmp_path: Path
+) -> None:
+    source = cohort.folder / str(cohort.table["file_name"].iloc[0])
+    known = {"age": 60, "sex": "F", "diagnosis": "no dementia"}
+    edit = model.edit(
+        source,
+        given=known,
+        set={"diagnosis": "dementia"},
+        strength=0.5,
+        progress=False,
+        steps=4,
+        **CPU,
+    )
+    assert np.array_equal(pixels(edit.original), pixels(Image.open(source)))
+    assert edit.image.size == edit.reconstruction.size == edit.original.size
+    assert edit.uncertainty is None
+    assert "with no dementia" in edit.facts["source_prompt"]
+    assert edit.facts["target_prompt"].endswith("with dementia")
+    saved = edit.save(tmp_path / "edit")
+    assert np.array_equal(pixels(Image.open(saved / "counterfactual.png")), pixels(edit.image))
+    assert "counterfactual (synthetic)" in edit._repr_html_() and "dementia" in repr(edit)
+
+
+def test_edits_of_a_cohort_are_a_list(model: ld.Model, cohort: ld.Cohort) -> None:
+    change: dict[str, Any] = {"split": "test", "age": "+3", "strength": 0.5}
+    few: dict[str, Any] = {"steps": 4, "progress": False, **CPU}
+    edits = model.edit_all(cohort, **change, **few)
+    assert len(edits) == len(cohort.rows("test"))
+    with pytest.raises(InputError, match="counterfactuals, and `edit` returns one"):
+        model.edit(cohort.folder, **change, **few)

@@ -1,0 +1,24 @@
+"""Report: the numbers of its file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import latentdrift as ld
+
+CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
+
+
+FEW: dict[str, Any] = {"steps": 2, "seed": 3}
+
+
+def test_a_report_has_the_numbers_of_its_file(model: ld.Model, cohort: ld.Cohort) -> None:
+    images = model.generate(like=cohort, n=8, progress=False, **FEW, **CPU)
+    report = ld.evaluate(
+        real=cohort, synthetic=images, split="train", bootstrap=10, device="cpu", progress=False
+    )
+    metric = report.content["metrics"]["copies"]
+    assert report.metrics.loc["copies", "value"] == metric["value"]
+    assert set(report.lights["light"]) <= {"green", "amber", "red", "grey"}
+    assert report.page.is_file() and report.warnings == report.content["warnings"]
+    assert "copies" in report._repr_html_() and "metrics; lights:" in repr(report)
