@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from latentdrift.resampling import Resampling
+
 SIZE = 128
 DISTINCT = 64
 TILES = 16
@@ -78,8 +80,10 @@ def judge(folder: Path, n: int) -> None:
     began = time.perf_counter()
     vectors = feature_metrics.Vectors.of("pocket", spaces["pocket"], real, synthetic, train)
     encoded = time.perf_counter() - began
-    metrics, _ = feature_metrics.distances(vectors, real.patients, bootstrap=BOOTSTRAP, seed=0)
-    metrics |= feature_metrics.keeps_distance(vectors, real, train, bootstrap=BOOTSTRAP, seed=0)
+    metrics, _ = feature_metrics.distances(vectors, real.patients, resampling=Resampling(BOOTSTRAP))
+    metrics |= feature_metrics.keeps_distance(
+        vectors, real, train, resampling=Resampling(BOOTSTRAP)
+    )
     whole = 2.1 * n * SIZE * SIZE * 3 * 4 / 2**20
     numbers = (n, before, used(), whole, encoded, time.perf_counter() - began - encoded)
     sys.stdout.write(f"| {' | '.join(f'{number:,.0f}' for number in numbers)} |\n")
@@ -97,7 +101,7 @@ def search(folder: Path, n: int) -> None:
     )
     before = used()
     began = time.perf_counter()
-    find_copies(real, synthetic, train, bootstrap=BOOTSTRAP)
+    find_copies(real, synthetic, train, resampling=Resampling(BOOTSTRAP))
     numbers = (n, before, used(), n * SIZE * SIZE * 3 * 4 / 2**20, time.perf_counter() - began)
     sys.stdout.write(f"| {' | '.join(f'{number:,.0f}' for number in numbers)} |\n")
 

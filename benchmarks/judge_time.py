@@ -36,6 +36,7 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.statistics.bootstrap import choose, rng
+from latentdrift.resampling import Resampling
 
 ROUNDS = 3
 BATCH = 16
@@ -110,7 +111,7 @@ def ours(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
 
 def report(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
     metrics, _ = feature_metrics.distances(
-        _vectors(encoder, real, made), None, bootstrap=200, seed=0
+        _vectors(encoder, real, made), None, resampling=Resampling(200)
     )
     return {name: metrics[f"{name}.squeezenet"]["value"] for name in ("frechet", "kid")}
 

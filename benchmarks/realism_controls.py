@@ -33,6 +33,7 @@ from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.controls import CONTROLS
 from latentdrift.evaluate.statistics.bootstrap import proportion_interval, rng
 from latentdrift.model.base import Base
+from latentdrift.resampling import Resampling
 
 LEARN = 40
 MADE = 64
@@ -87,8 +88,7 @@ def lights(
             views.take(np.array([one[u] for u in held_out])),
             learned,
             space,
-            bootstrap=200,
-            seed=repeat,
+            resampling=Resampling(200, repeat),
         )  # type: ignore[arg-type]
         made = views.take(np.array([one[u] for u in rest]))
         yield "real", anatomy_light(Anatomy.of(judge(made.real)))[0]
@@ -102,8 +102,7 @@ def lights(
                 views.take(np.array([one[u] for u in unseen[:n]])),
                 learned,
                 space,
-                bootstrap=200,
-                seed=repeat,
+                resampling=Resampling(200, repeat),
             )  # type: ignore[arg-type]
             for name, made_views in synthetic.items():
                 yield name, anatomy_light(Anatomy.of(judge(made_views)))[0]

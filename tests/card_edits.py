@@ -8,6 +8,7 @@ import numpy as np
 import shapes
 
 from latentdrift.evaluate.attributes.counterfactual_metrics import card
+from latentdrift.resampling import Resampling
 
 N = 8
 
@@ -42,6 +43,6 @@ def judged(some: list[dict[str, Any]], **how: Any) -> dict[str, Any]:
         spaces,
         shapes.SPEC,
         size=shapes.SIDE,
-        bootstrap=40,
+        resampling=Resampling(40),
         **how,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latentdrift.resampling import Resampling
 from latentdrift.storage import Results
 from latentdrift.study.drift.delta_selection import Reading, flags
 from latentdrift.study.drift.image_statistics import DISTANCES
@@ -44,7 +45,7 @@ def points(folder: Path, open: Callable[[], Draw], key: str = "k") -> CurvePoint
     rng = np.random.default_rng(1)
     real = {name: rng.normal(0, 0.01, (12, 5)) for name in DISTANCES}
     results = Results(folder, key)
-    return CurvePoints(results, open, real, list("aabbccddeeff"), resamples=30, seed=0)
+    return CurvePoints(results, open, real, list("aabbccddeeff"), Resampling(30))
 
 
 def quiet(done: int, total: int) -> None:

@@ -25,6 +25,7 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.reader_study import reader_study
 from latentdrift.evaluate.report.report import EvaluationResults
 from latentdrift.evaluate.report.report_page import page_blocks
+from latentdrift.resampling import Resampling
 
 MARK = "document.documentElement.setAttribute('data-ran','1')"
 HOSTILE = (
@@ -208,7 +209,7 @@ def report() -> list[html_report.Block]:
     }
     images = EvaluationImages(GREY[None], names=[HOSTILE])
     both = {"real": images, "synthetic": images, "train": images}
-    page = EvaluationResults({"real": 3, "synthetic": 2}, 10, 0, results(known), [HOSTILE])
+    page = EvaluationResults({"real": 3, "synthetic": 2}, Resampling(10), results(known), [HOSTILE])
     return page_blocks(page, both, [edit])
 
 

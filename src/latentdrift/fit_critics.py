@@ -15,9 +15,9 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
 from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
+from latentdrift.resampling import Resampling
 
 IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
-BOOTSTRAP = 200  # resamples behind each interval
 ADVICE = (
     "Look at the previews before you use this adapter. `method=full` or other `steps` may do "
     "better."
@@ -49,9 +49,10 @@ class FitCritics:
         spaces = load_features(["pocket"], pocket=pocket.features, pocket_maps=pocket.feature_maps)
         train = self._images("train")
         held_out = self._images("validation") if len(self.cohort.rows("validation")) else train
-        judge = judge_of(held_out, train, spaces["pocket"], bootstrap=BOOTSTRAP, seed=self.seed)
+        resampling = Resampling(seed=self.seed)
+        judge = judge_of(held_out, train, spaces["pocket"], resampling)
         if isinstance(judge, str) and held_out is not train:
-            return judge_of(train, None, spaces["pocket"], bootstrap=BOOTSTRAP, seed=self.seed)
+            return judge_of(train, None, spaces["pocket"], resampling)
         return judge
 
     def _images(self, split: str) -> EvaluationImages:

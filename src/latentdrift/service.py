@@ -434,6 +434,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.evaluate.privacy.copy_detection import gate_advice
     from latentdrift.evaluate.report import report
     from latentdrift.model.base import Base
+    from latentdrift.resampling import Resampling
 
     cohort = Cohort.load(options.real)
     size = image_sets.native_size(options.synthetic)
@@ -455,8 +456,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
             synthetic=synthetic["synthetic"],
             train=train,
             spaces=spaces,
-            bootstrap=options.bootstrap,
-            seed=options.seed,
+            resampling=Resampling(options.bootstrap, options.seed),
             edits=options.edits,
             by=options.by,
             request=request,
@@ -534,10 +534,10 @@ def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Resul
 def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Result:
     """Answers and the key -> how well readers told real and synthetic images apart."""
     from latentdrift.evaluate.reader_study import reader_score as study
+    from latentdrift.resampling import Resampling
 
-    result = study.scored(
-        study.read_key(options.key), options.answers, bootstrap=options.bootstrap, seed=options.seed
-    )
+    resampling = Resampling(options.bootstrap, options.seed)
+    result = study.scored(study.read_key(options.key), options.answers, resampling)
     study.write_score(options.out, result)
     return {
         "file": str(options.out),

@@ -11,6 +11,7 @@ from gaussian import channels, randn
 
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.model.signal_leak import estimate
+from latentdrift.resampling import Resampling
 
 
 def test_delta_is_the_leaked_signal_within_its_interval() -> None:
@@ -42,7 +43,9 @@ def test_visits_of_one_patient_are_no_new_evidence() -> None:
 
 def test_the_interval_of_the_mean_is_that_of_the_normal() -> None:
     means = randn(400, 4, seed=5)
-    _, interval = estimate(means, 1.0, groups=[f"p{i}" for i in range(400)], resamples=2000)
+    _, interval = estimate(
+        means, 1.0, groups=[f"p{i}" for i in range(400)], resampling=Resampling(2000)
+    )
     assert np.diff(interval).mean() == pytest.approx(2 * 1.96 / math.sqrt(400), rel=0.08)
 
 

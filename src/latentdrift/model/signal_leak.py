@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.resampling import Resampling
 from latentdrift.seeds import generator
 
 
@@ -21,8 +22,7 @@ def estimate(
     *,
     groups: Sequence[Hashable] | None = None,
     confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
+    resampling: Resampling = Resampling(1000),
 ) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
     """The start's mean that images like these would have had: delta_c = a_t0 mean(x0_c) (signal
     leak, Everaert et al. 2024).
@@ -37,8 +37,7 @@ def estimate(
         groups: whose each image is; the images of one patient are resampled together. Default: each
             on its own.
         confidence: of the intervals, by bootstrap over groups.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        resampling: number and seed of the resamples of groups.
 
     Returns:
         delta per channel, and its (low, high) per channel.
@@ -65,7 +64,7 @@ def estimate(
             "value, or none"
         )
     names = list(range(count)) if groups is None else groups
-    interval = _bootstrap(per_image, names, a_t0, confidence, resamples, seed)
+    interval = _bootstrap(per_image, names, a_t0, confidence, resampling)
     delta = tuple((per_image.mean(0) * a_t0).tolist())
     return delta, interval
 
@@ -75,17 +74,15 @@ def _bootstrap(
     groups: Sequence[Hashable],
     a_t0: float,
     confidence: float,
-    resamples: int,
-    seed: int,
+    resampling: Resampling,
 ) -> tuple[tuple[float, float], ...]:
     """(low, high) of delta per channel; whole groups are resampled."""
     place = {name: i for i, name in enumerate(dict.fromkeys(groups))}
     member = torch.tensor([place[name] for name in groups])
     sums = per_image.new_zeros(len(place), per_image.shape[1]).index_add_(0, member, per_image)
     sizes = torch.bincount(member).double()
-    picks = torch.randint(
-        len(place), (resamples, len(place)), generator=generator(seed, "drift", "bootstrap")
-    )
+    source = generator(resampling.seed, "drift", "bootstrap")
+    picks = torch.randint(len(place), (resampling.n, len(place)), generator=source)
     resampled = torch.stack([sums[rows].sum(0) / sizes[rows].sum() for rows in picks])
     tail = (1 - confidence) / 2
     quantiles = torch.tensor([tail, 1 - tail], dtype=torch.float64)

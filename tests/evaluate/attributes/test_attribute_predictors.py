@@ -12,10 +12,11 @@ from latentdrift.evaluate.attributes.agreement_metrics import align, verdict
 from latentdrift.evaluate.attributes.attribute_predictors import MIN_IMAGES, Judges, Output, outputs
 from latentdrift.evaluate.attributes.impossible_combinations import EXPECTED, rules
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.resampling import Resampling
 
 
 def aligned(synthetic: EvaluationImages) -> dict:
-    return align(shapes.judges(), shapes.held_out(), synthetic, bootstrap=40)
+    return align(shapes.judges(), shapes.held_out(), synthetic, resampling=Resampling(40))
 
 
 @pytest.fixture(scope="module")

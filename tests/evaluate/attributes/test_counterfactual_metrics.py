@@ -18,8 +18,9 @@ from latentdrift.evaluate.evaluations.counterfactual_results import Card
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.privacy.repeat_visits import between, identity, pairs_of, spread
-from latentdrift.evaluate.statistics.bootstrap import Resampling
+from latentdrift.evaluate.statistics.bootstrap import PatientResampling
 from latentdrift.html_report import write_page
+from latentdrift.resampling import Resampling
 
 
 def cell(told: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def test_identity_is_read_against_repeat_visits() -> None:
     known = EvaluationImages(coded, real.patients)
     same = EvaluationImages(coded[:20:2])
     other = EvaluationImages(coded[40:60:2])
-    people = Resampling(np.arange(10), 40, 0)
+    people = PatientResampling(np.arange(10), Resampling(40))
     kept = identity(
         code, {"original": same, "reconstruction": same, "counterfactual": same}, known, people
     )

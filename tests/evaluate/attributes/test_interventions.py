@@ -12,7 +12,8 @@ from latentdrift.evaluate.attributes.counterfactual_metrics import _warnings
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.statistics.bootstrap import Resampling
+from latentdrift.evaluate.statistics.bootstrap import PatientResampling
+from latentdrift.resampling import Resampling
 
 SIDE = 16
 N = 12
@@ -49,7 +50,7 @@ def of_realism(made: float) -> dict[str, Any]:
         before, after, after > 0, [["diagnosis=ill"]] * N, {"diagnosis=ill": (0, 1.0)}
     )
     edits = [{"name": str(i), "record": {"patient": f"p{i // 3}"}} for i in range(N)]
-    people = Resampling(np.arange(N) // 3, 40, 0)
+    people = PatientResampling(np.arange(N) // 3, Resampling(40))
     (row,) = realism(asked, edits, sets, real, truths, {"level": level}, people)
     return row
 
@@ -88,7 +89,7 @@ def visits(made: float) -> dict[str, Any] | None:
         {"patient": f"p{i}", "attributes": table[i], "changes": {"age": 80.0 + i}} for i in range(4)
     ]
     edits = [{"name": str(i), "record": record} for i, record in enumerate(records)]
-    return follow_ups(edits, sets, real, SPEC, Resampling(np.arange(4), 40, 0))
+    return follow_ups(edits, sets, real, SPEC, PatientResampling(np.arange(4), Resampling(40)))
 
 
 @pytest.mark.parametrize("made", [0.0, 0.5, 1.0, -1.0])
@@ -136,7 +137,7 @@ def steps(made: float) -> dict[str, Any]:
         {"name": p, "record": {"patient": p, "attributes": table[0], "changes": {"age": 80.0}}}
         for p in people
     ]
-    told = follow_ups(edits, sets, real, SPEC, Resampling(np.arange(6), 400, 0))
+    told = follow_ups(edits, sets, real, SPEC, PatientResampling(np.arange(6), Resampling(400)))
     assert told is not None
     return told
 
@@ -178,7 +179,7 @@ def test_another_state_or_another_patient_is_no_follow_up() -> None:
         "original": EvaluationImages(images[:1]),
         "counterfactual": EvaluationImages(images[:1]),
     }
-    people = Resampling(np.arange(1), 10, 0)
+    people = PatientResampling(np.arange(1), Resampling(10))
 
     def found(patient: str | None, **changes: Any) -> bool:
         record = {"patient": patient, "attributes": dict(table.iloc[0]), "changes": changes}

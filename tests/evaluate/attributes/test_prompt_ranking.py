@@ -36,6 +36,7 @@ from latentdrift.evaluate.attributes.prompt_ranking import (
     retrieve,
 )
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.resampling import Resampling
 
 AGE = Output("age")
 SEX = Output("sex", "F", other="M")
@@ -53,7 +54,7 @@ def found(
         synthetic,
         "drawing",
         shapes.SPEC,
-        bootstrap=40,
+        resampling=Resampling(40),
         **options,
     )
 

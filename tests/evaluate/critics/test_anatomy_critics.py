@@ -17,6 +17,7 @@ from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
 from latentdrift.evaluate.evaluations.realism import Anatomy, NoAnatomy, anatomy_light
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.resampling import Resampling
 
 SIDE = 32
 CLEAR = (
@@ -47,7 +48,7 @@ def small() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def judge() -> Judge:
-    made = judge_of(brains(0, 60, SIDE), brains(100, 60, SIDE), pooled, bootstrap=50)
+    made = judge_of(brains(0, 60, SIDE), brains(100, 60, SIDE), pooled, resampling=Resampling(50))
     assert isinstance(made, Judge)
     return made
 
@@ -94,7 +95,7 @@ def test_images_of_no_anatomy_lie_beyond(judge: Judge) -> None:
 def test_critics_learn_from_the_held_out_images_where_there_are_no_others(
     others: EvaluationImages,
 ) -> None:
-    judge = judge_of(brains(0, 60, SIDE), None, pooled, bootstrap=50)
+    judge = judge_of(brains(0, 60, SIDE), None, pooled, resampling=Resampling(50))
     assert isinstance(judge, Judge) and len(judge.critics) == structure_views.FOLDS
     assert anatomy_light(Anatomy.of(judged(judge, others)))[0] != "red"
     shuffled = EvaluationImages(
@@ -106,7 +107,7 @@ def test_critics_learn_from_the_held_out_images_where_there_are_no_others(
 def test_a_patient_never_judges_itself() -> None:
     images = brains(0, 24, SIDE)
     twice = EvaluationImages(images.images, [f"p{i // 2}" for i in range(24)])
-    judge = judge_of(twice, twice, pooled, bootstrap=20)
+    judge = judge_of(twice, twice, pooled, resampling=Resampling(20))
     assert isinstance(judge, Judge) and len(judge.folds) == structure_views.FOLDS
     for fold in judge.folds:
         inside = set(judge.held_out.units[fold])
@@ -133,7 +134,7 @@ def test_three_patients_are_too_few_and_the_sentence_says_how_many_are_not() -> 
             EvaluationImages(images.images, ["a", "b", "c", "d", "a"] + 4 * ["b"]),
             None,
             pooled,
-            bootstrap=5,
+            resampling=Resampling(5),
         ),
         Judge,
     )
@@ -173,7 +174,10 @@ def test_a_patient_of_many_images_leaves_room_for_others(monkeypatch: pytest.Mon
     monkeypatch.setattr(anatomy_critics, "TRIED", 8)
     images = brains(0, 60, SIDE)
     judge = judge_of(
-        EvaluationImages(images.images, ["a"] * 57 + ["b", "c", "d"]), None, pooled, bootstrap=5
+        EvaluationImages(images.images, ["a"] * 57 + ["b", "c", "d"]),
+        None,
+        pooled,
+        resampling=Resampling(5),
     )
     assert isinstance(judge, Judge) and judge.held_out.patients == 4
 
@@ -188,7 +192,7 @@ def test_the_two_sample_test_knows_equal_and_different_sets() -> None:
     real = views(rng.standard_normal((80, 6)))
     same, moved = (rng.standard_normal((80, 6)) + shift for shift in (0.0, 3.0))
     alike, unlike = (
-        two_sample(real, [made, made], bootstrap=100, seed=0) for made in (same, moved)
+        two_sample(real, [made, made], resampling=Resampling(100)) for made in (same, moved)
     )
     assert alike.ci[0] < 0.5 < alike.ci[1] and abs(alike.auc - 0.5) < 0.15
     assert unlike.auc > 0.98 and unlike.ci[0] > 0.9 and abs(unlike.floor - 0.5) < 0.25
@@ -200,8 +204,10 @@ def test_the_two_sample_test_keeps_patients_together() -> None:
     rng = np.random.default_rng(1)
     real = rng.standard_normal((10, 6)).repeat(10, 0)
     made = rng.standard_normal((100, 6))
-    together = two_sample(views(real, np.arange(10).repeat(10)), [made, made], bootstrap=50, seed=0)
-    apart = two_sample(views(real), [made, made], bootstrap=50, seed=0)
+    together = two_sample(
+        views(real, np.arange(10).repeat(10)), [made, made], resampling=Resampling(50)
+    )
+    apart = two_sample(views(real), [made, made], resampling=Resampling(50))
     assert isinstance(together, TwoSample) and together.auc < apart.auc - 0.1
 
 

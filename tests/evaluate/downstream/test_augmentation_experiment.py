@@ -26,6 +26,7 @@ from latentdrift.evaluate.downstream.classification_task import Classifying
 from latentdrift.evaluate.downstream.experiment_statistics import Reading, value_and_interval
 from latentdrift.evaluate.downstream.tstr import Labelled
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.resampling import Resampling
 
 DISC = Classifying(Classes("diagnosis", "dementia"))
 
@@ -46,11 +47,13 @@ def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> Evalua
 
 def reader(labels: np.ndarray, resamples: int) -> Reading:
     test = Labelled(None, labels)
-    return Reading(DISC.score(test), test.members, None, bootstrap=resamples, seed=0, repeats=2)
+    return Reading(
+        DISC.score(test), test.members, None, resampling=Resampling(resamples), repeats=2
+    )
 
 
 def run(synthetic: EvaluationImages, **how: int) -> dict:
-    asked = Trial(DISC, steps=12, repeats=1, bootstrap=20, **how)
+    asked = Trial(DISC, steps=12, repeats=1, resampling=Resampling(20), **how)
     return asked(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
 
 
@@ -101,7 +104,7 @@ def test_a_gan_is_a_set_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(made) == 20 and len(real) == 24
         return Labelled(real.x, 1 - real.labels)
 
-    how = {"steps": 12, "repeats": 1, "bootstrap": 20}
+    how = {"steps": 12, "repeats": 1, "resampling": Resampling(20)}
     told = Trial(DISC, **how, gan=swap)(discs(24, 0, who="t"), discs(48, 1), discs(20, 2), None)
     assert told["arms"]["GAN alone"]["value"] < 0.05 < 0.95 < told["arms"]["synthetic"]["value"]
     assert told["arms"]["GAN alone"]["trained"] == [[12, 12]] and told["arms"][IMITATED][

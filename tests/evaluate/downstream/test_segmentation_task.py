@@ -30,6 +30,7 @@ from latentdrift.evaluate.evaluations.utility import Utility, task_of, utility_b
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.html_report import write_page
+from latentdrift.resampling import Resampling
 from latentdrift.seeds import generator
 
 TASK = Segmenting({}, (1,), "roi")
@@ -199,7 +200,9 @@ def test_a_trial_of_segmenters_has_the_same_arms(
         image_sets.load_set(folders / name, split, 32)
         for name, split in (("real", "train"), ("real", "test"), ("made", None))
     ]
-    told = Trial(task, steps=2, repeats=1, bootstrap=10)(loaded[0], loaded[1], loaded[2], None)
+    told = Trial(task, steps=2, repeats=1, resampling=Resampling(10))(
+        loaded[0], loaded[1], loaded[2], None
+    )
     assert told["measure"] == "Dice" and told["groups"] == ["with label 5", "with label 9"]
     assert told["tested"] == {"images": [6, 6], "patients": [3, 3]} and 0 < told["chance"] < 1
     assert told["arms"]["real + synthetic"]["trained"][0] == [

@@ -17,6 +17,7 @@ from latentdrift.evaluate.downstream.tstr import BATCH, Labelled, utility
 from latentdrift.evaluate.features.classifier import SIZE, classifier, load_network
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.auc import auc
+from latentdrift.resampling import Resampling
 from latentdrift.seeds import generator
 
 STEPS = 20
@@ -78,7 +79,7 @@ def test_auc_counts_pairs() -> None:
     labels = np.arange(30) % 2
     scores = source.normal(size=30).round(1)
     pairs = [(a > b) + 0.5 * (a == b) for a, b in product(scores[labels == 1], scores[labels == 0])]
-    value, ci = auc(labels, scores, None, bootstrap=50, seed=0)
+    value, ci = auc(labels, scores, None, resampling=Resampling(50))
     assert value == pytest.approx(np.mean(pairs)) == pytest.approx(roc_auc_score(labels, scores))
     assert ci is not None
     assert 0 <= ci[0] < value < ci[1] <= 1
@@ -92,17 +93,20 @@ def test_patients_are_resampled_not_pictures() -> None:
     scores = source.normal(size=40) + labels
     patients = [f"P{i:02d}" for i in range(40)]
     copies = [np.repeat(x, 4) for x in (labels, scores, np.array(patients))]
-    value, once = auc(labels, scores, patients, bootstrap=100, seed=0)
-    again, ci = auc(copies[0], copies[1], list(copies[2]), bootstrap=100, seed=0)
-    _, by_picture = auc(copies[0], copies[1], None, bootstrap=100, seed=0)
+    value, once = auc(labels, scores, patients, resampling=Resampling(100))
+    again, ci = auc(copies[0], copies[1], list(copies[2]), resampling=Resampling(100))
+    _, by_picture = auc(copies[0], copies[1], None, resampling=Resampling(100))
     assert once is not None and ci is not None and by_picture is not None
     assert again == pytest.approx(value)
     assert ci == pytest.approx(once)
     assert by_picture[1] - by_picture[0] < 0.7 * (ci[1] - ci[0])
     assert (
-        auc(labels[:8], scores[:8], ["A", "B", "A", "B", "A", "B", "A", "B"], bootstrap=50, seed=0)[
-            1
-        ]
+        auc(
+            labels[:8],
+            scores[:8],
+            ["A", "B", "A", "B", "A", "B", "A", "B"],
+            resampling=Resampling(50),
+        )[1]
         is None
     )
 
@@ -173,7 +177,7 @@ def test_a_published_backbone_learns_too(tmp_path: Path, train: Labelled) -> Non
     ]
     assert all(torch.equal(weights[name], model.state_dict()[name]) for name in kept)
     small = Labelled(torch.nn.functional.interpolate(train.x, 32), train.labels)
-    assert utility([small], small, steps=2, bootstrap=0, network=network).trained == [(12, 12)]
+    assert utility([small], small, steps=2, resampling=None, network=network).trained == [(12, 12)]
 
 
 def test_a_network_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

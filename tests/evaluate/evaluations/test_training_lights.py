@@ -16,6 +16,7 @@ from latentdrift.evaluate.downstream.augmentation_experiment import ENOUGH
 from latentdrift.evaluate.evaluations.counterfactuals import MAX_SHARE
 from latentdrift.evaluate.evaluations.light_rules import GREEN_FROM, MAX_WIDTH, RED_BELOW
 from latentdrift.evaluate.evaluations.utility import VISIBLE_DIFFERENCE
+from latentdrift.resampling import Resampling
 
 Ends = tuple[float, float]
 
@@ -153,7 +154,8 @@ def test_judges_of_shapes_give_the_light_that_the_pictures_deserve() -> None:
     shuffled = shapes.shapes(shapes.table(60, 6), 5)
     wrong = type(right)(shuffled.images, right.patients, attributes=right.attributes)
     found = [
-        align(shapes.judges(), shapes.held_out(), made, bootstrap=50) for made in (right, wrong)
+        align(shapes.judges(), shapes.held_out(), made, resampling=Resampling(50))
+        for made in (right, wrong)
     ]
     assert [colour({"alignment": one}, "Shows") for one in found] == ["green", "red"]
 

@@ -18,6 +18,7 @@ from latentdrift.evaluate.metrics.distribution_metrics import (
     kernel,
 )
 from latentdrift.evaluate.statistics.bootstrap import choose, rng
+from latentdrift.resampling import Resampling
 
 
 def ones(*sets: np.ndarray) -> list[np.ndarray]:
@@ -138,7 +139,7 @@ def test_a_verdict_says_everything_needed_to_read_it(name):
     real = normal(60, 6, 0)
     synthetic = normal(40, 6, 1, shift=1.0)
     patients = [str(i // 2) for i in range(60)]
-    how = {"train": normal(30, 6, 2), "bootstrap": 50}
+    how = {"train": normal(30, 6, 2), "resampling": Resampling(50)}
     out = judge(DISTANCES[name], real, synthetic, patients, **how)
     assert out["ci"][0] < out["value"] < out["ci"][1]
     assert out["n"] == {"real": 60, "synthetic": 40}
@@ -195,7 +196,7 @@ def test_rows_stand_in_the_order_in_which_they_are_read():
 
 
 def test_subsets_are_smaller_than_the_set_and_spread():
-    out = judge(DISTANCES["kid"], normal(30, 6, 0), normal(20, 6, 1), bootstrap=10)
+    out = judge(DISTANCES["kid"], normal(30, 6, 0), normal(20, 6, 1), resampling=Resampling(10))
     assert (
         out["subsets"]["size"] == 10
         and out["subsets"]["count"] == KID_SUBSETS
@@ -204,7 +205,9 @@ def test_subsets_are_smaller_than_the_set_and_spread():
 
 
 def test_synthetic_images_of_the_real_distribution_reach_the_floor():
-    out = judge(DISTANCES["frechet"], normal(200, 5, 0), normal(200, 5, 1), bootstrap=20)
+    out = judge(
+        DISTANCES["frechet"], normal(200, 5, 0), normal(200, 5, 1), resampling=Resampling(20)
+    )
     assert out["matched"] == pytest.approx(out["floor"], rel=0.35)
     assert (
         out["value"] < out["floor"]
@@ -223,7 +226,10 @@ def test_the_interval_covers_the_scatter_of_the_score():
     widths = [
         np.ptp(
             judge(
-                DISTANCES["frechet"], normal(60, 3, s), normal(60, 3, s + 500, 1.5), bootstrap=100
+                DISTANCES["frechet"],
+                normal(60, 3, s),
+                normal(60, 3, s + 500, 1.5),
+                resampling=Resampling(100),
             )["ci"]
         )
         for s in range(8)
@@ -244,7 +250,7 @@ def test_more_images_than_a_row_takes_are_sampled_and_counted():
         normal(50, 3, 0),
         normal(30, 3, 1),
         [str(i) for i in range(50)],
-        bootstrap=10,
+        resampling=Resampling(10),
     )
     assert out["n"] == {"real": 20, "synthetic": 20}
 

@@ -13,6 +13,7 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.metrics.feature_metrics import Vectors, chart, distances
+from latentdrift.resampling import Resampling
 
 
 def normal(n: int, d: int, seed: int) -> np.ndarray:
@@ -63,11 +64,11 @@ def test_features_on_disk_give_the_numbers_of_features_in_memory(tmp_path):
     found = []
     for space in (spaces["pocket"], keep(spaces, tmp_path)["pocket"]):
         vectors = Vectors.of("pocket", space, real, made, train)
-        metrics, few = distances(vectors, real.patients, bootstrap=10, seed=0)
+        metrics, few = distances(vectors, real.patients, resampling=Resampling(10))
         assert not few and list(metrics) == [f"{name}.pocket" for name in DISTANCES]
         found.append(
             metrics
-            | feature_metrics.keeps_distance(vectors, real, made, train, bootstrap=10, seed=0)
+            | feature_metrics.keeps_distance(vectors, real, made, train, resampling=Resampling(10))
             | {"map": chart(vectors, 0)}
         )
     assert found[0] == found[1]

@@ -8,6 +8,7 @@ from scipy.stats import wasserstein_distance
 
 from latentdrift.evaluate.metrics.distribution_metrics import judge
 from latentdrift.evaluate.metrics.intensity_metrics import INTENSITIES, distribution, l1, thumbnail
+from latentdrift.resampling import Resampling
 
 
 def flat(*values: float, size: int = 16) -> np.ndarray:
@@ -76,6 +77,6 @@ def test_every_row_is_judged_with_interval_and_floor() -> None:
             rng.normal(0, 1, (12, 4)),
             rng.normal(1, 1, (9, 4)),
             list("aabbccddeeff"),
-            bootstrap=50,
+            resampling=Resampling(50),
         )
         assert found["ci"][0] < found["value"] < found["ci"][1] and found["floor"] < found["value"]

@@ -9,6 +9,7 @@ import pytest
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.metrics.prdc import K, coverage, density, neighbours, precision, recall
 from latentdrift.evaluate.statistics.bootstrap import draws, rng
+from latentdrift.resampling import Resampling
 
 ROWS = {"precision": precision, "recall": recall, "density": density, "coverage": coverage}
 
@@ -93,13 +94,25 @@ def test_density_of_resamples_is_not_inflated():
 
 def test_k_is_capped_and_told():
     assert neighbours(100, 6) == 5 and neighbours(4, 100) == 3
-    assert judge(DISTANCES["coverage"], normal(4, 2, 0), normal(10, 2, 1), bootstrap=10)["k"] == 3
-    assert judge(DISTANCES["coverage"], normal(40, 2, 0), normal(30, 2, 1), bootstrap=10)["k"] == K
+    assert (
+        judge(DISTANCES["coverage"], normal(4, 2, 0), normal(10, 2, 1), resampling=Resampling(10))[
+            "k"
+        ]
+        == 3
+    )
+    assert (
+        judge(DISTANCES["coverage"], normal(40, 2, 0), normal(30, 2, 1), resampling=Resampling(10))[
+            "k"
+        ]
+        == K
+    )
 
 
 def test_an_interval_stays_within_what_is_possible():
     for name in ROWS:
-        out = judge(DISTANCES[name], normal(40, 4, 0), normal(30, 4, 1, 0.3), bootstrap=50)
+        out = judge(
+            DISTANCES[name], normal(40, 4, 0), normal(30, 4, 1, 0.3), resampling=Resampling(50)
+        )
         assert 0 <= out["ci"][0] <= out["value"] <= out["ci"][1] and (
             name == "density" or out["ci"][1] <= 1
         )
@@ -110,8 +123,12 @@ def test_real_against_real_is_the_value_to_reach():
     coverage."""
     real = normal(120, 4, 0)
     patients = [str(i // 2) for i in range(120)]
-    alike = judge(DISTANCES["coverage"], real, normal(120, 4, 1), patients, bootstrap=10)
-    narrow = judge(DISTANCES["coverage"], real, normal(120, 4, 1, 0.2), patients, bootstrap=10)
+    alike = judge(
+        DISTANCES["coverage"], real, normal(120, 4, 1), patients, resampling=Resampling(10)
+    )
+    narrow = judge(
+        DISTANCES["coverage"], real, normal(120, 4, 1, 0.2), patients, resampling=Resampling(10)
+    )
     assert (
         alike["matched"] == pytest.approx(alike["floor"], abs=0.08)
         and narrow["matched"] < 0.6 * narrow["floor"]

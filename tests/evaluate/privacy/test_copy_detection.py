@@ -25,6 +25,7 @@ from latentdrift.evaluate.privacy.copy_detection import (
     find_duplicates,
     threshold,
 )
+from latentdrift.resampling import Resampling
 
 SIZE = 64
 
@@ -93,14 +94,16 @@ COPIES = {
 @pytest.mark.parametrize("disguise", COPIES)
 def test_a_copy_is_found_and_its_original_named(disguise):
     synthetic = images(COPIES[disguise](TRAIN[:6]))
-    found = find_copies(images(people(16, 1)), synthetic, images(TRAIN), bootstrap=20)
+    found = find_copies(images(people(16, 1)), synthetic, images(TRAIN), resampling=Resampling(20))
     assert found.metrics["copies"]["value"] == 6
     assert found.synthetic.index.tolist() == list(range(6))
     assert found.synthetic.mirrored.all() == ("mirrored" in disguise)
 
 
 def test_honest_pictures_are_left_alone():
-    found = find_copies(images(people(16, 1)), images(people(60, 2)), images(TRAIN), bootstrap=50)
+    found = find_copies(
+        images(people(16, 1)), images(people(60, 2)), images(TRAIN), resampling=Resampling(50)
+    )
     copies = found.metrics["copies"]
     assert copies["value"] == copies["floor"] == 0 and copies["n"] == {
         "real": 16,
@@ -116,7 +119,9 @@ def test_honest_pictures_are_left_alone():
 
 def test_copies_among_honest_pictures_are_counted():
     mixed = np.concatenate([people(12, 3), TRAIN[7:10]])
-    found = find_copies(images(people(16, 1)), images(mixed), images(TRAIN), bootstrap=20)
+    found = find_copies(
+        images(people(16, 1)), images(mixed), images(TRAIN), resampling=Resampling(20)
+    )
     assert found.metrics["copies"]["value"] == 3
     assert [pair["copy"] for pair in found.details["pairs"]][:4] == [True, True, True, False]
     assert {pair["train"] for pair in found.details["pairs"][:3]} == {"7", "8", "9"}
@@ -126,7 +131,7 @@ def test_smooth_random_pictures_are_not_copies():
     smooth = gaussian_filter(np.random.default_rng(0).normal(size=(70, SIZE, SIZE)), (0, 8, 8))
     smooth = 0.5 + 0.15 * smooth / smooth.std()
     found = find_copies(
-        images(smooth[:15]), images(smooth[15:30]), images(smooth[30:]), bootstrap=20
+        images(smooth[:15]), images(smooth[15:30]), images(smooth[30:]), resampling=Resampling(20)
     )
     assert found.metrics["copies"]["value"] == 0
 
@@ -147,7 +152,7 @@ def test_visits_of_one_patient_do_not_lift_the_baseline():
         [str(i) for i in range(30)],
     )
     train = images(TRAIN, [str(i) for i in range(60)])
-    found = find_copies(visits, images(TRAIN[:5]), train, bootstrap=20)
+    found = find_copies(visits, images(TRAIN[:5]), train, resampling=Resampling(20))
     assert found.metrics["copies"]["value"] == 5 and found.metrics["copies"]["floor"] == 0
     assert max(found.details["held_out"]) < THRESHOLD[0]
 
@@ -155,7 +160,7 @@ def test_visits_of_one_patient_do_not_lift_the_baseline():
 def test_the_training_set_can_be_its_own_baseline_when_patients_are_known():
     train = images(TRAIN[:24], [str(i // 2) for i in range(24)])
     found = find_copies(
-        train, images(np.concatenate([TRAIN[:2], people(6, 8)])), train, bootstrap=20
+        train, images(np.concatenate([TRAIN[:2], people(6, 8)])), train, resampling=Resampling(20)
     )
     assert found.metrics["copies"]["value"] == 2
 
@@ -164,7 +169,7 @@ def test_duplicates_among_the_held_out_do_not_hide_copies():
     """Three of thirty held-out pictures leaked into the training set: the threshold stays, and the
     floor tells."""
     real = images(np.concatenate([people(27, 1), TRAIN[:3]]))
-    found = find_copies(real, images(TRAIN[10:20]), images(TRAIN), bootstrap=20)
+    found = find_copies(real, images(TRAIN[10:20]), images(TRAIN), resampling=Resampling(20))
     assert found.metrics["copies"]["value"] == 10
     assert found.metrics["copies"]["floor"] == pytest.approx(
         1.0
@@ -176,14 +181,17 @@ def test_one_training_picture_is_enough():
         images(people(10, 1)),
         images(np.concatenate([TRAIN[:1], people(5, 2)])),
         images(TRAIN[:1]),
-        bootstrap=20,
+        resampling=Resampling(20),
     )
     assert [pair["copy"] for pair in found.details["pairs"]] == [True] + [False] * 5
 
 
 def test_flat_pictures_are_no_copies_and_break_nothing():
     found = find_copies(
-        images(people(10, 1)), images(np.zeros((3, SIZE, SIZE))), images(TRAIN), bootstrap=20
+        images(people(10, 1)),
+        images(np.zeros((3, SIZE, SIZE))),
+        images(TRAIN),
+        resampling=Resampling(20),
     )
     assert found.metrics["copies"]["value"] == 0 and np.isfinite(found.synthetic.value).all()
 
@@ -223,14 +231,18 @@ def test_the_nearest_feature_vector():
 
 def test_nearness_is_a_ratio_to_strangers():
     units = np.arange(3), np.arange(4)
-    out = nearness(np.array([1.0, 1.0, 4.0]), np.array([2.0, 2.0, 0.0, np.nan]), units, 9, 20, 0)
+    out = nearness(
+        np.array([1.0, 1.0, 4.0]), np.array([2.0, 2.0, 0.0, np.nan]), units, 9, Resampling(20)
+    )
     assert out["value"] == pytest.approx(1.0) and out["n"] == {
         "real": 2,
         "synthetic": 3,
         "train": 9,
     }
     assert (
-        nearness(np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, 20, 0)["value"]
+        nearness(np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, Resampling(20))[
+            "value"
+        ]
         is None
     )
 
@@ -241,11 +253,13 @@ def test_the_interval_of_nearness_knows_how_few_held_out_patients_there_are():
     held_out = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     four_each = np.repeat(held_out, 4)
     units = np.repeat(np.arange(5), 4)
-    few = nearness(np.ones(20), held_out, (np.arange(20), np.arange(5)), 9, 400, 0)
-    same = nearness(np.ones(20), four_each, (np.arange(20), units), 9, 400, 0)
+    few = nearness(np.ones(20), held_out, (np.arange(20), np.arange(5)), 9, Resampling(400))
+    same = nearness(np.ones(20), four_each, (np.arange(20), units), 9, Resampling(400))
     assert few["ci"] == pytest.approx(same["ci"]) and np.ptp(few["ci"]) > 0.25
     assert (
-        nearness(np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, 20, 0)["ci"]
+        nearness(np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, Resampling(20))[
+            "ci"
+        ]
         is None
     )
 
@@ -281,7 +295,7 @@ def test_blocks_of_any_size_give_the_same_answer(monkeypatch):
         monkeypatch.setattr(registration, "BLOCK", rows)
         monkeypatch.setattr(registration, "COLUMNS", columns)
         monkeypatch.setattr(disk_array, "IN_MEMORY", memory)
-        found = find_copies(*sets, bootstrap=20)
+        found = find_copies(*sets, resampling=Resampling(20))
         answers.append((found, find_duplicates(*sets[:2])))
         sets = [
             EvaluationImages(

@@ -13,6 +13,7 @@ from latentdrift.evaluate.evaluations.edit_similarity import patient_warnings
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, patients_of
 from latentdrift.evaluate.privacy import pairwise_metrics
+from latentdrift.resampling import Resampling
 
 SIDE = 16
 PATIENTS = 5
@@ -45,7 +46,7 @@ def written(root: Path, pictures: np.ndarray, each: int, **said: str) -> Path:
 def interval(folder: Path, pictures: np.ndarray) -> tuple[list[float] | None, dict[str, int]]:
     real = EvaluationImages(np.repeat(pictures[..., None] / 255, 3, -1))
     _, metrics = pairwise_metrics.edits(
-        folder, real, {"psnr": SIMILARITIES["psnr"]}, bootstrap=200, seed=0
+        folder, real, {"psnr": SIMILARITIES["psnr"]}, resampling=Resampling(200)
     )
     return metrics["psnr.reconstruction"]["ci"], metrics["psnr.reconstruction"]["n"]
 

@@ -21,6 +21,7 @@ from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.reader_study.reader_score import read_answers, read_key, score
 from latentdrift.evaluate.reader_study.reader_study import choose, write_study
+from latentdrift.resampling import Resampling
 
 N = 20
 
@@ -116,7 +117,7 @@ def test_readers_who_know_guess_and_mix_up(study: tuple[Path, dict]) -> None:
     told = score(
         key,
         {"knows": truth, "mixes": {i: swap[k] for i, k in truth.items()}, "half": half},
-        bootstrap=10,
+        resampling=Resampling(10),
     )
     knows, mixes, guesses = (told["readers"][name] for name in ("knows", "mixes", "half"))
     assert (knows["accuracy"], knows["kappa"], knows["verdict"]) == (
@@ -147,7 +148,7 @@ def test_numbers_agree_with_independent_ones(study: tuple[Path, dict]) -> None:
     one, other = (
         {i: k if rng.random() < 0.7 else "real" for i, k in truth.items()} for _ in range(2)
     )
-    told = score(key, {"one": one, "other": other}, bootstrap=30)
+    told = score(key, {"one": one, "other": other}, resampling=Resampling(30))
     right = sum(one[i] == truth[i] for i in truth)
     expected = binomtest(right, 2 * N).proportion_ci(method="wilson")
     assert told["readers"]["one"]["accuracy_ci"] == pytest.approx(
@@ -159,7 +160,9 @@ def test_numbers_agree_with_independent_ones(study: tuple[Path, dict]) -> None:
     chance = real[0] * real[1] + (1 - real[0]) * (1 - real[1])
     assert pair["kappa"] == pytest.approx((observed - chance) / (1 - chance))  # Cohen 1960, eq. 1
     assert pair["kappa_ci"][0] < pair["kappa"] < pair["kappa_ci"][1]
-    always = score(key, {"always": dict.fromkeys(truth, "real")}, bootstrap=10)["readers"]["always"]
+    always = score(key, {"always": dict.fromkeys(truth, "real")}, resampling=Resampling(10))[
+        "readers"
+    ]["always"]
     assert always["found"]["value"] == 0 and always["spared"]["value"] == 1 and always["kappa"] == 0
 
 

@@ -30,6 +30,7 @@ from latentdrift.evaluate.report.report import (
     evaluate_sets,
     write_report,
 )
+from latentdrift.resampling import Resampling
 
 SIZE = 32
 
@@ -122,7 +123,7 @@ def edits(tmp_path_factory, sets):
 
 @pytest.fixture(scope="module")
 def report(sets, features, edits):
-    return evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits)
+    return evaluate(**sets, features=features, resampling=Resampling(30), edits=edits)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def grouped(sets, features):
     other = EvaluationImages(pictures(20, 5, smooth=5.0).images, None, [f"o{i}" for i in range(20)])
     made = {"synthetic": with_sex(pictures(36, 2)), "smooth": with_sex(other)}
     report = evaluate_all(
-        with_sex(sets["real"]), made, None, features, bootstrap=20, seed=0, by="sex"
+        with_sex(sets["real"]), made, None, features, resampling=Resampling(20), by="sex"
     )
     return report, made | {"real": with_sex(sets["real"])}
 
@@ -185,7 +186,7 @@ def test_planted_copies_and_duplicates_are_reported(report, sets, features):
     )
     assert report.contents["metrics"]["duplicates"]["value"] <= 1
     again = EvaluationImages(np.concatenate([sets["synthetic"].images[:4]] * 2))
-    found = evaluate(sets["real"], again, None, features, bootstrap=20)
+    found = evaluate(sets["real"], again, None, features, resampling=Resampling(20))
     assert (
         found.contents["metrics"]["duplicates"]["value"] == 8
         and len(found.contents["duplicates"]["pairs"]) >= 4
@@ -206,7 +207,7 @@ def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
     mixed = np.concatenate([pictures(20, 2).images, sets["train"].images[:20]])
     made = EvaluationImages(mixed, None, [f"{'new' if i < 20 else 'old'}{i}" for i in range(40)])
     monkeypatch.setattr(evaluation, "MAX_SEARCHED", 16)
-    found = evaluate(sets["real"], made, sets["train"], features, bootstrap=10)
+    found = evaluate(sets["real"], made, sets["train"], features, resampling=Resampling(10))
     copies = {pair["synthetic"] for pair in found.contents["copies"]["pairs"] if pair["copy"]}
     looked_at = {pair["synthetic"] for pair in found.contents["copies"]["pairs"]}
     assert copies == {name for name in looked_at if name.startswith("old")} and 2 < len(copies) < 14
@@ -223,9 +224,9 @@ def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
     assert "looked for in 16 of the 40 synthetic images, taken at random" in page
     few, more = (
         str(
-            evaluate(pictures(9, 1), pictures(n, 2), None, features, bootstrap=10).contents[
-                "warnings"
-            ]
+            evaluate(
+                pictures(9, 1), pictures(n, 2), None, features, resampling=Resampling(10)
+            ).contents["warnings"]
         )
         for n in (16, 17)
     )
@@ -294,7 +295,7 @@ def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, featur
             sets["synthetic"],
             EvaluationImages(train.images),
             features,
-            bootstrap=10,
+            resampling=Resampling(10),
         )
         assert (
             "mifid.pocket" not in report.contents["metrics"]
@@ -305,11 +306,15 @@ def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, featur
 def test_mifid_is_worse_for_copies(sets, features):
     """As near to the held-out patients, and copied: only MiFID is many times the floor."""
     copied = evaluate(
-        sets["real"], EvaluationImages(sets["train"].images), sets["train"], features, bootstrap=10
+        sets["real"],
+        EvaluationImages(sets["train"].images),
+        sets["train"],
+        features,
+        resampling=Resampling(10),
     ).contents["metrics"]
-    fresh = evaluate(sets["real"], pictures(50, 7), sets["train"], features, bootstrap=10).contents[
-        "metrics"
-    ]
+    fresh = evaluate(
+        sets["real"], pictures(50, 7), sets["train"], features, resampling=Resampling(10)
+    ).contents["metrics"]
     assert copied["frechet.pocket"]["matched"] < 2 * copied["frechet.pocket"]["floor"]
     assert copied["mifid.pocket"]["matched"] > 1e3 * fresh["mifid.pocket"]["matched"]
     assert fresh["mifid.pocket"]["matched"] < 3 * fresh["mifid.pocket"]["floor"]
@@ -319,7 +324,11 @@ def test_a_set_that_lacks_variety_gets_a_red_light(features):
     one = pictures(1, 9).images
     grain = np.random.default_rng(0).normal(0, 0.01, (60, SIZE, SIZE, 1))
     report = evaluate(
-        pictures(60, 1), EvaluationImages(np.clip(one + grain, 0, 1)), None, features, bootstrap=10
+        pictures(60, 1),
+        EvaluationImages(np.clip(one + grain, 0, 1)),
+        None,
+        features,
+        resampling=Resampling(10),
     )
     colours = {label: colour for label, colour, _ in report.contents["lights"]}
     assert colours["As varied? (pocket)"] == "red"
@@ -347,7 +356,7 @@ def test_by_value_is_the_same_as_a_set_of_that_value(grouped, features):
         sets[name].take(np.flatnonzero(sets[name].attributes["sex"] == "M"))
         for name in ("real", "synthetic")
     )
-    alone = evaluate(real, made, None, features, bootstrap=20).contents["metrics"]
+    alone = evaluate(real, made, None, features, resampling=Resampling(20)).contents["metrics"]
     assert report.contents["by"]["values"]["M"]["metrics"]["frechet.pocket"][
         "value"
     ] == pytest.approx(alone["frechet.pocket"]["value"])
@@ -394,7 +403,9 @@ def test_the_report_warns(report):
 
 def test_the_same_seed_gives_the_same_report(sets, features, edits):
     first, again = (
-        json.dumps(evaluate(**sets, features=features, bootstrap=30, seed=0, edits=edits).contents)
+        json.dumps(
+            evaluate(**sets, features=features, resampling=Resampling(30), edits=edits).contents
+        )
         for _ in range(2)
     )
     assert first == again
@@ -406,7 +417,9 @@ def test_good_images_are_grey_where_a_ruin_changes_nothing_and_bad_ones_are_red(
     real = pictures(200, 1, patients=100)
     found = {}
     for name, synthetic in (("good", pictures(200, 2)), ("bad", pictures(200, 3, smooth=6.0))):
-        lights = evaluate(real, synthetic, None, features, bootstrap=30).contents["lights"]
+        lights = evaluate(real, synthetic, None, features, resampling=Resampling(30)).contents[
+            "lights"
+        ]
         found[name] = next(light for light in lights if light[0].startswith("Like the real ones?"))
     assert {name: colour for name, (_, colour, _) in found.items()} == {
         "good": "grey",
@@ -441,8 +454,7 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
         {"synthetic": good, "shuffled": shuffled},
         train,
         features,
-        bootstrap=30,
-        seed=0,
+        resampling=Resampling(30),
         by=None,
     )
     colours = {label: colour for label, colour, _ in report.contents["lights"]}
@@ -462,7 +474,7 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
 
 
 def test_without_training_images_nothing_is_said_about_copies(sets, features):
-    report = evaluate(sets["real"], sets["synthetic"], None, features, bootstrap=20)
+    report = evaluate(sets["real"], sets["synthetic"], None, features, resampling=Resampling(20))
     assert "copies" not in report.contents["metrics"] and "copies" not in report.contents
     assert any("copies were not looked for" in warning for warning in report.contents["warnings"])
 
@@ -470,9 +482,9 @@ def test_without_training_images_nothing_is_said_about_copies(sets, features):
 def test_broken_synthetic_sets_are_noticed(sets, features):
     flat = np.concatenate([sets["synthetic"].images[:4], np.zeros((2, SIZE, SIZE, 3), np.float32)])
     words = " ".join(
-        evaluate(sets["real"], EvaluationImages(flat), None, features, bootstrap=20).contents[
-            "warnings"
-        ]
+        evaluate(
+            sets["real"], EvaluationImages(flat), None, features, resampling=Resampling(20)
+        ).contents["warnings"]
     )
     assert "of one flat colour: 2" in words and "repeat another one exactly: 1" in words
 
@@ -483,7 +495,7 @@ def test_too_few_images_leave_a_distance_out(sets, features):
         EvaluationImages(sets["synthetic"].images[:2]),
         sets["train"],
         features,
-        bootstrap=20,
+        resampling=Resampling(20),
     )
     assert "kid.pocket" not in report.contents["metrics"] and any(
         "at least 4 images" in warning for warning in report.contents["warnings"]
@@ -551,6 +563,6 @@ def test_files_are_whole_and_stand_alone(tmp_path, report, sets, edits):
 def test_a_report_without_copies_and_edits_is_drawn_too(tmp_path, sets, features):
     few = {"real": sets["real"], "synthetic": EvaluationImages(sets["synthetic"].images[:2])}
     html = write_report(
-        tmp_path, evaluate(*few.values(), None, features, bootstrap=20), few
+        tmp_path, evaluate(*few.values(), None, features, resampling=Resampling(20)), few
     ).read_text()
     assert "Not looked for" in html

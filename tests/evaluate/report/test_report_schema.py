@@ -15,6 +15,7 @@ from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.report.report import EvaluationResults, evaluate_sets, write_report
 from latentdrift.evaluate.report.report_schema import report_schema, write_report_schema
+from latentdrift.resampling import Resampling
 
 TYPES: dict[str, Any] = {
     "object": dict,
@@ -74,7 +75,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     real = EvaluationImages(images[:6], [f"p{i // 2}" for i in range(6)])
     train = EvaluationImages(images[6:12])
     first = EvaluationImages(np.concatenate([images[12:18], train.images[:1]]))
-    inputs = Inputs(real, first, train, {"tiles": lambda x: x.mean(1)[..., 0]}, bootstrap=10)
+    inputs = Inputs(
+        real, first, train, {"tiles": lambda x: x.mean(1)[..., 0]}, resampling=Resampling(10)
+    )
     report = evaluate_sets(inputs, {"other": EvaluationImages(images[18:])})
     folder = tmp_path_factory.mktemp("written")
     write_report(
@@ -120,5 +123,5 @@ def test_every_evaluation_is_in_the_schema(tmp_path: Path) -> None:
 
 def test_parts_of_one_key_stand_together_in_report_json() -> None:
     known = {"alignment": {"judged": {}, "left_out": [], "rules": [], "retrieval": None}}
-    report = EvaluationResults({"real": 1, "synthetic": 1}, 10, 0, results(known), [])
+    report = EvaluationResults({"real": 1, "synthetic": 1}, Resampling(10), results(known), [])
     assert report.contents["alignment"] == known["alignment"]

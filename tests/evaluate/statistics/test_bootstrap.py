@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latentdrift.evaluate.statistics.bootstrap import (
-    Resampling,
+    PatientResampling,
     choose,
     clustered_interval,
     draws,
@@ -18,6 +18,7 @@ from latentdrift.evaluate.statistics.bootstrap import (
     proportion_interval,
     rng,
 )
+from latentdrift.resampling import Resampling
 
 
 def test_a_patient_is_drawn_whole():
@@ -112,10 +113,10 @@ def test_a_share_of_none_still_has_an_upper_end():
 def test_four_edits_of_a_patient_that_agree_are_one_observation():
     patients = np.random.default_rng(0).normal(size=9)
     units = np.repeat(np.arange(9), 4)
-    four, one = (Resampling(groups, 500, 0) for groups in (units, np.arange(9)))
+    four, one = (PatientResampling(groups, Resampling(500)) for groups in (units, np.arange(9)))
     assert four.mean(np.repeat(patients, 4))["ci"] == pytest.approx(one.mean(patients)["ci"])
     assert four.patients == 9 and four.take(units < 3).patients == 3
-    edits = Resampling(np.arange(36), 500, 0)
+    edits = PatientResampling(np.arange(36), Resampling(500))
     assert np.ptp(four.mean(np.repeat(patients, 4))["ci"]) > 1.7 * np.ptp(
         edits.mean(np.repeat(patients, 4))["ci"]
     )

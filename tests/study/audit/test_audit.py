@@ -26,6 +26,7 @@ from latentdrift.evaluate.privacy.membership_inference import Losses, membership
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
+from latentdrift.resampling import Resampling
 from latentdrift.service import load_model
 from latentdrift.study.audit.audit import losses
 from latentdrift.study.drift.conditioning import CohortConditioning
@@ -125,7 +126,7 @@ def test_what_was_learned_by_heart_is_found_out() -> None:
         latents = np.concatenate([eight, others])
         found = membership(
             Losses(member, known_losses(latents, mine), known_losses(latents, public)),
-            bootstrap=200,
+            Resampling(200),
         )
         assert low <= found["ratio"]["auc"] <= high and low <= found["loss"]["auc"] <= high
         assert (verdict(found)[0] == "red") == (eight is mine)
@@ -316,7 +317,7 @@ def told(
     gain = generator.normal(0, 1, members + others).repeat(visits) - apart * member
     patients = [str(i // visits) for i in range(len(member))]
     table = Losses(member, np.exp(easy + gain), np.exp(easy), patients)
-    return table, membership(table, bootstrap=bootstrap)
+    return table, membership(table, Resampling(bootstrap))
 
 
 def test_the_area_is_that_of_two_gaussians() -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval
+from latentdrift.resampling import Resampling
 
 MIN_IMAGES = (
     5  # pictures of a number, or of each side of a class, below which nothing is said (ours)
@@ -90,9 +91,7 @@ def align(
     judges: Judges,
     real: EvaluationImages,
     synthetic: EvaluationImages,
-    *,
-    bootstrap: int = 200,
-    seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> dict[str, Any]:
     """Judge synthetic pictures by their own labels; see `report.py` for the fields."""
     labels = [judges.truths(images.attributes, len(images)) for images in (real, synthetic)]
@@ -100,17 +99,17 @@ def align(
     judged: dict[str, Any] = {}
     for place, output in enumerate(judges.outputs):
         label = labels[1][:, place]
-        source = rng(seed, "alignment", output.name)
+        source = resampling.rng("alignment", output.name)
         sample = _labelled(output, label, predictions[1][:, place], synthetic.patients)
         if sample is None:
             continue
-        metrics = _metrics(output, sample, bootstrap, source)
-        shuffles = [source.permutation(sample.truth) for _ in range(bootstrap)]
+        metrics = _metrics(output, sample, resampling.n, source)
+        shuffles = [source.permutation(sample.truth) for _ in range(resampling.n)]
         real_sample = _labelled(
             output, labels[0][:, place], predictions[0][:, place], real.patients
         )
         ceilings = (
-            _metrics(output, real_sample, bootstrap, rng(seed, "alignment", output.name))
+            _metrics(output, real_sample, resampling.n, resampling.rng("alignment", output.name))
             if real_sample
             else {}
         )
@@ -166,11 +165,11 @@ def _labelled(
 
 
 def _metrics(
-    output: Output, sample: Labelled, bootstrap: int, source: np.random.Generator
+    output: Output, sample: Labelled, count: int, source: np.random.Generator
 ) -> dict[str, dict[str, Any]]:
     """Value and 95 % interval of each row of NUMBERS or CLASSES."""
     is_small = len(np.unique(sample.units)) < FEWEST
-    resamples = [] if is_small else list(draws(sample.units, bootstrap, source, 2))
+    resamples = [] if is_small else list(draws(sample.units, count, source, 2))
     even = np.ones(len(sample.truth))
     metrics: dict[str, dict[str, Any]] = {}
     for name, row in rows_of(output).items():

@@ -32,8 +32,9 @@ from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, ch
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import patients_of
 from latentdrift.evaluate.privacy.repeat_visits import Space, between, identity, pairs_of, spread
-from latentdrift.evaluate.statistics.bootstrap import Resampling, groups
+from latentdrift.evaluate.statistics.bootstrap import PatientResampling, groups
 from latentdrift.html_report import bounds
+from latentdrift.resampling import Resampling
 
 NOTHING = (
     "nothing (reconstruction)"  # the row of the collateral matrix that no change was asked for in
@@ -58,8 +59,7 @@ def card(
     *,
     size: int,
     by: str | None = None,
-    bootstrap: int = 200,
-    seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> dict[str, Any]:
     """Scores of edits; see `evaluations/counterfactual_results.py` for the fields.
 
@@ -71,20 +71,19 @@ def card(
         spec: Attributes of the cohort.
         size: Pixels on a side at which all images are judged.
         by: An attribute of the originals for whose values effectiveness is also given.
-        bootstrap: Number of resamples behind each interval.
-        seed: Seed of the resamples.
+        resampling: Resamples of patients behind each interval.
     """
     requested = RequestedChanges.of(judges, [edit["record"] for edit in edits], spec)
     sets = {
         name: EvaluationImages(np.stack([_squared(edit[name], size) for edit in edits]))
         for name in STATES
     }
-    people = Resampling(groups(len(edits), patients_of(edits)), bootstrap, seed)
+    people = PatientResampling(groups(len(edits), patients_of(edits)), resampling)
     seen = Predictions.of(judges, sets, real)
     changes = _changes(edits)
     everyone = np.ones(len(edits), bool)
     parts = _subgroups([edit["record"] for edit in edits], by)
-    unit, whose = spread(seen.real, pairs_of(real), seed)
+    unit, whose = spread(seen.real, pairs_of(real), resampling.seed)
     worst = changes | {"collateral": _collateral_of_each(requested, seen.edits, unit)}
     scores = {
         "n": len(edits),
@@ -187,7 +186,7 @@ def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def _effectiveness(
-    requested: RequestedChanges, seen: Predictions, places: np.ndarray, people: Resampling
+    requested: RequestedChanges, seen: Predictions, places: np.ndarray, people: PatientResampling
 ) -> list[dict[str, Any]]:
     """One row for each kind of change: request, predictions before and after, and their quality.
 
@@ -215,7 +214,11 @@ def _effectiveness(
 
 
 def _number_effect(
-    requested: RequestedChanges, seen: Predictions, rows: np.ndarray, place: int, people: Resampling
+    requested: RequestedChanges,
+    seen: Predictions,
+    rows: np.ndarray,
+    place: int,
+    people: PatientResampling,
 ) -> dict[str, Any]:
     """Effect of edits `rows` on the number in column `place`."""
     some = people.take(rows)
@@ -238,7 +241,7 @@ def _number_effect(
 
 
 def _class_effect(
-    seen: Predictions, rows: np.ndarray, place: int, target: float, people: Resampling
+    seen: Predictions, rows: np.ndarray, place: int, target: float, people: PatientResampling
 ) -> dict[str, Any]:
     """Effect of edits `rows` on the class in column `place`, whose target is 1 or 0."""
     some = people.take(rows)
@@ -258,7 +261,11 @@ def _class_effect(
 
 
 def _collateral(
-    requested: RequestedChanges, seen: Predictions, unit: np.ndarray, whose: str, people: Resampling
+    requested: RequestedChanges,
+    seen: Predictions,
+    unit: np.ndarray,
+    whose: str,
+    people: PatientResampling,
 ) -> dict[str, Any]:
     """Mean shift of every attribute, in units of its spread, for every kind of change and for none.
 
@@ -292,7 +299,7 @@ def _collateral(
 
 
 def _cell(
-    shift: np.ndarray, unit: float, apart: float, some: Resampling, *, is_wanted: bool
+    shift: np.ndarray, unit: float, apart: float, some: PatientResampling, *, is_wanted: bool
 ) -> dict[str, Any]:
     """A cell of the collateral matrix.
 

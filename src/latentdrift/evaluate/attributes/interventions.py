@@ -19,7 +19,7 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.metrics.image_similarity import WINDOW, patients_of
 from latentdrift.evaluate.privacy.repeat_visits import Space
-from latentdrift.evaluate.statistics.bootstrap import Resampling
+from latentdrift.evaluate.statistics.bootstrap import PatientResampling
 
 KID = DISTANCES["kid"]
 # standard deviations of the real values by which the range of requested numbers is widened (ours)
@@ -40,7 +40,7 @@ def realism(
     real: EvaluationImages,
     truths: np.ndarray,
     spaces: Mapping[str, Space],
-    people: Resampling,
+    people: PatientResampling,
 ) -> list[dict[str, Any]]:
     """KID of the counterfactuals of each change to held-out real images with its target, in each
     feature space.
@@ -73,9 +73,15 @@ def realism(
                 continue
             whose = [patients[row] for row in rows]
             owners = None if real.patients is None else [real.patients[place] for place in target]
-            resampling: Any = {"whose": whose, "bootstrap": people.bootstrap, "seed": people.seed}
             edited, before = (
-                judge(KID, known[target], features[name][rows], owners, **resampling)
+                judge(
+                    KID,
+                    known[target],
+                    features[name][rows],
+                    owners,
+                    whose=whose,
+                    resampling=people.resampling,
+                )
                 for name in ("counterfactual", "original")
             )
             n = {"edits": len(rows), "patients": len(set(whose)), "real": len(target)}
@@ -106,7 +112,7 @@ def follow_ups(
     sets: Mapping[str, EvaluationImages],
     real: EvaluationImages,
     spec: Mapping[str, Any],
-    people: Resampling,
+    people: PatientResampling,
 ) -> dict[str, Any] | None:
     """Counterfactuals beside the patient's own visit in the target state; None where no patient has
     such a visit.

@@ -25,6 +25,7 @@ from latentdrift import prompts
 from latentdrift.evaluate.attributes.image_text_scores import Prompts, Scorer
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
+from latentdrift.resampling import Resampling
 
 MAX_IMAGES = 1000  # pictures of each set; of more, a random part
 # prompts, the own one and others at random, that a picture chooses from; fewer where there are not
@@ -209,9 +210,7 @@ def retrieve(
     synthetic: EvaluationImages,
     describe: str,
     spec: Mapping[str, Any],
-    *,
-    bootstrap: int = 200,
-    seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> dict[str, Any] | None:
     """Rank prompts against images; `evaluations/prompt_retrieval.py` names the fields.
 
@@ -220,30 +219,28 @@ def retrieve(
         real, synthetic: Images with their tables.
         describe: Words for the kind of image.
         spec: Attributes that a prompt may name.
-        bootstrap: Number of resamples behind each interval.
-        seed: Seed of subsets, changed prompts and resamples.
+        resampling: Resamples behind each interval, and the seed of subsets and changed prompts.
 
     Returns:
         None where images or prompts are too few.
     """
-    candidates = _candidates(real, synthetic, describe, spec, seed)
+    candidates = _candidates(real, synthetic, describe, spec, resampling.seed)
     if candidates is None:
         return None
-    changes = _changed_prompts(candidates, spec, seed)
+    changes = _changed_prompts(candidates, spec, resampling.seed)
     scores = scorer(candidates.sets[0], candidates.sets[1], candidates.prompts)
     sides = [
         Side(images.patients, place, score, candidates.ranked)
         for images, place, score in zip(candidates.sets, candidates.own, scores, strict=True)
     ]
-    resampling: Any = {"bootstrap": bootstrap, "seed": seed}
     among = candidates.among
     ranks = [side.ranking(METRICS["rank"], among)(np.arange(len(side.own))) for side in sides]
     return {
         "among": among,
         "prompts": candidates.ranked,
         "n": {"synthetic": len(candidates.own[1]), "real": len(candidates.own[0])},
-        "metrics": _metrics(sides, among, **resampling),
-        "attributes": _attribute_metrics(sides, changes, **resampling),
+        "metrics": _metrics(sides, among, resampling),
+        "attributes": _attribute_metrics(sides, changes, resampling),
         "curve": _curve(*ranks),
         "worst": _worst(candidates.sets[1], sides[1], ranks[1], candidates.prompts.texts),
     }
@@ -290,7 +287,7 @@ def _changed_prompts(candidates: Candidates, spec: Mapping[str, Any], seed: int)
 
 
 def _metrics(
-    sides: Sequence[Side], among: int, *, bootstrap: int, seed: int
+    sides: Sequence[Side], among: int, resampling: Resampling
 ) -> dict[str, dict[str, Any]]:
     """Every row of METRICS, and its value where images are withheld."""
     scores = sides[1].scores
@@ -298,14 +295,14 @@ def _metrics(
     metrics = {}
     for name, metric in METRICS.items():
         looks = [side.ranking(metric, among) for side in sides]
-        metrics[name] = _measure(looks, sides, name, bootstrap=bootstrap, seed=seed)
+        metrics[name] = _measure(looks, sides, name, resampling)
         values = blind.ranking(metric, among)(np.arange(len(blind.own)))
         metrics[name]["blind"] = float(values.mean())
     return metrics
 
 
 def _attribute_metrics(
-    sides: Sequence[Side], changes: Changes, *, bootstrap: int, seed: int
+    sides: Sequence[Side], changes: Changes, resampling: Resampling
 ) -> dict[str, dict[str, Any]]:
     """Share of images that fit their prompt better than the changed one, by attribute.
 
@@ -317,7 +314,7 @@ def _attribute_metrics(
             continue
         some = [side.take(places) for side, (places, _) in zip(sides, parts, strict=True)]
         looks = [side.preferring(other) for side, (_, other) in zip(some, parts, strict=True)]
-        metric = _measure(looks, some, f"{name} {way}", bootstrap=bootstrap, seed=seed)
+        metric = _measure(looks, some, f"{name} {way}", resampling)
         n = {"synthetic": len(some[1].own), "real": len(some[0].own)}
         metrics.setdefault(name, {})[way] = {**metric, "n": n}
     return metrics
@@ -341,11 +338,11 @@ def _telling(images: EvaluationImages, spec: Mapping[str, Any]) -> np.ndarray:
 
 
 def _measure(
-    looks: Sequence[Look], sides: Sequence[Side], name: str, *, bootstrap: int, seed: int
+    looks: Sequence[Look], sides: Sequence[Side], name: str, resampling: Resampling
 ) -> dict[str, Any]:
     """The mean of the synthetic side, with its interval, its floor (prompts shuffled) and its
     ceiling (the real side)."""
-    source = rng(seed, "retrieval", name)
+    source = resampling.rng("retrieval", name)
     metric: dict[str, Any] = {}
     for look, side, value, ci in zip(
         looks, sides, ("ceiling", "value"), ("ceiling_ci", "ci"), strict=True
@@ -354,10 +351,10 @@ def _measure(
         each = look(np.arange(n))
         metric |= {
             value: float(each.mean()),
-            ci: mean_interval(each, groups(n, side.patients), bootstrap, source),
+            ci: mean_interval(each, groups(n, side.patients), resampling.n, source),
         }
     shuffled = [
-        float(looks[1](source.permutation(len(sides[1].own))).mean()) for _ in range(bootstrap)
+        float(looks[1](source.permutation(len(sides[1].own))).mean()) for _ in range(resampling.n)
     ]
     return metric | {
         "floor": float(np.mean(shuffled)),

@@ -35,8 +35,8 @@ from latentdrift.evaluate.statistics.bootstrap import (
     draws,
     interval,
     part_of,
-    rng,
 )
+from latentdrift.resampling import Resampling
 
 LEARNED = 150  # images that critics learn from, at most; each is ruined once by every control
 TRIED = 200  # held-out real images that critics are tried on, at most
@@ -160,20 +160,18 @@ class Judge:
         learned: Real images of other patients to learn from; None: critics learn from `held_out`,
             cross-fitted.
         space: Features of images [N, SEEN, SEEN, 3] in [0, 1].
-        bootstrap: Resamples behind each interval.
-        seed: Of folds, subsets and resamples.
+        resampling: Resamples behind each interval, and the seed of folds and subsets.
     """
 
     def __init__(
-        self, held_out: Views, learned: Views | None, space: Features, *, bootstrap: int, seed: int
+        self, held_out: Views, learned: Views | None, space: Features, resampling: Resampling
     ) -> None:
         self.held_out = held_out
         self.space = space
-        self.bootstrap = bootstrap
-        self.seed = seed
+        self.resampling = resampling
         everyone = np.arange(len(held_out.units))
         if learned is None:
-            self.folds = [*patient_folds(held_out.units, rng(seed, "realism", "folds"))]
+            self.folds = [*patient_folds(held_out.units, resampling.rng("realism", "folds"))]
             self.critics = [
                 Critics(held_out.take(np.setdiff1d(everyone, fold))) for fold in self.folds
             ]
@@ -197,7 +195,7 @@ class Judge:
     def views(self, synthetic: EvaluationImages) -> list[np.ndarray]:
         """A synthetic set, TRIED images at most, as critics see it."""
         chosen = synthetic.take(
-            part_of(len(synthetic), TRIED, rng(self.seed, "realism", "synthetic"))
+            part_of(len(synthetic), TRIED, self.resampling.rng("realism", "synthetic"))
         )
         return views_of(chosen.images, self.space)
 
@@ -218,12 +216,13 @@ class Judge:
         FOLDS different ones."""
         if distinct_units(views).max() + 1 < FOLDS:
             return None
-        return two_sample(self.held_out, views, bootstrap=self.bootstrap, seed=self.seed)
+        return two_sample(self.held_out, views, self.resampling)
 
     def _draws(self, units: np.ndarray, *path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Resamples: weights of the real images by patient, and of the synthetic images by unit."""
-        real = draws(self.held_out.units, self.bootstrap, rng(self.seed, "realism", *path, "a"))
-        synthetic = draws(units, self.bootstrap, rng(self.seed, "realism", *path, "b"))
+        source, synthetic_source = (self.resampling.rng("realism", *path, side) for side in "ab")
+        real = draws(self.held_out.units, self.resampling.n, source)
+        synthetic = draws(units, self.resampling.n, synthetic_source)
         return zip(real, synthetic, strict=True)
 
     def _tried(self, name: str, synthetic: np.ndarray, units: np.ndarray) -> Tried:
@@ -263,9 +262,7 @@ def judge_of(
     real: EvaluationImages,
     train: EvaluationImages | None,
     space: Any,
-    *,
-    bootstrap: int = 200,
-    seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> Judge | str:
     """A judge of realism in a feature space, or a sentence that says why there is none.
 
@@ -274,8 +271,7 @@ def judge_of(
         train: Real images of other patients to learn from; without them critics learn from `real`,
             cross-fitted.
         space: A row of FEATURES; its features by cell are taken where it has any.
-        bootstrap: Resamples behind each interval.
-        seed: Of controls, subsets and resamples.
+        resampling: Resamples behind each interval, and the seed of controls and subsets.
     """
     if not _enough(real):
         return (
@@ -285,14 +281,9 @@ def judge_of(
     by_cell = getattr(space, "spatial", None) or space
     learned = None
     if train is not None and _enough(train) and not _shared(real, train):
-        learned = Views.of(train, by_cell, LEARNED, seed, "train")
-    return Judge(
-        Views.of(real, by_cell, TRIED, seed, "real"),
-        learned,
-        by_cell,
-        bootstrap=bootstrap,
-        seed=seed,
-    )
+        learned = Views.of(train, by_cell, LEARNED, resampling.seed, "train")
+    held_out = Views.of(real, by_cell, TRIED, resampling.seed, "real")
+    return Judge(held_out, learned, by_cell, resampling)
 
 
 def _ends(replicates: Sequence[float], units: np.ndarray) -> list[float] | None:

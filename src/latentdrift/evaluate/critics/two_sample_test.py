@@ -15,7 +15,8 @@ from latentdrift.evaluate.critics.structure_views import (
     pairwise_wins,
     patient_folds,
 )
-from latentdrift.evaluate.statistics.bootstrap import draws, interval, rng
+from latentdrift.evaluate.statistics.bootstrap import draws, interval
+from latentdrift.resampling import Resampling
 
 SPLITS = 5  # halvings of the real patients over which the floor is averaged (ours)
 
@@ -36,29 +37,27 @@ class TwoSample:
     floor: float
 
 
-def two_sample(
-    real: Views, synthetic: Sequence[np.ndarray], *, bootstrap: int, seed: int
-) -> TwoSample:
+def two_sample(real: Views, synthetic: Sequence[np.ndarray], resampling: Resampling) -> TwoSample:
     """Classifier two-sample test (Lopez-Paz and Oquab 2017) of real against synthetic images.
 
     Args:
         real: Held-out real images; patients stay together in cross-fitting.
         made: The views of the synthetic images.
-        bootstrap: Resamples of patients and synthetic images behind the interval.
-        seed: Of folds and resamples.
+        resampling: Resamples of patients and synthetic images behind the interval, and the seed
+            of folds.
     """
     units = distinct_units(synthetic)
-    first, second = _cross_fitted(real.real, real.units, synthetic, units, rng(seed, "c2st"))
+    first, second = _cross_fitted(real.real, real.units, synthetic, units, resampling.rng("c2st"))
     wins = pairwise_wins(first, second)
     area = float(wins.mean())
     resampled = zip(
-        draws(real.units, bootstrap, rng(seed, "c2st", "a")),
-        draws(units, bootstrap, rng(seed, "c2st", "b")),
+        draws(real.units, resampling.n, resampling.rng("c2st", "a")),
+        draws(units, resampling.n, resampling.rng("c2st", "b")),
         strict=True,
     )
     replicates = [float(w @ wins @ v / (w.sum() * v.sum())) for w, v in resampled]
     bounds = [float(end) for end in np.clip(interval(area, replicates), 0, 1)]
-    floors = [_halves_apart(real, rng(seed, "c2st", "halves", turn)) for turn in range(SPLITS)]
+    floors = [_halves_apart(real, resampling.rng("c2st", "halves", turn)) for turn in range(SPLITS)]
     return TwoSample(area, bounds, float(np.mean(floors)))
 
 

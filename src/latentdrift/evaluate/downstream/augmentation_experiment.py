@@ -18,6 +18,7 @@ import numpy as np
 from latentdrift.evaluate.downstream.experiment_statistics import Measure, Reading
 from latentdrift.evaluate.images.attribute_words import attribute
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.resampling import Resampling
 from latentdrift.seeds import derive
 
 LOW = 0.1  # share of the real pictures in the arms that have few
@@ -142,8 +143,8 @@ class Trial:
         task: what they learn.
         steps: optimiser steps of each.
         repeats: seeds.
-        bootstrap: resamples of test patients behind each interval.
-        seed: of everything random.
+        resampling: resamples of test patients behind each interval.
+        seed: of networks and of their training.
         device: where they run.
         gan: (lesson of real pictures, lesson of synthetic ones) -> as many pictures as these, by a
             GAN; None: no such arms.
@@ -152,7 +153,7 @@ class Trial:
     task: Task
     steps: int = 200
     repeats: int = 3
-    bootstrap: int = 200
+    resampling: Resampling = Resampling()
     seed: int = 0
     device: str = "cpu"
     gan: Callable[[Any, Any], Any] | None = None
@@ -195,8 +196,7 @@ class Trial:
             self.task.score(tested),
             tested.members,
             tested.patients,
-            bootstrap=self.bootstrap,
-            seed=self.seed,
+            resampling=self.resampling,
             repeats=self.repeats,
         )
         masks = read.subgroups(test_images, by) if by else {}

@@ -79,7 +79,7 @@ class Classifying:
             "augmentation": augmentation,
             "device": device,
         }
-        return utility(stages, test, seed=seed, bootstrap=0, **settings).scores
+        return utility(stages, test, seed=seed, resampling=None, **settings).scores
 
     def score(self, test: Labelled) -> Measure:
         """The area under the curve; NaN where the weights leave one class alone."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from latentdrift.evaluate.images import subgroups as classes
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, rng
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval
+from latentdrift.resampling import Resampling
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 """(what a learner said of each picture [N, ...], weights of the pictures [N]) -> a number; NaN
@@ -27,8 +28,7 @@ class Reading:
         members: np.ndarray,
         patients: list[str] | None,
         *,
-        bootstrap: int,
-        seed: int,
+        resampling: Resampling,
         repeats: int,
     ) -> None:
         """Draw the resamples.
@@ -38,16 +38,16 @@ class Reading:
             members: bool [G, N]: which pictures are of each group that there must be enough
                 patients of.
             patients: Whose picture each one is.
-            bootstrap: Resamples; none are drawn where a group has fewer than FEWEST patients.
-            seed: Of the resamples.
+            resampling: Resamples; none are drawn where a group has fewer than FEWEST patients.
             repeats: Seeds that learners were trained with.
         """
         self.measure = measure
         self.members = members
         self.units = groups(members.shape[1], patients)
         self.patients = self._count(np.ones(members.shape[1], bool))
-        source = rng(seed, "reading")
-        weights = draws(self.units, bootstrap, source, 2) if min(self.patients) >= FEWEST else ()
+        source = resampling.rng("reading")
+        is_enough = min(self.patients) >= FEWEST
+        weights = draws(self.units, resampling.n, source, 2) if is_enough else ()
         self.resamples = [(w, source.integers(repeats, size=repeats)) for w in weights]
 
     @property

@@ -32,6 +32,7 @@ from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.auc import auc
 from latentdrift.evaluate.statistics.bootstrap import rng
+from latentdrift.resampling import Resampling
 from latentdrift.seeds import generator
 
 BATCH = 32  # pictures per step, half of each class (A batch of 32: de Wilde et al. 2024)
@@ -152,7 +153,7 @@ def utility(
     *,
     steps: int = STEPS,
     seed: int = 0,
-    bootstrap: int = 200,
+    resampling: Resampling | None = Resampling(),
     device: str = "cpu",
     network: Network = SMALL,
     augmentation: str = "light",
@@ -163,9 +164,8 @@ def utility(
         train: What is learned, one set after another; the stages share the steps.
         test: Real pictures of patients whom `train` does not hold.
         steps: Optimiser steps in all.
-        seed: Of the network, the batches, the augmentation and the resamples; the same seed gives
-            the same scores.
-        bootstrap: Resamples of test patients behind the interval.
+        seed: Of the network, the batches and the augmentation; the same seed gives the same scores.
+        resampling: Resamples of test patients behind the interval; None: no interval.
         device: Where the network runs.
         network: What learns; the pictures have its size.
         augmentation: A row of AUGMENTATIONS.
@@ -194,7 +194,7 @@ def utility(
             augmentation=augmentation,
         )
     scores = score(learner, test.x)
-    value, ci = auc(test.labels, scores, test.patients, bootstrap=bootstrap, seed=seed)
+    value, ci = auc(test.labels, scores, test.patients, resampling)
     return Utility(scores, value, ci, [_counts(stage) for stage in train], _counts(test))
 
 

@@ -107,7 +107,7 @@ def compute(inputs: Inputs) -> AgreementResult | None:
     """Agreement on every attribute; None without `alignment`."""
     if inputs.request is None or not inputs.request.options.alignment:
         return None
-    contents = align(inputs.predictors, inputs.real, inputs.synthetic, **inputs.resampling)
+    contents = align(inputs.predictors, inputs.real, inputs.synthetic, resampling=inputs.resampling)
     return AgreementResult.model_validate({"alignment": contents})
 
 

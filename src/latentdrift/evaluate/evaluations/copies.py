@@ -88,7 +88,7 @@ def compute(inputs: Inputs) -> CopiesResult:
         inputs.train,
         search,
         inputs.similarities,
-        **inputs.resampling,
+        inputs.resampling,
     )
     controls = planted(inputs.train, search.thresholds, inputs.seed)
     details = search.details | {"planted": controls}

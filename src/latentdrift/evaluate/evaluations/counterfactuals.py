@@ -92,7 +92,7 @@ def compute(inputs: Inputs) -> CounterfactualResult | None:
             request.cohort.attributes,
             size=int(inputs.real.images.shape[1]),
             by=request.subgroup_column,
-            **inputs.resampling,
+            resampling=inputs.resampling,
         )
     except InputError as error:
         return CounterfactualResult(warnings=[f"No card of the counterfactuals: {error}."])

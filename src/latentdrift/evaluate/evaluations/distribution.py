@@ -93,7 +93,7 @@ def compute(inputs: Inputs) -> DistributionResult:
     warnings: list[str] = []
     for vectors in inputs.vectors.values():
         distances, sentences = feature_metrics.distances(
-            vectors, inputs.real.patients, inputs.synthetic.patients, **inputs.resampling
+            vectors, inputs.real.patients, inputs.synthetic.patients, resampling=inputs.resampling
         )
         metrics |= distances
         warnings += sentences

@@ -24,7 +24,7 @@ def compute(inputs: Inputs) -> DiversityResult | None:
         if name not in inputs.similarities:
             continue
         similarity = inputs.similarities[name]
-        metric = diversity(inputs.real, inputs.synthetic, name, similarity, **inputs.resampling)
+        metric = diversity(inputs.real, inputs.synthetic, name, similarity, inputs.resampling)
         if metric is not None:
             metrics[f"{name}.within"] = metric
     return DiversityResult.model_validate({"metrics": metrics})

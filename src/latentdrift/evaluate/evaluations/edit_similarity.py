@@ -66,7 +66,7 @@ def compute(inputs: Inputs) -> EditSimilarityResult | None:
     if inputs.edits is None:
         return None
     rows, metrics = pairwise_metrics.edits(
-        inputs.edits, inputs.real, inputs.similarities, **inputs.resampling
+        inputs.edits, inputs.real, inputs.similarities, inputs.resampling
     )
     return EditSimilarityResult.model_validate(
         {"edits": rows, "metrics": metrics, "warnings": patient_warnings(rows)}

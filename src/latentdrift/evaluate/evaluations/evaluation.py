@@ -26,6 +26,7 @@ from latentdrift.evaluate.privacy.copy_detection import Copies, find_copies
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
 from latentdrift.html_report import Block, Colour
+from latentdrift.resampling import Resampling
 
 MAX_SEARCHED = 2000
 """Images of a set in which copies are searched; of larger sets a random part is searched."""
@@ -165,8 +166,7 @@ class Inputs:
         synthetic: The set that is judged.
         train: Training images, in which copies are searched; None where they are not known.
         spaces: Feature spaces by name.
-        bootstrap: Number of resamples behind each interval.
-        seed: Seed of everything random.
+        resampling: Resamples behind each interval; its seed is that of everything random.
         edits: A folder that `edit` made.
         by: An attribute of both sets, for whose values distances are given one by one.
         critics: Anatomy critics by feature space, or the reason why there are none; None: they are
@@ -180,8 +180,7 @@ class Inputs:
     synthetic: EvaluationImages
     train: EvaluationImages | None
     spaces: Features
-    bootstrap: int = 200
-    seed: int = 0
+    resampling: Resampling = Resampling()
     edits: Path | None = None
     by: str | None = None
     critics: Mapping[str, Judge | str] | None = None
@@ -190,9 +189,9 @@ class Inputs:
     progress: Progress = lambda done, total: None
 
     @property
-    def resampling(self) -> dict[str, int]:
-        """Keywords of the functions that resample."""
-        return {"bootstrap": self.bootstrap, "seed": self.seed}
+    def seed(self) -> int:
+        """Seed of everything random."""
+        return self.resampling.seed
 
     @cached_property
     def vectors(self) -> dict[str, Vectors]:
@@ -224,9 +223,7 @@ class Inputs:
         """Nearest training images; None without training images."""
         if self.train is None:
             return None
-        return find_copies(
-            self.searched_real, self.searched_synthetic, self.train, **self.resampling
-        )
+        return find_copies(self.searched_real, self.searched_synthetic, self.train, self.resampling)
 
     @cached_property
     def similarities(self) -> Mapping[str, Similarity]:

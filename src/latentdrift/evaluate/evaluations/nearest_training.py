@@ -19,7 +19,7 @@ def compute(inputs: Inputs) -> NearestTrainingResult | None:
     metrics: dict[str, Any] = {}
     for vectors in inputs.vectors.values():
         metrics |= feature_metrics.keeps_distance(
-            vectors, inputs.real, inputs.synthetic, inputs.train, **inputs.resampling
+            vectors, inputs.real, inputs.synthetic, inputs.train, resampling=inputs.resampling
         )
     return NearestTrainingResult.model_validate({"metrics": metrics})
 

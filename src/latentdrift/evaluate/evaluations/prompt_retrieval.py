@@ -145,7 +145,7 @@ def compute(inputs: Inputs) -> RetrievalResult | None:
         inputs.synthetic,
         request.cohort.describe,
         request.cohort.attributes,
-        **inputs.resampling,
+        resampling=inputs.resampling,
     )
     retrieval = ranks and {"scorer": Path(request.options.scorer).name, **ranks}
     return RetrievalResult.model_validate({"alignment": {"retrieval": retrieval}})

@@ -29,6 +29,7 @@ from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, rng
 from latentdrift.evaluate.statistics.results import Interval, Metric, ResultModel
 from latentdrift.html_report import Colour, estimate
+from latentdrift.resampling import Resampling
 
 MAX_EXAMPLE_PARTNERS = 16
 """Real images of which the first is shown ruined; some controls mix it with others."""
@@ -90,27 +91,19 @@ class RealismResult(EvaluationResult):
 
 
 def train_critics(
-    real: EvaluationImages,
-    train: EvaluationImages | None,
-    spaces: Features,
-    *,
-    bootstrap: int,
-    seed: int,
+    real: EvaluationImages, train: EvaluationImages | None, spaces: Features, resampling: Resampling
 ) -> dict[str, Judge | str]:
     """Critics in each feature space, or the reason why there are none.
 
     They serve any number of synthetic sets.
     """
-    return {
-        label: judge_of(real, train, space, bootstrap=bootstrap, seed=seed)
-        for label, space in spaces.items()
-    }
+    return {label: judge_of(real, train, space, resampling) for label, space in spaces.items()}
 
 
 def compute(inputs: Inputs) -> RealismResult:
     """Judgement of the set in each feature space."""
     critics: Mapping[str, Judge | str] = inputs.critics or train_critics(
-        inputs.real, inputs.train, inputs.spaces, **inputs.resampling
+        inputs.real, inputs.train, inputs.spaces, inputs.resampling
     )
     judgements: dict[str, Anatomy | NoAnatomy] = {}
     metrics = {}

@@ -23,7 +23,7 @@ def compute(inputs: Inputs) -> ReidentificationResult | None:
         inputs.train,
         inputs.copies,
         spaces,
-        **inputs.resampling,
+        resampling=inputs.resampling,
     )
     return ReidentificationResult.model_validate({"metrics": metrics})
 

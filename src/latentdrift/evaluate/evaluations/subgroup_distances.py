@@ -63,7 +63,7 @@ def compute(inputs: Inputs) -> SubgroupResult | None:
                 vectors.take(real, synthetic),
                 inputs.real.take(real).patients,
                 inputs.synthetic.take(synthetic).patients,
-                **inputs.resampling,
+                resampling=inputs.resampling,
             )[0]
         values[value] = {"n": {"real": len(real), "synthetic": len(synthetic)}, "metrics": metrics}
     return SubgroupResult.model_validate(

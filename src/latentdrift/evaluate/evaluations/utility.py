@@ -41,6 +41,7 @@ from latentdrift.evaluate.features.classifier import SMALL
 from latentdrift.evaluate.images.attribute_words import attribute
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
 from latentdrift.html_report import estimate
+from latentdrift.resampling import Resampling
 
 VISIBLE_DIFFERENCE = 0.1
 """AUC or Dice. A trial that could miss a difference of this size concludes nothing (ours)."""
@@ -200,7 +201,7 @@ def trial_of(request: Request, device: str = "cpu") -> Trial | None:
         task,
         options.classifier_steps,
         options.classifier_seeds,
-        bootstrap=options.bootstrap,
+        resampling=Resampling(options.bootstrap, options.seed),
         seed=options.seed,
         device=device,
         gan=imitate,

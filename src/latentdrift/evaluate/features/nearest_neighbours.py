@@ -9,7 +9,8 @@ import numpy as np
 from latentdrift.evaluate.images.disk_array import Pairs, blocks
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import Nearest
-from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval, rng
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval
+from latentdrift.resampling import Resampling
 
 ROWS = 1024
 COLUMNS = 4096  # features that are compared at a time
@@ -79,8 +80,7 @@ def nearness(
     held_out: np.ndarray,
     units: tuple[np.ndarray, np.ndarray],
     train: int,
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     """Distance of synthetic images to their nearest training image, over the same for held-out
     patients.
@@ -93,8 +93,7 @@ def nearness(
             training set too (distance 0) are left out.
         units: the patient of each of them, from `groups`: [N] and [M]. Both are resampled.
         train: number of training pictures.
-        bootstrap: number of resamples.
-        seed: of them.
+        resampling: resamples behind the interval.
     """
     known = np.isfinite(held_out) & (held_out > 0)
     held_out = held_out[known]
@@ -108,8 +107,8 @@ def nearness(
     if min(ours.max(), theirs.max()) + 1 < FEWEST:
         return out
     pairs = zip(
-        draws(ours, bootstrap, rng(seed, "nearness")),
-        draws(theirs, bootstrap, rng(seed, "nearness", "held out")),
+        draws(ours, resampling.n, resampling.rng("nearness")),
+        draws(theirs, resampling.n, resampling.rng("nearness", "held out")),
         strict=True,
     )
     again = [np.average(synthetic, weights=a) / np.average(held_out, weights=b) for a, b in pairs]

@@ -27,8 +27,8 @@ from latentdrift.evaluate.statistics.bootstrap import (
     groups,
     halves,
     interval,
-    rng,
 )
+from latentdrift.resampling import Resampling
 
 KID_SUBSETS = 100  # (Binkowski et al. 2018, sec. 4; the default of clean-fid and torchmetrics)
 KID_SUBSET_SIZE = 1000  # pictures at most; always fewer than the set has
@@ -223,8 +223,7 @@ def judge(
     *,
     whose: list[str] | None = None,
     train: np.ndarray | None = None,
-    bootstrap: int = 200,
-    seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> dict[str, Any]:
     """One distance with everything needed to read it.
 
@@ -235,8 +234,7 @@ def judge(
         whose: the patient of each synthetic picture, of edits or of real pictures in that place;
             else each is its own.
         train: features [T, D] of the training pictures, for a row that is informed.
-        bootstrap: number of resamples of the patients of both sets.
-        seed: of subsets, resamples and halves.
+        resampling: resamples of the patients of both sets, and the seed of subsets and halves.
 
     Returns:
         value, ci [low, high] (95 %; None with fewer than three patients or pictures), n; floor: the
@@ -246,10 +244,13 @@ def judge(
         where it looks at neighbours: k.
     """
     real, units = _sample(
-        np.asarray(real), groups(len(real), patients), row.max_images, rng(seed, "real")
+        np.asarray(real), groups(len(real), patients), row.max_images, resampling.rng("real")
     )
     synthetic, synthetic_units = _sample(
-        np.asarray(synthetic), groups(len(synthetic), whose), row.max_images, rng(seed, "synthetic")
+        np.asarray(synthetic),
+        groups(len(synthetic), whose),
+        row.max_images,
+        resampling.rng("synthetic"),
     )
     prepare = partial(row.prepare, train=train) if row.informed else row.prepare
     between = prepare(real, synthetic)
@@ -262,13 +263,17 @@ def judge(
     if row.neighbours:
         out["k"] = neighbours(len(real), len(synthetic))
     if row.subsets:
-        out["subsets"] = _over_subsets(between, len(real), len(synthetic), rng(seed, "subsets"))
+        out["subsets"] = _over_subsets(
+            between, len(real), len(synthetic), resampling.rng("subsets")
+        )
         out["value"] = out["subsets"].pop("mean")
     else:
         out["value"] = between(np.ones(len(real)), np.ones(len(synthetic)))
-    out["ci"] = _interval(row, out["value"], between, (units, synthetic_units), bootstrap, seed)
+    out["ci"] = _interval(row, out["value"], between, (units, synthetic_units), resampling)
     if units.max() > 0:
-        out |= _floor(row, prepare(real, real), between, len(synthetic), units, rng(seed, "floor"))
+        out |= _floor(
+            row, prepare(real, real), between, len(synthetic), units, resampling.rng("floor")
+        )
     _require_finite(row, out)
     return out
 
@@ -278,15 +283,14 @@ def _interval(
     value: float,
     between: Weighted,
     units: tuple[np.ndarray, np.ndarray],
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> list[float] | None:
     """95 % interval over patients of both sets; None for fewer than FEWEST in one of them."""
     if min(part.max() for part in units) + 1 < FEWEST:
         return None
     pairs = zip(
-        draws(units[0], bootstrap, rng(seed, "a"), 2),
-        draws(units[1], bootstrap, rng(seed, "b"), 2),
+        draws(units[0], resampling.n, resampling.rng("a"), 2),
+        draws(units[1], resampling.n, resampling.rng("b"), 2),
         strict=True,
     )
     replicates = [between(a, b) for a, b in pairs]

@@ -9,14 +9,15 @@ import numpy as np
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import Similarity, compare
-from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, part_of, rng
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, part_of
+from latentdrift.resampling import Resampling
 
 MAX_IMAGES = 32  # pictures of each set, 496 pairs (ours)
 BATCH = 64  # pairs at a time
 
 
 def within(
-    images: EvaluationImages, name: str, row: Similarity, bootstrap: int, seed: int
+    images: EvaluationImages, name: str, row: Similarity, resampling: Resampling
 ) -> dict[str, Any] | None:
     """Mean of a similarity over pairs of pictures of different patients (MS-SSIM: Odena et al.
     2017, sec. 4.2).
@@ -27,7 +28,7 @@ def within(
     Returns:
         value, ci (None with fewer than FEWEST patients), n; None where there is no such pair.
     """
-    places = part_of(len(images), MAX_IMAGES, rng(seed, "diversity"))
+    places = part_of(len(images), MAX_IMAGES, resampling.rng("diversity"))
     units = groups(len(images), images.patients)[places]
     units = np.unique(units, return_inverse=True)[1]
     first, second = np.nonzero(np.triu(units[:, None] != units[None, :]))
@@ -43,12 +44,10 @@ def within(
         return float(np.average(values, weights=weights[first] * weights[second]))
 
     value = mean(np.ones(len(places)))
-    enough = units.max() + 1 >= FEWEST
-    ci = (
-        interval(value, [mean(w) for w in draws(units, bootstrap, rng(seed, "diversity", name), 2)])
-        if enough
-        else None
-    )
+    ci = None
+    if units.max() + 1 >= FEWEST:
+        resamples = draws(units, resampling.n, resampling.rng("diversity", name), 2)
+        ci = interval(value, [mean(w) for w in resamples])
     return {"value": value, "ci": ci, "n": len(places)}
 
 
@@ -57,12 +56,11 @@ def diversity(
     synthetic: EvaluationImages,
     name: str,
     row: Similarity,
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, Any] | None:
     """Similarity within the synthetic set, with that of the real set as the floor; None where
     either has no pair."""
-    ours, theirs = (within(images, name, row, bootstrap, seed) for images in (real, synthetic))
+    ours, theirs = (within(images, name, row, resampling) for images in (real, synthetic))
     if ours is None or theirs is None:
         return None
     n = {"real": ours["n"], "synthetic": theirs["n"]}

@@ -17,6 +17,7 @@ from latentdrift.evaluate.features.nearest_neighbours import (
 from latentdrift.evaluate.images.image_sets import EvaluationImages, contents
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng, units_of
+from latentdrift.resampling import Resampling
 
 MAP_POINTS = 500  # of each set, in the map
 MAX_MAP_IMAGES = 5000  # real images behind its axes
@@ -66,15 +67,14 @@ def distances(
     patients: list[str] | None,
     whose: list[str] | None = None,
     *,
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Metrics `<row>.<space>`, and a sentence for each row that needs more images than there are.
 
     Args:
         vectors: of both sets.
         patients, whose: of each real and of each synthetic image; None where nobody knows.
-        bootstrap, seed: of the intervals.
+        resampling: resamples behind each interval.
     """
     metrics = {}
     few = []
@@ -93,8 +93,7 @@ def distances(
             patients,
             whose=whose,
             train=vectors.train,
-            bootstrap=bootstrap,
-            seed=seed,
+            resampling=resampling,
         )
     return metrics, few
 
@@ -105,8 +104,7 @@ def keeps_distance(
     synthetic: EvaluationImages,
     train: EvaluationImages,
     *,
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, dict[str, Any]]:
     """`nearest.<space>`: distance of synthetic images to their nearest training image over that of
     held-out patients."""
@@ -114,7 +112,7 @@ def keeps_distance(
     near = nearest_features(vectors.synthetic, vectors.train).value
     usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train)).value
     units = units_of(synthetic), units_of(real)
-    return {f"nearest.{vectors.label}": nearness(near, usual, units, len(train), bootstrap, seed)}
+    return {f"nearest.{vectors.label}": nearness(near, usual, units, len(train), resampling)}
 
 
 def chart(vectors: Vectors, seed: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from latentdrift.evaluate.statistics.bootstrap import (
     rng,
     units_of,
 )
+from latentdrift.resampling import Resampling
 
 # Thresholds lie between; strangers reach 0.55 on OASIS-2 and 0.77 on phantom brains, copies 0.95
 # and 0.98 at least.
@@ -135,9 +136,7 @@ def find_copies(
     real: EvaluationImages,
     synthetic: EvaluationImages,
     train: EvaluationImages,
-    *,
-    bootstrap: int = 200,
-    seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> Copies:
     """Count copies, and compare nearness with that of held-out patients.
 
@@ -174,8 +173,7 @@ def find_copies(
             _distance(held_out.value[compared]),
             units,
             len(train),
-            bootstrap,
-            seed,
+            resampling,
         ),
     }
     details = {

@@ -19,6 +19,7 @@ from scipy.stats import mannwhitneyu
 from latentdrift.errors import InputError
 from latentdrift.evaluate.statistics.auc import auc
 from latentdrift.evaluate.statistics.bootstrap import groups
+from latentdrift.resampling import Resampling
 
 FEWEST = 5  # patients on either side, below which an area under the curve says nothing (ours)
 PLAIN = 0.7  # area under the curve from which members can plainly be told (ours)
@@ -49,7 +50,7 @@ class Losses:
         return {"loss": -np.log(self.adapted), "ratio": np.log(self.base) - np.log(self.adapted)}
 
 
-def membership(losses: Losses, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, Any]:
+def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> dict[str, Any]:
     """Separation of training patients from others: areas under the ROC curve, 0.5 for none, 1 for a
     complete one.
 
@@ -80,7 +81,7 @@ def membership(losses: Losses, *, bootstrap: int = 1000, seed: int = 0) -> dict[
     }
     for name, score in losses.scores().items():
         each = np.bincount(units, score) / count
-        value, ci = auc(member.astype(int), each, None, bootstrap=bootstrap, seed=seed)
+        value, ci = auc(member.astype(int), each, None, resampling)
         chance = mannwhitneyu(each[member], each[~member], alternative="greater").pvalue
         result[name] = {"auc": value, "ci": ci, "p": float(chance)}
     sides = {"members": losses.member, "others": ~losses.member}

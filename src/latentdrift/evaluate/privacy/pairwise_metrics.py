@@ -19,7 +19,8 @@ from latentdrift.evaluate.metrics.image_similarity import (
     read_edits,
 )
 from latentdrift.evaluate.privacy.copy_detection import Copies
-from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
+from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of
+from latentdrift.resampling import Resampling
 
 STRANGERS = 100  # random pairs of two real patients behind the floor of edits
 MAX_PAIRS = 500  # pairs of either set that are looked at (ours)
@@ -43,8 +44,7 @@ def neighbours(
     train: EvaluationImages,
     copies: Copies,
     rows: Mapping[str, Similarity],
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, dict[str, Any]]:
     """Every row for synthetic images and their nearest training images; floor: the same for
     held-out patients."""
@@ -60,17 +60,17 @@ def neighbours(
         ("real", real, copies.real),
         ("synthetic", synthetic, copies.synthetic),
     ):
-        places = part_of(len(images), MAX_PAIRS, rng(seed, "neighbours", name))
+        places = part_of(len(images), MAX_PAIRS, resampling.rng("neighbours", name))
         scores.append(compare(train.images[near.index[places]], images.images[places], rows=rows))
         n[name], units = len(places), groups(len(images), images.patients)[places]
     return {
-        f"{name}.nearest": _mean(scores[1][name], scores[0][name], n, units, bootstrap, seed)
+        f"{name}.nearest": _mean(scores[1][name], scores[0][name], n, units, resampling)
         for name in rows
     }
 
 
 def edits(
-    folder: Path, real: EvaluationImages, rows: Mapping[str, Similarity], bootstrap: int, seed: int
+    folder: Path, real: EvaluationImages, rows: Mapping[str, Similarity], resampling: Resampling
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """Every row for the original against reconstruction and counterfactual; floor: two different
     real patients."""
@@ -87,7 +87,7 @@ def edits(
             row |= {f"{name}.{other}": float(values[0]) for name, values in scores.items()}
         table.append(row)
     people = groups(len(real), real.patients)
-    generator = rng(seed, "strangers")
+    generator = resampling.rng("strangers")
     pairs = generator.integers(len(real), size=(STRANGERS, 2))
     pairs = pairs[people[pairs[:, 0]] != people[pairs[:, 1]]]
     has_pairs = min(real.images.shape[1:3]) >= WINDOW and len(pairs)
@@ -100,7 +100,7 @@ def edits(
     for name in table[0].keys() - {"name", "detail", "patient_known"}:
         floor = strangers.get(name.split(".")[0], np.empty(0))
         values = np.array([row[name] for row in table])
-        metrics[name] = _mean(values, floor, {**n, "real": len(floor)}, units, bootstrap, seed)
+        metrics[name] = _mean(values, floor, {**n, "real": len(floor)}, units, resampling)
     finite = [
         {key: None if value == float("inf") else value for key, value in row.items()}
         for row in table
@@ -113,8 +113,7 @@ def _mean(
     floor: np.ndarray,
     n: dict[str, Any],
     units: np.ndarray,
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     """The mean with its interval over patients `units`; identical pairs, of infinite PSNR, are
     counted instead."""
@@ -123,7 +122,7 @@ def _mean(
     floor = floor[np.isfinite(floor)]
     return {
         "value": float(finite.mean()) if len(finite) else None,
-        "ci": mean_interval(finite, units[is_finite], bootstrap, rng(seed, "mean"))
+        "ci": mean_interval(finite, units[is_finite], resampling.n, resampling.rng("mean"))
         if len(finite)
         else None,
         "n": n,

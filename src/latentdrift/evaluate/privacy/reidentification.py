@@ -24,9 +24,9 @@ from latentdrift.evaluate.statistics.bootstrap import (
     groups,
     interval,
     mean_interval,
-    rng,
     units_of,
 )
+from latentdrift.resampling import Resampling
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Repeats:
         ) | self.itself(rows, columns)
         return result
 
-    def recognised(self, index: np.ndarray, bootstrap: int, seed: int) -> dict[str, Any]:
+    def recognised(self, index: np.ndarray, resampling: Resampling) -> dict[str, Any]:
         """Rank-1 accuracy: the share of queries whose nearest other picture, at `index` [Q], is of
         the same patient.
 
@@ -68,7 +68,7 @@ class Repeats:
         itself = _times(self.pictures)[self.query]
         return {
             "value": float(hits.mean()),
-            "ci": _within(mean_interval(hits, units, bootstrap, rng(seed, "recognised"))),
+            "ci": _within(mean_interval(hits, units, resampling.n, resampling.rng("recognised"))),
             "n": {
                 "real": len(hits),
                 "patients": int(units.max()) + 1,
@@ -106,8 +106,7 @@ def closer(
     own: np.ndarray,
     held_out: np.ndarray,
     units: tuple[np.ndarray, np.ndarray],
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     """Share of synthetic images that are nearer to a training image than a visit is to another
     visit of the same patient.
@@ -118,8 +117,7 @@ def closer(
             held-out patients to the training set [M].
         units: the patients of the synthetic pictures [N] and of the repeat visits [Q]. Both are
             resampled.
-        bootstrap: number of resamples.
-        seed: of them.
+        resampling: resamples behind the interval.
 
     Returns:
         A metric; value: the share of pairs of a synthetic picture and a repeat visit, ties counted
@@ -131,8 +129,8 @@ def closer(
     again = [
         float(np.average(_share_below(own, b, synthetic), weights=a))
         for a, b in zip(
-            draws(units[0], bootstrap, rng(seed, "closer")),
-            draws(units[1], bootstrap, rng(seed, "closer", "own")),
+            draws(units[0], resampling.n, resampling.rng("closer")),
+            draws(units[1], resampling.n, resampling.rng("closer", "own")),
             strict=True,
         )
     ]
@@ -152,8 +150,7 @@ def recognition(
     copies: Copies,
     spaces: Mapping[str, Vectors],
     *,
-    bootstrap: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, dict[str, Any]]:
     """Recognition of repeat visits by each measure, and nearness of synthetic images against it;
     nothing without repeat visits.
@@ -162,7 +159,7 @@ def recognition(
         real, synthetic, train: the images.
         found: nearest training images by pixels.
         spaces: label -> features of the three sets.
-        bootstrap, seed: of the intervals.
+        resampling: resamples behind each interval.
     """
     again = repeats(real, train)
     if again is None:
@@ -173,21 +170,19 @@ def recognition(
         assert vectors.train is not None
         sets = vectors.real[again.query], vectors.real, vectors.train
         known = nearest_features(*sets, forbidden=again.itself).index
-        metrics[f"recognised.{label}"] = again.recognised(known, bootstrap, seed)
+        metrics[f"recognised.{label}"] = again.recognised(known, resampling)
         own = nearest_features(*sets, forbidden=again.others).value
         near = nearest_features(vectors.synthetic, vectors.train)
         usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train))
-        metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, units, bootstrap, seed)
+        metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, units, resampling)
     seen = real.take(again.query).images
     gallery = structure(real.images, train.images)
     metrics["recognised.pixel"] = again.recognised(
-        nearest(seen, gallery, again.itself).index, bootstrap, seed
+        nearest(seen, gallery, again.itself).index, resampling
     )
     visits = nearest(seen, gallery, again.others).value
     strangers = copies.real.value[copies.real.value > -1]
-    metrics["closer.pixel"] = closer(
-        copies.synthetic.value, visits, strangers, units, bootstrap, seed
-    )
+    metrics["closer.pixel"] = closer(copies.synthetic.value, visits, strangers, units, resampling)
     return metrics
 
 

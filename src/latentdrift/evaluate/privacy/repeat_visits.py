@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.statistics.bootstrap import Resampling, rng
+from latentdrift.evaluate.statistics.bootstrap import PatientResampling, rng
 
 Space = Callable[[np.ndarray], np.ndarray]
 """Pictures [N, H, W, 3] in [0, 1] -> features [N, D]."""
@@ -70,7 +70,10 @@ def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.nda
 
 
 def identity(
-    space: Space, sets: Mapping[str, EvaluationImages], real: EvaluationImages, people: Resampling
+    space: Space,
+    sets: Mapping[str, EvaluationImages],
+    real: EvaluationImages,
+    people: PatientResampling,
 ) -> dict[str, Any] | None:
     """Similarity of counterfactuals to their originals beside that of two visits; None where too
     few patients have several visits.
@@ -87,7 +90,7 @@ def identity(
     )
     same, other = (
         _cosine(features[p[:, 0]] - mean, features[p[:, 1]] - mean)
-        for p in (visits, strangers(real, people.seed))
+        for p in (visits, strangers(real, people.resampling.seed))
     )
     limit = float(np.quantile(same, QUANTILE))
     similarity = _cosine(edited - mean, original - mean)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.reader_study.reader_study import COLUMNS, FORMAT, KINDS
-from latentdrift.evaluate.statistics.bootstrap import interval, proportion_interval, rng
+from latentdrift.evaluate.statistics.bootstrap import interval, proportion_interval
+from latentdrift.resampling import Resampling
 from latentdrift.storage import write_text
 
 
@@ -79,16 +80,14 @@ def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
 def score(
     key: Mapping[str, Any],
     answers: Mapping[str, Mapping[int, str]],
-    *,
-    bootstrap: int = 200,
-    seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> dict[str, Any]:
     """Scores of all readers.
 
     Args:
         key: From `read_key`.
         answers: Reader -> item -> answer.
-        bootstrap, seed: Of the intervals of kappa.
+        resampling: Resamples of items behind the intervals of kappa.
 
     Returns:
         readers.<name>: n, accuracy, its Wilson interval, p (exact, two-sided, against one half),
@@ -103,7 +102,7 @@ def score(
     for name, answers_by_reader in answers.items():
         if not answers_by_reader:
             raise InputError(f"reader {name} answered nothing")
-        result = _of(answers_by_reader, truth, bootstrap, seed)
+        result = _of(answers_by_reader, truth, resampling)
         values = sorted({group[item] for item in answers_by_reader if group[item] is not None})
         result["groups"] = {
             value: _share(
@@ -117,7 +116,7 @@ def score(
         both = sorted(answers[one].keys() & answers[other].keys())
         pair = [[answers[name][item] for item in both] for name in (one, other)]
         agreement.append(
-            {"readers": [one, other], "n": len(both), **_kappa(pair[0], pair[1], bootstrap, seed)}
+            {"readers": [one, other], "n": len(both), **_kappa(pair[0], pair[1], resampling)}
         )
     return {
         "study": key["study"],
@@ -128,16 +127,14 @@ def score(
     }
 
 
-def scored(
-    key: Mapping[str, Any], files: Sequence[Path], *, bootstrap: int, seed: int
-) -> dict[str, Any]:
+def scored(key: Mapping[str, Any], files: Sequence[Path], resampling: Resampling) -> dict[str, Any]:
     """`score` of CSV files; a reader is called as the file is, with a number where two are called
     alike."""
     answers: dict[str, dict[int, str]] = {}
     for path in files:
         name = path.stem if path.stem not in answers else f"{path.stem}-{len(answers) + 1}"
         answers[name] = read_answers(path, key)
-    return score(key, answers, bootstrap=bootstrap, seed=seed)
+    return score(key, answers, resampling)
 
 
 def write_score(out: Path, result: Mapping[str, Any]) -> None:
@@ -146,7 +143,7 @@ def write_score(out: Path, result: Mapping[str, Any]) -> None:
 
 
 def _of(
-    answers: Mapping[int, str], truth: Mapping[int, str], bootstrap: int, seed: int
+    answers: Mapping[int, str], truth: Mapping[int, str], resampling: Resampling
 ) -> dict[str, Any]:
     from scipy.stats import binomtest
 
@@ -157,7 +154,7 @@ def _of(
     }
     result |= {"n": len(right), "p": float(binomtest(sum(right), len(right)).pvalue)}
     result |= _kappa(
-        [answers[item] for item in answers], [truth[item] for item in answers], bootstrap, seed
+        [answers[item] for item in answers], [truth[item] for item in answers], resampling
     )
     for name, kind in (("found", "synthetic"), ("spared", "real")):
         result[name] = _share([answers[item] == kind for item in answers if truth[item] == kind])
@@ -182,7 +179,7 @@ def _share(right: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def _kappa(one: Sequence[str], other: Sequence[str], bootstrap: int, seed: int) -> dict[str, Any]:
+def _kappa(one: Sequence[str], other: Sequence[str], resampling: Resampling) -> dict[str, Any]:
     """Agreement beyond chance (Cohen 1960), and its interval over resampled items; None where both
     always said one thing."""
     from sklearn.metrics import cohen_kappa_score
@@ -190,10 +187,10 @@ def _kappa(one: Sequence[str], other: Sequence[str], bootstrap: int, seed: int) 
     a, b = (np.array([KINDS.index(answer) for answer in answers]) for answers in (one, other))
     if not len(a) or len(np.unique(np.concatenate([a, b]))) < 2:
         return {"kappa": None, "kappa_ci": None}
-    source = rng(seed, "kappa")
+    source = resampling.rng("kappa")
     value = float(cohen_kappa_score(a, b))
     again = []
-    for _ in range(bootstrap):
+    for _ in range(resampling.n):
         resamples = source.integers(len(a), size=len(a))
         if len(np.unique(np.concatenate([a[resamples], b[resamples]]))) == 2:
             again.append(cohen_kappa_score(a[resamples], b[resamples]))

@@ -25,6 +25,7 @@ from latentdrift.evaluate.metrics.image_similarity import read_edits
 from latentdrift.evaluate.report.report_warnings import number_warnings, set_warnings
 from latentdrift.evaluate.statistics.results import Metric
 from latentdrift.html_report import write_page
+from latentdrift.resampling import Resampling
 from latentdrift.storage import write_text
 
 SCHEMA = 1
@@ -62,16 +63,14 @@ class EvaluationResults:
 
     Attributes:
         n: Number of real and of synthetic images.
-        bootstrap: Number of resamples behind each interval.
-        seed: Seed of everything random.
+        resampling: Resamples behind each interval; its seed is that of everything random.
         results: Results in the order of EVALUATIONS.
         warnings: Sentences that a reader needs before the numbers.
         compared: Reports on further sets, judged against the same real images.
     """
 
     n: Mapping[str, int]
-    bootstrap: int
-    seed: int
+    resampling: Resampling
     results: Results
     warnings: list[str]
     compared: Mapping[str, EvaluationResults] = field(default_factory=dict)
@@ -96,8 +95,8 @@ class EvaluationResults:
         contents: dict[str, Any] = {
             "schema": SCHEMA,
             "n": dict(self.n),
-            "bootstrap": self.bootstrap,
-            "seed": self.seed,
+            "bootstrap": self.resampling.n,
+            "seed": self.resampling.seed,
             "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
             "warnings": self.warnings,
             "lights": self.lights,
@@ -165,7 +164,7 @@ def evaluate(
     subgroups.check(inputs.real, {"synthetic": inputs.synthetic}, inputs.by)
     results = compute_all(inputs, is_first_set=is_first_set)
     n = {"real": len(inputs.real), "synthetic": len(inputs.synthetic)}
-    report = EvaluationResults(n, inputs.bootstrap, inputs.seed, results, [])
+    report = EvaluationResults(n, inputs.resampling, results, [])
     warnings = set_warnings(inputs.real, inputs.synthetic, inputs.train)
     for result in results:
         warnings += [] if result.needs_training else result.warnings
@@ -186,7 +185,7 @@ def evaluate_sets(
         further: Further synthetic sets by name.
         check_warnings: Sentences of the checks of the options.
     """
-    critics = train_critics(inputs.real, inputs.train, inputs.spaces, **inputs.resampling)
+    critics = train_critics(inputs.real, inputs.train, inputs.spaces, inputs.resampling)
     inputs = replace(inputs, critics=critics)
     report = evaluate(inputs, check_warnings=check_warnings)
     if not further:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from latentdrift.resampling import Resampling
 from latentdrift.seeds import derive
 
 Weighted = Callable[[np.ndarray, np.ndarray], float]
@@ -180,27 +181,25 @@ def _wilson(share: float, n: float, z: float = 1.959964) -> list[float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Resampling:
+class PatientResampling:
     """Means of edits with their intervals: patients are resampled.
 
     Attributes:
         units: The patient of each edit, from `groups` [E].
-        bootstrap: Resamples.
-        seed: Of them.
+        resampling: Number and seed of the resamples.
     """
 
     units: np.ndarray
-    bootstrap: int
-    seed: int
+    resampling: Resampling
 
     @property
     def patients(self) -> int:
         """Number of patients."""
         return len(np.unique(self.units))
 
-    def take(self, places: np.ndarray) -> Resampling:
+    def take(self, places: np.ndarray) -> PatientResampling:
         """Some edits, by place or mask."""
-        return Resampling(self.units[places], self.bootstrap, self.seed)
+        return PatientResampling(self.units[places], self.resampling)
 
     def mean(self, values: np.ndarray) -> dict[str, Any]:
         """Mean over edits, its 95 % interval and the number of edits, of values [E] of which NaN
@@ -209,7 +208,8 @@ class Resampling:
         known = values[is_known]
         if not len(known):
             return {"value": None, "ci": None, "n": 0}
-        ci = mean_interval(known, self.units[is_known], self.bootstrap, rng(self.seed, "card"))
+        source = self.resampling.rng("card")
+        ci = mean_interval(known, self.units[is_known], self.resampling.n, source)
         return {"value": float(known.mean()), "ci": ci, "n": len(known)}
 
     def share(self, hits: np.ndarray) -> list[float] | None:

@@ -20,6 +20,7 @@ from latentdrift.evaluate.privacy.membership_inference import SCORES, Losses, me
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
+from latentdrift.resampling import Resampling
 from latentdrift.seeds import generator
 from latentdrift.study.drift.conditioning import CohortConditioning
 from latentdrift.study.drift.drift_report import write_json
@@ -111,8 +112,7 @@ def audit(
     patients = list(table["patient"]) if table["patient"].notna().all() else None
     attack = membership(
         Losses(member, adapted_losses, base_losses, patients),
-        bootstrap=options.bootstrap,
-        seed=options.seed,
+        Resampling(options.bootstrap, options.seed),
     )
     colour, sentence = verdict(attack)
     trained_on = model.info.cohort.fingerprint if model.info.cohort else None

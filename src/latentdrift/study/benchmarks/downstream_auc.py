@@ -17,6 +17,7 @@ from latentdrift.evaluate.downstream.tstr import Labelled, utility
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics import bootstrap
+from latentdrift.resampling import Resampling
 
 MAX_REAL_IMAGES = (
     1000  # real pictures that a classifier learns from; a larger split is sampled down
@@ -72,7 +73,7 @@ class ClassifierTest:
         settings: Any = {
             "steps": self.steps,
             "seed": seed,
-            "bootstrap": self.resamples,
+            "resampling": Resampling(self.resamples, seed),
             "device": self.device,
         }
         return utility([reduce(operator.add, learned)], self.test, **settings).to_dict()

@@ -14,6 +14,7 @@ from latentdrift.evaluate.images.brightness import levels
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.model.base import Base
+from latentdrift.resampling import Resampling
 from latentdrift.study.benchmarks.benchmark import Bench
 
 KINDS = ("frechet", "kid")  # rows of DISTANCES that a variant is judged by
@@ -60,8 +61,14 @@ class Judge:
         for name, space in self.spaces.items():
             vectors = space(pictures)
             for kind in KINDS:
-                how: Any = {"whose": whose, "bootstrap": self.resamples, "seed": seed}
-                judged = judge(DISTANCES[kind], self.features[name], vectors, self.patients, **how)
+                judged = judge(
+                    DISTANCES[kind],
+                    self.features[name],
+                    vectors,
+                    self.patients,
+                    whose=whose,
+                    resampling=Resampling(self.resamples, seed),
+                )
                 metrics[f"{kind}_{name}"] = {
                     part: judged.get(part) for part in ("value", "ci", "floor", "matched")
                 }

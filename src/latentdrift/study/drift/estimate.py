@@ -20,6 +20,7 @@ from latentdrift.model import signal_leak
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
+from latentdrift.resampling import Resampling
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import first_time
 from latentdrift.study.model_images import check_text_alone, prompts_of_split
@@ -106,9 +107,8 @@ def _closed_form(
 
     `sd` is the drift in standard deviations of a noise channel's mean, 1 / latent_size.
     """
-    delta, interval = signal_leak.estimate(
-        means, a_t0, groups=patients, resamples=options.bootstrap, seed=options.seed
-    )
+    resampling = Resampling(options.bootstrap, options.seed)
+    delta, interval = signal_leak.estimate(means, a_t0, groups=patients, resampling=resampling)
     return {
         "delta": list(delta),
         "interval": [list(ends) for ends in interval],

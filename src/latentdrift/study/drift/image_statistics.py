@@ -17,6 +17,7 @@ from latentdrift.evaluate.metrics import distribution_metrics
 from latentdrift.evaluate.metrics.intensity_metrics import INTENSITIES
 from latentdrift.evaluate.statistics import bootstrap
 from latentdrift.model.base import Base
+from latentdrift.resampling import Resampling
 
 BATCH = 8  # pictures at a time
 MAX_REAL_IMAGES = 2000  # real pictures; a larger set is sampled down
@@ -115,12 +116,12 @@ class Target:
 
 
 def compare(
-    real: Numbers, synthetic: Numbers, patients: list[str] | None, *, resamples: int, seed: int
+    real: Numbers, synthetic: Numbers, patients: list[str] | None, resampling: Resampling
 ) -> dict[str, dict[str, Any]]:
     """Every row of DISTANCES with its interval and floor, as `distances.judge` gives them."""
     return {
         name: distribution_metrics.judge(
-            row, real[name], synthetic[name], patients, bootstrap=resamples, seed=seed
+            row, real[name], synthetic[name], patients, resampling=resampling
         )
         for name, row in DISTANCES.items()
     }

@@ -24,6 +24,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
+from latentdrift.resampling import Resampling
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import Results, key
 from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
@@ -245,7 +246,8 @@ def curve(
     }
     settings = key(model, question.arithmetic, options.bootstrap, facts)
     results = Results(options.out / "points" / name, settings)
-    points = CurvePoints(results, open, real, target.patients, options.bootstrap, options.seed)
+    resampling = Resampling(options.bootstrap, options.seed)
+    points = CurvePoints(results, open, real, target.patients, resampling)
     measured = points.all(grid, options.workers, report)
     readings = [reading(point) for point in measured]
     strip = [(delta, points.picture(delta)) for delta in sorted(grid)]

@@ -20,6 +20,7 @@ import numpy as np
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.errors import ResourceError
 from latentdrift.progress import ProgressCallback
+from latentdrift.resampling import Resampling
 from latentdrift.storage import Results, written
 from latentdrift.study.drift.image_statistics import Numbers, compare
 
@@ -38,8 +39,7 @@ class CurvePoints:
     """Loads the model; called once per process."""
     target: Numbers
     patients: list[str] | None
-    resamples: int
-    seed: int
+    resampling: Resampling
 
     def read(self, delta: float) -> dict[str, Any] | None:
         """A point made earlier under the same settings."""
@@ -55,9 +55,7 @@ class CurvePoints:
     def make(self, draw: Draw, delta: float) -> None:
         """Draw, compare, write."""
         picture, numbers = draw(delta)
-        point = compare(
-            self.target, numbers, self.patients, resamples=self.resamples, seed=self.seed
-        )
+        point = compare(self.target, numbers, self.patients, self.resampling)
         with written(self.results.path(_name(delta), ".png")) as aside:
             write_png(aside, picture, synthetic=True)
         self.results.put(_name(delta), {"delta": delta, "distances": point})
