@@ -3,7 +3,6 @@ besides."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,7 @@ import pytest
 import shapes
 from card_edits import N, edits, judged
 
-from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.counterfactual_metrics import NOTHING
-from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
-from latentdrift.evaluate.evaluations.counterfactual_results import Card
-from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
-from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.privacy.repeat_visits import between, identity, pairs_of, spread
-from latentdrift.evaluate.statistics.bootstrap import PatientResampling
-from latentdrift.html_report import write_page
-from latentdrift.resampling import Resampling
 
 
 def cell(told: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
@@ -120,99 +110,3 @@ def test_a_change_on_the_image_itself_is_measured_from_the_image() -> None:
         one["record"] = {**one["record"], "detail": True}
     assert judged(some)["minimality"]["change"]["value"] == pytest.approx(kept, rel=1e-5)
     assert judged(some)["composition"]["value"] == pytest.approx(0.25, abs=1e-5)
-
-
-def test_identity_is_read_against_repeat_visits() -> None:
-    """Features that are the patient: kept; those of somebody else: lost."""
-    real = shapes.held_out()
-
-    def code(images: np.ndarray) -> np.ndarray:
-        return np.asarray(images)[:, 0, :3, 0]
-
-    rng = np.random.default_rng(0)
-    people = rng.random((40, 1, 3)).repeat(2, 1).reshape(80, 3) + rng.normal(0, 0.01, (80, 3))
-    coded = np.zeros((80, 4, 4, 3))
-    coded[:, 0, :3] = people.clip(0, 1)[..., None]
-    known = EvaluationImages(coded, real.patients)
-    same = EvaluationImages(coded[:20:2])
-    other = EvaluationImages(coded[40:60:2])
-    people = PatientResampling(np.arange(10), Resampling(40))
-    kept = identity(
-        code, {"original": same, "reconstruction": same, "counterfactual": same}, known, people
-    )
-    lost = identity(
-        code, {"original": same, "reconstruction": same, "counterfactual": other}, known, people
-    )
-    assert kept is not None and lost is not None
-    assert (
-        kept["kept"] == 1 and lost["kept"] < 0.4 and kept["visits"] > 0.95 > 0.5 > kept["strangers"]
-    )
-    assert (
-        identity(
-            code,
-            {"original": same, "reconstruction": same, "counterfactual": same},
-            EvaluationImages(coded),
-            people,
-        )
-        is None
-    )
-
-
-def test_the_unit_is_how_far_two_visits_differ() -> None:
-    visits = pairs_of(EvaluationImages(np.zeros((12, 2, 2, 3)), [f"P{i // 2}" for i in range(12)]))
-    assert visits.tolist() == [[i, i + 1] for i in range(0, 12, 2)]
-    seen = np.array([[0.0, 5.0], [3.0, 5.0]] * 6)
-    unit, whose = spread(seen, visits, 0)
-    assert whose == "visits" and unit[0] == 3 and unit[1] == pytest.approx(1e-6)
-    assert spread(seen, visits[:2], 0)[1] == "patients"
-    apart = between(
-        np.array([[1.0, 4.0], [1.0, 6.0], [4.0, 5.0]]),
-        np.array([[0, 0], [0, 0], [1, 0.0]]),
-        np.array([False, False]),
-    )
-    assert apart[0] == 3 and np.isnan(apart[1])
-
-
-def test_what_was_asked_is_read_from_the_records() -> None:
-    known = {"age": 70.0, "sex": "F", "findings": "Effusion"}
-    records = [
-        {"attributes": known, "changes": {"age": 60, "sex": "M"}},
-        {"attributes": known, "changes": {}, "add": [], "remove": ["Effusion"]},
-        {"attributes": {}, "changes": {"age": 80}},
-    ]
-    asked = RequestedChanges.of(shapes.judges(), records, shapes.SPEC)
-    assert asked.names == [["age down", "sex=M"], ["findings=Effusion removed"], ["age set"]]
-    assert asked.touched[1].tolist() == [
-        False,
-        False,
-        True,
-        True,
-    ]  # with the finding comes "No Finding"
-    assert asked.target("sex=M") == (1, 0.0) and asked.target("findings=Effusion removed") == (
-        2,
-        0.0,
-    )
-    with pytest.raises(InputError, match="no 'changes'"):
-        RequestedChanges.of(shapes.judges(), [{}], shapes.SPEC)
-    with pytest.raises(InputError, match="none of the edits asked for an attribute"):
-        RequestedChanges.of(
-            shapes.judges(), [{"attributes": known, "changes": {"view": "PA"}}], shapes.SPEC
-        )
-
-
-def test_the_card_is_drawn(right: dict[str, Any], tmp_path) -> None:
-    assert json.loads(json.dumps(right, allow_nan=False))
-    write_page(
-        tmp_path / "card.html",
-        "Card",
-        card_blocks(Card.model_validate(right), edits(changes={"age": 82}, age=82.0)),
-    )
-    html = (tmp_path / "card.html").read_text()
-    for words in (
-        "Collateral matrix",
-        "age increased",
-        "worst reconstruction",
-        "Originals with sex: F.",
-        "synthetic",
-    ):
-        assert words in html, words

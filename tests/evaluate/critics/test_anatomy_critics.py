@@ -7,13 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from partial_results import fill
 from phantoms import brains
 
 from latentdrift.evaluate.critics import anatomy_critics, structure_views
 from latentdrift.evaluate.critics.anatomy_critics import Judge, Realism, judge_of
-from latentdrift.evaluate.critics.structure_views import Views
-from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
 from latentdrift.evaluate.evaluations.realism import Anatomy, NoAnatomy, anatomy_light
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import EvaluationImages
@@ -180,65 +177,6 @@ def test_a_patient_of_many_images_leaves_room_for_others(monkeypatch: pytest.Mon
         resampling=Resampling(5),
     )
     assert isinstance(judge, Judge) and judge.held_out.patients == 4
-
-
-def views(vectors: np.ndarray, units: np.ndarray | None = None) -> Views:
-    """Real images that have these numbers in both views."""
-    return Views([vectors, vectors], {}, np.arange(len(vectors)) if units is None else units)
-
-
-def test_the_two_sample_test_knows_equal_and_different_sets() -> None:
-    rng = np.random.default_rng(0)
-    real = views(rng.standard_normal((80, 6)))
-    same, moved = (rng.standard_normal((80, 6)) + shift for shift in (0.0, 3.0))
-    alike, unlike = (
-        two_sample(real, [made, made], resampling=Resampling(100)) for made in (same, moved)
-    )
-    assert alike.ci[0] < 0.5 < alike.ci[1] and abs(alike.auc - 0.5) < 0.15
-    assert unlike.auc > 0.98 and unlike.ci[0] > 0.9 and abs(unlike.floor - 0.5) < 0.25
-
-
-def test_the_two_sample_test_keeps_patients_together() -> None:
-    """Ten patients with ten equal images each: an image-wise split would recognise patients and not
-    the set."""
-    rng = np.random.default_rng(1)
-    real = rng.standard_normal((10, 6)).repeat(10, 0)
-    made = rng.standard_normal((100, 6))
-    together = two_sample(
-        views(real, np.arange(10).repeat(10)), [made, made], resampling=Resampling(50)
-    )
-    apart = two_sample(views(real), [made, made], resampling=Resampling(50))
-    assert isinstance(together, TwoSample) and together.auc < apart.auc - 0.1
-
-
-BASE = {
-    "n": {"real": 40, "patients": 30},
-    "beyond": 0.05,
-    "beyond_ci": [0.0, 0.1],
-    "unseen": [],
-    "undecided": [],
-    "nearer": [],
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "position", "colour"),
-    [
-        ({}, 0.2, "green"),
-        ({}, 0.6, "amber"),
-        ({"beyond": 0.4, "beyond_ci": [0.3, 0.45]}, 0.2, "amber"),
-        ({"beyond": 0.7, "beyond_ci": [0.55, 0.8]}, 0.2, "red"),
-        ({"nearer": ["torn"]}, 0.9, "red"),
-        ({"unseen": ["torn"]}, 0.2, "grey"),
-        ({"undecided": ["torn"]}, 0.4, "grey"),
-        ({"unseen": ["torn"], "nearer": ["shuffled"]}, 0.9, "red"),
-    ],
-)
-def test_the_colour_follows_the_rule(change: dict, position: float, colour: str) -> None:
-    known = {**BASE, "controls": {"one": {"position": position}}, **change}
-    light, sentence = anatomy_light(fill(Anatomy, known))
-    assert light == colour
-    assert "30 patients" in sentence
 
 
 def test_a_position_that_may_be_a_control_is_undecided(

@@ -12,9 +12,7 @@ from PIL import Image
 
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.features.features import FEATURES, load_features, parse
-from latentdrift.evaluate.features.inception import BLOCKS, Inception, Mixed, load_inception
-from latentdrift.evaluate.features.resizing import resize
-from latentdrift.evaluate.features.squeezenet import FIRES, SqueezeNet, load_squeezenet, unlikeness
+from latentdrift.evaluate.features.inception import Inception
 
 DATA = places.SHARED / "data"
 SQUEEZENET = (
@@ -85,20 +83,6 @@ def test_pocket_needs_an_encoder():
 # resize and the space around a network
 
 
-def test_resize_is_pillows_bicubic_in_floating_point(pictures):
-    expected = np.asarray(
-        Image.fromarray(pictures[1, :, :, 2]).resize((17, 17), Image.Resampling.BICUBIC)
-    ).clip(0, 1)
-    assert resize(pictures, 17)[1, 2].numpy() == pytest.approx(expected, abs=1e-6)
-
-
-def test_grey_pictures_resize_as_colour_ones_do(pictures):
-    grey = pictures[..., :1].repeat(3, -1)
-    nearly = grey.copy()
-    nearly[0, 0, 0, 0] += 1e-6  # not grey any more, so it takes the other way
-    assert torch.allclose(resize(grey, 23), resize(nearly, 23), atol=1e-5)
-
-
 def test_the_pocket_row_hands_over_the_right_range_and_size(pictures):
     seen = []
 
@@ -132,117 +116,6 @@ def test_features_that_are_not_finite_name_the_picture(pictures):
 # SqueezeNet
 
 
-def write_keras(path: Path, network: SqueezeNet, leave_out: str = "") -> None:
-    """A file in the layout of keras-squeezenet, from a network of ours."""
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(path, "w") as file:
-        file.create_group("input_4")
-        for name, layer in network.layers.items():
-            inner = (
-                f"{name}_3" if name == "conv1" else f"{name.split('/')[0]}/{name.split('/')[1]}_3"
-            )
-            if name != leave_out:
-                file[f"{name}/{inner}/kernel:0"] = layer.weight.permute(2, 3, 1, 0).numpy()
-                file[f"{name}/{inner}/bias:0"] = layer.bias.numpy()
-
-
-def test_squeezenet_reads_every_array_of_a_keras_file(tmp_path):
-    ours = SqueezeNet().requires_grad_(False)
-    write_keras(tmp_path / "w.h5", ours)
-    theirs = load_squeezenet(tmp_path / "w.h5")
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True)
-    )
-
-
-def test_squeezenet_has_the_published_size_and_shapes():
-    network = SqueezeNet()
-    assert sum(p.numel() for p in network.parameters()) == 722_496
-    assert len(network.layers) == 1 + 3 * len(FIRES)
-    assert network(torch.rand(2, 3, 227, 227)).shape == (2, 512)
-
-
-def walked_by_hand(path: Path, picture: np.ndarray) -> list[torch.Tensor]:
-    """The seven layers of LPIPS' SqueezeNet, from the arrays of a Keras file and without our
-    network."""
-    h5py = pytest.importorskip("h5py")
-    conv = torch.nn.functional.conv2d
-    pool = torch.nn.functional.max_pool2d
-    arrays: dict[str, torch.Tensor] = {}
-    with h5py.File(path, "r") as file:
-        file.visititems(
-            lambda name, node: arrays.update(
-                {name: torch.from_numpy(node[()])} if hasattr(node, "shape") else {}
-            )
-        )
-
-    def layer(x: torch.Tensor, name: str, **how: int) -> torch.Tensor:
-        kernel, bias = (
-            next(a for n, a in arrays.items() if n.startswith(f"{name}/") and n.endswith(end))
-            for end in ("l:0", "s:0")
-        )
-        return conv(x, kernel.permute(3, 2, 0, 1), bias, **how).clamp(min=0)
-
-    blue_green_red = 255 * picture[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
-    x = layer(
-        torch.from_numpy(blue_green_red.astype(np.float32)).permute(2, 0, 1)[None],
-        "conv1",
-        stride=2,
-    )
-    seen = [x]
-    x = pool(x, 3, 2)
-    for number in range(2, 10):
-        squeezed = layer(x, f"fire{number}/squeeze1x1")
-        wide = [
-            layer(squeezed, f"fire{number}/expand1x1"),
-            layer(squeezed, f"fire{number}/expand3x3", padding=1),
-        ]
-        x = torch.cat(wide, 1)
-        seen += [x] if number in (3, 5, 6, 7, 8, 9) else []
-        x = pool(x, 3, 2) if number in (3, 5) else x
-    return seen
-
-
-def test_perceptual_distance_is_that_of_the_file_walked_by_hand(tmp_path):
-    torch.manual_seed(1)
-    write_keras(tmp_path / "w.h5", SqueezeNet().requires_grad_(False))
-    a, b = np.random.default_rng(2).random((2, 64, 48, 3)).astype(np.float32)
-    expected = 0.0
-    for x, y in zip(
-        walked_by_hand(tmp_path / "w.h5", a), walked_by_hand(tmp_path / "w.h5", b), strict=True
-    ):
-        cosine = torch.nn.functional.cosine_similarity(x, y, dim=1)
-        expected += float((2 - 2 * cosine).mean())  # of two vectors of unit length
-    pair = [torch.from_numpy(picture).permute(2, 0, 1)[None] for picture in (a, b)]
-    assert float(unlikeness(load_squeezenet(tmp_path / "w.h5"), *pair)) == pytest.approx(
-        expected, rel=1e-3
-    )
-
-
-def test_perceptual_distance_looks_where_lpips_looks():
-    """Channels and places of the seven layers of LPIPS' SqueezeNet, at 64 pixels."""
-    stages = SqueezeNet().stages(torch.rand(1, 3, 64, 64))
-    assert [stage.shape[1] for stage in stages] == [64, 128, 256, 384, 384, 512, 512]
-    assert [stage.shape[2] for stage in stages] == [31, 15, 7, 3, 3, 3, 3]
-
-
-def test_perceptual_distance_is_its_formula():
-    """Against torchmetrics' own normalisation and averages, on the same layers; 0 for a picture and
-    itself."""
-    from torchmetrics.functional.image.lpips import _normalize_tensor, _spatial_average
-
-    torch.manual_seed(0)
-    network, (a, b) = SqueezeNet().requires_grad_(False), torch.rand(2, 3, 3, 64, 64)
-    layers = [[_normalize_tensor(stage) for stage in network.stages(x)] for x in (a, b)]
-    expected = sum(
-        _spatial_average(((x - y) ** 2).sum(1, keepdim=True))[:, 0, 0, 0]
-        for x, y in zip(*layers, strict=True)
-    )
-    assert unlikeness(network, a, b).numpy() == pytest.approx(expected.numpy(), rel=1e-4)
-    assert unlikeness(network, a, a).abs().max() == 0
-
-
 @needs_squeezenet
 def test_the_perceptual_distance_orders_the_pictures_of_the_paper():
     """LPIPS' own example: the second distortion is nearer to the reference than the first, which
@@ -256,18 +129,6 @@ def test_the_perceptual_distance_orders_the_pictures_of_the_paper():
     )
     space = load_features([f"squeezenet={SQUEEZENET}"])["squeezenet"]
     assert space.perceptual(reference, second)[0] < space.perceptual(reference, first)[0]
-
-
-def test_an_incomplete_keras_file_gets_a_sentence(tmp_path):
-    write_keras(tmp_path / "w.h5", SqueezeNet().requires_grad_(False), leave_out="fire5/expand3x3")
-    with pytest.raises(InputError, match=r"missing \['layers\.fire5/expand3x3\.bias'"):
-        load_squeezenet(tmp_path / "w.h5")
-
-
-def test_a_file_that_is_not_h5_gets_a_sentence(tmp_path):
-    (tmp_path / "w.h5").write_text("no")
-    with pytest.raises(InputError, match="cannot be read as a Keras h5 file"):
-        load_squeezenet(tmp_path / "w.h5")
 
 
 @needs_squeezenet
@@ -306,57 +167,6 @@ def inception():
     return Inception().eval().requires_grad_(False)
 
 
-def test_inception_has_the_names_and_size_of_the_published_file(inception):
-    state = inception.state_dict()
-    for name, shape in {
-        "Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3),
-        "Mixed_5b.branch_pool.bn.running_var": (32,),
-        "Mixed_5c.branch5x5_2.conv.weight": (64, 48, 5, 5),
-        "Mixed_6a.branch3x3dbl_3.conv.weight": (96, 96, 3, 3),
-        "Mixed_6c.branch7x7dbl_4.conv.weight": (160, 160, 7, 1),
-        "Mixed_6e.branch7x7_2.conv.weight": (192, 192, 1, 7),
-        "Mixed_7a.branch7x7x3_4.conv.weight": (192, 192, 3, 3),
-        "Mixed_7b.branch3x3dbl_3b.conv.weight": (384, 384, 3, 1),
-        "Mixed_7c.branch1x1.conv.weight": (320, 2048, 1, 1),
-        "fc.weight": (1008, 2048),
-    }.items():
-        assert tuple(state[name].shape) == shape, name
-    convolutions = [name for name in state if name.endswith(".conv.weight")]
-    assert len(convolutions) == 94  # Inception-v3 without its auxiliary head
-    classifier = 2048 * 1008 + 1008
-    assert (
-        sum(p.numel() for p in inception.parameters()) - classifier == 21_785_568
-    )  # the published count without the top
-
-
-@pytest.mark.parametrize(
-    ("name", "channels"),
-    [
-        ("Mixed_5b", 256),
-        ("Mixed_5d", 288),
-        ("Mixed_6a", 768),
-        ("Mixed_7a", 1280),
-        ("Mixed_7c", 2048),
-    ],
-)
-def test_inception_blocks_have_the_published_widths(inception, name, channels):
-    assert inception.get_submodule(name).outputs == channels
-
-
-def test_inception_gives_2048_features(inception):
-    assert inception(torch.rand(1, 3, 299, 299)).shape == (1, 2048)
-
-
-def test_the_average_leaves_padding_out_and_the_last_block_takes_the_maximum():
-    ones = torch.ones(1, 4, 5, 5)
-    corner = Mixed(4, BLOCKS["Mixed_5b"][0], "average")._pooled(ones)[0, 0, 0, 0]
-    assert corner == 1.0  # with the padding it would be 4 / 9
-    peak = torch.zeros(1, 4, 5, 5)
-    peak[..., 2, 2] = 1.0
-    assert BLOCKS["Mixed_7c"][1] == "maximum" and BLOCKS["Mixed_7b"][1] == "average"
-    assert Mixed(4, BLOCKS["Mixed_7c"][0], "maximum")._pooled(peak)[0, 0, 1, 1] == 1.0
-
-
 def test_inception_loads_a_file_that_lacks_the_batch_counters_too(inception, tmp_path):
     """The published file was written before batch norm counted its batches."""
     torch.save(
@@ -369,23 +179,6 @@ def test_inception_loads_a_file_that_lacks_the_batch_counters_too(inception, tmp
         inception(torch.from_numpy(x).permute(0, 3, 1, 2))[0].double().numpy(), rel=1e-4, abs=1e-6
     )
     assert "299 px" in space.protocol
-
-
-def test_a_file_with_other_keys_gets_a_sentence(tmp_path):
-    torch.save({"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "w.pth")
-    with pytest.raises(InputError, match="is not the Inception file"):
-        load_inception(tmp_path / "w.pth")
-
-
-def test_code_in_a_weights_file_is_not_run(tmp_path):
-    class Payload:
-        def __reduce__(self):
-            return Path.touch, (tmp_path / "was-run",)
-
-    torch.save(Payload(), tmp_path / "w.pth")
-    with pytest.raises(InputError, match="is not the Inception file"):
-        load_inception(tmp_path / "w.pth")
-    assert not (tmp_path / "was-run").exists()
 
 
 # Hugging Face

@@ -10,8 +10,6 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from latentdrift.evaluate.features.nearest_neighbours import (
-    nearest_features,
-    nearness,
     same_patient,
 )
 from latentdrift.evaluate.images import disk_array, registration
@@ -214,54 +212,6 @@ def test_either_of_two_similarities_tells_a_copy():
     assert ((thresholds.similarity(found) > 0.9) == ((coarse > 0.9) | (fine > 0.75))).all()
     nothing = Overlaid(np.zeros(1, int), -np.ones(1), np.zeros(1, bool), -np.ones(1))
     assert thresholds.similarity(nothing) == -1
-
-
-def test_the_nearest_feature_vector():
-    train = np.array([[0.0, 0.0], [3.0, 4.0]])
-    found = nearest_features(np.array([[0.0, 1.0], [3.0, 3.0]]), train)
-    assert found.index.tolist() == [0, 1] and found.value == pytest.approx([1.0, 1.0])
-    forbidden = np.array([[True, False], [True, True]])
-    kept = nearest_features(
-        np.array([[0.0, 1.0], [3.0, 3.0]]),
-        train,
-        forbidden=lambda rows, columns: forbidden[rows, columns],
-    )
-    assert kept.value == pytest.approx([np.sqrt(18), np.nan], nan_ok=True)
-
-
-def test_nearness_is_a_ratio_to_strangers():
-    units = np.arange(3), np.arange(4)
-    out = nearness(
-        np.array([1.0, 1.0, 4.0]), np.array([2.0, 2.0, 0.0, np.nan]), units, 9, Resampling(20)
-    )
-    assert out["value"] == pytest.approx(1.0) and out["n"] == {
-        "real": 2,
-        "synthetic": 3,
-        "train": 9,
-    }
-    assert (
-        nearness(np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, Resampling(20))[
-            "value"
-        ]
-        is None
-    )
-
-
-def test_the_interval_of_nearness_knows_how_few_held_out_patients_there_are():
-    """Synthetic pictures that do not differ: the interval is that of 1 over the mean of the
-    held-out patients."""
-    held_out = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    four_each = np.repeat(held_out, 4)
-    units = np.repeat(np.arange(5), 4)
-    few = nearness(np.ones(20), held_out, (np.arange(20), np.arange(5)), 9, Resampling(400))
-    same = nearness(np.ones(20), four_each, (np.arange(20), units), 9, Resampling(400))
-    assert few["ci"] == pytest.approx(same["ci"]) and np.ptp(few["ci"]) > 0.25
-    assert (
-        nearness(np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, Resampling(20))[
-            "ci"
-        ]
-        is None
-    )
 
 
 def test_same_patient_pairs():

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentdrift.evaluate.evaluations.edit_similarity import patient_warnings
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, patients_of
 from latentdrift.evaluate.privacy import pairwise_metrics
@@ -79,10 +78,3 @@ def test_the_patient_goes_before_the_image() -> None:
         {"name": "1", "record": {"patient": None, "image": "a"}},
     ]
     assert patients_of(edits) == ["p-1", "a"]
-
-
-def test_the_report_says_where_nobody_knows_whose_an_edit_is() -> None:
-    rows = [{"patient_known": True}, {"patient_known": False}]
-    assert "1 of 2 edits name no patient" in patient_warnings(rows)[0] and not patient_warnings(
-        rows[:1]
-    )

@@ -13,45 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.stats import binomtest
+from reader_answers import N, csv, images
 
 from latentdrift import config, service
 from latentdrift.cli import main
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.reader_study.reader_score import read_answers, read_key, score
+from latentdrift.evaluate.reader_study.reader_score import read_key
 from latentdrift.evaluate.reader_study.reader_study import choose, write_study
-from latentdrift.resampling import Resampling
-
-N = 20
-
-
-def images(n: int, level: float, patients: int | None = None) -> EvaluationImages:
-    rng = np.random.default_rng(int(level * 10))
-    grey = np.repeat(rng.uniform(0, level, (n, 8, 8, 1)), 3, -1)
-    table = pd.DataFrame({"sex": ["F", "M", "M", "M"] * (n // 4)})
-    return EvaluationImages(
-        grey,
-        [f"p{i % patients}" for i in range(n)] if patients else None,
-        [f"secret{i}" for i in range(n)],
-        table,
-    )
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    folder = tmp_path_factory.mktemp("reader")
-    items = choose(images(80, 0.5, patients=40), images(80, 1.0), N, "sex", 0)
-    write_study(folder / "page", items, folder / "key.json", by="sex", seed=0)
-    return folder, read_key(folder / "key.json")
-
-
-def csv(path: Path, key: dict, answers: dict[int, str], study: str | None = None) -> Path:
-    rows = [(study or key["study"], item, answer, "3", "1.5") for item, answer in answers.items()]
-    pd.DataFrame(rows, columns=["study", "item", "answer", "confidence", "seconds"]).to_csv(
-        path, index=False
-    )
-    return path
 
 
 def test_both_kinds_are_shown_shuffled_and_no_patient_twice(study: tuple[Path, dict]) -> None:
@@ -107,83 +76,6 @@ def test_the_same_seed_is_the_same_study_and_another_is_not() -> None:
         == [item.name for item in same]
         != [item.name for item in other]
     )
-
-
-def test_readers_who_know_guess_and_mix_up(study: tuple[Path, dict]) -> None:
-    _, key = study
-    truth = {item["item"]: item["kind"] for item in key["items"]}
-    swap = {"real": "synthetic", "synthetic": "real"}
-    half = {item: truth[item] if item % 2 else swap[truth[item]] for item in truth}
-    told = score(
-        key,
-        {"knows": truth, "mixes": {i: swap[k] for i, k in truth.items()}, "half": half},
-        resampling=Resampling(10),
-    )
-    knows, mixes, guesses = (told["readers"][name] for name in ("knows", "mixes", "half"))
-    assert (knows["accuracy"], knows["kappa"], knows["verdict"]) == (
-        1,
-        1,
-        "told apart better than by chance",
-    )
-    assert (mixes["accuracy"], mixes["kappa"]) == (0, -1) and "mixed up" in mixes["verdict"]
-    assert (
-        guesses["accuracy"] == 0.5
-        and "up to 65% is possible" in guesses["verdict"]
-        and guesses["p"] == 1
-    )
-    assert knows["accuracy_ci"][1] == 1 and knows["accuracy_ci"][0] == pytest.approx(
-        1 / (1 + 1.959964**2 / 40)
-    )  # Wilson 1927
-    assert knows["groups"].keys() == {"F", "M"} and knows["found"]["value"] == 1
-    assert {tuple(pair["readers"]): pair["kappa"] for pair in told["agreement"]}[
-        "knows", "mixes"
-    ] == -1
-    assert json.loads(json.dumps(told, allow_nan=False))
-
-
-def test_numbers_agree_with_independent_ones(study: tuple[Path, dict]) -> None:
-    _, key = study
-    rng = np.random.default_rng(0)
-    truth = {item["item"]: item["kind"] for item in key["items"]}
-    one, other = (
-        {i: k if rng.random() < 0.7 else "real" for i, k in truth.items()} for _ in range(2)
-    )
-    told = score(key, {"one": one, "other": other}, resampling=Resampling(30))
-    right = sum(one[i] == truth[i] for i in truth)
-    expected = binomtest(right, 2 * N).proportion_ci(method="wilson")
-    assert told["readers"]["one"]["accuracy_ci"] == pytest.approx(
-        [expected.low, expected.high], abs=1e-6
-    )
-    pair = told["agreement"][0]
-    observed = np.mean([one[i] == other[i] for i in truth])
-    real = [np.mean([said == "real" for said in answers.values()]) for answers in (one, other)]
-    chance = real[0] * real[1] + (1 - real[0]) * (1 - real[1])
-    assert pair["kappa"] == pytest.approx((observed - chance) / (1 - chance))  # Cohen 1960, eq. 1
-    assert pair["kappa_ci"][0] < pair["kappa"] < pair["kappa_ci"][1]
-    always = score(key, {"always": dict.fromkeys(truth, "real")}, resampling=Resampling(10))[
-        "readers"
-    ]["always"]
-    assert always["found"]["value"] == 0 and always["spared"]["value"] == 1 and always["kappa"] == 0
-
-
-def test_answers_of_another_study_or_kind_are_refused(
-    study: tuple[Path, dict], tmp_path: Path
-) -> None:
-    _, key = study
-    assert read_answers(csv(tmp_path / "a.csv", key, {1: "real", 2: ""}), key) == {1: "real"}
-    for answers, name, says in (
-        ({1: "real"}, "f" * 12, "of study"),
-        ({1: "fake"}, None, "answer 'fake'"),
-        ({99: "real"}, None, "answers item 99"),
-    ):
-        with pytest.raises(InputError, match=says):
-            read_answers(csv(tmp_path / "b.csv", key, answers, name), key)
-    (tmp_path / "c.csv").write_text("item,answer\n1,real\n")
-    with pytest.raises(InputError, match="no column study"):
-        read_answers(tmp_path / "c.csv", key)
-    (tmp_path / "k.json").write_text("{}")
-    with pytest.raises(InputError, match="is not the key"):
-        read_key(tmp_path / "k.json")
 
 
 def test_a_study_that_would_be_unfair_is_refused(study: tuple[Path, dict], tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""Registration: a picture finds back to where it was, and grain is no anatomy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from latentdrift.evaluate.images import registration
+from latentdrift.evaluate.images.registration import Structure, nearest, structure
+
+
+def test_grain_is_known_for_what_it_is():
+    """White grain: its variance in the structure's scales, and its share of a picture that had
+    none."""
+    generator = np.random.default_rng(0)
+    grain = torch.from_numpy(generator.normal(size=(40, 100, 150)).astype(np.float32))
+    rows, columns = (registration._sampler(size, 32) for size in (100, 150))
+    small = (rows @ grain @ columns.T)[:, None]
+    detail = registration._blur(small, registration.FINE) - registration._blur(
+        small, registration.WIDE
+    )
+    assert float(detail[..., 8:-8, 8:-8].var()) == pytest.approx(
+        registration._gain(100, 150, 32), rel=0.1
+    )
+    picture = 0.5 + 0.05 * gaussian_filter(generator.normal(size=(128, 128)), 2) * 7
+    noisy = picture + generator.normal(0, 0.05, picture.shape)
+    both = np.repeat(np.stack([picture, noisy])[..., None], 3, -1).clip(0, 1)
+    clean, share = (float(x) for x in structure(both).grain[:][:, 2])
+    alike = nearest(both[1:], structure(both[:1]), common=[structure(0.5 + 0 * both)])
+    assert clean < 0.01 and 0.03 < share < registration.GRAIN and alike.fine[0] > 0.97
+    left = np.corrcoef(
+        *(x[8:-8, 8:-8].flatten() for x in structure(both).sides[2][:][:, 0].numpy())
+    )[0, 1]
+    assert left < 0.95 and left == pytest.approx(np.sqrt(1 - share), abs=0.03)  # what is put right
+    other_way = nearest(both[:1], structure(both[1:]), common=[structure(0.5 + 0 * both)])
+    assert other_way.fine[0] == pytest.approx(left, abs=0.03)
+
+
+def test_the_step_towards_a_fit_is_that_of_unit_vectors():
+    """J of w / |w| by automatic differentiation gives the same normal equations as inner products
+    of w and its slopes."""
+    generator = torch.Generator().manual_seed(0)
+    view = torch.randn(
+        3, 5, 4, 6, generator=generator
+    )  # w, and its slopes with respect to four moves
+    ours = torch.nn.functional.normalize(torch.randn(3, 24, generator=generator), dim=1)
+    gram, pull = registration._normal_equations(ours, view)
+    for i in range(3):
+        w = view[i, 0].flatten()
+        slopes = view[i, 1:].flatten(1).T
+        unit = lambda move, w=w, slopes=slopes: torch.nn.functional.normalize(  # noqa: E731
+            w + slopes @ move, dim=0
+        )
+        jacobian = torch.autograd.functional.jacobian(unit, torch.zeros(4))
+        torch.testing.assert_close(gram[i], jacobian.T @ jacobian, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            pull[i], jacobian.T @ (ours[i] - unit(torch.zeros(4))), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_picture_finds_back_to_where_it_was():
+    """Smooth pictures, moved by less than the coarse steps part: laid over themselves as they
+    were."""
+    picture = gaussian_filter(
+        np.random.default_rng(0).normal(size=(3, 1, 64, 64)), (0, 0, 1.5, 1.5)
+    ).astype(np.float32)
+    train = Structure([torch.from_numpy(picture)] * 3, torch.zeros(3, 3))
+    moves = torch.tensor(
+        [[0.02, -0.03, 0.05, 0.04], [0.0, 0.01, 0.0, -0.05], [-0.01, 0.02, -0.06, 0.02]]
+    )
+    moved = registration._read(train.sides[1], registration._view(moves, 64)[0])
+    reference = registration._Reference(train, [torch.zeros(1, 1, 64, 64)] * 3)
+    start = moves + torch.tensor([0.005, -0.006, 0.01, 0.015])
+    value, found = reference._fit(
+        moved, torch.arange(3)[:, None], start[:, None], torch.zeros(3, 1, dtype=torch.bool), 1, 8
+    )
+    assert (value > 0.999).all() and (found[:, 0] - moves).abs().max() < 5e-4
