@@ -1,0 +1,34 @@
+"""Table of the editor benchmark for people: values with their intervals, and a dash for none."""
+
+from __future__ import annotations
+
+import pytest
+
+from latentdrift.html_report import DASH
+from latentdrift.study.editors.editing_page import cell, people
+from latentdrift.study.editors.editor_benchmark import METRICS
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        ({"value": 0.3141, "ci": [0.2222, 0.41]}, "0.314 [0.222, 0.41]"),
+        ({"value": 12.0, "ci": None}, "12"),
+        (None, DASH),
+    ],
+)
+def test_a_cell_has_three_digits(metric: dict | None, text: str) -> None:
+    assert cell(metric) == text
+
+
+def test_a_metric_that_no_row_has_is_no_column() -> None:
+    first, second, *_ = METRICS
+    rows = [
+        {"change": "age", "editor": "ddim", "metrics": {first: {"value": 1.0, "ci": None}}},
+        {"change": "age", "editor": "sdedit", "metrics": {}},
+    ]
+    assert people(rows) == [
+        {"change": "age", "editor": "ddim", METRICS[first]: "1"},
+        {"change": "age", "editor": "sdedit", METRICS[first]: DASH},
+    ]
+    assert METRICS[second] not in people(rows)[0]

@@ -1,0 +1,98 @@
+"""Checks before work: names, paths and models, without anything heavy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latentdrift import config, preflight
+from latentdrift.errors import AdapterError, InputError, LatentDriftError, OptionError
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """A folder that has the attributes of an adapter."""
+    folder = tmp_path / "run" / "adapter"
+    folder.mkdir(parents=True)
+    spec = {"sex": {"type": "category", "vocabulary": ["F", "M"]}}
+    (folder / "adapter.json").write_text(json.dumps({"attributes": spec}))
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    (tmp_path / "scan.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return tmp_path / "scan.png"
+
+
+def edit(adapter: Path, source: Path, **given: Any) -> config.EditOptions:
+    return config.EditOptions(adapter=str(adapter), source=source, out=adapter / "out", **given)
+
+
+def test_a_model_is_a_folder_a_card_or_a_hub_id(adapter: Path) -> None:
+    for name in (str(adapter), "pocket", "owner/name"):
+        preflight.check_model(name)
+    with pytest.raises(AdapterError, match=r"there is no adapter or base 'poket' \(did you mean"):
+        preflight.check_model("poket")
+    with pytest.raises(AdapterError, match=r"did you mean '.*run'"):
+        preflight.check_model(str(adapter.with_name("runn")))
+
+
+def test_a_base_has_an_autoencoder(adapter: Path, tiny_base_folder: Path) -> None:
+    assert preflight.is_base(str(tiny_base_folder)) and preflight.is_base("owner/name")
+    assert not preflight.is_base(str(adapter))
+    assert preflight.attributes(str(tiny_base_folder)) == {}
+    assert preflight.attributes(str(adapter)).keys() == {"sex"}
+    (adapter / "adapter" / "adapter.json").write_text("{")
+    assert preflight.attributes(str(adapter)) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"set": ("sex=X",)}, OptionError, "X"),
+        ({"set": ("weight=9",)}, OptionError, "weight"),
+        ({"set": ("sex=M",), "given": ("height=9",)}, OptionError, "height"),
+        ({"set": ("sex=M",), "split": "test"}, OptionError, "`split` is of a cohort"),
+        ({"set": ("sex=M",), "plane": "axial"}, OptionError, "`plane` chooses a slice"),
+        ({"set": ("sex=M",), "private": Path("p")}, OptionError, "`private` keeps UIDs of DICOM"),
+        ({"set": ("sex=M",), "mask": Path("gone.png")}, InputError, "the mask gone.png does not"),
+        ({"set": ("sex=M",), "also": ("gone=0.5",)}, AdapterError, "there is no adapter at gone"),
+        ({"set": ("sex=M",), "editor": "ddmi"}, OptionError, "unknown editor 'ddmi'"),
+    ],
+)
+def test_a_mistake_in_an_edit_is_a_sentence(
+    given: dict[str, Any], error: type[Exception], message: str, adapter: Path, image: Path
+) -> None:
+    preflight.check("edit", edit(adapter, image, set=("sex=M",)))
+    with pytest.raises(error, match=message):
+        preflight.check("edit", edit(adapter, image, **given))
+
+
+def test_a_folder_is_no_source_of_edits(adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is an adapter, which comes first"):
+        preflight.check("edit", edit(adapter, adapter, set=("sex=M",)))
+    (tmp_path / "scans").mkdir()
+    with pytest.raises(InputError, match="is a folder but not a cohort"):
+        preflight.check("edit", edit(adapter, tmp_path / "scans", set=("sex=M",)))
+
+
+def test_a_path_that_is_not_there_names_the_nearest(
+    tmp_path: Path, tiny_cohort_folder: Path
+) -> None:
+    (tmp_path / "map.yaml").touch()
+    cohort = tiny_cohort_folder.with_name("tiyn")
+    with pytest.raises(LatentDriftError, match="tiyn"):
+        preflight.check("fit", config.FitOptions(cohort=cohort, out=tmp_path / "run"))
+    preflight.check("fit", config.FitOptions(cohort=tiny_cohort_folder, out=tmp_path / "run"))
+
+
+def test_a_base_needs_no_place_of_its_base(tiny_base_folder: Path, tmp_path: Path) -> None:
+    options = config.GenerateOptions(
+        adapter=str(tiny_base_folder), base="pocket", out=tmp_path / "out"
+    )
+    with pytest.raises(OptionError, match="is a base itself; leave `base` out"):
+        preflight.check("generate", options)
