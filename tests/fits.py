@@ -76,7 +76,7 @@ def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, 
 
 def weights(result: FitResult) -> dict[str, torch.Tensor]:
     """What an adapter holds."""
-    return load_file(result.adapter / METHODS[result.info.to_dict()["method"]].file)
+    return load_file(METHODS[result.info.to_dict()["method"]].file_in(result.adapter))
 
 
 def same(one: FitResult, other: FitResult) -> bool:

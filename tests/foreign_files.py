@@ -14,6 +14,7 @@ from latentdrift.adapt.methods import lora
 from latentdrift.adapt.methods.lora import Lora, Pair
 from latentdrift.model.base import Base
 from latentdrift.model.families import sd
+from latentdrift.model.families.families import FAMILIES
 from latentdrift.model.families.sd import TEXT_PREFIX as TEXT
 from latentdrift.model.families.sd import UNET_PREFIX as UNET
 
@@ -79,7 +80,7 @@ def stock(folder: Path) -> Any:
 def kohya(changes: Lora, path: Path) -> None:
     tensors = {}
     for name, pair in changes.items():
-        stem = lora_keys.kohya_name(name)
+        stem = lora_keys.kohya_name(name, FAMILIES["sd"])
         tensors |= {
             f"{stem}.lora_down.weight": pair.a,
             f"{stem}.lora_up.weight": pair.b,

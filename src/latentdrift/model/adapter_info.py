@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of adapter.json."""
+DEFAULT_FAMILY = "sd"
+"""Family of a base whose adapter.json names none."""
 
 Number = int | float
 
@@ -75,16 +77,21 @@ class BaseInfo(InfoPart):
     hash: str
     resolution: int | None = None
     latent_channels: int | None = None
+    family: str = DEFAULT_FAMILY
+    """A row of FAMILIES; written where it is not the default."""
 
     @classmethod
     def of_base(cls, base: Base) -> Self:
-        """Name, hash and shape of a base."""
-        return cls(
-            name=base.name,
-            hash=base.hash,
-            resolution=base.resolution,
-            latent_channels=base.latent_channels,
-        )
+        """Name, hash, shape and family of a base."""
+        content = {"resolution": base.resolution, "latent_channels": base.latent_channels}
+        return cls.model_validate({**_identity(base), **content})
+
+
+def _identity(base: Base) -> dict[str, str]:
+    """Name and hash of a base, and its family where it is not the default."""
+    named = {"name": base.name, "hash": base.hash}
+    is_default = base.family.name == DEFAULT_FAMILY
+    return named if is_default else {**named, "family": base.family.name}
 
 
 class OptionsInfo(InfoPart):
@@ -334,7 +341,7 @@ class AdapterInfo(InfoPart):
         """
         return AdapterInfo(
             method=None,
-            base=BaseInfo(name=base.name, hash=base.hash),
+            base=BaseInfo.model_validate(_identity(base)),
             resolution=resolution or base.resolution,
             colour=True,
             describe="image",

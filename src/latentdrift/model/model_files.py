@@ -127,9 +127,10 @@ def check(folder: Path, family: Family) -> dict[str, str | None]:
     }
     for part, file in files.items():
         if not (folder / part / file).exists():
+            *others, last = sorted(files)
             raise BaseModelError(
                 f"base folder {folder} has no {part}{'/' + file if file else ''}: a diffusers "
-                "Stable Diffusion folder holds scheduler, text_encoder, tokenizer, unet and vae"
+                f"{family.title} folder holds {', '.join(others)} and {last}"
             )
     _check_classes(folder, family)
     for name in family.tokenizer_folders:
@@ -179,7 +180,7 @@ def _check_classes(folder: Path, family: Family) -> None:
         if stated and not set(classes) & set(known):
             raise BaseModelError(
                 f"the {part} of base folder {folder} is a {' or '.join(map(str, classes))}; "
-                f"latentdrift reads {known[0]}: choose a base of SD 1.x or 2.x shape"
+                f"latentdrift reads {known[0]}: choose a base of {family.title} shape"
             )
 
 

@@ -151,7 +151,7 @@ class Schedule(Process):
             raise BaseModelError(
                 "the base's scheduler_config.json says prediction_type "
                 f"'{known['prediction_type']}'; latentdrift works with "
-                f"{' and '.join(PREDICTIONS)}: choose an SD 1.x or 2.x shaped base"
+                f"{' and '.join(PREDICTIONS)}: choose a base whose network predicts one of them"
             )
         if known["rescale_betas_zero_snr"] and known["prediction_type"] == "epsilon":
             raise BaseModelError(
@@ -255,6 +255,6 @@ def _not_diffusion(name: str, condition: str = "") -> str:
     scheduler = " ".join(filter(None, (name, condition)))
     return (
         f"the base's scheduler_config.json names {scheduler}{flow}, "
-        "which is not for a noise schedule of betas; latentdrift works with bases of SD 1.x and "
-        "2.x shape, whose networks predict eps or v: choose one of these"
+        "which is not for a noise schedule of betas; a base of this family has one, and its "
+        "network predicts eps or v: choose such a base"
     )

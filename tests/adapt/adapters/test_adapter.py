@@ -118,7 +118,7 @@ def test_adapter_json_says_what_it_takes_to_use_it(
     assert info["prompt"]["templates"] == ["a {image}[ of a {who}][ with {what}]"]
     assert info["steps"] == 3
     assert info["versions"]["torch"]
-    files = {"adapter.json", "README.md", "start.safetensors", row.file.split("/")[0]}
+    files = {"adapter.json", "README.md", "start.safetensors", (row.file or "unet").split("/")[0]}
     files |= {textual_inversion.FILE} if word else set()
     assert {path.name for path in (runs[name] / "adapter").iterdir()} == files
 

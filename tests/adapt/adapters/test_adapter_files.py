@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Path:
     drift = {**Drift().to_dict(), "source": "none"}
     info = info_of(format=FORMAT, method="lora", drift=drift)
     (folder / "adapter.json").write_text(adapter_files.text(info))
-    (folder / METHODS["lora"].file).write_bytes(b"matrices")
+    METHODS["lora"].file_in(folder).write_bytes(b"matrices")
     return tmp_path / "run"
 
 
@@ -76,5 +76,5 @@ def test_a_reference_is_a_folder_and_a_weight(run: Path) -> None:
     with pytest.raises(AdapterError, match="there is no adapter at"):
         adapter_files.parse_reference(f"{run}-2=0.7")
     reference = adapter_files.reference_to(run / "adapter", "lora", 0.5)
-    assert reference.sha256 == sha256(run / "adapter" / METHODS["lora"].file)
+    assert reference.sha256 == sha256(METHODS["lora"].file_in(run / "adapter"))
     assert (Path(reference.adapter), reference.weight) == (run / "adapter", 0.5)

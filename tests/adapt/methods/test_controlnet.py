@@ -486,7 +486,7 @@ def test_adapters_on_top_are_used_and_recorded(
         {
             "method": method,
             "weight": weight,
-            "sha256": record.sha256(runs[name].adapter / METHODS[method].file),
+            "sha256": record.sha256(METHODS[method].file_in(runs[name].adapter)),
         }
         for method, weight, name in parts
     ]

@@ -20,7 +20,6 @@ from method_fits import (
 from latentdrift.adapt.methods import (
     controlnet,
     custom_diffusion,
-    full_finetuning,
     lora,
     textual_inversion,
 )
@@ -173,9 +172,9 @@ def _stock_controlnet(pipe: Any, folder: Path) -> None:
     pipe.unet = Controlled(pipe.unet)
 
 
-# File of a method -> how stock diffusers loads it.
-STOCK: dict[str, Any] = {
-    full_finetuning.FILE: _stock_unet,
+# File of a method, None for a whole network -> how stock diffusers loads it.
+STOCK: dict[str | None, Any] = {
+    None: _stock_unet,
     lora.FILE: lambda pipe, folder: pipe.load_lora_weights(folder),
     textual_inversion.FILE: lambda pipe, folder: pipe.load_textual_inversion(folder),
     custom_diffusion.FILE: _stock_custom_diffusion,

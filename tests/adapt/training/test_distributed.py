@@ -123,7 +123,7 @@ def check_shared(one: FitResult, folder: Path) -> None:
     assert [entry.keys() for entry in alone] == [entry.keys() for entry in shared]
     for mine, theirs in zip(alone, shared, strict=True):
         assert theirs == pytest.approx(mine, rel=1e-4)
-    theirs = load_file(folder / "adapter" / METHODS["lora"].file)
+    theirs = load_file(METHODS["lora"].file_in(folder / "adapter"))
     for name, value in weights(one).items():
         torch.testing.assert_close(theirs[name], value, rtol=1e-2, atol=1e-5)
 

@@ -96,7 +96,7 @@ def straight(
 
 
 def weights(result: FitResult) -> dict[str, torch.Tensor]:
-    return load_file(result.adapter / METHODS[result.info.to_dict()["method"]].file)
+    return load_file(METHODS[result.info.to_dict()["method"]].file_in(result.adapter))
 
 
 def same(one: FitResult, other: FitResult) -> bool:

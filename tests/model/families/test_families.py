@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from latentdrift.adapt.interop.formats import FORMATS
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.errors import BaseModelError
 from latentdrift.model.base import Base
 from latentdrift.model.conditioning import Conditioning
-from latentdrift.model.families.families import FAMILIES, UNSUPPORTED, family_of
+from latentdrift.model.families.families import FAMILIES, UNSUPPORTED, family_named, family_of
 
 PROMPTS = ["a brain MRI", "a chest X ray with effusion"]
 
@@ -39,6 +40,14 @@ def noise(base: Base, images: int = 2, seed: int = 0) -> torch.Tensor:
 
 def test_every_family_has_a_base_in_these_tests(bases: dict[str, Path]) -> None:
     assert bases.keys() == FAMILIES.keys()
+
+
+def test_a_family_names_its_row_and_stock_code_for_methods_alone() -> None:
+    for name, row in FAMILIES.items():
+        assert row.name == name and family_named(name) is row
+        assert row.stock_code.keys() <= METHODS.keys()
+    with pytest.raises(BaseModelError, match=r"family 'sketch'.*update"):
+        family_named("sketch")
 
 
 def test_a_folder_is_of_the_family_that_loads_it(base: Base) -> None:
@@ -164,7 +173,7 @@ def test_a_new_controlnet_changes_nothing_at_first(base: Base) -> None:
 
 
 def test_unsupported_names_are_rows_of_the_tables(base: Base) -> None:
-    assert base.family.unsupported.keys() <= METHODS.keys() | EDITORS.keys()
+    assert base.family.unsupported.keys() <= METHODS.keys() | EDITORS.keys() | FORMATS.keys()
 
 
 def test_the_stock_pipeline_has_the_networks_of_the_base(base: Base, tmp_path: Path) -> None:
@@ -182,7 +191,7 @@ def test_another_family_is_refused_by_its_name(prefix: str, tmp_path: Path) -> N
     with pytest.raises(BaseModelError) as error:
         family_of(tmp_path)
     assert UNSUPPORTED[prefix] in str(error.value)
-    assert "SD 1.x and 2.x" in str(error.value)
+    assert all(row.title in str(error.value) for row in FAMILIES.values())
 
 
 @pytest.mark.parametrize(

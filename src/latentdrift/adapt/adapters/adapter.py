@@ -88,7 +88,7 @@ def apply_adapter(
         loaded = loaded_adapter(folder, info, weight)
     except (SafetensorError, OSError) as error:
         raise AdapterError(
-            f"{folder / row.file} is damaged ({error}); copy the adapter again from where it was "
+            f"{row.file_in(folder)} is damaged ({error}); copy the adapter again from where it was "
             "made"
         ) from error
     return Model(
@@ -106,7 +106,7 @@ def loaded_adapter(folder: Path, info: AdapterInfo, weight: float) -> LoadedAdap
     method = str(info.method)
     return LoadedAdapter(
         method,
-        sha256(folder / METHODS[method].file),
+        sha256(METHODS[method].file_in(folder)),
         weight,
         folder.absolute(),
         info.cohort.fingerprint if info.cohort else None,
@@ -126,12 +126,14 @@ def _check_file(base: Base, folder: Path, info: AdapterInfo, row: Method) -> Non
             f"{info.base.hash[:12]}) and does not fit '{base.name}' (hash {base.hash[:12]}); give "
             "that base's folder with `base`"
         )
-    if not (folder / row.file).is_file():
+    file = row.file_in(folder)
+    if not file.is_file():
         raise AdapterError(
-            f"the adapter {folder} has lost its {row.file}; copy it again from where it was made"
+            f"the adapter {folder} has lost its {file.relative_to(folder).as_posix()}; copy it "
+            "again from where it was made"
         )
-    if instead := instead_of_weights(folder / row.file):
-        raise AdapterError(f"{folder / row.file} is {instead}")
+    if instead := instead_of_weights(file):
+        raise AdapterError(f"{file} is {instead}")
 
 
 def _check_channels(
@@ -165,7 +167,7 @@ def _start_folder(start: AdapterReference | StartInfo, folder: Path) -> Path:
         AdapterError: It is not there, or has changed since.
     """
     start_folder = Path(start.adapter)
-    file = start_folder / METHODS[start.method].file
+    file = METHODS[start.method].file_in(start_folder)
     if not file.is_file() or sha256(file) != start.sha256:
         state = "is not what it was" if file.is_file() else "is not there"
         raise AdapterError(

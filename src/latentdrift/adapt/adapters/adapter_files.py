@@ -88,7 +88,7 @@ def reference_to(folder: Path, method: str, weight: float = 1.0) -> AdapterRefer
         adapter=str(folder.absolute()),
         method=method,
         weight=weight,
-        sha256=record.sha256(folder / METHODS[method].file),
+        sha256=record.sha256(METHODS[method].file_in(folder)),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from latentdrift.adapt.adapters.adapter import apply_adapter
 from latentdrift.adapt.adapters.adapter_files import parse_reference, read, reference_to
-from latentdrift.adapt.methods import controlnet, full_finetuning, lora
+from latentdrift.adapt.methods import controlnet, lora
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.adapter_info import AdapterInfo, AdapterReference
@@ -44,7 +44,7 @@ def add(model: Model, references: Sequence[str]) -> Model:
                 f"{reference}: an adapter of method '{info.method}' has no weight; those of {able} "
                 "have"
             )
-        if row.file == full_finetuning.FILE and not model.is_base:
+        if row.replaces_network and not model.is_base:
             raise AdapterError(
                 f"{folder} replaces the whole network, and what lies under it would be lost: give "
                 "it first"

@@ -19,23 +19,19 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from latentdrift.errors import AdapterError
+from latentdrift.model.families.families import FAMILIES
 from latentdrift.model.model_files import instead_of_weights
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # formats that can run code when they are opened
 # What other tools call their file inside a folder, the safe ones first; words may lie beside the
 # weights of Custom Diffusion.
-NAMES = tuple(
-    f"{name}.{ending}"
-    for ending in ("safetensors", "bin")
-    for name in (
-        "pytorch_custom_diffusion_weights",
-        "pytorch_lora_weights",
-        "adapter_model",
-        "learned_embeds",
-        "diffusion_pytorch_model",
-        "controlnet/diffusion_pytorch_model",
-        "unet/diffusion_pytorch_model",
-    )
+NAMES = (
+    "pytorch_custom_diffusion_weights",
+    "pytorch_lora_weights",
+    "adapter_model",
+    "learned_embeds",
+    "diffusion_pytorch_model",
+    "controlnet/diffusion_pytorch_model",
 )
 # Functions and types that a pickle of tensors names.
 PARAMETERS = torch.nn.ParameterDict  # what older versions of AUTOMATIC1111 keep a word's vectors in
@@ -88,11 +84,19 @@ def find(path: Path) -> Path | None:
     safetensors file, as kohya and the web interfaces name theirs freely."""
     if path.is_file():
         return path
-    known = next((path / name for name in NAMES if (path / name).is_file()), None)
+    known = next((path / name for name in _file_names() if (path / name).is_file()), None)
     if known or (path / "model_index.json").is_file():  # a base, which may lie in one file as well
         return known
     files = sorted(path.glob("*.safetensors"))
     return files[0] if len(files) == 1 else None
+
+
+def _file_names() -> Iterator[str]:
+    """Files by which a folder is recognised, in the order of preference."""
+    networks = [Path(row.network_file).with_suffix("").as_posix() for row in FAMILIES.values()]
+    for ending in ("safetensors", "bin"):
+        for name in (*NAMES, *networks):
+            yield f"{name}.{ending}"
 
 
 def read(path: Path) -> Foreign:

@@ -15,38 +15,12 @@ import pandas as pd
 from latentdrift.html_report import estimate
 from latentdrift.model import model_files as folders
 from latentdrift.model.adapter_info import AdapterInfo, DriftInfo, ScoresInfo
+from latentdrift.model.families.families import family_named
 
 NAME = "README.md"
 FEW = 5  # a value that fewer images have is not counted out
 OLDEST = 90  # years; ages from here on are one class (45 CFR 164.514(b)(2)(i)(C))
 SETTINGS = ("steps", "batch_size", "learning_rate", "resolution", "precision", "seed")
-PIPE = 'pipe = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)\n'
-UNET = (
-    'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
-    'pipe = StableDiffusionPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
-)
-LORA = PIPE + 'pipe.load_lora_weights("ADAPTER")'
-WORDS = 'pipe.load_textual_inversion("ADAPTER/learned_embeds.safetensors")  # {tokens} in a prompt'
-LOAD = {
-    "lora": LORA,
-    "dreambooth-lora": LORA,
-    "textual-inversion": PIPE + WORDS,
-    "custom-diffusion": PIPE
-    + 'pipe.unet.load_attn_procs("ADAPTER", weight_name="pytorch_custom_diffusion_weights.safetensors", _pipeline=pipe)\n'
-    + WORDS,
-    "full": UNET,
-    "dreambooth": UNET,
-    "instruct-pix2pix": (
-        'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
-        'pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained("{base}", unet=unet, '
-        "safety_checker=None)"
-    ),
-    "controlnet": (
-        'net = ControlNetModel.from_pretrained("ADAPTER/controlnet")\n'
-        'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, '
-        "safety_checker=None)  # image=hint"
-    ),
-}
 USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age=85 --out edits"}
 """How an adapter is used that is no `generate` one."""
 
@@ -250,8 +224,9 @@ def _load(info: AdapterInfo, name: str) -> str:
         f"latentdrift generate ADAPTER --base BASE --prompt {prompt} --n 8 --out pictures",
     )
     lines = [f"```\n{use}\n```"]
-    if method in LOAD:
-        lines.append(f"In stock diffusers:\n\n```python\n{LOAD[method].format(**words)}\n```")
+    code = family_named(info.base.family).stock_code.get(method)
+    if code:
+        lines.append(f"In stock diffusers:\n\n```python\n{code.format(**words)}\n```")
         lines.append(
             "Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give "
             "it to them."

@@ -29,7 +29,7 @@ def check(path: Path, synthetic: Mapping[str, Any]) -> None:
     folder = adapter_files.locate(path)
     info = adapter_files.read(folder)
     hashes = [part.get("sha256") for part in synthetic.get("adapters", ())]
-    own = sha256(folder / METHODS[str(info.method)].file)
+    own = sha256(METHODS[str(info.method)].file_in(folder))
     if hashes and own not in hashes:
         raise OptionError(
             f"`adapter={path}` did not draw these images: their cohort.json names another adapter; "

@@ -27,6 +27,7 @@ from latentdrift.errors import AdapterError, OptionError, unknown
 from latentdrift.model import model_files as folders
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
+from latentdrift.model.families.families import family_named
 from latentdrift.storage import folder_written, write_text
 
 DRIFT = "drift.json"
@@ -41,10 +42,11 @@ def _diffusers_lora(source: Path, info: AdapterInfo, base: str | None, out: Path
 
 def _kohya_lora(source: Path, info: AdapterInfo, base: str | None, out: Path) -> dict[str, str]:
     changes = lora.read(source / lora.FILE)
+    family = family_named(info.base.family)
     name = f"{_stem(info)}.safetensors"
     tensors: dict[str, Tensor] = {}
     for module, pair in changes.items():
-        stem = kohya_name(module)
+        stem = kohya_name(module, family)
         tensors |= {f"{stem}.lora_down.weight": pair.a, f"{stem}.lora_up.weight": pair.b}
         tensors[f"{stem}.alpha"] = torch.tensor(pair.alpha)
     first = next(iter(changes.values()))
@@ -105,8 +107,9 @@ def _diffusers_custom(
     source: Path, info: AdapterInfo, base: str | None, out: Path
 ) -> dict[str, str]:
     shutil.copyfile(source / custom_diffusion.FILE, out / custom_diffusion.FILE)
+    network = family_named(info.base.family).network_folder
     load = (
-        f'`pipe.unet.load_attn_procs("{out.name}", weight_name="{custom_diffusion.FILE}", '
+        f'`pipe.{network}.load_attn_procs("{out.name}", weight_name="{custom_diffusion.FILE}", '
         "_pipeline=pipe)`"
     )
     return {
@@ -119,7 +122,7 @@ def _diffusers_custom(
 def _diffusers_model(
     source: Path, info: AdapterInfo, base: str | None, out: Path
 ) -> dict[str, str]:
-    """All parts of the base with the adapter's U-Net, and the schedule that it was trained for."""
+    """All parts of the base with the adapter's network, and the schedule that it was trained for."""
     import diffusers
     from diffusers.utils import logging
 
@@ -156,20 +159,20 @@ def _diffusers_controlnet(
     shutil.copytree(source / controlnet.FOLDER, out / controlnet.FOLDER)
     net = f'ControlNetModel.from_pretrained("{out.name}/{controlnet.FOLDER}")'
     hint = f"`image=` is the hint, here of kind `{info.options.hint}`, as large as the picture"
-    return {
-        controlnet.FILE: (
-            f"`StableDiffusionControlNetPipeline.from_pretrained(BASE, controlnet={net})`; {hint}"
-        )
-    }
+    pipeline = family_named(info.base.family).controlnet_pipeline
+    return {controlnet.FILE: f"`{pipeline}.from_pretrained(BASE, controlnet={net})`; {hint}"}
 
 
-# Tool -> the file of an adapter -> how it is written for that tool.
+NETWORK = "network"
+"""Key of an adapter that holds the whole network: its file is named by the family."""
+
+# Tool -> the file of an adapter, or NETWORK -> how it is written for that tool.
 EXPORTS: dict[str, dict[str, Writer]] = {
     "diffusers": {
         lora.FILE: _diffusers_lora,
         textual_inversion.FILE: _diffusers_words,
         custom_diffusion.FILE: _diffusers_custom,
-        full_finetuning.FILE: _diffusers_model,
+        NETWORK: _diffusers_model,
         controlnet.FILE: _diffusers_controlnet,
     },
     "a1111": {lora.FILE: _kohya_lora, textual_inversion.FILE: _a1111_words},
@@ -196,9 +199,11 @@ def export(path: Path | str, to: str, out: Path, *, base: str | None = None) -> 
     source = adapter_files.locate(path)
     info = adapter_files.read(source)
     here = {file for row in EXPORTS.values() for file in row if (source / file).is_file()}
+    if full_finetuning.network_file(source).is_file():
+        here.add(NETWORK)
     if not here or here - EXPORTS[to].keys():
-        raise AdapterError(_no_form(str(info.method), to, here))
-    if base is not None and full_finetuning.FILE not in here:
+        raise AdapterError(_no_form(info, to, here))
+    if base is not None and NETWORK not in here:
         raise OptionError(
             f"`base` says where a whole model's base lies, and method '{info.method}' is written "
             "without it; leave it out"
@@ -292,13 +297,14 @@ def _readme(info: AdapterInfo, usages: Mapping[str, str]) -> str:
     )
 
 
-def _no_form(method: str, to: str, here: set[str]) -> str:
-    if full_finetuning.FILE in here:
+def _no_form(info: AdapterInfo, to: str, here: set[str]) -> str:
+    method = info.method
+    if NETWORK in here:
+        script = family_named(info.base.family).single_file_script
+        further = f", and {script} of diffusers' repository goes on from there" if script else ""
         return (
             f"{to} wants the whole model of method '{method}' in a single file, which diffusers "
-            "does not write: take `to=diffusers`, and "
-            "convert_diffusers_to_original_stable_diffusion.py of diffusers' repository goes on "
-            "from there"
+            f"does not write: take `to=diffusers`{further}"
         )
     able = " or ".join(name for name, forms in EXPORTS.items() if here and here <= forms.keys())
     advice = (

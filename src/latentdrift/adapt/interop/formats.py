@@ -16,14 +16,10 @@ from latentdrift.adapt.interop.network_weights import Network
 from latentdrift.adapt.methods import lora
 from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
+from latentdrift.model.families.families import FAMILIES
 
-# Width of a prompt's vectors -> the models that have it.
-FITS = {
-    768: "Stable Diffusion 1.x",
-    1024: "Stable Diffusion 2.x",
-    1280: "SDXL's second text encoder",
-    2048: "SDXL",
-}
+# Width of a prompt's vectors -> the models that have it, of families that are not supported.
+OTHER_WIDTHS = {1280: "SDXL's second text encoder", 2048: "SDXL"}
 # What latentdrift cannot use: its name, and how names in it begin or what they contain.
 REFUSED = {
     "a U-Net or ControlNet for SDXL": ("add_embedding.linear_1.weight",),
@@ -68,6 +64,12 @@ class Format:
 
 def _any(*parts: str) -> Callable[[Foreign], bool]:
     return lambda foreign: any(part in key for key in foreign.tensors for part in parts)
+
+
+def _is_kohya(foreign: Foreign) -> bool:
+    parts = [part for row in FAMILIES.values() for part in row.lora_parts if part.kohya]
+    beginnings = [f"{part.kohya}_" for part in parts]
+    return _any(*beginnings, "lora_te1_")(foreign)
 
 
 def _is_cloneofsimo(foreign: Foreign) -> bool:
@@ -210,9 +212,7 @@ def word(name: str) -> str:
 # The first row that recognises a file has it.
 FORMATS: dict[str, Format] = {
     "cloneofsimo LoRA": Format(_is_cloneofsimo, _cloneofsimo, _numbered_width),
-    "kohya LoRA": Format(
-        _any("lora_unet_", "lora_te_", "lora_te1_"), _bundled(lora_keys.kohya), _named_width
-    ),
+    "kohya LoRA": Format(_is_kohya, _bundled(lora_keys.kohya), _named_width),
     "peft LoRA": Format(
         _any("base_model.model."), lambda f, b: ForeignWeights(lora_keys.peft(f, b)), _named_width
     ),
@@ -255,8 +255,8 @@ def recognise(foreign: Foreign) -> str:
     for what, marks in REFUSED.items():
         if any(mark in key for key in foreign.tensors for mark in marks):
             raise AdapterError(
-                f"{foreign.path} is {what}; latentdrift reads {_known()}, for Stable Diffusion 1.x "
-                "and 2.x"
+                f"{foreign.path} is {what}; latentdrift reads {_known()}, for "
+                f"{' or '.join(row.title for row in FAMILIES.values())}"
             )
     name = next(
         (name for name, row in FORMATS.items() if foreign.tensors and row.recognise(foreign)), None
@@ -273,7 +273,8 @@ def recognise(foreign: Foreign) -> str:
 def describe(foreign: Foreign, name: str) -> str:
     """`a kohya LoRA for prompts 768 wide, which fits Stable Diffusion 1.x`."""
     width = FORMATS[name].width(foreign)
-    fits = f", which fits {FITS[width]}" if width in FITS else ""
+    models = _models(width)
+    fits = f", which fits {models}" if models else ""
     article = "an" if name[0] in "aA" else "a"
     return f"{article} {name}" + (f" for prompts {width} wide{fits}" if width else "")
 
@@ -285,10 +286,12 @@ def read(foreign: Foreign, base: Base) -> ForeignWeights:
         AdapterError: Not a known format, or made for another base.
     """
     name = recognise(foreign)
+    base.family.check_supported("format", name)
     own = base.family.text_width(base)
     width = FORMATS[name].width(foreign)
     if width not in (None, own):
-        fits = f" ({FITS[own]})" if own in FITS else ""
+        models = _models(own)
+        fits = f" ({models})" if models else ""
         raise AdapterError(
             f"{foreign.path} is {describe(foreign, name)}; base '{base.name}' has prompts {own} "
             f"wide{fits}: give the base that it was made for with `base`"
@@ -309,6 +312,14 @@ def read(foreign: Foreign, base: Base) -> ForeignWeights:
                 f"room for {room}"
             )
     return adopted
+
+
+def _models(width: int | None) -> str | None:
+    """The well-known models whose prompts have a width; None where there are none."""
+    widths = dict(OTHER_WIDTHS)
+    for row in FAMILIES.values():
+        widths |= row.text_widths
+    return None if width is None else widths.get(width)
 
 
 def _known() -> str:

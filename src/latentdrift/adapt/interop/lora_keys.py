@@ -13,9 +13,7 @@ from latentdrift.adapt.adapters.checkpoint_reader import Foreign
 from latentdrift.adapt.methods.lora import METADATA, Lora, Pair, pairs, places
 from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
-from latentdrift.model.families.sd import TEXT_ENCODER
-from latentdrift.model.families.sd import TEXT_PREFIX as TEXT
-from latentdrift.model.families.sd import UNET_PREFIX as UNET
+from latentdrift.model.families.family import Family, LoraPart
 
 # A matrix, in peft's, diffusers' (three ages of it) and kohya's words.
 MATRIX = re.compile(
@@ -42,10 +40,10 @@ def by_name(foreign: Foreign, base: Base, settings: Mapping[str, Any] | None = N
 
     Args:
         foreign: The file.
-        base: What it is for; not needed here, the names say all.
+        base: What it is for: its family names the components.
         settings: As in diffusers' metadata; default: the file's own.
     """
-    named, alphas = _sorted_out(foreign, _module)
+    named, alphas = _sorted_out(foreign, lambda name: _module(name, base.family))
     matrices = pairs(
         named, json.loads(foreign.metadata.get(METADATA, "{}")) if settings is None else settings
     )
@@ -67,14 +65,16 @@ def peft(foreign: Foreign, base: Base) -> Lora:
         kind = "DoRA" if config.get("use_dora") else config["peft_type"]
         raise AdapterError(f"{path} says that it is {kind}; latentdrift reads plain LoRA")
     settings = {
-        f"{part}.{key}": value for part in ("unet", "text_encoder") for key, value in config.items()
+        f"{part.component}.{key}": value
+        for part in base.family.lora_parts
+        for key, value in config.items()
     }
     return by_name(foreign, base, settings)
 
 
 def kohya(foreign: Foreign, base: Base) -> Lora:
     """Names with `_` for every dot, and an alpha for each module (the rank where there is none)."""
-    spelled = {kohya_name(name): name for name in places(base)}
+    spelled = {kohya_name(name, base.family): name for name in places(base)}
     named, alphas = _sorted_out(
         foreign, lambda stem: spelled.get(stem.replace("lora_te1_", "lora_te_"), stem)
     )
@@ -84,11 +84,12 @@ def kohya(foreign: Foreign, base: Base) -> Lora:
     }
 
 
-def kohya_name(name: str) -> str:
+def kohya_name(name: str, family: Family) -> str:
     """`unet.mid_block.x` -> `lora_unet_mid_block_x`, `text_encoder.text_model.x` ->
     `lora_te_text_model_x`."""
-    part, rest = name.split(".", 1)
-    return f"lora_{'unet' if part == 'unet' else 'te'}_{rest.replace('.', '_')}"
+    component, rest = name.split(".", 1)
+    kohya = {part.component: part.kohya for part in family.lora_parts}
+    return f"{kohya[component]}_{rest.replace('.', '_')}"
 
 
 def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
@@ -136,10 +137,23 @@ def _unet_order(base: Base, count: int) -> list[str]:
 
 
 def _text_order(base: Base) -> list[str]:
-    layers = range(base.text_encoders[TEXT_ENCODER].config.num_hidden_layers)
+    part = _text_part(base.family)
+    layers = range(base.text_encoders[part.component].config.num_hidden_layers)
     return [
-        f"{TEXT}encoder.layers.{layer}.self_attn.{name}" for layer in layers for name in ATTENTION
+        f"{part.prefix}encoder.layers.{layer}.self_attn.{name}"
+        for layer in layers
+        for name in ATTENTION
     ]
+
+
+def _text_part(family: Family) -> LoraPart:
+    """The first text encoder."""
+    return next(part for part in family.lora_parts if part.component != family.network_folder)
+
+
+def _network_part(family: Family) -> LoraPart:
+    """The denoising network."""
+    return next(part for part in family.lora_parts if part.component == family.network_folder)
 
 
 def _sorted_out(foreign: Foreign, name: Any) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -178,11 +192,15 @@ def _sorted_out(foreign: Foreign, name: Any) -> tuple[dict[str, Tensor], dict[st
     return named, alphas
 
 
-def _module(name: str) -> str:
+def _module(name: str, family: Family) -> str:
     """A module's name of any age of diffusers or peft -> ours."""
+    text = _text_part(family)
     name = name.replace(".processor", "").removeprefix("base_model.model.")
     if "encoder.layers." in name:  # the text encoder's
         *path, last = name[name.index("encoder.layers.") :].split(".")
-        return TEXT + ".".join([*path, OLD_TEXT.get(last, last)])
-    name = name.removeprefix("unet.")
-    return UNET + (f"{name}.0" if name.endswith(".to_out") else name)
+        return text.prefix + ".".join([*path, OLD_TEXT.get(last, last)])
+    if name.startswith(text.prefix):
+        return name
+    network = _network_part(family).prefix
+    name = name.removeprefix(network)
+    return network + (f"{name}.0" if name.endswith(".to_out") else name)

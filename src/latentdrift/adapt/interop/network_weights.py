@@ -88,7 +88,7 @@ def whole(foreign: Foreign, base: Base) -> Network:
             f"latentdrift knows {latent}, noise, and {2 * latent}, noise and a source "
             "(InstructPix2Pix)"
         )
-    if _pipeline(foreign):
+    if _pipeline(foreign, base):
         _check_pipeline(foreign, base)
     return Network("full" if reads == latent else "instruct-pix2pix", foreign.tensors)
 
@@ -158,15 +158,16 @@ def _beside(base: Base, network: Network, foreign: Foreign) -> Any:
         return base.family.new_controlnet(base, (first.shape[0], *halvings))
 
 
-def _pipeline(foreign: Foreign) -> Path | None:
-    """The folder of the pipeline that a U-Net's file is part of."""
-    above = foreign.path.parent.parent
-    return above if foreign.path.parent.name == "unet" and (above / PIPELINE).is_file() else None
+def _pipeline(foreign: Foreign, base: Base) -> Path | None:
+    """The folder of the pipeline that a network's file is part of."""
+    folder = foreign.path.parent
+    is_part = folder.name == base.family.network_folder and (folder.parent / PIPELINE).is_file()
+    return folder.parent if is_part else None
 
 
 def _schedule(foreign: Foreign, base: Base) -> Schedule:
     """The base's, as the U-Net's pipeline alters it."""
-    folder = _pipeline(foreign)
+    folder = _pipeline(foreign, base)
     if folder is None:
         return base.schedule
     theirs = read_schedule(folder)
@@ -179,14 +180,15 @@ def _check_pipeline(foreign: Foreign, base: Base) -> None:
     Raises:
         AdapterError: Another autoencoder, text encoder or schedule.
     """
-    folder = _pipeline(foreign) or foreign.path.parent
+    folder = _pipeline(foreign, base) or foreign.path.parent
     other = []
     for part, own_part in {"vae": base.vae, **base.text_encoders}.items():
         try:
             theirs = base.family.load_component(folder, part, torch.float32).state_dict()
         except (OSError, ValueError, RuntimeError, BaseModelError) as error:
             raise AdapterError(
-                f"the {part} of {folder} cannot be read ({error}); give its unet folder alone"
+                f"the {part} of {folder} cannot be read ({error}); give its "
+                f"{base.family.network_folder} folder alone"
             ) from error
         if not _same(own_part.state_dict(), theirs):
             other.append(part)

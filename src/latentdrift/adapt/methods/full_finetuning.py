@@ -12,14 +12,23 @@ import torch
 from latentdrift.config import FitOptions
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import PRECISIONS, Base
+from latentdrift.model.families.families import FAMILIES
 
-FILE = "unet/diffusion_pytorch_model.safetensors"
+
+def network_file(folder: Path) -> Path:
+    """Weights of the whole network in an adapter folder, of whatever family.
+
+    Returns:
+        A path; that of the first family where the folder holds no network.
+    """
+    candidates = [folder / family.network_file for family in FAMILIES.values()]
+    return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, torch.nn.Parameter]]:
-    """The U-Net, all of it trained; the base comes in float32."""
+    """The network, all of it trained; the base comes in float32."""
     parameters = dict(base.network.requires_grad_(True).named_parameters())
     if options.train_text_encoder:
         for folder, encoder in base.text_encoders.items():
@@ -29,8 +38,8 @@ def prepare(
 
 
 def save(base: Base, folder: Path) -> None:
-    """A `unet` folder, as `UNet2DConditionModel.from_pretrained` reads it; `text_encoder`, if it
-    was trained."""
+    """Write the network's folder as diffusers reads it, and those of text encoders that were
+    trained."""
     from diffusers.utils import logging
 
     logging.disable_progress_bar()  # a bar for one file
@@ -41,7 +50,7 @@ def save(base: Base, folder: Path) -> None:
 
 
 def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
-    """The base with the adapter's U-Net, and text encoder, in place of its own."""
+    """The base with the adapter's network, and text encoders, in place of its own."""
     load = base.family.load_component
     network = load(folder, base.family.network_folder, base.dtype).to(base.device)
     encoders = dict(base.text_encoders)

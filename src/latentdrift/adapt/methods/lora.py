@@ -34,8 +34,6 @@ FILE = (
     "pytorch_lora_weights.safetensors"  # the name that `pipe.load_lora_weights(folder)` looks for
 )
 OURS = "default"  # the name of matrices in peft
-PARTS = tuple(dict.fromkeys(part for row in FAMILIES.values() for part in row.lora_parts))
-"""Components of all families that can have matrices."""
 METADATA = "lora_adapter_metadata"  # where diffusers keeps what a state dict cannot say
 
 
@@ -115,7 +113,7 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
     if reason:
         raise AdapterError(
             f"{folder / FILE} does not fit base '{base.name}': {reason}; it was made for another "
-            "U-Net"
+            "network"
         )
     inject(base, lora, weight)
     return (
@@ -252,7 +250,7 @@ def write(lora: Lora, path: Path) -> None:
     for name, pair in lora.items():
         tensors |= {f"{name}.lora_A.weight": pair.a, f"{name}.lora_B.weight": pair.b}
     if len({pair.rank for pair in lora.values()} | {pair.alpha for pair in lora.values()}) > 1:
-        for part in PARTS:
+        for part in _all_parts():
             if own := _of_part(lora, part):
                 config = _config(own)
                 metadata |= {f"{part.component}.{key}": value for key, value in config.items()}
@@ -280,7 +278,7 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
         name = key.removesuffix(".lora_A.weight")
         part = name.split(".")[0]
         short = name
-        for known in PARTS:
+        for known in _all_parts():
             short = short.removeprefix(known.prefix)
         settings = {
             name.removeprefix(f"{part}."): value
@@ -294,6 +292,11 @@ def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
             alpha *= math.sqrt(a.shape[0])  # scaled by alpha / sqrt(r) (Kalajdzievski 2023)
         lora[name] = Pair(a.float(), tensors[f"{name}.lora_B.weight"].float(), alpha)
     return lora
+
+
+def _all_parts() -> list[LoraPart]:
+    """Components of all families that can have matrices."""
+    return list(dict.fromkeys(part for row in FAMILIES.values() for part in row.lora_parts))
 
 
 def _parts(base: Base) -> list[tuple[LoraPart, Any]]:

@@ -25,7 +25,6 @@ from latentdrift.errors import OptionError, unknown
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base
 
-SD_WIDTH = 320  # channels of Stable Diffusion's first level, where the rates below are usual
 CLASS_IMAGES = 100  # that prior preservation draws (diffusers' train_dreambooth example)
 
 
@@ -34,12 +33,13 @@ class Method:
     """A row: what is trained, how, and how it is kept."""
 
     summary: str
-    file: str
-    """What stock diffusers loads, inside the adapter folder."""
+    file: str | None
+    """What stock diffusers loads, inside the adapter folder; None: the whole network, whose folder
+    the base's family names."""
     options: tuple[str, ...]
     """The options of `fit` that shape its parameters."""
     rate: float
-    """Default learning rate at SD_WIDTH."""
+    """Default learning rate at the family's `reference_width`."""
     rate_by_width: bool
     """A hidden layer's rate under Adam goes with 1 / width, an embedding's does not (Yang et al.
     2022, muP, table 3)."""
@@ -78,10 +78,20 @@ class Method:
         """Whether prompts hold a word that is learned."""
         return "{token}" in self.called
 
+    @property
+    def replaces_network(self) -> bool:
+        """Whether an adapter holds the whole network."""
+        return self.file is None
+
+    def file_in(self, folder: Path) -> Path:
+        """The file of an adapter of this method, in its folder."""
+        return full_finetuning.network_file(folder) if self.file is None else folder / self.file
+
     def learning_rate(self, base: Base) -> float:
         """The default rate for this base."""
-        width = base.family.network_width(base)
-        return self.rate * SD_WIDTH / width if self.rate_by_width else self.rate
+        if not self.rate_by_width:
+            return self.rate
+        return self.rate * base.family.reference_width / base.family.network_width(base)
 
     def completed(self, options: FitOptions) -> FitOptions:
         """The options with this method's defaults.
@@ -126,7 +136,7 @@ PRIOR = ("prior_images", "prior_weight", "class_prompt")
 METHODS: dict[str, Method] = {
     "full": Method(
         summary="all weights of the U-Net; the best images, from hundreds of pictures on",
-        file=full_finetuning.FILE,
+        file=None,
         options=("train_text_encoder",),
         rate=5e-5,  # RoentGen, chest X-rays with SD 1.4 (Chambon et al. 2022)
         rate_by_width=True,
@@ -191,7 +201,7 @@ METHODS: dict[str, Method] = {
             "all weights of the U-Net under a rare word, kept to what the base draws of the class; "
             "from a few pictures on"
         ),
-        file=full_finetuning.FILE,
+        file=None,
         options=("train_text_encoder", "rare_word", *PRIOR),
         rate=5e-6,  # Ruiz et al. 2023, and diffusers' train_dreambooth example
         rate_by_width=True,
@@ -241,7 +251,7 @@ METHODS: dict[str, Method] = {
             "all weights of a U-Net that is shown an earlier visit and told what to make of it; "
             "from hundreds of pairs on"
         ),
-        file=full_finetuning.FILE,
+        file=None,
         options=(),
         rate=5e-5,  # diffusers' train_instruct_pix2pix example
         rate_by_width=True,

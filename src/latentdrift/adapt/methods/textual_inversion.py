@@ -144,10 +144,12 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
     width = _taught(base)[0].get_input_embeddings().weight.shape[1]
     for word, rows in words.items():
         if rows.shape[1] != width:
+            known = [f"{name} is {size} wide" for size, name in base.family.text_widths.items()]
+            examples = f" ({', '.join(known)})" if known else ""
             raise AdapterError(
                 f"the embedding '{word}' in {folder} is {rows.shape[1]} wide and the text encoder "
-                f"of base '{base.name}' is {width} wide; it was made for another base (SD 1.x is "
-                "768 wide, SD 2.x 1024): give that one with `base`"
+                f"of base '{base.name}' is {width} wide; it was made for another base{examples}: "
+                "give that one with `base`"
             )
     applied = insert(base, words)
     freeze(applied)

@@ -17,7 +17,6 @@ import pandas as pd
 from latentdrift import prompts
 from latentdrift.adapt.adapters import model_card
 from latentdrift.adapt.adapters.adapter_files import parse_reference, read, reference_to
-from latentdrift.adapt.methods import full_finetuning
 from latentdrift.adapt.methods.methods import Method
 from latentdrift.adapt.training.training_setup import Job
 from latentdrift.data.cohort.cohort import Cohort
@@ -133,11 +132,7 @@ def _start_info(folder: Path, weight: float, row: Method) -> StartInfo:
     A whole network holds all of its start but words and text encoder.
     """
     info = read(folder)
-    needed = (
-        row.file != full_finetuning.FILE
-        or bool(info.tokens)
-        or bool(info.options.train_text_encoder)
-    )
+    needed = not row.replaces_network or bool(info.tokens) or bool(info.options.train_text_encoder)
     reference = reference_to(folder, str(info.method), weight)
     return StartInfo(**reference.to_dict(), needed=needed)
 

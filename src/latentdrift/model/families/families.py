@@ -10,7 +10,7 @@ from latentdrift.model.families.family import Family
 from latentdrift.model.families.sd import STABLE_DIFFUSION
 
 FAMILIES: dict[str, Family] = {
-    "sd": STABLE_DIFFUSION,
+    STABLE_DIFFUSION.name: STABLE_DIFFUSION,
 }
 
 # Beginning of a pipeline's class -> name of its models, for families that are not supported; of
@@ -48,10 +48,20 @@ UNSUPPORTED_COMPONENTS = {
     "transformer": "SD3, FLUX or another transformer",
 }
 
-SUPPORTED = (
-    "latentdrift works with SD 1.x and 2.x shapes, whose folders are of class "
-    "StableDiffusionPipeline"
-)
+
+def family_named(name: str) -> Family:
+    """The family that adapter.json names.
+
+    Raises:
+        BaseModelError: There is no such row of FAMILIES.
+    """
+    if name not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise BaseModelError(
+            f"the adapter is for a base of the family '{name}', and this latentdrift knows "
+            f"{known}: update it"
+        )
+    return FAMILIES[name]
 
 
 def family_of(folder: Path) -> Family:
@@ -68,11 +78,13 @@ def family_of(folder: Path) -> Family:
     known = [row for row in FAMILIES.values() if pipeline.startswith(row.pipeline_prefix)]
     longest = max(unsupported, key=len, default="")
     if longest and not any(len(row.pipeline_prefix) >= len(longest) for row in known):
-        raise BaseModelError(f"base {folder} is {UNSUPPORTED[longest]} ({pipeline}); {SUPPORTED}")
+        raise BaseModelError(
+            f"base {folder} is {UNSUPPORTED[longest]} ({pipeline}); {_supported()}"
+        )
     if pipeline and not known:
         raise BaseModelError(
-            f"base {folder} is a {pipeline}; {SUPPORTED}. If its parts are those of Stable "
-            "Diffusion, write that class as _class_name into its model_index.json"
+            f"base {folder} is a {pipeline}; {_supported()}. If its parts are of such a shape, "
+            "write that class as _class_name into its model_index.json"
         )
     candidates = known or list(FAMILIES.values())
     for component, families in UNSUPPORTED_COMPONENTS.items():
@@ -82,8 +94,15 @@ def family_of(folder: Path) -> Family:
             if component in row.weights or not (folder / component).exists()
         ]
         if not candidates:
-            raise BaseModelError(f"base {folder} has a {component} ({families}); {SUPPORTED}")
+            raise BaseModelError(f"base {folder} has a {component} ({families}); {_supported()}")
     return max(candidates, key=lambda row: len(row.pipeline_prefix) if known else 0)
+
+
+def _supported() -> str:
+    """A clause that names the families, and the classes of their folders."""
+    shapes = " and ".join(f"{row.title} shapes" for row in FAMILIES.values())
+    classes = " or ".join(row.pipeline for row in FAMILIES.values())
+    return f"latentdrift works with {shapes}, whose folders are of class {classes}"
 
 
 def _pipeline_class(folder: Path) -> str:

@@ -68,12 +68,16 @@ class LoraPart:
     inner: str = ""
     """Beginning of its modules' own names, which files leave out; only some versions of
     transformers have it."""
+    kohya: str = ""
+    """Beginning of its modules' names in files of kohya's trainer."""
 
 
 @dataclass(frozen=True)
 class Family(ABC):
     """A family of bases."""
 
+    name: str
+    """Its row of FAMILIES, as adapter.json names it."""
     title: str
     """Name for error messages."""
     pipeline: str
@@ -97,15 +101,32 @@ class Family(ABC):
     cross-attention. Empty: attention control is not possible."""
     word_encoders: Mapping[str, str]
     """Text encoder that can learn a word -> its tokenizer."""
+    text_widths: Mapping[int, str]
+    """Numbers per token of an encoded prompt -> the well-known bases that have it."""
+    reference_width: int
+    """Width of the network (`network_width`) at which the learning rates of METHODS are usual."""
+    stock_code: Mapping[str, str]
+    """Method -> Python lines that load an adapter of it in stock diffusers. `{base}` is the name of
+    the base, `{tokens}` the learned words, ADAPTER the folder."""
+    controlnet_pipeline: str = ""
+    """Class of diffusers' pipeline that takes a ControlNet."""
+    single_file_script: str = ""
+    """Script in diffusers' repository that writes a whole model as a single file."""
     unsupported: Mapping[str, str] = field(default_factory=dict)
-    """Method or editor that this family cannot do -> the reason, a clause."""
+    """Method, editor or format of another tool that this family cannot do -> the reason, a
+    clause."""
+
+    @property
+    def network_file(self) -> str:
+        """Weights of the denoising network, inside the folder of a pipeline or an adapter."""
+        return f"{self.network_folder}/{self.weights[self.network_folder]}.safetensors"
 
     def check_supported(self, kind: str, name: str) -> None:
-        """See that a method or an editor works with this family.
+        """See that a method, an editor or a format works with this family.
 
         Args:
-            kind: "method" or "editor".
-            name: A row of METHODS or of EDITORS.
+            kind: "method", "editor" or "format".
+            name: A row of METHODS, of EDITORS or of FORMATS.
 
         Raises:
             OptionError: It does not; the message says why.

@@ -388,7 +388,17 @@ def _wider_unet(folder: Path, channels: int, latent: int) -> str:
     return ""
 
 
+PIPE = 'pipe = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)\n'
+WITH_UNET = (
+    'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
+    'pipe = StableDiffusionPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)'
+)
+WITH_LORA = PIPE + 'pipe.load_lora_weights("ADAPTER")'
+WORDS = 'pipe.load_textual_inversion("ADAPTER/learned_embeds.safetensors")  # {tokens} in a prompt'
+"""Python lines that load adapters in stock diffusers."""
+
 STABLE_DIFFUSION = StableDiffusion(
+    name="sd",
     title="Stable Diffusion 1.x or 2.x",
     pipeline="StableDiffusionPipeline",
     pipeline_prefix="StableDiffusion",
@@ -425,10 +435,35 @@ STABLE_DIFFUSION = StableDiffusion(
     # diffusers' train_dreambooth_lora example
     lora_text_targets=("q_proj", "k_proj", "v_proj", "out_proj"),
     lora_parts=(
-        LoraPart(UNET, UNET_PREFIX),
+        LoraPart(UNET, UNET_PREFIX, kohya="lora_unet"),
         # files have `text_model` as older transformers do; transformers 5 leaves it out
-        LoraPart(TEXT_ENCODER, TEXT_PREFIX, "text_model."),
+        LoraPart(TEXT_ENCODER, TEXT_PREFIX, "text_model.", kohya="lora_te"),
     ),
     attention={"attn1": False, "attn2": True},
     word_encoders={TEXT_ENCODER: TOKENIZER},
+    text_widths={768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x"},
+    reference_width=320,
+    stock_code={
+        "lora": WITH_LORA,
+        "dreambooth-lora": WITH_LORA,
+        "textual-inversion": PIPE + WORDS,
+        "custom-diffusion": (
+            PIPE + 'pipe.unet.load_attn_procs("ADAPTER", '
+            'weight_name="pytorch_custom_diffusion_weights.safetensors", _pipeline=pipe)\n' + WORDS
+        ),
+        "full": WITH_UNET,
+        "dreambooth": WITH_UNET,
+        "instruct-pix2pix": (
+            'unet = UNet2DConditionModel.from_pretrained("ADAPTER/unet")\n'
+            'pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained("{base}", unet=unet, '
+            "safety_checker=None)"
+        ),
+        "controlnet": (
+            'net = ControlNetModel.from_pretrained("ADAPTER/controlnet")\n'
+            'pipe = StableDiffusionControlNetPipeline.from_pretrained("{base}", controlnet=net, '
+            "safety_checker=None)  # image=hint"
+        ),
+    },
+    controlnet_pipeline="StableDiffusionControlNetPipeline",
+    single_file_script="convert_diffusers_to_original_stable_diffusion.py",
 )
