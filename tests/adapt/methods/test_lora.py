@@ -57,7 +57,8 @@ def test_matrices_of_another_network_are_refused(tmp_path: Path, tiny_base_folde
     METHODS["lora"].save(base, tmp_path)
     fresh = load(tiny_base_folder)
     with pytest.raises(
-        AdapterError, match=r"does not fit base .* rank 4 needs here; it was made for another U-Net"
+        AdapterError,
+        match=r"does not fit base .* rank 4 needs here; it was made for another network",
     ):
         METHODS["lora"].apply(fresh, tmp_path, info("lora"), 1.0)
     assert torch.equal(predict(fresh), predict(load(tiny_base_folder)))
