@@ -69,7 +69,7 @@ class LoraPart:
     """Beginning of its modules' own names, which files leave out; only some versions of
     transformers have it."""
     kohya: str = ""
-    """Beginning of its modules' names in files of kohya's trainer."""
+    """Beginning of its modules' names in files of kohya's trainer; empty: it writes none."""
 
 
 @dataclass(frozen=True)
