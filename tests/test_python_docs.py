@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 SMALLER = {
     "patients=24": "patients=12, size=64",
     "steps=400, out": "steps=2, batch_size=2, drift='none', preview_every=0, out",
