@@ -18,6 +18,7 @@ SEVERAL_MODULES = {"model/families/test_second_family.py"}
 
 
 def named_tests() -> set[str]:
+    """Paths of all test files, relative to tests/."""
     return {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
 
 
@@ -28,7 +29,8 @@ def test_every_module_has_tests_of_its_name() -> None:
         for path in modules
         if path.name != "__init__.py"
     }
-    without = {module for module, test in expected.items() if test not in named_tests()}
+    tests = named_tests()
+    without = {module for module, test in expected.items() if test not in tests}
     assert without == FIELDS_ALONE
 
 
