@@ -21,9 +21,9 @@ from latentdrift.evaluate.statistics.results import Metric
 
 @pytest.fixture(scope="module")
 def inputs() -> Inputs:
-    """Ten synthetic images, of which two are training images."""
-    train = textures(16, 3)
-    return inputs_of(np.concatenate([train[:1], train[5:6, :, ::-1], textures(8, 4)]), train=train)
+    """Six synthetic images, of which two are training images."""
+    train = textures(10, 3)
+    return inputs_of(np.concatenate([train[:1], train[5:6, :, ::-1], textures(4, 4)]), train=train)
 
 
 def test_two_copies_are_found_and_shown(inputs: Inputs, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_two_copies_are_found_and_shown(inputs: Inputs, tmp_path: Path) -> None:
     assert [pair.is_copy for pair in result.copies.pairs[:3]] == [True, True, False]
     ((title, colour, sentence),) = lights(Results([result]))
     assert (title, colour) == ("Copies?", "red")
-    assert "2 of 10 synthetic images are copies of one of 16 training images" in sentence
+    assert "2 of 6 synthetic images are copies of one of 10 training images" in sentence
     page = rendered(COPIES, result, tmp_path, inputs)
     assert "synthetic 1, below it training 5 mirrored" in page and "COPY" in page
 

@@ -11,8 +11,8 @@ from latentdrift.resampling import Resampling
 
 
 def test_the_same_image_at_every_visit_is_recognised() -> None:
-    patients = [f"p{i // 2}" for i in range(16)]
-    real = image_set(np.repeat(textures(8, 1), 2, 0), patients)
+    patients = [f"p{i // 2}" for i in range(12)]
+    real = image_set(np.repeat(textures(6, 1), 2, 0), patients)
     train = image_set(textures(8, 3), [f"t{i}" for i in range(8)])
     inputs = Inputs(real, image_set(textures(4, 4)), train, {"tone": tone}, Resampling(20))
     result = compute(inputs)

@@ -15,12 +15,12 @@ from latentdrift.resampling import Resampling
 
 
 def test_the_page_is_in_reading_order(tmp_path: Path) -> None:
-    images = textures(20, 2)
+    images = textures(8, 2)
     images[1] = images[0]
     inputs = inputs_of(images)
     results = Results([diversity.compute(inputs), duplicates.compute(inputs)])
     report = EvaluationResults(
-        {"real": 16, "synthetic": 20}, Resampling(20), results, ["A first sentence."]
+        {"real": 16, "synthetic": 8}, Resampling(20), results, ["A first sentence."]
     )
     blocks = page_blocks(report, {"real": inputs.real, "synthetic": inputs.synthetic}, [])
     html_report.write_page(tmp_path / "page.html", "A report", blocks)
