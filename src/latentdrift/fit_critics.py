@@ -62,7 +62,7 @@ class FitCritics:
         )
 
     def __call__(self, pictures: np.ndarray) -> PreviewVerdict:
-        """What the critics say of pictures [N, H, W, 3] uint8."""
+        """Judge images [N, H, W, 3] uint8 by the critics."""
         if isinstance(self.critics, str):
             return PreviewVerdict(colour="grey", sentence=self.critics, pictures=len(pictures))
         views = self.critics.views(EvaluationImages(pictures / np.float32(255)))

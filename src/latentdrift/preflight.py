@@ -1,5 +1,4 @@
-"""What can be wrong before anything heavy is imported: names, options without a part, paths that
-are not there.
+"""Checks before anything heavy is imported: names, options without effect, missing paths.
 
 Loading torch, diffusers and a base takes seconds; a typing mistake is answered in less than one.
 """
@@ -120,7 +119,7 @@ def _near(path: Path) -> str:
 
 
 def attributes(adapter: str) -> Mapping[str, Any] | None:
-    """What an adapter's adapter.json says that can be set; None where there is none to be read."""
+    """Attributes that an adapter.json allows to set; None where no adapter.json can be read."""
     for folder in (Path(adapter), Path(adapter) / "adapter"):
         try:
             recorded = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["attributes"]

@@ -52,7 +52,7 @@ class Report:
 
     @property
     def warnings(self) -> list[str]:
-        """What limits the report, in sentences."""
+        """Limits of the report, in sentences."""
         return list(self.content["warnings"])
 
     @property

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def run(verb: str, options: config.Options) -> Result:
-    """What a verb would do under these options; errors that can be known before work starts are
-    raised."""
+    """Estimate the work of a verb under these options, and raise the errors that can be known
+    before work starts."""
     preflight.check(verb, options)
     result: Result = load(find(verb).plan)(options)
     return result

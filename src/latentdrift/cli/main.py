@@ -128,7 +128,7 @@ def _verb(arguments: Sequence[str]) -> str:
 
 
 def _process() -> str:
-    """Which of several processes this is, for an error."""
+    """Name of this process among several, for an error."""
     try:
         rank = distributed_ranks.rank()
     except LatentDriftError:

@@ -177,16 +177,16 @@ class EditOptions(Options):
     focus: Annotated[float, Field(ge=0, lt=1)] = 0.7
     """With ledits: share of the image that each change leaves unchanged, from 0 to below 1."""
     split: Split | None = None
-    """Of a cohort: split; default: all splits."""
+    """Split of a cohort; default: all splits."""
     patient: tuple[str, ...] = ()
-    """Of a cohort: pseudonyms of patients (`p-3f0c...`, as in metadata.csv); default: all
+    """Patients of a cohort, as pseudonyms (`p-3f0c...`, as in metadata.csv); default: all
     patients."""
     limit: Count | None = None
-    """Of a cohort or a file with several images: largest number of images."""
+    """Largest number of images of a cohort, or of a file with several images."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
-    """Of a volume: plane of the slice."""
+    """Plane of the slice of a volume."""
     position: str = "50%"
-    """Of a volume: position of the slice, in percent of its extent, millimetres in RAS, or a voxel
+    """Position of the slice of a volume, in percent of its extent, millimetres in RAS, or a voxel
     index."""
     window: str | None = None
     """Intensity range that maps to [-1, 1]; default: the header's, else that of the adapter's

@@ -191,7 +191,7 @@ class PromptInfo(InfoPart):
     instruction: str | None = None
 
     def manner(self) -> Manner:
-        """The same as the prompts package takes it."""
+        """Prompt style, as a type of the prompts package."""
         return Manner(
             self.style,
             self.patient_info,
@@ -268,7 +268,7 @@ class ScoreInfo(InfoPart):
     value: Number | None
     ci: Sequence[Number] | None
     floor: Number | None
-    """The same metric between real images."""
+    """Value between real images."""
 
 
 class ScoresInfo(InfoPart):
@@ -285,7 +285,7 @@ class ScoresInfo(InfoPart):
 
 
 class AdapterInfo(InfoPart):
-    """What is known of a model: adapter.json, or what there is to say of a base alone."""
+    """Typed adapter.json, or the same facts of a base alone."""
 
     format: int | None = None
     method: str | None = None
@@ -333,7 +333,7 @@ class AdapterInfo(InfoPart):
 
     @classmethod
     def of_base(cls, base: Base, resolution: int | None = None) -> AdapterInfo:
-        """What there is to say of a base alone.
+        """Facts of a base alone.
 
         Args:
             base: The base.
@@ -365,7 +365,7 @@ class AdapterInfo(InfoPart):
 
     @property
     def training(self) -> PromptTraining:
-        """What the prompts of training stated, to compare other prompts with."""
+        """Statements of the training prompts, to compare other prompts with."""
         return PromptTraining(
             manner=self.prompt.manner(),
             describe=self.describe,

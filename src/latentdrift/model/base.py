@@ -258,7 +258,7 @@ class Base:
 
     @property
     def shows(self) -> str:
-        """What the network is shown beside noise and text, in words."""
+        """Inputs of the network beside noise and text, in words."""
         hints = (
             ["a hint" if len(self.controls) == 1 else f"{len(self.controls)} hints"]
             if self.controls

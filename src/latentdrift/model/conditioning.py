@@ -60,7 +60,7 @@ class Conditioning:
         return self._map(lambda tensor: tensor.expand(n, *tensor.shape[1:]))
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Conditioning:
-        """The same on a device and, but for the mask, in a number format."""
+        """Move the conditioning to a device and, except the mask, to a number format."""
         moved = self._map(lambda tensor: tensor.to(device, dtype))
         return moved if self.mask is None else replace(moved, mask=self.mask.to(device))
 

@@ -102,7 +102,7 @@ class Drift:
     train: tuple[float, ...] = ()
     """One value per latent channel; empty for none."""
     infer: tuple[float, ...] = ()
-    """The same, for the start of sampling."""
+    """Delta at the start of sampling."""
     start: str = "shift"
     """Row of STARTS (start.py)."""
     form: str = "noise_mean"
@@ -191,13 +191,13 @@ class Drift:
 
     @property
     def plain(self) -> Drift:
-        """The same with the start that training prepared the network for: unit noise, drifted as in
+        """Drift with the start that training prepared the network for: unit noise, drifted as in
         training."""
         groups = tuple(replace(group, infer=group.train) for group in self.groups)
         return replace(self, infer=self.train, start="shift", groups=groups)
 
     def moved(self, shift: Sequence[float]) -> Drift:
-        """The same with the mean of every start moved by a shift per channel."""
+        """Drift with the mean of every start moved by a shift per channel."""
 
         def on(infer: Sequence[float]) -> tuple[float, ...]:
             return tuple(a + b for a, b in zip(infer or (0.0,) * len(shift), shift, strict=True))
@@ -247,7 +247,8 @@ class Drift:
     def wrap_training(
         self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()
     ) -> Denoiser:
-        """The same for training on plain noise; it differs where a form leaves the target alone."""
+        """Wrap a denoiser for training on plain noise; it differs from `wrap` where a form leaves
+        the target alone."""
         trained = _stack([drift.train for drift in self._each(prompts)])
         return _shifted(
             denoiser, schedule, trained, trained if FORMS[self.form].target else torch.zeros(1, 1)
@@ -282,7 +283,7 @@ class Drift:
         return _values(() if FORMS[self.form].target else self.train) * s_T
 
     def after_step(self, steps: int) -> Tensor | None:
-        """What is added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add
+        """Value added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add
         nothing."""
         part = FORMS[self.form].per_step
         if part is not None and self.groups:
@@ -312,7 +313,7 @@ class Drift:
         return replace(self, infer=moved(self), groups=groups)
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in adapter.json and record.json."""
+        """Entry in adapter.json and record.json."""
         stored = {
             "mode": self.mode,
             "form": self.form,

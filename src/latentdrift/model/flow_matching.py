@@ -35,7 +35,7 @@ class FlowSchedule(Process):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], tokens: int | None = None) -> FlowSchedule:
-        """From the contents of a diffusers `scheduler_config.json`.
+        """Build the schedule from a diffusers `scheduler_config.json`.
 
         Args:
             config: of a FlowMatchEulerDiscreteScheduler.
@@ -102,7 +102,7 @@ def sd3_denoiser(transformer: Any) -> Denoiser:
 
 
 def flux_denoiser(transformer: Any, guidance: float | None = None) -> Denoiser:
-    """The same of a FLUX-shaped transformer, which reads 2 x 2 latents as one token.
+    """Denoiser of a FLUX-shaped transformer, which reads 2 x 2 latents as one token.
 
     Args:
         transformer: of in_channels 4 C.

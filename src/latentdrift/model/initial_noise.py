@@ -48,7 +48,7 @@ class Statistics:
 
     @classmethod
     def measure(cls, means: Iterable[Tensor]) -> Statistics:
-        """From posterior means of scaled latents, N of [C, h, w], in one pass.
+        """Measure statistics of posterior means of scaled latents, N of [C, h, w], in one pass.
 
         Raises:
             CohortError: fewer than two images, or latents that are not finite.
@@ -93,7 +93,7 @@ class Statistics:
 
     @classmethod
     def load(cls, folder: Path) -> Statistics | None:
-        """From an adapter folder; None where it has none.
+        """Load the statistics of an adapter folder; None where it has none.
 
         Raises:
             AdapterError: the file is damaged.
@@ -113,7 +113,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Place:
-    """What a start is made from: the noise of one image and where its network stands."""
+    """Inputs of a start: the noise of one image, the network's schedule values and statistics."""
 
     z: Tensor
     """Unit noise [C, h, w], the first that the image's generator gave."""
@@ -134,7 +134,7 @@ def pin(place: Place) -> Tensor:
 
 
 def pin_sample(place: Place) -> Tensor:
-    """The same with a spatial mean drawn per image, a N(m, cov), as the cohort's images have
+    """Start with a spatial mean drawn per image, a N(m, cov), as the cohort's images have
     theirs."""
     statistics = place.statistics
     values, vectors = torch.linalg.eigh(

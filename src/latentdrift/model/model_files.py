@@ -1,4 +1,4 @@
-"""Where a base lies on this machine, and whether it is complete, before anything heavy is
+"""Path of a base on this machine, and a check that it is complete, before anything heavy is
 loaded."""
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _check_vocabulary(folder: Path) -> None:
 
 
 def instead_of_weights(path: Path) -> str | None:
-    """What stands in a file in place of weights, and what to do; None where it may be weights."""
+    """Explain a file that is no weights, and what to do; None where it may be weights."""
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
@@ -234,7 +234,7 @@ def config(path: Path) -> dict[str, Any]:
 
 
 def weights(folder: Path, part: str, stem: str, variant: str | None) -> Path:
-    """Where diffusers keeps the weights of a component."""
+    """Path at which diffusers keeps the weights of a component."""
     return folder / part / ".".join([stem, *([variant] if variant else []), "safetensors"])
 
 

@@ -92,7 +92,7 @@ class Noise:
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Noise:
-        """From what a user writes, `offset=0.1` or `offset` for its default.
+        """Parse the noise options of a user, `offset=0.1` or `offset` for its default.
 
         Raises:
             OptionError: Not a row, given twice, or a strength outside [0, 1].
@@ -122,7 +122,7 @@ class Noise:
         return seen, target
 
     def to_dict(self) -> dict[str, float]:
-        """As it stands in fit.json and adapter.json."""
+        """Entry in fit.json and adapter.json."""
         return dict(self.strengths)
 
 

@@ -23,10 +23,10 @@ Denoiser = Callable[[Tensor, Any, Conditioning], Tensor]
 [B, C, h, w]."""
 
 GuidedDenoiser = Callable[[Tensor, Any, tuple[Conditioning, ...]], Tensor]
-"""The same with the conditionings of several branches, the reference first."""
+"""Denoiser that takes the conditionings of several branches, the reference first."""
 
 Predictor = Callable[[Tensor, Any, None], Tensor]
-"""The same with its conditionings already inside."""
+"""Denoiser with its conditionings already inside."""
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
@@ -61,7 +61,7 @@ class Process(ABC):
     """xt = a x0 + s eps, and a network that predicts a row of MIXED."""
 
     prediction_type: str
-    """What the network predicts: a row of MIXED."""
+    """Prediction type of the network: a row of MIXED."""
     config: Mapping[str, Any]
     """Configuration for diffusers schedulers."""
 
@@ -97,13 +97,12 @@ class Process(ABC):
         return a * x0 + s * eps
 
     def target(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
-        """What the network should predict, p eps - q x0."""
+        """Target of the network's prediction, p eps - q x0."""
         p, q = MIXED[self.prediction_type](*self.scales(t, x0))
         return p * eps - q * x0
 
     def shift(self, t: float | Tensor, like: Tensor) -> Tensor:
-        """What the prediction moves by when the mean of the noise moves by one: p, as [B or 1, 1,
-        1, 1]."""
+        """Shift of the prediction per unit shift of the noise mean: p, as [B or 1, 1, 1, 1]."""
         return MIXED[self.prediction_type](*self.scales(t, like))[0]
 
     def split(self, prediction: Tensor, xt: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -123,13 +122,13 @@ class Schedule(Process):
     alpha_bar: Tensor
     """[T] float64, cumulative product of 1 - beta."""
     prediction_type: str
-    """What the network predicts: a row of PREDICTIONS."""
+    """Prediction type of the network: a row of PREDICTIONS."""
     config: Mapping[str, Any]
     """Configuration for any diffusers scheduler (the keys of DEFAULTS)."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
-        """From the contents of a diffusers `scheduler_config.json`.
+        """Build the schedule from a diffusers `scheduler_config.json`.
 
         A key that the file lacks is what the scheduler that it names takes by default; then a row
         of DEFAULTS.
@@ -226,8 +225,8 @@ class Schedule(Process):
 
 
 def class_defaults(name: str | None) -> dict[str, Any]:
-    """What a diffusers scheduler takes where its configuration says nothing; nothing of a class
-    that is not named or installed.
+    """Defaults of a diffusers scheduler class; empty for a class that is not named or not
+    installed.
 
     Raises:
         BaseModelError: the class is not for a noise schedule of betas.

@@ -1,5 +1,5 @@
-"""Where a prompt departs from what training said: what it leaves out, ages beyond the cohort's,
-values it never had.
+"""Departures of a prompt from the training prompts: missing statements, ages beyond the cohort's,
+unknown values.
 
 A network answers to any words; to those that it never read in training, its answer means little.
 """
@@ -153,7 +153,7 @@ def _bare(known: Iterable[str]) -> set[str]:
 
 
 def of_text(prompt: str, training: PromptTraining) -> list[str]:
-    """The same of a prompt in free words: what training always said, and ages beyond the cohort's.
+    """Departures of a prompt in free words: missing statements and ages beyond the cohort's.
 
     Args:
         prompt: As it was given.

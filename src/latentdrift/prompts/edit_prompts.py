@@ -1,5 +1,5 @@
-"""What changes, in words: source and target prompt of an edit, and the instruction that leads from
-one visit to the next."""
+"""Changes in words: source and target prompt of an edit, and the instruction from one visit to the
+next."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def sentence_sets(
 def instruction(
     describe: str, source: Mapping[str, Any], target: Mapping[str, Any], encoding: str = "numerical"
 ) -> str:
-    """What leads from one visit to a later one: "Age this CN 70 years old female brain MRI into a
+    """Instruction from one visit to a later one: "Age this CN 70 years old female brain MRI into a
     77 brain MRI with MCI".
 
     Missing attributes leave the sentence. A condition of the source stands in front where it is an

@@ -126,7 +126,7 @@ def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
 
 
 def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """What a picture is called, and what is then left to say of it.
+    """Noun of an image, and its remaining attributes.
 
     Where every value of an attribute has a word of its own, `<cohort-{diagnosis}>`, the word says
     the value.

@@ -1,1 +1,1 @@
-"""From noise to images: `guidance`, `samplers`, `generate`."""
+"""Sampling, from noise to images: `guidance`, `samplers`, `generate`."""

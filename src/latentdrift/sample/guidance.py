@@ -47,7 +47,7 @@ def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> GuidedDe
 
 
 def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> GuidedDenoiser:
-    """The same where every image has weights of its own, [B, K]: eps = eps_0 + sum_k w_k (eps_k -
+    """Compose conditionings with weights of each image, [B, K]: eps = eps_0 + sum_k w_k (eps_k -
     eps_0).
 
     One condition and the reference are a call of the network, as in plain guidance. So an image

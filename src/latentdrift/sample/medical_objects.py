@@ -34,7 +34,7 @@ class SyntheticPicture:
     range: Range
     unit: str
     row: Mapping[str, Any]
-    """Of metadata.csv."""
+    """Row of metadata.csv."""
     modality: str | None
     """The one that the adapter was trained on; None where it was several, or nobody knows."""
 

@@ -1,5 +1,5 @@
-"""What is to be drawn of several conditions at once: combined, or from one to another in steps, in
-an adapter's words."""
+"""Requests with several prompts at once: combined, or interpolated in steps, in an adapter's
+words."""
 
 from __future__ import annotations
 

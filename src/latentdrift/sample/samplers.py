@@ -13,7 +13,7 @@ from latentdrift.errors import OptionError, unknown
 from latentdrift.model.schedule import Process
 
 Context = TypeVar("Context")
-"""What the denoiser takes as its third argument: a conditioning, several, or nothing."""
+"""Type of the denoiser's third argument: a conditioning, several, or nothing."""
 
 After = Callable[[Tensor, int, int, Any], Tensor]
 """(xt in the scheduler's own units, calls done, calls in all, scheduler) -> xt. Next comes
@@ -139,7 +139,7 @@ def run(
     after: After | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """From a start to x0 [B, C, h, w].
+    """Sample from a start to x0 [B, C, h, w].
 
     The denoiser always sees VP units and the time that defines s, whatever units the scheduler
     keeps, so one start serves all

@@ -36,7 +36,7 @@ def _listed(scheduler: Any) -> tuple[Tensor, Tensor]:
 
 
 def _strided(scheduler: Any) -> tuple[Tensor, Tensor]:
-    """The same where a step goes down by T / n, and at last to `final_alpha_cumprod`."""
+    """Values of a scheduler whose step goes down by T / n, and at last to `final_alpha_cumprod`."""
     alpha_bar = scheduler.alphas_cumprod.double()
     times = scheduler.timesteps
     before = times - scheduler.config.num_train_timesteps // scheduler.num_inference_steps
@@ -47,7 +47,7 @@ def _strided(scheduler: Any) -> tuple[Tensor, Tensor]:
 
 
 def _visited(scheduler: Any) -> tuple[Tensor, Tensor]:
-    """The same where a step goes to the next time, and at last to alpha_bar = 1."""
+    """Values of a scheduler whose step goes to the next time, and at last to alpha_bar = 1."""
     alpha_bar = scheduler.alphas_cumprod.double()[scheduler.timesteps]
     return _sigma(alpha_bar), _sigma(torch.cat([alpha_bar[1:], torch.ones(1)]))
 

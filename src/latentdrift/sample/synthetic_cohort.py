@@ -35,21 +35,21 @@ class Request:
 
     prompt: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    """What the prompt was made from: they label the image."""
+    """Attributes from which the prompt was made; they label the image."""
     row: int | None = None
     """Position in metadata.csv of the row that it follows."""
     parts: tuple[composition.Part, ...] = ()
-    """Where it is drawn from several prompts: they, with their weights."""
+    """Prompts with their weights, where the image is drawn from several."""
 
     @classmethod
     def of(cls, prompt: str, attributes: Mapping[str, Any] | None = None) -> Request:
-        """From a prompt in which AND stands between several."""
+        """Build a request from a prompt, which may hold several joined by AND."""
         parts = composition.parts(prompt)
         return cls(prompt, attributes or {}, parts=tuple(parts) if len(parts) > 1 else ())
 
     @property
     def prompt_or_parts(self) -> str | tuple[composition.Part, ...]:
-        """What it is drawn from."""
+        """Prompt, or the weighted prompts, of the image."""
         return self.parts or self.prompt
 
 
@@ -173,8 +173,8 @@ class ImageStore:
 
     @staticmethod
     def finished(out: Path) -> dict[str, Any]:
-        """What there is to say of images that the same command drew before; its last traces go
-        away."""
+        """Result of images that the same command generated before; remaining temporary files are
+        deleted."""
         shutil.rmtree(_unfinished(out), ignore_errors=True)
         return {"cohort": str(out), "images": len(Cohort.load(out).table), "already finished": True}
 
@@ -286,7 +286,7 @@ class ImageStore:
 
 
 def _eight_bits(picture: np.ndarray) -> np.ndarray:
-    """Of 16 bits the nearest of 8, whose steps are 257 wide."""
+    """Convert 16 bits to the nearest of 8, whose steps are 257 wide."""
     return picture if picture.dtype == np.uint8 else np.rint(picture / 257).astype(np.uint8)
 
 
@@ -305,8 +305,8 @@ def _unfinished(out: Path) -> Path:
 
 
 def quarantine(out: Path) -> Path:
-    """Where images lie that the gate kept out of the cohort `out`: beside it, so that nothing takes
-    them for a part of it."""
+    """Folder of images that the gate held back: beside the cohort `out`, so it is not taken for a
+    part of it."""
     return out.with_name(f"{out.name}-quarantine")
 
 

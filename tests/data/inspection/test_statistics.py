@@ -77,7 +77,7 @@ def test_planted_leaks_are_found_and_nothing_else(cohort, found):
 
 def test_warnings_are_sentences(found):
     for expected in (
-        "1 patients are in more than one split: scores on held-out images will flatter.",
+        "1 patients are in more than one split, so scores on held-out images will be too good.",
         "1 pictures are, pixel by pixel, in more than one split.",
         "1 pairs of near-duplicates lie in different splits; look at them below.",
         "The validation split has only 17 images.",

@@ -226,7 +226,7 @@ def test_bases_and_one_sided_cohorts_are_refused(
     for file in (study / "other").rglob("*.*"):
         (folder / file.relative_to(study / "other")).write_bytes(file.read_bytes())
     (folder / "metadata.csv").write_text(table)
-    with pytest.raises(CohortError, match="40 training and 0 other images to ask of"):
+    with pytest.raises(CohortError, match="40 training and 0 other images; an audit"):
         service.run(
             "audit",
             config.AuditOptions(adapter=str(study / "run"), **{**asked, "cohort": folder}),

@@ -1,4 +1,4 @@
-"""Where an adapter lies, and what its adapter.json says."""
+"""Paths of an adapter's files, and checks of its adapter.json."""
 
 from __future__ import annotations
 

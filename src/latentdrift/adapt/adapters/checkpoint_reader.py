@@ -70,7 +70,7 @@ OTHER_CALLS = {
 
 @dataclass(frozen=True)
 class Foreign:
-    """What a file holds."""
+    """Contents of a weights file of another tool."""
 
     path: Path
     tensors: Mapping[str, Tensor]

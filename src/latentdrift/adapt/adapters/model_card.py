@@ -26,8 +26,8 @@ USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age
 
 
 def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What the images of a cohort are like, for adapter.json: ranges of numbers, counts of values,
-    nothing of few patients."""
+    """Summarise a cohort's images for adapter.json: ranges of numbers and counts of values, without
+    values that few patients have."""
     summaries: dict[str, Any] = {}
     for name, spec in attributes.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=object)
@@ -112,15 +112,12 @@ def _what(info: AdapterInfo, name: str) -> Iterator[str]:
         f"{_licence(info)[0]}."
     )
     if any(start.needed for start in info.start):
-        yield (
-            "It lies on top of another adapter, and needs it: adapter.json says which, under "
-            "`start`."
-        )
+        yield ("This adapter needs another adapter beneath it; `start` in adapter.json names it.")
     if info.tokens:
         yield f"New words: {', '.join(f'`{token}`' for token in info.tokens)}."
     yield (
-        "Licence of this adapter: for those to say who own the images, within the base's and the "
-        "images' terms."
+        "Licence of this adapter: the owners of the training images decide it, within the "
+        "terms of the base and of the images."
     )
 
 
@@ -129,8 +126,8 @@ def _data(info: AdapterInfo) -> Iterator[str]:
     if cohort is None:
         origin = info.adopted.format if info.adopted else "unknown"
         yield (
-            f"Unknown: it was made with another tool ({origin}) and brought in with `latentdrift "
-            "adopt`."
+            "The training data are unknown: the adapter was made with another tool "
+            f"({origin}) and imported with `latentdrift adopt`."
         )
         return
     images = ", ".join(f"{number} {split}" for split, number in cohort.images.items())
@@ -150,8 +147,8 @@ def _data(info: AdapterInfo) -> Iterator[str]:
         "patient is in this folder."
     )
     yield (
-        "How the images were collected and de-identified is said where the cohort is kept, and not "
-        "known here."
+        "The owners of the cohort document how the images were collected and "
+        "de-identified. The adapter has no record of it."
     )
 
 
@@ -228,8 +225,8 @@ def _load(info: AdapterInfo, name: str) -> str:
     if code:
         lines.append(f"In stock diffusers:\n\n```python\n{code.format(**words)}\n```")
         lines.append(
-            "Stock pipelines ignore drift; `docs/export.md` of latentdrift has the lines that give "
-            "it to them."
+            "Stock pipelines ignore drift; `docs/export.md` of latentdrift shows the "
+            "lines that add it."
         )
     return "\n\n".join(lines)
 
@@ -240,16 +237,16 @@ def _limits(info: AdapterInfo) -> Iterator[str]:
         "device, not for diagnosis."
     )
     yield (
-        "Every picture is synthetic and is to be labelled so wherever it goes; an edited one is a "
-        "hypothesis, no forecast."
+        "Every generated image is synthetic; label it so wherever it is used. An edited "
+        "image is a hypothesis, not a forecast."
     )
     yield (
-        "It knows the patients above and no others: do not expect it to hold for other ages, "
-        "scanners or hospitals."
+        "The adapter was trained on the patients above and on no others. Do not expect it "
+        "to work for other ages, scanners or hospitals."
     )
     yield (
-        "Models trained on few images can repeat them. Look for copies before pictures, or this "
-        "file, leave the hospital."
+        "Models trained on few images can repeat them. Search for copies before generated "
+        "images, or this adapter, leave the hospital."
     )
 
 

@@ -1,4 +1,4 @@
-"""What `evaluate` found of an adapter's images, in its adapter.json and its model card."""
+"""Scores of `evaluate` in an adapter's adapter.json and model card."""
 
 from __future__ import annotations
 

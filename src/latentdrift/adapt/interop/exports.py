@@ -77,7 +77,7 @@ def _diffusers_words(
 
 
 def _a1111_words(source: Path, info: AdapterInfo, base: str | None, out: Path) -> dict[str, str]:
-    """As safetensors, and in the older layout of AUTOMATIC1111."""
+    """Write learned words as safetensors, and in the older layout of AUTOMATIC1111."""
     files = {}
     for word, rows in load_file(source / textual_inversion.FILE).items():
         name = _plain(word)
@@ -319,7 +319,7 @@ def _base(info: AdapterInfo) -> str:
 
 
 def _stem(info: AdapterInfo) -> str:
-    """What the file is called where the file's name is what a user types."""
+    """Stem of an exported file whose name is the word that a user types."""
     return "-".join(["latentdrift", *info.describe.strip("<>").split()]).lower()
 
 

@@ -37,7 +37,7 @@ BUNDLE = "bundle_emb."
 
 @dataclass(frozen=True)
 class ForeignWeights:
-    """What a file holds, in our terms."""
+    """Contents of a file of another tool, as changes of a base, words or a network."""
 
     changes: lora.Lora = field(default_factory=dict)
     words: Mapping[str, Tensor] = field(default_factory=dict)
@@ -59,7 +59,8 @@ class Format:
     recognise: Callable[[Foreign], bool]
     read: Callable[[Foreign, Base], ForeignWeights]
     width: Callable[[Foreign], int | None]
-    """Of the prompts' vectors that it is made for; None where it does not say."""
+    """Width of the prompt embeddings that the file is made for; None where the file does not state
+    it."""
 
 
 def _any(*parts: str) -> Callable[[Foreign], bool]:
@@ -280,7 +281,7 @@ def describe(foreign: Foreign, name: str) -> str:
 
 
 def read(foreign: Foreign, base: Base) -> ForeignWeights:
-    """What is in a file, checked to fit a base.
+    """Read a file of another tool and check that it fits a base.
 
     Raises:
         AdapterError: Not a known format, or made for another base.

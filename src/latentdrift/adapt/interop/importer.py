@@ -32,7 +32,7 @@ from latentdrift.model.drift import Drift
 
 
 def recognised(path: Path) -> str:
-    """What a file is, in words, before any base is loaded."""
+    """Name the format of a file in words, before any base is loaded."""
     foreign = _open(path)
     return formats.describe(foreign, formats.recognise(foreign))
 

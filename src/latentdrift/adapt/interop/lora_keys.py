@@ -53,7 +53,7 @@ def by_name(foreign: Foreign, base: Base, settings: Mapping[str, Any] | None = N
 
 
 def peft(foreign: Foreign, base: Base) -> Lora:
-    """The same with peft's adapter_config.json, which alone has the scale."""
+    """Read a LoRA of peft with its adapter_config.json, which alone has the scale."""
     path = foreign.path.with_name("adapter_config.json")
     if not path.is_file():
         raise AdapterError(

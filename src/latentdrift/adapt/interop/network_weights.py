@@ -30,7 +30,7 @@ UNKNOWN = {"global_pool_conditions": False, "controlnet_conditioning_channel_ord
 
 @dataclass(frozen=True)
 class Network:
-    """What a file holds, to be put into a base by a row of METHODS."""
+    """Network of a file, to be put into a base by a row of METHODS."""
 
     method: str
     tensors: Mapping[str, Tensor]

@@ -24,7 +24,7 @@ class Example:
     row: int
     """Its position in metadata.csv."""
     caption: str
-    """What is said of it."""
+    """Description of the image."""
     shown: int | None = None
     """Position of the picture from which comes what the network is shown beside the noisy
     latent."""

@@ -214,7 +214,7 @@ def merge(base: Base) -> None:
 
 
 def fold(model: Any) -> None:
-    """The same for one network that has matrices."""
+    """Fold the matrices into one network that has them."""
     from diffusers.utils import recurse_remove_peft_layers
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -243,8 +243,8 @@ def collect(base: Base) -> Lora:
 
 
 def write(lora: Lora, path: Path) -> None:
-    """As `pipe.load_lora_weights` reads it; where alpha is not the rank of every module, it stands
-    in the metadata."""
+    """Write a LoRA as `pipe.load_lora_weights` reads it; alphas that differ from the rank stand in
+    the metadata."""
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, Any] = {}
     for name, pair in lora.items():
@@ -259,7 +259,7 @@ def write(lora: Lora, path: Path) -> None:
 
 
 def read(path: Path) -> Lora:
-    """What `write` wrote."""
+    """Read a LoRA that `write` wrote."""
     with safe_open(path, "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         about = file.metadata() or {}

@@ -34,7 +34,7 @@ class Method:
 
     summary: str
     file: str | None
-    """What stock diffusers loads, inside the adapter folder; None: the whole network, whose folder
+    """File inside the adapter folder that stock diffusers loads; None: the whole network, whose folder
     the base's family names."""
     options: tuple[str, ...]
     """The options of `fit` that shape its parameters."""
@@ -56,8 +56,8 @@ class Method:
     remove: Callable[[Base], Base]
     """The base without it, bit for bit."""
     called: str = "{images}"
-    """What stands for the pictures in a prompt: of {images}, what the cohort shows, the new
-    {token}, the {rare_word}."""
+    """Placeholder of the images in a prompt: {images} for the cohort's words, {token} for a new
+    word, or {rare_word}."""
     examples: Callable[[Cohort, str, FitOptions, str], list[Example]] = of_rows
     """(cohort, split, options, what the pictures are called) -> what there is to learn."""
     image_input: str | None = None
@@ -71,7 +71,7 @@ class Method:
     trains_text: bool = False
     """The text encoder can be trained, too."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Of options whose default is the method's own."""
+    """Defaults of options that the method sets itself."""
 
     @property
     def learns_word(self) -> bool:

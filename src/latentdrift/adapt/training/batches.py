@@ -1,5 +1,5 @@
-"""What each step sees. Everything random in step k comes from (seed, k): a run that goes on needs
-no memory of its generators."""
+"""Batches of training. All randomness of step k comes from (seed, k), so a resumed run needs no
+state of its generators."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ class Batch:
     eps: Tensor
     t: Tensor
     prompts: tuple[str, ...]
-    """What the network is told: the caption, or nothing."""
+    """Prompts given to the network: each the caption, or empty."""
     captions: tuple[str, ...]
-    """What is in the picture: says the class of an image, told or not."""
+    """Captions of the images, whether or not they are given to the network; they name the class of
+    an image."""
     seen: Tensor | None = None
     """Noise in the network's input, where it is not eps, its target."""
     weight: Tensor | None = None
-    """What each latent counts in the loss, [B, 1, h, w]; none: 1."""
+    """Weight of each latent in the loss, [B, 1, h, w]; None: 1."""
     beside: Tensor | None = None
-    """What the network is shown beside the noisy latents, [B, ...]."""
+    """Inputs of the network beside the noisy latents, [B, ...]."""
     counts: Tensor | None = None
-    """What each image counts in the loss, [B]; none: 1."""
+    """Weight of each image in the loss, [B]; None: 1."""
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -73,7 +74,7 @@ class Batches:
     seed: int
     noise: Noise = field(default_factory=Noise)
     weights: np.ndarray | None = None
-    """What each latent of each image counts in the loss, [N, 1, h, w]."""
+    """Weight of each latent of each image in the loss, [N, 1, h, w]."""
     beside: Beside | None = None
     blinds: bool = False
     """Whether what is shown beside is left out as often as the prompt, half of the times together

@@ -35,7 +35,7 @@ class Checkpoint:
     step: int
     file: Path
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """What the trainer knew."""
+    """Further state of the trainer."""
 
     def restore(
         self,

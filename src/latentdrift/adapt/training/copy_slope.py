@@ -61,22 +61,22 @@ class CopySlope:
         )
         if not clear and max(abs(end) for ends in self.interval for end in ends) > self.full:
             return (
-                f"{self.n} images are too few to see whether the start's mean is copied "
-                f"({finding}): give a larger `n`."
+                f"{self.n} images are too few to measure whether the start's mean is "
+                f"copied ({finding}): give a larger `n`."
             )
         if not clear:
             return (
-                f"No copying of the start's mean is seen in {self.n} images ({finding}): drift of "
-                "the start hardly matters here."
+                f"No copying of the start's mean is measured in {self.n} images "
+                f"({finding}). Drift of the start has little effect on this model."
             )
         if abs(self.share[steepest]) < IGNORED:
             return (
-                f"The start's mean is ignored ({finding}): drift of the start hardly matters for "
-                "this model."
+                f"The start's mean has almost no effect on the image ({finding}). Drift of "
+                "the start has little effect on this model."
             )
         return (
-            f"The start's mean is copied into the image ({finding}): drift of the start matters "
-            "for this model."
+            f"The start's mean is copied into the image ({finding}). Drift of the start "
+            "matters for this model."
         )
 
 
@@ -174,7 +174,7 @@ class Response:
     starts: Tensor
     """z of every picture, [N, C] float64."""
     x0: Tensor
-    """The same of what came of it."""
+    """Channel means of the latents that were sampled from these starts."""
 
     def __post_init__(self) -> None:
         """See that B can be known.

@@ -1,4 +1,4 @@
-"""What a fit will cost, before it is begun: parameters, time, memory, disk."""
+"""Estimated cost of a fit before it starts: parameters, time, memory, disk."""
 
 from __future__ import annotations
 

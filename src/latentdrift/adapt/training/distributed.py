@@ -61,7 +61,7 @@ class Processes:
         return self.rank == 0
 
     def share(self, images: int) -> slice:
-        """Which of so many images are this process's."""
+        """Slice of the images that this process works on."""
         each = images // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 

@@ -60,7 +60,7 @@ def calibrated(
     classes: Mapping[str, Sequence[int]],
     report: ProgressCallback,
 ) -> dict[str, Any]:
-    """What adapter.json says of the drift with the start that the fit asks for.
+    """Calibrate the start of sampling, and return the drift entry of adapter.json.
 
     Args:
         base: as it is after training.

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Patience:
-    """What the checkpoints so far have shown."""
+    """State of early stopping after the checkpoints so far."""
 
     limit: int
     """Checkpoints in a row without a lower loss after which the run is over."""
@@ -21,7 +21,7 @@ class Patience:
     """Checkpoints since."""
 
     def after(self, step: int, loss: float) -> Patience:
-        """What is known after one more checkpoint."""
+        """State after one more checkpoint."""
         if math.isfinite(loss) and (self.loss is None or loss < self.loss):
             return replace(self, step=step, loss=loss, waited=0)
         return replace(self, waited=self.waited + 1)
@@ -32,5 +32,5 @@ class Patience:
         return self.waited >= self.limit
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in checkpoints and in adapter.json."""
+        """Entry in checkpoints and in adapter.json."""
         return asdict(self)

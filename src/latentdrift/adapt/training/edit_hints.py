@@ -37,15 +37,16 @@ Image = TypeVar("Image", bound=Placed)
 
 @dataclass(frozen=True, eq=False)
 class Sourced:
-    """What each image to edit is shown beside: a hint for each ControlNet, in the stack's order."""
+    """Inputs of the ControlNets for each image to edit: one hint per ControlNet, in the stack's
+    order."""
 
     wanted: tuple[Hint, ...] = ()
     files: tuple[Path | None, ...] = ()
-    """Where a hint is given and not made from the image."""
+    """Files of hints that are given and not made from the image."""
     cohort: Cohort | None = None
-    """Whose masks are shown, where masks are."""
+    """Cohort whose masks serve as hints, if any."""
     part: Mapping[str, Any] = field(default_factory=dict)
-    """Which slice, where a given hint is a volume: `plane` and `position`."""
+    """`plane` and `position` of the slice, for a given hint that is a volume."""
 
     def having(self, images: Sequence[Image]) -> list[Image]:
         """The images that have every mask; of the others their number is said.
@@ -98,7 +99,7 @@ class Sourced:
 
     @property
     def _masks(self) -> list[Hint]:
-        """Those that the cohort has to have."""
+        """Hints that need a mask of the cohort."""
         return [hint for hint, file in self._pairs if hint.column and file is None]
 
     def _hash(self, hint: Hint, file: Path | None, row: int | None) -> str | None:

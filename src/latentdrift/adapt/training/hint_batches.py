@@ -138,7 +138,7 @@ class Pictures(Mapping[int, list[Tensor]]):
     asked for."""
 
     count: int
-    """Of images."""
+    """Number of images."""
     make: Callable[[int], list[Tensor]]
     key: str
     """A hash of all that they are made from."""
@@ -163,7 +163,7 @@ def pictures(
     rows: Sequence[int | None],
     resolution: int,
 ) -> Pictures | None:
-    """What the images to draw are shown; None where the network is shown no hints.
+    """Hint images for the images to generate; None where the network takes no hints.
 
     Args:
         options: `like` or `hint_image`.

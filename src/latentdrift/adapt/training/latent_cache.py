@@ -1,4 +1,4 @@
-"""What the frozen parts of the base say about a cohort, worked out once: latent moments of images,
+"""Cache of a cohort's values under the frozen parts of the base: latent moments of images,
 embeddings of prompts.
 
 A cache is a folder of memory-mapped `.npy` files whose name is a hash of all that shaped them, so a
@@ -192,8 +192,8 @@ def contexts(
 
 
 def live_contexts(base: Base, prompts: Sequence[str]) -> Callable[[Sequence[str]], Conditioning]:
-    """The same by a text encoder that is trained: encoded at each call, with a gradient; only the
-    token ids are kept."""
+    """Embeddings by a text encoder in training: encoded at each call, with a gradient; only the
+    token ids are cached."""
     tokens = [ids.to(base.device) for ids in base.tokenize(prompts)]
     place = {prompt: row for row, prompt in enumerate(prompts)}
 

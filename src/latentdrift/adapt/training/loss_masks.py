@@ -48,7 +48,7 @@ def weights(
     size: int,
     root: Path,
 ) -> np.ndarray:
-    """What each latent counts in the loss: [rows of the cohort, 1, size, size] float32, 1 where all
+    """Weight of each latent in the loss: [rows of the cohort, 1, size, size] float32, 1 where all
     of it is inside.
 
     Args:
@@ -84,8 +84,8 @@ def weights(
 def _inside(
     cohort: Cohort, row: Mapping[str, Any], column: str, resolution: int, size: int
 ) -> np.ndarray:
-    """Which part of each latent is inside, [size, size] in [0, 1]: the mask padded as its image is,
-    then averaged by area."""
+    """Share of each latent inside the mask, [size, size] in [0, 1]: the mask is padded as its image
+    is, then averaged by area."""
     mask = files.labels(cohort, row, column)
     fit = cohort.fit(row, mask, resolution)
     (top, left), square = fit.corner, np.zeros(fit.padded)

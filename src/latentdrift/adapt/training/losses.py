@@ -1,5 +1,5 @@
-"""What a step of training compares. Drift is not here: it wraps the denoiser, which then takes
-plain noise (form W)."""
+"""Losses of a training step. Drift is not here: it wraps the denoiser, which then takes plain noise
+(form W)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def draw_times(n: int, length: int, generator: torch.Generator) -> Tensor:
 
 
 def min_snr(schedule: Schedule, t: Tensor, gamma: float) -> Tensor:
-    """What the times [B] count in the loss, float64 [B]."""
+    """Weights of the times [B] in the loss, float64 [B]."""
     a = schedule.a(t)
     s = schedule.s(t)
     return MIN_SNR[schedule.prediction_type]((a / s).square(), gamma)

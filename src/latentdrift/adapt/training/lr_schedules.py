@@ -35,7 +35,7 @@ class Rates:
 
     @classmethod
     def of(cls, full: float, schedule: str, warm_up: int | None, steps: int) -> Rates:
-        """As options say it.
+        """Learning rates from the options.
 
         Raises:
             OptionError: An unknown schedule, or a warm-up that the run does not reach the end of.

@@ -36,7 +36,7 @@ class Optimizer:
     state: float
     """Bytes that it keeps per trained weight."""
     package: str | None = None
-    """What has to be installed for it."""
+    """Package that the optimiser needs."""
 
 
 OPTIMIZERS: dict[str, Optimizer] = {

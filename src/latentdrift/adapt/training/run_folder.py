@@ -35,7 +35,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where an interrupted run goes on from."""
+        """Folder of the checkpoints from which an interrupted run resumes."""
         return self.folder / "checkpoints"
 
     @property

@@ -161,7 +161,7 @@ class Tracker:
     open: Callable[[Path, int], Board]
     """(run folder, steps already done) -> an open tracker."""
     package: str | None = None
-    """What has to be installed for it."""
+    """Package that the tracker needs."""
 
 
 TRACKERS: dict[str, Tracker] = {

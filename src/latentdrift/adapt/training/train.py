@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit made."""
+    """Result of a fit."""
 
     adapter: Path
     info: AdapterInfo
@@ -264,7 +264,7 @@ def _stream(
     beside: Beside | None,
     known: latent_cache.Moments | None,
 ) -> Batches | prior_preservation.Preserving:
-    """What each step sees."""
+    """Batches of the training steps."""
     options = todo.options
     length = len(base.schedule.alpha_bar)
     own = Batches(
@@ -309,11 +309,11 @@ def _loop(
     draw: Callable[[Trainer], None],
     on_step: Callable[[int, float], None] | None,
 ) -> None:
-    """From where the trainer stands to the last step, or to where patience ends."""
+    """Train from the trainer's current step to the last step, or until early stopping."""
     options = todo.options
 
     def look() -> None:
-        """Where a checkpoint is due: the held-out loss, and the checkpoint."""
+        """Compute the held-out loss and write the checkpoint, where one is due."""
         due = trainer.done % options.checkpoint_every == 0 or trainer.done == options.steps
         if due and trainer.watched < trainer.done:
             training_log.held_out(trainer.done, trainer.watch(inputs.held_out))
@@ -366,7 +366,7 @@ def _last(
     judge: Judge | None,
     training_log: TrainingLog | Silence,
 ) -> PreviewVerdict | None:
-    """What the judge says of pictures of the finished adapter; None where none are drawn."""
+    """Verdict on preview images of the finished adapter; None without previews."""
     if judge is None or not previews.wanted:
         return None
     judgement = judge(previews.draw(trainer.base, drift, LAST_PICTURES))

@@ -141,7 +141,7 @@ class Trainer:
         return outcome
 
     def _parts(self, batch: Batch) -> list[Batch]:
-        """What goes through this process's network, one after another."""
+        """Parts of a batch that go through this process's network one after another."""
         size = len(batch) // self.passes
         spans = [slice(first, first + size) for first in range(0, len(batch), size)]
         return [batch.part(span).part(self.processes.share(size)) for span in spans]

@@ -1,5 +1,5 @@
-"""What a run tells while it runs: log.jsonl, a tracker, a progress bar with an estimate, preview
-pictures."""
+"""Output of a running fit: log.jsonl, a tracker, a progress bar with an estimate, preview
+images."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ class TrainingLog:
         self.board.picture(pixels, done)
 
     def judged(self, done: int, judgement: PreviewVerdict) -> None:
-        """What a judge said of the pictures after `done` steps."""
+        """Log a verdict on the images after `done` steps."""
         self.run.log(step=done, judged=judgement.colour, sentence=judgement.sentence)
         level = logging.WARNING if judgement.colour == "red" else logging.INFO
         log.log(level, "after %d steps: %s", done, judgement.line)
 
     def early_stopping(self, done: int, best: Patience) -> None:
-        """Of a run with early stopping: when it ended, and which checkpoint is the adapter."""
+        """Log when early stopping ended the run, and which checkpoint is the adapter."""
         self.run.log(step=done, kept=best.step, kept_held_out=best.loss, waited=best.waited)
         log.info(
             "%s after %d steps; the adapter is the checkpoint of step %d, with the lowest held-out "
@@ -114,7 +114,7 @@ class TrainingLog:
 
 
 class Silence:
-    """What the processes beside the first one tell: nothing."""
+    """Empty training log of all processes but the first."""
 
     def __enter__(self) -> Silence:
         return self
@@ -141,7 +141,7 @@ class Silence:
         """A preview."""
 
     def judged(self, done: int, judgement: PreviewVerdict) -> None:
-        """What a judge said of pictures."""
+        """Log nothing."""
 
     def early_stopping(self, done: int, best: Patience) -> None:
-        """Which checkpoint is the adapter."""
+        """Log nothing."""

@@ -104,19 +104,19 @@ class Job:
     optimizer: Optimizer
     resolution: int
     describe: str
-    """What stands for the pictures in a prompt: the cohort's words, or a word that is learned."""
+    """Noun of the images in a prompt: the cohort's words, or a learned word."""
     pictures: str
-    """What the cohort shows."""
+    """Words of the cohort for its images."""
     words: Mapping[str, str]
     """New words, and the text that each starts as."""
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     noise: Noise
-    """What is trained on; held-out losses are of plain noise."""
+    """Noise of training; held-out losses use plain noise."""
     settings: Mapping[str, Any]
     """All that shapes the result; a run continues only under the same."""
     hint: Hint | None = None
-    """What a ControlNet is shown."""
+    """Hint of a ControlNet."""
 
     @property
     def rate(self) -> float:
@@ -148,7 +148,7 @@ class Job:
 
     @cached_property
     def positions(self) -> tuple[int, ...]:
-        """Of the training images in metadata.csv, each once."""
+        """Positions of the training images in metadata.csv, each once."""
         return tuple(sorted({example.row for example in self.train}))
 
     @cached_property
@@ -166,7 +166,7 @@ class Job:
 
     @property
     def class_prompt(self) -> str:
-        """Of the pictures that the base draws of the class."""
+        """Prompt of the class images that the base draws."""
         return self.options.class_prompt or prompts.sentence(self.pictures, {})
 
     @property
@@ -178,8 +178,8 @@ class Job:
         )
 
     def weights(self, base: Base, cohort: Cohort, root: Path) -> np.ndarray | None:
-        """What each latent of each image counts in the loss, from a cache below `root`; None where
-        all count the same."""
+        """Weight of each latent of each image in the loss, from a cache below `root`; None where
+        all weights are equal."""
         if self.options.mask is None:
             return None
         size = base.latent_size(self.resolution)
@@ -194,8 +194,8 @@ class Job:
         )
 
     def beside(self, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside | None:
-        """What the network is shown beside the noisy latents of examples, from a cache below
-        `root`; None where it is nothing."""
+        """Inputs of the network beside the noisy latents of examples, from a cache below `root`;
+        None where it takes none."""
         return (
             IMAGE_INPUTS[self.row.image_input].make(self, base, cohort, moments, root)
             if self.row.image_input

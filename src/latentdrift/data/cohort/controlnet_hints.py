@@ -41,10 +41,10 @@ class Kind:
     """Position of an image -> position of the row that its hint is made from; images that have no
     hint are left out."""
     make: Callable[[np.ndarray], np.ndarray] | None
-    """From the picture [C, R, R] in [0, 1] that it is made from; None where it is made from the
-    mask of that."""
+    """Function from an image [C, R, R] in [0, 1] to the hint; None where the hint is made from the
+    image's mask."""
     colour: bool = False
-    """As many channels as the cohort's pictures have."""
+    """Whether a hint has as many channels as the cohort's images."""
 
     @property
     def needs_column(self) -> bool:
@@ -58,7 +58,7 @@ class Hint:
 
     kind: str
     column: str | None = None
-    """Of the cohort, which names a mask file per image."""
+    """Column of the cohort that names a mask file per image."""
     labels: tuple[int, ...] = ()
     """Values other than 0 of all masks that were trained on; they become evenly spread grey levels
     up to 1."""
@@ -85,7 +85,7 @@ class Hint:
 
     @classmethod
     def of(cls, text: str, cohort: Cohort) -> Hint:
-        """The same, with the labels that the cohort's masks have.
+        """Parse a hint, with the labels of the cohort's masks.
 
         Raises:
             OptionError: As `parse`, or the cohort has no such column.

@@ -23,7 +23,7 @@ MAX_EXAMPLES = 3
 
 
 def names(cohort: Cohort, column: str, option: str) -> pd.Series:
-    """What a column says of each image's mask, None where it says nothing.
+    """Names of the images' mask files in a column, None where the cell is empty.
 
     Args:
         cohort: With the masks below its folder.

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 NUMBER = r"(\d+(?:\.\d+)?)\D*$"
-"""Of a visit: 2 of `2`, `MR2` and `ses-02`."""
+"""Number of a visit: 2 of `2`, `MR2` and `ses-02`."""
 
 
 def clocks(table: pd.DataFrame) -> np.ndarray:
-    """What can say the order of visits, the most exact first: days, the visit's number, age; float
-    [N, 3], NaN where unknown."""
+    """Values that order the visits, the most exact first: days, the visit's number, age; float [N,
+    3], NaN where unknown."""
     numbers = table["visit"].astype("string").str.extract(NUMBER, expand=False)
     columns = (table["days"], numbers, table["age"])
     return np.stack(

@@ -26,10 +26,10 @@ ARCHIVES = {
 """First bytes of an archive or a compression that has to be unpacked first -> its name."""
 
 TAR_MAGIC = b"ustar"
-"""Of a tar archive, at byte 257 (POSIX.1-1988)."""
+"""Magic of a tar archive, at byte 257 (POSIX.1-1988)."""
 
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What a damaged stream raises, beside OSError."""
+"""Errors of a damaged stream, beside OSError."""
 
 
 def is_compressed(start: bytes) -> bool:

@@ -181,8 +181,8 @@ def _grey(
 
 
 def _padding(dataset: Dataset, array: np.ndarray) -> np.ndarray:
-    """Where stored values are Pixel Padding Value (to Range Limit) (PS3.3 C.7.5.1.1.2), whichever
-    sign the header gives them."""
+    """Mask of stored values that are Pixel Padding Value (to Range Limit) (PS3.3 C.7.5.1.1.2),
+    whichever sign the header gives them."""
     first = header.number(dataset, "PixelPaddingValue")
     last = header.number(dataset, "PixelPaddingRangeLimit")
     if first is None or array.dtype.kind not in "iu":

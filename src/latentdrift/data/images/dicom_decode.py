@@ -45,7 +45,7 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-"""What pydicom and its decoders raise on a damaged file."""
+"""Errors of pydicom and its decoders on a damaged file."""
 
 REQUIRED = (
     "Rows",

@@ -1,5 +1,4 @@
-"""What is taken from a DICOM header, and nothing else: an allow-list of attributes, the geometry,
-the raw identity.
+"""Allow-list of a DICOM header: some attributes, the geometry, the raw identity, and nothing else.
 
 De-identification works by allow-list: an attribute leaves the header only if it is named here or
 asked for by name. Ages over 89 are identifiers under HIPAA's safe harbour (45 CFR
@@ -66,7 +65,7 @@ BAD_VALUE = (
     OverflowError,
     NotImplementedError,
 )
-"""What pydicom raises when a malformed value is converted."""
+"""Errors of pydicom on a malformed value."""
 
 logging.getLogger("pydicom").setLevel(
     logging.CRITICAL
@@ -127,8 +126,8 @@ def is_unreadable(dataset: Dataset, keyword: str, count: int = 1, frame: int = 0
 
 
 def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
-    """What is there and is left out because it cannot be read or is not allowed; values are never
-    quoted."""
+    """Notes on header values that are left out because they cannot be read or are not allowed;
+    values are never quoted."""
     notes = [
         f"its {keyword} cannot be read and is left out"
         for keyword, count in NUMBERS.items()

@@ -29,8 +29,8 @@ from latentdrift.data.images.uids import Uids
 from latentdrift.errors import InputError
 
 SESSION = Uids()
-"""Of pictures that are written without a private folder: they stay together as long as the process
-lives."""
+"""UIDs of images that are written without a private folder; they are consistent as long as the
+process lives."""
 
 LEVELS = 65535
 """Steps of a 16-bit pixel."""

@@ -129,8 +129,7 @@ class Image:
     date: str | None = None
     """Raw date YYYYMMDD, in memory only: import turns it into days since the first visit."""
     notes: tuple[str, ...] = ()
-    """What a person should know before using the picture: burned-in text, an ignored window, lost
-    bits."""
+    """Notes for a person who uses the image: burned-in text, an ignored window, lost bits."""
 
     @property
     def plane(self) -> Plane | None:

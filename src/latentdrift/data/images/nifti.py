@@ -70,10 +70,10 @@ DAMAGE = (
     WrapStructError,
     *compression.DAMAGE,
 )
-"""What nibabel raises on a damaged file."""
+"""Errors of nibabel on a damaged file."""
 
 CUT_SHORT = ("Expected", "greater than file size")
-"""What it says when the file ends too early."""
+"""Parts of nibabel's messages for a file that ends too early."""
 
 GZIP_LIMIT = 1032
 """Bytes that one byte of gzip can stand for at most (zlib.net, "Maximum Compression Factor")."""

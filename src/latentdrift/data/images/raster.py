@@ -43,7 +43,7 @@ DAMAGE = (
     lzma.LZMAError,
     tifffile.TiffFileError,
 )
-"""What Pillow and tifffile raise on a damaged file."""
+"""Errors of Pillow and tifffile on a damaged file."""
 
 CUT_SHORT = (
     "truncated",
@@ -53,7 +53,7 @@ CUT_SHORT = (
     "unexpected end",
     "not enough image data",
 )
-"""What they say when the file ends too early."""
+"""Parts of their messages for a file that ends too early."""
 
 _AS_IS = ("L", "LA", "RGB", "RGBA", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _OPAQUE = {"1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA"}

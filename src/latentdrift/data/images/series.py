@@ -44,8 +44,8 @@ SAME = (
     "Rows",
     "Columns",
 )
-"""What all slices of a volume share, beside orientation and spacing: a series may hold several
-echoes, phases or Dixon parts."""
+"""Header fields that are equal in all slices of a volume, beside orientation and spacing: a series
+may hold several echoes, phases or Dixon parts."""
 
 GEOMETRY = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
@@ -125,8 +125,8 @@ class Series:
 
 
 def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, Any] | None:
-    """What `group` needs of a file, as plain values; None where it holds no slice with a place, or
-    what is left out."""
+    """Header values that `group` needs of a file; None where it holds no slice with a position, or
+    is left out."""
     try:
         with open(root / name, "rb") as file, quiet():
             if not is_dicom(file.read(132)):

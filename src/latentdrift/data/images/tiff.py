@@ -36,7 +36,8 @@ _CODECS = (
     tifffile.COMPRESSION.LZMA,
 )
 _BITS = (1, 8, 16, 32, 64)
-"""What tifffile decodes without the optional imagecodecs; Pillow's libtiff reads the others."""
+"""Sample sizes and compressions that tifffile decodes without the optional imagecodecs; Pillow's
+libtiff reads the others."""
 
 _PILLOWS_BITS = (2, 4, 12)
 """Bits of a sample that Pillow unpacks."""
@@ -143,8 +144,8 @@ def _palette(page: tifffile.TiffPage) -> np.ndarray:
 
 
 def _with_alpha_only(page: tifffile.TiffPage, array: np.ndarray) -> np.ndarray:
-    """Of extra samples (TIFF 6.0 tag 338) only unassociated alpha: with associated alpha the
-    colours lie over black already."""
+    """Image without extra samples (TIFF 6.0 tag 338), except unassociated alpha: with associated
+    alpha the colours lie over black already."""
     if array.ndim == 2:
         return array
     colours = 1 if page.photometric in _GREY else 3

@@ -14,7 +14,7 @@ from pathlib import Path
 from latentdrift.storage import write_text
 
 FILES = {"salt": "salt.txt", "map": "uids.csv"}
-"""What lies in the private folder: the secret, and every UID beside what stands for it."""
+"""Files of the private folder: the secret, and every UID beside its replacement."""
 
 
 @dataclass(frozen=True)

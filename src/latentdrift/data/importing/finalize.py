@@ -45,7 +45,7 @@ DESCRIBE = {
     "US": "ultrasound scan",
     "PT": "PET scan",
 }
-"""What a picture of a modality (PS3.3 C.7.3.1.1.1) is called where nobody says what it shows."""
+"""Noun for an image of a modality (PS3.3 C.7.3.1.1.1), where no description is given."""
 
 
 MAX_EXAMPLES = 24
@@ -64,10 +64,10 @@ class AcceptedPicture:
     file: str
     staged: dict[str, Any]
     rows: tuple[int, ...]
-    """Of the table, that tell of it."""
+    """Rows of the table that belong to the image."""
     values: dict[str, Any]
     doubts: tuple[Doubt, ...] = ()
-    """What its header or the map says outright, and that was left out."""
+    """Values of its header or of the map that cannot be read and were left out."""
 
     @property
     def patient(self) -> str | None:

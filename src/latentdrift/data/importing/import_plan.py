@@ -1,5 +1,5 @@
-"""What an import will do, known and checked before a pixel is read: source, map, table, which file
-has which row, disk."""
+"""Plan of an import, checked before a pixel is read: source, map, table, the row of each file, disk
+space."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Plan:
     files: list[str]
     """Relative to the root, sorted."""
     refused: list[Refusal]
-    """What the source names and has out of reach."""
+    """Files of the source that are out of reach."""
     map: TableMap
     table: Table | None
     titles: dict[str, str]
@@ -76,7 +76,7 @@ class Plan:
     leave_out: tuple[str, ...]
     """Kinds of DICOM objects that are no scans and are not taken."""
     key: str
-    """Of everything that decides the pixels; unfinished work with another key is not used."""
+    """Key of everything that decides the pixels; unfinished work with another key is not used."""
 
     def united(self, numbers: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, Any]]:
         """The usable ones of a picture's rows, and what they say together.
@@ -311,8 +311,8 @@ def _volumes(
 
 
 def survey(options: ImportOptions) -> dict[str, Any]:
-    """What an import would read, leave out and need, from names, tables and first bytes, without
-    reading pixels.
+    """List the files that an import would read, leave out and need, from names, tables and first
+    bytes, without reading pixels.
 
     `files_with_a_row` is None where rows are found by the patient in DICOM headers, which are not
     read.

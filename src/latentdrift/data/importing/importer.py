@@ -110,7 +110,7 @@ class _Reading:
     read_options: dict[str, Any]
     """Arguments of `readers.read`."""
     volumes: Mapping[str, Series]
-    """As of the plan."""
+    """Volumes of the plan."""
 
     def images(self, name: str) -> list[Image]:
         """The pictures of a file, or of the series that it stands for."""
@@ -291,8 +291,8 @@ def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
 
 
 def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Any], list[Doubt]]:
-    """What is known of a picture without a table: its header, then what the map says outright; and
-    what of it cannot be read."""
+    """Values of an image without a table: those of its header, then those of the map; and the
+    values that cannot be read."""
     folders = readable(name).split("/")[:-1]
     places = {"parent": folders[-1:], "top": folders[:1], None: []}
     stated = {

@@ -1,5 +1,5 @@
-"""Which row of the table belongs to which file: by a pattern of the file's name, or by the patient
-and date of its header."""
+"""Match of table rows and files: by a pattern of the file's name, or by the patient and date of its
+header."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Links:
-    """Which rows name which file.
+    """Links between table rows and files.
 
     Attributes:
         rows_of: Relative path -> numbers of the rows that name it, at least one.

@@ -1,5 +1,5 @@
-"""Which files a source has, and which of them are out of reach: links that lead out of it or
-nowhere, folders that stay shut."""
+"""Walk over the files of a source, with those out of reach: links that lead out of it or nowhere,
+folders without permission."""
 
 from __future__ import annotations
 

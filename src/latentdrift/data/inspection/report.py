@@ -1,4 +1,4 @@
-"""What `inspect` found, as inspect.json and one HTML page with plots and a contact sheet."""
+"""Result of `inspect` as inspect.json and one HTML page with plots and a contact sheet."""
 
 from __future__ import annotations
 

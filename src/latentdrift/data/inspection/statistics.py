@@ -17,7 +17,7 @@ from latentdrift.data.images.near_duplicates import MayPair, near_duplicates
 from latentdrift.data.images.thumbnails import thumbnail
 
 BINS = 64
-"""Of the intensity histogram over [-1, 1]."""
+"""Bins of the intensity histogram over [-1, 1]."""
 FEW = 20
 """Images below which a split says little."""
 MANY_CLIPPED = 0.02
@@ -74,8 +74,8 @@ def mixed(counts: Mapping[str, int]) -> list[str]:
 
 
 def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
-    """What more than one split has: patients, identical pixels, and near-duplicates of different
-    patients or of none.
+    """Find leaks between splits: patients, identical pixels, and near-duplicates of different or
+    unknown patients.
 
     Args:
         cohort: The cohort.
@@ -102,8 +102,8 @@ def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
     leak = inspection["leaks"]
     if leak["patients"]:
         sentences.append(
-            f"{len(leak['patients'])} patients are in more than one split: scores on held-out "
-            "images will flatter."
+            f"{len(leak['patients'])} patients are in more than one split, so scores on "
+            "held-out images will be too good."
         )
     if leak["pixels"]:
         sentences.append(

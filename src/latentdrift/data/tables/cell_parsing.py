@@ -186,8 +186,8 @@ def read_rows(
 
 
 def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[str, Any]:
-    """What several rows of one picture say together: findings are joined, an empty cell says
-    nothing, all else must agree.
+    """Unite several rows of one image: findings are joined, empty cells are skipped, all other
+    values must agree.
 
     Args:
         rows: The table's rows.

@@ -39,8 +39,7 @@ PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 WIDEST = 255
 """Characters to which a placeholder may fill up a cell; file names are no longer."""
 MAX_WILDCARDS = 3
-"""Of `*` in a column's `pattern`; each multiplies the time that a text can take that does not
-match."""
+"""Wildcards `*` in a column's `pattern`, at most; each multiplies the time to reject a text."""
 
 
 class Column(BaseModel):
@@ -64,13 +63,14 @@ class Column(BaseModel):
     type: Literal["number", "category"] | None = None
     """Default: a number if every value of the column is one."""
     unit: str | None = None
-    """Of an age: years, months, weeks or days. Of another number: any word."""
+    """Unit of an age: years, months, weeks or days. For another number: any word."""
     separator: str = "|"
     """Between several findings."""
     none: str | None = None
     """The value that says: no finding."""
     format: str | None = None
-    """Of a date, as in Python's strptime; default: found from all values of the column."""
+    """Format of a date, as in Python's strptime; default: inferred from all values of the
+    column."""
 
     @model_validator(mode="before")
     @classmethod
@@ -128,7 +128,7 @@ class TableMap(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: tuple[str, ...] = ()
-    """Of a preset: names (with * and ?) of the table that lies with the images."""
+    """Names (with * and ?) of the table that lies with the images, for a preset."""
     encoding: str | None = None
     """The table's encoding; default: found out."""
     sheet: str | None = None

@@ -1,4 +1,4 @@
-"""Who the patients are stays outside the cohort: salted pseudonyms, and a private folder beside
+"""Pseudonymization: salted pseudonyms in the cohort, and the identities in a private folder beside
 it."""
 
 from __future__ import annotations

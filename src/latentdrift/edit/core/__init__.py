@@ -1,1 +1,1 @@
-"""What every editor needs: the task, attention control, masks."""
+"""Core of all editors: the task, attention control, masks."""

@@ -44,7 +44,7 @@ def with_hints(base: Base, hints: Sequence[Tensor]) -> Denoiser:
 
 
 def hashes(hints: Sequence[Tensor]) -> list[str]:
-    """Of hints, each sha256."""
+    """SHA-256 of each hint."""
     return [hashlib.sha256(hint.contiguous().cpu().numpy().tobytes()).hexdigest() for hint in hints]
 
 

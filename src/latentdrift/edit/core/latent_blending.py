@@ -1,5 +1,5 @@
-"""Where an edit may act: outside of a mask the network's x0 is the source's, at every step
-(inpainting with 4 channels)."""
+"""Latent blending: outside of a mask the network's x0 is the source's, at every step (inpainting
+with 4 channels)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where editors start that draw from noise: as sampling does, drifted as the adapter's is."""
+"""Start of editors that draw from noise: as in sampling, with the adapter's drift."""
 
 from __future__ import annotations
 

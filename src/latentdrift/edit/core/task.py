@@ -35,7 +35,8 @@ Mix = Callable[[Tensor, Tensor, int], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
-    """From where, and along what, the source's own prompt leads back to the source."""
+    """Inversion of the source image under its own prompt: the noise, the reference prompts and the
+    residuals per step."""
 
     xt: Tensor
     """[1, C, h, w], `depth` steps up."""
@@ -85,8 +86,8 @@ class Task:
     denoiser: Denoiser
     """The network with drift wrapped around it, that of the source's class."""
     changed: Denoiser
-    """The same with that of the class that the image is changed to; one network where drift does
-    not differ by class."""
+    """Network with the drift of the class that the image is changed to; the same network where
+    drift does not depend on the class."""
     schedule: Schedule
     x0: Tensor
     """Scaled latent of the source image [1, C, h, w]."""
@@ -107,14 +108,14 @@ class Task:
     inversion: Inverted | None = None
     """The source's inversion, for editors that start from one."""
     starts: tuple[Tensor, Tensor] | None = None
-    """Where sampling starts under either prompt, [1, C, h, w] each, for editors that draw from
+    """Start of sampling under either prompt, [1, C, h, w] each, for editors that draw from
     noise."""
     parts: tuple[Conditioning, ...] = ()
     """The source's prompt with one of several changes each."""
     inside: Tensor | None = None
-    """Where the image may change [1, 1, h, w] in [0, 1]; everywhere, if None."""
+    """Region that may change [1, 1, h, w] in [0, 1]; None: everywhere."""
     attention: Attention = field(default_factory=Attention)
-    """Of the network."""
+    """Attention control of the network."""
     words: Alignment | None = None
     """How the tokens of the two prompts correspond; None for a network that reads no tokens."""
     spec: EditSpec = field(default_factory=EditSpec)

@@ -1,5 +1,5 @@
-"""Which token of one prompt is which of another: by token ids, so words that are several vectors
-align like any other."""
+"""Alignment of the tokens of two prompts by token ids, so words of several vectors align like any
+other."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 
 EXCHANGES = ("replace", "refine")
-"""What a word does that stands in another's place: take over its attention, or have its own (Hertz
-et al. 2023, section 3.2)."""
+"""Attention of a word that replaces another: it takes over the old word's attention, or has its own
+(Hertz et al. 2023, section 3.2)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Of a source's L tokens and a target's."""
+    """Alignment of the L tokens of a source prompt and a target prompt."""
 
     matrix: Tensor
     """[L, L]: the share of a source token's (row) attention that a target token (column) takes
@@ -48,7 +48,7 @@ def align(
     exchange: str,
     factors: Tensor | None = None,
 ) -> Alignment:
-    """Of two padded lists of token ids.
+    """Align two padded lists of token ids.
 
     Args:
         source: [L], a first token, as many as `lengths` says, a last one, padding.
@@ -94,7 +94,7 @@ def align(
 def of_prompts(
     base: Base, source: str, target: str, exchange: str, emphasis: Sequence[str]
 ) -> Alignment:
-    """Of two prompts.
+    """Align the tokens of two prompts.
 
     Args:
         base: whose tokens they are.

@@ -17,8 +17,8 @@ EXTREME = 3.0
 
 @torch.no_grad()
 def differing(task: Task) -> Tensor:
-    """Where the two prompts ask for different noise: [1, 1, h, w] in [0, 1], relative to where they
-    differ most.
+    """Difference of the noise under the two prompts: [1, 1, h, w] in [0, 1], relative to its
+    maximum.
 
     The mean over NOISES of |eps(target) - eps(source)|, at AT of the trajectory whatever the edit's
     own depth, and at most EXTREME times its own mean: else one spike would make all the rest look
@@ -40,8 +40,8 @@ def differing(task: Task) -> Tensor:
 
 
 def diffedit(task: Task) -> tuple[Tensor, Tensor]:
-    """From the inversion; where the prompts differ less than `mask_threshold`, the counterfactual
-    is the reconstruction.
+    """Edit from the inversion; where the prompts differ less than `mask_threshold`, the
+    counterfactual is the reconstruction.
 
     At each step, as in the paper's algorithm, but that what is put back is the reconstruction's xt
     and not the inversion's: then nothing outside of the mask is a difference.

@@ -28,7 +28,7 @@ from latentdrift.sample.start_override import starting_at
 
 WAY = ("strength", "steps", "guidance", "seed")
 NOISE = (*WAY, "seeds")
-"""Of editors that draw at random."""
+"""Options of editors that draw at random."""
 MASK = ("mask", "protect", "mask_edge")
 
 
@@ -56,7 +56,7 @@ class Editor:
     """A row."""
 
     edit: Callable[[Any], tuple[Tensor, Tensor]]
-    """From a `task` to the latents (reconstruction, counterfactual)."""
+    """Function from a `task` to the latents (reconstruction, counterfactual)."""
     task: type[Task] | type[Instruction] = Task
     """Two prompts for a network that knows pictures by them, or an instruction for one that is
     shown the source."""
@@ -66,8 +66,8 @@ class Editor:
     """Rows of INVERSIONS that it can start from, the first by default; without one it starts from
     noise."""
     says: str = "prompts"
-    """What is said of the change: the `prompts`, or its `parts` one by one, or `sentences` of
-    either state."""
+    """Form of the change for the editor: the `prompts`, its `parts` one by one, or `sentences`
+    about either state."""
     attends: bool = False
     """It reads or changes attention maps."""
     needs_mask: bool = False

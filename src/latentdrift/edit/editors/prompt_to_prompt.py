@@ -42,8 +42,8 @@ def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
 
 
 class _Control:
-    """What is remembered of the reconstruction's step at hand, and where the words were looked at
-    so far."""
+    """Attention maps of the reconstruction's current step, and the average maps of the words so
+    far."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -65,7 +65,7 @@ class _Control:
         return denoise
 
     def remember(self, layer: Layer, maps: Tensor) -> Tensor:
-        """Of the reconstruction, the condition's maps."""
+        """Store the maps of the reconstruction's condition."""
         self.maps[layer.name] = maps[-1:]
         if layer.cross:
             self._look(0, maps[-1:], self.words)

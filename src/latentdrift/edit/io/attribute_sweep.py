@@ -68,7 +68,7 @@ def write_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
 
 
 def write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """The same as H.264, through the ffmpeg that imageio-ffmpeg brings."""
+    """Write the frames as H.264, with the ffmpeg of imageio-ffmpeg."""
     from imageio_ffmpeg import write_frames
 
     height, width = frames[0].shape[:2]
@@ -90,7 +90,7 @@ def write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
 
 
 ANIMATIONS: dict[str, Callable[..., None]] = {"gif": write_gif, "mp4": write_mp4}
-"""What `animate` writes, from `path` and `frames`."""
+"""Writers of `animate`, from `path` and `frames`."""
 
 
 def check_animation(name: str, grid: Sequence[str]) -> None:

@@ -36,8 +36,8 @@ class Counterfactual:
 
     original: Tensor
     reconstruction: Tensor
-    """What the editor makes of the original where nothing changes: whatever differs from the
-    original is the method's loss."""
+    """Result of the editor without a change; its difference from the original is the loss of the
+    method."""
     counterfactual: Tensor
     """With the change; the edit is what differs from the reconstruction."""
     others: tuple[Tensor, ...] = ()

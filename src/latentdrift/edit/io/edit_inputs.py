@@ -1,4 +1,4 @@
-"""What is to be edited: one image file, or the rows of a cohort, with what is known of each."""
+"""Inputs of an edit: one image file, or the rows of a cohort, with their known attributes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Subject:
     """Its place in the source; never a file name, which may name a person."""
     image: Image
     attributes: Mapping[str, Any]
-    """What is known of it, in the adapter's terms."""
+    """Known attributes, in the adapter's terms."""
     fit: Fit
     weight: np.ndarray | None = None
     """[H, W] in [0, 1], what a change counts: 0 outside a mask, and 1 inside but for its soft edge;
@@ -120,15 +120,15 @@ class Entry:
     memory of one image."""
 
     name: str
-    """As of the subject."""
+    """Name of the subject."""
     attributes: Mapping[str, Any]
-    """As of the subject."""
+    """Attributes of the subject."""
     read: Callable[[], Subject]
     """The image without a mask."""
     row: int | None = None
     """Its position in the cohort; None of a file."""
     sha256: str | None = None
-    """Of the pixels, and of what maps to [-1, 1]."""
+    """Hash of the pixels and of the values that map to [-1, 1]."""
     inside: np.ndarray | None = None
     """bool [H, W], where it may change; everywhere, if None."""
     edge: float = 0.0
@@ -192,8 +192,8 @@ def entries(options: EditOptions, info: AdapterInfo, resolution: int) -> list[En
 
 
 def _insides(options: EditOptions, n: int) -> list[np.ndarray]:
-    """Where each of n images may change, bool [H, W]; one array for all where the masks are one
-    picture."""
+    """Region that may change of each of n images, bool [H, W]; one array for all where the masks
+    are one picture."""
     masks, protected = (_pictures(path, options, n) for path in (options.mask, options.protect))
     count = max(len(masks), len(protected))
     inside_masks = [
@@ -349,8 +349,8 @@ def _of_file(
 
 
 def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
-    """What the header says of an image, and what all training images had in common, in the
-    adapter's words."""
+    """Attributes in an image's header, and those that all training images shared, in the adapter's
+    words."""
     header = {"modality": image.modality, "view": image.plane, **image.attributes}
     known = prompts.spelled(prompts.attributes_of(header, spec), spec)
     granted = prompts.constant_attributes(known, spec)

@@ -1,4 +1,4 @@
-"""What `edit` was asked for, in words: the two prompts of each image, or the instruction."""
+"""Requests of `edit` in words: the two prompts of each image, or the instruction."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ class Request:
     target: str
     """The prompt that describes it as it should be; empty where only a free instruction says so."""
     instruction: str | None
-    """What leads from one to the other, where the editor takes that."""
+    """Instruction from one state to the other, for an editor that takes it."""
     parts: Sequence[str] | None = None
     """Prompts with one change each, for an editor that takes them; as in `counterfactual.edit`."""
     sentences: tuple[Sequence[str], Sequence[str]] | None = None
     """Sentences about source and target, for an editor that takes sets of them."""
     change_facts: Mapping[str, Any] = field(default_factory=dict)
-    """What is recorded of the wish: the editor, the changes as they are for this image, findings
-    added and removed."""
+    """Recorded change: the editor, the changes of this image, findings added and removed."""
     step: Mapping[str, Any] = field(default_factory=dict)
     """The values of a grid that it is; empty without one."""
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of the edit's folder."""
         return "-".join(
             [
                 self.entry.name,
@@ -53,7 +52,7 @@ class Request:
 
     @property
     def title(self) -> str:
-        """What a person reads: "age 85, dementia"."""
+        """Title for a reader: "age 85, dementia"."""
         return ", ".join(
             f"{name} {_format_value(value)}" if _is_number(value) else str(value)
             for name, value in self.step.items()
@@ -61,7 +60,7 @@ class Request:
 
     @property
     def network_prompt(self) -> str:
-        """What the network is told to draw."""
+        """Text that the network receives: the instruction, or the changed prompt."""
         return self.instruction or self.target
 
     @property
@@ -99,7 +98,7 @@ def _slug(value: Any) -> str:
 
 @dataclass(frozen=True)
 class EditPlan:
-    """What is to change, whoever's image it is."""
+    """Requested change, the same for all images."""
 
     changes: Mapping[str, Any]
     """An age may be `Years` from the image's own."""
@@ -108,7 +107,7 @@ class EditPlan:
     editor: str
     """A row of EDITORS."""
     sentences: int
-    """Of each state, where the editor takes sets of them."""
+    """Number of sentences about each state, for an editor that takes sets of them."""
     info: AdapterInfo
     """adapter.json: how prompts are worded."""
     grid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
@@ -118,7 +117,7 @@ class EditPlan:
 
     @classmethod
     def of(cls, options: EditOptions, model: Model) -> EditPlan:
-        """From the options.
+        """Build the plan from the options of `edit`.
 
         Raises:
             OptionError: An attribute or a value that the adapter's cohort has not, an editor that

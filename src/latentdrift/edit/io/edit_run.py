@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Hints(Protocol):
-    """What ControlNets are shown of an image; see `adapt.shown`."""
+    """Hints of ControlNets for an image; see `edit_hints`."""
 
     def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> Sequence[Tensor]:
         """The hints [3, R, R] of a picture."""
@@ -62,14 +62,14 @@ class EditRun:
 
     @property
     def inversion_cache(self) -> InversionCache:
-        """Where its inversions are."""
+        """Cache of the run's inversions."""
         return InversionCache(
             self.options.inversions or self.options.out / "cache", self.model_facts
         )
 
     @property
     def share(self) -> float:
-        """Of the steps that are run."""
+        """Share of the steps that are run."""
         return 1.0 if EDITORS[self.plan.editor].draws else self.options.strength
 
     @property
@@ -78,7 +78,7 @@ class EditRun:
         return EDITORS[self.plan.editor].keeps(self.options.detail)
 
     def folder(self, request: Request) -> Path:
-        """Of one counterfactual."""
+        """Folder of one counterfactual."""
         return self.options.out / request.name
 
     def facts(self, request: Request) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class EditRun:
         }
 
     def missing(self) -> list[Request]:
-        """Those that are not made yet."""
+        """Requests whose edit is not written yet."""
         return [
             request
             for request in self.requests
@@ -127,11 +127,11 @@ class EditRun:
             )
 
     def _places(self, request: Request) -> tuple[Path, Path]:
-        """Where it lies: in `out`, or held back."""
+        """Possible folders of an edit: in `out`, or in quarantine."""
         return self.folder(request), quarantine(self.options.out) / request.name
 
     def completed(self) -> list[Request]:
-        """Those that are made, and not held back."""
+        """Requests whose edit is written and not in quarantine."""
         return [
             request
             for request in self.requests
@@ -205,7 +205,7 @@ class EditRun:
         )
 
     def folder_back(self, request: Request) -> Path:
-        """Where the edit that undoes one lies, and where `evaluate` with `edits` looks for it."""
+        """Folder of the edit that undoes a request; `evaluate` with `edits` reads it there."""
         return self.folder(request) / "reverse" / request.entry.name
 
     def inversions(self, requests: Sequence[Request]) -> int:

@@ -68,8 +68,8 @@ def on_square(path: Path, fit: Fit) -> np.ndarray:
 
 
 def quarantine(out: Path) -> Path:
-    """Where counterfactuals lie that the gate held back: beside `out`, so that nothing takes them
-    for a part of it."""
+    """Folder of counterfactuals that the gate held back: beside `out`, so it is not taken for a
+    part of it."""
     return out.with_name(f"{out.name}-quarantine")
 
 
@@ -201,7 +201,8 @@ def _write_like(
 
 
 def _source(subject: Subject) -> dict[str, Any]:
-    """What kind of file it was and which part of it; neither its name nor its identifiers."""
+    """Kind of the source file and the part of it that was edited, without its name or
+    identifiers."""
     image = subject.image
     where = (
         {}

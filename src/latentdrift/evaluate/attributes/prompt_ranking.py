@@ -37,7 +37,7 @@ POINTS = 21  # of the curve
 WORST = 6  # pictures that are farthest from their prompts
 
 Look = Callable[[np.ndarray], np.ndarray]
-"""Whose prompt each picture is dealt, int [N] -> a number for each picture [N]."""
+"""Function from the prompt assigned to each image, int [N], to a number for each image [N]."""
 
 
 @dataclass(frozen=True)

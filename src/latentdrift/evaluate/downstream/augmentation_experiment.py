@@ -28,7 +28,7 @@ REFERENCE = "real"
 AUGMENTED = "real, augmented"
 IMITATED = "real + GAN"
 COMPARED = {"difference": REFERENCE, "augmented_difference": AUGMENTED, "gan_difference": IMITATED}
-"""What other arms are given beside, where it is there."""
+"""Arms that other arms are compared with, where they exist."""
 
 Progress = Callable[[int, int], None]
 
@@ -87,9 +87,9 @@ class Learned:
     real: Any
     synthetic: Any
     few: Any
-    """Of the real ones."""
+    """Share of the real images."""
     gan: Any
-    """Of a GAN that learned from the real ones; None where none was asked for."""
+    """Images of a GAN that learned from the real images; None without one."""
 
 
 @dataclass(frozen=True)

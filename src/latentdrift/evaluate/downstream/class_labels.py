@@ -21,7 +21,7 @@ class Classes:
 
     attribute: str
     value: str
-    """As the cohort spells it; of findings, one of those that an image can have."""
+    """Value as the cohort spells it; for findings, one of several that an image can have."""
 
     def __str__(self) -> str:
         return f"{self.attribute}={self.value}"

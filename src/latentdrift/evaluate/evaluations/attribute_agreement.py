@@ -60,7 +60,7 @@ class AgreementMetric(ResultModel):
     """Mean with shuffled labels."""
     floor_range: Interval | None
     ceiling: float | None
-    """The same of held-out real images."""
+    """Value of held-out real images."""
     ceiling_ci: Interval | None
 
 
@@ -122,12 +122,13 @@ def agreement_light(numbers: dict[str, RankedMetric]) -> Light:
         low, high = share
         parts.setdefault(colour_of_share(low, high), []).append(f"{name} {low:.0%} to {high:.0%}")
     rule = (
-        "95 % intervals of how well the attribute can be recognised in the synthetic images: 0 % "
-        "as with shuffled labels, 100 % as in held-out real images (by correlation or AUC; whole "
-        f"prompt: how often the own prompt fits best). Green: all from {GREEN_FROM:.0%}. Red: one "
-        f"ends below {RED_BELOW:.0%}. Not enough to say: an interval between these is wider than "
-        f"{MAX_WIDTH:.0%}. Cannot be judged: too few images, or the classifiers do not recognise "
-        "the attribute in real images."
+        "The 95 % intervals show how well classifiers recognise the attribute in the "
+        "synthetic images: 0 % as with shuffled labels, 100 % as in held-out real images. "
+        "The measure is the correlation or the AUC; for the whole prompt, it is how often "
+        f"the own prompt fits best. Green: every interval begins at {GREEN_FROM:.0%} or "
+        f"above. Red: an interval ends below {RED_BELOW:.0%}. Not enough to say: an "
+        f"interval between these is wider than {MAX_WIDTH:.0%}. Cannot be judged: too few "
+        "images, or the classifiers do not recognise the attribute in real images."
     )
     return TITLE, worst_colour(parts), f"{list_by_colour(parts)} {rule}"
 
@@ -188,10 +189,11 @@ def agreement_blocks(agreement: Agreement) -> list[html_report.Block]:
             row |= ranked_cells(metric)
             rows.append(row | {"result": one.verdict if key in ("r", "auc") else None, "n": n})
     caption = (
-        "Classifiers that learned from real training images look at the synthetic ones. The table "
-        "of the synthetic images says what was asked for. Held-out real images: the same "
-        "classifiers and the labels of real images, the best that can be expected. Labels "
-        "shuffled: the synthetic images with their labels in random order, which is chance."
+        "Classifiers that learned from real training images predict the attributes of the "
+        "synthetic images. Their predictions are compared with the requested values. "
+        "Held-out real images: the same classifiers and the labels of real images, the "
+        "best to expect. Labels shuffled: the synthetic images with their labels in "
+        "random order, which is chance."
     )
     if agreement.left_out:
         names = ", ".join(attribute(name) for name in agreement.left_out)

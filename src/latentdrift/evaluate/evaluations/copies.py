@@ -99,20 +99,21 @@ def lights(results: Results) -> list[Light]:
     """Number of copies."""
     result = results.get(CopiesResult)
     if result is None or result.copies is None:
-        return [("Copies?", "grey", "Not looked for: no training images were given.")]
+        return [("Copies?", "grey", "Not judged: no training images were given.")]
     metric = result.metrics["copies"]
     search = result.copies
     finds_controls = search.planted.caught >= MIN_PLANTED_DETECTED * search.planted.n
     colour: Colour = "red" if metric.value else "green" if finds_controls else "amber"
     expected = ""
     if metric.floor:
-        expected = f" Of as many held-out real images, {metric.floor:.1f} would be counted."
+        expected = f" Among as many held-out real images, {metric.floor:.1f} would count as copies."
     sentence = (
         f"{metric.value} of {metric.n['synthetic']} synthetic images are copies of one of "
-        f"{metric.n['train']} training images (similarity above {search.threshold:.3f}, also "
-        f"mirrored, cropped, shifted or turned).{expected} Control: of {search.planted.n} altered "
-        f"training images that were added, {search.planted.caught} were found. Green: no copy, and "
-        f"at least {MIN_PLANTED_DETECTED:.0%} of the control images are found."
+        f"{metric.n['train']} training images (similarity above {search.threshold:.3f}, "
+        f"also mirrored, cropped, shifted or rotated).{expected} Control: the search found "
+        f"{search.planted.caught} of {search.planted.n} altered training images that were "
+        f"added for this test. Green: no copy, and at least {MIN_PLANTED_DETECTED:.0%} of "
+        "these controls found. Red: any copy."
     )
     return [("Copies?", colour, sentence)]
 
@@ -126,9 +127,9 @@ def distance_lights(results: Results) -> list[Light]:
     value = metric.value
     colour: Colour = "green" if value >= FAR_ENOUGH else "amber" if value >= TOO_NEAR else "red"
     sentence = (
-        f"Mean distance of a synthetic image to its nearest training image: {value:.2f} times that "
-        f"of held-out patients. Green from {FAR_ENOUGH}; red below {TOO_NEAR}, where images follow "
-        "single training patients."
+        "The mean distance from a synthetic image to its nearest training image is "
+        f"{value:.2f} times that of held-out patients. Green: at least {FAR_ENOUGH}. Red: "
+        f"below {TOO_NEAR}; the images then follow single training patients."
     )
     return [("Keeps its distance?", colour, sentence)]
 

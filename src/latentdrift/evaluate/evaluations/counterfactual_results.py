@@ -32,7 +32,7 @@ class NumberChange(ResultModel):
     error: EditMean
     """Distance of the result from the requested value."""
     untouched: float
-    """The same distance of the originals."""
+    """Distance of the originals."""
     ceiling: float | None
     """Error of the predictors on held-out real images."""
     share_ceiling: float | None
@@ -51,11 +51,11 @@ class ClassChange(ResultModel):
     """Share of edits in which the target is seen."""
     reached_ci: Interval | None
     untouched: float
-    """The same share of the originals."""
+    """Share of the originals."""
     moved: EditMean
     """Change of the log-odds towards the target."""
     ceiling: float | None
-    """The same share of held-out real images that have the target."""
+    """Share of held-out real images that have the target."""
 
 
 Change = NumberChange | ClassChange
@@ -69,7 +69,7 @@ class CollateralCell(ResultModel):
     ci: Interval | None
     n: int
     share: float | None
-    """The same as a share of the difference between the real classes."""
+    """Change as a share of the difference between the real classes."""
     share_ci: Interval | None
     is_requested: bool = Field(alias="asked")
     """Whether the change was requested."""
@@ -109,7 +109,7 @@ class FollowUps(ResultModel):
     patients: int
     metrics: dict[str, EditMean]
     no_change: dict[str, EditMean]
-    """The same of the untouched originals."""
+    """Means of the untouched originals."""
     gain: dict[str, EditMean]
     """Difference of the two."""
 

@@ -74,35 +74,38 @@ def card_blocks(scores: Card, edits: Sequence[Mapping[str, Any]]) -> list[html_r
 
 
 JUDGED = (
-    "Effectiveness, as classifiers see it that learned from real training images and guided no "
-    "edit. Intervals are 95 % and resample patients."
+    "Effectiveness: the requested change, as measured by classifiers that learned from "
+    "real training images and guided no edit. The 95 % intervals resample patients."
 )
 OF_NUMBERS = (
-    " Numeric attributes. Share made: how much of the requested change is seen, 1 is all of it. "
-    "Share seen in real images: how much of a true difference between real images is seen. Error: "
-    "mean distance of the result from the requested value; for the original (nothing done), and of "
-    "held-out real images from their own value (best expected)."
+    " Numeric attributes. Share made: how much of the requested change is seen; 1 is all "
+    "of it. Share seen in real images: how much of a true difference between real images "
+    "is seen. Error: mean distance of the result from the requested value. Error of the "
+    "original: the same without any edit. Error in real images: mean distance of held-out "
+    "real images from their own value, the best to expect."
 )
 OF_CLASSES = (
-    " Classes. Reached: share of edits in which the target is seen afterwards; in the originals "
-    "(before), and in held-out real images that have it (best expected). Shift: mean change of the "
-    "log-odds towards the target; below 0 is away from it."
+    " Classes. Reached: share of edits in which the classifiers see the target. Before: "
+    "this share in the originals. In real images: this share in held-out real images that "
+    "have the target, the best to expect. Shift: mean change of the log-odds towards the "
+    "target; below 0, the edit moves away from it."
 )
 AMOUNTS = (
-    "Means over edits, as shares of the intensity range; for the area, share of the pixels. In "
-    "brackets 95 % intervals."
+    "Means over edits as shares of the intensity range; areas are shares of the pixels. "
+    "Brackets: 95 % intervals."
 )
 IDENTITY = (
-    "Identity: similarity (cosine of features) of the original with the counterfactual and with "
-    "the reconstruction, beside two visits of a patient and two different patients. Same patient: "
-    "share that is at least as similar as 95 % of repeat visits."
+    "Identity: cosine similarity of features between the original and its counterfactual, "
+    "and its reconstruction. For comparison: two visits of one patient, and two different "
+    "patients. Same patient: share of pairs that are at least as similar as 95 % of "
+    "repeat visits."
 )
 
 
 REALISM = (
-    "Realism of each change: KID of the counterfactuals to held-out real images that have the "
-    "target, beside that of the untouched originals; 0 is best. Real vs real: between two halves "
-    "of these real patients. Few images give wide intervals."
+    "Realism of each change: KID between the counterfactuals and held-out real images "
+    "that have the target; 0 is best. For comparison: KID of the untouched originals, and "
+    "of two halves of these real patients (real vs real). Few images give wide intervals."
 )
 FOLLOWED = (
     "{n} edits of {patients} patients ask for a state in which the patient was scanned again. "
@@ -209,11 +212,12 @@ def _matrix(collateral: Collateral) -> html_report.Block:
             if cell.value is not None:
                 _write_cell(ax, j, i, cell, cell.value)
     caption = (
-        "Collateral matrix. Rows: requested changes. Columns: what the classifiers see change from "
-        f"original to counterfactual, mean; 1 is the difference between {unit_words(collateral)}. "
-        "Below: as a share of the difference between the real classes (of a number, two standard "
-        f"deviations). In brackets: requested. '!': not requested, and clearly more than "
-        f"{BEYOND:g} and {MATERIAL:.0%}."
+        "Collateral matrix. Rows: requested changes. Columns: mean change from original "
+        "to counterfactual that the classifiers see; 1 is the difference between "
+        f"{unit_words(collateral)}. Below: the change as a share of the difference between "
+        "the real classes (for a number, of two standard deviations). In brackets: "
+        f"requested. '!': not requested, and clearly above both {BEYOND:g} and "
+        f"{MATERIAL:.0%}."
     )
     return html_report.picture(figure, caption)
 

@@ -120,12 +120,14 @@ def effectiveness_light(changes: Iterable[Change]) -> Light:
         name = f"{change(row.change)} ({row.n} edits of {row.patients} patients)"
         parts.setdefault(colour, []).append(f"{name}: {finding}")
     rule = (
-        "95 % intervals of the share of the change that was made: 100 % is what the classifiers "
-        f"see of such a difference between real images. Green: all begin between {GREEN_FROM:.0%} "
-        f"and {MAX_SHARE:.0%}. Red: one ends below {RED_BELOW:.0%}, or moves away from the target. "
-        f"Not enough to say: an interval between these is wider than {MAX_WIDTH:.0%}, or edits of "
-        f"fewer than {MIN_PATIENTS} patients. Cannot be judged: the classifiers see less than "
-        f"{MIN_SEEN:.0%} of the difference in real images, or the originals have it already."
+        "The 95 % intervals show the share of the requested change that was made. 100 % "
+        "is the difference that the classifiers see between real images. Green: every "
+        f"interval begins between {GREEN_FROM:.0%} and {MAX_SHARE:.0%}. Red: an interval "
+        f"ends below {RED_BELOW:.0%}, or the change goes in the wrong direction. Not "
+        f"enough to say: an interval between these is wider than {MAX_WIDTH:.0%}, or fewer "
+        f"than {MIN_PATIENTS} patients were edited. Cannot be judged: the classifiers see "
+        f"less than {MIN_SEEN:.0%} of the difference in real images, or the originals "
+        "already have the target."
     )
     return "Edits do what was asked?", worst_colour(parts), f"{list_by_colour(parts)} {rule}"
 
@@ -177,8 +179,8 @@ def share_of_change(row: Change) -> tuple[float, float] | None:
 
 
 CELL_FINDINGS: dict[Colour, str] = {
-    "red": "Changed although not asked for",
-    "amber": "May have changed too far",
+    "red": "Changed although not requested",
+    "amber": "May have changed too much",
     "grey": "Not enough to say whether these changed",
 }
 
@@ -197,9 +199,9 @@ def collateral_light(collateral: Collateral) -> Light:
         if colour in parts
     ]
     rule = (
-        f"Green: every 95 % interval is within the difference between {unit_words(collateral)}, or "
-        f"within {MATERIAL:.0%} of the difference between the real classes. Red: a mean is clearly "
-        "beyond both."
+        "Green: every 95 % interval lies within the difference between "
+        f"{unit_words(collateral)}, or within {MATERIAL:.0%} of the difference between the "
+        "real classes. Red: a mean change clearly exceeds both."
     )
     return "And nothing else?", worst_colour(parts), " ".join([*sentences, rule])
 
@@ -221,19 +223,20 @@ def identity_light(label: str, identity: Identity | None) -> Light:
     """Light of whether edits stay as near to their originals as repeat visits do."""
     title = f"Still the same patient? ({label})"
     if identity is None:
-        return title, "grey", "Not enough to say: too few real patients came twice."
+        return title, "grey", "Not enough to say: too few real patients have two visits."
     n = identity.n
     ci = identity.passing_ci
     interval = f"[{ci[0]:.0%} to {ci[1]:.0%}]" if ci else "[no interval]"
     strangers = identity.strangers_passing
-    passing = "none" if strangers is None else f"{strangers:.0%}"
+    passing = "not measured" if strangers is None else f"{strangers:.0%}"
     sentence = (
-        f"{identity.passing:.0%} {interval} of {n['edits']} counterfactuals ({n['patients']} "
-        "patients) are at least as similar to their originals as 95 % of repeat visits of a "
-        f"patient are to each other; of pairs of different patients {passing}. Green: from "
-        f"{GREEN_FROM:.0%}. Red: the interval ends below {RED_BELOW:.0%}. Not enough to say: fewer "
-        f"than {MIN_PATIENTS} patients, an interval between these that is wider than "
-        f"{MAX_WIDTH:.0%}, or more than {MAX_STRANGERS:.0%} of different patients pass."
+        f"{identity.passing:.0%} {interval} of {n['edits']} counterfactuals "
+        f"({n['patients']} patients) resemble their originals at least as much as 95 % of "
+        "repeat visits of one patient resemble each other. Pairs of different patients: "
+        f"{passing}. Green: at least {GREEN_FROM:.0%}. Red: the interval ends below "
+        f"{RED_BELOW:.0%}. Not enough to say: fewer than {MIN_PATIENTS} patients, an "
+        f"interval between these that is wider than {MAX_WIDTH:.0%}, or more than "
+        f"{MAX_STRANGERS:.0%} of pairs of different patients."
     )
     return title, _colour_of_identity(identity), sentence
 

@@ -44,21 +44,24 @@ GOOD_COVERAGE = 0.8
 POOR_COVERAGE = 0.5
 """Coverage over that of real vs real at equal numbers of images (ours)."""
 MEASURES = (
-    "KID, MiFID and the Fréchet distance: 0 is best. Precision, density: how far synthetic images "
-    "look like real ones. Recall, coverage: how far each kind of real image is found among the "
-    f"synthetic ones. Both look at {K} nearest neighbours, or at all but one image of a smaller "
-    "set; more is better, up to real vs real, which is not 1."
+    "KID, MiFID and the Fréchet distance measure how far the synthetic set is from the "
+    "real images; 0 is best. Precision and density measure how closely synthetic images "
+    "resemble real ones. Recall and coverage measure how much of the variety of the real "
+    f"images the synthetic set has. These four use {K} nearest neighbours, or all other "
+    "images of a smaller set. Larger values are better. The best value to expect is that "
+    "of real vs real, which is not 1."
 )
 MIFID = (
-    "MiFID is the Fréchet distance, divided by the mean cosine distance to the nearest training "
-    "image where this distance is below 0.1. For real vs real, held-out real images take the place "
-    "of the synthetic ones and are divided in the same way. Scans of one body part are near to "
-    "each other, so held-out images are often divided by a smaller number than synthetic ones, and "
-    "real vs real can be larger, that is worse, than the value of the synthetic set. Such a value "
-    "is no praise: read it with the Fréchet distance, which is not divided."
+    "MiFID is the Fréchet distance with a penalty for copying: where the mean cosine "
+    "distance to the nearest training image is below 0.1, the Fréchet distance is divided "
+    "by it. Real vs real has the same penalty, computed from held-out real images. Scans "
+    "of one body part resemble each other, so held-out images often get the larger "
+    "penalty. Real vs real can therefore be larger (worse) than the value of the "
+    "synthetic set. This does not mean that synthetic images are better than real ones. "
+    "Compare with the Fréchet distance, which has no penalty."
 )
 SPACES_CAPTION = (
-    "Feature spaces. Distances compare only within one feature space and one way of resizing."
+    "Feature spaces. Compare distances only within one feature space and one way of resizing."
 )
 
 
@@ -150,8 +153,10 @@ def _distance(label: str, metrics: Mapping[str, Metric]) -> tuple[Colour, str]:
     ):
         return (
             "grey",
-            "Distances: two halves of the real patients are needed to say how far apart real "
-            "images are.",
+            (
+                "Distances: not judged. Two halves of the real patients are needed to measure "
+                "how far real images are apart."
+            ),
         )
     ratio = frechet.matched / frechet.floor if frechet.floor > 0 else float("inf")
     overlaps = kid.ci[0] <= kid.floor_ci[1]
@@ -160,14 +165,16 @@ def _distance(label: str, metrics: Mapping[str, Metric]) -> tuple[Colour, str]:
         colour = "green"
     elif ratio <= FAR_RATIO:
         colour = "amber"
-    comparison = "cannot be told from" if overlaps else "can be told from"
+    comparison = "does not differ measurably from" if overlaps else "differs from"
     return (
         colour,
-        f"Distances: by KID the synthetic set {comparison} a set of other real patients. The "
-        f"Fréchet distance is {ratio:.1f} times that between two halves of the real patients "
-        f"({frechet.floor_n} images each). Green when the ratio is at most {SIMILAR_RATIO}, or "
-        f"KID's interval reaches real-vs-real and the ratio is at most {FAR_RATIO:.0f}; red above "
-        f"{FAR_RATIO:.0f}.",
+        (
+            f"Distances: by KID, the synthetic set {comparison} a set of other real patients. "
+            f"The Fréchet distance is {ratio:.1f} times that between two halves of the real "
+            f"patients ({frechet.floor_n} images each). Green: this ratio is at most "
+            f"{SIMILAR_RATIO}, or at most {FAR_RATIO:.0f} where the interval of KID reaches "
+            f"real vs real. Red: the ratio is above {FAR_RATIO:.0f}."
+        ),
     )
 
 
@@ -182,14 +189,15 @@ def _variety(label: str, metrics: Mapping[str, Metric], fidelity: Colour) -> lis
     sentence = (
         f"Coverage {metric.matched:.0%} (real vs real: {metric.floor:.0%}): share of real "
         f"images with a synthetic image within their {metric.k}-nearest-neighbour radius "
-        f"({metric.floor_n} images each). Green from {GOOD_COVERAGE:.0%} of real vs real; red "
-        f"below {POOR_COVERAGE:.0%}, where whole kinds of image are missing."
+        f"({metric.floor_n} images each). Green: at least {GOOD_COVERAGE:.0%} of real vs "
+        f"real. Red: below {POOR_COVERAGE:.0%} of real vs real; whole kinds of real images "
+        "are then missing."
     )
     if fidelity in ("red", "grey") and colour != "red":
         colour = "grey"
         unknown = (
-            "Not judged: the images are not known to be like real ones, and ruined images can be "
-            "varied, too."
+            "Not judged: it is not known whether the images are realistic, and "
+            "unrealistic images can be varied, too."
         )
         sentence = f"{unknown} {sentence}"
     return [(f"As varied? ({label})", colour, sentence)]
@@ -238,8 +246,8 @@ def _distance_plots(metrics: Mapping[str, Metric]) -> list[html_report.Block]:
     for ax, (name, metric) in zip(axes, with_floor.items(), strict=True):
         _plot_distance(ax, name, metric)
     caption = (
-        "Distances to the real images; lines are 95 % intervals. An open circle compares with real "
-        "vs real, because it has the same number of images."
+        "Distances to the real images with 95 % intervals (lines). Compare the open "
+        "circles with real vs real: both have the same number of images."
     )
     return [html_report.picture(figure, caption)]
 
@@ -277,7 +285,10 @@ def _map(label: str, points: FeatureMap) -> html_report.Block:
     ax.set_xlabel(shares[0], fontsize=8)
     ax.set_ylabel(shares[1] if len(shares) > 1 else "", fontsize=8)
     ax.legend(fontsize=8, frameon=False)
-    caption = f"The images in {label} features. A good set covers the real points and no others."
+    caption = (
+        f"The images in {label} features. A good synthetic set covers the area of the real "
+        "images and no other."
+    )
     return html_report.picture(figure, caption)
 
 

@@ -77,10 +77,11 @@ def lights(results: Results) -> list[Light]:
     elif value <= MANY_DUPLICATES * n:
         colour = "amber"
     sentence = (
-        f"{value} of {n} synthetic images repeat another one (similarity above "
-        f"{result.duplicates.threshold:.3f}); of as many real images, {expected:.1f} would. "
-        f"Green: one at most, or no more than of real images; red above {MANY_DUPLICATES:.0%} of "
-        "the images, where the model draws the same few images again and again."
+        f"{value} of {n} synthetic images repeat another synthetic image (similarity above "
+        f"{result.duplicates.threshold:.3f}). Among as many real images, {expected:.1f} "
+        "would repeat another. Green: at most one, or no more than among real images. "
+        f"Red: more than {MANY_DUPLICATES:.0%} of the images; the model then draws the "
+        "same few images again and again."
     )
     return [("Different from one another?", colour, sentence), *distance_lights(results)]
 

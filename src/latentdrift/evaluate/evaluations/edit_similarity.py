@@ -83,8 +83,10 @@ def patient_warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if not unknown:
         return []
     return [
-        f"The records of {unknown} of {len(rows)} edits name no patient: edits of one image count "
-        "together, and intervals may be too narrow."
+        (
+            f"{unknown} of {len(rows)} edits record no patient. Edits of one image count as "
+            "one patient, and intervals may be too narrow."
+        )
     ]
 
 
@@ -100,15 +102,15 @@ def lights(results: Results) -> list[Light]:
     poor: Colour = "amber" if detailed == n else "red"
     colour: Colour = "green" if value >= FAITHFUL_SSIM else "amber" if value >= POOR_SSIM else poor
     sentence = (
-        f"Mean SSIM of the original and its reconstruction without any change: {value:.3f} over "
-        f"{n} edits. Green from {FAITHFUL_SSIM}; red below {POOR_SSIM}, where the editor loses the "
-        "image that it is to change."
+        "Mean SSIM between the original and its reconstruction without any change: "
+        f"{value:.3f} ({n} edits). Green: at least {FAITHFUL_SSIM}. Red: below "
+        f"{POOR_SSIM}; the editor then loses the image that it should change."
     )
     if detailed:
         sentence += (
-            f" {detailed} of the edits put only the change on the original, so that the "
-            "counterfactual keeps the detail that the reconstruction loses; the light is amber at "
-            "worst where all edits do."
+            f" {detailed} of the edits add only the change to the original, so the "
+            "counterfactual keeps the detail that the reconstruction loses. Where all "
+            "edits do so, the light is amber instead of red."
         )
     return [("Edits start faithful?", colour, sentence)]
 
@@ -118,9 +120,7 @@ def section(page: Page) -> list[html_report.Block]:
     result = page.results.get(EditSimilarityResult)
     if result is None or not page.edits:
         return []
-    caption = (
-        "Every edit: similarity of the original with the reconstruction and the counterfactual."
-    )
+    caption = "Similarity of each original with its reconstruction and its counterfactual."
     strips = [
         _strip(scores, edit)
         for scores, edit in list(zip(result.edits, page.edits, strict=True))[:MAX_EDITS]

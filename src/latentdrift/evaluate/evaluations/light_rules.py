@@ -14,9 +14,9 @@ from latentdrift.html_report import Colour
 GREEN_FROM = 0.75
 """Share of what is seen in real images: a green interval begins above it."""
 RED_BELOW = 0.5
-"""The same share: a red interval ends below it."""
+"""Limit of the share: a red interval ends below it."""
 MAX_WIDTH = 0.5
-"""The same share: a wider interval between the two says nothing."""
+"""Limit of the interval's width: a wider one, neither green nor red, allows no conclusion."""
 WORST_FIRST: tuple[Colour, ...] = ("red", "amber", "grey", "green")
 """The first colour that a part has is the colour of the whole."""
 

@@ -46,7 +46,7 @@ class RankMetric(ResultModel):
     """Rank of the own prompt."""
 
     ceiling: float
-    """The same of held-out real images with their own prompts."""
+    """Value of held-out real images with their own prompts."""
     ceiling_ci: Interval | None
     value: float
     ci: Interval | None
@@ -54,7 +54,7 @@ class RankMetric(ResultModel):
     """Mean with shuffled prompts."""
     floor_range: Interval
     blind: float | None = None
-    """The same with every image replaced by the mean of all."""
+    """Value with every image replaced by the mean of all."""
     n: dict[str, int] | None = None
 
 
@@ -205,12 +205,13 @@ def _caption(retrieval: Retrieval) -> str:
     n = retrieval.n
     among = retrieval.among
     return (
-        f"The {retrieval.prompts} prompts of {n['synthetic']} synthetic and {n['real']} held-out "
-        f"real images, ranked for each image by {retrieval.scorer}. The best of {among} is chosen, "
-        f"the own prompt and {among - 1} others at random, so that chance is {1 / among:.0%}. "
-        "Held-out real images: with their own prompts. Labels shuffled: synthetic images with "
-        "prompts in random order. Image withheld: every image is replaced by the mean of all; "
-        "where this is above chance, some prompts fit any image."
+        f"{retrieval.scorer} ranks the {retrieval.prompts} prompts of {n['synthetic']} "
+        f"synthetic and {n['real']} held-out real images for each image. It chooses the "
+        f"best of {among}: the own prompt and {among - 1} others at random; chance is "
+        f"{1 / among:.0%}. Held-out real images: with their own prompts. Labels shuffled: "
+        "synthetic images with prompts in random order. Image withheld: every image is "
+        "replaced by the mean of all images. A value above chance there means that some "
+        "prompts fit any image."
     )
 
 

@@ -34,11 +34,12 @@ from latentdrift.resampling import Resampling
 MAX_EXAMPLE_PARTNERS = 16
 """Real images of which the first is shown ruined; some controls mix it with others."""
 CAPTION = (
-    "Ruined controls: held-out real images made unreal. AUC: how well critics tell them from as "
-    "many real images (0.5: not at all, 1: always). Position of the synthetic set: 0 where real "
-    "images lie, 1 where the ruined images lie; above 0.5 the set is nearer to the ruined images. "
-    "It is given where the AUC's interval lies above 0.5. 95 % intervals resample patients and "
-    "synthetic images."
+    "Ruined controls are held-out real images that were made unrealistic. AUC: how well "
+    "critics distinguish them from as many intact real images (0.5: by chance, 1: "
+    "always). Position of the synthetic set: 0 where intact real images lie, 1 where the "
+    "ruined images lie. Above 0.5, the set is nearer to the ruined images. The position "
+    "is given only where the interval of the AUC lies above 0.5. The 95 % intervals "
+    "resample patients and synthetic images."
 )
 
 
@@ -129,34 +130,42 @@ def anatomy_light(anatomy: Anatomy | NoAnatomy) -> tuple[Colour, str]:
     n = anatomy.n
     recognised = len(anatomy.controls) - len(anatomy.unseen)
     sentence = (
-        f"Anatomy: {recognised} of {len(anatomy.controls)} kinds of ruined real images are told "
-        f"from {n['real']} real images of {n['patients']} patients; {anatomy.beyond:.0%} of the "
-        f"synthetic images lie beyond {ORDINARY:.0%} of the real ones (expected: "
-        f"{1 - ORDINARY:.0%})."
+        f"Anatomy: critics distinguish {recognised} of {len(anatomy.controls)} kinds of "
+        f"ruined real images from {n['real']} intact real images of {n['patients']} "
+        f"patients. {anatomy.beyond:.0%} of the synthetic images are less realistic than "
+        f"{ORDINARY:.0%} of the real ones (expected: {1 - ORDINARY:.0%})."
     )
     if anatomy.beyond_ci is None:
-        return "grey", f"{sentence} A judgement needs {FEWEST} different synthetic images."
+        return "grey", f"{sentence} A judgement needs at least {FEWEST} different synthetic images."
     if anatomy.nearer or anatomy.beyond_ci[0] > NEARER:
         kind = ""
         if anatomy.nearer:
-            kind = f" The set lies nearer to real images {anatomy.nearer[0]} than to real images."
+            kind = (
+                f" The set is nearer to real images {anatomy.nearer[0]} than to intact real images."
+            )
         return (
             "red",
-            f"{sentence}{kind} Red when a kind of ruined images is surely nearer, or most images "
-            "surely lie beyond.",
+            (
+                f"{sentence}{kind} Red: the set is clearly nearer to one kind of ruined "
+                "images, or clearly more than half of its images are less realistic than "
+                f"{ORDINARY:.0%} of the real ones."
+            ),
         )
     hidden = [*anatomy.unseen, *anatomy.undecided]
     if hidden:
         return (
             "grey",
-            f"{sentence} With so few images these kinds cannot be ruled out: real images "
-            f"{'; '.join(hidden)}.",
+            (
+                f"{sentence} There are too few images to exclude that the set is nearer to "
+                f"real images {'; '.join(hidden)}."
+            ),
         )
     positions = [control.position or 0.0 for control in anatomy.controls.values()]
     is_ordinary = max(positions) <= NEARER and anatomy.beyond <= MAX_BEYOND
     rule = (
-        "Green when no kind of ruined images is nearer than real ones, and at most "
-        f"{MAX_BEYOND:.0%} lie beyond."
+        "Green: no kind of ruined images is nearer than intact images, and at most "
+        f"{MAX_BEYOND:.0%} of the synthetic images are less realistic than {ORDINARY:.0%} "
+        "of the real ones."
     )
     return "green" if is_ordinary else "amber", f"{sentence} {rule}"
 

@@ -85,8 +85,8 @@ def section(page: Page) -> list[html_report.Block]:
         for row in table_rows(metrics, DISTANCE_TITLES)
     ]
     caption = (
-        f"Every distance, as above, for the images of one value of {column} at a time; `all` "
-        "stands for all images. Real vs real is computed from the images of that value, too."
+        f"Every distance above, for the images of one value of {column} at a time; `all` "
+        "stands for all images. Real vs real also uses only the images of that value."
     )
     return [
         html_report.heading(f"By {column}"),
@@ -125,8 +125,9 @@ def plot_groups(groups: Mapping[str, Mapping[str, Metric]]) -> list[html_report.
         labels = {-height: label for height, label in enumerate(groups)}
         style_panel(ax, metric_title(name, DISTANCE_TITLES), labels)
     caption = (
-        "Dots: synthetic against real, with the 95 % interval. Blue lines: real against real. An "
-        "open circle compares with the blue line: it is the value with the same number of images."
+        "Dots: synthetic against real images, with the 95 % interval. Blue lines: real "
+        "against real images. Compare the open circles with the blue lines: both have the "
+        "same number of images."
     )
     return [html_report.picture(figure, caption)]
 

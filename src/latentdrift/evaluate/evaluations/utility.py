@@ -48,7 +48,7 @@ VISIBLE_DIFFERENCE = 0.1
 JUDGED_ARM = "real + synthetic"
 COMPARISONS = {
     "difference": "real images alone",
-    "augmented_difference": "real images that are turned and shifted (which costs nothing)",
+    "augmented_difference": "real images that are rotated and shifted (standard augmentation)",
     "gan_difference": "real images and images of a small GAN",
 }
 """Field of an arm -> the arm that JUDGED_ARM is compared with."""
@@ -58,8 +58,8 @@ ARM_OF_DIFFERENCE = {
     "gan_difference": "real + GAN",
 }
 LIGHT_RULE = (
-    "Green: all intervals above 0. Red: one of them below 0. Not enough to say: the first includes "
-    f"0, and a difference of {VISIBLE_DIFFERENCE} could have been missed."
+    "Green: all intervals are above 0. Red: an interval is below 0. Not enough to say: "
+    f"the first interval includes 0 and is wider than {2 * VISIBLE_DIFFERENCE:g}."
 )
 
 
@@ -112,7 +112,7 @@ class Utility(ResultModel):
     """Comparison of networks on real test images."""
 
     classes: str
-    """What the networks learn."""
+    """Task of the networks."""
     groups: list[str]
     network: str
     measure: str
@@ -249,13 +249,13 @@ def utility_light(utility: Utility) -> Light:
         ci = getattr(arm, f"{name}_ci")
         if value is not None and ci is not None:
             intervals[name] = ci
-            parts.append(f"{comparison} {value:+.3f} [{ci[0]:+.3f}, {ci[1]:+.3f}]")
+            parts.append(f"{value:+.3f} [{ci[0]:+.3f}, {ci[1]:+.3f}] compared with {comparison}")
     limits = _limits(utility, len(intervals))
     measured = ""
     if parts:
         measured = (
-            f"Change of the {utility.measure} on real test images by adding the synthetic images, "
-            f"against {'; '.join(parts)}."
+            f"Adding the synthetic images changes the {utility.measure} on real test "
+            f"images by {'; '.join(parts)}."
         )
     if any(ci[1] < 0 for ci in intervals.values()):
         return title, "red", " ".join([measured, *limits, LIGHT_RULE])
@@ -271,7 +271,7 @@ def _limits(utility: Utility, comparisons: int) -> list[str]:
     """Reasons why nothing is concluded."""
     limits = []
     if comparisons < 2 or min(utility.tested.patients) < ENOUGH:
-        limits.append(f"Not enough to say: fewer than {ENOUGH} test patients of a group.")
+        limits.append(f"Not enough to say: fewer than {ENOUGH} test patients in a group.")
     if not better_than_chance(utility.arms[REFERENCE].ci, utility.chance):
         limits.append(
             "Not enough to say: classifiers that learned from real images are not better than "
@@ -316,17 +316,17 @@ def _caption(utility: Utility) -> str:
     )
     caption = (
         f"{attribute(utility.classes)}: {utility.network} networks ({utility.steps} steps, "
-        f"{utility.repeats} seeds) learn from the images that a row names, and are tested on real "
-        f"images: {tested}. {utility.measure} without looking at the images: "
-        f"{utility.chance:.2f}. In brackets 95 % intervals, over patients and seeds. Augmented: "
-        "turned by up to 10 degrees, shifted, brightened; never mirrored. Few: a tenth of the real "
-        "images. Synthetic images are worth something where they are better than augmentation, "
-        "which costs nothing."
+        f"{utility.repeats} seeds) learn from the images that a row names. They are tested "
+        f"on real images: {tested}. {utility.measure} without looking at the images: "
+        f"{utility.chance:.2f}. Brackets: 95 % intervals over patients and seeds. "
+        "Augmented: rotated by up to 10 degrees, shifted, brightened; never mirrored. "
+        "Few: a tenth of the real images. Synthetic images are useful where they do "
+        "better than augmentation, which needs no model."
     )
     if IMITATED in utility.arms:
         caption += (
-            " GAN: a small class-conditional GAN, ours, that learned from the same real images and "
-            "draws 64 px; a baseline."
+            " GAN: a small class-conditional GAN of our own, as a baseline. It learned "
+            "from the same real images and draws images of 64 pixels."
         )
     return caption
 
@@ -386,7 +386,8 @@ def _plot(utility: Utility) -> html_report.Block:
     right.set_xlabel("synthetic images", fontsize=8)
     right.legend(fontsize=7, frameon=False)
     caption = (
-        "Left: every arm; dashed: real images alone. Right: the value with more synthetic images."
+        "Left: every training set; dashed line: real images alone. Right: the value with "
+        "more synthetic images."
     )
     return html_report.picture(figure, caption)
 

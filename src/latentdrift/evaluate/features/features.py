@@ -50,8 +50,7 @@ class Space:
     serves for that."""
 
     spatial: Space | None = None
-    """The same network's layers, cell by cell of a grid: features that keep where things are (see
-    `by_cell`)."""
+    """Spatial features of the same network, cell by cell of a grid (see `by_cell`)."""
 
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
         return np.concatenate([*self.batches(images)]).astype(np.float64)
@@ -103,11 +102,11 @@ class Request:
     pocket: Encoder | None
     """The base model's encoder, handed in: pictures [B, 3, R, R] in [-1, 1] -> features [B, D]."""
     pocket_maps: Maps | None
-    """The same encoder's layers."""
+    """Layers of the same encoder."""
     resolution: int
     """R."""
     learned: Learned | None = None
-    """What a space of the cohort's own is learned from."""
+    """Images from which a space of the cohort's own is learned."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Control:
     """A row of CONTROLS."""
 
     title: str
-    """What was done to real images, as the report says it: "real images <title>"."""
+    """Change of the real images, as in "real images <title>"."""
     ruin: Ruin
 
 

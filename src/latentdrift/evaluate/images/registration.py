@@ -320,8 +320,8 @@ class _Reference:
             return (ours * _unit((view * inside[:, 0]).flatten(1))).sum(1), ours, view, grid, inside
 
         def slopes(view: Tensor, grid: Tensor, move: Tensor) -> list[Tensor]:
-            """Of views with respect to each move: where it is read moves by (0, 2), (2, 0), v =
-            grid - t, and v turned."""
+            """Derivatives of views with respect to each move: the sampled positions move by (0, 2),
+            (2, 0), v = grid - t, and v rotated."""
             aside = 0.5 / size  # a quarter of a pixel
             beside = (_read(both, grid + step) for step in aside * torch.eye(2))
             right, down = ((x[:, 0] - x[:, 1] - view) / aside for x in beside)

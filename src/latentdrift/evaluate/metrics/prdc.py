@@ -43,8 +43,8 @@ class Balls:
     def inside(
         self, weight_a: np.ndarray, weight_b: np.ndarray, of_a: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """Which pictures lie in whose ball, bool [n, m], for the n and m that are there; their
-        weights; and k.
+        """Membership of images in the balls of the other set, bool [n, m], for the n and m with
+        weight; their weights; and k.
 
         Args:
             of_a: the balls of a, else those of b.

@@ -144,9 +144,9 @@ class Verdict:
     train: int
     held_out: int
     files: tuple[str, ...]
-    """Of the training pictures."""
+    """Names of the training images."""
     own: int | None = None
-    """Of edits: how many originals are training pictures themselves."""
+    """Number of originals that are training images themselves, for edits."""
 
     @property
     def copies(self) -> tuple[int, ...]:

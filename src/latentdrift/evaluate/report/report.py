@@ -140,8 +140,9 @@ def image_count_light(n: Mapping[str, int]) -> Light:
     """Light of the number of images."""
     smaller = min(n.values())
     sentence = (
-        f"{n['real']} real and {n['synthetic']} synthetic images. Green from {MANY_IMAGES:,} of "
-        f"each; red below {MIN_IMAGES}, where only large differences can be seen."
+        f"{n['real']} real and {n['synthetic']} synthetic images. Green: at least "
+        f"{MANY_IMAGES:,} of each. Red: fewer than {MIN_IMAGES}; only large differences "
+        "can then be seen."
     )
     if smaller >= MANY_IMAGES:
         return "Enough images?", "green", sentence
@@ -206,8 +207,10 @@ def size_warnings(sizes: Mapping[str, int]) -> list[str]:
         return []
     each = ", ".join(f"{name} {n}" for name, n in sizes.items())
     return [
-        f"The synthetic sets differ in size ({each}), and scores with it: draw as many of each "
-        "before calling one better."
+        (
+            f"The synthetic sets differ in size ({each}), and scores depend on the size. "
+            "Generate equal numbers before you call one set better."
+        )
     ]
 
 

@@ -16,12 +16,13 @@ from latentdrift.evaluate.report.set_comparison import comparison_blocks
 MAX_IMAGES = 14
 """Images of each set on the page."""
 TABLE_CAPTION = (
-    "Synthetic: synthetic against real images. Real vs real: the same measure between two halves "
-    "of the real patients; for copies and nearest images, held-out patients against training "
-    "patients; for edits, two different patients; for similarities within a set, the real set. The "
-    "range is that over the ways to halve the patients. 95 % intervals resample patients and "
-    "synthetic images. Distances depend on the number of images: compare real vs real with the "
-    "next column, which has the same number of images."
+    "Synthetic: synthetic against real images. Real vs real: the same measure between two "
+    "halves of the real patients. For copies and nearest images it compares held-out with "
+    "training patients; for edits, two different patients; for similarities within a set, "
+    "images of the real set. The range is over different halves of the patients. The 95 % "
+    "intervals resample patients and synthetic images. Distances depend on the number of "
+    "images: compare real vs real with the next column, which has the same number of "
+    "images."
 )
 
 

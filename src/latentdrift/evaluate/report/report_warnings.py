@@ -22,21 +22,21 @@ def set_warnings(
     warnings = []
     if real.patients is None:
         warnings.append(
-            "No patient is known for the real images: each counts as its own patient, and "
-            "intervals may be too narrow."
+            "The patients of the real images are not known. Each image counts as its own "
+            "patient, and intervals may be too narrow."
         )
     elif len(set(real.patients)) < 20:
         warnings.append(
-            f"The real images come from only {len(set(real.patients))} patients; intervals from so "
-            "few are rough."
+            f"The real images come from only {len(set(real.patients))} patients. Intervals "
+            "from so few patients are imprecise."
         )
     if real.images.shape[1:] != synthetic.images.shape[1:]:
         ours, theirs = (
             "x".join(map(str, images.images.shape[1:3])) for images in (real, synthetic)
         )
         warnings.append(
-            f"Real images are {ours}, synthetic ones {theirs}: a difference in sharpness counts as "
-            "one in content."
+            f"Real images are {ours} pixels, synthetic images {theirs} pixels. A "
+            "difference in sharpness counts as a difference in content."
         )
     flat = [
         name
@@ -45,18 +45,20 @@ def set_warnings(
     ]
     if flat:
         warnings.append(
-            f"Synthetic images of one flat colour: {len(flat)}, the first is {flat[0]}."
+            f"Synthetic images of one flat colour: {len(flat)}. The first is {flat[0]}."
         )
     repeated = len(synthetic) - len(set(contents(synthetic)))
     if repeated:
-        warnings.append(f"Synthetic images that repeat another one exactly: {repeated}.")
+        warnings.append(f"Synthetic images that are identical to another one: {repeated}.")
     if train is None:
-        warnings.append("No training images were given, so copies were not looked for.")
+        warnings.append(
+            "No training images were given, so the evaluation did not search for copies."
+        )
     side = min(synthetic.images.shape[1:3])
     if side >= WINDOW and scales(side, side) < len(SCALE_WEIGHTS):
         warnings.append(
-            f"MS-SSIM has {scales(side, side)} of its {len(SCALE_WEIGHTS)} scales at {side} "
-            "pixels; compare it at one size only."
+            f"MS-SSIM uses {scales(side, side)} of its {len(SCALE_WEIGHTS)} scales at "
+            f"{side} pixels. Compare it only between images of this size."
         )
     return warnings
 
@@ -75,33 +77,34 @@ def number_warnings(
     smaller = min(n.values())
     if smaller < FRECHET_N:
         warnings.append(
-            f"Fréchet distances of fewer than {FRECHET_N} images (here {smaller}) are biased "
-            "upwards and compare only at the same number: read KID, precision, recall, density and "
-            "coverage first, and the Fréchet distances only beside their floor."
+            f"Fréchet distances are biased upwards for fewer than {FRECHET_N} images (here "
+            f"{smaller}). Compare them only at equal numbers of images and beside real vs "
+            "real. Read KID, precision, recall, density and coverage first."
         )
     smallest_k = min((metric.k for metric in metrics.values() if metric.k is not None), default=K)
     if smallest_k < K:
         warnings.append(
-            f"Precision, recall, density and coverage look at k = {smallest_k} neighbours and not "
-            f"at the usual {K}: there are no more in the smaller set. They do not compare with "
-            "those of other k."
+            f"Precision, recall, density and coverage use k = {smallest_k} neighbours "
+            f"instead of {K}, because the smaller set has no more. Compare them only with "
+            "values of the same k."
         )
     distribution = results.get(DistributionResult)
     spaces = {} if distribution is None else distribution.spaces
     for label, space in spaces.items():
         if smaller <= space.dimension:
             warnings.append(
-                f"Fewer images ({smaller}) than {label} features ({space.dimension}): the "
-                "covariance is incomplete."
+                f"There are no more images ({smaller}) than {label} features "
+                f"({space.dimension}), so the covariance of the Fréchet distance is "
+                "incomplete."
             )
     if "ssl" in spaces:
         warnings.append(
-            "The ssl features were learned from this cohort's training images: they compare with "
-            "nothing outside it."
+            "The ssl features were learned from this cohort's training images. Compare "
+            "their distances only within this cohort."
         )
     if spaces and "inception" not in spaces:
         warnings.append(
-            f"Features: {', '.join(spaces)}. Published distances use Inception and do "
-            "not compare with these."
+            f"Features: {', '.join(spaces)}. Do not compare these distances with published "
+            "ones, which use Inception features."
         )
     return warnings

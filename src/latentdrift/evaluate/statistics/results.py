@@ -41,7 +41,7 @@ class Metric(ResultModel):
     n: dict[str, int]
     """Number of images or patients behind the value."""
     floor: int | float | None
-    """The same number between two halves of the real patients, or of held-out patients."""
+    """Value between two halves of the real patients, or of held-out patients."""
     k: int | None = None
     """Number of nearest neighbours."""
     subsets: Subsets | None = None

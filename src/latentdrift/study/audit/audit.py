@@ -139,8 +139,9 @@ def _members(table: pd.DataFrame, cohort: Cohort) -> np.ndarray:
     member = (table["split"] == "train").to_numpy()
     if member.all() or not member.any():
         raise CohortError(
-            f"cohort {cohort.folder} has {int(member.sum())} training and {int((~member).sum())} "
-            "other images to ask of, and an audit compares the two; import it with another `split`"
+            f"cohort {cohort.folder} has {int(member.sum())} training and "
+            f"{int((~member).sum())} other images; an audit compares the two and needs "
+            "both; import it with another `split`"
         )
     result: np.ndarray = member
     return result
@@ -161,30 +162,29 @@ def _loss_rows(
 
 
 OTHERS = (
-    "The adapter says that it was trained on another cohort or split: whom this audit takes for "
-    "members may be none."
+    "The adapter was trained on another cohort or split. The images that this audit "
+    "counts as training images may not be training images."
 )
 WORDS = (
-    "An attacker with the adapter and a picture asks how well the model predicts that picture, at "
-    "{draws} times of the schedule "
-    "and with noise that is the same for every model. The area under the curve is the chance that "
-    "a training patient's score is "
-    "higher than another patient's. This is one attack, and a weak one: that it fails is no "
-    "proof, and no differential privacy."
+    "An attacker who has the adapter and an image measures how well the model predicts "
+    "that image, at {draws} timesteps and with the same noise for every model. The area "
+    "under the curve is the probability that a training patient's score is higher than "
+    "another patient's. This is one attack, and a weak one. If it fails, privacy is not "
+    "proven, and there is no differential privacy."
 )
 BESIDE = (
-    " As in training the adapter is shown {shown} beside noise and text, from the visit before or "
-    "the picture itself; pictures "
-    "that have none are left out. The base is asked with the picture's sentence alone."
+    " As in training, the adapter receives {shown} beside noise and text, from the visit "
+    "before or the image itself. Images without it are left out. The base receives only "
+    "the image's prompt."
 )
-AREAS = "0.5: no better than by chance; 1: always right. Patients are resampled."
+AREAS = "0.5: no better than by chance; 1: always right. The 95 % intervals resample patients."
 MEANS = (
-    "Mean losses. A gap between members and others that the base has not is what was learned by "
-    "heart."
+    "Mean losses. A difference between training images and others that the base does not "
+    "have was memorised in training."
 )
 APART = (
-    "How far the fit has lowered the loss of each image. Where the two colours part, members can "
-    "be told."
+    "How far training has lowered the loss of each image. Where the two colours separate, "
+    "training images can be recognised."
 )
 
 
@@ -221,7 +221,7 @@ def write_audit(out: Path, results: Mapping[str, Any]) -> None:
     write_json(out / "audit.json", results)
     html_report.write_page(
         out / "audit.html",
-        "Does the adapter betray its patients?",
+        "Does the adapter reveal its training patients?",
         [*blocks, html_report.picture(_histogram(results["losses"]), APART)],
     )
 

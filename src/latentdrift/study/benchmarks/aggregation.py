@@ -49,8 +49,8 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def real(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is said of the real pictures: spread, background, latents, and each distance between two
-    halves of them."""
+    """Summary of the real images: spread, background, latents, and each distance between two halves
+    of them."""
     judged: Mapping[str, Any] = next(
         (result["metrics"] for result in results if "real_spread" in result["metrics"]), {}
     )
@@ -145,7 +145,7 @@ def paper(table: Table, method: str | None, variant: str) -> dict[str, str]:
 
 
 def _titles(metrics: Sequence[Mapping[str, Any]], table: Table) -> dict[str, str]:
-    """What a table shows, distances and AUC, as far as there are any -> their titles."""
+    """Titles of a table's columns, distances and AUC, as far as they exist."""
     names = dict.fromkeys(name for one in metrics for name in one)
     distances = {
         name: name.replace("_", ", ") for name in names if name.startswith(("frechet_", "kid_"))

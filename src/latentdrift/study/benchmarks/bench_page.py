@@ -1,4 +1,4 @@
-"""What a bench found: bench.json, a page with pictures, and the table as Markdown."""
+"""Output of a bench: bench.json, a page with images, and the table as Markdown."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from latentdrift.study.drift.search import load_fit
 from latentdrift.study.model_images import prompts_of_split
 
 EDITS = (
-    "Two visits of a patient are so alike that SSIM and PSNR hide a failure: what counts is to be "
-    "better than the rows that are not edited, which no seed changes. The share of the true change "
-    "is a regression through 0: 1 is the right size, 0 nothing, below 0 the wrong way; two visits "
-    "differ by noise and position, too, so 1 is not to be had."
+    "Two visits of one patient are so alike that SSIM and PSNR do not show a failed edit. "
+    "Compare with the rows that are not edited; no seed changes these. The share of the "
+    "true change is a regression through 0: 1 is the full change, 0 no change, below 0 "
+    "the wrong direction. Two visits also differ by noise and position, so 1 cannot be "
+    "reached."
 )
 PERCEPTUAL = (
-    "The perceptual distance is LPIPS with SqueezeNet and without its linear weights, no number of "
-    "another LPIPS; `features=squeezenet=PATH` has it."
+    "The perceptual distance is LPIPS with SqueezeNet and without its linear weights; do "
+    "not compare it with other LPIPS values. `features=squeezenet=PATH` computes it."
 )
 
 
@@ -88,7 +89,7 @@ def write_bench(
 
 
 def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
-    """What has to be known to read the table, in paragraphs."""
+    """Explanation of the table, in paragraphs."""
     options = bench.options
     table = bench.table
     floors = [
@@ -125,9 +126,11 @@ def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
     sentences += [EDITS, PERCEPTUAL] if table.editor else []
     if bench.classes:
         sentences += [
-            f"AUC: a small classifier learns {bench.classes} against the rest from a variant's "
-            "pictures, and is tested on the real test images; 0.5 is chance. Half of the synthetic "
-            "pictures are of each class."
+            (
+                f"AUC: a small classifier learns {bench.classes} against the rest from the "
+                "synthetic images of a variant. It is tested on the real test images; 0.5 is "
+                "chance. Half of the synthetic images are of each class."
+            )
         ]
     if table.paper:
         sentences += [

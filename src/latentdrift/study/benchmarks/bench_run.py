@@ -147,8 +147,8 @@ def draw(
 
 
 def searched_delta(bench: Bench, method: str) -> float:
-    """What the L1 search chooses for the plain fit of a method and the first seed, on the
-    validation split; for all seeds."""
+    """Delta that the L1 search chooses for the plain fit of a method and the first seed, on the
+    validation split; used for all seeds."""
     options = bench.options
     out = options.out / "searches" / f"{method}-{bench.key}"
     if not (out / "search.json").is_file():

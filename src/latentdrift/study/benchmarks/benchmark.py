@@ -76,13 +76,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of the cell's folder."""
         return f"{self.method}-{self.fit}-s{self.seed}"
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is run, and against which pictures it is judged."""
+    """Cells of a bench and the images that judge them."""
 
     options: BenchOptions
 
@@ -144,7 +144,7 @@ class Bench:
 
     @property
     def table(self) -> Table:
-        """What this bench compares."""
+        """Table of this bench."""
         return TABLES[type(self.options)]
 
     @cached_property
@@ -153,7 +153,7 @@ class Bench:
 
     @cached_property
     def classes(self) -> Classes | None:
-        """What a classifier tells apart; None where none is asked."""
+        """Classes of the classifier; None without one."""
         return (
             Classes.of(self.cohort, self.options.by)
             if isinstance(self.options, BenchTable1Options)
@@ -162,7 +162,7 @@ class Bench:
 
     @cached_property
     def visits(self) -> list[Visits]:
-        """What is edited, where a table has an editor."""
+        """Visits to edit, for a table with an editor."""
         return visits(self.cohort, "test", self.cohort.attributes)[: self.options.n]
 
     def cells(self, *, searched: bool) -> list[Cell]:
@@ -317,7 +317,7 @@ class Bench:
         ]
 
     def missing(self, cells: Sequence[Cell]) -> list[Cell]:
-        """What is still to be run."""
+        """Cells that are not run yet."""
         return [
             cell
             for cell in cells

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 DELTA = "{delta}"
-"""What stands for the drift of the bench in the options of a fit or a start."""
+"""Placeholder of the bench's drift in the options of a fit or a start."""
 NO_START = {"drift": "none", "drift_mode": "infer"}
 
 
@@ -40,15 +40,15 @@ def always(method: str, variant: str) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """What a bench compares, and what is said of it."""
+    """Table of a bench: its fits, variants and explanations."""
 
     title: str
     fits: Mapping[str, Mapping[str, Any]]
     """Name -> the options of `fit`; {delta} is the drift of the bench."""
     variants: Mapping[str, Variant]
     follows: Literal["train", "test"]
-    """Whose table synthetic pictures follow: the test split's row by row; of the train split rows
-    by chance, as many of one class as of the other where there are classes."""
+    """Split whose table the synthetic images follow: `test` row by row; `train` by random rows,
+    with equal numbers of both classes where there are classes."""
     metric_titles: Mapping[str, str] = field(default_factory=dict)
     """Metrics that are shown beside distances and AUC -> their titles."""
     editor: str | None = None
@@ -61,9 +61,9 @@ class Table:
     """(method, variant) -> the paper's numbers; under None as method those of a row that belongs to
     no method."""
     paper_columns: tuple[str, ...] = ()
-    """What the paper's numbers are."""
+    """Titles of the paper's numbers."""
     note: str = ""
-    """What has to be known to read it."""
+    """Explanation for the reader of the table."""
     possible: Callable[[str, str], bool] = always
     """(method, variant) -> whether a method can do a variant."""
     answers: bool = False

@@ -1,4 +1,4 @@
-"""What a classifier that learned from a variant's pictures makes of the test split."""
+"""AUC on the test split of a classifier that learned from a variant's images."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class ClassifierTest:
     cohort: Cohort
     classes: Classes
     resolution: int
-    """Of the pictures to come: real ones pass through the same size."""
+    """Pixels on a side of the synthetic images; real images pass through the same size."""
     steps: int
     resamples: int
     device: str
     seed: int
-    """Of the choice of real training pictures."""
+    """Seed of the choice of real training images."""
 
     @cached_property
     def train(self) -> Labelled:

@@ -21,15 +21,15 @@ FEW = 8  # pictures per delta
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model draws at one delta."""
+    """Response of one model to one delta."""
 
     delta: float
     picture: np.ndarray
     """The first, [R, R, 3] uint8."""
     mean: list[float]
-    """Of the latents after each step, over pictures and channels; in the sampler's units."""
+    """Mean of the latents after each step, over images and channels, in the sampler's units."""
     sd: list[float]
-    """Of the pictures' latent means, after each step."""
+    """Standard deviation of the images' latent means after each step."""
 
 
 def answers(

@@ -1,4 +1,4 @@
-"""What is said of a variant's pictures: brightness, latents and distances, against real ones."""
+"""Metrics of a variant's images: brightness, latents and distances, against real images."""
 
 from __future__ import annotations
 

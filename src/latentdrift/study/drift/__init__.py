@@ -1,1 +1,1 @@
-"""Which drift suits a cohort: closed form, grid search, copy slope."""
+"""Choice of a drift for a cohort: closed form, grid search, copy slope."""

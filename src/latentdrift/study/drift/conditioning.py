@@ -1,4 +1,4 @@
-"""What a model is told and shown of each image of a cohort, as it was in training."""
+"""Conditioning of a model for each image of a cohort, as in training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CohortConditioning:
         return CONDITIONINGS[METHODS[name].image_input if name else None](model, cohort, moments)
 
     def only(self, rows: Sequence[int]) -> CohortConditioning:
-        """Of some of the images."""
+        """Conditioning of some of the images."""
         return replace(self, prompts={row: self.prompts[row] for row in rows})
 
 
@@ -47,7 +47,7 @@ def _text(model: Model, cohort: Cohort, moments: Moments) -> CohortConditioning:
 
 
 def _hints(model: Model, cohort: Cohort, moments: Moments) -> CohortConditioning:
-    """The same, and the hint made from it or from the visit before."""
+    """Prompts, and hints made from the image or from the visit before."""
     rows = hint_batches.followed(cohort, None, model)
     pictures = hint_batches.of_rows(cohort, hint_batches.hints(model), rows, model.info.side)
     places = {row: place for place, row in enumerate(rows)}

@@ -29,7 +29,7 @@ class Flag:
     sentence: str
 
     def to_dict(self) -> dict[str, str]:
-        """As it stands in search.json."""
+        """Entry in search.json."""
         return asdict(self)
 
 
@@ -50,14 +50,14 @@ def choose(curve: Sequence[Reading], anchor: float = 0.0) -> Reading:
 
 
 def flags(curve: Sequence[Reading]) -> list[Flag]:
-    """What speaks against the choice."""
+    """Reasons to doubt the choice."""
     ordered = sorted(curve, key=lambda reading: reading.delta)
     best = lowest(curve)
     values = [reading.value for reading in ordered]
     if max(values) - min(values) <= EQUAL * max(map(abs, values)):
         says = (
-            f"every delta has the same distance, {best.value:.4g}: drift does not reach what is "
-            "measured, and nothing is learned"
+            f"every delta has the same distance, {best.value:.4g}: drift has no effect on "
+            "this measure, and the search has no result"
         )
         return [Flag("degenerate", says)]
     raised = []
@@ -65,23 +65,27 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
         raised.append(
             Flag(
                 "no-interval",
-                "there are too few patients for intervals, so that any difference counts, however "
-                "small",
+                (
+                    "there are too few patients for intervals, so even the smallest "
+                    "difference decides"
+                ),
             )
         )
     elif all(reading.low <= best.high for reading in ordered):
         raised.append(
             Flag(
                 "flat",
-                "no delta differs from the best beyond the intervals; more images (`n`) may tell "
-                "them apart",
+                (
+                    "no delta differs clearly from the best one, because all intervals "
+                    "overlap; more images (`n`) may separate them"
+                ),
             )
         )
     if best in (ordered[0], ordered[-1]):
         raised.append(
             Flag(
                 "edge",
-                f"the least distance is at the edge of the grid, {best.delta:g}; widen `grid`",
+                (f"the lowest distance is at the edge of the grid, {best.delta:g}; widen `grid`"),
             )
         )
     bump = next(
@@ -90,8 +94,8 @@ def flags(curve: Sequence[Reading]) -> list[Flag]:
     )
     if bump and bump.low < bump.high:
         says = (
-            f"the curve is not convex: at {bump.delta:g} it is above the line between two others "
-            "beyond the intervals"
+            f"the curve is not convex: at {bump.delta:g} it lies clearly above the line "
+            "between two other points"
         )
         raised.append(Flag("non-convex", f"{says}; there may be more than one minimum"))
     return raised

@@ -1,4 +1,4 @@
-"""What `drift estimate` and `drift search` found, as JSON and as a page."""
+"""Output of `drift estimate` and `drift search`, as JSON and as a page."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ LINE = "#d1603d"
 FLOOR = "#4878a8"
 CHOSEN = "#555555"
 HEADINGS = {
-    "infer": "The model as it is, and the start drifted",
-    "train": "One fit per delta, drifted in training and sampling alike",
-    "fine": "The best fit, and the starts around its own",
+    "infer": "The unchanged model, with drift at the start of sampling",
+    "train": "One fit per delta, with the same drift in training and sampling",
+    "fine": "The best fit, with starts around its own drift",
 }
 CURVES = (
-    "Distance from the real pictures over delta; bands are 95 % intervals, from resampling "
-    "patients and synthetic pictures. "
-    "Blue: two halves of the real patients from each other. Open circles: as many synthetic "
-    "pictures as such a half has, which "
-    "is what compares with blue. Dotted: the delta that was chosen, by the first plot: the one "
-    "nearest to {anchor} among those "
-    "whose intervals overlap the lowest one's."
+    "Distance from the real images for each delta. The bands are 95 % intervals, which resample "
+    "patients and synthetic images. Blue: distance between two halves of the real patients. Open "
+    "circles: distance for as many synthetic images as one half has; compare these with blue. "
+    "Dotted: the chosen delta. By the first plot, it is the delta nearest to {anchor} whose "
+    "interval overlaps that of the lowest distance."
 )
 
 
@@ -62,7 +60,7 @@ def write_search(out: Path, results: Mapping[str, Any], stages: Sequence[Stage])
             html_report.gallery(captions),
             html_report.table(
                 _rows(stage),
-                "The same as numbers. The interval is that of the distance that decides.",
+                ("The same values as a table. The interval belongs to the distance that decides."),
             ),
         ]
     write_json(out / "search.json", results)
@@ -76,10 +74,11 @@ def _summary(results: Mapping[str, Any], target: Mapping[str, Any], n: int) -> s
         else " (there is no validation split, and the test split is never used)"
     )
     return (
-        f"Drift {results['delta'][0]:g} in every latent channel, {results['sd'][0]:+.3g} sds of a "
-        f"noise channel's mean, in mode '{results['mode']}'; decided by "
-        f"{DISTANCES[DECIDES].title}. {n} synthetic pictures per delta, the same seeds and prompts "
-        f"for each, against {target['images']} real ones of the {target['split']} split{fallback}."
+        f"Chosen drift: {results['delta'][0]:g} in every latent channel "
+        f"({results['sd'][0]:+.3g} standard deviations of a noise channel's mean), in mode "
+        f"'{results['mode']}'. The choice is by {DISTANCES[DECIDES].title}. For each "
+        f"delta, {n} synthetic images with the same seeds and prompts are compared with "
+        f"{target['images']} real images of the {target['split']} split{fallback}."
     )
 
 
@@ -96,7 +95,11 @@ def _lights(
         for name, says in flagged
     ]
     return lights or [
-        ("Curve", "green", "The least distance lies inside the grid, and the curve has one valley.")
+        (
+            "Curve",
+            "green",
+            "The lowest distance lies inside the grid, and the curve has one minimum.",
+        )
     ]
 
 
@@ -156,11 +159,11 @@ def write_estimate(out: Path, results: Mapping[str, Any]) -> None:
 def _closed_form_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
     """Explanation and table of the closed form, one row per latent channel."""
     explanation = (
-        "A network expects the mean a m where sampling starts, and plain noise has the mean 0. "
-        f"With a = {results['a_t0']:.4f} at t = {results['t0']:g} and m, the mean latent of "
-        f"{results['images']} training images, the difference is delta, one number per latent "
-        "channel, for a network that was trained without drift. Intervals: 95 %, from resampling "
-        "patients."
+        "In training, noisy latents have the mean a m at the first timestep; sampling "
+        f"starts from noise of mean 0. Here a = {results['a_t0']:.4f} at t = "
+        f"{results['t0']:g}, and m is the mean latent of {results['images']} training "
+        "images. The missing mean is delta = a m, one number per latent channel, for a "
+        "network that was trained without drift. The 95 % intervals resample patients."
     )
     closed_form = results["closed_form"]
     channels = zip(
@@ -181,8 +184,8 @@ def _closed_form_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
         for channel, (mean, delta, (low, high), sd) in enumerate(channels)
     ]
     caption = (
-        "delta in standard deviations of unit noise, and in sds of a noise channel's mean, "
-        f"1/{results['latent_size']}."
+        "delta is in standard deviations of unit noise. The last column is in standard "
+        f"deviations of a noise channel's mean, 1/{results['latent_size']}."
     )
     return [html_report.text(explanation), html_report.table(rows, caption)]
 
@@ -201,8 +204,8 @@ def _copy_slope_blocks(slope: Mapping[str, Any]) -> list[html_report.Block]:
         for channel, (value, (low, high), r2) in enumerate(channels)
     ]
     caption = (
-        f"{slope['sentence']} Channel means of {slope['n']} drawn latents over those of their "
-        "starts; blue: a full copy."
+        f"{slope['sentence']} The plot shows the channel means of {slope['n']} sampled "
+        "latents against those of their starts. The blue line is a full copy."
     )
     return [
         html_report.heading("Does drift matter?"),
@@ -224,12 +227,13 @@ def _calibration_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
         for channel, (delta, (low, high), sd) in enumerate(channels)
     ]
     explanation = (
-        "From this start the line above reaches the mean of the training images. It is what "
-        "this adapter asks for, which has not learned the cohort to the end, and what "
-        "estimate.json hands on. Intervals: 95 %, from resampling the pictures."
+        "With this start, the line above reaches the mean of the training images. Where "
+        "the adapter has not fully learned the cohort, this delta differs from the closed "
+        "form. estimate.json gives it as the result. The 95 % intervals resample the "
+        "images."
     )
     return [
-        html_report.heading("The start that the adapter asks for"),
+        html_report.heading("The start that fits this adapter"),
         html_report.text(explanation),
         html_report.table(rows),
     ]

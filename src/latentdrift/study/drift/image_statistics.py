@@ -52,7 +52,7 @@ class ImageStatistics:
         return cls(base, spaces["pocket"])
 
     def __call__(self, pictures: np.ndarray) -> Numbers:
-        """Of pictures [N, R, R, 3] in [0, 1]."""
+        """Measure images [N, R, R, 3] in [0, 1]."""
         statistics = {
             name: row.of_pictures(pictures) for name, row in INTENSITIES.items() if row.of_pictures
         }
@@ -65,7 +65,7 @@ class ImageStatistics:
         }
 
     def all(self, pictures: Iterable[np.ndarray]) -> Numbers:
-        """Of many pictures [R, R, 3] in [0, 1], of which only a few are in memory."""
+        """Measure many images [R, R, 3] in [0, 1], with only a few in memory."""
         parts = []
         waiting = []
         for picture in pictures:
@@ -100,7 +100,7 @@ class Target:
         return cls(split, rows, list(rows["patient"]) if rows["patient"].notna().all() else None)
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in search.json."""
+        """Entry in search.json."""
         return {
             "split": self.split,
             "images": len(self.rows),

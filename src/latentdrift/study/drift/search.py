@@ -57,7 +57,7 @@ class Question:
     target: Target
     grid: tuple[float, ...]
     sampling: SamplingOptions
-    """The same for every delta, as are the prompts."""
+    """Sampling options, the same for every delta, as are the prompts."""
     base: tuple[str, str]
     """Name and hash."""
     arithmetic: str
@@ -125,7 +125,7 @@ class Question:
         )
 
     def prompts(self, model: Model) -> dict[int, str]:
-        """Of the images to draw: they follow the target's table."""
+        """Prompts of the images to draw: they follow the target's table."""
         return prompts_of_split(model, self.cohort, self.target.split, self.options.n)
 
 
@@ -143,7 +143,7 @@ class Stage:
     """(delta, a synthetic picture)."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in search.json."""
+        """Entry in search.json."""
         curve = [{"delta": point["delta"], **point["distances"]} for point in self.points]
         return {
             "stage": self.name,
@@ -157,7 +157,7 @@ class Stage:
 def search(
     load: LoadModel, cohort: Cohort, options: DriftSearchOptions, report: ProgressCallback
 ) -> tuple[dict[str, Any], list[Stage]]:
-    """What search.json says, and the curves behind it.
+    """Search the drift; returns the contents of search.json and the curves.
 
     Args:
         load: Opens the model that is asked; for `train` the base that every fit starts from.

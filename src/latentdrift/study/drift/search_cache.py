@@ -105,7 +105,7 @@ def _name(delta: float) -> str:
 
 
 _here: dict[str, Any] = {}
-"""What a process of its own works on: `points`, and `draw` once it is open."""
+"""State of a worker process: `points`, and `draw` once it is open."""
 
 
 def _begin(points: CurvePoints) -> None:

@@ -1,4 +1,4 @@
-"""What `bench editors` found: editors.json, the table as Markdown, and a page with pictures."""
+"""Output of `bench editors`: editors.json, the table as Markdown, and a page with images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_editors(
     ]
     blocks += [html_report.heading("Pictures"), html_report.gallery(list(strips(bench)))]
     html_report.write_page(
-        out / "editors.html", "Editors, and what should have come of their edits", blocks
+        out / "editors.html", "Editors, compared with the true result of each edit", blocks
     )
     return out / "editors.html"
 
@@ -60,25 +60,32 @@ def cell(metric: Mapping[str, Any] | None) -> str:
 
 
 def words(bench: EditorBenchmark) -> list[str]:
-    """What has to be known to read the table, in paragraphs."""
+    """Explanation of the table, in paragraphs."""
     options = bench.options
     n = len(bench.cases)
     what = (
-        f"{n} first visits of patients of the {options.split} split, changed into the age and "
-        "diagnosis of their last; the truth is that visit. Two visits differ by noise and "
-        "position, too, so 1 is not to be had; what counts is to be better than both baselines."
+        (
+            f"{n} first visits of patients of the {options.split} split, edited into the age "
+            "and diagnosis of the last visit. The truth is that last visit. Two visits also "
+            "differ by noise and position, so a share of 1 cannot be reached. Compare each "
+            "editor with both baselines."
+        )
         if bench.cohort is not None
-        else f"{n} phantoms that no training has seen; the truth is the same phantom, scanned alike, with the change."
+        else (
+            f"{n} phantoms that were not used in training. The truth is the same phantom with "
+            "the change, scanned in the same way."
+        )
     )
     measured_as = (
-        f"{options.steps} steps, strength {options.strength:g}, guidance {options.guidance:g}. In "
-        "brackets 95 % intervals, from resampling patients. Errors are shares of the intensity "
-        "range. The share of the true change is a regression through 0: 1 is the right size, 0 is "
-        "nothing, below 0 the wrong way."
+        f"{options.steps} steps, strength {options.strength:g}, guidance "
+        f"{options.guidance:g}. Brackets: 95 % intervals, which resample patients. Errors "
+        "are shares of the intensity range. The share of the true change is a regression "
+        "through 0: 1 is the full change, 0 no change, below 0 the wrong direction."
     )
     sampling = (
-        "Editors that invert the image put their change on it, and lose nothing of it; as drawn: "
-        "what they drew, which lacks what the autoencoder loses."
+        "Editors that invert the image add only the change to the original, so its detail "
+        "is kept. Rows named 'as drawn' show the image as the editor drew it, without the "
+        "detail that the autoencoder loses."
     )
     baselines = "; ".join(f"{name}: {BASELINES[name]}" for name in bench.baselines)
     return [what, measured_as, sampling, f"Baselines: {baselines}."]

@@ -46,7 +46,7 @@ BASELINES: dict[str, str] = {
     ROUND_TRIP: "encoded and decoded, which every editor does",
     MEAN: "plus what changes in training patients on the mean",
 }
-"""What is put in place of an edit, and what it is."""
+"""Baselines that stand in place of an edit, with their descriptions."""
 
 # Name -> its title, and how it is better: up, down, nearer to 1, or nearer to the row below it. Of
 # a phantom, then of visits.
@@ -112,7 +112,7 @@ class EditorBenchmark:
 
     @property
     def editors(self) -> tuple[str, ...]:
-        """Those that are asked for; all of them by default."""
+        """Requested editors; by default all of them."""
         return self.options.editors or self.able
 
     @property
@@ -122,12 +122,12 @@ class EditorBenchmark:
 
     @cached_property
     def cohort(self) -> Cohort | None:
-        """Whose visits are followed."""
+        """Cohort whose visits are followed; None for phantoms."""
         return Cohort.load(self.options.cohort) if self.options.cohort else None
 
     @cached_property
     def cases(self) -> list[Case]:
-        """What is edited."""
+        """Cases to edit."""
         options = self.options
         spec = self.model.info.spec
         if self.cohort is not None:
@@ -146,12 +146,12 @@ class EditorBenchmark:
 
     @cached_property
     def mean_change(self) -> np.ndarray | None:
-        """Of the training patients' visits; None of a phantom."""
+        """Mean change between the training patients' visits; None for a phantom."""
         return None if self.cohort is None else mean_change(self.cohort, self.resolution)
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """Those that there is something for."""
+        """Baselines that exist for these cases."""
         return tuple(name for name in BASELINES if name != MEAN or self.mean_change is not None)
 
     @property
@@ -227,7 +227,7 @@ def run(bench: EditorBenchmark, report: ProgressCallback) -> list[dict[str, Any]
 
 
 def open_inversion_cache(bench: EditorBenchmark) -> InversionCache:
-    """Where its inversions are kept."""
+    """Open the cache of the benchmark's inversions."""
     settings = {
         "base": bench.model.base.hash,
         "adapters": bench.model.adapter_records,
@@ -273,7 +273,7 @@ def picture_of(case: Case) -> np.ndarray:
 
 
 def baseline(bench: EditorBenchmark, row: str, case: Case, original: np.ndarray) -> np.ndarray:
-    """What a row of BASELINES makes of a case's picture [R, R] in [0, 1]."""
+    """Image of a baseline for a case's picture [R, R] in [0, 1]."""
     if row == MEAN:
         return np.asarray((original + bench.mean_change).clip(0, 1))
     if row == NOTHING:
@@ -319,7 +319,7 @@ def unit(x: torch.Tensor) -> np.ndarray:
 def score(
     bench: EditorBenchmark, case: Case, original: np.ndarray, edited_image: np.ndarray
 ) -> dict[str, float]:
-    """What is said of one edit."""
+    """Metrics of one edit."""
     three = original[None], edited_image[None], case.truth[None]
     scores = dict(against_truth(*three)) if bench.cohort is None else {}
     scores |= against_visit(*three)

@@ -31,7 +31,7 @@ class Case:
 
     subject: Subject
     group: str
-    """Which change it is."""
+    """Name of the change."""
     changes: Mapping[str, Any]
     add: tuple[str, ...]
     truth: np.ndarray
@@ -40,7 +40,7 @@ class Case:
     row: int | None = None
     """Position in the cohort; None of a phantom."""
     structure: Structure | None = None
-    """Of a phantom: what is measured in its pictures."""
+    """Structure that is measured in a phantom's images; None without a phantom."""
 
 
 # Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the
@@ -192,8 +192,8 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
 
 
 def mean_change(cohort: Cohort, resolution: int) -> np.ndarray:
-    """What changes between first and last visit of the training patients, on the mean: [R, R], 1 is
-    the whole range."""
+    """Mean change between first and last visit of the training patients: [R, R], 1 is the whole
+    range."""
     table = cohort.rows("train")
     ends = list(_ends(table))
     if not ends:

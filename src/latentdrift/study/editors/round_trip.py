@@ -94,9 +94,9 @@ def blocks(rows: Sequence[Mapping[str, Any]]) -> list[html_report.Block]:
         for row in rows
     ]
     words = (
-        "Mean absolute error of the image that is inverted and drawn again with its own prompt, as "
-        "a share of the intensity range; intervals resample patients. No inversion can be better "
-        "than the autoencoder alone."
+        "Mean absolute error of an image that is inverted and sampled again with its own "
+        "prompt, as a share of the intensity range. The intervals resample patients. No "
+        "inversion can be better than the autoencoder alone."
     )
     return [
         html_report.heading("Round trips"),

@@ -35,7 +35,7 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """Where a structure is in the original, and where it may be in the counterfactual.
+    """Region of a structure in the original, and the region that it may have in the counterfactual.
 
     Attributes:
         measure: A row of MEASURES.
@@ -51,7 +51,8 @@ class Structure:
     def of(
         cls, kind: str, before: np.ndarray, after: np.ndarray, tissues: dict[str, int]
     ) -> Structure:
-        """From the label maps [R, R] of a phantom before and after the change."""
+        """Build the structure from the label maps [R, R] of a phantom before and after the
+        change."""
         measure = MEASURES[kind]
         value = tissues[measure.label]
         either = (before == value) | (after == value)
