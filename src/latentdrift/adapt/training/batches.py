@@ -121,7 +121,14 @@ def held_out(
     moments: Moments, examples: Sequence[Example], length: int, beside: Beside | None = None
 ) -> list[Batch]:
     """Batches of fixed images, noise and times, the same for every seed, method and batch size:
-    losses can be compared."""
+    losses can be compared.
+
+    Args:
+        moments: Latent moments of the cohort.
+        examples: Held-out examples.
+        length: Number of times of the schedule.
+        beside: Inputs of the network beside the noisy latents; default: none.
+    """
     if not examples:
         return []
     source = generator(0, "held-out")

@@ -63,14 +63,14 @@ def calibrated(
     """Calibrate the start of sampling, and return the drift entry of adapter.json.
 
     Args:
-        base: as it is after training.
-        todo: its training examples are what pictures are asked for.
-        drift: with the closed form as its start.
-        told: what adapter.json was to say of that.
-        moments: of the images that were learned.
-        beside: what the network is shown beside noise and text.
-        classes: phrase of a class that has a drift of its own -> positions of its images.
-        report: told (done, all) of the pictures that are drawn.
+        base: The base after training.
+        todo: The fit; its training examples give the prompts of the sampled images.
+        drift: The drift, with the closed form as its start.
+        info: The entry of adapter.json for that drift.
+        moments: Latent moments of the training images.
+        beside: Inputs of the network beside noise and text.
+        classes: Phrase of a class with a drift of its own -> positions of its images.
+        report: Called with (done, all) of the sampled images.
     """
     examples = _examples(todo, classes)
     prompts = {index: example.caption for index, example in enumerate(examples)}
@@ -141,7 +141,7 @@ def _calibration(
 
 
 def seconds(base: Base, todo: Job) -> float:
-    """How long it takes, from a few real steps."""
+    """Estimate the duration of the calibration in seconds, from a few real steps."""
     if not asks(todo):
         return 0.0
     few = replace(SAMPLING, resolution=todo.resolution, steps=2)

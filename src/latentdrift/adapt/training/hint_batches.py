@@ -69,10 +69,10 @@ def beside(
     """Examples -> their hints [B, 3, R, R] in [0, 1], from a cache below `root`.
 
     Args:
-        cohort: With what hints are made from.
-        hint: Which.
-        shown: `Example.shown` of all examples, each once.
-        resolution: R.
+        cohort: Cohort with the images or masks of the hints.
+        hint: Kind of hint.
+        positions: `Example.shown` of all examples, each once.
+        resolution: R, pixels on a side.
         root: Folder of all caches of a run.
     """
     channels = hint.channels(cohort, positions)

@@ -54,6 +54,7 @@ def read_dicom(
     end. Overlays are left out. The first window counts, and a window before a table.
 
     Args:
+        path: DICOM file.
         window: see `parse_window`; LOW,HIGH are in the modality's unit.
         keep: header fields to keep beyond the allow-list, by keyword or tag.
         leave_out: rows of OBJECTS that are refused.

@@ -77,6 +77,7 @@ def write_dicom(
     returns them within half a step.
 
     Args:
+        path: File to write.
         source: the DICOM file that the pixels were made from; None where there is none.
         pixels: [H, W] in the unit of `Image.pixels`, or uint8 [H, W, 3].
         description: what was done, in words; it becomes the Derivation Description.

@@ -150,6 +150,7 @@ def read(
     volume, else one.
 
     Args:
+        path: Image file of any format.
         plane, position, slab: which slice of a volume; see `read_nifti`.
         window: which intensities map to [-1, 1]; see `parse_window`.
         keep: DICOM header fields beyond the allow-list.

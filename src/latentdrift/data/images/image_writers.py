@@ -83,6 +83,8 @@ def write_like(
     returns `stem` with its suffix.
 
     Args:
+        stem: Path of the file without its suffix.
+        image: Source image, whose format and geometry are used.
         pixels: [H, W] or [H, W, 3] in the unit of `image.pixels`.
         description: what was done, for formats that have a place for it.
         attributes: what the picture shows now, likewise; default: the source's. See `write_dicom`.

@@ -75,8 +75,9 @@ def choose_range(
     """The intensities that map to -1 and 1.
 
     Args:
+        window: Requested window, see `parse_window`.
         values: the picture's valid pixels, any shape: padding is left out by the caller.
-        header: what the file says should be shown, if it says so.
+        header: Window in the file's header, if it has one.
         full: the range of the number format, or None where only the data have one.
         path: named in the error.
 

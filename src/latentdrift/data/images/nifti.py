@@ -135,6 +135,7 @@ def read_nifti(
     """The picture of a 2-D file, or a slice or slab of a volume.
 
     Args:
+        path: NIfTI file.
         plane: of a volume: axial, coronal or sagittal. A 2-D file is taken as it is, unless it is
             known to lie in another plane.
         position: of a volume: percent of its extent, `mm` in RAS along the plane's normal (at the
@@ -377,6 +378,8 @@ def write_nifti(path: Path | str, image: Image, pixels: np.ndarray) -> None:
     affine. Nothing else of the source's header is copied; its description says "synthetic".
 
     Args:
+        path: File to write.
+        image: Source image.
         pixels: [H, W] in the unit of `image.pixels`.
     """
     if pixels.shape != image.pixels.shape[:2]:

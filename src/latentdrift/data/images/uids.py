@@ -33,7 +33,7 @@ class Uids:
 
     @classmethod
     def open(cls, folder: Path) -> Uids:
-        """Under the secret that lies in a private folder, else a fresh one; nothing is written
+        """Open the UIDs of a private folder, with its secret or a new one; nothing is written
         before `save`."""
         salt = folder / FILES["salt"]
         pairs = folder / FILES["map"]

@@ -192,7 +192,7 @@ def check(name: str, options: Mapping[str, Any]) -> None:
 
     Args:
         name: A row of EDITORS.
-        how: Options of `edit`; those that are left out are at their defaults.
+        options: Options of `edit`; missing options have their defaults.
 
     Raises:
         OptionError: One has a value and no part in this editor, an unknown row, or a mask that is

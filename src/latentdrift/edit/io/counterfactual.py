@@ -80,7 +80,7 @@ def edit(
             takes the means of sets; default: the two prompts.
         mask: [1, 1, R, R] in [0, 1], where the image may change; default: everywhere.
         hints: [3, R, R] in [0, 1], one for each ControlNet of the base.
-        shelf: Cache of inversions; default: none.
+        cache: Cache of inversions; default: no cache.
 
     Raises:
         OptionError: Before any work: an editor that is unknown or for other networks, strength,

@@ -153,9 +153,9 @@ class EditRun:
         """Make one edit.
 
         Args:
-            asked: The edit.
-            shelf: Cache of inversions.
-            spec: In place of the run's own, to see what an edit costs.
+            request: The edit.
+            cache: Cache of inversions.
+            spec: Numbers and choices in place of the run's own, to measure the cost of an edit.
         """
         subject = request.entry.open()
         counterfactual = edit(

@@ -191,7 +191,7 @@ def _effectiveness(
     """One row for each kind of change: request, predictions before and after, and their quality.
 
     Args:
-        asked: Requested changes.
+        requested: Requested changes.
         seen: Predictions.
         places: Which edits count, bool [E].
         people: Patients of the edits.
@@ -270,7 +270,7 @@ def _collateral(
     """Mean shift of every attribute, in units of its spread, for every kind of change and for none.
 
     Args:
-        asked: Requested changes.
+        requested: Requested changes.
         seen: Predictions.
         unit: Root mean square difference between two visits [K].
         whose: Pairs behind the unit: `visits` or `patients`.

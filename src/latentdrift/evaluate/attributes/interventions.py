@@ -46,7 +46,7 @@ def realism(
     feature space.
 
     Args:
-        asked: What was requested.
+        requested: Requested changes.
         edits: From `similarity.read_edits`.
         sets: `original` and `counterfactual`, as they are judged.
         real: Held-out real images.

@@ -42,7 +42,7 @@ def two_sample(real: Views, synthetic: Sequence[np.ndarray], resampling: Resampl
 
     Args:
         real: Held-out real images; patients stay together in cross-fitting.
-        made: The views of the synthetic images.
+        synthetic: The views of the synthetic images.
         resampling: Resamples of patients and synthetic images behind the interval, and the seed
             of folds.
     """

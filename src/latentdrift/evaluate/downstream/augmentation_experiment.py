@@ -220,7 +220,7 @@ class Trial:
 
         Args:
             real: Real training images.
-            made: Synthetic training images.
+            synthetic: Synthetic training images.
             tested: Real test images.
             report: Called with the number of networks trained so far and in total.
         """

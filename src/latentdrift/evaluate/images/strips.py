@@ -24,7 +24,7 @@ def side_by_side(pictures: Sequence[np.ndarray], axis: int = 1, min_side: int = 
     Args:
         pictures: float [H, W, 3] in [0, 1] or uint8 [H, W, 3], of any size. Each keeps its shape.
         axis: The axis along which they are joined.
-        least: Pixels of the common side; it is larger where one of the pictures is.
+        min_side: Pixels of the common side; it is larger where one of the pictures is.
 
     Returns:
         uint8 [., ., 3], with GAP white pixels between two pictures.

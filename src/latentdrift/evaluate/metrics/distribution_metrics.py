@@ -229,7 +229,8 @@ def judge(
 
     Args:
         row: a row of DISTANCES.
-        real: features [N, D]; synthetic: features [M, D].
+        real: features [N, D] of the real images.
+        synthetic: features [M, D] of the synthetic images.
         patients: the patient of each real picture.
         whose: the patient of each synthetic picture, of edits or of real pictures in that place;
             else each is its own.

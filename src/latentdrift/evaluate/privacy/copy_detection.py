@@ -92,6 +92,8 @@ def search(
     """Thresholds, and the nearest training image of synthetic and of held-out images.
 
     Args:
+        synthetic: images to search for copies.
+        train: training images.
         real: held-out pictures; pairs of one patient do not count. May be `train` itself: each
             picture is left out for itself.
     """
@@ -144,6 +146,9 @@ def find_copies(
         real: the held-out pictures. Pairs of one patient are left out, because visits of one
             patient are rightly alike; so this may even be the training set itself, where nothing
             was held out and patients are known.
+        synthetic: images to search for copies.
+        train: training images.
+        resampling: resamples behind the intervals.
 
     Returns:
         metrics `copies` (value: how many synthetic pictures are copies; floor: how many of as many

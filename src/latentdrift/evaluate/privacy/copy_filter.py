@@ -91,6 +91,7 @@ class Gate:
         Args:
             originals: What was edited [N].
             changed: The counterfactuals [N].
+            size: Pixels on a side of the compared images.
         """
         train, held_out = self._sides(size)
         ruler = Ruler.of(train, held_out or train)

@@ -157,7 +157,7 @@ def recognition(
 
     Args:
         real, synthetic, train: the images.
-        found: nearest training images by pixels.
+        copies: Result of the copy search: the nearest training images by pixels.
         spaces: label -> features of the three sets.
         resampling: resamples behind each interval.
     """

@@ -93,9 +93,8 @@ def number_warnings(
     for label, space in spaces.items():
         if smaller <= space.dimension:
             warnings.append(
-                f"There are no more images ({smaller}) than {label} features "
-                f"({space.dimension}), so the covariance of the Fréchet distance is "
-                "incomplete."
+                f"The {smaller} images do not outnumber the {space.dimension} {label} features, "
+                "so the covariance of the Fréchet distance is incomplete."
             )
     if "ssl" in spaces:
         warnings.append(

@@ -69,6 +69,8 @@ def draws(
 
     Args:
         units: the unit of each picture, from `groups`.
+        count: number of resamples.
+        generator: source of randomness.
         distinct: a resample that happens to hold fewer different units is drawn again; a covariance
             needs two.
     """
