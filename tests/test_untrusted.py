@@ -118,7 +118,7 @@ def test_a_hub_id_in_an_adapter_is_not_fetched(
     )
     with pytest.raises(
         BaseModelError,
-        match=r"'stranger/model' is not on this machine, and nobody asked for the network",
+        match=r"'stranger/model' is not on this machine, and downloads are off by default",
     ):
         load_adapter(adapter, **CPU)
     with pytest.raises(BaseModelError, match="could not be fetched"):
@@ -288,7 +288,7 @@ def test_a_replay_writes_below_out_alone_and_reaches_for_no_network(
         cohort=tmp_path, out=tmp_path / "a", base="stranger/model", tracker="wandb"
     )
     old = record.read(recorded(tmp_path, "fit", fitted))
-    with pytest.raises(BaseModelError, match="nobody asked for the network"):
+    with pytest.raises(BaseModelError, match="downloads are off by default"):
         service.replayed(old, config.ReplayOptions(record=tmp_path, out=tmp_path / "b"))
 
 

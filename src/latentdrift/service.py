@@ -44,10 +44,10 @@ DEMO = "made-by-demo.txt"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
 SMALL_CHANGE_WARNING = (
-    "In no image did more than a pixel in a hundred change by %.0f %% of the range (the most was "
-    "%.1f %%): this network hardly tells '%s' from '%s'. Raise `strength` or `guidance`; if "
-    "`latentdrift generate --same-noise` draws the two alike, too, train longer, and where a "
-    "finding or diagnosis was changed with `train_text_encoder` and `prompt_style=findings-first`."
+    "No edit changed more than 1 %% of its pixels by %.0f %% of the intensity range (the largest "
+    "change: %.1f %%). This network hardly distinguishes '%s' from '%s'. Raise `strength` or "
+    "`guidance`. If `latentdrift generate --same-noise` draws both alike, train longer; for a "
+    "finding or diagnosis, also use `train_text_encoder` and `prompt_style=findings-first`."
 )
 
 
@@ -777,7 +777,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     out = options.out
     seed = options.seed
     _prepare_demo_folder(out)
-    log.info("1/7 phantom: 48 patients, 2 visits each, as a hospital would hand them over")
+    log.info("1/7 phantom: scans of 48 patients with 2 visits each, and their table")
     phantom(config.PhantomOptions(out=out / "scans", patients=48, visits=2, seed=seed))
     log.info("2/7 import")
     scans = out / "scans"
@@ -790,7 +790,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     )
     log.info("3/7 inspect")
     inspect(config.InspectOptions(cohort=cohort), quiet)
-    log.info("4/7 fit: the whole U-Net, and then the start that it asks for")
+    log.info("4/7 fit: the whole U-Net, then its start of sampling")
     fit(
         config.FitOptions(
             cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed

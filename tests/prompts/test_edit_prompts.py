@@ -77,7 +77,7 @@ def test_adding_and_removing_findings(
         (
             (),
             ("effusion",),
-            "cannot remove 'effusion': the image has not got it; its findings: mass",
+            "cannot remove 'effusion': the image does not have it; its findings: mass",
         ),
         ((), (), "the edit changes nothing"),
     ],

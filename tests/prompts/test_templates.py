@@ -183,11 +183,11 @@ def test_sentences_are_never_repeated_to_make_up_the_number() -> None:
     with pytest.raises(
         OptionError,
         match=(
-            "2 different sentences were asked for and the prompt style 'simple' has 1 for 'a brain"
+            "2 different sentences are requested, but the prompt style 'simple' has 1 for 'a brain"
         ),
     ):
         sentences("brain MRI", FULL, 2, "simple")
-    with pytest.raises(OptionError, match=r"has (\d+) for 'a brain MRI'; ask for \1 at most"):
+    with pytest.raises(OptionError, match=r"has (\d+) for 'a brain MRI'; request at most \1"):
         sentences("brain MRI", {}, 24)
 
 

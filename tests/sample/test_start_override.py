@@ -140,6 +140,6 @@ def test_forms_of_sampling_can_be_asked_for_and_that_of_training_cannot() -> Non
 
 def test_a_base_alone_has_no_closed_form() -> None:
     with pytest.raises(
-        OptionError, match="needs statistics of the training latents, which a base alone has not"
+        OptionError, match="needs statistics of the training latents, which a base alone does not"
     ):
         ask(Drift(), statistics=False, drift="auto")

@@ -91,9 +91,9 @@ def _download(repository: str, revision: str | None, fetch: bool) -> Path:
     ) as error:  # no network, no such repository, no permission, not an id
         if not fetch:
             raise BaseModelError(
-                f"base '{repository}' is not on this machine, and nobody asked for the network: "
-                f"give its folder with `base`, or `base={repository}` to fetch it from the Hugging "
-                "Face hub"
+                f"base '{repository}' is not on this machine, and downloads are off by "
+                f"default: give its folder with `base`, or `base={repository}` to fetch it "
+                "from the Hugging Face hub"
             ) from error
         raise BaseModelError(
             f"base '{repository}' could not be fetched from the Hugging Face hub "

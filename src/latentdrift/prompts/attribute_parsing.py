@@ -36,8 +36,8 @@ class Years:
         known: Any = attributes.get("age")
         if is_missing(known):
             raise OptionError(
-                f"an age of {self} years counts from the image's own, which is not known; say it "
-                "with `given=age=70`"
+                f"an age change of {self} years needs the image's own age, which is not "
+                "known; give it with `given=age=70`"
             )
         own = float(known)
         age = own + self.number
@@ -85,8 +85,8 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
     names = [name for name, _ in (*changes, *grid)]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise OptionError(
-            f"the {twice} of the counterfactual is said twice, by `set`, `age` or `grid`; say it "
-            "once"
+            f"the {twice} of the counterfactual is given twice, by `set`, `age` or `grid`; "
+            "give it once"
         )
     add, remove = (
         tuple(parse_finding(text, spec) for text in texts)

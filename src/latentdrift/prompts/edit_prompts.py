@@ -137,7 +137,7 @@ def _edit_findings(
     for finding in remove:
         if known and finding.lower() not in lower:
             raise OptionError(
-                f"cannot remove '{finding}': the image has not got it; its findings: "
+                f"cannot remove '{finding}': the image does not have it; its findings: "
                 f"{', '.join(known)}"
             )
     gone = [finding.lower() for finding in remove]

@@ -112,9 +112,9 @@ def sentences(
     different = list(dict.fromkeys(every))
     if n > len(different):
         raise OptionError(
-            f"{n} different sentences were asked for and the prompt style '{style}' has "
-            f"{len(different)} for '{different[0]}'; ask for {len(different)} at most, or take "
-            "another style"
+            f"{n} different sentences are requested, but the prompt style '{style}' has "
+            f"{len(different)} for '{different[0]}'; request at most {len(different)}, or "
+            "take another style"
         )
     return different[:n]
 

@@ -204,13 +204,13 @@ class _Sampling:
         self.base.tokens([*{text for parts in self.weighted.values() for text, _ in parts}, ""])
         if self.base.sees_source and any(len(parts) > 1 for parts in self.weighted.values()):
             raise OptionError(
-                "a network that is shown a source is guided by two weights already; give it "
-                "prompts without AND"
+                "a network that takes a source image has two guidance weights already; "
+                "give it prompts without AND"
             )
         if (self.base.sees_source or self.base.controls) and not self.images:
             raise OptionError(
-                f"this network is shown {self.base.shows} beside noise and text, and nothing was "
-                "given to show it"
+                f"this network needs {self.base.shows} beside noise and text, and none was "
+                "given; give it with `like` or `hint_image`"
             )
 
     def batches(self) -> Iterator[list[int]]:

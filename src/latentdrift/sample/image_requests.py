@@ -33,8 +33,9 @@ def image_requests(
     """
     if model.base.sees_source:
         raise OptionError(
-            f"{options.adapter} edits: its network is shown a picture to start from, and generate "
-            f"has none; write latentdrift edit {options.adapter} IMAGE --set age=85 --out FOLDER"
+            f"{options.adapter} is for editing: its network needs a source image, and "
+            f"`generate` has none; run latentdrift edit {options.adapter} IMAGE --set "
+            "age=85 --out FOLDER"
         )
     given = [
         f"`{name}`"

@@ -84,8 +84,8 @@ def _closed_form(drift: Drift, base: Base, statistics: Statistics | None, t0: Te
         return _with(drift, lambda _: ())
     if statistics is None:
         raise OptionError(
-            "the closed form needs statistics of the training latents, which a base alone has "
-            "not; sample an adapter that `fit` made, or give `drift` a value"
+            "the closed form needs statistics of the training latents, which a base alone "
+            "does not have; sample an adapter that `fit` made, or give `drift` a value"
         )
     leaked = (statistics.mean.double() * base.schedule.a(t0)).tolist()
 

@@ -66,8 +66,8 @@ def check_method(name: str) -> None:
     if method(name).image_input:
         able = ", ".join(other for other, row in METHODS.items() if not row.image_input)
         raise OptionError(
-            f"studies of drift draw from text alone, and a network of method '{name}' is shown "
-            f"more; take {able}"
+            f"studies of drift sample from text alone, and a network of method '{name}' "
+            f"needs further inputs; take {able}"
         )
 
 
@@ -81,7 +81,7 @@ def check_editing(name: str, editor: str) -> None:
     if method(name).image_input != image_input:
         able = ", ".join(other for other, row in METHODS.items() if row.image_input == image_input)
         raise OptionError(
-            f"editor '{editor}' is not for the network of method '{name}'; take {able}"
+            f"editor '{editor}' does not fit the network of method '{name}'; take {able}"
         )
 
 
@@ -97,8 +97,8 @@ def check_text_alone(model: Model, advice: str = "") -> None:
     """
     if model.base.sees_source or model.base.controls:
         raise OptionError(
-            f"studies of drift draw from text alone, and this network is shown {model.base.shows} "
-            f"beside it{advice}"
+            "studies of drift sample from text alone, and this network needs "
+            f"{model.base.shows}, too{advice}"
         )
 
 

@@ -135,7 +135,7 @@ def test_words_and_matrices_lie_on_a_whole_network(
             "lora",
             "full",
             AdapterError,
-            "replaces the whole network, and what lies under it would be lost: give it first",
+            "replaces the whole network and would discard the adapters before it; give it first",
         ),
         (
             "lora",

@@ -35,7 +35,7 @@ def test_a_pickle_that_would_run_code_is_refused_before_it_is_opened(
         patch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
         with pytest.raises(
             AdapterError,
-            match=r"trap.pt is refused: it is a pickle that would have .* called when it is opened",
+            match=r"trap.pt is refused: opening this pickle would call .*, and a file of weights",
         ):
             adopt(load(tiny_base_folder), tmp_path / "trap.pt", tmp_path / "run")
     assert not mark.exists()

@@ -98,7 +98,7 @@ def test_peft_keeps_its_scale_beside_the_file(tiny_base_folder: Path, tmp_path: 
     assert same(lora.collect(found.base), changes)
     (tmp_path / "adapter_config.json").unlink()
     with pytest.raises(
-        AdapterError, match=r"its scale stands in adapter_config.json: put that file beside it"
+        AdapterError, match=r"which keeps the scale in adapter_config.json: put that file beside it"
     ):
         load_adapter(tmp_path, base=str(tiny_base_folder), device="cpu", precision="fp32")
 

@@ -399,6 +399,7 @@ def test_a_unet_of_another_kind_is_refused(tiny_base_folder: Path, tmp_path: Pat
         adopt(load(tiny_base_folder), tmp_path / "xl.safetensors", tmp_path / "run")
     shaken(load(tiny_base_folder).network).save_pretrained(tmp_path / "unet")
     with pytest.raises(
-        OptionError, match=r"`hint` says what a ControlNet is shown, and .* is a diffusers U-Net"
+        OptionError,
+        match=r"`hint` describes the input of a ControlNet, and .* is a diffusers U-Net",
     ):
         adopt(load(tiny_base_folder), tmp_path / "unet", tmp_path / "run", hint="edges")

@@ -454,7 +454,7 @@ def test_what_is_shown_has_to_be_said(draw: Callable[..., Cohort], tmp_path: Pat
         (
             "edges",
             {},
-            r"is shown a hint beside noise and text: give `like=COHORT`, .* or `hint_image=FILE`, "
+            r"needs a hint beside noise and text: give `like=COHORT`, .* or `hint_image=FILE`, "
             r"one for each",
         ),
         (
@@ -537,8 +537,8 @@ def test_studies_that_draw_from_text_alone_say_so_before_work(
 ) -> None:
     asked: dict[str, Any] = {"cohort": cohort.folder, "out": tmp_path / "out", "precision": "fp32"}
     message = (
-        "studies of drift draw from text alone, and a network of method 'controlnet' is shown "
-        "more; take full, lora"
+        "studies of drift sample from text alone, and a network of method 'controlnet' needs "
+        "further inputs; take full, lora"
     )
     with pytest.raises(OptionError, match=message):
         service.run(

@@ -357,12 +357,10 @@ def test_it_goes_on_from_its_own_kind_and_nothing_else_does(
         tiny_base_folder, cohort, tmp_path / "more", method=METHOD, start=(str(run),), steps=1
     )
     assert load_adapter(more.adapter).base.network.config.in_channels == 8
-    with pytest.raises(
-        OptionError, match="is shown a picture to start from, which `method=lora` has none of"
-    ):
+    with pytest.raises(OptionError, match="takes a source image, and `method=lora` has none"):
         short_fit(tiny_base_folder, cohort, tmp_path / "lora", method="lora", start=(str(run),))
     with pytest.raises(
-        AdapterError, match="replaces the whole network, and what lies under it would be lost"
+        AdapterError, match="replaces the whole network and would discard the adapters before it"
     ):
         add(load_adapter(plain), [str(run)])
 
@@ -372,7 +370,7 @@ def test_studies_that_draw_from_prompts_refuse_it(
 ) -> None:
     with pytest.raises(
         OptionError,
-        match="draw from text alone, and a network of method 'instruct-pix2pix' is shown more",
+        match="a network of method 'instruct-pix2pix' needs further inputs",
     ):
         Bench(
             config.BenchDriftOptions(
@@ -572,8 +570,8 @@ def test_an_instruction_in_free_words_is_what_the_network_is_told(
         ({"set": ("age=65",)}, "the edit changes nothing"),
         (
             {"editor": "ddim"},
-            "editor 'ddim' is not for this network, which is shown a picture and told what to "
-            "change; take",
+            "editor 'ddim' does not fit this network, which takes a source image and an instruction; "
+            "take",
         ),
         (
             {"editor": "ddmi"},
@@ -591,7 +589,7 @@ def test_edits_that_cannot_be_are_sentences(
 def test_its_editor_needs_its_network(plain: Path, cohort: Cohort, tmp_path: Path) -> None:
     with pytest.raises(
         OptionError,
-        match="this network, which is not shown the picture to change; take sdedit or ddim",
+        match="this network, which takes no source image; take sdedit or ddim",
     ):
         edited(plain, cohort, tmp_path / "edits", editor=METHOD)
     with pytest.raises(

@@ -328,7 +328,10 @@ def test_images_without_a_mask_are_left_out(
     work = service.edit_run_of(options)
     rows = {asked.entry.row for asked in work.requests}
     assert len(cohort.rows()) - 1 not in rows and len(rows) == len(cohort.rows()) - 1
-    assert f"1 of {len(cohort.rows())} images have no mask to be shown: left out" in caplog.text
+    assert (
+        f"1 of {len(cohort.rows())} images have no mask for the hint and are left out"
+        in caplog.text
+    )
 
 
 def test_a_mask_that_a_file_gives(
@@ -343,7 +346,7 @@ def test_a_mask_that_a_file_gives(
     with pytest.raises(
         OptionError,
         match=(
-            r"shown a hint 'mask=roi', which an image alone has not; give it with "
+            r"needs a hint 'mask=roi', which an image file alone does not have; give it with "
             r"`hint_image=FILE`"
         ),
     ):
@@ -459,5 +462,5 @@ def test_the_bench_edits_beside_hints(
     service.run("bench editors", options, quiet=True)
     assert len(list((tmp_path / "bench" / "results" / "controlnet").glob("*.json"))) == 1
     phantom = options.model_copy(update={"cohort": None, "phantom": "brain"})
-    with pytest.raises(OptionError, match="which an image alone has not"):
+    with pytest.raises(OptionError, match="which an image file alone does not have"):
         EditorBenchmark.of(service.load_model(phantom, phantom.also), phantom)

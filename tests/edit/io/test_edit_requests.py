@@ -123,7 +123,7 @@ def test_images_without_an_age_are_left_out_with_a_sentence(
     found = edit_plan({"age": Years(5.0)}.items()).requests([entry("a", age=70.0), entry("b")])
     assert [request.entry.name for request in found] == ["a"]
     assert (
-        "left out: 1 of 2 images, the first because an age of +5 years counts from the image's own"
+        "left out: 1 of 2 images, the first because an age change of +5 years needs the image's own"
         in caplog.text
     )
 

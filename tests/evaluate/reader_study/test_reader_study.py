@@ -83,7 +83,7 @@ def test_a_study_that_would_be_unfair_is_refused(study: tuple[Path, dict], tmp_p
     real = images(8, 0.5, patients=2)
     made = images(8, 1.0)
     with pytest.raises(
-        InputError, match="4 pictures of each kind are asked for, and there are 2 real patients"
+        InputError, match="4 images of each kind are requested, but there are 2 real patients"
     ):
         choose(real, made, 4, None, 0)
     with pytest.raises(InputError, match="differ in size"):

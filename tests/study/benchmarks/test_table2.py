@@ -116,12 +116,12 @@ def test_a_start_is_fitted_without_instruction_and_the_rest_from_it(
 def test_what_cannot_be_run_is_said_before_any_work(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         OptionError,
-        match="'instruct-pix2pix' is not for the network of method 'full'; take instruct-pix2pix",
+        match="'instruct-pix2pix' does not fit the network of method 'full'; take instruct-pix2pix",
     ):
         Bench(table2(folder, "pocket", tmp_path, methods=("full",)))
     with pytest.raises(
         OptionError,
-        match="'pix2pix-zero' is not for the network of method 'instruct-pix2pix'; take full, lora",
+        match="'pix2pix-zero' does not fit the network of method 'instruct-pix2pix'; take full",
     ):
         Bench(config.BenchTable4Options(cohort=folder, out=tmp_path, methods=("instruct-pix2pix",)))
     few = tiny_cohort(tmp_path / "few", 30)

@@ -102,5 +102,5 @@ def test_a_network_that_is_shown_more_than_words_is_refused(
     searched = config.DriftSearchOptions(
         cohort=tiny_cohort_folder, adapter=str(made.adapter), out=tmp_path / "search"
     )
-    with pytest.raises(OptionError, match="studies of drift draw from text alone"):
+    with pytest.raises(OptionError, match="studies of drift sample from text alone"):
         service.run("drift search", searched, quiet=True)

@@ -46,8 +46,8 @@ def add(model: Model, references: Sequence[str]) -> Model:
             )
         if row.replaces_network and not model.is_base:
             raise AdapterError(
-                f"{folder} replaces the whole network, and what lies under it would be lost: give "
-                "it first"
+                f"{folder} replaces the whole network and would discard the adapters "
+                "before it; give it first"
             )
         _check_fit(model, info, folder)
         plain = replace(model.base, schedule=model.base_schedule)

@@ -184,9 +184,9 @@ def _pickled(path: Path) -> Foreign:
         named = sorted(set(_named(path)) - TENSORS)
         if named:
             raise AdapterError(
-                f"{path} is refused: it is a pickle that would have {', '.join(named)} called when "
-                "it is opened, and a file of weights names tensors only; do not open it elsewhere, "
-                "and get this adapter as safetensors"
+                f"{path} is refused: opening this pickle would call {', '.join(named)}, "
+                "and a file of weights names tensors only; do not open it elsewhere, and "
+                "get this adapter as safetensors"
             )
         with torch.serialization.safe_globals([PARAMETERS]):
             tensors_by_name = dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))

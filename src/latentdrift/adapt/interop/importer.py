@@ -67,8 +67,8 @@ def apply_file(
         words = {token: next(iter(words.values()))}
     if hint and adopted.method != "controlnet":
         raise OptionError(
-            f"`hint` says what a ControlNet is shown, and {foreign.path} is {recognised(path)}: "
-            "leave it out"
+            f"`hint` describes the input of a ControlNet, and {foreign.path} is "
+            f"{recognised(path)}: leave it out"
         )
     if adopted.network:
         base = network_weights.put(base, adopted.network, foreign)

@@ -57,8 +57,8 @@ def peft(foreign: Foreign, base: Base) -> Lora:
     path = foreign.path.with_name("adapter_config.json")
     if not path.is_file():
         raise AdapterError(
-            f"{foreign.path} was saved by peft, and its scale stands in {path.name}: put that file "
-            "beside it"
+            f"{foreign.path} was saved by peft, which keeps the scale in {path.name}: put "
+            "that file beside it"
         )
     config = json.loads(path.read_text(encoding="utf-8"))
     if config.get("use_dora") or config.get("peft_type", "LORA") != "LORA":

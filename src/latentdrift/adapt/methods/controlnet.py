@@ -41,8 +41,8 @@ def prepare(
     """
     if base.sees_source:
         raise OptionError(
-            "the U-Net is shown a picture to start from; a ControlNet is trained beside one that "
-            "is shown noise alone"
+            "the U-Net of this base takes a source image; a ControlNet is trained beside "
+            "a U-Net without one; take another base"
         )
     copied = base
     if hasattr(base.network, "peft_config"):

@@ -65,7 +65,7 @@ class Sourced:
                 )
         if len(remaining) < len(images):
             log.warning(
-                "%d of %d images have no mask to be shown: left out",
+                "%d of %d images have no mask for the hint and are left out",
                 len(images) - len(remaining),
                 len(images),
             )
@@ -149,8 +149,9 @@ def sourced(model: Model, cohort: Path | None, files: Sequence[Path] = (), **par
     lacking = [wanted[place] for place in masks if place not in given]
     if lacking and cohort is None:
         raise OptionError(
-            f"this network is shown a hint '{lacking[0]}', which an image alone has not; give it "
-            f"with `hint_image=FILE`, or edit a cohort whose column {lacking[0].column} names it"
+            f"this network needs a hint '{lacking[0]}', which an image file alone does not "
+            "have; give it with `hint_image=FILE`, or edit a cohort whose column "
+            f"{lacking[0].column} names it"
         )
     whose = Cohort.load(cohort) if lacking and cohort is not None else None
     return Sourced(wanted, tuple(given.get(place) for place in range(len(wanted))), whose, part)

@@ -192,8 +192,9 @@ def pictures(
         return Pictures(len(rows), lambda index: given, short_hash(*map(sha256, files)))
     if options.like is None:
         raise OptionError(
-            f"this network is shown {model.base.shows} beside noise and text: give `like=COHORT`, "
-            "from whose images hints are made, or `hint_image=FILE`, one for each ControlNet"
+            f"this network needs {model.base.shows} beside noise and text: give "
+            "`like=COHORT`, from whose images hints are made, or `hint_image=FILE`, one "
+            "for each ControlNet"
         )
     return of_rows(
         Cohort.load(options.like),

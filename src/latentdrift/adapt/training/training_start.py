@@ -45,9 +45,9 @@ def begin(base: Base, job: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
         begun = started.base
         if begun.sees_source and job.row.image_input != "source":
             raise OptionError(
-                "what `start` names is shown a picture to start from, which "
-                f"`method={job.options.method}` has none of; take instruct-pix2pix, or start from "
-                "another adapter"
+                "the network that `start` names takes a source image, and "
+                f"`method={job.options.method}` has none; take instruct-pix2pix, or start "
+                "from another adapter"
             )
         if begun.controls:
             raise OptionError(

@@ -163,17 +163,17 @@ def chosen(name: str | None, base: Base) -> str:
     if EDITORS[name].takes_instruction != base.sees_source:
         able = " or ".join(known for known, row in EDITORS.items() if row.fits(base))
         reads = (
-            "is shown a picture and told what to change"
+            "takes a source image and an instruction"
             if base.sees_source
-            else "is not shown the picture to change"
+            else "takes no source image"
         )
         raise OptionError(
-            f"editor '{name}' is not for this network, which {reads}; take {able}, or leave "
-            "`editor` out"
+            f"editor '{name}' does not fit this network, which {reads}; take {able}, or "
+            "leave `editor` out"
         )
     raise OptionError(
-        f"editor '{name}' sees an image through the hint of a ControlNet, and this network has "
-        "none; put one on with `also=RUN`"
+        f"editor '{name}' needs the hint of a ControlNet, and this network has none; add "
+        "one with `also=RUN`"
     )
 
 

@@ -119,7 +119,7 @@ class EditRun:
         if again:
             names = ", ".join(dict.fromkeys(name for facts in again for name in facts))
             log.info(
-                "%d of %d edits in %s are made again, for they differ in: %s",
+                "%d of %d edits in %s are made again because these settings differ: %s",
                 len(again),
                 len(other),
                 self.options.out,

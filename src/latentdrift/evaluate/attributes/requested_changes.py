@@ -66,7 +66,7 @@ class RequestedChanges:
                     places[kind] = place, 0.0 if output.value is None else float(wanted)
         if not places:
             raise InputError(
-                "none of the edits asked for an attribute that judges could learn from the "
+                "no edit requests an attribute that classifiers could learn from the "
                 "training images; see `alignment` in docs/evaluating.md for what they need"
             )
         numbers = frozenset(
@@ -98,8 +98,8 @@ def _states(
     """The attributes before and after."""
     if "changes" not in record:
         raise InputError(
-            "an edit's record.json has no 'changes', so nobody knows what was asked for; make it "
-            "with this version"
+            "an edit's record.json has no 'changes', so the requested change is unknown; "
+            "make the edit with this version"
         )
     add = record.get("add", ())
     remove = record.get("remove", ())

@@ -173,9 +173,9 @@ class Segmenting:
         ]
         if lost and what == "test":
             raise InputError(
-                f"no test image has the label {lost[0]} in its mask at {unet.SIZE} pixels, so "
-                "nobody can say how well it is outlined; take it out of the masks in column "
-                f"{column} of {cohort.folder}, or test on other patients"
+                f"no test image has the label {lost[0]} in its mask at {unet.SIZE} pixels, "
+                "so its segmentation cannot be scored; take the label out of the masks in "
+                f"column {column} of {cohort.folder}, or test on other patients"
             )
         return training_set, some
 

@@ -119,8 +119,8 @@ def _pretrained(name: str, seed: int, outputs: int) -> nn.Module:
     )
     if lost:
         raise InputError(
-            f"'{name}' lacks weights, e.g. {lost[0]}; a backbone that has learned nothing is not "
-            "what was asked for"
+            f"'{name}' lacks weights, e.g. {lost[0]}; features of an untrained backbone "
+            "mean nothing; give a complete one"
         )
     result: nn.Module = model
     return result

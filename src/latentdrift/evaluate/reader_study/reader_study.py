@@ -62,15 +62,16 @@ def choose(
     """
     if real.images.shape[1:] != synthetic.images.shape[1:]:
         raise InputError(
-            "real and synthetic pictures differ in size, which would give them away; give sets "
-            "that are judged at one"
+            "real and synthetic images differ in size, which would reveal which is which; "
+            "give sets of one size"
         )
     source = rng(seed, "reader")
     ours = _one_each(real, source)
     if min(len(ours), len(synthetic)) < n:
         raise InputError(
-            f"{n} pictures of each kind are asked for, and there are {len(ours)} real patients and "
-            f"{len(synthetic)} synthetic pictures; give a smaller `n`, or `split=train`"
+            f"{n} images of each kind are requested, but there are {len(ours)} real "
+            f"patients and {len(synthetic)} synthetic images; give a smaller `n`, or "
+            "`split=train`"
         )
     words = [
         _values(images, by, whose) for images, whose in ((real, "real"), (synthetic, "synthetic"))
