@@ -570,8 +570,8 @@ def test_an_instruction_in_free_words_is_what_the_network_is_told(
         ({"set": ("age=65",)}, "the edit changes nothing"),
         (
             {"editor": "ddim"},
-            "editor 'ddim' does not fit this network, which takes a source image and an instruction; "
-            "take",
+            "editor 'ddim' does not fit this network, which takes a source image and an "
+            "instruction; take",
         ),
         (
             {"editor": "ddmi"},

@@ -105,7 +105,7 @@ def test_a_relative_age_is_each_images_own() -> None:
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        ({}, "which is not known; say it with `given=age=70`"),
+        ({}, "which is not known; give it with `given=age=70`"),
         ({"age": 125.0}, r"\+10 years from 125 is 135, and ages lie between"),
     ],
 )

@@ -267,7 +267,7 @@ def test_what_a_drawing_loses_is_less_grave_where_all_edits_put_the_change_alone
     (light,) = (
         light for light in all_lights(results(known)) if light[0] == "Edits start faithful?"
     )
-    assert light[1] == colour and ("put only the change on the original" in light[2]) == (
+    assert light[1] == colour and ("add only the change to the original" in light[2]) == (
         detailed > 0
     )
 

@@ -88,7 +88,7 @@ def test_a_network_that_is_shown_more_than_words_is_refused(
         cohort=tiny_cohort_folder, adapter=str(made.adapter), out=tmp_path / "found", n=4, steps=4
     )
     with pytest.raises(
-        OptionError, match=r"shown .* beside it; leave the copy slope out with `copy_slope=False`"
+        OptionError, match=r"needs .*, too; leave the copy slope out with `copy_slope=False`"
     ):
         service.run("drift estimate", asked, quiet=True)
     without = config.DriftEstimateOptions(

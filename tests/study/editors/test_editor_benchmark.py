@@ -73,7 +73,7 @@ def test_the_bench_runs_on_phantoms_and_goes_on(
             assert row["metrics"]["identity"]["value"] == 1
         assert row["n"] == 1
     page = (tmp_path / "bench" / "editors.html").read_text()
-    assert page.count("<figcaption>synthetic; ") == 5 and "scanned alike" in page
+    assert page.count("<figcaption>synthetic; ") == 5 and "scanned in the same way" in page
     assert (
         (tmp_path / "bench" / "editors.md")
         .read_text()
