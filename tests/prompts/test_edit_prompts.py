@@ -273,7 +273,7 @@ def test_sets_of_sentences_are_wordings_of_either_state() -> None:
     assert [text.replace("75 year", "90 year") for text in befores] == [
         text.replace("an 90", "a 90") for text in afters
     ]
-    with pytest.raises(OptionError, match="ask for"):
+    with pytest.raises(OptionError, match="request at most"):
         sentence_sets("brain MRI", FULL, {"age": 90}, n=25, spec=SPEC, style="diverse")
 
 

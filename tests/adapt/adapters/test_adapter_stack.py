@@ -184,7 +184,7 @@ def test_a_lora_on_a_fine_tuned_network_needs_it(
     assert (
         start["needed"]
         and start["method"] == "full"
-        and "on top of another adapter" in (made.adapter / "README.md").read_text()
+        and "needs another adapter beneath it" in (made.adapter / "README.md").read_text()
     )
     top = load(made.adapter)
     assert [part.method for part in top.adapters] == ["full", "lora"]

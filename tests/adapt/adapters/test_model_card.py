@@ -28,7 +28,7 @@ def test_it_says_what_was_learned_from_what(made: Path) -> None:
         "- loss, held out: ",
         "Licence of the base: unknown.",
         "For research",
-        "Every picture is synthetic",
+        "Every generated image is synthetic",
         'pipe.load_lora_weights("ADAPTER")',
         "docs/export.md",
         "latentdrift generate ADAPTER",

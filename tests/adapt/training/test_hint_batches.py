@@ -75,7 +75,7 @@ def network(controls: int) -> Any:
     [
         (1, 0, "gives 1 pictures, and this network has 0 ControlNets; give one for each"),
         (1, 2, "gives 1 pictures, and this network has 2 ControlNets; give one for each"),
-        (0, 1, "this network is shown a hint beside noise and text: give `like=COHORT`"),
+        (0, 1, "this network needs a hint beside noise and text: give `like=COHORT`"),
     ],
 )
 def test_hints_have_to_go_with_the_network(

@@ -30,7 +30,7 @@ def test_what_was_asked_is_read_from_the_records() -> None:
     )
     with pytest.raises(InputError, match="no 'changes'"):
         RequestedChanges.of(shapes.judges(), [{}], shapes.SPEC)
-    with pytest.raises(InputError, match="none of the edits asked for an attribute"):
+    with pytest.raises(InputError, match="no edit requests an attribute"):
         RequestedChanges.of(
             shapes.judges(), [{"attributes": known, "changes": {"view": "PA"}}], shapes.SPEC
         )

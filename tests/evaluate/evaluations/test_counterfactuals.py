@@ -48,7 +48,7 @@ def test_an_edit_that_does_what_was_asked_and_one_that_changes_the_sex_too(
         for label, _, words in training_lights({"card": wrong})
         if label == "And nothing else?"
     )
-    assert "Changed although not asked for: sex: F (edits: age increased)." in words
+    assert "Changed although not requested: sex: F (edits: age increased)." in words
     nothing = judged(edits(changes={"age": 82}))
     assert colour({"card": nothing}, "Edits do what") == "red"
     too_far = judged(edits(changes={"age": 70}, age=84.0))

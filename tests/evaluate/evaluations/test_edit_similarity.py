@@ -47,7 +47,7 @@ def test_a_perfect_reconstruction_and_a_known_error(tmp_path: Path) -> None:
     for edit in result.edits:
         assert edit.similarities["psnr.counterfactual"] == pytest.approx(decibels, abs=1e-3)
     ((title, colour, sentence),) = lights(Results([result]))
-    assert (title, colour) == ("Edits start faithful?", "green") and "1.000 over 3" in sentence
+    assert (title, colour) == ("Edits start faithful?", "green") and "1.000 (3 edits)" in sentence
     page = rendered(EDIT_SIMILARITY, result, tmp_path, inputs, inputs.edit_files)
     captions = page.count("SSIM with the original: reconstruction 1.000")
     assert captions == 2 * 3  # below the strip, and as its description
@@ -68,7 +68,7 @@ def test_the_light_follows_the_reconstructions(value: float, detailed: int, colo
     )
     ((_, light, sentence),) = lights(Results([result]))
     assert light == colour
-    assert ("put only the change on the original" in sentence) == bool(detailed)
+    assert ("add only the change to the original" in sentence) == bool(detailed)
 
 
 def test_a_folder_without_edits_is_refused(tiny_cohort_folder: Path, tmp_path: Path) -> None:
@@ -82,5 +82,5 @@ def test_a_folder_without_edits_is_refused(tiny_cohort_folder: Path, tmp_path: P
 def test_the_report_says_where_nobody_knows_whose_an_edit_is() -> None:
     rows = [{"patient_known": True}, {"patient_known": False}]
     (warning,) = patient_warnings(rows)
-    assert "1 of 2 edits name no patient" in warning
+    assert "1 of 2 edits record no patient" in warning
     assert not patient_warnings(rows[:1])

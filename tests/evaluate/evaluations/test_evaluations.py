@@ -119,7 +119,7 @@ def test_another_scorer_ranks_otherwise(
         alignment = json.loads((tmp_path / "out" / "report.json").read_text())["alignment"]
         told[alignment["retrieval"]["scorer"]] = alignment
         assert (
-            f"ranked for each image by {alignment['retrieval']['scorer']}"
+            f"{alignment['retrieval']['scorer']} ranks the"
             in (tmp_path / "out" / "report.html").read_text()
         )
     assert set(told) == {"judges", "clip"} and told["judges"]["judged"] == told["clip"]["judged"]

@@ -70,6 +70,6 @@ def test_the_section_shows_the_worst_images(tmp_path: Path) -> None:
     assert RESULT.report_keys() == {"alignment": {"retrieval": RETRIEVAL}}
     page = rendered(PROMPT_RETRIEVAL, RESULT, tmp_path, inputs_of(textures(4, 0)))
     assert "2. Asked for: an old man. Fits best: a young woman." in page
-    assert "so that chance is 10%" in page
+    assert "chance is 10%" in page
     too_few = RetrievalResult.model_validate({"alignment": {"retrieval": None}})
     assert rendered(PROMPT_RETRIEVAL, too_few, tmp_path) == ""

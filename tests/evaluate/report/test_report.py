@@ -396,7 +396,8 @@ def test_an_unknown_attribute_is_noticed_before_anything_is_computed(sets):
 def test_the_report_warns(report):
     words = " ".join(report.contents["warnings"])
     assert (
-        "fewer than 2048 images (here 24)" in words and "Published distances use Inception" in words
+        "fewer than 2048 images (here 24)" in words
+        and "published ones, which use Inception" in words
     )
     assert "identical to another one" not in words
 

@@ -17,7 +17,7 @@ REAL = image_set(textures(24, 0), [f"p{i}" for i in range(24)])
 
 def test_sets_without_faults_have_the_warning_of_their_size_alone() -> None:
     (warning,) = set_warnings(REAL, image_set(textures(6, 1)), REAL)
-    assert warning.startswith("MS-SSIM has ") and "at 32 pixels" in warning
+    assert warning.startswith("MS-SSIM uses ") and "at 32 pixels" in warning
 
 
 def test_each_fault_of_a_set_is_a_sentence() -> None:
@@ -25,14 +25,14 @@ def test_each_fault_of_a_set_is_a_sentence() -> None:
     images[1] = 0.5
     images[4] = images[3]
     sentences = " ".join(set_warnings(image_set(textures(6, 0)), image_set(images), None))
-    assert "No patient is known for the real images" in sentences
-    assert "Synthetic images of one flat colour: 1, the first is 1." in sentences
-    assert "Synthetic images that repeat another one exactly: 1." in sentences
+    assert "The patients of the real images are not known" in sentences
+    assert "Synthetic images of one flat colour: 1. The first is 1." in sentences
+    assert "Synthetic images that are identical to another one: 1." in sentences
     assert "No training images were given" in sentences
     few = image_set(textures(6, 0), ["a", "a", "b", "b", "c", "c"])
     assert "from only 3 patients" in " ".join(set_warnings(few, REAL, REAL))
     smaller = EvaluationImages(REAL.images[:, :16, :16], None)
-    assert "Real images are 32x32, synthetic ones 16x16" in " ".join(
+    assert "Real images are 32x32 pixels, synthetic images 16x16" in " ".join(
         set_warnings(REAL, smaller, REAL)
     )
 
@@ -47,9 +47,9 @@ def test_numbers_of_few_images_are_limited() -> None:
         (
             f"fewer than {FRECHET_N} images (here 30)",
             f"k = {K - 1} neighbours",
-            "Fewer images (30) than ssl features (64)",
+            "The 30 images do not outnumber the 64 ssl features",
             "learned from this cohort's training images",
-            "Features: ssl. Published distances use Inception",
+            "Features: ssl. Do not compare these distances with published",
         ),
         sentences,
         strict=True,
