@@ -49,5 +49,5 @@ def test_two_sources_of_prompts_are_refused(model: Model) -> None:
 
 def test_a_network_that_edits_draws_nothing() -> None:
     editing: Any = SimpleNamespace(base=SimpleNamespace(sees_source=1))
-    with pytest.raises(OptionError, match="write latentdrift edit run IMAGE"):
+    with pytest.raises(OptionError, match="run latentdrift edit run IMAGE"):
         image_requests(options(), editing, no_hints)

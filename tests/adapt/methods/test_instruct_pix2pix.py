@@ -602,6 +602,6 @@ def test_generate_says_that_it_edits(run: Path, tmp_path: Path) -> None:
     asked = config.GenerateOptions(adapter=str(run), prompt=("a brain MRI",), out=tmp_path / "g")
     with pytest.raises(
         OptionError,
-        match=rf"edits: .*write latentdrift edit {re.escape(str(run))} IMAGE --set age=85",
+        match=rf"is for editing: .*run latentdrift edit {re.escape(str(run))} IMAGE --set age=85",
     ):
         service.run("generate", asked, quiet=True)

@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_a_sentence(base: Base, editor: str, hints: int, me
 
 
 def test_without_a_controlnet_there_is_no_hint_to_draw_from(plain: Base) -> None:
-    with pytest.raises(OptionError, match="this network has none; put one on with `also=RUN`"):
+    with pytest.raises(OptionError, match="this network has none; add one with `also=RUN`"):
         edited(plain, "controlnet", hints=[])
     with pytest.raises(
         OptionError, match="2 hints were given to edit by a network with 0 ControlNets"
