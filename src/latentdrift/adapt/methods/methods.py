@@ -34,8 +34,8 @@ class Method:
 
     summary: str
     file: str | None
-    """File inside the adapter folder that stock diffusers loads; None: the whole network, whose folder
-    the base's family names."""
+    """File inside the adapter folder that stock diffusers loads; None: the whole network, whose
+    folder the base's family names."""
     options: tuple[str, ...]
     """The options of `fit` that shape its parameters."""
     rate: float
