@@ -19,6 +19,7 @@ from latentdrift.evaluate.images.registration import Overlaid, nearest, structur
 from latentdrift.evaluate.privacy.copy_detection import (
     THRESHOLD,
     CopyThresholds,
+    Ruler,
     find_copies,
     find_duplicates,
     threshold,
@@ -74,6 +75,8 @@ def cropped(grey: np.ndarray, most: float) -> np.ndarray:
 
 
 TRAIN = people(60, 0)
+TRAIN_IMAGES = images(TRAIN)
+HELD_OUT = images(people(16, 1))
 NOISE = np.random.default_rng(9)
 COPIES = {
     "exact": lambda x: x,
@@ -89,19 +92,32 @@ COPIES = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def held_out_images_are_searched_once():
+    """The nearest training images of HELD_OUT in TRAIN_IMAGES are the same in every test."""
+    measure = Ruler.of
+    measured = measure(TRAIN_IMAGES, HELD_OUT)
+
+    def of(train, real):
+        is_known = train is TRAIN_IMAGES and real is HELD_OUT
+        return measured if is_known else measure(train, real)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ruler, "of", of)
+        yield
+
+
 @pytest.mark.parametrize("disguise", COPIES)
 def test_a_copy_is_found_and_its_original_named(disguise):
     synthetic = images(COPIES[disguise](TRAIN[:6]))
-    found = find_copies(images(people(16, 1)), synthetic, images(TRAIN), resampling=Resampling(20))
+    found = find_copies(HELD_OUT, synthetic, TRAIN_IMAGES, resampling=Resampling(20))
     assert found.metrics["copies"]["value"] == 6
     assert found.synthetic.index.tolist() == list(range(6))
     assert found.synthetic.mirrored.all() == ("mirrored" in disguise)
 
 
 def test_honest_pictures_are_left_alone():
-    found = find_copies(
-        images(people(16, 1)), images(people(60, 2)), images(TRAIN), resampling=Resampling(50)
-    )
+    found = find_copies(HELD_OUT, images(people(60, 2)), TRAIN_IMAGES, resampling=Resampling(50))
     copies = found.metrics["copies"]
     assert copies["value"] == copies["floor"] == 0 and copies["n"] == {
         "real": 16,
@@ -117,9 +133,7 @@ def test_honest_pictures_are_left_alone():
 
 def test_copies_among_honest_pictures_are_counted():
     mixed = np.concatenate([people(12, 3), TRAIN[7:10]])
-    found = find_copies(
-        images(people(16, 1)), images(mixed), images(TRAIN), resampling=Resampling(20)
-    )
+    found = find_copies(HELD_OUT, images(mixed), TRAIN_IMAGES, resampling=Resampling(20))
     assert found.metrics["copies"]["value"] == 3
     assert [pair["copy"] for pair in found.details["pairs"]][:4] == [True, True, True, False]
     assert {pair["train"] for pair in found.details["pairs"][:3]} == {"7", "8", "9"}
@@ -186,10 +200,7 @@ def test_one_training_picture_is_enough():
 
 def test_flat_pictures_are_no_copies_and_break_nothing():
     found = find_copies(
-        images(people(10, 1)),
-        images(np.zeros((3, SIZE, SIZE))),
-        images(TRAIN),
-        resampling=Resampling(20),
+        HELD_OUT, images(np.zeros((3, SIZE, SIZE))), TRAIN_IMAGES, resampling=Resampling(20)
     )
     assert found.metrics["copies"]["value"] == 0 and np.isfinite(found.synthetic.value).all()
 
