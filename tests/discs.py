@@ -5,11 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from latentdrift.evaluate.downstream.tstr import Labelled
+from latentdrift.evaluate.features.classifier import SIZE
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 
-def pictures(n: int, seed: int, *, side: int = 32) -> Labelled:
-    """Noise with a bright disc, small (0) or large (1); two pictures per patient."""
+def pictures(n: int, seed: int, *, side: int = 32, size: int = SIZE) -> Labelled:
+    """Noise with a bright disc, small (0) or large (1); two pictures per patient.
+
+    Args:
+        n: number of images.
+        seed: of the noise.
+        side: pixels on a side of the images.
+        size: pixels on a side at which the network looks.
+    """
     source, (row, col) = np.random.default_rng(seed), np.mgrid[:side, :side] / (side - 1) * 2 - 1
     labels = np.arange(n) // 2 % 2
     radius = np.where(labels, 0.6, 0.3)[:, None, None]
@@ -19,4 +27,5 @@ def pictures(n: int, seed: int, *, side: int = 32) -> Labelled:
     return Labelled.of(
         EvaluationImages(np.repeat(images[..., None], 3, -1), [f"P{i // 2}" for i in range(n)]),
         labels,
+        size,
     )

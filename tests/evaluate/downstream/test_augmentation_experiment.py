@@ -4,6 +4,7 @@ pictures."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,10 +26,12 @@ from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.classification_task import Classifying
 from latentdrift.evaluate.downstream.experiment_statistics import Reading, value_and_interval
 from latentdrift.evaluate.downstream.tstr import Labelled
+from latentdrift.evaluate.features.classifier import SMALL
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.resampling import Resampling
 
-DISC = Classifying(Classes("diagnosis", "dementia"))
+# the default network, on images of the size that `discs` draws
+DISC = Classifying(Classes("diagnosis", "dementia"), replace(SMALL, size=32))
 
 
 def discs(n: int, seed: int, *, swapped: bool = False, who: str = "p") -> EvaluationImages:

@@ -25,12 +25,12 @@ STEPS = 20
 
 @pytest.fixture(scope="module")
 def train() -> Labelled:
-    return pictures(24, 0)
+    return pictures(24, 0, size=32)
 
 
 @pytest.fixture(scope="module")
 def test() -> Labelled:
-    return pictures(24, 1)
+    return pictures(24, 1, size=32)
 
 
 def test_what_can_be_learned_is_learned_and_what_cannot_is_not(
@@ -40,7 +40,7 @@ def test_what_can_be_learned_is_learned_and_what_cannot_is_not(
     with it."""
     assert utility([train], test, steps=STEPS).auc == 1.0
     assert utility([Labelled(train.x, 1 - train.labels)], test, steps=STEPS).auc == 0.0
-    more = pictures(80, 2)
+    more = pictures(80, 2, size=32)
     coin = np.arange(80) % 2
     shuffled = utility([Labelled(train.x, np.arange(24) % 2)], Labelled(more.x, coin), steps=STEPS)
     assert 0.3 < shuffled.auc < 0.7  # 0.5 +- 3 sds of 0.065
