@@ -75,7 +75,7 @@ def test_strength_changes_as_much_as_theory_says(editor: str, kind: str) -> None
     stochastic = EDITORS[editor].inversions == ("edit-friendly",)
     changes = []
     for strength in (0.1, 0.3, 0.6, 1.0):
-        few, many = ({"strength": strength, "steps": steps, "kind": kind} for steps in (100, 200))
+        few, many = ({"strength": strength, "steps": steps, "kind": kind} for steps in (60, 120))
         one, other = (
             change(editor, **how) - expected(task(**how), stochastic) for how in (few, many)
         )
