@@ -20,8 +20,9 @@ demo: setup
 	@$(BIN)/latentdrift demo --out demo
 	@echo $(abspath demo/report/report.html)
 
+# Tests start many processes; compiled modules are kept, also where the environment forbids it.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check
