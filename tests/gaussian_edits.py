@@ -34,7 +34,7 @@ def task(
         "target": number(target),
         "empty": number(0.0),
         "strength": 1.0,
-        "steps": 100,
+        "steps": 50,
         "guidance": 1.0,
         "generator": torch.Generator().manual_seed(0),
         "starts": (UNIT, UNIT),
