@@ -238,11 +238,9 @@ def judge(
         resampling: resamples of the patients of both sets, and the seed of subsets and halves.
 
     Returns:
-        value, ci [low, high] (95 %; None with fewer than three patients or pictures), n; floor: the
-        same distance between two halves of the real patients, with floor_ci over the splits;
-        matched: the distance of a real half from as many synthetic pictures, because only sets of
-            one size (floor_n) compare; where the value is a mean over subsets: size, count and sd;
-        where it looks at neighbours: k.
+        value, its 95 % ci (None with fewer than three patients or pictures), n; floor: the distance
+        of two halves of the real patients, with floor_ci; matched: the distance of a real half from
+        as many (floor_n) synthetic pictures; size, count and sd of subsets; k of neighbours.
     """
     real, units = _sample(
         np.asarray(real), groups(len(real), patients), row.max_images, resampling.rng("real")

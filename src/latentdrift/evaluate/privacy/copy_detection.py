@@ -143,16 +143,15 @@ def find_copies(
     """Count copies, and compare nearness with that of held-out patients.
 
     Args:
-        real: the held-out pictures. Pairs of one patient are left out, because visits of one
-            patient are rightly alike; so this may even be the training set itself, where nothing
-            was held out and patients are known.
+        real: held-out pictures; pairs of one patient are left out. May be `train` itself, if its
+            patients are known.
         synthetic: images to search for copies.
         train: training images.
         resampling: resamples behind the intervals.
 
     Returns:
-        metrics `copies` (value: how many synthetic pictures are copies; floor: how many of as many
-        held-out pictures would be called copies) and `nearest.pixel` (see `nearness`).
+        metrics `copies` (value: number of copies; floor: number among as many held-out pictures)
+        and `nearest.pixel` (see `nearness`).
     """
     n = len(synthetic)
     thresholds, nearest_train, held_out = search(synthetic, train, real)
