@@ -143,8 +143,7 @@ def find_copies(
     """Count copies, and compare nearness with that of held-out patients.
 
     Args:
-        real: held-out pictures; pairs of one patient are left out. May be `train` itself, if its
-            patients are known.
+        real: held-out pictures, or `train` with known patients; pairs of one patient do not count.
         synthetic: images to search for copies.
         train: training images.
         resampling: resamples behind the intervals.
