@@ -4,20 +4,11 @@ images."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from latentdrift import progress
 from latentdrift.adapt.training.early_stopping import Patience
 from latentdrift.adapt.training.run_folder import Run
 from latentdrift.adapt.training.trackers import tracker
@@ -25,6 +16,7 @@ from latentdrift.adapt.training.trainer import Outcome
 from latentdrift.config import FitOptions
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.model.adapter_info import PreviewVerdict
+from latentdrift.progress import ProgressCallback
 from latentdrift.storage import written
 
 log = logging.getLogger(__name__)
@@ -38,23 +30,12 @@ class TrainingLog:
         run.rewind(begin)
         self.run = run
         self.board = tracker(options.tracker).open(run.folder, begin)
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-            disable=quiet,
-        )
-        self.training = self.progress.add_task(
-            options.method, total=options.steps, completed=begin, note="", visible=False
-        )
+        self.bars = progress.bars(quiet=quiet, transient=False)
+        self.steps = options.steps
+        self.training = self.bars.add(options.method, done=begin, at_once=False)
 
     def __enter__(self) -> TrainingLog:
-        self.progress.start()
+        self.bars.start()
         return self
 
     def __exit__(
@@ -63,23 +44,18 @@ class TrainingLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        self.bars.stop()
         self.board.close()
 
-    def bar(self, name: str) -> Callable[[int, int], None]:
-        """A bar for work before training, which appears when it is first told (done, total)."""
-        task = self.progress.add_task(name, total=None, visible=False, note="")
-        return lambda done, total: self.progress.update(
-            task, completed=done, total=total, visible=True
-        )
+    def bar(self, name: str) -> ProgressCallback:
+        """Add a bar for work before training, which appears at its first update."""
+        return self.bars.add(name, at_once=False)
 
     def step(self, done: int, outcome: Outcome) -> None:
         """A step was made."""
         self.run.log(step=done, loss=outcome.loss, norm=outcome.norm, rate=outcome.rate)
         self.board.log({"loss/train": outcome.loss, "gradient norm": outcome.norm}, done)
-        self.progress.update(
-            self.training, completed=done, note=f"loss {outcome.loss:.4f}", visible=True
-        )
+        self.training(done, self.steps, f"loss {outcome.loss:.4f}")
 
     def held_out(self, done: int, loss: float | None) -> None:
         """The held-out loss after `done` steps, where there are held-out images."""
@@ -127,7 +103,7 @@ class Silence:
     ) -> None:
         """Nothing was opened."""
 
-    def bar(self, name: str) -> Callable[[int, int], None]:
+    def bar(self, name: str) -> ProgressCallback:
         """No bar."""
         return lambda done, total: None
 
