@@ -3,12 +3,14 @@ a bright bar for effusion."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
+from latentdrift.evaluate.features.classifier import SMALL
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 SIDE = 32
@@ -67,5 +69,5 @@ def held_out() -> EvaluationImages:
 
 @cache
 def judges() -> Judges:
-    """Trained once per process."""
-    return Judges.learn(train(), SPEC, steps=150, repeats=1)
+    """Trained once per process, by the default network on images of 48 px."""
+    return Judges.learn(train(), SPEC, steps=150, repeats=1, network=replace(SMALL, size=48))

@@ -14,7 +14,6 @@ from scipy.ndimage import gaussian_filter
 
 from latentdrift.data.phantom.phantom import ChestAttributes, chest, chest_history
 from latentdrift.errors import InputError, OptionError
-from latentdrift.evaluate.critics import anatomy_critics, structure_views
 from latentdrift.evaluate.evaluations import evaluation
 from latentdrift.evaluate.evaluations.evaluation import Inputs
 from latentdrift.evaluate.evaluations.evaluations import METRIC_TITLES, all_lights
@@ -31,6 +30,8 @@ from latentdrift.evaluate.report.report import (
     write_report,
 )
 from latentdrift.resampling import Resampling
+
+pytestmark = pytest.mark.usefixtures("small_critics", "few_searched_images")
 
 SIZE = 32
 
@@ -64,26 +65,6 @@ def coarse(x):
     import torch
 
     return torch.nn.functional.adaptive_avg_pool2d(x, 4)[:, 0].flatten(1)
-
-
-@pytest.fixture(autouse=True)
-def few_are_laid_over_each_other(monkeypatch):
-    """What takes the time is the search for copies; `report` below was made with all pictures."""
-    monkeypatch.setattr(evaluation, "MAX_SEARCHED", 8)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def critics_see_few_small_images():
-    """What the judge of realism says is tested in evaluate/critics/test_anatomy_critics.py."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name, value in (
-            (structure_views, "SIDE", 32),
-            (structure_views, "SEEN", 32),
-            (anatomy_critics, "LEARNED", 60),
-            (anatomy_critics, "TRIED", 80),
-        ):
-            patch.setattr(module, name, value)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -222,17 +203,18 @@ def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
     )
     page = write_report(tmp_path, found, {**sets, "synthetic": made}).read_text()
     assert "looked for in 16 of the 40 synthetic images, taken at random" in page
+    monkeypatch.setattr(evaluation, "MAX_SEARCHED", 6)
     few, more = (
         str(
             evaluate(
-                pictures(9, 1), pictures(n, 2), None, features, resampling=Resampling(10)
+                pictures(6, 1), pictures(n, 2), None, features, resampling=Resampling(10)
             ).contents["warnings"]
         )
-        for n in (16, 17)
+        for n in (6, 7)
     )
     assert (
         "looked for in" not in few
-        and "'Duplicates were looked for in 16 of the 17 synthetic images" in more
+        and "'Duplicates were looked for in 6 of the 7 synthetic images" in more
     )
 
 
