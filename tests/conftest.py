@@ -42,16 +42,18 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def fits_draw_little() -> Iterator[None]:
-    """Fits draw class pictures and previews in 4 steps in place of 50 and 20, and
-    `--drift calibrated`, their default, draws 8 pictures once in place of 32 up to four times.
+    """Fits draw class pictures and previews in 4 steps in place of 50 and 20, and measure the
+    held-out loss on 8 draws in place of 24. `--drift calibrated`, their default, draws 8 pictures
+    once in 6 steps, in place of 32 up to four times in 25 steps.
 
-    test_prior_preservation.py and test_drift_calibration.py have the users' numbers where those
-    matter.
+    test_prior_preservation.py, test_batches.py and test_drift_calibration.py have the users'
+    numbers where those matter.
     """
     if "torch" not in sys.modules:  # these modules fit nothing
         yield
         return
     from latentdrift.adapt.training import (
+        batches,
         copy_slope,
         drift_calibration,
         preview,
@@ -62,7 +64,10 @@ def fits_draw_little() -> Iterator[None]:
         few = replace(prior_preservation.SAMPLING, steps=4)
         patch.setattr(prior_preservation, "SAMPLING", few)
         patch.setattr(preview, "PREVIEW", replace(preview.PREVIEW, steps=4))
+        patch.setattr(batches, "HELD_OUT", 8)
         patch.setattr(drift_calibration, "PICTURES", 8)
+        few = replace(drift_calibration.SAMPLING, steps=6)
+        patch.setattr(drift_calibration, "SAMPLING", few)
         patch.setattr(copy_slope, "PASSES", 0)
         yield
 

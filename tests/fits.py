@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,16 @@ def asked(base: Path, cohort: Cohort, out: Path, **more: Any) -> FitOptions:
     return FitOptions(cohort=cohort.folder, out=out, base=str(base), **small(**more))
 
 
+@cache
+def _loaded(folder: Path) -> Base:
+    return Base.load(folder, device="cpu", precision="fp32")
+
+
+def loaded_base(folder: Path) -> Base:
+    """A new base in float32, equal to `Base.load`. The files are read once and must not change."""
+    return copy.deepcopy(_loaded(folder))
+
+
 def short_fit(
     base: Path,
     cohort: Cohort,
@@ -58,10 +70,9 @@ def short_fit(
     **more: Any,
 ) -> FitResult:
     """A fit of STEPS steps in float32, unless told otherwise."""
-    loaded = Base.load(base, device="cpu", precision="fp32")
     options = asked(base, cohort, out, **more)
     how: Any = {"on_step": on_step, "preview": preview, "class_pictures": class_pictures}
-    return fit(loaded, cohort, options, out, quiet=True, **how)
+    return fit(loaded_base(base), cohort, options, out, quiet=True, **how)
 
 
 def killer(at: int, error: type[BaseException] = KilledError) -> Callable[[int, float], None]:

@@ -10,13 +10,22 @@ import pytest
 import torch
 from fits import asked, short_fit
 
-from latentdrift.adapt.training import training_setup
+from latentdrift.adapt.training import batches, training_setup
 from latentdrift.adapt.training.batches import Batch
 from latentdrift.adapt.training.train import FitResult
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+
+HELD_OUT = batches.HELD_OUT
+
+
+@pytest.fixture
+def held_out_as_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The held-out loss has the draws of a user's fit; tests/conftest.py lets the others draw
+    fewer."""
+    monkeypatch.setattr(batches, "HELD_OUT", HELD_OUT)
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ def test_batches_show_every_image_once_per_epoch_and_some_with_no_prompt() -> No
     assert not torch.equal(batches(5).eps, batches(6).eps)
 
 
+@pytest.mark.usefixtures("held_out_as_users")
 def test_held_out_batches_are_fixed_and_spread_over_images_and_times() -> None:
     moments = latent_cache.Moments(
         np.arange(10.0, dtype=np.float32)[:, None, None, None], np.ones((10, 1, 1, 1), np.float32)

@@ -86,6 +86,51 @@ def together(arguments: list[str], count: int, port: int) -> list[subprocess.Pop
     return started
 
 
+FORKED = """
+import os, sys
+from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+from latentdrift import service
+from latentdrift.adapt.training import train
+from latentdrift.cli import main
+
+folder, port, count, *arguments = sys.argv[1:]
+ranks = {}
+for rank in range(int(count)):
+    ranks[os.fork()] = rank
+    if 0 in ranks:
+        os.environ.update(
+            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=count,
+            MASTER_ADDR="127.0.0.1", MASTER_PORT=port,
+        )
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{folder}/{rank}.{name}", os.O_WRONLY | os.O_CREAT), number)
+        code = main.main(arguments)
+        sys.stdout.flush()
+        os._exit(code)
+for _ in range(int(count)):
+    pid, status = os.wait()
+    print(ranks[pid], os.waitstatus_to_exitcode(status))
+"""
+"""Runs a command as several ranks, which share the imports of one process."""
+
+
+def forked(arguments: list[str], count: int, folder: Path) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of each rank of a command."""
+    folder.mkdir()
+    line = [sys.executable, "-c", FORKED, str(folder), str(free_port()), str(count), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ends = subprocess.run(
+        line, env=environment, capture_output=True, text=True, timeout=900, check=True
+    )
+    codes = dict(map(int, end.split()) for end in ends.stdout.splitlines())
+    texts = [
+        [(folder / f"{rank}.{name}").read_text() for name in ("out", "err")]
+        for rank in range(count)
+    ]
+    return [(codes[rank], *texts[rank]) for rank in range(count)]
+
+
 def free_port() -> int:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
@@ -128,22 +173,22 @@ def check_shared(one: FitResult, folder: Path) -> None:
         torch.testing.assert_close(theirs[name], value, rtol=1e-2, atol=1e-5)
 
 
+@pytest.mark.usefixtures("held_out_as_users")
 def test_two_processes_make_the_curve_of_one(
     run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
 ) -> None:
     one = run("one", **SHARED)
-    started = together(
-        command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two"), 2, free_port()
-    )
-    (told, _), (silent, complaint) = (process.communicate(timeout=900) for process in started)
-    assert [process.returncode for process in started] == [0, 0], complaint
-    assert json.loads(told)["adapter"] == str(tmp_path / "two" / "adapter")
-    assert silent == ""
+    fit = command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two")
+    first, second = forked(fit[2:], 2, tmp_path / "ranks")
+    assert [first[0], second[0]] == [0, 0], second[2]
+    assert json.loads(first[1])["adapter"] == str(tmp_path / "two" / "adapter")
+    assert second[1] == ""
     check_shared(one, tmp_path / "two")
     assert json.loads((tmp_path / "two" / "record.json").read_text())["verb"] == "fit"
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("held_out_as_users")
 def test_accelerate_launches_several(
     run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
 ) -> None:
@@ -166,6 +211,7 @@ def test_accelerate_launches_several(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("held_out_as_users")
 def test_two_killed_processes_go_on(
     run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
 ) -> None:

@@ -30,13 +30,16 @@ from latentdrift.sample.start_override import restart
 M = torch.tensor([1.0, -0.5], dtype=torch.float64)
 PICTURES = drift_calibration.PICTURES
 PASSES = copy_slope.PASSES
+SAMPLING = drift_calibration.SAMPLING
 
 
 @pytest.fixture
 def as_users_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many pictures as a user's fit draws; tests/conftest.py lets the others draw fewer."""
+    """Draws as many pictures, in as many steps, as a user's fit; tests/conftest.py lets the others
+    draw fewer."""
     monkeypatch.setattr(drift_calibration, "PICTURES", PICTURES)
     monkeypatch.setattr(copy_slope, "PASSES", PASSES)
+    monkeypatch.setattr(drift_calibration, "SAMPLING", SAMPLING)
 
 
 def test_lines_that_mix_channels_are_solved() -> None:
@@ -298,8 +301,9 @@ def test_what_cannot_be_calibrated_is_refused(
 
 
 def test_generate_takes_the_stored_start_and_follows_its_sampler(
-    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(drift_calibration, "SAMPLING", SAMPLING)
     made = short_fit(tiny_base_folder, cohort, tmp_path / "run", steps=2, drift="calibrated")
     adapted = load_adapter(made.adapter)
 

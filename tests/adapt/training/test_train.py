@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fits import small
+from fits import loaded_base, small
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -62,9 +62,15 @@ def short_fit(
     options = FitOptions(
         cohort=cohort.folder, out=out, base=str(base), **small(**{"steps": STEPS, **more})
     )
-    loaded = Base.load(base, device="cpu", precision="fp32")
     return fit(
-        loaded, cohort, options, out, on_step=on_step, preview=preview, judge=judge, quiet=True
+        loaded_base(base),
+        cohort,
+        options,
+        out,
+        on_step=on_step,
+        preview=preview,
+        judge=judge,
+        quiet=True,
     )
 
 
