@@ -46,14 +46,14 @@ FEW_IMAGES = 8
 def describe_adapter(
     base: Base, cohort: Cohort, job: Job, drift: Mapping[str, Any], losses: Mapping[str, Any]
 ) -> AdapterInfo:
-    """The content of adapter.json.
+    """Describe a fit as the content of adapter.json; no patient data enters it.
 
     Args:
         base: The base that was trained.
         cohort: The cohort that it was trained on.
         job: The resolved fit.
-        drift: The drift and where it comes from.
-        losses: Name -> value of the losses before and after training.
+        drift: Entry `drift` of adapter.json, from `resolve_drift` or `calibrated`.
+        losses: Name -> value of the losses before and after training; None where not measured.
     """
     options = job.options
     training_rows = cohort.rows().iloc[list(job.positions)]

@@ -50,7 +50,14 @@ class Batch:
         return len(self.captions)
 
     def part(self, span: slice) -> Batch:
-        """Some of its images."""
+        """Select some images of the batch.
+
+        Args:
+            span: Slice of positions in the batch.
+
+        Returns:
+            Batch with every tensor and tuple cut to the slice; fields that are None stay None.
+        """
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         cut: dict[str, Any] = {
             name: None if value is None else value[span] for name, value in values.items()
@@ -120,14 +127,18 @@ def _order(seed: int, epoch: int, n: int) -> list[int]:
 def held_out(
     moments: Moments, examples: Sequence[Example], length: int, beside: Beside | None = None
 ) -> list[Batch]:
-    """Batches of fixed images, noise and times, the same for every seed, method and batch size:
-    losses can be compared.
+    """Batches of fixed images, noise and times for the held-out loss.
+
+    They are equal for every seed, method and batch size, so losses can be compared.
 
     Args:
         moments: Latent moments of the cohort.
-        examples: Held-out examples.
+        examples: Held-out examples; repeated in turn up to HELD_OUT draws.
         length: Number of times of the schedule.
-        beside: Inputs of the network beside the noisy latents; default: none.
+        beside: Inputs of the network beside the noisy latents; None: none.
+
+    Returns:
+        Batches of AT_A_TIME images; an empty list without examples.
     """
     if not examples:
         return []

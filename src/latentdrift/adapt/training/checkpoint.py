@@ -43,8 +43,13 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer,
         average: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Put the weights, the optimiser's state and the average of the weights back, bit for
-        bit."""
+        """Restore weights, optimiser state and averaged weights in place, bit for bit.
+
+        Args:
+            parameters: Trained parameters by name, in the order of `write`.
+            optimizer: New optimiser over these parameters.
+            average: Averaged weights by name; None: none are restored.
+        """
         state = optimizer.state_dict()
         places = {name: index for index, name in enumerate(parameters)}
         with safe_open(self.file, framework="pt") as stored, torch.no_grad():
@@ -61,7 +66,12 @@ class Checkpoint:
         optimizer.load_state_dict(state)
 
     def load(self, parameters: Mapping[str, Tensor], *, average: bool) -> None:
-        """Put back the weights alone, or their average."""
+        """Copy the stored weights into tensors, in place.
+
+        Args:
+            parameters: Tensors by name, with the shapes of the stored ones.
+            average: Whether to load the averaged weights instead of the last ones.
+        """
         with safe_open(self.file, framework="pt") as stored, torch.no_grad():
             self._load(stored, AVERAGE if average else WEIGHT, parameters)
 
@@ -79,15 +89,20 @@ def write(
     average: Mapping[str, Tensor] | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `root/step-000100` and drop all but the newest KEEP and the best that they know of.
+    """Write `root/step-000100`, and delete older checkpoints.
+
+    The newest KEEP checkpoints stay, and the best ones that their notes name.
 
     Args:
         root: The run's checkpoints folder.
         step: Steps done.
-        parameters: What is trained, by name, in the optimiser's order.
-        optimizer: After at least one step.
-        average: A second set of the same weights.
-        notes: Whatever else is to be known; `best` is the step of a checkpoint to keep.
+        parameters: Trained parameters by name, in the optimiser's order.
+        optimizer: Optimiser after at least one step.
+        average: Averaged weights by name; None: none are written.
+        notes: Further JSON values of the trainer; `best` is the step of a checkpoint to keep.
+
+    Returns:
+        Folder of the new checkpoint.
     """
     tensors = {
         f"{WEIGHT}/{name}": parameter.detach().contiguous()
@@ -110,8 +125,16 @@ def write(
 
 
 def newest(root: Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read; damaged and half-written ones are passed over with a
-    message."""
+    """Find the newest readable checkpoint, and delete half-written ones.
+
+    Damaged and half-written checkpoints are skipped with a warning.
+
+    Args:
+        root: The run's checkpoints folder; it need not exist.
+
+    Returns:
+        The checkpoint with its notes; None if there is none.
+    """
     for aside in (*root.glob(f"{ASIDE}step-*"), *root.glob(".step-*.partial")):
         log.warning("checkpoint %s was only half written; it is removed", aside.name)
         shutil.rmtree(aside)
@@ -128,7 +151,12 @@ def newest(root: Path) -> Checkpoint | None:
 
 
 def at(root: Path, step: int) -> Checkpoint:
-    """The checkpoint of a step that is known to be there."""
+    """Checkpoint of one step, without its notes; the file is not read.
+
+    Args:
+        root: The run's checkpoints folder.
+        step: Step of a checkpoint that exists.
+    """
     return Checkpoint(step, root / f"step-{step:06d}" / WEIGHTS)
 
 

@@ -42,12 +42,12 @@ class CopySlope:
 
     @property
     def share(self) -> tuple[float, ...]:
-        """Slope over that of a full copy."""
+        """Slope of each channel as a share of a full copy: 1 is a full copy, 0 is none."""
         return tuple(slope / self.full for slope in self.slope)
 
     @property
     def sentence(self) -> str:
-        """Whether drift of the start can matter to this model."""
+        """Sentence for reports: whether drift of the start has an effect on this model."""
         clear = [
             channel for channel, (low, high) in enumerate(self.interval) if not low <= 0 <= high
         ]
@@ -81,15 +81,15 @@ class CopySlope:
 
 
 def copy_slope(starts: Tensor, x0: Tensor, a_t0: float) -> CopySlope:
-    """Ordinary least squares per channel.
+    """Measure the copy slope by ordinary least squares, channel by channel.
 
     Args:
-        starts: channel means of the starts [N, C].
-        x0: channel means of what came of them [N, C].
-        a_t0: signal scale where sampling starts.
+        starts: Channel means of the starts yT, [N, C].
+        x0: Channel means of the sampled latents, [N, C].
+        a_t0: Signal scale a at the time where sampling starts, in (0, 1].
 
     Raises:
-        InputError: fewer than three images, or latents that are not finite.
+        InputError: Fewer than three images, or latents that are not finite.
     """
     from scipy import stats
 
@@ -125,8 +125,20 @@ def channel_means(
     images: ImageInputs | None,
     report: ProgressCallback,
 ) -> tuple[Tensor, Tensor]:
-    """Channel means [N, C] of the starts of pictures, and of the latents that came of them;
-    arguments as of `latents`."""
+    """Sample images, and average starts and latents over each channel.
+
+    Args:
+        base: The model.
+        drift: Its drift.
+        prompts: Image index -> prompt.
+        sampling: Options of sampling.
+        statistics: Statistics of the training latents; None where the start needs none.
+        images: Images that the network reads beside the noise; None where it reads none.
+        report: Called with (images done, all) after each image.
+
+    Returns:
+        Channel means of the starts and of the sampled latents, both [N, C] float64.
+    """
     means = []
     for _, start, x0 in latents(base, drift, prompts, sampling, statistics, images):
         means.append(torch.stack([start.mean((1, 2)).cpu(), x0.mean((1, 2)).cpu()]))
@@ -136,19 +148,19 @@ def channel_means(
 
 
 def response(draw: Callable[[Tensor], tuple[Tensor, Tensor]], wanted: Tensor) -> Response:
-    """How pictures follow their starts where the start that is asked for lies.
+    """Measure how the channel means of sampled images depend on those of their starts.
 
-    A network of another mean asks for a start far outside of the plain ones, and a line through
-    those says little of it. So pictures are drawn again on the way there, at most 2 REACH further
-    each time, until the answer is within REACH of some.
+    The required start may lie far outside of the plain starts, where a line through these is
+    unreliable. So images are sampled again on the way to it, in at most PASSES passes. A pass moves
+    at most 2 REACH times the spread of plain starts. It ends when the estimate is within REACH of
+    sampled starts.
 
     Args:
-        draw: shift [C] of the mean of plain starts -> `channel_means`, of the same prompts each
-            time.
-        wanted: the mean that pictures should have, [C].
+        draw: Shift [C] of the mean of plain starts -> `channel_means`, of equal prompts each time.
+        wanted: Channel means that the images should have, [C].
 
     Returns:
-        Of all pictures; the first N are those of plain starts.
+        Response over all sampled images; the first N have plain starts.
     """
     shifts = [torch.zeros(len(wanted), dtype=torch.float64)]
     starts, x0 = draw(shifts[0])
@@ -190,23 +202,28 @@ class Response:
             )
 
     def first(self, n: int) -> tuple[Tensor, Tensor]:
-        """Starts and ends [n, C] of the first n pictures."""
+        """Channel means of the starts and of the latents, [n, C] each, of the first n images."""
         return self.starts[:n], self.x0[:n]
 
     def start(self, wanted: Tensor, of: Sequence[int] | None = None) -> tuple[float, ...]:
-        """The mean of the start, per channel, from which pictures have the mean that is wanted.
+        """Estimate the mean of the start, per channel, that gives images with the target mean.
 
-        A start of mean delta misses the wanted m by m - x0(0) - B delta. Its expected square, where
-        the entries of B are known up to errors of covariance sigma_k^2 (Z^T Z)^-1 in row k, is
-        least at
+        A start of mean delta misses the target m by m - x0(0) - B delta. The entries of B are
+        known up
+        to errors of covariance sigma_k^2 (Z^T Z)^-1 in row k. The expected square of the miss
+        is least
+        at
 
             delta = (B^T B + sum_k sigma_k^2 (Z^T Z)^-1)^-1 B^T (m - x0(0))
 
-        which is near 0 in a channel that nothing listens to.
+        which is near 0 in a channel that the images do not depend on.
 
         Args:
-            wanted: m, [C].
-            of: whose x0(0) it is, by index; default: of all.
+            wanted: Target m of the channel means, [C].
+            of: Positions of the images whose mean gives x0(0); None: all images.
+
+        Returns:
+            delta: one number per channel.
         """
         chosen = list(range(len(self.starts))) if of is None else list(of)
         slopes = self._slopes(self.starts[None], self.x0[None])
@@ -217,7 +234,15 @@ class Response:
         )
 
     def interval(self, wanted: Tensor, seed: int) -> tuple[tuple[float, float], ...]:
-        """(low, high) per channel of `start`, 95 %, from resampling the pictures."""
+        """95 % bootstrap interval of `start`, from RESAMPLES resamples of the images.
+
+        Args:
+            wanted: Target of the channel means, [C].
+            seed: Seed of the resamples.
+
+        Returns:
+            (low, high) for each channel.
+        """
         n = len(self.starts)
         picks = torch.randint(
             n, (RESAMPLES, n), generator=generator(seed, "calibrate", "bootstrap")

@@ -34,9 +34,15 @@ FLOAT = 4  # bytes
 
 
 def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, images: int) -> int:
-    """Bytes that a run on a cohort of so many images writes.
+    """Estimate the bytes that a run writes.
 
-    Latent moments, prompt embeddings, checkpoints (of `memory`, all but gradients), the adapter.
+    Counted are latent moments, prompt embeddings, masks, hints, checkpoints and the adapter.
+
+    Args:
+        base: The base.
+        parameters: Trained parameters by name.
+        todo: The resolved fit.
+        images: Number of images in the cohort.
     """
     parts = memory(parameters, todo)
     parts.pop("gradients")
@@ -61,7 +67,17 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
 
 
 def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str, int]:
-    """Bytes that training keeps of what it trains; activations and frozen weights come on top."""
+    """Estimate the bytes of everything that is stored for each trained parameter.
+
+    Activations and frozen weights are not counted.
+
+    Args:
+        parameters: Trained parameters by name.
+        todo: The resolved fit.
+
+    Returns:
+        Bytes of `weights`, `gradients`, `optimizer` and `average`.
+    """
     trained = sum(weight.numel() for weight in parameters.values())
     return {
         "weights": trained * FLOAT,
@@ -72,10 +88,18 @@ def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str,
 
 
 def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
-    """The cost of a fit, from a few real steps on noise; nothing is written, and `base` is used up.
+    """Estimate the cost of a fit from a few real steps on noise; nothing is written.
+
+    Args:
+        base: The base; training steps change it, so do not use it afterwards.
+        cohort: The cohort.
+        options: Options of `fit`.
+
+    Returns:
+        The answer of `fit --dry-run`: numbers of images, parameters and steps, seconds, bytes.
 
     Raises:
-        OptionError, CohortError: What `fit` would say before work starts.
+        OptionError, CohortError: As `fit` raises them before work starts.
     """
     base = scheduled(base, options)
     todo = job(base, cohort, options)

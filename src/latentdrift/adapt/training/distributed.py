@@ -36,11 +36,10 @@ class Processes:
 
     @classmethod
     def join(cls, device: str) -> Processes:
-        """Meet the other processes that were started with this one, if there are any.
+        """Connect to the other processes of this launch, if there are any.
 
         Args:
-            device: `device`; each process takes a graphics card of its own, or they share the
-                processor.
+            device: Option `device`. Each process takes its own GPU, or all share the processor.
         """
         if distributed_ranks.fell_short():
             log.warning(
@@ -57,19 +56,26 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and speaks for all."""
+        """Whether this process writes files and reports; its rank is 0."""
         return self.rank == 0
 
     def share(self, images: int) -> slice:
-        """Slice of the images that this process works on."""
+        """Slice of a batch that this process works on.
+
+        Args:
+            images: Images in the batch of all processes, a multiple of their number.
+        """
         each = images // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def check(self, batch_size: int) -> None:
-        """See that a batch can be shared.
+        """Check that a batch splits evenly over the processes.
+
+        Args:
+            batch_size: Images in the batch of all processes.
 
         Raises:
-            OptionError: It has not the same number of images for each.
+            OptionError: It is not a multiple of the number of processes.
         """
         if batch_size % self.count:
             near = max(self.count, round(batch_size / self.count) * self.count)
@@ -79,14 +85,23 @@ class Processes:
             )
 
     def add(self, tensors: Sequence[Tensor]) -> None:
-        """Put the sum over all processes into each tensor."""
+        """Replace each tensor by its sum over all processes, in place.
+
+        Args:
+            tensors: As many, of equal shapes, in every process.
+        """
         if self.count > 1:
             for work in [torch.distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
                 work.wait()
 
     def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """The sum over all processes of each parameter's gradient; None where no process has one,
-        as in a process alone."""
+        """Replace each gradient by its sum over all processes, in place.
+
+        Args:
+            parameters: Trained parameters, in equal order in every process. A gradient stays
+                None where
+                no process has one.
+        """
         if self.count == 1:
             return
         gradients = torch.tensor(
@@ -103,7 +118,7 @@ class Processes:
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
-        """A block that the first process has left before the others enter it."""
+        """Context whose body the first process finishes before the others enter it."""
         if not self.first:
             self.meet()
         yield

@@ -43,7 +43,8 @@ SAMPLING = SamplingOptions(seed=0, steps=25, guidance=2.5, sampler="ddim")
 
 
 def asks(todo: Job) -> bool:
-    """Whether the fit is asked: where the mean of its start is open."""
+    """Whether a fit calibrates its drift: `drift=calibrated`, and the mode leaves the start's mean
+    open."""
     return (
         todo.options.drift.strip().lower() == "calibrated"
         and (todo.options.drift_mode or "infer") in OPEN
@@ -60,17 +61,20 @@ def calibrated(
     classes: Mapping[str, Sequence[int]],
     report: ProgressCallback,
 ) -> dict[str, Any]:
-    """Calibrate the start of sampling, and return the drift entry of adapter.json.
+    """Calibrate the start of sampling after training.
 
     Args:
         base: The base after training.
         todo: The fit; its training examples give the prompts of the sampled images.
         drift: The drift, with the closed form as its start.
-        info: The entry of adapter.json for that drift.
+        info: Entry `drift` of adapter.json for that drift.
         moments: Latent moments of the training images.
-        beside: Inputs of the network beside noise and text.
+        beside: Inputs of the network beside noise and text; None: none.
         classes: Phrase of a class with a drift of its own -> positions of its images.
         report: Called with (done, all) of the sampled images.
+
+    Returns:
+        Entry `drift` of adapter.json, with source "calibrated" and the entry `calibration`.
     """
     examples = _examples(todo, classes)
     prompts = {index: example.caption for index, example in enumerate(examples)}
@@ -141,7 +145,7 @@ def _calibration(
 
 
 def seconds(base: Base, todo: Job) -> float:
-    """Estimate the duration of the calibration in seconds, from a few real steps."""
+    """Estimate the duration of the calibration in seconds, from two real steps; 0 without one."""
     if not asks(todo):
         return 0.0
     few = replace(SAMPLING, resolution=todo.resolution, steps=2)

@@ -21,16 +21,21 @@ class Patience:
     """Checkpoints since."""
 
     def after(self, step: int, loss: float) -> Patience:
-        """State after one more checkpoint."""
+        """State after one more checkpoint.
+
+        Args:
+            step: Step of the checkpoint.
+            loss: Its held-out loss; one that is not finite counts as no improvement.
+        """
         if math.isfinite(loss) and (self.loss is None or loss < self.loss):
             return replace(self, step=step, loss=loss, waited=0)
         return replace(self, waited=self.waited + 1)
 
     @property
     def over(self) -> bool:
-        """Whether to stop."""
+        """Whether training stops: the loss has not fallen for `limit` checkpoints."""
         return self.waited >= self.limit
 
     def to_dict(self) -> dict[str, Any]:
-        """Entry in checkpoints and in adapter.json."""
+        """State as JSON values, for checkpoints and adapter.json."""
         return asdict(self)

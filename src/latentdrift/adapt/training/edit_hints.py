@@ -29,7 +29,7 @@ class Placed(Protocol):
 
     @property
     def row(self) -> int | None:
-        """Its position in the cohort; None of a file."""
+        """Position in the cohort; None for an image from a file."""
 
 
 Image = TypeVar("Image", bound=Placed)
@@ -49,10 +49,13 @@ class Sourced:
     """`plane` and `position` of the slice, for a given hint that is a volume."""
 
     def having(self, images: Sequence[Image]) -> list[Image]:
-        """The images that have every mask; of the others their number is said.
+        """Select the images that have every mask; the number of the others is logged.
+
+        Args:
+            images: Images to edit.
 
         Raises:
-            CohortError: None has.
+            CohortError: No image has every mask.
         """
         remaining = list(images)
         for hint in self._masks:
@@ -72,23 +75,34 @@ class Sourced:
         return remaining
 
     def facts(self, row: int | None) -> dict[str, Any]:
-        """For the record of one image: which hints, and a hash of each file that the image itself
-        is not; nothing without any."""
+        """Hints of one image for its record.
+
+        Args:
+            row: Position of the image in the cohort; None for a file.
+
+        Returns:
+            `hints`: a list of the hint and the hash of its file, None where the image is the
+                hint. An
+            empty dict without hints.
+        """
         recorded = [
             {"hint": str(hint), "file": self._hash(hint, file, row)} for hint, file in self._pairs
         ]
         return {"hints": recorded} if recorded else {}
 
     def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> list[Tensor]:
-        """The hints [3, R, R] in [0, 1] of one image.
+        """Make the hints of one image, one for each ControlNet.
 
         Args:
-            picture: It [C, R, R] in [0, 1].
-            fit: How it was brought to the square.
-            row: Its position in the cohort; None of a file.
+            picture: The image [C, R, R] in [0, 1].
+            fit: Crop and scale that brought the image to the square.
+            row: Position of the image in the cohort; None for a file.
+
+        Returns:
+            Hints [3, R, R] in [0, 1].
 
         Raises:
-            InputError, CohortError: One cannot be read.
+            InputError, CohortError: A hint cannot be read.
         """
         hints = [self._edges_picture(hint, file, picture, fit, row) for hint, file in self._pairs]
         return [torch.from_numpy(hint).expand(3, -1, -1) for hint in hints]
@@ -122,19 +136,19 @@ class Sourced:
 
 
 def sourced(model: Model, cohort: Path | None, files: Sequence[Path] = (), **part: Any) -> Sourced:
-    """How hints are made of the images that are edited; nothing where the network is shown none.
+    """Resolve the hints of images to edit; without ControlNets there are none.
 
-    Edges are those of the image, its earlier visit is the image as it is, and its mask is its
-    row's.
+    An edge hint comes from the image, an earlier-visit hint is the image itself, and a mask hint is
+    the mask of the image's row.
 
     Args:
         model: The model that edits.
-        cohort: Whose images are edited, if they are a cohort's.
-        files: Given hints: one for each ControlNet, or one for each that is shown a mask.
-        part: As `Sourced.part`.
+        cohort: Folder of the cohort whose images are edited; None: image files are edited.
+        files: Given hints: one for each ControlNet, or one for each that reads a mask.
+        part: Values of `Sourced.part`.
 
     Raises:
-        OptionError: Another number of files, or a mask that is nowhere.
+        OptionError: Another number of files, or a mask that is not given.
     """
     wanted = tuple(hints(model))
     masks = [place for place, hint in enumerate(wanted) if hint.column]

@@ -22,7 +22,11 @@ class Average:
 
     @torch.no_grad()
     def follow(self, done: int) -> None:
-        """Move towards the weights after a step that followed `done` others."""
+        """Move the average towards the current weights, after an optimiser step.
+
+        Args:
+            done: Number of steps before this one. The decay is at most (1 + done) / (10 + done).
+        """
         decay = min(
             self.decay, (1 + done) / (10 + done)
         )  # the first weights are soon forgotten (TensorFlow's num_updates)
@@ -30,8 +34,7 @@ class Average:
             self.weights[name].lerp_(weight, 1 - decay)
 
     def swap(self) -> None:
-        """Put the average into the network and the network's weights here; done twice, nothing has
-        changed."""
+        """Exchange the network's weights and their average; a second call undoes the first."""
         for name, weight in self.parameters.items():
             weight.data, self.weights[name] = self.weights[name], weight.data
         self.swapped = not self.swapped

@@ -31,10 +31,18 @@ RECENT = 16  # hint pictures of images being drawn that are kept at hand
 def examples(
     cohort: Cohort, split: str, candidates: Sequence[Example], hint: Hint
 ) -> tuple[Example, ...]:
-    """The examples that have a hint, and where it comes from; of the others their number is said.
+    """Select the examples that have a hint, and note its source row in `Example.shown`.
+
+    The number of examples without a hint is logged.
+
+    Args:
+        cohort: The cohort.
+        split: Split of the examples, for messages.
+        candidates: Examples of that split.
+        hint: Kind of hint.
 
     Raises:
-        CohortError: There are training images, and none has one.
+        CohortError: There are training images, and none has a hint.
     """
     sources = hint.sources(cohort)
     with_hint = tuple(
@@ -66,7 +74,7 @@ def _none(cohort: Cohort, hint: Hint, images: int) -> str:
 def beside(
     cohort: Cohort, hint: Hint, positions: Sequence[int], resolution: int, root: Path
 ) -> Beside:
-    """Examples -> their hints [B, 3, R, R] in [0, 1], from a cache below `root`.
+    """Function from examples to their hints [B, 3, R, R] in [0, 1], with a cache below `root`.
 
     Args:
         cohort: Cohort with the images or masks of the hints.
@@ -108,10 +116,15 @@ def hints(model: Model) -> list[Hint]:
 
 
 def followed(cohort: Cohort, split: str | None, model: Model) -> list[int]:
-    """Positions of the rows of a split that have every hint; of the others their number is said.
+    """Positions of the rows of a split that have every hint; the number of the others is logged.
+
+    Args:
+        cohort: The cohort.
+        split: Name of the split; None: all rows.
+        model: The model with its ControlNets.
 
     Raises:
-        CohortError: None has.
+        CohortError: No row has every hint.
     """
     rows = [int(position) for position in cohort.rows(split).index]
     for hint in hints(model):
@@ -163,17 +176,17 @@ def pictures(
     rows: Sequence[int | None],
     resolution: int,
 ) -> Pictures | None:
-    """Hint images for the images to generate; None where the network takes no hints.
+    """Hints of the images to generate; None where the model has no ControlNets.
 
     Args:
-        options: `like` or `hint_image`.
-        model: With its ControlNets.
-        rows: Position in the cohort of `like` of the row that each image follows.
-        resolution: R.
+        options: Options of `generate`; `like` or `hint_image` gives the hints.
+        model: The model with its ControlNets.
+        rows: For each image, the position of its row in the cohort `like`; None: it has no row.
+        resolution: R, pixels on a side.
 
     Raises:
-        OptionError: Hints are needed and not given, or given and not needed, or of another number.
-        InputError, CohortError: One cannot be read.
+        OptionError: Hints are missing, not needed, or not one for each ControlNet.
+        InputError, CohortError: A hint cannot be read.
     """
     wanted = len(model.base.controls)
     files = options.hint_image
@@ -207,8 +220,14 @@ def pictures(
 def of_rows(
     cohort: Cohort, wanted: Sequence[Hint], rows: Sequence[int], resolution: int
 ) -> Pictures:
-    """The hints of rows of a cohort, each of which has every hint; index i is of the row at place
-    i."""
+    """Hints of rows of a cohort; index i has the hints of `rows[i]`.
+
+    Args:
+        cohort: The cohort.
+        wanted: Kind of hint of each ControlNet.
+        rows: Positions of rows that have every hint.
+        resolution: R, pixels on a side.
+    """
     sources = [hint.sources(cohort) for hint in wanted]
 
     @lru_cache(maxsize=RECENT)

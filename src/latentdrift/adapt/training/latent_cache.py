@@ -50,20 +50,23 @@ def cached(
     progress: Callable[[int, int], None] | None = None,
     shared: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Memory-mapped float32 arrays of `rows` rows under `root/kind-name`, worked out where they are
-    not there yet.
+    """Memory-mapped float32 arrays of `rows` rows under `root/kind-name`; missing rows are
+    computed.
 
-    An interrupted cache is continued; caches of this kind under other names are stale and removed,
-    unless they are shared.
+    An interrupted cache is continued. Caches of this kind under other names are deleted, unless
+    they are shared.
 
     Args:
         root: Folder of all caches of a run.
-        kind: "latents" or "prompts".
-        name: A `storage.key`.
+        kind: First part of the folder's name, as "latents" or "prompts".
+        name: A `storage.key` of everything that the arrays depend on.
         rows: Length of every array.
-        compute: Makes the arrays of a range of rows.
-        progress: Told (rows done, rows) after each range.
-        shared: `root` is that of several runs: one works a cache out, the others wait for it.
+        compute: Computes the arrays of a range of rows.
+        progress: Called with (rows done, rows) after each range; None: not called.
+        shared: Whether several runs share `root`. One computes a cache, the others wait for it.
+
+    Returns:
+        Name -> array [rows, ...].
     """
     folder = root / f"{kind}-{name}"
     if shared:
@@ -127,15 +130,23 @@ class Moments:
     std: np.ndarray
 
     def means(self, rows: Sequence[int]) -> Tensor:
-        """Posterior means [len(rows), C, h, w]."""
+        """Posterior means [len(rows), C, h, w] of the rows at these positions."""
         return torch.from_numpy(self.mean[list(rows)])
 
     def each(self, rows: Sequence[int]) -> Iterator[Tensor]:
-        """Posterior means [C, h, w], one after another."""
+        """Iterate over the posterior means [C, h, w] of the rows at these positions."""
         return (torch.from_numpy(self.mean[row]) for row in rows)
 
     def sample(self, rows: Sequence[int], noise: Tensor) -> Tensor:
-        """A fresh sample of each row's posterior: mean + std * noise."""
+        """Sample each row's posterior: mean + std * noise.
+
+        Args:
+            rows: Positions of the rows.
+            noise: Standard normal noise [len(rows), C, h, w].
+
+        Returns:
+            Scaled latents [len(rows), C, h, w].
+        """
         return self.means(rows) + torch.from_numpy(self.std[list(rows)]) * noise
 
 
@@ -147,7 +158,15 @@ def latents(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Moments:
-    """The latent moments of every image of a cohort, in the order of its metadata.csv."""
+    """Latent moments of every image of a cohort, in the order of its metadata.csv.
+
+    Args:
+        base: The base; its autoencoder encodes.
+        cohort: The cohort.
+        resolution: Pixels on a side.
+        root: Folder of all caches of a run.
+        progress: Called with (images done, images); None: not called.
+    """
     table = cohort.rows()
 
     def encode(first: int, last: int) -> Mapping[str, Tensor]:
@@ -164,11 +183,11 @@ def latents(
 def contexts(
     base: Base, prompts: Sequence[str], root: Path
 ) -> Callable[[Sequence[str]], Conditioning]:
-    """A function from prompts to their encoding by the frozen text encoder, each computed once.
+    """Function from prompts to their encoding by the frozen text encoder; each is computed once.
 
     Args:
-        base: Its text encoder reads them.
-        prompts: Every prompt that will be asked for, once.
+        base: The base; its text encoder encodes.
+        prompts: Every prompt that the function will receive, each once.
         root: Folder of all caches of a run.
     """
     name = key(VERSION, base.hash, str(base.text_dtype), prompts)
@@ -192,8 +211,14 @@ def contexts(
 
 
 def live_contexts(base: Base, prompts: Sequence[str]) -> Callable[[Sequence[str]], Conditioning]:
-    """Embeddings by a text encoder in training: encoded at each call, with a gradient; only the
-    token ids are cached."""
+    """Function from prompts to their encoding by a text encoder in training.
+
+    Each call encodes again, with a gradient; only the token ids are cached.
+
+    Args:
+        base: The base; its text encoder is trained.
+        prompts: Every prompt that the function will receive.
+    """
     tokens = [ids.to(base.device) for ids in base.tokenize(prompts)]
     place = {prompt: row for row, prompt in enumerate(prompts)}
 

@@ -20,10 +20,15 @@ from latentdrift.storage import key
 
 
 def fingerprint(cohort: Cohort, column: str, positions: Sequence[int]) -> str:
-    """A hash of the masks of these images, all of which are there.
+    """Hash of the masks of these images.
+
+    Args:
+        cohort: The cohort.
+        column: Column that names the mask files.
+        positions: Positions of images; each needs a mask.
 
     Raises:
-        OptionError: There is no such column, or it is one that prompts speak.
+        OptionError: There is no such column, or prompts use it.
         CohortError: An image has no mask, or its file is missing.
     """
     table = cohort.rows()
@@ -48,20 +53,21 @@ def weights(
     size: int,
     root: Path,
 ) -> np.ndarray:
-    """Weight of each latent in the loss: [rows of the cohort, 1, size, size] float32, 1 where all
-    of it is inside.
+    """Weight of each latent in the loss: [rows of the cohort, 1, size, size] float32.
+
+    It is 1 where all of a latent's pixels are inside the mask, and `outside` where none is.
 
     Args:
-        cohort: With the masks.
-        column: That names their files.
-        outside: Weight outside.
-        positions: Of the images that have one; all others count in full.
-        resolution: Pixels on a side, as training sees them.
+        cohort: Cohort with the masks.
+        column: Column that names the mask files.
+        outside: Weight outside of the mask.
+        positions: Positions of the images whose masks are used; all others have weight 1.
+        resolution: Pixels on a side in training.
         size: Latents on a side.
         root: Folder of all caches of a run.
 
     Raises:
-        CohortError: Masks cannot be used; how many, and the first ones by name.
+        CohortError: Masks cannot be used; the message counts them and names the first.
     """
     files.census(cohort, column, positions)
     table = cohort.rows().to_dict("records")
@@ -95,8 +101,14 @@ def _inside(
 
 
 def cover(parts: int, length: int) -> np.ndarray:
-    """[parts, length]: the share that each of `length` pixels has in each of as many equal parts;
-    each row adds up to 1."""
+    """Weights that average `length` pixels over `parts` equal parts: [parts, length].
+
+    Each row adds up to 1.
+
+    Args:
+        parts: Number of parts.
+        length: Number of pixels; a part may cover a fraction of one.
+    """
     edges = np.linspace(0, length, parts + 1)
     pixels = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)

@@ -37,8 +37,14 @@ class Rates:
     def of(cls, full: float, schedule: str, warm_up: int | None, steps: int) -> Rates:
         """Learning rates from the options.
 
+        Args:
+            full: Learning rate after the warm-up.
+            schedule: Row of SCHEDULES.
+            warm_up: Steps of the warm-up; None: WARM_UP, at most a tenth of the run.
+            steps: Length of the run.
+
         Raises:
-            OptionError: An unknown schedule, or a warm-up that the run does not reach the end of.
+            OptionError: An unknown schedule, or a warm-up that is not shorter than the run.
         """
         if schedule not in SCHEDULES:
             raise unknown("rate schedule", schedule, SCHEDULES)

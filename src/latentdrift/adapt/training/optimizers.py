@@ -51,7 +51,10 @@ OPTIMIZERS: dict[str, Optimizer] = {
 
 
 def optimizer(name: str) -> Optimizer:
-    """The row of a name.
+    """Look up a row of OPTIMIZERS.
+
+    Args:
+        name: Name of the row.
 
     Raises:
         OptionError: There is no such row, or its package is not installed.

@@ -51,16 +51,25 @@ class Previews:
 
     @property
     def wanted(self) -> bool:
-        """Whether any pictures are drawn."""
+        """Whether the fit draws preview images."""
         return self._draw is not None and self.todo.options.preview_every > 0
 
     def due(self, done: int) -> bool:
-        """Whether a preview is due after so many steps."""
+        """Whether a preview is due after `done` steps."""
         return self.wanted and done % self.todo.options.preview_every == 0
 
     @torch.no_grad()
     def draw(self, base: Base, drift: Drift, count: int = PICTURES) -> np.ndarray:
-        """Pictures [count, H, W, 3] uint8 of the network as it is."""
+        """Sample images from the network in its current state.
+
+        Args:
+            base: The network.
+            drift: Its drift.
+            count: Number of images; their prompts are spread evenly over the training examples.
+
+        Returns:
+            Images [count, H, W, 3] uint8.
+        """
         assert self._draw is not None
         spread = np.linspace(0, len(self.todo.train) - 1, count).astype(int)
         examples = [self.todo.train[place] for place in spread]
@@ -70,8 +79,17 @@ class Previews:
 
 
 def seconds(base: Base, todo: Job) -> float:
-    """How long all pictures of a fit take, from a few real steps; the judge's own time is not
-    counted."""
+    """Estimate the seconds that all preview images of a fit take, from two real steps.
+
+    The time of the judge is not counted.
+
+    Args:
+        base: The network.
+        todo: The fit.
+
+    Returns:
+        Seconds; 0 without previews.
+    """
     every = todo.options.preview_every
     if not every:
         return 0.0

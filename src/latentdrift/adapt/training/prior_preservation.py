@@ -44,16 +44,18 @@ def class_latents(
     progress: ProgressCallback | None = None,
     shared: bool = False,
 ) -> Moments:
-    """Latents of the class pictures, from a cache below `root`.
+    """Latents of the class images, from a cache below `root`.
 
     Args:
-        base: The network as it is before training.
-        own: The schedule that the network was trained with, which may differ from the one that it
-            is to be trained for.
+        base: The network before training.
+        own: Schedule that the network was trained with so far; the fit may use another.
         todo: The fit.
         root: Folder of the cache.
-        progress: Told (images drawn, images).
-        shared: `root` is that of several fits.
+        progress: Called with (images done, images); None: not called.
+        shared: Whether several fits share `root`.
+
+    Returns:
+        Moments whose mean is the sampled latent and whose standard deviation is 0.
     """
     sampling = replace(SAMPLING, seed=todo.options.seed, resolution=todo.resolution)
     untrained = replace(base, schedule=own)
@@ -80,7 +82,15 @@ def class_latents(
 
 
 def seconds(base: Base, todo: Job) -> float:
-    """How long the class pictures take, from a few real steps."""
+    """Estimate the seconds that sampling the class images takes, from two real steps.
+
+    Args:
+        base: The network before training.
+        todo: The fit.
+
+    Returns:
+        Seconds; 0 without class images.
+    """
     pictures = todo.options.prior_images or 0
     if not pictures:
         return 0.0
@@ -101,8 +111,14 @@ class Preserving:
 
     @classmethod
     def of(cls, own: Batches, moments: Moments, todo: Job) -> Preserving:
-        """Beside batches of the cohort, batches of the class; their captions, noise and times are
-        drawn alike."""
+        """Pair the batches of the cohort with batches of class images.
+
+        Args:
+            own: Batches of the cohort. The class batches have their size, noise and schedule
+                length.
+            moments: Latents of the class images, from `class_latents`.
+            todo: The fit; gives the class prompt and the weight.
+        """
         examples = tuple(Example(index, todo.class_prompt) for index in range(len(moments.mean)))
         prior = Batches(
             moments, examples, own.size, 0.0, own.length, derive(own.seed, "prior"), own.noise

@@ -30,7 +30,7 @@ class Run:
 
     @property
     def adapter(self) -> Path:
-        """The result; it appears whole or not at all."""
+        """Folder of the adapter; it appears whole or not at all."""
         return self.folder / "adapter"
 
     @property
@@ -40,16 +40,19 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """Latent moments and prompt embeddings; may be deleted."""
+        """Folder of latent moments and prompt embeddings; it may be deleted."""
         return self.folder / "cache"
 
     @property
     def finished(self) -> bool:
-        """Whether the adapter is there."""
+        """Whether the run has written its adapter."""
         return (self.adapter / "adapter.json").exists()
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """See that the folder is free for these settings, or holds a run with the same.
+        """Check that the folder is free, or holds a run with these settings.
+
+        Args:
+            settings: Settings of the fit, `Job.settings`.
 
         Raises:
             OptionError: It holds a run with other settings, or something that is not a run.
@@ -77,7 +80,7 @@ class Run:
             )
 
     def claim(self, settings: Mapping[str, Any]) -> None:
-        """Take the folder for these settings."""
+        """Make the folder, and write the settings of the fit into it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / SETTINGS, json.dumps(settings, indent=2))
 
@@ -96,10 +99,13 @@ class Run:
         return there
 
     def need(self, size: int) -> None:
-        """Check that `size` bytes are free where the run is to be.
+        """Check that the disk of the run has enough free space.
+
+        Args:
+            size: Bytes that the run writes.
 
         Raises:
-            ResourceError: They are not.
+            ResourceError: Fewer bytes are free.
         """
         place = next(
             parent
@@ -114,19 +120,24 @@ class Run:
             )
 
     def log(self, **entry: Any) -> None:
-        """Add a line to log.jsonl."""
+        """Append an entry of JSON values to log.jsonl."""
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def entries(self) -> list[dict[str, Any]]:
-        """The log, without a last line that was only half written."""
+        """Read the entries of log.jsonl; a half-written last line is skipped."""
         path = self.folder / "log.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def losses(self) -> dict[str, float | None]:
-        """Mean training loss of the last RECENT steps, and the held-out loss before the first step
-        and after the last."""
+        """Losses of the run, from its log.
+
+        Returns:
+            `train`: mean training loss of the last RECENT steps. `held_out_before`, `held_out`:
+                first and
+            last held-out loss; None without held-out images.
+        """
         entries = self.entries()
         recent = [entry["loss"] for entry in entries if "loss" in entry][-RECENT:]
         watched = [entry["held_out"] for entry in entries if "held_out" in entry]
@@ -134,8 +145,13 @@ class Run:
         return {"train": fmean(recent), "held_out_before": first, "held_out": last}
 
     def rewind(self, step: int) -> None:
-        """Forget what the log says of steps after `step`, of its end, and, from 0, of everything:
-        it is done again."""
+        """Delete log entries that a resumed run writes again.
+
+        Args:
+            step: Step that the run resumes from. Later entries and the final entry are deleted;
+                at 0, all
+                are.
+        """
         known = [
             entry
             for entry in self.entries()

@@ -24,13 +24,13 @@ class Board(Protocol):
     """An open tracker."""
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers after a step."""
+        """Log numbers by name, after `step` steps."""
 
     def picture(self, pixels: np.ndarray, step: int) -> None:
-        """A preview [H, W, 3] uint8."""
+        """Log preview images [H, W, 3] uint8, after `step` steps."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write everything that is buffered, and close the tracker."""
 
 
 class TensorBoard:
@@ -42,16 +42,16 @@ class TensorBoard:
         self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=begin or None)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers after a step."""
+        """Log numbers by name, after `step` steps."""
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 
     def picture(self, pixels: np.ndarray, step: int) -> None:
-        """A preview [H, W, 3] uint8."""
+        """Log preview images [H, W, 3] uint8, after `step` steps."""
         self.writer.add_image("preview", pixels, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write everything that is buffered, and close the files."""
         self.writer.close()
 
 
@@ -80,15 +80,15 @@ class Accelerated:
             ) from problem
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers after a step."""
+        """Log numbers by name, after `step` steps."""
         self._tell(lambda: self.tracker.log(dict(values), step=step))
 
     def picture(self, pixels: np.ndarray, step: int) -> None:
-        """A preview [H, W, 3] uint8."""
+        """Log preview images [H, W, 3] uint8, after `step` steps."""
         self._tell(lambda: self.draw(self.tracker, pixels, step))
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write everything that is buffered, and close the tracker."""
         self._tell(self.tracker.finish)
 
     def _tell(self, what: Callable[[], object]) -> None:
@@ -108,13 +108,13 @@ class Nothing:
     """No tracker."""
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers after a step."""
+        """Do nothing."""
 
     def picture(self, pixels: np.ndarray, step: int) -> None:
-        """A preview [H, W, 3] uint8."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Do nothing."""
 
 
 def _mlflow(folder: Path, begin: int) -> Board:
@@ -175,7 +175,10 @@ TRACKERS: dict[str, Tracker] = {
 
 
 def tracker(name: str) -> Tracker:
-    """The row of a name.
+    """Look up a row of TRACKERS.
+
+    Args:
+        name: Name of the row.
 
     Raises:
         OptionError: There is no such row, or its package is not installed.

@@ -77,18 +77,18 @@ def fit(
     quiet: bool = False,
     class_pictures: Path | None = None,
 ) -> FitResult:
-    """Adapt a base to a cohort; `base` is used up.
+    """Adapt a base to a cohort, and write the adapter.
 
     Args:
-        base: From `Base.load`.
+        base: From `Base.load`; training changes it, so do not use it afterwards.
         cohort: Train split to learn from, validation split for the held-out loss.
         options: Options of `fit`.
-        run_folder: Folder of the run; the same call continues an interrupted run.
-        preview: Samples images every `preview_every` steps, and of the finished adapter.
-        judge: Judges whether these images look real.
-        on_step: Called with (steps done, loss) after each step.
-        quiet: No progress bar.
-        class_pictures: Folder of class images that several fits share; default: the run's own.
+        run_folder: Folder of the run; a repeated call continues an interrupted run.
+        preview: Samples images every `preview_every` steps, and at the end; None: no previews.
+        judge: Judges whether the last images look real; None: not judged.
+        on_step: Called with (steps done, loss) after each step; None: not called.
+        quiet: Whether to show no progress bar.
+        class_pictures: Folder of class images that several fits share; None: the run's own cache.
 
     Raises:
         OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss

@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def finite(self) -> bool:
-        """Whether loss and gradient are numbers; where they are not, nothing was updated."""
+        """Whether loss and gradient norm are finite; if not, no weight was updated."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
@@ -91,8 +91,11 @@ class Trainer:
                 net.enable_gradient_checkpointing()
 
     def losses(self, batch: Batch) -> Tensor:
-        """Loss per image [B]; every time and every latent counts the same, but where the batch says
-        otherwise."""
+        """Loss of each image, [B]; each latent has the weight that the batch gives it.
+
+        Args:
+            batch: A batch, on any device.
+        """
         device = self.base.device
         x0 = batch.x0.to(device)
         eps = batch.eps.to(device)
@@ -108,8 +111,13 @@ class Trainer:
             return denoising_loss(denoiser, self.base.schedule, x0, eps, t, read, seen, weight)
 
     def update(self, batch: Batch) -> Outcome:
-        """One optimiser step on the mean loss of a batch, however it is cut; none, if loss or
-        gradient are not finite."""
+        """Make one optimiser step on the mean loss of a batch.
+
+        The batch is processed in parts. The step is skipped where loss or gradient are not finite.
+
+        Args:
+            batch: This process's share of the batch.
+        """
         # The gradient of a mean over a latent underflows in fp16; that of the sum does not. The
         # weights are float32.
         scale = batch.x0[0].numel() if self.number == torch.float16 else 1
@@ -148,15 +156,22 @@ class Trainer:
 
     @property
     def over(self) -> bool:
-        """Whether to stop before the last step."""
+        """Whether early stopping ends the run before its last step."""
         return self.patience is not None and self.patience.over
 
     @torch.no_grad()
     def watch(self, batches: Sequence[Batch]) -> float | None:
-        """Mean loss over fixed batches with the weights that would be kept; None where there are
-        none.
+        """Mean held-out loss with the final weights, over all processes.
 
-        It is the plain loss, whatever is trained on, so that runs can be compared.
+        It is the unweighted loss, whatever is trained on, so runs can be compared. Early
+        stopping takes
+        note of it.
+
+        Args:
+            batches: Batches from `held_out`.
+
+        Returns:
+            The loss; None without batches.
         """
         with self.final_weights():
             mine = [
@@ -174,8 +189,10 @@ class Trainer:
 
     @contextmanager
     def final_weights(self) -> Iterator[None]:
-        """The network with the weights that would be kept if this were the end: their average,
-        where there is one."""
+        """Context in which the network has the weights of a fit that ends now.
+
+        These are the averaged weights, or the trained ones where there is no average.
+        """
         if self.average is None:
             yield
             return
@@ -189,8 +206,15 @@ class Trainer:
                     self.average.swap()
 
     def settle(self, root: Path) -> None:
-        """Put the weights that are kept into the network: those of the best checkpoint, or the
-        last; averaged, where they are."""
+        """Put the adapter's weights into the network, for good.
+
+        They are those of the best checkpoint under early stopping, else the last; averaged, if
+        there is
+        an average.
+
+        Args:
+            root: The run's checkpoints folder.
+        """
         if self.patience and self.patience.step:
             checkpoint.at(root, self.patience.step).load(
                 self.parameters, average=self.average is not None
@@ -199,7 +223,7 @@ class Trainer:
             self.average.swap()
 
     def save(self, root: Path) -> None:
-        """Write a checkpoint of the steps done."""
+        """Write a checkpoint of the current step below `root`."""
         patience = self.patience and self.patience.to_dict()
         notes = {
             "watched": self.watched,
@@ -210,7 +234,7 @@ class Trainer:
         checkpoint.write(root, self.done, self.parameters, self.optimizer, average, notes)
 
     def restore(self, last: checkpoint.Checkpoint | None) -> None:
-        """Go on from a checkpoint, if there is one."""
+        """Continue from a checkpoint; None: start from step 0."""
         if last:
             last.restore(
                 self.parameters, self.optimizer, self.average.weights if self.average else None

@@ -48,23 +48,33 @@ class TrainingLog:
         self.board.close()
 
     def bar(self, name: str) -> ProgressCallback:
-        """Add a bar for work before training, which appears at its first update."""
+        """Add a progress bar for work before training; it appears at its first update.
+
+        Args:
+            name: Label of the bar.
+        """
         return self.bars.add(name, at_once=False)
 
     def step(self, done: int, outcome: Outcome) -> None:
-        """A step was made."""
+        """Log an optimiser step.
+
+        Args:
+            done: Steps done, with this one.
+            outcome: Its loss, gradient norm and learning rate.
+        """
         self.run.log(step=done, loss=outcome.loss, norm=outcome.norm, rate=outcome.rate)
         self.board.log({"loss/train": outcome.loss, "gradient norm": outcome.norm}, done)
         self.training(done, self.steps, f"loss {outcome.loss:.4f}")
 
     def held_out(self, done: int, loss: float | None) -> None:
-        """The held-out loss after `done` steps, where there are held-out images."""
+        """Log the held-out loss after `done` steps; None logs nothing."""
         if loss is not None:
             self.run.log(step=done, held_out=loss)
             self.board.log({"loss/held-out": loss}, done)
 
     def picture(self, done: int, pixels: np.ndarray) -> None:
-        """A preview [H, W, 3] uint8, labelled as synthetic in the file."""
+        """Write preview images [H, W, 3] uint8 after `done` steps; the file is labelled as
+        synthetic."""
         path = self.run.folder / "previews" / f"step-{done:06d}.png"
         with written(path) as aside:
             write_png(aside, pixels, synthetic=True)
@@ -77,7 +87,12 @@ class TrainingLog:
         log.log(level, "after %d steps: %s", done, judgement.line)
 
     def early_stopping(self, done: int, best: Patience) -> None:
-        """Log when early stopping ended the run, and which checkpoint is the adapter."""
+        """Log how many steps ran, and which checkpoint is the adapter.
+
+        Args:
+            done: Steps done.
+            best: State of early stopping at the end.
+        """
         self.run.log(step=done, kept=best.step, kept_held_out=best.loss, waited=best.waited)
         log.info(
             "%s after %d steps; the adapter is the checkpoint of step %d, with the lowest held-out "
@@ -104,17 +119,17 @@ class Silence:
         """Nothing was opened."""
 
     def bar(self, name: str) -> ProgressCallback:
-        """No bar."""
+        """Function that shows nothing, in place of a progress bar."""
         return lambda done, total: None
 
     def step(self, done: int, outcome: Outcome) -> None:
-        """A step was made."""
+        """Log nothing."""
 
     def held_out(self, done: int, loss: float | None) -> None:
-        """The held-out loss after `done` steps."""
+        """Log nothing."""
 
     def picture(self, done: int, pixels: np.ndarray) -> None:
-        """A preview."""
+        """Log nothing."""
 
     def judged(self, done: int, judgement: PreviewVerdict) -> None:
         """Log nothing."""

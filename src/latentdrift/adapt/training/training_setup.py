@@ -120,25 +120,28 @@ class Job:
 
     @property
     def rate(self) -> float:
-        """The learning rate in full."""
+        """Learning rate after the warm-up."""
         return self.rates.full
 
     @property
     def images_per_step(self) -> int:
-        """Images that an optimiser step has seen."""
+        """Images in one optimiser step: batch size times accumulated batches."""
         return self.options.batch_size * self.options.accumulate
 
     @property
     def step_options(self) -> dict[str, Any]:
-        """How the steps were made, for adapter.json."""
+        """Options of the optimiser steps, for adapter.json."""
         return {name: getattr(self.options, name) for name in STEP_OPTIONS} | {
             "warm_up": self.rates.warm_up
         }
 
     @property
     def dropout(self) -> float:
-        """Share of empty prompts; none where only a word is learned, which the empty prompt does
-        not hold."""
+        """Share of images that are trained with the empty prompt, in [0, 1].
+
+        It is 0 for a method that learns only a word, because the empty prompt does not contain
+        the word.
+        """
         return self.options.caption_dropout if self.row.trains_network else 0.0
 
     @property
@@ -153,7 +156,7 @@ class Job:
 
     @cached_property
     def sources(self) -> tuple[int, ...]:
-        """Positions of the rows from which comes what examples are shown, each once."""
+        """Positions of the rows that the hints of all examples come from, each once."""
         return tuple(
             sorted(
                 {
@@ -171,15 +174,26 @@ class Job:
 
     @property
     def prompts(self) -> list[str]:
-        """Every prompt that a step may see."""
+        """Every prompt that a training step may use, sorted."""
         prior = {self.class_prompt} if self.options.prior_images else set()
         return sorted(
             {"", *prior, *(example.caption for example in (*self.train, *self.validation))}
         )
 
     def weights(self, base: Base, cohort: Cohort, root: Path) -> np.ndarray | None:
-        """Weight of each latent of each image in the loss, from a cache below `root`; None where
-        all weights are equal."""
+        """Weight of each latent of each image in the loss, from a cache below `root`.
+
+        Args:
+            base: The base.
+            cohort: Cohort with the masks.
+            root: Folder of all caches of a run.
+
+        Returns:
+            [rows of the cohort, 1, h, w] float32; None without masks.
+
+        Raises:
+            CohortError: Masks cannot be used.
+        """
         if self.options.mask is None:
             return None
         size = base.latent_size(self.resolution)
@@ -194,8 +208,17 @@ class Job:
         )
 
     def beside(self, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside | None:
-        """Inputs of the network beside the noisy latents of examples, from a cache below `root`;
-        None where it takes none."""
+        """Function from examples to the inputs of the network beside the noisy latents.
+
+        Args:
+            base: The base.
+            cohort: The cohort.
+            moments: Latent moments of its images.
+            root: Folder of all caches of a run.
+
+        Returns:
+            The function, with a cache below `root`; None where the method takes no such input.
+        """
         return (
             IMAGE_INPUTS[self.row.image_input].make(self, base, cohort, moments, root)
             if self.row.image_input
@@ -203,10 +226,16 @@ class Job:
         )
 
     def check_prompts(self, base: Base) -> str:
-        """The longest prompt, read by the base that is trained, whose words may be several tokens.
+        """Check that the longest prompt fits the text encoder.
+
+        Args:
+            base: The base in training, whose learned words may be several tokens.
+
+        Returns:
+            The longest prompt.
 
         Raises:
-            OptionError: It is past the text encoder's limit.
+            OptionError: It is longer than the text encoder's limit.
         """
         counts = {prompt: base.count(prompt) for prompt in self.prompts}
         longest = max(counts, key=counts.__getitem__)
@@ -233,10 +262,15 @@ class Job:
 
 
 def scheduled(base: Base, options: FitOptions) -> Base:
-    """The base with the schedule that it is to be trained for; its hash stays that of its files.
+    """Give a base the schedule that it is to be trained for; its hash stays that of its files.
+
+    Args:
+        base: The base.
+        options: Options of `fit`: `prediction` and `zero_snr`.
 
     Raises:
-        OptionError: A network that stays as it is would have to predict something else.
+        OptionError: The method does not train the network, and `prediction` would change its
+            target.
         BaseModelError: Zero terminal SNR for a network that predicts eps.
     """
     if (
@@ -252,8 +286,14 @@ def scheduled(base: Base, options: FitOptions) -> Base:
 
 
 def learned(base: Base, options: FitOptions) -> Schedule:
-    """The schedule that the network was trained with so far: the base's own, or that of the
-    adapters that the fit starts from."""
+    """Schedule that the network was trained with so far.
+
+    It is the base's own schedule, or that of the adapters that the fit starts from.
+
+    Args:
+        base: The base, before `scheduled`.
+        options: Options of `fit`; `start` names the adapters.
+    """
     schedule = base.schedule
     for folder, _ in map(parse_reference, options.start):
         changed = read(folder).schedule
@@ -262,12 +302,17 @@ def learned(base: Base, options: FitOptions) -> Schedule:
 
 
 def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
-    """Resolve the options for this base and cohort.
+    """Resolve and check the options of a fit.
+
+    Args:
+        base: The base, with the schedule from `scheduled`.
+        cohort: The cohort.
+        options: Options of `fit`.
 
     Raises:
         OptionError: An unknown method or prompt style, a resolution that does not fit, a drift or
-            noise that is not understood.
-        CohortError: No training images.
+            noise that cannot be parsed.
+        CohortError: There are no training images.
     """
     row = method(options.method)
     base.family.check_supported("method", options.method)
@@ -412,12 +457,22 @@ def _words(cohort: Cohort, options: FitOptions, row: Method) -> dict[str, str]:
 def resolve_drift(
     job: Job, base: Base, cohort: Cohort, moments: Moments
 ) -> tuple[Drift, dict[str, Any]]:
-    """The drift of this fit, and what adapter.json says of it.
+    """Resolve the drift of a fit.
 
-    `auto` is the closed form per channel; trained into the network as well, the two shifts of the
-    start add up: the trained one and the signal that a plain start lacks. `calibrated` begins with
-    it; where the mode leaves the start's mean open, it is chosen after training (calibration.py),
-    and only then is the source `calibrated`.
+    `auto` is the closed form per channel. In mode `both` the trained shift and the signal that a
+    plain start lacks add up in the start. `calibrated` begins with `auto`; where the mode
+    leaves the
+    start's mean open, `drift_calibration` sets it after training. Only then is the source
+    "calibrated".
+
+    Args:
+        job: The resolved fit.
+        base: The base, with the schedule of training.
+        cohort: The cohort.
+        moments: Latent moments of its images.
+
+    Returns:
+        The drift, and the entry `drift` of adapter.json.
     """
     text = job.options.drift.strip().lower()
     mode = job.options.drift_mode
@@ -498,7 +553,15 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
 
 
 def drift_classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
-    """Phrase of a class -> positions of its training images, for the classes of at least two."""
+    """Classes with a drift of their own: those with at least two training images.
+
+    Args:
+        job: The resolved fit; `drift_by` names the attribute.
+        cohort: The cohort.
+
+    Returns:
+        Phrase of a class in prompts -> positions of its training images. Empty without `drift_by`.
+    """
     by = job.options.drift_by
     if by is None:
         return {}

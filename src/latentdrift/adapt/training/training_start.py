@@ -17,14 +17,20 @@ from latentdrift.model.model import Model
 
 
 def begin(base: Base, job: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
-    """The base as its training begins, on what it starts from, and what is trained.
+    """Prepare a base for training: number format, adapters to start from, trained parameters.
 
     Args:
-        base: Used up.
-        job: Its method, and the adapters that it starts from.
+        base: The base; training changes it, so do not use it afterwards.
+        job: The resolved fit.
+
+    Returns:
+        The prepared base, and its trained parameters by name.
 
     Raises:
-        AdapterError: One of them does not fit.
+        AdapterError: An adapter does not fit the base.
+        OptionError: An adapter was trained for another schedule, needs a source image that the
+            method
+            lacks, or is a ControlNet.
     """
     begun = base
     if job.row.exact and base.dtype != torch.float32:
