@@ -65,7 +65,7 @@ class SamplingOptions:
     memory, the same images."""
 
     def shaping(self) -> dict[str, Any]:
-        """The options that shape the images of a network without a source image, by name."""
+        """Options, by name, that determine the images of a network without a source image."""
         left_out = ("image_guidance", "batch_size")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
@@ -317,9 +317,10 @@ def _stacked(images: ImageInputs, slots: Sequence[int]) -> list[Tensor]:
 
 
 def in_fours(denoisers: Sequence[GuidedDenoiser]) -> GuidedDenoiser:
-    """The guided denoiser of a batch, made of one for every SLOTS images.
+    """Combine denoisers into one for the whole batch, called for SLOTS images at a time.
 
-    The network is called for SLOTS images at a time.
+    Args:
+        denoisers: One for every SLOTS images, in the order of the batch.
     """
 
     def denoise(xt: Tensor, t: float | Tensor, branches: tuple[Conditioning, ...]) -> Tensor:

@@ -47,12 +47,19 @@ def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> GuidedDe
 
 
 def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> GuidedDenoiser:
-    """Compose conditionings with weights of each image, [B, K]: eps = eps_0 + sum_k w_k (eps_k -
-    eps_0).
+    """Compose conditions with weights: eps = eps_0 + sum_k w_k (eps_k - eps_0) (Liu et al. 2022).
 
-    One condition and the reference are a call of the network, as in plain guidance. So an image
-    with one weight is to the bit what `guide` makes of it, whatever other images are composed of; a
+    Each condition is one call of the network together with the reference, as in plain guidance. So
+    an image with one weight equals that of `guide` bit for bit, whatever else is in the batch. A
     weight of 0 changes nothing.
+
+    Args:
+        denoiser: The network.
+        weights: w, [B, K], one row for each image.
+        rescale: Share of guidance rescaling, in [0, 1]; 0: none.
+
+    Returns:
+        Denoiser of the contexts (reference, condition 1, ..., condition K).
     """
 
     def composed(xt: Tensor, t: float | Tensor, contexts: tuple[Conditioning, ...]) -> Tensor:

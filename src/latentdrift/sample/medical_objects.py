@@ -66,7 +66,11 @@ OBJECTS: dict[str, Callable[[Path, SyntheticPicture], None]] = {"dicom": _dicom,
 
 
 def bits(requested: int | None, info: AdapterInfo) -> int:
-    """Bits of each picture: as asked, or by default those of the adapter's cohort.
+    """Bits of each grey value in a synthetic picture, 8 or 16.
+
+    Args:
+        requested: Option `depth`; None: as in the adapter's cohort.
+        info: adapter.json.
 
     Raises:
         OptionError: 16 bits in colour.
@@ -79,7 +83,11 @@ def bits(requested: int | None, info: AdapterInfo) -> int:
 
 
 def check_format(form: str, info: AdapterInfo) -> None:
-    """See that pictures of this model have a place in a format.
+    """Check that the pictures of a model can be written in a format.
+
+    Args:
+        form: Row of OBJECTS.
+        info: adapter.json.
 
     Raises:
         OptionError: NIfTI in colour.

@@ -46,13 +46,18 @@ def combined(texts: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
 
 
 def between(ends: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
-    """n images from one condition to another: weights (1 - a, a), a from 0 to 1 in equal steps (de
-    Wilde et al. 2024).
+    """Requests for n images from one condition to another (de Wilde et al. 2024).
 
-    Only the two ends are labelled: what lies between has no name.
+    The weights are (1 - a, a), with a from 0 to 1 in equal steps. Only the two ends have
+    attributes.
+
+    Args:
+        ends: The two conditions.
+        n: Number of images, 2 or more.
+        info: adapter.json; gives the words of the prompts.
 
     Raises:
-        OptionError: Not two conditions, or fewer than two images.
+        OptionError: Not two different conditions, or fewer than two images.
     """
     if len(ends) != 2 or n < 2:
         raise OptionError(

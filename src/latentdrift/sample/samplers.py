@@ -87,16 +87,22 @@ FLOW_SAMPLERS: dict[str, Sampler] = {
 
 
 def rows(schedule: Process) -> dict[str, Sampler]:
-    """The samplers of a base."""
+    """Table of the samplers for a schedule: SAMPLERS, or FLOW_SAMPLERS for flow prediction."""
     return FLOW_SAMPLERS if schedule.prediction_type == "flow_prediction" else SAMPLERS
 
 
 def configure(sampler: str, schedule: Process, steps: int) -> Any:
-    """The diffusers scheduler of a row, with its times set.
+    """Make the diffusers scheduler of a sampler, with its times set.
+
+    Args:
+        sampler: Name of a row of `rows`.
+        schedule: Noise schedule of the base.
+        steps: Number of sampling steps.
 
     Raises:
-        OptionError: no such row, a row that cannot start where the base does, or more steps than
-            the base has times.
+        OptionError: No such row, a row that cannot start where the base does, or more steps
+            than the
+            base has times.
     """
     import diffusers
 
@@ -119,7 +125,8 @@ def configure(sampler: str, schedule: Process, steps: int) -> Any:
 
 
 def first_time(sampler: str, schedule: Process, steps: int) -> Tensor:
-    """The time at which a sampler starts."""
+    """Time at which a sampler starts, a scalar tensor; arguments and errors are those of
+    `configure`."""
     result: Tensor = configure(sampler, schedule, steps).timesteps[0]
     return result
 

@@ -148,14 +148,22 @@ def start(
     source: torch.Generator,
     statistics: Statistics | None = None,
 ) -> Tensor:
-    """`latents` [1, C, h, w] of a stock pipeline: unit noise of mean s_T delta_infer, or another
-    start of the adapter.
+    """Argument `latents` [1, C, h, w] of a stock pipeline for a network that was trained with
+    drift.
 
-    Not multiplied by anything: diffusers does that (`init_noise_sigma`). Arguments are those of
-    `begin`.
+    It is unit noise of mean s_T delta_infer, or another start of the adapter. It is not scaled,
+    because diffusers multiplies it by `init_noise_sigma`.
+
+    Args:
+        drift: Drift of the adapter.
+        schedule: Noise schedule of the base.
+        t0: Time at which sampling starts.
+        size: (C, h, w).
+        source: Generator of the noise.
+        statistics: Statistics of the training latents; None where the start needs none.
 
     Raises:
-        AdapterError: drift of another form, or of several classes.
+        AdapterError: Drift of another form, or of several classes.
     """
     _check(drift)
     trained = torch.tensor(drift.train or (0.0,), dtype=torch.float64).reshape(

@@ -43,21 +43,26 @@ class Request:
 
     @classmethod
     def of(cls, prompt: str, attributes: Mapping[str, Any] | None = None) -> Request:
-        """Build a request from a prompt, which may hold several joined by AND."""
+        """Build a request from a prompt.
+
+        Args:
+            prompt: One prompt, or several joined by AND, which are composed.
+            attributes: Labels of the image; None: none.
+        """
         parts = composition.parts(prompt)
         return cls(prompt, attributes or {}, parts=tuple(parts) if len(parts) > 1 else ())
 
     @property
     def prompt_or_parts(self) -> str | tuple[composition.Part, ...]:
-        """Prompt, or the weighted prompts, of the image."""
+        """Prompt of the image, or its weighted prompts where several are composed."""
         return self.parts or self.prompt
 
 
 def follow_prompts(texts: Sequence[str], n: int) -> list[Request]:
-    """Image i follows prompt i modulo their number.
+    """Requests for n images; image i has prompt i modulo the number of prompts.
 
     Raises:
-        OptionError: There are none.
+        OptionError: There are no prompts.
     """
     if not texts:
         raise OptionError(
@@ -99,7 +104,12 @@ def follow_cohort(
 
 
 def follow_rows(rows: Sequence[Mapping[str, Any]], info: AdapterInfo) -> list[Request]:
-    """Image i has the attributes of row i of a cohort's table, in the adapter's words."""
+    """Requests for images, one for each row of a cohort's table.
+
+    Args:
+        rows: Rows by column name.
+        info: adapter.json; gives the words of the prompts and the attributes.
+    """
     manner = info.prompt.manner()
     spec = info.spec
     requests = []
@@ -149,10 +159,14 @@ class ImageStore:
 
     @classmethod
     def open(cls, out: Path, settings: Mapping[str, Any]) -> ImageStore:
-        """Continue under the same settings, or begin anew.
+        """Continue an interrupted run with equal settings, or begin a new one.
+
+        Args:
+            out: Folder of the cohort, which must be free.
+            settings: JSON values that determine the images.
 
         Raises:
-            CohortError: `out` is in use, or what an earlier gate held back lies beside it.
+            CohortError: `out` is in use, or images that an earlier gate removed lie beside it.
         """
         check_free(out)
         folder = _unfinished(out)
@@ -166,20 +180,20 @@ class ImageStore:
 
     @staticmethod
     def key(settings: Mapping[str, Any]) -> str:
-        """Hash of all that decides the images."""
+        """Hash of the settings that determine the images."""
         return hashlib.sha256(
             json.dumps(dict(settings), sort_keys=True, default=str).encode()
         ).hexdigest()
 
     @staticmethod
     def finished(out: Path) -> dict[str, Any]:
-        """Result of images that the same command generated before; remaining temporary files are
+        """Result for a cohort that an equal command has already finished; temporary files are
         deleted."""
         shutil.rmtree(_unfinished(out), ignore_errors=True)
         return {"cohort": str(out), "images": len(Cohort.load(out).table), "already finished": True}
 
     def missing(self, requests: Sequence[Request]) -> dict[int, str | tuple[composition.Part, ...]]:
-        """Index -> what is still to be drawn from."""
+        """Images that are not stored yet: index -> prompt or weighted prompts."""
         return {
             i: request.prompt_or_parts
             for i, request in enumerate(requests)
@@ -187,11 +201,16 @@ class ImageStore:
         }
 
     def keep(self, index: int, picture: np.ndarray, *, colour: bool, depth: int = 8) -> None:
-        """Store a picture [R, R, 3] in [-1, 1] in 8 bits, or grey ones in 16; grey is the mean of
-        the channels.
+        """Store an image.
+
+        Args:
+            index: Index of the image.
+            picture: [R, R, 3] in [-1, 1].
+            colour: Whether to store colour; grey is the mean of the channels.
+            depth: Bits of each value, 8 or 16.
 
         Raises:
-            ResourceError: Its pixels are no numbers.
+            ResourceError: Its pixels are not finite.
         """
         if not np.isfinite(picture).all():
             raise ResourceError(
@@ -206,8 +225,8 @@ class ImageStore:
             write_png(aside, values, synthetic=True)
 
     def pictures(self, number: int) -> np.ndarray:
-        """The first pictures as they are stored, uint8 [number, R, R, 3]; grey has three equal
-        channels, and 8 bits here."""
+        """First stored images, uint8 [number, R, R, 3]; 16 bits are reduced to 8, grey is
+        repeated."""
         stored = [_eight_bits(self._read(index)) for index in range(number)]
         return np.stack(
             [np.broadcast_to(x if x.ndim == 3 else x[..., None], (*x.shape[:2], 3)) for x in stored]

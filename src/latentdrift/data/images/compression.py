@@ -33,12 +33,20 @@ DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 def is_compressed(start: bytes) -> bool:
-    """Whether a file that starts like this is a stream of STREAMS."""
+    """Whether a file is compressed as a row of STREAMS.
+
+    Args:
+        start: First bytes of the file; four suffice.
+    """
     return start.startswith(tuple(STREAMS))
 
 
 def open_unpacked(path: Path) -> Any:
-    """A file's bytes, unpacked on the way where it is a stream of STREAMS."""
+    """Open a file for reading bytes; a stream of STREAMS is decompressed while it is read.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
     with open(path, "rb") as file:
         start = file.read(4)
     for magic, opener in STREAMS.items():
@@ -48,7 +56,11 @@ def open_unpacked(path: Path) -> Any:
 
 
 def archive_name(head: bytes) -> str | None:
-    """Name of the archive format of a file's first 262 bytes; None for other files."""
+    """Name of an archive format in words, as "a tar archive"; None for other files.
+
+    Args:
+        head: First 262 bytes of the file.
+    """
     if head[257:262] == TAR_MAGIC:
         return "a tar archive"
     return next((name for magic, name in ARCHIVES.items() if head.startswith(magic)), None)

@@ -270,8 +270,16 @@ def _voi(
 
 
 def lookup(table: Dataset, values: np.ndarray) -> np.ndarray:
-    """An item of a Modality or VOI LUT Sequence applied (PS3.3 C.11.1.1.1): outside its entries,
-    the first or the last."""
+    """Apply an item of a Modality or VOI LUT Sequence (PS3.3 C.11.1.1.1).
+
+    Args:
+        table: The item, with LUTDescriptor and LUTData.
+        values: Stored values, of any shape. Values outside of the table take its first or last
+            entry.
+
+    Returns:
+        Entries of the table, uint8 or uint16, in the shape of `values`.
+    """
     entries, first, bits = (int(value) for value in table.LUTDescriptor)
     if first >= 1 << 15 and values.min() < 0:
         first -= 1 << 16  # written as unsigned where it is signed

@@ -68,8 +68,11 @@ _PIXEL_DATA_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010) in 
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that starts like this (132 bytes) is DICOM; older objects begin with their
-    first element (PS3.10 7.1)."""
+    """Whether a file is DICOM, with or without a preamble (PS3.10 7.1).
+
+    Args:
+        head: First 132 bytes of the file.
+    """
     if head[128:132] == b"DICM":
         return True
     for order in "<>":
@@ -83,11 +86,13 @@ def is_dicom(head: bytes) -> bool:
 
 
 def load(path: Path) -> Dataset:
-    """A DICOM object that has pixels, with its transfer syntax known; without preamble or meta
-    header as well.
+    """Read a DICOM object with pixels; preamble and meta header may be absent.
+
+    Returns:
+        The dataset, with its transfer syntax known; pixels are not decoded yet.
 
     Raises:
-        ImageError: not DICOM, damaged, truncated, or without pixels.
+        ImageError: Not DICOM, damaged, truncated, missing, or without pixels.
     """
     try:
         with open(path, "rb") as file:
@@ -181,10 +186,17 @@ def _refuse_without_pixels(path: Path, dataset: Dataset) -> None:
 
 
 def frames(path: Path, dataset: Dataset) -> Iterator[np.ndarray]:
-    """Each frame as stored values [H, W], or colours [H, W, 3] in RGB.
+    """Decode the frames of a DICOM object, one after another.
+
+    Args:
+        path: Its file, for messages.
+        dataset: From `load`.
+
+    Returns:
+        Stored values [H, W], or RGB colours [H, W, 3], of each frame.
 
     Raises:
-        ImageError: unreadable codec, unsupported colour space, truncated, or damaged.
+        ImageError: Unreadable codec, unsupported colour space, truncated, or damaged.
     """
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     try:
@@ -255,10 +267,16 @@ def _own_bits(syntax: UID) -> bool:
 
 
 def stored_bits(dataset: Dataset, array: np.ndarray) -> np.ndarray:
-    """Only the bits that hold the pixel (PS3.5 8.1.1): the others may hold overlays, and the pixel
-    need not lie lowest.
+    """Mask and shift decoded values to the bits that hold the pixel (PS3.5 8.1.1).
 
-    Codecs that bring their own precision are left alone.
+    The other bits may hold overlays. Codecs that bring their own precision are not changed.
+
+    Args:
+        dataset: Header with BitsAllocated, BitsStored and HighBit.
+        array: Decoded integers of any shape.
+
+    Returns:
+        Array of the shape and item size of `array`.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     allocated = number(dataset, "BitsAllocated")

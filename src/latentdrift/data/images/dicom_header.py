@@ -73,8 +73,17 @@ logging.getLogger("pydicom").setLevel(
 
 
 def find(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
-    """An attribute's value for one frame: its functional groups first (PS3.3 C.7.6.16), then the
-    top level; None if absent."""
+    """Value of an attribute: of the frame's functional groups (PS3.3 C.7.6.16), else of the top
+    level.
+
+    Args:
+        dataset: Header.
+        keyword: DICOM keyword of the attribute.
+        frame: Index of the frame, from 0.
+
+    Returns:
+        The value as pydicom gives it; None if absent.
+    """
     for item in _groups(dataset, frame):
         value = _value(item, keyword)
         if value is not None:
@@ -110,7 +119,13 @@ def _float(value: Any) -> float:
 
 
 def is_there(dataset: Dataset, keyword: str, frame: int = 0) -> bool:
-    """Whether an attribute has a value for a frame, whether or not it can be read."""
+    """Whether an attribute has a value for a frame, readable or not.
+
+    Args:
+        dataset: Header.
+        keyword: DICOM keyword of the attribute.
+        frame: Index of the frame, from 0.
+    """
     tag = Tag(tag_for_keyword(keyword) or 0)
     elements = [item.get_item(tag) for item in (*_groups(dataset, frame), dataset) if tag in item]
     values = [element.value for element in elements if element is not None]
@@ -121,13 +136,26 @@ def is_there(dataset: Dataset, keyword: str, frame: int = 0) -> bool:
 
 
 def is_unreadable(dataset: Dataset, keyword: str, count: int = 1, frame: int = 0) -> bool:
-    """Whether an attribute is there, and is not as many finite numbers as it should be."""
+    """Whether an attribute has a value that is not `count` finite numbers.
+
+    Args:
+        dataset: Header.
+        keyword: DICOM keyword of the attribute.
+        count: Numbers that the attribute should have.
+        frame: Index of the frame, from 0.
+    """
     return is_there(dataset, keyword, frame) and numbers(dataset, keyword, count, frame) is None
 
 
 def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
-    """Notes on header values that are left out because they cannot be read or are not allowed;
-    values are never quoted."""
+    """Notes on header values that are unreadable or not allowed, and so left out.
+
+    Values are never quoted, because they may identify a patient.
+
+    Args:
+        dataset: Header.
+        frame: Index of the frame, from 0.
+    """
     notes = [
         f"its {keyword} cannot be read and is left out"
         for keyword, count in NUMBERS.items()
@@ -149,8 +177,17 @@ def remarks(dataset: Dataset, frame: int = 0) -> tuple[str, ...]:
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, frame: int = 0) -> np.ndarray | None:
-    """The first `count` values of an attribute as finite float64, or None where it has fewer or
-    malformed ones."""
+    """Numbers of an attribute.
+
+    Args:
+        dataset: Header.
+        keyword: DICOM keyword of the attribute.
+        count: Numbers to read; further ones are ignored.
+        frame: Index of the frame, from 0.
+
+    Returns:
+        Finite float64 [count]; None where there are fewer, or one is malformed.
+    """
     value = find(dataset, keyword, frame)
     values: list[Any] = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
     try:
@@ -161,13 +198,19 @@ def numbers(dataset: Dataset, keyword: str, count: int, frame: int = 0) -> np.nd
 
 
 def number(dataset: Dataset, keyword: str, frame: int = 0) -> float | None:
-    """The first value of an attribute, or None where it is absent or malformed."""
+    """First number of an attribute; None where it is absent or malformed.
+
+    Args:
+        dataset: Header.
+        keyword: DICOM keyword of the attribute.
+        frame: Index of the frame, from 0.
+    """
     values = numbers(dataset, keyword, 1, frame)
     return None if values is None else float(values[0])
 
 
 def text(dataset: Dataset, keyword: str) -> str | None:
-    """The (first) value of an attribute as stripped text, or None where it is empty."""
+    """First value of an attribute as stripped text; None where it is absent or empty."""
     value = find(dataset, keyword)
     if isinstance(value, MultiValue | list | tuple):
         value = value[0]
@@ -176,8 +219,19 @@ def text(dataset: Dataset, keyword: str) -> str | None:
 
 
 def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | float]:
-    """Age in years, sex (M or F), view, modality and body part where the header has them, then the
-    fields kept by name."""
+    """Allowed attributes of a header: age in years, sex, view, modality, body part, and named
+    fields.
+
+    Args:
+        dataset: Header.
+        keep: Further fields, as in `field_tag`; each enters under its name here.
+
+    Returns:
+        Name -> value; sex is "M" or "F". Absent and unreadable attributes have no entry.
+
+    Raises:
+        OptionError: A name of `keep` is no DICOM field.
+    """
     result: dict[str, str | float] = {}
     years = age(dataset)
     if years is not None:
@@ -198,10 +252,10 @@ def attributes(dataset: Dataset, keep: Iterable[str] = ()) -> dict[str, str | fl
 
 
 def age(dataset: Dataset) -> float | None:
-    """Years, from PatientAge (`065Y`, `018M`, ...), else completed years (months under two) between
-    birth and study.
+    """Age in years: PatientAge (`065Y`, `018M`, ...), else the time between birth and study.
 
-    One rule holds for the ages of headers, tables and the command line; see `ages.py`.
+    That time counts in completed years, and under two years in months. The rule is that of
+    `ages.py`. None where the header gives no valid age.
     """
     try:
         stated = _stated_age(dataset)
@@ -229,7 +283,8 @@ def _stated_age(dataset: Dataset) -> float | None:
 
 
 def study_date(dataset: Dataset) -> str | None:
-    """YYYYMMDD of the study, else of the acquisition, series or content."""
+    """Date of the study, else of the acquisition, series or content, as YYYYMMDD; None if
+    unknown."""
     for keyword in _DATES:
         day = (
             (text(dataset, keyword) or "").replace(".", "").replace("-", "")[:8]
@@ -251,11 +306,13 @@ def _day(value: str | None) -> date | None:
 
 
 def field_tag(name: str) -> BaseTag:
-    """The tag of a field asked for by keyword (`StudyDescription`) or tag (`0008,1030`,
-    `(0008,1030)`, `00081030`).
+    """Tag of a DICOM field.
+
+    Args:
+        name: Keyword (`StudyDescription`) or tag (`0008,1030`, `(0008,1030)`, `00081030`).
 
     Raises:
-        OptionError: neither a keyword of the DICOM dictionary nor a tag.
+        OptionError: Neither a keyword of the DICOM dictionary nor a tag.
     """
     match = _TAG.fullmatch(name.strip())
     if match:
@@ -300,8 +357,15 @@ def _allowed_value(dataset: Dataset, tag: BaseTag) -> str | float | None:
 
 
 def spacing(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
-    """mm from row to row and from column to column (PS3.3 10.7.1.3), in the patient where known,
-    else at the detector."""
+    """Distances in mm between rows and between columns (PS3.3 10.7.1.3).
+
+    Args:
+        dataset: Header.
+        frame: Index of the frame, from 0.
+
+    Returns:
+        (rows, columns), in the patient where known, else at the detector; None if unknown.
+    """
     for keyword in _SPACINGS:
         values = numbers(dataset, keyword, 2, frame)
         if values is not None and (values > 0).all():
@@ -310,10 +374,16 @@ def spacing(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
 
 
 def affine(dataset: Dataset, frame: int = 0) -> np.ndarray | None:
-    """4 x 4 from (row, column, slice) to RAS mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1), or None
-    where it is not known.
+    """Affine [4, 4] from (row, column, slice) to RAS mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1).
 
-    The third column is the slice's normal, as long as the slice is thick.
+    The third column is the slice's normal times the slice thickness.
+
+    Args:
+        dataset: Header.
+        frame: Index of the frame, from 0.
+
+    Returns:
+        The affine; None where the geometry is unknown or invalid.
     """
     position = numbers(dataset, "ImagePositionPatient", 3, frame)
     orientation = numbers(dataset, "ImageOrientationPatient", 6, frame)

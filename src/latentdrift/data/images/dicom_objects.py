@@ -70,10 +70,15 @@ OBJECTS: dict[str, tuple[Callable[[Dataset], bool], str]] = {
 
 
 def check_object(path: Path, dataset: Dataset, leave_out: Container[str]) -> None:
-    """Refuse an object of these kinds.
+    """Refuse a DICOM object of an excluded kind.
+
+    Args:
+        path: Its file, for messages.
+        dataset: Its header.
+        leave_out: Excluded kinds, rows of OBJECTS.
 
     Raises:
-        ImageError: it is one; the reason is its kind.
+        ImageError: It is of such a kind; the reason is the kind.
     """
     for kind, (is_one, what) in OBJECTS.items():
         if kind in leave_out and is_one(dataset):

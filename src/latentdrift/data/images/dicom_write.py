@@ -215,8 +215,10 @@ def _describe(
 
 
 def age_string(years: float) -> str:
-    """Years as an Age String (PS3.5 table 6.2-1, AS): months below two years, else completed
-    years."""
+    """Years as a DICOM Age String (PS3.5 table 6.2-1, AS).
+
+    Ages below two years count in months, others in completed years up to 999.
+    """
     return f"{round(years * 12):03d}M" if years < 2 else f"{min(int(years), 999):03d}Y"
 
 

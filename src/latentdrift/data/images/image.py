@@ -65,8 +65,15 @@ holds."""
 
 
 def check_size(path: Path | str, *sizes: float) -> None:
-    """Refuse a picture whose header promises more than MAX_VALUES, before memory is taken for
-    it."""
+    """Refuse a picture that is too large, before memory is allocated.
+
+    Args:
+        path: Its file, for messages.
+        sizes: Lengths of all axes, from the header.
+
+    Raises:
+        ImageError: It has no values, or more than MAX_VALUES ("unsupported").
+    """
     if not 0 < np.prod(np.array(sizes, dtype=np.float64)) <= MAX_VALUES:
         size = " x ".join(f"{n:g}" for n in sizes)
         raise ImageError(
@@ -77,8 +84,15 @@ def check_size(path: Path | str, *sizes: float) -> None:
 
 
 def check_values(path: Path | str, n_values: float) -> None:
-    """Refuse a file whose pictures hold more than twice MAX_VALUES in all, before memory is taken
-    for them."""
+    """Refuse a file whose pictures are too large together, before memory is allocated.
+
+    Args:
+        path: The file, for messages.
+        n_values: Values of all pictures together.
+
+    Raises:
+        ImageError: More than twice MAX_VALUES ("unsupported").
+    """
     if n_values > 2 * MAX_VALUES:
         finding = (
             f"its pictures hold {n_values:g} values in all; up to {2 * MAX_VALUES} are read: split "
@@ -133,15 +147,20 @@ class Image:
 
     @property
     def plane(self) -> Plane | None:
-        """How the picture lies in the patient, by its file or its affine; None where neither
-        says."""
+        """Anatomical plane of the picture, from its file or its affine; None if unknown."""
         known = self.source.plane if self.source is not None else None
         return known or plane_of(self.affine)
 
 
 def plane_of(affine: np.ndarray | None) -> Plane | None:
-    """The plane of a picture from its place in the patient (RAS), where its normal is within 37
-    degrees of an axis."""
+    """Anatomical plane of a picture.
+
+    Args:
+        affine: [4, 4] from (row, column, slice) to RAS mm; None: unknown.
+
+    Returns:
+        The plane whose axis lies within 37 degrees of the normal; None without one.
+    """
     if affine is None:
         return None
     normal = np.cross(affine[:3, 0], affine[:3, 1])

@@ -51,13 +51,22 @@ class ReadOptions:
 
 
 def is_nifti(head: bytes) -> bool:
-    """NIfTI-1 or -2, in one file or the header of a pair."""
+    """Whether a file is NIfTI-1 or -2, single or the header of a pair.
+
+    Args:
+        head: First 352 bytes of the file, decompressed.
+    """
     return header_class(head) is not None
 
 
 def is_analyze(head: bytes) -> bool:
-    """The header of an ANALYZE 7.5 pair, in either byte order; NIfTI has the same layout and a
-    magic string besides."""
+    """Whether a file is the header of an ANALYZE 7.5 pair, in either byte order.
+
+    NIfTI has the same layout and a magic string besides.
+
+    Args:
+        head: First 352 bytes of the file, decompressed.
+    """
     for order in ("little", "big"):
         size, dimensions, kind = (
             int.from_bytes(head[first:last], order) for first, last in ((0, 4), (40, 42), (70, 72))
@@ -68,7 +77,11 @@ def is_analyze(head: bytes) -> bool:
 
 
 def is_raster(head: bytes) -> bool:
-    """PNG, JPEG or TIFF."""
+    """Whether a file is PNG, JPEG or TIFF.
+
+    Args:
+        head: First bytes of the file.
+    """
     return head.startswith(RASTER_MAGIC)
 
 
@@ -93,10 +106,10 @@ READERS: dict[Kind, tuple[Callable[[bytes], bool], Callable[[Path, ReadOptions],
 
 
 def kind_of(path: Path | str) -> Kind:
-    """The row of READERS that a file's content belongs to.
+    """Kind of an image file by its content: a row of READERS.
 
     Raises:
-        ImageError: missing, empty, compressed, system file, pixel half, truncated, unsupported, or
+        ImageError: Missing, empty, compressed, system file, pixel half, truncated, unsupported, or
             not an image.
     """
     path = Path(path)

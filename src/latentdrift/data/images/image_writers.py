@@ -26,8 +26,16 @@ SYNTHETIC = "YES: made by a generative model (latentdrift), not acquired from a 
 
 
 def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
-    """Write uint8 or uint16 [H, W], or uint8 [H, W, 3], as PNG; synthetic pictures say so in a text
-    chunk `Synthetic`."""
+    """Write pixels as PNG.
+
+    Args:
+        path: File to write.
+        pixels: uint8 or uint16 [H, W], or uint8 [H, W, 3].
+        synthetic: Whether to label the file in a text chunk `Synthetic`.
+
+    Raises:
+        InputError: Pixels of another shape or type.
+    """
     grey = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
     colour = pixels.ndim == 3 and pixels.dtype == np.uint8
     if not (grey or (colour and pixels.shape[-1] == 3)):
@@ -42,11 +50,12 @@ def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
 
 
 def check_writable(image: Image) -> None:
-    """Write an image's own pixels as `write_like` would, and throw them away, so that no work is
-    begun for nothing.
+    """Check that `write_like` can write an image in the format of its source.
+
+    Its own pixels are written to a temporary folder, so an edit does not fail at its end.
 
     Raises:
-        InputError: its format cannot take it back; the sentence says why.
+        InputError: The format cannot be written; the message says why.
     """
     with TemporaryDirectory() as folder:
         try:

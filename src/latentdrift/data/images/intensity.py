@@ -33,11 +33,15 @@ class Window:
 
 
 def parse_window(text: str | Window | None) -> Window:
-    """`LOW,HIGH` | `p1,p99` | `voi` (the header's or nothing) | `full` | None (the header's, else
-    full).
+    """Parse the option `window`.
+
+    Args:
+        text: `LOW,HIGH` in the image's unit; `p1,p99` percentiles; `voi`, the header's window only;
+            `full`; None: the header's window, else full. A Window is returned unchanged.
 
     Raises:
-        OptionError: the text is none of these, or its second value is not above its first.
+        OptionError: Another text, a percentile outside 0 to 100, or an end that is not above its
+            start.
     """
     if isinstance(text, Window):
         return text
@@ -105,10 +109,15 @@ def choose_range(
 
 
 def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
-    """Refuse a picture whose values differ, and of which its window leaves nothing.
+    """Refuse a picture that lies wholly outside of its window.
+
+    Args:
+        pixels: Intensities, of any shape. A constant picture passes.
+        range: Low and high end of the window.
+        path: Its file, for messages.
 
     Raises:
-        ImageError: every pixel lies above the window, or every one below ("blank").
+        ImageError: Every pixel lies above the window, or every one below ("blank").
     """
     (low, high), lowest, highest = range, float(pixels.min()), float(pixels.max())
     if lowest < highest and (lowest >= high or highest <= low):
@@ -125,8 +134,12 @@ def is_range(low: float, high: float) -> bool:
 
 
 def data_range(values: np.ndarray) -> Range:
-    """Smallest and largest finite value; a constant picture gets a range one unit wide, so that it
-    maps to -1."""
+    """Smallest and largest finite value.
+
+    A constant picture gets a range of at least one unit, so it maps to -1. Without finite
+    values the
+    range is (0, 1).
+    """
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
@@ -136,11 +149,12 @@ def data_range(values: np.ndarray) -> Range:
 
 
 def without_gaps(values: np.ndarray) -> np.ndarray:
-    """Float32 with the smallest finite value wherever there is none: outside a mask or a field of
-    view.
+    """Values as float32; those that are not finite become the smallest finite one.
+
+    Such values lie outside of a mask or a field of view.
 
     Raises:
-        ValueError: no value is finite.
+        ValueError: No value is finite.
     """
     with np.errstate(over="ignore"):
         single = np.asarray(values).astype(np.float32)
@@ -149,23 +163,32 @@ def without_gaps(values: np.ndarray) -> np.ndarray:
 
 
 def to_unit(pixels: np.ndarray, range: Range) -> np.ndarray:
-    """Intensities to float32 in [-1, 1]; what lies outside the range is clipped."""
+    """Map intensities linearly to float32 in [-1, 1].
+
+    Args:
+        pixels: Intensities, of any shape.
+        range: Intensities that map to -1 and 1; values outside are clipped.
+    """
     low, high = range
     x = (np.asarray(pixels, dtype=np.float64) - low) * (2.0 / (high - low)) - 1.0
     return np.clip(x, -1.0, 1.0).astype(np.float32)
 
 
 def from_unit(x: np.ndarray, range: Range, dtype: Any = np.float32) -> np.ndarray:
-    """[-1, 1] to intensities: the inverse of `to_unit` inside the range; see `as_dtype` for integer
-    types."""
+    """Map [-1, 1] linearly to intensities, the inverse of `to_unit` inside the range.
+
+    Args:
+        x: Values of any shape.
+        range: Intensities of -1 and 1.
+        dtype: Type of the result; integers are rounded and clipped, see `as_dtype`.
+    """
     low, high = range
     values = low + (np.asarray(x, dtype=np.float64) + 1.0) * ((high - low) / 2.0)
     return as_dtype(values, dtype)
 
 
 def as_dtype(values: np.ndarray, dtype: Any) -> np.ndarray:
-    """Cast without surprises: integer types are rounded to nearest and clipped to their limits,
-    never wrapped."""
+    """Cast values to a type; for integers they are rounded to nearest and clipped to its limits."""
     kind = np.dtype(dtype)
     if kind.kind not in "iu":
         return np.asarray(values).astype(kind)

@@ -28,18 +28,29 @@ class Fit:
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Rows and columns after padding and before resizing."""
+        """Rows and columns after padding, before resizing."""
         side = max(self.height * self.aspect, float(self.width))  # in columns' spacing
         return max(self.height, round(side / self.aspect)), max(self.width, round(side))
 
     @property
     def corner(self) -> tuple[int, int]:
-        """Row and column of the padded picture where the original begins."""
+        """Row and column of the padded picture at which the original begins."""
         rows, columns = self.padded
         return (rows - self.height) // 2, (columns - self.width) // 2
 
     def apply(self, array: np.ndarray, fill: float = -1.0) -> np.ndarray:
-        """[H, W] or [H, W, 3] -> float32 [R, R] or [R, R, 3]; `fill` is the background's value."""
+        """Pad and resize a picture to the square.
+
+        Args:
+            array: [H, W] or [H, W, 3], with H and W of this fit.
+            fill: Value of the padding.
+
+        Returns:
+            float32 [R, R] or [R, R, 3].
+
+        Raises:
+            InputError: An array of another size.
+        """
         self._check(array, (self.height, self.width))
         top, left = self.corner
         square = np.full((*self.padded, *array.shape[2:]), fill, dtype=np.float32)
@@ -47,7 +58,17 @@ class Fit:
         return resize(square, (self.resolution, self.resolution))
 
     def invert(self, array: np.ndarray) -> np.ndarray:
-        """[R, R] or [R, R, 3] -> float32 [H, W] or [H, W, 3]: resized back, padding removed."""
+        """Resize a square back to the picture's size, and remove the padding.
+
+        Args:
+            array: [R, R] or [R, R, 3].
+
+        Returns:
+            float32 [H, W] or [H, W, 3].
+
+        Raises:
+            InputError: An array of another size.
+        """
         self._check(array, (self.resolution, self.resolution))
         top, left = self.corner
         return resize(array, self.padded)[top : top + self.height, left : left + self.width]
@@ -62,8 +83,15 @@ class Fit:
 
 
 def resize(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Lanczos in float32, widened when shrinking so that it does not alias; overshoot is clipped to
-    the input's own range."""
+    """Resize with a Lanczos filter in float32.
+
+    The filter widens when it shrinks the array, so it does not alias. Overshoot is clipped to the
+    input's range.
+
+    Args:
+        array: [H, W] or [H, W, channels].
+        shape: Rows and columns of the result.
+    """
     values = np.asarray(array, dtype=np.float32)
     if values.shape[:2] == tuple(shape):
         return values.copy()

@@ -75,7 +75,16 @@ def near_duplicates(
 def candidates(
     thumbnails: np.ndarray, may_pair: MayPair | None = None, max_pairs: int = MAX_PAIRS
 ) -> list[tuple[int, int]]:
-    """Sorted positions of the pairs of interest whose thumbnails correlate most, from LOOSE on."""
+    """Pairs whose thumbnails correlate most, directly or mirrored, from LOOSE on.
+
+    Args:
+        thumbnails: [N, SIDE * SIDE], from `thumbnail`.
+        may_pair: (i [P], j [P]) -> bool [P], the pairs to consider; None: all.
+        max_pairs: Number of pairs at most.
+
+    Returns:
+        Sorted positions (i, j), i < j.
+    """
     side = (len(thumbnails), SIDE, SIDE)
     mirrored = thumbnails.reshape(side)[:, :, ::-1].reshape(len(thumbnails), -1)
     pairs = np.empty((0, 3))
@@ -93,7 +102,16 @@ def candidates(
 
 
 def similarities(number: int, pairs: Iterable[tuple[int, int]], read: Read) -> list[Pair]:
-    """Similarity of the fine structure of sorted pairs among `number` pictures."""
+    """Measure the similarity of the fine structure of pairs.
+
+    Args:
+        number: Number of pictures.
+        pairs: Sorted positions (i, j) of the pairs.
+        read: Position -> picture.
+
+    Returns:
+        (i, j, similarity) of each pair.
+    """
     paired = list(pairs)
     if not paired:
         return []

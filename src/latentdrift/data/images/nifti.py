@@ -106,8 +106,10 @@ class Volume:
 
     @property
     def scaling(self) -> tuple[float, float]:
-        """Slope and intercept from stored to real values: none where the slope is 0 or no number
-        (NIfTI-1, `scl_slope`)."""
+        """Slope and intercept from stored to real values (NIfTI-1, `scl_slope`).
+
+        They are 1 and 0 where the slope is 0 or not finite.
+        """
         slope = float(self.header["scl_slope"])
         inter = float(self.header["scl_inter"])
         if slope == 0 or not np.isfinite(slope):
@@ -115,7 +117,7 @@ class Volume:
         return slope, inter if np.isfinite(inter) else 0.0
 
     def stored(self) -> np.ndarray:
-        """All voxels [x, y, z] as they are stored."""
+        """Read all voxels [x, y, z] as they are stored."""
         shape = self.header.get_data_shape()
         kind = self.header.get_data_dtype()
         begin = self.header.get_data_offset()
@@ -186,7 +188,11 @@ def read_nifti(
 
 
 def header_class(head: bytes) -> type | None:
-    """Class of a NIfTI header by its first 352 bytes; None for other files."""
+    """Class of a NIfTI header; None for other files.
+
+    Args:
+        head: First 352 bytes of the file, decompressed.
+    """
     for order in ("little", "big"):
         offset = MAGIC_AT.get(int.from_bytes(head[:4], order), len(head))
         if head[offset : offset + 4] in HEADERS:
@@ -195,10 +201,10 @@ def header_class(head: bytes) -> type | None:
 
 
 def open_volume(path: Path) -> Volume:
-    """The header of a NIfTI file with at most three dimensions longer than one.
+    """Read the header of a NIfTI file; at most three of its axes may be longer than one.
 
     Raises:
-        ImageError: 4-D, damaged, truncated, missing, unsupported.
+        ImageError: 4-D, damaged, truncated, missing, unsupported, or not an image.
     """
     try:
         with compression.open_unpacked(path) as file:

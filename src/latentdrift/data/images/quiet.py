@@ -15,8 +15,12 @@ _filters = warnings.catch_warnings()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings until the last of all threads that read is done: `warnings.catch_warnings` alone
-    holds for one thread only."""
+    """Context without Python warnings, for several threads at a time.
+
+    Warnings return when the last thread leaves. `warnings.catch_warnings` alone holds for one
+    thread
+    only.
+    """
     global _readers, _filters
     with _lock:
         if _readers == 0:

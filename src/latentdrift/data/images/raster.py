@@ -61,14 +61,20 @@ _TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
 def read_raster(path: Path | str, window: str | Window | None = None) -> list[Image]:
-    """Every page of a PNG, JPEG or TIFF file.
+    """Read every page of a PNG, JPEG or TIFF file.
 
-    Orientation tags are applied; a palette is resolved; opaque alpha is dropped and real
-    transparency is laid over black; colour whose channels are equal everywhere becomes grey. Raster
-    files say nothing about the patient, and nothing is read from EXIF.
+    Orientation tags are applied, and palettes are resolved. Opaque alpha is dropped; real
+    transparency is laid over black. Colour whose channels are equal everywhere becomes grey.
+    Nothing
+    about the patient is read from EXIF.
+
+    Args:
+        path: The file.
+        window: Intensities that map to -1 and 1, see `parse_window`; None: the full range.
 
     Raises:
-        ImageError: truncated, damaged, unsupported, or not an image of these formats.
+        ImageError: Truncated, damaged, unsupported, or not an image of these formats.
+        OptionError: A window that cannot be parsed.
     """
     path = Path(path)
     window = parse_window(window)
@@ -83,8 +89,7 @@ def read_raster(path: Path | str, window: str | Window | None = None) -> list[Im
 
 
 def full_range(pixels: np.ndarray) -> Range | None:
-    """The limits of the number format where it has meaningful ones: unsigned integers of 8 and 16
-    bits."""
+    """Limits of the number format for uint8 and uint16; None for other types."""
     return (
         (0.0, float(np.iinfo(pixels.dtype).max)) if pixels.dtype in (np.uint8, np.uint16) else None
     )

@@ -71,7 +71,7 @@ class Slice:
 
     @property
     def normal(self) -> np.ndarray:
-        """Unit vector across the slice."""
+        """Unit vector [3] across the slice (LPS)."""
         return np.cross(self.orientation[:3], self.orientation[3:])
 
 
@@ -83,17 +83,17 @@ class Series:
 
     @cached_property
     def along(self) -> np.ndarray:
-        """[n] mm along the normal."""
+        """Positions of the slices along the normal, [n] in mm."""
         return np.array([slice.position @ self.slices[0].normal for slice in self.slices])
 
     @cached_property
     def step(self) -> float:
-        """Distance of slices in mm: the median, which gaps do not change."""
+        """Median distance of neighbouring slices in mm; gaps do not change it."""
         return float(np.median(np.diff(self.along)))
 
     @cached_property
     def places(self) -> np.ndarray:
-        """[m] mm along the normal, evenly spaced from the first slice to the last."""
+        """Positions [m] in mm along the normal, evenly spaced from the first slice to the last."""
         count = (
             round((self.along[-1] - self.along[0]) / self.step) + 1
             if self.step > ONE_PLACE
@@ -102,17 +102,21 @@ class Series:
         return np.linspace(self.along[0], self.along[-1], count)
 
     def nearest(self, place: int) -> int:
-        """The slice that lies nearest to a place."""
+        """Index of the slice nearest to an entry of `places`."""
         return int(np.abs(self.along - self.places[place]).argmin())
 
     @cached_property
     def empty(self) -> list[int]:
-        """Places where no slice lies."""
+        """Indices in `places` at which no slice lies."""
         off = [abs(self.along[self.nearest(place)] - at) for place, at in enumerate(self.places)]
         return [place for place, distance in enumerate(off) if distance > OFF_GRID * self.step]
 
     def grid(self, path: Path) -> Grid:
-        """Axes: row, column, place."""
+        """Voxel grid of the volume, with the axes row, column, place.
+
+        Args:
+            path: File named in messages.
+        """
         first = self.slices[0]
         last = self.slices[-1]
         affine = np.eye(4)
@@ -125,8 +129,16 @@ class Series:
 
 
 def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, Any] | None:
-    """Header values that `group` needs of a file; None where it holds no slice with a position, or
-    is left out."""
+    """Read the header values of a file that `group` needs.
+
+    Args:
+        root: Folder of the series.
+        leave_out: Excluded kinds of objects, rows of OBJECTS.
+        name: Name of the file in `root`.
+
+    Returns:
+        JSON values; None where the file is unreadable, excluded, or no slice with a position.
+    """
     try:
         with open(root / name, "rb") as file, quiet():
             if not is_dicom(file.read(132)):
@@ -152,7 +164,11 @@ def _plain(name: str, dataset: pydicom.Dataset) -> dict[str, Any] | None:
 
 
 def group(headers: Iterable[Mapping[str, Any]]) -> list[Series]:
-    """The volumes among slices; a slice that is alone is none."""
+    """Group slices into volumes by series and geometry; a single slice is no volume.
+
+    Args:
+        headers: From `slice_header`.
+    """
     together: dict[tuple[Any, ...], list[Slice]] = defaultdict(list)
     for slice_header in headers:
         position, orientation, spacing = (np.array(slice_header[keyword]) for keyword in GEOMETRY)
@@ -183,11 +199,20 @@ def read_series(
     keep: Iterable[str] = (),
     leave_out: Sequence[str] = (),
 ) -> list[Image]:
-    """A slice or slab of a volume, in any plane; see `read_nifti`. What the header says is that of
-    the slice nearest to it.
+    """Read a slice or slab of a volume, in any plane.
+
+    Args:
+        root: Folder of the series.
+        series: From `group`.
+        plane: Plane of the picture; None is refused.
+        position: Place along the normal, as in `read_nifti`; None: the middle.
+        slab: Thickness in mm that is averaged; 0: one slice.
+        window: Intensities that map to -1 and 1, see `parse_window`.
+        keep: Further header fields; the header is that of the nearest slice.
+        leave_out: Excluded kinds of objects, rows of OBJECTS.
 
     Raises:
-        ImageError: no plane, outside, gaps, 4-D, or as `read_dicom`.
+        ImageError: No plane, outside, gaps, 4-D, or as `read_dicom`.
     """
     path = root / series.slices[0].name
     if plane is None:

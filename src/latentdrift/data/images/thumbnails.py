@@ -21,8 +21,7 @@ _ROWS = 2048
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """SHA-256 of the pixels' shape, type and values: the same for the same picture in another
-    file."""
+    """SHA-256 of the shape, type and values of pixels; it does not depend on the file format."""
     little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
     return hashlib.sha256(
         f"{little.shape}{little.dtype.str}".encode() + little.tobytes()
@@ -30,8 +29,14 @@ def pixel_hash(pixels: np.ndarray) -> str:
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """[H, W] or [H, W, 3] -> float32 [SIDE * SIDE], mean 0 and norm 1; zeros for an even
-    picture."""
+    """Small grey version of a picture without its brightness and contrast.
+
+    Args:
+        pixels: [H, W] or [H, W, 3].
+
+    Returns:
+        float32 [SIDE * SIDE] of mean 0 and norm 1; zeros for a constant picture.
+    """
     from PIL import Image
 
     grey = np.asarray(pixels, dtype=np.float32)
@@ -47,8 +52,15 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 
 def alike(thumbnails: np.ndarray, threshold: float = ALIKE) -> list[tuple[int, int, float]]:
-    """Pairs i < j of rows of [N, SIDE * SIDE] that correlate at least so much, with their
-    correlation."""
+    """Pairs of thumbnails that correlate.
+
+    Args:
+        thumbnails: [N, SIDE * SIDE], from `thumbnail`.
+        threshold: Smallest correlation.
+
+    Returns:
+        (i, j, correlation), i < j.
+    """
     return [
         (int(i), int(j), float(correlation))
         for block in blocks(thumbnails, threshold, thumbnails)
@@ -59,8 +71,16 @@ def alike(thumbnails: np.ndarray, threshold: float = ALIKE) -> list[tuple[int, i
 def blocks(
     thumbnails: np.ndarray, threshold: float, others: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs i < j of a row of the first and a row of the others that correlate at least so much: i,
-    j, correlation, [P] each."""
+    """Find correlated pairs of rows i < j, a block of rows at a time.
+
+    Args:
+        thumbnails: [N, SIDE * SIDE], from `thumbnail`.
+        threshold: Smallest correlation.
+        others: Second set [N, SIDE * SIDE]; row j belongs to image j.
+
+    Returns:
+        i, j and correlation, [P] each, of every block.
+    """
     for start in range(0, len(thumbnails), _ROWS):
         block = thumbnails[start : start + _ROWS] @ others[start:].T
         i, j = np.nonzero(np.triu(block >= threshold, k=1))
@@ -68,8 +88,15 @@ def blocks(
 
 
 def groups(number: int, pairs: Iterable[Sequence[float]]) -> list[int]:
-    """Connected components (union-find with path halving): per item, the smallest item that it is
-    joined to."""
+    """Connected components of a graph (union-find with path halving).
+
+    Args:
+        number: Number of items.
+        pairs: Sequences that begin with the positions of two joined items.
+
+    Returns:
+        For each item, the smallest item of its component.
+    """
     parent = list(range(number))
 
     def root(item: int) -> int:

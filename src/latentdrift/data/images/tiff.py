@@ -47,10 +47,15 @@ MAX_PAGES = 4096
 
 
 def tiff_pages(path: Path) -> list[np.ndarray] | None:
-    """[H, W] or [H, W, 2 | 3 | 4] per page: grey, grey with alpha, RGB, RGBA. Reduced copies of a
-    page are left out.
+    """Read the pages of a TIFF file as they are stored; reduced copies of a page are skipped.
 
-    None where a page has a compression, colour space or number of bits that only Pillow reads.
+    Returns:
+        Pages [H, W] or [H, W, 2 | 3 | 4]: grey, grey with alpha, RGB, RGBA. None where a page has a
+        compression, colour space or bit depth that only Pillow reads.
+
+    Raises:
+        ImageError: No complete page ("truncated"), or compressed 16-bit colour planes ("unreadable
+            codec").
     """
     with tifffile.TiffFile(path) as file:
         pages = _pages(path, file)

@@ -33,8 +33,13 @@ class Uids:
 
     @classmethod
     def open(cls, folder: Path) -> Uids:
-        """Open the UIDs of a private folder, with its secret or a new one; nothing is written
-        before `save`."""
+        """Open the UIDs of a private folder, with its secret or a new one.
+
+        Nothing is written before `save`.
+
+        Args:
+            folder: The folder; it need not exist.
+        """
         salt = folder / FILES["salt"]
         pairs = folder / FILES["map"]
         known: dict[tuple[str, str], str] = {}
@@ -49,16 +54,24 @@ class Uids:
         return cls(folder=folder, known=known)
 
     def map(self, keyword: str, uid: str) -> str:
-        """The new UID: 128 bits of HMAC-SHA256 (RFC 2104) as a UUID-derived UID (PS3.5 B.2), valid
-        whatever the source's is."""
+        """Map a source UID to its new UID, and remember the pair.
+
+        It is 128 bits of HMAC-SHA256 (RFC 2104) as a UUID-derived UID (PS3.5 B.2).
+
+        Args:
+            keyword: DICOM keyword of the UID's attribute.
+            uid: The source UID; it need not be valid.
+        """
         digest = hmac.new(self.salt.encode(), f"{keyword} {uid}".encode(), hashlib.sha256).digest()
         new = f"2.25.{int.from_bytes(digest[:16], 'big')}"
         self.known[keyword, uid] = new
         return new
 
     def save(self) -> None:
-        """Keep the secret and the map, where only the owner may read them; nothing where no UID was
-        mapped."""
+        """Write the secret and the map with permissions for the owner only.
+
+        Nothing is written without a folder, or where no UID was mapped.
+        """
         if self.folder is None or not self.known:
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -51,22 +51,28 @@ class Grid:
 
     @property
     def axes(self) -> np.ndarray:
-        """[3, 2]: the RAS axis that each stored axis is closest to, and 1 or -1 for its direction;
-        -1 where there is none."""
+        """Orientation [3, 2]: the nearest RAS axis (0 to 2) of each stored axis, and its sign 1 or
+        -1.
+
+        Both are -1 where a stored axis has no RAS axis.
+        """
         result: np.ndarray = np.nan_to_num(nib.io_orientation(self.affine), nan=-1).astype(int)
         return result
 
     @property
     def zooms(self) -> np.ndarray:
-        """[3] mm per voxel along the stored axes."""
+        """Voxel size in mm along the stored axes, [3]."""
         result: np.ndarray = np.linalg.norm(self.affine[:3, :3], axis=0)
         return result
 
     def stored_axis(self, ras: int) -> int:
-        """The stored axis that runs along a RAS axis.
+        """Stored axis (0 to 2) that runs along an RAS axis.
+
+        Args:
+            ras: RAS axis: 0 left-right, 1 posterior-anterior, 2 inferior-superior.
 
         Raises:
-            ImageError: None does ("damaged").
+            ImageError: There is none ("damaged").
         """
         matches = np.flatnonzero(self.axes[:, 0] == ras)
         if not len(matches):
@@ -79,15 +85,26 @@ class Grid:
         return int(matches[0])
 
     def stored_index(self, axis: int, index: float) -> float:
-        """Convert an index that counts along + of a RAS axis to the stored one, or back."""
+        """Convert an index between the direction of an RAS axis and that of the stored axis.
+
+        The conversion is its own inverse.
+
+        Args:
+            axis: Stored axis.
+            index: Index along the axis, from 0.
+        """
         return index if self.axes[axis, 1] > 0 else self.shape[axis] - 1 - index
 
 
 def check_volume_size(path: Path, n_bytes: float) -> None:
-    """Refuse a volume that takes more than MAX_BYTES, before memory is taken for it.
+    """Refuse a volume that is too large, before memory is allocated.
+
+    Args:
+        path: Its file, for messages.
+        n_bytes: Bytes that it takes in memory.
 
     Raises:
-        ImageError: It does ("unsupported").
+        ImageError: More than MAX_BYTES ("unsupported").
     """
     if n_bytes > MAX_BYTES:
         finding = (
@@ -98,10 +115,15 @@ def check_volume_size(path: Path, n_bytes: float) -> None:
 
 
 def slice_index(grid: Grid, axes: tuple[int, int, int], position: str) -> float:
-    """The slice at a position, counted along + of the normal's RAS axis.
+    """Index of the slice at a position, counted along + of the normal's RAS axis.
+
+    Args:
+        grid: The volume's grid.
+        axes: RAS axes of the normal, the rows and the columns: a row of PLANES.
+        position: Percentage (`50%`), RAS millimetres (`-12.5mm`) or voxel index (`80`).
 
     Raises:
-        OptionError: The position is not understood.
+        OptionError: The position cannot be parsed.
         ImageError: It lies outside, or millimetres have no meaning ("no orientation").
     """
     match = _POSITION.fullmatch(position)
@@ -150,8 +172,18 @@ def _middle(grid: Grid, axis: int, index: float) -> np.ndarray:
 
 
 def mean_slab(grid: Grid, plane: Plane, index: float, slab: float, slices: Slices) -> np.ndarray:
-    """[H, W] or [H, W, 3], upright: one slice, or the mean over `slab` mm around it, cut at the
-    volume's ends."""
+    """Slice, or mean over a slab, as it is displayed.
+
+    Args:
+        grid: The volume's grid.
+        plane: Plane of the picture.
+        index: From `slice_index`.
+        slab: Thickness in mm around the slice, cut at the volume's ends.
+        slices: (stored axis, first, last) -> these slices, both ends included.
+
+    Returns:
+        [H, W] or [H, W, 3].
+    """
     axis = grid.stored_axis(PLANES[plane][0])
     centre = int(grid.stored_index(axis, index))
     half = slab / grid.zooms[axis] / 2  # in slices
@@ -182,7 +214,7 @@ def _flips(grid: Grid, plane: Plane) -> tuple[bool, tuple[int, ...]]:
 
 
 def upright(grid: Grid, plane: Plane, stored: np.ndarray) -> np.ndarray:
-    """A stored slice as it is displayed."""
+    """Flip and transpose a stored slice [H, W, ...] to the way it is displayed."""
     swapped, reversed_axes = _flips(grid, plane)
     return np.ascontiguousarray(
         np.flip(stored.swapaxes(0, 1) if swapped else stored, reversed_axes)
@@ -190,14 +222,22 @@ def upright(grid: Grid, plane: Plane, stored: np.ndarray) -> np.ndarray:
 
 
 def downright(grid: Grid, plane: Plane, pixels: np.ndarray) -> np.ndarray:
-    """The inverse of `upright`."""
+    """Flip and transpose a displayed slice [H, W, ...] back to the way it is stored: undoes
+    `upright`."""
     swapped, reversed_axes = _flips(grid, plane)
     stored = np.flip(pixels, reversed_axes)
     return np.ascontiguousarray(stored.swapaxes(0, 1) if swapped else stored)
 
 
 def picture_affine(grid: Grid, plane: Plane, index: float, thickness: float) -> np.ndarray:
-    """(row, column, slice) of the picture to RAS mm."""
+    """Affine [4, 4] from (row, column, slice) of the displayed picture to RAS mm.
+
+    Args:
+        grid: The volume's grid.
+        plane: Plane of the picture.
+        index: From `slice_index`.
+        thickness: Thickness of the slice in mm.
+    """
     normal, rows, columns = (grid.stored_axis(ras) for ras in PLANES[plane])
     to_voxel = np.zeros((4, 4))
     to_voxel[3, 3] = 1.0

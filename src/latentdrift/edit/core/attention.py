@@ -55,8 +55,12 @@ class Attention:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Our processors in the U-Net's places; afterwards, and after an error, the U-Net has the
-        very ones that it had."""
+        """Context in which the U-Net has attention processors that report and change its maps.
+
+        Afterwards, and after an error, the U-Net has its own processors again. Without a U-Net
+        nothing
+        changes.
+        """
         if self.network is None:
             yield
             return
@@ -72,7 +76,14 @@ class Attention:
     def watched(
         self, denoiser: Callable[[Tensor, Any, Context], Tensor], see: See
     ) -> Callable[[Tensor, Any, Context], Tensor]:
-        """The denoiser, whose calls have their attention seen."""
+        """Wrap a denoiser so that each of its calls passes the attention maps to a function.
+
+        Use the wrapped denoiser inside `held`.
+
+        Args:
+            denoiser: (xt, t, context) -> prediction, with this U-Net.
+            see: Called with each layer's maps; its result replaces them.
+        """
 
         def denoise(xt: Tensor, t: Any, context: Context) -> Tensor:
             self._see = see

@@ -44,19 +44,25 @@ def with_hints(base: Base, hints: Sequence[Tensor]) -> Denoiser:
 
 
 def hashes(hints: Sequence[Tensor]) -> list[str]:
-    """SHA-256 of each hint."""
+    """SHA-256 of the values of each hint, as hexadecimal text."""
     return [hashlib.sha256(hint.contiguous().cpu().numpy().tobytes()).hexdigest() for hint in hints]
 
 
 def controlnet(task: Task) -> tuple[Tensor, Tensor]:
-    """Noise to a picture under either prompt, both from the same noise, beside the source's hint
-    (Zhang et al. 2023).
+    """Sample both prompts from equal noise beside the source's hint (Zhang et al. 2023).
 
-    The source is seen through its hint alone. So the reconstruction is what the network draws from
-    that under the source's own
-    prompt: it differs from the original by all that the hint does not say, and from the
-        counterfactual by what the prompts do.
-    From the source's own noised latent it is SDEdit.
+    The network receives the source only as a hint. So the reconstruction differs from the original
+    by everything that the hint does not contain. The counterfactual differs from the reconstruction
+    by the prompt alone. From the source's own noised latent it is SDEdit.
+
+    Args:
+        task: Edit with `starts`; its denoisers have their hints.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
+
+    Raises:
+        OptionError: The task has no starts.
     """
     source, target = task.required_starts
     guided = task.under(task.denoiser, task.guidance, task.empty, task.source)

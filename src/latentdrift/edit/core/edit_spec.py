@@ -49,5 +49,5 @@ class EditSpec:
 
     @classmethod
     def of_options(cls, options: EditOptions) -> EditSpec:
-        """The part of the options that reaches an editor."""
+        """Copy the fields of an EditSpec from the options of `edit`."""
         return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})

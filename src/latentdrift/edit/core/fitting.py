@@ -27,10 +27,14 @@ outside of any window, and is no fault. Ours."""
 
 
 def check_colour(pixels: np.ndarray, info: AdapterInfo) -> None:
-    """See that an adapter of grey images is given one.
+    """Refuse a colour image for an adapter of grey images; nearly grey colours pass.
+
+    Args:
+        pixels: [H, W] or [H, W, 3].
+        info: adapter.json; without a value of `colour` every image passes.
 
     Raises:
-        InputError: It is given a picture in colour.
+        InputError: The image is in colour, and the adapter was trained on grey images.
     """
     if info.colour is None or info.colour or pixels.ndim == 2:
         return
@@ -44,7 +48,7 @@ def check_colour(pixels: np.ndarray, info: AdapterInfo) -> None:
 
 
 def check_modality(image: Image, info: AdapterInfo) -> None:
-    """Say where the header names a modality that the adapter has not seen."""
+    """Warn where an image's modality is not among those that the adapter was trained on."""
     seen = info.modalities
     if image.modality and seen and image.modality not in seen:
         log.warning(

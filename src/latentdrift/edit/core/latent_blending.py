@@ -36,6 +36,6 @@ def blend(
 
 
 def to_latents(mask: Tensor, size: int) -> Tensor:
-    """A mask of pixels [1, 1, R, R] as the share of each latent that is inside, [1, 1, size,
+    """Average a pixel mask [1, 1, R, R] to the share of each latent inside it, [1, 1, size,
     size]."""
     return functional.adaptive_avg_pool2d(mask, size)

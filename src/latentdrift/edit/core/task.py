@@ -47,7 +47,7 @@ class Inverted:
     """[depth, C, h, w]: what is added to the mean of each step; None where steps are DDIM's."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors of the inversion's file."""
+        """Tensors of the inversion by name, on the CPU, for its file."""
         tensors = {
             "xt": self.xt,
             "references": self.references.embeddings,
@@ -63,11 +63,11 @@ class Inverted:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Inverted:
-        """The inversion that `tensors` describes.
+        """Build an inversion from the tensors of its file.
 
         Raises:
             KeyError: A tensor is missing.
-            TypeError: There is a tensor of an unknown name.
+            TypeError: A tensor has an unknown name.
         """
         rest = dict(tensors)
         xt = rest.pop("xt")
@@ -123,20 +123,20 @@ class Task:
 
     @property
     def depth(self) -> int:
-        """Steps that are run back and forth again."""
+        """Number of steps that are inverted and sampled again, at least 1: strength times steps."""
         return max(1, round(self.strength * self.steps))
 
     @cached_property
     def times(self) -> list[int]:
-        """The times [depth] of these steps, the noisiest first."""
+        """Times of these steps [depth], the noisiest first."""
         return [int(t) for t in self.schedule.timesteps(self.steps)[self.steps - self.depth :]]
 
     @property
     def required_inversion(self) -> Inverted:
-        """The source's inversion.
+        """Inversion of the source.
 
         Raises:
-            OptionError: There is none.
+            OptionError: The task has none.
         """
         if self.inversion is None:
             raise OptionError(
@@ -147,10 +147,10 @@ class Task:
 
     @property
     def required_starts(self) -> tuple[Tensor, Tensor]:
-        """The starts under either prompt.
+        """Starts yT [1, C, h, w] under the source's and the target's prompt.
 
         Raises:
-            OptionError: There are none.
+            OptionError: The task has none.
         """
         if self.starts is None:
             raise OptionError(
@@ -159,25 +159,44 @@ class Task:
         return self.starts
 
     def noised(self, t: int) -> Tensor:
-        """The source with fresh noise, at time t."""
+        """Add fresh noise of the task's generator to the source, at time t.
+
+        Returns:
+            xt [1, C, h, w].
+        """
         eps = torch.randn(self.x0.shape, generator=self.generator).to(self.x0)
         return self.schedule.add_noise(self.x0, eps, t)
 
     def reconstructs(self, references: Conditioning) -> Predictor:
-        """The network under the source's prompt, guided away from `references`; from the source's
-        prompt itself, not guided."""
+        """Guided denoiser under the source's prompt.
+
+        Args:
+            references: Embeddings that guidance leads away from: one, or one for each of
+                `times`. The
+                source's prompt itself turns guidance off.
+        """
         w = 1 if references.equals(self.source) else self.guidance
         return self.under(self.denoiser, w, references, self.source)
 
     def changes(self, references: Conditioning) -> Predictor:
-        """The network under the changed prompt, guided away from `references`."""
+        """Guided denoiser under the target's prompt.
+
+        Args:
+            references: Embeddings that guidance leads away from: one, or one for each of `times`.
+        """
         return self.under(self.changed, self.guidance, references, self.target)
 
     def under(
         self, network: Denoiser, w: float, references: Conditioning, condition: Conditioning
     ) -> Predictor:
-        """A network that has its contexts already: the reference is that of the time it is called
-        at."""
+        """Guided denoiser with fixed embeddings; outside of a mask its x0 is the source's.
+
+        Args:
+            network: The denoiser.
+            w: Guidance; 1: none.
+            references: Embeddings that guidance leads away from: one, or one for each of `times`.
+            condition: Embeddings of the prompt.
+        """
         denoiser = guide(network, w)
         index = {t: i for i, t in enumerate(self.times)}
         if self.inside is not None:

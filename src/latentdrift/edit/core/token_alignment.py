@@ -35,7 +35,15 @@ class Alignment:
     """[L]: what a target token's attention is multiplied by."""
 
     def apply(self, source: Tensor, target: Tensor) -> Tensor:
-        """Attention probabilities [..., L] of the target that take over the source's."""
+        """Replace attention to unchanged tokens by that of the source.
+
+        Args:
+            source: Attention probabilities [..., L] under the source prompt.
+            target: Attention probabilities [..., L] under the target prompt.
+
+        Returns:
+            Attention probabilities [..., L] under the target prompt.
+        """
         matrix = self.matrix.to(source)
         unchanged = self.takes_over.to(source)
         return source @ matrix * unchanged + target * (1 - unchanged)
@@ -123,10 +131,10 @@ def of_prompts(
 
 
 def parse_emphasis(text: str) -> tuple[str, float]:
-    """`dementia=2` -> the word and its factor.
+    """Parse `dementia=2` into the word and its factor.
 
     Raises:
-        OptionError: Another form, or a factor that is not a number from 0 on.
+        OptionError: Another form, or a factor that is not a finite number from 0 on.
     """
     word, _, factor = text.rpartition("=")
     try:
