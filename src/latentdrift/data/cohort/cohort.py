@@ -29,6 +29,7 @@ import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift import notebook
+from latentdrift.counting import count
 from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.letterbox import Fit
@@ -123,7 +124,7 @@ class Cohort:
     def _counts(self) -> str:
         """Numbers of images and patients, in words."""
         patients = self.table["patient"].nunique()
-        return f"{len(self.table)} images of {patients} patients"
+        return f"{count(len(self.table), 'image')} of {count(patients, 'patient')}"
 
     @property
     def attributes(self) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from latentdrift import record
 from latentdrift.config import ImportOptions
+from latentdrift.counting import count
 from latentdrift.data.cohort import splits
 from latentdrift.data.cohort.cohort import COLUMNS, Cohort, write_tables
 from latentdrift.data.images.near_duplicates import near_duplicates
@@ -158,8 +159,8 @@ def counted(refused: Iterable[Refusal]) -> str:
 def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) -> list[str]:
     """Summary of an import in sentences, from cohort.json and the private cells.csv."""
     shares = ", ".join(f"{number} {name}" for name, number in info["splits"].items())
-    people = f" of {info['patients']} patients" if info["patients"] else ""
-    sentences = [f"Taken: {info['images']} images{people} ({shares})."]
+    people = f" of {count(info['patients'], 'patient')}" if info["patients"] else ""
+    sentences = [f"Taken: {count(info['images'], 'image')}{people} ({shares})."]
     if info["rejected"]:
         reasons = ", ".join(
             f"{number} {reason}" for reason, number in info["rejected_by_reason"].items()

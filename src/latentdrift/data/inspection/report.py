@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift import html_report
+from latentdrift.counting import count
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.letterbox import Fit
@@ -37,11 +38,14 @@ def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
 
 def _blocks(cohort: Cohort, inspection: dict[str, Any]) -> list[html_report.Block]:
     people = (
-        f" of {inspection['patients']} patients" if inspection["patients"] else ", patients unknown"
+        f" of {count(inspection['patients'], 'patient')}"
+        if inspection["patients"]
+        else ", patients unknown"
     )
     return [
         html_report.text(
-            f"{inspection['images']} images{people}. Fingerprint {inspection['fingerprint'][:16]}."
+            f"{count(inspection['images'], 'image')}{people}. "
+            f"Fingerprint {inspection['fingerprint'][:16]}."
         ),
         html_report.lights(_lights(inspection)),
         html_report.heading("Splits"),

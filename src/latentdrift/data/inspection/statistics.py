@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from latentdrift.counting import count
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.near_duplicates import MayPair, near_duplicates
@@ -117,7 +118,7 @@ def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
     for split in SPLITS:
         number = inspection["splits"][split]["images"]
         if 0 < number < FEW:
-            sentences.append(f"The {split} split has only {number} image{'s' * (number > 1)}.")
+            sentences.append(f"The {split} split has only {count(number, 'image')}.")
         if not number and not any(
             f"The {split} split is empty" in sentence for sentence in sentences
         ):

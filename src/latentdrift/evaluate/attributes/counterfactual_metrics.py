@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from latentdrift.counting import count
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.attributes.ground_truth import CHANGED
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
@@ -379,7 +380,8 @@ def _warnings(scores: Mapping[str, Any]) -> list[str]:
     if worse:
         warnings.append(
             "Counterfactuals: less like the patient's own scan in the requested state than the "
-            f"untouched original is, {followed['n']} edits of {followed['patients']} patients: "
+            f"untouched original is, {count(followed['n'], 'edit')} of "
+            f"{count(followed['patients'], 'patient')}: "
             f"{', '.join(worse)}."
         )
     if scores["collateral"]["unit_of"] != "visits":

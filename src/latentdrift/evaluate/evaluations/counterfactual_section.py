@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift import html_report
+from latentdrift.counting import count
 from latentdrift.evaluate.attributes.counterfactual_metrics import BEYOND, MATERIAL
 from latentdrift.evaluate.evaluations.counterfactual_results import (
     Card,
@@ -127,7 +128,7 @@ def _realism_row(row: ChangeRealism) -> dict[str, Any]:
         "originals": row.original,
         "real vs real [range]": estimate(row.floor, row.floor_ci),
         "counterfactuals, same number of images": row.matched,
-        "n": f"{n['edits']} edits ({n['patients']} patients), {n['real']} real",
+        "n": f"{count(n['edits'], 'edit')} ({count(n['patients'], 'patient')}), {n['real']} real",
     }
 
 

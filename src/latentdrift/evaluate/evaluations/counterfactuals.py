@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from latentdrift.counting import count
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.counterfactual_metrics import (
     BEYOND,
@@ -117,7 +118,7 @@ def effectiveness_light(changes: Iterable[Change]) -> Light:
     parts: dict[Colour, list[str]] = {}
     for row in changes:
         colour, finding = _judge_change(row)
-        name = f"{change(row.change)} ({row.n} edits of {row.patients} patients)"
+        name = f"{change(row.change)} ({count(row.n, 'edit')} of {count(row.patients, 'patient')})"
         parts.setdefault(colour, []).append(f"{name}: {finding}")
     rule = (
         "The 95 % intervals show the share of the requested change that was made. 100 % "
@@ -230,8 +231,8 @@ def identity_light(label: str, identity: Identity | None) -> Light:
     strangers = identity.strangers_passing
     passing = "not measured" if strangers is None else f"{strangers:.0%}"
     sentence = (
-        f"{identity.passing:.0%} {interval} of {n['edits']} counterfactuals "
-        f"({n['patients']} patients) resemble their originals at least as much as 95 % of "
+        f"{identity.passing:.0%} {interval} of {count(n['edits'], 'counterfactual')} "
+        f"({count(n['patients'], 'patient')}) resemble their originals at least as much as 95 % of "
         "repeat visits of one patient resemble each other. Pairs of different patients: "
         f"{passing}. Green: at least {GREEN_FROM:.0%}. Red: the interval ends below "
         f"{RED_BELOW:.0%}. Not enough to say: fewer than {MIN_PATIENTS} patients, an "

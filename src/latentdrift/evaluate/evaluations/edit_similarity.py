@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from latentdrift import html_report
+from latentdrift.counting import count
 from latentdrift.evaluate.evaluations.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -103,7 +104,7 @@ def lights(results: Results) -> list[Light]:
     colour: Colour = "green" if value >= FAITHFUL_SSIM else "amber" if value >= POOR_SSIM else poor
     sentence = (
         "Mean SSIM between the original and its reconstruction without any change: "
-        f"{value:.3f} ({n} edits). Green: at least {FAITHFUL_SSIM}. Red: below "
+        f"{value:.3f} ({count(n, 'edit')}). Green: at least {FAITHFUL_SSIM}. Red: below "
         f"{POOR_SSIM}; the editor then loses the image that it should change."
     )
     if detailed:

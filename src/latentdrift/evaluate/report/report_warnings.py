@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from latentdrift.counting import count
 from latentdrift.evaluate.evaluations.distribution import DistributionResult
 from latentdrift.evaluate.evaluations.evaluation import Results
 from latentdrift.evaluate.images.image_sets import EvaluationImages, contents
@@ -27,8 +28,8 @@ def set_warnings(
         )
     elif len(set(real.patients)) < 20:
         warnings.append(
-            f"The real images come from only {len(set(real.patients))} patients. Intervals "
-            "from so few patients are imprecise."
+            f"The real images come from only {count(len(set(real.patients)), 'patient')}. "
+            "Intervals from so few patients are imprecise."
         )
     if real.images.shape[1:] != synthetic.images.shape[1:]:
         ours, theirs = (
