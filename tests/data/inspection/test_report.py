@@ -23,7 +23,7 @@ def test_the_page_and_the_numbers_are_written(cohort, tmp_path):
     assert html.count("data:image/svg+xml") == 2
     assert html.count("data:image/png") == 12 * 3 + 2
     assert not re.search(r"https?://", html)
-    assert "1 patients are in more than one split." in html and 'aria-label="red"' in html
+    assert "In more than one split: 1 patient." in html and 'aria-label="red"' in html
 
 
 def test_a_cohort_without_anything_but_pictures(tmp_path):

@@ -77,9 +77,9 @@ def test_planted_leaks_are_found_and_nothing_else(cohort, found):
 
 def test_warnings_are_sentences(found):
     for expected in (
-        "1 patients are in more than one split, so scores on held-out images will be too good.",
-        "1 pictures are, pixel by pixel, in more than one split.",
-        "1 pairs of near-duplicates lie in different splits; look at them below.",
+        "In more than one split: 1 patient. Scores on held-out images will be too good.",
+        "In more than one split, pixel by pixel: 1 image.",
+        "Near-duplicates in different splits: 1 pair; look at them below.",
         "The validation split has only 17 images.",
         "1 of 83 images have no age; their prompts leave it out.",
         "All images have the same site; the model cannot learn what it means.",

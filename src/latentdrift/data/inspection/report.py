@@ -80,7 +80,7 @@ def _lights(inspection: dict[str, Any]) -> list[tuple[str, html_report.Colour, s
             len(leak["patients"]),
             "red",
             "No patient is in two splits.",
-            "patients are in more than one split.",
+            "patient",
         )
         if inspection["patients"]
         else (
@@ -93,27 +93,29 @@ def _lights(inspection: dict[str, Any]) -> list[tuple[str, html_report.Colour, s
             len(leak["pixels"]),
             "red",
             "No picture is in two splits.",
-            "pictures are in more than one split.",
+            "image",
         ),
         _light(
             "near-duplicates",
             len(leak["near_duplicates"]),
             "amber",
             "No pair lies in two splits.",
-            "pairs lie in two splits.",
+            "pair",
         ),
     ]
     return rows + [
         ("note", "amber", sentence)
         for sentence in inspection["warnings"]
-        if "more than one split" not in sentence
+        if "In more than one split" not in sentence
     ]
 
 
 def _light(
-    label: str, number: int, colour: html_report.Colour, none: str, some: str
+    label: str, number: int, colour: html_report.Colour, none: str, noun: str
 ) -> tuple[str, html_report.Colour, str]:
-    return (label, colour, f"{number} {some}") if number else (label, "green", none)
+    if not number:
+        return label, "green", none
+    return label, colour, f"In more than one split: {count(number, noun)}."
 
 
 def _split_caption(cohort: Cohort) -> str:

@@ -103,17 +103,17 @@ def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
     leak = inspection["leaks"]
     if leak["patients"]:
         sentences.append(
-            f"{len(leak['patients'])} patients are in more than one split, so scores on "
+            f"In more than one split: {count(len(leak['patients']), 'patient')}. Scores on "
             "held-out images will be too good."
         )
     if leak["pixels"]:
         sentences.append(
-            f"{len(leak['pixels'])} pictures are, pixel by pixel, in more than one split."
+            f"In more than one split, pixel by pixel: {count(len(leak['pixels']), 'image')}."
         )
     if leak["near_duplicates"]:
         sentences.append(
-            f"{len(leak['near_duplicates'])} pairs of near-duplicates lie in different splits; "
-            "look at them below."
+            "Near-duplicates in different splits: "
+            f"{count(len(leak['near_duplicates']), 'pair')}; look at them below."
         )
     for split in SPLITS:
         number = inspection["splits"][split]["images"]
