@@ -36,8 +36,14 @@ class Network:
 
 
 def classifier(seed: int, outputs: int = 1) -> nn.Sequential:
-    """The small network, which starts from nothing: blocks that halve the side, a mean over
-    positions, a linear layer."""
+    """Small convolutional network with random weights, for images [B, 3, H, W].
+
+    Blocks halve the side; then come a mean over positions and a linear layer.
+
+    Args:
+        seed: Seed of the weights.
+        outputs: Number of logits.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "classifier"))
         layers: list[nn.Module] = []
@@ -57,14 +63,15 @@ SMALL = Network("small", SIZE, RATE, classifier)
 
 
 def load_network(name: str) -> Network:
-    """`small`, or the folder or id of a Hugging Face vision model, whose last layer is made anew
-    and all of it trained.
+    """Find a kind of network by name; its last layer is new, and all layers are trained.
 
     Names such as `timm/resnet18.a1_in1k` are read through transformers and need `timm`.
 
+    Args:
+        name: `small`, or the folder or id of a Hugging Face vision model.
+
     Raises:
-        InputError: No such model, its weights are not whole, or a package that it needs is not
-            installed.
+        InputError: No such model, incomplete weights, or a package that is not installed.
     """
     if name == SMALL.name:
         return SMALL
@@ -95,6 +102,7 @@ class Tuned(nn.Module):
         self.entrance = entrance
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, outputs] of images [B, 3, S, S] in [-1, 1]."""
         result: Tensor = self.model(pixel_values=self.entrance.scale((x + 1) / 2)).logits
         return result
 

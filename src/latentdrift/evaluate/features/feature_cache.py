@@ -27,17 +27,17 @@ class CachedSpace:
 
     @property
     def protocol(self) -> str:
-        """Size and values of the images that enter the network."""
+        """Size and value range of the images that enter the network, in words."""
         return self.space.protocol
 
     @property
     def perceptual(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
-        """Perceptual distance of the space."""
+        """Perceptual distance of the space; None where it has none."""
         return self.space.perceptual
 
     @property
     def spatial(self) -> CachedSpace | None:
-        """The space's features by cell, kept in the same folder."""
+        """Features of each grid cell, cached in the same folder; None where the space has none."""
         return CachedSpace(self.space.spatial, self.folder) if self.space.spatial else None
 
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
@@ -50,12 +50,17 @@ class CachedSpace:
 
 
 def keep(spaces: Mapping[str, Space], folder: Path) -> dict[str, CachedSpace]:
-    """Spaces whose vectors are kept in a folder."""
+    """Wrap feature spaces so that their vectors are cached in a folder."""
     return {label: CachedSpace(space, folder) for label, space in spaces.items()}
 
 
 def features_key(space: Space, images: np.ndarray | Pictures) -> str:
-    """Key of features in the cache: their space and the contents of their images."""
+    """Key of the features of images in the cache: a hash of their space and contents.
+
+    Args:
+        space: Feature space.
+        images: [N, H, W, 3] in [0, 1].
+    """
     pixels = images.keys if isinstance(images, Pictures) else images.astype(np.float32, copy=False)
     return key(space.fingerprint, pixels)
 

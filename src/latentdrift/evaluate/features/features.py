@@ -56,10 +56,16 @@ class Space:
         return np.concatenate([*self.batches(images)]).astype(np.float64)
 
     def batches(self, images: np.ndarray | Pictures) -> Iterator[np.ndarray]:
-        """The features of BATCH pictures at a time, float32 [B, D].
+        """Compute features, BATCH images at a time.
+
+        Args:
+            images: [N, H, W, 3] in [0, 1].
+
+        Returns:
+            float32 [B, D] of each batch.
 
         Raises:
-            InputError: No pictures, or features that are not finite.
+            InputError: Images of another shape, or features that are not finite.
         """
         import torch
 
@@ -86,7 +92,8 @@ class Space:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Key of the space: its features of two test images, and the protocol."""
+        """Hash of the protocol and of the features of two test images, which identifies the
+        space."""
         tests = np.random.default_rng(0).random((2, 96, 96, 3), dtype=np.float32)
         tests[1] = np.linspace(0, 1, 96, dtype=np.float32)[:, None, None]
         return hashlib.sha256(self.protocol.encode() + self(tests).tobytes()).hexdigest()
@@ -128,10 +135,13 @@ class Row:
 
 
 def checked(features: np.ndarray) -> np.ndarray:
-    """Features of two pictures or more as finite float64 [N, D].
+    """Convert features to float64 [N, D], and check them.
+
+    Args:
+        features: [N, D], N of at least 2.
 
     Raises:
-        InputError: They are not.
+        InputError: Another shape, fewer images, or values that are not finite.
     """
     x = np.asarray(features, dtype=np.float64)
     if x.ndim != 2 or len(x) < 2:
@@ -303,11 +313,12 @@ def _huggingface(request: Request) -> Space:
 
 
 def as_map(hidden: Tensor) -> Tensor:
-    """Last hidden states as a map [B, C, h, w]: the patch tokens [B, L, C] of a vision transformer,
-    or a map as it is.
+    """Last hidden states of a vision model as a map [B, C, h, w].
 
-    The largest square number of tokens at the end are the patches; class and register tokens stand
-    before them.
+    Args:
+        hidden: Tokens [B, L, C] of a vision transformer, or a map, which is returned unchanged. The
+            patches are the largest square number of tokens at the end; class and register tokens
+            stand before them.
     """
     if hidden.ndim == 4:
         return hidden
@@ -355,8 +366,18 @@ FEATURES: dict[str, Row] = {
 
 
 def parse(text: str) -> tuple[str, str, str]:
-    """`row`, `row=PATH`, `label=FOLDER` or a bare folder or id of a Hugging Face model -> (label,
-    row of FEATURES, path)."""
+    """Parse one value of the option `features`.
+
+    Args:
+        text: `row`, `row=PATH`, `label=FOLDER`, or a folder or id of a Hugging Face model.
+
+    Returns:
+        Label of the space, row of FEATURES, and path.
+
+    Raises:
+        OptionError: No such row, or a path that is missing or not needed.
+        InputError: The folder or id is no Hugging Face vision model.
+    """
     name, equals, path = text.partition("=")
     if name in FEATURES:
         row = FEATURES[name]

@@ -107,6 +107,7 @@ class Convolution(nn.Module):
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve x [B, C, H, W]."""
         result: Tensor = self.bn(self.conv(x)).relu()
         return result
 
@@ -141,6 +142,7 @@ class Mixed(nn.Module):
         self.outputs = sum(ends) + (inputs if pool == "halve" else 0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Outputs of all branches for x [B, C, H, W], joined along the channels."""
         out = []
         for branch in self.branches:
             y = self._pooled(x) if branch[0][0] == "branch_pool" else x
@@ -183,10 +185,12 @@ class Inception(nn.Module):
         )  # not used; it is in the file, and every key of the file must match
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [B, 2048] of RGB images [B, 3, 299, 299] in [0, 1]."""
         return self.last_map(x).mean(dim=(2, 3))
 
     def last_map(self, x: Tensor) -> Tensor:
-        """The last layer before it is averaged, [B, 2048, 8, 8]."""
+        """Last layer before averaging, [B, 2048, 8, 8], for RGB images [B, 3, 299, 299] in [0,
+        1]."""
         x = (255.0 * x - 128.0) / 128.0  # the graph's own first operations
         x = max_pool2d(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x))), 3, 2)
         x = max_pool2d(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)), 3, 2)
@@ -196,8 +200,14 @@ class Inception(nn.Module):
 
 
 def load_inception(path: Path) -> Inception:
-    """The network with the weights of a local file, read as weights only (no code in it is run);
-    all keys must match."""
+    """Load the weights of a local file; no code in the file is run.
+
+    Args:
+        path: `.safetensors`, or a state dict of torch.
+
+    Raises:
+        InputError: The file cannot be read, or its keys do not match.
+    """
     network = Inception()
     try:
         if path.suffix == ".safetensors":

@@ -63,15 +63,32 @@ def nearest_features(
 
 
 def same_patient(a: EvaluationImages, b: EvaluationImages) -> Pairs | None:
-    """Pairs of pictures of one patient or, where patients are not known, of a picture of a set and
-    itself; None: no pair is."""
+    """Pairs of images of one patient.
+
+    Where patients are unknown, an image of a set pairs with itself.
+
+    Args:
+        a: Set of n images.
+        b: Set of m images.
+
+    Returns:
+        Function of two slices -> bool [n, m]; None: there is no such pair.
+    """
     if a.patients is not None and b.patients is not None:
         return same(np.asarray(a.patients, dtype=str), np.asarray(b.patients, dtype=str))
     return same(np.arange(len(a)), np.arange(len(a))) if a is b else None
 
 
 def same(a: np.ndarray, b: np.ndarray) -> Pairs:
-    """Pairs of equal labels [N] and [T]."""
+    """Pairs of equal labels.
+
+    Args:
+        a: Labels [N].
+        b: Labels [T].
+
+    Returns:
+        Function of a slice of a and a slice of b -> bool [n, m].
+    """
     return lambda rows, columns: a[rows, None] == b[None, columns]
 
 

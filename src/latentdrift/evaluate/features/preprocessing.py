@@ -32,7 +32,14 @@ class Entrance:
 
     @classmethod
     def of(cls, name: str) -> Entrance:
-        """Read the processor in a folder, or of an id. Errors of transformers pass through."""
+        """Read the preprocessing of a Hugging Face model.
+
+        Args:
+            name: Folder or id.
+
+        Raises:
+            OSError, ValueError, KeyError, ImportError: As transformers raises them.
+        """
         from transformers import AutoImageProcessor
 
         processor = AutoImageProcessor.from_pretrained(name)
@@ -46,7 +53,11 @@ class Entrance:
         )
 
     def scale(self, x: Tensor) -> Tensor:
-        """Pictures [B, 3, S, S] in [0, 1], as the model takes them."""
+        """Subtract the mean and divide by the deviation of each channel.
+
+        Args:
+            x: Images [B, 3, S, S] in [0, 1].
+        """
         mean, sd = (
             torch.as_tensor(values, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
             for values in (self.mean, self.sd)

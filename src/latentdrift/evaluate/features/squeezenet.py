@@ -60,10 +60,12 @@ class SqueezeNet(nn.Module):
         self.layers = nn.ModuleDict(convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [B, 512] of RGB images [B, 3, 227, 227] in [0, 1]."""
         return self.stages(x)[-1].mean(dim=(2, 3))
 
     def stages(self, x: Tensor) -> list[Tensor]:
-        """Outputs of the layers of TAPS for images [B, 3, H, W] in [0, 1]: [B, C, h, w] each."""
+        """Outputs of the layers of TAPS, [B, C, h, w] each, for RGB images [B, 3, H, W] in [0,
+        1]."""
         x = 255.0 * x.flip(1) - x.new_tensor(CAFFE_MEANS).view(1, 3, 1, 1)
         x = self.layers["conv1"](x).relu()
         layers = {"conv1": x}
@@ -85,12 +87,18 @@ class SqueezeNet(nn.Module):
 
 @torch.inference_mode()
 def unlikeness(network: SqueezeNet, a: Tensor, b: Tensor) -> Tensor:
-    """Perceptual distance of pairs of images [B, 3, H, W] in [0, 1]: [B]; 0 for equal images (Zhang
-    et al. 2018, eq. 1, with w = 1).
+    """Perceptual distance of pairs of images (Zhang et al. 2018, eq. 1, with w = 1).
 
-    This is LPIPS without its linear weights, which were fitted to another training of this network
-    (torchvision's), whose channels are not those of the Keras file. Numbers compare neither with
-    LPIPS nor between two sizes of picture.
+    It is LPIPS without linear weights, which exist only for torchvision's training of this network.
+    The values are not comparable with LPIPS, nor between two image sizes.
+
+    Args:
+        network: The network.
+        a: RGB images [B, 3, H, W] in [0, 1].
+        b: RGB images [B, 3, H, W] in [0, 1].
+
+    Returns:
+        [B], from 0 for equal images.
     """
     total = a.new_zeros(len(a))
     for x, y in zip(network.stages(a), network.stages(b), strict=True):
@@ -102,8 +110,14 @@ def unlikeness(network: SqueezeNet, a: Tensor, b: Tensor) -> Tensor:
 
 
 def load_squeezenet(path: Path) -> SqueezeNet:
-    """The network with the weights of a Keras h5 file; every array of the file must be used, and
-    every parameter filled."""
+    """Load the weights of a Keras h5 file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: Its arrays do not match the network's parameters one by one.
+    """
     stored = _read_h5(path)
     network = SqueezeNet()
     state = network.state_dict()

@@ -66,20 +66,31 @@ class Encoder(nn.Module):
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [B, WIDTHS[-1]] of images [B, 3, SIZE, SIZE] in [0, 1]."""
         result: Tensor = self.body(2 * x - 1)
         return result
 
     def last_map(self, x: Tensor) -> Tensor:
-        """The last layer before it is averaged, [B, WIDTHS[-1], SIZE / 16, SIZE / 16]."""
+        """Last layer before averaging, [B, WIDTHS[-1], SIZE / 16, SIZE / 16].
+
+        Args:
+            x: Images [B, 3, SIZE, SIZE] in [0, 1].
+        """
         result: Tensor = self.body[:-2](2 * x - 1)
         return result
 
 
 def load_encoder(images: EvaluationImages, folder: Path, seed: int, device: str) -> Encoder:
-    """The encoder of these images: from the folder, or learned and kept there.
+    """Encoder that was trained on these images, from the cache or trained now.
+
+    Args:
+        images: Training images.
+        folder: Folder of the cache.
+        seed: Seed of the training.
+        device: Device of the network.
 
     Raises:
-        InputError: Fewer than LEAST images.
+        InputError: Fewer than MIN_IMAGES images.
     """
 
     def train(path: Path) -> None:
@@ -95,14 +106,26 @@ def load_encoder(images: EvaluationImages, folder: Path, seed: int, device: str)
 
 
 def encoder_key(images: EvaluationImages, seed: int) -> str:
-    """Key of an encoder in the cache: its images, its seed and this recipe."""
+    """Key of an encoder in the cache: a hash of its images, its seed and all settings of
+    training."""
     pixels = images.images.keys if isinstance(images.images, Pictures) else contents(images)
     recipe = (SIZE, WIDTHS, EXPANDED, STEPS, BATCH, RATE, DECAY, CROP, GAIN, GAMMA, NOISE)
     return key(recipe, seed, pixels)
 
 
 def learn(images: EvaluationImages, seed: int, device: str = "cpu", steps: int = STEPS) -> Encoder:
-    """Train an encoder; the same seed gives the same one."""
+    """Train an encoder without labels (VICReg; Bardes et al. 2022); equal seeds give equal
+    encoders.
+
+    Args:
+        images: Training images.
+        seed: Seed of weights, batches and views.
+        device: Device of the training.
+        steps: Optimiser steps.
+
+    Raises:
+        InputError: Fewer than MIN_IMAGES images.
+    """
     if len(images) < MIN_IMAGES:
         raise InputError(
             f"the features 'ssl' are learned from at least {MIN_IMAGES} training images, and there "
@@ -137,8 +160,12 @@ def learn(images: EvaluationImages, seed: int, device: str = "cpu", steps: int =
 
 
 def view(x: Tensor, source: torch.Generator) -> Tensor:
-    """Pictures [B, 3, S, S] in [0, 1], each cropped, brightened, gamma-corrected and given some
-    noise; never mirrored."""
+    """Random view of each image: cropped, brightened, gamma-corrected, noisy, never mirrored.
+
+    Args:
+        x: Images [B, 3, S, S] in [0, 1].
+        source: Generator of all random numbers.
+    """
     side, row, column, gain, gamma, noise = torch.rand(6, len(x), generator=source)
     side = CROP + (1 - CROP) * side
     shift = [(1 - side) * (2 * at - 1) for at in (column, row)]
@@ -165,6 +192,6 @@ def loss(a: Tensor, b: Tensor) -> Tensor:
 
 
 def encode(network: Encoder, images: np.ndarray, device: str) -> Tensor:
-    """[N, H, W, 3] in [0, 1] -> [N, WIDTHS[-1]]."""
+    """Features [N, WIDTHS[-1]] of images [N, H, W, 3] in [0, 1] of any size."""
     result: Tensor = network(resize(images, SIZE).to(device))
     return result

@@ -23,14 +23,13 @@ WAYS = {
 
 
 def attribute(name: str) -> str:
-    """Title of an attribute: `sex=F` is "sex: F", `findings=Effusion` is "Effusion"."""
+    """Title of an attribute: "sex: F" for `sex=F`, "Effusion" for `findings=Effusion`."""
     column, _, value = name.partition("=")
     return name if not value else value if column == "findings" else f"{column}: {value}"
 
 
 def change(kind: str) -> str:
-    """A kind of change of `asked.Asked` in words: `age up` is "age increased", `sex=M` is "sex
-    changed to M"."""
+    """Describe a kind of change: "age increased" for `age up`, "sex changed to M" for `sex=M`."""
     name, _, way = kind.rpartition(" ")
     if name and way in WAYS:
         return WAYS[way].format(attribute(name))

@@ -12,11 +12,15 @@ MIN_PIXELS = 0.01  # share of the pixels that a background has at least
 
 
 def background(real: np.ndarray) -> np.ndarray | None:
-    """Pixels at which every real image [N, H, W, 3] in [0, 1] has the value of its own border: [H,
-    W] bool.
+    """Pixels at which every real image has the grey level of its own border.
 
-    Data sets differ in what nothing looks like: 0, or 17 of 255. None where it is hardly anywhere,
-    as in X-rays that fill the frame.
+    The level of the background differs between data sets, for example 0, or 17 of 255.
+
+    Args:
+        real: Real images [N, H, W, 3] in [0, 1].
+
+    Returns:
+        bool [H, W]; None where less than MIN_PIXELS of the picture is background.
     """
     grey = real.mean(-1)
     edge = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1)
@@ -25,15 +29,20 @@ def background(real: np.ndarray) -> np.ndarray | None:
 
 
 def levels(pictures: np.ndarray, real: np.ndarray) -> dict[str, float | None]:
-    """Grey levels 0-255 of pictures [N, H, W, 3] in [0, 1], beside those of the real ones.
+    """Grey levels of synthetic and real images, on the scale 0 to 255.
+
+    Args:
+        pictures: Synthetic images [N, H, W, 3] in [0, 1].
+        real: Real images [M, H, W, 3] in [0, 1].
 
     Returns:
-        background: mean over the background; background_sd: of its mean from picture to picture;
-            real_background: that of the
-        real ones. None without a background.
-        mean_error: mean of all less that of the real; spread: standard deviation of a picture's
-            mean, from picture to picture,
-        and real_spread that of the real ones: a start that pins the mean takes spread away.
+        background: Mean over the background of synthetic images; None without a background.
+        background_sd: Standard deviation over images of the background's mean.
+        real_background: Mean over the background of real images.
+        mean_error: Mean of synthetic minus mean of real images.
+        spread, real_spread: Standard deviation over images of an image's mean. A start that
+            pins the
+            mean lowers the spread.
     """
     mask = background(real)
     each, reference = (255 * x.mean((1, 2, 3)) for x in (pictures, real))

@@ -20,7 +20,7 @@ of a large table."""
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:
-    """The places 0 to n, `size` at a time."""
+    """Slices that cover 0 to n, each at most `size` long."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
@@ -40,7 +40,7 @@ class Spool:
         return self.n
 
     def add(self, rows: Tensor) -> None:
-        """Put rows [n, *shape] behind the others."""
+        """Append rows [n, *shape]."""
         self.file.seek(0, 2)
         self.file.write(np.ascontiguousarray(rows.numpy(), dtype=np.float32).tobytes())
         self.n += len(rows)
@@ -61,8 +61,12 @@ class Spool:
 
 
 def mean(spools: Sequence[Spool], size: int = 1024) -> Tensor:
-    """Mean of all rows, [1, *shape]. It depends on the `size` of the blocks in the last digit at
-    most."""
+    """Mean of all rows of several arrays, float32 [1, *shape].
+
+    Args:
+        spools: Arrays with rows of one shape.
+        size: Rows in memory at a time; it changes the last digit at most.
+    """
     total = sum(
         spool[block].double().sum(0, keepdim=True)
         for spool in spools

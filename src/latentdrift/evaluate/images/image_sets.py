@@ -23,12 +23,17 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".gz")
 
 
 def is_cohort(folder: Path) -> bool:
-    """Whether a folder is a cohort."""
+    """Whether a folder is a cohort: it has a cohort.json."""
     return (folder / "cohort.json").is_file()
 
 
 def from_cohort(cohort: Cohort, split: str | None, size: int) -> EvaluationImages:
-    """The pictures of a split, `size` pixels on a side.
+    """Images of a split of a cohort.
+
+    Args:
+        cohort: The cohort.
+        split: Name of the split; None: all images.
+        size: Pixels on a side.
 
     Raises:
         CohortError: The split is empty.
@@ -38,7 +43,11 @@ def from_cohort(cohort: Cohort, split: str | None, size: int) -> EvaluationImage
 
 
 def check_split(cohort: Cohort, split: str | None) -> None:
-    """See that a split has images.
+    """Check that a split has images.
+
+    Args:
+        cohort: The cohort.
+        split: Name of the split; None: all images.
 
     Raises:
         CohortError: It is empty.
@@ -56,7 +65,13 @@ def check_split(cohort: Cohort, split: str | None) -> None:
 
 
 def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> EvaluationImages:
-    """The pictures of some rows of a cohort's table, at least one."""
+    """Images of rows of a cohort's table; they are read when they are used.
+
+    Args:
+        cohort: The cohort.
+        rows: Rows of its table, at least one.
+        size: Pixels on a side.
+    """
 
     def read(place: int) -> np.ndarray:
         result: np.ndarray = np.moveaxis(
@@ -74,8 +89,11 @@ def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> EvaluationImages
 
 
 def from_folder(folder: Path, size: int) -> EvaluationImages:
-    """Every image in a folder and below it; one that cannot be read is an error, never a black
-    picture.
+    """Every image in a folder and its sub-folders.
+
+    Args:
+        folder: The folder.
+        size: Pixels on a side.
 
     Raises:
         InputError: No such folder, no images, or one that cannot be read.
@@ -114,15 +132,33 @@ def _unit(path: Path, number: int, size: int) -> np.ndarray:
 
 
 def load_set(path: Path, split: str | None, size: int) -> EvaluationImages:
-    """A cohort's split or a folder's images."""
+    """Images of a cohort, or of a folder of image files.
+
+    Args:
+        path: Cohort or folder.
+        split: Split of a cohort; None: all images. A folder has no splits.
+        size: Pixels on a side.
+
+    Raises:
+        CohortError, InputError: There are no images, or one cannot be read.
+    """
     return (
         from_cohort(Cohort.load(path), split, size) if is_cohort(path) else from_folder(path, size)
     )
 
 
 def named(paths: Sequence[Path], size: int) -> dict[str, EvaluationImages]:
-    """Synthetic sets by name: the first as `synthetic`, further ones as their folders are called,
-    with a number where needed."""
+    """Load synthetic sets, and give each a name.
+
+    Args:
+        paths: Cohorts or folders. The first set is `synthetic`, further ones have their
+            folder's name,
+            with a number where it is used already.
+        size: Pixels on a side.
+
+    Raises:
+        CohortError, InputError: There are no images, or one cannot be read.
+    """
     sets: dict[str, EvaluationImages] = {}
     for place, path in enumerate(paths):
         name = "synthetic" if place == 0 else path.name
@@ -132,7 +168,11 @@ def named(paths: Sequence[Path], size: int) -> dict[str, EvaluationImages]:
 
 
 def native_size(path: Path) -> int:
-    """The longer side of the first picture: the size at which a set is judged."""
+    """Longer side of the first image of a set in pixels: the size at which the set is evaluated.
+
+    Args:
+        path: Cohort or folder of images.
+    """
     if is_cohort(path):
         cohort = Cohort.load(path)
         result: int = max(cohort.stored(cohort.rows().iloc[0].to_dict()).shape[:2])
@@ -202,7 +242,7 @@ class EvaluationImages:
         return len(self.images)
 
     def take(self, places: np.ndarray) -> EvaluationImages:
-        """Some of them, by place."""
+        """Select images by their positions [n]."""
         images = (
             self.images.take(places) if isinstance(self.images, Pictures) else self.images[places]
         )
@@ -214,7 +254,7 @@ class EvaluationImages:
 
 
 def contents(images: EvaluationImages) -> list[str]:
-    """A hash of the pixels of each picture."""
+    """SHA-256 of the pixels of each image."""
     return [
         hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.images
     ]

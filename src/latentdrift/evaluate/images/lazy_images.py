@@ -37,7 +37,7 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Shape, as that of an array."""
+        """Shape (N, H, W, 3), as that of an array."""
         return (len(self.keys), *self.size, 3)
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Pictures:
         return self[:] if dtype is None else self[:].astype(dtype, copy=False)
 
     def take(self, places: np.ndarray) -> Pictures:
-        """Some of them."""
+        """Select pictures by their positions [n]; none is read."""
         keys, names = ([values[place] for place in places] for values in (self.keys, self.names))
         return Pictures(lambda place: self.read(int(places[place])), self.size, keys, names)
 
@@ -76,5 +76,5 @@ class Pictures:
 
 
 def fit(image: np.ndarray) -> bool:
-    """Whether every value is a number in [0, 1]."""
+    """Whether every value of an image is finite and in [0, 1], within 1e-6."""
     return bool(np.isfinite(image).all() and image.min() >= -1e-6 and image.max() <= 1 + 1e-6)

@@ -91,8 +91,11 @@ class Overlaid(Nearest):
 
 
 def structure(*pictures: np.ndarray | Pictures) -> Structure:
-    """Fine structure of one or several sets of images [N, H, W, 3] in [0, 1], without brightness
-    and contrast."""
+    """Fine structure of images, without brightness and contrast.
+
+    Args:
+        pictures: Sets of images [N, H, W, 3] in [0, 1], which are joined in this order.
+    """
     sides = [Spool((1, side, side)) for side in SIDES]
     grain = Spool((len(SIDES),))
     for images in pictures:

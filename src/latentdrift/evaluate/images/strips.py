@@ -13,7 +13,7 @@ FULL = 0.5  # share of the intensity range at which the colours of a change map 
 
 
 def pixels(picture: np.ndarray) -> np.ndarray:
-    """[H, W, 3] in [0, 1] as uint8."""
+    """Convert an image in [0, 1] to uint8 of the same shape; values outside are clipped."""
     result: np.ndarray = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return result
 

@@ -15,13 +15,19 @@ DECADE = 10  # years of an age that count as one value
 
 
 def places(images: EvaluationImages, column: str, whose: str) -> dict[str, np.ndarray]:
-    """Value -> the places of its images, in order of values.
+    """Positions of the images of each value of an attribute, in order of values.
 
-    An image with several findings counts for each; ages go by decades ("70 to 79"); an image that
-    does not say is left out.
+    An image with several findings counts for each. Ages are grouped by decade ("70 to 79"). An
+    image
+    without the attribute is left out.
+
+    Args:
+        images: The set.
+        column: Attribute, a column of the set's table.
+        whose: "real" or the name of the synthetic set, for messages.
 
     Raises:
-        OptionError: The set has no such column, or one of numbers that are no ages.
+        OptionError: The set has no such column, or it holds numbers that are not ages.
     """
     table = images.attributes if images.attributes is not None else pd.DataFrame()
     if column not in table:
@@ -48,11 +54,15 @@ def places(images: EvaluationImages, column: str, whose: str) -> dict[str, np.nd
 def check(
     real: EvaluationImages, synthetic_sets: Mapping[str, EvaluationImages], column: str | None
 ) -> None:
-    """Refuse, before anything is computed, an attribute that `shared` cannot go by.
+    """Check that `shared` can group all sets by an attribute.
+
+    Args:
+        real: Real images.
+        synthetic_sets: Synthetic images by the name of their set.
+        column: Attribute; None: nothing is checked.
 
     Raises:
-        OptionError: The real images or one of the synthetic sets lack the attribute, or it is a
-            number that is no age.
+        OptionError: A set lacks the attribute, or it holds numbers that are not ages.
     """
     if column is None:
         return
@@ -63,8 +73,20 @@ def check(
 def shared(
     real: EvaluationImages, synthetic: EvaluationImages, column: str
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[str]]:
-    """Value -> its places in both sets, for the values with LEAST images in each; and a sentence
-    for the others."""
+    """Subgroups with enough images in both sets.
+
+    Args:
+        real: Real images.
+        synthetic: Synthetic images.
+        column: Attribute, a column of both tables.
+
+    Returns:
+        Value -> its positions in the real and in the synthetic set, for values with at least
+        MIN_IMAGES in each; and a list with a sentence on the other values, empty if there are none.
+
+    Raises:
+        OptionError: As `places`.
+    """
     ours = places(real, column, "real")
     theirs = places(synthetic, column, "synthetic")
     none = np.empty(0, int)

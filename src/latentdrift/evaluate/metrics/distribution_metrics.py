@@ -45,13 +45,23 @@ FLOOR_REPEATS = 20  # random splits of the real patients into two halves
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Fréchet distance of two Gaussians fitted to the features (Dowson and Landau 1982; Heusel et
-    al. 2017, eq. 6).
+    """Fréchet distance of two Gaussians fitted to features (Dowson & Landau 1982; Heusel et al.
+    2017, eq. 6).
 
-    |mu_a - mu_b|^2 + tr(Sa) + tr(Sb) - 2 tr((Sa Sb)^(1/2)). With S = F^T F, F = (x - mu) / sqrt(n -
-    1), the eigenvalues of Sa Sb are the squared singular values of Fa Fb^T, so the last trace is
-    their sum: no matrix root is taken, nothing complex appears, and fewer pictures than dimensions
-    need no special care.
+    |mu_a - mu_b|^2 + tr(Sa) + tr(Sb) - 2 tr((Sa Sb)^(1/2)). With S = F^T F and
+    F = (x - mu) / sqrt(n - 1), the eigenvalues of Sa Sb are the squared singular values of Fa Fb^T.
+    So the last trace is the sum of these singular values, and no matrix root is taken. Fewer images
+    than dimensions are allowed.
+
+    Args:
+        a: Features [N, D].
+        b: Features [M, D].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> distance.
+
+    Raises:
+        InputError: Fewer than two images, or values that are not finite.
     """
     a = checked(a)
     b = checked(b)
@@ -79,13 +89,27 @@ def _gaussian(x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def informed(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Weighted:
-    """Fréchet distance over how far b keeps from the training pictures [T, D] (MiFID: Bai et al.
-    2021, sec. 3).
+    """Fréchet distance over the distance of b from the training images (MiFID: Bai et al. 2021,
+    sec. 3).
 
-    The divisor is the mean over b of the cosine distance to the nearest training picture, or 1
-    where that is MEMORISED or more. torchmetrics has the same formula and averages the other way
-    round, over training pictures and their nearest in b, which also falls when a set is merely
-    varied; there, too, the training set is the reference. Here a are other patients' pictures.
+    The divisor is the mean over b of the cosine distance to the nearest training image. It is 1
+    where
+    that mean is MEMORISED or more. torchmetrics averages over training images and their nearest
+    in b,
+    which also falls with the variety of a set. There, the training set is also the reference;
+    here a
+    holds images of other patients.
+
+    Args:
+        a: Features of real images [N, D].
+        b: Features of synthetic images [M, D].
+        train: Features of training images [T, D].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> distance.
+
+    Raises:
+        InputError: Fewer than two images, or values that are not finite.
     """
     distance = frechet(a, b)
     apart = cosine_distances(checked(b), train)
@@ -103,8 +127,12 @@ def informed(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Weighted:
 
 
 def cosine_distances(x: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """1 - |cosine| between each row of x [N, D] and the nearest of train [T, D]: [N]; a block of
-    train at a time."""
+    """1 - |cosine| between each row and its nearest training row, [N] in [0, 1].
+
+    Args:
+        x: Features [N, D].
+        train: Features [T, D], read in blocks.
+    """
     alike = np.zeros(len(x))
     for start in range(0, len(train), BLOCK):
         part = _directions(np.asarray(train[start : start + BLOCK], dtype=np.float64))
@@ -121,8 +149,18 @@ def kernel(a: np.ndarray, b: np.ndarray) -> Weighted:
     """Squared MMD with the kernel (x.y / D + 1)^3, unbiased (Gretton et al. 2012, eq. 3; Binkowski
     et al. 2018, sec. 3).
 
-    The pairs of a picture with itself do not count. With weights, neither do the pairs of a picture
-    with its own repetition in a resample: a bootstrap then has the mean of the estimate itself.
+    Pairs of an image with itself do not count, nor pairs with its own repetition in a resample. So
+    the bootstrap has the mean of the estimate.
+
+    Args:
+        a: Features [N, D].
+        b: Features [M, D].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> squared MMD, which may be below 0.
+
+    Raises:
+        InputError: Fewer than two images, or values that are not finite.
     """
     a = checked(a)
     b = checked(b)

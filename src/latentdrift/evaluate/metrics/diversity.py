@@ -19,14 +19,19 @@ BATCH = 64  # pairs at a time
 def within(
     images: EvaluationImages, name: str, row: Similarity, resampling: Resampling
 ) -> dict[str, Any] | None:
-    """Mean of a similarity over pairs of pictures of different patients (MS-SSIM: Odena et al.
-    2017, sec. 4.2).
+    """Mean similarity of pairs of images of different patients (MS-SSIM: Odena et al. 2017, sec.
+    4.2).
 
-    The interval is too wide, never too narrow, where every picture is as unlike the rest as any
-    other.
+    The interval is conservative: it is too wide where all pairs are about equally similar.
+
+    Args:
+        images: One set.
+        name: Key in the result of the similarity.
+        row: Row of SIMILARITIES.
+        resampling: Resamples of patients behind the interval, and the seed of the sample.
 
     Returns:
-        value, ci (None with fewer than FEWEST patients), n; None where there is no such pair.
+        value; ci, None with fewer than FEWEST patients; n. None where there is no such pair.
     """
     places = part_of(len(images), MAX_IMAGES, resampling.rng("diversity"))
     units = groups(len(images), images.patients)[places]
@@ -58,8 +63,19 @@ def diversity(
     row: Similarity,
     resampling: Resampling,
 ) -> dict[str, Any] | None:
-    """Similarity within the synthetic set, with that of the real set as the floor; None where
-    either has no pair."""
+    """Similarity within the synthetic set, beside that within the real set.
+
+    Args:
+        real: Real images.
+        synthetic: Synthetic images.
+        name: Name of the similarity.
+        row: Row of SIMILARITIES.
+        resampling: Resamples of patients behind the interval, and the seed of the sample.
+
+    Returns:
+        value, ci and n of the synthetic set, and floor, the value of the real set. None where a set
+        has no pair of patients.
+    """
     ours, theirs = (within(images, name, row, resampling) for images in (real, synthetic))
     if ours is None or theirs is None:
         return None

@@ -45,10 +45,17 @@ class Vectors:
         synthetic: EvaluationImages,
         train: EvaluationImages | None,
     ) -> Vectors:
-        """Encode the sets.
+        """Encode real, synthetic and training images in one feature space.
+
+        Args:
+            label: Name of the space.
+            space: Images [N, H, W, 3] in [0, 1] -> features [N, D].
+            real: Real images.
+            synthetic: Synthetic images.
+            train: Training images; None: unknown.
 
         Raises:
-            InputError: Not one vector of finite numbers per image.
+            InputError: The features are not one finite vector for each image.
         """
         ours = _encode(label, space, real)
         theirs = _encode(label, space, synthetic)
@@ -56,7 +63,7 @@ class Vectors:
         return cls(label, ours, theirs, known, train is not None and not _overlap(real, train))
 
     def take(self, real: np.ndarray, synthetic: np.ndarray) -> Vectors:
-        """Some images of either set, by place."""
+        """Select real and synthetic images by their positions; the training images stay."""
         return Vectors(
             self.label, self.real[real], self.synthetic[synthetic], self.train, self.unseen
         )
@@ -106,8 +113,18 @@ def keeps_distance(
     *,
     resampling: Resampling,
 ) -> dict[str, dict[str, Any]]:
-    """`nearest.<space>`: distance of synthetic images to their nearest training image over that of
-    held-out patients."""
+    """Distance of synthetic images to their nearest training image, over that of held-out images.
+
+    Args:
+        vectors: Features, with those of training images.
+        real: Held-out real images.
+        synthetic: Synthetic images.
+        train: Training images.
+        resampling: Resamples behind the interval.
+
+    Returns:
+        `nearest.<space>` -> the metric, see `nearness`.
+    """
     assert vectors.train is not None
     near = nearest_features(vectors.synthetic, vectors.train).value
     usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train)).value
@@ -116,7 +133,17 @@ def keeps_distance(
 
 
 def chart(vectors: Vectors, seed: int) -> dict[str, Any]:
-    """The plane in which the real features vary most, and where both sets lie in it."""
+    """Project both sets to the plane in which the real features vary most (PCA).
+
+    Args:
+        vectors: Features.
+        seed: Seed of the images in the plot.
+
+    Returns:
+        real, synthetic: At most MAP_POINTS points [x, y]. explained: share of the variance
+            along each
+        of the two axes.
+    """
     generator = rng(seed, "map", vectors.label)
     real = np.asarray(
         vectors.real[part_of(len(vectors.real), MAX_MAP_IMAGES, generator)], dtype=np.float64

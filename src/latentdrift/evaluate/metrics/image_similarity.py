@@ -24,8 +24,17 @@ EDIT_PICTURES = ("original", "reconstruction", "counterfactual", "difference")
 
 
 def ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
-    """Structural similarity with the Gaussian window of 11 pixels, sigma 1.5 (Wang et al. 2004,
-    sec. III.C)."""
+    """Structural similarity with a Gaussian window of 11 pixels, sigma 1.5 (Wang et al. 2004, sec.
+    III.C).
+
+    Args:
+        a: Images [N, H, W, C].
+        b: Images [N, H, W, C], pair i against pair i.
+        data_range: Largest minus smallest possible intensity.
+
+    Returns:
+        [N], at most 1 for equal images.
+    """
     from skimage.metrics import structural_similarity
 
     settings: dict[str, Any] = {
@@ -43,8 +52,13 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
 
 
 def scales(height: int, width: int) -> int:
-    """Scales of MS-SSIM whose window fits into pictures of this size: five from 176 pixels on,
-    fewer below."""
+    """Number of scales of MS-SSIM whose window fits into an image: five from 176 pixels on, else
+    fewer.
+
+    Args:
+        height: Pixels, at least WINDOW.
+        width: Pixels, at least WINDOW.
+    """
     fitting = [
         n for n in range(1, len(SCALE_WEIGHTS) + 1) if min(height, width) // 2 ** (n - 1) >= WINDOW
     ]
@@ -52,11 +66,18 @@ def scales(height: int, width: int) -> int:
 
 
 def ms_ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
-    """Structural similarity over scales that halve (Wang et al. 2003, eq. 7); weights of the scales
-    that fit, made to sum to 1.
+    """Structural similarity over scales that halve (Wang et al. 2003, eq. 7).
 
-    Negative similarities count as 0, as in torchmetrics, whose convolutions take a hundred times as
-    long on a processor.
+    The weights of the scales that fit are normalised to sum to 1. Negative similarities count as 0,
+    as in torchmetrics, whose convolutions take a hundred times as long on a processor.
+
+    Args:
+        a: Images [N, H, W, C].
+        b: Images [N, H, W, C], pair i against pair i.
+        data_range: Largest minus smallest possible intensity.
+
+    Returns:
+        [N] in [0, 1]; 1 for equal images.
     """
     weights = np.array(SCALE_WEIGHTS[: scales(*a.shape[1:3])])
     grey = all((x == x[..., :1]).all() for x in (a, b))  # three equal channels say what one says
@@ -106,7 +127,13 @@ def _halved(x: np.ndarray) -> np.ndarray:
 
 
 def psnr(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
-    """Peak signal-to-noise ratio in dB; infinite for two identical pictures."""
+    """Peak signal-to-noise ratio in dB, [N]; infinite for equal images.
+
+    Args:
+        a: Images [N, H, W, C].
+        b: Images [N, H, W, C], pair i against pair i.
+        data_range: Largest minus smallest possible intensity.
+    """
     from skimage.metrics import peak_signal_noise_ratio
 
     with warnings.catch_warnings(), np.errstate(divide="ignore"):
@@ -134,19 +161,19 @@ def compare(
     data_range: float = 1.0,
     rows: Mapping[str, Similarity] = SIMILARITIES,
 ) -> dict[str, np.ndarray]:
-    """Every row of SIMILARITIES, or of others, for N pairs of pictures.
+    """Compute similarities of N pairs of images.
 
     Args:
         reference, other: [N, H, W] or [N, H, W, 3], pair i against pair i.
-        data_range: largest minus smallest possible intensity, never guessed from the pictures; 1
-            for [0, 1], 2 for [-1, 1].
-        rows: what is computed.
+        data_range: Largest minus smallest possible intensity, never taken from the images; 1 for
+            [0, 1], 2 for [-1, 1].
+        rows: Similarities to compute, rows of SIMILARITIES.
 
     Returns:
-        name -> float64 [N].
+        Name -> float64 [N].
 
     Raises:
-        InputError: Pairs of two sizes, or pictures smaller than the window.
+        InputError: Pairs of two sizes, or images smaller than the window.
     """
     reference = np.asarray(reference, dtype=np.float64)
     other = np.asarray(other, dtype=np.float64)
@@ -167,8 +194,11 @@ def compare(
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """A PNG or JPEG as float32 [H, W, 3] in [0, 1]; one that cannot be read is an error, never a
-    black picture."""
+    """Read a PNG or JPEG as float32 [H, W, 3] in [0, 1].
+
+    Raises:
+        InputError: It cannot be read.
+    """
     from PIL import Image
 
     try:
@@ -184,6 +214,9 @@ def read_picture(path: Path) -> np.ndarray:
 
 def edit_folders(folder: Path) -> list[Path]:
     """Find the edits in a folder: its sub-folders, or the folder itself.
+
+    Args:
+        folder: Output of `edit`.
 
     Raises:
         InputError: There is no edit, or one lacks an image.
@@ -207,11 +240,17 @@ def edit_folders(folder: Path) -> list[Path]:
 
 
 def read_edits(folder: Path) -> list[dict[str, Any]]:
-    """Read the edits in a folder: for each its name, its record, and its images as [H, W, 3] in [0,
-    1].
+    """Read the edits in a folder.
 
-    `mask` is among them where the edit had one, and `reverse` where the counterfactual was edited
-    back: the counterfactual of an edit in the sub-folder `reverse` of its own.
+    Args:
+        folder: Output of `edit`.
+
+    Returns:
+        For each edit its `name`, its `record`, and its images [H, W, 3] in [0, 1] by name.
+        `mask` is
+        there if the edit had one. `reverse` is there if the counterfactual was edited back; it
+        comes
+        from the edit in the sub-folder `reverse`.
 
     Raises:
         InputError: There is no edit, or one lacks an image.
@@ -231,10 +270,13 @@ def read_edits(folder: Path) -> list[dict[str, Any]]:
 
 
 def patients_of(edits: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The patient of each edit, the unit that intervals resample.
+    """Unit of resampling for each edit: its patient.
 
-    The pseudonym in its record; without one the hash of the image that was edited, so that several
-    edits of an image are one unit; without either the edit itself.
+    It is the pseudonym in the edit's record, else the hash of the edited image, else the edit
+    itself.
+
+    Args:
+        edits: From `read_edits`.
     """
     patients = []
     for edit in edits:

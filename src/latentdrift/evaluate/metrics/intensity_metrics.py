@@ -24,7 +24,15 @@ THUMBNAIL = 64  # pixels on a side of the mean image
 
 
 def l1(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Mean absolute difference of the weighted means of a [N, K] and b [M, K]."""
+    """Mean absolute difference of two weighted means.
+
+    Args:
+        a: Values [N, K].
+        b: Values [M, K].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> distance.
+    """
     a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
 
     def distance(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
@@ -34,12 +42,16 @@ def l1(a: np.ndarray, b: np.ndarray) -> Weighted:
 
 
 def distribution(pictures: np.ndarray) -> np.ndarray:
-    """Pictures [N, H, W, 3] in [0, 1] -> share of their intensities at or below each of LEVELS
-    levels, float32 [N, LEVELS].
+    """Distribution function of each image's intensities.
 
-    The distribution function of a pool of pictures is the mean of theirs, and the mean absolute
-    difference of two distribution functions over [0, 1] is the Wasserstein-1 distance: the L1
-    distance of the sorted intensities (Vallender 1974).
+    The distribution function of a pool is the mean over its images. The mean absolute difference of
+    two of them over [0, 1] is the Wasserstein-1 distance (Vallender 1974).
+
+    Args:
+        pictures: [N, H, W, 3] in [0, 1].
+
+    Returns:
+        Share of intensities at or below each of LEVELS levels, float32 [N, LEVELS].
     """
     steps = np.rint(np.clip(pictures, 0, 1) * LEVELS).astype(np.int64).reshape(len(pictures), -1)
     counts = np.stack([np.bincount(row, minlength=LEVELS + 1) for row in steps])
@@ -50,8 +62,14 @@ def distribution(pictures: np.ndarray) -> np.ndarray:
 
 
 def thumbnail(pictures: np.ndarray) -> np.ndarray:
-    """Pictures [N, H, W, 3] in [0, 1] -> the same at THUMBNAIL pixels on a side, flat: float32 [N,
-    K]."""
+    """Resize images to THUMBNAIL pixels on a side, and flatten them.
+
+    Args:
+        pictures: [N, H, W, 3] in [0, 1].
+
+    Returns:
+        float32 [N, K].
+    """
     return resize(pictures, THUMBNAIL).reshape(len(pictures), -1).numpy()
 
 

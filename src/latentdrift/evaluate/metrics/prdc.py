@@ -18,8 +18,12 @@ K = 5  # neighbours (Naeem et al. 2020, sec. 4; CheXGenBench. Kynkäänniemi et 
 
 
 def neighbours(n: int, m: int) -> int:
-    """k for sets of n and m pictures: K, or all the others in the smaller set where it has no
-    more."""
+    """Number k of neighbours: K, or fewer where the smaller set has at most K other images.
+
+    Args:
+        n: Images in the first set, at least 2.
+        m: Images in the second set, at least 2.
+    """
     return min(K, n - 1, m - 1)
 
 
@@ -63,17 +67,41 @@ class Balls:
 
 
 def precision(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Share of synthetic pictures in any real ball (Kynkäänniemi et al. 2019, eq. 2)."""
+    """Share of synthetic images inside any real ball (Kynkäänniemi et al. 2019, eq. 2).
+
+    Args:
+        a: Features of real images [N, D].
+        b: Features of synthetic images [M, D].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> share in [0, 1].
+    """
     return _share(a, b, of_a=True, axis=0)
 
 
 def recall(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Share of real pictures in any synthetic ball (Kynkäänniemi et al. 2019, eq. 2)."""
+    """Share of real images inside any synthetic ball (Kynkäänniemi et al. 2019, eq. 2).
+
+    Args:
+        a: Features of real images [N, D].
+        b: Features of synthetic images [M, D].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> share in [0, 1].
+    """
     return _share(a, b, of_a=False, axis=1)
 
 
 def coverage(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Share of real balls that hold a synthetic picture (Naeem et al. 2020, eq. 6)."""
+    """Share of real balls that contain a synthetic image (Naeem et al. 2020, eq. 6).
+
+    Args:
+        a: Features of real images [N, D].
+        b: Features of synthetic images [M, D].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> share in [0, 1].
+    """
     return _share(a, b, of_a=True, axis=1)
 
 
@@ -90,10 +118,16 @@ def _share(a: np.ndarray, b: np.ndarray, *, of_a: bool, axis: int) -> Weighted:
 
 
 def density(a: np.ndarray, b: np.ndarray) -> Weighted:
-    """Number of real balls that a synthetic picture lies in, over k (Naeem et al. 2020, eq. 4); may
-    exceed 1.
+    """Mean number of real balls around a synthetic image, over k (Naeem et al. 2020, eq. 4).
 
-    With weights the sum over real balls becomes their number times a weighted mean.
+    With weights the sum over real balls is their number times a weighted mean.
+
+    Args:
+        a: Features of real images [N, D].
+        b: Features of synthetic images [M, D].
+
+    Returns:
+        Function of a weight for each image, [N] and [M], -> density, from 0 on; it may exceed 1.
     """
     balls = Balls(a, b)
 
