@@ -100,9 +100,8 @@ def configure(sampler: str, schedule: Process, steps: int) -> Any:
         steps: Number of sampling steps.
 
     Raises:
-        OptionError: No such row, a row that cannot start where the base does, or more steps
-            than the
-            base has times.
+        OptionError: No such row, a row that cannot start where the base does, or more steps than
+            the base has times.
     """
     import diffusers
 

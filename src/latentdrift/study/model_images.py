@@ -24,13 +24,25 @@ LoadModel = Callable[[], Model]
 
 
 def prompts_of_split(model: Model, cohort: Cohort, split: str, n: int) -> dict[int, str]:
-    """Index -> prompt of n images that follow a split's table."""
+    """Prompts of n images that follow the rows of a split, by index.
+
+    Args:
+        model: Model whose words the prompts use.
+        cohort: The cohort.
+        split: Its split; rows are repeated in turn.
+        n: Number of images.
+    """
     requests = follow_cohort(cohort, split, n, model.info)
     return {index: request.prompt for index, request in enumerate(requests)}
 
 
 def prompts_of_rows(model: Model, rows: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    """Index -> prompt of images that follow rows of a cohort's table."""
+    """Prompts of images, one for each row of a cohort's table, by index.
+
+    Args:
+        model: Model whose words the prompts use.
+        rows: Rows by column name.
+    """
     requests = follow_rows(rows, model.info)
     return {index: request.prompt for index, request in enumerate(requests)}
 
@@ -58,10 +70,13 @@ def draw_images(
 
 
 def check_method(name: str) -> None:
-    """Check that a method's network draws from text alone, as studies do.
+    """Check that a method's network reads only noise and text, as studies of drift need.
+
+    Args:
+        name: Row of METHODS.
 
     Raises:
-        OptionError: There is no such method, or its network is shown more.
+        OptionError: There is no such method, or its network reads further images.
     """
     if method(name).image_input:
         able = ", ".join(other for other, row in METHODS.items() if not row.image_input)
@@ -72,10 +87,14 @@ def check_method(name: str) -> None:
 
 
 def check_editing(name: str, editor: str) -> None:
-    """Check that a method's network can be edited by an editor.
+    """Check that a method's network fits an editor.
+
+    Args:
+        name: Row of METHODS.
+        editor: Row of EDITORS.
 
     Raises:
-        OptionError: There is no such method, or its network is shown something else.
+        OptionError: There is no such method, or it does not fit.
     """
     image_input = "source" if EDITORS[editor].takes_instruction else None
     if method(name).image_input != image_input:
@@ -103,7 +122,13 @@ def check_text_alone(model: Model, advice: str = "") -> None:
 
 
 def with_start(drift: Drift, delta: float, channels: int) -> Drift:
-    """The drift with a start of mean delta in every channel and class; the trained drift stays."""
+    """Replace the start by one of mean delta in every channel and class; the trained drift stays.
+
+    Args:
+        drift: Drift of the model.
+        delta: Mean in standard deviations of unit noise.
+        channels: Number of latent channels.
+    """
     values = (delta,) * channels
     return replace(
         drift,

@@ -208,11 +208,9 @@ class Response:
     def start(self, wanted: Tensor, of: Sequence[int] | None = None) -> tuple[float, ...]:
         """Estimate the mean of the start, per channel, that gives images with the target mean.
 
-        A start of mean delta misses the target m by m - x0(0) - B delta. The entries of B are
-        known up
-        to errors of covariance sigma_k^2 (Z^T Z)^-1 in row k. The expected square of the miss
-        is least
-        at
+        A start of mean delta misses the target m by m - x0(0) - B delta. The entries of B are known
+        up to errors of covariance sigma_k^2 (Z^T Z)^-1 in row k. The expected square of the miss is
+        least at
 
             delta = (B^T B + sum_k sigma_k^2 (Z^T Z)^-1)^-1 B^T (m - x0(0))
 

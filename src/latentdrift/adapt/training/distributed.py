@@ -98,9 +98,8 @@ class Processes:
         """Replace each gradient by its sum over all processes, in place.
 
         Args:
-            parameters: Trained parameters, in equal order in every process. A gradient stays
-                None where
-                no process has one.
+            parameters: Trained parameters, in equal order in every process. A gradient stays None
+                where no process has one.
         """
         if self.count == 1:
             return

@@ -81,9 +81,8 @@ class Sourced:
             row: Position of the image in the cohort; None for a file.
 
         Returns:
-            `hints`: a list of the hint and the hash of its file, None where the image is the
-                hint. An
-            empty dict without hints.
+            `hints`: a list of the hint and the hash of its file, None where the image is the hint.
+            An empty dict without hints.
         """
         recorded = [
             {"hint": str(hint), "file": self._hash(hint, file, row)} for hint, file in self._pairs

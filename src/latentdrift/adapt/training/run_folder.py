@@ -135,8 +135,7 @@ class Run:
 
         Returns:
             `train`: mean training loss of the last RECENT steps. `held_out_before`, `held_out`:
-                first and
-            last held-out loss; None without held-out images.
+            first and last held-out loss; None without held-out images.
         """
         entries = self.entries()
         recent = [entry["loss"] for entry in entries if "loss" in entry][-RECENT:]
@@ -148,9 +147,8 @@ class Run:
         """Delete log entries that a resumed run writes again.
 
         Args:
-            step: Step that the run resumes from. Later entries and the final entry are deleted;
-                at 0, all
-                are.
+            step: Step that the run resumes from. Later entries and the final entry are deleted; at
+                0, all are.
         """
         known = [
             entry

@@ -163,9 +163,8 @@ class Trainer:
     def watch(self, batches: Sequence[Batch]) -> float | None:
         """Mean held-out loss with the final weights, over all processes.
 
-        It is the unweighted loss, whatever is trained on, so runs can be compared. Early
-        stopping takes
-        note of it.
+        It is the unweighted loss, whatever is trained on, so runs can be compared. Early stopping
+        takes note of it.
 
         Args:
             batches: Batches from `held_out`.
@@ -209,8 +208,7 @@ class Trainer:
         """Put the adapter's weights into the network, for good.
 
         They are those of the best checkpoint under early stopping, else the last; averaged, if
-        there is
-        an average.
+        there is an average.
 
         Args:
             root: The run's checkpoints folder.

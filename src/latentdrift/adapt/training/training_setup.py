@@ -139,8 +139,8 @@ class Job:
     def dropout(self) -> float:
         """Share of images that are trained with the empty prompt, in [0, 1].
 
-        It is 0 for a method that learns only a word, because the empty prompt does not contain
-        the word.
+        It is 0 for a method that learns only a word, because the empty prompt does not contain the
+        word.
         """
         return self.options.caption_dropout if self.row.trains_network else 0.0
 
@@ -460,9 +460,8 @@ def resolve_drift(
     """Resolve the drift of a fit.
 
     `auto` is the closed form per channel. In mode `both` the trained shift and the signal that a
-    plain start lacks add up in the start. `calibrated` begins with `auto`; where the mode
-    leaves the
-    start's mean open, `drift_calibration` sets it after training. Only then is the source
+    plain start lacks add up in the start. `calibrated` begins with `auto`; where the mode leaves
+    the start's mean open, `drift_calibration` sets it after training. Only then is the source
     "calibrated".
 
     Args:

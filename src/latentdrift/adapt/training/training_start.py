@@ -29,8 +29,7 @@ def begin(base: Base, job: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
     Raises:
         AdapterError: An adapter does not fit the base.
         OptionError: An adapter was trained for another schedule, needs a source image that the
-            method
-            lacks, or is a ControlNet.
+            method lacks, or is a ControlNet.
     """
     begun = base
     if job.row.exact and base.dtype != torch.float32:

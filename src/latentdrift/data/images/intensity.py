@@ -136,9 +136,8 @@ def is_range(low: float, high: float) -> bool:
 def data_range(values: np.ndarray) -> Range:
     """Smallest and largest finite value.
 
-    A constant picture gets a range of at least one unit, so it maps to -1. Without finite
-    values the
-    range is (0, 1).
+    A constant picture gets a range of at least one unit, so it maps to -1. Without finite values
+    the range is (0, 1).
     """
     finite = values[np.isfinite(values)]
     if not finite.size:

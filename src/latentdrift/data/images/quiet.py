@@ -18,8 +18,7 @@ def quiet() -> Iterator[None]:
     """Context without Python warnings, for several threads at a time.
 
     Warnings return when the last thread leaves. `warnings.catch_warnings` alone holds for one
-    thread
-    only.
+    thread only.
     """
     global _readers, _filters
     with _lock:

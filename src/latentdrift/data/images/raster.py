@@ -65,8 +65,7 @@ def read_raster(path: Path | str, window: str | Window | None = None) -> list[Im
 
     Orientation tags are applied, and palettes are resolved. Opaque alpha is dropped; real
     transparency is laid over black. Colour whose channels are equal everywhere becomes grey.
-    Nothing
-    about the patient is read from EXIF.
+    Nothing about the patient is read from EXIF.
 
     Args:
         path: The file.

@@ -58,8 +58,7 @@ class Attention:
         """Context in which the U-Net has attention processors that report and change its maps.
 
         Afterwards, and after an error, the U-Net has its own processors again. Without a U-Net
-        nothing
-        changes.
+        nothing changes.
         """
         if self.network is None:
             yield

@@ -171,9 +171,8 @@ class Task:
         """Guided denoiser under the source's prompt.
 
         Args:
-            references: Embeddings that guidance leads away from: one, or one for each of
-                `times`. The
-                source's prompt itself turns guidance off.
+            references: Embeddings that guidance leads away from: one, or one for each of `times`.
+                The source's prompt itself turns guidance off.
         """
         w = 1 if references.equals(self.source) else self.guidance
         return self.under(self.denoiser, w, references, self.source)

@@ -40,9 +40,8 @@ def levels(pictures: np.ndarray, real: np.ndarray) -> dict[str, float | None]:
         background_sd: Standard deviation over images of the background's mean.
         real_background: Mean over the background of real images.
         mean_error: Mean of synthetic minus mean of real images.
-        spread, real_spread: Standard deviation over images of an image's mean. A start that
-            pins the
-            mean lowers the spread.
+        spread, real_spread: Standard deviation over images of an image's mean. A start that pins
+            the mean lowers the spread.
     """
     mask = background(real)
     each, reference = (255 * x.mean((1, 2, 3)) for x in (pictures, real))

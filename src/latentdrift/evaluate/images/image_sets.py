@@ -151,9 +151,8 @@ def named(paths: Sequence[Path], size: int) -> dict[str, EvaluationImages]:
     """Load synthetic sets, and give each a name.
 
     Args:
-        paths: Cohorts or folders. The first set is `synthetic`, further ones have their
-            folder's name,
-            with a number where it is used already.
+        paths: Cohorts or folders. The first set is `synthetic`, further ones have their folder's
+            name, with a number where it is used already.
         size: Pixels on a side.
 
     Raises:

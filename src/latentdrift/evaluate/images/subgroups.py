@@ -18,8 +18,7 @@ def places(images: EvaluationImages, column: str, whose: str) -> dict[str, np.nd
     """Positions of the images of each value of an attribute, in order of values.
 
     An image with several findings counts for each. Ages are grouped by decade ("70 to 79"). An
-    image
-    without the attribute is left out.
+    image without the attribute is left out.
 
     Args:
         images: The set.

@@ -48,10 +48,10 @@ def frechet(a: np.ndarray, b: np.ndarray) -> Weighted:
     """Fréchet distance of two Gaussians fitted to features (Dowson & Landau 1982; Heusel et al.
     2017, eq. 6).
 
-    |mu_a - mu_b|^2 + tr(Sa) + tr(Sb) - 2 tr((Sa Sb)^(1/2)). With S = F^T F and
-    F = (x - mu) / sqrt(n - 1), the eigenvalues of Sa Sb are the squared singular values of Fa Fb^T.
-    So the last trace is the sum of these singular values, and no matrix root is taken. Fewer images
-    than dimensions are allowed.
+    |mu_a - mu_b|^2 + tr(Sa) + tr(Sb) - 2 tr((Sa Sb)^(1/2)). With S = F^T F and F = (x - mu) /
+    sqrt(n - 1), the eigenvalues of Sa Sb are the squared singular values of Fa Fb^T. So the last
+    trace is the sum of these singular values, and no matrix root is taken. Fewer images than
+    dimensions are allowed.
 
     Args:
         a: Features [N, D].
@@ -93,12 +93,9 @@ def informed(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Weighted:
     sec. 3).
 
     The divisor is the mean over b of the cosine distance to the nearest training image. It is 1
-    where
-    that mean is MEMORISED or more. torchmetrics averages over training images and their nearest
-    in b,
-    which also falls with the variety of a set. There, the training set is also the reference;
-    here a
-    holds images of other patients.
+    where that mean is MEMORISED or more. torchmetrics averages over training images and their
+    nearest in b, which also falls with the variety of a set. There, the training set is also the
+    reference; here a holds images of other patients.
 
     Args:
         a: Features of real images [N, D].

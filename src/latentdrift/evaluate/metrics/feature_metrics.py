@@ -140,9 +140,8 @@ def chart(vectors: Vectors, seed: int) -> dict[str, Any]:
         seed: Seed of the images in the plot.
 
     Returns:
-        real, synthetic: At most MAP_POINTS points [x, y]. explained: share of the variance
-            along each
-        of the two axes.
+        real, synthetic: At most MAP_POINTS points [x, y]. explained: share of the variance along
+        each of the two axes.
     """
     generator = rng(seed, "map", vectors.label)
     real = np.asarray(

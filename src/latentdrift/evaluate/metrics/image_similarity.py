@@ -246,11 +246,9 @@ def read_edits(folder: Path) -> list[dict[str, Any]]:
         folder: Output of `edit`.
 
     Returns:
-        For each edit its `name`, its `record`, and its images [H, W, 3] in [0, 1] by name.
-        `mask` is
-        there if the edit had one. `reverse` is there if the counterfactual was edited back; it
-        comes
-        from the edit in the sub-folder `reverse`.
+        For each edit its `name`, its `record`, and its images [H, W, 3] in [0, 1] by name. `mask`
+        is there if the edit had one. `reverse` is there if the counterfactual was edited back; it
+        comes from the edit in the sub-folder `reverse`.
 
     Raises:
         InputError: There is no edit, or one lacks an image.

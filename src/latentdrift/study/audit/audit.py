@@ -189,7 +189,13 @@ APART = (
 
 
 def write_audit(out: Path, results: Mapping[str, Any]) -> None:
-    """audit.json, and audit.html: the verdict, the numbers, how the losses lie."""
+    """Write audit.json and audit.html, with the verdict, the numbers and the distributions of
+    losses.
+
+    Args:
+        out: Folder that exists.
+        results: From `audit`.
+    """
     colour = results["verdict"]["colour"]
     sentence = results["verdict"]["sentence"]
     lights: list[tuple[str, html_report.Colour, str]] = [

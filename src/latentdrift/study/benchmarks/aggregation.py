@@ -15,8 +15,14 @@ AUC = {"auc": "AUC"}
 
 
 def summarise(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row per method and variant: every metric as mean over seeds and its 95 % interval
-    (Student's t)."""
+    """Average the results over seeds: a row for each method and variant.
+
+    Args:
+        results: Results of all cells, one for each method, variant and seed.
+
+    Returns:
+        Rows with method, variant and metrics; every metric is as in `over_seeds`.
+    """
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for result in results:
         grouped.setdefault((result["method"], result["variant"]), []).append(result)
@@ -49,8 +55,11 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def real(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Summary of the real images: spread, background, latents, and each distance between two halves
-    of them."""
+    """Summary of the real images: spread, background, latents, and distances between two halves.
+
+    Args:
+        results: Results of all cells.
+    """
     judged: Mapping[str, Any] = next(
         (result["metrics"] for result in results if "real_spread" in result["metrics"]), {}
     )
@@ -67,14 +76,21 @@ def real(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def scalar(metric: Any) -> float | None:
-    """A metric's value."""
+    """Value of a metric that is a number, or a mapping with `value`; None if unknown."""
     result: float | None = metric["value"] if isinstance(metric, Mapping) else metric
     return result
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, Any] | None:
-    """Mean, half-width of the 95 % interval of the mean (None for one seed), and the values; None
-    where there are none."""
+    """Average a metric over seeds.
+
+    Args:
+        values: One for each seed; None is skipped.
+
+    Returns:
+        mean; half, the half-width of the 95 % interval (Student's t), None for one seed; the
+        values. None without any value.
+    """
     from scipy import stats
 
     known = [value for value in values if value is not None]
@@ -87,7 +103,8 @@ def over_seeds(values: Sequence[float | None]) -> dict[str, Any] | None:
 
 
 def cell(metric: Mapping[str, Any] | None) -> str:
-    """`2.03 ± 0.41` over seeds, `2.03 [1.7, 2.5]` of one."""
+    """Table cell of a metric: `2.03 ± 0.41` over seeds, `2.03 [1.7, 2.5]` for one seed, a dash for
+    None."""
     if metric is None:
         return DASH
     if metric["half"] is not None:
@@ -96,12 +113,17 @@ def cell(metric: Mapping[str, Any] | None) -> str:
 
 
 def run(value: float, ci: Sequence[float] | None) -> str:
-    """A run's value and its own interval."""
+    """Table cell of one run: its value and, if known, its 95 % interval."""
     return f"{value:.3g}" + (f" [{ci[0]:.3g}, {ci[1]:.3g}]" if ci else "")
 
 
 def people(rows: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, str]]:
-    """The table for people."""
+    """Table for readers: titles and formatted cells, with the paper's numbers.
+
+    Args:
+        rows: From `summarise`.
+        table: Table of the bench.
+    """
     titles = _titles([row["metrics"] for row in rows], table)
     return [
         {"method": row["method"] or DASH, "variant": row["variant"]}
@@ -112,7 +134,12 @@ def people(rows: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, st
 
 
 def runs(results: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, Any]]:
-    """Every run with its own intervals."""
+    """Table of every run with its own intervals.
+
+    Args:
+        results: Results of all cells.
+        table: Table of the bench.
+    """
     every = [result["metrics"] for result in results]
     titles = {
         name: title
@@ -132,7 +159,13 @@ def runs(results: Sequence[Mapping[str, Any]], table: Table) -> list[dict[str, A
 
 
 def paper(table: Table, method: str | None, variant: str) -> dict[str, str]:
-    """The paper's numbers for a row."""
+    """Numbers of the paper for a row: "paper: title" -> number, or a dash where it has none.
+
+    Args:
+        table: Table of the bench.
+        method: Method of the row; None: without a fit.
+        variant: Variant of the row.
+    """
     numbers = (
         table.paper.get((method, variant))
         or table.paper.get((None, variant))

@@ -36,7 +36,14 @@ MAX_EDIT_IMAGES = 8  # edits kept of each variant
 
 
 def editing(bench: Bench, model: Model, seed: int, editors: tuple[str, ...]) -> EditorBenchmark:
-    """The edits of a bench by one model."""
+    """Set up the edits of a bench with one model.
+
+    Args:
+        bench: The bench.
+        model: Model that edits.
+        seed: Seed of the edits.
+        editors: Editors to run; empty: baselines only.
+    """
     shared = bench.options.model_dump(
         include=set(BenchEditorsOptions.model_fields) - {"adapter", "base", "seed"}
     )
@@ -48,7 +55,13 @@ def editing(bench: Bench, model: Model, seed: int, editors: tuple[str, ...]) -> 
 
 
 def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
-    """Edit, and compare with the last visits, for every variant of a cell that is not there yet."""
+    """Edit, compare with the last visits, and store the missing variants of a cell.
+
+    Args:
+        bench: The bench.
+        cell: The cell.
+        model: Fitted model of the cell.
+    """
     variants = [variant for variant in cell.variants if bench.result(cell, variant) is None]
     if not variants:
         return
@@ -92,7 +105,13 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
 
 
 def trial(bench: Bench, base: Base) -> None:
-    """One edit, kept nowhere, by a network of the right shape."""
+    """Make one edit with an unfitted network of the same shape, to find errors early; nothing is
+    stored.
+
+    Args:
+        bench: The bench.
+        base: Its base.
+    """
     model = Model.of_base(base, bench.options.resolution).about(bench.cohort)
     editor = bench.table.editor or ""
     work = editing(bench, model, bench.options.seed, (editor,))
@@ -100,5 +119,5 @@ def trial(bench: Bench, base: Base) -> None:
 
 
 def colours(pictures: list[np.ndarray]) -> np.ndarray:
-    """Grey [R, R] -> float32 [N, R, R, 3] in [0, 1]."""
+    """Stack grey images [R, R] to float32 [N, R, R, 3] in [0, 1]."""
     return np.repeat(np.stack(pictures)[..., None], 3, -1).clip(0, 1).astype(np.float32)

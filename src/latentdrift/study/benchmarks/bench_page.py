@@ -38,7 +38,17 @@ PERCEPTUAL = (
 def write_bench(
     out: Path, bench: Bench, results: Sequence[Mapping[str, Any]], sensitivity: Any
 ) -> Path:
-    """bench.json, bench.md, bench.html, and sensitivity.png where there is such a figure."""
+    """Write bench.json, bench.md, bench.html and, if there is a figure, sensitivity.png.
+
+    Args:
+        out: Folder that exists.
+        bench: The bench.
+        results: Results of all cells.
+        sensitivity: Figure from `sensitivity`; None: no figure.
+
+    Returns:
+        Path of bench.html.
+    """
     rows = summarise(results)
     reference = real(results)
     settings = json.loads(bench.options.model_dump_json())
@@ -89,7 +99,12 @@ def write_bench(
 
 
 def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
-    """Explanation of the table, in paragraphs."""
+    """Explain the table in paragraphs.
+
+    Args:
+        bench: The bench.
+        reference: Summary of the real images, from `real`.
+    """
     options = bench.options
     table = bench.table
     floors = [
@@ -142,8 +157,11 @@ def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
 
 
 def sensitivity(bench: Bench) -> Any:
-    """The figure for the first method's plain and drifted fits of the first seed; None where none
-    is wanted, or neither made."""
+    """Plot the sensitivity of the first method's plain and drifted fits of the first seed.
+
+    Returns:
+        Matplotlib figure; None where the table has none, or neither fit exists.
+    """
     options = bench.options
     responses = {}
     if not (bench.table.answers and isinstance(options, BenchDrawnOptions)):

@@ -33,7 +33,12 @@ MAX_STRIP_IMAGES = 8  # synthetic pictures kept of each variant
 
 
 def bench(benchmark: Bench, report: ProgressCallback) -> list[Mapping[str, Any]]:
-    """Every result, made or found."""
+    """Run the missing cells of a bench, and return the results of all cells.
+
+    Args:
+        benchmark: The bench.
+        report: Called with (cells done, all).
+    """
     for searched in (False, True):
         cells = benchmark.cells(searched=searched)
         missing = benchmark.missing(cells)
@@ -59,7 +64,12 @@ def _each(bench: Bench, cells: Sequence[Cell]) -> Iterator[None]:
 
 
 def run(bench: Bench, cell: Cell) -> None:
-    """Fit, then draw or edit and judge every variant of a cell that is not there yet."""
+    """Fit the model of a cell, and make and evaluate its missing variants.
+
+    Args:
+        bench: The bench.
+        cell: The cell.
+    """
     model = fitted(bench, cell)
     if bench.table.editor:
         edit_and_judge(bench, cell, model)
@@ -68,7 +78,15 @@ def run(bench: Bench, cell: Cell) -> None:
 
 
 def draw_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
-    """Draw and judge; variants with one start share their pictures."""
+    """Sample, evaluate and store the missing variants of a cell.
+
+    Variants with equal starts share their images.
+
+    Args:
+        bench: The bench.
+        cell: The cell.
+        model: Fitted model of the cell.
+    """
     seed = cell.seed
     resolution = model.info.side
     judge = Judge.open(bench, image_sets.from_cohort(bench.cohort, "test", resolution))
@@ -92,7 +110,12 @@ def draw_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
 
 
 def fitted(bench: Bench, cell: Cell) -> Model:
-    """The adapter of a cell, made or found; the base where nothing is fitted."""
+    """Model of a cell: fitted now or before, or the base where the cell has no fit.
+
+    Args:
+        bench: The bench.
+        cell: The cell.
+    """
     options = bench.options
     base = Base.load(options.base, device=options.device, precision=options.precision)
     if cell.fit is None:
@@ -108,7 +131,12 @@ def fitted(bench: Bench, cell: Cell) -> Model:
 
 
 def open_classifier_test(bench: Bench, model: Model) -> ClassifierTest | None:
-    """The classifier's examination, where one is asked for."""
+    """Test of a classifier on real images; None where the bench has none.
+
+    Args:
+        bench: The bench.
+        model: Model that gives the resolution.
+    """
     options = bench.options
     if bench.classes is None or not isinstance(options, BenchTable1Options):
         return None
@@ -126,8 +154,18 @@ def open_classifier_test(bench: Bench, model: Model) -> ClassifierTest | None:
 def draw(
     bench: Bench, cell: Cell, variant: str, model: Model, prompts: Mapping[int, str]
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Pictures [R, R, 3] in [0, 1] from a variant's start, one per prompt, and the drift that they
-    were drawn with."""
+    """Sample the images of a variant.
+
+    Args:
+        bench: The bench.
+        cell: Cell of the variant.
+        variant: Row of the table's variants; gives the start.
+        model: Fitted model of the cell.
+        prompts: Index -> prompt.
+
+    Returns:
+        Images [R, R, 3] in [0, 1], one for each prompt; and the drift of sampling as JSON values.
+    """
     options = bench.options
     start = bench.table.variants[variant].start
     searched = (
@@ -147,8 +185,14 @@ def draw(
 
 
 def searched_delta(bench: Bench, method: str) -> float:
-    """Delta that the L1 search chooses for the plain fit of a method and the first seed, on the
-    validation split; used for all seeds."""
+    """Delta with the least L1 distance for a method's plain fit, searched on the validation split.
+
+    The fit of the first seed gives the delta of all seeds. A search that was made before is read.
+
+    Args:
+        bench: The bench.
+        method: Row of METHODS.
+    """
     options = bench.options
     out = options.out / "searches" / f"{method}-{bench.key}"
     if not (out / "search.json").is_file():

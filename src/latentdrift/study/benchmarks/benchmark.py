@@ -57,8 +57,8 @@ FEWEST_EDITS = 4  # that the kernel distance can judge
 
 
 def contents(path: str) -> list[str]:
-    """sha256 of each file that an option names, itself or in its folder; none where it names no
-    file."""
+    """SHA-256 of each file at a path: a file, or all files below a folder; empty if it is
+    neither."""
     place = Path(path)
     files = sorted(place.rglob("*")) if place.is_dir() else [place]
     return [sha256(file) for file in files if file.is_file()]
@@ -144,11 +144,12 @@ class Bench:
 
     @property
     def table(self) -> Table:
-        """Table of this bench."""
+        """Table of this bench: its fits and variants."""
         return TABLES[type(self.options)]
 
     @cached_property
     def cohort(self) -> Cohort:
+        """Cohort of the bench."""
         return Cohort.load(self.options.cohort)
 
     @cached_property
@@ -162,12 +163,16 @@ class Bench:
 
     @cached_property
     def visits(self) -> list[Visits]:
-        """Visits to edit, for a table with an editor."""
+        """Visits of test patients to edit, at most `n`."""
         return visits(self.cohort, "test", self.cohort.attributes)[: self.options.n]
 
     def cells(self, *, searched: bool) -> list[Cell]:
-        """All cells, or those of the variant that needs a search, which waits for its plain
-        fits."""
+        """Cells of the bench.
+
+        Args:
+            searched: Whether to give the cells whose variants need a search on a plain fit, or the
+                others.
+        """
         table = self.table
         wanted = [
             name for name in self.options.variants if table.variants[name].searched == searched
@@ -191,11 +196,11 @@ class Bench:
 
     @property
     def all_cells(self) -> list[Cell]:
-        """In the order in which they are run."""
+        """All cells, in the order in which they run."""
         return [*self.cells(searched=False), *self.cells(searched=True)]
 
     def fitting(self, cell: Cell) -> FitOptions:
-        """The options of a cell's fit."""
+        """Options of `fit` for a cell."""
         options = self.options
         row = self.table.before if cell.fit == BEFORE else self.table.fits[cell.fit or ""]
         values: dict[str, Any] = {
@@ -222,16 +227,16 @@ class Bench:
         )
 
     def first(self, cell: Cell) -> Cell | None:
-        """The fit that a cell's starts from."""
+        """Cell whose fit this cell's fit starts from; None where it starts from the base."""
         method = self.table.fits.get(cell.fit or "", {}).get("start")
         return Cell(method, BEFORE, cell.seed, ()) if method else None
 
     def firsts(self, cells: Sequence[Cell]) -> list[Cell]:
-        """The fits that those of some cells start from, each once."""
+        """Cells whose fits these cells' fits start from, each once."""
         return list(dict.fromkeys(first for cell in cells if (first := self.first(cell))))
 
     def images(self, variant: str) -> int:
-        """Synthetic images that a variant needs."""
+        """Number of synthetic images that a variant needs."""
         if self.table.editor:
             return len(self.visits) if self.table.variants[variant].fit else 0
         real = self.table.variants[variant].real
@@ -240,16 +245,26 @@ class Bench:
         return round((1 - real) * len(taught(self.cohort, self.classes, self.options.seed)))
 
     def shared(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, dict[str, int]]]:
-        """Cells, and what is missing of each: variants that share a start and its pictures, and how
-        many of them each needs."""
+        """Group the missing variants of cells by their start.
+
+        Args:
+            cells: Cells to look at.
+
+        Returns:
+            Cell, and number of images of each of its missing variants with one start.
+        """
         for cell in cells:
             missing = [variant for variant in cell.variants if self.result(cell, variant) is None]
             for _, same in groupby(missing, key=lambda variant: self.table.variants[variant].start):
                 yield cell, {variant: self.images(variant) for variant in same}
 
     def followed(self, n: int, seed: int) -> pd.DataFrame:
-        """Rows of the cohort's table that n synthetic images follow, in their order; the first ones
-        are the same for every n."""
+        """Rows of the cohort's table that synthetic images follow, in their order.
+
+        Args:
+            n: Number of images. A smaller n gives the first rows of a larger one.
+            seed: Seed of the order of training rows; test rows are in the order of the table.
+        """
         rows = self.cohort.rows(self.table.follows)
         if self.table.follows == "test":
             return rows.iloc[np.arange(n) % len(rows)]
@@ -261,7 +276,7 @@ class Bench:
         return rows.iloc[[own[i // len(kinds) % len(own)] for i, own in enumerate(in_turn)]]
 
     def path(self, cell: Cell, variant: str, suffix: str = ".json") -> Path:
-        """Path of a variant's result, or of its strip of images."""
+        """Path of a variant's result, or with suffix ".png" of its strip of images."""
         return self._results.path(_name(cell, variant), suffix)
 
     @property
@@ -271,9 +286,9 @@ class Bench:
 
     @cached_property
     def key(self) -> str:
-        """Key of everything that shapes every result.
+        """Hash of everything that determines the results.
 
-        Bases, cohorts and files count by their content, wherever they lie.
+        Bases, cohorts and files count by their content, not by their path.
         """
         settings = self.options.model_dump(
             mode="json",
@@ -295,8 +310,15 @@ class Bench:
         strip_images: Sequence[np.ndarray],
         details: Mapping[str, Any],
     ) -> None:
-        """Write a variant's result, and a strip of some of its synthetic pictures [R, R, 3] in [0,
-        1]."""
+        """Write the result of a variant.
+
+        Args:
+            cell: Cell of the variant.
+            variant: Its name.
+            strip_images: Some of its synthetic images [R, R, 3] in [0, 1]; empty: no strip is
+                written.
+            details: JSON values of the result.
+        """
         if len(strip_images):
             sheet = contact_sheet(
                 list(np.rint(np.stack(strip_images).clip(0, 1) * 255).astype(np.uint8))
@@ -307,17 +329,17 @@ class Bench:
         self._results.put(_name(cell, variant), about)
 
     def result(self, cell: Cell, variant: str) -> dict[str, Any] | None:
-        """A result made earlier under the same settings."""
+        """Stored result of a variant under equal settings; None where there is none."""
         return self._results.get(_name(cell, variant))
 
     def results(self) -> list[Mapping[str, Any]]:
-        """All results, of a bench that was run."""
+        """Stored results of all cells; empty dicts where a cell has not run."""
         return [
             self.result(cell, variant) or {} for cell in self.all_cells for variant in cell.variants
         ]
 
     def missing(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Cells that are not run yet."""
+        """Cells with a variant that has no stored result."""
         return [
             cell
             for cell in cells

@@ -29,12 +29,12 @@ class Variant:
 
     @property
     def searched(self) -> bool:
-        """Whether a search on the plain fit comes first."""
+        """Whether the variant needs a search of delta on the plain fit."""
         return "{searched}" in self.start.values()
 
 
 def always(method: str, variant: str) -> bool:
-    """Every method can do every variant."""
+    """Condition of tables in which every method can do every variant: True."""
     return True
 
 

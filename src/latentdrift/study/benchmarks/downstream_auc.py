@@ -25,7 +25,13 @@ MAX_REAL_IMAGES = (
 
 
 def taught(cohort: Cohort, classes: Classes, seed: int) -> pd.DataFrame:
-    """Rows of the train split whose class is known, at most MOST."""
+    """Training rows of known class, at most MAX_REAL_IMAGES.
+
+    Args:
+        cohort: The cohort.
+        classes: Classes of the classifier.
+        seed: Seed of the choice among more rows.
+    """
     rows = cohort.rows("train")
     rows = rows[~np.isnan(classes.labels(rows))]
     if len(rows) > MAX_REAL_IMAGES:
@@ -52,10 +58,12 @@ class ClassifierTest:
 
     @cached_property
     def train(self) -> Labelled:
+        """Real training images with their classes."""
         return self._read(taught(self.cohort, self.classes, self.seed))
 
     @cached_property
     def test(self) -> Labelled:
+        """Real test images with their classes."""
         rows = self.cohort.rows("test")
         return self._read(rows[~np.isnan(self.classes.labels(rows))])
 

@@ -75,8 +75,8 @@ VARIANTS: dict[str, Variant] = {
 
 
 def possible(method: str, variant: str) -> bool:
-    """Whether a method can do a variant: a network that stays as it is cannot be retrained to
-    another prediction."""
+    """Whether a method can do a variant: zero terminal SNR needs a method that trains the
+    network."""
     return METHODS[method].trains_network or VARIANTS[variant].fit != "zero-snr"
 
 

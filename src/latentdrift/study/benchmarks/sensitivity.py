@@ -38,8 +38,17 @@ def answers(
     sampling: SamplingOptions,
     grid: Sequence[float] = GRID,
 ) -> list[Answer]:
-    """Pictures and latent means of a model for every delta of the start, with the same seeds and
-    prompts."""
+    """Sample a model at every delta of the start, with equal seeds and prompts.
+
+    Args:
+        model: The model.
+        prompts: Index -> prompt; the first FEW are used.
+        sampling: Options of sampling.
+        grid: Values of delta, in standard deviations of unit noise.
+
+    Returns:
+        For each delta an image, and mean and spread of the latents at each step.
+    """
     few = {index: prompts[index] for index in sorted(prompts)[:FEW]}
     images = []
     for delta in grid:
@@ -62,7 +71,15 @@ def answers(
 
 
 def figure(models: Mapping[str, Sequence[Answer]], sampler: str) -> Any:
-    """One row of pictures over delta per model, and below it the latent mean over the steps."""
+    """Plot images over delta, and below them latent means over the steps, for each model.
+
+    Args:
+        models: Title -> responses from `answers`.
+        sampler: Row of SAMPLERS, for the unit of the axis.
+
+    Returns:
+        Matplotlib figure.
+    """
     from matplotlib.figure import Figure
 
     columns = max(len(responses) for responses in models.values())

@@ -33,7 +33,12 @@ class Judge:
 
     @classmethod
     def open(cls, bench: Bench, real: EvaluationImages) -> Judge:
-        """Read the real pictures."""
+        """Compute the features of real images, with which synthetic ones are compared.
+
+        Args:
+            bench: The bench; gives feature spaces, device and resamples.
+            real: Real test images.
+        """
         pocket = Base.load("pocket", device=bench.options.device, precision="fp32")
         spaces = load_features(
             bench.options.features,
@@ -76,7 +81,12 @@ class Judge:
 
 
 def channel_means(base: Base, pictures: np.ndarray) -> list[float]:
-    """Mean [C] of the re-encoded latents of pictures."""
+    """Mean [C] of the scaled latents of images, encoded again.
+
+    Args:
+        base: Base with the autoencoder.
+        pictures: [N, R, R, 3] in [0, 1].
+    """
     x = 2 * torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() - 1
     return (
         torch.cat([base.moments(part)[0].mean((2, 3)) for part in x.split(8)])

@@ -28,7 +28,14 @@ class CohortConditioning:
 
     @classmethod
     def of(cls, model: Model, cohort: Cohort, moments: Moments) -> CohortConditioning:
-        """By the row of SHOWN that the model's method has.
+        """Conditioning of each image of a cohort, as in the training of the model.
+
+        Images without the inputs that the network needs are left out.
+
+        Args:
+            model: The model; its method is a row of CONDITIONINGS.
+            cohort: The cohort.
+            moments: Latent moments of its images.
 
         Raises:
             CohortError: No image is left.
@@ -37,7 +44,7 @@ class CohortConditioning:
         return CONDITIONINGS[METHODS[name].image_input if name else None](model, cohort, moments)
 
     def only(self, rows: Sequence[int]) -> CohortConditioning:
-        """Conditioning of some of the images."""
+        """Conditioning of the images at these positions in metadata.csv."""
         return replace(self, prompts={row: self.prompts[row] for row in rows})
 
 

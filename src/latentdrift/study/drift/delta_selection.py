@@ -29,18 +29,24 @@ class Flag:
     sentence: str
 
     def to_dict(self) -> dict[str, str]:
-        """Entry in search.json."""
+        """Content for search.json."""
         return asdict(self)
 
 
 def lowest(curve: Sequence[Reading]) -> Reading:
-    """The reading of least distance."""
+    """Reading of the smallest distance; ties go to the smallest |delta|."""
     return min(curve, key=lambda reading: (reading.value, abs(reading.delta), reading.delta))
 
 
 def choose(curve: Sequence[Reading], anchor: float = 0.0) -> Reading:
-    """The reading nearest to `anchor` (no drift) among those whose intervals overlap the lowest
-    one's; no order matters."""
+    """Choose the delta nearest to an anchor among those that are not clearly worse than the best.
+
+    Their intervals overlap that of the smallest distance. The order of the curve does not matter.
+
+    Args:
+        curve: Readings at all deltas.
+        anchor: Delta to stay near to; 0: no drift.
+    """
     best = lowest(curve)
     tied = [reading for reading in curve if reading.low <= best.high and reading.high >= best.low]
     return min(
@@ -50,7 +56,11 @@ def choose(curve: Sequence[Reading], anchor: float = 0.0) -> Reading:
 
 
 def flags(curve: Sequence[Reading]) -> list[Flag]:
-    """Reasons to doubt the choice."""
+    """Warnings about a choice of delta, from the shape of the curve.
+
+    Args:
+        curve: Readings at all deltas, in any order.
+    """
     ordered = sorted(curve, key=lambda reading: reading.delta)
     best = lowest(curve)
     values = [reading.value for reading in ordered]

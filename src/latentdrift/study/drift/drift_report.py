@@ -32,15 +32,27 @@ CURVES = (
 
 
 def write_json(path: Path, results: Mapping[str, Any]) -> None:
-    """Write the file that `fit` takes as `drift`, whole or not at all."""
+    """Write results as the JSON file that `fit` takes as `drift`, whole or not at all.
+
+    Args:
+        path: File to write.
+        results: JSON values without NaN.
+    """
     path.with_suffix(".partial").unlink(missing_ok=True)  # of a run that version 0.1 was killed in
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
 def write_search(out: Path, results: Mapping[str, Any], stages: Sequence[Stage]) -> None:
-    """search.json, and search.html: what was chosen, what speaks against it, every curve, a picture
-    per delta."""
+    """Write search.json and search.html.
+
+    The page shows the chosen delta, warnings, every curve, and an image for each delta.
+
+    Args:
+        out: Folder that exists.
+        results: Content of search.json, from `search`.
+        stages: Curves, from `search`.
+    """
     target = results["target"]
     size = results["settings"]["latent_size"]
     n = results["settings"]["n"]
@@ -146,6 +158,10 @@ def write_estimate(out: Path, results: Mapping[str, Any]) -> None:
     """Write estimate.json and estimate.html.
 
     The page shows the closed form per channel, the copy slope, and the calibrated start.
+
+    Args:
+        out: Folder that exists.
+        results: Content of estimate.json, from `estimate`.
     """
     blocks = _closed_form_blocks(results)
     if results["copy_slope"]:

@@ -117,10 +117,14 @@ def _closed_form(
 
 
 def first_signal(base: Base, options: DriftEstimateOptions) -> float:
-    """a_t0, the scale of the signal at the first time that the sampler visits.
+    """Signal scale a_t0 at the first time of the sampler, in (0, 1].
+
+    Args:
+        base: The base.
+        options: Sampler and steps.
 
     Raises:
-        OptionError: alpha_bar_T = 0.
+        OptionError: The base starts from pure noise, alpha_bar_T = 0.
     """
     a_t0 = float(base.schedule.a(first_time(options.sampler, base.schedule, options.steps)))
     if base.schedule.zero_snr or not a_t0 > 0:
@@ -139,10 +143,17 @@ def channel_mean_sampler(
     resolution: int,
     report: ProgressCallback,
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Sampler of images under the cohort's prompts, from starts whose mean is shifted.
+    """Function that samples images from starts of a shifted mean, as `response` takes it.
+
+    Args:
+        model: The model.
+        cohort: Cohort whose training rows the prompts follow.
+        options: Options of sampling; `n` images.
+        resolution: Pixels on a side.
+        report: Called with (images done, all).
 
     Returns:
-        Shift [C] -> channel means of the starts and of the images' latents, as `response` takes it.
+        Shift [C] -> channel means [N, C] of the starts and of the sampled latents.
     """
     sampling = SamplingOptions.of(options, resolution)
     prompts = prompts_of_split(model, cohort, "train", options.n)

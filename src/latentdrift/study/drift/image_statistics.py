@@ -41,7 +41,11 @@ class ImageStatistics:
 
     @classmethod
     def open(cls, base: Base) -> ImageStatistics:
-        """For pictures that a base has drawn, or is to draw."""
+        """Load the feature space, for images of a base.
+
+        Args:
+            base: Base whose autoencoder encodes the images.
+        """
         pocket = Base.load("pocket", device=str(base.device), precision="fp32")
         spaces = load_features(
             ["pocket"],
@@ -65,7 +69,14 @@ class ImageStatistics:
         }
 
     def all(self, pictures: Iterable[np.ndarray]) -> Numbers:
-        """Measure many images [R, R, 3] in [0, 1], with only a few in memory."""
+        """Measure many images, BATCH at a time.
+
+        Args:
+            pictures: Images [R, R, 3] in [0, 1].
+
+        Returns:
+            Row of DISTANCES -> values [N, K].
+        """
         parts = []
         waiting = []
         for picture in pictures:
@@ -87,8 +98,14 @@ class Target:
 
     @classmethod
     def of(cls, cohort: Cohort, seed: int) -> Target:
-        """The validation split, or the train split where there is none; never the test split, on
-        which drift is judged later."""
+        """Choose the real images: the validation split, or the train split without one.
+
+        Never the test split, on which drift is evaluated later.
+
+        Args:
+            cohort: The cohort.
+            seed: Seed of the choice among more than MAX_REAL_IMAGES images.
+        """
         split = "validation" if len(cohort.rows("validation")) else "train"
         rows = cohort.rows(split)
         if len(rows) > MAX_REAL_IMAGES:
@@ -100,7 +117,7 @@ class Target:
         return cls(split, rows, list(rows["patient"]) if rows["patient"].notna().all() else None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Entry in search.json."""
+        """Content for search.json: split, and numbers of images and patients."""
         return {
             "split": self.split,
             "images": len(self.rows),
@@ -108,7 +125,12 @@ class Target:
         }
 
     def pictures(self, cohort: Cohort, resolution: int) -> Iterable[np.ndarray]:
-        """[R, R, 3] in [0, 1], one after the other."""
+        """Read the images one by one, [R, R, 3] in [0, 1].
+
+        Args:
+            cohort: The cohort.
+            resolution: R, pixels on a side.
+        """
         for position in range(len(self.rows)):
             yield np.moveaxis(
                 (cohort.batch(self.rows.iloc[[position]], resolution)[0] + 1) / 2, 0, -1
@@ -118,7 +140,17 @@ class Target:
 def compare(
     real: Numbers, synthetic: Numbers, patients: list[str] | None, resampling: Resampling
 ) -> dict[str, dict[str, Any]]:
-    """Every row of DISTANCES with its interval and floor, as `distances.judge` gives them."""
+    """Distances between real and synthetic images with interval and floor, see `judge`.
+
+    Args:
+        real: Values of real images, from `ImageStatistics`.
+        synthetic: Values of synthetic images.
+        patients: Patient of each real image; None: unknown.
+        resampling: Resamples behind the intervals.
+
+    Returns:
+        Row of DISTANCES -> metric.
+    """
     return {
         name: distribution_metrics.judge(
             row, real[name], synthetic[name], patients, resampling=resampling

@@ -69,11 +69,16 @@ class Question:
 
     @classmethod
     def of(cls, model: Model, cohort: Cohort, options: DriftSearchOptions) -> Question:
-        """Resolve the options for this model and cohort.
+        """Resolve and check the options of a search.
+
+        Args:
+            model: The model.
+            cohort: The cohort.
+            options: Options of `drift search`.
 
         Raises:
-            OptionError: A grid that is not understood, or `train` from an adapter or by a method
-                that draws from more than text.
+            OptionError: A grid that cannot be parsed, stage `train` with an adapter, or a network
+                that reads more than text.
         """
         if options.stage == "train" and not model.is_base:
             raise OptionError(
@@ -104,12 +109,12 @@ class Question:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Sampling options that shape an image, by name."""
+        """Options of sampling that determine an image, by name."""
         names = ("seed", "steps", "guidance", "sampler", "resolution")
         return {name: getattr(self.sampling, name) for name in names}
 
     def fitting(self, delta: float) -> FitOptions:
-        """The fit of one delta: the same for all but for delta."""
+        """Options of `fit` for one delta; all others are equal for every delta."""
         options = self.options
         shared = ("cohort", "method", "learning_rate", "rank", "precision", "device", "seed")
         same = {name: getattr(options, name) for name in shared}
@@ -125,7 +130,7 @@ class Question:
         )
 
     def prompts(self, model: Model) -> dict[int, str]:
-        """Prompts of the images to draw: they follow the target's table."""
+        """Prompts of the images to sample, by index; they follow the target's rows."""
         return prompts_of_split(model, self.cohort, self.target.split, self.options.n)
 
 
@@ -143,7 +148,7 @@ class Stage:
     """(delta, a synthetic picture)."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Entry in search.json."""
+        """Content for search.json."""
         curve = [{"delta": point["delta"], **point["distances"]} for point in self.points]
         return {
             "stage": self.name,
@@ -195,7 +200,16 @@ def search(
 def search_infer(
     question: Question, load: LoadModel, trace: Callable[..., Stage]
 ) -> tuple[list[Stage], float]:
-    """One curve: the model is fixed and the start varies."""
+    """Search the start of a fixed model.
+
+    Args:
+        question: The resolved search.
+        load: Loads the model, once for each process.
+        trace: `curve` with its first arguments bound.
+
+    Returns:
+        The curve in a list, and the chosen delta.
+    """
     stage = trace(
         "infer", question.grid, partial(draw_from_starts, load, question), question.identity
     )
@@ -205,7 +219,16 @@ def search_infer(
 def search_train(
     question: Question, load: LoadModel, trace: Callable[..., Stage]
 ) -> tuple[list[Stage], float]:
-    """Two curves: a fit per delta, then the starts around the best fit's."""
+    """Search a delta by a fit at each delta, then the start near the best fit's delta.
+
+    Args:
+        question: The resolved search.
+        load: Not used; every fit loads its own base.
+        trace: `curve` with its first arguments bound.
+
+    Returns:
+        Both curves, and the delta of the best fit.
+    """
     budget = question.fitting(0.0).model_dump(mode="json", exclude={"out", "cohort", "base"})
     trained = trace("train", question.grid, partial(draw_from_fits, question), budget)
     best = trained.chosen
@@ -233,8 +256,18 @@ def curve(
     model: Mapping[str, Any],
     anchor: float = 0.0,
 ) -> Stage:
-    """Draw and compare at every delta of a grid, then choose; `model` says which model it is, in
-    what shapes a point."""
+    """Sample and compare images at every delta of a grid, and choose a delta.
+
+    Args:
+        question: The resolved search.
+        real: Values of real images, from `ImageStatistics`.
+        report: Called with (points done, all).
+        name: Name of the curve and of its folder.
+        grid: Values of delta.
+        open: Opens the function that samples at a delta, once for each process.
+        model: JSON values that identify the model, for the key of stored points.
+        anchor: Delta to stay near to, see `choose`.
+    """
     options = question.options
     target = question.target
     facts = {
@@ -257,18 +290,24 @@ def curve(
 
 
 def reading(point: Mapping[str, Any]) -> Reading:
-    """The distance that decides at one point."""
+    """Deciding distance of a stored point, with its interval."""
     judged = point["distances"][DECIDES]
     low, high = judged["ci"] or (judged["value"], judged["value"])
     return Reading(point["delta"], judged["value"], low, high)
 
 
 def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
-    """`-0.2,0.1,3.2sd` -> rising values in standard deviations of unit noise, each once, 0 among
-    them.
+    """Parse the option `grid`, `-0.2,0.1,3.2sd`.
+
+    Args:
+        text: Values; `sd` is the standard deviation of the mean of a start's unit noise.
+        latent_size: Latents on a side, for `sd`.
+
+    Returns:
+        Rising values in standard deviations of unit noise, each once, with 0.
 
     Raises:
-        OptionError: A value is not understood, or there is none beside 0.
+        OptionError: A value cannot be parsed, or there is none beside 0.
     """
     values = {0.0}
     for part in text.split(","):
@@ -282,7 +321,12 @@ def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:
 
 
 def draw_from_starts(load: LoadModel, question: Question) -> Draw:
-    """Opens a model whose start alone varies."""
+    """Load a model, and return a function that samples it from a start of mean delta.
+
+    Args:
+        load: Loads the model.
+        question: The resolved search.
+    """
     model = load().about(question.cohort)
     measure = ImageStatistics.open(model.base)
     prompts = question.prompts(model)
@@ -296,7 +340,11 @@ def draw_from_starts(load: LoadModel, question: Question) -> Draw:
 
 
 def draw_from_fits(question: Question) -> Draw:
-    """Makes a fit per delta, with delta in training and sampling."""
+    """Function that fits with a delta in training and sampling, and samples the result.
+
+    Args:
+        question: The resolved search.
+    """
 
     def draw(delta: float) -> tuple[np.ndarray, Numbers]:
         options = question.fitting(delta)
@@ -315,7 +363,7 @@ def draw_from_fits(question: Question) -> Draw:
 
 
 def load_fit(options: FitOptions) -> Model:
-    """The adapter that a fit made."""
+    """Load the adapter that a fit with these options has written."""
     return Model.load(
         options.out, base=options.base, device=options.device, precision=options.precision
     )

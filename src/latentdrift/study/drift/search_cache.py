@@ -42,18 +42,23 @@ class CurvePoints:
     resampling: Resampling
 
     def read(self, delta: float) -> dict[str, Any] | None:
-        """A point made earlier under the same settings."""
+        """Stored point at a delta under equal settings; None where there is none."""
         return self.results.get(_name(delta))
 
     def picture(self, delta: float) -> np.ndarray:
-        """The picture that was kept of a point."""
+        """Stored image of a point, uint8 [H, W, 3]."""
         from PIL import Image
 
         with Image.open(self.results.path(_name(delta), ".png")) as picture:
             return np.asarray(picture)
 
     def make(self, draw: Draw, delta: float) -> None:
-        """Draw, compare, write."""
+        """Sample at a delta, compare with the target, and store the point.
+
+        Args:
+            draw: Samples images at a delta.
+            delta: In standard deviations of unit noise.
+        """
         picture, numbers = draw(delta)
         point = compare(self.target, numbers, self.patients, self.resampling)
         with written(self.results.path(_name(delta), ".png")) as aside:
@@ -63,7 +68,12 @@ class CurvePoints:
     def all(
         self, deltas: Sequence[float], workers: int, report: ProgressCallback
     ) -> list[dict[str, Any]]:
-        """The points of all deltas, in rising order; those that are missing are made.
+        """Points at all deltas, in rising order; missing points are made.
+
+        Args:
+            deltas: Values of delta.
+            workers: Processes at a time.
+            report: Called with (points done, all).
 
         Raises:
             ResourceError: A process was killed.

@@ -20,7 +20,17 @@ def write_editors(
     rows: Sequence[Mapping[str, Any]],
     trips: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """editors.json, editors.md and editors.html; the path of the page."""
+    """Write editors.json, editors.md and editors.html.
+
+    Args:
+        out: Folder that exists.
+        bench: The benchmark.
+        rows: From `editor_benchmark.summarise`.
+        trips: Rows of the round trips; empty: none.
+
+    Returns:
+        Path of editors.html.
+    """
     table = people(rows)
     sentences = words(bench)
     settings = bench.options.model_dump(mode="json")
@@ -42,7 +52,11 @@ def write_editors(
 
 
 def people(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The table for people."""
+    """Table for readers: titles and formatted cells.
+
+    Args:
+        rows: From `editor_benchmark.summarise`.
+    """
     names = [name for name in METRICS if any(name in row["metrics"] for row in rows)]
     return [
         {"change": row["change"], "editor": row["editor"]}
@@ -52,7 +66,7 @@ def people(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def cell(metric: Mapping[str, Any] | None) -> str:
-    """`0.31 [0.22, 0.41]`."""
+    """Table cell of a metric with its 95 % interval, `0.31 [0.22, 0.41]`; a dash for None."""
     if metric is None:
         return DASH
     ends = metric["ci"]
@@ -60,7 +74,7 @@ def cell(metric: Mapping[str, Any] | None) -> str:
 
 
 def words(bench: EditorBenchmark) -> list[str]:
-    """Explanation of the table, in paragraphs."""
+    """Explain the table in paragraphs."""
     options = bench.options
     n = len(bench.cases)
     what = (

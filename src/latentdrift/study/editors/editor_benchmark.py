@@ -78,7 +78,11 @@ class EditorBenchmark:
 
     @classmethod
     def of(cls, model: Model, options: BenchEditorsOptions) -> EditorBenchmark:
-        """The benchmark of a model, with the hints of its ControlNets."""
+        """Set up the benchmark of a model, with the hints of its ControlNets.
+
+        Raises:
+            OptionError: A hint is missing.
+        """
         return cls(model, options, sourced(model, options.cohort))
 
     def __post_init__(self) -> None:
@@ -103,7 +107,7 @@ class EditorBenchmark:
 
     @cached_property
     def able(self) -> tuple[str, ...]:
-        """Editors that this network can be edited by, without a mask from outside."""
+        """Editors that fit this network and need no mask."""
         return tuple(
             name
             for name, row in EDITORS.items()
@@ -112,7 +116,7 @@ class EditorBenchmark:
 
     @property
     def editors(self) -> tuple[str, ...]:
-        """Requested editors; by default all of them."""
+        """Editors of the options; by default all that fit."""
         return self.options.editors or self.able
 
     @property
@@ -127,7 +131,7 @@ class EditorBenchmark:
 
     @cached_property
     def cases(self) -> list[Case]:
-        """Cases to edit."""
+        """Edits with a known truth: visits of a cohort, or phantoms; at most `n`."""
         options = self.options
         spec = self.model.info.spec
         if self.cohort is not None:
@@ -138,15 +142,14 @@ class EditorBenchmark:
 
     @cached_property
     def fine(self) -> np.ndarray:
-        """Fine structure of the originals of all cases, without what they have in common [N, R *
-        R]."""
+        """Fine structure of all originals without their common part, [N, R * R]."""
         structure = fine_structure(np.stack([picture_of(case) for case in self.cases]))
         result: np.ndarray = structure - structure.mean(0)
         return result
 
     @cached_property
     def mean_change(self) -> np.ndarray | None:
-        """Mean change between the training patients' visits; None for a phantom."""
+        """Mean change [R, R] between the visits of training patients; None for phantoms."""
         return None if self.cohort is None else mean_change(self.cohort, self.resolution)
 
     @property
@@ -156,15 +159,14 @@ class EditorBenchmark:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Baselines and editors, and of those that put their changes on the image also what they
-        drew."""
+        """Rows of the table: baselines and editors, see `rows_of`."""
         return (*self.baselines, *(name for editor in self.editors for name in rows_of(editor)))
 
     @cached_property
     def key(self) -> str:
-        """Key of everything that shapes every result.
+        """Hash of everything that determines the results.
 
-        Models and cohorts count by their content, wherever they lie.
+        Models and cohorts count by their content, not by their path.
         """
         places = {"out", "base", "adapter", "also", "cohort"}
         without_effect = {"editors", "n", "bootstrap", "device", "round_trip"}
@@ -174,7 +176,12 @@ class EditorBenchmark:
         return key(options, model.base.hash, model.adapter_records, model.drift.to_dict(), cohort)
 
     def spec(self, editor: str, steps: int | None = None) -> EditSpec:
-        """The options of the benchmark that reach an editor; `steps` in place of its own."""
+        """Options of the benchmark that an editor uses.
+
+        Args:
+            editor: Row of EDITORS.
+            steps: Steps instead of the option's; None: the option's.
+        """
         given = {
             name: getattr(self.options, name)
             for name in ("steps", "strength", "guidance", "image_guidance", "seed")
@@ -183,7 +190,12 @@ class EditorBenchmark:
         return EditSpec(**given | ({"steps": steps} if steps else {}))
 
     def result(self, row: str, case: Case) -> dict[str, Any] | None:
-        """A result made earlier under the same settings."""
+        """Stored metrics of a case under equal settings; None where there are none.
+
+        Args:
+            row: Row of the table.
+            case: The case.
+        """
         stored = self._results(row).get(case.subject.name)
         return stored["metrics"] if stored else None
 
@@ -194,7 +206,14 @@ class EditorBenchmark:
     def keep(
         self, row: str, case: Case, metrics: Mapping[str, float], picture: np.ndarray | None
     ) -> None:
-        """Write a case's result, and its picture where it is one of the first."""
+        """Write the metrics of a case.
+
+        Args:
+            row: Row of the table.
+            case: The case.
+            metrics: Metrics by name.
+            picture: Image [R, R] in [0, 1] for the page; None: none is written.
+        """
         results = self._results(row)
         name = case.subject.name
         if picture is not None:
@@ -204,7 +223,15 @@ class EditorBenchmark:
 
 
 def run(bench: EditorBenchmark, report: ProgressCallback) -> list[dict[str, Any]]:
-    """Every row of the table, made or found: means over cases with their intervals."""
+    """Make the missing edits, and summarise all.
+
+    Args:
+        bench: The benchmark.
+        report: Called with (edits done, all).
+
+    Returns:
+        Rows of the table, from `summarise`.
+    """
     missing = unmade(bench)
     cache = open_inversion_cache(bench)
     first = {case.subject.name for case in bench.cases[:MAX_STRIP_CASES]}
@@ -237,7 +264,7 @@ def open_inversion_cache(bench: EditorBenchmark) -> InversionCache:
 
 
 def unmade(bench: EditorBenchmark) -> list[tuple[str, Case]]:
-    """Baselines and edits that are not there yet."""
+    """Baselines and edits without a stored result: (baseline or editor, case)."""
     every = {name: (name,) for name in bench.baselines} | {
         name: rows_of(name) for name in bench.editors
     }
@@ -250,12 +277,20 @@ def unmade(bench: EditorBenchmark) -> list[tuple[str, Case]]:
 
 
 def rows_of(editor: str) -> tuple[str, ...]:
-    """An editor's rows in the table."""
+    """Rows of an editor in the table.
+
+    There are two where its change is added to the original: the result, and the image as drawn.
+    """
     return (editor, f"{editor}, as drawn") if EDITORS[editor].keeps(None) else (editor,)
 
 
 def outcomes(editor: str, result: Counterfactual) -> dict[str, np.ndarray]:
-    """An edit's picture [R, R] in [0, 1] for each of its rows."""
+    """Images [R, R] in [0, 1] of an edit, by row of the table.
+
+    Args:
+        editor: Row of EDITORS.
+        result: The edit.
+    """
     on_original = unit(result.on_original)
     counterfactual = unit(result.counterfactual)
     return dict(
@@ -268,12 +303,19 @@ def outcomes(editor: str, result: Counterfactual) -> dict[str, np.ndarray]:
 
 
 def picture_of(case: Case) -> np.ndarray:
-    """[R, R] in [0, 1], in the model's geometry."""
+    """Original of a case, [R, R] in [0, 1]."""
     return (case.subject.tensor()[0].mean(0).double().numpy() + 1) / 2
 
 
 def baseline(bench: EditorBenchmark, row: str, case: Case, original: np.ndarray) -> np.ndarray:
-    """Image of a baseline for a case's picture [R, R] in [0, 1]."""
+    """Image of a baseline, [R, R] in [0, 1].
+
+    Args:
+        bench: The benchmark.
+        row: Row of BASELINES.
+        case: The case.
+        original: Its original, [R, R] in [0, 1].
+    """
     if row == MEAN:
         return np.asarray((original + bench.mean_change).clip(0, 1))
     if row == NOTHING:
@@ -290,7 +332,15 @@ def edited(
     cache: InversionCache | None,
     steps: int | None = None,
 ) -> Counterfactual:
-    """A case under an editor; `steps` in place of those of the options."""
+    """Edit a case.
+
+    Args:
+        bench: The benchmark.
+        editor: Row of EDITORS.
+        case: The case.
+        cache: Cache of inversions; None: none is read or written.
+        steps: Steps instead of the option's; None: the option's.
+    """
     options = bench.options
     request = EditPlan(case.changes, case.add, (), editor, options.sentences, bench.model.info)
     wanted = request.request(
@@ -312,14 +362,21 @@ def edited(
 
 
 def unit(x: torch.Tensor) -> np.ndarray:
-    """[1, 3, R, R] in [-1, 1] -> grey [R, R] in [0, 1]."""
+    """Convert an image [1, 3, R, R] in [-1, 1] to grey [R, R] in [0, 1]."""
     return ((x[0].double().mean(0).numpy() + 1) / 2).clip(0, 1)
 
 
 def score(
     bench: EditorBenchmark, case: Case, original: np.ndarray, edited_image: np.ndarray
 ) -> dict[str, float]:
-    """Metrics of one edit."""
+    """Metrics of one edit, rows of METRICS.
+
+    Args:
+        bench: The benchmark.
+        case: The case.
+        original: Original [R, R] in [0, 1].
+        edited_image: Edit [R, R] in [0, 1].
+    """
     three = original[None], edited_image[None], case.truth[None]
     scores = dict(against_truth(*three)) if bench.cohort is None else {}
     scores |= against_visit(*three)
@@ -349,7 +406,11 @@ def _of_structure(
 
 
 def fine_structure(pictures: np.ndarray) -> np.ndarray:
-    """Pictures [N, R, R] without their smooth part, as unit vectors [N, R * R]."""
+    """Images without their smooth part, as unit vectors [N, R * R].
+
+    Args:
+        pictures: [N, R, R].
+    """
     from scipy.ndimage import gaussian_filter
 
     smooth = gaussian_filter(pictures, (0, COARSE * pictures.shape[1], COARSE * pictures.shape[1]))
@@ -359,8 +420,16 @@ def fine_structure(pictures: np.ndarray) -> np.ndarray:
 
 
 def recognised(bench: EditorBenchmark, case: Case, edited_image: np.ndarray) -> float:
-    """1 where an edit is more like its own original than like any other person's, 0 elsewhere; NaN
-    where nobody else is there."""
+    """Whether an edit is more similar to its own original than to that of any other person.
+
+    Args:
+        bench: The benchmark.
+        case: The case.
+        edited_image: Edit [R, R] in [0, 1].
+
+    Returns:
+        1 or 0; NaN where there is no other person.
+    """
     others = [place for place, other in enumerate(bench.cases) if other.patient != case.patient]
     if not others:
         return float("nan")
@@ -370,7 +439,7 @@ def recognised(bench: EditorBenchmark, case: Case, edited_image: np.ndarray) -> 
 
 
 def summarise(bench: EditorBenchmark) -> Iterator[dict[str, Any]]:
-    """Rows of the table, a change at a time."""
+    """Rows of the table, one change after another: change, editor, and metrics as in `mean`."""
     for group in dict.fromkeys(case.group for case in bench.cases):
         cases = [case for case in bench.cases if case.group == group]
         for row in bench.rows:
@@ -390,7 +459,16 @@ def summarise(bench: EditorBenchmark) -> Iterator[dict[str, Any]]:
 def mean(
     values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions
 ) -> dict[str, Any] | None:
-    """Over cases, with its interval; None where no value is known."""
+    """Mean of a metric over cases, with its interval over patients.
+
+    Args:
+        values: Value of each case; None is skipped.
+        cases: The cases.
+        options: Resamples and seed.
+
+    Returns:
+        The metric with value and ci; None without any value.
+    """
     known = [
         (value, case.patient)
         for value, case in zip(values, cases, strict=True)
@@ -410,7 +488,8 @@ def mean(
 
 
 def strips(bench: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:
-    """Pictures of the first cases for the page: as they are, as they should be, and each row's."""
+    """Strips of the first cases for the page, with titles: original, truth, and each row of the
+    table."""
     from PIL import Image
 
     cases = bench.cases[:MAX_STRIP_CASES]
@@ -427,6 +506,6 @@ def strips(bench: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:
 
 
 def eight_bits(picture: np.ndarray) -> np.ndarray:
-    """[R, R] in [0, 1] -> uint8."""
+    """Convert an image in [0, 1] to uint8 of the same shape."""
     result: np.ndarray = np.rint(np.asarray(picture).clip(0, 1) * 255).astype(np.uint8)
     return result

@@ -128,8 +128,15 @@ class Visits:
 
 
 def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
-    """The ends of every patient and view of a split that came twice, where a prompt can tell them
-    apart."""
+    """First and last visit of each patient and view with several visits.
+
+    Visits that a prompt cannot distinguish are left out.
+
+    Args:
+        cohort: The cohort.
+        split: Its split.
+        spec: Attributes that prompts can state.
+    """
     table = cohort.rows(split)
     pairs = []
     for first, last in _ends(table):
@@ -192,8 +199,16 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -
 
 
 def mean_change(cohort: Cohort, resolution: int) -> np.ndarray:
-    """Mean change between first and last visit of the training patients: [R, R], 1 is the whole
-    range."""
+    """Mean difference between last and first visit of training patients, [R, R]; intensities in [0,
+    1].
+
+    Args:
+        cohort: The cohort.
+        resolution: R, pixels on a side.
+
+    Returns:
+        Zeros where no training patient has two visits.
+    """
     table = cohort.rows("train")
     ends = list(_ends(table))
     if not ends:

@@ -20,13 +20,13 @@ COLOURS = ("#d1603d", "#4878a8", "#5a8f5a", "#8f5a8f", "#8f7a3a", "#3a7a8f", "#5
 
 
 def round_trip_settings(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
-    """Every editor that inverts images, at every number of steps."""
+    """All pairs of an editor that inverts images and a number of steps."""
     able = [name for name in bench.editors if EDITORS[name].inversion(None) is not None]
     return [(name, steps) for name in able for steps in bench.options.round_trip]
 
 
 def unmade(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case]]:
-    """Round trips that are not there yet."""
+    """Round trips without a stored result: (editor, steps, case)."""
     every = [
         (editor, steps, case)
         for editor, steps in round_trip_settings(bench)
@@ -38,8 +38,15 @@ def unmade(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case
 def run(
     bench: editor_benchmark.EditorBenchmark, cache: InversionCache, report: ProgressCallback
 ) -> list[dict[str, Any]]:
-    """Mean absolute error of the reconstruction for each editor and number of steps, and of the
-    autoencoder alone (0 steps)."""
+    """Mean absolute error of the reconstruction for each editor and number of steps.
+
+    The error of the autoencoder alone stands at 0 steps.
+
+    Args:
+        bench: The benchmark.
+        cache: Cache of inversions.
+        report: Called with (round trips done, all).
+    """
     missing = unmade(bench)
     for done, (editor, steps, case) in enumerate(missing, start=1):
         outcome = editor_benchmark.edited(bench, editor, case, cache, steps=steps)
@@ -80,7 +87,11 @@ def run(
 
 
 def blocks(rows: Sequence[Mapping[str, Any]]) -> list[html_report.Block]:
-    """A table and a plot; nothing without round trips."""
+    """Table and plot of round trips for the page; empty without any.
+
+    Args:
+        rows: From `run`.
+    """
     if not rows:
         return []
     table = [

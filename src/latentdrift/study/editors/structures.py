@@ -51,8 +51,14 @@ class Structure:
     def of(
         cls, kind: str, before: np.ndarray, after: np.ndarray, tissues: dict[str, int]
     ) -> Structure:
-        """Build the structure from the label maps [R, R] of a phantom before and after the
-        change."""
+        """Find the structure of a phantom and the region in which the counterfactual may have it.
+
+        Args:
+            kind: Row of MEASURES.
+            before: Label map [R, R] of the original.
+            after: Label map [R, R] of the true counterfactual.
+            tissues: Tissue -> label.
+        """
         measure = MEASURES[kind]
         value = tissues[measure.label]
         either = (before == value) | (after == value)
@@ -62,11 +68,18 @@ class Structure:
         return cls(measure, before == value, region)
 
     def size(self, picture: np.ndarray, original: np.ndarray) -> float:
-        """Size of the structure in a picture [R, R], by its grey levels; changes of heart width
-        come out a sixth too small.
+        """Measure the structure in an image by grey levels; changes of heart width come out a sixth
+        too small.
 
-        A pixel of the region belongs to the structure where it is nearer to the structure's mean
-        grey level than to that of the rest, both taken from the original picture.
+        A pixel of the region belongs to the structure if its grey level is nearer to the
+        structure's mean than to that of the rest. Both means come from the original.
+
+        Args:
+            picture: Image [R, R].
+            original: Original [R, R], of the same scale.
+
+        Returns:
+            Share of all pixels; for a width, the share of the picture's width.
         """
         levels = original[self.original].mean(), original[self.region & ~self.original].mean()
         limit = sum(levels) / 2
