@@ -45,7 +45,12 @@ class InfoPart(Checked):
     @model_validator(mode="wrap")
     @classmethod
     def keep_key_order(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Note the order of the keys, known and unknown."""
+        """Validate a part, and note the order of its keys for `in_key_order`.
+
+        Args:
+            data: Content of the part, as pydantic gives it.
+            handler: The validation that this one wraps.
+        """
         part = handler(data)
         if isinstance(data, Mapping):
             part._key_order = tuple(data)
@@ -53,13 +58,17 @@ class InfoPart(Checked):
 
     @model_serializer(mode="wrap")
     def in_key_order(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write the keys in the order in which they were read; later ones follow."""
+        """Serialise a part with its keys in the order in which they were read; new ones follow.
+
+        Args:
+            handler: The serialisation that this one wraps.
+        """
         content: dict[str, Any] = handler(self)
         ordered = {key: content[key] for key in self._key_order if key in content}
         return ordered | content
 
     def to_dict(self) -> dict[str, Any]:
-        """Content as plain values, without the defaults of what was not given."""
+        """Content as JSON values; fields that were not given are left out."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -82,7 +91,7 @@ class BaseInfo(InfoPart):
 
     @classmethod
     def of_base(cls, base: Base) -> Self:
-        """Name, hash, shape and family of a base."""
+        """Describe a base by name, hash, shape and family."""
         content = {"resolution": base.resolution, "latent_channels": base.latent_channels}
         return cls.model_validate({**_identity(base), **content})
 
@@ -111,11 +120,11 @@ class HintInfo(InfoPart):
 
     @classmethod
     def of_hint(cls, hint: Hint) -> Self:
-        """A hint as it stands in adapter.json."""
+        """Describe a hint for adapter.json."""
         return cls(**hint.to_dict())
 
     def hint(self) -> Hint:
-        """The hint itself."""
+        """Build the hint that this entry describes."""
         return Hint.from_dict(self.to_dict())
 
 
@@ -143,7 +152,7 @@ class DriftInfo(InfoPart):
 
     @property
     def is_none(self) -> bool:
-        """Whether a stock pipeline draws the same without it."""
+        """Whether the drift is zero, so a stock pipeline draws equal images without it."""
         return not any((*self.train, *self.infer)) and not self.groups and self.start == "shift"
 
 
@@ -191,7 +200,7 @@ class PromptInfo(InfoPart):
     instruction: str | None = None
 
     def manner(self) -> Manner:
-        """Prompt style, as a type of the prompts package."""
+        """Prompt style as a type of the prompts package."""
         return Manner(
             self.style,
             self.patient_info,
@@ -237,7 +246,7 @@ class PreviewVerdict(InfoPart):
 
     @property
     def line(self) -> str:
-        """One line of a log or card."""
+        """Verdict in one line, for a log or a model card."""
         return (
             f"{self.pictures} pictures, judged by critics of anatomy: {self.colour}. "
             f"{self.sentence}"
@@ -353,19 +362,23 @@ class AdapterInfo(InfoPart):
 
     @property
     def side(self) -> int:
-        """Pixels on a side of the images that it draws."""
+        """Pixels on a side of the images that the model draws.
+
+        Raises:
+            ValueError: adapter.json names no resolution.
+        """
         if self.resolution is None:
             raise ValueError("adapter.json names no resolution")
         return self.resolution
 
     @property
     def spec(self) -> Spec:
-        """Attributes as the prompts package takes them."""
+        """Attributes that a prompt can state, as the prompts package takes them."""
         return {name: attribute.to_dict() for name, attribute in self.attributes.items()}
 
     @property
     def training(self) -> PromptTraining:
-        """Statements of the training prompts, to compare other prompts with."""
+        """Content of the training prompts, with which other prompts are compared."""
         return PromptTraining(
             manner=self.prompt.manner(),
             describe=self.describe,
@@ -376,10 +389,13 @@ class AdapterInfo(InfoPart):
 
     @property
     def window(self) -> Range | None:
-        """The one intensity window that all training images had; None where each had its own.
+        """Intensity window that all training images shared.
 
-        The range of a number format is no window: 8-bit images state nothing of the intensities of
-        other sources.
+        The full range of a number format is no window, because 8-bit images do not define the
+        intensities of other sources.
+
+        Returns:
+            (low, high) in the unit of the images; None where windows differ or are unknown.
         """
         if self.intensity is None:
             return None

@@ -113,7 +113,14 @@ class Base:
         return self.family.factor(self)
 
     def latent_size(self, resolution: int | None = None) -> int:
-        """Latents on a side at a resolution in pixels; default: the base's own."""
+        """Latents on a side.
+
+        Args:
+            resolution: Pixels on a side; None: the base's own.
+
+        Raises:
+            OptionError: The resolution does not fit the base.
+        """
         pixels = resolution or self.resolution
         step = self.factor * self.family.latent_multiple(self)
         if pixels % step:
@@ -125,21 +132,29 @@ class Base:
 
     @torch.no_grad()
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation [B, C, h, w] of the scaled latent of pixels x [B, 3, H, W] in
-        [-1, 1]."""
+        """Encode images.
+
+        Args:
+            x: Pixels [B, 3, H, W] in [-1, 1].
+
+        Returns:
+            Mean and standard deviation of the scaled latents, [B, C, h, w] each.
+        """
         return self.family.moments(self, self._pixels(x))
 
     @torch.no_grad()
     def decode(self, x0: Tensor) -> Tensor:
-        """Pixels [B, 3, H, W] in [-1, 1] of scaled latents."""
+        """Decode scaled latents [B, C, h, w] to pixels [B, 3, H, W] in [-1, 1]."""
         return self.family.decode(self, x0.to(self.device, self.vae.dtype))
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """[B, D] mean and spread of the autoencoder's hidden layers: a feature space that is always
-        at hand.
+        """Mean and spread of each channel of the autoencoder's hidden layers, [B, D].
 
-        Each layer is in units of its response to flat pictures, so that none drowns the others.
+        Each layer is in units of its response to constant images, so no layer dominates.
+
+        Args:
+            x: Pixels [B, 3, H, W] in [-1, 1].
         """
         return torch.cat(
             [torch.cat([h.mean((2, 3)), h.std((2, 3))], dim=1) for h in self.feature_maps(x)], dim=1
@@ -147,8 +162,11 @@ class Base:
 
     @torch.no_grad()
     def feature_maps(self, x: Tensor) -> list[Tensor]:
-        """Hidden layers [B, C, h, w] of the autoencoder for pixels x [B, 3, H, W] in [-1, 1], each
-        in the units of `features`."""
+        """Hidden layers of the autoencoder, [B, C, h, w] each, in the units of `features`.
+
+        Args:
+            x: Pixels [B, 3, H, W] in [-1, 1].
+        """
         parts = zip(self._activations(self._pixels(x)), self._flat_response, strict=True)
         return [h / scale for h, scale in parts]
 
@@ -174,7 +192,7 @@ class Base:
         return seen
 
     def tokens(self, prompts: Sequence[str]) -> Tensor:
-        """Token ids [B, L] of prompts, padded: those that attention maps refer to.
+        """Padded token ids [B, L] of prompts, for the text encoder that attention maps belong to.
 
         Raises:
             OptionError: As `tokenize`.
@@ -182,11 +200,10 @@ class Base:
         return self.tokenize(prompts)[0]
 
     def tokenize(self, prompts: Sequence[str]) -> TokenIds:
-        """Token ids [B, L] of prompts for each text encoder, padded.
+        """Padded token ids [B, L] of prompts, for each text encoder.
 
         Raises:
-            OptionError: A prompt is longer than the text encoder can read; nothing is cut off
-                silently.
+            OptionError: A prompt is longer than the text encoder can read; nothing is cut silently.
         """
         limit = self.token_limit
         for prompt in prompts:
@@ -200,16 +217,16 @@ class Base:
 
     @property
     def token_limit(self) -> int:
-        """Tokens of a prompt that the text encoder reads, without those that every prompt has."""
+        """Largest number of tokens in a prompt, without those that every prompt has."""
         return self.family.token_limit(self)
 
     def count(self, prompt: str) -> int:
-        """Tokens of a prompt, without those that every prompt has."""
+        """Number of tokens in a prompt, without those that every prompt has."""
         return self.family.count(self, prompt)
 
     def readable(self, prompt: str) -> str:
-        """The prompt, cut after the last word that the text encoder reads; itself if that is
-        none."""
+        """Cut a prompt after the last word that the text encoder reads; a shorter prompt is
+        unchanged."""
         if self.count(prompt) <= self.token_limit:
             return prompt
         words = prompt.split()
@@ -229,7 +246,11 @@ class Base:
         return self.encode(self.tokenize(prompts))
 
     def encode(self, tokens: TokenIds) -> Conditioning:
-        """Encode token ids [B, L], with a gradient where the text encoder is trained."""
+        """Encode token ids; there is a gradient where the text encoder is trained.
+
+        Args:
+            tokens: [B, L] for each text encoder, from `tokenize`.
+        """
         return self.family.encode(self, tuple(ids.to(self.device) for ids in tokens))
 
     @property
@@ -258,7 +279,7 @@ class Base:
 
     @property
     def shows(self) -> str:
-        """Inputs of the network beside noise and text, in words."""
+        """Inputs of the network beside noise and text, in words; empty where there are none."""
         hints = (
             ["a hint" if len(self.controls) == 1 else f"{len(self.controls)} hints"]
             if self.controls
@@ -270,15 +291,17 @@ class Base:
         )
 
     def source(self, x0: Tensor) -> Tensor:
-        """Scaled latents as a network that `sees_source` is shown them: without the scaling factor,
-        as diffusers has it."""
+        """Convert scaled latents [B, C, h, w] to the source input of a network that `sees_source`.
+
+        The scaling factor is removed, as in diffusers.
+        """
         return self.family.source(self, x0)
 
     def denoiser(self) -> Denoiser:
-        """The network as a function: (xt in VP units, t, conditioning) -> prediction in xt's dtype.
+        """Network as a function: (xt in VP units, t, conditioning) -> prediction in xt's dtype.
 
-        Calling it raises BaseModelError where the conditioning has other images than the network
-        reads: a source where it `sees_source`, and a hint for each of its `controls`.
+        A call raises BaseModelError where the conditioning has other images than the network reads:
+        a source where it `sees_source`, and a hint for each of its `controls`.
         """
 
         def denoise(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:
@@ -337,7 +360,14 @@ def _fast_precision(device: torch.device) -> str:
 
 
 def identity(name: str | Path) -> str:
-    """The hash of a base, without loading it; arguments and errors of `Base.load`."""
+    """Hash of a base, without loading it.
+
+    Args:
+        name: Named base, folder or hub id.
+
+    Raises:
+        BaseModelError: As `Base.load`.
+    """
     folder = model_files.find(str(name))
     family = family_of(folder)
     variants = model_files.check(folder, family)
@@ -345,7 +375,7 @@ def identity(name: str | Path) -> str:
 
 
 def read_schedule(folder: Path) -> Schedule:
-    """The schedule that the base in a folder was trained with."""
+    """Schedule that the base in a diffusers folder was trained with."""
     return family_of(folder).read_schedule(folder)
 
 

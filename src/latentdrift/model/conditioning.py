@@ -56,11 +56,16 @@ class Conditioning:
         return self._map(lambda tensor: tensor[rows])
 
     def expand(self, n: int) -> Conditioning:
-        """The conditioning of one image, repeated for n images without a copy."""
+        """Repeat the conditioning of one image for n images, without a copy."""
         return self._map(lambda tensor: tensor.expand(n, *tensor.shape[1:]))
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Conditioning:
-        """Move the conditioning to a device and, except the mask, to a number format."""
+        """Move the conditioning to a device and, except the mask, to a number format.
+
+        Args:
+            device: The device.
+            dtype: The number format; None: unchanged.
+        """
         moved = self._map(lambda tensor: tensor.to(device, dtype))
         return moved if self.mask is None else replace(moved, mask=self.mask.to(device))
 

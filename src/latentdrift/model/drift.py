@@ -112,7 +112,16 @@ class Drift:
 
     @classmethod
     def of(cls, delta: Sequence[float], mode: str = "both", form: str = "noise_mean") -> Drift:
-        """The drift `delta`, one value per latent channel, in a mode; zeros are none."""
+        """Drift with one value per latent channel.
+
+        Args:
+            delta: Values in standard deviations of unit noise; zeros are no drift.
+            mode: Row of MODES: training, start or both.
+            form: Row of FORMS.
+
+        Raises:
+            OptionError: An unknown mode or form.
+        """
         if mode not in MODES:
             raise unknown("drift mode", mode, MODES)
         if form not in FORMS:
@@ -171,8 +180,11 @@ class Drift:
 
     @property
     def mode(self) -> str:
-        """`off`, or the row of MODES that these values are; trained drift under a start that is no
-        row is `train+` that start."""
+        """Row of MODES that these values are, or `off`.
+
+        Drift of training under a start that no row combines with it is `train+` and the name of the
+        start.
+        """
         train = any(any(part.train) for part in self._parts)
         start = self.start if self.has_start or self.start != "shift" else None
         known = {row: mode for mode, row in MODES.items()} | {(False, None): "off"}
@@ -180,24 +192,30 @@ class Drift:
 
     @property
     def has_start(self) -> bool:
-        """Whether sampling starts from values of its own, in any class."""
+        """Whether the start has values of its own, for all images or for a class."""
         return any(any(part.infer) for part in self._parts)
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Number of values of each drift in it, in training and at the start; 0 where there is
-        none."""
+        """Number of values in training and at the start, of the drift for all and of each class; 0
+        for none."""
         return tuple(len(values) for part in self._parts for values in (part.train, part.infer))
 
     @property
     def plain(self) -> Drift:
-        """Drift with the start that training prepared the network for: unit noise, drifted as in
-        training."""
+        """Drift whose start is the one that training prepared the network for.
+
+        It is unit noise, with the drift of training.
+        """
         groups = tuple(replace(group, infer=group.train) for group in self.groups)
         return replace(self, infer=self.train, start="shift", groups=groups)
 
     def moved(self, shift: Sequence[float]) -> Drift:
-        """Drift with the mean of every start moved by a shift per channel."""
+        """Drift with the mean of every start moved.
+
+        Args:
+            shift: Shift of each channel, [C], in standard deviations of unit noise.
+        """
 
         def on(infer: Sequence[float]) -> tuple[float, ...]:
             return tuple(a + b for a, b in zip(infer or (0.0,) * len(shift), shift, strict=True))
@@ -210,8 +228,10 @@ class Drift:
         return [self, *self.groups]
 
     def of_prompt(self, prompt: str) -> Drift:
-        """The drift of an image with this prompt: its class's, which is the longest phrase in it,
-        or the one for all."""
+        """Drift of an image with this prompt.
+
+        It is that of the class with the longest phrase in the prompt, else the drift for all.
+        """
         fitting = [
             group
             for group in self.groups
@@ -247,8 +267,15 @@ class Drift:
     def wrap_training(
         self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()
     ) -> Denoiser:
-        """Wrap a denoiser for training on plain noise; it differs from `wrap` where a form leaves
-        the target alone."""
+        """Wrap a denoiser for training on plain noise.
+
+        It differs from `wrap` in forms that leave the target unchanged.
+
+        Args:
+            denoiser: The network.
+            schedule: Its schedule.
+            prompts: Prompt of each image, for drift by class; empty: the drift for all.
+        """
         trained = _stack([drift.train for drift in self._each(prompts)])
         return _shifted(
             denoiser, schedule, trained, trained if FORMS[self.form].target else torch.zeros(1, 1)
@@ -266,25 +293,40 @@ class Drift:
         return [self.of_prompt(prompt) for prompt in prompts]
 
     def shift(self, s_T: float | Tensor) -> Tensor:
-        """Mean [C] (or [1], if zero) of a plain start yT, float64, where s_T is the noise level
-        that sampling starts from."""
+        """Mean of a plain start yT, float64 [C], or [1] if zero.
+
+        Args:
+            s_T: Noise level at which sampling starts.
+        """
         form = FORMS[self.form]
         start = self.infer if form.start else ()
         trained = self.train if form.target else ()
         return (_values(start) - _values(trained)) * s_T
 
     def noise_shift(self, s_T: float | Tensor) -> Tensor:
-        """Mean [C] (or [1], if zero) of the noise in a start that leaks an image, float64.
+        """Mean of the noise in a start that leaks an image, float64 [C], or [1] if zero.
 
         A network trained with drift expects xT = a x0 + s (eps + delta_train): the image and the
-        drift add. The wrapped network sees yT + s delta_train, so that yT has plain noise; a
-        network that is not wrapped is given xT itself.
+        drift add. The wrapped network receives yT + s delta_train, so yT has plain noise. A network
+        that is not wrapped receives xT itself.
+
+        Args:
+            s_T: Noise level at which sampling starts.
         """
         return _values(() if FORMS[self.form].target else self.train) * s_T
 
     def after_step(self, steps: int) -> Tensor | None:
-        """Value added to xt after each of `steps` steps, [C, 1, 1]; None in forms that add
-        nothing."""
+        """Value added to xt after each sampling step.
+
+        Args:
+            steps: Number of sampling steps.
+
+        Returns:
+            [C, 1, 1]; None in forms that add nothing.
+
+        Raises:
+            OptionError: The form has one value for all, and the drift differs by class.
+        """
         part = FORMS[self.form].per_step
         if part is not None and self.groups:
             raise OptionError(
@@ -296,8 +338,11 @@ class Drift:
         return torch.tensor(self.infer, dtype=torch.float64).reshape(-1, 1, 1) * part(steps)
 
     def at(self, ratio: float) -> Drift:
-        """A start of the same leaked signal where it is `ratio` times as large: another first time
-        of the sampler."""
+        """Rescale the start for another first time of the sampler, so it leaks equal signal.
+
+        Args:
+            ratio: Signal at the new first time over that at the old one.
+        """
         if ratio == 1:
             return self
 
@@ -313,7 +358,7 @@ class Drift:
         return replace(self, infer=moved(self), groups=groups)
 
     def to_dict(self) -> dict[str, Any]:
-        """Entry in adapter.json and record.json."""
+        """Content for adapter.json and record.json."""
         stored = {
             "mode": self.mode,
             "form": self.form,
@@ -329,10 +374,10 @@ class Drift:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Drift:
-        """Back from `to_dict`.
+        """Build the drift from `to_dict`.
 
         Raises:
-            AdapterError: another form of drift, or values that are not finite numbers.
+            AdapterError: An unknown form or start, or values that are not finite numbers.
         """
         form = stored.get("form")
         start = stored.get("start", "shift")
@@ -368,7 +413,11 @@ class Drift:
 
 
 def check_given(text: str, start: str) -> None:
-    """Refuse a value of drift for a start that takes its mean from the cohort.
+    """Refuse a given value of drift for a start whose mean comes from the cohort.
+
+    Args:
+        text: The value, for the message.
+        start: Name of the start.
 
     Raises:
         OptionError: The start is no row of PLAIN.

@@ -81,9 +81,10 @@ class FlowSchedule(Process):
 
 
 def sd3_denoiser(transformer: Any) -> Denoiser:
-    """An SD3-shaped transformer as a function: (xt [B, C, h, w], t, conditioning) -> eps - x0.
+    """Wrap an SD3-shaped transformer: (xt [B, C, h, w], t, conditioning) -> eps - x0.
 
-    It reads `embeddings` and `pooled`.
+    Args:
+        transformer: Reads `embeddings` and `pooled` of the conditioning.
     """
 
     def denoise(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:

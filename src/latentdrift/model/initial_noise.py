@@ -48,10 +48,13 @@ class Statistics:
 
     @classmethod
     def measure(cls, means: Iterable[Tensor]) -> Statistics:
-        """Measure statistics of posterior means of scaled latents, N of [C, h, w], in one pass.
+        """Measure the statistics of latents in one pass.
+
+        Args:
+            means: Posterior means of scaled latents, [C, h, w] each.
 
         Raises:
-            CohortError: fewer than two images, or latents that are not finite.
+            CohortError: Fewer than two images, or latents that are not finite.
         """
         levels = list[Tensor]()
         sums = list[Tensor]()
@@ -86,7 +89,7 @@ class Statistics:
         )
 
     def save(self, folder: Path) -> None:
-        """Write FILE into an adapter folder."""
+        """Write the statistics as FILE into an adapter folder."""
         from safetensors.torch import save_file
 
         save_file({field.name: getattr(self, field.name) for field in fields(self)}, folder / FILE)
@@ -96,7 +99,7 @@ class Statistics:
         """Load the statistics of an adapter folder; None where it has none.
 
         Raises:
-            AdapterError: the file is damaged.
+            AdapterError: The file is damaged.
         """
         from safetensors.torch import load_file
 
@@ -129,13 +132,12 @@ class Place:
 
 
 def pin(place: Place) -> Tensor:
-    """The spatial mean of every channel is what drift says, and not left to chance."""
+    """Start [C, h, w] whose spatial mean in every channel is exactly that of the drift."""
     return place.z - place.z.mean((1, 2), keepdim=True) + place.shift
 
 
 def pin_sample(place: Place) -> Tensor:
-    """Start with a spatial mean drawn per image, a N(m, cov), as the cohort's images have
-    theirs."""
+    """Start [C, h, w] whose spatial mean is sampled: a N(m, cov), as in the cohort's images."""
     statistics = place.statistics
     values, vectors = torch.linalg.eigh(
         statistics.covariance
@@ -152,8 +154,10 @@ def pin_sample(place: Place) -> Tensor:
 
 
 def leak_pixel(place: Place) -> Tensor:
-    """a x + s z with x from every latent pixel's own mean and spread (Everaert et al. 2024, section
-    4.1)."""
+    """Start a x + s z [C, h, w], with x from the mean and spread of each latent pixel.
+
+    Everaert et al. 2024, section 4.1.
+    """
     statistics = place.statistics
     x = statistics.pixel_mean + statistics.pixel_std * torch.randn(
         place.z.shape, generator=place.generator
@@ -162,8 +166,10 @@ def leak_pixel(place: Place) -> Tensor:
 
 
 def leak_low(place: Place) -> Tensor:
-    """a x + s z with x from the lowest frequencies' means and spreads (Everaert et al. 2024,
-    section 4.2, in our basis)."""
+    """Start a x + s z [C, h, w], with x from the mean and spread of the lowest frequencies.
+
+    Everaert et al. 2024, section 4.2, in our basis.
+    """
     statistics = place.statistics
     low = statistics.low_mean + statistics.low_std * torch.randn(
         statistics.low_mean.shape, generator=place.generator
@@ -212,10 +218,15 @@ def begin(
 
 
 def check(start: str, statistics: Statistics | None, size: tuple[int, int, int]) -> None:
-    """See that a start can be drawn.
+    """Check that a start can be sampled.
+
+    Args:
+        start: Row of STARTS.
+        statistics: Statistics of the training latents; None: unknown.
+        size: (C, h, w) of the latents.
 
     Raises:
-        OptionError: the statistics that it needs are missing, or of another size.
+        OptionError: The statistics that it needs are missing, or of another size.
     """
     if start in PLAIN:
         return

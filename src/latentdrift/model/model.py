@@ -43,7 +43,7 @@ class LoadedAdapter:
     """The hint that it reads, of a ControlNet."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Content for a record: no place, which may name a person."""
+        """Content for a record; the path is left out, because it may name a person."""
         weight = {} if self.place is None else {"weight": self.weight}
         return {"method": self.method, **weight, "sha256": self.sha256}
 
@@ -106,14 +106,17 @@ class Model:
 
     @property
     def is_base(self) -> bool:
-        """Whether no adapter is in it."""
+        """Whether the model is a base without adapters."""
         return self.info.method is None
 
     def about(self, cohort: Cohort) -> Model:
-        """The model, prompted about a cohort.
+        """Model whose prompts describe a cohort.
 
-        A base alone takes the cohort's words, and draws grey images of a grey cohort. An adapter
-        keeps its own words.
+        A base takes the cohort's words, and draws grey images for a grey cohort. An adapter keeps
+        its own words.
+
+        Args:
+            cohort: The cohort.
         """
         if not self.is_base:
             return self
@@ -129,14 +132,15 @@ class Model:
         return replace(self, info=self.info.model_copy(update=words))
 
     def without(self) -> Model:
-        """The base alone, bit for bit as it was; this model is used up."""
+        """Remove all adapters; the base is unchanged bit for bit. Do not use this model
+        afterwards."""
         from latentdrift.adapt.loading import unload_adapters
 
         return Model.of_base(unload_adapters(self), self.info.resolution)
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        """Fingerprints of the cohorts of its adapters, as far as they are known."""
+        """Fingerprints of the cohorts of the adapters, where known."""
         known = [adapter.cohort_fingerprint for adapter in self.adapters]
         return tuple(fingerprint for fingerprint in known if fingerprint is not None)
 
@@ -147,7 +151,7 @@ class Model:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Plain values that decide what the model draws, for the key of a cache."""
+        """JSON values that determine what the model draws, for the key of a cache."""
         return {
             **self.info.to_dict(),
             "adapters": self.adapter_records,
@@ -179,7 +183,15 @@ class Model:
         return result
 
     def edit_all(self, source: Cohort | Path | str, **options: Any) -> list[Counterfactual]:
-        """Make the counterfactuals of a cohort, a volume or several values; see `edit`."""
+        """Make the counterfactuals of a cohort, a volume or several values.
+
+        Args:
+            source: Cohort, image file or folder.
+            options: Options of `edit`.
+
+        Raises:
+            OptionError, InputError, CohortError: As `edit`.
+        """
         result: list[Counterfactual] = load("latentdrift.api.functions:edit_all")(
             self, source, **options
         )

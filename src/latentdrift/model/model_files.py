@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def cards() -> dict[str, dict[str, Any]]:
-    """The named bases: name -> row of cards.yaml."""
+    """Named bases: name -> row of cards.yaml."""
     import yaml
 
     result: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -46,7 +46,7 @@ def find(name: str, *, fetch: bool = True) -> Path:
 
 
 def check_name(name: str) -> None:
-    """See that a base is a named one, a folder, or can be a hub id.
+    """Check that a name can be a base: a named one, a folder, or a hub id.
 
     Raises:
         BaseModelError: It is none of these.
@@ -63,7 +63,7 @@ def check_name(name: str) -> None:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name can be a repository's on the Hugging Face hub."""
+    """Whether a name has the form of a repository on the Hugging Face hub, `owner/name`."""
     looks_like_path = name.startswith((".", "/", "~")) or Path(name).suffix in (
         ".safetensors",
         ".ckpt",
@@ -112,13 +112,17 @@ def _patterns(family: Family) -> list[str]:
 
 
 def check(folder: Path, family: Family) -> dict[str, str | None]:
-    """See that a folder is complete, before anything heavy is loaded.
+    """Check that the folder of a base is complete, before anything large is loaded.
+
+    Args:
+        folder: Diffusers folder.
+        family: Family of the base.
 
     Returns:
         Component -> variant of its weights, None or "fp16".
 
     Raises:
-        BaseModelError: Something is missing, of another class, or no weights.
+        BaseModelError: A file is missing, of another class, or no weights.
     """
     files = {
         **dict.fromkeys(family.weights, "config.json"),
@@ -162,8 +166,17 @@ def _variant(folder: Path, part: str, stem: str) -> str | None:
 
 
 def index(folder: Path) -> dict[str, Any]:
-    """model_index.json, which names the pipeline and the class of each component; empty where there
-    is none."""
+    """Content of model_index.json, which names the pipeline and the class of each component.
+
+    Args:
+        folder: Diffusers folder.
+
+    Returns:
+        The content; empty where there is no such file.
+
+    Raises:
+        BaseModelError: The file is not JSON.
+    """
     path = folder / "model_index.json"
     return config(path) if path.is_file() else {}
 
@@ -206,7 +219,11 @@ def _check_vocabulary(folder: Path) -> None:
 
 
 def instead_of_weights(path: Path) -> str | None:
-    """Explain a file that is no weights, and what to do; None where it may be weights."""
+    """Describe a file that holds no weights, such as a Git LFS pointer, and the remedy.
+
+    Returns:
+        The description; None where the file may hold weights.
+    """
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
@@ -223,7 +240,11 @@ def instead_of_weights(path: Path) -> str | None:
 
 
 def config(path: Path) -> dict[str, Any]:
-    """The contents of one of diffusers' JSON files."""
+    """Read one of diffusers' JSON files.
+
+    Raises:
+        BaseModelError: It is not JSON.
+    """
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return result
@@ -234,13 +255,26 @@ def config(path: Path) -> dict[str, Any]:
 
 
 def weights(folder: Path, part: str, stem: str, variant: str | None) -> Path:
-    """Path at which diffusers keeps the weights of a component."""
+    """Path at which diffusers stores the weights of a component.
+
+    Args:
+        folder: Diffusers folder.
+        part: Component, a sub-folder.
+        stem: File name without its ending.
+        variant: Variant of the weights, as "fp16"; None: the plain one.
+    """
     return folder / part / ".".join([stem, *([variant] if variant else []), "safetensors"])
 
 
 @lru_cache(maxsize=64)
 def sha256(path: Path, mtime_ns: int, size: int) -> str:
-    """Hash of a file's contents, remembered as long as its time and size stay."""
+    """SHA-256 of a file's content, cached by path, time and size.
+
+    Args:
+        path: The file.
+        mtime_ns: Its time of modification in nanoseconds.
+        size: Its size in bytes.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -23,12 +23,17 @@ Draw = Callable[[tuple[int, ...]], Tensor]
 
 
 def pyramid(eps: Tensor, discount: float, draw: Draw) -> Tensor:
-    """Noise of ever coarser grids on top, level i weighted by discount^i, and the sum scaled to
-    variance 1 (Whitaker 2023).
+    """Add noise of ever coarser grids, level i weighted by discount^i, at variance 1 (Whitaker
+    2023).
 
-    Each level halves the one before it, down to a single value per channel; the published code
-    draws a ratio from [2, 4), and divides by the standard deviation that a batch happens to have.
-    Here every latent is divided by its exact one.
+    Each level halves the grid before it, down to one value per channel. The published code draws
+    the ratio from [2, 4), and divides by the standard deviation of the batch. Here every latent is
+    divided by its exact standard deviation.
+
+    Args:
+        eps: Plain noise [B, C, h, w].
+        discount: Weight of one level over the level before, in [0, 1].
+        draw: Shape -> standard normal noise.
     """
     size = eps.shape[-2:]
     levels = math.floor(math.log2(max(eps.shape[-2:])))
@@ -49,13 +54,24 @@ def _power(few: int, side: int) -> Tensor:
 
 
 def offset(eps: Tensor, strength: float, draw: Draw) -> Tensor:
-    """eps + strength n, with one n ~ N(0, 1) per image and channel (Guttenberg 2023); with n = 1 it
-    is drift."""
+    """Add strength n, with one n ~ N(0, 1) per image and channel (Guttenberg 2023); n = 1 is drift.
+
+    Args:
+        eps: Plain noise [B, C, h, w].
+        strength: Standard deviation of the offset, in [0, 1].
+        draw: Shape -> standard normal noise.
+    """
     return eps + strength * draw((*eps.shape[:2], 1, 1))
 
 
 def perturb(eps: Tensor, strength: float, draw: Draw) -> Tensor:
-    """eps + strength xi, with xi ~ N(0, 1) per latent (Ning et al. 2023, DDPM-IP, algorithm 1)."""
+    """Add strength xi, with xi ~ N(0, 1) per latent (Ning et al. 2023, DDPM-IP, algorithm 1).
+
+    Args:
+        eps: Plain noise [B, C, h, w].
+        strength: Standard deviation of the perturbation, in [0, 1].
+        draw: Shape -> standard normal noise.
+    """
     return eps + strength * draw(tuple(eps.shape))
 
 
@@ -92,10 +108,13 @@ class Noise:
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Noise:
-        """Parse the noise options of a user, `offset=0.1` or `offset` for its default.
+        """Parse the option `noise`.
+
+        Args:
+            texts: `offset=0.1`, or `offset` for its default strength.
 
         Raises:
-            OptionError: Not a row, given twice, or a strength outside [0, 1].
+            OptionError: An unknown row, one given twice, or a strength outside [0, 1].
         """
         given: dict[str, float] = {}
         for text in texts:
@@ -108,10 +127,15 @@ class Noise:
         return cls(tuple((name, given[name]) for name in NOISES if given.get(name)))
 
     def apply(self, eps: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The noise that the network sees and the noise that is its target, from plain noise [B, C,
-        h, w].
+        """Change plain noise into training noise; plain noise draws nothing and is returned
+        unchanged.
 
-        Plain noise comes back as it is, and nothing is drawn.
+        Args:
+            eps: Plain noise [B, C, h, w].
+            generator: Source of further noise.
+
+        Returns:
+            Noise in the network's input, and noise that is its target.
         """
         draw = partial(torch.randn, generator=generator)
         seen = target = eps
@@ -122,7 +146,7 @@ class Noise:
         return seen, target
 
     def to_dict(self) -> dict[str, float]:
-        """Entry in fit.json and adapter.json."""
+        """Content for fit.json and adapter.json."""
         return dict(self.strengths)
 
 

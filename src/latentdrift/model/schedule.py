@@ -84,7 +84,12 @@ class Process(ABC):
         """Noise standard deviation at t, float64, in the shape of t."""
 
     def scales(self, t: float | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """a and s at t as [B or 1, 1, 1, 1], on the device and in the dtype of `like`."""
+        """Signal scale a and noise standard deviation s at t, [B or 1, 1, 1, 1].
+
+        Args:
+            t: Time, one number or [B].
+            like: Tensor whose device and dtype they take.
+        """
         a, s = (
             scale.reshape(-1, 1, 1, 1).to(like.device, like.dtype)
             for scale in (self.a(t), self.s(t))
@@ -92,22 +97,47 @@ class Process(ABC):
         return a, s
 
     def add_noise(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
-        """xt = a x0 + s eps (Ho et al. 2020, eq. 4)."""
+        """xt = a x0 + s eps (Ho et al. 2020, eq. 4).
+
+        Args:
+            x0: Scaled latents [B, C, h, w].
+            eps: Noise [B, C, h, w].
+            t: Time, one number or [B].
+        """
         a, s = self.scales(t, x0)
         return a * x0 + s * eps
 
     def target(self, x0: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
-        """Target of the network's prediction, p eps - q x0."""
+        """Target of the network's prediction, p eps - q x0, with p and q from MIXED.
+
+        Args:
+            x0: Scaled latents [B, C, h, w].
+            eps: Noise [B, C, h, w].
+            t: Time, one number or [B].
+        """
         p, q = MIXED[self.prediction_type](*self.scales(t, x0))
         return p * eps - q * x0
 
     def shift(self, t: float | Tensor, like: Tensor) -> Tensor:
-        """Shift of the prediction per unit shift of the noise mean: p, as [B or 1, 1, 1, 1]."""
+        """Shift of the prediction per unit shift of the noise mean: p, [B or 1, 1, 1, 1].
+
+        Args:
+            t: Time, one number or [B].
+            like: Tensor whose device and dtype the result takes.
+        """
         return MIXED[self.prediction_type](*self.scales(t, like))[0]
 
     def split(self, prediction: Tensor, xt: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The (x0, eps) that a prediction at xt stands for: two linear equations in two
-        unknowns."""
+        """Solve a prediction at xt for x0 and eps: two linear equations in two unknowns.
+
+        Args:
+            prediction: [B, C, h, w].
+            xt: Noisy latents [B, C, h, w] in VP units.
+            t: Time, one number or [B].
+
+        Returns:
+            (x0, eps), [B, C, h, w] each.
+        """
         a, s = self.scales(t, xt)
         p, q = MIXED[self.prediction_type](a, s)
         return (p * xt - s * prediction) / (a * p + s * q), (q * xt + a * prediction) / (
@@ -130,13 +160,14 @@ class Schedule(Process):
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
         """Build the schedule from a diffusers `scheduler_config.json`.
 
-        A key that the file lacks is what the scheduler that it names takes by default; then a row
-        of DEFAULTS.
+        A missing key has the default of the named scheduler, else of DEFAULTS.
+
+        Args:
+            config: Content of the file.
 
         Raises:
-            BaseModelError: the scheduler is not for a noise schedule of betas, such as one for flow
-                matching; or the network predicts something that is neither eps nor v, or eps where
-                no signal is left.
+            BaseModelError: The scheduler has no noise schedule of betas, as one of flow matching.
+                Or the network predicts neither eps nor v, or eps where no signal is left.
         """
         from diffusers import DDIMScheduler
 
@@ -215,7 +246,7 @@ class Schedule(Process):
         )
 
     def timesteps(self, steps: int) -> Tensor:
-        """The times [steps], from noisy to clean, that DDIM visits."""
+        """Times [steps] that DDIM visits, from noisy to clean."""
         from diffusers import DDIMScheduler
 
         scheduler = DDIMScheduler.from_config(self.config)
@@ -225,11 +256,16 @@ class Schedule(Process):
 
 
 def class_defaults(name: str | None) -> dict[str, Any]:
-    """Defaults of a diffusers scheduler class; empty for a class that is not named or not
-    installed.
+    """Defaults of a diffusers scheduler class.
+
+    Args:
+        name: Name of the class; None: not named.
+
+    Returns:
+        Option -> default; empty for a class that is not named or not installed.
 
     Raises:
-        BaseModelError: the class is not for a noise schedule of betas.
+        BaseModelError: The class has no noise schedule of betas.
     """
     import diffusers
 

@@ -28,10 +28,10 @@ class Years:
         return f"{self.number:+g}"
 
     def after(self, attributes: Mapping[str, Any]) -> float:
-        """The age that an image with these attributes comes to.
+        """Age after the change, for an image with these attributes.
 
         Raises:
-            OptionError: Its own age is not known, or the age it comes to cannot be.
+            OptionError: The image's age is not known, or the new age is impossible.
         """
         known: Any = attributes.get("age")
         if is_missing(known):
@@ -62,11 +62,15 @@ class Wanted:
 
 
 def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
-    """`set`, `age`, `add`, `remove` and `grid`, in the words of an adapter's cohort.
+    """Parse the options `set`, `age`, `add`, `remove` and `grid` of `edit`.
+
+    Args:
+        options: Options of `edit`.
+        spec: Attributes of the adapter's cohort.
 
     Raises:
-        OptionError: An attribute or a value that the cohort has not, something said twice, or a
-            model without a cohort.
+        OptionError: An unknown attribute or value, an attribute given twice, no change at all, or a
+            model without attributes.
     """
     wanted = [
         name for name in ("set", "age", "add", "remove", "grid", "given") if getattr(options, name)
@@ -103,10 +107,14 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
 
 
 def parse_years(text: str, spec: Spec) -> Years:
-    """`+10` or `-5`: years from each image's own age.
+    """Parse a change of age, `+10` or `-5`, in years from each image's own age.
+
+    Args:
+        text: The option `age`.
+        spec: Attributes of the adapter's cohort.
 
     Raises:
-        OptionError: The adapter's cohort had no ages, or no sign and number.
+        OptionError: The cohort had no ages, or the text is not a sign and a number.
     """
     if "age" not in spec:
         raise unknown("attribute", "age", spec)
@@ -119,16 +127,18 @@ def parse_years(text: str, spec: Spec) -> Years:
 
 
 def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
-    """`age=60:90:5` (start, stop and step, both ends included), `age=+5,+10` or
-    `diagnosis=dementia,no dementia`.
+    """Parse a series of values.
+
+    Args:
+        text: `age=60:90:5` (start, stop and step, both ends included), `age=+5,+10` or
+            `diagnosis=dementia,no dementia`.
+        spec: Attributes of the adapter's cohort.
 
     Returns:
-        The attribute and its values, as `parse_assignment` returns them, or `Years` where an age
-        has a sign.
+        The attribute and its values, as of `parse_assignment`; `Years` where an age has a sign.
 
     Raises:
-        OptionError: As `parse_assignment`; a range that leads nowhere or has too many values, or a
-            value that is there twice.
+        OptionError: As `parse_assignment`; an empty range, too many values, or a repeated value.
     """
     name, equals, listed = (part.strip() for part in text.partition("="))
     if not (name and equals and listed):
@@ -181,11 +191,15 @@ def _range(text: str, option: str) -> list[str]:
 
 
 def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
-    """`age=85` -> ("age", 85.0), checked against the attributes that the adapter's cohort had.
+    """Parse a value of an attribute, `age=85` -> ("age", 85.0).
+
+    Args:
+        text: The assignment.
+        spec: Attributes of the adapter's cohort, with which it is checked.
 
     Raises:
-        OptionError: No `=`, an unknown attribute or value, a number that is none, an age that
-            cannot be.
+        OptionError: No `=`, an unknown attribute or value, text that is no number, or an impossible
+            age.
     """
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (name and equals and value):
@@ -215,7 +229,11 @@ def _findings(value: str, spec: Spec) -> str:
 
 
 def parse_finding(text: str, spec: Spec) -> str:
-    """A finding as the cohort's vocabulary spells it.
+    """Spell a finding as in the cohort's vocabulary.
+
+    Args:
+        text: The finding, in any case.
+        spec: Attributes of the adapter's cohort.
 
     Raises:
         OptionError: The cohort has no findings, or not this one.

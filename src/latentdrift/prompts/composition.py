@@ -21,16 +21,16 @@ Part = tuple[str, float]
 
 
 def weighted(text: str) -> Part:
-    """`effusion:0.5` -> (effusion, 0.5); a missing weight is 1."""
+    """Parse a weighted prompt, `effusion:0.5` -> ("effusion", 0.5); a missing weight is 1."""
     match = WEIGHTED.match(text)
     return (match["text"].strip(), float(match["weight"])) if match else (text.strip(), 1.0)
 
 
 def parts(prompt: str) -> list[Part]:
-    """The prompts that a prompt is composed of, and their weights.
+    """Split a composed prompt at AND into prompts with weights; `compose` undoes it.
 
     Raises:
-        OptionError: one of them is empty.
+        OptionError: One of the prompts is empty.
     """
     if AND not in prompt:
         return [(prompt, 1.0)]
@@ -44,7 +44,7 @@ def parts(prompt: str) -> list[Part]:
 
 
 def compose(parts: Sequence[Part]) -> str:
-    """Back from `parts`."""
+    """Join prompts with weights into a composed prompt; `parts` undoes it."""
     if len(parts) == 1 and parts[0][1] == 1:
         return parts[0][0]
     return AND.join(f"{text}:{weight:g}" for text, weight in parts)

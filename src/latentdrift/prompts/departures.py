@@ -37,8 +37,15 @@ class PromptTraining:
 
 
 def constant_attributes(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """Values that no header and nobody says, and that were the same in all training images: "axial"
-    of axial slices."""
+    """Values of attributes that all training images shared and this image does not state.
+
+    Args:
+        attributes: Attributes of the image.
+        spec: Attributes of the adapter's cohort.
+
+    Returns:
+        Attribute of the picture, as view -> its only value.
+    """
     words = {name: spec[name].get("vocabulary") or [] for name in OF_THE_PICTURE if name in spec}
     return {
         name: known[0]
@@ -48,7 +55,12 @@ def constant_attributes(attributes: Mapping[str, Any], spec: Spec) -> dict[str, 
 
 
 def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """Attributes with categories in the cohort's spelling: a header's AXIAL is axial."""
+    """Attributes with categories in the cohort's spelling: AXIAL of a header becomes axial.
+
+    Args:
+        attributes: Attributes of an image.
+        spec: Attributes of the adapter's cohort.
+    """
     result = dict(attributes)
     for name, value in attributes.items():
         fold = {str(word).lower(): word for word in spec.get(name, {}).get("vocabulary") or ()}

@@ -102,7 +102,7 @@ def states(
     spec: Spec | None = None,
     negate_findings: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The attributes before and after an edit; arguments and errors of `pair`."""
+    """Attributes before and after an edit; arguments and errors are those of `pair`."""
     source = dict(attributes)
     target = {**attributes, **changes}
     if add or remove:
@@ -164,11 +164,14 @@ def single_changes(
     negate_findings: bool = False,
     **manner: Any,
 ) -> list[str]:
-    """The source's sentence with each of several changes alone, for editors that take them one by
-    one.
+    """Sentences with one change each, for editors that apply changes one by one.
 
-    Arguments and errors are those of `pair`; `manner` is style, index, patient_info and
-    age_encoding.
+    Args:
+        describe, attributes, changes, add, remove, spec, negate_findings: As of `pair`.
+        manner: style, index, patient_info and age_encoding, as of `pair`.
+
+    Raises:
+        OptionError: As `pair`.
     """
     source, _ = states(
         attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings
@@ -201,10 +204,19 @@ def sentence_sets(
     negate_findings: bool = False,
     **manner: Any,
 ) -> tuple[list[str], list[str]]:
-    """n wordings of an image as it is, and n as it should be, for editors that take the difference
-    of their means.
+    """Wordings of an image before and after an edit, for editors that use the difference of their
+    means.
 
-    Arguments and errors are those of `pair` and `sentences`; `manner` is style and age_encoding.
+    Args:
+        describe, attributes, changes, add, remove, spec, negate_findings: As of `pair`.
+        n: Number of wordings.
+        manner: style and age_encoding, as of `sentences`.
+
+    Returns:
+        n sentences before, and n after the edit.
+
+    Raises:
+        OptionError: As `pair` and `sentences`.
     """
     both = states(
         attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings

@@ -40,7 +40,7 @@ TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "nin
 
 
 def in_words(number: int) -> str:
-    """0 to 199 as it is spoken: "seventy-seven"."""
+    """Spell an integer from 0 to 199: "seventy-seven"."""
     if number >= 100:
         return f"one hundred {in_words(number - 100)}" if number > 100 else "one hundred"
     if number < 20:
@@ -49,7 +49,7 @@ def in_words(number: int) -> str:
 
 
 def decade(number: int) -> str:
-    """The ten whole numbers that it lies among: "70 to 79"."""
+    """Decade of a number: "70 to 79"."""
     return f"{number // 10 * 10} to {number // 10 * 10 + 9}"
 
 
@@ -106,33 +106,36 @@ _VOWEL = re.compile(
 
 
 def article(words: str) -> str:
-    """ "a brain MRI", "an 80 year old"."""
+    """Prefix words with their article: "a brain MRI", "an 80 year old"."""
     return f"an {words}" if _VOWEL.match(words) else f"a {words}"
 
 
 def join(words: list[str]) -> str:
-    """ "a, b and c"."""
+    """Join words as a list: "a, b and c"."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def is_missing(value: Any) -> bool:
-    """An empty cell, as a string, None, or a table's not-a-number."""
+    """Whether a cell is empty: a blank string, None, or a table's NaN."""
     return not isinstance(value, (list, tuple)) and str(value).strip().lower() in _MISSING
 
 
 def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """The attributes of a table row that are named in `spec` and not missing."""
+    """Attributes of a table row that `spec` names and that are not missing."""
     return {name: row[name] for name in spec if name in row and not is_missing(row[name])}
 
 
 def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Noun of an image, and its remaining attributes.
 
-    Where every value of an attribute has a word of its own, `<cohort-{diagnosis}>`, the word says
-    the value.
+    A slot as in `<cohort-{diagnosis}>` is filled with the word of the image's value.
+
+    Args:
+        describe: Noun, with slots or without.
+        attributes: Attributes of the image.
 
     Raises:
-        OptionError: The attribute is not known.
+        OptionError: The attribute of a slot is not known.
     """
     result = dict(attributes)
     for name in SLOT.findall(describe):
@@ -147,12 +150,17 @@ def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, 
 
 
 def slug(value: Any) -> str:
-    """A value as part of a word: "no dementia" is "no-dementia"."""
+    """Convert a value to a part of a word: "no dementia" becomes "no-dementia"."""
     return re.sub(r"[^\w]+", "-", str(value).strip().lower()).strip("-")
 
 
 def image(describe: str, attributes: Mapping[str, Any]) -> str:
-    """Name of the picture, with its view: "axial brain MRI"."""
+    """Noun of an image with its view: "axial brain MRI".
+
+    Args:
+        describe: Noun; a view in it is not repeated.
+        attributes: Attributes of the image.
+    """
     view = attributes.get("view", "")
     return (
         describe
@@ -162,8 +170,15 @@ def image(describe: str, attributes: Mapping[str, Any]) -> str:
 
 
 def age(years: float, encoding: str = "numerical") -> tuple[str, str]:
-    """Number and unit of an age by a row of AGES: ("77", "year"); below one year in months, except
-    by decade."""
+    """Number and unit of an age in words: ("77", "year").
+
+    Args:
+        years: Age in years. Below one it counts in months, except by decade.
+        encoding: Row of AGES.
+
+    Raises:
+        OptionError: An unknown encoding.
+    """
     if encoding not in AGES:
         raise unknown("age encoding", encoding, AGES)
     if years < 1 and encoding != "decade":
@@ -172,12 +187,17 @@ def age(years: float, encoding: str = "numerical") -> tuple[str, str]:
 
 
 def sex(value: Any) -> str:
-    """ "male", "female"; nothing for other and unknown."""
+    """Word for a sex: "male" or "female"; empty for other and unknown."""
     return SEX_WORDS.get(str(value).lower(), str(value))
 
 
 def who(attributes: Mapping[str, Any], encoding: str = "numerical") -> str:
-    """The patient: "75 year old female"."""
+    """Words for the patient, "75 year old female"; empty where neither age nor sex is known.
+
+    Args:
+        attributes: Attributes of the image.
+        encoding: Row of AGES.
+    """
     words = (
         ["{} {} old".format(*age(float(attributes["age"]), encoding))]
         if "age" in attributes
@@ -187,8 +207,10 @@ def who(attributes: Mapping[str, Any], encoding: str = "numerical") -> str:
 
 
 def conditions(attributes: Mapping[str, Any]) -> list[str]:
-    """Findings first, then every other attribute by its value; a yes or no by its name; a number by
-    both."""
+    """Words for findings, then for the other attributes.
+
+    A category is named by its value, yes and no by the attribute's name, a number by both.
+    """
     spoken = list(split_findings(attributes.get("findings", "")))
     for name, value in attributes.items():
         if name in _NOT_SPOKEN or is_missing(value):
@@ -205,12 +227,12 @@ def conditions(attributes: Mapping[str, Any]) -> list[str]:
 
 
 def phrase(name: str, value: Any) -> str:
-    """How a prompt says one attribute: "female", "no dementia"."""
+    """Words of a prompt for one attribute: "female", "no dementia"."""
     return sex(value) if name == "sex" else join(conditions({name: value}))
 
 
 def split_findings(value: Any) -> tuple[str, ...]:
-    """Findings of a cell: `a|b` or a list of names; an empty cell says nothing."""
+    """Findings of a cell, `a|b` or a list of names; none for an empty cell."""
     if is_missing(value):
         return ()
     return tuple(
@@ -223,8 +245,12 @@ def split_findings(value: Any) -> tuple[str, ...]:
 def absent(cell: Any, spec: Spec) -> list[str]:
     """Findings of the vocabulary that an image is known not to have.
 
-    A cell that names findings, or says that there are none, names them all; an empty one says
-    nothing, so nothing is absent.
+    A cell that names findings, or no finding, lists all of them. An empty cell is unknown, so
+    nothing is absent.
+
+    Args:
+        cell: Findings of the image.
+        spec: Attributes of the cohort.
     """
     named = {finding.lower() for finding in split_findings(cell)}
     vocabulary = map(str, spec.get("findings", {}).get("vocabulary") or [])
@@ -241,8 +267,13 @@ def absent(cell: Any, spec: Spec) -> list[str]:
 
 
 def negated(attributes: Mapping[str, Any], spec: Spec, index: int) -> dict[str, Any]:
-    """The attributes with some of the findings that the image has not, as "no effusion"; the
-    image's index draws them."""
+    """Add some absent findings to the attributes, as "no effusion".
+
+    Args:
+        attributes: Attributes of the image.
+        spec: Attributes of the cohort.
+        index: Index of the image; it chooses at most NEGATIONS findings.
+    """
     chosen = sorted(
         absent(attributes.get("findings"), spec),
         key=lambda finding: derive(index, "negation", finding),

@@ -45,8 +45,8 @@ class Manner:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Manner:
-        """Prompt style from adapter.json["prompt"]. Values that older versions did not write are
-        the defaults."""
+        """Prompt style from the entry `prompt` of adapter.json; missing values have their
+        defaults."""
         return cls(
             **{field.name: options[field.name] for field in fields(cls) if field.name in options}
         )
@@ -111,11 +111,17 @@ class Manner:
     def instructs(
         self, describe: str, earlier: Mapping[str, Any], later: Mapping[str, Any], spec: Spec
     ) -> str:
-        """The instruction that leads from one row of a table to a later one: the later one's
-        caption, where it has one.
+        """Instruction from one row of a table to a later one: the later row's caption, or
+        generated.
+
+        Args:
+            describe: Noun of the images.
+            earlier: First row.
+            later: Second row.
+            spec: Attributes of the cohort.
 
         Raises:
-            OptionError: There is nothing to say, or the later one is younger.
+            OptionError: The rows do not differ in words, or the later one is younger.
         """
         text = self._caption(later)
         if not is_missing(text):
@@ -133,7 +139,7 @@ class Manner:
 
     @property
     def of_edit(self) -> dict[str, Any]:
-        """Options of `pair`; an edit says what is known even where training did not."""
+        """Options of `pair`; an edit states all known attributes even where training did not."""
         return {
             "style": self.style,
             "age_encoding": self.age_encoding,

@@ -120,8 +120,14 @@ def sentences(
 
 
 def fill(template: str, **slots: str) -> str:
-    """A template with its slots filled and the parts left out whose slot is empty; "a" before a
-    slot is the right article."""
+    """Fill the slots of a template.
+
+    Bracketed parts with an empty slot are left out. "a" before a slot becomes the right article.
+
+    Args:
+        template: Text with `{slot}` and `[bracketed parts]`.
+        slots: Text of each slot.
+    """
     text = re.sub(
         r"\[([^\]]*?\{(\w+)\}[^\]]*)\]", lambda part: part[1] if slots[part[2]] else "", template
     )

@@ -84,6 +84,9 @@ class Cohort:
     def load(cls, folder: Path | str) -> Cohort:
         """Open a cohort.
 
+        Args:
+            folder: Its folder.
+
         Raises:
             CohortError: Not a cohort, of another version, or with files missing.
         """
@@ -134,13 +137,13 @@ class Cohort:
 
     @property
     def texts(self) -> list[str]:
-        """Columns of words, attributes and kept ones: what can stand as a caption."""
+        """Columns of words, which can be captions: attributes and kept columns."""
         kinds = self.attributes | self.info.get("kept", {})
         return [name for name, spec in kinds.items() if spec["type"] == "category"]
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences of the import on oddities of all images together."""
+        """Warnings of the import on all images together."""
         return list(self.info.get("warnings", []))
 
     @property
@@ -151,8 +154,10 @@ class Cohort:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of pixels, splits and attributes; neither file names, order nor pseudonyms change
-        it."""
+        """SHA-256 of pixels, splits and attributes.
+
+        File names, the order of rows and pseudonyms do not change it.
+        """
         columns = ["sha256", "split", *sorted(self.attributes)]
         rows = sorted(
             json.dumps([str(row[name]) for name in columns])
@@ -161,7 +166,14 @@ class Cohort:
         return hashlib.sha256("\n".join([self.describe, *columns, *rows]).encode()).hexdigest()
 
     def rows(self, split: str | None = None) -> pd.DataFrame:
-        """The rows of a split, or all; the index is the position in metadata.csv."""
+        """Rows of the table; the index is the position in metadata.csv.
+
+        Args:
+            split: "train", "validation" or "test"; None: all rows.
+
+        Raises:
+            OptionError: An unknown split.
+        """
         if split is None:
             return self.table
         if split not in ("train", "validation", "test"):
@@ -169,7 +181,14 @@ class Cohort:
         return self.table[self.table["split"] == split]
 
     def stored(self, row: Mapping[str, Any]) -> np.ndarray:
-        """The PNG's values: uint8 or uint16 [H, W], or uint8 [H, W, 3]."""
+        """Read the PNG of a row: uint8 or uint16 [H, W], or uint8 [H, W, 3].
+
+        Args:
+            row: Row of the table.
+
+        Raises:
+            CohortError: It cannot be read, or lies outside of the cohort.
+        """
         from PIL import Image
 
         path = member(self.folder, row["file_name"])
@@ -187,13 +206,30 @@ class Cohort:
             ) from error
 
     def pixels(self, row: Mapping[str, Any]) -> np.ndarray:
-        """float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        """Read the image of a row as float32 [H, W] or [H, W, 3] in [-1, 1].
+
+        Args:
+            row: Row of the table.
+
+        Raises:
+            CohortError: As `stored`.
+        """
         values = self.stored(row)
         return values.astype(np.float32) * np.float32(2 / np.iinfo(values.dtype).max) - 1
 
     def batch(self, rows: pd.DataFrame, resolution: int) -> np.ndarray:
-        """float32 [N, 3, R, R] in [-1, 1]: padded to a square of background, resized; grey repeated
-        in the three channels."""
+        """Read images as the model takes them: float32 [N, 3, R, R] in [-1, 1].
+
+        They are padded with background to a square and resized. Grey is repeated in the three
+        channels.
+
+        Args:
+            rows: Rows of the table.
+            resolution: R, pixels on a side.
+
+        Raises:
+            CohortError: As `stored`.
+        """
         out = np.empty((len(rows), 3, resolution, resolution), dtype=np.float32)
         for position, row in enumerate(rows.to_dict("records")):
             pixels = self.pixels(row)
@@ -203,8 +239,15 @@ class Cohort:
 
     @staticmethod
     def fit(row: Mapping[str, Any], pixels: np.ndarray, resolution: int) -> Fit:
-        """How a row's picture is brought to the model's square; pixels that are not square keep
-        their proportions in mm."""
+        """Padding and scale that bring a row's image to the model's square.
+
+        Pixels that are not square keep their proportions in mm.
+
+        Args:
+            row: Row of the table, with `row_mm` and `col_mm`.
+            pixels: Its image, [H, W] or [H, W, 3].
+            resolution: Pixels on a side of the square.
+        """
         aspect = row["row_mm"] / row["col_mm"]
         return Fit(
             pixels.shape[0],
@@ -215,17 +258,25 @@ class Cohort:
 
 
 def background(pixels: np.ndarray) -> float:
-    """The value around the subject: the median of the outermost rows and columns."""
+    """Background level of an image [H, W] or [H, W, 3]: median of the outermost rows and
+    columns."""
     return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))
 
 
 def quantise(
     pixels: np.ndarray, range: tuple[float, float]
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Pixels as a PNG can hold them, and the intensities of its lowest and highest value.
+    """Convert pixels to values that a PNG can store.
 
-    8-bit pictures over their full range stay as they are, colour becomes 8-bit, everything else
-    16-bit over the range.
+    8-bit and grey 16-bit images over their full range are unchanged. Other colour becomes 8-bit,
+    other grey 16-bit over the range.
+
+    Args:
+        pixels: [H, W] or [H, W, 3].
+        range: Intensities of the darkest and brightest value.
+
+    Returns:
+        Stored values, and the intensities of 0 and of the largest value.
     """
     low, high = range
     if pixels.dtype == np.uint8 and (low, high) == (0, 255):
@@ -291,8 +342,16 @@ def write_cohort(
 
 
 def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, Any]) -> None:
-    """metadata.csv and cohort.json; types and words of the attributes are found in the rows unless
-    `info` gives them."""
+    """Write metadata.csv and cohort.json.
+
+    Args:
+        folder: Folder of the cohort.
+        rows: A row for each image, by column name.
+        info: Content of cohort.json. Attributes that it does not give are derived from the rows.
+
+    Raises:
+        CohortError: There are no rows.
+    """
     if not rows:
         raise CohortError("no images: a cohort needs at least one")
     further = list(dict.fromkeys(name for row in rows for name in row if name not in COLUMNS))
@@ -339,7 +398,12 @@ def _plain(value: Any) -> Any:
 
 
 def specification(name: str, values: pd.Series) -> dict[str, Any]:
-    """An attribute's type, and its unit and extent or its words."""
+    """Type of an attribute, with its range or its vocabulary, for cohort.json.
+
+    Args:
+        name: Name of the attribute.
+        values: Its values; missing ones are ignored.
+    """
     present = values.dropna()
     if (
         name != "findings"
@@ -358,10 +422,10 @@ def specification(name: str, values: pd.Series) -> dict[str, Any]:
 
 
 def check_cohort(folder: Path) -> None:
-    """See that a folder is a cohort, without reading it.
+    """Check that a folder is a cohort, without reading it.
 
     Raises:
-        CohortError: It is not.
+        CohortError: It has no cohort.json.
     """
     if not (folder / "cohort.json").is_file():
         problem = "is no folder" if not folder.is_dir() else "has no cohort.json"
@@ -372,7 +436,11 @@ def check_cohort(folder: Path) -> None:
 
 
 def check_free(out: Path) -> None:
-    """Refuse a folder that holds something."""
+    """Check that a folder is empty or does not exist.
+
+    Raises:
+        CohortError: It holds something, or is a file.
+    """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise CohortError(
             f"{out} exists and is not empty; a cohort is never changed: choose another `out`, or "
@@ -414,10 +482,14 @@ def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
 
 
 def member(folder: Path, name: str) -> Path:
-    """The path of a file that a cohort names.
+    """Path of a file that a cohort names.
+
+    Args:
+        folder: Folder of the cohort.
+        name: Path relative to it.
 
     Raises:
-        CohortError: It lies outside of the cohort's folder, by its name or by a link.
+        CohortError: It lies outside of the folder, by its name or by a link.
     """
     path = folder / name
     parts = PurePosixPath(name.replace("\\", "/"))

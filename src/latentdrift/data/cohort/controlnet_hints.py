@@ -48,7 +48,7 @@ class Kind:
 
     @property
     def needs_column(self) -> bool:
-        """Whether a column has to say where its masks are."""
+        """Whether a hint of this kind needs a column that names mask files."""
         return self.make is None
 
 
@@ -65,11 +65,10 @@ class Hint:
 
     @classmethod
     def parse(cls, text: str) -> Hint:
-        """`edges`, `mask=COLUMN` or `earlier`.
+        """Parse the option `hint`: `edges`, `mask=COLUMN` or `earlier`.
 
         Raises:
-            OptionError: Not a row of HINTS, or a column where there has to be none, or none where
-                there has to be one.
+            OptionError: An unknown row of HINTS, or a column that is missing or not needed.
         """
         kind, _, column = text.partition("=")
         if kind not in HINTS:
@@ -85,12 +84,16 @@ class Hint:
 
     @classmethod
     def of(cls, text: str, cohort: Cohort) -> Hint:
-        """Parse a hint, with the labels of the cohort's masks.
+        """Parse the option `hint`, and find the labels of the cohort's masks.
+
+        Args:
+            text: See `parse`.
+            cohort: The cohort.
 
         Raises:
             OptionError: As `parse`, or the cohort has no such column.
-            CohortError: A mask is missing or damaged, or has another shape than its image, or all
-                are empty.
+            CohortError: A mask is missing, damaged or of another shape than its image, or all are
+                empty.
         """
         hint = cls.parse(text)
         if hint.column is None:
@@ -105,12 +108,12 @@ class Hint:
         return cls(hint.kind, hint.column, labels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Values for adapter.json."""
+        """Content for adapter.json."""
         return {**asdict(self), "labels": list(self.labels)}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Hint:
-        """Back from `to_dict`."""
+        """Build the hint from `to_dict`."""
         return cls(stored["kind"], stored["column"], tuple(stored["labels"]))
 
     def __str__(self) -> str:
@@ -118,16 +121,26 @@ class Hint:
         return self.kind if self.column is None else f"{self.kind}={self.column}"
 
     def sources(self, cohort: Cohort) -> dict[int, int]:
-        """Position of an image -> position of the row that its hint is made from; images that have
-        no hint are left out."""
+        """Position of an image -> position of the row that its hint is made from.
+
+        Images without a hint are left out.
+        """
         return HINTS[self.kind].sources(self, cohort)
 
     def picture(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
-        """The hint that is made from the row at `source`.
+        """Make a hint from a row of a cohort.
+
+        Args:
+            cohort: The cohort.
+            source: Position of the row, from `sources`.
+            resolution: R, pixels on a side.
+
+        Returns:
+            float32 [C, R, R] in [0, 1]; C is 1 or 3.
 
         Raises:
-            CohortError: The picture or mask cannot be read, or the mask has a label that was not
-                trained on.
+            CohortError: Image or mask cannot be read, or the mask has a label that was not trained
+                on.
         """
         make = HINTS[self.kind].make
         return (
@@ -137,10 +150,16 @@ class Hint:
         )
 
     def of_picture(self, picture: np.ndarray) -> np.ndarray:
-        """The hint that is made from a picture [C, R, R] in [0, 1] which no cohort holds.
+        """Make a hint from an image that is in no cohort.
+
+        Args:
+            picture: [C, R, R] in [0, 1].
+
+        Returns:
+            [C, R, R] in [0, 1].
 
         Raises:
-            OptionError: It is made from a mask.
+            OptionError: The hint is made from a mask.
         """
         make = HINTS[self.kind].make
         if make is None:
@@ -163,13 +182,22 @@ class Hint:
         return _spread(mask, self)
 
     def mask(self, cohort: Cohort, source: int, resolution: int) -> np.ndarray:
-        """The row's mask on the model's square, its own labels: uint8 or uint16 [R, R]."""
+        """Mask of a row on the model's square, with its labels: uint8 or uint16 [R, R].
+
+        Args:
+            cohort: The cohort.
+            source: Position of the row.
+            resolution: R, pixels on a side.
+
+        Raises:
+            CohortError: It cannot be read, or has another shape than its image.
+        """
         return masks.fitted(cohort, source, str(self.column), resolution).astype(
             np.uint8 if max(self.labels) < 256 else np.uint16
         )
 
     def channels(self, cohort: Cohort, sources: Sequence[int]) -> int:
-        """1 if all hints that are made from these rows are grey, else 3."""
+        """Channels of the hints of these rows: 1 if all are grey, else 3."""
         return (
             3
             if HINTS[self.kind].colour and any(_is_colour(cohort, source) for source in sources)
@@ -177,7 +205,7 @@ class Hint:
         )
 
     def fingerprint(self, cohort: Cohort, sources: Sequence[int]) -> list[str]:
-        """Hashes of the files that the hints are made from."""
+        """SHA-256 of each file that the hints of these rows are made from."""
         rows = cohort.rows().iloc[list(sources)]
         if self.column is None:
             return list(rows["sha256"])

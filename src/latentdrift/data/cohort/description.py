@@ -24,7 +24,11 @@ class Attribute(Checked):
 
     @model_validator(mode="after")
     def words_are_there(self) -> Self:
-        """Numbers need no words."""
+        """Check that an attribute that is no number has a vocabulary.
+
+        Raises:
+            ValueError: It has none.
+        """
         if self.type != "number" and self.vocabulary is None:
             raise ValueError(f"a {self.type} has a vocabulary")
         return self

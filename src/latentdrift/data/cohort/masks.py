@@ -46,7 +46,12 @@ def names(cohort: Cohort, column: str, option: str) -> pd.Series:
 
 
 def positions(cohort: Cohort, column: str, option: str) -> list[int]:
-    """Positions of the images that name a mask, all of which are there.
+    """Positions of the images that name a mask.
+
+    Args:
+        cohort: The cohort.
+        column: Column that names the mask files.
+        option: Name of the option with the column, for messages.
 
     Raises:
         OptionError: As `names`.
@@ -59,10 +64,15 @@ def positions(cohort: Cohort, column: str, option: str) -> list[int]:
 
 
 def check_there(cohort: Cohort, column: str, named: pd.Series) -> None:
-    """See that these files are in the cohort's folder.
+    """Check that mask files exist in the cohort's folder.
+
+    Args:
+        cohort: The cohort.
+        column: Their column, for messages.
+        named: Names of the files.
 
     Raises:
-        CohortError: One is not.
+        CohortError: One is missing.
     """
     lost = [name for name in named if not member(cohort.folder, name).is_file()]
     if lost:
@@ -74,7 +84,12 @@ def check_there(cohort: Cohort, column: str, named: pd.Series) -> None:
 
 
 def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
-    """A row's mask as whole numbers [H, W], 0 outside.
+    """Read the mask of a row as integers [H, W]; 0 is outside.
+
+    Args:
+        cohort: The cohort.
+        row: Row of the table.
+        column: Column that names the mask file.
 
     Raises:
         CohortError: It cannot be read, or has another shape than its image.
@@ -132,8 +147,15 @@ def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]
 
 
 def check_labels(cohort: Cohort, column: str, places: Sequence[int]) -> list[int]:
-    """Labels of the masks of these rows; how many images have each is logged, and where one label
-    looks like two.
+    """Labels in the masks of rows, in rising order.
+
+    The number of images of each label is logged. A warning says where 1 and 255 are probably one
+    label.
+
+    Args:
+        cohort: The cohort.
+        column: Column that names the mask files.
+        places: Positions of the rows.
 
     Raises:
         CohortError: As `census`.
@@ -160,16 +182,32 @@ def _meet(cohort: Cohort, column: str, places: Iterable[int], *wanted: int) -> b
 
 
 def fitted(cohort: Cohort, position: int, column: str, resolution: int) -> np.ndarray:
-    """The mask of the image at a position on the model's square, where its image lies: int64 [R,
-    R]."""
+    """Mask of a row on the model's square, padded as its image: integers [R, R].
+
+    Args:
+        cohort: The cohort.
+        position: Position of the row.
+        column: Column that names the mask file.
+        resolution: R, pixels on a side.
+
+    Raises:
+        CohortError: As `labels`.
+    """
     row = cohort.rows().iloc[position].to_dict()
     mask = labels(cohort, row, column)
     return sampled(mask, cohort.fit(row, mask, resolution))
 
 
 def sampled(mask: np.ndarray, fit: Fit) -> np.ndarray:
-    """A mask on the model's square, padded as its image is; each pixel has the label at its
-    centre."""
+    """Pad and resample a mask to the model's square; each pixel has the label at its centre.
+
+    Args:
+        mask: Labels [H, W].
+        fit: Padding and scale of its image.
+
+    Returns:
+        Labels [R, R] of the type of `mask`.
+    """
     (top, left), square = fit.corner, np.zeros(fit.padded, dtype=mask.dtype)
     square[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     down, right = (

@@ -59,8 +59,13 @@ def assign(
 
 
 def totals(groups: int, shares: Sequence[float]) -> list[int]:
-    """How many groups each split gets: shares rounded by largest remainders, and no wanted split
-    empty if it can be helped."""
+    """Number of groups in each split, by largest remainders; no requested split is empty if
+    possible.
+
+    Args:
+        groups: Number of groups, as patients.
+        shares: Share of each split, with sum 1.
+    """
     wanted = [share * groups for share in shares]
     counts = [int(value + 1e-9) for value in wanted]
     for index in sorted(range(len(shares)), key=lambda i: counts[i] - wanted[i])[
@@ -80,7 +85,14 @@ def totals(groups: int, shares: Sequence[float]) -> list[int]:
 def notes(
     splits: Sequence[str], groups: Sequence[Hashable], shares: Sequence[float], group_name: str
 ) -> list[str]:
-    """Sentences on what could not be done as asked."""
+    """Sentences on splits that are empty though they have a share.
+
+    Args:
+        splits: Split of each image.
+        groups: Group of each image.
+        shares: Share of each split.
+        group_name: Plural of a group, as "patients".
+    """
     number = len(set(groups))
     empty = [
         name for name, share in zip(SPLITS, shares, strict=True) if share > 0 and name not in splits
@@ -92,7 +104,12 @@ def notes(
 
 
 def bins(values: pd.Series, number: int = 4) -> pd.Series:
-    """A number as quartile labels, so that it can be a stratum; missing stays its own."""
+    """Quantile labels of a number, so that splits can be stratified by it.
+
+    Args:
+        values: Numbers; missing ones have the label "missing".
+        number: Number of quantiles.
+    """
     labels = pd.qcut(
         values.rank(method="first"), min(number, max(1, values.nunique())), labels=False
     )

@@ -12,8 +12,14 @@ NUMBER = r"(\d+(?:\.\d+)?)\D*$"
 
 
 def clocks(table: pd.DataFrame) -> np.ndarray:
-    """Values that order the visits, the most exact first: days, the visit's number, age; float [N,
-    3], NaN where unknown."""
+    """Values that order visits: days, number of the visit, age; the most exact first.
+
+    Args:
+        table: Rows of metadata.csv.
+
+    Returns:
+        float [N, 3]; NaN where unknown.
+    """
     numbers = table["visit"].astype("string").str.extract(NUMBER, expand=False)
     columns = (table["days"], numbers, table["age"])
     return np.stack(

@@ -131,7 +131,14 @@ class Rows:
 def read_rows(
     table: Table, table_map: TableMap, titles: Mapping[str, str], keep: Sequence[str] = ()
 ) -> Rows:
-    """Type every row; `titles` is our name -> their title, as `check_columns` returns it."""
+    """Convert every row of a table to typed values.
+
+    Args:
+        table: The table.
+        table_map: Its map.
+        titles: Our name of an attribute -> title of its column, from `check_columns`.
+        keep: Titles of further columns.
+    """
     columns = {
         name: (column, titles[name]) for name, column in table_map.columns.items() if name in titles
     }
@@ -247,9 +254,15 @@ def _filtered(table: Table, table_map: TableMap) -> dict[int, CellError]:
 
 
 def translate(column: Column, cell: str, decimal: str) -> str | None:
-    """The cell under the map's `values`, or None where they do not name it.
+    """Replace a cell by the map's `values`; numbers compare as numbers, words without case.
 
-    Numbers are compared as numbers, words without case.
+    Args:
+        column: Rules of the column.
+        cell: Text of the cell.
+        decimal: Decimal sign of the table.
+
+    Returns:
+        The replacement; None where `values` does not name the cell.
     """
     if not column.values:
         return None
@@ -281,10 +294,15 @@ def _read(
 
 
 def read_outright(name: str, column: Column, text: str) -> Any:
-    """The value of what a map says for all pictures of a folder, or for all: read as a cell is.
+    """Parse a value that a map gives for a folder or for all images, by the rules of cells.
+
+    Args:
+        name: Our name of the attribute.
+        column: Its rules.
+        text: The value.
 
     Raises:
-        CellError: It cannot be read.
+        CellError: It cannot be parsed.
     """
     if name == "date":
         return parse_date(text)
@@ -392,7 +410,7 @@ def _kind(table: Table, column: Column, title: str) -> str:
 
 
 def parse_date(text: str) -> str | None:
-    """A DICOM date or an ISO one as YYYY-MM-DD, or None."""
+    """Convert a date YYYYMMDD or YYYY-MM-DD to YYYY-MM-DD; None for other text."""
     for known in ("%Y%m%d", "%Y-%m-%d"):
         try:
             return datetime.strptime(text[:10].strip(), known).date().isoformat()
@@ -425,7 +443,7 @@ def _check_ages(table: Table, columns: Mapping[str, tuple[Column, str]]) -> None
 
 
 def are_dates(cells: Iterable[str]) -> bool:
-    """Whether every cell that is not empty is a date in some known format, and there is one."""
+    """Whether all cells that are not missing are dates in a known format, and at least one is."""
     present = {cell for cell in cells if not is_missing(cell)}
     return bool(present) and all(
         any(_reads(cell, known) for known in DATE_FORMATS) for cell in present

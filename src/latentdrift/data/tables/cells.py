@@ -14,10 +14,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def defuse(text: str) -> str:
-    """The text as a spreadsheet shows it and does not run it; `restore` gives it back."""
+    """Escape text that a spreadsheet would run as a formula; `restore` undoes it."""
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def restore(text: str) -> str:
-    """Cell before `defuse`."""
+    """Undo `defuse`."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

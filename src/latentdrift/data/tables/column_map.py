@@ -89,8 +89,7 @@ class Column(BaseModel):
         return self
 
     def part(self, text: str) -> str:
-        """The part of a text that `pattern` marks; the whole text without a pattern, or where it
-        does not match."""
+        """Part of a text that `pattern` captures; the whole text without a match."""
         match = _part_pattern(self.pattern).fullmatch(text) if self.pattern is not None else None
         return match[1] if match and match[1] else text
 
@@ -205,13 +204,13 @@ class TableMap(BaseModel):
 
     @property
     def columns(self) -> dict[str, Column]:
-        """Every attribute that the map gives, under our name."""
+        """Rules of every attribute of the map, by our name of the attribute."""
         named = {name: getattr(self, name) for name in OURS}
         return {name: column for name, column in named.items() if column} | self.attributes
 
     @property
     def reads_table(self) -> bool:
-        """Whether any of it comes from a table."""
+        """Whether the map takes anything from a table."""
         return bool(
             self.table
             or self.file
@@ -221,7 +220,13 @@ class TableMap(BaseModel):
         )
 
     def plane(self, given: Plane | None) -> Plane | None:
-        """The plane to take: the one asked for, else the first that has a pattern of its own.
+        """Plane of the slices to read.
+
+        Args:
+            given: Requested plane; None: the first that has a file pattern.
+
+        Returns:
+            The plane; None where neither gives one.
 
         Raises:
             OptionError: The data set has patterns by plane, and none for this one.
@@ -290,7 +295,14 @@ def load_map(path: Path) -> TableMap:
 
 
 def load_preset(name: str) -> TableMap:
-    """A preset by name."""
+    """Map of a known data set.
+
+    Args:
+        name: Name in the file of presets.
+
+    Raises:
+        OptionError: There is no such preset.
+    """
     presets = yaml.load(PRESETS_FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     if name not in presets:
         raise unknown("preset", name, presets)
@@ -298,8 +310,11 @@ def load_preset(name: str) -> TableMap:
 
 
 def guess_map(table: Table) -> TableMap:
-    """The map of a table whose titles are ours or well known; what is not recognised is left
-    out."""
+    """Map of a table with our titles or well-known ones; other columns are left out.
+
+    Raises:
+        InputError: No column says which image or patient a row belongs to.
+    """
     titles = {re.sub(r"[\s_-]", "", title.lower()): title for title in table.frame.columns}
     columns = {
         ours: titles[title]
@@ -316,10 +331,19 @@ def guess_map(table: Table) -> TableMap:
 
 
 def check_columns(table_map: TableMap, table: Table, keep: Iterable[str] = ()) -> dict[str, str]:
-    """Every title that the map names stands in the table; returns our name -> their title.
+    """Check that every title of a map stands in the table.
+
+    Args:
+        table_map: The map.
+        table: The table.
+        keep: Titles of further columns.
+
+    Returns:
+        Our name of an attribute -> title of its column.
 
     Raises:
-        InputError: A title that the table has not, with those it has and the nearest.
+        InputError: A title is not in the table, or no column leads from a row to an image.
+        OptionError: A column to keep identifies patients.
     """
     present = list(table.frame.columns)
     chosen = {}
@@ -358,12 +382,12 @@ def check_columns(table_map: TableMap, table: Table, keep: Iterable[str] = ()) -
 
 
 def slug(title: str) -> str:
-    """A column's title as a name: `nWBV` -> nwbv, `M/F` -> m_f."""
+    """Name for a column's title: `nWBV` -> nwbv, `M/F` -> m_f."""
     return re.sub(r"\W+", "_", title.strip().lower()).strip("_") or "column"
 
 
 def describe_map(table_map: TableMap) -> Mapping[str, Any]:
-    """The map as it stands in cohort.json: without what may name patients or dates of their own."""
+    """Map as JSON values for cohort.json, without values that may name patients or dates."""
     fields = table_map.model_dump(exclude_defaults=True, mode="json")
     for name in {"patient", "date"} & fields.keys():
         fields[name] = {

@@ -50,7 +50,11 @@ table E.1-1)."""
 
 
 def identifies(keyword: str) -> bool:
-    """Whether a DICOM field tells who the patient is, or leads there."""
+    """Whether a DICOM field identifies the patient, directly or through an identifier.
+
+    Args:
+        keyword: DICOM keyword.
+    """
     from pydicom.datadict import dictionary_VR
 
     kind = dictionary_VR(keyword)
@@ -59,19 +63,30 @@ def identifies(keyword: str) -> bool:
 
 
 def patient_key(patient: str) -> str:
-    """An id as it is compared: `AB-01`, `ab-01` and ` AB-01 ` are one patient."""
+    """Normalised patient id: `AB-01`, `ab-01` and ` AB-01 ` are one patient."""
     return "".join(unicodedata.normalize("NFKC", patient).split()).upper()
 
 
 def repeats(text: str, patient: str) -> bool:
-    """Whether a text holds a patient's id, in any case; ids that are too short to tell are held by
-    chance."""
+    """Whether a text contains a patient's id, in any case; ids under SHORTEST_ID characters never
+    count.
+
+    Args:
+        text: The text.
+        patient: The id.
+    """
     return len(patient) >= SHORTEST_ID and patient.casefold() in text.casefold()
 
 
 def pseudonym(salt: str, patient: str) -> str:
-    """`p-` and 48 bits of HMAC-SHA256 (RFC 2104): the same patient gets the same name under the
-    same salt, and only then."""
+    """Pseudonym of a patient: `p-` and 48 bits of HMAC-SHA256 (RFC 2104).
+
+    Equal patients have equal pseudonyms only under an equal salt.
+
+    Args:
+        salt: Secret.
+        patient: Id of the patient.
+    """
     return (
         "p-"
         + hmac.new(salt.encode(), patient_key(patient).encode(), hashlib.sha256).hexdigest()[:12]
@@ -83,7 +98,12 @@ PrivateTable = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
 
 def read_private(out: Path, name: str) -> list[dict[str, str]]:
-    """The rows of a table of the private folder; none where it is not there."""
+    """Read a table of the private folder; empty where there is none.
+
+    Args:
+        out: Folder of the cohort.
+        name: File name of the table.
+    """
     path = private_folder(out) / name
     if not path.is_file():
         return []
@@ -94,12 +114,17 @@ def read_private(out: Path, name: str) -> list[dict[str, str]]:
 
 
 def private_folder(out: Path) -> Path:
-    """Beside the cohort, never in it."""
+    """Folder for identities beside the cohort `out`, never in it."""
     return out.with_name(out.name + "-private")
 
 
 def choose_salt(out: Path, given: str | None) -> str:
-    """The given salt, else the one that an earlier import to the same place used, else a fresh one.
+    """Salt of an import: the given one, else that of an earlier import to this place, else a random
+    one.
+
+    Args:
+        out: Folder of the cohort.
+        given: Option `salt`; None: not given.
 
     Raises:
         OptionError: The given salt is empty.
@@ -116,8 +141,16 @@ def choose_salt(out: Path, given: str | None) -> str:
 
 
 def write_private(out: Path, salt: str, tables: Mapping[str, PrivateTable]) -> Path:
-    """Write the salt and the tables (file name -> header, rows) that lead back to the patients;
-    only the owner may read them."""
+    """Write the salt and tables that identify the patients; only the owner may read them.
+
+    Args:
+        out: Folder of the cohort.
+        salt: The salt.
+        tables: File name -> header and rows.
+
+    Returns:
+        The private folder.
+    """
     folder = private_folder(out)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)

@@ -80,8 +80,8 @@ class Table:
 
     @property
     def where(self) -> str:
-        """The sheet in words, where the workbook has others: ` from its sheet 'A' (`sheet` chooses
-        another: B, C)`."""
+        """Sheet in words: ` from its sheet 'A' (`sheet` chooses another: B, C)`; empty for a single
+        sheet."""
         others = ", ".join(self.other_sheets)
         return (
             f" from its sheet '{self.sheet}' (`sheet` chooses another: {others})" if others else ""
@@ -149,11 +149,8 @@ def _check_content(path: Path, data: bytes) -> None:
 
 
 def clean(text: str) -> str:
-    """Text as it is compared and written.
-
-    It has one Unicode form (NFC), one line, no blanks around it, and no marks that turn its
-    direction.
-    """
+    """Normalise text: Unicode form NFC, one line, no surrounding blanks, no marks of writing
+    direction."""
     if text.isascii() and text.isprintable():
         return text.strip()
     visible = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
@@ -161,8 +158,19 @@ def clean(text: str) -> str:
 
 
 def decode(data: bytes, name: str = "the table", encoding: str | None = None) -> str:
-    """Bytes -> text: the given encoding, or that of the byte order mark, UTF-16 by its zeros,
-    UTF-8, Windows-1252, Latin-1."""
+    """Decode bytes to text.
+
+    The encoding is given, or found by byte order mark, by the zeros of UTF-16, or by trying UTF-8,
+    Windows-1252 and Latin-1.
+
+    Args:
+        data: Content of the file.
+        name: Name of the file, for messages.
+        encoding: Encoding; None: find it.
+
+    Raises:
+        InputError: An unknown encoding, or bytes that it cannot decode.
+    """
     marked = next((known for mark, known in BOMS if data.startswith(mark)), None)
     if encoding or marked:
         candidates = [encoding or marked or ""]
@@ -195,8 +203,15 @@ def decode(data: bytes, name: str = "the table", encoding: str | None = None) ->
 
 
 def number(text: str, decimal: str = ".") -> float | None:
-    """A number as people write it (`0,696`, `1.234,5`, `1 234`, `−3`), or None where the text is no
-    number."""
+    """Parse a number as people write it: `0,696`, `1.234,5`, `1 234`, `−3`.
+
+    Args:
+        text: The text.
+        decimal: Decimal sign, "." or ",".
+
+    Returns:
+        The number; None where the text is no finite number.
+    """
     plain = re.sub(r"(?<=\d)[\s'’](?=\d{3}(\D|$))", "", text.strip()).replace("−", "-")
     thousands = "," if decimal == "." else "."
     if _THOUSANDS[thousands].fullmatch(plain):
@@ -207,7 +222,7 @@ def number(text: str, decimal: str = ".") -> float | None:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell says that there is no value."""
+    """Whether a cell is empty, or one of the words for a missing value."""
     return text.strip().lower() in MISSING
 
 
@@ -231,8 +246,13 @@ def _parse(text: str, sep: str) -> list[list[str]]:
 
 
 def separator(text: str) -> str:
-    """The separator under which most rows have as many cells as the header, and that is most cells;
-    "," for a single column."""
+    """Find the separator of a CSV text: most rows have as many cells as the header.
+
+    Among equals the one with most cells is taken; "," for a single column.
+
+    Args:
+        text: Content of the file.
+    """
 
     start = "\n".join(text.split("\n", 200)[:200])
 

@@ -42,9 +42,13 @@ class Sheet:
 
 
 def read_workbook(path: Path, wanted: str | None = None) -> Sheet:
-    """Read one sheet: the one that is wanted, else the first that is not empty.
+    """Read one sheet of an Excel workbook.
 
-    Every row of a merged cell has its value. The size that a sheet claims to have is not believed.
+    Every row of a merged cell has its value. The declared size of a sheet is ignored.
+
+    Args:
+        path: The workbook.
+        wanted: Name of the sheet; None: the first that is not empty.
 
     Raises:
         InputError: The workbook is damaged, too large, or not Excel.
