@@ -187,7 +187,8 @@ def age(years: float, encoding: str = "numerical") -> tuple[str, str]:
 
 
 def sex(value: Any) -> str:
-    """Word for a sex: "male" or "female"; empty for other and unknown."""
+    """Word for a sex: "male" or "female", empty for other and unknown; further text is
+    unchanged."""
     return SEX_WORDS.get(str(value).lower(), str(value))
 
 

@@ -127,7 +127,7 @@ def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]
     """Labels of the masks of these rows, 0 among them -> number of images that have each.
 
     Raises:
-        CohortError: Some masks cannot be used; up to SHOWN of them are named, each with what to do.
+        CohortError: Some masks cannot be used; the first are named, each with what to do.
     """
     rows = cohort.rows().to_dict("records")
     counts = Counter[int]()
@@ -147,7 +147,7 @@ def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]
 
 
 def check_labels(cohort: Cohort, column: str, places: Sequence[int]) -> list[int]:
-    """Labels in the masks of rows, in rising order.
+    """Labels in the masks of rows, 0 among them.
 
     The number of images of each label is logged. A warning says where 1 and 255 are probably one
     label.

@@ -83,7 +83,7 @@ CLASSES: dict[str, Row] = {
 
 
 def rows_of(output: Output) -> dict[str, Row]:
-    """Rows of NUMBERS or CLASSES for an output."""
+    """Metrics of an output: NUMBERS for a number, CLASSES for a class."""
     return NUMBERS if output.value is None else CLASSES
 
 
@@ -93,7 +93,17 @@ def align(
     synthetic: EvaluationImages,
     resampling: Resampling = Resampling(),
 ) -> dict[str, Any]:
-    """Judge synthetic pictures by their own labels; see `report.py` for the fields."""
+    """Compare predicted attributes of synthetic images with their own labels.
+
+    Args:
+        judges: Trained attribute predictors.
+        real: Held-out real images, which give the ceiling.
+        synthetic: Synthetic images with labels.
+        resampling: Resamples behind the intervals.
+
+    Returns:
+        Content of `alignment` in report.json; its fields are those of `Agreement`.
+    """
     labels = [judges.truths(images.attributes, len(images)) for images in (real, synthetic)]
     predictions = [judges(images) for images in (real, synthetic)]
     judged: dict[str, Any] = {}
@@ -200,7 +210,11 @@ def _floor(row: Row, sample: Labelled, shuffles: list[np.ndarray]) -> dict[str, 
 
 
 def verdict(metric: Mapping[str, Any]) -> str:
-    """A number of which more is better, with its ceiling and its floor, in words."""
+    """Compare a metric with its ceiling and its floor in words.
+
+    Args:
+        metric: value, ci, floor_range and ceiling_ci; larger is better.
+    """
     if metric["ci"] is None or metric["floor_range"] is None:
         return "too few images to say"
     chance = metric["floor_range"][1]

@@ -46,10 +46,12 @@ class Output:
 
     @property
     def name(self) -> str:
+        """Name of the output: the attribute, or `attribute=value`."""
         return self.attribute if self.value is None else f"{self.attribute}={self.value}"
 
     def truths(self, rows: pd.DataFrame) -> np.ndarray:
-        """Labels in a table: the number, or 1 and 0; NaN where the cell is empty: float [N]."""
+        """Labels of this output in a table, float [N]: a number, or 1 and 0; NaN where the cell is
+        empty."""
         if self.attribute not in rows:
             return np.full(len(rows), np.nan)
         if self.value is None:
@@ -122,10 +124,19 @@ class Judges:
         seed: int = 0,
         device: str = "cpu",
     ) -> Judges:
-        """Train on real images with their table.
+        """Train attribute predictors on real images with their table.
+
+        Args:
+            images: Training images with attributes.
+            spec: Attributes to learn.
+            network: Kind of network.
+            steps: Optimiser steps of each network.
+            repeats: Number of networks, whose predictions are averaged.
+            seed: Seed of weights and batches.
+            device: Device of the networks.
 
         Raises:
-            InputError: No table, or too few pictures for any attribute.
+            InputError: No table, or too few images for any attribute.
         """
         if images.attributes is None:
             raise InputError(
@@ -175,7 +186,15 @@ class Judges:
         return result
 
     def truths(self, rows: pd.DataFrame | None, n: int) -> np.ndarray:
-        """Labels in a table of n images: float [N, K], NaN where a cell is empty."""
+        """Labels of all outputs in a table.
+
+        Args:
+            rows: The table; None: no label is known.
+            n: Number of images.
+
+        Returns:
+            float [n, K]; NaN where a label is unknown.
+        """
         if rows is None:
             return np.full((n, len(self.outputs)), np.nan)
         return np.stack([output.truths(rows) for output in self.outputs], 1)

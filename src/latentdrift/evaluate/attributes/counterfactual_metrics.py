@@ -132,7 +132,13 @@ class Predictions:
     def of(
         cls, judges: Judges, sets: Mapping[str, EvaluationImages], real: EvaluationImages
     ) -> Predictions:
-        """Predict the attributes of the edits and of held-out real images."""
+        """Predict the attributes of edits and of held-out real images.
+
+        Args:
+            judges: Trained attribute predictors.
+            sets: State of the edits, as "counterfactual" -> their images.
+            real: Held-out real images with labels.
+        """
         edits = {name: judges(images) for name, images in sets.items()}
         return cls(judges, edits, judges(real), judges.truths(real.attributes, len(real)))
 

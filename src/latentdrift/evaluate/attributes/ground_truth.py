@@ -22,14 +22,18 @@ CHANGED = 0.05
 def against_truth(
     original: np.ndarray, edited: np.ndarray, true: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Difference of an edit from the true counterfactual.
+    """Compare edits with the true counterfactuals.
+
+    Args:
+        original: Originals [N, H, W] or [N, H, W, 3] in [0, 1].
+        edited: Edits, in the shape of `original`.
+        true: True counterfactuals, in the shape of `original`.
 
     Returns:
-        inside: mean absolute difference of edited from true where the true change is.
-        outside: mean absolute difference of edited from original everywhere else: what changed and
-            should not have.
+        [N] each. inside: mean absolute difference of edited from true, where the true change is.
+        outside: mean absolute difference of edited from original everywhere else.
         effect: see `effect`.
-        untouched: inside, had nothing been changed; an edit that helps is below it.
+        untouched: `inside` of the unchanged original; a useful edit is below it.
     """
     original = _grey(original)
     edited = _grey(edited)
@@ -44,10 +48,17 @@ def against_truth(
 
 
 def effect(original: np.ndarray, edited: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Share of the true change that was made: regression of the change on the true one through 0,
-    over the pixels of an image.
+    """Share of the true change that an edit made, by regression through 0 over the pixels of an
+    image.
 
-    1 is the right size, 0 none of it, below 0 the wrong way. NaN where nothing truly changed.
+    Args:
+        original: Originals [N, H, W] or [N, H, W, 3] in [0, 1].
+        edited: Edits, in the shape of `original`.
+        true: True counterfactuals, in the shape of `original`.
+
+    Returns:
+        [N]: 1 for the right size, 0 for none, below 0 for the wrong direction. NaN where the true
+        change is 0.
     """
     original = _grey(original)
     edited = _grey(edited)
@@ -62,16 +73,20 @@ def effect(original: np.ndarray, edited: np.ndarray, true: np.ndarray) -> np.nda
 
 
 def against_visit(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> dict[str, np.ndarray]:
-    """Similarity of an edit of the first visit to the real last visit.
+    """Compare edits of the first visit with the real last visit.
 
-    Two visits of a patient are so alike that SSIM hides a failure: an edit that does nothing scores
-    high. So the differences from the first visit are compared, too.
+    Two visits of a patient are so similar that SSIM hides a failure: an edit that does nothing
+    scores high. So the differences from the first visit are compared, too.
+
+    Args:
+        first: First visits [N, H, W] or [N, H, W, 3] in [0, 1].
+        edited: Edits, in the shape of `first`.
+        last: Last visits, in the shape of `first`.
 
     Returns:
-        ssim, ms-ssim, psnr: of edited and last.
-        difference_ssim: of edited - first and last - first, whose range is [-1, 1].
-        effect: see `effect`; the true change holds noise and a slightly different position, so that
-            1 is not to be had.
+        [N] each. ssim, ms-ssim, psnr: edited against last.
+        difference_ssim: edited - first against last - first, in [-1, 1].
+        effect: see `effect`; noise and position also change, so 1 cannot be reached.
     """
     first = _grey(first)
     edited = _grey(edited)
@@ -86,20 +101,33 @@ def against_visit(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> di
 def baselines(
     first: np.ndarray, train_first: np.ndarray, train_last: np.ndarray
 ) -> Mapping[str, np.ndarray]:
-    """Baselines of every editor: no change, and the mean change of the training patients added to
-    each image."""
+    """Baselines of every editor: no change, and the mean change of training patients.
+
+    Args:
+        first: First visits [N, H, W] or [N, H, W, 3] in [0, 1].
+        train_first: First visits of M training patients.
+        train_last: Their last visits.
+
+    Returns:
+        Name -> images [N, H, W] in [0, 1].
+    """
     first = _grey(first)
     mean = (_grey(train_last) - _grey(train_first)).mean(0)
     return {"no change": first, "mean change": (first + mean).clip(0, 1)}
 
 
 def tissue_fraction(pictures: np.ndarray) -> np.ndarray:
-    """Share of the head that is brain tissue and not fluid, in skull-stripped T1 slices: a
-    normalised brain volume in a plane.
+    """Share of the head that is brain tissue and not fluid, in skull-stripped T1 slices.
 
-    The head is the convex hull of what Otsu's threshold (1979) parts from the background, so that
-    fluid in the furrows counts as inside; within it, the darkest of three classes by Otsu's
-    criterion is fluid (Liao et al. 2001). NaN where there is no head.
+    It is a normalised brain volume in a plane. The head is the convex hull of the pixels above
+    Otsu's threshold (1979), so fluid in the sulci counts as inside. Fluid is the darkest of three
+    classes in it, by Otsu's criterion (Liao et al. 2001).
+
+    Args:
+        pictures: [N, H, W] or [N, H, W, 3] in [0, 1].
+
+    Returns:
+        [N] in [0, 1]; NaN where there is no head.
     """
     return np.array([_tissue(picture) for picture in _grey(pictures)])
 

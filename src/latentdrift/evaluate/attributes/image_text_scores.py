@@ -48,7 +48,7 @@ class Prompts:
         return len(self._rows)
 
     def add(self, rows: pd.DataFrame) -> np.ndarray:
-        """Place of the sentence of each row: int [N]."""
+        """Add the sentence of each row, unless it is there; returns their positions, int [N]."""
         places = []
         for row in rows.to_dict("records"):
             attributes = prompts.attributes_of(row, self.spec)
@@ -62,7 +62,7 @@ class Prompts:
 
     @property
     def texts(self) -> list[str]:
-        """The sentences."""
+        """All different sentences, in the order in which they were added."""
         return list(self._places)
 
     @property
@@ -96,8 +96,16 @@ class Evidence:
 
     @classmethod
     def learn(cls, output: Output, truth: np.ndarray, prediction: np.ndarray) -> Evidence | None:
-        """Fit on labels [N] (NaN: unknown) and predictions [N] of real images; None for few
-        labels, or where predictions hold no information."""
+        """Fit the evidence of one output on real images.
+
+        Args:
+            output: The output.
+            truth: Labels [N]; NaN: unknown.
+            prediction: Predictions [N].
+
+        Returns:
+            None for too few labels, or predictions without information.
+        """
         known = ~np.isnan(truth)
         truth = truth[known]
         prediction = prediction[known]
@@ -159,10 +167,13 @@ def _log_share(odds: np.ndarray | float) -> np.ndarray:
 
 
 def by_judges(judges: Judges, seed: int = 0) -> Scorer:
-    """The sum of what the judges' outputs say.
+    """Scorer by attribute predictors: the sum of the log-likelihood ratios of all outputs.
 
-    How far each can be trusted is learned from the real pictures: of a FOLDS-th of the patients,
-    from all others.
+    The reliability of an output is fitted on real images, in FOLDS folds over patients.
+
+    Args:
+        judges: Trained attribute predictors.
+        seed: Seed of the folds.
     """
 
     def score(
@@ -213,7 +224,7 @@ class Encoder:
     """Tokens of a text."""
 
     def pictures(self, images: EvaluationImages, device: str) -> np.ndarray:
-        """[N, D], of length 1."""
+        """Unit vectors [N, D] of images."""
         parts = (images.images[start : start + BATCH] for start in range(0, len(images), BATCH))
         entered = (
             self.entrance.scale(resize(part, self.entrance.size).to(device)) for part in parts
@@ -223,7 +234,7 @@ class Encoder:
         )
 
     def texts(self, texts: list[str], device: str) -> np.ndarray:
-        """[P, D], of length 1."""
+        """Unit vectors [P, D] of texts; longer texts are truncated."""
         tokenizer_options: Any = {
             "padding": "max_length" if self.longest <= FULL else True,
             "truncation": True,
@@ -238,10 +249,13 @@ class Encoder:
 
 
 def load_encoder(name: str) -> Encoder:
-    """The folder or id of a dual encoder: CLIP, SigLIP and their kin.
+    """Load a dual encoder of images and texts, as CLIP or SigLIP.
+
+    Args:
+        name: Folder or id of a Hugging Face model.
 
     Raises:
-        InputError: No such model, or its weights are not whole.
+        InputError: No such model, or incomplete weights.
     """
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -270,7 +284,7 @@ def load_encoder(name: str) -> Encoder:
 
 
 def by_encoder(encoder: Encoder, device: str = "cpu") -> Scorer:
-    """The cosine between a picture and a sentence."""
+    """Scorer by a dual encoder: the cosine between image and sentence."""
 
     def score(
         real: EvaluationImages, synthetic: EvaluationImages, all_prompts: Prompts

@@ -57,14 +57,14 @@ class Side:
     ranked: int
 
     def take(self, places: np.ndarray) -> Side:
-        """Some of the pictures."""
+        """Select images by their positions."""
         patients = None if self.patients is None else [self.patients[place] for place in places]
         return Side(patients, self.own[places], self.scores[places], self.ranked)
 
     @cached_property
     def ranks(self) -> tuple[np.ndarray, np.ndarray]:
-        """int [N, M], how many prompts go better with each picture than each, and how many others
-        go as well."""
+        """For each image and prompt, int [N, M], how many prompts score higher, and how many others
+        as high."""
         best, last = (
             rankdata(-self.scores[:, : self.ranked], method, axis=1).astype(int)
             for method in ("min", "max")
@@ -72,7 +72,12 @@ class Side:
         return best - 1, last - best
 
     def ranking(self, metric: Metric, among: int) -> Look:
-        """A row of METRICS."""
+        """Function of positions [n] -> the metric of each image's own prompt, [n].
+
+        Args:
+            metric: Row of METRICS.
+            among: Number of prompts of which an image chooses one.
+        """
 
         def look(order: np.ndarray) -> np.ndarray:
             better, ties = (counts[np.arange(len(order)), self.own[order]] for counts in self.ranks)
@@ -81,8 +86,13 @@ class Side:
         return look
 
     def preferring(self, other: np.ndarray) -> Look:
-        """1 where a picture goes better with its prompt than with that in another place [N], 0.5
-        where as well."""
+        """Function of positions [n] -> whether each image scores higher with its own prompt, [n].
+
+        It gives 1 for higher, 0.5 for equal and 0 for lower.
+
+        Args:
+            other: Position of the opposing prompt for each image, int [N].
+        """
 
         def look(order: np.ndarray) -> np.ndarray:
             here = np.arange(len(order))
@@ -200,7 +210,7 @@ class Candidates:
 
     @property
     def among(self) -> int:
-        """Number of prompts of which an image chooses one."""
+        """Number of prompts of which an image chooses one: AMONG, or all if there are fewer."""
         return min(AMONG, self.ranked)
 
 

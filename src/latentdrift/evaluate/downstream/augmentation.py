@@ -20,13 +20,23 @@ Step = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def tone(x: Tensor, source: torch.Generator) -> Tensor:
-    """Each brightened and gamma-corrected a little."""
+    """Change brightness and gamma of each image a little.
+
+    Args:
+        x: [B, C, S, S] in [0, 1].
+        source: Generator.
+    """
     draw = 2 * torch.rand(2, len(x), 1, 1, 1, generator=source) - 1
     return (x ** torch.exp(GAMMA * draw[0]) * (1 + GAIN * draw[1])).clamp(0, 1)
 
 
 def shift(x: Tensor, source: torch.Generator) -> Tensor:
-    """Each shifted a little, with its edge repeated."""
+    """Shift each image by up to SHIFT of 64 pixels; edges are repeated.
+
+    Args:
+        x: [B, C, S, S].
+        source: Generator.
+    """
     side = x.shape[-1]
     limit = round(SHIFT * side / 64)
     padded = functional.pad(x, (limit,) * 4, mode="replicate")
@@ -40,7 +50,12 @@ def shift(x: Tensor, source: torch.Generator) -> Tensor:
 
 
 def turn(x: Tensor, source: torch.Generator) -> Tensor:
-    """Each turned by up to TURN degrees about its middle, with its edge repeated."""
+    """Rotate each image by up to TURN degrees about its centre; edges are repeated.
+
+    Args:
+        x: [B, C, S, S].
+        source: Generator.
+    """
     angle = torch.deg2rad(TURN * (2 * torch.rand(len(x), generator=source) - 1))
     cos = angle.cos()
     sin = angle.sin()
@@ -67,8 +82,17 @@ class Augmentation:
     def both(
         self, x: Tensor, mask: Tensor, labels: int, source: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Pictures [B, C, S, S] and their masks, int [B, S, S] below `labels`, which move as the
-        pictures do."""
+        """Augment images and their masks; masks move as their images do.
+
+        Args:
+            x: Images [B, C, S, S] in [0, 1].
+            mask: Labels, int [B, S, S].
+            labels: Number of labels; every label is below it.
+            source: Generator.
+
+        Returns:
+            Images and masks of the same shapes.
+        """
         for step in self.tones:
             x = step(x, source)
         if not self.moves:

@@ -43,11 +43,16 @@ class TrainingImages(Protocol):
     def __add__(self, other: Any) -> Any: ...
 
     def fewer(self, share: float, seed: int) -> Any:
-        """A share of them by chance, enough to learn from."""
+        """Random share of the images, enough to learn from.
+
+        Args:
+            share: Share in (0, 1].
+            seed: Seed of the choice.
+        """
 
     @property
     def members(self) -> np.ndarray:
-        """bool [G, N]: which of them are of each group."""
+        """Membership of the images in each group, bool [G, N]."""
 
 
 class Task(Protocol):
@@ -55,11 +60,16 @@ class Task(Protocol):
 
     @property
     def about(self) -> dict[str, Any]:
-        """`classes`, what is learned; `groups`, what it parts pictures into; `network`; `measure`,
-        what the number is called."""
+        """Words for reports: `classes`, the learned target; `groups` of images; `network`;
+        `measure`."""
 
     def known(self, images: EvaluationImages, what: str, seed: int) -> tuple[Any, EvaluationImages]:
-        """Images of a set whose truth is known: for training, and as they are.
+        """Images of a set whose truth is known: as training data, and as a set.
+
+        Args:
+            images: The set.
+            what: "train", "made" (synthetic) or "test".
+            seed: Seed of the choice among too many images.
 
         Raises:
             InputError: Too few of them.
@@ -68,16 +78,29 @@ class Task(Protocol):
     def learn(
         self, stages: list[Any], test: Any, *, steps: int, seed: int, augmentation: str, device: str
     ) -> np.ndarray:
-        """Train a new network on all stages, and predict every test image: [N, ...]."""
+        """Train a new network on all stages in turn, and predict every test image.
+
+        Args:
+            stages: Training data of each stage.
+            test: Test data.
+            steps: Optimiser steps over all stages.
+            seed: Seed of weights and batches.
+            augmentation: Row of AUGMENTATIONS.
+            device: Device of the network.
+
+        Returns:
+            Predictions or scores [N, ...].
+        """
 
     def score(self, test: Any) -> Measure:
-        """Measure of the predictions."""
+        """Function of predictions and image weights [N] that gives the measure, on these test
+        data."""
 
     def chance(self, train: Any, test: Any) -> float:
-        """The number of a learner that does not look at pictures."""
+        """Measure of a prediction that does not depend on the images."""
 
     def seconds_per_step(self) -> float:
-        """Wall time of an optimiser step on this machine."""
+        """Seconds of an optimiser step on this machine, from a few real steps."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +183,7 @@ class Trial:
 
     @property
     def arms(self) -> dict[str, Arm]:
-        """Rows of ARMS that take part."""
+        """Rows of ARMS in this comparison; those with a GAN only if it is trained."""
         return {name: arm for name, arm in ARMS.items() if self.gan or not arm.gan}
 
     @property
@@ -284,7 +307,11 @@ def _point(name: str, share: float) -> str:
 
 
 def warnings(contents: Mapping[str, Any]) -> list[str]:
-    """Sentences about the limits of the trial."""
+    """Sentences on the limits of the comparison.
+
+    Args:
+        contents: Content of `utility` in report.json.
+    """
     sentences = []
     what = f"Utility ({attribute(contents['classes'])})"
     patients = contents["tested"]["patients"]
@@ -329,7 +356,12 @@ def better_than_chance(ci: Sequence[float] | None, chance: float) -> bool:
 
 
 def verdict(arm: Mapping[str, Any], tested: Mapping[str, Any]) -> str:
-    """An arm against the reference, in words."""
+    """Compare an arm with the reference in words.
+
+    Args:
+        arm: Entry of the arm in report.json.
+        tested: Numbers of test images and patients of each group.
+    """
     if "difference" not in arm:
         return "the reference"
     if arm["difference_ci"] is None:

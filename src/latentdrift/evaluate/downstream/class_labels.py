@@ -88,12 +88,21 @@ class Classes:
         return classes
 
     def labels(self, rows: pd.DataFrame) -> np.ndarray:
-        """1 for the value, 0 for another one, NaN where nothing is known: float [N]."""
+        """Class of each row, float [N]: 1 for the value, 0 for another, NaN where it is unknown."""
         several = self.attribute == "findings"
         return np.array([_has(cell, self.value, several=several) for cell in rows[self.attribute]])
 
     def check(self, cohort: Cohort, option: str, splits: tuple[str | None, str | None]) -> None:
-        """Raises CohortError: fewer than LEAST training or test images of a class."""
+        """Check that each class has enough images in the training and in the test split.
+
+        Args:
+            cohort: The cohort.
+            option: Name of the option, for messages.
+            splits: Training and test split; None: all images.
+
+        Raises:
+            CohortError: Fewer than MIN_IMAGES images of a class.
+        """
         for split in splits:
             labels = self.labels(cohort.rows(split))
             ones = int((labels == 1).sum())

@@ -27,6 +27,7 @@ class Classifying:
 
     @property
     def about(self) -> dict[str, Any]:
+        """Words for reports, see `Task.about`."""
         groups = ["without it", "with it"]
         return {
             "classes": str(self.classes),
@@ -38,10 +39,15 @@ class Classifying:
     def known(
         self, images: EvaluationImages, what: str, seed: int
     ) -> tuple[Labelled, EvaluationImages]:
-        """At most MOST pictures whose class is known.
+        """Images whose class is known, at most MAX_IMAGES: as training data, and as a set.
+
+        Args:
+            images: The set.
+            what: "train", "made" (synthetic) or "test".
+            seed: Seed of the choice among more images.
 
         Raises:
-            InputError: No such column, or too few pictures of a class.
+            InputError: No such column, or too few images of a class.
         """
         if images.attributes is None or self.classes.attribute not in images.attributes:
             raise InputError(
@@ -72,7 +78,16 @@ class Classifying:
         augmentation: str,
         device: str,
     ) -> np.ndarray:
-        """Log-odds [N]."""
+        """Train a classifier on all stages; returns its log-odds [N] for the test images.
+
+        Args:
+            stages: Training data of each stage.
+            test: Test data.
+            steps: Optimiser steps over all stages.
+            seed: Seed of weights and batches.
+            augmentation: Row of AUGMENTATIONS.
+            device: Device of the network.
+        """
         settings: Any = {
             "steps": steps,
             "network": self.network,
@@ -82,7 +97,13 @@ class Classifying:
         return utility(stages, test, seed=seed, resampling=None, **settings).scores
 
     def score(self, test: Labelled) -> Measure:
-        """The area under the curve; NaN where the weights leave one class alone."""
+        """Function of log-odds and image weights [N] -> area under the ROC curve.
+
+        It is NaN where the weights leave one class only.
+
+        Args:
+            test: Test data.
+        """
         from sklearn.metrics import roc_auc_score
 
         def area(scores: np.ndarray, weights: np.ndarray) -> float:
@@ -96,9 +117,9 @@ class Classifying:
         return area
 
     def chance(self, train: Labelled, test: Labelled) -> float:
-        """AUC of any order of the images that does not look at them."""
+        """AUC of any order that does not depend on the images: 0.5."""
         return 0.5
 
     def seconds_per_step(self) -> float:
-        """Wall time of a step on this machine."""
+        """Seconds of an optimiser step on this machine, from a few real steps."""
         return seconds_per_step(self.network)

@@ -52,12 +52,19 @@ class Reading:
 
     @property
     def tested(self) -> dict[str, Any]:
-        """Number of test images and patients of each group."""
+        """Numbers of test images and of test patients in each group: `images` and `patients`."""
         return {"images": self.members.sum(1).tolist(), "patients": self.patients}
 
     def subgroups(self, images: EvaluationImages, by: str) -> dict[str, np.ndarray]:
-        """Value of an attribute -> which pictures have it, where each group has FEWEST patients;
-        ages by decades."""
+        """Test images of each subgroup in which every group has at least FEWEST patients.
+
+        Args:
+            images: Test images.
+            by: Attribute; ages are grouped by decade.
+
+        Returns:
+            Value -> bool [N].
+        """
         places = classes.places(images, by, "real")
         masks = {value: np.isin(np.arange(len(images)), some) for value, some in places.items()}
         return {value: mask for value, mask in masks.items() if min(self._count(mask)) >= FEWEST}
@@ -83,7 +90,11 @@ class Reading:
         )
 
     def value(self, scores: np.ndarray) -> dict[str, Any]:
-        """The mean over seeds with its interval, and the standard deviation from seed to seed."""
+        """Mean over seeds with its 95 % interval, and the standard deviation over seeds.
+
+        Args:
+            scores: Scores of the test images, [seeds, N, ...].
+        """
         return self._value(scores, self.series(scores))
 
     def arm(
@@ -123,8 +134,7 @@ class Reading:
 
 
 def value_and_interval(series: np.ndarray) -> tuple[float, list[float] | None]:
-    """A number and its 95 % interval, from `Reading.series`; None where there are too few
-    patients."""
+    """Value and 95 % interval of `Reading.series`; the interval is None for too few patients."""
     again = series[1:][np.isfinite(series[1:])]
     return float(series[0]), interval(float(series[0]), again) if len(again) > 1 else None
 

@@ -50,6 +50,7 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images [B, channels, SIZE, SIZE] in [0, 1] of noise z [B, LATENT] and classes int [B]."""
         result: Tensor = self.rest(
             self.first(torch.cat([z, self.classes(labels)], 1)).view(-1, WIDTHS[0], 4, 4)
         )
@@ -69,14 +70,22 @@ class Discriminator(nn.Module):
         self.classes = spectral_norm(nn.Embedding(2, WIDTHS[0] * 16))
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Logits [B] that images [B, channels, SIZE, SIZE] in [0, 1] of classes int [B] are
+        real."""
         h = self.features(2 * x - 1).flatten(1)
         result: Tensor = self.real(h)[:, 0] + (self.classes(labels) * h).sum(1)
         return result
 
 
 def train(real: Labelled, steps: int, seed: int, device: str = "cpu") -> Generator:
-    """A generator of pictures like these [N, 3, S, S]; the same seed gives the same on a
-    machine."""
+    """Train a GAN; equal seeds give equal generators on one machine.
+
+    Args:
+        real: Real images of two classes.
+        steps: Optimiser steps.
+        seed: Seed of weights and batches.
+        device: Device of the networks.
+    """
     x = functional.interpolate(
         real.x, SIZE, mode="bilinear", antialias=True, align_corners=False
     ).clamp(0, 1)
@@ -107,7 +116,15 @@ def train(real: Labelled, steps: int, seed: int, device: str = "cpu") -> Generat
 def imitate(
     real: Labelled, like: Labelled, *, steps: int, seed: int, device: str = "cpu"
 ) -> Labelled:
-    """Images of a GAN that learned from `real`: as many of each class as `like` has, as large."""
+    """Train a GAN on real images, and sample images from it.
+
+    Args:
+        real: Real images of two classes.
+        like: Images whose size and numbers per class the result has.
+        steps: Optimiser steps.
+        seed: Seed of training and sampling.
+        device: Device of the networks.
+    """
     maker = train(real, steps, seed, device)
     labels = torch.from_numpy(np.sort(like.labels))
     source = generator(seed, "gan", "draw")
@@ -123,7 +140,7 @@ def imitate(
 
 
 def seconds_per_step() -> float:
-    """Wall time of a step on this machine, from a few real ones on grey pictures."""
+    """Seconds of an optimiser step on this machine, from a few real steps on grey images."""
     grey = Labelled(torch.full((2, 3, SIZE, SIZE), 0.5), np.arange(2))
     tried = 3
     train(grey, 1, 0)  # the first step warms up

@@ -62,7 +62,12 @@ class Masked:
         )
 
     def fewer(self, share: float, seed: int) -> Masked:
-        """A share of them by chance, but LEAST at the least."""
+        """Random share of the images, at least MIN_IMAGES.
+
+        Args:
+            share: Share in (0, 1].
+            seed: Seed of the choice.
+        """
         places = np.sort(
             rng(seed, "take").permutation(len(self))[: max(round(share * len(self)), MIN_IMAGES)]
         )
@@ -71,7 +76,7 @@ class Masked:
 
     @property
     def members(self) -> np.ndarray:
-        """Images that have each label but 0: bool [labels - 1, N]."""
+        """Images that have each label except 0, bool [labels - 1, N]."""
         return np.stack(
             [(self.masks == label).flatten(1).any(1).numpy() for label in range(1, self.labels)]
         )
@@ -94,13 +99,18 @@ class Segmenting:
 
     @classmethod
     def of(cls, real: Cohort, synthetic: Path, column: str, split: str | None) -> Segmenting:
-        """Masks of real images by `column`, of synthetic ones by the same, or by the one that
-        `generate` writes.
+        """Find the masks of real and synthetic images.
+
+        Args:
+            real: Cohort of real images.
+            synthetic: Cohort of synthetic images. Their masks stand in `column`, or where
+                `generate` writes them.
+            column: Column that names the masks of real images.
+            split: Test split; None: all images.
 
         Raises:
             OptionError: No such column, or synthetic images without masks.
-            CohortError: A mask is missing or damaged, or the train split has none with anything but
-                0 in it.
+            CohortError: A mask is missing or damaged, or all training masks are empty.
         """
         if not image_sets.is_cohort(synthetic):
             raise OptionError(
@@ -134,6 +144,7 @@ class Segmenting:
 
     @property
     def about(self) -> dict[str, Any]:
+        """Words for reports, see `Task.about`."""
         groups = [f"with label {value}" for value in self.values]
         return {
             "classes": f"mask={self.column}",
@@ -145,10 +156,15 @@ class Segmenting:
     def known(
         self, images: EvaluationImages, what: str, seed: int
     ) -> tuple[Masked, EvaluationImages]:
-        """At most MOST pictures that have a mask.
+        """Images with a mask, at most MAX_IMAGES: as training data, and as a set.
+
+        Args:
+            images: The set.
+            what: "train", "made" (synthetic) or "test".
+            seed: Seed of the choice among more images.
 
         Raises:
-            InputError: Fewer than LEAST.
+            InputError: Fewer than MIN_IMAGES, or a label without a test image.
             CohortError: A mask has a label that no training mask has.
         """
         cohort, column, positions = self.sources[what]
@@ -201,8 +217,19 @@ class Segmenting:
         augmentation: str,
         device: str,
     ) -> np.ndarray:
-        """Dice of every label in every test picture: [N, L], NaN where the picture has none of
-        it."""
+        """Train a segmenter on all stages, and score the test images.
+
+        Args:
+            stages: Training data of each stage.
+            test: Test data.
+            steps: Optimiser steps over all stages.
+            seed: Seed of weights and batches.
+            augmentation: Row of AUGMENTATIONS.
+            device: Device of the network.
+
+        Returns:
+            Dice coefficients [N, L] of every label; NaN where the image does not have it.
+        """
         network = unet.segmenter(seed, test.labels).to(device)
         bounds = [round(steps * place / len(stages)) for place in range(len(stages) + 1)]
         for place, stage in enumerate(stages):
@@ -214,19 +241,22 @@ class Segmenting:
         return unet.dice(unet.predict(network, test.x), test.masks, test.labels)
 
     def score(self, test: Masked) -> Measure:
-        """The mean over labels of their mean over pictures that have them; NaN where the weights
-        leave a label out."""
+        """Function of Dice coefficients and image weights -> mean Dice, see `mean_dice`."""
         return mean_dice
 
     def chance(self, train: Masked, test: Masked) -> float:
-        """Dice of one mask for all images: at each pixel the commonest label of the training
-        masks."""
+        """Dice of one mask for all images: the most frequent label of training masks at each pixel.
+
+        Args:
+            train: Training data.
+            test: Test data.
+        """
         counts = torch.stack([(train.masks == label).sum(0) for label in range(train.labels)])
         same = counts.argmax(0).expand(len(test), -1, -1)
         return mean_dice(unet.dice(same, test.masks, test.labels), np.ones(len(test)))
 
     def seconds_per_step(self) -> float:
-        """Wall time of a step on this machine, from a few real ones on grey pictures."""
+        """Seconds of an optimiser step on this machine, from a few real steps on grey images."""
         tried = 3
         labels = 1 + len(self.values)
         x = torch.full((2, 3, unet.SIZE, unet.SIZE), 0.5)
@@ -241,8 +271,15 @@ class Segmenting:
 
 
 def mean_dice(scores: np.ndarray, weights: np.ndarray) -> float:
-    """The mean over labels of the weighted mean over pictures [N, L] that have them; NaN where a
-    label is left out."""
+    """Mean over labels of the weighted mean over the images that have the label.
+
+    Args:
+        scores: Dice coefficients [N, L]; NaN where the image does not have the label.
+        weights: Weight of each image [N].
+
+    Returns:
+        The mean; NaN where the weights leave a label out.
+    """
     there = np.isfinite(scores) * weights[:, None]
     sizes = there.sum(0)
     if not sizes.all():

@@ -59,10 +59,15 @@ class Labelled:
     def of(
         cls, pictures: EvaluationImages, labels: Sequence[int] | np.ndarray, size: int = SIZE
     ) -> Labelled:
-        """Pictures of any size, as S = `size`.
+        """Resize images, and attach their labels.
+
+        Args:
+            pictures: Images of any size.
+            labels: 0 or 1 for each.
+            size: Pixels on a side.
 
         Raises:
-            InputError: Not one label of 0 or 1 per picture.
+            InputError: Not one label of 0 or 1 for each image.
         """
         marks = np.asarray(labels)
         if len(marks) != len(pictures) or not np.isin(marks, (0, 1)).all():
@@ -87,7 +92,7 @@ class Labelled:
         )
 
     def take(self, n: int, seed: int) -> Labelled:
-        """At most n pictures by chance; the classes keep their shares, to one picture."""
+        """Random choice of at most n images; the shares of the classes stay, to one image."""
         ones = round(n * self.labels.mean())
         wanted = {0: n - ones, 1: ones}
         source = rng(seed, "take")
@@ -103,17 +108,29 @@ class Labelled:
         return Labelled(self.x[places], self.labels[places], patients)
 
     def fewer(self, share: float, seed: int) -> Labelled:
-        """A share of them by chance, but LEAST of each class at the least."""
+        """Random share of the images, with at least MIN_IMAGES of each class.
+
+        Args:
+            share: Share in (0, 1].
+            seed: Seed of the choice.
+        """
         rarest = min(self.labels.mean(), 1 - self.labels.mean())
         return self.take(max(round(share * len(self)), math.ceil(MIN_IMAGES / rarest)), seed)
 
     @property
     def members(self) -> np.ndarray:
-        """Images of class 0, and images of class 1: bool [2, N]."""
+        """Images of class 0 and images of class 1, bool [2, N]."""
         return np.stack([self.labels == label for label in (0, 1)])
 
     def check(self, use: str) -> None:
-        """Raises InputError: fewer than LEAST pictures of a class."""
+        """Check that each class has enough images.
+
+        Args:
+            use: "trained" or "tested", for the message.
+
+        Raises:
+            InputError: Fewer than MIN_IMAGES images of a class.
+        """
         ones = int(self.labels.sum())
         if min(ones, len(self) - ones) < MIN_IMAGES:
             raise InputError(
@@ -124,7 +141,7 @@ class Labelled:
 
 
 def looked_at(pictures: EvaluationImages, size: int) -> Tensor:
-    """[N, 3, size, size] in [0, 1], read CHUNK pictures at a time."""
+    """Resize images to [N, 3, size, size] in [0, 1], CHUNK images at a time."""
     parts = range(0, len(pictures), CHUNK)
     return torch.cat([resize(pictures.images[first : first + CHUNK], size) for first in parts])
 
@@ -143,7 +160,7 @@ class Utility:
     tested: tuple[int, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """Contents without the scores, which are one per image of a patient."""
+        """Content for report.json, without the scores of single images."""
         return {"value": self.auc, "ci": self.ci, "trained": self.trained, "tested": self.tested}
 
 
@@ -207,8 +224,16 @@ def learn(
     rate: float = SMALL.rate,
     augmentation: str = "light",
 ) -> None:
-    """Train for `steps` batches with as many pictures of one class as of the other; the rate falls
-    to 0 by a cosine."""
+    """Train a classifier on batches with equally many images of each class.
+
+    Args:
+        network: Network with one logit; it is changed.
+        stage: Training images.
+        steps: Optimiser steps.
+        source: Generator of batches and augmentation.
+        rate: Learning rate at the start; it falls to 0 by a cosine.
+        augmentation: Row of AUGMENTATIONS.
+    """
     device = next(network.parameters()).device
     members = [torch.from_numpy(np.flatnonzero(stage.labels == label)) for label in (0, 1)]
     target = torch.arange(2, dtype=torch.float32, device=device).repeat_interleave(BATCH // 2)
@@ -226,13 +251,13 @@ def learn(
 
 
 def score(network: nn.Module, x: Tensor) -> np.ndarray:
-    """Log-odds [N] of class 1."""
+    """Log-odds [N] of class 1, float64, for images x [N, 3, S, S] in [0, 1]."""
     return predict(network, x)[:, 0]
 
 
 @torch.inference_mode()
 def predict(network: nn.Module, x: Tensor) -> np.ndarray:
-    """Outputs of a network for images [N, 3, S, S] in [0, 1]: float64 [N, outputs]."""
+    """Outputs [N, outputs] of a network, float64, for images x [N, 3, S, S] in [0, 1]."""
     device = next(network.parameters()).device
     return (
         torch.cat([network(2 * part.to(device) - 1).cpu() for part in x.split(BATCH)])
@@ -242,7 +267,7 @@ def predict(network: nn.Module, x: Tensor) -> np.ndarray:
 
 
 def seconds_per_step(network: Network = SMALL) -> float:
-    """Wall time of a step on this machine, from a few real ones on a grey picture."""
+    """Seconds of an optimiser step on this machine, from a few real steps on grey images."""
     stage = Labelled(torch.full((2, 3, network.size, network.size), 0.5), np.arange(2))
     tried = 3
     learner = network.make(0, 1)

@@ -33,6 +33,7 @@ class UNet(nn.Module):
         self.last = nn.Conv2d(WIDTHS[0], labels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, labels, S, S] of images [B, 3, S, S] in [-1, 1]."""
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2) if level else x)
@@ -55,7 +56,12 @@ def _block(before: int, after: int) -> nn.Sequential:
 
 
 def segmenter(seed: int, labels: int) -> UNet:
-    """A new one, which starts from nothing; `labels` counts 0, the outside."""
+    """Make a U-Net with random weights.
+
+    Args:
+        seed: Seed of the weights.
+        labels: Number of labels, with 0 for the outside.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "segmenter"))
         return UNet(labels)
@@ -71,11 +77,17 @@ def learn(
     *,
     augmentation: str,
 ) -> None:
-    """Train for `steps` batches of pictures [N, 3, S, S] in [0, 1] and masks int64 [N, S, S]; the
-    rate falls by a cosine.
+    """Train a U-Net by cross-entropy plus 1 - soft Dice of every label except 0 (Isensee et al.
+    2021).
 
-    The loss is cross-entropy and one less the soft Dice of every label but 0, over the batch
-    (Isensee et al. 2021).
+    Args:
+        network: The U-Net; it is changed.
+        x: Images [N, 3, S, S] in [0, 1].
+        masks: Labels, int64 [N, S, S].
+        labels: Number of labels, with 0.
+        steps: Optimiser steps; the learning rate falls by a cosine.
+        source: Generator of batches and augmentation.
+        augmentation: Row of AUGMENTATIONS.
     """
     device = next(network.parameters()).device
 
@@ -103,17 +115,21 @@ def _soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predict(network: UNet, x: Tensor) -> Tensor:
-    """The likeliest label of every pixel of pictures [N, 3, S, S] in [0, 1]: int64 [N, S, S]."""
+    """Likeliest label of each pixel, int64 [N, S, S], for images x [N, 3, S, S] in [0, 1]."""
     device = next(network.parameters()).device
     return torch.cat([network(2 * part.to(device) - 1).argmax(1).cpu() for part in x.split(BATCH)])
 
 
 def dice(prediction: Tensor, truth: Tensor, labels: int) -> np.ndarray:
-    """Dice coefficient of every image and every label but 0: 2 |A and B| / (|A| + |B|) (Dice 1945),
-    float64 [N, labels - 1].
+    """Dice coefficient 2 |A and B| / (|A| + |B|) of each image and label except 0 (Dice 1945).
 
-    NaN where the picture's mask does not have the label: such a picture says nothing of how well it
-    is outlined.
+    Args:
+        prediction: Labels, int64 [N, S, S].
+        truth: Labels, int64 [N, S, S].
+        labels: Number of labels, with 0.
+
+    Returns:
+        float64 [N, labels - 1]; NaN where the true mask does not have the label.
     """
     columns = []
     for label in range(1, labels):

@@ -91,7 +91,15 @@ class AgreementResult(EvaluationResult):
 
 
 def check(request: Request) -> list[str]:
-    """Refuse `alignment` without a training split, and load the classifier's description."""
+    """Check the options of `alignment`, and load the classifier's description.
+
+    Returns:
+        Sentences for the report: none.
+
+    Raises:
+        OptionError, CohortError: `alignment` without a usable training split.
+        InputError: The classifier cannot be read.
+    """
     if request.options.alignment:
         request.require_training_split("alignment")
         _ = request.network
@@ -99,7 +107,7 @@ def check(request: Request) -> list[str]:
 
 
 def cost(request: Request) -> TrainingCost:
-    """Attribute predictors."""
+    """Cost of training the attribute predictors; nothing without `alignment`."""
     return predictor_cost(request) if request.options.alignment else NO_COST
 
 
@@ -112,7 +120,11 @@ def compute(inputs: Inputs) -> AgreementResult | None:
 
 
 def agreement_light(numbers: dict[str, RankedMetric]) -> Light:
-    """Light of how far each number reaches from its floor to its ceiling."""
+    """Traffic light of agreement, by each metric's way from its floor to its ceiling.
+
+    Args:
+        numbers: Title of an attribute -> its metric.
+    """
     parts: dict[Colour, list[str]] = {}
     for name, number in numbers.items():
         share = share_of_ceiling(number)
@@ -134,7 +146,8 @@ def agreement_light(numbers: dict[str, RankedMetric]) -> Light:
 
 
 def main_numbers(result: AgreementResult) -> dict[str, RankedMetric]:
-    """Correlation or AUC of each attribute. An offset of the predictors does not change them."""
+    """Correlation or AUC of each attribute, by title; an offset of the predictors does not change
+    them."""
     return {
         attribute(name): one.metrics["r" if "r" in one.metrics else "auc"]
         for name, one in result.alignment.judged.items()
@@ -142,10 +155,14 @@ def main_numbers(result: AgreementResult) -> dict[str, RankedMetric]:
 
 
 def share_of_ceiling(metric: RankedMetric) -> tuple[float, float] | None:
-    """95 % interval of the share of the way from floor to ceiling; None where there is no way.
+    """95 % interval of a metric's share of the way from floor to ceiling.
 
-    The interval of the difference of two independent numbers comes from those of both (Zou and
-    Donner 2008).
+    The interval of a difference of two independent numbers comes from those of both (Zou & Donner
+    2008).
+
+    Returns:
+        (low, high), 0 at the floor and 1 at the ceiling; None without intervals, or where the
+        ceiling is not above the floor.
     """
     value = metric.value
     ceiling = metric.ceiling
@@ -177,7 +194,7 @@ def section(page: Page) -> list[html_report.Block]:
 
 
 def agreement_blocks(agreement: Agreement) -> list[html_report.Block]:
-    """Blocks of the agreement."""
+    """Blocks of the page: a table of all attributes that were scored."""
     rows = []
     for name, one in agreement.judged.items():
         n = f"{one.n['synthetic']} synthetic, {one.n['real']} real"
@@ -205,7 +222,7 @@ def agreement_blocks(agreement: Agreement) -> list[html_report.Block]:
 
 
 def ranked_cells(metric: RankedMetric) -> dict[str, str | None]:
-    """A number beside the best that can be expected and beside chance."""
+    """Table cells of a metric, its ceiling on real images, and its floor by chance."""
     return {
         "synthetic [95 % interval]": estimate(metric.value, metric.ci),
         "held-out real (best expected)": estimate(metric.ceiling, metric.ceiling_ci),

@@ -158,6 +158,6 @@ class Card(ResultModel):
 
 
 def unit_words(collateral: Collateral) -> str:
-    """The pairs of images whose difference is the unit of the collateral changes."""
+    """Words for the pairs of real images whose difference is the unit of collateral changes."""
     is_visits = collateral.unit_of == "visits"
     return "two visits of a patient" if is_visits else "two real patients"

@@ -66,7 +66,14 @@ class CounterfactualResult(EvaluationResult):
 
 
 def check(request: Request) -> list[str]:
-    """Say why edits are not judged, where the cohort has no held-out patients."""
+    """Check the options of scored edits, and load the classifier's description.
+
+    Returns:
+        A sentence where edits are not scored, because the cohort has no held-out patients.
+
+    Raises:
+        InputError: The classifier cannot be read.
+    """
     if request.scores_edits:
         _ = request.network
         return []
@@ -74,7 +81,7 @@ def check(request: Request) -> list[str]:
 
 
 def cost(request: Request) -> TrainingCost:
-    """Attribute predictors, where `alignment` does not train them already."""
+    """Cost of training the attribute predictors; nothing where `alignment` trains them already."""
     trains = request.scores_edits and not request.options.alignment
     return predictor_cost(request) if trains else NO_COST
 
@@ -114,7 +121,7 @@ def lights(results: Results) -> list[Light]:
 
 
 def effectiveness_light(changes: Iterable[Change]) -> Light:
-    """Light of the share of each requested change that was made."""
+    """Traffic light of effectiveness: the share of each requested change that was made."""
     parts: dict[Colour, list[str]] = {}
     for row in changes:
         colour, finding = _judge_change(row)
@@ -148,7 +155,7 @@ def _judge_change(row: Change) -> tuple[Colour, str]:
 
 
 def moves_away(row: Change) -> bool:
-    """Whether the whole interval of the change lies on the wrong side of 0."""
+    """Whether the whole 95 % interval of a change has the sign opposite to the request."""
     ci = row.moved.ci
     if ci is None:
         return False
@@ -157,10 +164,11 @@ def moves_away(row: Change) -> bool:
 
 
 def share_of_change(row: Change) -> tuple[float, float] | None:
-    """95 % interval of the share of the change that was made.
+    """95 % interval of the share of a requested change that was made.
 
-    0 is the original and 1 what predictors see in real images. None where they do not see the
-    change in real images.
+    Returns:
+        (low, high), 0 at the original and 1 at the change in real images. None without an interval,
+        or where predictors do not see the change in real images.
     """
     if isinstance(row, ClassChange):
         if row.ceiling is None or row.reached_ci is None:
@@ -187,7 +195,7 @@ CELL_FINDINGS: dict[Colour, str] = {
 
 
 def collateral_light(collateral: Collateral) -> Light:
-    """Light of the changes that were not requested."""
+    """Traffic light of changes in attributes that were not requested."""
     parts: dict[Colour, list[str]] = {}
     for kind, cells in collateral.rows.items():
         for name, cell in zip(collateral.columns, cells, strict=True):
@@ -221,7 +229,12 @@ def _colour_of_cell(cell: CollateralCell) -> Colour:
 
 
 def identity_light(label: str, identity: Identity | None) -> Light:
-    """Light of whether edits stay as near to their originals as repeat visits do."""
+    """Traffic light of identity: are edits as similar to their originals as repeat visits are?
+
+    Args:
+        label: Feature space, for the title.
+        identity: Similarities; None: too few patients have two visits.
+    """
     title = f"Still the same patient? ({label})"
     if identity is None:
         return title, "grey", "Not enough to say: too few real patients have two visits."

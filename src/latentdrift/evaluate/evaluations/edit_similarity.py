@@ -56,7 +56,14 @@ class EditSimilarityResult(EvaluationResult):
 
 
 def check(request: Request) -> list[str]:
-    """Refuse a folder that holds no whole edits."""
+    """Check that the folder of edits holds complete edits.
+
+    Returns:
+        Sentences for the report: none.
+
+    Raises:
+        InputError: There is no edit, or one lacks an image.
+    """
     if request.options.edits:
         edit_folders(request.options.edits)
     return []

@@ -50,7 +50,7 @@ class EvaluationResult(ResultModel):
     """Sentences that a reader needs before the numbers."""
 
     def report_keys(self) -> dict[str, Any]:
-        """Keys of report.json that this evaluation writes, besides `metrics` and `warnings`."""
+        """Content for report.json, besides `metrics` and `warnings`."""
         contents = self.to_dict()
         return {key: contents[key] for key in contents if key not in ("metrics", "warnings")}
 
@@ -68,7 +68,7 @@ class Results:
         return iter(self._results)
 
     def get(self, kind: type[AnyResult]) -> AnyResult | None:
-        """The result of this type; None where the evaluation did not run."""
+        """Result of an evaluation by its type; None where the evaluation did not run."""
         for result in self._results:
             if isinstance(result, kind):
                 return result
@@ -84,14 +84,14 @@ class Request:
     _values: dict[Any, Any] = field(default_factory=dict)
 
     def once(self, compute: Callable[[Request], Value]) -> Value:
-        """The value of a function of this request, computed on the first call."""
+        """Value of a function of this request, computed on the first call and then stored."""
         if compute not in self._values:
             self._values[compute] = compute(self)
         return cast(Value, self._values[compute])
 
     @cached_property
     def network(self) -> Network:
-        """The network of `classifier`.
+        """Network that the option `classifier` names.
 
         Raises:
             InputError: It cannot be read.
@@ -100,13 +100,13 @@ class Request:
 
     @property
     def has_held_out(self) -> bool:
-        """Whether the reference split holds patients on whom nothing was trained."""
+        """Whether the split of real images holds patients on whom nothing was trained."""
         is_test = self.options.split not in ("train", None)
         return is_test and len(self.cohort.rows("train")) > 0
 
     @property
     def scores_edits(self) -> bool:
-        """Whether attribute predictors judge the edits."""
+        """Whether attribute predictors score the edits."""
         return bool(self.options.card and self.options.edits) and self.has_held_out
 
     @property
@@ -116,11 +116,15 @@ class Request:
 
     @property
     def subgroup_column(self) -> str | None:
-        """Attribute whose values are also evaluated one by one: `by`, or the sex."""
+        """Attribute for subgroups: `by`, else the sex; None where the cohort has no sex."""
         return self.options.by or ("sex" if "sex" in self.cohort.attributes else None)
 
     def require_training_split(self, option: str) -> None:
-        """Refuse an option that trains networks where no other patients could test them.
+        """Check that an option that trains networks has training images and other patients for the
+        test.
+
+        Args:
+            option: Name of the option, for messages.
 
         Raises:
             OptionError: The reference split is the training split.
@@ -203,41 +207,44 @@ class Inputs:
 
     @cached_property
     def searched_places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the real and of the synthetic images in which copies are searched."""
+        """Positions of the real and of the synthetic images that enter the search for copies."""
         real = part_of(len(self.real), MAX_SEARCHED, rng(self.seed, "searched", 0))
         synthetic = part_of(len(self.synthetic), MAX_SEARCHED, rng(self.seed, "searched", 1))
         return real, synthetic
 
     @cached_property
     def searched_real(self) -> EvaluationImages:
-        """Real images in which copies are searched."""
+        """Real images that enter the search for copies."""
         return self.real.take(self.searched_places[0])
 
     @cached_property
     def searched_synthetic(self) -> EvaluationImages:
-        """Synthetic images in which copies are searched."""
+        """Synthetic images that enter the search for copies."""
         return self.synthetic.take(self.searched_places[1])
 
     @cached_property
     def copies(self) -> Copies | None:
-        """Nearest training images; None without training images."""
+        """Nearest training images of both sets; None without training images."""
         if self.train is None:
             return None
         return find_copies(self.searched_real, self.searched_synthetic, self.train, self.resampling)
 
     @cached_property
     def similarities(self) -> Mapping[str, Similarity]:
-        """Similarities of two images, the perceptual one of a feature space among them."""
+        """Similarities of two images by name, with the perceptual ones of the feature spaces."""
         return pairwise_metrics.rows_of(self.spaces)
 
     @cached_property
     def edit_files(self) -> list[dict[str, Any]]:
-        """Edits with their images; none without a folder."""
+        """Edits with their images, from `read_edits`; empty without a folder."""
         return [] if self.edits is None else read_edits(self.edits)
 
     @cached_property
     def predictors(self) -> Judges:
-        """Attribute predictors, trained on the training split on the first call."""
+        """Attribute predictors, trained on the training split on the first call.
+
+        Use it only where `request` and `train` are given.
+        """
         assert self.request is not None and self.train is not None
         options = self.request.options
         return Judges.learn(

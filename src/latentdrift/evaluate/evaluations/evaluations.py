@@ -56,13 +56,13 @@ METRIC_TITLES: Mapping[str, str] = {
 
 
 def check(request: Request) -> list[str]:
-    """Refuse options that have no part, before images are loaded.
+    """Check the options of all evaluations, before images are loaded.
 
     Returns:
         Sentences for the report.
 
     Raises:
-        OptionError: An option that has no part, or an attribute that the cohort has not.
+        OptionError: An option without effect, or an attribute that the cohort lacks.
         CohortError: No training images, or too few of a class.
         InputError: A network that cannot be read.
     """

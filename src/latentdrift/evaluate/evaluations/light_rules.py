@@ -22,7 +22,12 @@ WORST_FIRST: tuple[Colour, ...] = ("red", "amber", "grey", "green")
 
 
 def colour_of_share(low: float, high: float) -> Colour:
-    """Colour of a share by its 95 % interval."""
+    """Colour of a share by its 95 % interval.
+
+    Args:
+        low: Green from GREEN_FROM on.
+        high: Red below RED_BELOW. Between, a wide interval is grey and a narrow one amber.
+    """
     if low >= GREEN_FROM:
         return "green"
     if high < RED_BELOW:
@@ -37,6 +42,6 @@ def worst_colour(colours: Iterable[Colour]) -> Colour:
 
 
 def list_by_colour(parts: Mapping[Colour, list[str]]) -> str:
-    """All parts in one sentence, the worst first."""
+    """List the parts of all colours in one sentence, the worst colour first."""
     names = [name for colour in WORST_FIRST for name in parts.get(colour, ())]
     return f"{'; '.join(names)}." if names else "Nothing could be judged."

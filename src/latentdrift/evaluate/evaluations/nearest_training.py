@@ -13,7 +13,11 @@ class NearestTrainingResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> NearestTrainingResult | None:
-    """Distance to the nearest training image over that of held-out patients."""
+    """Distance to the nearest training image in each feature space, over that of held-out images.
+
+    Returns:
+        The result; None without training images.
+    """
     if inputs.train is None:
         return None
     metrics: dict[str, Any] = {}

@@ -50,12 +50,17 @@ def metric_title(name: str, titles: Mapping[str, str]) -> str:
 
 
 def in_reading_order(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The metrics, those of LAST_METRICS at the end."""
+    """Sort metrics for a table: those of LAST_METRICS stand last."""
     return dict(sorted(metrics.items(), key=lambda item: item[0].split(".")[0] in LAST_METRICS))
 
 
 def table_rows(metrics: Mapping[str, Metric], titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Rows of a table of metrics."""
+    """Rows of a table of metrics.
+
+    Args:
+        metrics: Metrics by name, as `kid.pocket`.
+        titles: First part of a name -> title.
+    """
     rows = []
     for name, metric in in_reading_order(metrics).items():
         counts = [f"{count} {kind}" for kind, count in metric.n.items() if kind != "train"]
@@ -72,14 +77,31 @@ def table_rows(metrics: Mapping[str, Metric], titles: Mapping[str, str]) -> list
 
 
 def contact_sheet(images: EvaluationImages, kind: str, limit: int) -> list[tuple[np.ndarray, str]]:
-    """At most `limit` images of a set, evenly chosen, with their names."""
+    """Images of a set, evenly spread over it, with captions.
+
+    Args:
+        images: The set.
+        kind: Word before each name in the captions, as "synthetic".
+        limit: Number of images at most.
+
+    Returns:
+        (uint8 [H, W, 3], caption) for each.
+    """
     count = min(limit, len(images))
     chosen = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
     return [(pixels(images.images[i]), f"{kind}: {images.names[i]}") for i in chosen]
 
 
 def panel_grid(count: int, height: float) -> tuple[Any, list[Any]]:
-    """A figure and its panels, two in a row, each `height` inches high."""
+    """Make a figure with panels, two in a row.
+
+    Args:
+        count: Number of panels.
+        height: Height of a panel in inches.
+
+    Returns:
+        The matplotlib figure, and its axes.
+    """
     columns = min(count, 2)
     rows = (count + 1) // 2
     figure, (whole,) = html_report.figure(width=4.2 * columns, height=height * rows, columns=1)
@@ -88,7 +110,13 @@ def panel_grid(count: int, height: float) -> tuple[Any, list[Any]]:
 
 
 def style_panel(ax: Any, title: str, lines: Mapping[int, str]) -> None:
-    """Give a panel its title, and a label to the line at each height."""
+    """Set the title of a panel, and the label of the line at each height.
+
+    Args:
+        ax: Matplotlib axes.
+        title: Title.
+        lines: Height -> label.
+    """
     ax.set_yticks(list(lines), list(lines.values()), fontsize=8)
     ax.set_ylim(min(lines) - 0.6, max(lines) + 0.6)
     ax.spines[["top", "right"]].set_visible(False)

@@ -109,7 +109,15 @@ class RetrievalResult(EvaluationResult):
 
 
 def check(request: Request) -> list[str]:
-    """Refuse `scorer` where no prompts are ranked, and load its network."""
+    """Check the option `scorer`, and load its network.
+
+    Returns:
+        Sentences for the report: none.
+
+    Raises:
+        OptionError: `scorer` without `alignment`.
+        InputError: The network cannot be read.
+    """
     options = request.options
     if options.scorer != JUDGES and not options.alignment:
         raise OptionError(
@@ -121,13 +129,17 @@ def check(request: Request) -> list[str]:
 
 
 def encoder_of(request: Request) -> Any:
-    """The dual encoder of `scorer`; None where attribute predictors rank the prompts."""
+    """Dual encoder that `scorer` names; None where attribute predictors rank the prompts.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     scorer = request.options.scorer
     return None if scorer == JUDGES else load_encoder(scorer)
 
 
 def scorer_of(inputs: Inputs, request: Request) -> Scorer:
-    """Scorer that ranks the prompts."""
+    """Function that scores images against prompts: the attribute predictors, or a dual encoder."""
     encoder = request.once(encoder_of)
     if encoder is None:
         return by_judges(inputs.predictors, inputs.seed)

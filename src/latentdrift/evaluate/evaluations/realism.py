@@ -74,7 +74,7 @@ class Anatomy(ResultModel):
 
     @classmethod
     def of(cls, realism: Realism) -> Anatomy:
-        """The judgement as report.json holds it."""
+        """Convert the critics' judgement to the types of report.json."""
         return cls.model_validate(realism.to_dict())
 
 
@@ -94,9 +94,16 @@ class RealismResult(EvaluationResult):
 def train_critics(
     real: EvaluationImages, train: EvaluationImages | None, spaces: Features, resampling: Resampling
 ) -> dict[str, Judge | str]:
-    """Critics in each feature space, or the reason why there are none.
+    """Train critics of anatomy in each feature space; they serve any number of synthetic sets.
 
-    They serve any number of synthetic sets.
+    Args:
+        real: Real images.
+        train: Training images; None: unknown.
+        spaces: Feature spaces by label.
+        resampling: Resamples and seed.
+
+    Returns:
+        Label of a space -> critics, or the reason why there are none.
     """
     return {label: judge_of(real, train, space, resampling) for label, space in spaces.items()}
 
@@ -124,7 +131,7 @@ def compute(inputs: Inputs) -> RealismResult:
 
 
 def anatomy_light(anatomy: Anatomy | NoAnatomy) -> tuple[Colour, str]:
-    """Colour and sentence of the critics' judgement."""
+    """Colour and sentence of the critics' judgement, or of the reason why there is none."""
     if isinstance(anatomy, NoAnatomy):
         return "grey", anatomy.reason
     n = anatomy.n

@@ -150,11 +150,11 @@ def mask_column(request: Request) -> str | None:
 
 
 def task_of(request: Request) -> Task | None:
-    """The task that networks learn; None without `utility`.
+    """Task that networks learn: classification or segmentation; None without `utility`.
 
     Raises:
-        OptionError: An attribute or value that the cohort has not.
-        CohortError: Too few images of a class.
+        OptionError: An attribute or value that the cohort lacks.
+        CohortError: Too few images of a class, or unusable masks.
     """
     options = request.options
     if not options.utility:
@@ -169,7 +169,15 @@ def task_of(request: Request) -> Task | None:
 
 
 def check(request: Request) -> list[str]:
-    """Refuse `utility` without a training split, and `gan_steps` without classifiers."""
+    """Check the options of `utility`.
+
+    Returns:
+        Sentences for the report.
+
+    Raises:
+        OptionError: No usable training split, or `gan_steps` or `classifier` without effect.
+        CohortError: Too few images of a class.
+    """
     options = request.options
     if options.utility:
         request.require_training_split("utility")
@@ -189,7 +197,12 @@ def check(request: Request) -> list[str]:
 
 
 def trial_of(request: Request, device: str = "cpu") -> Trial | None:
-    """The comparison of networks; None without `utility`."""
+    """Comparison of networks that learn from real and synthetic images; None without `utility`.
+
+    Args:
+        request: Options and cohort.
+        device: Device of the networks.
+    """
     task = request.once(task_of)
     if task is None:
         return None
@@ -209,7 +222,7 @@ def trial_of(request: Request, device: str = "cpu") -> Trial | None:
 
 
 def cost(request: Request) -> TrainingCost:
-    """Networks of the trial, and the time of their steps and of the GAN's."""
+    """Cost of all networks of the comparison, and of its GAN."""
     trial = trial_of(request)
     if trial is None:
         return NO_COST
@@ -239,7 +252,7 @@ def lights(results: Results) -> list[Light]:
 
 
 def utility_light(utility: Utility) -> Light:
-    """Light of one trial."""
+    """Traffic light of one comparison: the gain from adding synthetic images."""
     title = f"Of use? ({attribute(utility.classes)})"
     arm = utility.arms[JUDGED_ARM]
     intervals: dict[str, Interval] = {}
@@ -292,7 +305,7 @@ def section(page: Page) -> list[html_report.Block]:
 
 
 def utility_blocks(utility: Utility) -> list[html_report.Block]:
-    """Blocks of one trial."""
+    """Blocks of the page for one comparison: tables, a plot and the curves."""
     rows = [_arm_row(name, arm, utility) for name, arm in utility.arms.items()]
     blocks = [
         html_report.heading("Are the synthetic images of use?"),
