@@ -17,12 +17,16 @@ EXTREME = 3.0
 
 @torch.no_grad()
 def differing(task: Task) -> Tensor:
-    """Difference of the noise under the two prompts: [1, 1, h, w] in [0, 1], relative to its
-    maximum.
+    """Difference of the noise under the two prompts, relative to its maximum.
 
-    The mean over NOISES of |eps(target) - eps(source)|, at AT of the trajectory whatever the edit's
-    own depth, and at most EXTREME times its own mean: else one spike would make all the rest look
-    alike. 0 everywhere where they nowhere differ.
+    It is the mean over NOISES of |eps(target) - eps(source)|, at AT of the trajectory. It is
+    limited to EXTREME times its mean, so a single spike does not dominate.
+
+    Args:
+        task: The edit.
+
+    Returns:
+        [1, 1, h, w] in [0, 1]; 0 where the prompts differ nowhere.
     """
     times = task.schedule.timesteps(task.steps)
     t = int(times[min(round((1 - AT) * task.steps), task.steps - 1)])
@@ -40,11 +44,19 @@ def differing(task: Task) -> Tensor:
 
 
 def diffedit(task: Task) -> tuple[Tensor, Tensor]:
-    """Edit from the inversion; where the prompts differ less than `mask_threshold`, the
-    counterfactual is the reconstruction.
+    """Edit from the inversion, within a mask of the places where the prompts differ (DiffEdit).
 
-    At each step, as in the paper's algorithm, but that what is put back is the reconstruction's xt
-    and not the inversion's: then nothing outside of the mask is a difference.
+    Where `differing` is below `mask_threshold`, each step restores the reconstruction's xt. The
+    paper restores the inversion's, which differs from the reconstruction outside of the mask.
+
+    Args:
+        task: Edit with an inversion.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
+
+    Raises:
+        OptionError: The task has no inversion.
     """
     inside = (differing(task) >= task.spec.mask_threshold).to(task.x0)
     inverted = task.required_inversion

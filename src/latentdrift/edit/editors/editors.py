@@ -33,16 +33,31 @@ MASK = ("mask", "protect", "mask_edge")
 
 
 def sdedit(task: Task) -> tuple[Tensor, Tensor]:
-    """Noise the source and sample it again under either prompt (Meng et al. 2022, SDEdit, algorithm
-    1)."""
+    """Noise the source, and sample it under both prompts (Meng et al. 2022, SDEdit, algorithm 1).
+
+    Args:
+        task: The edit.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
+    """
     xt = task.noised(task.times[0])
     guided = task.under(task.denoiser, task.guidance, task.empty, task.source)
     return task.back(guided, xt), task.back(task.changes(task.empty), xt)
 
 
 def ddim(task: Task) -> tuple[Tensor, Tensor]:
-    """Back from the inversion, under the source's prompt and under the changed one (Song et al.
-    2021, section 5.5)."""
+    """Sample from the inversion under both prompts (Song et al. 2021, section 5.5).
+
+    Args:
+        task: Edit with an inversion.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
+
+    Raises:
+        OptionError: The task has no inversion.
+    """
     inverted = task.required_inversion
     source = task.reconstructs(inverted.references)
     target = task.changes(inverted.references)
@@ -79,23 +94,29 @@ class Editor:
 
     @property
     def takes_instruction(self) -> bool:
-        """Whether the network is shown the source and told what to change."""
+        """Whether the network reads the source image and an instruction."""
         return self.task is Instruction
 
     def fits(self, base: Base) -> bool:
-        """Whether it is for a network of this kind."""
+        """Whether the editor fits the network of a base."""
         return self.takes_instruction == base.sees_source and (
             bool(base.controls) or not self.needs_controlnet
         )
 
     def keeps(self, requested: bool | None) -> bool:
-        """Whether its change is put on the image itself: as asked, or by default where its
-        reconstruction is the image again."""
+        """Whether the editor's change is added to the original image.
+
+        Args:
+            requested: The user's choice; None: yes where the editor inverts the image.
+        """
         return bool(self.inversions) if requested is None else requested
 
     def inversion(self, requested: str | None) -> str | None:
-        """The row of INVERSIONS that is asked for, or the default; None where it starts from
-        noise."""
+        """Row of INVERSIONS that the editor uses; None where it starts from noise.
+
+        Args:
+            requested: The user's choice; None: the editor's default.
+        """
         return requested or next(iter(self.inversions), None)
 
 
@@ -148,10 +169,14 @@ EDITORS: dict[str, Editor] = {
 
 
 def chosen(name: str | None, base: Base) -> str:
-    """The editor that is asked for, or else the one that the network is made for.
+    """Name of the editor for a base.
+
+    Args:
+        name: The user's choice; None: the default for this network.
+        base: The base.
 
     Raises:
-        OptionError: No such row, or one for another kind of network.
+        OptionError: No such row, or an editor for another kind of network.
     """
     if name is None:
         return "instruct-pix2pix" if base.sees_source else "controlnet" if base.controls else "ddim"
@@ -178,8 +203,14 @@ def chosen(name: str | None, base: Base) -> str:
 
 
 def starting(editor: str, model: Model, steps: int) -> Drift:
-    """The adapter's drift where an edit of so many steps draws from noise; as it is where it does
-    not."""
+    """Drift of an edit: rescaled to its first time where the editor samples from noise, else
+    unchanged.
+
+    Args:
+        editor: Row of EDITORS.
+        model: The model.
+        steps: Number of sampling steps.
+    """
     return (
         starting_at(model, first_time(SAMPLER, model.base.schedule, steps))
         if EDITORS[editor].draws

@@ -52,11 +52,22 @@ class Instruction:
         image_guidance: float,
         noise: torch.Generator,
     ) -> Instruction:
-        """The edit of pixels x [1, 3, R, R] in [-1, 1] by the base's network; what else is in
-        `counterfactual.edit`.
+        """Encode the inputs of one edit.
+
+        Args:
+            base: Base whose network reads a source image.
+            network: Its denoiser.
+            drift: Drift of the model.
+            statistics: Statistics of the training latents; None where the start needs none.
+            x: Pixels [1, 3, R, R] in [-1, 1].
+            instruction: Text of the change.
+            steps: Number of sampling steps.
+            guidance: Guidance by the text; 1: none.
+            image_guidance: Guidance by the image; 1: none.
+            noise: Generator of the start.
 
         Raises:
-            OptionError: An instruction past the token limit, or a start that cannot be drawn.
+            OptionError: An instruction past the token limit, or a start that cannot be sampled.
         """
         x0 = base.moments(x)[0]
         prompt = base.with_images(base.embed([instruction]), [base.source(x0)])
@@ -74,14 +85,19 @@ class Instruction:
 
 
 def instruct_pix2pix(task: Instruction) -> tuple[Tensor, Tensor]:
-    """Noise to the picture that the instruction asks for, the source shown at every step (Brooks et
-    al. 2023, eq. 3).
+    """Sample under an instruction beside the source image (Brooks et al. 2023, eq. 3).
 
         eps = eps(0, 0) + s_I (eps(image, 0) - eps(0, 0)) + s_T (eps(image, text) - eps(image, 0))
 
-    The network has no prompt under which it would draw the source again. So the reconstruction is
-    the source's own latent: from the original it differs by the autoencoder alone, and from the
-    counterfactual by all that the network changed, asked or not.
+    No prompt makes the network draw the source. So the reconstruction is the source's own latent.
+    It differs from the original by the autoencoder alone, and from the counterfactual by all
+    changes.
+
+    Args:
+        task: The edit.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
     """
     denoiser = guide(task.denoiser, task.image_guidance - task.guidance, task.guidance)
     return task.x0, run(

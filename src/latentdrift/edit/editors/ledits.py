@@ -13,13 +13,21 @@ from latentdrift.model.conditioning import Conditioning
 
 
 def ledits(task: Task) -> tuple[Tensor, Tensor]:
-    """eps = eps(source) + w sum_i M_i (eps(change_i) - eps(source)), with the source's noise at
-    every step.
+    """Apply several changes at once: eps = eps(source) + w sum_i M_i (eps(change_i) - eps(source)).
 
-    M_i is 1 where |eps(change_i) - eps(source)|, averaged over channels, is among the largest:
-    above its quantile `focus` (their eq. 7; their other mask, from attention to a word, needs words
-    that stand for places). Theirs lead away from the empty prompt, under which they invert; the
-    source's prompt says what is not to change.
+    M_i is 1 where |eps(change_i) - eps(source)|, averaged over channels, is above its quantile
+    `focus` (LEDITS++, eq. 7). The mask from attention to a word is left out, because it needs words
+    for places. The authors lead away from the empty prompt; here the source's prompt holds
+    everything that stays.
+
+    Args:
+        task: Edit with an inversion and `parts`, the prompt of each change.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
+
+    Raises:
+        OptionError: The task has no inversion.
     """
     inverted = task.required_inversion
     focus = task.spec.focus

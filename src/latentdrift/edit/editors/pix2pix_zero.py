@@ -33,13 +33,19 @@ def direction(source: Conditioning, befores: Conditioning, afters: Conditioning)
 
 
 def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
-    """Both trajectories side by side; before each step the counterfactual's xt is moved towards the
-    reconstruction's attention.
+    """Sample both trajectories, and pull the counterfactual towards the reconstruction's attention.
 
-        xt <- xt - weight * gradient of the squared difference of the cross-attention maps (section
-        3.3), at most LONGEST
+    Before each step xt <- xt - weight * gradient of the squared difference of the cross-attention
+    maps (pix2pix-zero, section 3.3), at most LONGEST. Only the maps of one step are in memory.
 
-    The maps of one step are held at a time, and not those of the whole reconstruction.
+    Args:
+        task: Edit with an inversion and attention.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
+
+    Raises:
+        OptionError: The task has no inversion.
     """
     attention = task.attention
     inverted = task.required_inversion

@@ -21,13 +21,22 @@ word with nearly that everywhere)."""
 
 
 def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
-    """Both trajectories side by side; at each step the source's attention maps go into the
-    counterfactual's condition.
+    """Sample both trajectories, with the source's attention maps in the counterfactual (Hertz et
+    al. 2022).
 
-    Cross-attention goes over for the words that both prompts have (and, with `exchange` replace,
-    for those in each other's place) in the first `cross_share` of the steps, self-attention in the
-    first `self_share`. Memory is that of one step's maps. With `local_blend` the counterfactual
-    stays the reconstruction where the words that differ are not looked at.
+    Cross-attention is taken over for words of both prompts in the first `cross_share` of the steps.
+    With `exchange` replace, it is also taken over between exchanged words. Self-attention is taken
+    over in the first `self_share`. With `local_blend` the counterfactual equals the reconstruction
+    where the changed words have no attention. Only the maps of one step are in memory.
+
+    Args:
+        task: Edit with an inversion and attention.
+
+    Returns:
+        Reconstruction and counterfactual, x0 [1, C, h, w] each.
+
+    Raises:
+        OptionError: The task has no inversion.
     """
     control = _Control(task)
     with task.attention.held():

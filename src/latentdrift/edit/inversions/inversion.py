@@ -32,7 +32,8 @@ def ddim_inversion(
     *,
     refine: int = REFINE,
 ) -> Tensor:
-    """The last of `ddim_trajectory`."""
+    """Last point of `ddim_trajectory`: xt [1, C, h, w]; its arguments are those of
+    `ddim_trajectory`."""
     return ddim_trajectory(denoiser, schedule, x0, context, steps, depth, refine=refine)[-1]
 
 
@@ -95,43 +96,64 @@ def _trajectory(task: Task, noise: Callable[[Tensor], Tensor] = lambda eps: eps)
 
 
 def ddim(task: Task) -> Inverted:
-    """DDIM, from which guidance leads away from the empty prompt: with w other than 1 the
-    reconstruction leaves the image."""
+    """DDIM inversion, with guidance away from the empty prompt.
+
+    With guidance other than 1 the reconstruction leaves the image.
+
+    Args:
+        task: The edit.
+    """
     return Inverted(_trajectory(task)[-1], task.empty)
 
 
 def negative_prompt(task: Task) -> Inverted:
-    """DDIM, from which guidance leads away from the source's own prompt (Miyake et al. 2023,
-    negative-prompt inversion).
+    """DDIM inversion, with guidance away from the source's own prompt (Miyake et al. 2023).
 
-    Then the reconstruction is the case of no change, at any w and without a search.
+    So the reconstruction holds at any guidance, without optimisation.
+
+    Args:
+        task: The edit.
     """
     return Inverted(_trajectory(task)[-1], task.source)
 
 
 def optimised(task: Task) -> Inverted:
-    """DDIM, and for each step the embedding in the empty prompt's place under which guidance comes
-    back; see `null_text`."""
+    """DDIM inversion, with an optimised embedding for each step in place of the empty prompt.
+
+    It makes guided sampling return to the image; see `null_text`.
+
+    Args:
+        task: The edit.
+    """
     path = _trajectory(task)
     return Inverted(path[-1], null_text(task, path))
 
 
 def smoothed(task: Task) -> Inverted:
-    """DDIM with a noise that is kept unstructured; see `regularised`. The price is a reconstruction
-    that is less exact."""
+    """DDIM inversion with regularised noise; see `regularised`. The reconstruction is less exact.
+
+    Args:
+        task: The edit.
+    """
     return Inverted(_trajectory(task, regularised)[-1], task.source)
 
 
 @torch.no_grad()
 def edit_friendly(task: Task) -> Inverted:
-    """An xt with noise of its own for each step, and what leads from one to the next
-    (Huberman-Spiegelglas et al. 2024, alg. 1).
+    """Inversion with independent noise at each step (Huberman-Spiegelglas et al. 2024, alg. 1).
 
-        xt = a x0 + s eps_t, eps_t independent of one another;   residual = x_prev - mean(xt, eps(xt, t)) = sigma_t z_t
+        xt = a x0 + s eps_t, with independent eps_t
+        residual = x_prev - mean(xt, eps(xt, t)) = sigma_t z_t
 
-    The reconstruction is exact by construction: the residual of the last step ends at x0 itself.
-    (The authors keep z_t, and leave out the last, where sigma may be 0.) It holds under the
-    source's prompt without guidance.
+    The reconstruction is exact: the residual of the last step ends at x0. The authors store z_t,
+    and leave out the last, where sigma may be 0. It holds under the source's prompt without
+    guidance.
+
+    Args:
+        task: The edit.
+
+    Raises:
+        OptionError: The base starts from pure noise, and the edit from its first time.
     """
     scheduler = configure("ddim", task.schedule, task.steps)
     times = task.times

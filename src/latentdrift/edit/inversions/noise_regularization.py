@@ -20,10 +20,12 @@ SMALLEST = 8
 
 
 def regularised(eps: Tensor) -> Tensor:
-    """A few steps of gradient descent on `correlation` and `divergence`.
+    """Make noise less structured, by a few steps of gradient descent on `correlation` and
+    `divergence`.
 
-    The eps is that of the network with drift wrapped around it, from which delta is off already:
-    noise of mean 0. On the bare network's these terms would pull the drift out of the noise.
+    Args:
+        eps: Noise [1, C, h, w] of mean 0, from the network with drift wrapped around it. On the
+            bare network these terms would remove the drift.
     """
     share = eps[0].numel() / THEIRS
     for _ in range(ROUNDS):
@@ -36,12 +38,11 @@ def regularised(eps: Tensor) -> Tensor:
 
 
 def correlation(eps: Tensor) -> Tensor:
-    """Squared autocorrelation along rows and columns, summed over channels and a pyramid's levels,
-    mean over all shifts.
+    """Squared autocorrelation of noise [1, C, h, w] along rows and columns.
 
-    Theirs draws one shift. Levels are plain means of the one before, as in their code, to which the
-    weight belongs: the paper's are twice that, and structure would grow from level to level until
-    the descent leads away from it.
+    It is summed over channels and levels of a pyramid, and averaged over all shifts. Parmar et al.
+    sample one shift. Levels are plain means of the level before, as in their code; the paper's are
+    twice that, and the descent then diverges.
     """
     total = eps.new_zeros(())
     level = eps if eps.dtype == torch.float64 else eps.float()
@@ -56,7 +57,7 @@ def correlation(eps: Tensor) -> Tensor:
 
 
 def divergence(eps: Tensor) -> Tensor:
-    """Twice the Kullback-Leibler divergence of N(mean, variance) from N(0, 1)."""
+    """Twice the Kullback-Leibler divergence of N(mean, variance) of the noise from N(0, 1)."""
     mean = eps.mean()
     variance = eps.var()
     return variance + mean**2 - 1 - torch.log(variance + 1e-7)

@@ -38,10 +38,16 @@ class RequestedChanges:
     def of(
         cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]
     ) -> RequestedChanges:
-        """Read the changes from record.json of each edit.
+        """Read the requested changes from the record of each edit.
+
+        Args:
+            judges: Trained attribute predictors.
+            records: Content of record.json of each edit.
+            spec: Attributes of the cohort.
 
         Raises:
-            InputError: A record does not say what was asked for, or nothing that was is judged.
+            InputError: A record does not state the request, or no requested attribute has a
+                predictor.
         """
         states = [_states(record, spec) for record in records]
         before, after = (
@@ -80,7 +86,7 @@ class RequestedChanges:
         return {kind: int(self.rows(kind).sum()) for kind in self.places}
 
     def rows(self, kind: str) -> np.ndarray:
-        """Edits [E] of a kind."""
+        """Edits with a kind of change, bool [E]."""
         return np.array([kind in names for names in self.names])
 
     def is_number(self, kind: str) -> bool:
@@ -88,7 +94,8 @@ class RequestedChanges:
         return kind in self.numbers
 
     def target(self, kind: str) -> tuple[int, float]:
-        """(which judge, what it should see)."""
+        """Output of the predictors for a kind of change, and the value that it should have after
+        the edit."""
         return self.places[kind]
 
 

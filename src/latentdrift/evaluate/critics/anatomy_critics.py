@@ -93,13 +93,12 @@ class Realism:
 
     @property
     def unseen(self) -> list[str]:
-        """Titles of the controls that critics cannot tell from as many real images."""
+        """Titles of the controls that critics do not distinguish from as many real images."""
         return [tried.title for tried in self.controls.values() if not tried.told]
 
     @property
     def undecided(self) -> list[str]:
-        """Titles of the controls that the set may as well lie at as not: the interval of its
-        position is that wide."""
+        """Titles of the controls whose position interval is too wide for a decision."""
         placed = [
             (tried.title, tried.position_ci)
             for tried in self.controls.values()
@@ -109,8 +108,8 @@ class Realism:
 
     @property
     def nearer(self) -> list[str]:
-        """Titles of the controls that the set surely lies nearer to than to real images, the surest
-        first."""
+        """Titles of the controls that the set is clearly nearer to than to real images, the
+        clearest first."""
         placed = [
             (tried.position_ci[0], tried.title)
             for tried in self.controls.values()
@@ -119,7 +118,7 @@ class Realism:
         return [title for low, title in sorted(placed, reverse=True) if low > NEARER]
 
     def to_dict(self) -> dict[str, Any]:
-        """Contents as report.json holds them."""
+        """Content for report.json."""
         lists = {"unseen": self.unseen, "undecided": self.undecided, "nearer": self.nearer}
         return {**asdict(self), **lists}
 
@@ -146,7 +145,12 @@ class Critics:
         self.of_all = critic(self.coarse(learned.real[:COARSE]), others)
 
     def scores(self, views: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Scores of every critic, [N] each; the critic of all controls is named `all`."""
+        """Scores of every critic, [N] each, higher for controls; the critic of all controls is
+        `all`.
+
+        Args:
+            views: From `views_of`.
+        """
         components = self.whole(views)
         scores = {name: judge(components) for name, judge in self.by_control.items()}
         return scores | {"all": self.of_all(self.coarse(views[:COARSE]))}
@@ -193,7 +197,7 @@ class Judge:
         return held_out_scores
 
     def views(self, synthetic: EvaluationImages) -> list[np.ndarray]:
-        """A synthetic set, TRIED images at most, as critics see it."""
+        """Views of a synthetic set, from at most TRIED random images."""
         chosen = synthetic.take(
             part_of(len(synthetic), TRIED, self.resampling.rng("realism", "synthetic"))
         )
@@ -212,8 +216,14 @@ class Judge:
         return Realism(n, tried, *self._beyond(synthetic_scores["all"], units))
 
     def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
-        """Two-sample test of the synthetic set against held-out real images; None for fewer than
-        FOLDS different ones."""
+        """Two-sample test of a synthetic set against held-out real images.
+
+        Args:
+            views: From `views`.
+
+        Returns:
+            The test; None for fewer than FOLDS different synthetic images.
+        """
         if distinct_units(views).max() + 1 < FOLDS:
             return None
         return two_sample(self.held_out, views, self.resampling)

@@ -29,7 +29,7 @@ Features = Callable[[np.ndarray], np.ndarray]
 
 
 def shrunk(images: Any, side: int) -> np.ndarray:
-    """Images [N, H, W, 3] in [0, 1] averaged down (or enlarged) to side × side: float32."""
+    """Resize images [N, H, W, 3] in [0, 1] by averaging to float32 [N, side, side, 3]."""
     from PIL import Image
 
     small = np.empty((len(images), side, side, 3), dtype=np.float32)
@@ -43,10 +43,14 @@ def shrunk(images: Any, side: int) -> np.ndarray:
 
 
 def structure(images: np.ndarray, space: Features) -> list[np.ndarray]:
-    """Three views of images [N, SIDE, SIDE, 3], [N, D] each.
+    """Three views of images, [N, D] each.
 
-    Edge directions by cell, and a network's layers by cell, both at SEEN pixels; and mean steps of
-    brightness between neighbouring columns and rows, which show seams.
+    They are edge directions in each cell, a network's layers in each cell, and mean brightness
+    steps between neighbouring columns and rows. The steps show seams.
+
+    Args:
+        images: [N, SIDE, SIDE, 3] in [0, 1].
+        space: Feature space with a map of features.
     """
     from skimage.feature import hog
 
@@ -68,7 +72,7 @@ def structure(images: np.ndarray, space: Features) -> list[np.ndarray]:
 
 
 def views_of(images: Any, space: Features) -> list[np.ndarray]:
-    """The three views of images [N, H, W, 3] of any size, shrunk to SIDE pixels."""
+    """Three views, see `structure`, of images [N, H, W, 3] in [0, 1] of any size."""
     return structure(shrunk(images, SIDE), space)
 
 
@@ -90,7 +94,7 @@ class Eye:
         )
 
     def joined(self, views: Sequence[np.ndarray]) -> np.ndarray:
-        """The views side by side, each in units of the real images' spread."""
+        """Join views [N, D] along D, each in units of the real images' spread."""
         parts = zip(views, self.means, self.scales, strict=True)
         return np.concatenate([(view - mean) / scale for view, mean, scale in parts], axis=1)
 
@@ -104,7 +108,15 @@ Critic = Callable[[np.ndarray], np.ndarray]
 
 
 def critic(real: np.ndarray, others: np.ndarray) -> Critic:
-    """A support vector machine of two sets of components, each set weighing the same."""
+    """Train a support vector machine on two sets of equal weight.
+
+    Args:
+        real: Components of real images [N, D].
+        others: Components of other images [M, D].
+
+    Returns:
+        Function of components [n, D] -> scores [n], higher for `others`.
+    """
     from sklearn.svm import SVC
 
     x = np.concatenate([real, others])
@@ -126,7 +138,15 @@ class Views:
     def of(
         cls, images: EvaluationImages, space: Features, limit: int, seed: int, *path: str
     ) -> Views:
-        """Views of at most `limit` images at random, from as many patients as possible."""
+        """Views of random images, from as many patients as possible, and of their ruined copies.
+
+        Args:
+            images: Real images.
+            space: Feature space.
+            limit: Number of images at most.
+            seed: Seed of choice and ruin.
+            path: Names under which the random numbers are derived.
+        """
         chosen = images.take(part_by_unit(units_of(images), limit, rng(seed, "realism", *path)))
         small = shrunk(chosen.images, SIDE)
         controls = {
@@ -138,7 +158,7 @@ class Views:
         return cls(structure(small, space), controls, units_of(chosen))
 
     def take(self, places: np.ndarray) -> Views:
-        """Some of them."""
+        """Select images by their positions."""
         part = {name: [view[places] for view in views] for name, views in self.ruined.items()}
         units = np.unique(self.units[places], return_inverse=True)[1]
         return Views([view[places] for view in self.real], part, units)
@@ -150,22 +170,35 @@ class Views:
 
 
 def patient_folds(units: np.ndarray, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """FOLDS sets of places; the images of a patient stay together."""
+    """Split images into FOLDS sets of positions; the images of a patient stay together.
+
+    Args:
+        units: Patient of each image, integers [N].
+        generator: Generator of the split.
+    """
     shuffled = generator.permutation(np.unique(units))
     return (np.flatnonzero(np.isin(units, shuffled[turn::FOLDS])) for turn in range(FOLDS))
 
 
 def pairwise_wins(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Whether each of the second scores above each of the first, [N, M]: 1, 0, and 0.5 for ties."""
+    """Compare scores of all pairs, [N, M]: 1 where the second is larger, 0.5 for ties, else 0.
+
+    Args:
+        first: Scores [N].
+        second: Scores [M].
+    """
     result: np.ndarray = (second[None] > first[:, None]) + 0.5 * (second[None] == first[:, None])
     return result
 
 
 def distinct_units(views: Sequence[np.ndarray]) -> np.ndarray:
-    """The unit of each synthetic image [N], in order: images with the same edges and steps of
-    brightness are one.
+    """Unit of resampling of each synthetic image, integers [N]; images with equal edges and steps
+    are one.
 
-    A network's layers of equal images may differ in the last digit between batches.
+    The layers of a network are not compared, because they may differ in the last digit.
+
+    Args:
+        views: From `views_of`.
     """
     known: dict[bytes, int] = {}
     keys = (row.tobytes() for row in np.concatenate([views[0], views[-1]], axis=1))

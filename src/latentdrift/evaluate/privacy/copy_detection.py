@@ -39,13 +39,14 @@ PLANTED = len(DISGUISES)  # training pictures in disguise, one each
 
 
 def threshold(held_out: np.ndarray) -> float:
-    """The similarity above which a picture is a copy, from held-out patients' similarities to the
-    training set [N].
+    """Similarity above which an image counts as a copy.
 
-    DEVIATIONS robust standard deviations above them on Fisher's z scale (Fisher 1915), so that
-    duplicates among the real pictures do not lift it, and within THRESHOLD: where strangers are
-    alike by nature it moves up, and a few held-out pictures cannot move it out of the range that
-    copies occupy.
+    It lies DEVIATIONS robust standard deviations above the similarities of held-out patients, on
+    Fisher's z scale (Fisher 1915). So duplicates among real images do not raise it. It is limited
+    to THRESHOLD, the range of copies.
+
+    Args:
+        held_out: Similarity of each held-out image to its nearest training image, [N].
     """
     known = np.asarray(held_out)[np.asarray(held_out) > -1]
     if len(known) < 5:
@@ -72,12 +73,18 @@ class CopyThresholds:
 
     @classmethod
     def of(cls, held_out: Overlaid) -> CopyThresholds:
-        """Thresholds from the nearest training images of held-out patients."""
+        """Thresholds for both similarities, from the nearest training images of held-out
+        patients."""
         return cls(threshold(held_out.value), threshold(held_out.fine))
 
     def similarity(self, overlaid_images: Overlaid) -> np.ndarray:
-        """One number for both, [N]: the larger, the finer being moved on Fisher's z scale to where
-        their thresholds meet."""
+        """Combine both similarities into one, [N]: the larger.
+
+        The finer one is shifted on Fisher's z scale, so that its threshold meets that of the other.
+
+        Args:
+            overlaid_images: Nearest training images.
+        """
         coarse, fine, *limits = (
             np.arctanh(np.clip(x, -0.9999, 0.9999))
             for x in (overlaid_images.value, overlaid_images.fine, self.threshold, self.fine)
@@ -112,14 +119,24 @@ class Ruler:
 
     @classmethod
     def of(cls, train: EvaluationImages, real: EvaluationImages) -> Ruler:
-        """Arguments of `search`."""
+        """Prepare the search for copies.
+
+        Args:
+            train: Training images.
+            real: Held-out real images, which give the thresholds.
+        """
         known = structure(train.images)
         usual = structure(real.images)
         held_out = overlaid(real.images, known, same_patient(real, train), common=(known, usual))
         return cls(known, usual, held_out, CopyThresholds.of(held_out))
 
     def nearest(self, pictures: Any, forbidden: Pairs | None = None) -> Overlaid:
-        """The nearest training picture of each; pairs that are forbidden do not count."""
+        """Nearest training image of each image.
+
+        Args:
+            pictures: [N, H, W, 3] in [0, 1].
+            forbidden: Pairs that do not count; None: all count.
+        """
         return overlaid(pictures, self.known, forbidden, common=(self.known, self.usual))
 
 
@@ -197,11 +214,15 @@ def find_copies(
 
 
 def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> dict[str, Any]:
-    """Number of PLANTED altered training images that the search finds.
+    """Search for altered training images, as a control of the search.
+
+    Args:
+        train: Training images.
+        thresholds: Thresholds of the search.
+        seed: Seed of the choice and of the alterations.
 
     Returns:
-        `caught` of `n`, with the 95 % `ci` of the share, and the disguises of those that were
-        `missed`.
+        `caught` of `n`, the 95 % `ci` of the share, and the alterations of the `missed` ones.
     """
     generator = rng(seed, "planted")
     chosen = generator.choice(len(train), PLANTED, replace=len(train) < PLANTED)
@@ -226,16 +247,18 @@ def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> d
 def find_duplicates(
     real: EvaluationImages, synthetic: EvaluationImages
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Synthetic pictures that repeat one another, by the same measure: a model of few pictures
-    draws them again and again.
+    """Find synthetic images that repeat one another.
 
-    What all have in common is that of the real pictures; pictures of one patient are rightly alike
-    and left out.
+    The common part of all images comes from the real ones. Images of one patient may be similar, so
+    their pairs do not count.
+
+    Args:
+        real: Real images, which give threshold and floor.
+        synthetic: Synthetic images.
 
     Returns:
-        The metric `duplicates` (value: how many synthetic pictures have a twin; floor: the same for
-        as many real ones), and its
-        details: threshold, pairs.
+        Metric `duplicates`: value, synthetic images with a duplicate; floor, the number for as many
+        real images. Then its details: threshold and pairs.
     """
     theirs = structure(synthetic.images)
     ours = structure(real.images)

@@ -35,10 +35,14 @@ class Gate:
 
     @classmethod
     def of(cls, cohort: Cohort, trained_on: Collection[str]) -> Gate:
-        """See that there is something to compare with.
+        """Open a gate against copies from the training split of a cohort.
+
+        Args:
+            cohort: Cohort of the training images.
+            trained_on: Fingerprints of the cohorts that the model was trained on, where known.
 
         Raises:
-            CohortError: No training pictures.
+            CohortError: There are no training images.
         """
         if not len(cohort.rows("train")):
             raise CohortError(
@@ -54,7 +58,7 @@ class Gate:
 
     @property
     def doubt(self) -> str | None:
-        """A sentence where it is not."""
+        """Sentence where the model was not trained on this cohort alone; None where it was."""
         if self.matches:
             return None
         if not self.trained_on:
@@ -74,7 +78,12 @@ class Gate:
         )
 
     def judge(self, synthetic: EvaluationImages, size: int) -> Verdict:
-        """Look for copies of the training pictures, all `size` pixels on a side."""
+        """Search synthetic images for copies of training images.
+
+        Args:
+            synthetic: Synthetic images.
+            size: Pixels on a side, of both sets.
+        """
         train, held_out = self._sides(size)
         ruler = Ruler.of(train, held_out or train)
         return self._verdict(ruler, ruler.nearest(synthetic.images))
@@ -151,11 +160,12 @@ class Verdict:
 
     @property
     def copies(self) -> tuple[int, ...]:
-        """Positions of the pictures that are held back."""
+        """Positions of the images that are copies."""
         return tuple(int(i) for i in np.flatnonzero(self.similarity > self.threshold))
 
     def why(self, position: int) -> dict[str, Any]:
-        """Row of the quarantine's table for an image that is held back."""
+        """Row of the quarantine's table for a copy: similarity, training image, and whether
+        mirrored."""
         return {
             "similarity": round(float(self.similarity[position]), 4),
             "training_image": self.files[self.nearest.index[position]],
@@ -163,7 +173,7 @@ class Verdict:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Contents as cohort.json and record.json hold them; no single image is named."""
+        """Content for cohort.json and record.json; no single image is named."""
         return {
             "cohort": self.gate.cohort.fingerprint,
             "matches": self.gate.matches,
@@ -177,7 +187,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """Number of images that are held back, and the reason."""
+        """Sentence with the number of copies and the reason."""
         generated = len(self.similarity)
         others = "" if self.own is None else " of other patients"
         above = (

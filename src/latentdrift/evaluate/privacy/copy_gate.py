@@ -48,9 +48,14 @@ def open_gate(options: GenerateOptions | EditOptions, trained_on: Sequence[str])
 
 
 def find_training_cohort(adapter: str, trained_on: Sequence[str]) -> Path | None:
-    """Find the cohort of an adapter's run where its record names it, or beside the run.
+    """Find the cohort of an adapter: where the record of its run names it, or beside the run.
 
-    Returns None where it is gone or has changed.
+    Args:
+        adapter: Adapter or its run.
+        trained_on: Fingerprints of the cohorts that it was trained on.
+
+    Returns:
+        Its folder; None where it is missing or has changed.
     """
     for run in (Path(adapter), Path(adapter).parent):
         try:
@@ -70,7 +75,15 @@ def find_training_cohort(adapter: str, trained_on: Sequence[str]) -> Path | None
 
 
 def gate_images(gate: Gate | None, images: np.ndarray) -> Verdict | None:
-    """Compare generated images uint8 [N, R, R, 3] with the training images; None without a gate."""
+    """Search generated images for copies of training images, and log the result.
+
+    Args:
+        gate: From `open_gate`; None: no search.
+        images: uint8 [N, R, R, 3].
+
+    Returns:
+        The verdict; None without a gate.
+    """
     if gate is None:
         return None
     verdict = gate.judge(EvaluationImages(images / 255), images.shape[1])

@@ -135,6 +135,15 @@ DISGUISES: dict[str, Disguise] = {
 
 
 def disguise(name: str, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Pictures [N, H, W, 3] in [0, 1] in a disguise; the result is grey."""
+    """Alter images as storage and display do.
+
+    Args:
+        name: Row of DISGUISES.
+        images: [N, H, W, 3] in [0, 1].
+        generator: Generator of the alterations.
+
+    Returns:
+        float32 [N, H, W, 3] in [0, 1], grey.
+    """
     altered = [np.clip(DISGUISES[name](picture, generator), 0, 1) for picture in images.mean(-1)]
     return np.repeat(np.stack(altered)[..., None], 3, -1).astype(np.float32)

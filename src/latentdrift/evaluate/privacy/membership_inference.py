@@ -46,20 +46,27 @@ class Losses:
     patients: Sequence[str] | None = None
 
     def scores(self) -> dict[str, np.ndarray]:
-        """For each of SCORES, higher for members: the logarithm, less than nothing."""
+        """Membership scores [N], a row of SCORES each, higher for members.
+
+        They are the negative log-loss, and the log-loss of the base minus that of the adapter.
+        """
         return {"loss": -np.log(self.adapted), "ratio": np.log(self.base) - np.log(self.adapted)}
 
 
 def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> dict[str, Any]:
-    """Separation of training patients from others: areas under the ROC curve, 0.5 for none, 1 for a
-    complete one.
+    """Measure how well losses separate training patients from others, by the area under the ROC
+    curve.
 
-    A patient's score is the mean over the pictures. The interval resamples patients; `p` is the
-    one-sided chance of such an area where members are like others (Mann and Whitney 1947), which is
-    right also for a handful of patients.
+    It is 0.5 for no separation and 1 for a complete one. A patient's score is the mean over images.
+    The interval resamples patients. `p` is the one-sided exact probability of such an area without
+    separation (Mann & Whitney 1947).
+
+    Args:
+        losses: Losses of members and others.
+        resampling: Resamples behind the intervals.
 
     Raises:
-        InputError: No pictures on one side, or losses that are not numbers above 0.
+        InputError: No images on one side, or losses that are not finite and above 0.
     """
     both = np.stack([losses.adapted, losses.base])
     if not (np.isfinite(both).all() and (both > 0).all()):
@@ -93,7 +100,7 @@ def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> dic
 
 
 def verdict(result: Mapping[str, Any]) -> tuple[str, str]:
-    """A colour, and a plain sentence."""
+    """Traffic-light colour and sentence for a result of `membership`."""
     n = result["patients"]
     sentence = f"{n['members']} training and {n['others']} other patients"
     if min(n.values()) < FEWEST:

@@ -27,7 +27,12 @@ MAX_PAIRS = 500  # pairs of either set that are looked at (ours)
 
 
 def rows_of(features: Mapping[str, Any]) -> dict[str, Similarity]:
-    """SIMILARITIES, and the perceptual distance of a feature space that has one."""
+    """Similarities by name: SIMILARITIES, and the perceptual distance of a feature space that has
+    one.
+
+    Args:
+        features: Feature spaces by label.
+    """
     perceptual = [
         space.perceptual for space in features.values() if getattr(space, "perceptual", None)
     ]
@@ -46,8 +51,20 @@ def neighbours(
     rows: Mapping[str, Similarity],
     resampling: Resampling,
 ) -> dict[str, dict[str, Any]]:
-    """Every row for synthetic images and their nearest training images; floor: the same for
-    held-out patients."""
+    """Similarities of synthetic images to their nearest training images, with held-out ones as
+    floor.
+
+    Args:
+        real: Held-out real images.
+        synthetic: Synthetic images.
+        train: Training images.
+        copies: Nearest training images of both sets.
+        rows: Similarities.
+        resampling: Resamples behind the intervals.
+
+    Returns:
+        Metrics by name; empty for sets of different or too small image sizes.
+    """
     if (
         len({images.images.shape[1:] for images in (real, synthetic, train)}) > 1
         or min(real.images.shape[1:3]) < WINDOW
@@ -72,8 +89,19 @@ def neighbours(
 def edits(
     folder: Path, real: EvaluationImages, rows: Mapping[str, Similarity], resampling: Resampling
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Every row for the original against reconstruction and counterfactual; floor: two different
-    real patients."""
+    """Similarities of originals to reconstructions and counterfactuals.
+
+    The floor is the similarity of two real patients.
+
+    Args:
+        folder: Output of `edit`.
+        real: Real images.
+        rows: Similarities.
+        resampling: Resamples behind the intervals.
+
+    Returns:
+        A row for each edit, and the metrics by name.
+    """
     table = []
     edit_files = read_edits(folder)
     for edit in edit_files:

@@ -46,22 +46,35 @@ class Repeats:
     pictures: np.ndarray
 
     def itself(self, rows: slice, columns: slice) -> np.ndarray:
-        """Pairs of a query and its own picture in the gallery."""
+        """Pairs of a query and its own image in the gallery, bool [q, g].
+
+        Args:
+            rows: Slice of the queries.
+            columns: Slice of the gallery.
+        """
         result: np.ndarray = self.pictures[self.query[rows], None] == self.pictures[None, columns]
         return result
 
     def others(self, rows: slice, columns: slice) -> np.ndarray:
-        """Pairs that are not two pictures of one patient."""
+        """Pairs of different patients, and of a query and itself, bool [q, g].
+
+        Args:
+            rows: Slice of the queries.
+            columns: Slice of the gallery.
+        """
         result: np.ndarray = (
             self.patients[self.query[rows], None] != self.patients[None, columns]
         ) | self.itself(rows, columns)
         return result
 
     def recognised(self, index: np.ndarray, resampling: Resampling) -> dict[str, Any]:
-        """Rank-1 accuracy: the share of queries whose nearest other picture, at `index` [Q], is of
-        the same patient.
+        """Rank-1 accuracy: share of queries whose nearest other image is of the same patient.
 
-        Floor: what a random picture of the gallery would reach. The interval resamples patients.
+        The floor is the accuracy of a random choice. The interval resamples patients.
+
+        Args:
+            index: Position of the nearest other image in the gallery, [Q].
+            resampling: Resamples behind the interval.
         """
         hits = (self.patients[index] == self.patients[self.query]).astype(float)
         units = groups(len(hits), list(self.patients[self.query]))
@@ -83,8 +96,15 @@ class Repeats:
 
 
 def repeats(real: EvaluationImages, train: EvaluationImages) -> Repeats | None:
-    """The real pictures that have another visit; None where patients are not known or fewer than
-    FEWEST have one."""
+    """Real images of patients with another visit.
+
+    Args:
+        real: Held-out real images.
+        train: Training images.
+
+    Returns:
+        Queries and gallery; None where patients are unknown or fewer than FEWEST have two visits.
+    """
     if real.patients is None or train.patients is None:
         return None
     patients = np.asarray([*real.patients, *train.patients], dtype=str)

@@ -20,7 +20,7 @@ QUANTILE = 0.05  # of the similarity of two visits: what is below it is not like
 
 
 def pairs_of(real: EvaluationImages) -> np.ndarray:
-    """All pairs of pictures of one patient, as places [P, 2]."""
+    """All pairs of images of one patient, as positions [P, 2]."""
     if real.patients is None:
         return np.empty((0, 2), int)
     places: dict[str, list[int]] = {}
@@ -31,7 +31,7 @@ def pairs_of(real: EvaluationImages) -> np.ndarray:
 
 
 def strangers(real: EvaluationImages, seed: int) -> np.ndarray:
-    """Pairs of pictures of different patients, by chance, as places [P, 2]."""
+    """Random pairs of images of different patients, at most MAX_PAIRS, as positions [P, 2]."""
     pairs = rng(seed, "strangers").integers(len(real), size=(MAX_PAIRS, 2))
     patients = np.arange(len(real)) if real.patients is None else np.asarray(real.patients)
     result: np.ndarray = pairs[patients[pairs[:, 0]] != patients[pairs[:, 1]]]
@@ -39,10 +39,16 @@ def strangers(real: EvaluationImages, seed: int) -> np.ndarray:
 
 
 def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    """Root mean square difference of predictions [N, K] between two visits [K], and the kind of
-    pairs.
+    """Root mean square difference of predictions between two visits.
 
-    Where fewer than LEAST pairs are there, between different pictures instead.
+    Args:
+        seen: Predictions [N, K].
+        visits: Pairs of visits, as positions [P, 2]. Below MIN_PAIRS pairs, random pairs of
+            different patients replace them.
+        seed: Seed of these pairs.
+
+    Returns:
+        The difference [K]; and "visits" or "patients", the kind of pairs.
     """
     whose = "visits"
     pairs = visits
@@ -54,10 +60,16 @@ def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray,
 
 
 def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Difference of the mean predictions [N, K] of the real classes [K]; of a number, two standard
+    """Difference of the mean predictions of the two real classes; for a number, two standard
     deviations.
 
-    NaN where one class is all there is.
+    Args:
+        seen: Predictions [N, K].
+        truths: Labels [N, K]; NaN: unknown.
+        numbers: Whether each output is a number, bool [K].
+
+    Returns:
+        [K]; NaN where one class is missing.
     """
     distances = np.full(seen.shape[1], np.nan)
     for place in range(seen.shape[1]):
@@ -75,10 +87,18 @@ def identity(
     real: EvaluationImages,
     people: PatientResampling,
 ) -> dict[str, Any] | None:
-    """Similarity of counterfactuals to their originals beside that of two visits; None where too
-    few patients have several visits.
+    """Similarity of edits to their originals, beside that of two visits of a patient.
 
-    Similarity is the cosine of features less the mean of the real ones.
+    It is the cosine of features minus the mean of the real ones.
+
+    Args:
+        space: Feature space.
+        sets: State of the edits -> images, with the originals.
+        real: Held-out real images.
+        people: Patients of the edits, for the intervals.
+
+    Returns:
+        Content of `identity` in report.json; None for fewer than MIN_PAIRS pairs of visits.
     """
     visits = pairs_of(real)
     if len(visits) < MIN_PAIRS:

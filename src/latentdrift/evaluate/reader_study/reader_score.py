@@ -20,10 +20,10 @@ from latentdrift.storage import write_text
 
 
 def read_key(path: Path) -> dict[str, Any]:
-    """The key of a study.
+    """Read the key of a reader study.
 
     Raises:
-        InputError: It is none.
+        InputError: The file cannot be read, or is not a key.
     """
     try:
         key = json.loads(path.read_text(encoding="utf-8"))
@@ -39,11 +39,14 @@ def read_key(path: Path) -> dict[str, Any]:
 
 
 def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
-    """Item -> answer; items without one are left out.
+    """Read the answers of a reader: item -> answer; items without an answer are left out.
+
+    Args:
+        path: CSV file that the page saves.
+        key: From `read_key`.
 
     Raises:
-        InputError: Not the page's CSV file, of another study, an item twice, or an answer that is
-            none.
+        InputError: Another file, another study, a repeated item, or an unknown answer.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -128,8 +131,16 @@ def score(
 
 
 def scored(key: Mapping[str, Any], files: Sequence[Path], resampling: Resampling) -> dict[str, Any]:
-    """`score` of CSV files; a reader is called as the file is, with a number where two are called
-    alike."""
+    """Score CSV files of readers, see `score`.
+
+    Args:
+        key: From `read_key`.
+        files: A file for each reader, whose name is the reader's; equal names get a number.
+        resampling: Resamples behind the intervals of kappa.
+
+    Raises:
+        InputError: As `read_answers`.
+    """
     answers: dict[str, dict[int, str]] = {}
     for path in files:
         name = path.stem if path.stem not in answers else f"{path.stem}-{len(answers) + 1}"
@@ -138,7 +149,7 @@ def scored(key: Mapping[str, Any], files: Sequence[Path], resampling: Resampling
 
 
 def write_score(out: Path, result: Mapping[str, Any]) -> None:
-    """Write the result whole or not at all."""
+    """Write the result of `score` as JSON, whole or not at all."""
     write_text(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 

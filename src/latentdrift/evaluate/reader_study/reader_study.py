@@ -127,10 +127,20 @@ def _alike(
 
 
 def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, seed: int) -> str:
-    """Write `out`/study.html, and the key; returns the study's name.
+    """Write `study.html`, and the key.
+
+    Args:
+        out: Folder of the page.
+        items: Images in the order in which they are shown.
+        key: File of the key, not in `out`.
+        by: Attribute of the groups; None: no groups.
+        seed: Seed of the study, which enters the key.
+
+    Returns:
+        Name of the study.
 
     Raises:
-        InputError: The key would lie beside the page, or another study is there already.
+        InputError: The key would lie beside the page, or another study exists there.
     """
     if key.resolve().parent == out.resolve():
         raise InputError(

@@ -77,7 +77,7 @@ class EvaluationResults:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """All metrics; those of a feature space stand together."""
+        """All metrics by name; those of a feature space stand together."""
         return merge_metrics(self.results)
 
     @cached_property
@@ -86,12 +86,12 @@ class EvaluationResults:
         return [image_count_light(self.n), *all_lights(self.results)]
 
     def with_warnings(self, sentences: list[str]) -> EvaluationResults:
-        """The report with further sentences at the end."""
+        """Copy of the results with further warnings at the end."""
         return replace(self, warnings=[*self.warnings, *sentences])
 
     @cached_property
     def contents(self) -> dict[str, Any]:
-        """Contents of report.json."""
+        """Content of report.json."""
         contents: dict[str, Any] = {
             "schema": SCHEMA,
             "n": dict(self.n),
@@ -115,10 +115,10 @@ class EvaluationResults:
 
 
 def merge_metrics(results: Results) -> dict[str, Metric]:
-    """Metrics of all evaluations.
+    """Merge the metrics of all evaluations, by name.
 
-    The distances of a feature space stand first and together, with its two-sample test and its
-    nearest training images; all others follow in the order of EVALUATIONS.
+    The distances of a feature space stand first, with its two-sample test and its nearest training
+    images. All others follow in the order of EVALUATIONS.
     """
     spaces = results.get(DistributionResult)
     by_space: dict[str, dict[str, Metric]] = {}
@@ -137,7 +137,11 @@ def merge_metrics(results: Results) -> dict[str, Metric]:
 
 
 def image_count_light(n: Mapping[str, int]) -> Light:
-    """Light of the number of images."""
+    """Traffic light of the numbers of images.
+
+    Args:
+        n: `real` and `synthetic` -> number of images.
+    """
     smaller = min(n.values())
     sentence = (
         f"{n['real']} real and {n['synthetic']} synthetic images. Green: at least "
@@ -202,7 +206,7 @@ def evaluate_sets(
 
 
 def size_warnings(sizes: Mapping[str, int]) -> list[str]:
-    """A sentence where synthetic sets have different numbers of images."""
+    """Warning where synthetic sets have different numbers of images; else an empty list."""
     if len(set(sizes.values())) == 1:
         return []
     each = ", ".join(f"{name} {n}" for name, n in sizes.items())

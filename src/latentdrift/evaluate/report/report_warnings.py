@@ -19,7 +19,13 @@ from latentdrift.evaluate.statistics.results import Metric
 def set_warnings(
     real: EvaluationImages, synthetic: EvaluationImages, train: EvaluationImages | None
 ) -> list[str]:
-    """Sentences about the images of the sets."""
+    """Warnings about the images of the sets, such as unknown patients.
+
+    Args:
+        real: Real images.
+        synthetic: Synthetic images.
+        train: Training images; None: unknown.
+    """
     warnings = []
     if real.patients is None:
         warnings.append(

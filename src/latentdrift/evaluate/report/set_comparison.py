@@ -24,7 +24,15 @@ MAX_IMAGES = 7
 def comparison_blocks(
     report: EvaluationResults, images: Mapping[str, EvaluationImages]
 ) -> list[html_report.Block]:
-    """Every metric of several synthetic sets in one table, and images of each; none for one set."""
+    """Blocks of the page that compare synthetic sets: a table of metrics, and images of each.
+
+    Args:
+        report: Results; `compared` holds the further sets.
+        images: Name of a set -> images.
+
+    Returns:
+        The blocks; empty for one set.
+    """
     if not report.compared:
         return []
     reports = {"synthetic": report, **report.compared}

@@ -14,11 +14,16 @@ def auc(
     patients: list[str] | None,
     resampling: Resampling | None,
 ) -> tuple[float, list[float] | None]:
-    """Area under the ROC curve, and its 95 % interval over resampled patients; resamples of one
-    class alone say nothing.
+    """Area under the ROC curve, and its 95 % interval over patients.
 
-    None for the interval where either class has fewer than FEWEST patients, or without
-    `resampling`.
+    Args:
+        labels: 0 or 1, [N].
+        scores: [N], higher for label 1.
+        patients: Patient of each image; None: each image is its own unit.
+        resampling: Resamples behind the interval; None: no interval.
+
+    Returns:
+        Area and interval. The interval is None where a class has fewer than FEWEST patients.
     """
     from sklearn.metrics import roc_auc_score
 

@@ -23,19 +23,37 @@ Weighted = Callable[[np.ndarray, np.ndarray], float]
 
 
 def rng(seed: int, *path: int | str) -> np.random.Generator:
-    """A numpy generator for a named place under `seed`."""
+    """Numpy generator for a named place under a seed.
+
+    Args:
+        seed: Seed of the whole.
+        path: Names that distinguish places.
+    """
     return np.random.default_rng(derive(seed, *path))
 
 
 def part_of(places: int | np.ndarray, limit: int, generator: np.random.Generator) -> np.ndarray:
-    """`most` of some places (a number: of so many) at random, or all where there are no more; in
-    order."""
+    """Choose at most `limit` positions at random, in rising order.
+
+    Args:
+        places: Positions to choose from, or their number n for 0 to n - 1.
+        limit: Number at most.
+        generator: Generator of the choice.
+    """
     return np.sort(generator.permutation(places)[:limit])
 
 
 def part_by_unit(units: np.ndarray, limit: int, generator: np.random.Generator) -> np.ndarray:
-    """`most` of the pictures at random, or all: one of every unit before a second of any; their
-    places, in order."""
+    """Choose at most `limit` images at random, one of every unit before a second of any.
+
+    Args:
+        units: Unit of each image, integers [N].
+        limit: Number at most.
+        generator: Generator of the choice.
+
+    Returns:
+        Positions in rising order.
+    """
     order = generator.permutation(len(units))
     turns = np.empty(len(units), dtype=int)
     seen: Counter[int] = Counter()
@@ -46,15 +64,19 @@ def part_by_unit(units: np.ndarray, limit: int, generator: np.random.Generator) 
 
 
 def groups(n: int, patients: Sequence[str] | None = None) -> np.ndarray:
-    """The unit of resampling of each of n pictures, as integers [n]: its patient, or itself where
-    nobody knows."""
+    """Unit of resampling of each image, as integers [n].
+
+    Args:
+        n: Number of images.
+        patients: Patient of each image, who is the unit; None: each image is a unit.
+    """
     if patients is None:
         return np.arange(n)
     return np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1].reshape(n)
 
 
 def units_of(images: Any) -> np.ndarray:
-    """The unit of resampling of each picture of an `EvaluationImages`."""
+    """Unit of resampling of each image of an `EvaluationImages`, integers [N]; see `groups`."""
     return groups(len(images), images.patients)
 
 
@@ -87,11 +109,17 @@ def draws(
 def halves(
     units: np.ndarray, count: int, generator: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`count` splits of the units into two halves with the same number of pictures: two arrays of
-    0/1 weights [n].
+    """Split the units at random into two halves with equally many images.
 
-    Where patients have different numbers of pictures, the larger half gives up some of its pictures
-    by chance.
+    Where patients have different numbers of images, random images of the larger half are left out.
+
+    Args:
+        units: Unit of each image, integers [n].
+        count: Number of splits.
+        generator: Generator of the splits.
+
+    Returns:
+        Two arrays of weights 0 or 1, [n], for each split.
     """
     total = int(units.max()) + 1
     for _ in range(count):
@@ -101,7 +129,13 @@ def halves(
 
 
 def choose(allowed: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
-    """0/1 weights [n] of `size` pictures drawn without replacement from those that are allowed."""
+    """Weights 0 or 1 [n] of a random choice without replacement.
+
+    Args:
+        allowed: Images to choose from, bool [n].
+        size: Number of images, at most the number allowed.
+        generator: Generator of the choice.
+    """
     weights = np.zeros(len(allowed))
     weights[generator.choice(np.flatnonzero(allowed), size=size, replace=False)] = 1.0
     return weights
@@ -110,12 +144,16 @@ def choose(allowed: np.ndarray, size: int, generator: np.random.Generator) -> np
 def interval(
     value: float, replicates: Sequence[float] | np.ndarray, level: float = 0.95
 ) -> list[float]:
-    """The [low, high] interval of `value` from its resamples.
+    """Bootstrap interval [low, high] of a value.
 
-    Resampling with replacement repeats pictures, which by itself raises some scores (a Fréchet
-    distance of n pictures is biased upwards, and a resample has only 0.63 n different ones). The
-    replicates are therefore centred on the value first: the interval says how much the score of
-    this many pictures would scatter, not where it would go with more of them.
+    A resample repeats images, which by itself biases some scores. A Fréchet distance of n images is
+    biased upwards, and a resample has only 0.63 n different images. So the replicates are centred
+    on the value first. The interval is the scatter of the score at this number of images.
+
+    Args:
+        value: Score of the whole set.
+        replicates: Scores of the resamples.
+        level: Confidence level in (0, 1).
     """
     spread = np.asarray(replicates, dtype=np.float64)
     low, high = np.quantile(spread - spread.mean(), [(1 - level) / 2, (1 + level) / 2])
@@ -125,8 +163,17 @@ def interval(
 def mean_interval(
     values: np.ndarray, units: np.ndarray, count: int, generator: np.random.Generator
 ) -> list[float] | None:
-    """The interval of a mean of one number per picture; None where there are fewer than FEWEST
-    units."""
+    """95 % bootstrap interval of a mean over images.
+
+    Args:
+        values: A number for each image, [N].
+        units: Unit of each image, integers [N].
+        count: Number of resamples.
+        generator: Generator of the resamples.
+
+    Returns:
+        [low, high]; None for fewer than FEWEST units.
+    """
     units = np.unique(units, return_inverse=True)[1]
     if units.max() + 1 < FEWEST:
         return None
@@ -137,10 +184,15 @@ def mean_interval(
 
 
 def proportion_interval(hits: int, n: int, z: float = 1.959964) -> list[float]:
-    """The 95 % interval of a share, [low, high] (Wilson 1927): right also for 0 of n, where a
-    bootstrap says 0 to 0.
+    """95 % interval [low, high] of a share (Wilson 1927).
 
-    The n are independent; of several pictures of a patient see `clustered_interval`.
+    It is valid also for 0 of n, where a bootstrap gives 0 to 0. The n must be independent; for
+    several images of a patient use `clustered_interval`.
+
+    Args:
+        hits: Number of hits.
+        n: Number of trials.
+        z: Quantile of the normal distribution.
     """
     return _wilson(hits / n, n, z)
 
@@ -200,12 +252,18 @@ class PatientResampling:
         return len(np.unique(self.units))
 
     def take(self, places: np.ndarray) -> PatientResampling:
-        """Some edits, by place or mask."""
+        """Select edits by their positions, or by a mask bool [E]."""
         return PatientResampling(self.units[places], self.resampling)
 
     def mean(self, values: np.ndarray) -> dict[str, Any]:
-        """Mean over edits, its 95 % interval and the number of edits, of values [E] of which NaN
-        are not known."""
+        """Mean over edits with its 95 % interval over patients.
+
+        Args:
+            values: [E]; NaN is skipped.
+
+        Returns:
+            value, ci and n; value and ci are None without values.
+        """
         is_known = np.isfinite(values)
         known = values[is_known]
         if not len(known):
@@ -215,5 +273,6 @@ class PatientResampling:
         return {"value": float(known.mean()), "ci": ci, "n": len(known)}
 
     def share(self, hits: np.ndarray) -> list[float] | None:
-        """The 95 % interval of a share of edits, from bool [E]."""
+        """95 % interval of the share of edits that are True in bool [E]; None as in
+        `clustered_interval`."""
         return clustered_interval(hits, self.units)

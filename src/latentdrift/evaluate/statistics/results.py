@@ -18,7 +18,7 @@ class ResultModel(BaseModel):
     )
 
     def to_dict(self) -> dict[str, Any]:
-        """Contents as report.json holds them."""
+        """Content for report.json."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
 
