@@ -102,7 +102,13 @@ def apply_adapter(
 
 
 def loaded_adapter(folder: Path, info: AdapterInfo, weight: float) -> LoadedAdapter:
-    """The entry of an adapter of ours in `Model.adapters`."""
+    """Entry of one of our adapters for `Model.adapters`.
+
+    Args:
+        folder: Adapter folder.
+        info: adapter.json.
+        weight: Factor of the adapter.
+    """
     method = str(info.method)
     return LoadedAdapter(
         method,

@@ -16,10 +16,10 @@ NAME = "adapter.json"
 
 
 def locate(path: Path | str) -> Path:
-    """The adapter folder of a path: itself, or the `adapter/` of a run folder.
+    """Find the adapter folder of a path: the folder itself, or `adapter/` in a run folder.
 
     Raises:
-        AdapterError: There is none.
+        AdapterError: There is none, the run is not finished, or the file is a pickle.
     """
     path = Path(path)
     pickles = [
@@ -54,7 +54,7 @@ def locate(path: Path | str) -> Path:
 
 
 def read(path: Path | str) -> AdapterInfo:
-    """adapter.json of an adapter or run folder.
+    """Read adapter.json of an adapter or run folder.
 
     Raises:
         AdapterError: There is none, or it is damaged, or of another version.
@@ -83,7 +83,13 @@ def text(info: AdapterInfo) -> str:
 
 
 def reference_to(folder: Path, method: str, weight: float = 1.0) -> AdapterReference:
-    """The reference to an adapter that another one, or an image, was made with."""
+    """Reference to an adapter, for the record of another adapter or image.
+
+    Args:
+        folder: Adapter folder.
+        method: Row of METHODS.
+        weight: Factor of the adapter.
+    """
     return AdapterReference(
         adapter=str(folder.absolute()),
         method=method,
@@ -93,7 +99,7 @@ def reference_to(folder: Path, method: str, weight: float = 1.0) -> AdapterRefer
 
 
 def parse_reference(reference: str) -> tuple[Path, float]:
-    """`RUN` or `RUN=0.7` -> its adapter folder and weight.
+    """Parse `RUN` or `RUN=0.7` into the adapter folder and its weight, 1 by default.
 
     Raises:
         OptionError: The weight is not a number.

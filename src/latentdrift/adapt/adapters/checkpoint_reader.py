@@ -80,8 +80,14 @@ class Foreign:
 
 
 def find(path: Path) -> Path | None:
-    """The file that a path means: itself, the one of NAMES in a folder, or the folder's only
-    safetensors file, as kohya and the web interfaces name theirs freely."""
+    """Find the weights file of a path.
+
+    It is the file itself, a file of a known name in a folder, or the folder's only safetensors
+    file.
+
+    Returns:
+        The file; None where there is none.
+    """
     if path.is_file():
         return path
     known = next((path / name for name in _file_names() if (path / name).is_file()), None)
@@ -100,11 +106,11 @@ def _file_names() -> Iterator[str]:
 
 
 def read(path: Path) -> Foreign:
-    """Open a file, by what is in it and not by its ending.
+    """Read a weights file of another tool, by its content and not its ending; no code in it is run.
 
     Raises:
-        AdapterError: Neither safetensors nor tensors pickled by torch, damaged, or a pickle that
-            names anything but tensors.
+        AdapterError: Neither safetensors nor tensors pickled by torch, damaged, or a pickle with
+            other objects than tensors.
     """
     with path.open("rb") as file:
         start = file.read(9)
@@ -125,7 +131,7 @@ def read(path: Path) -> Foreign:
 
 
 def check_finite(folder: Path) -> None:
-    """See that the weights in a folder are numbers, from which alone pictures can be drawn.
+    """Check that all weights in a folder are finite.
 
     Raises:
         AdapterError: One is not.

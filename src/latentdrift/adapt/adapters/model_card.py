@@ -26,8 +26,14 @@ USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age
 
 
 def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Summarise a cohort's images for adapter.json: ranges of numbers and counts of values, without
-    values that few patients have."""
+    """Summarise a cohort for adapter.json: ranges of numbers, and counts of values.
+
+    Values that few patients have are left out.
+
+    Args:
+        rows: Rows of metadata.csv.
+        attributes: Attributes of the cohort.
+    """
     summaries: dict[str, Any] = {}
     for name, spec in attributes.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=object)
@@ -43,10 +49,17 @@ def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def bounds(values: pd.Series, unit: str | None) -> tuple[float, float] | None:
-    """Lowest and highest, rounded outwards so that they are nobody's own: ages to tens, all else to
-    a tenth of the range or more.
+    """Range of a number, rounded outwards so that no end is a patient's own value.
 
-    Ages from OLDEST on are one class, and end it a decade later. None of no values.
+    Ages are rounded to tens, others to a tenth of the range or more. Ages from OLDEST on are one
+    class, which ends a decade later.
+
+    Args:
+        values: Numbers; missing ones are ignored.
+        unit: Unit of the number; None: none.
+
+    Returns:
+        (low, high); None without values.
     """
     numbers = pd.to_numeric(values, errors="coerce").dropna()
     if numbers.empty:
@@ -81,7 +94,7 @@ def _count(number: int) -> str:
 
 
 def card(info: AdapterInfo) -> str:
-    """The page."""
+    """Text of README.md: the model card of an adapter, from adapter.json alone."""
     name = Path(info.base.name).name
     parts = [
         f"---\nlibrary_name: diffusers\nlicense: {_licence(info)[1]}\n"

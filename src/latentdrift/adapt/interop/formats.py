@@ -46,7 +46,7 @@ class ForeignWeights:
 
     @property
     def method(self) -> str:
-        """The row of METHODS that it is."""
+        """Row of METHODS that these weights belong to."""
         return (
             self.network.method if self.network else "lora" if self.changes else "textual-inversion"
         )
@@ -205,7 +205,7 @@ def _rows(tensor: Tensor) -> Tensor:
 
 
 def word(name: str) -> str:
-    """A name in angle brackets: a plain word as a token would change every prompt that holds it."""
+    """Put a name in angle brackets; a plain word as a token would change every prompt with it."""
     inner = re.sub(r"[<>\s]+", "-", name.strip().strip("<>"))
     return f"<{inner}>"
 
@@ -248,10 +248,10 @@ FORMATS: dict[str, Format] = {
 
 
 def recognise(foreign: Foreign) -> str:
-    """The row of FORMATS that a file is.
+    """Name of the row of FORMATS that a file belongs to.
 
     Raises:
-        AdapterError: None, with what it is where that is known.
+        AdapterError: It belongs to none; the message names the format where it is known.
     """
     for what, marks in REFUSED.items():
         if any(mark in key for key in foreign.tensors for mark in marks):
@@ -272,7 +272,13 @@ def recognise(foreign: Foreign) -> str:
 
 
 def describe(foreign: Foreign, name: str) -> str:
-    """`a kohya LoRA for prompts 768 wide, which fits Stable Diffusion 1.x`."""
+    """Describe a file in words: `a kohya LoRA for prompts 768 wide, which fits Stable Diffusion
+    1.x`.
+
+    Args:
+        foreign: The file.
+        name: Row of FORMATS.
+    """
     width = FORMATS[name].width(foreign)
     models = _models(width)
     fits = f", which fits {models}" if models else ""

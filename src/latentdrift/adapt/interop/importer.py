@@ -32,7 +32,11 @@ from latentdrift.model.drift import Drift
 
 
 def recognised(path: Path) -> str:
-    """Name the format of a file in words, before any base is loaded."""
+    """Describe the format of a file in words, before any base is loaded.
+
+    Raises:
+        AdapterError: The format is not known.
+    """
     foreign = _open(path)
     return formats.describe(foreign, formats.recognise(foreign))
 
@@ -88,12 +92,21 @@ def apply_file(
 def adopt(
     base: Base, path: Path, folder: Path, token: str | None = None, hint: str | None = None
 ) -> AdapterInfo:
-    """Make an adapter folder of another tool's file, safetensors or pickle.
+    """Make an adapter folder from a file of another tool.
 
-    Arguments and errors are those of `apply_file`; `base` is used up. Returns adapter.json.
+    Args:
+        base: The base; it is changed, so do not use it afterwards.
+        path: Safetensors file or pickle of tensors.
+        folder: Adapter folder to write.
+        token: As of `apply_file`.
+        hint: As of `apply_file`.
+
+    Returns:
+        Content of adapter.json.
 
     Raises:
-        OptionError: The folder is there and not empty.
+        OptionError: The folder exists and is not empty.
+        AdapterError: As `apply_file`.
     """
     adapted, info = apply_file(base, path, token, hint)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -53,7 +53,15 @@ def by_name(foreign: Foreign, base: Base, settings: Mapping[str, Any] | None = N
 
 
 def peft(foreign: Foreign, base: Base) -> Lora:
-    """Read a LoRA of peft with its adapter_config.json, which alone has the scale."""
+    """Read a LoRA of peft; its scale stands in adapter_config.json beside the file.
+
+    Args:
+        foreign: The file.
+        base: Base that the matrices must fit.
+
+    Raises:
+        AdapterError: adapter_config.json is missing, or not supported.
+    """
     path = foreign.path.with_name("adapter_config.json")
     if not path.is_file():
         raise AdapterError(

@@ -33,11 +33,20 @@ WIDTHS = (
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, torch.nn.Parameter]]:
-    """A float32 ControlNet beside the U-Net, all of it trained; its last convolutions are zero:
-    nothing changes at first.
+    """Add a float32 ControlNet to the U-Net, and train all of it.
+
+    Its last convolutions are zero, so at first it changes nothing.
+
+    Args:
+        base: The base.
+        options: Options of `fit`.
+        words: Not used.
+
+    Returns:
+        The base with the ControlNet, and its parameters by name.
 
     Raises:
-        OptionError: The U-Net is shown something already.
+        OptionError: The U-Net reads a source image.
     """
     if base.sees_source:
         raise OptionError(
@@ -61,7 +70,7 @@ def prepare(
 
 
 def save(base: Base, folder: Path) -> None:
-    """A `controlnet` folder of the last one, as `ControlNetModel.from_pretrained` reads it."""
+    """Write the last ControlNet as a folder that `ControlNetModel.from_pretrained` reads."""
     from diffusers.utils import logging
 
     logging.disable_progress_bar()  # a bar for one file
@@ -69,11 +78,18 @@ def save(base: Base, folder: Path) -> None:
 
 
 def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
-    """The base with the ControlNet beside those that are there already, with its `weight`."""
+    """Add the ControlNet of an adapter to those of a base.
+
+    Args:
+        base: The base.
+        folder: Adapter folder.
+        info: adapter.json; not used.
+        weight: Factor of the ControlNet's output.
+    """
     net = base.family.load_controlnet(folder / FOLDER, base.dtype).to(base.device)
     return replace(base, controls=(*base.controls, (net, weight)))
 
 
 def remove(base: Base) -> Base:
-    """The base without the last ControlNet."""
+    """Base without its last ControlNet."""
     return replace(base, controls=base.controls[:-1])

@@ -26,7 +26,16 @@ FILE = "pytorch_custom_diffusion_weights.safetensors"
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, nn.Parameter]]:
-    """The projections in place, and the new words; the base comes in float32."""
+    """Train the keys and values of the cross-attention, and new words.
+
+    Args:
+        base: The base in float32; its networks are changed in place.
+        options: Options of `fit`.
+        words: New word -> text that it starts as.
+
+    Returns:
+        The base with the words, and the trained parameters by name.
+    """
     base, parameters = textual_inversion.prepare(base, options, words)
     for name, projection in projections(base).items():
         parameters[name] = projection.requires_grad_(True).get_parameter("weight")
@@ -34,7 +43,7 @@ def prepare(
 
 
 def save(base: Base, folder: Path) -> None:
-    """The projections under diffusers' names, and the words in a file of their own."""
+    """Write the projections under diffusers' names, and the words to their own file."""
     tensors = {
         name: projection.weight.detach().float().cpu().contiguous()
         for name, projection in projections(base).items()
@@ -51,7 +60,13 @@ def save(base: Base, folder: Path) -> None:
 
 
 def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
-    """The base with the projections in place of its own, and the words.
+    """Replace a base's projections by those of an adapter, and add its words.
+
+    Args:
+        base: The base; its network is changed in place.
+        folder: Adapter folder.
+        info: adapter.json.
+        weight: Not used; projections are replaced in full.
 
     Raises:
         AdapterError: The file holds other projections than this base has.
@@ -72,12 +87,12 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
 
 
 def remove(base: Base) -> Base:
-    """The base with its own networks and words, read again from where it lies."""
+    """Load the base's own networks and words again."""
     return full_finetuning.remove(base)
 
 
 def projections(base: Base) -> dict[str, nn.Linear]:
-    """Name in the file -> layer."""
+    """Key and value layers of the cross-attention: name in the adapter's file -> layer."""
     layers: dict[str, nn.Linear] = {}
     for name, module in base.network.named_modules():
         if name.endswith(_cross_attention(base)):

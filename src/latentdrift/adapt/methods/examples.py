@@ -64,14 +64,20 @@ SENTENCE = {
 
 
 def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
-    """Every pair of visits of a split: the later picture, the instruction that leads to it, and the
-    earlier one to be shown.
+    """Examples for every pair of visits: the later image, the instruction, and the earlier image's
+    row.
 
-    Arguments as of `of_rows`; pairs of which an instruction has nothing to say are left out.
+    Pairs without a difference that an instruction can state are left out.
+
+    Args:
+        cohort: The cohort.
+        split: Its split.
+        options: Options of `fit`.
+        describe: Noun of the images in prompts.
 
     Raises:
         OptionError: An option about sentences, or no such column of captions.
-        CohortError: No pair of training images.
+        CohortError: There is no pair of training images.
     """
     for name, flag in SENTENCE.items():
         if getattr(options, name) != FitOptions.model_fields[name].default:
@@ -133,10 +139,14 @@ def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame
 
 
 def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
-    """Each value of `concept_by` among the training images, and its new word.
+    """New word for each value of `concept_by` among the training images; empty without the option.
+
+    Args:
+        cohort: The cohort.
+        options: Options of `fit`.
 
     Raises:
-        OptionError: No such category, or two values whose words would be the same.
+        OptionError: No such category, or two values with equal words.
     """
     by = options.concept_by
     if by is None:
@@ -157,7 +167,7 @@ def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
 
 
 def name_by(options: FitOptions) -> str:
-    """The new word, with a place for the value of `concept_by`: `<cohort-{diagnosis}>`."""
+    """New word, with a slot for the value of `concept_by`: `<cohort-{diagnosis}>`."""
     return (
         options.token
         if options.concept_by is None

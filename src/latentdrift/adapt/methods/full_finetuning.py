@@ -16,10 +16,9 @@ from latentdrift.model.families.families import FAMILIES
 
 
 def network_file(folder: Path) -> Path:
-    """Weights of the whole network in an adapter folder, of whatever family.
+    """Path of the whole network's weights in an adapter folder, for any family.
 
-    Returns:
-        A path; that of the first family where the folder holds no network.
+    It is that of the first family where the folder holds no network.
     """
     candidates = [folder / family.network_file for family in FAMILIES.values()]
     return next((path for path in candidates if path.is_file()), candidates[0])
@@ -28,7 +27,16 @@ def network_file(folder: Path) -> Path:
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, torch.nn.Parameter]]:
-    """The network, all of it trained; the base comes in float32."""
+    """Train the whole network, and the text encoders if `train_text_encoder` is set.
+
+    Args:
+        base: The base in float32; its networks are changed in place.
+        options: Options of `fit`.
+        words: Not used.
+
+    Returns:
+        The base, and the trained parameters by name.
+    """
     parameters = dict(base.network.requires_grad_(True).named_parameters())
     if options.train_text_encoder:
         for folder, encoder in base.text_encoders.items():
@@ -38,8 +46,7 @@ def prepare(
 
 
 def save(base: Base, folder: Path) -> None:
-    """Write the network's folder as diffusers reads it, and those of text encoders that were
-    trained."""
+    """Write the network, and trained text encoders, as folders that diffusers reads."""
     from diffusers.utils import logging
 
     logging.disable_progress_bar()  # a bar for one file
@@ -50,7 +57,14 @@ def save(base: Base, folder: Path) -> None:
 
 
 def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
-    """The base with the adapter's network, and text encoders, in place of its own."""
+    """Replace a base's network and text encoders by those of an adapter.
+
+    Args:
+        base: The base.
+        folder: Adapter folder.
+        info: adapter.json.
+        weight: Not used; the network is replaced in full.
+    """
     load = base.family.load_component
     network = load(folder, base.family.network_folder, base.dtype).to(base.device)
     encoders = dict(base.text_encoders)
@@ -61,6 +75,6 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
 
 
 def remove(base: Base) -> Base:
-    """The base with its own networks, read again from where it lies."""
+    """Load the base's own networks again from its folder."""
     precision = next(name for name, dtype in PRECISIONS.items() if dtype == base.dtype)
     return Base.load(base.name, device=str(base.device), precision=precision, fetch=False)

@@ -19,7 +19,16 @@ from latentdrift.model.base import Base
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, nn.Parameter]]:
-    """The network that reads a source, all of it trained; the base comes in float32."""
+    """Make the network read a source image, and train all of it.
+
+    Args:
+        base: The base in float32; its network is changed in place.
+        options: Options of `fit`.
+        words: Not used.
+
+    Returns:
+        The base, and the trained parameters by name.
+    """
     if not base.sees_source:  # it does, where the fit starts from such an adapter
         base.family.widen(base)
     return full_finetuning.prepare(base, options, words)

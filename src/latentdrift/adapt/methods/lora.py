@@ -50,7 +50,7 @@ class Pair:
 
     @property
     def rank(self) -> int:
-        """r."""
+        """Rank r of the change."""
         return self.a.shape[0]
 
 
@@ -61,8 +61,17 @@ Lora = dict[str, Pair]
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, nn.Parameter]]:
-    """Matrices A (random, from the seed) and B (zero) beside each module: nothing changes before
-    the first step.
+    """Add matrices A (random, from the seed) and B (zero) to each chosen module, and train them.
+
+    At first they change nothing.
+
+    Args:
+        base: The base; its networks are changed in place.
+        options: Options of `fit`: targets, rank, alpha, seed.
+        words: New word -> text that it starts as; may be empty.
+
+    Returns:
+        The base, and the trained parameters by name.
 
     Raises:
         OptionError: An unknown choice of modules.
@@ -89,18 +98,23 @@ def prepare(
 
 
 def save(base: Base, folder: Path) -> None:
-    """The matrices under diffusers' names, and the words that came with them."""
+    """Write the matrices under diffusers' names, and learned words to their own file."""
     write(collect(base), folder / FILE)
     if textual_inversion.has_words(base):
         textual_inversion.save(base, folder)
 
 
 def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
-    """The base with the matrices beside its projections, kept apart so that they can be taken away
-    exactly.
+    """Add the matrices of an adapter to a base; `remove` takes them out exactly.
+
+    Args:
+        base: The base; its networks are changed in place.
+        folder: Adapter folder.
+        info: adapter.json.
+        weight: Factor of the change.
 
     Raises:
-        AdapterError: The file holds other matrices than this base has places for.
+        AdapterError: The matrices do not fit the base.
     """
     lora = read(folder / FILE)
     rank = info.options.rank
@@ -124,7 +138,7 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
 
 
 def remove(base: Base) -> Base:
-    """The base's own projections back in their places, and its own words."""
+    """Remove the matrices and learned words from a base; its own weights are unchanged."""
     from diffusers.utils import recurse_remove_peft_layers
 
     for _, model in _parts(base):
@@ -135,7 +149,7 @@ def remove(base: Base) -> Base:
 
 
 def places(base: Base) -> dict[str, Any]:
-    """Name in a file -> module, of all that can have a change."""
+    """Modules that can have matrices: name in a file -> module."""
     modules: dict[str, Any] = {}
     for part, model in _parts(base):
         for name, module in model.named_modules():
@@ -147,8 +161,12 @@ def places(base: Base) -> dict[str, Any]:
 
 
 def shaped(base: Base, lora: Lora) -> Lora:
-    """The matrices as their modules keep them: a convolution of one pixel and a linear layer are
-    the same change."""
+    """Reshape matrices as their modules need them: a 1 x 1 convolution equals a linear layer.
+
+    Args:
+        base: The base.
+        lora: Name of a module -> matrices.
+    """
     there = places(base)
 
     def like(tensor: Tensor, dimensions: int) -> Tensor:
@@ -169,7 +187,7 @@ def shaped(base: Base, lora: Lora) -> Lora:
 
 
 def misfit(base: Base, lora: Lora) -> str | None:
-    """Why the matrices have no place in this base; None where they have."""
+    """Reason why matrices do not fit a base; None where they do."""
     there = places(base)
     for name, pair in lora.items():
         if name not in there:
@@ -207,14 +225,14 @@ def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
 
 
 def merge(base: Base) -> None:
-    """Add the matrices to the weights beside which they stand, for good."""
+    """Add all matrices of a base to its weights, for good."""
     for _, model in _parts(base):
         if hasattr(model, "peft_config"):
             fold(model)
 
 
 def fold(model: Any) -> None:
-    """Fold the matrices into one network that has them."""
+    """Add the matrices of one network to its weights, for good."""
     from diffusers.utils import recurse_remove_peft_layers
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -226,8 +244,7 @@ def fold(model: Any) -> None:
 
 
 def collect(base: Base) -> Lora:
-    """The matrices that stand beside modules of the base; of several adapters, those of the
-    last."""
+    """Matrices of a base's modules, by name; with several adapters, those of the last."""
     pairs_by_name = {}
     for part, model in _parts(base):
         ours = list(getattr(model, "peft_config", {OURS: None}))[-1]
@@ -243,8 +260,8 @@ def collect(base: Base) -> Lora:
 
 
 def write(lora: Lora, path: Path) -> None:
-    """Write a LoRA as `pipe.load_lora_weights` reads it; alphas that differ from the rank stand in
-    the metadata."""
+    """Write a LoRA as `pipe.load_lora_weights` reads it; alphas that differ from the rank are
+    metadata."""
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, Any] = {}
     for name, pair in lora.items():
@@ -267,8 +284,12 @@ def read(path: Path) -> Lora:
 
 
 def pairs(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Lora:
-    """Matrices under peft's names, with the alphas that diffusers' metadata has for them; alpha is
-    the rank where it has none."""
+    """Build a LoRA from tensors under peft's names.
+
+    Args:
+        tensors: Content of the file.
+        metadata: Alphas as diffusers stores them; where there is none, alpha is the rank.
+    """
     from peft.utils.other import get_pattern_key
 
     lora = {}

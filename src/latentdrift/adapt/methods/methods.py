@@ -75,7 +75,7 @@ class Method:
 
     @property
     def learns_word(self) -> bool:
-        """Whether prompts hold a word that is learned."""
+        """Whether the method learns a word for its prompts."""
         return "{token}" in self.called
 
     @property
@@ -84,20 +84,24 @@ class Method:
         return self.file is None
 
     def file_in(self, folder: Path) -> Path:
-        """The file of an adapter of this method, in its folder."""
+        """Path of the weights of an adapter of this method.
+
+        Args:
+            folder: Adapter folder.
+        """
         return full_finetuning.network_file(folder) if self.file is None else folder / self.file
 
     def learning_rate(self, base: Base) -> float:
-        """The default rate for this base."""
+        """Default learning rate for a base."""
         if not self.rate_by_width:
             return self.rate
         return self.rate * base.family.reference_width / base.family.network_width(base)
 
     def completed(self, options: FitOptions) -> FitOptions:
-        """The options with this method's defaults.
+        """Fill the options of `fit` with this method's defaults.
 
         Raises:
-            OptionError: An option that this method cannot do.
+            OptionError: An option that this method does not support.
         """
         if options.train_text_encoder and not self.trains_text:
             able = " or ".join(name for name, row in METHODS.items() if row.trains_text)
@@ -269,7 +273,7 @@ METHODS: dict[str, Method] = {
 
 
 def method(name: str) -> Method:
-    """The row of a name.
+    """Look up a row of METHODS.
 
     Raises:
         OptionError: There is no such row.

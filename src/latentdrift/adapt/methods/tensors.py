@@ -14,10 +14,15 @@ METADATA = "__metadata__"
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Save a safetensors file whose metadata stand in alphabetical order.
+    """Save a safetensors file whose metadata are in alphabetical order, so equal content is equal
+    bytes.
 
-    safetensors writes metadata in the order of a hash map, another one each time, so that two files
-    of equal content differ.
+    safetensors alone writes metadata in a random order.
+
+    Args:
+        tensors: Tensors by name.
+        path: File to write.
+        metadata: Metadata of the file.
     """
     save_file(dict(tensors), path, metadata=dict(metadata))
     with path.open("r+b") as file:

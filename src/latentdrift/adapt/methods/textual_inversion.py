@@ -76,28 +76,28 @@ class Words:
         return self.wide(expanded[0] if isinstance(text, str) else expanded, **options)
 
     def add_tokens(self, names: list[str]) -> int:
-        """Further words on top of these."""
+        """Add tokens to the tokenizer; returns how many were new."""
         result: int = self.wide.add_tokens(names)
         return result
 
     def convert_tokens_to_ids(self, token: str) -> int:
-        """The id of one token."""
+        """Id of one token."""
         result: int = self.wide.convert_tokens_to_ids(token)
         return result
 
     def decode(self, ids: list[int]) -> str:
-        """The text of token ids."""
+        """Text of token ids."""
         result: str = self.wide.decode(ids)
         return result
 
     def get_vocab(self) -> dict[str, int]:
-        """Token -> id."""
+        """Vocabulary: token -> id."""
         result: dict[str, int] = self.wide.get_vocab()
         return result
 
     @property
     def model_max_length(self) -> int:
-        """Tokens that the text encoder reads."""
+        """Number of tokens that the text encoder reads."""
         result: int = self.wide.model_max_length
         return result
 
@@ -105,8 +105,18 @@ class Words:
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, nn.Parameter]]:
-    """The new words, each of which starts as the words of its text in turn (the mean of the table,
-    if it has none)."""
+    """Add new words to the text encoder, and train their vectors.
+
+    A word starts as the tokens of its text in turn, or as the mean of the table without a text.
+
+    Args:
+        base: The base; its text encoder is changed in place.
+        options: Options of `fit`: the number of vectors.
+        words: New word -> text that it starts as.
+
+    Returns:
+        The base with the words, and the trained parameters by name.
+    """
     encoder, tokenizer = _taught(base)
     embeddings = encoder.get_input_embeddings()
     rows = {}
@@ -128,15 +138,21 @@ def prepare(
 
 
 def save(base: Base, folder: Path) -> None:
-    """A tensor [V, D] in float32 under each word; the vectors' length is learned and stays."""
+    """Write a float32 tensor [V, D] for each learned word; vectors are not normalised."""
     save_file(collect(base), folder / FILE, metadata={"format": "pt"})
 
 
 def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> Base:
-    """The base with the word in its vocabulary.
+    """Add the words of an adapter to a base.
+
+    Args:
+        base: The base; its text encoder is changed in place.
+        folder: Adapter folder.
+        info: adapter.json.
+        weight: Not used.
 
     Raises:
-        AdapterError: The vectors are of another width than this text encoder's.
+        AdapterError: The vectors have another width than the text encoder.
     """
     words = {
         word: rows.reshape(-1, rows.shape[-1]) for word, rows in load_file(folder / FILE).items()
@@ -157,7 +173,7 @@ def apply(base: Base, folder: Path, info: AdapterInfo, weight: float = 1.0) -> B
 
 
 def remove(base: Base) -> Base:
-    """The base without the words that were put in last."""
+    """Remove the words that were added last."""
     encoder, tokenizer = _taught(base)
     if not isinstance(tokenizer, Words):
         # an adapter above has brought the base back as it lies on the disk
@@ -167,17 +183,22 @@ def remove(base: Base) -> Base:
 
 
 def has_words(base: Base) -> bool:
-    """Whether the base has words that were learned."""
+    """Whether a base has learned words."""
     return any(isinstance(tokenizer, Words) for tokenizer in base.tokenizers.values())
 
 
 def freeze(base: Base) -> None:
-    """Take the words that were put in last out of training."""
+    """Stop the training of the words that were added last."""
     _rows(base).requires_grad_(False)
 
 
 def insert(base: Base, words: Mapping[str, Tensor]) -> Base:
-    """The base with further words, each of vectors [V, D]."""
+    """Add words to a base.
+
+    Args:
+        base: The base; its text encoder is changed in place.
+        words: Word -> vectors [V, D].
+    """
     encoder, plain = _taught(base)
     tokenizer = Words(plain, {word: len(rows) for word, rows in words.items()})
     rows = torch.cat(list(words.values())).to(base.device)
@@ -186,7 +207,7 @@ def insert(base: Base, words: Mapping[str, Tensor]) -> Base:
 
 
 def collect(base: Base) -> dict[str, Tensor]:
-    """Each further word's vectors [V, D]."""
+    """Vectors [V, D] of each word that was added last, float32 on the CPU."""
     names = _taught(base)[1].names
     rows = _rows(base).detach().float().cpu()
     counts = [len(tokens) for tokens in names.values()]

@@ -72,12 +72,12 @@ class AcceptedPicture:
 
     @property
     def patient(self) -> str | None:
-        """The patient, however the id is spelt."""
+        """Normalised id of the patient; None if unknown."""
         return patient_key(self.values["patient"]) if self.values.get("patient") else None
 
     @property
     def day(self) -> date | None:
-        """The date of the scan."""
+        """Date of the scan; None if unknown."""
         return date.fromisoformat(self.values["date"]) if "date" in self.values else None
 
 
@@ -88,7 +88,15 @@ def publish(
     refused: list[Refusal],
     options: ImportOptions,
 ) -> None:
-    """Identity out, splits in, and the cohort appears."""
+    """Replace identities by pseudonyms, assign splits, and write the cohort.
+
+    Args:
+        plan: Plan of the import.
+        staging: Unfinished work, with the pixels.
+        images: Pictures that enter the cohort.
+        refused: Files and pictures that do not.
+        options: Options of `import`.
+    """
     salt = choose_salt(options.out, options.salt)
     spellings = sorted({image.values["patient"] for image in images if image.patient})
     conditions = [
@@ -148,7 +156,7 @@ def _doubts(plan: Plan, images: Sequence[AcceptedPicture]) -> list[tuple[str, Do
 
 
 def counted(refused: Iterable[Refusal]) -> str:
-    """`12 no row in the table, 1 truncated`."""
+    """Count refusals by reason: `12 no row in the table, 1 truncated`."""
     counts = Counter(refusal.reason for refusal in refused)
     return (
         ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
@@ -157,7 +165,12 @@ def counted(refused: Iterable[Refusal]) -> str:
 
 
 def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) -> list[str]:
-    """Summary of an import in sentences, from cohort.json and the private cells.csv."""
+    """Summarise an import in sentences.
+
+    Args:
+        info: Content of cohort.json.
+        cells: Rows of the private cells.csv.
+    """
     shares = ", ".join(f"{number} {name}" for name, number in info["splits"].items())
     people = f" of {count(info['patients'], 'patient')}" if info["patients"] else ""
     sentences = [f"Taken: {count(info['images'], 'image')}{people} ({shares})."]

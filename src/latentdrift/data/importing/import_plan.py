@@ -79,10 +79,16 @@ class Plan:
     """Key of everything that decides the pixels; unfinished work with another key is not used."""
 
     def united(self, numbers: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, Any]]:
-        """The usable ones of a picture's rows, and what they say together.
+        """Unite the usable rows of a picture.
+
+        Args:
+            numbers: Numbers of its rows in the table.
+
+        Returns:
+            Numbers of the usable rows, and their values by attribute.
 
         Raises:
-            CellError: None is usable, or they differ.
+            CellError: No row is usable, or they contradict each other.
         """
         usable = tuple(number for number in numbers if number not in self.rows.rejected)
         if not usable:
@@ -91,7 +97,8 @@ class Plan:
         return usable, unite(self.rows, usable, none)
 
     def refusal(self, name: str) -> Refusal | None:
-        """Reason to refuse a file by its name and the table, before it is read."""
+        """Reason to refuse a file by its name and the table, before it is read; None: there is
+        none."""
         if name in self.standing:
             finding = f"one picture is taken of its series, and {self.standing[name]} stands for it"
             return Refusal(name, "slice of a volume", finding)
@@ -114,7 +121,7 @@ class Plan:
         )
 
     def unreadable(self, name: str) -> Refusal | None:
-        """Reason to refuse a file by its first bytes."""
+        """Reason to refuse a file by its first bytes; None: there is none."""
         try:
             image_readers.kind_of(self.root / name)
         except ImageError as error:
@@ -123,8 +130,8 @@ class Plan:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Inputs in the record of an import: names, sizes and times of files, the table and the
-        map."""
+        """Hashes of the import's inputs for its record: settings, and names, sizes and times of
+        files."""
         stamps = [(name, *size_and_time(self.root / name)) for name in self.files]
         return {
             "settings": self.key,
@@ -132,10 +139,10 @@ class Plan:
         }
 
     def finished(self, options: ImportOptions) -> bool:
-        """Whether the cohort is there, and was made by the same command from the same source.
+        """Whether an equal command has already made the cohort from an equal source.
 
         Raises:
-            CohortError: Something else is there.
+            CohortError: `out` holds something else.
         """
         if (options.out / "cohort.json").is_file() and record.is_of(
             private_folder(options.out), "import", options, self.inputs
@@ -146,7 +153,7 @@ class Plan:
 
 
 def size_and_time(path: Path) -> tuple[int, int]:
-    """Bytes and nanoseconds; zeros of a file that is gone since it was listed."""
+    """Size of a file in bytes and its time in nanoseconds; zeros if it no longer exists."""
     try:
         state = path.stat()
     except OSError:
@@ -311,11 +318,18 @@ def _volumes(
 
 
 def survey(options: ImportOptions) -> dict[str, Any]:
-    """List the files that an import would read, leave out and need, from names, tables and first
-    bytes, without reading pixels.
+    """Report the files that an import would read and refuse, without reading pixels.
 
-    `files_with_a_row` is None where rows are found by the patient in DICOM headers, which are not
-    read.
+    Args:
+        options: Options of `import`.
+
+    Returns:
+        The answer of `import --dry-run`. `files_with_a_row` is None where rows are matched by DICOM
+        headers, which are not read.
+
+    Raises:
+        OptionError, InputError, CohortError, ResourceError: As `import_cohort` before it reads
+            pixels.
     """
     plan = prepare(options)
     plan.finished(options)

@@ -42,11 +42,15 @@ Progress = Callable[[int, int], None]
 
 
 def import_cohort(options: ImportOptions, progress: Progress | None = None) -> Cohort:
-    """Read scans and a table into a cohort; the same call again continues after an interruption.
+    """Read scans and a table into a cohort; a repeated call continues after an interruption.
+
+    Args:
+        options: Options of `import`.
+        progress: Called with (files done, all); None: not called.
 
     Raises:
         OptionError, InputError: Source, table, map or an option cannot be used.
-        CohortError: `out` is in use, or not one image could be taken.
+        CohortError: `out` is in use, or no image was accepted.
         ResourceError: The disk is too small.
     """
     plan = prepare(options)
@@ -80,8 +84,14 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
 def read_files(
     plan: Plan, staging: Staging, options: ImportOptions, progress: Progress | None = None
 ) -> None:
-    """Read every file that has a row, unless it was read before; what came of it is recorded one by
-    one."""
+    """Read every file that has a row and was not read before, and record each result.
+
+    Args:
+        plan: Plan of the import.
+        staging: Unfinished work, which is extended.
+        options: Options of `import`.
+        progress: Called with (files done, all); None: not called.
+    """
     wanted = [name for name in plan.files if plan.refusal(name) is None]
     waiting = {
         name: stamp
@@ -193,7 +203,15 @@ def _stamp(plan: Plan, name: str) -> list[int]:
 
 
 def join(plan: Plan, staging: Staging) -> tuple[list[AcceptedPicture], list[Refusal]]:
-    """Pictures meet their rows; what has none, and what was there before, is refused."""
+    """Match pictures with table rows; pictures without a row, and duplicates, are refused.
+
+    Args:
+        plan: Plan of the import.
+        staging: Unfinished work, after `read_files`.
+
+    Returns:
+        Accepted pictures, and refusals.
+    """
     by_header = _header_links(plan, staging)
     images: list[AcceptedPicture] = []
     refused = list(plan.refused)

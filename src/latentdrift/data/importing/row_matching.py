@@ -47,7 +47,8 @@ class Links:
 
     @property
     def hint(self) -> str | None:
-        """Both sides of rows and files that do not meet, and the cure where it is known."""
+        """Example of a row and a file that do not match, with a remedy if known; None where all
+        match."""
         if self.example is None:
             return None
         cure = (
@@ -62,11 +63,15 @@ class Links:
 
 
 def link(pattern: str, frame: pd.DataFrame, files: Sequence[str]) -> Links:
-    """Fill the pattern with each row's cells and find the files that it matches.
+    """Match table rows with files by a pattern of file names.
 
-    A name in the table may be whole or without its ending, in any case, alone or with folders, of
-    which the last ones count: tables often carry the paths of another machine. Only a pattern with
-    wildcards may match several files.
+    A name in the table may lack its ending or differ in case. It may have folders, of which the
+    last ones count. Only a pattern with wildcards may match several files.
+
+    Args:
+        pattern: Pattern with column titles as slots.
+        frame: Rows of the table.
+        files: Relative paths of the files.
     """
     finders = _Names(files, stems=False), _Names(files, stems=True)
     rows: dict[str, list[int]] = defaultdict(list)
@@ -203,8 +208,12 @@ class HeaderLinks:
     def of(
         cls, rows: Mapping[int, Mapping[str, Any]], headers: Iterable[str | None] = ()
     ) -> HeaderLinks:
-        """Index typed rows by their `patient` and `date`; `headers` are the patients of all
-        headers."""
+        """Index rows by patient and date.
+
+        Args:
+            rows: Number of a row -> typed values.
+            headers: Patient ids of all DICOM headers; None is skipped.
+        """
         by_patient = defaultdict(list)
         by_date = defaultdict(list)
         for row, values in rows.items():
@@ -224,7 +233,15 @@ class HeaderLinks:
         )
 
     def find(self, patient: str | None, date: str | None) -> tuple[tuple[int, ...], str]:
-        """The rows of a header, or none and the reason."""
+        """Rows for the patient and date of a header.
+
+        Args:
+            patient: Patient id; None: unknown.
+            date: Date YYYY-MM-DD; None: unknown.
+
+        Returns:
+            Numbers of the rows, and the reason where there are none.
+        """
         key = patient_key(patient or "")
         who = key if key in self.by_patient else self.same_number.get(key)
         if who is None:

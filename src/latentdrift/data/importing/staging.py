@@ -15,7 +15,7 @@ from latentdrift.storage import publish_folder, write_text
 
 
 def staging_folder(out: Path) -> Path:
-    """Folder of the unfinished work of a cohort."""
+    """Folder for the unfinished work of a cohort, hidden beside it."""
     return out.with_name(f".{out.name}.partial")
 
 
@@ -35,7 +35,12 @@ class Staging:
 
     @classmethod
     def open(cls, out: Path, key: str) -> Staging:
-        """Continue the work under the same key, or begin anew."""
+        """Continue the work under an equal key, or begin anew.
+
+        Args:
+            out: Folder of the cohort.
+            key: Hash of the options that matter.
+        """
         folder = staging_folder(out)
         if not (folder / "key").is_file() or (folder / "key").read_text(encoding="utf-8") != key:
             shutil.rmtree(folder, ignore_errors=True)
@@ -46,41 +51,50 @@ class Staging:
 
     @staticmethod
     def forget(out: Path) -> None:
-        """Remove what a finished import left beside its cohort: it was killed before it could."""
+        """Delete unfinished work that a finished import has left beside its cohort."""
         shutil.rmtree(staging_folder(out), ignore_errors=True)
 
     def record(self, path: str, result: dict[str, Any]) -> None:
-        """A source file is done: its pixels are on disk, and now this is known; safe to call from
-        several threads."""
+        """Record that a source file is done and its pixels are on disk; safe for several threads.
+
+        Args:
+            path: Relative path of the source file.
+            result: Its result as JSON values.
+        """
         self.done[path] = result
         with self.lock, open(self.folder / "progress.jsonl", "a", encoding="utf-8") as handle:
             handle.write(json.dumps([path, result]) + "\n")
 
     def pixels(self, name: str) -> Path:
-        """The path of a staged PNG."""
+        """Path of a staged PNG."""
         return self.folder / "pixels" / name
 
     def assemble(self) -> Path:
-        """An empty folder for the cohort's files, on the same disk."""
+        """Make an empty folder for the cohort's files, on the same disk."""
         folder = self.folder / "cohort"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "images").mkdir(parents=True)
         return folder
 
     def place(self, staged: str, target: Path) -> None:
-        """A staged PNG takes its final name; it also stays here until all is done."""
+        """Link or copy a staged PNG to its final path; the staged file stays.
+
+        Args:
+            staged: Name of the staged PNG.
+            target: Final path.
+        """
         try:
             os.link(self.pixels(staged), target)
         except OSError:  # a file system without hard links
             shutil.copy2(self.pixels(staged), target)
 
     def finish(self, out: Path) -> None:
-        """The cohort appears, and the unfinished work goes away."""
+        """Move the assembled cohort to `out`, and delete the unfinished work."""
         publish_folder(self.folder / "cohort", out)
         self.discard()
 
     def discard(self) -> None:
-        """Nothing here is needed any more."""
+        """Delete the unfinished work."""
         shutil.rmtree(self.folder)
 
 

@@ -107,7 +107,7 @@ class _Source:
 
 
 def readable(name: str) -> str:
-    r"""A name that any text file can hold: bytes that are not UTF-8 are written as `\xe9`."""
+    r"""Name that any text file can hold: bytes that are not UTF-8 are written as `\xe9`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -26,7 +26,15 @@ TILE = 160
 
 
 def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
-    """Write `inspect.html` and `inspect.json` into `out`; returns what was found."""
+    """Write `inspect.html` and `inspect.json`.
+
+    Args:
+        cohort: The cohort.
+        out: Folder to write into.
+
+    Returns:
+        Content of inspect.json, from `inspect`.
+    """
     inspection = inspect(cohort)
     html_report.write_page(
         out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, inspection)

@@ -27,7 +27,11 @@ lower one is background)."""
 
 
 def inspect(cohort: Cohort) -> dict[str, Any]:
-    """Everything that can be counted or measured, as plain values, with `warnings` in words."""
+    """Measure a cohort: counts, ages, visits, intensities and leaks, with `warnings` in sentences.
+
+    Returns:
+        Content of inspect.json.
+    """
     seen = _look(cohort)
     inspection = {
         "describe": cohort.describe,
@@ -64,7 +68,11 @@ def modalities(values: Iterable[object]) -> dict[str, int]:
 
 
 def mixed(counts: Mapping[str, int]) -> list[str]:
-    """Sentence on several modalities: "The images are of 2 modalities (18 X-ray, 6 CT); ..."."""
+    """Warning where a cohort has several modalities; else an empty list.
+
+    Args:
+        counts: Modality -> number of images.
+    """
     each = ", ".join(f"{number} {name}" for name, number in counts.items())
     filtered = "`keep_rows` in the map takes one of them"
     return (
@@ -98,7 +106,12 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
 
 
 def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
-    """Warnings before training, in sentences."""
+    """Warnings before training, in sentences.
+
+    Args:
+        inspection: From `inspect`.
+        info: Content of cohort.json.
+    """
     sentences = list(info.get("split", {}).get("notes", []))
     leak = inspection["leaks"]
     if leak["patients"]:

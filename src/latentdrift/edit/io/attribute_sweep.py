@@ -56,7 +56,12 @@ def frame(picture: np.ndarray, title: str, kind: str) -> np.ndarray:
 
 
 def write_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Frames of one size as a GIF that goes on and on; its comment says what they are."""
+    """Write frames as an endless GIF, whose comment says that they are synthetic.
+
+    Args:
+        path: File to write.
+        frames: uint8 [H, W, 3] of one size, at least one.
+    """
     first, *rest = (Pillow.fromarray(one) for one in frames)
     animation = {
         "duration": round(1000 * SECONDS),
@@ -68,7 +73,12 @@ def write_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
 
 
 def write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write the frames as H.264, with the ffmpeg of imageio-ffmpeg."""
+    """Write frames as H.264, with the ffmpeg of imageio-ffmpeg.
+
+    Args:
+        path: File to write.
+        frames: uint8 [H, W, 3] of one size, at least one.
+    """
     from imageio_ffmpeg import write_frames
 
     height, width = frames[0].shape[:2]
@@ -94,10 +104,14 @@ ANIMATIONS: dict[str, Callable[..., None]] = {"gif": write_gif, "mp4": write_mp4
 
 
 def check_animation(name: str, grid: Sequence[str]) -> None:
-    """Before anything is drawn.
+    """Check the options of an animation before anything is sampled.
+
+    Args:
+        name: Option `animate`.
+        grid: Option `grid`.
 
     Raises:
-        OptionError: Nothing varies, or what writes it is not installed.
+        OptionError: There is no grid, or the writer's package is not installed.
     """
     if name != "none" and not grid:
         raise OptionError(
@@ -144,9 +158,16 @@ def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: st
 def strip(
     before: Sequence[np.ndarray], at: Mapping[tuple[Any, ...], np.ndarray], grid: Grid
 ) -> np.ndarray:
-    """All frames in one picture [., ., 3]: what there was, then the values in turn; of several
-    attributes a row for each combination of all but the last, with a gap where a change does not
-    concern the image."""
+    """Arrange all frames in one picture, uint8 [., ., 3]: the originals, then the values in turn.
+
+    Several attributes give a row for each combination of all but the last one. A gap marks a change
+    that does not apply to the image.
+
+    Args:
+        before: Frames of the original.
+        at: Values of the grid -> frame.
+        grid: Attributes and their values.
+    """
     if len(grid) == 1:
         return contact_sheet([*before, *at.values()], even_columns(len(before) + len(at)))
     gap = np.zeros_like(before[0])
@@ -157,8 +178,12 @@ def strip(
 
 
 def even_columns(number: int) -> int:
-    """Columns of a strip of so many frames: more than half of COLUMNS, no frame alone in the last
-    row, few gaps in it."""
+    """Columns of a strip: more than half of COLUMNS, with no single frame in the last row and few
+    gaps.
+
+    Args:
+        number: Number of frames.
+    """
     if number <= COLUMNS:
         return number
     return min(

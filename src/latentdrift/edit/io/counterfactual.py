@@ -45,7 +45,11 @@ class Counterfactual:
 
     @property
     def on_original(self) -> Tensor:
-        """The change alone, on the original: what the reconstruction loses of it is there again."""
+        """Original plus the change, [1, 3, R, R] in [-1, 1].
+
+        The change is the counterfactual minus the reconstruction, so details that the
+        reconstruction loses are preserved.
+        """
         return (self.original + self.counterfactual - self.reconstruction).clamp(-1, 1)
 
 

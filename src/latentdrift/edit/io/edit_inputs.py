@@ -49,7 +49,7 @@ class Subject:
     none."""
 
     def mask(self) -> torch.Tensor | None:
-        """[1, 1, R, R] in [0, 1], where the image may change; None without a mask."""
+        """Mask of the pixels that may change, [1, 1, R, R] in [0, 1]; None without a mask."""
         if self.weight is None:
             return None
         return torch.from_numpy(self.fit.apply((self.weight > 0).astype(np.float32), fill=0.0))[
@@ -57,7 +57,7 @@ class Subject:
         ]
 
     def tensor(self) -> torch.Tensor:
-        """[1, 3, R, R] in [-1, 1]."""
+        """Image on the model's square, [1, 3, R, R] in [-1, 1]."""
         unit = to_unit(self.image.pixels, self.image.range)
         fitted = self.fit.apply(unit, fill=background(unit))
         grey = fitted.ndim == 2
@@ -65,20 +65,24 @@ class Subject:
         return torch.from_numpy(np.ascontiguousarray(channels[None], dtype=np.float32)).clamp(-1, 1)
 
     def picture(self) -> np.ndarray:
-        """[C, R, R] in [0, 1], C 1 where it is grey, as hints are made from."""
+        """Image on the model's square for making hints, [C, R, R] in [0, 1]; C is 1 for grey, else
+        3."""
         channels = self.tensor()[0].numpy()
         return (channels[:1] + 1) / 2 if self.image.pixels.ndim == 2 else (channels + 1) / 2
 
     @property
     def unit(self) -> np.ndarray:
-        """The source itself: float32 [H, W] or [H, W, 3] in [-1, 1]."""
+        """Image in its own geometry, float32 [H, W] or [H, W, 3] in [-1, 1]."""
         return to_unit(self.image.pixels, self.image.range)
 
     def back(self, x: torch.Tensor) -> np.ndarray:
-        """A picture [1, 3, R, R] in [-1, 1] in the source's own geometry: float32 [H, W] or [H, W,
-        3] in [-1, 1].
+        """Bring a picture back to the source's geometry; outside of a mask it is the source.
 
-        Outside of a mask it is the source.
+        Args:
+            x: [1, 3, R, R] in [-1, 1].
+
+        Returns:
+            float32 [H, W] or [H, W, 3] in [-1, 1].
         """
         restored = self._inverted(x)
         if self.weight is None:
@@ -88,8 +92,14 @@ class Subject:
         return result
 
     def onto(self, change: torch.Tensor) -> np.ndarray:
-        """The source and a change [1, 3, R, R] on it, none outside of a mask: float32 [H, W] or [H,
-        W, 3] in [-1, 1]."""
+        """Add a change to the source, only inside a mask if there is one.
+
+        Args:
+            change: [1, 3, R, R].
+
+        Returns:
+            float32 [H, W] or [H, W, 3] in [-1, 1].
+        """
         restored = self._inverted(change)
         result: np.ndarray = (
             self.unit + (restored if self.weight is None else self._over(restored) * restored)
@@ -97,7 +107,12 @@ class Subject:
         return result
 
     def intensities(self, unit: np.ndarray) -> np.ndarray:
-        """[-1, 1] -> the unit of the source's pixels; outside of a mask these themselves."""
+        """Convert [-1, 1] to the unit of the source; outside of a mask they are the source's own
+        pixels.
+
+        Args:
+            unit: [H, W] or [H, W, 3] in [-1, 1].
+        """
         values = from_unit(unit, self.image.range)
         return (
             values
@@ -136,12 +151,13 @@ class Entry:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the record."""
+        """Hashes of image and mask for the record; None without a mask."""
         return {"image": self.sha256, "mask": None if self.inside is None else _sha256(self.inside)}
 
     def open(self) -> Subject:
-        """The image, and what a change counts in it: that rises from the mask's edge inwards, so
-        that nothing outside is touched.
+        """Read the image, with the weight of a change at each pixel.
+
+        The weight rises from the mask's edge inwards, so nothing outside changes.
 
         Raises:
             InputError: The image cannot be read, or has another shape than the mask.
@@ -162,7 +178,12 @@ class Entry:
 
 
 def entries(options: EditOptions, info: AdapterInfo, resolution: int) -> list[Entry]:
-    """Everything that `edit` was asked to change.
+    """Images that `edit` changes: those of a file or of a cohort.
+
+    Args:
+        options: Options of `edit`.
+        info: adapter.json.
+        resolution: Pixels on a side of the model's square.
 
     Raises:
         InputError, OptionError, CohortError: The source cannot be read, or a given attribute is
@@ -284,8 +305,13 @@ def _wanted(cohort: Cohort, options: EditOptions) -> pd.DataFrame:
 
 
 def unknown_patient(name: str, there: list[str], split: str | None) -> OptionError:
-    """The error for a pseudonym that no row has; it names two others, and not all of a large
-    cohort."""
+    """Make the error for a pseudonym that no row has; it names two others.
+
+    Args:
+        name: The pseudonym.
+        there: Pseudonyms of the cohort or split.
+        split: Name of the split; None: the whole cohort.
+    """
     where = f"the {split} split of this cohort" if split else "this cohort"
     near = get_close_matches(name, there, n=2) or there[:2]
     return OptionError(
@@ -349,8 +375,12 @@ def _of_file(
 
 
 def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
-    """Attributes in an image's header, and those that all training images shared, in the adapter's
-    words."""
+    """Attributes of an image: from its header, and those that all training images shared.
+
+    Args:
+        image: The image.
+        spec: Attributes of the adapter's cohort, in whose spelling they are.
+    """
     header = {"modality": image.modality, "view": image.plane, **image.attributes}
     known = prompts.spelled(prompts.attributes_of(header, spec), spec)
     granted = prompts.constant_attributes(known, spec)

@@ -60,12 +60,12 @@ class Request:
 
     @property
     def network_prompt(self) -> str:
-        """Text that the network receives: the instruction, or the changed prompt."""
+        """Text that the network receives: the instruction, or the target prompt."""
         return self.instruction or self.target
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the record."""
+        """Prompts and changes of the edit, as JSON values for its record."""
         texts = {
             "source_prompt": self.source,
             "target_prompt": self.target,
@@ -119,10 +119,13 @@ class EditPlan:
     def of(cls, options: EditOptions, model: Model) -> EditPlan:
         """Build the plan from the options of `edit`.
 
+        Args:
+            options: Options of `edit`.
+            model: Model that edits.
+
         Raises:
-            OptionError: An attribute or a value that the adapter's cohort has not, an editor that
-                is not for this network, or
-            options that do not go together.
+            OptionError: An attribute or value that the adapter's cohort lacks, an editor for
+                another kind of network, or options that do not go together.
         """
         editor = chosen(options.editor, model.base)
         spec = model.info.spec
@@ -139,16 +142,20 @@ class EditPlan:
 
     @property
     def steps(self) -> Iterator[dict[str, Any]]:
-        """Every combination of the grid's values, the last attribute's the fastest; one empty one
+        """All combinations of the grid's values, the last attribute fastest; a single empty one
         without a grid."""
         for values in itertools.product(*(values for _, values in self.grid)):
             yield dict(zip((name for name, _ in self.grid), values, strict=True))
 
     def request(self, entry: Entry, step: Mapping[str, Any] | None = None) -> Request:
-        """In the words of one image, at one step of the grid.
+        """Request for one image.
+
+        Args:
+            entry: The image.
+            step: Values of the grid; None: none.
 
         Raises:
-            OptionError: It would change nothing, or cannot be said.
+            OptionError: It would change nothing, or no prompt can state it.
         """
         known = entry.attributes
         wanted = {**self.changes, **(step or {})}
@@ -211,11 +218,14 @@ class EditPlan:
         return replace(request, sentences=sentences)
 
     def requests(self, entries: Sequence[Entry]) -> list[Request]:
-        """In the words of several, every step of an image after the other; what the change does not
-        concern is left out.
+        """Requests for several images, with all steps of the grid; images that it does not apply to
+        are left out.
+
+        Args:
+            entries: The images.
 
         Raises:
-            OptionError: It concerns none of them, or two steps of a grid would have one name.
+            OptionError: It applies to no image, or two steps of the grid have one name.
         """
         accepted = []
         refusals = []

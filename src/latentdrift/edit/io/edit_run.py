@@ -34,10 +34,20 @@ class Hints(Protocol):
     """Hints of ControlNets for an image; see `edit_hints`."""
 
     def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> Sequence[Tensor]:
-        """The hints [3, R, R] of a picture."""
+        """Hints [3, R, R] in [0, 1] of one image, one for each ControlNet.
+
+        Args:
+            picture: The image [C, R, R] in [0, 1].
+            fit: Crop and scale that brought the image to the square.
+            row: Position of the image in the cohort; None for a file.
+        """
 
     def facts(self, row: int | None) -> Mapping[str, Any]:
-        """For the record."""
+        """Hints of one image for its record.
+
+        Args:
+            row: Position of the image in the cohort; None for a file.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +63,7 @@ class EditRun:
 
     @property
     def model_facts(self) -> dict[str, Any]:
-        """The model's part of a record."""
+        """Drift, base and adapters of the model, as JSON values for the record."""
         return {
             "drift": self.model.drift.to_dict(),
             "base": self.model.base.hash,
@@ -69,12 +79,12 @@ class EditRun:
 
     @property
     def share(self) -> float:
-        """Share of the steps that are run."""
+        """Share of the sampling steps that an edit runs, in (0, 1]."""
         return 1.0 if EDITORS[self.plan.editor].draws else self.options.strength
 
     @property
     def detail(self) -> bool:
-        """Whether changes are put on the images themselves."""
+        """Whether changes are added to the original images."""
         return EDITORS[self.plan.editor].keeps(self.options.detail)
 
     def folder(self, request: Request) -> Path:
@@ -82,7 +92,7 @@ class EditRun:
         return self.options.out / request.name
 
     def facts(self, request: Request) -> dict[str, Any]:
-        """All that decides it."""
+        """Everything that determines an edit, as JSON values for its record."""
         return {
             **self._used,
             "detail": self.detail,
@@ -100,11 +110,12 @@ class EditRun:
         ]
 
     def check_free(self) -> None:
-        """See that `out` holds no edits of other images under the same names; edits that are made
-        again are counted.
+        """Check that `out` holds no edits of other images under equal names.
+
+        The number of edits that are made again is logged.
 
         Raises:
-            InputError: It does.
+            InputError: It holds such an edit.
         """
         other = {
             request.name: differing(self.folder(request), self.facts(request))
@@ -139,12 +150,17 @@ class EditRun:
         ]
 
     def square_picture(self, request: Request, name: str) -> np.ndarray:
-        """One of its pictures on the model's square, [R, R, 3] in [0, 1]."""
+        """Written picture of an edit on the model's square, [R, R, 3] in [0, 1].
+
+        Args:
+            request: The edit.
+            name: Name of the picture, as "counterfactual".
+        """
         return on_square(self.folder(request) / f"{name}.png", request.entry.read().fit)
 
     @property
     def spec(self) -> EditSpec:
-        """Numbers and choices of the edits."""
+        """Options that the editor uses."""
         return EditSpec.of_options(self.options)
 
     def make(
@@ -174,12 +190,15 @@ class EditRun:
         return subject, counterfactual
 
     def back(self, request: Request) -> Request:
-        """The edit that undoes one: its counterfactual, from the folder it lies in, into the
-        attributes of the original.
+        """Request that undoes an edit: from its written counterfactual to the attributes of the
+        original.
+
+        Args:
+            request: The edit.
 
         Raises:
-            OptionError: An attribute that changes is not known of the original, or only an
-                instruction says what changes.
+            OptionError: The original lacks a changed attribute, or only an instruction states the
+                change.
         """
         entry = request.entry
         changes = request.change_facts["changes"]
@@ -205,12 +224,12 @@ class EditRun:
         )
 
     def folder_back(self, request: Request) -> Path:
-        """Folder of the edit that undoes a request; `evaluate` with `edits` reads it there."""
+        """Folder of the edit that undoes a request, where `evaluate` reads it."""
         return self.folder(request) / "reverse" / request.entry.name
 
     def inversions(self, requests: Sequence[Request]) -> int:
-        """How many inversions these take: one for each image, and for each seed where that shapes
-        it."""
+        """Number of inversions for these requests: one for each image, and for each seed if it
+        matters."""
         row = INVERSIONS.get(EDITORS[self.plan.editor].inversion(self.options.inversion) or "")
         images = len({request.entry.name for request in requests})
         return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)

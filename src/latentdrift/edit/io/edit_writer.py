@@ -41,12 +41,12 @@ change alone."""
 
 
 def is_complete(folder: Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a folder already holds the edit that these facts describe."""
+    """Whether a folder holds the edit that these facts describe."""
     return (folder / NAME).is_file() and not differing(folder, facts)
 
 
 def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
-    """Names of the facts that the edit in a folder has otherwise; none where there is no edit."""
+    """Names of the facts that differ from the edit in a folder; empty where there is no edit."""
     if not (folder / NAME).is_file():
         return []
     recorded = json.loads((folder / NAME).read_text(encoding="utf-8"))
@@ -55,8 +55,12 @@ def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
 
 
 def on_square(path: Path, fit: Fit) -> np.ndarray:
-    """A picture of a counterfactual on the model's square, [R, R, 3] in [0, 1]; `fit` is of its
-    source."""
+    """Read a picture of an edit on the model's square, [R, R, 3] in [0, 1].
+
+    Args:
+        path: The PNG.
+        fit: Crop and scale of its source.
+    """
     with Pillow.open(path) as picture:
         unit = to_unit(np.asarray(picture), (0.0, 255.0))
     square = (fit.apply(unit, fill=background(unit)) + 1) / 2
@@ -98,17 +102,22 @@ def write_counterfactual(
     facts: Mapping[str, Any],
     uids: Uids = SESSION,
 ) -> float:
-    """Original, reconstruction, counterfactual, their differences and the record; the folder
-    appears whole or not at all.
+    """Write the pictures of an edit, their differences and the record, all or nothing.
 
-    The counterfactual is what was drawn, or, if the facts have `detail`, what was changed, on the
-    original. NIfTI and DICOM sources get the counterfactual back in their own format, too, as a
-    derived synthetic object. Of several seeds there is the mean and the uncertainty; where there is
-    a mask, `mask.png` says where the image was allowed to change.
+    The counterfactual is the sampled image or, if the facts have `detail`, the original plus the
+    change. NIfTI and DICOM sources also get it in their own format, as a derived synthetic object.
+    Several seeds give a mean and an uncertainty. `mask.png` shows the mask, if there is one.
+
+    Args:
+        folder: Folder of the edit.
+        subject: The original.
+        result: The edit.
+        facts: Content of the record.
+        uids: New UIDs for DICOM.
 
     Returns:
-        The change that all but 1 % of the pixels stay below, of those that may change: a share of
-        the intensity range.
+        Quantile MAX_QUANTILE of the absolute change over pixels that may change, as a share of the
+        intensity range.
     """
     with folder_written(folder, replace=True) as aside:
         change = _write_files(aside, subject, result, facts, uids)
@@ -246,10 +255,13 @@ def _write_seeds(
 
 
 def write_map(path: Path, share: np.ndarray, title: str, *, signed: bool = False) -> None:
-    """A map [H, W] or [H, W, 3] in shares of the intensity range with a colour bar: brighter is
-    more.
+    """Write a map with a colour bar as PNG; brighter is more.
 
-    Signed, red is brighter and blue is darker.
+    Args:
+        path: File to write.
+        share: [H, W] or [H, W, 3], in shares of the intensity range.
+        title: Title of the map.
+        signed: Whether to use red for brighter and blue for darker.
     """
     from matplotlib.figure import Figure
 

@@ -50,10 +50,13 @@ UNSUPPORTED_COMPONENTS = {
 
 
 def family_named(name: str) -> Family:
-    """The family that adapter.json names.
+    """Look up a row of FAMILIES.
+
+    Args:
+        name: Name in adapter.json.
 
     Raises:
-        BaseModelError: There is no such row of FAMILIES.
+        BaseModelError: There is no such row.
     """
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)

@@ -141,7 +141,7 @@ class Family(ABC):
 
     @abstractmethod
     def read_schedule(self, folder: Path) -> Schedule:
-        """The schedule that the base in a folder was trained with.
+        """Read the schedule that the base in a diffusers folder was trained with.
 
         Raises:
             BaseModelError: The schedule is not for this family.
@@ -182,7 +182,12 @@ class Family(ABC):
 
     @abstractmethod
     def stock_pipeline(self, parts: Parts, scheduler: Any) -> Any:
-        """diffusers' pipeline of the components, with which others can use an adapted base."""
+        """Pipeline of diffusers with these components, for use outside of this package.
+
+        Args:
+            parts: The networks.
+            scheduler: Scheduler of diffusers.
+        """
 
     # Images and latents
 
@@ -196,7 +201,7 @@ class Family(ABC):
 
     @abstractmethod
     def latent_multiple(self, parts: Parts) -> int:
-        """Number of latents that a side has to be a multiple of."""
+        """Factor that the number of latents on a side must be a multiple of."""
 
     @abstractmethod
     def trained_size(self, parts: Parts) -> int:
@@ -213,7 +218,7 @@ class Family(ABC):
 
     @abstractmethod
     def source(self, parts: Parts, x0: Tensor) -> Tensor:
-        """Scaled latents as a network that reads a source image is given them."""
+        """Convert scaled latents [B, C, h, w] to the source input of a network that reads one."""
 
     @abstractmethod
     def feature_layers(self, parts: Parts) -> list[nn.Module]:
@@ -223,31 +228,32 @@ class Family(ABC):
 
     @abstractmethod
     def token_limit(self, parts: Parts) -> int:
-        """Tokens of a prompt that the text encoders read, without those that every prompt has."""
+        """Largest number of tokens in a prompt, without those that every prompt has."""
 
     @abstractmethod
     def count(self, parts: Parts, prompt: str) -> int:
-        """Tokens of a prompt, without those that every prompt has."""
+        """Number of tokens in a prompt, without those that every prompt has."""
 
     @abstractmethod
     def dropped(self, parts: Parts, prompt: str) -> str:
-        """The end of a prompt that is past the token limit."""
+        """Part of a prompt that lies beyond the token limit."""
 
     @abstractmethod
     def tokenize(self, parts: Parts, prompts: Sequence[str]) -> TokenIds:
-        """Token ids of prompts within the token limit, padded."""
+        """Padded token ids [B, L] of prompts within the token limit, for each text encoder."""
 
     @abstractmethod
     def encode(self, parts: Parts, tokens: TokenIds) -> Conditioning:
-        """Encode token ids, with a gradient where a text encoder is trained."""
+        """Encode token ids [B, L] of each text encoder; there is a gradient where one is
+        trained."""
 
     @abstractmethod
     def text_width(self, parts: Parts) -> int:
-        """Numbers per token of an encoded prompt."""
+        """Width D of an encoded prompt's embeddings [L, D]."""
 
     @abstractmethod
     def text_values(self, parts: Parts) -> int:
-        """Numbers of one encoded prompt, over all fields of its `Conditioning`."""
+        """Number of values in one encoded prompt, over all fields of its `Conditioning`."""
 
     # The denoising network
 

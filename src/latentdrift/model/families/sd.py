@@ -55,8 +55,11 @@ class StableDiffusion(Family):
     # Files
 
     def read_schedule(self, folder: Path) -> Schedule:
-        """The noise schedule; a configuration without its class is of the class that the index
-        names."""
+        """Read the schedule; a configuration without a class has the class of model_index.json.
+
+        Raises:
+            BaseModelError: The schedule is not for this family.
+        """
         stored = model_files.config(folder / "scheduler" / "scheduler_config.json")
         named = (model_files.index(folder).get("scheduler") or [None])[-1]
         return Schedule.from_config({"_class_name": named, **stored})
@@ -136,7 +139,8 @@ class StableDiffusion(Family):
         return result
 
     def latent_multiple(self, parts: Parts) -> int:
-        """The U-Net halves the latent once per level but the last."""
+        """Factor that latents on a side must be a multiple of: 2 for each level of the U-Net except
+        the last."""
         result: int = 2 ** (len(parts.network.config.block_out_channels) - 1)
         return result
 
@@ -145,7 +149,14 @@ class StableDiffusion(Family):
         return int(parts.network.config.sample_size)
 
     def moments(self, parts: Parts, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the scaled latent; a tiny autoencoder has no spread."""
+        """Mean and standard deviation [B, C, h, w] float32 of the scaled latent of pixels.
+
+        A tiny autoencoder has standard deviation 0.
+
+        Args:
+            parts: The networks.
+            pixels: [B, 3, H, W] in [-1, 1].
+        """
         factor = parts.vae.config.scaling_factor
         if type(parts.vae).__name__ == "AutoencoderTiny":  # deterministic: it has no posterior
             mean = parts.vae.encode(pixels).latents.float() * factor
@@ -154,7 +165,7 @@ class StableDiffusion(Family):
         return posterior.mean.float() * factor, posterior.std.float() * factor
 
     def decode(self, parts: Parts, x0: Tensor) -> Tensor:
-        """Pixels of scaled latents."""
+        """Pixels [B, 3, H, W] in [-1, 1] of scaled latents x0 [B, C, h, w]."""
         result: Tensor = parts.vae.decode(self.source(parts, x0)).sample.float().clamp(-1, 1)
         return result
 
@@ -164,29 +175,29 @@ class StableDiffusion(Family):
         return result
 
     def feature_layers(self, parts: Parts) -> list[nn.Module]:
-        """Levels of the encoder."""
+        """Levels of the autoencoder's encoder, the coarsest last."""
         return AUTOENCODERS[type(parts.vae).__name__](parts.vae)
 
     # Text
 
     def token_limit(self, parts: Parts) -> int:
-        """75 tokens in Stable Diffusion."""
+        """Largest number of tokens in a prompt, 75 in Stable Diffusion."""
         length = parts.text_encoders[TEXT_ENCODER].config.max_position_embeddings
         result: int = min(parts.tokenizers[TOKENIZER].model_max_length, length) - SPECIAL_TOKENS
         return result
 
     def count(self, parts: Parts, prompt: str) -> int:
-        """Tokens of a prompt, without the first and the last."""
+        """Number of tokens in a prompt, without the start and end token."""
         return len(self._ids(parts, prompt)) - SPECIAL_TOKENS
 
     def dropped(self, parts: Parts, prompt: str) -> str:
-        """The end of a prompt that is past the token limit."""
+        """Part of a prompt that lies beyond the token limit."""
         rest = self._ids(parts, prompt)[self.token_limit(parts) + 1 : -1]
         result: str = parts.tokenizers[TOKENIZER].decode(rest)
         return result
 
     def tokenize(self, parts: Parts, prompts: Sequence[str]) -> TokenIds:
-        """Token ids [B, L], padded to the encoder's whole length."""
+        """Token ids [B, L] of prompts, padded to the encoder's full length L."""
         length = self.token_limit(parts) + SPECIAL_TOKENS
         ids = parts.tokenizers[TOKENIZER](
             list(prompts), padding="max_length", max_length=length, return_tensors="pt"
@@ -194,16 +205,16 @@ class StableDiffusion(Family):
         return (ids,)
 
     def encode(self, parts: Parts, tokens: TokenIds) -> Conditioning:
-        """The last hidden state, normalised: embeddings alone."""
+        """Embeddings [B, L, D]: the normalised last hidden state of the text encoder."""
         (ids,) = tokens
         return Conditioning(parts.text_encoders[TEXT_ENCODER](ids).last_hidden_state)
 
     def text_width(self, parts: Parts) -> int:
-        """768 in Stable Diffusion 1.x, 1024 in 2.x."""
+        """Width D of the embeddings: 768 in Stable Diffusion 1.x, 1024 in 2.x."""
         return int(parts.text_encoders[TEXT_ENCODER].config.hidden_size)
 
     def text_values(self, parts: Parts) -> int:
-        """Embeddings of all tokens."""
+        """Number of values in the embeddings of all tokens, L times D."""
         return (self.token_limit(parts) + SPECIAL_TOKENS) * self.text_width(parts)
 
     def _ids(self, parts: Parts, prompt: str) -> list[int]:
@@ -213,7 +224,7 @@ class StableDiffusion(Family):
     # The U-Net
 
     def network_width(self, parts: Parts) -> int:
-        """320 channels in Stable Diffusion."""
+        """Channels of the U-Net's first level, 320 in Stable Diffusion."""
         return int(parts.network.config.block_out_channels[0])
 
     def reads_source(self, parts: Parts) -> bool:
@@ -237,7 +248,10 @@ class StableDiffusion(Family):
         t: Tensor,
         conditioning: Conditioning,
     ) -> Tensor:
-        """The U-Net's prediction; a source stands beside xt as further channels."""
+        """Prediction [B, C, h, w] of the U-Net; a source enters as further channels of xt.
+
+        Args and shapes are those of `Family.predict`.
+        """
         residuals = _control_residuals(controls, xt, t, conditioning)
         source = conditioning.source
         wide = xt if source is None else torch.cat([xt, source], dim=1)
