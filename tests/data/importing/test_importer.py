@@ -618,6 +618,7 @@ def test_a_dicom_tree_goes_in_and_one_plane_of_it_can_be_asked_for(tmp_path):
     )
 
 
+@pytest.mark.slow  # the search among images like these is in data/images/test_near_duplicates.py
 @needs_data
 def test_a_class_folder_of_brain_tumours_goes_in(tmp_path):
     cohort = import_cohort(

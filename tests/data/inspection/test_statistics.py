@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import places
 import pytest
@@ -95,10 +98,19 @@ def test_visits_of_one_patient_that_are_cut_apart_are_seen_in_real_scans(tmp_pat
     cohort = import_cohort(
         ImportOptions(source=DATA / "oasis2", out=tmp_path / "c", preset="oasis2")
     )
+    few = sorted(cohort.table["patient"].unique())[:30]
+    table = cohort.table[cohort.table["patient"].isin(few)].reset_index(drop=True)
+    cohort = replace(cohort, table=table)
     thumbnails = np.stack(
         [thumbnail(cohort.stored(row)) for row in cohort.table.to_dict("records")]
     )
     assert not any(leaks(cohort, thumbnails).values())
+    pairs = [
+        (i, j)
+        for i, j in combinations(range(len(table)), 2)
+        if (i + j) % 2 and table["patient"][i] == table["patient"][j]
+    ]
     cohort.table["patient"] = [None] * len(cohort.table)  # nobody knows who is who
     cohort.table["split"] = [("train", "test")[i % 2] for i in range(len(cohort.table))]
-    assert len(leaks(cohort, thumbnails)["near_duplicates"]) > 50
+    seen = leaks(cohort, thumbnails)["near_duplicates"]
+    assert len(seen) > 0.5 * len(pairs) > 20
