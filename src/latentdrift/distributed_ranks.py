@@ -30,7 +30,7 @@ def _first(names: tuple[str, ...], otherwise: int) -> int:
 
 
 def count() -> int:
-    """How many processes were started together."""
+    """Number of processes that were started together; 1 for a single one."""
     return _first(COUNTS, 1)
 
 
@@ -40,8 +40,7 @@ def rank() -> int:
 
 
 def fell_short() -> bool:
-    """Whether `accelerate launch --cpu` was asked for several processes and started one, as it does
-    without MPI."""
+    """Whether `accelerate launch --cpu` started one process instead of several, as without MPI."""
     return (
         count() == 1
         and os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"

@@ -46,8 +46,13 @@ class ResourceError(LatentDriftError):
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> OptionError:
-    """The error for a name that is not a row of its table: `unknown editor 'ddmi'; known: ddim,
-    sdedit`."""
+    """Make the error for an unknown name: `unknown editor 'ddmi'; known: ddim, sdedit`.
+
+    Args:
+        kind: Noun of the name, as "editor".
+        value: The unknown name.
+        known: Known names.
+    """
     names = sorted(known)
     near = get_close_matches(value, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""

@@ -44,7 +44,7 @@ class FitCritics:
 
     @cached_property
     def critics(self) -> Judge | str:
-        """The critics, or why there are none."""
+        """Critics of anatomy, trained on the first call, or the reason why there are none."""
         pocket = Base.load("pocket", device="cpu", precision="fp32")
         spaces = load_features(["pocket"], pocket=pocket.features, pocket_maps=pocket.feature_maps)
         train = self._images("train")

@@ -29,7 +29,8 @@ def load_model(
     device: str = "auto",
     precision: str = "auto",
 ) -> Model:
-    """Read a model; see `Model.load`."""
+    """Load a model from an adapter, a run, a base or another tool's file; arguments as of
+    `Model.load`."""
     path = Path(place)
     if not path.exists() or (path / "vae").is_dir():  # an adapter never has an autoencoder
         plain = Base.load(str(place), device=device, precision=precision)
@@ -102,7 +103,7 @@ def _is_foreign(path: Path, base: str | None) -> bool:
 
 
 def unload_adapters(model: Model) -> Base:
-    """Take the adapters out of a model; see `Model.without`."""
+    """Remove the adapters of a model, the last first; returns its base, see `Model.without`."""
     base = model.base
     for adapter in reversed(model.adapters):
         base = METHODS[adapter.method].remove(base)

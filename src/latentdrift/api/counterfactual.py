@@ -39,7 +39,7 @@ class Counterfactual:
 
     @property
     def reconstruction(self) -> Pillow.Image:
-        """The source image after the same steps without a change."""
+        """Source image after equal steps without a change."""
         return self._read("reconstruction")
 
     @property
@@ -49,12 +49,12 @@ class Counterfactual:
 
     @property
     def uncertainty(self) -> Pillow.Image | None:
-        """Map of the deviation over seeds; None where there was one seed."""
+        """Map of the standard deviation over seeds; None for a single seed."""
         return self._read("uncertainty") if (self.folder / "uncertainty.png").is_file() else None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The record: prompts, editor, options, drift and hashes."""
+        """Content of the record: prompts, editor, options, drift and hashes."""
         facts: dict[str, Any] = json.loads((self.folder / NAME).read_text(encoding="utf-8"))
         return facts
 
@@ -65,8 +65,14 @@ class Counterfactual:
     def save(self, out: Path | str) -> Path:
         """Copy the pictures, the record and the files in the source's format to a new folder.
 
+        Args:
+            out: The folder.
+
+        Returns:
+            The folder.
+
         Raises:
-            InputError: The folder is there and not empty.
+            InputError: It exists and is not empty.
         """
         return copy_result(self.folder, out)
 

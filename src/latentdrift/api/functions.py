@@ -148,11 +148,23 @@ def edit_all(
     progress: bool = True,
     **options: Any,
 ) -> list[Counterfactual]:
-    """Make the counterfactuals of an image, a volume or a cohort; see `edit`.
+    """Make the counterfactuals of an image, a volume or a cohort.
+
+    Args:
+        model: Model that edits.
+        source: Image file, volume or cohort.
+        given: Known attributes of the images, by name; None: none.
+        set: Attributes to change, by name; None: none.
+        out: Folder of the result; None: a temporary folder.
+        progress: Whether to show a progress bar.
+        options: Further options of `edit`.
 
     Returns:
-        One counterfactual for each image and value. Those that repeat a training image of another
-        patient are held back and not among them.
+        One counterfactual for each image and value. Counterfactuals that repeat a training image of
+        another patient are left out.
+
+    Raises:
+        OptionError, InputError, CohortError: As `edit`.
     """
     place = ResultFolder.open(out, "edits")
     values = {"source": source, "given": given or {}, "set": set or {}, **options}

@@ -34,7 +34,7 @@ class ImageSet:
 
     @property
     def prompts(self) -> list[str]:
-        """The prompt of each image."""
+        """Prompt of each image."""
         return [str(prompt) for prompt in self.cohort.table["prompt"]]
 
     def __len__(self) -> int:
@@ -62,8 +62,14 @@ class ImageSet:
     def save(self, out: Path | str) -> Path:
         """Copy the images, their table and their record to a new folder.
 
+        Args:
+            out: The folder.
+
+        Returns:
+            The folder.
+
         Raises:
-            InputError: The folder is there and not empty.
+            InputError: It exists and is not empty.
         """
         return copy_result(self.folder, out)
 

@@ -52,19 +52,25 @@ class Report:
 
     @property
     def warnings(self) -> list[str]:
-        """Limits of the report, in sentences."""
+        """Limits of the results, in sentences."""
         return list(self.content["warnings"])
 
     @property
     def page(self) -> Path:
-        """The page with plots and pictures."""
+        """Path of the page with plots and images."""
         return self.folder / "report.html"
 
     def save(self, out: Path | str) -> Path:
         """Copy the report to a new folder.
 
+        Args:
+            out: The folder.
+
+        Returns:
+            The folder.
+
         Raises:
-            InputError: The folder is there and not empty.
+            InputError: It exists and is not empty.
         """
         return copy_result(self.folder, out)
 

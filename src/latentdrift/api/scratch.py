@@ -24,7 +24,12 @@ class ResultFolder:
 
     @classmethod
     def open(cls, out: Path | str | None, name: str) -> ResultFolder:
-        """The folder `out`, or without one a temporary folder of this name."""
+        """Make the folder of a result.
+
+        Args:
+            out: The folder; None: a temporary one, deleted with the result.
+            name: Name of the temporary folder.
+        """
         if out is not None:
             return cls(Path(out))
         keeper = TemporaryDirectory(prefix="latentdrift-")
@@ -34,8 +39,15 @@ class ResultFolder:
 def copy_result(folder: Path, out: Path | str) -> Path:
     """Copy a result, with the folders beside it that belong to it.
 
+    Args:
+        folder: The result.
+        out: New folder.
+
+    Returns:
+        The new folder.
+
     Raises:
-        InputError: `out` is there and not empty.
+        InputError: `out` exists and is not empty.
     """
     out = Path(out)
     if out.exists() and any(out.iterdir()):

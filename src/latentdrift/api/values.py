@@ -20,7 +20,7 @@ class HasFolder(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Its folder."""
+        """Folder of the result."""
 
 
 def options_of(model: type[SomeOptions], values: Mapping[str, Any]) -> SomeOptions:

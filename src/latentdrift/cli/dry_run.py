@@ -20,20 +20,32 @@ if TYPE_CHECKING:
 
 
 def run(verb: str, options: config.Options) -> Result:
-    """Estimate the work of a verb under these options, and raise the errors that can be known
-    before work starts."""
+    """Estimate the work and cost of a verb, without doing it.
+
+    Args:
+        verb: Name of the verb.
+        options: Its options.
+
+    Returns:
+        JSON values to show.
+
+    Raises:
+        LatentDriftError: As the verb raises before work starts.
+    """
     preflight.check(verb, options)
     result: Result = load(find(verb).plan)(options)
     return result
 
 
 def import_(options: config.ImportOptions) -> Result:
+    """Estimate an import: files that it would read, refuse and need."""
     from latentdrift.data.importing.import_plan import survey
 
     return survey(options)
 
 
 def fit(options: config.FitOptions) -> Result:
+    """Estimate a fit from a few real steps: parameters, time, memory and disk."""
     from latentdrift.adapt.training.cost_estimate import plan
     from latentdrift.adapt.training.distributed import Processes
     from latentdrift.data.cohort.cohort import Cohort
@@ -48,6 +60,7 @@ def fit(options: config.FitOptions) -> Result:
 
 
 def generate(options: config.GenerateOptions) -> Result:
+    """Estimate the generation of images, and check that it can start."""
     from latentdrift.adapt.training.hint_batches import pictures
     from latentdrift.evaluate.privacy.copy_gate import open_gate
     from latentdrift.sample.generate import SamplingOptions
@@ -89,6 +102,7 @@ def _seconds_per_image(
 
 
 def drift_estimate(options: config.DriftEstimateOptions) -> Result:
+    """Estimate the work of `drift estimate`, and check that it can start."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.study.drift.estimate import first_signal
@@ -110,6 +124,7 @@ def drift_estimate(options: config.DriftEstimateOptions) -> Result:
 
 
 def drift_search(options: config.DriftSearchOptions) -> Result:
+    """Estimate the work of `drift search`: points, fits and images."""
     from latentdrift.adapt.training import cost_estimate
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.study.drift.search import FINE, Question
@@ -137,6 +152,7 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
 
 
 def bench(options: config.BenchOptions) -> Result:
+    """Estimate the work of a bench: fits, images and time."""
     from latentdrift.adapt.training.cost_estimate import plan as cost
     from latentdrift.adapt.training.run_folder import Run
     from latentdrift.evaluate.downstream.tstr import seconds_per_step
@@ -196,6 +212,7 @@ def _seconds_per_visit(benchmark: Any) -> float:
 
 
 def bench_editors(options: config.BenchEditorsOptions) -> Result:
+    """Estimate the work of `bench editors` from one edit by each editor."""
     from latentdrift.study.editors import round_trip
     from latentdrift.study.editors.editor_benchmark import EditorBenchmark, edited, unmade
 
@@ -226,6 +243,7 @@ def bench_editors(options: config.BenchEditorsOptions) -> Result:
 
 
 def evaluate(options: config.EvaluateOptions) -> Result:
+    """Estimate the work of an evaluation: images and networks to train."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.evaluate.evaluations.evaluation import Request
     from latentdrift.evaluate.evaluations.evaluations import check, training_cost
@@ -248,6 +266,7 @@ def evaluate(options: config.EvaluateOptions) -> Result:
 
 
 def edit(options: config.EditOptions) -> Result:
+    """Estimate the work of `edit`: images, inversions and steps."""
     from latentdrift.evaluate.privacy.copy_gate import open_gate
 
     work = edit_run_of(options)
@@ -302,5 +321,5 @@ def _seconds_per_edit(work: EditRun, request: Request) -> tuple[float, float]:
 
 
 def echo(options: config.Options) -> Result:
-    """For verbs that cost seconds: what they would do is what they were asked."""
+    """Options as JSON values, for verbs that take seconds."""
     return options.model_dump(mode="json")

@@ -22,7 +22,13 @@ def flag(name: str) -> str:
 
 
 def written(verb: str, name: str, value: str | None = None) -> str:
-    """An option and its value as they are typed after a verb."""
+    """Write an option and its value as on the command line.
+
+    Args:
+        verb: Name of the verb.
+        name: Name of the option.
+        value: Its value as text; None: the option alone.
+    """
     if name in VERBS[verb].positional:
         return name.upper() if value is None else f"{name.upper()} {value}"
     if value == "False":
@@ -33,7 +39,12 @@ def written(verb: str, name: str, value: str | None = None) -> str:
 
 
 def with_flags(text: str, verb: str) -> str:
-    """A message with the verb's options as flags; other words in backquotes stay."""
+    """Replace a verb's option names in a message by flags; other words in backquotes stay.
+
+    Args:
+        text: The message.
+        verb: Name of the verb; an unknown one changes nothing.
+    """
     if verb not in VERBS:
         return text
     known = {*VERBS[verb].options.model_fields, *COMMON}
@@ -53,5 +64,5 @@ class FlagFormatter(logging.Formatter):
         self.verb = verb
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message of a record."""
+        """Format a log record, with option names as flags."""
         return with_flags(super().format(record), self.verb)

@@ -14,13 +14,19 @@ from latentdrift.verbs import VERBS
 
 
 def print_page(text: str) -> None:
-    """Write to stdout; one that takes nothing is passed over, as argparse does with its pages."""
+    """Write text to stdout; a closed stdout is ignored, as in argparse."""
     with suppress(OSError):
         sys.stdout.write(text)
 
 
 def option_help(verb: str, name: str, field: FieldInfo) -> str:
-    """Help of an option: its description, the choices in braces, and the default."""
+    """Help text of an option: its description, the choices in braces, and the default.
+
+    Args:
+        verb: Name of the verb.
+        name: Name of the option.
+        field: Its field in the option model.
+    """
     text = with_flags(" ".join(str(field.description).split()), verb)
     names = choices(name, field)
     if names:
@@ -34,7 +40,7 @@ def option_help(verb: str, name: str, field: FieldInfo) -> str:
 
 
 def default_text(value: object) -> str:
-    """A default as a person writes it."""
+    """Write a default value as on the command line."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
@@ -45,7 +51,7 @@ def default_text(value: object) -> str:
 
 
 def usage(verb: str) -> str:
-    """The usage line of a verb: what is required, and that there is more."""
+    """Usage line of a verb, with its required options."""
     row = VERBS[verb]
     parts = [f"latentdrift {verb}", *(name.upper() for name in row.positional)]
     for name, field in row.options.model_fields.items():
@@ -55,7 +61,7 @@ def usage(verb: str) -> str:
 
 
 def overview() -> str:
-    """The list of verbs under their headings, one line each."""
+    """List of all verbs under their headings, one line each."""
     lines: list[str] = []
     heading = ""
     for name, row in VERBS.items():

@@ -48,7 +48,11 @@ def _from_yaml(path: Path, known: Sequence[str]) -> dict[str, Any]:
 
 
 def resolve(verb: str, given: dict[str, Any]) -> config.Options:
-    """Options from the YAML form and the command line together.
+    """Build the options of a verb from its YAML file and the command line, which takes precedence.
+
+    Args:
+        verb: Name of the verb.
+        given: Options of the command line by name; `config` is removed.
 
     Raises:
         OptionError: A name is unknown, an option is missing, or a value is not allowed.
@@ -63,7 +67,14 @@ def resolve(verb: str, given: dict[str, Any]) -> config.Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of the `latentdrift` command; returns the exit code."""
+    """Run the `latentdrift` command.
+
+    Args:
+        arguments: Arguments after the program's name; None: those of the process.
+
+    Returns:
+        Exit code.
+    """
     _ready_streams()
     given = sys.argv[1:] if arguments is None else arguments
     try:

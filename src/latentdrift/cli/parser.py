@@ -176,10 +176,10 @@ def _complete(action: Any, name: str, field: FieldInfo, completion: bool) -> Non
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """Options by name, with the verb as `verb`.
+    """Parse the command line into options by name, with the verb as `verb`.
 
     Raises:
-        SystemExit: Usage, with the nearest verb or option where one is mistyped.
+        SystemExit: Help was printed, or the usage is wrong; the message suggests the nearest name.
     """
     _check_verb(arguments)
     given, extra = parser().parse_known_args(with_negative_values(arguments))
@@ -231,7 +231,7 @@ def _nearest_option(verb: str, given: str) -> str:
 
 
 def with_negative_values(arguments: Sequence[str]) -> list[str]:
-    """`--drift -0.1,0.2` -> `--drift=-0.1,0.2`.
+    """Join a flag and a negative value, `--drift -0.1,0.2` -> `--drift=-0.1,0.2`.
 
     argparse takes a value that begins with a minus for a flag.
     """

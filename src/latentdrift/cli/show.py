@@ -12,7 +12,12 @@ FULL_DISK_SIGNS = ("No space left on device", "os error 28", "Disk quota exceede
 
 
 def show(result: Mapping[str, Any], indent: str = "") -> str:
-    """A result, one line for each value, with four digits; `--json` has all of them."""
+    """Format a result, one line for each value, with four digits.
+
+    Args:
+        result: Result of a verb.
+        indent: Text before each line.
+    """
     lines = []
     for key, value in result.items():
         if not isinstance(value, Mapping):
@@ -38,7 +43,7 @@ def _text(value: Any) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """An error as a sentence: what was found, and what to do."""
+    """Describe an error in a sentence, with a remedy where one is known."""
     if isinstance(error, LatentDriftError):
         return str(error)
     if any(sign in str(error) for sign in FULL_DISK_SIGNS):

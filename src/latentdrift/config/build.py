@@ -14,11 +14,15 @@ SomeOptions = TypeVar("SomeOptions", bound=Options)
 
 
 def build(model: type[SomeOptions], values: Mapping[str, Any]) -> SomeOptions:
-    """Options of a verb from its values by name.
+    """Build the options of a verb from values by name.
+
+    Args:
+        model: Option model of the verb.
+        values: Value of each given option.
 
     Raises:
-        OptionError: A name is unknown, a required option is missing, or a value is not allowed.
-            The message names the option in backquotes.
+        OptionError: A name is unknown, a required option is missing, or a value is not allowed. The
+            message names the option in backquotes.
     """
     for name in values:
         if name not in model.model_fields:

@@ -14,7 +14,7 @@ from latentdrift.config.names import NAMES
 
 
 def kinds(field: FieldInfo) -> tuple[Any, ...]:
-    """The types that an option takes."""
+    """Types that an option takes, None among them where it may be unset."""
     annotation = field.annotation
     if isinstance(annotation, UnionType) or typing.get_origin(annotation) is typing.Union:
         return typing.get_args(annotation)
@@ -32,18 +32,23 @@ def is_sequence(field: FieldInfo) -> bool:
 
 
 def takes_text_alone(field: FieldInfo) -> bool:
-    """Whether the values of an option are text, and neither paths nor numbers."""
+    """Whether the values of an option are text only, neither paths nor numbers."""
     parts = [part for kind in kinds(field) for part in (typing.get_args(kind) or (kind,))]
     return str in parts and not {Path, int, float} & {part for part in parts if part is not ...}
 
 
 def can_be_left_out(field: FieldInfo) -> bool:
-    """Whether an option takes a value, or `False`."""
+    """Whether an option takes a value or `False`."""
     return Literal[False] in kinds(field)
 
 
 def choices(name: str, field: FieldInfo) -> tuple[str, ...]:
-    """Names that an option takes; none where it takes any value."""
+    """Names that an option takes; empty where it takes any value.
+
+    Args:
+        name: Name of the option.
+        field: Its field in the option model.
+    """
     if name == "preset":
         return tuple(PRESETS) if "PRESETS" in str(field.description) else ()
     if name in NAMES and not is_switch(field):

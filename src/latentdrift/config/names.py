@@ -97,10 +97,10 @@ NAMES: dict[str, Names] = {
 
 
 def check_names(options: Options) -> None:
-    """Check that every name is a row of its table.
+    """Check that every name in the options is a row of its table.
 
     Raises:
-        OptionError: A name is unknown. The message has the nearest known one.
+        OptionError: A name is unknown; the message suggests the nearest known one.
     """
     for option, names in NAMES.items():
         for name in _given(getattr(options, option, None)):

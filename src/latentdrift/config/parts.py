@@ -136,8 +136,12 @@ PARTS: dict[str, tuple[Part, ...]] = {
 def check_parts(verb: str, options: Options) -> None:
     """Check that every given option has an effect.
 
+    Args:
+        verb: Name of the verb.
+        options: Its options.
+
     Raises:
-        OptionError: An option has none.
+        OptionError: An option has no effect without another one.
     """
     for part in PARTS.get(verb, ()):
         for name in part.options:

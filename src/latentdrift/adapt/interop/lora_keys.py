@@ -81,7 +81,12 @@ def peft(foreign: Foreign, base: Base) -> Lora:
 
 
 def kohya(foreign: Foreign, base: Base) -> Lora:
-    """Names with `_` for every dot, and an alpha for each module (the rank where there is none)."""
+    """Read a LoRA of kohya, whose names have `_` for every dot; a missing alpha is the rank.
+
+    Args:
+        foreign: The file.
+        base: Base that the matrices must fit.
+    """
     spelled = {kohya_name(name, base.family): name for name in places(base)}
     named, alphas = _sorted_out(
         foreign, lambda stem: spelled.get(stem.replace("lora_te1_", "lora_te_"), stem)
@@ -93,15 +98,28 @@ def kohya(foreign: Foreign, base: Base) -> Lora:
 
 
 def kohya_name(name: str, family: Family) -> str:
-    """`unet.mid_block.x` -> `lora_unet_mid_block_x`, `text_encoder.text_model.x` ->
-    `lora_te_text_model_x`."""
+    """Name of a module in a file of kohya: `unet.mid_block.x` -> `lora_unet_mid_block_x`.
+
+    Args:
+        name: Name of the module, with its component first.
+        family: Family of the base.
+    """
     component, rest = name.split(".", 1)
     kohya = {part.component: part.kohya for part in family.lora_parts}
     return f"{kohya[component]}_{rest.replace('.', '_')}"
 
 
 def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
-    """Numbered pairs, for the U-Net and the text encoder; they act with alpha equal to the rank."""
+    """Read a LoRA of cloneofsimo: numbered pairs for U-Net and text encoder, with alpha equal to
+    the rank.
+
+    Args:
+        foreign: The file.
+        base: Base that the matrices must fit.
+
+    Raises:
+        AdapterError: The number of pairs does not fit the base.
+    """
     matrices = {}
     for part, numbered in numbered_pairs(foreign).items():
         text = _text_order(base)
@@ -119,8 +137,11 @@ def cloneofsimo(foreign: Foreign, base: Base) -> Lora:
 
 
 def numbered_pairs(foreign: Foreign) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """Part -> (up, down) in order; of a plain list, whose part nothing says, by the shapes: a text
-    encoder's are all alike."""
+    """Numbered matrices of a file: part -> (up, down) in order.
+
+    A plain list does not name its part. There the shapes decide, because those of a text encoder
+    are all equal.
+    """
     tensors = foreign.tensors
     if "0" in tensors:
         listed = [(tensors[str(i)], tensors[str(i + 1)]) for i in range(0, len(tensors), 2)]

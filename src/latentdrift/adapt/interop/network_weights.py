@@ -37,10 +37,13 @@ class Network:
 
 
 def custom(foreign: Foreign) -> Network:
-    """Keys and values of the cross-attention.
+    """Read the keys and values of the cross-attention (Custom Diffusion).
+
+    Args:
+        foreign: The file.
 
     Raises:
-        AdapterError: There is more in it.
+        AdapterError: It holds further weights.
     """
     tensors = {name: tensor for name, tensor in foreign.tensors.items() if tensor.numel()}
     more = sorted(
@@ -57,10 +60,13 @@ def custom(foreign: Foreign) -> Network:
 
 
 def control(foreign: Foreign) -> Network:
-    """A ControlNet.
+    """Read a ControlNet, with its config.json if that lies beside the file.
+
+    Args:
+        foreign: The file.
 
     Raises:
-        AdapterError: It uses its hint in another way.
+        AdapterError: It uses its hint in a way that is not supported.
     """
     about = foreign.path.with_name("config.json")
     config = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
@@ -74,11 +80,14 @@ def control(foreign: Foreign) -> Network:
 
 
 def whole(foreign: Foreign, base: Base) -> Network:
-    """A U-Net that draws, or one that is shown a source, by the channels that it reads.
+    """Read a whole U-Net; the number of its input channels says whether it reads a source image.
+
+    Args:
+        foreign: The file.
+        base: Base that the network must fit.
 
     Raises:
-        AdapterError: It reads something else beside noise, or its pipeline has other parts than the
-            base.
+        AdapterError: It has other inputs, or its pipeline has other components than the base.
     """
     reads = foreign.tensors["conv_in.weight"].shape[1]
     latent = base.latent_channels
@@ -94,10 +103,15 @@ def whole(foreign: Foreign, base: Base) -> Network:
 
 
 def put(base: Base, network: Network, foreign: Foreign) -> Base:
-    """The base with the network in it.
+    """Put a network of a file into a base.
+
+    Args:
+        base: The base; it may be changed in place.
+        network: The network.
+        foreign: Its file, for messages.
 
     Raises:
-        AdapterError: It is another base's.
+        AdapterError: It does not fit the base.
     """
     if network.method == "custom-diffusion":
         here = custom_diffusion.projections(base)

@@ -68,7 +68,7 @@ def prepare(
     Args:
         base: The base; its networks are changed in place.
         options: Options of `fit`: targets, rank, alpha, seed.
-        words: New word -> text that it starts as; may be empty.
+        words: Not used.
 
     Returns:
         The base, and the trained parameters by name.

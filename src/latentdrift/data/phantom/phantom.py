@@ -56,8 +56,14 @@ Row = dict[str, Any]
 
 
 def brain_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """Visits of a participant of 60 to 90 years, about every two years, as in OASIS-2. Half of all
-    participants have dementia."""
+    """Rows for the visits of a participant of 60 to 90 years, about every two years, as in OASIS-2.
+
+    Half of all participants have dementia.
+
+    Args:
+        rng: Generator of the participant.
+        visits: Number of visits.
+    """
     is_ill = bool(rng.random() < 0.5)
     age = float(rng.uniform(60.0, 88.0))
     sex = str(rng.choice(["M", "F"]))
@@ -74,8 +80,14 @@ def brain_history(rng: np.random.Generator, visits: int) -> list[Row]:
 
 
 def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """Visits of an adult, every few months. Half of the visits have findings: effusions come and
-    go, an enlarged heart stays."""
+    """Rows for the visits of an adult, every few months.
+
+    Half of the visits have findings. Effusions come and go; an enlarged heart stays.
+
+    Args:
+        rng: Generator of the patient.
+        visits: Number of visits.
+    """
     age = float(rng.uniform(20.0, 88.0))
     sex = str(rng.choice(["M", "F"]))
     has_cardiomegaly, has_nodule = rng.random(2) < (0.22, 0.18)
@@ -100,8 +112,14 @@ def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
 
 
 def save_nifti(path: Path, image: np.ndarray) -> None:
-    """Write a NIfTI of one slice [H, W, 1]. Rows run from front to back and columns from the
-    patient's right to left, in RAS+ mm."""
+    """Write a NIfTI of one slice [H, W, 1], in RAS+ mm.
+
+    Rows run from front to back, and columns from the patient's right to left.
+
+    Args:
+        path: File to write.
+        image: [H, W].
+    """
     import nibabel
 
     height, width = image.shape
@@ -118,7 +136,12 @@ def save_nifti(path: Path, image: np.ndarray) -> None:
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    """Write a 16-bit grey PNG, with a text that says that the picture is synthetic."""
+    """Write a 16-bit grey PNG that is labelled as synthetic.
+
+    Args:
+        path: File to write.
+        image: [H, W] in [0, 1].
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 

@@ -212,7 +212,12 @@ class Shares(dict[str, np.ndarray]):
     """Share of each tissue in each pixel, {name: [S, S]}. The shares of a pixel add up to 1."""
 
     def lay(self, name: str, share: np.ndarray) -> None:
-        """Lay a share [S, S] of a tissue over the tissues that are there."""
+        """Put a tissue over the others, whose shares are reduced.
+
+        Args:
+            name: Name of the tissue.
+            share: Its share of each pixel, [S, S] in [0, 1].
+        """
         for other in self:
             self[other] = self[other] * (1.0 - share)
         self[name] = self.get(name, 0.0) + share
@@ -235,7 +240,15 @@ class Ageing:
 
     @classmethod
     def of(cls, subject: int, attributes: BrainAttributes, born: Anatomy) -> Ageing:
-        """Ageing of a subject. A third of the lost area goes to ventricles, the rest to sulci."""
+        """Ageing of a subject since the age of 20.
+
+        A third of the lost area goes to the ventricles, the rest to the sulci.
+
+        Args:
+            subject: Number of the subject.
+            attributes: Age, sex and diagnosis.
+            born: Anatomy at birth.
+        """
         rng = generator(subject, "brain", "ageing")
         pace = rng.normal(1.0, 0.06)
         at_birth = np.exp(rng.normal(0.0, 0.25))
@@ -317,7 +330,11 @@ def render(
 
 
 def truth(subject: int, attributes: BrainAttributes) -> dict[str, float]:
-    """Measurements on the tissue maps at 1 mm, free of any scanner.
+    """Measurements on the tissue maps at 1 mm, without scanner effects.
+
+    Args:
+        subject: Number of the subject.
+        attributes: Age, sex and diagnosis.
 
     Returns:
         `brain_fraction`, `ventricle_fraction` and `lesion_fraction` of the intracranial area.
@@ -333,7 +350,12 @@ def truth(subject: int, attributes: BrainAttributes) -> dict[str, float]:
 
 
 def labels(subject: int, attributes: BrainAttributes, size: int) -> np.ndarray:
-    """Tissue with the largest share in each pixel, by its number in `TISSUES`.
+    """Number in `TISSUES` of the tissue with the largest share in each pixel.
+
+    Args:
+        subject: Number of the subject.
+        attributes: Age, sex and diagnosis.
+        size: Pixels on a side.
 
     Returns:
         [size, size] uint8.

@@ -107,13 +107,13 @@ class Thorax:
 
     @property
     def across(self) -> np.ndarray:
-        """[S, S] mm, distance from the midline."""
+        """Distance from the midline in mm, [S, S]."""
         result: np.ndarray = np.abs(self.x)
         return result
 
     @property
     def is_left(self) -> np.ndarray:
-        """[S, S] whether a pixel lies on the patient's left."""
+        """Whether a pixel lies on the patient's left, bool [S, S]."""
         return self.x > 0
 
 
@@ -198,7 +198,14 @@ def anatomy(subject: int, sex: str, size: int) -> Anatomy:
 
 
 def draw_thorax(rng: np.random.Generator, sex: str, size: int) -> Thorax:
-    """Pose and size of a subject: a small turn and shift, height and width about the mean."""
+    """Draw the pose and size of a subject: a small rotation and shift, height and width near the
+    mean.
+
+    Args:
+        rng: Generator of the subject.
+        sex: "M" or "F".
+        size: Pixels on a side.
+    """
     grid_x, grid_y = grid(size, VIEW)
     angle = np.deg2rad(rng.normal(0.0, 1.2))
     shift_x, shift_y = rng.normal(0.0, 4.0, 2)  # mm
@@ -231,7 +238,13 @@ def draw_lungs(rng: np.random.Generator, thorax: Thorax) -> np.ndarray:
 
 
 def draw_bones(rng: np.random.Generator, thorax: Thorax, size: int) -> Bones:
-    """Shadows of the ribs' back and front parts and of the clavicles."""
+    """Draw the shadows of posterior ribs, anterior ribs and clavicles.
+
+    Args:
+        rng: Generator of the subject.
+        thorax: Its thorax.
+        size: Pixels on a side.
+    """
     across = thorax.across
     y = thorax.y
     spacing = rng.normal(23.5, 1.0)  # mm from rib to rib
@@ -277,7 +290,12 @@ def draw_vessels(rng: np.random.Generator, thorax: Thorax, size: int) -> np.ndar
 
 
 def draw_disease(rng: np.random.Generator, width: float) -> Disease:
-    """Looks of the findings of a subject; `width` is that of the thorax against the mean."""
+    """Draw the appearance of each finding in a subject.
+
+    Args:
+        rng: Generator of the subject.
+        width: Width of the thorax relative to the mean.
+    """
     nodule = Nodule(
         x=rng.choice((-1.0, 1.0)) * rng.uniform(62.0, 88.0) * width,
         y=rng.uniform(5.0, 92.0),
@@ -300,8 +318,13 @@ def senescence(age: float) -> float:
 def structures(subject: int, attributes: ChestAttributes, size: int) -> dict[str, np.ndarray]:
     """Share of each overlapping structure along a pixel's ray.
 
+    Args:
+        subject: Number of the subject.
+        attributes: Age, sex and findings.
+        size: Pixels on a side.
+
     Returns:
-        lung, heart, mediastinum, effusion and nodule, [S, S] in 0 to 1.
+        lung, heart, mediastinum, effusion and nodule, [S, S] in [0, 1].
     """
     born = anatomy(subject, attributes.sex, size)
     edge = max(VIEW / size, 2.5)  # mm
@@ -337,7 +360,12 @@ def heart(born: Anatomy, is_enlarged: bool) -> np.ndarray:
 
 
 def mediastinum(thorax: Thorax, old: float) -> np.ndarray:
-    """Signed distance in mm to the mediastinum [S, S] and the aortic knob, which age unfolds."""
+    """Signed distance in mm to the mediastinum with the aortic knob, [S, S], positive inside.
+
+    Args:
+        thorax: The thorax.
+        old: Share of the changes of old age, from `senescence`; it unfolds the aorta.
+    """
     middle = thorax.width * profile(thorax.y, MEDIASTINUM_Y, MEDIASTINUM) - np.abs(thorax.x)
     knob = 15.0 + 5.0 * old - np.hypot(thorax.x - 23.0 - 5.0 * old, thorax.y - 74.0)
     result: np.ndarray = np.maximum(middle, knob)
@@ -362,7 +390,13 @@ def fluid_floor(born: Anatomy) -> float:
 
 
 def thickness(subject: int, attributes: ChestAttributes, size: int) -> np.ndarray:
-    """Matter along each pixel's ray [S, S], in about the thickness of the body's middle."""
+    """Matter along each pixel's ray, [S, S]; 1 is about the middle of the body.
+
+    Args:
+        subject: Number of the subject.
+        attributes: Age, sex and findings.
+        size: Pixels on a side.
+    """
     born = anatomy(subject, attributes.sex, size)
     part = structures(subject, attributes, size)
     x = born.thorax.x
@@ -397,14 +431,26 @@ def thickness(subject: int, attributes: ChestAttributes, size: int) -> np.ndarra
 
 
 def spine(x: np.ndarray, y: np.ndarray, calcium: float) -> np.ndarray:
-    """Shadow of the vertebrae, 24 mm each; `calcium` is their share of a young spine's."""
+    """Shadow of the vertebrae, each 24 mm high, [S, S].
+
+    Args:
+        x: Distance from the midline in mm, [S, S].
+        y: Height in mm, [S, S].
+        calcium: Calcium as a share of that of a young spine.
+    """
     discs = np.sin(y / 3.9)
     across = np.sqrt(np.clip(1.0 - (x / 19.0) ** 2, 0.0, 1.0))
     return 0.11 * calcium * across * (1.0 + 0.25 * np.clip(2.0 * discs, -1.0, 1.0))
 
 
 def breast(x: np.ndarray, y: np.ndarray, side: float) -> np.ndarray:
-    """Shadow of a breast; side 1 is the patient's left."""
+    """Shadow of a breast, [S, S].
+
+    Args:
+        x: Distance from the midline in mm, [S, S].
+        y: Height in mm, [S, S].
+        side: 1 for the patient's left, -1 for the right.
+    """
     away = np.hypot((x - side * 78.0) / 52.0, (y + 62.0) / 46.0)
     dome = np.sqrt(np.clip(1.0 - 0.8 * away**2, 0.0, 1.0))
     result: np.ndarray = 0.26 * ramp(1.0 - away, 0.12) * dome * ramp(20.0 - y, 110.0)
@@ -441,9 +487,14 @@ def render(
 
 
 def labels(subject: int, attributes: ChestAttributes, size: int) -> np.ndarray:
-    """Structure on top in each pixel, by its number in `TISSUES`.
+    """Number in `TISSUES` of the top structure in each pixel.
 
     Findings lie over the heart, the heart over the mediastinum, the mediastinum over the lungs.
+
+    Args:
+        subject: Number of the subject.
+        attributes: Age, sex and findings.
+        size: Pixels on a side.
 
     Returns:
         [size, size] uint8.
@@ -462,7 +513,11 @@ def columns_across(mask: np.ndarray) -> float:
 
 
 def truth(subject: int, attributes: ChestAttributes) -> dict[str, float]:
-    """Measurements at 1 mm, free of any scanner.
+    """Measurements at 1 mm, without scanner effects.
+
+    Args:
+        subject: Number of the subject.
+        attributes: Age, sex and findings.
 
     Returns:
         `cardiothoracic_ratio`, `effusion_height` in mm and `nodule_area` in mm^2.

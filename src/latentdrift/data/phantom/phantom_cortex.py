@@ -68,10 +68,14 @@ class Obstacles:
 
 
 def draw_outline(rng: np.random.Generator, sex: str) -> tuple[Points, float]:
-    """Outline of the brain.
+    """Draw the outline of the brain.
+
+    Args:
+        rng: Generator of the subject.
+        sex: "M" or "F".
 
     Returns:
-        The outline [N, 2], clockwise from the front, and the scale of the head.
+        The outline [N, 2] in mm, clockwise from the front, and the scale of the head.
     """
     scale = rng.normal(1.0, 0.02) * (1.03 if sex == "M" else 0.97)
     half_axes = scale * np.array([66.0, 84.0]) * rng.normal(1.0, 0.02, 2)
@@ -91,11 +95,16 @@ def draw_outline(rng: np.random.Generator, sex: str) -> tuple[Points, float]:
 
 
 def draw_fissures(rng: np.random.Generator, edge: Points, scale: float) -> list[Points]:
-    """Fissures of the brain.
+    """Draw the fissures of the brain.
+
+    Args:
+        rng: Generator of the subject.
+        edge: Outline [N, 2] in mm.
+        scale: Scale of the head.
 
     Returns:
-        The fissure between the hemispheres in front of and behind the corpus callosum, then the
-        Sylvian fissure of either side.
+        The interhemispheric fissure in front of and behind the corpus callosum, then the Sylvian
+        fissure of each side.
     """
     front = (edge[:, 1].max(), 42.0 * scale)
     back = (edge[:, 1].min(), -46.0 * scale)
@@ -126,10 +135,15 @@ def _draw_sylvian_fissure(
 
 
 def plant(rng: np.random.Generator, edge: Points, fissures: list[Points]) -> tuple[Points, Points]:
-    """Roots of sulci on the outline and on the walls between the hemispheres.
+    """Place the roots of sulci on the outline and on the walls between the hemispheres.
+
+    Args:
+        rng: Generator of the subject.
+        edge: Outline [N, 2] in mm.
+        fissures: From `draw_fissures`.
 
     Returns:
-        The roots [N, 2], and the directions in which the sulci grow, as unit vectors.
+        The roots [N, 2] in mm, and the directions of growth as unit vectors [N, 2].
     """
     spread = np.arange(OUTLINE_ROOTS) + rng.uniform(-0.2, 0.2, OUTLINE_ROOTS)
     picks = (spread / OUTLINE_ROOTS * len(edge)).astype(int) % len(edge)
@@ -237,7 +251,12 @@ class Pia:
 
 
 def fold(subject: int, sex: str) -> Pia:
-    """The pial surface that a subject is born with."""
+    """Pial surface of a subject at birth.
+
+    Args:
+        subject: Number of the subject.
+        sex: "M" or "F".
+    """
     rng = generator(subject, "brain", "anatomy")
     edge, scale = draw_outline(rng, sex)
     fissures = draw_fissures(rng, edge, scale)
