@@ -50,7 +50,11 @@ def heading(text: str) -> Block:
 
 
 def text(words: str) -> Block:
-    """Plain text; a blank line starts a new paragraph."""
+    """Plain text; a blank line starts a new paragraph.
+
+    Args:
+        words: The text; single line breaks are ignored.
+    """
     return Block("text", [" ".join(part.split()) for part in words.split("\n\n") if part.strip()])
 
 
@@ -64,18 +68,17 @@ class Column:
 
     @property
     def word(self) -> int:
-        """Characters of the longest word."""
+        """Number of characters in the longest word."""
         return max(len(word) for text in (self.name, *self.cells) for word in text.split(" "))
 
     @property
     def broken(self) -> bool:
-        """Whether the page may break its words."""
+        """Whether the page may break words in the column."""
         return self.word > WORD
 
     @property
     def width(self) -> int:
-        """Characters that the column needs: its longest word, and more for sentences, which
-        wrap."""
+        """Width in characters: that of the longest word, and more for sentences, which wrap."""
         longest = max(map(len, self.cells), default=0)
         return PADDING + max(min(self.word, WORD), min(longest, SENTENCE))
 
@@ -121,15 +124,23 @@ def _parts(columns: list[Column], keys: int) -> list[dict[str, Any]]:
 
 
 def picture(source: np.ndarray | Figure, caption: str = "") -> Block:
-    """An image ([H, W] or [H, W, 3]: uint8, uint16, or float in [-1, 1]) or a matplotlib figure."""
+    """Image or plot.
+
+    Args:
+        source: [H, W] or [H, W, 3], uint8, uint16 or float in [-1, 1]; or a matplotlib figure.
+        caption: Text below it.
+    """
     if isinstance(source, np.ndarray):
         return Block("image", _png(source), caption)
     return Block("plot", _svg(source), caption)
 
 
 def gallery(items: Iterable[tuple[np.ndarray, str]]) -> Block:
-    """A grid of images with captions; strips, more than three times as wide as high, lie below one
-    another."""
+    """Grid of images with captions; images over three times as wide as high are stacked.
+
+    Args:
+        items: (image, caption), images as in `picture`.
+    """
     pictures = list(items)
     strips = any(array.shape[1] > 3 * array.shape[0] for array, _ in pictures)
     return Block(
@@ -138,7 +149,14 @@ def gallery(items: Iterable[tuple[np.ndarray, str]]) -> Block:
 
 
 def lights(items: Iterable[tuple[str, Colour, str]]) -> Block:
-    """Traffic lights: what was checked, its colour, and a sentence that says what was found."""
+    """Traffic lights.
+
+    Args:
+        items: (title, colour, sentence with the finding).
+
+    Raises:
+        OptionError: An unknown colour.
+    """
     rows = list(items)
     for _, colour, _ in rows:
         if colour not in COLOURS:
@@ -147,8 +165,16 @@ def lights(items: Iterable[tuple[str, Colour, str]]) -> Block:
 
 
 def figure(width: float = 7.0, height: float = 2.8, columns: int = 1) -> tuple[Figure, list[Any]]:
-    """A matplotlib figure (size in inches) in the page's style, and its axes from left to right;
-    needs no display."""
+    """Make a matplotlib figure in the style of the page; no display is needed.
+
+    Args:
+        width: Width in inches.
+        height: Height in inches.
+        columns: Number of axes in a row.
+
+    Returns:
+        The figure, and its axes from left to right.
+    """
     from matplotlib.figure import Figure
 
     plot = Figure(figsize=(width, height), layout="constrained")
@@ -160,7 +186,12 @@ def figure(width: float = 7.0, height: float = 2.8, columns: int = 1) -> tuple[F
 
 
 def estimate(value: float | None, ends: Sequence[float] | None) -> str | None:
-    """A value and its interval in one cell: "0.31 [0.22, 0.41]"."""
+    """Write a value with its interval: "0.31 [0.22, 0.41]".
+
+    Args:
+        value: The value; None gives None.
+        ends: Ends of the interval; None: no interval.
+    """
     if value is None:
         return None
     return (
@@ -180,7 +211,13 @@ def _figures(value: float) -> str:
 
 
 def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
-    """Write the page whole or not at all."""
+    """Write a self-contained HTML page, whole or not at all.
+
+    Args:
+        path: File to write.
+        title: Title of the page.
+        blocks: Its blocks, from top to bottom.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -252,7 +289,11 @@ DASH = "–"
 
 
 def markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """The table for a document."""
+    """Write a table as Markdown.
+
+    Args:
+        rows: Rows with equal keys, at least one.
+    """
     head = list(rows[0])
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return (
@@ -262,5 +303,5 @@ def markdown(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def bounds(pair: Sequence[float] | None) -> str | None:
-    """An interval in words."""
+    """Write an interval in words, "1.2 to 3.4"; None gives None."""
     return f"{pair[0]:.4g} to {pair[1]:.4g}" if pair else None

@@ -19,7 +19,12 @@ TILE_PX = 128
 
 
 def picture(image: Pillow.Image, caption: str) -> str:
-    """An image with its caption, as an inline block of height TILE_PX."""
+    """HTML of an image with its caption, TILE_PX high.
+
+    Args:
+        image: Image of 8 or 16 bits.
+        caption: Text below it.
+    """
     small = image.convert("L") if image.mode.startswith(("I", "F")) else image
     if image.mode.startswith("I"):  # 16 bits
         small = image.point(lambda value: value / 257).convert("L")
@@ -35,13 +40,18 @@ def picture(image: Pillow.Image, caption: str) -> str:
 
 
 def strip(images: Iterable[tuple[Pillow.Image, str]], title: str) -> str:
-    """Images with captions side by side, under a line of text."""
+    """HTML of images with captions side by side, under a line of text.
+
+    Args:
+        images: (image, caption) for each.
+        title: The line of text.
+    """
     figures = "".join(picture(image, caption) for image, caption in images)
     return f"<div><p>{escape(title)}</p>{figures}</div>"
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows with the same keys as an HTML table."""
+    """HTML table of rows with equal keys; empty text without rows."""
     rows = list(rows)
     if not rows:
         return ""
@@ -54,14 +64,19 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def is_notebook() -> bool:
-    """Whether this is a notebook, which shows HTML; IPython in a terminal is none."""
+    """Whether the code runs in a notebook that shows HTML; IPython in a terminal does not."""
     ipython = sys.modules.get("IPython")  # a notebook has it loaded
     shell = ipython and ipython.get_ipython()
     return shell is not None and "IPKernelApp" in shell.config
 
 
 def show(html: str, page: Path) -> None:
-    """Show HTML in a notebook; elsewhere, open a page or picture with the system's viewer."""
+    """Show HTML in a notebook; elsewhere, open a file with the system's viewer.
+
+    Args:
+        html: HTML for the notebook.
+        page: Page or image for the viewer.
+    """
     if is_notebook():
         from IPython.display import HTML, display
 

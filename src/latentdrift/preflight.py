@@ -27,11 +27,15 @@ ADAPTER = "adapter.json"
 
 
 def check(verb: str, options: config.Options) -> None:
-    """See that a verb can begin.
+    """Check that a verb can begin, without heavy imports.
+
+    Args:
+        verb: Name of the verb.
+        options: Its options.
 
     Raises:
-        OptionError: A name that is no row of its table, or an option without a part.
-        InputError, CohortError, AdapterError, BaseModelError: A path or model that is not there.
+        OptionError: An unknown name, or an option without effect.
+        InputError, CohortError, AdapterError, BaseModelError: A path or model does not exist.
     """
     config.check_names(options)
     config.check_parts(verb, options)
@@ -79,14 +83,20 @@ def _paths(value: Any) -> Iterator[Path]:
 
 
 def is_base(name: str) -> bool:
-    """Whether a model is a base by its name or folder: a base has an autoencoder, an adapter never
-    has."""
+    """Whether a model is a base, by its name or folder: only a base has an autoencoder.
+
+    Args:
+        name: Name, folder or hub id.
+    """
     place = Path(name)
     return (place / "vae").is_dir() if place.exists() else True
 
 
 def check_model(name: str) -> None:
-    """See that an adapter or base is there, or can be a hub id.
+    """Check that an adapter or base exists, or can be a hub id.
+
+    Args:
+        name: Name, folder or hub id.
 
     Raises:
         AdapterError: It is none of these.
@@ -119,7 +129,14 @@ def _near(path: Path) -> str:
 
 
 def attributes(adapter: str) -> Mapping[str, Any] | None:
-    """Attributes that an adapter.json allows to set; None where no adapter.json can be read."""
+    """Attributes that `edit` can set with an adapter.
+
+    Args:
+        adapter: Adapter or run folder.
+
+    Returns:
+        Content of `attributes` in adapter.json; None where it cannot be read.
+    """
     for folder in (Path(adapter), Path(adapter) / "adapter"):
         try:
             recorded = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["attributes"]

@@ -38,7 +38,7 @@ class Bars(Protocol):
         """Show the bars."""
 
     def stop(self) -> None:
-        """End the bars."""
+        """Finish and remove the bars."""
 
 
 def bars(*, quiet: bool, transient: bool) -> Bars:
@@ -98,7 +98,7 @@ class TerminalBars:
         self.stop = self.progress.stop
 
     def add(self, label: str, *, done: int = 0, at_once: bool = True) -> Update:
-        """Add a bar."""
+        """Add a bar; see `Bars.add`."""
         task = self.progress.add_task(label, total=None, completed=done, visible=at_once, note="")
 
         def update(done: int, total: int, note: str = "") -> None:
@@ -116,15 +116,15 @@ class NotebookBars:
         self.lines: list[tqdm] = []
 
     def start(self) -> None:
-        """A line shows once it is added."""
+        """Do nothing: a line is shown when it is added."""
 
     def stop(self) -> None:
-        """End the lines."""
+        """Finish the lines."""
         for line in self.lines:
             line.close()
 
     def add(self, label: str, *, done: int = 0, at_once: bool = True) -> Update:
-        """Add a line."""
+        """Add a line; see `Bars.add`."""
         begin = done
         lines = [self._line(label, begin)] if at_once else []
 

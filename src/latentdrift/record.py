@@ -40,8 +40,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Version of every package that shapes a result; packages that are not installed are left
-    out."""
+    """Version of Python and of every installed package that affects results."""
     result = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -57,17 +56,18 @@ def machine() -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """Hash of one file."""
+    """SHA-256 of a file as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def short_hash(*parts: object) -> str:
-    """Hash of what shapes an output, by the text of its parts, as it stands in fit.json and
-    record.json.
+    """Hash of everything that determines an output, for fit.json and record.json.
 
-    Runs and records of version 0.1 hold it, so its formula does not change. Caches are named by
-    `storage.key`.
+    Files of version 0.1 contain it, so its formula does not change. Caches use `storage.key`.
+
+    Args:
+        parts: Values, which enter by their text.
 
     Returns:
         16 hexadecimal digits.
@@ -76,8 +76,14 @@ def short_hash(*parts: object) -> str:
 
 
 def outputs(folder: Path) -> dict[str, str]:
-    """Hashes of the pictures, weights and tables below a folder: what a replay has to make
-    again."""
+    """SHA-256 of the images, weights and tables below a folder, which a replay must reproduce.
+
+    Args:
+        folder: Output of a verb.
+
+    Returns:
+        Relative path -> hash.
+    """
     files = (
         path
         for path in sorted(folder.rglob("*"))
@@ -138,7 +144,13 @@ def write(
 
 
 def private_place(folder: Path) -> Path:
-    """Path of the options that name files of patients: beside the output, never in it."""
+    """Path of the private part of a record, with options that name files of patients.
+
+    It lies beside the output, never in it.
+
+    Args:
+        folder: Output of the verb.
+    """
     return Path(f"{folder}-private") / PRIVATE
 
 
@@ -168,8 +180,14 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def is_of(folder: Path, verb: str, options: Options, inputs: Mapping[str, Any]) -> bool:
-    """Whether a folder's record is of the same verb, options and inputs: the work was finished by
-    the same command."""
+    """Whether an equal command has already finished a folder.
+
+    Args:
+        folder: Folder with a record; it need not exist.
+        verb: Name of the verb.
+        options: Its options.
+        inputs: Hashes of its inputs.
+    """
     try:
         record = read(folder)
         record["options"] = complete(record, folder)
@@ -196,7 +214,10 @@ class Record(BaseModel):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a record: the file, or the folder that it lies in.
+    """Read a record.
+
+    Args:
+        path: The file, or the folder that contains it.
 
     Raises:
         InputError: There is none, or it is damaged.

@@ -22,5 +22,9 @@ class Resampling:
     seed: int = 0
 
     def rng(self, *path: int | str) -> np.random.Generator:
-        """A numpy generator for a named place under the seed."""
+        """Numpy generator for a named place under the seed.
+
+        Args:
+            path: Names that distinguish places.
+        """
         return np.random.default_rng(derive(self.seed, *path))

@@ -13,14 +13,23 @@ if TYPE_CHECKING:
 
 
 def derive(seed: int, *path: int | str) -> int:
-    """A 63-bit seed for a named place under `seed`; the same on every machine and Python
-    version."""
+    """Derive a 63-bit seed for a named place; it is equal on every machine and Python version.
+
+    Args:
+        seed: Seed of the whole.
+        path: Names that distinguish places.
+    """
     text = "/".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def generator(seed: int, *path: int | str) -> torch.Generator:
-    """A CPU generator for a named place under `seed`, e.g. `generator(7, "image", index)`."""
+    """Torch generator on the CPU for a named place, as `generator(7, "image", index)`.
+
+    Args:
+        seed: Seed of the whole.
+        path: Names that distinguish places.
+    """
     import torch
 
     return torch.Generator("cpu").manual_seed(derive(seed, *path))

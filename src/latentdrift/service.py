@@ -85,7 +85,12 @@ def load_model(
     | config.BenchEditorsOptions,
     also: Sequence[str] = (),
 ) -> Model:
-    """The model that a verb's options name, with further adapters on top."""
+    """Load the model that a verb's options name.
+
+    Args:
+        options: Options of the verb.
+        also: Further adapters on top.
+    """
     from latentdrift.model.model import Model
 
     return Model.load(
@@ -98,7 +103,7 @@ def load_model(
 
 
 def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
-    """Scans and a table -> a cohort."""
+    """Read scans and a table into a cohort; returns its counts and warnings."""
     from latentdrift.data.importing.finalize import summary
     from latentdrift.data.importing.importer import import_cohort
     from latentdrift.data.tables.pseudonymization import read_private
@@ -114,7 +119,7 @@ def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
 
 
 def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
-    """A cohort -> counts, leaks, a page with plots and a contact sheet."""
+    """Inspect a cohort; write a page with counts, leaks, plots and a contact sheet."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.data.inspection.report import write_inspection
 
@@ -131,7 +136,7 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
 
 
 def fit(options: config.FitOptions, quiet: bool = False) -> Result:
-    """A cohort -> an adapter."""
+    """Adapt a base to a cohort, and write the adapter."""
     from latentdrift.adapt.training.distributed import Processes
     from latentdrift.adapt.training.train import fit as train
     from latentdrift.data.cohort.cohort import Cohort
@@ -162,7 +167,13 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
 def generate(
     options: config.GenerateOptions, quiet: bool = False, loaded: Model | None = None
 ) -> Result:
-    """An adapter -> synthetic images, as a cohort."""
+    """Generate synthetic images with an adapter, as a cohort.
+
+    Args:
+        options: Options of `generate`.
+        quiet: Whether to show no progress.
+        loaded: Model that the options name; None: it is loaded.
+    """
     from latentdrift.adapt.training.hint_batches import pictures
     from latentdrift.evaluate.privacy.copy_gate import gate_images, open_gate
     from latentdrift.sample.generate import SamplingOptions
@@ -293,7 +304,7 @@ def _quarantine_result(folder: Path, count: int) -> Result:
 
 
 def requests_of(options: config.GenerateOptions, model: Model) -> list[Request]:
-    """The images that `generate` draws; see `image_requests`."""
+    """Requests for the images that `generate` draws; see `image_requests`."""
     from latentdrift.adapt.training.hint_batches import followed
     from latentdrift.sample.image_requests import image_requests
 
@@ -304,7 +315,11 @@ def requests_of(options: config.GenerateOptions, model: Model) -> list[Request]:
 
 
 def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> EditRun:
-    """The edits that `edit` makes, and the model that makes them.
+    """Prepare the edits of `edit`, and the model that makes them.
+
+    Args:
+        options: Options of `edit`.
+        loaded: Model that the options name; None: it is loaded.
 
     Raises:
         OptionError, InputError, CohortError: The change does not fit the model, or an image or hint
@@ -331,8 +346,13 @@ def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> Edi
 
 
 def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None = None) -> Result:
-    """One patient, one thing changed -> original, reconstruction, counterfactual, differences,
-    record."""
+    """Make counterfactuals, and write the images, their differences and a record for each.
+
+    Args:
+        options: Options of `edit`.
+        quiet: Whether to show no progress.
+        loaded: Model that the options name; None: it is loaded.
+    """
     from latentdrift.data.images.uids import Uids
     from latentdrift.data.tables.pseudonymization import private_folder
     from latentdrift.edit.io.attribute_sweep import write_series
@@ -425,7 +445,7 @@ def _write_edits(
 
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
-    """Real and synthetic images -> report.json and report.html."""
+    """Compare synthetic images with real ones; write report.json and report.html."""
     from latentdrift.adapt.adapters import scores
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.evaluate.evaluations.evaluation import Inputs, Request
@@ -507,7 +527,7 @@ def _feature_spaces(
 
 
 def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:
-    """Real and synthetic images -> a page for readers, and a key that is kept from them."""
+    """Make a reader study of real and synthetic images: a page for readers, and the key."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.evaluate.images import image_sets
     from latentdrift.evaluate.reader_study import reader_study
@@ -532,7 +552,7 @@ def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Resul
 
 
 def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Result:
-    """Answers and the key -> how well readers told real and synthetic images apart."""
+    """Score the answers of readers with the key of their study."""
     from latentdrift.evaluate.reader_study import reader_score as study
     from latentdrift.resampling import Resampling
 
@@ -546,7 +566,8 @@ def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Res
 
 
 def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
-    """An adapter and its cohort -> whether its loss betrays whom it was trained on."""
+    """Measure whether an adapter's loss reveals its training patients; write audit.json and
+    audit.html."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.study.audit import audit as study
 
@@ -584,8 +605,8 @@ def _base_of(options: config.AuditOptions, info: AdapterInfo) -> Model:
 
 
 def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) -> Result:
-    """A cohort and a model -> the drift that its starts lack, and whether the model would take
-    it."""
+    """Estimate the drift of a model's starts for a cohort; write estimate.json and
+    estimate.html."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.study.drift.drift_report import write_estimate
     from latentdrift.study.drift.estimate import estimate
@@ -608,7 +629,8 @@ def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) ->
 
 
 def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Result:
-    """A cohort and a model -> the drift whose pictures are nearest to real ones."""
+    """Search the drift with the least distance to real images; write search.json and
+    search.html."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.study.drift.drift_report import write_search
     from latentdrift.study.drift.search import search
@@ -631,7 +653,7 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
 
 
 def bench(options: config.BenchOptions, quiet: bool = False) -> Result:
-    """A cohort and a base -> drift beside its rivals, or a table of the paper, with intervals."""
+    """Run a benchmark of drift or a table of the paper, with intervals; write its page."""
     from latentdrift.study.benchmarks import bench_page, bench_run
     from latentdrift.study.benchmarks.benchmark import Bench
 
@@ -651,7 +673,7 @@ def bench(options: config.BenchOptions, quiet: bool = False) -> Result:
 
 
 def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> Result:
-    """Edits whose right answer is known -> every editor beside doing nothing, with intervals."""
+    """Compare editors on edits with a known result, with intervals; write the page."""
     from latentdrift.study.editors import editor_benchmark, round_trip
     from latentdrift.study.editors.editing_page import write_editors
 
@@ -675,7 +697,7 @@ def bench_editors(options: config.BenchEditorsOptions, quiet: bool = False) -> R
 
 
 def export(options: config.ExportOptions, quiet: bool = False) -> Result:
-    """An adapter -> the files that another tool loads."""
+    """Write an adapter as the files that another tool loads."""
     from latentdrift.adapt.interop.exports import export as write
 
     files = write(options.adapter, options.to, options.out, base=options.base)
@@ -683,7 +705,7 @@ def export(options: config.ExportOptions, quiet: bool = False) -> Result:
 
 
 def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
-    """Another tool's file -> an adapter."""
+    """Make an adapter from a file of another tool."""
     from latentdrift.adapt.interop.importer import adopt as bring_in
     from latentdrift.model.base import Base
 
@@ -697,7 +719,7 @@ def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
 
 
 def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
-    """A folder of phantom scans with their table, as a hospital would hand it over."""
+    """Write a folder of phantom scans with their table."""
     from latentdrift.data.phantom.phantom import write_phantom
 
     folder = write_phantom(
@@ -716,7 +738,7 @@ def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:
 
 
 def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
-    """A record -> the same output again, and whether it is the same."""
+    """Run a record again, and report whether the output is equal."""
     old = record.read(options.record)
     again = replayed(old, options)
     load(find(old["verb"]).function)(again, quiet)
@@ -728,10 +750,15 @@ def replay(options: config.ReplayOptions, quiet: bool = False) -> Result:
 
 
 def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Options:
-    """The options of a record's verb, by which it writes to `out` alone and reaches for no network.
+    """Options that repeat a record into another folder, without network access.
+
+    Args:
+        old: Content of the record.
+        options: Options of `replay`.
 
     Raises:
-        InputError: They are not options of the verb, or there is nothing to compare with.
+        InputError: The record has no valid options of a verb, or no hashes to compare with.
+        OptionError: `out` is the folder of the record.
     """
     from latentdrift.model import model_files as folders
 
@@ -773,7 +800,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
 
 
 def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
-    """The main job on the embedded base and a phantom cohort."""
+    """Run the whole pipeline on the embedded base and a phantom cohort."""
     out = options.out
     seed = options.seed
     _prepare_demo_folder(out)

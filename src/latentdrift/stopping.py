@@ -29,8 +29,13 @@ def _raise(number: int, _frame: Any) -> NoReturn:
 
 
 def received() -> type[KeyboardInterrupt] | None:
-    """The exception of the signal that came, also where a library turned it into an error of its
-    own, as extensions do that are interrupted while they are imported."""
+    """Type of the signal's exception, if one came.
+
+    It is known also where a library turned it into another error, as extensions do during import.
+
+    Returns:
+        KeyboardInterrupt or Terminated; None without a signal.
+    """
     return _received[-1] if _received else None
 
 
@@ -45,8 +50,10 @@ def leave_at_once() -> None:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Raise KeyboardInterrupt for Ctrl-C and Terminated for SIGTERM; outside of the main thread
-    nothing is changed."""
+    """Context that raises KeyboardInterrupt for Ctrl-C and Terminated for SIGTERM.
+
+    Outside of the main thread nothing is changed.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -38,7 +38,7 @@ OLD_ENTRY_ASIDES = ("{stem}.*.partial", "{stem}.writing", "{stem}.writing{suffix
 
 
 def aside_of(path: Path) -> Path:
-    """Name of a file or folder while it is written: beside its place, and hidden."""
+    """Hidden path beside a file or folder, at which it is written."""
     return path.with_name(f"{ASIDE}{path.name}")
 
 
@@ -234,7 +234,7 @@ class Results:
     """`key` of all settings that shape a result."""
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """The result of a part; None where it is missing, damaged or of other settings."""
+        """Result of a part; None where it is missing, damaged or of other settings."""
         path = self.path(name)
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
@@ -243,7 +243,11 @@ class Results:
         return result if isinstance(result, dict) and result.get("settings") == self.key else None
 
     def put(self, name: str, values: Mapping[str, Any]) -> None:
-        """Write the result of a part. Its numbers have to be finite.
+        """Write the result of a part.
+
+        Args:
+            name: Name of the part.
+            values: JSON values; numbers must be finite.
 
         Raises:
             ValueError: A number is not finite.

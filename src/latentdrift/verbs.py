@@ -242,7 +242,7 @@ GROUPS: dict[str, str] = {
 
 
 def find(verb: str) -> Verb:
-    """The row of a verb.
+    """Look up a row of VERBS.
 
     Raises:
         OptionError: There is no such verb.
@@ -253,14 +253,17 @@ def find(verb: str) -> Verb:
 
 
 def name_of(options: config.Options) -> str:
-    """The verb that takes these options."""
+    """Name of the verb that takes these options."""
     return next(name for name, row in VERBS.items() if row.options is type(options))
 
 
 def load(reference: str) -> Callable[..., Any]:
-    """The function that `module:function` names, imported when it is called for.
+    """Import the function that a reference names.
 
-    Rows of VERBS name their functions so, and methods of `Model` the functions above them.
+    Rows of VERBS name their functions so, and methods of `Model` the functions of higher folders.
+
+    Args:
+        reference: `module:function`.
     """
     module, _, function = reference.partition(":")
     loaded: Callable[..., Any] = getattr(import_module(module), function)

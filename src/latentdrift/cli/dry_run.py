@@ -266,7 +266,7 @@ def evaluate(options: config.EvaluateOptions) -> Result:
 
 
 def edit(options: config.EditOptions) -> Result:
-    """Estimate the work of `edit`: images, inversions and steps."""
+    """Estimate the work of `edit`: edits, inversions and time."""
     from latentdrift.evaluate.privacy.copy_gate import open_gate
 
     work = edit_run_of(options)
