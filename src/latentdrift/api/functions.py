@@ -118,16 +118,16 @@ def edit(
     """Make the counterfactual of one image.
 
     Args:
-        model: A model that knows the attributes that change.
-        source: An image: PNG, DICOM or NIfTI.
-        given: Attributes of the source image, such as `{"age": 70}`.
-        set: Attributes of the counterfactual, such as `{"age": 85}`.
-        out: Folder for the edit; default: a temporary one, see `Counterfactual.save`.
+        model: Model that was trained with the attributes that change.
+        source: Image file: PNG, DICOM or NIfTI.
+        given: Attributes of the source image, such as `{"age": 70}`; None: none.
+        set: Attributes of the counterfactual, such as `{"age": 85}`; None: none.
+        out: Folder for the edit; None: a temporary one, see `Counterfactual.save`.
         progress: Whether to show a progress bar.
         options: Options of `latentdrift edit`.
 
     Raises:
-        OptionError: An option is unknown or not allowed, or the model does not know an attribute.
+        OptionError: An option is unknown or not allowed, or the model lacks an attribute.
         InputError: The image cannot be used, or there is more than one counterfactual.
     """
     edits = edit_all(model, source, given=given, set=set, out=out, progress=progress, **options)

@@ -260,12 +260,12 @@ class Base:
         return result
 
     def with_images(self, text: Conditioning, images: Sequence[Tensor]) -> Conditioning:
-        """The conditioning together with the images that the network reads beside the noise.
+        """Join encoded prompts with the images that the network reads beside the noise.
 
         Args:
             text: Encoded prompts of B images.
-            images: Where the network `sees_source` the source [B, C, h, w], and then a hint
-                [B, 3, H, W] in [0, 1] for each of its `controls`.
+            images: The source [B, C, h, w] if the network `sees_source`, then a hint [B, 3, H, W]
+                in [0, 1] for each of its `controls`.
         """
         if self.sees_source and images:
             return replace(text, source=images[0], hints=tuple(images[1:]))

@@ -74,10 +74,11 @@ class Conditioning:
         return _equal(self.embeddings, other.embeddings) and _equal(self.pooled, other.pooled)
 
     def map_text(self, change: Callable[..., Tensor], *others: Conditioning) -> Conditioning:
-        """The conditioning with changed embeddings and pooled vectors.
+        """Change embeddings and pooled vectors by a function.
 
         Args:
-            change: Takes the tensor of this conditioning and those of `others`.
+            change: Receives the tensor of this conditioning and those of `others`; returns the new
+                one.
             others: Further arguments of `change`.
         """
         embeddings = change(self.embeddings, *(other.embeddings for other in others))

@@ -243,17 +243,16 @@ class Drift:
         return replace(self, train=group.train, infer=group.infer, groups=())
 
     def wrap(self, denoiser: Denoiser, schedule: Process, prompts: Sequence[str] = ()) -> Denoiser:
-        """The network as a denoiser of undrifted latents; without drift in training, the network
-        itself.
+        """Wrap a network so that it denoises latents without drift.
 
-        Input channels past the latent's own (a mask, a source image) are not noise and stay as they
-        are.
+        Without drift in training the network is returned unchanged. Further input channels, as of a
+        source image, are not noise and stay unchanged.
 
         Args:
-            denoiser: the network.
-            schedule: of the base.
-            prompts: one per image of a batch, where drift differs by class; a batch of several
-                branches repeats them.
+            denoiser: The network.
+            schedule: Schedule of the base.
+            prompts: Prompt of each image in a batch, where drift differs by class; a batch of
+                several branches repeats them. Empty: the drift for all.
         """
         form = FORMS[self.form]
         each = self._each(prompts)

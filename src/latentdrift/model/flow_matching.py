@@ -103,12 +103,12 @@ def sd3_denoiser(transformer: Any) -> Denoiser:
 
 
 def flux_denoiser(transformer: Any, guidance: float | None = None) -> Denoiser:
-    """Denoiser of a FLUX-shaped transformer, which reads 2 x 2 latents as one token.
+    """Wrap a FLUX-shaped transformer, which reads 2 x 2 latents as one token.
 
     Args:
-        transformer: of in_channels 4 C.
-        guidance: the weight that a guidance-distilled transformer (`guidance_embeds`) is told; it
-            replaces guidance by `guide`.
+        transformer: Transformer with in_channels 4 C.
+        guidance: Guidance weight that a guidance-distilled transformer (`guidance_embeds`)
+            receives; it replaces `guide`. None: none.
     """
 
     def denoise(xt: Tensor, t: float | Tensor, conditioning: Conditioning) -> Tensor:

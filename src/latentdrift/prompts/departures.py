@@ -69,12 +69,14 @@ def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
 
 
 def departures(states: Sequence[Mapping[str, Any]], training: PromptTraining) -> list[str]:
-    """Sentences, one for each kind of departure of some images' attributes, with how many images it
-    concerns.
+    """Departures of images' attributes from the training prompts.
 
     Args:
-        states: Attributes that are said of each image.
-        training: The prompts that the model was trained with.
+        states: Attributes that the prompt of each image states.
+        training: The training prompts.
+
+    Returns:
+        A sentence for each kind of departure, with its number of images.
     """
     spec = training.spec
     silent = _silent(states, training.manner)
@@ -165,11 +167,15 @@ def _bare(known: Iterable[str]) -> set[str]:
 
 
 def of_text(prompt: str, training: PromptTraining) -> list[str]:
-    """Departures of a prompt in free words: missing statements and ages beyond the cohort's.
+    """Departures of a free prompt from the training prompts: missing statements, ages beyond the
+    cohort's.
 
     Args:
-        prompt: As it was given.
-        training: The prompts that the model was trained with; nothing departs from reports.
+        prompt: Text of the prompt.
+        training: The training prompts. A model that was trained on reports has no departures.
+
+    Returns:
+        A sentence for each departure.
     """
     if training.manner.caption:
         return []

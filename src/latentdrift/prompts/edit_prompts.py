@@ -52,27 +52,27 @@ def pair(
     age_encoding: str = "numerical",
     negate_findings: bool = False,
 ) -> tuple[str, str]:
-    """The source and the target sentence of an edit, in the same wording.
+    """Source and target sentence of an edit, in one wording.
 
     Args:
-        describe: What the pictures show.
-        attributes: What is known of the source image; where it says nothing, the target speaks only
-            of the change.
+        describe: Noun of the images.
+        attributes: Known attributes of the source image; without any, the target states only the
+            change.
         changes: Attributes of the counterfactual, as `parse_assignment` returns them.
         add: Findings that the counterfactual has and the source has not.
-        remove: Findings that the source has and the counterfactual has not; where none is left, the
-            vocabulary's own word for "no finding" is said, if it has one.
-        spec: The cohort's attributes.
-        style: A row of TEMPLATES.
-        index: Which wording.
+        remove: Findings that the source has and the counterfactual has not. If none is left, the
+            vocabulary's word for "no finding" is stated, if it has one.
+        spec: Attributes of the cohort; None: none.
+        style: Row of TEMPLATES.
+        index: Number of the wording.
         patient_info: As in `sentence`; an edit needs it, except for a change of the view.
-        age_encoding: A row of AGES.
-        negate_findings: Say of a removed finding "no effusion" in the target, and of an added one
-            in the source, where the source's findings are known.
+        age_encoding: Row of AGES.
+        negate_findings: Whether to state "no effusion" for a removed finding in the target, and for
+            an added one in the source. The source's findings must be known.
 
     Raises:
         OptionError: Nothing would change, a finding to add is there already, or one to remove is
-            known not to be there.
+            known to be absent.
     """
     source, target = states(
         attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings

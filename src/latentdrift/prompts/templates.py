@@ -60,17 +60,16 @@ def sentence(
     patient_info: bool = True,
     age_encoding: str = "numerical",
 ) -> str:
-    """The prompt of an image: "a brain MRI of a 75 year old female with dementia".
+    """Prompt of an image: "a brain MRI of a 75 year old female with dementia".
 
     Args:
-        describe: What the pictures show, e.g. "brain MRI", or what they are called, see
-            `wording.named`.
-        attributes: Name -> value; missing ones leave the sentence.
-        style: A row of TEMPLATES.
-        index: Which wording, modulo the number of the style's templates.
-        patient_info: Say age, sex, findings and other attributes; the view is the picture's, and
-            always said.
-        age_encoding: A row of AGES.
+        describe: Noun of the images, e.g. "brain MRI", or with slots, see `phrases.named`.
+        attributes: Name -> value; missing ones are left out.
+        style: Row of TEMPLATES.
+        index: Number of the wording, modulo the number of the style's templates.
+        patient_info: Whether to state age, sex, findings and other attributes; the view is always
+            stated.
+        age_encoding: Row of AGES.
     """
     if style not in TEMPLATES:
         raise unknown("prompt style", style, TEMPLATES)

@@ -78,7 +78,7 @@ def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> Guided
 
 
 def branches(empty: Conditioning, prompt: Conditioning) -> tuple[Conditioning, ...]:
-    """The conditionings that `guide` takes, reference first.
+    """Conditionings that `guide` takes, the reference first.
 
     A source image has a weight of its own: eps_0 without text and source, then with the source,
     then with both (Brooks et al. 2023, eq. 3). Hints stand in every branch, as in diffusers.

@@ -147,24 +147,22 @@ def run(
 ) -> Tensor:
     """Sample from a start to x0 [B, C, h, w].
 
-    The denoiser always sees VP units and the time that defines s, whatever units the scheduler
-    keeps, so one start serves all
-    rows: xT in VP units becomes xT sqrt(sigma^2 + 1) = xT / a in sigma units, in which a start of
-        mean s delta has the mean
-    sigma delta.
+    The denoiser always receives VP units and the time that defines s, whatever units the scheduler
+    has. So one start serves all rows: xT in VP units becomes xT sqrt(sigma^2 + 1) = xT / a in sigma
+    units. A start of mean s delta then has the mean sigma delta.
 
     Args:
-        denoiser: the network, with drift and guidance wrapped around it.
-        schedule: of the base.
-        sampler: a row of SAMPLERS, or of FLOW_SAMPLERS.
-        steps: of the full trajectory.
-        xT: start [B, C, h, w] in VP units, at the time of `start_index`.
-        context: handed to the denoiser.
-        generators: one per image; a sampler with fresh noise draws from them.
-        start_index: number of steps that are skipped, because xT is that far already.
-        step: arguments of each step beyond the row's own.
-        after: changes xt after each step, before the next one sees it.
-        callback: told (steps done, steps in all) after each.
+        denoiser: The network, with drift and guidance wrapped around it.
+        schedule: Schedule of the base.
+        sampler: Row of SAMPLERS, or of FLOW_SAMPLERS.
+        steps: Steps of the full trajectory.
+        xT: Start [B, C, h, w] in VP units, at the time of `start_index`.
+        context: Passed to the denoiser.
+        generators: One for each image; a sampler with fresh noise draws from them.
+        start_index: Number of steps to skip, because xT is at that time already.
+        step: Arguments of each step beyond the row's own; None: none.
+        after: Changes xt after each step, before the next one; None: no change.
+        callback: Called with (steps done, all) after each step; None: not called.
     """
     scheduler = configure(sampler, schedule, steps)
     row = rows(schedule)[sampler]

@@ -113,18 +113,18 @@ def lost(scheduler: Any, eta: float = 0.0) -> tuple[Tensor, Tensor]:
 def on_step_end(
     drift: Drift, eta: float = 0.0
 ) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
-    """`callback_on_step_end` of a stock pipeline with a network that was trained with drift.
+    """Make `callback_on_step_end` of a stock pipeline for a network that was trained with drift.
 
-    It adds k delta_train after each step, and takes off what is left of the mean after the last
-    one, where a scheduler ends at alpha_bar[0] and not at 1. Then the latents are those of the
-    wrapped network.
+    It adds k delta_train after each step. After the last step it subtracts the rest of the mean,
+    where a scheduler ends at alpha_bar[0] and not at 1. Then the latents are those of the wrapped
+    network.
 
     Args:
-        drift: of the adapter; where it differs by class, `drift.of_prompt(prompt)`.
-        eta: what the pipeline is told, for DDIM.
+        drift: Drift of the adapter; where it differs by class, `drift.of_prompt(prompt)`.
+        eta: Value of `eta` in the pipeline's call, for DDIM.
 
     Raises:
-        AdapterError: drift of another form, or of several classes.
+        AdapterError: Drift of another form, or of several classes.
     """
     _check(drift)
     delta = torch.tensor(drift.train or (0.0,)).reshape(-1, 1, 1)

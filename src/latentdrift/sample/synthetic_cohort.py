@@ -79,14 +79,14 @@ def follow_cohort(
     info: AdapterInfo,
     only: Sequence[int] | None = None,
 ) -> list[Request]:
-    """Image i has the attributes of row i modulo their number, in the adapter's words.
+    """Requests for n images; image i has the attributes of row i modulo the number of rows.
 
     Args:
-        cohort: Its table is followed, its pictures are not looked at.
-        split: Only these rows.
+        cohort: Cohort whose table is followed; its images are not read.
+        split: Split whose rows are followed; None: all rows.
         n: Number of images.
-        info: adapter.json; attributes that the adapter does not know are left out.
-        only: Positions of the rows that can be followed; default: all.
+        info: adapter.json; attributes that it lacks are left out.
+        only: Positions of the rows that can be followed; None: all.
     """
     table = cohort.rows(split)
     rows = (table if only is None else table.loc[list(only)]).to_dict("index")
@@ -120,10 +120,10 @@ def follow_rows(rows: Sequence[Mapping[str, Any]], info: AdapterInfo) -> list[Re
 
 
 def readable(requests: Sequence[Request], cut: Callable[[str], str]) -> list[Request]:
-    """The requests with prompts that the text encoder reads to their end; what is cut off is said.
+    """Cut prompts after the last word that the text encoder reads; a warning says what is cut off.
 
     Args:
-        requests: With prompts of any length.
+        requests: Requests with prompts of any length.
         cut: `Base.readable`.
     """
     every = dict.fromkeys(

@@ -15,12 +15,12 @@ from latentdrift.storage import write_text
 
 
 def check(path: Path, synthetic: Mapping[str, Any]) -> None:
-    """See that scores of a set can be written into an adapter.
+    """Check that scores of a set can be written into an adapter.
 
     Args:
-        path: An adapter or run folder.
-        synthetic: cohort.json of the set; empty for a folder of images, of which nobody knows what
-            drew it.
+        path: Adapter or run folder.
+        synthetic: Content of cohort.json of the set; empty for a folder of images of unknown
+            origin.
 
     Raises:
         AdapterError: There is no adapter, or it is damaged.

@@ -31,17 +31,16 @@ class Example:
 
 
 def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
-    """Every image of a split with its sentence, in the order of metadata.csv.
+    """Examples for the images of a split with their sentences, in the order of metadata.csv.
 
     Args:
-        cohort: Its table.
-        split: Which.
-        options: How prompts are worded.
-        describe: What the pictures are called, see `prompts.named`; images that it has no word for
-            are left out.
+        cohort: The cohort.
+        split: Its split.
+        options: Options of `fit`; they determine the wording.
+        describe: Noun of the images, see `prompts.named`; images without a word in it are left out.
 
     Raises:
-        OptionError: The cohort lacks what the prompts are to be made of.
+        OptionError: The cohort lacks an attribute or column that the prompts need.
     """
     manner = prompts.Manner.of_options(options)
     spec = cohort.attributes

@@ -28,14 +28,16 @@ def clocks(table: pd.DataFrame) -> np.ndarray:
 
 
 def pairs(table: pd.DataFrame) -> list[tuple[int, int]]:
-    """All (earlier, later) of two visits of one patient in one split and view, as positions in
-    metadata.csv, sorted.
+    """Pairs (earlier, later) of visits of one patient in one split and view.
 
-    The first of `clocks` that both have decides. Pictures without a patient, and two that this puts
-    in no order, make no pair.
+    The first value of `clocks` that both visits have gives the order. Visits without a patient or
+    an order make no pair.
 
     Args:
-        table: rows of a cohort, indexed by their positions.
+        table: Rows of a cohort, indexed by their positions.
+
+    Returns:
+        Sorted pairs of positions in metadata.csv.
     """
     times = dict(zip(table.index, clocks(table), strict=True))
     known = table[table["patient"].notna() & (table["patient"] != "")]

@@ -46,22 +46,23 @@ def read_dicom(
     keep: Iterable[str] = (),
     leave_out: Container[str] = (),
 ) -> list[Image]:
-    """Every frame of a DICOM object.
+    """Read every frame of a DICOM object.
 
-    Grey pixels are in the modality's unit (HU for CT) with the VOI window as their range; a VOI
+    Grey pixels are in the modality's unit (HU for CT), with the VOI window as their range. A VOI
     that is not linear (a table, a sigmoid) is applied to the pixels. MONOCHROME1 is mirrored within
-    the range, so that larger is brighter. Padding takes no part in the range and is put at its dark
+    the range, so that larger is brighter. Padding does not affect the range, and lies at its dark
     end. Overlays are left out. The first window counts, and a window before a table.
 
     Args:
         path: DICOM file.
-        window: see `parse_window`; LOW,HIGH are in the modality's unit.
-        keep: header fields to keep beyond the allow-list, by keyword or tag.
-        leave_out: rows of OBJECTS that are refused.
+        window: See `parse_window`; LOW,HIGH are in the modality's unit. None: the header's, else
+            full.
+        keep: Header fields to keep beyond the allow-list, by keyword or tag.
+        leave_out: Rows of OBJECTS that are refused.
 
     Raises:
-        ImageError: the file cannot be taken; `reason` says why.
-        OptionError: a field of `keep` or the window is not understood.
+        ImageError: The file cannot be used; `reason` says why.
+        OptionError: A field of `keep` or the window cannot be parsed.
     """
     path = Path(path)
     window = parse_window(window)

@@ -159,19 +159,18 @@ def read(
     keep: Iterable[str] = (),
     leave_out: Iterable[str] = (),
 ) -> list[Image]:
-    """Every picture in a file: the pages of a TIFF, the frames of a DICOM object, one slice of a
-    volume, else one.
+    """Read every picture in a file: TIFF pages, DICOM frames, or one slice of a volume.
 
     Args:
         path: Image file of any format.
-        plane, position, slab: which slice of a volume; see `read_nifti`.
-        window: which intensities map to [-1, 1]; see `parse_window`.
+        plane, position, slab: Slice of a volume; see `read_nifti`.
+        window: Intensities that map to -1 and 1; see `parse_window`.
         keep: DICOM header fields beyond the allow-list.
         leave_out: DICOM objects that are refused, rows of `dicom_objects.OBJECTS`.
 
     Raises:
-        ImageError: the file cannot be taken; `reason` is a row of REASONS.
-        OptionError: an argument is not understood.
+        ImageError: The file cannot be used; `reason` is a row of REASONS.
+        OptionError: An argument cannot be parsed.
     """
     path = Path(path)
     _, reader = READERS[kind_of(path)]

@@ -76,17 +76,17 @@ def choose_range(
     full: Range | None,
     path: Path | str,
 ) -> Range:
-    """The intensities that map to -1 and 1.
+    """Intensities that map to -1 and 1, as (low, high).
 
     Args:
         window: Requested window, see `parse_window`.
-        values: the picture's valid pixels, any shape: padding is left out by the caller.
-        header: Window in the file's header, if it has one.
-        full: the range of the number format, or None where only the data have one.
-        path: named in the error.
+        values: Valid pixels of the picture, without padding, of any shape.
+        header: Window in the file's header; None: it has none.
+        full: Range of the number format; None: only the data have one.
+        path: The file, for messages.
 
     Raises:
-        ImageError: `voi` was asked for and the file has no window ("no window").
+        ImageError: The window is `voi`, and the file has no window ("no window").
     """
     if window.kind == "values":
         return window.low, window.high

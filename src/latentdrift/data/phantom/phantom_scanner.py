@@ -85,17 +85,17 @@ def field(rng: np.random.Generator, cells: int, size: int) -> np.ndarray:
 def scan(
     clean: np.ndarray, rng: np.random.Generator, *, noise: float, bias: float, blur: float
 ) -> np.ndarray:
-    """One acquisition of a clean picture [S, S]: bias, blur and noise, clipped to [0, 1].
+    """Acquire a clean picture [S, S] with bias, blur and noise, clipped to [0, 1].
 
     The noise is Rician: the magnitude of a complex signal with Gaussian noise in both channels
-    (Gudbjartsson and Patz 1995).
+    (Gudbjartsson & Patz 1995).
 
     Args:
-        clean: Picture without a scanner, in [0, 1].
-        rng: Source of bias and noise.
+        clean: Picture without scanner effects, in [0, 1].
+        rng: Generator of bias and noise.
         noise: Standard deviation of the noise, as a share of the intensity range.
         bias: Standard deviation of the slow multiplicative bias.
-        blur: Standard deviation of the Gaussian blur, pixels.
+        blur: Standard deviation of the Gaussian blur, in pixels.
     """
     size = clean.shape[0]
     picture = gaussian_filter(clean * (1.0 + bias * field(rng, 2, size)), blur)

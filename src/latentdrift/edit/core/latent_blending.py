@@ -13,17 +13,18 @@ from latentdrift.model.schedule import GuidedDenoiser, Schedule
 def blend(
     denoiser: GuidedDenoiser, schedule: Schedule, x0: Tensor, inside: Tensor
 ) -> GuidedDenoiser:
-    """The denoiser whose x0 is the source's outside: x0 <- x0_source (1 - M) + x0 M, at every step.
+    """Denoiser whose x0 outside of a mask is the source's: x0 <- x0_source (1 - M) + x0 M, at every
+    step.
 
-    A prediction p eps - q x0 at a given xt is affine in x0, so what is returned is M times the
-    network's and 1 - M times the one that stands for x0_source. So guidance of blended branches is
-    the blended guidance, and any editor can be masked. Drift is that of the wrapped network: what
-    is kept takes part with plain noise.
+    A prediction p eps - q x0 at a given xt is affine in x0. So the result is M times the network's
+    prediction and 1 - M times that of x0_source. Guidance of blended branches is blended guidance,
+    so any editor can be masked. With drift the wrapped network is blended, and the source takes
+    plain noise.
 
     Args:
-        denoiser: the network with drift wrapped around it.
-        schedule: of the base.
-        x0: scaled latent of the source [1, C, h, w].
+        denoiser: The network with drift wrapped around it.
+        schedule: Schedule of the base.
+        x0: Scaled latent of the source [1, C, h, w].
         inside: M [1, 1, h, w] in [0, 1].
     """
 

@@ -30,12 +30,12 @@ class InversionCache:
     """Base, adapters and drift: what the network is."""
 
     def get(self, x0: Tensor, make: Callable[[], Inverted], **shaped: Any) -> Inverted:
-        """The inversion of a latent, from its file or made and put there.
+        """Read the inversion of a latent from its file, or compute and store it.
 
         Args:
-            x0: scaled latent of the source image.
-            make: computes it.
-            shaped: all else that decides it, as JSON can say it.
+            x0: Scaled latent of the source image.
+            make: Computes the inversion.
+            shaped: Further JSON values that determine it.
 
         Raises:
             InputError: The file is damaged.

@@ -29,20 +29,19 @@ def rules(
     ours: np.ndarray,
     theirs: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """One row for each pair of values that no real image has together, the most surprising absence
-    first.
+    """Pairs of values that no real image has together, the least expected absence first.
 
     Args:
-        judges: whose judgements the next are.
-        train, real: real images, whose tables make the rules.
-        synthetic: what is checked.
-        ours, theirs: judgements [N, K] of real and of synthetic.
+        judges: Attribute predictors that made `ours` and `theirs`.
+        train, real: Real images, whose tables give the rules.
+        synthetic: Synthetic images, which are checked.
+        ours, theirs: Predictions [N, K] of real and of synthetic images.
 
     Returns:
-        `values`, `expected` by chance among the real images, and how many synthetic images have
-        both: `asked` in their table, `seen` by the judges (None where one of the values is not
-            judged); `seen_real`, the share of held-out real images in which
-        the judges see both, which are the judges' own mistakes, and `seen_share`.
+        `values`; `expected`, real images with both by chance; `asked`, synthetic images with both
+        in their table; `seen`, synthetic images with both by prediction, None where a value has no
+        predictor; `seen_share`, their share; `seen_real`, that of held-out real images, which are
+        errors of the predictors.
     """
     tables = [images.attributes for images in (train, real) if images.attributes is not None]
     known = EvaluationImages(

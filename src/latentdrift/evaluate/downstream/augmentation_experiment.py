@@ -346,10 +346,10 @@ def warnings(contents: Mapping[str, Any]) -> list[str]:
 
 
 def better_than_chance(ci: Sequence[float] | None, chance: float) -> bool:
-    """Whether networks that learned from real images are better than chance, or nobody knows.
+    """Whether networks that learned from real images may be better than chance.
 
     Args:
-        ci: 95 % interval of the arm REFERENCE.
+        ci: 95 % interval of the arm REFERENCE; None: unknown, which counts as better.
         chance: Value without looking at the images.
     """
     return ci is None or ci[0] > chance

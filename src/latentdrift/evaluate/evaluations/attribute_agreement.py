@@ -112,7 +112,7 @@ def cost(request: Request) -> TrainingCost:
 
 
 def compute(inputs: Inputs) -> AgreementResult | None:
-    """Agreement on every attribute; None without `alignment`."""
+    """Measure the agreement of every attribute; None without `alignment`."""
     if inputs.request is None or not inputs.request.options.alignment:
         return None
     contents = align(inputs.predictors, inputs.real, inputs.synthetic, resampling=inputs.resampling)
@@ -186,7 +186,7 @@ def share_of_ceiling(metric: RankedMetric) -> tuple[float, float] | None:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """Every judged attribute in a table."""
+    """Section of the page: a table of all scored attributes; empty without a result."""
     result = page.results.get(AgreementResult)
     if result is None:
         return []

@@ -48,7 +48,7 @@ class CombinationsResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> CombinationsResult | None:
-    """Combinations that no real image has; None without `alignment`."""
+    """Find combinations that no real image has; None without `alignment` or training images."""
     if inputs.request is None or not inputs.request.options.alignment or inputs.train is None:
         return None
     predictors = inputs.predictors
@@ -64,7 +64,7 @@ def compute(inputs: Inputs) -> CombinationsResult | None:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """A table of the combinations."""
+    """Section of the page: a table of the combinations; empty without a result."""
     result = page.results.get(CombinationsResult)
     return [] if result is None else combination_blocks(result.alignment.rules)
 

@@ -77,7 +77,7 @@ class CopiesResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> CopiesResult:
-    """Number of copies, their similarity, and distances in pixels."""
+    """Count copies of training images, and measure similarities; empty without training images."""
     if inputs.train is None or inputs.copies is None:
         return CopiesResult()
     search = inputs.copies
@@ -96,7 +96,7 @@ def compute(inputs: Inputs) -> CopiesResult:
 
 
 def lights(results: Results) -> list[Light]:
-    """Number of copies."""
+    """Traffic light of the number of copies; grey without training images."""
     result = results.get(CopiesResult)
     if result is None or result.copies is None:
         return [("Copies?", "grey", "Not judged: no training images were given.")]
@@ -119,7 +119,7 @@ def lights(results: Results) -> list[Light]:
 
 
 def distance_lights(results: Results) -> list[Light]:
-    """Distance to the training images, in pixels."""
+    """Traffic light of the pixel distance to the training images; empty without a result."""
     result = results.get(CopiesResult)
     metric = None if result is None else result.metrics.get("nearest.pixel")
     if metric is None or metric.value is None:
@@ -135,7 +135,7 @@ def distance_lights(results: Results) -> list[Light]:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """Similarities to the training images, and the nearest pairs side by side."""
+    """Section of the page: similarities to the training images, and the nearest pairs."""
     result = page.results.get(CopiesResult)
     if result is None or result.copies is None or "train" not in page.images:
         return []

@@ -87,7 +87,7 @@ def cost(request: Request) -> TrainingCost:
 
 
 def compute(inputs: Inputs) -> CounterfactualResult | None:
-    """Scores of the edits; None where they are not judged."""
+    """Score the edits; None where they are not scored."""
     request = inputs.request
     if request is None or not request.scores_edits:
         return None
@@ -108,7 +108,7 @@ def compute(inputs: Inputs) -> CounterfactualResult | None:
 
 
 def lights(results: Results) -> list[Light]:
-    """Effectiveness, collateral changes and identity."""
+    """Traffic lights of effectiveness, collateral changes and identity; empty without a result."""
     result = results.get(CounterfactualResult)
     if result is None or result.card is None:
         return []
@@ -267,7 +267,8 @@ def _colour_of_identity(identity: Identity) -> Colour:
 
 
 def section(page: Page) -> list[Block]:
-    """Tables, the collateral matrix, and the worst edits."""
+    """Section of the page: tables, the collateral matrix, and the worst edits; empty without a
+    result."""
     result = page.results.get(CounterfactualResult)
     if result is None or result.card is None:
         return []

@@ -91,7 +91,7 @@ class DistributionResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> DistributionResult:
-    """Every distance in every feature space."""
+    """Compute every distance in every feature space."""
     metrics: dict[str, Any] = {}
     warnings: list[str] = []
     for vectors in inputs.vectors.values():
@@ -117,7 +117,7 @@ def compute(inputs: Inputs) -> DistributionResult:
 
 
 def lights(results: Results) -> list[Light]:
-    """Fidelity and variety in each feature space."""
+    """Traffic lights of fidelity and variety in each feature space; empty without results."""
     result = results.get(DistributionResult)
     realism = results.get(RealismResult)
     if result is None or realism is None:
@@ -204,7 +204,7 @@ def _variety(label: str, metrics: Mapping[str, Metric], fidelity: Colour) -> lis
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """Explanations, feature spaces, plots of the distances, and the maps."""
+    """Section of the page: explanations, feature spaces, plots of the distances, and maps."""
     result = page.results.get(DistributionResult)
     if result is None:
         return []

@@ -15,7 +15,7 @@ class DiversityResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> DiversityResult | None:
-    """Similarity within the synthetic and within the real set; None for images below 11 pixels."""
+    """Measure the similarity within each set; None for images below WINDOW pixels."""
     sides = (*inputs.real.images.shape[1:3], *inputs.synthetic.images.shape[1:3])
     if min(sides) < WINDOW:
         return None

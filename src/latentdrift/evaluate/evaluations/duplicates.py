@@ -47,7 +47,7 @@ class DuplicatesResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> DuplicatesResult:
-    """Number of synthetic images that repeat another one, and the size of the search."""
+    """Count synthetic images that repeat another one, and note the size of the search."""
     contents: dict[str, object] = {}
     if min(len(inputs.real), len(inputs.synthetic)) > 1:
         metric, details = find_duplicates(inputs.searched_real, inputs.searched_synthetic)
@@ -63,7 +63,7 @@ def compute(inputs: Inputs) -> DuplicatesResult:
 
 
 def lights(results: Results) -> list[Light]:
-    """Number of duplicates, and then the distance to the training images."""
+    """Traffic lights of the number of duplicates and of the distance to the training images."""
     result = results.get(DuplicatesResult)
     if result is None or result.duplicates is None:
         return distance_lights(results)
@@ -87,7 +87,7 @@ def lights(results: Results) -> list[Light]:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """The synthetic images that repeat one another most."""
+    """Section of the page: the most similar pairs of synthetic images; empty without any."""
     result = page.results.get(DuplicatesResult)
     if result is None or result.duplicates is None or not result.duplicates.pairs:
         return []

@@ -70,7 +70,7 @@ def check(request: Request) -> list[str]:
 
 
 def compute(inputs: Inputs) -> EditSimilarityResult | None:
-    """Similarities of reconstruction and counterfactual to the original; None without edits."""
+    """Compare reconstructions and counterfactuals with their originals; None without edits."""
     if inputs.edits is None:
         return None
     rows, metrics = pairwise_metrics.edits(
@@ -99,7 +99,7 @@ def patient_warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def lights(results: Results) -> list[Light]:
-    """SSIM of the reconstructions."""
+    """Traffic light of the SSIM of reconstructions; empty without a result."""
     result = results.get(EditSimilarityResult)
     metric = None if result is None else result.metrics.get("ssim.reconstruction")
     if result is None or metric is None or metric.value is None:
@@ -124,7 +124,8 @@ def lights(results: Results) -> list[Light]:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """Strips of the first edits, and the similarities of all."""
+    """Section of the page: strips of the first edits, and the similarities of all; empty without
+    edits."""
     result = page.results.get(EditSimilarityResult)
     if result is None or not page.edits:
         return []

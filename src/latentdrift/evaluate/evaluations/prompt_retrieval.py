@@ -147,7 +147,7 @@ def scorer_of(inputs: Inputs, request: Request) -> Scorer:
 
 
 def compute(inputs: Inputs) -> RetrievalResult | None:
-    """Ranks of the own prompts; None without `alignment`."""
+    """Rank each image's own prompt among all prompts; None without `alignment`."""
     request = inputs.request
     if request is None or not request.options.alignment:
         return None
@@ -164,7 +164,7 @@ def compute(inputs: Inputs) -> RetrievalResult | None:
 
 
 def lights(results: Results) -> list[Light]:
-    """One light of the attributes and of the whole prompt."""
+    """Traffic light of all attributes and of the whole prompt; empty without a result."""
     agreement = results.get(AgreementResult)
     if agreement is None:
         return []
@@ -176,7 +176,8 @@ def lights(results: Results) -> list[Light]:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """Ranks of prompts: tables, the curve, and the images that fit their prompts worst."""
+    """Section of the page: ranks of prompts, the curve, and the worst images; empty without a
+    result."""
     result = page.results.get(RetrievalResult)
     if result is None or result.alignment.retrieval is None:
         return []
@@ -184,7 +185,12 @@ def section(page: Page) -> list[html_report.Block]:
 
 
 def retrieval_blocks(retrieval: Retrieval, images: EvaluationImages) -> list[html_report.Block]:
-    """Blocks of the ranks."""
+    """Blocks of the page for the ranks.
+
+    Args:
+        retrieval: The ranks.
+        images: Synthetic images, for the worst ones.
+    """
     rows = [
         {"measure": METRICS[name].title, **_cells(metric)}
         for name, metric in retrieval.metrics.items()

@@ -109,7 +109,8 @@ def train_critics(
 
 
 def compute(inputs: Inputs) -> RealismResult:
-    """Judgement of the set in each feature space."""
+    """Score the anatomy of the set in each feature space; critics are trained unless they are
+    given."""
     critics: Mapping[str, Judge | str] = inputs.critics or train_critics(
         inputs.real, inputs.train, inputs.spaces, inputs.resampling
     )
@@ -178,7 +179,8 @@ def anatomy_light(anatomy: Anatomy | NoAnatomy) -> tuple[Colour, str]:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """A table for each feature space, and one real image ruined by every control."""
+    """Section of the page: a table for each feature space, and a real image ruined by every
+    control."""
     result = page.results.get(RealismResult)
     if result is None:
         return []

@@ -11,7 +11,11 @@ class ReidentificationResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> ReidentificationResult | None:
-    """Recognition in each feature space and in pixels; no metrics without repeat visits."""
+    """Measure recognition of patients in each feature space and in pixels.
+
+    Returns:
+        The result, without metrics if there are no repeat visits; None without training images.
+    """
     if inputs.train is None or inputs.copies is None:
         return None
     spaces = {

@@ -51,7 +51,7 @@ class SubgroupResult(EvaluationResult):
 
 
 def compute(inputs: Inputs) -> SubgroupResult | None:
-    """Distances for each value with enough images in both sets; None without `by`."""
+    """Compute the distances of each subgroup with enough images in both sets; None without `by`."""
     if inputs.by is None:
         return None
     parts, warnings = subgroups.shared(inputs.real, inputs.synthetic, inputs.by)
@@ -72,7 +72,8 @@ def compute(inputs: Inputs) -> SubgroupResult | None:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """Distances for each value, beside those of all images."""
+    """Section of the page: distances of each subgroup beside those of all images; empty without
+    `by`."""
     result = page.results.get(SubgroupResult)
     if result is None:
         return []

@@ -234,7 +234,7 @@ def cost(request: Request) -> TrainingCost:
 
 
 def compute(inputs: Inputs) -> UtilityResult | None:
-    """Train and test all networks; None without `utility`."""
+    """Train and test all networks; None without `utility` or training images."""
     if inputs.request is None or inputs.train is None:
         return None
     trial = trial_of(inputs.request, inputs.device)
@@ -246,7 +246,7 @@ def compute(inputs: Inputs) -> UtilityResult | None:
 
 
 def lights(results: Results) -> list[Light]:
-    """Gain from adding the synthetic images, against each comparison."""
+    """Traffic light of the gain from adding synthetic images; empty without a result."""
     result = results.get(UtilityResult)
     return [] if result is None else [utility_light(result.utility)]
 
@@ -299,7 +299,8 @@ def _could_miss_a_difference(ci: Interval | None) -> bool:
 
 
 def section(page: Page) -> list[html_report.Block]:
-    """Every arm in a table and a plot, and the curves."""
+    """Section of the page: every arm in a table and a plot, and the curves; empty without a
+    result."""
     result = page.results.get(UtilityResult)
     return [] if result is None else utility_blocks(result.utility)
 

@@ -260,22 +260,22 @@ def judge(
     train: np.ndarray | None = None,
     resampling: Resampling = Resampling(),
 ) -> dict[str, Any]:
-    """One distance with everything needed to read it.
+    """Compute a distance with its interval, floor and subsets.
 
     Args:
-        row: a row of DISTANCES.
-        real: features [N, D] of the real images.
-        synthetic: features [M, D] of the synthetic images.
-        patients: the patient of each real picture.
-        whose: the patient of each synthetic picture, of edits or of real pictures in that place;
-            else each is its own.
-        train: features [T, D] of the training pictures, for a row that is informed.
-        resampling: resamples of the patients of both sets, and the seed of subsets and halves.
+        row: Row of DISTANCES.
+        real: Features [N, D] of the real images.
+        synthetic: Features [M, D] of the synthetic images.
+        patients: Patient of each real image; None: each image is its own.
+        whose: Patient of each synthetic image, for edits or real images in that place; None: each
+            image is its own.
+        train: Features [T, D] of the training images, for a row that is `informed`.
+        resampling: Resamples of the patients of both sets, and the seed of subsets and halves.
 
     Returns:
-        value, its 95 % ci (None with fewer than three patients or pictures), n; floor: the distance
+        value, its 95 % ci (None with fewer than three patients or images), n; floor: the distance
         of two halves of the real patients, with floor_ci; matched: the distance of a real half from
-        as many (floor_n) synthetic pictures; size, count and sd of subsets; k of neighbours.
+        as many (floor_n) synthetic images; size, count and sd of subsets; k of neighbours.
     """
     real, units = _sample(
         np.asarray(real), groups(len(real), patients), row.max_images, resampling.rng("real")

@@ -76,12 +76,18 @@ def distances(
     *,
     resampling: Resampling,
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Metrics `<row>.<space>`, and a sentence for each row that needs more images than there are.
+    """Compute the rows of DISTANCES for real and synthetic features.
+
+    Rows that compare with training images are left out where those include the real images.
 
     Args:
-        vectors: of both sets.
-        patients, whose: of each real and of each synthetic image; None where nobody knows.
-        resampling: resamples behind each interval.
+        vectors: Features of the sets.
+        patients: Patient of each real image; None: each image is its own.
+        whose: Patient of each synthetic image; None: each image is its own.
+        resampling: Resamples behind each interval.
+
+    Returns:
+        `<row>.<space>` -> metric; and a sentence for each row that needs more images.
     """
     metrics = {}
     few = []

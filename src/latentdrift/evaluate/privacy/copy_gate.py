@@ -20,16 +20,19 @@ log = logging.getLogger(__name__)
 
 
 def open_gate(options: GenerateOptions | EditOptions, trained_on: Sequence[str]) -> Gate | None:
-    """Open the gate that holds copies of training images back; None where there is none.
+    """Open the gate that removes copies of training images.
 
-    A warning says where it cannot know all training images.
+    A warning says where the gate may lack some training images.
 
     Args:
-        options: `gate`, and the adapter whose run names the cohort.
+        options: Option `gate`, and the adapter whose run names the cohort.
         trained_on: Fingerprints of the cohorts that the model was trained on.
 
+    Returns:
+        The gate; None where there is none.
+
     Raises:
-        CohortError: There is nothing to compare with.
+        CohortError: There are no training images to compare with.
     """
     if options.gate is False:
         return None

@@ -82,7 +82,7 @@ class EvaluationResults:
 
     @cached_property
     def lights(self) -> list[Light]:
-        """One traffic light for each question of a reader."""
+        """Traffic lights, one for each question."""
         return [image_count_light(self.n), *all_lights(self.results)]
 
     def with_warnings(self, sentences: list[str]) -> EvaluationResults:
@@ -156,12 +156,12 @@ def image_count_light(n: Mapping[str, int]) -> Light:
 def evaluate(
     inputs: Inputs, *, is_first_set: bool = True, check_warnings: list[str] | None = None
 ) -> EvaluationResults:
-    """Judge one synthetic set against held-out real images.
+    """Evaluate one synthetic set against held-out real images.
 
     Args:
         inputs: Images and settings.
-        is_first_set: Whether questions that are asked of the first set alone take part.
-        check_warnings: Sentences of the checks of the options.
+        is_first_set: Whether to run evaluations that apply to the first set only.
+        check_warnings: Sentences from the checks of the options; None: none.
 
     Raises:
         OptionError: `inputs.by` is no attribute of both sets.

@@ -31,7 +31,7 @@ def page_blocks(
     images: Mapping[str, EvaluationImages],
     edits: Sequence[Mapping[str, Any]],
 ) -> list[html_report.Block]:
-    """All blocks of the page: lights, warnings, numbers, images, and a section per evaluation.
+    """Blocks of the page: lights, warnings, numbers, images, and a section for each evaluation.
 
     Args:
         report: From `evaluate`.

@@ -282,7 +282,7 @@ class Family(ABC):
         t: Tensor,
         conditioning: Conditioning,
     ) -> Tensor:
-        """The network's prediction [B, C, h, w] at scaled, unpacked latents.
+        """Predict with the network at scaled, unpacked latents.
 
         Args:
             parts: The networks.
@@ -290,6 +290,9 @@ class Family(ABC):
             xt: Noisy latents [B, C, h, w] in the network's number format.
             t: Time, one number or [B].
             conditioning: On the network's device, in its number format.
+
+        Returns:
+            Prediction [B, C, h, w].
         """
 
     # ControlNet

@@ -162,13 +162,16 @@ class Stage:
 def search(
     load: LoadModel, cohort: Cohort, options: DriftSearchOptions, report: ProgressCallback
 ) -> tuple[dict[str, Any], list[Stage]]:
-    """Search the drift; returns the contents of search.json and the curves.
+    """Search the drift of a model by the L1 distance of its images to real ones.
 
     Args:
-        load: Opens the model that is asked; for `train` the base that every fit starts from.
-        cohort: Its validation split is the target, or its train split where there is none.
-        options: What to search.
-        report: Told (deltas done, deltas) of the curve at hand.
+        load: Loads the model; for stage `train` the base that every fit starts from.
+        cohort: Cohort whose validation split is the target, or its train split without one.
+        options: Options of `drift search`.
+        report: Called with (deltas done, all) of the current curve.
+
+    Returns:
+        Content of search.json, and the curves.
     """
     model = load().about(cohort)
     question = Question.of(model, cohort, options)

@@ -58,18 +58,18 @@ CHANGES: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ..
 
 
 def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spec) -> list[Case]:
-    """n phantoms that no cohort holds, as many of each row of CHANGES; two pictures of one differ
-    by the change alone.
+    """Edits of n phantoms, equally many of each row of CHANGES; original and truth differ by the
+    change alone.
 
     Args:
-        kind: A row of `phantom.KINDS`.
+        kind: Row of `phantom.KINDS`.
         n: Number of edits.
-        seed: Of the phantoms.
-        resolution: R.
-        spec: The adapter's attributes.
+        seed: Seed of the phantoms, which no cohort contains.
+        resolution: R, pixels on a side.
+        spec: Attributes of the adapter's cohort.
 
     Raises:
-        OptionError: An unknown kind, or an adapter that does not know its attributes.
+        OptionError: An unknown kind, or an adapter without the attributes of the change.
     """
     kinds = phantom.kind_of(kind)
     lacking = [name for name in ("age", "sex", kinds.column) if name not in spec]
