@@ -21,9 +21,10 @@ TINT of the range; ours."""
 BLANK = 0.01
 POOR = 0.10
 FOREIGN_POOR = 0.50
-"""Shares of the values inside the window: below BLANK an image is refused, below POOR it is said;
-of values without a physical unit under another's window it is said below MOST. A CT's air lies
-outside of any window, and is no fault. Ours."""
+"""Shares of the values inside the window. Below BLANK an image is refused, below POOR a warning
+is logged. For values without a physical unit under another's window it is logged below
+FOREIGN_POOR.
+A CT's air lies outside of any window, and is no fault. Ours."""
 
 
 def check_colour(pixels: np.ndarray, info: AdapterInfo) -> None:

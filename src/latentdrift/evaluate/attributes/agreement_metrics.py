@@ -162,7 +162,7 @@ class Labelled:
 def _labelled(
     output: Output, truth: np.ndarray, prediction: np.ndarray, patients: list[str] | None
 ) -> Labelled | None:
-    """Images with a label; None for fewer than LEAST, or LEAST of each class."""
+    """Images with a label; None for fewer than MIN_IMAGES, or than that of a class."""
     known = np.flatnonzero(~np.isnan(truth))
     labels = truth[known]
     sizes = [len(labels)]

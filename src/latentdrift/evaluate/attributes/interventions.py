@@ -56,7 +56,7 @@ def realism(
 
     Returns:
         One row for each change and space with enough images: change, features, n, value, ci, floor
-        and matched as of `distances.judge`, and `original`, the KID of the originals.
+        and matched as of `distribution_metrics.judge`, and `original`, the KID of the originals.
     """
     patients = patients_of(edits)
     table = []

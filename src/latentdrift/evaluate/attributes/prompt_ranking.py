@@ -263,7 +263,7 @@ def _candidates(
     spec: Mapping[str, Any],
     seed: int,
 ) -> Candidates | None:
-    """Images whose rows have attributes, and their prompts; None for fewer than LEAST."""
+    """Images whose rows have attributes, and their prompts; None for fewer than MIN_IMAGES."""
     usable = [_telling(images, spec) for images in (real, synthetic)]
     if min(map(len, usable)) < MIN_IMAGES:
         return None

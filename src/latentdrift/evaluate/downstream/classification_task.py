@@ -20,7 +20,7 @@ MAX_IMAGES = 1000  # pictures of a set that are learned from or tested on; more 
 
 @dataclass(frozen=True)
 class Classifying:
-    """Images of one class against the rest; see `trial.Task`."""
+    """Images of one class against the rest; see `augmentation_experiment.Task`."""
 
     classes: Classes
     network: Network = SMALL

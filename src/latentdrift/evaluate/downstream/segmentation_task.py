@@ -30,7 +30,7 @@ WRITTEN = "mask"  # the column in which `generate` keeps the mask that each imag
 
 @dataclass(frozen=True)
 class Masked:
-    """Pictures and their masks, as the segmenter sees them; see `trial.Lesson`.
+    """Images and their masks for the segmenter; see `augmentation_experiment.TrainingImages`.
 
     Attributes:
         x: float32 [N, 3, S, S] in [0, 1].
@@ -84,7 +84,7 @@ class Masked:
 
 @dataclass(frozen=True, eq=False)
 class Segmenting:
-    """Outlining what masks mark; see `trial.Task`.
+    """Outlining what masks mark; see `augmentation_experiment.Task`.
 
     Attributes:
         sources: `train`, `made` and `test` -> (cohort, column that names masks, the position of
