@@ -7,7 +7,7 @@ def count(n: int, noun: str) -> str:
     """Say a number with its noun: `1 patient`, `2 patients`.
 
     Args:
-        n: How many.
+        n: The number.
         noun: Singular; its plural ends in s.
     """
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

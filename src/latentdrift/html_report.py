@@ -93,7 +93,7 @@ def table(
 
     Args:
         rows: One record for each row.
-        caption: What the table shows.
+        caption: Text that describes the table.
         keys: Columns that name a row; every part of a wide table begins with them.
     """
     records = rows if isinstance(rows, Sequence) else rows.to_dict("records")

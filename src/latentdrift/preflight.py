@@ -113,7 +113,7 @@ def check_model(name: str) -> None:
 
 
 def _check_reference(reference: str) -> None:
-    """See that `RUN` or `RUN=WEIGHT` is there."""
+    """Check that `RUN` or `RUN=WEIGHT` is there."""
     places = (Path(reference), Path(reference.rpartition("=")[0] or reference))
     if not any(place.exists() for place in places):
         raise AdapterError(
@@ -147,7 +147,7 @@ def attributes(adapter: str) -> Mapping[str, Any] | None:
 
 
 def _check_edit(options: config.EditOptions) -> None:
-    """See that an edit can be said in the adapter's words, and that its options go with its source.
+    """Check that prompts can state an edit, and that its options fit its source.
 
     Raises:
         OptionError: An attribute or value that the adapter does not know, or an option that this
@@ -180,7 +180,7 @@ SLICES = ("plane", "position")
 
 
 def _check_source(options: config.EditOptions, is_cohort: bool) -> None:
-    """See that options about cohorts go with a cohort, and those about files with a file."""
+    """Check that options about cohorts go with a cohort, and those about files with a file."""
     for name in FILE_ONLY if is_cohort else COHORT_ONLY:
         if getattr(options, name):
             kind, other = (

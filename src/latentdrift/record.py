@@ -111,8 +111,8 @@ def write(
     """Write `folder/record.json`, whole or not at all.
 
     Args:
-        folder: What the verb made.
-        verb: Its name.
+        folder: Output of the verb.
+        verb: Name of the verb.
         options: Resolved.
         inputs: Names to hashes.
         results: Whatever the verb has to say.
@@ -159,7 +159,7 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
     Args:
         record: From `read`.
-        path: Of the record, or its folder.
+        path: Path of the record, or of its folder.
 
     Raises:
         InputError: They are not there any more.

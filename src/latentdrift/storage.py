@@ -129,7 +129,7 @@ def publish_folder(staged: Path, path: Path, *, replace: bool = False) -> None:
 
     Args:
         staged: The finished folder, on the same disk.
-        path: Its place.
+        path: Final path of the folder.
         replace: Whether a folder that is there is replaced. Otherwise it has to be empty.
 
     Raises:
@@ -311,8 +311,8 @@ def read_document(
         path: The file.
         model: Names and types of the values that are used.
         error: Class of the error that is raised where the file cannot be used.
-        kind: What the file should be, for the message: "record".
-        cure: What the user can do, for the message.
+        kind: Noun of the file for the message, as "record".
+        cure: Remedy for the message.
 
     Returns:
         The content as it is in the file.

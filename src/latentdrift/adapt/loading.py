@@ -49,7 +49,7 @@ def load_adapter(
 
     Args:
         path: An adapter folder, a run folder, or a safetensors file of another tool.
-        base: Where its base lies on this machine; default: where it was trained, which no other
+        base: Path of its base on this machine; default: where it was trained, which no other
             tool's file states.
         device: As in `Base.load`.
         precision: As in `Base.load`.

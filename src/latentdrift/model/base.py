@@ -69,10 +69,10 @@ class Base:
         """Load a named base (a row of cards.yaml), a local diffusers folder, or a hub id.
 
         Args:
-            name: for example `pocket`, `./sd15` or `stable-diffusion-v1-5/stable-diffusion-v1-5`.
-            device: cpu, cuda, mps, or auto.
-            precision: fp32, bf16, fp16, or auto (bf16 where the machine is fast at it, else fp32).
-            fetch: download a hub id if need be; a name that a file gives, and no person, is not
+            name: For example `pocket`, `./sd15` or `stable-diffusion-v1-5/stable-diffusion-v1-5`.
+            device: Cpu, cuda, mps, or auto.
+            precision: Fp32, bf16, fp16, or auto (bf16 where the machine is fast at it, else fp32).
+            fetch: Download a hub id if need be; a name that a file gives, and no person, is not
                 fetched.
 
         Raises:

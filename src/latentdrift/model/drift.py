@@ -146,17 +146,17 @@ class Drift:
         `0.1,-0.05,0.2,0`, or a result's file.
 
         Args:
-            text: the option's value; `auto` and `calibrated` are no values but estimates. A path
+            text: The option's value; `auto` and `calibrated` are no values but estimates. A path
                 ending in .json is what `drift estimate` and `drift search` write: `delta`, one
                 value per channel, and the `mode` it was found for.
-            channels: latent channels of the base.
-            latent_size: latents on a side; `sd` counts in standard deviations of a noise channel's
+            channels: Latent channels of the base.
+            latent_size: Latents on a side; `sd` counts in standard deviations of a noise channel's
                 mean, 1 / latent_size.
-            mode: a row of MODES; default both, or the file's.
-            form: a row of FORMS.
+            mode: A row of MODES; default both, or the file's.
+            form: A row of FORMS.
 
         Raises:
-            OptionError: not a number, not finite, not one value per channel, not such a file, or a
+            OptionError: Not a number, not finite, not one value per channel, not such a file, or a
                 value that the mode has no place for.
         """
         if text.strip().endswith(".json"):

@@ -38,12 +38,12 @@ class FlowSchedule(Process):
         """Build the schedule from a diffusers `scheduler_config.json`.
 
         Args:
-            config: of a FlowMatchEulerDiscreteScheduler.
-            tokens: image tokens that the network reads; some bases (FLUX.1 dev) lay their times by
+            config: Configuration of a FlowMatchEulerDiscreteScheduler.
+            tokens: Image tokens that the network reads; some bases (FLUX.1 dev) lay their times by
                 them.
 
         Raises:
-            BaseModelError: the times depend on the number of tokens, and it is not given.
+            BaseModelError: The times depend on the number of tokens, and it is not given.
         """
         shift = float(config.get("shift", 1.0))
         if config.get("use_dynamic_shifting", False):

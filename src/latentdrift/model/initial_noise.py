@@ -199,12 +199,12 @@ def begin(
     is.
 
     Args:
-        drift: of the image's prompt (`Drift.of_prompt`).
-        statistics: of the adapter's cohort.
-        schedule: of the base.
-        t0: the first time that the sampler visits.
+        drift: Drift of the image's prompt (`Drift.of_prompt`).
+        statistics: Statistics of the adapter's cohort.
+        schedule: Schedule of the base.
+        t0: The first time that the sampler visits.
         size: (C, h, w).
-        source: of everything random about the image.
+        source: Generator of everything random in the image.
     """
     z = torch.randn(size, generator=source)
     s = schedule.s(t0)

@@ -31,7 +31,7 @@ def find(name: str, *, fetch: bool = True) -> Path:
     """The folder on this machine of a named base, a folder, or a hub id.
 
     Args:
-        name: Of the base.
+        name: Name of the base.
         fetch: Download it if need be; else only what was downloaded before is found.
     """
     known = cards()
@@ -182,7 +182,7 @@ def index(folder: Path) -> dict[str, Any]:
 
 
 def _check_classes(folder: Path, family: Family) -> None:
-    """See that components are of the classes that are read.
+    """Check that components are of the classes that are read.
 
     Raises:
         BaseModelError: One is of another class.
@@ -198,10 +198,10 @@ def _check_classes(folder: Path, family: Family) -> None:
 
 
 def _check_vocabulary(folder: Path) -> None:
-    """See that a tokenizer has its words: without them it loads, and no prompt reaches the network.
+    """Check that a tokenizer has its vocabulary; without one it loads, and no prompt has effect.
 
     Raises:
-        BaseModelError: it has none, or a part of them.
+        BaseModelError: It has none, or a part of them.
     """
     ways = (("tokenizer.json",), ("vocab.json", "merges.txt"))
     if any(all((folder / name).is_file() for name in way) for way in ways):

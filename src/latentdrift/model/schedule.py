@@ -208,12 +208,12 @@ class Schedule(Process):
         """The schedule for a network that is trained anew; without a change, this one.
 
         Args:
-            prediction_type: a row of PREDICTIONS; default, as it is.
+            prediction_type: A row of PREDICTIONS; default, as it is.
             zero_snr: a'_t = (a_t - a_T) a_0 / (a_0 - a_T), and trailing times, which begin at T
                 (Lin et al. 2023, algorithms 1 and 2).
 
         Raises:
-            BaseModelError: zero SNR for a network that predicts eps.
+            BaseModelError: Zero SNR for a network that predicts eps.
         """
         changes: dict[str, Any] = {"prediction_type": prediction_type or self.prediction_type}
         if zero_snr:

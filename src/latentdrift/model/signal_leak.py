@@ -31,21 +31,21 @@ def estimate(
     has mean 0.
 
     Args:
-        means: posterior means of the scaled latents [N, C, h, w], or their channel means [N, C].
-        a_t0: signal scale at the first time that the sampler visits,
+        means: Posterior means of the scaled latents [N, C, h, w], or their channel means [N, C].
+        a_t0: Signal scale at the first time that the sampler visits,
             `schedule.a(schedule.timesteps(steps)[0])`.
-        groups: whose each image is; the images of one patient are resampled together. Default: each
-            on its own.
-        confidence: of the intervals, by bootstrap over groups.
-        resampling: number and seed of the resamples of groups.
+        groups: Patient of each image; the images of one patient are resampled together.
+            Default: each on its own.
+        confidence: Level of the intervals, by bootstrap over groups.
+        resampling: Number and seed of the resamples of groups.
 
     Returns:
         delta per channel, and its (low, high) per channel.
 
     Raises:
-        OptionError: sampling starts from pure noise (a_t0 = 0), where no start is better than
+        OptionError: Sampling starts from pure noise (a_t0 = 0), where no start is better than
             another.
-        CohortError: fewer than two images, or latents that are not finite.
+        CohortError: Fewer than two images, or latents that are not finite.
     """
     if not a_t0 > 0:
         raise OptionError(

@@ -168,7 +168,7 @@ def single_changes(
 
     Args:
         describe, attributes, changes, add, remove, spec, negate_findings: As of `pair`.
-        manner: style, index, patient_info and age_encoding, as of `pair`.
+        manner: Style, index, patient_info and age_encoding, as of `pair`.
 
     Raises:
         OptionError: As `pair`.
@@ -210,7 +210,7 @@ def sentence_sets(
     Args:
         describe, attributes, changes, add, remove, spec, negate_findings: As of `pair`.
         n: Number of wordings.
-        manner: style and age_encoding, as of `sentences`.
+        manner: Style and age_encoding, as of `sentences`.
 
     Returns:
         n sentences before, and n after the edit.
@@ -236,7 +236,7 @@ def instruction(
     dementia into ...").
 
     Args:
-        describe: What the pictures show.
+        describe: Noun of the images.
         source: Attributes of the earlier visit.
         target: Attributes of the later one.
         encoding: A row of INSTRUCTIONS: the later age as a number or in words, or the years between

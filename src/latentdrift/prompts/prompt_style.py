@@ -52,11 +52,11 @@ class Manner:
         )
 
     def check(self, spec: Spec, texts: Iterable[str]) -> None:
-        """See that a cohort has what these choices need.
+        """Check that a cohort has what these choices need.
 
         Args:
             spec: The cohort's attributes.
-            texts: Its columns of words.
+            texts: Columns of words in the cohort.
 
         Raises:
             OptionError: No such column, nothing to deny, or no place for it.
@@ -86,10 +86,10 @@ class Manner:
         """The prompt of a table's row.
 
         Args:
-            describe: What the pictures show, or the word that is learned for it.
-            row: Its cells.
+            describe: Noun of the images, or the learned word.
+            row: Cells of the row.
             spec: The attributes that may stand in a sentence.
-            index: Of the image: it chooses the wording and what is denied.
+            index: Index of the image; it chooses the wording and the negated findings.
             learned: `describe` is a word that is learned, and leads a caption that does not hold
                 it.
         """

@@ -92,7 +92,7 @@ def sentences(
     (pix2pix-zero).
 
     Args:
-        describe: What the pictures show.
+        describe: Noun of the images.
         attributes: As in `sentence`.
         n: Number of sentences.
         style: A row of TEMPLATES.

@@ -195,7 +195,7 @@ class _Sampling:
         self.encode = lru_cache(MAX_CACHED_PROMPTS)(self._encode)
 
     def check(self) -> None:
-        """See that every image can be sampled.
+        """Check that every image can be sampled.
 
         Raises:
             OptionError: See `latents`.

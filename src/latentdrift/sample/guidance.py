@@ -26,8 +26,8 @@ def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> GuidedDe
     come with drift wrapped around it, not the other way round.
 
     Args:
-        denoiser: takes one conditioning; what is returned takes a tuple of them, reference first.
-        weights: one per condition.
+        denoiser: Takes one conditioning; what is returned takes a tuple of them, reference first.
+        weights: One per condition.
         rescale: phi, the share of the rescaled prediction in what is returned. With several
             conditions the mean of their predictions stands for the conditional one (ours; the paper
             has one condition).

@@ -107,7 +107,7 @@ def write_objects(cohort: Cohort, form: str, info: AdapterInfo) -> list[str]:
     Else they are the PNG's.
 
     Args:
-        cohort: Of synthetic pictures.
+        cohort: Cohort of synthetic images.
         form: A row of OBJECTS.
         info: adapter.json.
     """

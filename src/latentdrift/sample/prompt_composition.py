@@ -77,7 +77,7 @@ def between(ends: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
 
 
 def _differ(texts: Sequence[str]) -> None:
-    """See that the adapter tells conditions apart.
+    """Check that the adapter tells conditions apart.
 
     Raises:
         OptionError: Two read the same.

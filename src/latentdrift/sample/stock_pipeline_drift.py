@@ -90,11 +90,11 @@ def lost(scheduler: Any, eta: float = 0.0) -> tuple[Tensor, Tensor]:
     """k [n], what each call's step loses of a drift of 1, and the level [n] at which the step ends.
 
     Args:
-        scheduler: a diffusers scheduler with its times set.
-        eta: of the pipeline, for DDIM.
+        scheduler: A diffusers scheduler with its times set.
+        eta: Value of `eta` of the pipeline, for DDIM.
 
     Raises:
-        OptionError: not a row of STOCK.
+        OptionError: Not a row of STOCK.
     """
     name = " ".join(
         filter(None, (type(scheduler).__name__, scheduler.config.get("algorithm_type")))
@@ -173,10 +173,10 @@ def start(
 
 
 def _check(drift: Drift) -> None:
-    """See that a stock pipeline can be given this drift.
+    """Check that a stock pipeline can be given this drift.
 
     Raises:
-        AdapterError: drift of another form, or of several classes.
+        AdapterError: Drift of another form, or of several classes.
     """
     if drift.form != "noise_mean":
         raise AdapterError(

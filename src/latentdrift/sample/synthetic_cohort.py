@@ -246,11 +246,11 @@ class ImageStore:
 
         Args:
             requests: All that was drawn.
-            info: What cohort.json is to say.
-            seed: Of the images.
+            info: Content of cohort.json.
+            seed: Seed of the images.
             mask: Index -> mask.
             held_back: Index -> why. These images go to `quarantine(out)`, and not into the cohort.
-            finish: What else is to be written into the folder before it appears.
+            finish: Writes further files into the folder before it appears.
 
         Raises:
             CohortError: All are held back.

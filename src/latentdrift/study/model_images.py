@@ -109,10 +109,10 @@ def check_text_alone(model: Model, advice: str = "") -> None:
 
     Args:
         model: The model.
-        advice: What else can be done, as the end of the sentence.
+        advice: Remedy, as the end of the message.
 
     Raises:
-        OptionError: It is shown more.
+        OptionError: Its network reads further images.
     """
     if model.base.sees_source or model.base.controls:
         raise OptionError(

@@ -34,7 +34,7 @@ def write_adapter(
     Args:
         folder: The folder to make.
         base: The base with the trained parameters.
-        row: Its method.
+        row: Row of METHODS.
         info: Content of adapter.json.
         statistics: Statistics of the training latents.
     """
@@ -58,7 +58,7 @@ def apply_adapter(
     Args:
         base: The base; used up.
         folder: The adapter's folder.
-        info: Its adapter.json.
+        info: Content of adapter.json.
         weight: Share of its change that counts, 1 in full.
         below: The adapters that are in the base already.
 

@@ -224,7 +224,7 @@ doubling."""
 
 
 def _check_archive(path: Path) -> None:
-    """See that what lies in a file of torch is as large as the file: torch stores numbers as they
+    """Check that what lies in a file of torch is as large as the file: torch stores numbers as they
     are.
 
     Raises:

@@ -52,7 +52,7 @@ def apply_file(
         base: The one that it was made for; used up.
         path: The file, or the folder that holds it.
         token: The word of a textual inversion, instead of the file's own.
-        hint: What a ControlNet is shown; default: edges.
+        hint: Kind of hint that a ControlNet reads; default: edges.
 
     Raises:
         AdapterError: Not an adapter, unsafe, damaged, or made for another base.

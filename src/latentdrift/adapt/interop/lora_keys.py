@@ -40,7 +40,7 @@ def by_name(foreign: Foreign, base: Base, settings: Mapping[str, Any] | None = N
 
     Args:
         foreign: The file.
-        base: What it is for: its family names the components.
+        base: Base that the matrices must fit; its family names the components.
         settings: As in diffusers' metadata; default: the file's own.
     """
     named, alphas = _sorted_out(foreign, lambda name: _module(name, base.family))

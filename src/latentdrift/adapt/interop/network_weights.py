@@ -189,7 +189,7 @@ def _schedule(foreign: Foreign, base: Base) -> Schedule:
 
 
 def _check_pipeline(foreign: Foreign, base: Base) -> None:
-    """See that nothing but the U-Net was trained.
+    """Check that nothing but the U-Net was trained.
 
     Raises:
         AdapterError: Another autoencoder, text encoder or schedule.

@@ -207,7 +207,7 @@ def inject(base: Base, lora: Lora, weight: float = 1.0) -> None:
     Args:
         base: Changed in place.
         lora: The matrices.
-        weight: What the change counts.
+        weight: Factor of the change.
     """
     for part, model in _parts(base):
         has_inner = part.inner and hasattr(model, part.inner.removesuffix("."))

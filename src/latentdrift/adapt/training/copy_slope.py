@@ -189,10 +189,10 @@ class Response:
     """Channel means of the latents that were sampled from these starts."""
 
     def __post_init__(self) -> None:
-        """See that B can be known.
+        """Check that B can be known.
 
         Raises:
-            InputError: fewer than C + 3 pictures.
+            InputError: Fewer than C + 3 pictures.
         """
         n, channels = self.starts.shape
         if n < channels + 3:

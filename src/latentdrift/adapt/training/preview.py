@@ -35,10 +35,10 @@ class Previews:
     """Draws prompts of the training split, evenly chosen.
 
     Args:
-        draw: how pictures are drawn; None: none are.
-        todo: the fit.
-        statistics: of the training latents.
-        beside: what the network is shown beside noise and text.
+        draw: Samples images; None: no previews.
+        todo: The fit.
+        statistics: Statistics of the training latents.
+        beside: Inputs of the network beside noise and text; None: none.
     """
 
     def __init__(

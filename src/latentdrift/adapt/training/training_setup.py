@@ -362,7 +362,7 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
 
 
 def _check_drift(base: Base, cohort: Cohort, options: FitOptions, resolution: int) -> None:
-    """See that the drift can be parsed or estimated.
+    """Check that the drift can be parsed or estimated.
 
     Raises:
         OptionError: It cannot.
@@ -387,7 +387,7 @@ def _check_drift(base: Base, cohort: Cohort, options: FitOptions, resolution: in
 def _check_examples(
     cohort: Cohort, options: FitOptions, train: Sequence[Example], validation: Sequence[Example]
 ) -> None:
-    """See that there are enough images to learn from and to validate on.
+    """Check that there are enough images to learn from and to validate on.
 
     Raises:
         CohortError: There are not.
@@ -525,7 +525,7 @@ def _closed_form(delta: Sequence[float], mode: str, form: str) -> Drift:
 
 
 def _check_classes(cohort: Cohort, options: FitOptions) -> None:
-    """See that `drift_by` can tell classes apart.
+    """Check that `drift_by` can tell classes apart.
 
     Raises:
         OptionError: Drift is not estimated or an ablation, no such category, or the prompts do not

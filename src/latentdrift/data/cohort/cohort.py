@@ -308,7 +308,7 @@ def write_cohort(
             say.
         mask: Position of an image -> its mask, uint8 or uint16 [H, W], kept below `masks/` and
             named in the column `mask`.
-        finish: What else is to be written into the folder before it appears.
+        finish: Writes further files into the folder before it appears.
 
     Raises:
         CohortError: `out` is in use, or there are no images.

@@ -229,10 +229,10 @@ def from_file(
     Args:
         path: A picture, or a volume.
         resolution: R.
-        hint: What the ControlNet was trained on.
+        hint: Hint that the ControlNet was trained with.
         beside: Of an image that it belongs to: with the same rows and columns it lies where the
             image does.
-        plane: Of the slice, where it is a volume.
+        plane: Plane of the slice, for a volume.
         position: The same.
 
     Raises:

@@ -27,7 +27,7 @@ def names(cohort: Cohort, column: str, option: str) -> pd.Series:
 
     Args:
         cohort: With the masks below its folder.
-        column: That names them.
+        column: Column that names them.
         option: The parameter that names the column, for errors.
 
     Raises:

@@ -29,8 +29,8 @@ def assign(
     Args:
         groups: Per image, the group that must stay together.
         strata: Per image, the label whose shares are kept; the majority counts for a group.
-        shares: Of train, validation and test, counted in groups; they sum to 1.
-        seed: Of the order.
+        shares: Shares of train, validation and test, counted in groups; they sum to 1.
+        seed: Seed of the order.
 
     Returns:
         One of SPLITS per image, independent of the images' order.

@@ -276,7 +276,7 @@ def _stated_age(dataset: Dataset) -> float | None:
     """Years of PatientAge; None where it is empty.
 
     Raises:
-        AgeError: no age.
+        AgeError: No age.
     """
     stated = text(dataset, "PatientAge")
     return None if stated is None else parse_age(stated, unit=None)

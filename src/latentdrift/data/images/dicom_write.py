@@ -78,20 +78,20 @@ def write_dicom(
 
     Args:
         path: File to write.
-        source: the DICOM file that the pixels were made from; None where there is none.
+        source: The DICOM file that the pixels were made from; None where there is none.
         pixels: [H, W] in the unit of `Image.pixels`, or uint8 [H, W, 3].
-        description: what was done, in words; it becomes the Derivation Description.
-        range: the display window; default: all of the pixels' values.
-        unit: of the pixels; default: HU for CT, else none.
-        frame: the source's frame, where it has several.
-        spacing: mm from row to row and column to column, where there is no source.
-        attributes: age, sex, view, modality, body_part of what the picture shows; default: the
+        description: Derivation Description in words.
+        range: The display window; default: all of the pixels' values.
+        unit: Unit of the pixels; default: HU for CT, else none.
+        frame: The source's frame, where it has several.
+        spacing: Distance in mm from row to row and column to column, where there is no source.
+        attributes: Age, sex, view, modality, body_part of what the picture shows; default: the
             source's.
-        uids: how the source's UIDs are mapped; default: under a secret that is forgotten when the
+        uids: Map of the source's UIDs; default: under a secret that is forgotten when the
             process ends.
 
     Raises:
-        InputError: pixels of another shape or type, values that are not finite, or a description of
+        InputError: Pixels of another shape or type, values that are not finite, or a description of
             more than 1024 characters.
     """
     _check(pixels, description)

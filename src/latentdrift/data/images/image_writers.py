@@ -95,9 +95,9 @@ def write_like(
         stem: Path of the file without its suffix.
         image: Source image, whose format and geometry are used.
         pixels: [H, W] or [H, W, 3] in the unit of `image.pixels`.
-        description: what was done, for formats that have a place for it.
-        attributes: what the picture shows now, likewise; default: the source's. See `write_dicom`.
-        uids: how the UIDs of a DICOM source are mapped.
+        description: Derivation in words, for formats that store it.
+        attributes: Attributes of the new picture; default: the source's. See `write_dicom`.
+        uids: Map of the UIDs of a DICOM source.
     """
     kind = image.source.kind if image.source is not None else "raster"
     path = Path(f"{stem}{SUFFIXES[kind]}")

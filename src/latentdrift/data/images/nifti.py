@@ -138,19 +138,19 @@ def read_nifti(
 
     Args:
         path: NIfTI file.
-        plane: of a volume: axial, coronal or sagittal. A 2-D file is taken as it is, unless it is
-            known to lie in another plane.
-        position: of a volume: percent of its extent, `mm` in RAS along the plane's normal (at the
-            middle of the slice), or a voxel index. Percent and index count from left, posterior and
-            inferior, whichever way the file is stored.
-        slab: mm over which slices are averaged, each by the share of its thickness inside; 0 for
-            one slice.
-        window: see `parse_window`; the header's window is cal_min to cal_max.
+        plane: Plane of a volume's slice: axial, coronal or sagittal. A 2-D file is
+            not resliced; one that is known to lie in another plane is refused.
+        position: Place in a volume: percent of its extent, `mm` in RAS along the plane's normal
+            (at the middle of the slice), or a voxel index. Percent and index count from
+            left, posterior and inferior, whichever way the file is stored.
+        slab: Thickness in mm over which slices are averaged, each by the share of its thickness
+            inside; 0: one slice.
+        window: See `parse_window`; the header's window is cal_min to cal_max.
 
     Raises:
         ImageError: 4-D, no plane, other plane, outside, no orientation, truncated, damaged,
             unsupported.
-        OptionError: the plane, position or window is not understood.
+        OptionError: The plane, position or window is not understood.
     """
     path = Path(path)
     window = parse_window(window)
@@ -335,7 +335,7 @@ def _pixels(volume: Volume, plane: Plane, index: float, slab: float) -> np.ndarr
     """A slice or slab, upright.
 
     Raises:
-        ImageError: truncated, damaged, unsupported.
+        ImageError: Truncated, damaged, unsupported.
     """
 
     def slices(axis: int, first: int, last: int) -> np.ndarray:

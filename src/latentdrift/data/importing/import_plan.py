@@ -269,7 +269,7 @@ def _suggest_classes(files: list[str]) -> None:
 def _check_slices(
     options: ImportOptions, root: Path, files: list[str], table_map: TableMap
 ) -> None:
-    """See that options about slices have a part in some file; a map that names files by plane has
+    """Check that options about slices have a part in some file; a map that names files by plane has
     one for `plane`.
 
     Raises:

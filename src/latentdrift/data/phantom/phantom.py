@@ -359,7 +359,7 @@ def _table(spec: Kind, rows: list[Row]) -> str:
 
 
 def _check_free(out: Path, table: str) -> None:
-    """See that a folder is new, empty, or of the same phantom, so that no scans and no table of
+    """Check that a folder is new, empty, or of the same phantom, so that no scans and no table of
     others are lost.
 
     Raises:

@@ -135,8 +135,8 @@ class Ellipse:
         """Signed distance in mm (about), positive inside.
 
         Args:
-            x: mm from the midline.
-            y: mm to the front.
+            x: Distance in mm from the midline.
+            y: Distance in mm to the front.
             grown: Length by which both half axes are longer, mm.
         """
         cos = np.cos(np.deg2rad(self.tilt))
@@ -170,8 +170,8 @@ def lesions(subject: int, attributes: BrainAttributes, x: np.ndarray, y: np.ndar
     Args:
         subject: Seed of the anatomy.
         attributes: Age and diagnosis.
-        x: mm from the midline.
-        y: mm to the front.
+        x: Distance in mm from the midline.
+        y: Distance in mm to the front.
     """
     rng = generator(subject, "brain", "lesions")
     onset = rng.uniform(52.0, 120.0, LESIONS)  # years of age
@@ -192,8 +192,8 @@ def ventricles(x: np.ndarray, y: np.ndarray, factor: float, left: float) -> np.n
     """Signed distance in mm (about) to the ventricles, positive inside.
 
     Args:
-        x: mm from the midline, the patient's left positive.
-        y: mm to the front.
+        x: Distance in mm from the midline, the patient's left positive.
+        y: Distance in mm to the front.
         factor: Width of the ventricles against that of HORNS.
         left: Width of the left ventricle against the mean of both.
     """

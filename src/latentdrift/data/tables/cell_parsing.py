@@ -198,7 +198,7 @@ def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[s
 
     Args:
         rows: The table's rows.
-        numbers: Of the rows of the picture, none of them rejected.
+        numbers: Numbers of the picture's rows, none of them rejected.
         none: The word for "no finding", which a finding of another row overrules.
 
     Raises:

@@ -14,7 +14,8 @@ def unite_spellings(images: Sequence[dict[str, Any]], names: Collection[str]) ->
 
     Args:
         images: Per image, name -> value; findings are joined with `|`.
-        names: Of categories and findings. Kept columns are none, because they may hold file names.
+        names: Names of categories and findings. Kept columns may hold file names, so
+            they are left out.
 
     Returns:
         A sentence for each word that had several spellings.

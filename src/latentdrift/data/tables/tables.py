@@ -93,8 +93,8 @@ def read_table(path: Path, encoding: str | None = None, sheet: str | None = None
 
     Args:
         path: The table.
-        encoding: Of a text table; default: found out.
-        sheet: Of a workbook; default: the first that is not empty.
+        encoding: Encoding of a text table; None: it is detected.
+        sheet: Sheet of a workbook; None: the first that is not empty.
 
     Raises:
         InputError: The file is missing, empty, too large, or neither text nor an Excel workbook.

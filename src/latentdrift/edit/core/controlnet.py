@@ -21,11 +21,11 @@ def with_hints(base: Base, hints: Sequence[Tensor]) -> Denoiser:
     calls one without any.
 
     Args:
-        base: with its ControlNets.
+        base: Base with its ControlNets.
         hints: [3, R, R] in [0, 1], one for each, in the stack's order.
 
     Raises:
-        OptionError: it has another number of ControlNets.
+        OptionError: It has another number of ControlNets.
     """
     if len(hints) != len(base.controls):
         raise OptionError(

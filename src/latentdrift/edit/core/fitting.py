@@ -60,7 +60,7 @@ def check_modality(image: Image, info: AdapterInfo) -> None:
 
 
 def check_window(image: Image, whose: str) -> None:
-    """See that an image is not lost outside of its window.
+    """Check that an image is not lost outside of its window.
 
     Args:
         image: With the window as its range.

@@ -25,16 +25,16 @@ def start(
     """The start yT [1, C, h, w] of an edit.
 
     Args:
-        base: the model.
-        drift: of the adapter.
-        statistics: of its cohort, for a start that is drawn from them.
-        prompt: decides the class's drift.
-        steps: of the trajectory.
-        side: pixels R.
-        noise: of the edit.
+        base: The model.
+        drift: Drift of the adapter.
+        statistics: Statistics of its cohort; None where the start needs none.
+        prompt: Prompt, which determines the class's drift.
+        steps: Steps of the trajectory.
+        side: Pixels R.
+        noise: Generator of the edit.
 
     Raises:
-        OptionError: a start that cannot be drawn.
+        OptionError: A start that cannot be drawn.
     """
     latents = base.latent_size(side)
     size = (base.latent_channels, latents, latents)

@@ -211,7 +211,7 @@ class Task:
         """DDIM from xt to x0; with residuals, the mean of DDPM and the residual of each step.
 
         Args:
-            denoiser: has its contexts already.
+            denoiser: Denoiser with fixed contexts.
             xt: [1, C, h, w], `depth` steps up.
             residuals: [depth, C, h, w].
         """
@@ -232,11 +232,11 @@ class Task:
         at it.
 
         Args:
-            source: denoiser of the reconstruction; it and the next have their contexts already.
-            target: denoiser of the counterfactual.
-            xt: where both start, [1, C, h, w].
-            mix: changes the counterfactual's xt after each step.
-            other: where the counterfactual starts, if elsewhere.
+            source: Denoiser of the reconstruction; it and the next have their contexts already.
+            target: Denoiser of the counterfactual.
+            xt: Start of both, [1, C, h, w].
+            mix: Changes the counterfactual's xt after each step.
+            other: Start of the counterfactual; None: xt.
         """
 
         def both(pair: Tensor, t: Any, _: Any) -> Tensor:

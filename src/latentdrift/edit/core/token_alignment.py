@@ -60,9 +60,9 @@ def align(
 
     Args:
         source: [L], a first token, as many as `lengths` says, a last one, padding.
-        target: the same.
-        lengths: tokens of either prompt without the first and the last.
-        exchange: a row of EXCHANGES.
+        target: Token ids of the target prompt.
+        lengths: Tokens of either prompt without the first and the last.
+        exchange: A row of EXCHANGES.
         factors: [L], default ones.
     """
     total, (n, m) = len(source), lengths
@@ -105,10 +105,10 @@ def of_prompts(
     """Align the tokens of two prompts.
 
     Args:
-        base: whose tokens they are.
-        source: prompt.
-        target: prompt.
-        exchange: a row of EXCHANGES.
+        base: Base with the tokenizer.
+        source: Prompt.
+        target: Prompt.
+        exchange: A row of EXCHANGES.
         emphasis: `WORD=FACTOR`, words of the target.
 
     Raises:

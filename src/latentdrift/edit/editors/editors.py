@@ -219,7 +219,7 @@ def starting(editor: str, model: Model, steps: int) -> Drift:
 
 
 def check(name: str, options: Mapping[str, Any]) -> None:
-    """See that the options of `edit` go together.
+    """Check that the options of `edit` go together.
 
     Args:
         name: A row of EDITORS.

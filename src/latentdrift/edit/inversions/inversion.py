@@ -62,15 +62,15 @@ def ddim_trajectory(
     instead, one step behind, and do not come back to the image.
 
     Args:
-        denoiser: the network with drift wrapped around it; guidance is best left out (w = 1), it
+        denoiser: The network with drift wrapped around it; guidance is best left out (w = 1), it
             makes the map hard to invert.
-        schedule: of the base.
-        x0: scaled latents [B, C, h, w].
-        context: handed to the denoiser.
+        schedule: Schedule of the base.
+        x0: Scaled latents [B, C, h, w].
+        context: Handed to the denoiser.
         steps: DDIM steps of the full trajectory.
-        depth: how many of them to go up.
-        refine: fixed-point iterations per step.
-        noise: changes the eps with which a step is taken at last.
+        depth: Number of these steps to go up.
+        refine: Fixed-point iterations per step.
+        noise: Changes the eps with which a step is taken at last.
     """
     times = schedule.timesteps(steps).flip(0)[:depth]
     stride = len(schedule.alpha_bar) // steps  # as DDIMScheduler.step counts

@@ -31,11 +31,11 @@ def null_text(task: Task, path: list[Tensor], iterations: int = ITERATIONS) -> C
     One call per step for the source's prompt, and one with its gradient per iteration.
 
     Args:
-        task: its source and its guidance w; at w = 1 references have no part, and stay the empty
+        task: Gives the source and guidance w; at w = 1 references have no part, and stay the empty
             prompt's.
         path: x0 and the xt of each step up, without guidance: what the guided trajectory has to
             follow.
-        iterations: at most, per step.
+        iterations: At most, per step.
     """
     if task.guidance == 1:
         return task.empty

@@ -34,7 +34,7 @@ def frame(picture: np.ndarray, title: str, kind: str) -> np.ndarray:
 
     Args:
         picture: uint8 [H, W] or [H, W, 3].
-        title: one line; what does not fit is cut.
+        title: One line; what does not fit is cut.
         kind: "synthetic", or "original".
 
     Returns:
@@ -130,10 +130,10 @@ def write_series(out: Path, requests: Iterable[Request], grid: Grid, animate: st
     pictures in its folders.
 
     Args:
-        out: where `write_counterfactual` has put the folders.
-        requests: every step of an image after the other.
-        grid: the attributes that vary, with their values.
-        animate: a row of ANIMATIONS, or "none".
+        out: Folder with the folders of `write_counterfactual`.
+        requests: Every step of an image after the other.
+        grid: The attributes that vary, with their values.
+        animate: A row of ANIMATIONS, or "none".
     """
     for name, edits_of_image in groupby(requests, key=lambda request: request.entry.name):
         steps = list(edits_of_image)

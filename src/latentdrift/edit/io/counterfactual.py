@@ -79,7 +79,7 @@ def edit(
         editor: A row of EDITORS.
         spec: Numbers and choices of the edit.
         parts: Prompts with one of several changes each, for an editor that takes them one by one;
-            default: the changed prompt.
+            default: The changed prompt.
         sentences: Sentences about images like the source and like the target, for an editor that
             takes the means of sets; default: the two prompts.
         mask: [1, 1, R, R] in [0, 1], where the image may change; default: everywhere.

@@ -213,7 +213,7 @@ def verdict(metric: Mapping[str, Any]) -> str:
     """Compare a metric with its ceiling and its floor in words.
 
     Args:
-        metric: value, ci, floor_range and ceiling_ci; larger is better.
+        metric: Value, ci, floor_range and ceiling_ci; larger is better.
     """
     if metric["ci"] is None or metric["floor_range"] is None:
         return "too few images to say"

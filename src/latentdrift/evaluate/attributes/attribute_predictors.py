@@ -69,7 +69,7 @@ def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], 
 
     Args:
         spec: A cohort's attributes.
-        rows: Of the training pictures.
+        rows: Table of the training images.
     """
     candidates = []
     for name, kind in spec.items():
@@ -98,10 +98,10 @@ class Judges:
     """Trained judges: call them with pictures for what they see.
 
     Attributes:
-        outputs: what is judged, K things.
-        left_out: names of attributes that had too few pictures.
-        networks: the mean of these is the judgement.
-        size: pixels on a side at which they look.
+        outputs: The K predicted outputs.
+        left_out: Names of attributes that had too few pictures.
+        networks: The mean of these is the judgement.
+        size: Pixels on a side at which they look.
         centre, scale: [K] of the numbers; 0 and 1 for classes.
     """
 

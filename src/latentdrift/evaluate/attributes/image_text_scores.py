@@ -82,9 +82,9 @@ class Evidence:
     images by regression (of classes: Platt 1999).
 
     Attributes:
-        slope, start: of the number, or of the log-odds, on the judgement.
-        sd: of a number about that line; 0 for a class.
-        mean, spread: of the number among real pictures; for a class the log-odds of its share, and
+        slope, start: Of the number, or of the log-odds, on the judgement.
+        sd: Of a number about that line; 0 for a class.
+        mean, spread: Of the number among real pictures; for a class the log-odds of its share, and
             0.
     """
 

@@ -45,10 +45,10 @@ class Side:
     """The pictures of one set against all prompts.
 
     Attributes:
-        patients: whose pictures; None where nobody knows.
+        patients: Patient of each picture; None: unknown.
         own: int [N], the place of each picture's prompt.
         scores: float [N, P], how well each prompt goes with each picture.
-        ranked: the first M of the prompts are those of the pictures, which are ranked.
+        ranked: The first M of the prompts are those of the pictures, which are ranked.
     """
 
     patients: list[str] | None

@@ -23,8 +23,8 @@ class RequestedChanges:
         touched: bool [E, K]: what was to change.
         names: [E], kinds of change of each edit: `age up`, `diagnosis=dementia`, `findings=Effusion
             removed`.
-        places: kind of change -> (which judge, the value that it should then see; 0 for a number).
-        numbers: kinds of change of numeric attributes.
+        places: Kind of change -> (which judge, the value that it should then see; 0 for a number).
+        numbers: Kinds of change of numeric attributes.
     """
 
     before: np.ndarray

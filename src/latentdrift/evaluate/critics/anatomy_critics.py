@@ -79,7 +79,7 @@ class Realism:
     Attributes:
         n: Numbers of images learned from, of real and synthetic images, of real patients, and of
             different synthetic
-            images: an image that is repeated counts once in intervals.
+            images: An image that is repeated counts once in intervals.
         controls: By row of CONTROLS.
         beyond: Share of the synthetic images beyond the limit under which ORDINARY of the real ones
             lie.

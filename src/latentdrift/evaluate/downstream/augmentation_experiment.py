@@ -163,12 +163,12 @@ class Trial:
     """Settings of the training of all networks.
 
     Attributes:
-        task: what they learn.
-        steps: optimiser steps of each.
-        repeats: seeds.
-        resampling: resamples of test patients behind each interval.
-        seed: of networks and of their training.
-        device: where they run.
+        task: Task that they learn.
+        steps: Optimiser steps of each.
+        repeats: Seeds.
+        resampling: Resamples of test patients behind each interval.
+        seed: Seed of the networks and their training.
+        device: Where they run.
         gan: (lesson of real pictures, lesson of synthetic ones) -> as many pictures as these, by a
             GAN; None: no such arms.
     """
@@ -202,11 +202,11 @@ class Trial:
         """Train all of them, and say what came of it; see `report.py` for the fields.
 
         Args:
-            train: real pictures to learn from.
-            test: real pictures of other patients.
-            synthetic: what is judged.
-            by: an attribute for whose values every arm is also tested; None for none.
-            report: told how many learners are done.
+            train: Real pictures to learn from.
+            test: Real pictures of other patients.
+            synthetic: Synthetic images.
+            by: An attribute for whose values every arm is also tested; None for none.
+            report: Told how many learners are done.
 
         Raises:
             InputError: Too few pictures in one of the sets, or a table without the attribute.

@@ -38,10 +38,10 @@ class Classes:
         first such category but sex.
 
         Args:
-            cohort: Whose images.
-            by: What the user wrote.
+            cohort: Cohort of the images.
+            by: Value of the option.
             option: The parameter that names the class, for errors.
-            splits: Which split is learned from, and which one is tested on.
+            splits: Training and test split.
 
         Raises:
             OptionError: An attribute that is unknown, a number or has another number of values; an

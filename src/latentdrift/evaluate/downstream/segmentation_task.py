@@ -34,9 +34,9 @@ class Masked:
 
     Attributes:
         x: float32 [N, 3, S, S] in [0, 1].
-        masks: int64 [N, S, S] below `labels`, 0 outside.
-        labels: how many there are, with the outside.
-        patients: whose picture each one is; None where nobody knows.
+        masks: Int64 [N, S, S] below `labels`, 0 outside.
+        labels: Number of labels, with 0 for the outside.
+        patients: Patient of each picture; None: unknown.
     """
 
     x: Tensor
@@ -89,8 +89,8 @@ class Segmenting:
     Attributes:
         sources: `train`, `made` and `test` -> (cohort, column that names masks, the position of
             each of the set's images).
-        values: of the masks, but 0.
-        column: as it was asked for.
+        values: Labels of the masks, except 0.
+        column: As it was asked for.
     """
 
     sources: Mapping[str, tuple[Cohort, str, Sequence[int]]]

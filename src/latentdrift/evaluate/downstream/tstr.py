@@ -48,7 +48,7 @@ class Labelled:
     Attributes:
         x: float32 [N, 3, S, S] in [0, 1].
         labels: int [N], 1 for the class that is looked for and 0 for the rest.
-        patients: whose picture each one is; None where nobody knows.
+        patients: Patient of each picture; None: unknown.
     """
 
     x: Tensor
@@ -178,13 +178,13 @@ def utility(
     """Train a classifier in one or several stages, and test it.
 
     Args:
-        train: What is learned, one set after another; the stages share the steps.
+        train: Training images of each stage; the stages share the steps.
         test: Real pictures of patients whom `train` does not hold.
         steps: Optimiser steps in all.
-        seed: Of the network, the batches and the augmentation; the same seed gives the same scores.
+        seed: Seed of network, batches and augmentation; equal seeds give equal scores.
         resampling: Resamples of test patients behind the interval; None: no interval.
         device: Where the network runs.
-        network: What learns; the pictures have its size.
+        network: Kind of network; the images have its size.
         augmentation: A row of AUGMENTATIONS.
 
     Raises:

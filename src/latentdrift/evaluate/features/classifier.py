@@ -23,9 +23,9 @@ class Network:
     """A kind of network.
 
     Attributes:
-        name: what it is called.
-        size: pixels on a side at which it looks.
-        rate: its learning rate.
+        name: Name of the network.
+        size: Pixels on a side at which it looks.
+        rate: Its learning rate.
         make: (seed, outputs) -> a new one, pictures [B, 3, size, size] in [-1, 1] -> [B, outputs].
     """
 

@@ -165,7 +165,7 @@ def by_cell(maps: Sequence[Tensor]) -> Tensor:
     """Mean and spread of every channel in each cell of a CELLS × CELLS grid.
 
     Args:
-        maps: layers [B, C, h, w] each.
+        maps: Layers [B, C, h, w] each.
 
     Returns:
         [B, 2 CELLS² ΣC].
@@ -414,12 +414,12 @@ def load_features(
     """Open feature spaces by name.
 
     Args:
-        texts: as `parse` reads them.
-        pocket: the encoder behind the row `pocket`: tensor [B, 3, R, R] in [-1, 1] -> [B, D].
-        pocket_maps: its layers, for features that keep where things are.
+        texts: Values of the option `features`, see `parse`.
+        pocket: The encoder behind the row `pocket`: tensor [B, 3, R, R] in [-1, 1] -> [B, D].
+        pocket_maps: Layers of the pocket base, for features by cell.
         resolution: R, the size the encoder was trained at.
-        device: where the networks run.
-        learned: what the row `ssl` learns from. Named alone it brings `pocket` along,
+        device: Device of the networks.
+        learned: Training images of the row `ssl`. Named alone it brings `pocket` along,
             because in-domain numbers stand beside general ones.
     """
     parsed = [

@@ -23,9 +23,9 @@ def nearest_features(
     of pairs at a time.
 
     Args:
-        query: features [N, D], like `train` also on disk.
-        train: features [T, D] of one or several sets, whose places are counted on.
-        forbidden: pairs that do not count.
+        query: Features [N, D], like `train` also on disk.
+        train: Features [T, D] of one or several sets, whose places are counted on.
+        forbidden: Pairs that do not count.
 
     Returns:
         Value NaN where nothing may count.
@@ -106,11 +106,11 @@ def nearness(
     the floor by definition.
 
     Args:
-        synthetic, held_out: nearest distances [N] and [M]. Held-out pictures that stand in the
+        synthetic, held_out: Nearest distances [N] and [M]. Held-out pictures that stand in the
             training set too (distance 0) are left out.
-        units: the patient of each of them, from `groups`: [N] and [M]. Both are resampled.
-        train: number of training pictures.
-        resampling: resamples behind the interval.
+        units: The patient of each of them, from `groups`: [N] and [M]. Both are resampled.
+        train: Number of training pictures.
+        resampling: Resamples behind the interval.
     """
     known = np.isfinite(held_out) & (held_out > 0)
     held_out = held_out[known]

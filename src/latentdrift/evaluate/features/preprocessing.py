@@ -22,8 +22,8 @@ class Entrance:
     """Preprocessing of one model.
 
     Attributes:
-        size: pixels on a side.
-        mean, sd: of each of the three channels, of pictures in [0, 1].
+        size: Pixels on a side.
+        mean, sd: Mean and deviation of the three channels, for images in [0, 1].
     """
 
     size: int

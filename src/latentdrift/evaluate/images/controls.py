@@ -179,7 +179,7 @@ def ruined(
         name: A row of CONTROLS.
         images: Float [N, H, W, 3] in [0, 1], of at least two patients.
         patients: The patient of each image; None where every image is its own patient.
-        generator: Of patches, phases, fields and partners.
+        generator: Generator of patches, phases, fields and partners.
 
     Returns:
         Float32 [N, H, W, 3] in [0, 1].

@@ -194,10 +194,10 @@ class EvaluationImages:
     Attributes:
         images: float32 [N, H, W, 3] in [0, 1], an array or `Pictures` on disk; grey pictures have
             three equal channels.
-        patients: whose picture each one is; None where nobody knows, and then every picture counts
+        patients: Patient of each picture; None: unknown, and then every picture counts
             as its own patient.
-        names: what to call each picture in a report; default: its position.
-        attributes: one row per picture, if there is a table.
+        names: Name of each picture in a report; default: its position.
+        attributes: One row per picture, if there is a table.
     """
 
     images: Any

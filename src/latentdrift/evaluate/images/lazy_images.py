@@ -22,10 +22,10 @@ class Pictures:
     `np.asarray` reads them all.
 
     Attributes:
-        read: place of a picture -> [H, W, 3].
+        read: Place of a picture -> [H, W, 3].
         size: (H, W).
-        keys: what tells the contents of each picture from any other's, its size included.
-        names: what to call each picture.
+        keys: Key of each picture, from its contents and size.
+        names: Name of each picture.
     """
 
     read: Callable[[int], np.ndarray]

@@ -62,7 +62,7 @@ class Structure:
 
     Attributes:
         sides: [N, 1, side, side] for each of SIDES.
-        grain: which share of the mean square of each is white grain [N, len(SIDES)].
+        grain: Which share of the mean square of each is white grain [N, len(SIDES)].
     """
 
     sides: list[Spool]
@@ -177,9 +177,9 @@ def nearest(
 
     Args:
         query: N pictures.
-        train: from `structure`, of T pictures.
-        forbidden: pairs that do not count, e.g. two visits of one patient.
-        common: sets of pictures whose common part is taken off; default: `train`.
+        train: From `structure`, of T pictures.
+        forbidden: Pairs that do not count, e.g. two visits of one patient.
+        common: Sets of pictures whose common part is taken off; default: `train`.
 
     Returns:
         Value -1 where nothing may count.
@@ -364,8 +364,8 @@ def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
     is needed.
 
     Args:
-        ours: unit vectors [P, D].
-        view: views w, and their slopes dw with respect to M moves [P, 1 + M, size, size].
+        ours: Unit vectors [P, D].
+        view: Views w, and their slopes dw with respect to M moves [P, 1 + M, size, size].
     """
     rows = torch.cat([ours[:, None], view.flatten(2)], 1)
     products = rows @ rows.transpose(1, 2)

@@ -51,9 +51,9 @@ class Balls:
         weight; their weights; and k.
 
         Args:
-            weight_a: weights of the images of a [N]; 0 leaves an image out.
-            weight_b: weights of the images of b [M].
-            of_a: the balls of a, else those of b.
+            weight_a: Weights of the images of a [N]; 0 leaves an image out.
+            weight_b: Weights of the images of b [M].
+            of_a: The balls of a, else those of b.
         """
         i = np.flatnonzero(weight_a)
         j = np.flatnonzero(weight_b)

@@ -99,9 +99,9 @@ def search(
     """Thresholds, and the nearest training image of synthetic and of held-out images.
 
     Args:
-        synthetic: images to search for copies.
-        train: training images.
-        real: held-out pictures; pairs of one patient do not count. May be `train` itself: each
+        synthetic: Images to search for copies.
+        train: Training images.
+        real: Held-out pictures; pairs of one patient do not count. May be `train` itself: each
             picture is left out for itself.
     """
     ruler = Ruler.of(train, real)
@@ -160,10 +160,10 @@ def find_copies(
     """Count copies, and compare nearness with that of held-out patients.
 
     Args:
-        real: held-out pictures, or `train` with known patients; pairs of one patient do not count.
-        synthetic: images to search for copies.
-        train: training images.
-        resampling: resamples behind the intervals.
+        real: Held-out pictures, or `train` with known patients; pairs of one patient do not count.
+        synthetic: Images to search for copies.
+        train: Training images.
+        resampling: Resamples behind the intervals.
 
     Returns:
         metrics `copies` (value: number of copies; floor: number among as many held-out pictures)

@@ -98,7 +98,7 @@ class Gate:
         every training picture is another patient's.
 
         Args:
-            originals: What was edited [N].
+            originals: Edited images [N].
             changed: The counterfactuals [N].
             size: Pixels on a side of the compared images.
         """

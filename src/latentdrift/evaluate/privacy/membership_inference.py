@@ -35,9 +35,9 @@ class Losses:
     """Losses of N images, each at the same times and noise under both models.
 
     Attributes:
-        member: whether the model was trained on each [N].
-        adapted, base: mean losses [N], above 0.
-        patients: whose pictures they are; None where nobody knows.
+        member: Whether the model was trained on each [N].
+        adapted, base: Mean losses [N], above 0.
+        patients: Patient of each picture; None: unknown.
     """
 
     member: np.ndarray

@@ -35,9 +35,9 @@ class Repeats:
     ones, then the training ones.
 
     Attributes:
-        query: positions in the real set [Q], which are those in the gallery.
-        patients: of the gallery [G].
-        pictures: which picture each one of the gallery is [G]; one that stands there twice has one
+        query: Positions in the real set [Q], which are those in the gallery.
+        patients: Patient of each picture in the gallery [G].
+        pictures: Which picture each one of the gallery is [G]; one that stands there twice has one
             number.
     """
 
@@ -132,12 +132,12 @@ def closer(
     visit of the same patient.
 
     Args:
-        synthetic, own, held_out: nearness (the larger, the nearer) of synthetic pictures to the
+        synthetic, own, held_out: Nearness (the larger, the nearer) of synthetic pictures to the
             training set [N], of repeat visits to the nearest visit of the same patient [Q], and of
             held-out patients to the training set [M].
-        units: the patients of the synthetic pictures [N] and of the repeat visits [Q]. Both are
+        units: The patients of the synthetic pictures [N] and of the repeat visits [Q]. Both are
             resampled.
-        resampling: resamples behind the interval.
+        resampling: Resamples behind the interval.
 
     Returns:
         A metric; value: the share of pairs of a synthetic picture and a repeat visit, ties counted
@@ -176,10 +176,10 @@ def recognition(
     nothing without repeat visits.
 
     Args:
-        real, synthetic, train: the images.
+        real, synthetic, train: The images.
         copies: Result of the copy search: the nearest training images by pixels.
-        spaces: label -> features of the three sets.
-        resampling: resamples behind each interval.
+        spaces: Label -> features of the three sets.
+        resampling: Resamples behind each interval.
     """
     again = repeats(real, train)
     if again is None:

@@ -50,11 +50,11 @@ def choose(
     """n pictures of each kind in the order in which they are shown.
 
     Args:
-        real, synthetic: pictures of one size.
-        n: of each kind.
-        by: an attribute of both, of whose values the synthetic pictures get as many as the real
+        real, synthetic: Pictures of one size.
+        n: Number of images of each kind.
+        by: An attribute of both, of whose values the synthetic pictures get as many as the real
             ones where they can.
-        seed: of the choice and of the order.
+        seed: Seed of the choice and of the order.
 
     Raises:
         OptionError: `by` is no attribute of both.

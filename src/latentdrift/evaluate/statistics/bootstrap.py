@@ -90,10 +90,10 @@ def draws(
     and Hinkley 1997, sec. 3.8).
 
     Args:
-        units: the unit of each picture, from `groups`.
-        count: number of resamples.
-        generator: source of randomness.
-        distinct: a resample that happens to hold fewer different units is drawn again; a covariance
+        units: The unit of each picture, from `groups`.
+        count: Number of resamples.
+        generator: Source of randomness.
+        distinct: A resample that happens to hold fewer different units is drawn again; a covariance
             needs two.
     """
     total = int(units.max()) + 1

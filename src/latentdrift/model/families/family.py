@@ -122,7 +122,7 @@ class Family(ABC):
         return f"{self.network_folder}/{self.weights[self.network_folder]}.safetensors"
 
     def check_supported(self, kind: str, name: str) -> None:
-        """See that a method, an editor or a format works with this family.
+        """Check that a method, an editor or a format works with this family.
 
         Args:
             kind: "method", "editor" or "format".

@@ -365,7 +365,7 @@ def _load_tokenizer(folder: Path, vocabulary: int) -> Any:
 
 
 def _check_fit(folder: Path, vae: Any, unet: Any, text_encoder: Any) -> None:
-    """See that the U-Net reads the autoencoder's latents and the text encoder's embeddings.
+    """Check that the U-Net reads the autoencoder's latents and the text encoder's embeddings.
 
     Raises:
         BaseModelError: It reads something else.
