@@ -136,7 +136,11 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
 
 
 def fit(options: config.FitOptions, quiet: bool = False) -> Result:
-    """Adapt a base to a cohort, and write the adapter."""
+    """Adapt a base to a cohort, and write the adapter.
+
+    Returns:
+        JSON values to show: the adapter's folder, losses and drift.
+    """
     from latentdrift.adapt.training.distributed import Processes
     from latentdrift.adapt.training.train import fit as train
     from latentdrift.data.cohort.cohort import Cohort

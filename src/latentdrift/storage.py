@@ -259,7 +259,12 @@ class Results:
         _remove_files(*old)
 
     def path(self, name: str, suffix: str = ".json") -> Path:
-        """Path of the result of a part, or of a file beside it."""
+        """Path of a part's result, or of a file beside it.
+
+        Args:
+            name: Name of the part.
+            suffix: Ending of the file, as ".png".
+        """
         return self.folder / f"{name}{suffix}"
 
 

@@ -154,7 +154,12 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 
 def group_of(model: type[Options], option: str) -> str:
-    """Heading of an option of a verb."""
+    """Heading of an option on help pages.
+
+    Args:
+        model: Option model of the verb.
+        option: Name of the option.
+    """
     exception = EXCEPTIONS.get((model.__name__, option))
     if exception is not None:
         return exception

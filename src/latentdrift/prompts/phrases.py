@@ -121,7 +121,12 @@ def is_missing(value: Any) -> bool:
 
 
 def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    """Attributes of a table row that `spec` names and that are not missing."""
+    """Attributes of a table row that are not missing.
+
+    Args:
+        row: Cells by column name.
+        spec: Attributes of the cohort; other columns are left out.
+    """
     return {name: row[name] for name in spec if name in row and not is_missing(row[name])}
 
 

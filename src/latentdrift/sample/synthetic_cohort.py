@@ -330,7 +330,15 @@ def quarantine(out: Path) -> Path:
 
 
 def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 8) -> np.ndarray:
-    """Pictures of one size, uint8 [H, W] or [H, W, 3], side by side in rows: [., ., 3] uint8."""
+    """Arrange images in rows.
+
+    Args:
+        pictures: uint8 [H, W] or [H, W, 3], all of one size, at least one.
+        columns: Images in a row.
+
+    Returns:
+        uint8 [., ., 3].
+    """
     tiles = [np.repeat(p[..., None], 3, -1) if p.ndim == 2 else p for p in pictures]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % min(columns, len(tiles)))
     wide = min(columns, len(tiles))

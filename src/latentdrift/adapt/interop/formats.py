@@ -287,7 +287,11 @@ def describe(foreign: Foreign, name: str) -> str:
 
 
 def read(foreign: Foreign, base: Base) -> ForeignWeights:
-    """Read a file of another tool and check that it fits a base.
+    """Read a file of another tool, and check that it fits a base.
+
+    Args:
+        foreign: The file.
+        base: Base that it must fit.
 
     Raises:
         AdapterError: Not a known format, or made for another base.

@@ -187,7 +187,12 @@ def shaped(base: Base, lora: Lora) -> Lora:
 
 
 def misfit(base: Base, lora: Lora) -> str | None:
-    """Reason why matrices do not fit a base; None where they do."""
+    """Reason why matrices do not fit a base; None where they do.
+
+    Args:
+        base: The base.
+        lora: Name of a module -> matrices.
+    """
     there = places(base)
     for name, pair in lora.items():
         if name not in there:

@@ -124,10 +124,18 @@ def _grey(mask: np.ndarray) -> np.ndarray:
 
 
 def census(cohort: Cohort, column: str, places: Iterable[int]) -> dict[int, int]:
-    """Labels of the masks of these rows, 0 among them -> number of images that have each.
+    """Count the images of each label in the masks of rows; label 0 is counted, too.
+
+    Args:
+        cohort: The cohort.
+        column: Column that names the mask files.
+        places: Positions of the rows.
+
+    Returns:
+        Label -> number of images.
 
     Raises:
-        CohortError: Some masks cannot be used; the first are named, each with what to do.
+        CohortError: Some masks cannot be used; the first are named, each with a remedy.
     """
     rows = cohort.rows().to_dict("records")
     counts = Counter[int]()

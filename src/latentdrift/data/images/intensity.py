@@ -129,7 +129,7 @@ def check_seen(pixels: np.ndarray, range: Range, path: Path | str) -> None:
 
 
 def is_range(low: float, high: float) -> bool:
-    """Whether two ends can be mapped to -1 and 1 in floating point."""
+    """Whether the ends of a range are finite and far enough apart to be mapped to -1 and 1."""
     return bool(np.isfinite(high - low)) and high - low > 1e-30
 
 

@@ -214,7 +214,16 @@ def _flips(grid: Grid, plane: Plane) -> tuple[bool, tuple[int, ...]]:
 
 
 def upright(grid: Grid, plane: Plane, stored: np.ndarray) -> np.ndarray:
-    """Flip and transpose a stored slice [H, W, ...] to the way it is displayed."""
+    """Flip and transpose a stored slice to the way it is displayed.
+
+    Args:
+        grid: The volume's grid.
+        plane: Plane of the slice.
+        stored: The slice along the two other stored axes, [., .] or [., ., 3].
+
+    Returns:
+        [H, W] or [H, W, 3], row 0 at the top.
+    """
     swapped, reversed_axes = _flips(grid, plane)
     return np.ascontiguousarray(
         np.flip(stored.swapaxes(0, 1) if swapped else stored, reversed_axes)
@@ -222,8 +231,13 @@ def upright(grid: Grid, plane: Plane, stored: np.ndarray) -> np.ndarray:
 
 
 def downright(grid: Grid, plane: Plane, pixels: np.ndarray) -> np.ndarray:
-    """Flip and transpose a displayed slice [H, W, ...] back to the way it is stored: undoes
-    `upright`."""
+    """Flip and transpose a displayed slice back to the way it is stored; undoes `upright`.
+
+    Args:
+        grid: The volume's grid.
+        plane: Plane of the slice.
+        pixels: [H, W] or [H, W, 3].
+    """
     swapped, reversed_axes = _flips(grid, plane)
     stored = np.flip(pixels, reversed_axes)
     return np.ascontiguousarray(stored.swapaxes(0, 1) if swapped else stored)

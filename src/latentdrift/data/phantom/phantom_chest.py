@@ -218,9 +218,13 @@ def draw_thorax(rng: np.random.Generator, sex: str, size: int) -> Thorax:
 
 
 def draw_lungs(rng: np.random.Generator, thorax: Thorax) -> np.ndarray:
-    """Signed distance in mm to both lungs [S, S]: rib cage, midline, diaphragm and apex, joined.
+    """Draw the signed distance in mm to both lungs, [S, S], positive inside.
 
-    The right dome of the diaphragm is the higher one.
+    Rib cage, midline, diaphragm and apex bound them. The right dome of the diaphragm is higher.
+
+    Args:
+        rng: Generator of the subject.
+        thorax: Its thorax.
     """
     across = thorax.across
     left_dome = rng.normal(-88.0, 5.0)
@@ -273,7 +277,14 @@ def draw_bones(rng: np.random.Generator, thorax: Thorax, size: int) -> Bones:
 
 
 def draw_vessels(rng: np.random.Generator, thorax: Thorax, size: int) -> np.ndarray:
-    """Shadow of the vessels [S, S]: rays and streaks that fade away from the hilum of each lung."""
+    """Draw the shadow of the vessels, [S, S]: rays and streaks that fade with distance from each
+    hilum.
+
+    Args:
+        rng: Generator of the subject.
+        thorax: Its thorax.
+        size: Pixels on a side.
+    """
     hilum_x = np.where(thorax.is_left, 34.0, -34.0)
     hilum_y = np.where(thorax.is_left, 38.0, 30.0)
     distance = np.hypot(thorax.x - hilum_x, thorax.y - hilum_y) + 1.0
@@ -347,7 +358,14 @@ def structures(subject: int, attributes: ChestAttributes, size: int) -> dict[str
 
 
 def heart(born: Anatomy, is_enlarged: bool) -> np.ndarray:
-    """Signed distance in mm to the heart [S, S]; about two thirds lie on the patient's left."""
+    """Signed distance in mm to the heart, [S, S], positive inside.
+
+    About two thirds of the heart lie on the patient's left.
+
+    Args:
+        born: Anatomy of the subject.
+        is_enlarged: Whether the subject has an enlarged heart.
+    """
     x = born.thorax.x
     y = born.thorax.y
     diameter = 2.0 * born.thorax.width * LUNG_WALL.max()  # mm, of the thorax

@@ -46,7 +46,15 @@ def is_complete(folder: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
-    """Names of the facts that differ from the edit in a folder; empty where there is no edit."""
+    """Names of the facts that differ from the edit in a folder.
+
+    Args:
+        folder: Folder of the edit.
+        facts: JSON values that determine the edit, see `EditRun.facts`.
+
+    Returns:
+        The names; empty where there is no edit, or none differs.
+    """
     if not (folder / NAME).is_file():
         return []
     recorded = json.loads((folder / NAME).read_text(encoding="utf-8"))

@@ -224,7 +224,12 @@ class Encoder:
     """Tokens of a text."""
 
     def pictures(self, images: EvaluationImages, device: str) -> np.ndarray:
-        """Unit vectors [N, D] of images."""
+        """Encode images as unit vectors [N, D].
+
+        Args:
+            images: The images.
+            device: Device of the model.
+        """
         parts = (images.images[start : start + BATCH] for start in range(0, len(images), BATCH))
         entered = (
             self.entrance.scale(resize(part, self.entrance.size).to(device)) for part in parts
@@ -234,7 +239,12 @@ class Encoder:
         )
 
     def texts(self, texts: list[str], device: str) -> np.ndarray:
-        """Unit vectors [P, D] of texts; longer texts are truncated."""
+        """Encode texts as unit vectors [P, D].
+
+        Args:
+            texts: P texts; longer ones than the model reads are truncated.
+            device: Device of the model.
+        """
         tokenizer_options: Any = {
             "padding": "max_length" if self.longest <= FULL else True,
             "truncation": True,
@@ -284,7 +294,12 @@ def load_encoder(name: str) -> Encoder:
 
 
 def by_encoder(encoder: Encoder, device: str = "cpu") -> Scorer:
-    """Scorer by a dual encoder: the cosine between image and sentence."""
+    """Scorer by a dual encoder: the cosine between image and sentence.
+
+    Args:
+        encoder: From `load_encoder`.
+        device: Device of the encoder.
+    """
 
     def score(
         real: EvaluationImages, synthetic: EvaluationImages, all_prompts: Prompts

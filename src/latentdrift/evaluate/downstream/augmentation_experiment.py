@@ -97,7 +97,12 @@ class Task(Protocol):
         data."""
 
     def chance(self, train: Any, test: Any) -> float:
-        """Measure of a prediction that does not depend on the images."""
+        """Measure of a prediction that does not depend on the images.
+
+        Args:
+            train: Training data of real images.
+            test: Test data.
+        """
 
     def seconds_per_step(self) -> float:
         """Seconds of an optimiser step on this machine, from a few real steps."""

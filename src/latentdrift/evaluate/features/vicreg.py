@@ -184,7 +184,15 @@ def view(x: Tensor, source: torch.Generator) -> Tensor:
 
 
 def loss(a: Tensor, b: Tensor) -> Tensor:
-    """Loss of the expanded vectors [B, E] of two views (Bardes et al. 2022, eqs. 1 to 6)."""
+    """VICReg loss of two views (Bardes et al. 2022, eqs. 1 to 6).
+
+    Args:
+        a: Expanded vectors of the first view, [B, E].
+        b: Expanded vectors of the second view, [B, E].
+
+    Returns:
+        Scalar.
+    """
     spread = sum((1 - (z.var(0) + 1e-4).sqrt()).relu().mean() for z in (a, b))
     covariances = [torch.cov(z.T).fill_diagonal_(0) for z in (a, b)]
     together = sum(c.square().sum() / len(c) for c in covariances)
@@ -192,6 +200,12 @@ def loss(a: Tensor, b: Tensor) -> Tensor:
 
 
 def encode(network: Encoder, images: np.ndarray, device: str) -> Tensor:
-    """Features [N, WIDTHS[-1]] of images [N, H, W, 3] in [0, 1] of any size."""
+    """Features [N, WIDTHS[-1]] of images.
+
+    Args:
+        network: The encoder, on `device`.
+        images: [N, H, W, 3] in [0, 1], of any size.
+        device: Device of the network.
+    """
     result: Tensor = network(resize(images, SIZE).to(device))
     return result

@@ -63,7 +63,12 @@ class Vectors:
         return cls(label, ours, theirs, known, train is not None and not _overlap(real, train))
 
     def take(self, real: np.ndarray, synthetic: np.ndarray) -> Vectors:
-        """Select real and synthetic images by their positions; the training images stay."""
+        """Select images by their positions; the training images stay.
+
+        Args:
+            real: Positions of real images.
+            synthetic: Positions of synthetic images.
+        """
         return Vectors(
             self.label, self.real[real], self.synthetic[synthetic], self.train, self.unseen
         )

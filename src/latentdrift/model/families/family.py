@@ -308,4 +308,9 @@ class Family(ABC):
 
     @abstractmethod
     def load_controlnet(self, folder: Path, dtype: torch.dtype) -> Any:
-        """Load a ControlNet, frozen and in evaluation mode."""
+        """Load a ControlNet, frozen and in evaluation mode.
+
+        Args:
+            folder: Folder of the ControlNet, as diffusers writes it.
+            dtype: Number format of its weights.
+        """

@@ -71,7 +71,7 @@ class StableDiffusion(Family):
         device: torch.device,
         dtype: torch.dtype,
     ) -> Components:
-        """Load autoencoder, text encoder, tokenizer and U-Net, checked to fit together."""
+        """Load autoencoder, text encoder, tokenizer and U-Net; see `Family.load`."""
         import diffusers
         from transformers import CLIPTextModel
         from transformers.utils import logging
@@ -91,7 +91,7 @@ class StableDiffusion(Family):
         return Components(vae, unet, {TEXT_ENCODER: text_encoder}, {TOKENIZER: tokenizer})
 
     def load_component(self, folder: Path, component: str, dtype: torch.dtype) -> Any:
-        """Load the U-Net, the text encoder or the autoencoder."""
+        """Load the U-Net, the text encoder or the autoencoder; see `Family.load_component`."""
         import diffusers
         from transformers import CLIPTextModel
 
@@ -271,7 +271,7 @@ class StableDiffusion(Family):
         )
 
     def load_controlnet(self, folder: Path, dtype: torch.dtype) -> Any:
-        """Load diffusers' `ControlNetModel`."""
+        """Load diffusers' `ControlNetModel`; see `Family.load_controlnet`."""
         from diffusers import ControlNetModel
 
         net = ControlNetModel.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True)
