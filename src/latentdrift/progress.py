@@ -38,7 +38,7 @@ class Bars(Protocol):
         """Show the bars."""
 
     def stop(self) -> None:
-        """Finish and remove the bars."""
+        """Finish the bars."""
 
 
 def bars(*, quiet: bool, transient: bool) -> Bars:

@@ -113,10 +113,14 @@ class Trainer:
     def update(self, batch: Batch) -> Outcome:
         """Make one optimiser step on the mean loss of a batch.
 
-        The batch is processed in parts. The step is skipped where loss or gradient are not finite.
+        The batch is processed in parts, of which each process takes its share. The step is skipped
+        where loss or gradient are not finite.
 
         Args:
-            batch: This process's share of the batch.
+            batch: Batch of all processes, equal in each of them.
+
+        Returns:
+            Loss before the step, gradient norm and learning rate.
         """
         # The gradient of a mean over a latent underflows in fp16; that of the sum does not. The
         # weights are float32.

@@ -150,7 +150,7 @@ def read_nifti(
     Raises:
         ImageError: 4-D, no plane, other plane, outside, no orientation, truncated, damaged,
             unsupported.
-        OptionError: The plane, position or window is not understood.
+        OptionError: The plane, position or window cannot be parsed.
     """
     path = Path(path)
     window = parse_window(window)

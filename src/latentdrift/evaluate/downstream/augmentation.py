@@ -31,7 +31,7 @@ def tone(x: Tensor, source: torch.Generator) -> Tensor:
 
 
 def shift(x: Tensor, source: torch.Generator) -> Tensor:
-    """Shift each image by up to SHIFT of 64 pixels; edges are repeated.
+    """Shift each image by up to SHIFT / 64 of its side in both directions; edges are repeated.
 
     Args:
         x: [B, C, S, S].

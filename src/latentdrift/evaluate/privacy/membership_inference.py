@@ -46,9 +46,10 @@ class Losses:
     patients: Sequence[str] | None = None
 
     def scores(self) -> dict[str, np.ndarray]:
-        """Membership scores [N], a row of SCORES each, higher for members.
+        """Membership scores [N] for each row of SCORES, higher for members.
 
-        They are the negative log-loss, and the log-loss of the base minus that of the adapter.
+        `loss` is -log(loss of the adapter). `ratio` is log(loss of the base) - log(loss of the
+        adapter).
         """
         return {"loss": -np.log(self.adapted), "ratio": np.log(self.base) - np.log(self.adapted)}
 
@@ -58,12 +59,16 @@ def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> dic
     curve.
 
     It is 0.5 for no separation and 1 for a complete one. A patient's score is the mean over images.
-    The interval resamples patients. `p` is the one-sided exact probability of such an area without
-    separation (Mann & Whitney 1947).
+    The interval resamples patients. `p` is the one-sided probability of such an area without
+    separation (Mann & Whitney 1947). It is valid for few patients, too.
 
     Args:
         losses: Losses of members and others.
         resampling: Resamples behind the intervals.
+
+    Returns:
+        Numbers of `patients` and `images`; for each row of SCORES auc, ci and p; `means` of the
+        losses.
 
     Raises:
         InputError: No images on one side, or losses that are not finite and above 0.

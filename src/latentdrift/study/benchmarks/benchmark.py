@@ -90,7 +90,7 @@ class Bench:
         """Refuse what cannot be run, before anything is.
 
         Raises:
-            OptionError: An unknown method, variant or class, or a drift that is not understood.
+            OptionError: An unknown method, variant or class, or a drift that cannot be parsed.
             CohortError: No test images, too few of a class, or too few patients who came twice.
         """
         for name in self.options.methods:
