@@ -246,7 +246,7 @@ def test_more_images_than_a_row_takes_are_sampled_and_counted():
     from dataclasses import replace
 
     out = judge(
-        replace(DISTANCES["kid"], most=20),
+        replace(DISTANCES["kid"], max_images=20),
         normal(50, 3, 0),
         normal(30, 3, 1),
         [str(i) for i in range(50)],
