@@ -210,6 +210,27 @@ def test_the_record_is_complete_and_names_nobody(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("lost", ["difference.png", "counterfactual.dcm", "mean.png"])
+def test_an_edit_with_a_deleted_file_is_not_complete(tmp_path: Path, lost: str) -> None:
+    subject = of_file(saved(tmp_path / "a.dcm"))
+    others = (subject.tensor(),)
+    write_counterfactual(tmp_path / "e", subject, as_it_was(subject, others=others), FACTS)
+    assert is_complete(tmp_path / "e", FACTS)
+    (tmp_path / "e" / lost).unlink()
+    assert not is_complete(tmp_path / "e", FACTS)
+
+
+def test_an_edit_of_an_earlier_version_is_complete_with_its_five_pictures(tmp_path: Path) -> None:
+    subject = raster(tmp_path)
+    write_counterfactual(tmp_path / "e", subject, as_it_was(subject), FACTS)
+    record = json.loads((tmp_path / "e" / "record.json").read_text())
+    del record["files"]
+    (tmp_path / "e" / "record.json").write_text(json.dumps(record))
+    assert is_complete(tmp_path / "e", FACTS)
+    (tmp_path / "e" / "absolute.png").unlink()
+    assert not is_complete(tmp_path / "e", FACTS)
+
+
 # --- sources in DICOM
 # -------------------------------------------------------------------------------------------------
 

@@ -40,9 +40,22 @@ BEFORE = {True: "original", False: "reconstruction"}
 change alone."""
 
 
+REQUIRED_FILES = (
+    "original.png",
+    "reconstruction.png",
+    "counterfactual.png",
+    "difference.png",
+    "absolute.png",
+)
+"""Files that every edit has. A record of an earlier version names no files."""
+
+
 def is_complete(folder: Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a folder holds the edit that these facts describe."""
-    return (folder / NAME).is_file() and not differing(folder, facts)
+    """Whether a folder holds the edit that these facts describe, with every file of its record."""
+    if not (folder / NAME).is_file() or differing(folder, facts):
+        return False
+    recorded = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    return all((folder / name).is_file() for name in recorded.get("files", REQUIRED_FILES))
 
 
 def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
@@ -180,6 +193,7 @@ def _write_files(
             "unit": "share of the intensity range",
             "intensity_range": [float(edge) for edge in subject.image.range],
         },
+        "files": sorted(path.name for path in aside.iterdir()),
         "versions": versions(),
         "synthetic": True,
     }
