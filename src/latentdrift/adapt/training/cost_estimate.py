@@ -96,7 +96,8 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
         options: Options of `fit`.
 
     Returns:
-        The answer of `fit --dry-run`: numbers of images, parameters and steps, seconds, bytes.
+        The answer of `latentdrift fit --dry-run`: numbers of images, parameters and steps, seconds,
+        bytes.
 
     Raises:
         OptionError, CohortError: As `fit` raises them before work starts.

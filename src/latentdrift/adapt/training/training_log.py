@@ -16,7 +16,7 @@ from latentdrift.adapt.training.trainer import Outcome
 from latentdrift.config import FitOptions
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.model.adapter_info import PreviewVerdict
-from latentdrift.progress import ProgressCallback
+from latentdrift.progress import ProgressCallback, Update
 from latentdrift.storage import written
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class TrainingLog:
         self.run = run
         self.board = tracker(options.tracker).open(run.folder, begin)
         self.bars = progress.bars(quiet=quiet, transient=False)
-        self.steps = options.steps
-        self.training = self.bars.add(options.method, done=begin, at_once=False)
+        self.options = options
+        self.training: Update | None = None
 
     def __enter__(self) -> TrainingLog:
         self.bars.start()
@@ -64,7 +64,9 @@ class TrainingLog:
         """
         self.run.log(step=done, loss=outcome.loss, norm=outcome.norm, rate=outcome.rate)
         self.board.log({"loss/train": outcome.loss, "gradient norm": outcome.norm}, done)
-        self.training(done, self.steps, f"loss {outcome.loss:.4f}")
+        if self.training is None:  # the first step counts for no estimate: it warms up
+            self.training = self.bars.add(self.options.method, done=done)
+        self.training(done, self.options.steps, f"loss {outcome.loss:.4f}")
 
     def held_out(self, done: int, loss: float | None) -> None:
         """Log the held-out loss after `done` steps; None logs nothing."""

@@ -324,8 +324,8 @@ def survey(options: ImportOptions) -> dict[str, Any]:
         options: Options of `import`.
 
     Returns:
-        The answer of `import --dry-run`. `files_with_a_row` is None where rows are matched by DICOM
-        headers, which are not read.
+        The answer of `latentdrift import --dry-run`. `files_with_a_row` is None where rows are
+        matched by DICOM headers, which are not read.
 
     Raises:
         OptionError, InputError, CohortError, ResourceError: As `import_cohort` before it reads
