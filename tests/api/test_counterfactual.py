@@ -12,8 +12,6 @@ from PIL import Image
 import latentdrift as ld
 from latentdrift.errors import InputError
 
-CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
-
 
 def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image)
@@ -31,7 +29,6 @@ def test_edit_gives_a_counterfactual_of_the_image(
         strength=0.5,
         progress=False,
         steps=4,
-        **CPU,
     )
     assert np.array_equal(pixels(edit.original), pixels(Image.open(source)))
     assert edit.image.size == edit.reconstruction.size == edit.original.size
@@ -45,7 +42,7 @@ def test_edit_gives_a_counterfactual_of_the_image(
 
 def test_edits_of_a_cohort_are_a_list(model: ld.Model, cohort: ld.Cohort) -> None:
     change: dict[str, Any] = {"split": "test", "age": "+3", "strength": 0.5}
-    few: dict[str, Any] = {"steps": 4, "progress": False, **CPU}
+    few: dict[str, Any] = {"steps": 4, "progress": False}
     edits = model.edit_all(cohort, **change, **few)
     assert len(edits) == len(cohort.rows("test"))
     with pytest.raises(InputError, match="counterfactuals, and `edit` returns one"):

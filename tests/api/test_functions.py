@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from PIL import Image
 
 import latentdrift as ld
 from latentdrift import config, service
+from latentdrift.api.functions import _model_options
 from latentdrift.errors import AdapterError, OptionError
 
 CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
@@ -73,7 +76,7 @@ def test_an_unknown_option_names_the_nearest(cohort: ld.Cohort, tmp_path: Path) 
 
 
 def test_generate_draws_what_the_verb_draws(model: ld.Model, tmp_path: Path) -> None:
-    images = model.generate("brain mri", n=3, progress=False, **FEW, **CPU)
+    images = model.generate("brain mri", n=3, progress=False, **FEW)
     run = model.adapters[0].place
     options = config.GenerateOptions(
         adapter=str(run), prompt=("brain mri",), n=3, out=tmp_path / "verb", **FEW, **CPU
@@ -86,14 +89,36 @@ def test_generate_draws_what_the_verb_draws(model: ld.Model, tmp_path: Path) -> 
     assert np.array_equal(pixels(images[:2][1]), pixels(images[1]))
 
 
+@pytest.mark.parametrize("name", ["adapter", "also", "base", "device", "precision"])
+def test_a_loaded_model_refuses_what_it_was_loaded_with(
+    name: str, model: ld.Model, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=rf"`{name}` cannot be given here.*`Model.load\("):
+        model.generate("brain", out=tmp_path / "images", **{name: "cpu"})
+    with pytest.raises(OptionError, match=rf"`{name}` cannot be given here"):
+        model.edit(tmp_path / "scan.png", **{name: "cpu"})
+    with pytest.raises(OptionError, match="unknown option 'devise'") as error:
+        model.edit_all(tmp_path / "scan.png", devise="cpu")
+    known = str(error.value).partition("known: ")[2].partition(" (")[0].split(", ")
+    assert "strength" in known and name not in known
+    assert name not in inspect.signature(ld.Model.edit).parameters
+    assert not (tmp_path / "images").exists()
+
+
+def test_the_record_names_the_device_and_precision_of_the_loaded_model(model: ld.Model) -> None:
+    images = model.generate("brain", n=1, progress=False, **FEW)
+    options = json.loads((images.folder / "record.json").read_text())["options"]
+    assert (options["device"], options["precision"], options["base"]) == ("cpu", "fp32", None)
+    elsewhere = replace(model, base=replace(model.base, name="moved"))
+    assert _model_options(elsewhere)["base"] == "moved"
+
+
 def test_a_base_alone_draws(tiny_base_folder: Path) -> None:
     base = ld.Model.load(str(tiny_base_folder), device="cpu", precision="fp32")
-    assert len(base.generate("brain", n=1, progress=False, **FEW, **CPU)) == 1
+    assert len(base.generate("brain", n=1, progress=False, **FEW)) == 1
 
 
 def test_a_model_without_a_folder_cannot_be_named(model: ld.Model) -> None:
-    from dataclasses import replace
-
     nameless = replace(model, adapters=(replace(model.adapters[0], place=None),))
     with pytest.raises(AdapterError, match="bring it in with `latentdrift adopt"):
-        nameless.generate("brain", **FEW, **CPU)
+        nameless.generate("brain", **FEW)

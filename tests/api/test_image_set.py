@@ -10,14 +10,11 @@ import pytest
 import latentdrift as ld
 from latentdrift.errors import InputError
 
-CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
-
-
 FEW: dict[str, Any] = {"steps": 2, "seed": 3}
 
 
 def test_images_are_copied_whole_and_never_over_others(model: ld.Model, tmp_path: Path) -> None:
-    images = model.generate(["brain", "brain mri"], n=2, progress=False, **FEW, **CPU)
+    images = model.generate(["brain", "brain mri"], n=2, progress=False, **FEW)
     saved = images.save(tmp_path / "kept")
     assert ld.Cohort.load(saved).fingerprint == images.cohort.fingerprint
     assert (saved / "record.json").is_file()
@@ -26,7 +23,7 @@ def test_images_are_copied_whole_and_never_over_others(model: ld.Model, tmp_path
 
 
 def test_temporary_images_go_with_their_set(model: ld.Model) -> None:
-    images = model.generate("brain", n=1, progress=False, **FEW, **CPU)
+    images = model.generate("brain", n=1, progress=False, **FEW)
     folder = images.folder
     assert folder.is_dir()
     del images
@@ -34,7 +31,7 @@ def test_temporary_images_go_with_their_set(model: ld.Model) -> None:
 
 
 def test_objects_show_themselves(model: ld.Model, cohort: ld.Cohort) -> None:
-    images = model.generate("brain", n=2, progress=False, **FEW, **CPU)
+    images = model.generate("brain", n=2, progress=False, **FEW)
     assert images._repr_html_().count("<img") == 2
     html = cohort._repr_html_()
     assert "12 images of 6 patients" in html and "<img" in html

@@ -6,14 +6,11 @@ from typing import Any
 
 import latentdrift as ld
 
-CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
-
-
 FEW: dict[str, Any] = {"steps": 2, "seed": 3}
 
 
 def test_a_report_has_the_numbers_of_its_file(model: ld.Model, cohort: ld.Cohort) -> None:
-    images = model.generate(like=cohort, n=8, progress=False, **FEW, **CPU)
+    images = model.generate(like=cohort, n=8, progress=False, **FEW)
     report = ld.evaluate(
         real=cohort, synthetic=images, split="train", bootstrap=10, device="cpu", progress=False
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from latentdrift import config, service
 from latentdrift.api.counterfactual import Counterfactual
@@ -17,8 +17,11 @@ from latentdrift.api.scratch import ResultFolder
 from latentdrift.api.values import options_of
 from latentdrift.config.signature import document
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import AdapterError, InputError
-from latentdrift.model.model import Model
+from latentdrift.errors import AdapterError, InputError, OptionError, unknown
+from latentdrift.model.base import PRECISIONS
+from latentdrift.model.model import SET_AT_LOAD, Model
+
+ModelOptions = TypeVar("ModelOptions", config.GenerateOptions, config.EditOptions)
 
 
 def import_images(source: Path | str, *, progress: bool = True, **options: Any) -> Cohort:
@@ -99,8 +102,8 @@ def generate(
         CohortError: All images repeat training images, and were held back.
     """
     place = ResultFolder.open(out, "synthetic")
-    values = {**_references(model), "prompt": prompt, "out": place.path, **options}
-    built = options_of(config.GenerateOptions, values)
+    values = {"prompt": prompt, "out": place.path}
+    built = _options_with_model(config.GenerateOptions, model, values, options)
     service.run("generate", built, quiet=not progress, model=model)
     return ImageSet(place.path, place.keeper)
 
@@ -167,8 +170,8 @@ def edit_all(
         OptionError, InputError, CohortError: As `edit`.
     """
     place = ResultFolder.open(out, "edits")
-    values = {"source": source, "given": given or {}, "set": set or {}, **options}
-    built = options_of(config.EditOptions, {**_references(model), "out": place.path, **values})
+    values = {"source": source, "given": given or {}, "set": set or {}, "out": place.path}
+    built = _options_with_model(config.EditOptions, model, values, options)
     service.run("edit", built, quiet=not progress, model=model)
     folders = sorted(path.parent for path in place.path.rglob("counterfactual.png"))
     folders_of_edits = [folder for folder in folders if "reverse" not in folder.parts]
@@ -203,8 +206,52 @@ def evaluate(
     return Report(place.path, place.keeper)
 
 
+def _options_with_model(
+    kind: type[ModelOptions], model: Model, values: Mapping[str, Any], options: Mapping[str, Any]
+) -> ModelOptions:
+    """Options of a verb that takes a loaded model.
+
+    Args:
+        kind: Option model of the verb.
+        model: The loaded model.
+        values: Options that the function has as parameters.
+        options: Further options, by name.
+
+    Raises:
+        OptionError: An option is unknown, not allowed, or set when the model is loaded.
+        AdapterError: An adapter of the model has no folder.
+    """
+    for name in options:
+        if name in SET_AT_LOAD:
+            raise OptionError(
+                f"`{name}` cannot be given here: the loaded model decides it; leave it out, or "
+                f"load the model with {_how_to_load(name)}"
+            )
+        if name not in kind.model_fields:
+            known = [field for field in kind.model_fields if field not in SET_AT_LOAD]
+            raise unknown("option", name, known)
+    return options_of(kind, {**_model_options(model), **values, **options})
+
+
+def _how_to_load(name: str) -> str:
+    """Call of `Model.load` that sets an option of SET_AT_LOAD."""
+    return "`Model.load(ADAPTER)`" if name == "adapter" else f"`Model.load(..., {name}=...)`"
+
+
+def _model_options(model: Model) -> dict[str, Any]:
+    """Options by which a replay loads the same model, on the same device."""
+    precisions = {dtype: name for name, dtype in PRECISIONS.items()}
+    moved = not model.is_base and model.base.name != model.info.base.name
+    return {
+        **_references(model),
+        "base": model.base.name if moved else None,
+        "device": str(model.base.device),
+        "precision": precisions[model.base.dtype],
+    }
+
+
 def _references(model: Model) -> dict[str, Any]:
-    """How options name a model: its adapter, or its base, and the adapters on top.
+    """Name a model in options: its adapter, or its base, and the adapters on top.
 
     Raises:
         AdapterError: An adapter was read from another tool's file and has no folder.
@@ -227,7 +274,7 @@ def _references(model: Model) -> dict[str, Any]:
 document(import_images, config.ImportOptions)
 document(write_phantom, config.PhantomOptions)
 document(fit, config.FitOptions)
-document(generate, config.GenerateOptions, "adapter", "also")
-document(edit, config.EditOptions, "adapter", "also")
-document(edit_all, config.EditOptions, "adapter", "also")
+document(generate, config.GenerateOptions, *SET_AT_LOAD)
+document(edit, config.EditOptions, *SET_AT_LOAD)
+document(edit_all, config.EditOptions, *SET_AT_LOAD)
 document(evaluate, config.EvaluateOptions)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from latentdrift.api.counterfactual import Counterfactual
     from latentdrift.api.image_set import ImageSet
 
+SET_AT_LOAD = ("adapter", "also", "base", "device", "precision")
+"""Options of `generate` and `edit` that `Model.load` takes, and a loaded model has already."""
+
 
 @dataclass(frozen=True)
 class LoadedAdapter:
@@ -202,6 +205,6 @@ class Model:
         return f"<Model: {self.base.name} with {adapters}>"
 
 
-document(Model.generate, GenerateOptions, "adapter", "also")
-document(Model.edit, EditOptions, "adapter", "also")
-document(Model.edit_all, EditOptions, "adapter", "also")
+document(Model.generate, GenerateOptions, *SET_AT_LOAD)
+document(Model.edit, EditOptions, *SET_AT_LOAD)
+document(Model.edit_all, EditOptions, *SET_AT_LOAD)
