@@ -7,10 +7,12 @@ import pytest
 from latentdrift.data.tables.column_map import (
     TableMap,
     check_columns,
+    fitting_presets,
     guess_map,
     load_map,
     load_preset,
     slug,
+    way_to_files,
 )
 from latentdrift.data.tables.tables import read_table
 from latentdrift.errors import InputError, OptionError
@@ -113,3 +115,16 @@ def test_slugs():
         "mmse_score",
         "column",
     ]
+
+
+def test_a_table_whose_titles_fit_a_preset_names_it(tmp_path):
+    nih = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender"
+    table = table_of(tmp_path, f"{nih},View Position\na.png,Mass,0,1,60,F,PA\n")
+    assert fitting_presets(table) == ["nih-chestxray14"]
+    assert "its titles fit `preset=nih-chestxray14`; its columns are: Image Index" in (
+        way_to_files(table)
+    )
+    other = table_of(tmp_path, "Probe,Age\na,1\n")
+    assert fitting_presets(other) == []
+    with pytest.raises(InputError, match=r"write a map with `file: COLUMN` .* are: Probe, Age"):
+        guess_map(other)

@@ -60,7 +60,7 @@ def _kohya_lora(source: Path, info: AdapterInfo, base: str | None, out: Path) ->
         "`models/Lora` (AUTOMATIC1111) or `models/loras` (ComfyUI), then "
         f"`<lora:{Path(name).stem}:1>` in a prompt"
     )
-    return {name: f"put it into {use}. For diffusers take `to=diffusers`"}
+    return {name: f"put it into {use}. For diffusers: `latentdrift export RUN --to diffusers`"}
 
 
 def _diffusers_words(

@@ -32,6 +32,7 @@ from latentdrift.data.importing.row_matching import HeaderLinks
 from latentdrift.data.importing.staging import Staging
 from latentdrift.data.importing.walk import Refusal, readable
 from latentdrift.data.tables.cell_parsing import CellError, Doubt, parse_date, read_outright
+from latentdrift.data.tables.column_map import way_to_files
 from latentdrift.data.tables.pseudonymization import repeats
 from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
 from latentdrift.storage import written
@@ -298,9 +299,11 @@ def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
         return plan.links.hint
     if plan.table is None:
         return None
+    if not headers:
+        return f"no image has a patient in a DICOM header; {way_to_files(plan.table)}"
     reason = "the map has no `file`, so rows are found by the patient in DICOM headers only"
     cells = plan.table.frame[plan.titles["patient"]]
-    if not headers or cells.empty:
+    if cells.empty:
         return reason
     return (
         f"{reason}: the table has patients such as '{cells.iloc[0]}', and the headers such as "

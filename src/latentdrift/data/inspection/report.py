@@ -182,7 +182,10 @@ def _ages_and_visits(inspection: dict[str, Any]) -> list[html_report.Block]:
     axes[1].set(xlabel="images per patient", ylabel="patients")
     if visits["days_between"]:
         axes[2].hist(visits["days_between"], bins=24, color=INK["train"])
-    axes[2].set(xlabel="days between visits", ylabel="pairs of visits")
+        axes[2].set(xlabel="days between visits", ylabel="pairs of visits")
+    else:
+        axes[2].text(0.5, 0.5, "no dates of visits", ha="center", va="center")
+        axes[2].axis("off")
     if inspection["ages"] or visits["images_per_patient"]:
         blocks.append(
             html_report.picture(

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -294,6 +295,13 @@ def load_map(path: Path) -> TableMap:
     return _checked(given, f"the map {path}")
 
 
+def _presets() -> dict[str, Any]:
+    presets: dict[str, Any] = yaml.load(
+        PRESETS_FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader
+    )
+    return presets
+
+
 def load_preset(name: str) -> TableMap:
     """Map of a known data set.
 
@@ -303,10 +311,31 @@ def load_preset(name: str) -> TableMap:
     Raises:
         OptionError: There is no such preset.
     """
-    presets = yaml.load(PRESETS_FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    presets = _presets()
     if name not in presets:
         raise unknown("preset", name, presets)
     return _checked(presets[name], f"the preset {name}")
+
+
+def way_to_files(table: Table) -> str:
+    """Say what leads from the rows of a table to image files: a preset that its titles fit, or a
+    map."""
+    columns = f"its columns are: {', '.join(table.frame.columns)}"
+    if fitting := fitting_presets(table):
+        return f"its titles fit `preset={fitting[0]}`; {columns}"
+    return f"write a map with `file: COLUMN` and give it with `map`; {columns}"
+
+
+def fitting_presets(table: Table) -> list[str]:
+    """List the presets whose columns all stand in a table."""
+    fitting = []
+    for name in _presets():
+        preset = load_preset(name)
+        if preset.file:
+            with suppress(InputError):
+                check_columns(preset, table)
+                fitting.append(name)
+    return fitting
 
 
 def guess_map(table: Table) -> TableMap:
@@ -324,8 +353,7 @@ def guess_map(table: Table) -> TableMap:
     if "file" not in columns and "patient" not in columns:
         raise InputError(
             f"it is not clear how the rows of {table.path.name}{table.where} and the images belong "
-            "together; write a map with `file: COLUMN` and give it with `map`; its columns are: "
-            f"{', '.join(table.frame.columns)}"
+            f"together; {way_to_files(table)}"
         )
     return _checked(columns, f"the table {table.path.name}")
 
