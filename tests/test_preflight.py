@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latentdrift import config, preflight
+from latentdrift import config, preflight, record
 from latentdrift.errors import AdapterError, InputError, LatentDriftError, OptionError
 
 
@@ -96,3 +96,41 @@ def test_a_base_needs_no_place_of_its_base(tiny_base_folder: Path, tmp_path: Pat
     )
     with pytest.raises(OptionError, match="is a base itself; leave `base` out"):
         preflight.check("generate", options)
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path, tiny_cohort_folder: Path) -> config.EvaluateOptions:
+    """Options of an evaluation, whose report is there."""
+    options = config.EvaluateOptions(
+        real=tiny_cohort_folder, synthetic=tiny_cohort_folder, out=tmp_path / "report"
+    )
+    record.write(options.out, "evaluate", options, inputs={}, results={})
+    (options.out / "cache").mkdir()
+    for name in ("report.json", "report.html", ".writing-report.html"):
+        (options.out / name).touch()
+    return options
+
+
+def test_a_report_of_the_same_options_is_made_again(evaluation: config.EvaluateOptions) -> None:
+    preflight.check("evaluate", evaluation)
+    preflight.check("evaluate", evaluation.model_copy(update={"device": "cpu"}))
+    (evaluation.out / "record.json").unlink()  # as an interrupted evaluation leaves it
+    preflight.check("evaluate", evaluation)
+
+
+def test_a_report_of_other_options_is_not_replaced(evaluation: config.EvaluateOptions) -> None:
+    other = evaluation.model_copy(update={"split": "validation"})
+    with pytest.raises(OptionError, match=r"other options: split \(test there, validation now\)"):
+        preflight.check("evaluate", other)
+
+
+def test_a_report_is_written_into_no_other_folder(evaluation: config.EvaluateOptions) -> None:
+    into_a_cohort = evaluation.model_copy(update={"out": evaluation.real})
+    with pytest.raises(InputError, match="is no file of a report; give an empty or new folder"):
+        preflight.check("evaluate", into_a_cohort)
+    record.write(evaluation.out, "audit", evaluation, inputs={}, results={})
+    with pytest.raises(InputError, match="holds the output of `audit`"):
+        preflight.check("evaluate", evaluation)
+    into_a_file = evaluation.model_copy(update={"out": evaluation.out / "report.json"})
+    with pytest.raises(InputError, match="is a file"):
+        preflight.check("evaluate", into_a_file)

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from latentdrift import config
+from latentdrift import config, record
 from latentdrift.config.parts import given
 from latentdrift.errors import AdapterError, InputError, OptionError
 from latentdrift.model import model_files as folders
@@ -34,7 +34,7 @@ def check(verb: str, options: config.Options) -> None:
         options: Its options.
 
     Raises:
-        OptionError: An unknown name, or an option without effect.
+        OptionError: An unknown name, an option without effect, or a report with other options.
         InputError, CohortError, AdapterError, BaseModelError: A path or model does not exist.
     """
     config.check_names(options)
@@ -44,6 +44,52 @@ def check(verb: str, options: config.Options) -> None:
         _check_paths(options)
     if isinstance(options, config.EditOptions):
         _check_edit(options)
+    if isinstance(options, config.EvaluateOptions):
+        _check_report_folder(options)
+
+
+REPORT_FILES = ("report.json", "report.html", record.NAME, "cache")
+"""Content of a folder that `evaluate` made."""
+NOT_COMPARED = ("out", "cache", "device")
+"""Options of `evaluate` that may differ from those of the report in its folder."""
+
+
+def _check_report_folder(options: config.EvaluateOptions) -> None:
+    """Check that `out` is free, or holds a report with these options.
+
+    Raises:
+        InputError: It is a file, holds anything else, or has a damaged record.
+        OptionError: It holds a report with other options.
+    """
+    out = options.out
+    if out.is_file():
+        raise InputError(f"{out} is a file; give an empty or new folder as `out`")
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    others = [name for name in names if name not in REPORT_FILES and not name.startswith(".")]
+    if others:
+        raise InputError(
+            f"{out} holds {others[0]}, which is no file of a report; give an empty or new folder "
+            "as `out`"
+        )
+    if record.NAME not in names:
+        return
+    recorded = record.read(out)
+    if recorded["verb"] != "evaluate":
+        raise InputError(
+            f"{out} holds the output of `{recorded['verb']}`; give an empty or new folder as `out`"
+        )
+    defaults = {name: field.default for name, field in type(options).model_fields.items()}
+    there = defaults | recorded["options"]
+    changed = [
+        f"{name} ({there[name]} there, {value} now)"
+        for name, value in options.model_dump(mode="json").items()
+        if name not in NOT_COMPARED and there[name] != value
+    ]
+    if changed:
+        raise OptionError(
+            f"{out} holds a report with other options: {', '.join(changed)}; give the same ones "
+            "to make it again, or another `out`"
+        )
 
 
 def _check_models(options: config.Options) -> None:

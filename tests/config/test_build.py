@@ -27,3 +27,16 @@ def test_right_values_are_options() -> None:
 def test_a_mistake_names_the_parameter(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(OptionError, match=sentence):
         config.build(config.FitOptions, values)
+
+
+@pytest.mark.parametrize(
+    ("split", "given"),
+    [
+        (["0.7", "0.3"], "2 given: 0.7, 0.3"),
+        (["0.7"], "1 given: 0.7"),
+        (["0.4", "0.3", "0.2", "0.1"], "4 given: 0.4, 0.3, 0.2, 0.1"),
+    ],
+)
+def test_a_wrong_number_of_shares_says_the_right_one(split: list[str], given: str) -> None:
+    with pytest.raises(OptionError, match=f"^`split` takes 3 values, such as .*0.15; {given}$"):
+        config.build(config.ImportOptions, {"source": "S", "out": "O", "split": split})

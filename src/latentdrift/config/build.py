@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -30,13 +30,27 @@ def build(model: type[SomeOptions], values: Mapping[str, Any]) -> SomeOptions:
     try:
         return model(**values)
     except ValidationError as error:
-        sentences = [_sentence(problem) for problem in error.errors()]
+        sentences = dict.fromkeys(_sentence(problem, model) for problem in error.errors())
         raise OptionError("; ".join(sentences)) from None
 
 
-def _sentence(problem: Any) -> str:
+def _sentence(problem: Any, model: type[Options]) -> str:
     name = str(problem["loc"][0]) if problem["loc"] else "options"
+    is_part_missing = problem["type"] == "missing" and len(problem["loc"]) > 1
+    if is_part_missing or problem["type"] == "too_long":
+        return _wrong_count(name, problem, model)
     if problem["type"] == "missing":
         return f"`{name}` is missing"
     message = problem["msg"]
     return f"`{name}` is {problem['input']!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _wrong_count(name: str, problem: Any, model: type[Options]) -> str:
+    """Sentence on an option of a fixed number of values that got another number."""
+    field = model.model_fields[name]
+    count = len(get_args(field.annotation))
+    given = ", ".join(map(str, problem["input"]))
+    example = ", ".join(map(str, field.default))
+    return (
+        f"`{name}` takes {count} values, such as {example}; {len(problem['input'])} given: {given}"
+    )

@@ -115,14 +115,13 @@ def test_another_scorer_ranks_otherwise(
 ) -> None:
     told = {}
     for name in ("judges", str(tiny_clip(tmp_path / "clip", tiny_base_folder))):
-        service.run(
-            "evaluate", asked(folders, tmp_path / "out", alignment=True, scorer=name), quiet=True
-        )
-        alignment = json.loads((tmp_path / "out" / "report.json").read_text())["alignment"]
+        out = tmp_path / f"report-{len(told)}"
+        service.run("evaluate", asked(folders, out, alignment=True, scorer=name), quiet=True)
+        alignment = json.loads((out / "report.json").read_text())["alignment"]
         told[alignment["retrieval"]["scorer"]] = alignment
         assert (
             f"{alignment['retrieval']['scorer']} ranks the"
-            in (tmp_path / "out" / "report.html").read_text()
+            in (out / "report.html").read_text()
         )
     assert set(told) == {"judges", "clip"} and told["judges"]["judged"] == told["clip"]["judged"]
     assert told["judges"]["retrieval"]["curve"] != told["clip"]["retrieval"]["curve"]
@@ -190,9 +189,8 @@ def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path
         CohortError,
         match=r"`alignment` learns from the train split, and that of cohort .* is empty",
     ):
-        dry_run.run(
-            "evaluate", asked(folders, tmp_path, alignment=True).model_copy(update={"real": real})
-        )
+        options = asked(folders, tmp_path / "out", alignment=True)
+        dry_run.run("evaluate", options.model_copy(update={"real": real}))
 
 
 def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_path: Path) -> None:
