@@ -119,10 +119,7 @@ def test_another_scorer_ranks_otherwise(
         service.run("evaluate", asked(folders, out, alignment=True, scorer=name), quiet=True)
         alignment = json.loads((out / "report.json").read_text())["alignment"]
         told[alignment["retrieval"]["scorer"]] = alignment
-        assert (
-            f"{alignment['retrieval']['scorer']} ranks the"
-            in (out / "report.html").read_text()
-        )
+        assert f"{alignment['retrieval']['scorer']} ranks the" in (out / "report.html").read_text()
     assert set(told) == {"judges", "clip"} and told["judges"]["judged"] == told["clip"]["judged"]
     assert told["judges"]["retrieval"]["curve"] != told["clip"]["retrieval"]["curve"]
 

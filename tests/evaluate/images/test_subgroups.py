@@ -58,8 +58,16 @@ def test_a_wrong_column_gets_a_sentence(column, says):
 
 
 def test_a_folder_of_images_has_no_column():
-    with pytest.raises(OptionError, match="synthetic images have no table"):
+    with pytest.raises(OptionError, match="synthetic images have no attributes"):
         places(EvaluationImages(np.zeros((1, 4, 4, 3))), "sex", "synthetic")
+
+
+@pytest.mark.parametrize("empty", [np.nan, None])
+def test_an_empty_column_is_called_empty(empty):
+    with pytest.raises(
+        OptionError, match="attribute 'sex' is empty in the table of the gen images"
+    ):
+        places(images(sex=[empty, empty]), "sex", "gen")
 
 
 def test_every_set_is_checked_for_the_column_before_anything_is_computed():
@@ -68,6 +76,6 @@ def test_every_set_is_checked_for_the_column_before_anything_is_computed():
     check(with_table, {"synthetic": with_table, "plain": without}, None)
     check(with_table, {"synthetic": with_table}, "sex")
     with pytest.raises(
-        OptionError, match="the plain images have no table, so there is no 'sex' to go by"
+        OptionError, match="the plain images have no attributes, so there is no 'sex' to go by"
     ):
         check(with_table, {"synthetic": with_table, "plain": without}, "sex")

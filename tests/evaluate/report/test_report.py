@@ -365,7 +365,7 @@ def test_several_sets_stand_beside_each_other(grouped, features, tmp_path):
 
 def test_an_unknown_attribute_is_noticed_before_anything_is_computed(sets):
     real = EvaluationImages(sets["real"].images, attributes=pd.DataFrame({"sex": ["F"] * 40}))
-    with pytest.raises(OptionError, match="synthetic images have no table"):
+    with pytest.raises(OptionError, match="synthetic images have no attributes"):
         evaluate(
             real,
             sets["synthetic"],

@@ -26,16 +26,23 @@ def places(images: EvaluationImages, column: str, whose: str) -> dict[str, np.nd
         whose: "real" or the name of the synthetic set, for messages.
 
     Raises:
-        OptionError: The set has no such column, or it holds numbers that are not ages.
+        OptionError: The set has no such column, it is empty, or it holds numbers that are not ages.
     """
     table = images.attributes if images.attributes is not None else pd.DataFrame()
     if column not in table:
         if len(table.columns):
             raise unknown(f"attribute of the {whose} images", column, table.columns)
         raise OptionError(
-            f"the {whose} images have no table, so there is no '{column}' to go by; give a cohort"
+            f"the {whose} images have no attributes, so there is no '{column}' to go by. A folder "
+            "of images has none, and neither have images drawn from a prompt; give a cohort with "
+            "attributes, or images that `latentdrift generate --like COHORT` drew"
         )
     values = table[column]
+    if values.isna().all():
+        raise OptionError(
+            f"the attribute '{column}' is empty in the table of the {whose} images; give another "
+            "`by`, or images with this attribute"
+        )
     if pd.api.types.is_numeric_dtype(values):
         if column != "age":
             raise OptionError(
