@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,16 +65,30 @@ def run(
     Raises:
         ResourceError: Another process writes to the same `out`.
     """
-    preflight.check(verb, options)
-    out = getattr(options, "out", None)
-    with (
-        held(out) if out and not distributed_ranks.rank() else nullcontext()
-    ):  # of several processes, the first one writes
+    with ready(verb, options):
         function = load(find(verb).function)
         result: Result = (
             function(options, quiet) if model is None else function(options, quiet, model)
         )
         return result
+
+
+@contextmanager
+def ready(verb: str, options: config.Options) -> Iterator[None]:
+    """Check the options of a verb, and lock its output until the verb is done.
+
+    Args:
+        verb: A row of VERBS.
+        options: Its options.
+
+    Raises:
+        ResourceError: Another process writes to the same `out`.
+    """
+    preflight.check(verb, options)
+    out = getattr(options, "out", None)
+    is_writer = not distributed_ranks.rank()  # of several processes, the first one writes
+    with held(out) if out and is_writer else nullcontext():
+        yield
 
 
 def load_model(
@@ -349,6 +363,23 @@ def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> Edi
     return run
 
 
+@dataclass(frozen=True)
+class Edits:
+    """Edits of one call of `edit`."""
+
+    folder: Path
+    images: int
+    """Number of edited images."""
+    released: tuple[Path, ...]
+    """Folder of each counterfactual, in the order of the images and values."""
+    held_back: tuple[str, ...]
+    """Names of the counterfactuals in quarantine."""
+    new_copies: int
+    """Number of counterfactuals that this call has moved to quarantine."""
+    quarantine: Path
+    """Folder of the counterfactuals that were held back."""
+
+
 def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None = None) -> Result:
     """Make counterfactuals, and write the images, their differences and a record for each.
 
@@ -357,6 +388,19 @@ def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None 
         quiet: Whether to show no progress.
         loaded: Model that the options name; None: it is loaded.
     """
+    edits = make_edits(options, quiet, loaded)
+    return {
+        "folder": str(edits.folder),
+        "images": edits.images,
+        "counterfactuals": len(edits.released),
+        **_quarantine_result(edits.quarantine, edits.new_copies),
+    }
+
+
+def make_edits(
+    options: config.EditOptions, quiet: bool = False, loaded: Model | None = None
+) -> Edits:
+    """Make the counterfactuals of `edit`; arguments as of `edit`."""
     from latentdrift.data.images.uids import Uids
     from latentdrift.data.tables.pseudonymization import private_folder
     from latentdrift.edit.io.attribute_sweep import write_series
@@ -397,12 +441,17 @@ def edit(options: config.EditOptions, quiet: bool = False, loaded: Model | None 
     record.write(
         options.out, "edit", options, inputs=inputs, results=results, private=PATIENT_FILES
     )
-    return {
-        "folder": str(options.out),
-        "images": len({request.entry.name for request in work.requests}),
-        "counterfactuals": len(released),
-        **_quarantine_result(quarantine(options.out), len(copies)),
-    }
+    released_names = {request.name for request in released}
+    return Edits(
+        options.out,
+        images=len({request.entry.name for request in work.requests}),
+        released=tuple(work.folder(request) for request in released),
+        held_back=tuple(
+            request.name for request in work.requests if request.name not in released_names
+        ),
+        new_copies=len(copies),
+        quarantine=quarantine(options.out),
+    )
 
 
 def _write_edits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 import latentdrift as ld
-from latentdrift.errors import InputError
+from latentdrift import service
+from latentdrift.errors import CohortError, InputError
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -47,3 +49,29 @@ def test_edits_of_a_cohort_are_a_list(model: ld.Model, cohort: ld.Cohort) -> Non
     assert len(edits) == len(cohort.rows("test"))
     with pytest.raises(InputError, match="counterfactuals, and `edit` returns one"):
         model.edit(cohort.folder, **change, **few)
+
+
+def test_edits_are_those_of_the_call_and_not_of_the_folder(
+    model: ld.Model, cohort: ld.Cohort, tmp_path: Path
+) -> None:
+    source = cohort.folder / str(cohort.table["file_name"].iloc[0])
+    few: dict[str, Any] = {"steps": 2, "strength": 0.5, "progress": False, "gate": False}
+    values = model.edit_all(
+        source, grid="diagnosis=dementia,no dementia", out=tmp_path / "edits", **few
+    )
+    one = model.edit(source, set={"diagnosis": "dementia"}, out=tmp_path / "edits", **few)
+    assert one.folder.name == "000000" and one.facts["target_prompt"].endswith("with dementia")
+    assert len(values) == 2 and one.folder not in [edit.folder for edit in values]
+
+
+def test_edits_that_are_all_held_back_are_named_so(
+    model: ld.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_back = service.Edits(
+        tmp_path / "edits", 1, (), ("000000",), 1, tmp_path / "edits-quarantine"
+    )
+    monkeypatch.setattr(service, "ready", lambda verb, options: nullcontext())
+    monkeypatch.setattr(service, "make_edits", lambda *arguments: held_back)
+    with pytest.raises(CohortError, match=r"repeat training images.*held back in .*-quarantine"):
+        model.edit(tmp_path / "scan.png", set={"diagnosis": "dementia"})
+    assert model.edit_all(tmp_path / "scan.png", set={"diagnosis": "dementia"}) == []

@@ -17,7 +17,7 @@ from PIL import Image
 import latentdrift as ld
 from latentdrift import config, service
 from latentdrift.api.functions import _model_options
-from latentdrift.errors import AdapterError, OptionError
+from latentdrift.errors import AdapterError, BaseModelError, OptionError
 
 CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
 FEW: dict[str, Any] = {"steps": 2, "seed": 3}
@@ -111,6 +111,21 @@ def test_the_record_names_the_device_and_precision_of_the_loaded_model(model: ld
     assert (options["device"], options["precision"], options["base"]) == ("cpu", "fp32", None)
     elsewhere = replace(model, base=replace(model.base, name="moved"))
     assert _model_options(elsewhere)["base"] == "moved"
+
+
+def test_a_model_whose_networks_another_has_changed_is_refused(
+    model: ld.Model, tmp_path: Path
+) -> None:
+    place = model.adapters[0].place
+    assert place is not None
+    used = ld.Model.load(place, device="cpu", precision="fp32")
+    alone = used.without()
+    for call in (used.without, lambda: used.generate("brain", n=1, **FEW)):
+        with pytest.raises(BaseModelError, match=r"used up.*load this one again"):
+            call()
+    with pytest.raises(BaseModelError, match="used up"):
+        replace(used, drift=ld.Drift()).edit(tmp_path / "scan.png", age="+3")
+    alone.base.check_usable()
 
 
 def test_a_base_alone_draws(tiny_base_folder: Path) -> None:

@@ -104,7 +104,7 @@ def _is_foreign(path: Path, base: str | None) -> bool:
 
 def unload_adapters(model: Model) -> Base:
     """Remove the adapters of a model, the last first; returns its base, see `Model.without`."""
-    base = model.base
+    base = model.base.take_over()
     for adapter in reversed(model.adapters):
         base = METHODS[adapter.method].remove(base)
     return replace(base, schedule=model.base_schedule)

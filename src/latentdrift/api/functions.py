@@ -5,6 +5,7 @@ Each takes the options of its verb as keywords, does the verb, and returns the r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +18,11 @@ from latentdrift.api.scratch import ResultFolder
 from latentdrift.api.values import options_of
 from latentdrift.config.signature import document
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import AdapterError, InputError, OptionError, unknown
+from latentdrift.errors import AdapterError, CohortError, InputError, OptionError, unknown
 from latentdrift.model.base import PRECISIONS
 from latentdrift.model.model import SET_AT_LOAD, Model
 
+log = logging.getLogger(__name__)
 ModelOptions = TypeVar("ModelOptions", config.GenerateOptions, config.EditOptions)
 
 
@@ -132,13 +134,24 @@ def edit(
     Raises:
         OptionError: An option is unknown or not allowed, or the model lacks an attribute.
         InputError: The image cannot be used, or there is more than one counterfactual.
+        CohortError: The counterfactual repeats a training image, and was held back.
     """
-    edits = edit_all(model, source, given=given, set=set, out=out, progress=progress, **options)
-    if len(edits) != 1:
-        raise InputError(
-            f"{source} gives {len(edits)} counterfactuals, and `edit` returns one; take `edit_all`"
+    place = ResultFolder.open(out, "edits")
+    values = {"source": source, "given": given or {}, "set": set or {}, "out": place.path}
+    built = _options_with_model(config.EditOptions, model, values, options)
+    edits = _make_edits(model, built, progress)
+    if edits.held_back and not edits.released:
+        raise CohortError(
+            f"all {len(edits.held_back)} counterfactuals of {built.source} repeat training images "
+            f"of other patients, and were held back in {edits.quarantine}; change the edit, or "
+            "take another image"
         )
-    return edits[0]
+    if len(edits.released) != 1:
+        raise InputError(
+            f"{built.source} gives {len(edits.released)} counterfactuals, and `edit` returns one; "
+            "take `edit_all`"
+        )
+    return Counterfactual(edits.released[0], place.keeper)
 
 
 def edit_all(
@@ -172,10 +185,28 @@ def edit_all(
     place = ResultFolder.open(out, "edits")
     values = {"source": source, "given": given or {}, "set": set or {}, "out": place.path}
     built = _options_with_model(config.EditOptions, model, values, options)
-    service.run("edit", built, quiet=not progress, model=model)
-    folders = sorted(path.parent for path in place.path.rglob("counterfactual.png"))
-    folders_of_edits = [folder for folder in folders if "reverse" not in folder.parts]
-    return [Counterfactual(folder, place.keeper) for folder in folders_of_edits]
+    edits = _make_edits(model, built, progress)
+    if edits.held_back:
+        log.warning(
+            "%d of %d counterfactuals repeat training images of other patients, and were held back "
+            "in %s.",
+            len(edits.held_back),
+            len(edits.held_back) + len(edits.released),
+            edits.quarantine,
+        )
+    return [Counterfactual(folder, place.keeper) for folder in edits.released]
+
+
+def _make_edits(model: Model, options: config.EditOptions, progress: bool) -> service.Edits:
+    """Make the edits of one call.
+
+    Args:
+        model: The model.
+        options: Options of `edit`.
+        progress: Whether to show a progress bar.
+    """
+    with service.ready("edit", options):
+        return service.make_edits(options, not progress, model)
 
 
 def evaluate(
@@ -220,7 +251,9 @@ def _options_with_model(
     Raises:
         OptionError: An option is unknown, not allowed, or set when the model is loaded.
         AdapterError: An adapter of the model has no folder.
+        BaseModelError: The model is used up.
     """
+    model.base.check_usable()
     for name in options:
         if name in SET_AT_LOAD:
             raise OptionError(

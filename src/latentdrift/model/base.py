@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,14 @@ from latentdrift.model.schedule import Denoiser, Schedule
 __all__ = ["Base", "Denoiser", "Schedule"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(eq=False)
+class Ownership:
+    """State that a base shares with its copies, which have the same networks."""
+
+    is_over: bool = False
+    """Whether a newer base has changed the networks in place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,7 @@ class Base:
     dtype: torch.dtype
     controls: tuple[Control, ...] = ()
     """ControlNets beside the network, and the weight of each."""
+    ownership: Ownership = field(default_factory=Ownership, repr=False)
 
     @classmethod
     def load(
@@ -101,6 +110,23 @@ class Base:
             device=place,
             dtype=dtype,
         )
+
+    def take_over(self) -> Base:
+        """Make the base that owns the networks from now on; this one and its copies are used up."""
+        self.ownership.is_over = True
+        return replace(self, ownership=Ownership())
+
+    def check_usable(self) -> None:
+        """Check that no newer base has changed the networks.
+
+        Raises:
+            BaseModelError: The base is used up.
+        """
+        if self.ownership.is_over:
+            raise BaseModelError(
+                "this model is used up: a newer model has changed its networks, by `without` or "
+                "by an adapter; use the newer model, or load this one again with `Model.load`"
+            )
 
     @property
     def latent_channels(self) -> int:

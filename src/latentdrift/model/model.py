@@ -135,10 +135,16 @@ class Model:
         return replace(self, info=self.info.model_copy(update=words))
 
     def without(self) -> Model:
-        """Remove all adapters; the base is unchanged bit for bit. Do not use this model
-        afterwards."""
+        """Remove all adapters; the base is unchanged bit for bit.
+
+        This model is used up: it shares its networks with the new one.
+
+        Raises:
+            BaseModelError: This model is used up already.
+        """
         from latentdrift.adapt.loading import unload_adapters
 
+        self.base.check_usable()
         return Model.of_base(unload_adapters(self), self.info.resolution)
 
     @property

@@ -68,6 +68,7 @@ def apply_adapter(
     """
     row = METHODS[str(info.method)]
     _check_file(base, folder, info, row)
+    base = base.take_over()
     adapters = tuple(below)
     for start in info.start:
         if start.needed and start.sha256 not in [adapter.sha256 for adapter in adapters]:

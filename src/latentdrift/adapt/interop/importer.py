@@ -74,6 +74,7 @@ def apply_file(
             f"`hint` describes the input of a ControlNet, and {foreign.path} is "
             f"{recognised(path)}: leave it out"
         )
+    base = base.take_over()
     if adopted.network:
         base = network_weights.put(base, adopted.network, foreign)
     if adopted.changes:
