@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
+from specs import spec_of
 
 from latentdrift import prompts
 from latentdrift.prompts import (
     sentence,
 )
 
-SPEC = {
-    "age": {"type": "number", "unit": "years"},
-    "sex": {"type": "category", "vocabulary": ["F", "M"]},
-    "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
-    "findings": {"type": "findings", "vocabulary": ["effusion", "mass", "no finding"]},
-}
+SPEC = spec_of(
+    {
+        "age": {"type": "number", "unit": "years"},
+        "sex": {"type": "category", "vocabulary": ["F", "M"]},
+        "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
+        "findings": {"type": "findings", "vocabulary": ["effusion", "mass", "no finding"]},
+    }
+)
 FULL = {"age": 75.0, "sex": "F", "diagnosis": "dementia"}
 
 KNOWN = st.fixed_dictionaries(
@@ -58,9 +61,11 @@ def said(attributes: dict[str, Any], encoding: str = "numerical") -> list[str]:
     ]
 
 
-CHEST: dict[str, Any] = {
-    "findings": {
-        "type": "findings",
-        "vocabulary": ["Effusion", "Hernia", "Mass", "No Finding", "Nodule"],
+CHEST = spec_of(
+    {
+        "findings": {
+            "type": "findings",
+            "vocabulary": ["Effusion", "Hernia", "Mass", "No Finding", "Nodule"],
+        }
     }
-}
+)

@@ -8,17 +8,20 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from specs import spec_of
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.features.classifier import SMALL
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 SIDE = 32
-SPEC = {
-    "age": {"type": "number", "unit": "years"},
-    "sex": {"type": "category", "vocabulary": ["F", "M"]},
-    "findings": {"type": "findings", "vocabulary": ["Effusion", "No Finding"]},
-}
+SPEC = spec_of(
+    {
+        "age": {"type": "number", "unit": "years"},
+        "sex": {"type": "category", "vocabulary": ["F", "M"]},
+        "findings": {"type": "findings", "vocabulary": ["Effusion", "No Finding"]},
+    }
+)
 
 
 def draw(age: float, sex: str, findings: str, noise: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from latentdrift import config, preflight
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.config.parts import given
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.edit.core.edit_spec import EditSpec, given_options
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.editors.editors import check as check_editor
 from latentdrift.errors import LatentDriftError, OptionError
@@ -436,16 +437,20 @@ def test_an_option_has_a_part_in_a_source_or_is_refused(
 @pytest.mark.parametrize("option", PARTS_BY_EDITOR)
 def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: str) -> None:
     able, value = PARTS_BY_EDITOR[option]
-    mask = (
+    mask: dict[str, Any] = (
         {"mask": Path("mask.png")}
         if editor == "inpaint" or (option == "mask_edge" and editor in MASKED)
         else {}
     )
+    options = config.EditOptions(
+        adapter="run", source=Path("a.png"), out=Path("o"), **{**mask, option: value}
+    )
+    spec = EditSpec.of_options(options)
     if editor in able:
-        check_editor(editor, {**mask, option: value})
+        check_editor(editor, spec, given_options(options))
     else:
         with pytest.raises(OptionError, match=f"`{option}`.*leave one of them out"):
-            check_editor(editor, {**mask, option: value})
+            check_editor(editor, spec, given_options(options))
 
 
 @pytest.mark.parametrize(

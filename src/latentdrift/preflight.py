@@ -6,12 +6,15 @@ Loading torch, diffusers and a base takes seconds; a typing mistake is answered 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from latentdrift import config, record
+from latentdrift.attributes import Attribute, Spec
 from latentdrift.config.parts import given
 from latentdrift.errors import AdapterError, InputError, OptionError
 from latentdrift.model import model_files as folders
@@ -174,22 +177,32 @@ def _near(path: Path) -> str:
     return f" (did you mean '{path.parent / near[0]}'?)" if near else ""
 
 
-def attributes(adapter: str) -> Mapping[str, Any] | None:
+def attributes(adapter: str) -> Spec | None:
     """Attributes that `edit` can set with an adapter.
 
     Args:
         adapter: Adapter or run folder.
 
     Returns:
-        Content of `attributes` in adapter.json; None where it cannot be read.
+        Attributes in adapter.json, by name; None where it cannot be read.
     """
     for folder in (Path(adapter), Path(adapter) / "adapter"):
         try:
             recorded = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["attributes"]
         except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong
             continue
-        return recorded if isinstance(recorded, dict) else None
+        return _read_spec(recorded)
     return {} if is_base(adapter) else None
+
+
+def _read_spec(recorded: Any) -> Spec | None:
+    """Attributes of adapter.json; None where they are damaged, which the loading explains."""
+    if not isinstance(recorded, dict):
+        return None
+    try:
+        return {name: Attribute.model_validate(row) for name, row in recorded.items()}
+    except ValidationError:
+        return None
 
 
 def _check_edit(options: config.EditOptions) -> None:

@@ -56,7 +56,8 @@ def test_known_parts_are_typed_and_frozen() -> None:
     assert info.options.rank == 4
     assert info.drift.groups[0].phrase == "ä"
     assert info.prompt.manner().style == "bare" and info.prompt.manner().patient_info
-    assert info.spec == OLD["attributes"] and list(info.spec["sex"]) == ["vocabulary", "type"]
+    assert info.attributes["age"].low == 90 and info.attributes["sex"].words == ["F", "M"]
+    assert list(info.attributes["sex"].to_dict()) == ["vocabulary", "type"]
     with pytest.raises(ValidationError, match="frozen"):
         info.drift.source = "auto"  # type: ignore[misc]
 

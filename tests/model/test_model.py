@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from fits import short_fit
+from specs import rows_of
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError
@@ -37,7 +38,8 @@ def test_a_base_alone_is_a_model_that_takes_a_cohorts_words(
     assert model.is_base and model.adapters == () and model.trained_on == ()
     assert model.info.describe == "image" and model.info.colour
     about = model.about(cohort)
-    assert about.info.describe == cohort.describe and about.info.spec == cohort.attributes
+    assert about.info.describe == cohort.describe
+    assert rows_of(about.info.attributes) == rows_of(cohort.attributes)
     assert about.info.colour is False
     assert model.info.describe == "image"
     assert Model.of_base(model.base, 16).info.side == 16

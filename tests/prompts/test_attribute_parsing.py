@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from prompt_examples import SPEC
+from specs import spec_of
 
 from latentdrift.ages import OLDEST
 from latentdrift.errors import OptionError
@@ -60,11 +61,11 @@ def test_findings_need_a_cohort_with_findings() -> None:
 
 @pytest.mark.parametrize("text", ["90+", "> 89", "90", "90 or older", "1080 months"])
 def test_the_command_line_reads_ages_as_tables_do(text: str) -> None:
-    assert parse_assignment(f"age={text}", {"age": {"type": "number"}}) == ("age", 90.0)
+    assert parse_assignment(f"age={text}", spec_of({"age": {"type": "number"}})) == ("age", 90.0)
 
 
 @pytest.mark.parametrize("text", ["129", "45-50", "unknown", "-1"])
 def test_the_command_line_refuses_what_is_no_age(text: str) -> None:
     with pytest.raises(OptionError, match=f"age={text}: "):
-        parse_assignment(f"age={text}", {"age": {"type": "number"}})
+        parse_assignment(f"age={text}", spec_of({"age": {"type": "number"}}))
     assert OLDEST == 120

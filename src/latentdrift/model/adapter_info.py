@@ -19,10 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from latentdrift.attributes import Attribute
 from latentdrift.data.cohort.controlnet_hints import Hint
-from latentdrift.data.cohort.description import Attribute, Checked
+from latentdrift.data.cohort.description import Checked
 from latentdrift.data.images.intensity import FORMAT_RANGES, Range
-from latentdrift.prompts import Manner, PromptTraining, Spec
+from latentdrift.prompts import Manner, PromptTraining
 
 if TYPE_CHECKING:
     from latentdrift.model.base import Base
@@ -372,17 +373,12 @@ class AdapterInfo(InfoPart):
         return self.resolution
 
     @property
-    def spec(self) -> Spec:
-        """Attributes that a prompt can state, as the prompts package takes them."""
-        return {name: attribute.to_dict() for name, attribute in self.attributes.items()}
-
-    @property
     def training(self) -> PromptTraining:
         """Content of the training prompts, with which other prompts are compared."""
         return PromptTraining(
             manner=self.prompt.manner(),
             describe=self.describe,
-            spec=self.spec,
+            spec=self.attributes,
             always_stated=tuple(self.said),
             is_base=self.method is None,
         )

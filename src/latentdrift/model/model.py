@@ -127,7 +127,7 @@ class Model:
         words = {
             "describe": cohort.describe,
             "attributes": {
-                name: AttributeInfo.model_validate(attribute)
+                name: AttributeInfo.model_validate(attribute.model_dump(exclude_unset=True))
                 for name, attribute in cohort.attributes.items()
             },
             "colour": first_image.ndim == 3,

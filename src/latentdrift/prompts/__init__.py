@@ -14,6 +14,7 @@ nothing; that nothing was found is a word of its own ("No Finding").
 """
 
 from latentdrift.prompts.attribute_parsing import (
+    AttributeChange,
     Years,
     parse_assignment,
     parse_finding,
@@ -42,7 +43,6 @@ from latentdrift.prompts.phrases import (
     AGES,
     NO_FINDING,
     SEX_WORDS,
-    Spec,
     absent,
     attributes_of,
     is_missing,
@@ -63,9 +63,9 @@ __all__ = [
     "OF_THE_PICTURE",
     "SEX_WORDS",
     "TEMPLATES",
+    "AttributeChange",
     "Manner",
     "PromptTraining",
-    "Spec",
     "Years",
     "absent",
     "attributes_of",

@@ -7,12 +7,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from latentdrift.ages import OLDEST, AgeError, parse_age
+from latentdrift.attributes import AttributeValue, AttributeValues, Spec, as_number
 from latentdrift.config import EditOptions
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.phrases import NO_FINDING, SEX_WORDS, Spec, is_missing, split_findings
+from latentdrift.prompts.phrases import NO_FINDING, SEX_WORDS, is_missing, split_findings
 
 MAX_VALUES = 100
 """Values of a series; ours."""
@@ -27,19 +27,19 @@ class Years:
     def __str__(self) -> str:
         return f"{self.number:+g}"
 
-    def after(self, attributes: Mapping[str, Any]) -> float:
+    def after(self, attributes: AttributeValues) -> float:
         """Age after the change, for an image with these attributes.
 
         Raises:
             OptionError: The image's age is not known, or the new age is impossible.
         """
-        known: Any = attributes.get("age")
+        known = attributes.get("age")
         if is_missing(known):
             raise OptionError(
                 f"an age change of {self} years needs the image's own age, which is not "
                 "known; give it with `given=age=70`"
             )
-        own = float(known)
+        own = as_number(known)
         age = own + self.number
         if not 0 <= age <= OLDEST:
             raise OptionError(
@@ -49,15 +49,18 @@ class Years:
         return age
 
 
+AttributeChange = AttributeValue | Years
+"""New value of an attribute; an age may be `Years` from the image's own."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Changes that `edit` makes."""
 
-    changes: Mapping[str, Any]
-    """An age may be `Years` from the image's own."""
+    changes: Mapping[str, AttributeChange]
     add: tuple[str, ...]
     remove: tuple[str, ...]
-    grid: tuple[tuple[str, tuple[Any, ...]], ...]
+    grid: tuple[tuple[str, tuple[AttributeChange, ...]], ...]
     """Attributes that take several values in turn."""
 
 
@@ -80,8 +83,11 @@ def parse_wanted(options: EditOptions, spec: Spec) -> Wanted:
             f"`{wanted[0]}` speaks of attributes, and {options.adapter} knows none: it is a base, "
             "or was not fitted on a cohort; give an adapter that `fit` made"
         )
-    changes = [parse_assignment(text, spec) for text in options.set]
-    changes += [] if options.age is None else [("age", parse_years(options.age, spec))]
+    changes: list[tuple[str, AttributeChange]] = [
+        parse_assignment(text, spec) for text in options.set
+    ]
+    if options.age is not None:
+        changes.append(("age", parse_years(options.age, spec)))
     grid = tuple(
         (name, tuple(values))
         for name, values in (parse_series(text, spec) for text in options.grid)
@@ -126,7 +132,7 @@ def parse_years(text: str, spec: Spec) -> Years:
     return Years(float(text))
 
 
-def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
+def parse_series(text: str, spec: Spec) -> tuple[str, list[AttributeChange]]:
     """Parse a series of values.
 
     Args:
@@ -148,7 +154,7 @@ def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
         )
     attribute = {known.lower(): known for known in spec}.get(name.lower(), name)
     values = [part.strip() for part in listed.split(",") if part.strip()]
-    if spec.get(attribute, {}).get("type") == "number" and ":" in listed:
+    if attribute in spec and spec[attribute].is_number and ":" in listed:
         values = _range(text, listed)
     if len(values) > MAX_VALUES:
         raise OptionError(
@@ -156,7 +162,7 @@ def parse_series(text: str, spec: Spec) -> tuple[str, list[Any]]:
             "longer step"
         )
     signed = attribute == "age" and any(value[0] in "+-" for value in values)
-    parsed = [
+    parsed: list[AttributeChange] = [
         parse_years(value, spec) if signed else parse_assignment(f"{name}={value}", spec)[1]
         for value in values
     ]
@@ -190,7 +196,7 @@ def _range(text: str, option: str) -> list[str]:
     return [f"{round(start + step * i, 6):{sign}.12g}" for i in range(math.floor(steps + 1e-9) + 1)]
 
 
-def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
+def parse_assignment(text: str, spec: Spec) -> tuple[str, str | float]:
     """Parse a value of an attribute, `age=85` -> ("age", 85.0).
 
     Args:
@@ -207,13 +213,12 @@ def parse_assignment(text: str, spec: Spec) -> tuple[str, Any]:
     name = {known.lower(): known for known in spec}.get(name.lower(), name)
     if name not in spec:
         raise unknown("attribute", name, spec)
-    kind = spec[name]["type"]
-    vocabulary = spec[name].get("vocabulary") or []
-    if kind == "number":
-        return name, _number(name, value, spec[name].get("unit"))
-    if kind == "findings":
+    attribute = spec[name]
+    if attribute.is_number:
+        return name, _number(name, value, attribute.unit)
+    if attribute.type == "findings":
         return name, _findings(value, spec)
-    return name, _word(name, value, vocabulary)
+    return name, _word(name, value, attribute.words)
 
 
 def _findings(value: str, spec: Spec) -> str:
@@ -244,12 +249,12 @@ def parse_finding(text: str, spec: Spec) -> str:
             f"unknown attribute 'findings'; known: {known} ('{text}' would be a finding, and this "
             "adapter's cohort has none)"
         )
-    return _word("finding", text.strip(), spec["findings"].get("vocabulary") or [])
+    return _word("finding", text.strip(), spec["findings"].words)
 
 
-def _word(kind: str, value: str, vocabulary: Iterable[Any]) -> str:
+def _word(kind: str, value: str, vocabulary: Iterable[str]) -> str:
     """The entry of the vocabulary that `value` means; M and male mean the same."""
-    fold = {str(entry).lower(): str(entry) for entry in vocabulary}
+    fold = {entry.lower(): entry for entry in vocabulary}
     if kind == "sex":
         fold = {SEX_WORDS.get(lower) or lower: entry for lower, entry in fold.items()}
         value = SEX_WORDS.get(value.lower()) or value

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from latentdrift.prompts.phrases import Spec, article, is_missing, split_findings
+from latentdrift.attributes import (
+    Attribute,
+    AttributeValue,
+    AttributeValues,
+    Spec,
+    as_number,
+    words_of,
+)
+from latentdrift.prompts.phrases import article, is_missing, split_findings
 from latentdrift.prompts.prompt_style import Manner
 
 OF_THE_PICTURE = ("view",)
@@ -36,7 +43,7 @@ class PromptTraining:
     """Whether the model is a base alone, whose training nobody here knows."""
 
 
-def constant_attributes(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+def constant_attributes(attributes: AttributeValues, spec: Spec) -> dict[str, AttributeValue]:
     """Values of attributes that all training images shared and this image does not state.
 
     Args:
@@ -46,7 +53,7 @@ def constant_attributes(attributes: Mapping[str, Any], spec: Spec) -> dict[str, 
     Returns:
         Attribute of the picture, as view -> its only value.
     """
-    words = {name: spec[name].get("vocabulary") or [] for name in OF_THE_PICTURE if name in spec}
+    words = {name: spec[name].words for name in OF_THE_PICTURE if name in spec}
     return {
         name: known[0]
         for name, known in words.items()
@@ -54,7 +61,7 @@ def constant_attributes(attributes: Mapping[str, Any], spec: Spec) -> dict[str, 
     }
 
 
-def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+def spelled(attributes: AttributeValues, spec: Spec) -> dict[str, AttributeValue]:
     """Attributes with categories in the cohort's spelling: AXIAL of a header becomes axial.
 
     Args:
@@ -63,12 +70,12 @@ def spelled(attributes: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     """
     result = dict(attributes)
     for name, value in attributes.items():
-        fold = {str(word).lower(): word for word in spec.get(name, {}).get("vocabulary") or ()}
+        fold = {word.lower(): word for word in words_of(spec, name)}
         result[name] = fold.get(str(value).lower(), value)
     return result
 
 
-def departures(states: Sequence[Mapping[str, Any]], training: PromptTraining) -> list[str]:
+def departures(states: Sequence[AttributeValues], training: PromptTraining) -> list[str]:
     """Departures of images' attributes from the training prompts.
 
     Args:
@@ -85,19 +92,15 @@ def departures(states: Sequence[Mapping[str, Any]], training: PromptTraining) ->
     )
     sentences = [
         f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts "
-        f"leave it out; say it with `given={name}={_example(spec.get(name, {}))}`"
+        f"leave it out; say it with `given={name}={_example(words_of(spec, name))}`"
         for name, number in unsaid.items()
     ]
-    sentences += [
-        _beyond(name, states, spec[name]) for name in spec if spec[name].get("type") == "number"
-    ]
-    sentences += [
-        _unseen(name, states, spec[name]) for name in spec if spec[name].get("type") != "number"
-    ]
+    sentences += [_beyond(name, states, spec[name]) for name in spec if spec[name].is_number]
+    sentences += [_unseen(name, states, spec[name]) for name in spec if not spec[name].is_number]
     return [sentence for sentence in [*sentences, silent] if sentence]
 
 
-def _silent(states: Iterable[Mapping[str, Any]], manner: Manner) -> str:
+def _silent(states: Iterable[AttributeValues], manner: Manner) -> str:
     """Sentences on patient attributes in a prompt, where the prompts of training had none."""
     if manner.patient_info and manner.style != "bare":
         return ""
@@ -115,18 +118,18 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _example(spec: Mapping[str, Any]) -> str:
-    return str(next(iter(spec.get("vocabulary") or ()), "70"))
+def _example(words: Sequence[str]) -> str:
+    return words[0] if words else "70"
 
 
-def _beyond(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
+def _beyond(name: str, states: Iterable[AttributeValues], spec: Attribute) -> str:
     """A number outside of the range that training had; nothing where the adapter does not say the
     range."""
-    low = spec.get("low")
-    high = spec.get("high")
+    low = spec.low
+    high = spec.high
     if low is None or high is None:
         return ""
-    values = [float(state[name]) for state in states if not is_missing(state.get(name))]
+    values = [as_number(state[name]) for state in states if not is_missing(state.get(name))]
     outside = [value for value in values if not low <= value <= high]
     if not outside:
         return ""
@@ -137,9 +140,9 @@ def _beyond(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, A
     )
 
 
-def _unseen(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
+def _unseen(name: str, states: Iterable[AttributeValues], spec: Attribute) -> str:
     """A word that the vocabulary has not."""
-    known = {str(word).lower() for word in spec.get("vocabulary") or ()}
+    known = {word.lower() for word in spec.words}
     words = [word for state in states for word in _words(name, state.get(name))]
     strange = sorted(
         {
@@ -151,12 +154,11 @@ def _unseen(name: str, states: Iterable[Mapping[str, Any]], spec: Mapping[str, A
     if not strange:
         return ""
     return (
-        f"the adapter's cohort had no {_title(name)} '{strange[0]}'; it had "
-        f"{', '.join(map(str, spec['vocabulary']))}"
+        f"the adapter's cohort had no {_title(name)} '{strange[0]}'; it had {', '.join(spec.words)}"
     )
 
 
-def _words(name: str, value: Any) -> tuple[str, ...]:
+def _words(name: str, value: AttributeValue) -> tuple[str, ...]:
     return (
         () if is_missing(value) else split_findings(value) if name == "findings" else (str(value),)
     )
@@ -189,12 +191,12 @@ def of_text(prompt: str, training: PromptTraining) -> list[str]:
             "training did"
         )
     for name in OF_THE_PICTURE:
-        words = [str(word) for word in spec.get(name, {}).get("vocabulary") or ()]
+        words = words_of(spec, name)
         if name in training.always_stated and not any(word.lower() in lower for word in words):
             sentences.append(
                 f"the prompt '{prompt}' says no {_title(name)}, which every prompt in training "
                 f"did: {', '.join(words)}"
             )
-    ages = [{"age": float(number)} for number in _AGES.findall(lower)]
-    beyond = _beyond("age", ages, spec.get("age", {}))
+    ages: list[AttributeValues] = [{"age": float(number)} for number in _AGES.findall(lower)]
+    beyond = _beyond("age", ages, spec["age"]) if "age" in spec else ""
     return [*sentences, *([f"the prompt '{prompt}': {beyond}"] if beyond else [])]

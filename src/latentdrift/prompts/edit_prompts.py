@@ -3,13 +3,13 @@ next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from latentdrift.attributes import AttributeValue, AttributeValues, Spec, as_number, words_of
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.phrases import (
     NO_FINDING,
-    Spec,
     absent,
     age,
     conditions,
@@ -40,8 +40,8 @@ INSTRUCTIONS: dict[str, str] = {
 
 def pair(
     describe: str,
-    attributes: Mapping[str, Any],
-    changes: Mapping[str, Any],
+    attributes: AttributeValues,
+    changes: AttributeValues,
     *,
     add: Iterable[str] = (),
     remove: Iterable[str] = (),
@@ -94,14 +94,14 @@ def pair(
 
 
 def states(
-    attributes: Mapping[str, Any],
-    changes: Mapping[str, Any],
+    attributes: AttributeValues,
+    changes: AttributeValues,
     *,
     add: Iterable[str] = (),
     remove: Iterable[str] = (),
     spec: Spec | None = None,
     negate_findings: bool = False,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, AttributeValue], dict[str, AttributeValue]]:
     """Attributes before and after an edit; arguments and errors are those of `pair`."""
     source = dict(attributes)
     target = {**attributes, **changes}
@@ -114,7 +114,7 @@ def states(
 
 
 def _edit_findings(
-    cell: Any, add: tuple[str, ...], remove: tuple[str, ...], spec: Spec, negate: bool
+    cell: AttributeValue, add: tuple[str, ...], remove: tuple[str, ...], spec: Spec, negate: bool
 ) -> tuple[str, str]:
     """The findings before and after, as cells. A source whose findings are unknown is taken to have
     what is removed."""
@@ -148,15 +148,14 @@ def _edit_findings(
             "|".join([*(known or remove), *(f"no {finding}" for finding in denied)]),
             "|".join([*after, *(f"no {finding}" for finding in remove)]),
         )
-    vocabulary = spec.get("findings", {}).get("vocabulary") or []
-    healthy = [str(entry) for entry in vocabulary if str(entry).lower() in NO_FINDING]
+    healthy = [word for word in words_of(spec, "findings") if word.lower() in NO_FINDING]
     return "|".join(known or remove), "|".join(after or healthy[:1])
 
 
 def single_changes(
     describe: str,
-    attributes: Mapping[str, Any],
-    changes: Mapping[str, Any],
+    attributes: AttributeValues,
+    changes: AttributeValues,
     *,
     add: Iterable[str] = (),
     remove: Iterable[str] = (),
@@ -194,8 +193,8 @@ def single_changes(
 
 def sentence_sets(
     describe: str,
-    attributes: Mapping[str, Any],
-    changes: Mapping[str, Any],
+    attributes: AttributeValues,
+    changes: AttributeValues,
     *,
     n: int,
     add: Iterable[str] = (),
@@ -226,7 +225,7 @@ def sentence_sets(
 
 
 def instruction(
-    describe: str, source: Mapping[str, Any], target: Mapping[str, Any], encoding: str = "numerical"
+    describe: str, source: AttributeValues, target: AttributeValues, encoding: str = "numerical"
 ) -> str:
     """Instruction from one visit to a later one: "Age this CN 70 years old female brain MRI into a
     77 brain MRI with MCI".
@@ -254,11 +253,13 @@ def instruction(
     )
     numbers = "word" if encoding == "word" else "numerical"
     years = (
-        " ".join(age(float(later["age"]), numbers)).removesuffix(" year") if "age" in later else ""
+        " ".join(age(as_number(later["age"]), numbers)).removesuffix(" year")
+        if "age" in later
+        else ""
     )
     slots = {
         "source": _source(describe, earlier, numbers),
-        "gap": _gap(float(earlier["age"]), float(later["age"]))
+        "gap": _gap(as_number(earlier["age"]), as_number(later["age"]))
         if "age" in earlier and "age" in later
         else "",
         "image": image(describe, later),
@@ -273,12 +274,12 @@ def instruction(
     return fill(INSTRUCTIONS[encoding], **slots)
 
 
-def _source(describe: str, known: Mapping[str, Any], numbers: str) -> str:
+def _source(describe: str, known: AttributeValues, numbers: str) -> str:
     """The earlier picture: "CN 70 years old female brain MRI", "70 years old male chest X-ray with
     effusion"."""
     stated = conditions(known)
     short = [word for word in stated if word.isupper() and " " not in word]
-    number, unit = age(float(known["age"]), numbers) if "age" in known else ("", "")
+    number, unit = age(as_number(known["age"]), numbers) if "age" in known else ("", "")
     plural = "" if number in ("1", "one") else "s"
     old = f"{number} {unit}{plural} old" if number else ""
     words = [*short, old, sex(known.get("sex", "")), image(describe, known)]

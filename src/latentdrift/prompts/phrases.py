@@ -7,12 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from latentdrift.attributes import AttributeValue, AttributeValues, Spec, as_number, words_of
 from latentdrift.errors import OptionError, unknown
 from latentdrift.seeds import derive
-
-Spec = Mapping[str, Mapping[str, Any]]
-"""Attribute name -> {"type": "number" | "category" | "findings", "vocabulary": [...], "unit":
-"years"}, as in cohort.json."""
 
 UNITS = (
     "zero",
@@ -120,7 +117,7 @@ def is_missing(value: Any) -> bool:
     return not isinstance(value, (list, tuple)) and str(value).strip().lower() in _MISSING
 
 
-def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, AttributeValue]:
     """Attributes of a table row that are not missing.
 
     Args:
@@ -130,7 +127,7 @@ def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     return {name: row[name] for name in spec if name in row and not is_missing(row[name])}
 
 
-def named(describe: str, attributes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def named(describe: str, attributes: AttributeValues) -> tuple[str, dict[str, AttributeValue]]:
     """Noun of an image, and its remaining attributes.
 
     A slot as in `<cohort-{diagnosis}>` is filled with the word of the image's value.
@@ -159,7 +156,7 @@ def slug(value: Any) -> str:
     return re.sub(r"[^\w]+", "-", str(value).strip().lower()).strip("-")
 
 
-def image(describe: str, attributes: Mapping[str, Any]) -> str:
+def image(describe: str, attributes: AttributeValues) -> str:
     """Noun of an image with its view: "axial brain MRI".
 
     Args:
@@ -191,13 +188,13 @@ def age(years: float, encoding: str = "numerical") -> tuple[str, str]:
     return AGES[encoding](int(years)), "year"
 
 
-def sex(value: Any) -> str:
+def sex(value: AttributeValue) -> str:
     """Word for a sex: "male" or "female", empty for other and unknown; further text is
     unchanged."""
     return SEX_WORDS.get(str(value).lower(), str(value))
 
 
-def who(attributes: Mapping[str, Any], encoding: str = "numerical") -> str:
+def who(attributes: AttributeValues, encoding: str = "numerical") -> str:
     """Words for the patient, "75 year old female"; empty where neither age nor sex is known.
 
     Args:
@@ -205,14 +202,14 @@ def who(attributes: Mapping[str, Any], encoding: str = "numerical") -> str:
         encoding: Row of AGES.
     """
     words = (
-        ["{} {} old".format(*age(float(attributes["age"]), encoding))]
+        ["{} {} old".format(*age(as_number(attributes["age"]), encoding))]
         if "age" in attributes
         else []
     )
     return " ".join(filter(None, [*words, sex(attributes.get("sex", ""))]))
 
 
-def conditions(attributes: Mapping[str, Any]) -> list[str]:
+def conditions(attributes: AttributeValues) -> list[str]:
     """Words for findings, then for the other attributes.
 
     A category is named by its value, yes and no by the attribute's name, a number by both.
@@ -232,23 +229,20 @@ def conditions(attributes: Mapping[str, Any]) -> list[str]:
     return spoken
 
 
-def phrase(name: str, value: Any) -> str:
+def phrase(name: str, value: AttributeValue) -> str:
     """Words of a prompt for one attribute: "female", "no dementia"."""
     return sex(value) if name == "sex" else join(conditions({name: value}))
 
 
-def split_findings(value: Any) -> tuple[str, ...]:
+def split_findings(value: AttributeValue) -> tuple[str, ...]:
     """Findings of a cell, `a|b` or a list of names; none for an empty cell."""
     if is_missing(value):
         return ()
-    return tuple(
-        part.strip()
-        for part in (value.split("|") if isinstance(value, str) else value)
-        if part.strip()
-    )
+    parts = value if isinstance(value, list | tuple) else str(value).split("|")
+    return tuple(part.strip() for part in parts if part.strip())
 
 
-def absent(cell: Any, spec: Spec) -> list[str]:
+def absent(cell: AttributeValue, spec: Spec) -> list[str]:
     """Findings of the vocabulary that an image is known not to have.
 
     A cell that names findings, or no finding, lists all of them. An empty cell is unknown, so
@@ -259,10 +253,9 @@ def absent(cell: Any, spec: Spec) -> list[str]:
         spec: Attributes of the cohort.
     """
     named = {finding.lower() for finding in split_findings(cell)}
-    vocabulary = map(str, spec.get("findings", {}).get("vocabulary") or [])
     positive = [
         word
-        for word in vocabulary
+        for word in words_of(spec, "findings")
         if word.lower() not in NO_FINDING and not word.lower().startswith("no ")
     ]
     return (
@@ -272,7 +265,7 @@ def absent(cell: Any, spec: Spec) -> list[str]:
     )
 
 
-def negated(attributes: Mapping[str, Any], spec: Spec, index: int) -> dict[str, Any]:
+def negated(attributes: AttributeValues, spec: Spec, index: int) -> dict[str, AttributeValue]:
     """Add some absent findings to the attributes, as "no effusion".
 
     Args:

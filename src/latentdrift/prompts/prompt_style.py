@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from latentdrift.attributes import Spec
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.edit_prompts import instruction
-from latentdrift.prompts.phrases import Spec, attributes_of, is_missing, named, negated
+from latentdrift.prompts.phrases import attributes_of, is_missing, named, negated
 from latentdrift.prompts.templates import sentence
 
 

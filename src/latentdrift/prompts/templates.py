@@ -4,9 +4,9 @@ empty."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
+from latentdrift.attributes import AttributeValues
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts import phrases
 
@@ -53,7 +53,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 def sentence(
     describe: str,
-    attributes: Mapping[str, Any],
+    attributes: AttributeValues,
     *,
     style: str = "simple",
     index: int = 0,
@@ -86,7 +86,7 @@ def sentence(
 
 
 def sentences(
-    describe: str, attributes: Mapping[str, Any], n: int, style: str = "diverse", **manner: Any
+    describe: str, attributes: AttributeValues, n: int, style: str = "diverse", **manner: Any
 ) -> list[str]:
     """n different wordings of one meaning, for editors that take the mean over a set
     (pix2pix-zero).

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValues, words_of
 from latentdrift.errors import OptionError
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.prompts import composition
@@ -40,7 +40,9 @@ def combined(texts: Sequence[str], n: int, info: AdapterInfo) -> list[Request]:
     _differ([text for text, _, _ in conditions])
     prompt = composition.compose([(text, weight) for text, _, weight in conditions])
     findings = [
-        known["findings"] for _, known, weight in conditions if weight > 0 and "findings" in known
+        str(known["findings"])
+        for _, known, weight in conditions
+        if weight > 0 and "findings" in known
     ]
     return [Request.of(prompt, {"findings": "|".join(findings)} if findings else {})] * n
 
@@ -90,15 +92,13 @@ def _differ(texts: Sequence[str]) -> None:
         )
 
 
-def _condition(text: str, info: AdapterInfo) -> tuple[str, dict[str, Any]]:
+def _condition(text: str, info: AdapterInfo) -> tuple[str, AttributeValues]:
     """A prompt, and what it says of an image: of a finding, of `name=value`, or of nothing that is
     known."""
-    spec = info.spec
-    findings = {
-        str(word).lower(): str(word) for word in spec.get("findings", {}).get("vocabulary") or ()
-    }
+    spec = info.attributes
+    findings = {word.lower(): word for word in words_of(spec, "findings")}
     if text.lower() in findings:
-        known: dict[str, Any] = {"findings": findings[text.lower()]}
+        known: AttributeValues = {"findings": findings[text.lower()]}
     elif text.partition("=")[0].strip() in spec:
         known = dict([prompts.parse_assignment(text, spec)])
     else:

@@ -17,6 +17,7 @@ import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValues
 from latentdrift.data.cohort.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.intensity import from_unit
@@ -34,7 +35,7 @@ class Request:
     """One image to draw."""
 
     prompt: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: AttributeValues = field(default_factory=dict)
     """Attributes from which the prompt was made; they label the image."""
     row: int | None = None
     """Position in metadata.csv of the row that it follows."""
@@ -42,7 +43,7 @@ class Request:
     """Prompts with their weights, where the image is drawn from several."""
 
     @classmethod
-    def of(cls, prompt: str, attributes: Mapping[str, Any] | None = None) -> Request:
+    def of(cls, prompt: str, attributes: AttributeValues | None = None) -> Request:
         """Build a request from a prompt.
 
         Args:
@@ -111,7 +112,7 @@ def follow_rows(rows: Sequence[Mapping[str, Any]], info: AdapterInfo) -> list[Re
         info: adapter.json; gives the words of the prompts and the attributes.
     """
     manner = info.prompt.manner()
-    spec = info.spec
+    spec = info.attributes
     requests = []
     for i, row in enumerate(rows):
         text = manner.words(info.describe, row, spec, i, learned=info.describe != info.pictures)

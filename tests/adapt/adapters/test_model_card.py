@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from specs import spec_of
 
 from latentdrift.adapt.adapters import adapter_files, model_card
 from latentdrift.data.cohort.cohort import Cohort
@@ -68,7 +69,7 @@ def test_numbers_are_ranges_and_nobodys_own(
 ) -> None:
     rows = pd.DataFrame({"x": values})
     spec = {"x": {"type": "number", "unit": unit}}
-    assert model_card.summary(rows, spec) == {"x": expected}
+    assert model_card.summary(rows, spec_of(spec)) == {"x": expected}
 
 
 def test_values_of_few_images_are_not_counted_out() -> None:
@@ -79,11 +80,11 @@ def test_values_of_few_images_are_not_counted_out() -> None:
         "findings": {"type": "findings", "vocabulary": ["effusion", "nodule", "cardiomegaly"]},
         "sex": {"type": "category", "vocabulary": ["F", "M"]},
     }
-    assert model_card.summary(rows, spec) == {
+    assert model_card.summary(rows, spec_of(spec)) == {
         "findings": {"effusion": "6", "nodule": "5", "cardiomegaly": "0"},
         "sex": {"F": "7", "M": "0"},
     }
-    assert model_card.summary(rows.head(4), spec)["sex"] == {"F": "fewer than 5", "M": "0"}
+    assert model_card.summary(rows.head(4), spec_of(spec))["sex"] == {"F": "fewer than 5", "M": "0"}
 
 
 @pytest.mark.parametrize(

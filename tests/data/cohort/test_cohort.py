@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from specs import rows_of
 
 from latentdrift.data.cohort.cohort import COLUMNS, Cohort, background, quantise, write_cohort
 from latentdrift.errors import CohortError, OptionError
@@ -143,7 +144,7 @@ def test_tables_are_typed_and_missing_stays_missing(cohort):
 
 def test_attributes_have_types_words_and_units(cohort):
     assert cohort.describe == "chest X-ray"
-    assert cohort.attributes == {
+    assert rows_of(cohort.attributes) == {
         "age": {"type": "number", "low": 70.0, "high": 81.25, "unit": "years"},
         "sex": {"type": "category", "vocabulary": ["F", "M"]},
         "findings": {"type": "findings", "vocabulary": ["Mass", "No Finding", "Nodule"]},

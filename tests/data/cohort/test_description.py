@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from latentdrift.data.cohort.description import Attribute, CohortInfo
+from latentdrift.attributes import Attribute
+from latentdrift.data.cohort.description import CohortInfo
 
 WHOLE = {
     "format": 1,

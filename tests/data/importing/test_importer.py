@@ -20,6 +20,7 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
+from specs import rows_of
 
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort
@@ -167,7 +168,7 @@ def test_the_table_is_understood(cohort):
         1.0,
         "CR",
     )
-    assert cohort.attributes["findings"]["vocabulary"] == ["Erguss", "Stau", "o.B."]
+    assert cohort.attributes["findings"].words == ["Erguss", "Stau", "o.B."]
     assert set(cohort.attributes) == {"age", "sex", "findings"} and set(cohort.info["kept"]) == {
         "score"
     }
@@ -345,7 +346,9 @@ def test_a_folder_per_class_without_patients(tmp_path):
     cohort = import_cohort(
         ImportOptions(source=tmp_path / "in", out=tmp_path / "c", preset="imagefolder")
     )
-    assert cohort.attributes == {"label": {"type": "category", "vocabulary": ["cat scan", "dog"]}}
+    assert rows_of(cohort.attributes) == {
+        "label": {"type": "category", "vocabulary": ["cat scan", "dog"]}
+    }
     assert cohort.table["patient"].isna().all()
     assert cohort.info["split"]["by"] == "near-duplicate group"
     assert cohort.info["split"]["stratified_by"] == "label"
@@ -551,7 +554,7 @@ def test_oasis2_goes_in_with_one_command(tmp_path):
     assert len(cohort.table) == 243 and cohort.table["patient"].nunique() == 100
     assert cohort.info["rejected_by_reason"] == {"other plane": 246}
     assert cohort.info["table"]["rows_without_file"] == 3
-    assert set(cohort.attributes["diagnosis"]["vocabulary"]) == {"dementia", "no dementia"}
+    assert set(cohort.attributes["diagnosis"].words) == {"dementia", "no dementia"}
     assert set(cohort.info["kept"]) == {"group", "nwbv", "mmse"}
     assert cohort.table["age"].between(60, 98).all() and set(cohort.table["view"]) == {"axial"}
     assert "OAS2" not in everything_in(cohort.folder)
@@ -576,7 +579,7 @@ def test_the_nih_sample_goes_in_with_one_command(tmp_path):
     )
     assert len(cohort.table) == 708 and cohort.table["patient"].nunique() == 179
     assert cohort.info["rejected"] == []
-    assert len(cohort.attributes["findings"]["vocabulary"]) == 15
+    assert len(cohort.attributes["findings"].words) == 15
     assert set(cohort.table["view"]) == {"AP", "PA"}
 
 
@@ -625,7 +628,7 @@ def test_a_class_folder_of_brain_tumours_goes_in(tmp_path):
         ImportOptions(source=DATA / "brain-tumour", out=tmp_path / "c", preset="imagefolder")
     )
     assert len(cohort.table) == 581 and cohort.info["rejected_by_reason"] == {"duplicate": 19}
-    assert cohort.attributes["label"]["vocabulary"] == [
+    assert cohort.attributes["label"].words == [
         "glioma",
         "meningioma",
         "notumor",

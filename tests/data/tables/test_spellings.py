@@ -52,7 +52,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def test_one_word_is_one_category(cohort: Cohort) -> None:
-    assert cohort.attributes["diagnosis"]["vocabulary"] == ["Glioma", "Meningioma", "no tumour"]
+    assert cohort.attributes["diagnosis"].words == ["Glioma", "Meningioma", "no tumour"]
     assert cohort.table["findings"].tolist()[:3] == ["Effusion|nodule", "Effusion", "Effusion"]
     assert cohort.table["findings"].tolist()[4] == "nodule"
 

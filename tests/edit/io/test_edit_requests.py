@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from infos import info_of
+from specs import spec_of
 
 from latentdrift import prompts
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.editors.editors import check
 from latentdrift.edit.io.attribute_sweep import check_animation
 from latentdrift.edit.io.edit_inputs import Entry
@@ -39,7 +41,7 @@ def edit_plan(changes: Any = (), *series: str, editor: str = "ddim") -> EditPlan
         editor,
         2,
         INFO,
-        tuple((n, tuple(v)) for n, v in (parse_series(s, SPEC) for s in series)),
+        tuple((n, tuple(v)) for n, v in (parse_series(s, spec_of(SPEC)) for s in series)),
     )
 
 
@@ -59,7 +61,7 @@ def edit_plan(changes: Any = (), *series: str, editor: str = "ddim") -> EditPlan
     ],
 )
 def test_a_series_is_read_as_it_is_written(text: str, name: str, values: list[Any]) -> None:
-    assert parse_series(text, SPEC) == (name, values)
+    assert parse_series(text, spec_of(SPEC)) == (name, values)
 
 
 @pytest.mark.parametrize(
@@ -82,19 +84,19 @@ def test_a_series_is_read_as_it_is_written(text: str, name: str, values: list[An
 )
 def test_a_series_that_cannot_be_is_a_sentence(text: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        parse_series(text, SPEC)
+        parse_series(text, spec_of(SPEC))
 
 
 @pytest.mark.parametrize("text", ["85", "+", "ten", "+-5", "+1e3"])
 def test_years_have_a_sign(text: str) -> None:
     with pytest.raises(OptionError, match=r"write \+10 or -5, or `set=age=85`"):
-        parse_years(text, SPEC)
+        parse_years(text, spec_of(SPEC))
     with pytest.raises(OptionError, match="unknown attribute 'age'"):
         parse_years("+5", {})
 
 
 def test_a_relative_age_is_each_images_own() -> None:
-    found = edit_plan({"age": parse_years("+10", SPEC)}.items()).requests(
+    found = edit_plan({"age": parse_years("+10", spec_of(SPEC))}.items()).requests(
         [entry("a", age=62.0), entry("b", age=71.5)]
     )
     assert [request.change_facts["changes"]["age"] for request in found] == [72.0, 81.5]
@@ -230,15 +232,15 @@ def test_editors_that_draw_nothing_at_random_refuse_seeds(editor: str) -> None:
     with pytest.raises(
         OptionError, match=f"`seeds` has no part in editor '{editor}', but in sdedit"
     ):
-        check(editor, {"seeds": 4})
+        check(editor, EditSpec(seeds=4))
 
 
 def test_protect_is_a_mask_too() -> None:
-    check("inpaint", {"protect": "file", "mask_edge": 0.0})
+    check("inpaint", EditSpec(), {"protect", "mask_edge"})
     with pytest.raises(OptionError, match="`protect` has no part in editor 'ledits'"):
-        check("ledits", {"protect": "file"})
+        check("ledits", EditSpec(), {"protect"})
     with pytest.raises(OptionError, match="`mask_edge` says how a mask ends"):
-        check("ddim", {"mask_edge": 0.0})
+        check("ddim", EditSpec(), {"mask_edge"})
 
 
 def test_years_read_as_they_are_written() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapes
+from specs import spec_of
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import MIN_IMAGES, Judges, Output, outputs
@@ -16,9 +17,8 @@ def test_two_values_are_one_question_and_rare_ones_none() -> None:
     rows = shapes.table(40, 3).assign(
         site=["A"] * 15 + ["B"] * 15 + ["C"] * (MIN_IMAGES - 1) + [None]
     )
-    found, left_out = outputs(
-        {**shapes.SPEC, "site": {"type": "category", "vocabulary": ["A", "B", "C"]}}, rows
-    )
+    site = spec_of({"site": {"type": "category", "vocabulary": ["A", "B", "C"]}})
+    found, left_out = outputs(shapes.SPEC | site, rows)
     assert [output.name for output in found if output.attribute in ("sex", "site")] == [
         "sex=F",
         "site=A",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from specs import spec_of
 
 from latentdrift.evaluate.attributes.counterfactual_metrics import _warnings
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
@@ -17,7 +18,9 @@ from latentdrift.resampling import Resampling
 
 SIDE = 16
 N = 12
-SPEC = {"age": {"type": "number"}, "diagnosis": {"type": "category", "vocabulary": ["ill", "well"]}}
+SPEC = spec_of(
+    {"age": {"type": "number"}, "diagnosis": {"type": "category", "vocabulary": ["ill", "well"]}}
+)
 
 
 def scans(levels: np.ndarray, seed: int) -> np.ndarray:

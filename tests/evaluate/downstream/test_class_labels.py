@@ -32,7 +32,7 @@ def test_classes_are_named_as_the_cohort_spells_them(cohort: Cohort) -> None:
     alone = Cohort(
         cohort.folder,
         cohort.table,
-        {**cohort.info, "attributes": {"sex": cohort.attributes["sex"]}},
+        {**cohort.info, "attributes": {"sex": cohort.info["attributes"]["sex"]}},
     )
     assert str(Classes.of(alone, None)) == "sex=F"
     assert str(Classes.of(cohort, "Diagnosis")) == "diagnosis=dementia"

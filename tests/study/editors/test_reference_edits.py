@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from specs import spec_of
 from tiny import tiny_cohort
 
 from latentdrift.data.cohort.cohort import Cohort
@@ -15,12 +15,17 @@ from latentdrift.errors import CohortError, OptionError
 from latentdrift.study.editors.editor_benchmark import picture_of
 from latentdrift.study.editors.reference_edits import mean_change, of_phantoms, of_visits, visits
 
-SPEC: dict[str, Any] = {
-    "age": {"type": "number", "unit": "years"},
-    "sex": {"type": "category", "vocabulary": ["F", "M"]},
-    "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
-    "findings": {"type": "set", "vocabulary": ["No Finding", "effusion", "cardiomegaly", "nodule"]},
-}
+SPEC = spec_of(
+    {
+        "age": {"type": "number", "unit": "years"},
+        "sex": {"type": "category", "vocabulary": ["F", "M"]},
+        "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
+        "findings": {
+            "type": "findings",
+            "vocabulary": ["No Finding", "effusion", "cardiomegaly", "nodule"],
+        },
+    }
+)
 
 
 @pytest.mark.parametrize("kind", phantom.KINDS)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from latentdrift.attributes import Spec
 from latentdrift.html_report import estimate
 from latentdrift.model import model_files as folders
 from latentdrift.model.adapter_info import AdapterInfo, DriftInfo, ScoresInfo
@@ -25,7 +26,7 @@ USE = {"instruct-pix2pix": "latentdrift edit ADAPTER IMAGE --base BASE --set age
 """How an adapter is used that is no `generate` one."""
 
 
-def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def summary(rows: pd.DataFrame, attributes: Spec) -> dict[str, Any]:
     """Summarise a cohort for adapter.json: ranges of numbers, and counts of values.
 
     Values that few patients have are left out.
@@ -37,14 +38,13 @@ def summary(rows: pd.DataFrame, attributes: Mapping[str, Mapping[str, Any]]) -> 
     summaries: dict[str, Any] = {}
     for name, spec in attributes.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=object)
-        if spec["type"] == "number":
-            summaries[name] = _range(values, spec.get("unit"))
+        if spec.is_number:
+            summaries[name] = _range(values, spec.unit)
         else:
             counts = (
                 values.astype(str).str.split("|").explode().value_counts() if len(values) else {}
             )
-            known = [str(value) for value in spec.get("vocabulary", [])]
-            summaries[name] = {value: _count(int(counts.get(value, 0))) for value in known}
+            summaries[name] = {word: _count(int(counts.get(word, 0))) for word in spec.words}
     return summaries
 
 

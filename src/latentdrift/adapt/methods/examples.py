@@ -150,7 +150,7 @@ def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
     by = options.concept_by
     if by is None:
         return {}
-    kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
+    kinds = [name for name, spec in cohort.attributes.items() if spec.type == "category"]
     if by not in kinds:
         raise unknown("category for `concept_by`", by, kinds)
     values = sorted(

@@ -19,6 +19,7 @@ from latentdrift.adapt.adapters import model_card
 from latentdrift.adapt.adapters.adapter_files import parse_reference, read, reference_to
 from latentdrift.adapt.methods.methods import Method
 from latentdrift.adapt.training.training_setup import Job
+from latentdrift.attributes import Attribute, Spec
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.adapter_info import (
     FORMAT,
@@ -114,9 +115,7 @@ def _prompt_info(job: Job) -> PromptInfo:
     )
 
 
-def _cohort_summary(
-    cohort: Cohort, training_rows: pd.DataFrame, stated: prompts.Spec
-) -> CohortSummary:
+def _cohort_summary(cohort: Cohort, training_rows: pd.DataFrame, stated: Spec) -> CohortSummary:
     """Counts of images and patients, and ranges of the attributes."""
     return CohortSummary(
         fingerprint=cohort.fingerprint,
@@ -137,11 +136,11 @@ def _start_info(folder: Path, weight: float, row: Method) -> StartInfo:
     return StartInfo(**reference.to_dict(), needed=needed)
 
 
-def _attribute_info(spec: Mapping[str, Any], values: pd.Series | None) -> AttributeInfo:
+def _attribute_info(spec: Attribute, values: pd.Series | None) -> AttributeInfo:
     """Type and words of an attribute, and the rounded range of a number."""
-    content = {field: spec[field] for field in ("type", "vocabulary", "unit") if field in spec}
-    if spec["type"] == "number" and values is not None:
-        bounds = model_card.bounds(values, spec.get("unit"))
+    content = spec.model_dump(include={"type", "vocabulary", "unit"}, exclude_unset=True)
+    if spec.is_number and values is not None:
+        bounds = model_card.bounds(values, spec.unit)
         content |= {"low": bounds[0], "high": bounds[1]} if bounds else {}
     return AttributeInfo.model_validate(content)
 
@@ -152,7 +151,7 @@ def _unit(cohort: Cohort) -> str | None:
     return units[0] if len(units) == 1 else None
 
 
-def _always_stated(job: Job, training_rows: pd.DataFrame, stated: prompts.Spec) -> list[str]:
+def _always_stated(job: Job, training_rows: pd.DataFrame, stated: Spec) -> list[str]:
     """Attributes that the prompt of every training image states.
 
     None where images have texts or instructions of their own.

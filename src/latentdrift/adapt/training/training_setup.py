@@ -540,7 +540,7 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
             "`drift_by` goes with `drift_form=noise_mean` only, not with the ablation "
             f"'{options.drift_form}'"
         )
-    kinds = [name for name, spec in cohort.attributes.items() if spec["type"] == "category"]
+    kinds = [name for name, spec in cohort.attributes.items() if spec.type == "category"]
     if options.drift_by not in kinds:
         raise unknown("category for `drift_by`", str(options.drift_by), kinds)
     if options.caption or not options.patient_info:

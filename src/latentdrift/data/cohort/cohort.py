@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift import notebook
+from latentdrift.attributes import Attribute
 from latentdrift.counting import count
 from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.data.images.image_writers import write_png
@@ -95,10 +96,8 @@ class Cohort:
         info = _read_info(folder)
         if not (folder / "metadata.csv").is_file():
             raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
-        kinds = info["attributes"] | info.get("kept", {})
-        table = _read_table(
-            folder, [name for name, spec in kinds.items() if spec["type"] == "number"]
-        )
+        described = _attributes(info, "attributes", "kept")
+        table = _read_table(folder, [name for name in described if described[name].is_number])
         lost = [name for name in table["file_name"] if not member(folder, name).is_file()]
         if lost:
             raise CohortError(
@@ -129,17 +128,24 @@ class Cohort:
         patients = self.table["patient"].nunique()
         return f"{count(len(self.table), 'image')} of {count(patients, 'patient')}"
 
-    @property
-    def attributes(self) -> dict[str, dict[str, Any]]:
-        """Attributes that can stand in a prompt, by name: type, unit and vocabulary."""
-        result: dict[str, dict[str, Any]] = self.info["attributes"]
-        return result
+    @cached_property
+    def attributes(self) -> dict[str, Attribute]:
+        """Attributes that can stand in a prompt, by name."""
+        return _attributes(self.info, "attributes")
+
+    @cached_property
+    def described_columns(self) -> dict[str, Attribute]:
+        """Attributes that can stand in a prompt, and the metadata beside them, by name."""
+        return _attributes(self.info, "attributes", "kept")
 
     @property
     def texts(self) -> list[str]:
         """Columns of words, which can be captions: attributes and kept columns."""
-        kinds = self.attributes | self.info.get("kept", {})
-        return [name for name, spec in kinds.items() if spec["type"] == "category"]
+        return [
+            name
+            for name, attribute in self.described_columns.items()
+            if attribute.type == "category"
+        ]
 
     @property
     def warnings(self) -> list[str]:
@@ -373,11 +379,11 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
         "splits": {
             name: int((table["split"] == name).sum()) for name in ("train", "validation", "test")
         },
-        "attributes": {name: specification(name, table[name]) for name in spoken},
+        "attributes": {name: _specification(name, table[name]) for name in spoken},
     }
     given = {name: value for name, value in info.items() if name not in ("kept", *described)}
     given["attributes"] = info.get("attributes") or described["attributes"]
-    given["kept"] = {name: specification(name, table[name]) for name in metadata}
+    given["kept"] = {name: _specification(name, table[name]) for name in metadata}
     safe = [
         [defuse(cell) if isinstance(cell, str) else cell for cell in row]
         for row in table.to_numpy()
@@ -397,12 +403,17 @@ def _plain(value: Any) -> Any:
     return clean(value) if isinstance(value, str) else value
 
 
-def specification(name: str, values: pd.Series) -> dict[str, Any]:
-    """Type of an attribute, with its range or its vocabulary, for cohort.json.
+def _specification(name: str, values: pd.Series) -> dict[str, Any]:
+    """Attribute of a column, as a row of cohort.json."""
+    return attribute_of(name, values).model_dump(exclude_unset=True)
+
+
+def attribute_of(name: str, values: pd.Series) -> Attribute:
+    """Attribute of a column: its type, with its range or its vocabulary.
 
     Args:
         name: Name of the attribute.
-        values: Its values; missing ones are ignored.
+        values: Values of the column; missing ones are ignored.
     """
     present = values.dropna()
     if (
@@ -410,15 +421,19 @@ def specification(name: str, values: pd.Series) -> dict[str, Any]:
         and len(present)
         and all(isinstance(value, Real) and not isinstance(value, bool) for value in present)
     ):
-        spec = {"type": "number", "low": float(present.min()), "high": float(present.max())}
-        return spec | ({"unit": "years"} if name == "age" else {})
+        low = float(present.min())
+        high = float(present.max())
+        if name == "age":
+            return Attribute(type="number", low=low, high=high, unit="years")
+        return Attribute(type="number", low=low, high=high)
     words = {
         part
         for value in present
         for part in (str(value).split("|") if name == "findings" else [str(value)])
         if part
     }
-    return {"type": "findings" if name == "findings" else "category", "vocabulary": sorted(words)}
+    kind: Literal["findings", "category"] = "findings" if name == "findings" else "category"
+    return Attribute(type=kind, vocabulary=sorted(words))
 
 
 def check_cohort(folder: Path) -> None:
@@ -446,6 +461,15 @@ def check_free(out: Path) -> None:
             f"{out} exists and is not empty; a cohort is never changed: choose another `out`, or "
             "delete it first"
         )
+
+
+def _attributes(info: Mapping[str, Any], *parts: str) -> dict[str, Attribute]:
+    """Attributes of parts of cohort.json, by name."""
+    return {
+        name: Attribute.model_validate(attribute)
+        for part in parts
+        for name, attribute in info.get(part, {}).items()
+    }
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
+
+from latentdrift.attributes import Attribute
 
 
 class Checked(BaseModel):
     """A part of a JSON file; names that are not known here pass."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-
-
-class Attribute(Checked):
-    """Attribute that can stand in a prompt, or metadata beside it."""
-
-    type: Literal["number", "category", "findings"]
-    vocabulary: list[str] | None = None
-    unit: str | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @model_validator(mode="after")
-    def words_are_there(self) -> Self:
-        """Check that an attribute that is no number has a vocabulary.
-
-        Raises:
-            ValueError: It has none.
-        """
-        if self.type != "number" and self.vocabulary is None:
-            raise ValueError(f"a {self.type} has a vocabulary")
-        return self
 
 
 class CohortInfo(Checked):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from latentdrift.attributes import Attribute
 from latentdrift.counting import count
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.splits import SPLITS
@@ -39,7 +40,7 @@ def inspect(cohort: Cohort) -> dict[str, Any]:
         "patients": int(cohort.table["patient"].nunique()),
         "splits": _splits(cohort),
         "attributes": {
-            name: _attribute(cohort, name, spec) for name, spec in _described(cohort).items()
+            name: _attribute(cohort, name, spec) for name, spec in cohort.described_columns.items()
         },
         "ages": _ages(cohort),
         "visits": _visits(cohort),
@@ -179,11 +180,6 @@ def _look(cohort: Cohort) -> dict[str, Any]:
     return seen | {"thumbnail": np.stack(seen["thumbnail"])}
 
 
-def _described(cohort: Cohort) -> dict[str, dict[str, Any]]:
-    result: dict[str, dict[str, Any]] = cohort.attributes | cohort.info.get("kept", {})
-    return result
-
-
 def _splits(cohort: Cohort) -> dict[str, dict[str, int]]:
     return {
         split: {"images": len(rows), "patients": int(rows["patient"].nunique())}
@@ -191,16 +187,16 @@ def _splits(cohort: Cohort) -> dict[str, dict[str, int]]:
     }
 
 
-def _attribute(cohort: Cohort, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+def _attribute(cohort: Cohort, name: str, spec: Attribute) -> dict[str, Any]:
     """A number's distribution, or a category's counts, over all images and by split."""
     values = cohort.table[name]
     summary: dict[str, Any] = {
-        "type": spec["type"],
+        "type": spec.type,
         "in_prompts": name in cohort.attributes,
         "missing": int(values.isna().sum()),
     }
     parts = {"all": cohort.table} | {split: cohort.rows(split) for split in SPLITS}
-    if spec["type"] == "number":
+    if spec.is_number:
         return summary | {
             "by_split": {part: _numbers(rows[name].dropna()) for part, rows in parts.items()}
         }

@@ -47,7 +47,23 @@ class EditSpec:
     mask_threshold: float = _default("mask_threshold")
     """Difference from which on DiffEdit changes a pixel, [0, 1]."""
 
+    @property
+    def given_options(self) -> frozenset[str]:
+        """Names of the options whose value is not the default."""
+        return frozenset(
+            field.name for field in fields(self) if getattr(self, field.name) != field.default
+        )
+
     @classmethod
     def of_options(cls, options: EditOptions) -> EditSpec:
         """Copy the fields of an EditSpec from the options of `edit`."""
         return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
+
+
+def given_options(options: EditOptions) -> frozenset[str]:
+    """Names of the options of `edit` whose value is not the default."""
+    return frozenset(
+        name
+        for name, option in EditOptions.model_fields.items()
+        if getattr(options, name) != option.default
+    )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from latentdrift.config import EditOptions
 from latentdrift.edit.core.controlnet import controlnet
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.core.sampling_start import SAMPLER
 from latentdrift.edit.core.task import Task
 from latentdrift.edit.core.token_alignment import EXCHANGES, parse_emphasis
@@ -218,43 +218,39 @@ def starting(editor: str, model: Model, steps: int) -> Drift:
     )
 
 
-def check(name: str, options: Mapping[str, Any]) -> None:
+def check(name: str, spec: EditSpec, further: Collection[str] = ()) -> None:
     """Check that the options of `edit` go together.
 
     Args:
         name: A row of EDITORS.
-        options: Options of `edit`; missing options have their defaults.
+        spec: Numbers and choices of the edit.
+        further: Names of options outside of `spec` whose value is not the default, such as `mask`.
 
     Raises:
         OptionError: One has a value and no part in this editor, an unknown row, or a mask that is
             missing.
     """
     row = EDITORS[name]
-    fields = EditOptions.model_fields
-
-    def given(option: str) -> bool:
-        result: bool = options.get(option, fields[option].default) != fields[option].default
-        return result
-
+    given = spec.given_options.union(further)
     for option in dict.fromkeys(option for other in EDITORS.values() for option in other.options):
-        if given(option) and option not in row.options:
+        if option in given and option not in row.options:
             able = [other for other, editor in EDITORS.items() if option in editor.options]
             raise OptionError(
                 f"`{option}` has no part in editor '{name}', but in {', '.join(able)}; leave one "
                 "of them out"
             )
-    if given("inversions") and not row.inversions:
+    if "inversions" in given and not row.inversions:
         raise OptionError(
             f"editor '{name}' inverts no image, and has nothing to keep in `inversions`; leave one "
             "of them out"
         )
-    masked = options.get("mask") is not None or options.get("protect") is not None
-    if given("mask_edge") and not masked:
+    masked = "mask" in given or "protect" in given
+    if "mask_edge" in given and not masked:
         raise OptionError(
             "`mask_edge` says how a mask ends, and there is none; give one with `mask=FILE` or "
             "`protect=FILE`"
         )
-    inversion = options.get("inversion")
+    inversion = spec.inversion
     if inversion is not None and inversion not in INVERSIONS:
         raise unknown("inversion", inversion, INVERSIONS)
     if inversion is not None and inversion not in row.inversions:
@@ -266,7 +262,7 @@ def check(name: str, options: Mapping[str, Any]) -> None:
         raise OptionError(
             f"editor '{name}' changes what lies inside a mask: give one with `mask=FILE`, 0 outside"
         )
-    if options.get("exchange", EXCHANGES[0]) not in EXCHANGES:
-        raise unknown("exchange", options["exchange"], EXCHANGES)
-    for text in options.get("emphasis", ()):
+    if spec.exchange not in EXCHANGES:
+        raise unknown("exchange", spec.exchange, EXCHANGES)
+    for text in spec.emphasis:
         parse_emphasis(text)

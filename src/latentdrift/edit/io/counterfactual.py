@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -93,7 +93,7 @@ def edit(
     """
     base = model.base
     editor = chosen(editor, base)
-    check(editor, {**asdict(spec), "mask": None if mask is None else "given"})
+    check(editor, spec, () if mask is None else ("mask",))
     if not 0 < spec.strength <= 1:
         raise OptionError(f"strength {spec.strength} of an edit; it must be above 0 and at most 1")
     if model.drift.form != "noise_mean":

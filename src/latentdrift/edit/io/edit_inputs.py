@@ -17,6 +17,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValue, AttributeValues, Spec
 from latentdrift.config import EditOptions
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.images import image_readers
@@ -38,7 +39,7 @@ class Subject:
     name: str
     """Its place in the source; never a file name, which may name a person."""
     image: Image
-    attributes: Mapping[str, Any]
+    attributes: AttributeValues
     """Known attributes, in the adapter's terms."""
     fit: Fit
     weight: np.ndarray | None = None
@@ -136,7 +137,7 @@ class Entry:
 
     name: str
     """Name of the subject."""
-    attributes: Mapping[str, Any]
+    attributes: AttributeValues
     """Attributes of the subject."""
     read: Callable[[], Subject]
     """The image without a mask."""
@@ -189,7 +190,7 @@ def entries(options: EditOptions, info: AdapterInfo, resolution: int) -> list[En
         InputError, OptionError, CohortError: The source cannot be read, or a given attribute is
             unknown.
     """
-    spec = info.spec
+    spec = info.attributes
     given = dict(prompts.parse_assignment(text, spec) for text in options.given)
     if (options.source / "cohort.json").is_file():
         cohort = Cohort.load(options.source)
@@ -274,11 +275,11 @@ def _sha256(array: np.ndarray, *more: Any) -> str:
 
 
 def _of_cohort(
-    cohort: Cohort, options: EditOptions, spec: prompts.Spec, given: dict[str, Any], resolution: int
+    cohort: Cohort, options: EditOptions, spec: Spec, given: AttributeValues, resolution: int
 ) -> Iterator[Entry]:
     for position, row in _wanted(cohort, options).head(options.limit).to_dict("index").items():
         name = Path(row["file_name"]).stem
-        known = prompts.attributes_of(row, spec) | given
+        known = {**prompts.attributes_of(row, spec), **given}
         yield Entry(
             name,
             known,
@@ -321,7 +322,7 @@ def unknown_patient(name: str, there: list[str], split: str | None) -> OptionErr
 
 
 def _of_row(
-    cohort: Cohort, row: dict[str, Any], name: str, known: Mapping[str, Any], resolution: int
+    cohort: Cohort, row: dict[str, Any], name: str, known: AttributeValues, resolution: int
 ) -> Subject:
     (image,) = image_readers.read(cohort.folder / row["file_name"])
     image = _in_its_unit(image, cohort, row)
@@ -343,9 +344,9 @@ def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
 
 
 def _of_file(
-    options: EditOptions, info: AdapterInfo, given: dict[str, Any], resolution: int
+    options: EditOptions, info: AdapterInfo, given: AttributeValues, resolution: int
 ) -> Iterator[Entry]:
-    spec = info.spec
+    spec = info.attributes
     theirs = info.window
     window = options.window or (theirs and f"{theirs[0]:.9g},{theirs[1]:.9g}")
     images = image_readers.read(
@@ -362,7 +363,7 @@ def _of_file(
             image,
             "`window`" if options.window else "the adapter's cohort" if window else "the image",
         )
-        known = known_of(image, spec) | given
+        known = {**known_of(image, spec), **given}
         (height, width), (row_mm, col_mm) = image.pixels.shape[:2], image.spacing or (1.0, 1.0)
         fit = Fit(height, width, resolution, aspect=row_mm / col_mm)
         subject = Subject(f"{number:06d}", image, known, fit, patient=patient)
@@ -374,7 +375,7 @@ def _of_file(
         )
 
 
-def known_of(image: Image, spec: prompts.Spec) -> dict[str, Any]:
+def known_of(image: Image, spec: Spec) -> dict[str, AttributeValue]:
     """Attributes of an image: from its header, and those that all training images shared.
 
     Args:

@@ -6,10 +6,12 @@ import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValues
 from latentdrift.config import EditOptions
+from latentdrift.edit.core.edit_spec import EditSpec, given_options
 from latentdrift.edit.editors.editors import EDITORS, check, chosen
 from latentdrift.edit.io.attribute_sweep import check_animation
 from latentdrift.edit.io.edit_inputs import Entry
@@ -37,7 +39,7 @@ class Request:
     """Sentences about source and target, for an editor that takes sets of them."""
     change_facts: Mapping[str, Any] = field(default_factory=dict)
     """Recorded change: the editor, the changes of this image, findings added and removed."""
-    step: Mapping[str, Any] = field(default_factory=dict)
+    step: Mapping[str, prompts.AttributeChange] = field(default_factory=dict)
     """The values of a grid that it is; empty without one."""
 
     @property
@@ -80,15 +82,15 @@ class Request:
         }
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: prompts.AttributeChange) -> TypeGuard[float | prompts.Years]:
     return isinstance(value, int | float | prompts.Years)
 
 
-def _format_value(value: Any) -> str:
+def _format_value(value: float | prompts.Years) -> str:
     return str(value) if isinstance(value, prompts.Years) else f"{value:g}"
 
 
-def _slug(value: Any) -> str:
+def _slug(value: prompts.AttributeChange) -> str:
     """A value as part of a folder's name; a sign is part of it."""
     text = _format_value(value) if _is_number(value) else str(value)
     return prompts.slug(
@@ -100,8 +102,7 @@ def _slug(value: Any) -> str:
 class EditPlan:
     """Requested change, the same for all images."""
 
-    changes: Mapping[str, Any]
-    """An age may be `Years` from the image's own."""
+    changes: Mapping[str, prompts.AttributeChange]
     add: tuple[str, ...]
     remove: tuple[str, ...]
     editor: str
@@ -110,7 +111,7 @@ class EditPlan:
     """Number of sentences about each state, for an editor that takes sets of them."""
     info: AdapterInfo
     """adapter.json: how prompts are worded."""
-    grid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    grid: tuple[tuple[str, tuple[prompts.AttributeChange, ...]], ...] = ()
     """Attributes that take several values in turn."""
     instruction: str | None = None
     """In free words, where the editor takes one."""
@@ -128,8 +129,8 @@ class EditPlan:
                 another kind of network, or options that do not go together.
         """
         editor = chosen(options.editor, model.base)
-        spec = model.info.spec
-        check(editor, options.model_dump())
+        spec = model.info.attributes
+        check(editor, EditSpec.of_options(options), given_options(options))
         check_animation(options.animate, options.grid)
         wanted = prompts.parse_wanted(options, spec)
         if wanted.grid and options.instruction:
@@ -141,13 +142,15 @@ class EditPlan:
         return cls(*change, editor, options.sentences, model.info, wanted.grid, options.instruction)
 
     @property
-    def steps(self) -> Iterator[dict[str, Any]]:
+    def steps(self) -> Iterator[dict[str, prompts.AttributeChange]]:
         """All combinations of the grid's values, the last attribute fastest; a single empty one
         without a grid."""
         for values in itertools.product(*(values for _, values in self.grid)):
             yield dict(zip((name for name, _ in self.grid), values, strict=True))
 
-    def request(self, entry: Entry, step: Mapping[str, Any] | None = None) -> Request:
+    def request(
+        self, entry: Entry, step: Mapping[str, prompts.AttributeChange] | None = None
+    ) -> Request:
         """Request for one image.
 
         Args:
@@ -165,7 +168,7 @@ class EditPlan:
         }
         describe = self.info.describe
         manner = self.info.prompt.manner()
-        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
+        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.attributes}
         if self.instruction and not (
             changes or self.add or self.remove
         ):  # what should come of it is not known
@@ -195,7 +198,7 @@ class EditPlan:
         return Request(entry, source, target, instruction, change_facts=recorded, step=step or {})
 
     def _with_further_prompts(
-        self, request: Request, known: Mapping[str, Any], changes: Mapping[str, Any]
+        self, request: Request, known: AttributeValues, changes: AttributeValues
     ) -> Request:
         """The request with what the editor takes beside the two prompts.
 
@@ -205,7 +208,7 @@ class EditPlan:
         says = EDITORS[self.editor].says
         if says == "prompts":
             return request
-        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.spec}
+        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.attributes}
         wording |= self.info.prompt.manner().of_edit
         describe = self.info.describe
         if says == "parts":

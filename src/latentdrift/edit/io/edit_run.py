@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValues
 from latentdrift.config import EditOptions
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.letterbox import Fit
@@ -209,7 +210,7 @@ class EditRun:
                 f"`reverse` edits back to the {unknown[0]} of image {entry.name}, which is not "
                 "known; give it with `given`, or leave `reverse` out"
             )
-        wording: Any = {"add": change.add, "remove": change.remove, "spec": change.info.spec}
+        wording: Any = {"add": change.add, "remove": change.remove, "spec": change.info.attributes}
         before, after = prompts.states(entry.attributes, changes, **wording)
         read = partial(_edited_subject, entry, self.folder(request) / "counterfactual.png", after)
         undone = replace(
@@ -243,7 +244,7 @@ class EditRun:
         }
 
 
-def _edited_subject(entry: Entry, path: Path, attributes: Mapping[str, Any]) -> Subject:
+def _edited_subject(entry: Entry, path: Path, attributes: AttributeValues) -> Subject:
     """A counterfactual as the image to edit, in the geometry of its original."""
     from PIL import Image as Pillow
 

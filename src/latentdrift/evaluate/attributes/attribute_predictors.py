@@ -9,9 +9,7 @@ measured on held-out real pictures, and stands beside whatever they say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from latentdrift.attributes import Spec
 from latentdrift.errors import InputError
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.downstream.class_labels import Classes
@@ -62,7 +61,7 @@ class Output:
         return Classes(self.attribute, self.value).labels(rows)
 
 
-def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], list[str]]:
+def outputs(spec: Spec, rows: pd.DataFrame) -> tuple[list[Output], list[str]]:
     """Outputs that a table can teach, and the names of those with too few images.
 
     Of a category with two values one is judged, of more each against the rest, and each finding.
@@ -73,13 +72,12 @@ def outputs(spec: Mapping[str, Any], rows: pd.DataFrame) -> tuple[list[Output], 
     """
     candidates = []
     for name, kind in spec.items():
-        words: list[Any] = (
-            [None] if kind["type"] == "number" else [str(word) for word in kind["vocabulary"]]
-        )
-        if kind["type"] == "category" and len(words) == 2:
-            candidates.append(Output(name, words[0], other=words[1]))
+        if kind.is_number:
+            candidates.append(Output(name, None, kind.unit or ""))
+        elif kind.type == "category" and len(kind.words) == 2:
+            candidates.append(Output(name, kind.words[0], other=kind.words[1]))
         else:
-            candidates += [Output(name, word, kind.get("unit") or "") for word in words]
+            candidates += [Output(name, word, kind.unit or "") for word in kind.words]
     able = {output: _enough(output, output.truths(rows)) for output in candidates}
     return [output for output, enough in able.items() if enough], [
         output.name for output, enough in able.items() if not enough
@@ -116,7 +114,7 @@ class Judges:
     def learn(
         cls,
         images: EvaluationImages,
-        spec: Mapping[str, Any],
+        spec: Spec,
         *,
         network: Network = SMALL,
         steps: int = 200,

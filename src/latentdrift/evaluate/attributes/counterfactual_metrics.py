@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from latentdrift.attributes import Spec
 from latentdrift.counting import count
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.attributes.ground_truth import CHANGED
@@ -56,7 +57,7 @@ def card(
     edits: Sequence[Mapping[str, Any]],
     real: EvaluationImages,
     spaces: Mapping[str, Space],
-    spec: Mapping[str, Any],
+    spec: Spec,
     *,
     size: int,
     by: str | None = None,

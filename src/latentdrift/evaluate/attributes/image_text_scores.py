@@ -9,7 +9,7 @@ CLIP, reads the sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift import prompts
+from latentdrift.attributes import Spec
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 from latentdrift.evaluate.features.preprocessing import Entrance
@@ -38,7 +39,7 @@ BATCH = 32
 class Prompts:
     """Different sentences, and a row of attributes that each was made of."""
 
-    def __init__(self, describe: str, spec: Mapping[str, Any]) -> None:
+    def __init__(self, describe: str, spec: Spec) -> None:
         self.describe = describe
         self.spec = spec
         self._places: dict[str, int] = {}

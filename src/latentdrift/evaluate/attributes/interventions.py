@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValues, Spec, as_number
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import EvaluationImages
@@ -111,7 +112,7 @@ def follow_ups(
     edits: Sequence[Mapping[str, Any]],
     sets: Mapping[str, EvaluationImages],
     real: EvaluationImages,
-    spec: Mapping[str, Any],
+    spec: Spec,
     people: PatientResampling,
 ) -> dict[str, Any] | None:
     """Counterfactuals beside the patient's own visit in the target state; None where no patient has
@@ -168,9 +169,7 @@ def _gain(edited: np.ndarray, untouched: np.ndarray) -> np.ndarray:
     return result
 
 
-def _visit(
-    record: Mapping[str, Any], real: EvaluationImages, spec: Mapping[str, Any]
-) -> int | None:
+def _visit(record: Mapping[str, Any], real: EvaluationImages, spec: Spec) -> int | None:
     """The place of the patient's image that is in the state the edit asks for, the nearest in age;
     None without one."""
     if real.patients is None or real.attributes is None or not record.get("patient"):
@@ -185,13 +184,16 @@ def _visit(
         place for place in own.tolist() if _in_state(real.attributes.iloc[place], before, after)
     ]
     ages = [
-        abs(float(real.attributes.iloc[place].get("age", np.nan)) - float(after.get("age", np.nan)))
+        abs(
+            float(real.attributes.iloc[place].get("age", np.nan))
+            - as_number(after.get("age", np.nan))
+        )
         for place in candidates
     ]
     return candidates[int(np.argmin(np.nan_to_num(ages, nan=np.inf)))] if candidates else None
 
 
-def _in_state(row: pd.Series, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+def _in_state(row: pd.Series, before: AttributeValues, after: AttributeValues) -> bool:
     """Whether an image has every attribute of a state that it knows, an age to AGE; and is not the
     image that was edited."""
     for name, wanted in after.items():
@@ -199,7 +201,7 @@ def _in_state(row: pd.Series, before: Mapping[str, Any], after: Mapping[str, Any
         if prompts.is_missing(value) or prompts.is_missing(wanted):
             continue
         if name == "age":
-            if abs(float(value) - float(wanted)) > AGE:
+            if abs(float(value) - as_number(wanted)) > AGE:
                 return False
         elif _parts(value) != _parts(wanted):
             return False

@@ -12,7 +12,7 @@ contradicts it there, or that withholds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.stats import hypergeom, rankdata
 
 from latentdrift import prompts
+from latentdrift.attributes import Spec
 from latentdrift.evaluate.attributes.image_text_scores import Prompts, Scorer
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
@@ -219,7 +220,7 @@ def retrieve(
     real: EvaluationImages,
     synthetic: EvaluationImages,
     describe: str,
-    spec: Mapping[str, Any],
+    spec: Spec,
     resampling: Resampling = Resampling(),
 ) -> dict[str, Any] | None:
     """Rank prompts against images; `evaluations/prompt_retrieval.py` names the fields.
@@ -260,7 +261,7 @@ def _candidates(
     real: EvaluationImages,
     synthetic: EvaluationImages,
     describe: str,
-    spec: Mapping[str, Any],
+    spec: Spec,
     seed: int,
 ) -> Candidates | None:
     """Images whose rows have attributes, and their prompts; None for fewer than MIN_IMAGES."""
@@ -284,7 +285,7 @@ Changes = dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]]
 """(attribute, row of OPPOSED) -> for each set the images and their changed prompts, by place."""
 
 
-def _changed_prompts(candidates: Candidates, spec: Mapping[str, Any], seed: int) -> Changes:
+def _changed_prompts(candidates: Candidates, spec: Spec, seed: int) -> Changes:
     """Prompts with one attribute contradicted or withheld."""
     changes: Changes = {}
     for name in spec:
@@ -334,12 +335,12 @@ def _opposed(
     all_prompts: Prompts, rows: pd.DataFrame, name: str, way: str, source: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(places of the pictures whose prompt can be so changed, places of the changed prompts)."""
-    number = all_prompts.spec[name]["type"] == "number"
+    number = all_prompts.spec[name].is_number
     places, cells = OPPOSED[way].of(list(rows[name]) if name in rows else [], number, source)
     return places, all_prompts.add(rows.iloc[places].assign(**{name: cells}))
 
 
-def _telling(images: EvaluationImages, spec: Mapping[str, Any]) -> np.ndarray:
+def _telling(images: EvaluationImages, spec: Spec) -> np.ndarray:
     """Places of the pictures whose rows say something."""
     rows = [] if images.attributes is None else images.attributes.to_dict("records")
     return np.array(

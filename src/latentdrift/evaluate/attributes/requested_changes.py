@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValues, Spec
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 
@@ -36,7 +37,7 @@ class RequestedChanges:
 
     @classmethod
     def of(
-        cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]
+        cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Spec
     ) -> RequestedChanges:
         """Read the requested changes from the record of each edit.
 
@@ -99,9 +100,7 @@ class RequestedChanges:
         return self.places[kind]
 
 
-def _states(
-    record: Mapping[str, Any], spec: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _states(record: Mapping[str, Any], spec: Spec) -> tuple[AttributeValues, AttributeValues]:
     """The attributes before and after."""
     if "changes" not in record:
         raise InputError(

@@ -50,9 +50,7 @@ class Classes:
         """
         spec = cohort.attributes
         pairs = [
-            name
-            for name, kind in spec.items()
-            if kind["type"] == "category" and len(kind["vocabulary"]) == 2
+            name for name, kind in spec.items() if kind.type == "category" and len(kind.words) == 2
         ]
         first = next((name for name in pairs if name != "sex"), None) or next(
             iter(pairs), ""
@@ -67,12 +65,12 @@ class Classes:
         name = {known.lower(): known for known in spec}.get(name.strip().lower(), name.strip())
         if name not in spec:
             raise unknown("attribute", name, spec)
-        if spec[name]["type"] == "number":
+        if spec[name].is_number:
             raise OptionError(
                 f"`{option}={name}`: a number, and a classifier tells two classes apart; give a "
                 "category or a finding"
             )
-        words = [str(word) for word in spec[name]["vocabulary"]]
+        words = spec[name].words
         if not equals and name not in pairs:
             raise OptionError(
                 f"`{option}={name}`: {len(words)} values, and a classifier tells two classes "
@@ -82,7 +80,7 @@ class Classes:
         if equals and name == "findings":
             value = prompts.parse_finding(value, spec)
         elif equals:
-            value = prompts.parse_assignment(f"{name}={value}", spec)[1]
+            value = str(prompts.parse_assignment(f"{name}={value}", spec)[1])
         classes = cls(name, value or words[0])
         classes.check(cohort, option, splits)
         return classes

@@ -72,7 +72,7 @@ def _sources(model: Model, cohort: Cohort, moments: Moments) -> CohortConditioni
     for row, earlier in before.items():
         try:
             instructions[row] = manner.instructs(
-                info.describe, cells[earlier], cells[row], info.spec
+                info.describe, cells[earlier], cells[row], info.attributes
             )
         except OptionError:  # nothing is known that could be said, as in training
             continue

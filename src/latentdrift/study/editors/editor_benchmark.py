@@ -133,7 +133,7 @@ class EditorBenchmark:
     def cases(self) -> list[Case]:
         """Edits with a known truth: visits of a cohort, or phantoms; at most `n`."""
         options = self.options
-        spec = self.model.info.spec
+        spec = self.model.info.attributes
         if self.cohort is not None:
             return self.hints.having(of_visits(self.cohort, options.split, self.resolution, spec))[
                 : options.n

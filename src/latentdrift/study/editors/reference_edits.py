@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift import prompts
+from latentdrift.attributes import AttributeValues, Spec
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.visits import clocks, pairs
 from latentdrift.data.images import image_readers
@@ -32,7 +33,7 @@ class Case:
     subject: Subject
     group: str
     """Name of the change."""
-    changes: Mapping[str, Any]
+    changes: AttributeValues
     add: tuple[str, ...]
     truth: np.ndarray
     """[R, R] in [0, 1], in the model's geometry."""
@@ -57,7 +58,7 @@ CHANGES: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ..
 }
 
 
-def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: prompts.Spec) -> list[Case]:
+def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: Spec) -> list[Case]:
     """Edits of n phantoms, equally many of each row of CHANGES; original and truth differ by the
     change alone.
 
@@ -121,13 +122,13 @@ class Visits:
     first: int
     """Position in metadata.csv."""
     last: int
-    known: Mapping[str, Any]
+    known: AttributeValues
     """Attributes at the first one."""
-    changes: Mapping[str, Any]
+    changes: AttributeValues
     """Age and diagnosis at the last one, where they are others."""
 
 
-def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
+def visits(cohort: Cohort, split: str, spec: Spec) -> list[Visits]:
     """First and last visit of each patient and view with several visits.
 
     Visits that a prompt cannot distinguish are left out.
@@ -155,7 +156,7 @@ def visits(cohort: Cohort, split: str, spec: prompts.Spec) -> list[Visits]:
     return pairs
 
 
-def of_visits(cohort: Cohort, split: str, resolution: int, spec: prompts.Spec) -> list[Case]:
+def of_visits(cohort: Cohort, split: str, resolution: int, spec: Spec) -> list[Case]:
     """First visit of each patient of a split, to be changed into what the table says of the last
     one.
 
