@@ -28,3 +28,12 @@ def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
         "gate: none",
         "files: a, b",
     ]
+
+
+def test_findings_are_shown_as_their_sentences() -> None:
+    flags = [{"name": "edge", "sentence": "the best delta is an end of the grid"}]
+    assert show({"flags": flags, "none": []}).splitlines() == [
+        "flags:",
+        "  the best delta is an end of the grid",
+        "none: none",
+    ]

@@ -164,6 +164,17 @@ def test_a_free_prompt_is_held_against_those_of_training(prompt: str, sentence: 
     )
 
 
+@pytest.mark.parametrize(("tokens", "sentences"), [([], 0), (["<lesion>"], 1)])
+def test_the_training_of_an_adopted_adapter_is_unknown_but_for_its_word(
+    tokens: list[str], sentences: int
+) -> None:
+    adopted = {"format": "kohya", "file": "a.safetensors", "sha256": "0" * 64}
+    describe = "<lesion> image" if tokens else "image"
+    facts = {"describe": describe, "pictures": "image", "attributes": {}, "said": []}
+    info = info_of(**{**INFO, **facts, "adopted": adopted, "tokens": tokens})
+    assert len(prompts.of_text("a", info.training)) == sentences
+
+
 def test_a_colour_photograph_is_no_grey_scan(tmp_path: Path) -> None:
     colour = np.zeros((16, 16, 3), np.uint8)
     colour[..., 0], colour[..., 2] = GREY, 255 - GREY

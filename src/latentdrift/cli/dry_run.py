@@ -105,11 +105,12 @@ def drift_estimate(options: config.DriftEstimateOptions) -> Result:
     """Estimate the work of `drift estimate`, and check that it can start."""
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.sample.generate import SamplingOptions
-    from latentdrift.study.drift.estimate import first_signal
+    from latentdrift.study.drift.estimate import check_copy_slope, first_signal
 
     cohort = Cohort.load(options.cohort)
     model = load_model(options)
     a_t0 = first_signal(model.base, options)
+    check_copy_slope(model, options)
     image_count = options.n if options.copy_slope else 0
     sampling = SamplingOptions.of(options, options.resolution)
     each = _seconds_per_image(model, "", sampling)

@@ -20,13 +20,22 @@ def show(result: Mapping[str, Any], indent: str = "") -> str:
     """
     lines = []
     for key, value in result.items():
-        if not isinstance(value, Mapping):
+        if _has_sentences(value):
+            lines += [f"{indent}{key}:", *(f"{indent}  {part['sentence']}" for part in value)]
+        elif not isinstance(value, Mapping):
             lines.append(f"{indent}{key}: {_text(value)}")
         elif value:
             lines += [f"{indent}{key}:", show(value, indent + "  ")]
         else:
             lines.append(f"{indent}{key}: none")
     return "\n".join(lines)
+
+
+def _has_sentences(value: Any) -> bool:
+    """Whether a value is a list of findings, each with its sentence."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(part, Mapping) and "sentence" in part for part in value)
 
 
 def _text(value: Any) -> str:

@@ -380,7 +380,7 @@ class AdapterInfo(InfoPart):
             describe=self.describe,
             spec=self.attributes,
             always_stated=tuple(self.said),
-            is_base=self.method is None,
+            is_unknown=self.method is None or (self.adopted is not None and not self.tokens),
         )
 
     @property

@@ -39,8 +39,8 @@ class PromptTraining:
     """The attributes that they state."""
     always_stated: tuple[str, ...] = ()
     """Attributes that every prompt stated."""
-    is_base: bool = False
-    """Whether the model is a base alone, whose training nobody here knows."""
+    is_unknown: bool = False
+    """Whether nothing is known of the training: of a base alone, or of another tool's adapter."""
 
 
 def constant_attributes(attributes: AttributeValues, spec: Spec) -> dict[str, AttributeValue]:
@@ -185,7 +185,7 @@ def of_text(prompt: str, training: PromptTraining) -> list[str]:
     lower = prompt.lower()
     sentences = []
     called = training.describe.partition("{")[0].strip("-<> ")
-    if not training.is_base and called and called.lower() not in lower:
+    if not training.is_unknown and called and called.lower() not in lower:
         sentences.append(
             f"the prompt '{prompt}' does not say '{training.describe}', which every prompt in "
             "training did"

@@ -52,6 +52,12 @@ def test_a_lora_brings_the_words_in_its_file(
     assert torch.equal(load_file(tmp_path / "run" / textual_inversion.FILE)["<lesion>"], words())
 
 
+def test_a_file_without_words_has_none_to_rename(tiny_base_folder: Path, tmp_path: Path) -> None:
+    kohya(random_changes(load(tiny_base_folder), MIXED), tmp_path / "lora.safetensors")
+    with pytest.raises(OptionError, match=r"lora.safetensors has no word; leave it out$"):
+        adopt(load(tiny_base_folder), tmp_path / "lora.safetensors", tmp_path / "run", "<foo>")
+
+
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 PAGE = "\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentdrift.adapt.training.early_stopping import Patience
 from latentdrift.adapt.training.run_folder import Run
 from latentdrift.adapt.training.trainer import Outcome
 from latentdrift.adapt.training.training_log import Silence, TrainingLog
@@ -57,6 +58,20 @@ def test_a_red_verdict_is_a_warning(
     assert entry == {"step": 7, "judged": colour, "sentence": "A sentence."}
     (record,) = [record for record in caplog.records if "after 7 steps" in record.message]
     assert record.levelname == level
+
+
+@pytest.mark.parametrize(("loss", "written"), [(0.1234567, "0.1235"), (None, "none")])
+def test_the_lowest_held_out_loss_has_four_digits(
+    loss: float | None, written: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    best = Patience(2, step=3, loss=loss)
+    with (
+        caplog.at_level(logging.INFO),
+        TrainingLog(Run(tmp_path), options(tmp_path), 0, quiet=True) as log,
+    ):
+        log.early_stopping(4, best)
+    assert f"lowest held-out loss, {written}" in caplog.text
+    assert Run(tmp_path).entries()[-1]["kept_held_out"] == loss
 
 
 def test_other_processes_tell_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

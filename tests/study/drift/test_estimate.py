@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.sample.samplers import first_time
-from latentdrift.study.drift.estimate import first_signal
+from latentdrift.study.drift.estimate import check_copy_slope, first_signal
 
 
 def options(cohort: Path, base: Path, out: Path, **more: object) -> config.DriftEstimateOptions:
@@ -72,6 +74,21 @@ def test_estimate_end_to_end(
     assert record.read(tmp_path / "found")["verb"] == "drift estimate"
     read = Drift.parse(str(tmp_path / "found" / "estimate.json"), channels=4, latent_size=8)
     assert read == Drift.of(told["delta"], "infer")
+
+
+@pytest.mark.parametrize("is_base", [True, False])
+def test_too_few_images_for_the_copy_slope_are_refused_before_work(
+    is_base: bool, tmp_path: Path
+) -> None:
+    base = SimpleNamespace(sees_source=False, controls=(), latent_channels=4)
+    model: Any = SimpleNamespace(base=base, is_base=is_base)
+    few = options(tmp_path, tmp_path, tmp_path, n=6)
+    check_copy_slope(model, few.model_copy(update={"n": 7}))
+    check_copy_slope(model, few.model_copy(update={"copy_slope": False}))
+    if is_base:
+        return check_copy_slope(model, few)
+    with pytest.raises(OptionError, match="`n` is 6, .* 4 latent channels take at least 7 images"):
+        check_copy_slope(model, few)
 
 
 def test_a_network_that_is_shown_more_than_words_is_refused(

@@ -63,6 +63,10 @@ def apply_file(
     adopted = formats.read(foreign, base)
     words = adopted.words
     if token is not None:
+        if not words:
+            raise OptionError(
+                f"`token` renames the word of a file, and {foreign.path} has no word; leave it out"
+            )
         if len(words) != 1:
             raise OptionError(
                 f"`token` renames the one word of a file, and {foreign.path} has {len(words)}: "

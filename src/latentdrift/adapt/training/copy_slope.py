@@ -24,6 +24,8 @@ ROUNDING = 1e-12  # squared slope that is none
 # ours
 REACH = 4.0
 PASSES = 3  # that pictures are drawn again, nearer to an answer that lies further; ours
+EXTRA_IMAGES = 3
+"""Images beyond the number of latent channels that the calibration of a start needs."""
 RESAMPLES = 1000  # of images, behind the interval of a calibrated start
 
 
@@ -195,10 +197,10 @@ class Response:
             InputError: Fewer than C + 3 pictures.
         """
         n, channels = self.starts.shape
-        if n < channels + 3:
+        if n < channels + EXTRA_IMAGES:
             raise InputError(
-                f"calibrating {channels} latent channels takes at least {channels + 3} pictures, "
-                f"found {n}"
+                f"calibrating {channels} latent channels takes at least "
+                f"{channels + EXTRA_IMAGES} pictures, found {n}"
             )
 
     def first(self, n: int) -> tuple[Tensor, Tensor]:

@@ -102,7 +102,7 @@ class TrainingLog:
             "stopped early" if best.over else "finished",
             done,
             best.step,
-            best.loss,
+            "none" if best.loss is None else f"{best.loss:.4g}",
         )
 
 

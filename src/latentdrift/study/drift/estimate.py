@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from latentdrift.adapt.training import latent_cache
-from latentdrift.adapt.training.copy_slope import Response, channel_means, copy_slope, response
+from latentdrift.adapt.training.copy_slope import (
+    EXTRA_IMAGES,
+    Response,
+    channel_means,
+    copy_slope,
+    response,
+)
 from latentdrift.config import DriftEstimateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
@@ -38,15 +44,14 @@ def estimate(
         report: Callback (done, all) for the images that are encoded, then for the generated ones.
 
     Raises:
-        OptionError: Sampling starts from pure noise, where no start is better than another; or
-            `latents` refuses.
+        OptionError: Sampling starts from pure noise, where no start is better than another; as
+            `check_copy_slope`; or `latents` refuses.
         CohortError: Fewer than two training images.
     """
     base = model.base
     resolution = options.resolution or model.info.side
     a_t0 = first_signal(base, options)
-    if options.copy_slope:
-        check_text_alone(model, "; leave the copy slope out with `copy_slope=False`")
+    check_copy_slope(model, options)
     train = _train_split(cohort)
     patients = list(train.table["patient"]) if train.table["patient"].notna().all() else None
     moments = latent_cache.latents(base, train, resolution, options.out / "cache", progress=report)
@@ -79,6 +84,28 @@ def estimate(
         "cohort": cohort.fingerprint,
         "copy_slope": copied,
     }
+
+
+def check_copy_slope(model: Model, options: DriftEstimateOptions) -> None:
+    """Check that the copy slope can be measured, where it is requested.
+
+    Args:
+        model: Model whose starts are estimated.
+        options: Options of the estimate.
+
+    Raises:
+        OptionError: The network reads images, or `n` is too small to calibrate its starts.
+    """
+    if not options.copy_slope:
+        return
+    check_text_alone(model, "; leave the copy slope out with `copy_slope=False`")
+    channels = model.base.latent_channels
+    if not model.is_base and options.n < channels + EXTRA_IMAGES:
+        raise OptionError(
+            f"`n` is {options.n}, and the starts of a model with {channels} latent channels take "
+            f"at least {channels + EXTRA_IMAGES} images; raise `n`, or leave the copy slope out "
+            "with `copy_slope=False`"
+        )
 
 
 def _train_split(cohort: Cohort) -> Cohort:
