@@ -87,7 +87,7 @@ def test_too_few_images_for_the_copy_slope_are_refused_before_work(
     check_copy_slope(model, few.model_copy(update={"copy_slope": False}))
     if is_base:
         return check_copy_slope(model, few)
-    with pytest.raises(OptionError, match="`n` is 6, .* 4 latent channels take at least 7 images"):
+    with pytest.raises(OptionError, match=r"`n` is 6, .* 4 latent channels take at least 7 images"):
         check_copy_slope(model, few)
 
 
