@@ -247,7 +247,7 @@ def test_an_edit_replaces_none_of_another_image(
     assert (out / "000000" / "record.json").read_bytes() == before
     caplog.set_level("INFO")
     edit(study, first, out, given=known, steps=5)
-    assert "1 of 1 edits" in caplog.text and "they differ in: steps" in caplog.text
+    assert "1 of 1 edits" in caplog.text and "settings differ: steps" in caplog.text
     assert json.loads((out / "000000" / "record.json").read_text())["steps"] == 5
 
 

@@ -39,6 +39,8 @@ def test_edit_gives_a_counterfactual_of_the_image(
     assert edit.facts["target_prompt"].endswith("with dementia")
     saved = edit.save(tmp_path / "edit")
     assert np.array_equal(pixels(Image.open(saved / "counterfactual.png")), pixels(edit.image))
+    assert (saved.with_name("edit-private") / "sources.json").is_file()
+    assert ld.Counterfactual(str(saved)).facts == edit.facts
     assert "counterfactual (synthetic)" in edit._repr_html_() and "dementia" in repr(edit)
 
 

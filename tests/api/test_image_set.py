@@ -18,8 +18,14 @@ def test_images_are_copied_whole_and_never_over_others(model: ld.Model, tmp_path
     saved = images.save(tmp_path / "kept")
     assert ld.Cohort.load(saved).fingerprint == images.cohort.fingerprint
     assert (saved / "record.json").is_file()
+    assert ld.ImageSet(str(saved)).prompts == images.prompts
     with pytest.raises(InputError, match="is there and not empty; give a new folder as `out`"):
         images.save(saved)
+
+
+def test_a_cohort_without_prompts_is_no_image_set(cohort: ld.Cohort) -> None:
+    with pytest.raises(InputError, match=r"without prompts.*`Cohort\.load`"):
+        ld.ImageSet(cohort.folder)
 
 
 def test_temporary_images_go_with_their_set(model: ld.Model) -> None:

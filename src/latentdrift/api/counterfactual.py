@@ -10,21 +10,25 @@ from typing import Any
 from PIL import Image as Pillow
 
 from latentdrift import notebook
-from latentdrift.api.scratch import copy_result
+from latentdrift.api.scratch import copy_result, open_result
+from latentdrift.data.tables.pseudonymization import private_folder
 from latentdrift.record import NAME
 
 
 class Counterfactual:
     """A counterfactual of an image, with what is needed to judge it."""
 
-    def __init__(self, folder: Path, keeper: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, folder: Path | str, keeper: TemporaryDirectory[str] | None = None) -> None:
         """Open a counterfactual that `edit` made.
 
         Args:
             folder: The folder of this one edit.
             keeper: The temporary folder that holds it, if one does.
+
+        Raises:
+            InputError: The folder is missing, or holds no counterfactual.
         """
-        self.folder = folder
+        self.folder = open_result(folder, "counterfactual", NAME, "counterfactual.png")
         self._keeper = keeper
 
     @property
@@ -65,6 +69,8 @@ class Counterfactual:
     def save(self, out: Path | str) -> Path:
         """Copy the pictures, the record and the files in the source's format to a new folder.
 
+        The private folder of the edits is copied to `<out>-private`.
+
         Args:
             out: The folder.
 
@@ -72,9 +78,10 @@ class Counterfactual:
             The folder.
 
         Raises:
-            InputError: It exists and is not empty.
+            InputError: It exists and is not empty, or nothing can be copied to it.
         """
-        return copy_result(self.folder, out)
+        folder = self.folder.absolute()
+        return copy_result(folder, out, private=private_folder(folder.parent))
 
     def show(self) -> None:
         """Show original, counterfactual and difference: in the notebook, or by the viewer."""

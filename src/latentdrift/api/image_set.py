@@ -10,8 +10,9 @@ from typing import overload
 from PIL import Image as Pillow
 
 from latentdrift import notebook
-from latentdrift.api.scratch import copy_result
+from latentdrift.api.scratch import copy_result, open_result
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import InputError
 
 MAX_PREVIEW_IMAGES = 16
 """Images that a set shows of itself."""
@@ -21,15 +22,24 @@ CONTACT_SHEET = "contact-sheet.png"
 class ImageSet:
     """Synthetic images in a folder, which is a cohort."""
 
-    def __init__(self, folder: Path, keeper: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, folder: Path | str, keeper: TemporaryDirectory[str] | None = None) -> None:
         """Open the images that `generate` made.
 
         Args:
             folder: The cohort of synthetic images.
             keeper: The temporary folder that holds it, if one does.
+
+        Raises:
+            InputError: The folder is missing, or holds no synthetic images.
+            CohortError: The cohort is damaged.
         """
-        self.folder = folder
-        self.cohort = Cohort.load(folder)
+        self.folder = open_result(folder, "set of synthetic images", "cohort.json")
+        self.cohort = Cohort.load(self.folder)
+        if "prompt" not in self.cohort.table:
+            raise InputError(
+                f"{folder} is a cohort without prompts, and no set of synthetic images; open it "
+                "with `Cohort.load`"
+            )
         self._keeper = keeper
 
     @property
@@ -69,7 +79,7 @@ class ImageSet:
             The folder.
 
         Raises:
-            InputError: It exists and is not empty.
+            InputError: It exists and is not empty, or nothing can be copied to it.
         """
         return copy_result(self.folder, out)
 

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict
 
 from latentdrift import notebook
-from latentdrift.api.scratch import copy_result
+from latentdrift.api.scratch import copy_result, open_result
+from latentdrift.errors import InputError
+from latentdrift.storage import read_document
+
+NAME = "report.json"
+CACHE = "cache"
+"""Folder of the features, which are as private as the images."""
+
+
+class ReportFile(BaseModel):
+    """Part of report.json that a report shows."""
+
+    model_config = ConfigDict(extra="allow")
+
+    metrics: dict[str, Any]
+    lights: list[Any]
+    warnings: list[str]
 
 
 class Report:
     """The report of an evaluation."""
 
-    def __init__(self, folder: Path, keeper: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, folder: Path | str, keeper: TemporaryDirectory[str] | None = None) -> None:
         """Open a report that `evaluate` wrote.
 
         Args:
             folder: The folder with `report.json` and `report.html`.
             keeper: The temporary folder that holds it, if one does.
+
+        Raises:
+            InputError: The folder is missing, or holds no report, or the report is damaged.
         """
-        self.folder = folder
+        self.folder = open_result(folder, "report", NAME)
         self._keeper = keeper
-        text = (folder / "report.json").read_text(encoding="utf-8")
-        self.content: dict[str, Any] = json.loads(text)
+        cure = "evaluate again"
+        content = read_document(self.folder / NAME, ReportFile, InputError, "report", cure)
+        self.content: dict[str, Any] = content
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -61,7 +81,7 @@ class Report:
         return self.folder / "report.html"
 
     def save(self, out: Path | str) -> Path:
-        """Copy the report to a new folder.
+        """Copy the report to a new folder, without the cache of features.
 
         Args:
             out: The folder.
@@ -70,9 +90,9 @@ class Report:
             The folder.
 
         Raises:
-            InputError: It exists and is not empty.
+            InputError: It exists and is not empty, or nothing can be copied to it.
         """
-        return copy_result(self.folder, out)
+        return copy_result(self.folder, out, left_out=(CACHE,))
 
     def show(self) -> None:
         """Show lights and numbers in the notebook; elsewhere, open the page."""
