@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from latentdrift.evaluate.features.feature_cache import CachedSpace
     from latentdrift.evaluate.images.image_sets import EvaluationImages
     from latentdrift.evaluate.privacy.copy_filter import Verdict
+    from latentdrift.evaluate.reader_study.reader_study import Item
     from latentdrift.model.adapter_info import AdapterInfo
     from latentdrift.model.base import Base
     from latentdrift.model.model import Model
@@ -581,20 +582,10 @@ def _feature_spaces(
 
 def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:
     """Make a reader study of real and synthetic images: a page for readers, and the key."""
-    from latentdrift.data.cohort.cohort import Cohort
-    from latentdrift.evaluate.images import image_sets
     from latentdrift.evaluate.reader_study import reader_study
 
-    size = image_sets.native_size(options.synthetic)
-    key = options.key or options.out.with_name(f"{options.out.name}-key.json")
-    real = image_sets.from_cohort(Cohort.load(options.real), options.split, size)
-    items = reader_study.choose(
-        real,
-        image_sets.load_set(options.synthetic, None, size),
-        options.n,
-        options.by,
-        options.seed,
-    )
+    key = key_file_of(options)
+    items = reader_items_of(options)
     study = reader_study.write_study(options.out, items, key, by=options.by, seed=options.seed)
     return {
         "page": str(options.out / "study.html"),
@@ -602,6 +593,30 @@ def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Resul
         "study": study,
         "images": len(items),
     }
+
+
+def key_file_of(options: config.ReaderMakeOptions) -> Path:
+    """File of the key of a reader study; default: beside the study's folder."""
+    return options.key or options.out.with_name(f"{options.out.name}-key.json")
+
+
+def reader_items_of(options: config.ReaderMakeOptions) -> list[Item]:
+    """Choose the images of a reader study, in the order in which they are shown.
+
+    Args:
+        options: Options of `reader make`.
+
+    Raises:
+        CohortError, InputError, OptionError: The sets cannot be read, are too small, or lack `by`.
+    """
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.images import image_sets
+    from latentdrift.evaluate.reader_study import reader_study
+
+    size = image_sets.native_size(options.synthetic)
+    real = image_sets.from_cohort(Cohort.load(options.real), options.split, size)
+    synthetic = image_sets.load_set(options.synthetic, None, size)
+    return reader_study.choose(real, synthetic, options.n, options.by, options.seed)
 
 
 def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Result:
@@ -906,12 +921,23 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     return evaluate(evaluate_options, quiet)
 
 
+def check_demo_folder(out: Path) -> None:
+    """Check that a folder is new, empty, or of an earlier demo.
+
+    Raises:
+        InputError: The folder holds anything else.
+    """
+    if out.exists() and not (out / DEMO).is_file() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty and was not made by a demo; give another `out`")
+
+
 def _prepare_demo_folder(out: Path) -> None:
     """Create the folder of a demo, or empty the folder of an earlier demo.
 
     Raises:
         InputError: The folder holds anything else.
     """
+    check_demo_folder(out)
     marker = out / DEMO
     if marker.is_file():
         for path in [*out.iterdir()]:
@@ -921,8 +947,6 @@ def _prepare_demo_folder(out: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    elif out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty and was not made by a demo; give another `out`")
     out.mkdir(parents=True, exist_ok=True)
     marker.write_text(
         "This folder was made by `latentdrift demo`, which deletes and makes it again.\n"

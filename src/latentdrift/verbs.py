@@ -65,6 +65,7 @@ VERBS: dict[str, Verb] = {
         DATA,
         "latentdrift phantom --kind brain --patients 60 --out scans",
         "latentdrift.service:phantom",
+        "latentdrift.cli.dry_run:phantom",
     ),
     "fit": Verb(
         config.FitOptions,
@@ -143,6 +144,7 @@ VERBS: dict[str, Verb] = {
         JUDGE,
         "latentdrift reader make --real cohort --synthetic synthetic --out study",
         "latentdrift.service:reader_make",
+        "latentdrift.cli.dry_run:reader_make",
     ),
     "reader score": Verb(
         config.ReaderScoreOptions,
@@ -222,6 +224,7 @@ VERBS: dict[str, Verb] = {
         WHOLE,
         "latentdrift replay synthetic --out again",
         "latentdrift.service:replay",
+        "latentdrift.cli.dry_run:replay",
     ),
     "demo": Verb(
         config.DemoOptions,
@@ -230,6 +233,7 @@ VERBS: dict[str, Verb] = {
         WHOLE,
         "latentdrift demo --out demo",
         "latentdrift.service:demo",
+        "latentdrift.cli.dry_run:demo",
     ),
 }
 

@@ -8,8 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from latentdrift import config, preflight
-from latentdrift.service import Result, edit_run_of, load_model, requests_of
+from latentdrift import config, preflight, record
+from latentdrift.service import (
+    Result,
+    check_demo_folder,
+    edit_run_of,
+    key_file_of,
+    load_model,
+    reader_items_of,
+    replayed,
+    requests_of,
+)
 from latentdrift.verbs import find, load
 
 if TYPE_CHECKING:
@@ -56,6 +65,7 @@ def fit(options: config.FitOptions) -> Result:
         Base.load(options.base, device=options.device, precision=options.precision),
         Cohort.load(options.cohort),
         options,
+        options.out,
     )
 
 
@@ -319,6 +329,42 @@ def _seconds_per_edit(work: EditRun, request: Request) -> tuple[float, float]:
         max(one + along * (other - one), 0.0) for one, other in zip(few[:2], more[:2], strict=True)
     )
     return (inversion if work.inversions([request]) else 0.0), each
+
+
+def phantom(options: config.PhantomOptions) -> Result:
+    """Check that `phantom` can write into its folder."""
+    from latentdrift.data.phantom.phantom import check_free
+
+    check_free(
+        options.out,
+        kind=options.kind,
+        patients=options.patients,
+        visits=options.visits,
+        seed=options.seed,
+    )
+    return echo(options)
+
+
+def reader_make(options: config.ReaderMakeOptions) -> Result:
+    """Choose the images of a reader study, and check that its files can be written."""
+    from latentdrift.evaluate.reader_study.reader_study import study_files
+
+    key = key_file_of(options)
+    items = reader_items_of(options)
+    study, _ = study_files(options.out, items, key, by=options.by, seed=options.seed)
+    return {**echo(options), "key": str(key), "study": study, "images": len(items)}
+
+
+def replay(options: config.ReplayOptions) -> Result:
+    """Check that a record can be run again."""
+    replayed(record.read(options.record), options)
+    return echo(options)
+
+
+def demo(options: config.DemoOptions) -> Result:
+    """Check that the demo can write into its folder."""
+    check_demo_folder(options.out)
+    return echo(options)
 
 
 def echo(options: config.Options) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from latentdrift.adapt.training import (
 from latentdrift.adapt.training.batches import AT_A_TIME, HELD_OUT, Batch
 from latentdrift.adapt.training.distributed import Processes
 from latentdrift.adapt.training.losses import draw_times
+from latentdrift.adapt.training.run_folder import Run
 from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.adapt.training.training_setup import IMAGE_INPUTS, Job, job, scheduled
 from latentdrift.adapt.training.training_start import begin
@@ -87,13 +89,16 @@ def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str,
     }
 
 
-def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
+def plan(
+    base: Base, cohort: Cohort, options: FitOptions, run_folder: Path | None = None
+) -> dict[str, Any]:
     """Estimate the cost of a fit from a few real steps on noise; nothing is written.
 
     Args:
         base: The base; training steps change it, so do not use it afterwards.
         cohort: The cohort.
         options: Options of `fit`.
+        run_folder: Folder of the run, which has to be free or hold this run; None: not checked.
 
     Returns:
         The answer of `latentdrift fit --dry-run`: numbers of images, parameters and steps, seconds,
@@ -104,6 +109,8 @@ def plan(base: Base, cohort: Cohort, options: FitOptions) -> dict[str, Any]:
     """
     base = scheduled(base, options)
     todo = job(base, cohort, options)
+    if run_folder is not None:
+        Run(run_folder).check(todo.settings)
     number = base.dtype
     images = len(cohort.rows())
     options = todo.options

@@ -327,10 +327,10 @@ def write_phantom(
         OptionError: The study is empty, or the kind is unknown.
         InputError: `out` holds something else than this phantom, finished or stopped.
     """
+    check_free(out, kind=kind, patients=patients, visits=visits, seed=seed)
     spec = kind_of(kind)
     rows = cohort_table(kind, patients, visits, seed)
     table = _table(spec, rows)
-    _check_free(out, table)
     (out / "scans").mkdir(parents=True, exist_ok=True)
     write_text(out / TABLE, table)  # first: by it, the same command knows the folder again
     write_text(out / "map.yaml", spec.map())
@@ -358,13 +358,24 @@ def _table(spec: Kind, rows: list[Row]) -> str:
     return text.getvalue()
 
 
-def _check_free(out: Path, table: str) -> None:
+def check_free(out: Path, *, kind: str, patients: int, visits: int, seed: int) -> None:
     """Check that a folder is new, empty, or of the same phantom, so that no scans and no table of
     others are lost.
 
+    Args:
+        out: The folder.
+        kind: A row of KINDS.
+        patients: Number of patients, at least 1.
+        visits: Visits of each patient, at least 1.
+        seed: Seed of the study.
+
     Raises:
-        InputError: It is none of these.
+        OptionError: The study is empty, or the kind is unknown.
+        InputError: The folder is none of these.
     """
+    table = _table(kind_of(kind), cohort_table(kind, patients, visits, seed))
+    if out.is_file():
+        raise InputError(f"{out} is a file; give an empty or new folder as `out`")
     if not out.is_dir():
         return
     there = out / TABLE

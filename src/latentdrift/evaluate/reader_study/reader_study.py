@@ -140,6 +140,30 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
         Name of the study.
 
     Raises:
+        InputError: As `study_files`.
+    """
+    study, files = study_files(out, items, key, by=by, seed=seed)
+    for path, text in files.items():
+        write_text(path, text)
+    return study
+
+
+def study_files(
+    out: Path, items: Sequence[Item], key: Path, *, by: str | None, seed: int
+) -> tuple[str, dict[Path, str]]:
+    """Content of `study.html` and of the key, after a check that both can be written.
+
+    Args:
+        out: Folder of the page.
+        items: Images in the order in which they are shown.
+        key: File of the key, not in `out`.
+        by: Attribute of the groups; None: no groups.
+        seed: Seed of the study, which enters the key.
+
+    Returns:
+        Name of the study, and path -> text.
+
+    Raises:
         InputError: The key would lie beside the page, or another study exists there.
     """
     if key.resolve().parent == out.resolve():
@@ -162,9 +186,7 @@ def write_study(out: Path, items: Sequence[Item], key: Path, *, by: str | None, 
                 f"{path} is there already, and answers belong to one study; give another `out` or "
                 "`key`"
             )
-    for path, text in files.items():
-        write_text(path, text)
-    return study
+    return study, files
 
 
 def _png(picture: np.ndarray) -> str:
