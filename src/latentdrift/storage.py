@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from latentdrift.errors import LatentDriftError, ResourceError
+from latentdrift.errors import LatentDriftError, OptionError, ResourceError
 
 ASIDE = ".writing-"
 """Prefix of a file or folder while it is written. The suffix stays, because writers take the format
@@ -35,6 +35,21 @@ OLD_FOLDER_ASIDES = (".{name}.writing", ".{name}.partial")
 
 OLD_ENTRY_ASIDES = ("{stem}.*.partial", "{stem}.writing", "{stem}.writing{suffix}")
 """Patterns of the names that version 0.1 gave to entries of caches while it wrote them."""
+
+
+def path_of(value: Path | str, name: str = "out") -> Path:
+    """Convert an argument to a path.
+
+    Args:
+        value: A path, as text or Path.
+        name: Name of the parameter.
+
+    Raises:
+        OptionError: It is something else, or empty.
+    """
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise OptionError(f"`{name}` is {value!r}; give a path, as text or Path")
+    return Path(value)
 
 
 def aside_of(path: Path) -> Path:

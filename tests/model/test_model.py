@@ -10,7 +10,7 @@ from fits import short_fit
 from specs import rows_of
 
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import AdapterError
+from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
 from latentdrift.record import sha256
@@ -70,6 +70,27 @@ def test_a_run_its_adapter_and_a_stack_are_models(
     alone = stack.without()
     assert alone.is_base
     assert torch.equal(predict(alone.base), predict(load(tiny_base_folder).base))
+
+
+@pytest.mark.parametrize("also", ["run=0.5", Path("run=0.5"), ["run=0.5"]])
+def test_one_further_adapter_is_not_read_by_letters(
+    also: str | Path | list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    references: list[str] = []
+    monkeypatch.setattr(
+        "latentdrift.adapt.loading.load_model",
+        lambda place, *, also, **others: references.extend(also),
+    )
+    Model.load("run", also=also)
+    assert references == ["run=0.5"]
+
+
+@pytest.mark.parametrize("value", [None, 3, ""])
+def test_what_is_no_path_is_refused(value: str) -> None:
+    with pytest.raises(OptionError, match=r"`place` is .*; give a path"):
+        Model.load(value)
+    with pytest.raises(OptionError, match=r"`folder` is .*; give a path"):
+        Cohort.load(value)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from latentdrift.errors import InputError, OptionError
+from latentdrift.errors import InputError
+from latentdrift.storage import path_of
 
 PRIVATE = "-private"
 BESIDE = (PRIVATE, "-quarantine")
@@ -40,21 +41,6 @@ class ResultFolder:
             return cls(path_of(out))
         keeper = TemporaryDirectory(prefix="latentdrift-")
         return cls(Path(keeper.name) / name, keeper)
-
-
-def path_of(value: Path | str, name: str = "out") -> Path:
-    """Convert an argument to a path.
-
-    Args:
-        value: A path, as text or Path.
-        name: Name of the parameter.
-
-    Raises:
-        OptionError: It is something else, or empty.
-    """
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise OptionError(f"`{name}` is {value!r}; give a path, as text or Path")
-    return Path(value)
 
 
 def open_result(folder: Path | str, kind: str, *files: str) -> Path:

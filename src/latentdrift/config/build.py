@@ -41,6 +41,8 @@ def _sentence(problem: Any, model: type[Options]) -> str:
         return _wrong_count(name, problem, model)
     if problem["type"] == "missing":
         return f"`{name}` is missing"
+    if problem["type"] == "path_type":
+        return f"`{name}` is {problem['input']!r}; give a path"
     message = problem["msg"]
     return f"`{name}` is {problem['input']!r}: {message[:1].lower()}{message[1:]}"
 

@@ -90,7 +90,7 @@ class Base:
         """
         if precision != "auto" and precision not in PRECISIONS:
             raise unknown("precision", precision, [*PRECISIONS, "auto"])
-        place = _device(device)
+        place = _device(str(device))
         dtype = PRECISIONS[_fast_precision(place) if precision == "auto" else precision]
         folder = model_files.find(str(name), fetch=fetch)
         family = family_of(folder)

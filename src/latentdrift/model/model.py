@@ -19,6 +19,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.model.schedule import Schedule
+from latentdrift.storage import path_of
 from latentdrift.verbs import load
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Model:
         cls,
         place: Path | str,
         *,
-        also: Sequence[str] = (),
+        also: str | Path | Sequence[str | Path] = (),
         base: str | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -81,7 +82,7 @@ class Model:
 
         Args:
             place: A run, an adapter, another tool's file, or a base: a folder or a name.
-            also: Further adapters on top of it, `RUN` or `RUN=WEIGHT`.
+            also: One or several further adapters on top of it, `RUN` or `RUN=WEIGHT`.
             base: Where the adapter's base lies; default: where it was trained. Another tool's file
                 names none, and needs it.
             device: As in `Base.load`.
@@ -90,11 +91,16 @@ class Model:
         Raises:
             AdapterError: An adapter is damaged, unsafe, unfinished, or made for another base.
             BaseModelError: The base cannot be loaded.
-            OptionError: A weight for an adapter that has none.
+            OptionError: A weight for an adapter that has none, or `place` is no path.
         """
         from latentdrift.adapt.loading import load_model
 
-        return load_model(place, also=also, base=base, device=device, precision=precision)
+        path_of(place, "place")
+        references = (also,) if isinstance(also, str | Path) else tuple(also)
+        for reference in references:
+            path_of(reference, "also")
+        further = [str(reference) for reference in references]
+        return load_model(place, also=further, base=base, device=device, precision=precision)
 
     @classmethod
     def of_base(cls, base: Base, resolution: int | None = None) -> Model:

@@ -38,7 +38,7 @@ from latentdrift.data.images.thumbnails import pixel_hash
 from latentdrift.data.tables.cells import defuse, restore
 from latentdrift.data.tables.tables import clean
 from latentdrift.errors import CohortError, unknown
-from latentdrift.storage import folder_written, read_document, write_text
+from latentdrift.storage import folder_written, path_of, read_document, write_text
 
 FORMAT = 1
 """Version of what lies on disk; it changes when an older latentdrift could not read it."""
@@ -90,8 +90,9 @@ class Cohort:
 
         Raises:
             CohortError: Not a cohort, of another version, or with files missing.
+            OptionError: `folder` is no path.
         """
-        folder = Path(folder)
+        folder = path_of(folder, "folder")
         check_cohort(folder)
         info = _read_info(folder)
         if not (folder / "metadata.csv").is_file():
