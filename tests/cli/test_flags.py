@@ -24,6 +24,19 @@ from latentdrift.cli.flags import FlagFormatter, with_flags
             "type `latentdrift adopt X --base BASE`",
             "type `latentdrift adopt X --base BASE`",
         ),
+        ("edit", "use `train_text_encoder`", "use `fit --train-text-encoder`"),
+        (
+            "edit",
+            "use `prompt_style=findings-first`",
+            "use `fit --prompt-style findings-first`",
+        ),
+        (
+            "edit",
+            "leave it out with `copy_slope=False`",
+            "leave it out with `drift estimate --no-copy-slope`",
+        ),
+        ("adopt", "with `hint_image`", "with --hint-image"),
+        ("evaluate", "`mask=COLUMN` or `lesion_fraction`", "`mask=COLUMN` or `lesion_fraction`"),
         ("nothing", "give another `out`", "give another `out`"),
     ],
 )

@@ -38,8 +38,28 @@ def written(verb: str, name: str, value: str | None = None) -> str:
     return f"{flag(name)} {value}"
 
 
+def _written_of_others(name: str, value: str | None) -> str | None:
+    """Write an option of other verbs as on the command line.
+
+    Names of one word stay as they are, because attributes and values have such names, too.
+
+    Args:
+        name: Name of the option.
+        value: Its value as text; None: the option alone.
+
+    Returns:
+        "`fit --zero-snr`" where one verb has the option, its flag where several have it; None where
+        no verb has it, or where it stays.
+    """
+    owners = [verb for verb, row in VERBS.items() if name in row.options.model_fields]
+    if not owners or "_" not in name:
+        return None
+    flagged = written(owners[0], name, value)
+    return f"`{owners[0]} {flagged}`" if len(owners) == 1 else flagged
+
+
 def with_flags(text: str, verb: str) -> str:
-    """Replace a verb's option names in a message by flags; other words in backquotes stay.
+    """Replace option names in a message by flags; other words in backquotes stay.
 
     Args:
         text: The message.
@@ -51,7 +71,9 @@ def with_flags(text: str, verb: str) -> str:
 
     def as_typed(match: re.Match[str]) -> str:
         name, value = match.groups()
-        return written(verb, name, value) if name in known else match.group()
+        if name in known:
+            return written(verb, name, value)
+        return _written_of_others(name, value) or match.group()
 
     return NAMED.sub(as_typed, text)
 

@@ -212,6 +212,6 @@ class AdoptOptions(Options):
     """Word of a textual inversion, in angle brackets; default: the word in the file."""
     hint: Literal["edges", "earlier"] | None = None
     """Conditioning image of a ControlNet, which `latentdrift generate --like` makes; default:
-    edges. `hint_image` takes any image."""
+    edges. With `hint_image`, generate and edit take any image."""
     device: str = "auto"
     """Device: `cpu`, `cuda`, `mps` or `auto`."""
