@@ -138,6 +138,8 @@ def test_an_unknown_yaml_option_names_the_near_one(tmp_path, capsys) -> None:
         ("fit C --stepz 3", "did you mean --steps?"),
         ("fit C --step 3", "did you mean --steps?"),
         ("fit C --res=64", "did you mean --resolution?"),
+        ("--json inspect C", "options stand after the verb: latentdrift inspect ... --json."),
+        ("phantom x1", "unrecognized arguments: x1. See latentdrift phantom --help"),
     ],
 )
 def test_a_mistyped_word_names_the_nearest(line, sentence, capsys) -> None:

@@ -216,17 +216,20 @@ def _check_verb(arguments: Sequence[str]) -> None:
 
 
 def _nearest_option(verb: str, given: str) -> str:
-    """The hint for an unknown option: the nearest one, or that the value stands without a flag."""
+    """The hint for an unknown option: its place, the nearest one, or that the value stands without
+    a flag; a full stop where nothing is near."""
     row = VERBS[verb]
     flags = {flag(name): name for name in (*row.options.model_fields, *COMMON)}
     longer = [known for known in flags if len(given) > 2 and known.startswith(given)]
     near = longer[:1] or get_close_matches(given, flags, n=1)
     if not near:
-        return ""
+        return "."
     name = flags[near[0]]
     if name in row.positional:
         words = " ".join(map(str.upper, row.positional))
         return f"; {name.upper()} stands without a flag: latentdrift {verb} {words}."
+    if near[0] == given:
+        return f"; options stand after the verb: latentdrift {verb} ... {given}."
     return f"; did you mean {near[0]}?"
 
 
