@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import re
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from latentdrift import notebook
@@ -35,3 +37,15 @@ def test_a_table_has_a_row_for_each() -> None:
     html = notebook.table([{"a": 1, "b": "<"}, {"a": 2, "b": "x"}])
     assert html.count("<tr>") == 3 and "&lt;" in html
     assert notebook.table([]) == ""
+
+
+def test_a_page_that_cannot_be_opened_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = tmp_path / "report.html"
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+    notebook.show("", page)
+    assert caplog.text == ""
+    monkeypatch.setattr("webbrowser.open", lambda url: False)
+    notebook.show("", page)
+    assert caplog.messages == [f"No viewer can be opened here; the page is {page}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import sys
 import webbrowser
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
+log = logging.getLogger(__name__)
 TILE_PX = 128
 """Height of a picture in a strip."""
 
@@ -81,5 +83,5 @@ def show(html: str, page: Path) -> None:
         from IPython.display import HTML, display
 
         display(HTML(html))
-    else:
-        webbrowser.open(page.resolve().as_uri())
+    elif not webbrowser.open(page.resolve().as_uri()):
+        log.warning("No viewer can be opened here; the page is %s", page.resolve())

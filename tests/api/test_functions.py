@@ -31,7 +31,7 @@ def test_the_package_names_its_interface_and_loads_nothing_heavy() -> None:
     probe = (
         "import sys, latentdrift as ld; names = dir(ld); "
         "print(sorted({'torch', 'diffusers', 'pandas', 'pydantic'} & set(sys.modules)), "
-        "set(ld.__all__) <= set(names))"
+        "set(ld.__all__) == set(names))"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] True"
@@ -52,6 +52,26 @@ def test_evaluate_can_be_called_before_and_after_its_folder_is_imported() -> Non
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True True"
+
+
+def test_evaluate_has_its_help_after_its_folder_is_imported() -> None:
+    probe = (
+        "import inspect\nfrom pydoc import render_doc\nimport latentdrift as ld\n"
+        "before = inspect.signature(ld.evaluate), ld.evaluate.__doc__\n"
+        "import latentdrift.evaluate.images\n"
+        "after = inspect.signature(ld.evaluate), ld.evaluate.__doc__\n"
+        "print(type(ld.evaluate).__name__, before == after, 'synthetic' in after[0].parameters, "
+        "'Compare synthetic images with real ones' in render_doc(ld.evaluate))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "CallableFolder True True True"
+
+
+def test_a_phantom_takes_progress_as_the_other_functions_do(tmp_path: Path) -> None:
+    scans = ld.write_phantom(tmp_path / "scans", patients=1, progress=False)
+    assert (scans / "table.csv").is_file()
+    with pytest.raises(OptionError, match="`out` is None"):
+        ld.write_phantom(None)
 
 
 def test_a_name_that_is_not_there_says_which_are() -> None:

@@ -43,11 +43,12 @@ def import_images(source: Path | str, *, progress: bool = True, **options: Any) 
     return Cohort.load(built.out)
 
 
-def write_phantom(out: Path | str, **options: Any) -> Path:
+def write_phantom(out: Path | str, *, progress: bool = True, **options: Any) -> Path:
     """Write phantom scans with their table and map, whose true counterfactuals are known.
 
     Args:
         out: Folder for the scans, `table.csv` and `map.yaml`.
+        progress: Whether to show a progress bar.
         options: Options of `latentdrift phantom`.
 
     Returns:
@@ -58,7 +59,7 @@ def write_phantom(out: Path | str, **options: Any) -> Path:
         InputError: The folder holds something else.
     """
     built = options_of(config.PhantomOptions, {"out": out, **options})
-    service.run("phantom", built, quiet=True)
+    service.run("phantom", built, quiet=not progress)
     return built.out
 
 
