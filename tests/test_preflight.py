@@ -114,6 +114,11 @@ def evaluation(tmp_path: Path, tiny_cohort_folder: Path) -> config.EvaluateOptio
 def test_a_report_of_the_same_options_is_made_again(evaluation: config.EvaluateOptions) -> None:
     preflight.check("evaluate", evaluation)
     preflight.check("evaluate", evaluation.model_copy(update={"device": "cpu"}))
+    (evaluation.out / "features").mkdir()
+    preflight.check(
+        "evaluate", evaluation.model_copy(update={"cache": evaluation.out / "features"})
+    )
+    (evaluation.out / "features").rmdir()
     (evaluation.out / "record.json").unlink()  # as an interrupted evaluation leaves it
     preflight.check("evaluate", evaluation)
 

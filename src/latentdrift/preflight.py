@@ -68,7 +68,8 @@ def _check_report_folder(options: config.EvaluateOptions) -> None:
     if out.is_file():
         raise InputError(f"{out} is a file; give an empty or new folder as `out`")
     names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    others = [name for name in names if name not in REPORT_FILES and not name.startswith(".")]
+    own = {out / name for name in REPORT_FILES} | {options.cache}
+    others = [name for name in names if out / name not in own and not name.startswith(".")]
     if others:
         raise InputError(
             f"{out} holds {others[0]}, which is no file of a report; give an empty or new folder "
