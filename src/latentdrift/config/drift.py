@@ -56,8 +56,8 @@ class DriftEstimateOptions(DriftOptions):
     copy_slope: bool = True
     """Draw images to measure whether the model copies a start's mean."""
     n: Annotated[int, Field(ge=3)] = 32
-    """Number of images for the copy slope, at least 3; for an adapter, at least 3 more than the model
-    has latent channels."""
+    """Number of images for the copy slope, at least 3. For an adapter: at least 3 more than the
+    model has latent channels."""
     bootstrap: Annotated[int, Field(ge=10)] = 1000
     """Bootstrap resamples of patients for each confidence interval, at least 10."""
 
