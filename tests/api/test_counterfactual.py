@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import stat
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import dicoms
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,6 +44,17 @@ def test_edit_gives_a_counterfactual_of_the_image(
     assert (saved.with_name("edit-private") / "sources.json").is_file()
     assert ld.Counterfactual(str(saved)).facts == edit.facts
     assert "counterfactual (synthetic)" in edit._repr_html_() and "dementia" in repr(edit)
+
+
+def test_the_private_folder_of_a_dicom_edit_is_saved(model: ld.Model, tmp_path: Path) -> None:
+    change: dict[str, Any] = {"set": {"diagnosis": "dementia"}, "strength": 0.5, "steps": 2}
+    edit = model.edit(dicoms.saved(tmp_path / "scan.dcm"), progress=False, gate=False, **change)
+    saved = edit.save(tmp_path / "edit")
+    private = saved.with_name("edit-private")
+    assert (saved / "counterfactual.dcm").is_file()
+    assert {"salt.txt", "uids.csv"} <= {path.name for path in private.iterdir()}
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private.iterdir()} == {0o600}
 
 
 def test_edits_of_a_cohort_are_a_list(model: ld.Model, cohort: ld.Cohort) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from fits import short_fit
 from specs import rows_of
 
+from latentdrift.adapt.loading import load_adapter
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.base import Base
@@ -91,6 +93,16 @@ def test_what_is_no_path_is_refused(value: str) -> None:
         Model.load(value)
     with pytest.raises(OptionError, match=r"`folder` is .*; give a path"):
         Cohort.load(value)
+    with pytest.raises(OptionError, match=r"`path` is .*; give a path"):
+        load_adapter(value)
+
+
+def test_a_device_or_precision_of_another_type_is_unknown(tiny_base_folder: Path) -> None:
+    wrong: Any = 3
+    with pytest.raises(OptionError, match="unknown device '3'"):
+        Base.load(tiny_base_folder, device=wrong)
+    with pytest.raises(OptionError, match="unknown precision '3'"):
+        Base.load(tiny_base_folder, precision=wrong)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from latentdrift.errors import AdapterError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import LoadedAdapter, Model
+from latentdrift.storage import path_of
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ def load_adapter(
     Raises:
         AdapterError: Damaged, unsafe, unfinished, or made for another base.
         BaseModelError: The base cannot be loaded.
+        OptionError: `path` is no path.
     """
-    path = Path(path)
+    path = path_of(path, "path")
     if _is_foreign(path, base):
         return _load_foreign(path, base, device, precision)
     folder = locate(path)

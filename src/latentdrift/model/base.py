@@ -89,7 +89,7 @@ class Base:
                 that is not supported.
         """
         if precision != "auto" and precision not in PRECISIONS:
-            raise unknown("precision", precision, [*PRECISIONS, "auto"])
+            raise unknown("precision", str(precision), [*PRECISIONS, "auto"])
         place = _device(str(device))
         dtype = PRECISIONS[_fast_precision(place) if precision == "auto" else precision]
         folder = model_files.find(str(name), fetch=fetch)
