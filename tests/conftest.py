@@ -40,6 +40,17 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+@pytest.fixture(scope="module")
+def few_candidates() -> Iterator[None]:
+    """The search for copies lays few training images over each image, for tests of what is made of
+    its findings; tests/evaluate/privacy and test_planted_copies.py search as users do."""
+    from latentdrift.evaluate.images import registration
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registration, "STAGES", ((0, 12, 1), (1, 8, 1), (1, 4, 3), (2, 2, 2)))
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def fits_draw_little() -> Iterator[None]:
     """Fits draw class pictures and previews in 4 steps in place of 50 and 20, and measure the

@@ -16,6 +16,8 @@ from latentdrift.cli import dry_run, main
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, InputError, OptionError
 
+pytestmark = pytest.mark.usefixtures("few_candidates")
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Path:

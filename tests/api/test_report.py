@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import latentdrift as ld
+
+pytestmark = pytest.mark.usefixtures("few_candidates")
 
 FEW: dict[str, Any] = {"steps": 2, "seed": 3}
 

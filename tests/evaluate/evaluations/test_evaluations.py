@@ -21,7 +21,7 @@ from latentdrift.evaluate.downstream.augmentation_experiment import ARMS, CURVES
 from latentdrift.evaluate.evaluations.evaluation import Request
 from latentdrift.evaluate.evaluations.evaluations import check, training_cost
 
-pytestmark = pytest.mark.usefixtures("small_critics", "few_searched_images")
+pytestmark = pytest.mark.usefixtures("small_critics", "few_searched_images", "few_candidates")
 
 PLAIN = [name for name, arm in ARMS.items() if not arm.gan]
 FAST: dict[str, Any] = {"classifier_steps": 2, "classifier_seeds": 1, "bootstrap": 10}

@@ -31,7 +31,7 @@ from latentdrift.evaluate.report.report import (
 )
 from latentdrift.resampling import Resampling
 
-pytestmark = pytest.mark.usefixtures("small_critics", "few_searched_images")
+pytestmark = pytest.mark.usefixtures("small_critics", "few_searched_images", "few_candidates")
 
 SIZE = 32
 

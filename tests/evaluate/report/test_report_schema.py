@@ -17,6 +17,8 @@ from latentdrift.evaluate.report.report import EvaluationResults, evaluate_sets,
 from latentdrift.evaluate.report.report_schema import report_schema, write_report_schema
 from latentdrift.resampling import Resampling
 
+pytestmark = pytest.mark.usefixtures("few_candidates")
+
 TYPES: dict[str, Any] = {
     "object": dict,
     "array": list,
