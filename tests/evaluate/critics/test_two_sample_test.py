@@ -36,3 +36,25 @@ def test_the_two_sample_test_keeps_patients_together() -> None:
     )
     apart = two_sample(views(real), [made, made], resampling=Resampling(50))
     assert isinstance(together, TwoSample) and together.auc < apart.auc - 0.1
+
+
+def test_halves_of_few_patients_do_not_differ_on_average() -> None:
+    """Seven patients with two images each are exchangeable, so the area is 0.5 on average."""
+    floors = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        patients = rng.standard_normal((7, 40)).repeat(2, 0)
+        real = views(patients + 0.3 * rng.standard_normal((14, 40)), np.arange(7).repeat(2))
+        made = rng.standard_normal((14, 40))
+        floors.append(two_sample(real, [made, made], resampling=Resampling(1, seed)).floor)
+    assert abs(np.mean(floors) - 0.5) < 0.1
+
+
+def test_a_few_images_of_the_same_kind_are_not_told_apart() -> None:
+    """Eight real and eight synthetic images from one distribution."""
+    areas = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        real, made = rng.standard_normal((2, 8, 40))
+        areas.append(two_sample(views(real), [made, made], resampling=Resampling(1, seed)).auc)
+    assert abs(np.mean(areas) - 0.5) < 0.15
