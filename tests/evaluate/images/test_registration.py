@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from torch.nn.functional import affine_grid, grid_sample
 
 from latentdrift.evaluate.images import registration
 from latentdrift.evaluate.images.registration import Structure, nearest, structure
@@ -70,10 +71,40 @@ def test_a_picture_finds_back_to_where_it_was():
     moves = torch.tensor(
         [[0.02, -0.03, 0.05, 0.04], [0.0, 0.01, 0.0, -0.05], [-0.01, 0.02, -0.06, 0.02]]
     )
-    moved = registration._read(train.sides[1], registration._view(moves, 64)[0])
+    grid = affine_grid(registration._matrix(moves), [3, 1, 64, 64], align_corners=False)
+    moved = grid_sample(train.sides[1], grid, align_corners=False)
     reference = registration._Reference(train, [torch.zeros(1, 1, 64, 64)] * 3)
     start = moves + torch.tensor([0.005, -0.006, 0.01, 0.015])
     value, found = reference._fit(
         moved, torch.arange(3)[:, None], start[:, None], torch.zeros(3, 1, dtype=torch.bool), 1, 8
     )
     assert (value > 0.999).all() and (found[:, 0] - moves).abs().max() < 5e-4
+
+
+def test_positions_are_those_of_torch_inside_the_margin():
+    """Positions of a view, and the places that count, against the whole grid of torch."""
+    moves = torch.tensor([[0.02, -0.03, 0.05, 0.04], [0.1, 0.12, 0.2, -0.15]])
+    views = registration._views(moves, 64)
+    grid = affine_grid(registration._matrix(moves), [2, 1, 64, 64], align_corners=False)
+    framed = grid[:, 5:-5, 5:-5].flatten(1, 2)  # 8 % of 64 pixels
+    torch.testing.assert_close(views.positions, framed.transpose(1, 2), rtol=0, atol=1e-6)
+    counted = (framed.abs() <= 1 - 10 / 64).all(-1)
+    assert torch.equal(views.inside.bool(), counted) and 0 < counted[1].sum() < 54**2
+
+
+def test_smoothing_is_that_of_scipy():
+    """A Gaussian over 3 standard deviations, mirrored at the border without its last pixel."""
+    image = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+    smooth = registration._blur(torch.from_numpy(image)[None, None], 2.5)[0, 0].numpy()
+    expected = gaussian_filter(image, 2.5, mode="mirror", radius=8)
+    np.testing.assert_allclose(smooth, expected, atol=1e-6)
+
+
+def test_pairs_that_are_fitted_in_any_number_at_a_time_give_the_same(monkeypatch):
+    images = np.random.default_rng(0).random((6, 40, 40, 1)).repeat(3, -1)
+    expected = nearest(images[:3], structure(images[3:]))
+    monkeypatch.setattr(registration, "PIXELS", 2**14)
+    split = nearest(images[:3], structure(images[3:]))
+    np.testing.assert_array_equal(split.index, expected.index)
+    np.testing.assert_allclose(split.value, expected.value, atol=1e-6)
+    np.testing.assert_allclose(split.fine, expected.fine, atol=1e-6)

@@ -1,13 +1,15 @@
-"""Lay one picture over another and see whether the fine structure is the same.
+"""Register one image to another, and measure how similar their fine structure is.
 
-Strangers share an outline and a layout: on aligned scans a plain correlation of 0.97 between two
-patients is usual. What makes a picture one patient's is fine structure and where it lies. So a
-picture becomes a small grey one, each place is measured against its own surroundings (local
-contrast normalisation, Jarrett et al. 2009, section 3.1), which takes off brightness, contrast and
-smooth changes of either, and what all real pictures have in common is taken off, too. Then the one
-is moved over the other: mirrored or not, shifted, scaled and turned, first in coarse steps against
-all training pictures, then exactly for the few best (Lucas and Kanade 1981). The correlation that
-is left is 1 for a copy.
+Different patients share an outline and a layout: on aligned scans a plain correlation of 0.97
+between two patients is usual. An image is one patient's by its fine structure, and by where it
+lies. So each image becomes a small grey one, and each place is measured against its own
+surroundings (local contrast normalisation, Jarrett et al. 2009, section 3.1). This removes
+brightness, contrast and smooth changes of either. The part that all real images have in common is
+removed, too.
+
+Then one image is moved over the other: mirrored or not, shifted, scaled and turned. First all
+training images are compared in coarse steps. Then the few best are registered exactly (Lucas and
+Kanade 1981). The correlation that is left is 1 for a copy.
 """
 
 from __future__ import annotations
@@ -21,39 +23,52 @@ from itertools import product
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+from torch.nn.functional import conv1d, grid_sample, pad
 
 from latentdrift.evaluate.images.disk_array import Pairs, Spool, blocks, mean
 from latentdrift.evaluate.images.lazy_images import Pictures
 
-SIDES = (32, 64, 128)  # pixels on a side of a picture's copies, coarse to fine
+# Pixels on a side of the copies of an image, coarse to fine.
+SIDES = (32, 64, 128)
+
+# Structure between these scales is compared: Gaussian standard deviations in pixels.
 FINE = 1.0
-WIDE = 2.5  # pixels: structure between these scales is compared (Gaussian sd)
-# of a picture's own mean local contrast: places with much less than this stay dark, and noise there
-# with them
+WIDE = 2.5
+
+# Share of an image's mean local contrast. Places with much less contrast stay dark, and their
+# noise too.
 FLOOR = 1.0
-MARGIN = 0.08  # of a view at its border that does not count: there surroundings are cut off
-SHRINK = (
-    10  # pictures' worth of doubt about the common part: a handful of training pictures has none
-)
-ANGLES = (-4.0, 0.0, 4.0)  # degrees, of the coarse search
+
+# Share of a view at its border that does not count: surroundings are cut off there.
+MARGIN = 0.08
+
+# Weight of "nothing in common", in images: a handful of training images has no common part.
+SHRINK = 10
+
+# Coarse search: degrees, factors, and shares of the frame.
+ANGLES = (-4.0, 0.0, 4.0)
 SCALES = (0.88, 0.92, 0.96, 1.0, 1.05)
-SHIFTS = tuple(0.0625 * step / 3 for step in range(-3, 4))  # shares of the frame
+SHIFTS = tuple(0.0625 * step / 3 for step in range(-3, 4))
+
+# Exact search: index into SIDES, training images registered to a query, Gauss-Newton steps.
 STAGES = (
     (0, 64, 1),
     (1, 48, 1),
     (1, 8, 3),
     (2, 4, 2),
-)  # place in SIDES, training pictures laid over there, Gauss-Newton steps
-FARTHEST = (
-    0.12,
-    0.12,
-    0.22,
-    0.16,
-)  # shift down, right (shares of the frame), log scale, angle (rad): no view is moved further
-GRAIN = 0.5  # of a picture's structure at most: more is not put down to grain
+)
+
+# No view is moved further: shift down, right (shares of the frame), log scale, angle (rad).
+FARTHEST = (0.12, 0.12, 0.22, 0.16)
+
+# Grain explains at most this share of an image's structure.
+GRAIN = 0.5
+
+# Queries at a time, training images at a time in the coarse search, and pixels of the pairs that
+# are registered at a time: their arrays fit into a processor's cache.
 BLOCK = 32
-COLUMNS = 1024  # queries and training pictures at a time
+COLUMNS = 1024
+PIXELS = 2**17
 
 
 @dataclass(frozen=True)
@@ -74,8 +89,12 @@ class Structure:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest training picture of each of N pictures: its index [N], and similarity or distance
-    [N]."""
+    """The nearest training image of each of N images.
+
+    Attributes:
+        index: Its place among the training images [N].
+        value: Similarity or distance [N].
+    """
 
     index: np.ndarray
     value: np.ndarray
@@ -83,8 +102,12 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Overlaid(Nearest):
-    """Nearest training image by structure: mirrored or not [N], and the similarity of structure
-    that is twice as fine [N]."""
+    """The nearest training image by structure; `value` is the similarity.
+
+    Attributes:
+        mirrored: Whether the training image fits when the query is mirrored [N].
+        fine: Similarity of structure that is twice as fine [N].
+    """
 
     mirrored: np.ndarray
     fine: np.ndarray
@@ -108,42 +131,45 @@ def structure(*pictures: np.ndarray | Pictures) -> Structure:
 def _structure(images: np.ndarray) -> tuple[Tensor, ...]:
     """Structure on each of SIDES, and the grain."""
     grey = torch.from_numpy(np.asarray(images, dtype=np.float32).mean(-1))
-    corners = grey[:, :-1, :-1] - grey[:, :-1, 1:] - grey[:, 1:, :-1] + grey[:, 1:, 1:]
-    variance = (
-        corners.flatten(1).abs().median(1).values / (2 * 0.6745)
-    ) ** 2  # of white grain (Donoho and Johnstone 1994)
+    height, width = grey.shape[1:]
+    variance = _grain_variance(grey)
     sides = []
     grain = []
     for side in SIDES:
-        rows, columns = (_sampler(size, side) for size in grey.shape[1:])
-        x = (rows @ grey @ columns.T)[:, None]
-        detail = _blur(x, FINE) - _blur(x, WIDE)
+        small = (_sampler(height, side) @ grey @ _sampler(width, side).T)[:, None]
+        detail = _blur(small, FINE) - _blur(small, WIDE)
         contrast = _blur(detail**2, WIDE).sqrt()
-        scale = (contrast + FLOOR * contrast.mean((1, 2, 3), keepdim=True)).clamp(min=1e-6)
-        sides.append(detail / scale)
-        noise = variance * _gain(*grey.shape[1:], side) * (scale**-2).mean((1, 2, 3))
-        grain.append((noise / (sides[-1] ** 2).mean((1, 2, 3)).clamp(min=1e-6)).clamp(max=GRAIN))
+        mean_contrast = contrast.mean((1, 2, 3), keepdim=True)
+        scale = (contrast + FLOOR * mean_contrast).clamp(min=1e-6)
+        normalised = detail / scale
+        noise = variance * _gain(height, width, side) * (scale**-2).mean((1, 2, 3))
+        power = (normalised**2).mean((1, 2, 3)).clamp(min=1e-6)
+        sides.append(normalised)
+        grain.append((noise / power).clamp(max=GRAIN))
     return *sides, torch.stack(grain, 1)
+
+
+def _grain_variance(grey: Tensor) -> Tensor:
+    """Variance of the white grain of images [N, H, W], by the median of their finest differences
+    (Donoho and Johnstone 1994) [N]."""
+    upper = grey[:, :-1, :-1] - grey[:, :-1, 1:]
+    lower = grey[:, 1:, :-1] - grey[:, 1:, 1:]
+    median = (upper - lower).flatten(1).abs().median(1).values
+    result: Tensor = (median / (2 * 0.6745)) ** 2
+    return result
 
 
 @cache
 def _gain(height: int, width: int, side: int) -> float:
     """The variance that white grain of variance 1 has in the `detail` of a picture."""
-    seen = []
+    fine = wide = both = 1.0
     for size in (height, width):
-        smooth = [
-            _blur(_sampler(size, side)[None, None], sd, across=False)[0, 0, side // 2]
-            for sd in (FINE, WIDE)
-        ]
-        seen.append(
-            [
-                float(a @ b)
-                for a, b in ((smooth[0], smooth[0]), (smooth[1], smooth[1]), (smooth[0], smooth[1]))
-            ]
-        )
-    fine, wide, both = (a * b for a, b in zip(*seen, strict=True))
-    result: float = fine + wide - 2 * both
-    return result
+        sampler = _sampler(size, side)
+        fine_row, wide_row = ((_blur_matrix(side, sd) @ sampler)[side // 2] for sd in (FINE, WIDE))
+        fine *= float(fine_row @ fine_row)
+        wide *= float(wide_row @ wide_row)
+        both *= float(fine_row @ wide_row)
+    return fine + wide - 2 * both
 
 
 def _sampler(size: int, side: int) -> Tensor:
@@ -154,17 +180,21 @@ def _sampler(size: int, side: int) -> Tensor:
     return torch.from_numpy((weights / weights.sum(-1, keepdims=True)).astype(np.float32))
 
 
-def _blur(x: Tensor, sd: float, across: bool = True) -> Tensor:
-    """Pictures [N, 1, H, W], smoothed down and, unless told otherwise, across."""
+def _blur(x: Tensor, sd: float) -> Tensor:
+    """Square images [N, 1, side, side], smoothed by a Gaussian with `sd` pixels."""
+    matrix = _blur_matrix(x.shape[-1], sd)
+    result: Tensor = matrix @ x @ matrix.T
+    return result
+
+
+@cache
+def _blur_matrix(side: int, sd: float) -> Tensor:
+    """Gaussian filter of an axis that is mirrored at its ends [side, side]: a product with it is
+    several times as fast as a convolution of one channel."""
     reach = math.ceil(3 * sd)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sd) ** 2)
-    kernel = kernel / kernel.sum()
-    x = conv2d(pad(x, (0, 0, reach, reach), mode="reflect"), kernel.reshape(1, 1, -1, 1))
-    return (
-        conv2d(pad(x, (reach, reach, 0, 0), mode="reflect"), kernel.reshape(1, 1, 1, -1))
-        if across
-        else x
-    )
+    mirrored = pad(torch.eye(side)[:, None], (reach, reach), mode="reflect")
+    return conv1d(mirrored, (kernel / kernel.sum()).reshape(1, 1, -1))[:, 0].T.contiguous()
 
 
 def nearest(
@@ -184,16 +214,16 @@ def nearest(
     Returns:
         Value -1 where nothing may count.
     """
-    people = common or [train]
-    n = sum(map(len, people))
-    shared = [
-        mean([x.sides[level] for x in people]) * (n / (n + SHRINK)) for level in range(len(SIDES))
-    ]
-    reference = _Reference(train, shared)
-    parts = [
-        reference.best(_structure(query[rows]), rows, forbidden)
-        for rows in blocks(len(query), BLOCK)
-    ]
+    sets = common or [train]
+    n = sum(map(len, sets))
+    weight = n / (n + SHRINK)
+    common_parts = []
+    for level in range(len(SIDES)):
+        common_parts.append(mean([images.sides[level] for images in sets]) * weight)
+    reference = _Reference(train, common_parts)
+    parts = []
+    for rows in blocks(len(query), BLOCK):
+        parts.append(reference.best(_structure(query[rows]), rows, forbidden))
     return Overlaid(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -236,11 +266,14 @@ class _Reference:
             is_finest = level == len(SIDES) - 1
             coarse = coarse if is_finest else similarity
         best = (coarse + similarity).argmax(1, keepdim=True)
+        index, mirrored, coarse, similarity = (
+            x.gather(1, best)[:, 0] for x in (index, mirrored, coarse, similarity)
+        )
         return (
-            index.gather(1, best)[:, 0].numpy(),
-            coarse.gather(1, best)[:, 0].numpy().astype(np.float64).clip(-1),
-            mirrored.gather(1, best)[:, 0].numpy(),
-            similarity.gather(1, best)[:, 0].numpy().astype(np.float64).clip(-1),
+            index.numpy(),
+            coarse.numpy().astype(np.float64).clip(-1),
+            mirrored.numpy(),
+            similarity.numpy().astype(np.float64).clip(-1),
         )
 
     def _without_grain(self, value: Tensor, grain: Tensor, index: Tensor, level: int) -> Tensor:
@@ -258,102 +291,183 @@ class _Reference:
     def _candidates(
         self, query: Tensor, rows: slice, forbidden: Pairs | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The training pictures that come nearest by coarse moves, [N, K]: similarity, index,
-        number of the move."""
-        best: tuple[Tensor, Tensor, Tensor] | None = None
-        for columns in blocks(len(self.train.sides[0]), COLUMNS):
-            score, place = self._coarse(query, columns)
+        """Find the training images that come nearest by coarse moves.
+
+        Args:
+            query: Structure of N queries on the coarsest side [N, 1, side, side].
+            rows: Places of the queries.
+            forbidden: Pairs that do not count.
+
+        Returns:
+            Similarities, indices of training images, and numbers of moves, each [N, K]. Numbers
+            from M on are moves of the mirrored query.
+        """
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for columns in blocks(len(self.train), COLUMNS):
+            score, number = self._coarse(query, columns)
             if forbidden is not None:
                 score = score.masked_fill(torch.from_numpy(forbidden(rows, columns)), -2.0)
             index = torch.arange(columns.start, columns.stop).expand(len(score), -1)
-            if best is not None:
-                score, index, place = (
-                    torch.cat(both, 1) for both in zip(best, (score, index, place), strict=True)
-                )
+            parts.append((score, index, number))
+            score, index, number = (torch.cat(part, 1) for part in zip(*parts, strict=True))
             order = score.sort(dim=1, descending=True, stable=True).indices[:, : STAGES[0][1]]
-            best = score.gather(1, order), index.gather(1, order), place.gather(1, order)
-        assert best is not None
-        return best
+            parts = [(score.gather(1, order), index.gather(1, order), number.gather(1, order))]
+        return parts[0]
 
     def _coarse(self, query: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
-        """The best of the coarse moves for every pair [N, T]: similarity, number of the move;
-        mirrored ones are counted on."""
-        grids, inside = _coarse_views()
-        known = (self.train.sides[0][columns] - self.common[0]).flatten(1)
-        lengths = (known**2 @ inside.flatten(1).T).sqrt().clamp(min=1e-6)
-        best = torch.full((len(query), len(known)), -2.0)
-        place = torch.zeros(best.shape, dtype=torch.int64)
-        for flip in (False, True):
-            seen = query.flip(-1) if flip else query
-            for number, (grid, counts) in enumerate(
-                zip(grids, inside, strict=True), flip * len(grids)
-            ):
-                moved = _read(seen, grid.expand(len(seen), -1, -1, -1))
-                score = (
-                    _unit(((moved - self.common[0]) * counts).flatten(1))
-                    @ known.T
-                    / lengths[:, number % len(grids)]
-                )
-                place[score > best] = number
+        """Try all coarse moves for every pair.
+
+        Args:
+            query: Structure of N queries on the coarsest side [N, 1, side, side].
+            columns: Places of T training images.
+
+        Returns:
+            Similarity of the best move, and its number, each [N, T]. Numbers from M on are moves of
+            the mirrored query.
+        """
+        views = _coarse_views()
+        train = _in_frame(self.train.sides[0][columns] - self.common[0])
+        common = _in_frame(self.common[0])
+        lengths = (train**2 @ views.inside.T).sqrt().clamp(min=1e-6)
+        best = torch.full((len(query), len(train)), -2.0)
+        best_number = torch.zeros(best.shape, dtype=torch.int64)
+        for is_mirrored in (False, True):
+            images = query.flip(-1) if is_mirrored else query
+            for number in range(len(views)):
+                positions = views.positions[number].expand(len(images), -1, -1)
+                moved = (_read(images, positions) - common) * views.inside[number]
+                score = _unit(moved) @ train.T / lengths[:, number]
+                best_number[score > best] = number + is_mirrored * len(views)
                 best = torch.maximum(best, score)
-        return best, place
+        return best, best_number
 
     def _fit(
-        self, query: Tensor, index: Tensor, moves: Tensor, flipped: Tensor, level: int, steps: int
+        self, query: Tensor, index: Tensor, moves: Tensor, mirrored: Tensor, level: int, steps: int
     ) -> tuple[Tensor, Tensor]:
-        """Similarity [N, K] of each query and its candidates, exactly laid over each other, and how
-        [N, K, 4]."""
+        """Register candidates to their queries.
+
+        Args:
+            query: Structure of N queries [N, 1, side, side].
+            index: Places of K candidates of each query among the training images [N, K].
+            moves: Initial moves [N, K, 4].
+            mirrored: Whether the query is mirrored [N, K].
+            level: Place of the side in SIDES.
+            steps: Gauss-Newton steps.
+
+        Returns:
+            Similarities [N, K] and moves [N, K, 4] after registration.
+        """
         n, k = index.shape
-        size = SIDES[level]
-        seen = torch.where(
-            flipped.flatten()[:, None, None, None],
-            query.flip(-1).repeat_interleave(k, 0),
-            query.repeat_interleave(k, 0),
-        )
-        theirs = self.train.sides[level][index.flatten()]
-        both = torch.cat([theirs, self.common[level].expand(len(theirs), -1, -1, -1)], 1)
-        at = moves.reshape(-1, 4).clone()
-        far = torch.tensor(FARTHEST)
+        common = self.common[level]
+        candidates, candidate_of = index.flatten().unique(return_inverse=True)
+        train = self.train.sides[level][candidates] - common
+        both_ways = torch.stack([query, query.flip(-1)], 1)
+        query_of = torch.arange(n).repeat_interleave(k)
+        way_of = mirrored.flatten().long()
+        start = moves.reshape(-1, 4)
+        parts = []
+        for pairs in blocks(n * k, PIXELS // SIDES[level] ** 2):
+            queries = _in_frame(both_ways[query_of[pairs], way_of[pairs]])
+            overlay = _Overlay(queries, train[candidate_of[pairs]], common)
+            parts.append(overlay.fit(start[pairs], steps))
+        value, fitted = (torch.cat(part) for part in zip(*parts, strict=True))
+        return value.reshape(n, k), fitted.reshape(n, k, 4)
 
-        def look(move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-            grid, inside = _view(move, size)
-            moved = _read(both, grid)
-            ours = _unit(((seen - moved[:, 1:]) * inside).flatten(1))
-            view = moved[:, 0] - moved[:, 1]
-            return (ours * _unit((view * inside[:, 0]).flatten(1))).sum(1), ours, view, grid, inside
 
-        def slopes(view: Tensor, grid: Tensor, move: Tensor) -> list[Tensor]:
-            """Derivatives of views with respect to each move: the sampled positions move by (0, 2),
-            (2, 0), v = grid - t, and v rotated."""
-            aside = 0.5 / size  # a quarter of a pixel
-            beside = (_read(both, grid + step) for step in aside * torch.eye(2))
-            right, down = ((x[:, 0] - x[:, 1] - view) / aside for x in beside)
-            x, y = (grid - 2 * move[:, None, None, [1, 0]]).unbind(-1)
-            return [2 * down, 2 * right, x * right + y * down, x * down - y * right]
+@dataclass(frozen=True)
+class _Overlay:
+    """Pairs of a query and a training image that moves.
 
-        value, *there = look(at)
-        damping = torch.full((len(at), 1, 1), 1e-2)
+    Attributes:
+        query: Queries inside the frame [P, D].
+        images: Training images without the common part [P, 1, side, side].
+        common: The common part [1, 1, side, side].
+    """
+
+    query: Tensor
+    images: Tensor
+    common: Tensor
+
+    def fit(self, moves: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """Improve moves by damped Gauss-Newton steps (Levenberg 1944).
+
+        Args:
+            moves: Initial moves [P, 4].
+            steps: Number of steps. A step that lowers the similarity is not taken.
+
+        Returns:
+            Similarities [P], and moves [P, 4].
+        """
+        farthest = torch.tensor(FARTHEST)
+        damping = torch.full((len(moves), 1, 1), 1e-2)
+        current = self.look(moves)
         for _ in range(steps):
-            ours, view, grid, inside = there
-            gram, pull = _normal_equations(
-                ours, torch.stack([view, *slopes(view, grid, at)], 1) * inside
-            )
-            gram = (
-                gram
-                + damping * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2))
-                + 1e-6 * torch.eye(4)
-            )
-            trial = (at + torch.linalg.solve(gram, pull)).clamp(-far, far)
-            trial_value, *new = look(trial)
-            better = trial_value > value
-            at = torch.where(better[:, None], trial, at)
-            value = torch.where(better, trial_value, value)
-            there = [
-                torch.where(better.reshape(-1, *[1] * (x.ndim - 1)), x, y)
-                for x, y in zip(new, there, strict=True)
-            ]
-            damping = torch.where(better[:, None, None], damping / 4, damping * 8)
-        return value.reshape(n, k), at.reshape(n, k, 4)
+            gram, pull = _normal_equations(current.query, self._slopes(current, moves))
+            diagonal = torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2))
+            gram = gram + damping * diagonal + 1e-6 * torch.eye(4)
+            trial = (moves + torch.linalg.solve(gram, pull)).clamp(-farthest, farthest)
+            new = self.look(trial)
+            is_better = new.similarity > current.similarity
+            moves = torch.where(is_better[:, None], trial, moves)
+            current = current.replaced(new, is_better)
+            damping = torch.where(is_better[:, None, None], damping / 4, damping * 8)
+        return current.similarity, moves
+
+    def look(self, moves: Tensor) -> _Look:
+        """Compare queries with the views of moves [P, 4]."""
+        views = _views(moves, self.images.shape[-1])
+        common = _read(self.common.expand(len(moves), -1, -1, -1), views.positions)
+        query = _unit((self.query - common) * views.inside)
+        view = _read(self.images, views.positions)
+        compared = view * views.inside
+        similarity = (query * _unit(compared)).sum(1)
+        return _Look(similarity, query, view, views)
+
+    def _slopes(self, look: _Look, moves: Tensor) -> Tensor:
+        """Views, and their derivatives with respect to each move [P, 5, D].
+
+        The positions that a view reads move by (0, 2), (2, 0), v = grid - t, and v rotated.
+        """
+        step = 0.5 / self.images.shape[-1]  # a quarter of a pixel
+        positions = look.views.positions
+        right, down = (
+            (_read(self.images, positions + step * axis[:, None]) - look.view) / step
+            for axis in torch.eye(2)
+        )
+        x, y = (positions - 2 * moves[:, [1, 0], None]).unbind(1)
+        slopes = [look.view, 2 * down, 2 * right, x * right + y * down, x * down - y * right]
+        return torch.stack(slopes, 1) * look.views.inside[:, None]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Queries beside views of training images.
+
+    Attributes:
+        similarity: Similarity of each pair [P].
+        query: Queries without the common part, unit vectors [P, D].
+        view: Views of the training images without the common part [P, D].
+        views: Positions that the views read.
+    """
+
+    similarity: Tensor
+    query: Tensor
+    view: Tensor
+    views: _Views
+
+    def replaced(self, new: _Look, is_replaced: Tensor) -> _Look:
+        """These pairs, and those of `new` where `is_replaced` [P]."""
+        rows = is_replaced[:, None]
+        views = _Views(
+            torch.where(rows[..., None], new.views.positions, self.views.positions),
+            torch.where(rows, new.views.inside, self.views.inside),
+        )
+        return _Look(
+            torch.where(is_replaced, new.similarity, self.similarity),
+            torch.where(rows, new.query, self.query),
+            torch.where(rows, new.view, self.view),
+            views,
+        )
 
 
 def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
@@ -371,8 +485,9 @@ def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
     products = rows @ rows.transpose(1, 2)
     length = products[:, 1, 1].sqrt().clamp(min=1e-6)[:, None]
     along = products[:, 1, 2:] / length
-    gram = (products[:, 2:, 2:] - along[:, :, None] * along[:, None]) / length[..., None] ** 2
-    return gram, (products[:, 0, 2:] - along * products[:, 0, 1:2] / length) / length
+    across = products[:, 2:, 2:] - along[:, :, None] * along[:, None]
+    cosine = products[:, 0, 1:2] / length
+    return across / length[..., None] ** 2, (products[:, 0, 2:] - along * cosine) / length
 
 
 def _moves() -> Tensor:
@@ -384,11 +499,9 @@ def _moves() -> Tensor:
 
 
 @cache
-def _coarse_views() -> tuple[Tensor, Tensor]:
-    """Places that each coarse move, undone, reads [M, 1, side, side, 2], and places that count [M,
-    side, side]."""
-    grid, inside = _view(_inverse(_moves()), SIDES[0])
-    return grid[:, None], inside[:, 0]
+def _coarse_views() -> _Views:
+    """Positions that each coarse move, undone, reads."""
+    return _views(_inverse(_moves()), SIDES[0])
 
 
 def _matrix(moves: Tensor) -> Tensor:
@@ -397,7 +510,9 @@ def _matrix(moves: Tensor) -> Tensor:
     down, right, scale, angle = moves.unbind(1)
     c = scale.exp() * angle.cos()
     s = scale.exp() * angle.sin()
-    return torch.stack([torch.stack([c, -s, 2 * right], 1), torch.stack([s, c, 2 * down], 1)], 1)
+    x_row = torch.stack([c, -s, 2 * right], 1)
+    y_row = torch.stack([s, c, 2 * down], 1)
+    return torch.stack([x_row, y_row], 1)
 
 
 def _inverse(moves: Tensor) -> Tensor:
@@ -405,23 +520,60 @@ def _inverse(moves: Tensor) -> Tensor:
     down, right, scale, angle = moves.unbind(1)
     c = (-scale).exp() * angle.cos()
     s = (-scale).exp() * angle.sin()
-    return torch.stack([-(c * down - s * right), -(c * right + s * down), -scale, -angle], 1)
+    down_back = -(c * down - s * right)
+    right_back = -(c * right + s * down)
+    return torch.stack([down_back, right_back, -scale, -angle], 1)
 
 
-def _view(moves: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Places that the views of moves [P, 4] read [P, size, size, 2], and places that count [P, 1,
-    size, size]."""
-    grid = affine_grid(_matrix(moves), [len(moves), 1, size, size], align_corners=False)
-    margin = round(MARGIN * size)
-    frame = torch.zeros(size, size, dtype=torch.bool)
-    frame[margin : size - margin, margin : size - margin] = True
-    inside = grid.abs().amax(-1) <= 1 - 2 * margin / size
-    return grid, (inside & frame)[:, None].float()
+@dataclass(frozen=True)
+class _Views:
+    """Positions inside the frame that the views of P moves read.
+
+    Attributes:
+        positions: x and y in the coordinates of `grid_sample` [P, 2, D].
+        inside: 1 where a position counts, 0 where it lies too near to the border [P, D].
+    """
+
+    positions: Tensor
+    inside: Tensor
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
 
-def _read(x: Tensor, grid: Tensor) -> Tensor:
-    """Pictures [P, C, size, size] at the places of a grid [P, size, size, 2]."""
-    return grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+def _views(moves: Tensor, side: int) -> _Views:
+    """Positions that the views of moves [P, 4] of images with `side` pixels read."""
+    positions = _matrix(moves) @ _frame_positions(side)
+    limit = 1 - 2 * _frame(side).start / side
+    return _Views(positions, (positions.abs().amax(1) <= limit).float())
+
+
+@cache
+def _frame_positions(side: int) -> Tensor:
+    """x, y and 1 of the pixels inside the frame, in the coordinates of `grid_sample` [3, D]."""
+    centres = ((2 * torch.arange(side) + 1) / side - 1)[_frame(side)]
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten(), torch.ones(x.numel())])
+
+
+def _frame(side: int) -> slice:
+    """Rows, and columns, of a view that count."""
+    margin = round(MARGIN * side)
+    return slice(margin, side - margin)
+
+
+def _in_frame(images: Tensor) -> Tensor:
+    """Images [P, 1, side, side] without their margin [P, D]."""
+    frame = _frame(images.shape[-1])
+    return images[..., frame, frame].flatten(1)
+
+
+def _read(images: Tensor, positions: Tensor) -> Tensor:
+    """Images [P, 1, side, side] at positions [P, 2, D], as rows [P, D]."""
+    grid = positions.transpose(1, 2)[:, None]
+    return grid_sample(
+        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    ).flatten(1)
 
 
 def _unit(x: Tensor) -> Tensor:

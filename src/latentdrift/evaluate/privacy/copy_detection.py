@@ -1,6 +1,6 @@
 """Copies of training images among synthetic ones, and synthetic images that repeat one another.
 
-Pixels: the similarity of `overlay.py`, with the training picture mirrored, shifted, scaled and
+Pixels: the similarity of `registration.py`, with the training picture mirrored, shifted, scaled and
     turned to fit: 1 for a copy.
 Features: Euclidean distance to the nearest training picture in a feature space.
 Both are read against held-out real patients, whose nearest training picture is by chance only. And
