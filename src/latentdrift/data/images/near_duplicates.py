@@ -188,6 +188,8 @@ def _similarity(views: np.ndarray, spectra: np.ndarray) -> float:
     """Best correlation over views, mirrored or not, and over shifts."""
     from scipy import fft
 
-    correlation = fft.irfft2(views[:, None] * spectra[None], s=(PIXELS, PIXELS))
+    # An inverse transform of both axes, of which only rows and columns of near shifts are computed.
     near = np.r_[:FARTHEST, -FARTHEST:0]
-    return float(correlation[..., near[:, None], near].max())
+    rows = fft.ifft(views[:, None] * spectra[None], axis=-2, norm="forward")[..., near, :]
+    correlation = fft.irfft(rows, n=PIXELS, axis=-1, norm="forward")[..., near]
+    return float(correlation.max() * np.float32(1 / PIXELS**2))
