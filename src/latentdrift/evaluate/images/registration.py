@@ -130,7 +130,8 @@ def structure(*pictures: np.ndarray | Pictures) -> Structure:
 
 def _structure(images: np.ndarray) -> tuple[Tensor, ...]:
     """Structure on each of SIDES, and the grain."""
-    grey = torch.from_numpy(np.asarray(images, dtype=np.float32).mean(-1))
+    red, green, blue = torch.from_numpy(np.asarray(images, dtype=np.float32)).unbind(-1)
+    grey = (red + green + blue) / 3
     height, width = grey.shape[1:]
     variance = _grain_variance(grey)
     sides = []
