@@ -73,11 +73,11 @@ PIXELS = 2**17
 
 @dataclass(frozen=True)
 class Structure:
-    """The fine structure of N pictures, 84 KB each.
+    """Fine structure of N images, 84 KB each.
 
     Attributes:
-        sides: [N, 1, side, side] for each of SIDES.
-        grain: Which share of the mean square of each is white grain [N, len(SIDES)].
+        sides: Structure [N, 1, side, side] for each of SIDES.
+        grain: Share of the mean square that is white grain [N, len(SIDES)].
     """
 
     sides: list[Spool]
@@ -129,7 +129,14 @@ def structure(*pictures: np.ndarray | Pictures) -> Structure:
 
 
 def _structure(images: np.ndarray) -> tuple[Tensor, ...]:
-    """Structure on each of SIDES, and the grain."""
+    """Fine structure of images.
+
+    Args:
+        images: [N, H, W, 3] in [0, 1].
+
+    Returns:
+        Structure on each of SIDES [N, 1, side, side], and the grain [N, len(SIDES)].
+    """
     red, green, blue = torch.from_numpy(np.asarray(images, dtype=np.float32)).unbind(-1)
     grey = (red + green + blue) / 3
     height, width = grey.shape[1:]
@@ -162,7 +169,13 @@ def _grain_variance(grey: Tensor) -> Tensor:
 
 @cache
 def _gain(height: int, width: int, side: int) -> float:
-    """The variance that white grain of variance 1 has in the `detail` of a picture."""
+    """Variance of the `detail` of an image of white grain with variance 1.
+
+    Args:
+        height: Pixels of the image.
+        width: Pixels of the image.
+        side: Pixels of the copy whose detail it is.
+    """
     fine = wide = both = 1.0
     for size in (height, width):
         sampler = _sampler(size, side)
@@ -174,11 +187,18 @@ def _gain(height: int, width: int, side: int) -> float:
 
 
 def _sampler(size: int, side: int) -> Tensor:
-    """[side, size]: resamples an axis with an antialiased linear filter."""
+    """Matrix that resamples an axis with an antialiased linear filter [side, size].
+
+    Args:
+        size: Pixels of the axis.
+        side: Pixels after resampling.
+    """
     scale = size / side
     centres = (np.arange(side)[:, None] + 0.5) * scale
-    weights = np.clip(1 - np.abs(np.arange(size) + 0.5 - centres) / max(scale, 1.0), 0.0, None)
-    return torch.from_numpy((weights / weights.sum(-1, keepdims=True)).astype(np.float32))
+    distance = np.abs(np.arange(size) + 0.5 - centres)
+    weights = np.clip(1 - distance / max(scale, 1.0), 0.0, None)
+    weights /= weights.sum(-1, keepdims=True)
+    return torch.from_numpy(weights.astype(np.float32))
 
 
 def _blur(x: Tensor, sd: float) -> Tensor:
@@ -190,12 +210,20 @@ def _blur(x: Tensor, sd: float) -> Tensor:
 
 @cache
 def _blur_matrix(side: int, sd: float) -> Tensor:
-    """Gaussian filter of an axis that is mirrored at its ends [side, side]: a product with it is
-    several times as fast as a convolution of one channel."""
+    """Matrix that smooths an axis, mirrored at its ends [side, side].
+
+    A product with it is several times as fast as a convolution of one channel.
+
+    Args:
+        side: Pixels of the axis.
+        sd: Standard deviation of the Gaussian in pixels.
+    """
     reach = math.ceil(3 * sd)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sd) ** 2)
-    mirrored = pad(torch.eye(side)[:, None], (reach, reach), mode="reflect")
-    return conv1d(mirrored, (kernel / kernel.sum()).reshape(1, 1, -1))[:, 0].T.contiguous()
+    kernel = kernel / kernel.sum()
+    impulses = pad(torch.eye(side)[:, None], (reach, reach), mode="reflect")
+    responses = conv1d(impulses, kernel[None, None])
+    return responses[:, 0].T.contiguous()
 
 
 def nearest(
@@ -204,16 +232,16 @@ def nearest(
     forbidden: Pairs | None = None,
     common: Sequence[Structure] = (),
 ) -> Overlaid:
-    """The training picture whose structure fits best when it is laid over the query.
+    """Find the training image whose structure fits best when it is registered to the query.
 
     Args:
-        query: N pictures.
-        train: From `structure`, of T pictures.
+        query: N images [N, H, W, 3] in [0, 1].
+        train: Structure of T training images, from `structure`.
         forbidden: Pairs that do not count, e.g. two visits of one patient.
-        common: Sets of pictures whose common part is taken off; default: `train`.
+        common: Sets of images whose common part is removed; default: `train`.
 
     Returns:
-        Value -1 where nothing may count.
+        The nearest training images. The value is -1 where all pairs are forbidden.
     """
     sets = common or [train]
     n = sum(map(len, sets))
@@ -230,7 +258,12 @@ def nearest(
 
 @dataclass(frozen=True)
 class _Reference:
-    """The training pictures and what they have in common, [1, 1, side, side] for each of SIDES."""
+    """Training images to search.
+
+    Attributes:
+        train: Structure of the training images.
+        common: Common part of the images [1, 1, side, side] for each of SIDES.
+    """
 
     train: Structure
     common: list[Tensor]
@@ -238,7 +271,7 @@ class _Reference:
     def best(
         self, query: tuple[Tensor, ...], rows: slice, forbidden: Pairs | None
     ) -> tuple[np.ndarray, ...]:
-        """The fields of `Overlaid` for each query.
+        """Find the fields of `Overlaid` for each query.
 
         Each stage keeps the best candidates of the stage before and fits them on a finer copy.
 
@@ -278,11 +311,16 @@ class _Reference:
         )
 
     def _without_grain(self, value: Tensor, grain: Tensor, index: Tensor, level: int) -> Tensor:
-        """Similarities [N, K] as they would be had the query no more grain than the training
-        picture (Spearman 1904).
+        """Correct similarities for a query with more grain than the training image (Spearman 1904).
 
-        Never the other way: held-out patients, who set the threshold, have the grain of training
-        pictures.
+        Less grain is not corrected: held-out patients, who set the threshold, have the grain of
+        training images.
+
+        Args:
+            value: Similarities [N, K].
+            grain: Grain of the queries [N, len(SIDES)].
+            index: Candidates of each query among the training images [N, K].
+            level: Place of the side in SIDES.
         """
         ours = grain[:, [level]]
         theirs = self.train.grain[index.flatten()][:, level].reshape(index.shape)
@@ -492,8 +530,10 @@ def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moves() -> Tensor:
-    """Moves of the coarse search, [M, 4]: shift down and right (shares of the frame), log scale,
-    angle (rad)."""
+    """Moves of the coarse search [M, 4].
+
+    A move is a shift down and right (shares of the frame), a log scale, and an angle (rad).
+    """
     scales = [math.log(scale) for scale in SCALES]
     angles = [math.radians(angle) for angle in ANGLES]
     return torch.tensor(list(product(SHIFTS, SHIFTS, scales, angles)))
@@ -506,8 +546,10 @@ def _coarse_views() -> _Views:
 
 
 def _matrix(moves: Tensor) -> Tensor:
-    """[P, 4] -> where each place of the view is read, in the coordinates of `affine_grid`, [P, 2,
-    3]."""
+    """Matrices of moves [P, 4], from positions in a view to positions in the image [P, 2, 3].
+
+    Both are in the coordinates of `grid_sample`.
+    """
     down, right, scale, angle = moves.unbind(1)
     c = scale.exp() * angle.cos()
     s = scale.exp() * angle.sin()
@@ -552,9 +594,10 @@ def _views(moves: Tensor, side: int) -> _Views:
 @cache
 def _frame_positions(side: int) -> Tensor:
     """x, y and 1 of the pixels inside the frame, in the coordinates of `grid_sample` [3, D]."""
-    centres = ((2 * torch.arange(side) + 1) / side - 1)[_frame(side)]
-    y, x = torch.meshgrid(centres, centres, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten(), torch.ones(x.numel())])
+    centres = (2 * torch.arange(side) + 1) / side - 1
+    inside = centres[_frame(side)]
+    y, x = torch.meshgrid(inside, inside, indexing="ij")
+    return torch.stack([x, y, torch.ones_like(x)]).flatten(1)
 
 
 def _frame(side: int) -> slice:
