@@ -135,6 +135,14 @@ def test_an_unknown_yaml_option_names_the_near_one(tmp_path, capsys) -> None:
             "edit --sorce x.png --adapter=run",
             "SOURCE stands without a flag: latentdrift edit ADAPTER SOURCE.",
         ),
+        ("train C", "unknown verb 'train'; fit does that: latentdrift fit cohort"),
+        ("finetune C", "unknown verb 'finetune'; fit does that"),
+        ("sample run", "unknown verb 'sample'; generate does that: latentdrift generate run"),
+        ("synthesize run", "unknown verb 'synthesize'; generate does that"),
+        ("counterfactual run", "unknown verb 'counterfactual'; edit does that: latentdrift edit"),
+        ("convert scans", "unknown verb 'convert'; import does that: latentdrift import scans"),
+        ("xyzzy", "unknown verb 'xyzzy'; latentdrift --help shows the verbs"),
+        ("drift xyzzy C", "unknown verb 'drift xyzzy'; latentdrift drift --help shows the verbs"),
         ("fit C --stepz 3", "did you mean --steps?"),
         ("fit C --step 3", "did you mean --steps?"),
         ("fit C --res=64", "did you mean --resolution?"),
@@ -147,6 +155,28 @@ def test_a_mistyped_word_names_the_nearest(line, sentence, capsys) -> None:
         main.main(line.split())
     assert stop.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_no_verb_shows_the_verbs(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main.main([])
+    assert stop.value.code == 2
+    page = capsys.readouterr().err
+    assert all(f"  {verb} " in page for verb in ("import", "fit", "generate", "edit", "evaluate"))
+
+
+def test_a_value_that_an_option_took_is_named(tmp_path, capsys) -> None:
+    image = tmp_path / "scan.png"
+    image.touch()
+    assert main.main(["edit", "run", "--set", "age=85", str(image), "--out", "o"]) == 1
+    assert capsys.readouterr().err == (
+        f"latentdrift edit: SOURCE is missing: {image} was read as a value of --set; put ADAPTER "
+        "SOURCE before the options\n"
+    )
+    assert main.main(["generate", "--prompt", "a scan", str(tmp_path), "--out", "o"]) == 1
+    assert f"{tmp_path} was read as a value of --prompt; put ADAPTER" in capsys.readouterr().err
+    assert main.main(["edit", "run", "--set", "age=85", "--out", "o"]) == 1
+    assert capsys.readouterr().err == "latentdrift edit: SOURCE is missing\n"
 
 
 def test_json_is_json_and_a_dry_run_writes_nothing(tmp_path, capsys) -> None:

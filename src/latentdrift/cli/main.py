@@ -60,10 +60,42 @@ def resolve(verb: str, given: dict[str, Any]) -> config.Options:
     model = VERBS[verb].options
     path = given.pop("config", None)
     values = (_from_yaml(path, list(model.model_fields)) if path else {}) | given
+    _check_positional(verb, values, given)
     split = values.get("split")
     if isinstance(split, list) and is_sequence(model.model_fields["split"]):  # `0.7,0.15,0.15`
         values["split"] = [part for item in split for part in str(item).replace(",", " ").split()]
     return config.build(model, values)
+
+
+def _check_positional(verb: str, values: dict[str, Any], given: dict[str, Any]) -> None:
+    """Check that no option of several values took a value that stands without a flag.
+
+    `edit run --set age=85 scan.png` gives `set` two values, and `source` none.
+
+    Args:
+        verb: Name of the verb.
+        values: All options by name.
+        given: Options of the command line by name.
+
+    Raises:
+        OptionError: A value without a flag is missing, and an option ends with a file or folder,
+            or with a value of another form than its first one.
+    """
+    row = VERBS[verb]
+    missing = [
+        name
+        for name in row.positional
+        if name not in values and row.options.model_fields[name].is_required()
+    ]
+    several = [name for name, value in given.items() if isinstance(value, list)]
+    for name in several if missing else ():
+        first, last = str(given[name][0]), str(given[name][-1])
+        if Path(last).exists() or ("=" in first and "=" not in last):
+            words = " ".join(f"`{word}`" for word in row.positional)
+            raise OptionError(
+                f"`{missing[-1]}` is missing: {last} was read as a value of `{name}`; put {words} "
+                "before the options"
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import argparse
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,22 @@ from latentdrift.config import fields
 from latentdrift.config.option_groups import grouped
 from latentdrift.verbs import GROUPS, VERBS
 
+DESCRIPTION = "Adapt a latent diffusion model to medical images, draw, edit, and judge."
 HELP_WIDTH = 100
 """Columns of a help page."""
 OPTION_WIDTH = 28
 """Columns of a help page that options take; descriptions begin after them."""
+OTHER_TOOLS_VERBS = {
+    "train": "fit",
+    "finetune": "fit",
+    "fine-tune": "fit",
+    "sample": "generate",
+    "synthesize": "generate",
+    "synthesise": "generate",
+    "counterfactual": "edit",
+    "convert": "import",
+}
+"""Verb of another tool -> the verb here that does it."""
 
 
 class ShowHelp(argparse.Action):
@@ -39,13 +51,18 @@ class ShowHelp(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print the page and leave."""
-        help_text.print_page(
-            f"usage: latentdrift VERB ...\n\n{parser.description}\n\n{help_text.overview()}\n\n"
-            "latentdrift VERB --help shows the options of a verb and an example.\n"
-            "latentdrift --version shows the version. latentdrift --print-completion SHELL prints "
-            "a completion script.\n"
-        )
+        help_text.print_page(_overview_page())
         parser.exit()
+
+
+def _overview_page() -> str:
+    """The page of `latentdrift --help`."""
+    return (
+        f"usage: latentdrift VERB ...\n\n{DESCRIPTION}\n\n{help_text.overview()}\n\n"
+        "latentdrift VERB --help shows the options of a verb and an example.\n"
+        "latentdrift --version shows the version. latentdrift --print-completion SHELL prints "
+        "a completion script.\n"
+    )
 
 
 def parser(*, completion: bool = False) -> argparse.ArgumentParser:
@@ -57,7 +74,7 @@ def parser(*, completion: bool = False) -> argparse.ArgumentParser:
     """
     root = argparse.ArgumentParser(
         prog="latentdrift",
-        description="Adapt a latent diffusion model to medical images, draw, edit, and judge.",
+        description=DESCRIPTION,
         allow_abbrev=False,
         add_help=False,
     )
@@ -195,24 +212,44 @@ def parse(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _check_verb(arguments: Sequence[str]) -> None:
-    """Refuse a mistyped verb, and name the nearest one.
+    """Refuse a missing or unknown verb; name the nearest one, or show all of them.
 
     Raises:
         SystemExit: Usage.
     """
-    place = 1 if arguments and arguments[0] in GROUPS else 0
+    if not arguments:
+        sys.stderr.write(_overview_page())
+        raise SystemExit(2)
+    place = 1 if arguments[0] in GROUPS else 0
     above = list(arguments[:place])
     known = {verb.split()[place] for verb in VERBS if verb.split()[:place] == above}
     word = arguments[place] if len(arguments) > place else ""
-    near = get_close_matches(word, sorted(known), n=1)
-    if word in known or word.startswith("-") or not near:
+    if not word or word in known or word.startswith("-"):
         return
+    command = " ".join(["latentdrift", *above])
     sys.stderr.write(
-        f"usage: latentdrift {' '.join([*above, 'VERB'])} ...\n"
-        f"latentdrift: unknown verb '{' '.join([*above, word])}'; did you mean "
-        f"{' '.join([*above, *near])}?\n"
+        f"usage: {command} VERB ...\n"
+        f"latentdrift: unknown verb '{' '.join([*above, word])}'; "
+        f"{_verb_hint(word, above, known)}\n"
     )
     raise SystemExit(2)
+
+
+def _verb_hint(word: str, above: Sequence[str], known: Collection[str]) -> str:
+    """The hint for an unknown verb: the verb that does what it says, or the nearest one.
+
+    Args:
+        word: The unknown verb.
+        above: Group of the verb; empty for a verb of one word.
+        known: Verbs of this group.
+    """
+    other = OTHER_TOOLS_VERBS.get(word) if not above else None
+    if other:
+        return f"{other} does that: {VERBS[other].example}"
+    near = get_close_matches(word, sorted(known), n=1)
+    if near:
+        return f"did you mean {' '.join([*above, *near])}?"
+    return f"{' '.join(['latentdrift', *above])} --help shows the verbs"
 
 
 def _nearest_option(verb: str, given: str) -> str:
