@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latentdrift import config, preflight, record
+from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, InputError, LatentDriftError, OptionError
 
 
@@ -61,6 +65,8 @@ def test_a_base_has_an_autoencoder(adapter: Path, tiny_base_folder: Path) -> Non
         ({"set": ("sex=M",), "private": Path("p")}, OptionError, "`private` keeps UIDs of DICOM"),
         ({"set": ("sex=M",), "mask": Path("gone.png")}, InputError, "the mask gone.png does not"),
         ({"set": ("sex=M",), "also": ("gone=0.5",)}, AdapterError, "there is no adapter at gone"),
+        ({"set": ("sex=M",), "emphasis": ("sex",)}, OptionError, "write WORD=FACTOR"),
+        ({"set": ("sex=M",), "animate": "gif"}, OptionError, "shows the values of a grid"),
         ({"set": ("sex=M",), "editor": "ddmi"}, OptionError, "unknown editor 'ddmi'"),
     ],
 )
@@ -139,3 +145,82 @@ def test_a_report_is_written_into_no_other_folder(evaluation: config.EvaluateOpt
     into_a_file = evaluation.model_copy(update={"out": evaluation.out / "report.json"})
     with pytest.raises(InputError, match="is a file"):
         preflight.check("evaluate", into_a_file)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"drift_by": "sxe", "drift": "auto"}, "unknown category for `drift_by` 'sxe'"),
+        ({"concept_by": "sxe", "method": "textual-inversion"}, "category for `concept_by` 'sxe'"),
+        ({"mask": "lesion"}, "unknown column for `mask` 'lesion'"),
+        ({"mask": "sex"}, "`mask=sex` is an attribute"),
+    ],
+)
+def test_columns_that_a_fit_names_are_of_the_cohort(
+    given: dict[str, Any], message: str, tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    options = config.FitOptions(cohort=tiny_cohort_folder, out=tmp_path / "run", **given)
+    with pytest.raises(OptionError, match=re.escape(message)):
+        preflight.check("fit", options)
+
+
+def test_an_edit_names_patients_of_the_cohort(adapter: Path, tiny_cohort_folder: Path) -> None:
+    patient = str(Cohort.load(tiny_cohort_folder).rows()["patient"].iloc[0])
+    preflight.check("edit", edit(adapter, tiny_cohort_folder, set=("sex=M",), patient=(patient,)))
+    with pytest.raises(OptionError, match="`patient=p-nobody` is not in this cohort"):
+        preflight.check(
+            "edit", edit(adapter, tiny_cohort_folder, set=("sex=M",), patient=("p-nobody",))
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "there is nothing to draw: give `prompt`"),
+        ({"prompt": ("a",), "compose": ("b",)}, "`prompt` and `compose` both say what to draw"),
+    ],
+)
+def test_one_option_says_what_to_draw(
+    given: dict[str, Any], message: str, adapter: Path, tmp_path: Path
+) -> None:
+    options = config.GenerateOptions(adapter=str(adapter), out=tmp_path / "out", **given)
+    with pytest.raises(OptionError, match=message):
+        preflight.check("generate", options)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"features": ("pocekt",)}, OptionError, "did you mean 'pocket'"),
+        ({"features": ("inception",)}, OptionError, "features 'inception' need"),
+        ({"features": ("inception=gone.pth",)}, InputError, "are not at gone.pth"),
+        ({"utility": "sxe=M"}, OptionError, "unknown attribute 'sxe'"),
+        ({"utility": "mask=lesion"}, OptionError, "unknown column for `utility=mask` 'lesion'"),
+    ],
+)
+def test_names_that_an_evaluation_is_given_exist(
+    given: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    evaluation: config.EvaluateOptions,
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        preflight.check("evaluate", evaluation.model_copy(update=given))
+
+
+def test_checks_load_no_torch(tiny_cohort_folder: Path, adapter: Path, tmp_path: Path) -> None:
+    cohort = str(tiny_cohort_folder)
+    lines = (
+        ["fit", cohort, "--drift", "auto", "--drift-by", "sxe"],
+        ["generate", str(adapter)],
+        ["edit", str(adapter), cohort, "--set", "sex=M", "--patient", "p-nobody"],
+        ["evaluate", "--real", cohort, "--synthetic", cohort, "--features", "pocekt"],
+        ["evaluate", "--real", cohort, "--synthetic", cohort, "--utility", "sxe=M"],
+    )
+    probe = (
+        "import sys; from latentdrift.cli.main import main; "
+        f"codes = [main([*line, '--out', {str(tmp_path / 'new')!r}]) for line in {lines!r}]; "
+        "print(codes, sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[1, 1, 1, 1, 1] []"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from latentdrift.attributes import Attribute, Spec
 from latentdrift.config.parts import given
 from latentdrift.errors import AdapterError, InputError, OptionError
 from latentdrift.model import model_files as folders
-from latentdrift.prompts import parse_assignment, parse_wanted
+from latentdrift.prompts import parse_assignment, parse_emphasis, parse_wanted
 
 COHORTS = ("cohort", "real", "like", "gate")
 """Options that name a cohort."""
@@ -45,10 +46,92 @@ def check(verb: str, options: config.Options) -> None:
     if verb not in CHECKED_AT_ONCE:
         _check_models(options)
         _check_paths(options)
+    if isinstance(options, config.FitOptions):
+        _check_columns(options)
+    if isinstance(options, config.GenerateOptions):
+        _check_content(options)
     if isinstance(options, config.EditOptions):
         _check_edit(options)
     if isinstance(options, config.EvaluateOptions):
+        _check_evaluation(options)
         _check_report_folder(options)
+
+
+def _check_columns(options: config.FitOptions) -> None:
+    """Check that the cohort has the attributes and columns that options of `fit` name.
+
+    Raises:
+        OptionError: It has no such category or column.
+        CohortError: A mask file is missing.
+    """
+    from latentdrift.data.cohort import masks
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.data.cohort.row_selection import check_category
+
+    if options.drift_by is None and options.concept_by is None and options.mask is None:
+        return
+    cohort = Cohort.load(options.cohort)
+    for name in ("drift_by", "concept_by"):
+        category = getattr(options, name)
+        if category is not None:
+            check_category(cohort, category, name)
+    if options.mask is not None:
+        masks.positions(cohort, options.mask, "mask")
+
+
+CONTENTS = ("prompt", "like", "compose", "interpolate")
+"""Options of `generate` of which one says what to draw."""
+
+
+def _check_content(options: config.GenerateOptions) -> None:
+    """Check that one option says what to draw.
+
+    Raises:
+        OptionError: No option does, or several do.
+    """
+    named = [f"`{name}`" for name in CONTENTS if getattr(options, name)]
+    if len(named) > 1:
+        raise OptionError(f"{' and '.join(named)} both say what to draw; give one of them")
+    if not named and not _is_for_editing(options.adapter):
+        raise OptionError(
+            "there is nothing to draw: give `prompt`, `compose` or `interpolate`, or `like=COHORT` "
+            "whose table the images follow"
+        )
+
+
+def _is_for_editing(adapter: str) -> bool:
+    """Whether an adapter's network needs a source image; `generate` refuses it when loaded."""
+    for folder in (Path(adapter), Path(adapter) / "adapter"):
+        with suppress(OSError, ValueError, AttributeError):
+            recorded = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+            return bool(recorded.get("method") == "instruct-pix2pix")
+    return False
+
+
+def _check_evaluation(options: config.EvaluateOptions) -> None:
+    """Check the feature spaces, and the class or masks that `utility` names.
+
+    Raises:
+        OptionError, InputError: Unknown features, or an attribute, value or column that the cohort
+            lacks.
+        CohortError: Too few images of a class.
+    """
+    from latentdrift.data.cohort import masks
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.evaluate.downstream.class_labels import Classes
+    from latentdrift.evaluate.features.features import parse_all
+
+    parse_all(options.features)
+    if not options.utility:
+        return
+    cohort = Cohort.load(options.real)
+    name, _, column = options.utility.partition("=")
+    if name == "mask" and name not in cohort.attributes:
+        masks.positions(cohort, column, "utility=mask")
+        return
+    classes = Classes.of(cohort, options.utility, "utility", ("train", options.split))
+    if (options.synthetic / "cohort.json").is_file():
+        classes.check_synthetic(Cohort.load(options.synthetic))
 
 
 REPORT_FILES = ("report.json", "report.html", record.NAME, "cache")
@@ -230,7 +313,28 @@ def _check_edit(options: config.EditOptions) -> None:
         parse_wanted(options, spec)
         for text in options.given:
             parse_assignment(text, spec)
+    for text in options.emphasis:
+        parse_emphasis(text)
+    _check_animation(options)
     _check_source(options, is_cohort)
+    if is_cohort and options.patient:
+        _check_patients(options)
+
+
+def _check_animation(options: config.EditOptions) -> None:
+    """Check that there is a series to animate, and a package that writes it."""
+    if options.animate != "none":
+        from latentdrift.edit.io.attribute_sweep import check_animation
+
+        check_animation(options.animate, options.grid)
+
+
+def _check_patients(options: config.EditOptions) -> None:
+    """Check that the cohort, or its split, has the patients that an edit names."""
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.data.cohort.row_selection import rows_of_patients
+
+    rows_of_patients(Cohort.load(options.source), options.split, options.patient)
 
 
 FILE_ONLY = ("window",)

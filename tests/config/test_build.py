@@ -40,3 +40,30 @@ def test_a_mistake_names_the_parameter(values: dict[str, object], sentence: str)
 def test_a_wrong_number_of_shares_says_the_right_one(split: list[str], given: str) -> None:
     with pytest.raises(OptionError, match=f"^`split` takes 3 values, such as .*0.15; {given}$"):
         config.build(config.ImportOptions, {"source": "S", "out": "O", "split": split})
+
+
+@pytest.mark.parametrize("position", ["200%", "-1%", "100.5%", "middle", "5cm"])
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (config.ImportOptions, {"source": "S", "out": "O"}),
+        (config.EditOptions, {"adapter": "A", "source": "S", "out": "O"}),
+    ],
+)
+def test_a_position_outside_a_volume_is_refused(model, values, position: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        config.build(model, values | {"position": position})
+    assert str(refused.value) == (
+        f"`position` is '{position}': a position is a percentage of the volume's extent from 0% to "
+        "100%, millimetres (-12.5mm), or a voxel index (80)"
+    )
+    for inside in ("0%", "100%", "33.3%", "-12.5mm", "80"):
+        assert config.build(model, values | {"position": inside}).position == inside
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf"])
+def test_numbers_are_finite(value: str) -> None:
+    with pytest.raises(OptionError, match=r"`learning_rate` is '.*': input should be"):
+        config.build(config.FitOptions, {"cohort": "C", "out": "O", "learning_rate": value})
+    with pytest.raises(OptionError, match=r"`guidance` is '.*': input should be"):
+        config.build(config.GenerateOptions, {"adapter": "A", "out": "O", "guidance": value})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -14,7 +15,28 @@ DriftMode = Literal["infer", "train", "both", "pin", "pin-sample", "leak-pixel",
 DriftForm = Literal["noise_mean", "target_unshifted", "per_step", "per_step_scaled", "prediction"]
 
 
+def _check_position(position: str) -> str:
+    """Check the form of a slice's position, and that a percentage lies within the volume.
+
+    Raises:
+        ValueError: Another form, or a percentage outside 0 to 100.
+    """
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?)(%|mm)?", position)
+    if match and (match[2] != "%" or 0 <= float(match[1]) <= 100):
+        return position
+    raise ValueError(
+        "a position is a percentage of the volume's extent from 0% to 100%, millimetres "
+        "(-12.5mm), or a voxel index (80)"
+    )
+
+
+Position = Annotated[str, AfterValidator(_check_position)]
+"""Position of a slice in a volume."""
+
+
 class Options(BaseModel):
     """Options of a verb, frozen. Unknown names are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )

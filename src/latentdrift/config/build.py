@@ -43,7 +43,7 @@ def _sentence(problem: Any, model: type[Options]) -> str:
         return f"`{name}` is missing"
     if problem["type"] == "path_type":
         return f"`{name}` is {problem['input']!r}; give a path"
-    message = problem["msg"]
+    message = problem["msg"].removeprefix("Value error, ")
     return f"`{name}` is {problem['input']!r}: {message[:1].lower()}{message[1:]}"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from latentdrift.config.base import Count, Fraction, Options
+from latentdrift.config.base import Count, Fraction, Options, Position
 
 
 class ImportOptions(Options):
@@ -38,7 +38,7 @@ class ImportOptions(Options):
     plane: Literal["axial", "coronal", "sagittal"] | None = None
     """Plane of the slice from a 3-D volume. Of DICOM slices, only those in this plane are
     imported."""
-    position: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(%|mm)?$")] | None = None
+    position: Position | None = None
     """Position of the slice in the volume, in percent of its extent, millimetres in RAS, or a voxel
     index; default: 50%. If given, one slice of each DICOM series is imported, too."""
     slab: Annotated[float, Field(ge=0)] = 0.0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from latentdrift.config.base import Count, DriftForm, Fraction, Options, Split, Start
+from latentdrift.config.base import Count, DriftForm, Fraction, Options, Position, Split, Start
 
 
 class GenerateOptions(Options):
@@ -185,7 +185,7 @@ class EditOptions(Options):
     """Largest number of images of a cohort, or of a file with several images."""
     plane: Literal["axial", "coronal", "sagittal"] | None = None
     """Plane of the slice of a volume."""
-    position: str = "50%"
+    position: Position = "50%"
     """Position of the slice of a volume, in percent of its extent, millimetres in RAS, or a voxel
     index."""
     window: str | None = None

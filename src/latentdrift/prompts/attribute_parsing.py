@@ -291,3 +291,22 @@ def _age(value: str) -> float:
             f"age={value}: '{value}' is not a number; give it in years, for example age=70"
         )
     return years
+
+
+def parse_emphasis(text: str) -> tuple[str, float]:
+    """Parse `dementia=2` into the word and its factor.
+
+    Raises:
+        OptionError: Another form, or a factor that is not a finite number from 0 on.
+    """
+    word, _, factor = text.rpartition("=")
+    try:
+        value = float(factor)
+    except ValueError:
+        value = -1.0
+    if not word or not 0 <= value < float("inf"):
+        raise OptionError(
+            f"`emphasis={text}` is not understood; write WORD=FACTOR, such as dementia=2, with a "
+            "factor from 0 on"
+        )
+    return word, value

@@ -13,10 +13,10 @@ from latentdrift.edit.core.token_alignment import (
     Alignment,
     align,
     of_prompts,
-    parse_emphasis,
 )
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
+from latentdrift.prompts import parse_emphasis
 
 FIRST = 90
 LAST = 91

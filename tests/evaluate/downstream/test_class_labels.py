@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from tiny import tiny_cohort
 
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import CohortError, OptionError
+from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.downstream.class_labels import Classes
 
 
@@ -67,3 +68,16 @@ def test_findings_are_one_against_the_rest(cohort: Cohort) -> None:
         CohortError, match=r"no category .* has exactly two values; say `by=ATTRIBUTE=VALUE`"
     ):
         Classes.of(chests, None)
+
+
+@pytest.mark.parametrize(
+    ("sexes", "counts"), [("MMMF", "3 images with sex=M and 1 without"), ("FF", "0 ")]
+)
+def test_a_synthetic_cohort_has_images_of_each_class(sexes: str, counts: str) -> None:
+    few = SimpleNamespace(folder="drawn", rows=lambda: pd.DataFrame({"sex": list(sexes)}))
+    with pytest.raises(CohortError, match=f"the synthetic cohort drawn has {counts}"):
+        Classes("sex", "M").check_synthetic(few)
+    enough = SimpleNamespace(folder="drawn", rows=lambda: pd.DataFrame({"sex": list("MMFF")}))
+    Classes("sex", "M").check_synthetic(enough)
+    with pytest.raises(InputError, match="no column 'diagnosis'"):
+        Classes("diagnosis", "dementia").check_synthetic(enough)

@@ -11,8 +11,9 @@ import pandas as pd
 from latentdrift import prompts
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.cohort.row_selection import check_category
 from latentdrift.data.cohort.visits import pairs
-from latentdrift.errors import CohortError, OptionError, unknown
+from latentdrift.errors import CohortError, OptionError
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +151,7 @@ def concepts(cohort: Cohort, options: FitOptions) -> dict[str, str]:
     by = options.concept_by
     if by is None:
         return {}
-    kinds = [name for name, spec in cohort.attributes.items() if spec.type == "category"]
-    if by not in kinds:
-        raise unknown("category for `concept_by`", by, kinds)
+    check_category(cohort, by, "concept_by")
     values = sorted(
         {str(value) for value in cohort.rows("train")[by] if not prompts.is_missing(value)}
     )

@@ -24,7 +24,8 @@ from latentdrift.adapt.training.trackers import tracker
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import Hint
-from latentdrift.errors import CohortError, OptionError, unknown
+from latentdrift.data.cohort.row_selection import check_category
+from latentdrift.errors import CohortError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
 from latentdrift.model.initial_noise import FEWEST
@@ -540,9 +541,7 @@ def _check_classes(cohort: Cohort, options: FitOptions) -> None:
             "`drift_by` goes with `drift_form=noise_mean` only, not with the ablation "
             f"'{options.drift_form}'"
         )
-    kinds = [name for name, spec in cohort.attributes.items() if spec.type == "category"]
-    if options.drift_by not in kinds:
-        raise unknown("category for `drift_by`", str(options.drift_by), kinds)
+    check_category(cohort, str(options.drift_by), "drift_by")
     if options.caption or not options.patient_info:
         left_out = "`caption` replaces" if options.caption else "`patient_info=False` leaves out"
         raise OptionError(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
+from latentdrift.prompts import parse_emphasis
 
 EXCHANGES = ("replace", "refine")
 """Attention of a word that replaces another: it takes over the old word's attention, or has its own
@@ -128,22 +129,3 @@ def of_prompts(
         for place in places:
             factors[place : place + len(wanted)] = factor
     return align(first, second, (base.count(source), base.count(target)), exchange, factors)
-
-
-def parse_emphasis(text: str) -> tuple[str, float]:
-    """Parse `dementia=2` into the word and its factor.
-
-    Raises:
-        OptionError: Another form, or a factor that is not a finite number from 0 on.
-    """
-    word, _, factor = text.rpartition("=")
-    try:
-        value = float(factor)
-    except ValueError:
-        value = -1.0
-    if not word or not 0 <= value < float("inf"):
-        raise OptionError(
-            f"`emphasis={text}` is not understood; write WORD=FACTOR, such as dementia=2, with a "
-            "factor from 0 on"
-        )
-    return word, value

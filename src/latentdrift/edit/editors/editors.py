@@ -12,7 +12,7 @@ from latentdrift.edit.core.controlnet import controlnet
 from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.core.sampling_start import SAMPLER
 from latentdrift.edit.core.task import Task
-from latentdrift.edit.core.token_alignment import EXCHANGES, parse_emphasis
+from latentdrift.edit.core.token_alignment import EXCHANGES
 from latentdrift.edit.editors.diffedit import diffedit
 from latentdrift.edit.editors.instruct_pix2pix import Instruction, instruct_pix2pix
 from latentdrift.edit.editors.ledits import ledits
@@ -23,6 +23,7 @@ from latentdrift.errors import OptionError, unknown
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
+from latentdrift.prompts import parse_emphasis
 from latentdrift.sample.samplers import first_time
 from latentdrift.sample.start_override import starting_at
 

@@ -6,13 +6,11 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.ndimage import distance_transform_edt
 
@@ -20,13 +18,14 @@ from latentdrift import prompts
 from latentdrift.attributes import AttributeValue, AttributeValues, Spec
 from latentdrift.config import EditOptions
 from latentdrift.data.cohort.cohort import Cohort, background
+from latentdrift.data.cohort.row_selection import rows_of_patients
 from latentdrift.data.images import image_readers
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.image_writers import check_writable
 from latentdrift.data.images.intensity import from_unit, is_range, to_unit
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.core.fitting import check_colour, check_modality, check_window
-from latentdrift.errors import InputError, OptionError
+from latentdrift.errors import InputError
 from latentdrift.model.adapter_info import AdapterInfo
 
 log = logging.getLogger(__name__)
@@ -277,7 +276,8 @@ def _sha256(array: np.ndarray, *more: Any) -> str:
 def _of_cohort(
     cohort: Cohort, options: EditOptions, spec: Spec, given: AttributeValues, resolution: int
 ) -> Iterator[Entry]:
-    for position, row in _wanted(cohort, options).head(options.limit).to_dict("index").items():
+    rows = rows_of_patients(cohort, options.split, options.patient).head(options.limit)
+    for position, row in rows.to_dict("index").items():
         name = Path(row["file_name"]).stem
         known = {**prompts.attributes_of(row, spec), **given}
         yield Entry(
@@ -287,38 +287,6 @@ def _of_cohort(
             int(position),
             row["sha256"],
         )
-
-
-def _wanted(cohort: Cohort, options: EditOptions) -> pd.DataFrame:
-    """The rows of `split` and `patient`.
-
-    Raises:
-        OptionError: A patient that is not among them.
-    """
-    rows = cohort.rows(options.split)
-    if not options.patient:
-        return rows
-    there = sorted(set(rows["patient"].dropna()))
-    for name in options.patient:
-        if name not in there:
-            raise unknown_patient(name, there, options.split)
-    return rows[rows["patient"].isin(options.patient)]
-
-
-def unknown_patient(name: str, there: list[str], split: str | None) -> OptionError:
-    """Make the error for a pseudonym that no row has; it names two others.
-
-    Args:
-        name: The pseudonym.
-        there: Pseudonyms of the cohort or split.
-        split: Name of the split; None: the whole cohort.
-    """
-    where = f"the {split} split of this cohort" if split else "this cohort"
-    near = get_close_matches(name, there, n=2) or there[:2]
-    return OptionError(
-        f"`patient={name}` is not in {where}, which has {len(there)} patients, such as "
-        f"{', '.join(near) or 'none with a name'}; give a pseudonym from its metadata.csv"
-    )
 
 
 def _of_row(

@@ -11,8 +11,10 @@ import pandas as pd
 
 from latentdrift import prompts
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import CohortError, OptionError, unknown
-from latentdrift.evaluate.downstream.tstr import MIN_IMAGES
+from latentdrift.errors import CohortError, InputError, OptionError, unknown
+
+MIN_IMAGES = 2
+"""Images of each class that a classifier needs."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,32 @@ class Classes:
                     f"and {rest} without, and a classifier needs at least {MIN_IMAGES} of each; "
                     f"take another `{option}`, or import again with `stratify={self.attribute}`"
                 )
+
+    def check_synthetic(self, cohort: Cohort) -> None:
+        """Check that a synthetic cohort has enough images of each class to learn from.
+
+        Args:
+            cohort: Cohort of synthetic images.
+
+        Raises:
+            InputError: It lacks the attribute.
+            CohortError: Fewer than MIN_IMAGES images of a class.
+        """
+        rows = cohort.rows()
+        if self.attribute not in rows:
+            raise InputError(
+                f"the synthetic images have no column '{self.attribute}' to learn {self} from; "
+                "give a cohort that has it"
+            )
+        labels = self.labels(rows)
+        ones = int((labels == 1).sum())
+        rest = int((labels == 0).sum())
+        if min(ones, rest) < MIN_IMAGES:
+            raise CohortError(
+                f"the synthetic cohort {cohort.folder} has {ones} images with {self} and {rest} "
+                f"without, and a classifier needs at least {MIN_IMAGES} of each; draw more images "
+                "of the class that lacks them"
+            )
 
 
 def _has(cell: Any, value: str, *, several: bool) -> float:

@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
+from latentdrift.evaluate.downstream.class_labels import MIN_IMAGES
 from latentdrift.evaluate.features.classifier import SIZE, SMALL, Network
 from latentdrift.evaluate.features.optimization import minimize
 from latentdrift.evaluate.features.resizing import resize
@@ -37,7 +38,6 @@ from latentdrift.seeds import generator
 
 BATCH = 32  # pictures per step, half of each class (A batch of 32: de Wilde et al. 2024)
 STEPS = 400
-MIN_IMAGES = 2  # pictures of each class
 CHUNK = 64  # pictures that are read at a time
 
 

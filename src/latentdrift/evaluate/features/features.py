@@ -402,6 +402,22 @@ def parse(text: str) -> tuple[str, str, str]:
     raise unknown("features", name, FEATURES)
 
 
+def parse_all(texts: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Parse the values of the option `features`; a mistake shows before anything is loaded.
+
+    Raises:
+        OptionError, InputError: As `parse`, or the file of a network's weights is not there.
+    """
+    parsed = [parse(text) for text in texts]
+    for _, row, path in parsed:
+        if row in ("squeezenet", "inception") and not Path(path).is_file():
+            raise InputError(
+                f"the weights of the features '{row}' are not at {path}; it has to be "
+                f"{FEATURES[row].needs}"
+            )
+    return parsed
+
+
 def load_features(
     texts: Sequence[str],
     *,
@@ -422,17 +438,9 @@ def load_features(
         learned: Training images of the row `ssl`. Named alone it brings `pocket` along,
             because in-domain numbers stand beside general ones.
     """
-    parsed = [
-        parse(text) for text in texts
-    ]  # all names first: a mistake shows before anything is loaded
+    parsed = parse_all(texts)
     if {row for _, row, _ in parsed} == {"ssl"}:
         parsed.insert(0, parse("pocket"))
-    for _, row, path in parsed:
-        if row in ("squeezenet", "inception") and not Path(path).is_file():
-            raise InputError(
-                f"the weights of the features '{row}' are not at {path}; it has to be "
-                f"{FEATURES[row].needs}"
-            )
     spaces: dict[str, Space] = {}
     for label, row, path in parsed:
         label = label if label not in spaces else f"{label}-{len(spaces)}"
