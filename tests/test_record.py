@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,15 @@ def test_a_record_of_wrong_types_is_a_sentence(text: str, finding: str, tmp_path
     with pytest.raises(InputError, match="no record of latentdrift") as error:
         record.read(tmp_path)
     assert finding in str(error.value)
+
+
+def test_outputs_are_those_of_the_names_given(tmp_path: Path) -> None:
+    for name in ("first/a.png", "second/a.png", "first-strip.png", "second.gif", "first/a.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    own = record.outputs(tmp_path, {"first", "first-strip.png", "first.gif"})
+    assert own == {
+        name: hashlib.sha256(name.encode()).hexdigest()
+        for name in ("first/a.png", "first-strip.png")
+    }
+    assert set(record.outputs(tmp_path)) == {*own, "second/a.png", "second.gif"}

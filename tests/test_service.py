@@ -289,6 +289,17 @@ def test_edit_of_a_cohort_is_restartable_and_replays(
         quiet=True,
     )
     assert again["same"] and again["files"] == 10
+    edit(
+        study,
+        study / "cohort",
+        tmp_path / "edits",
+        limit=1,
+        split="train",
+        editor=editor,
+        set=("age=90",),
+    )
+    own = json.loads((tmp_path / "edits" / "record.json").read_text())["results"]["outputs"]
+    assert len(own) == 5 and len({Path(name).parent for name in own}) == 1
 
 
 def test_patients_whom_the_change_does_not_concern_are_left_out(

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -75,18 +75,20 @@ def short_hash(*parts: object) -> str:
     return hashlib.sha256(json.dumps([1, *map(str, parts)]).encode()).hexdigest()[:16]
 
 
-def outputs(folder: Path) -> dict[str, str]:
+def outputs(folder: Path, only: Collection[str] | None = None) -> dict[str, str]:
     """SHA-256 of the images, weights and tables below a folder, which a replay must reproduce.
 
     Args:
         folder: Output of a verb.
+        only: Names of the files and folders right below it that count; None: all of them.
 
     Returns:
         Relative path -> hash.
     """
+    places = [path for path in folder.iterdir() if only is None or path.name in only]
     files = (
         path
-        for path in sorted(folder.rglob("*"))
+        for path in sorted(inner for place in places for inner in (place, *place.rglob("*")))
         if path.suffix in (".png", ".gif", ".safetensors") or path.name == "metadata.csv"
     )
     paths = (path.relative_to(folder) for path in files)

@@ -438,7 +438,8 @@ def make_edits(
     if work.plan.grid:
         write_series(options.out, released, work.plan.grid, options.animate)
     inputs = {"base": work.model.base.hash, "adapters": work.model.adapter_records}
-    results = {"outputs": record.outputs(options.out), "gate": verdict and verdict.to_dict()}
+    outputs = record.outputs(options.out, work.output_names(released))
+    results = {"outputs": outputs, "gate": verdict and verdict.to_dict()}
     record.write(
         options.out, "edit", options, inputs=inputs, results=results, private=PATIENT_FILES
     )

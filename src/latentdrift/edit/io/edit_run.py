@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -158,6 +158,18 @@ class EditRun:
             name: Name of the picture, as "counterfactual".
         """
         return on_square(self.folder(request) / f"{name}.png", request.entry.read().fit)
+
+    def output_names(self, requests: Iterable[Request]) -> set[str]:
+        """Names of the folders and files right below `out` that edits of this call make.
+
+        Args:
+            requests: The edits.
+        """
+        names: set[str] = set()
+        for request in requests:
+            image = request.entry.name
+            names |= {request.name, f"{image}-strip.png", f"{image}.{self.options.animate}"}
+        return names
 
     @property
     def spec(self) -> EditSpec:
