@@ -364,7 +364,7 @@ def _first_problem(error: ValidationError) -> str:
     place = ".".join(map(str, first["loc"]))
     if not place:
         return "it is no table of names and values"
-    return f"`{place}`: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    return f"entry `{place}`: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 def _old_names(path: Path, patterns: tuple[str, ...]) -> list[Path]:

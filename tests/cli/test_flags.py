@@ -37,6 +37,7 @@ from latentdrift.cli.flags import FlagFormatter, with_flags
         ),
         ("adopt", "with `hint_image`", "with --hint-image"),
         ("evaluate", "`mask=COLUMN` or `lesion_fraction`", "`mask=COLUMN` or `lesion_fraction`"),
+        ("generate", "entry `base`: give `base`", "entry `base`: give --base"),
         ("nothing", "give another `out`", "give another `out`"),
     ],
 )

@@ -13,7 +13,8 @@ from latentdrift.verbs import VERBS
 
 COMMON = ("config", "dry_run", "json", "debug")
 """Options that every verb has beside those of its model."""
-NAMED = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+NAMED = re.compile(r"(?<!entry )`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+"""An option with its value. After the word "entry", a name is a key of a JSON file."""
 
 
 def flag(name: str) -> str:
